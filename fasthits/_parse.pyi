@@ -1,0 +1,122 @@
+"""The compiled core: Apache's log lines in, views per day and path out.
+
+A line ends at ``\\n`` or where the input ends; one ``\\r`` before its end is dropped. It parses when it
+holds, after anything at all, a time ``[dd/Mon/yyyy:HH:MM:SS +hhmm]`` of a day that exists, then
+`` "request" status bytes``, bytes being digits or ``-`` up to a space or the end of the line. The request ends at the
+first quote that no backslash escapes (Apache escapes them: ``ap_escape_logitem``, server/util.c). Where one
+time does not lead to all that, the next one in the line is tried, so a line whose front was torn away still counts.
+
+A parsed line is a *hit* when its method is ``GET`` and its target starts with ``/``, ``http://`` or ``https://``.
+Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) + malformed``.
+
+Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
+"""
+
+from collections.abc import Collection, Iterator
+from datetime import date
+from typing import Final, NamedTuple, Self, final
+
+from typing_extensions import Buffer
+
+LINE_BYTES: Final[int]
+"""Only this much of a line is looked at, so a longer one is judged by its head; it bounds what a counter keeps."""
+
+EXAMPLE_BYTES: Final[int]
+"""How much of a malformed line an example keeps."""
+
+EXAMPLES: Final[int]
+"""How many malformed lines a counter keeps as examples."""
+
+class ParsedLine(NamedTuple):
+    """One line's fields, byte for byte as the server wrote them; a field that the line does not have is None."""
+
+    host_part: bytes
+    """Everything before the time: host, ident and authuser, the last of which may hold spaces, brackets and quotes."""
+    time: bytes
+    """What stands in the brackets: ``10/Oct/2000:13:55:36 -0700``."""
+    method: bytes
+    """The request up to its first space."""
+    target: bytes | None
+    """From there to the next space or the end of the request; None when the request has no space."""
+    path: bytes | None
+    """The target up to its first ``?``."""
+    protocol: bytes | None
+    """What follows the target; None for ``GET /a``, as HTTP/0.9 sends it."""
+    status: bytes
+    bytes_sent: bytes
+    referer: bytes | None
+    """Without its quotes; None for the common format, ``b"-"`` when the client sent none."""
+    user_agent: bytes | None
+
+def parse_line(line: Buffer, /) -> ParsedLine | None:
+    """Return the fields of one line, or None for a malformed one.
+
+    *line* may end in ``\\n`` or ``\\r\\n``; no other line may follow in it (what follows is taken as part of this one).
+
+    >>> line = parse_line(b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512')
+    >>> line.method, line.target, line.path, line.status, line.referer
+    (b'GET', b'/a?b', b'/a', b'200', None)
+    >>> parse_line(b"not a line of a log") is None
+    True
+    """
+
+@final
+class HitCounter:
+    """Views per day and path, counted from blocks of log lines.
+
+    The table is open addressing in C memory, hashed with a seed of this process, because strangers choose the paths;
+    it is freed with the object. `feed`, `finish` and `merge` work without the GIL; calls from several threads to one
+    counter wait for each other, so give each thread a counter of its own and merge them.
+
+    With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
+    """
+
+    def __new__(cls, *, max_paths: int | None = None) -> Self: ...
+    max_paths: int | None
+    """At most this many rows; None for no bound. May be changed at any time; rows that are there stay."""
+
+    @property
+    def lines(self) -> int:
+        """Lines read so far, the last unterminated one only after `finish`."""
+    @property
+    def hits(self) -> int:
+        """Lines that are hits, of the days that count."""
+    @property
+    def filtered(self) -> dict[str, int]:
+        """Parsed lines that are no hits, by the first reason of ``method``, ``target``, ``day``; no zeros."""
+    @property
+    def malformed(self) -> int:
+        """Lines that did not parse."""
+    @property
+    def dropped(self) -> int:
+        """Hits that found no room under *max_paths*; part of `hits`."""
+    @property
+    def examples(self) -> list[tuple[int, bytes]]:
+        """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
+    @property
+    def days_seen(self) -> set[date]:
+        """The days of all parsed lines, whether they count or not."""
+    def __len__(self) -> int:
+        """Rows: distinct pairs of day and path."""
+    def count_only(self, days: Collection[date] | None, /) -> None:
+        """From here on count the hits of *days* alone, the others being filtered as ``day``; None counts every day."""
+    def feed(self, block: Buffer, /) -> None:
+        """Count the lines of *block*, which may begin and end anywhere in a line: the partial line is kept for the next
+        block.
+
+        Raises MemoryError when the table cannot grow. All lines before that one stay counted; it and the rest of
+        *block* are not.
+        """
+    def finish(self) -> None:
+        """Count the last line, if it has no newline: the input ends here. Another input may be fed afterwards."""
+    def add(self, day: date, path: bytes, views: int, /) -> None:
+        """Add *views* hits (not lines) to a row. Raises MemoryError with nothing changed."""
+    def merge(self, other: HitCounter, /) -> None:
+        """Add the rows and buckets of *other*, which stays as it is; its partial line and its examples stay with it.
+
+        Raises ValueError for the counter itself, and MemoryError with some rows of *other* added; do not go on then.
+        """
+    def drain(self) -> HitCounter:
+        """Move all rows to a new counter and return that. Buckets and the partial line stay."""
+    def rows(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, path, views) in the order in which the rows were first seen."""

@@ -1,0 +1,305 @@
+"""The command line: options in, library calls, messages and exit codes out. Nothing is counted here."""
+
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from fasthits import __version__
+from fasthits.days import name_days, parse_day, parse_days
+from fasthits.display import printable
+from fasthits.errors import FasthitsError, TableError, UsageError
+from fasthits.keys import (
+    DEFAULT_PREFIX,
+    DEFAULT_SERVER,
+    DEFAULT_TTL_SECONDS,
+    MAX_TTL_SECONDS,
+    check_prefix,
+    hit_key,
+)
+
+if TYPE_CHECKING:
+    from fasthits.rollup import Progress, Summary
+
+
+class _Commands(TyperGroup):
+    """The one place where an error becomes a line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FasthitsError as error:
+            _say(str(error))
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            _say("interrupted")
+            raise typer.Exit(130) from error
+        except MemoryError as error:
+            _say("out of memory")
+            raise typer.Exit(1) from error
+        except BrokenPipeError:
+            _leave_stdout()
+
+
+def _say(message: str) -> None:
+    typer.echo(f"fasthits: {printable(message)}", err=True)
+
+
+def _leave_stdout() -> NoReturn:
+    """End quietly, as what read our output has: ``fasthits ... | head``."""
+    sys.stderr.close()  # or the interpreter reports that it cannot flush stdout
+    raise typer.Exit(1)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+
+
+def main() -> None:
+    """Run the command line in ``sys.argv``, and exit."""
+    app(prog_name="fasthits")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fasthits {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def fasthits(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """How often was each page read? Live from Apache's log into memcached, and day by day into SQLite or CSV.
+
+    A hit is a line of the access log with method GET and a target that is a path; its query does not count. Every other
+    line is filtered or malformed, and counted as such.
+    """
+
+
+Memcached = Annotated[
+    list[str],
+    typer.Option(
+        metavar="SERVER",
+        envvar="FASTHITS_MEMCACHED",
+        help="Where the counters are: HOST:PORT, [IPV6]:PORT or unix:/PATH. Give it once for each server; "
+        "they share the keys as Django's PyMemcacheCache with the same list looks for them.",
+    ),
+]
+Prefix = Annotated[str, typer.Option(help="What stands before the date in a key: what Django's cache puts there.")]
+
+
+@app.command()
+def log(
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Become this user before anything is read. Apache starts its loggers as root."
+        ),
+    ] = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    ttl: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="How long a counter lives from its first hit."
+        ),
+    ] = DEFAULT_TTL_SECONDS,
+    max_paths: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many paths may wait for a memcached that is away; hits of further ones are dropped and reported.",
+        ),
+    ] = 1_000_000,
+    drain_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to go on delivering when the log has ended and memcached is away."
+        ),
+    ] = 5.0,
+) -> None:
+    """Count log lines from standard input into memcached, as Apache's piped logger.
+
+    In Apache's configuration, with the absolute path that `command -v fasthits` prints:
+
+    \b
+        CustomLog "|/usr/bin/fasthits log --user www-data" combined
+
+    It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
+    sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
+    each cause.
+    """
+    from fasthits import privileges
+    from fasthits.memcached import CounterStore, check_servers
+    from fasthits.piped import Reader
+
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
+        signal.signal(ignored, signal.SIG_IGN)
+    servers = check_servers(memcached)
+    check_prefix(prefix)
+    if user is not None:
+        privileges.become(user)
+    Reader(
+        sys.stdin.fileno(),
+        lambda watch: CounterStore(servers, prefix, ttl, watch),
+        _say_unless_blocked,
+        max_paths,
+        drain_timeout,
+    ).run()
+
+
+def _say_unless_blocked(message: str) -> None:
+    """Print a line on stderr, but not if that would mean to wait for whoever reads it."""
+    if select.select([], [sys.stderr], [], 0)[1]:
+        _say(message)
+
+
+@app.command()
+def today(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query: /about.html")
+    ],
+    day: Annotated[str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.")] = "today",
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    prefix: Prefix = DEFAULT_PREFIX,
+) -> None:
+    """Print how often each PATH has been read today, from the live counters: views, a tab, the path."""
+    from fasthits.memcached import check_servers, read_views
+
+    for path in paths:
+        if not path.startswith(("/", "http://", "https://")) or "?" in path:
+            raise UsageError("not a PATH", repr(path), "it begins with / and has no ?")
+    date_ = parse_day(day, date.today())
+    keys = [hit_key(date_, os.fsencode(path), check_prefix(prefix)) for path in paths]
+    views = read_views(check_servers(memcached), keys)
+    for path, key in zip(paths, keys, strict=True):
+        typer.echo(f"{views.get(key, 0)}\t{printable(path)}")
+
+
+@app.command()
+def rollup(
+    days: Annotated[
+        str,
+        typer.Argument(
+            metavar="[DATE]", help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.", show_default=True
+        ),
+    ] = "yesterday",
+    logs: Annotated[
+        str,
+        typer.Option(
+            metavar="PATTERN",
+            envvar="FASTHITS_LOGS",
+            help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz. "
+            "Without a % each file is read once, whatever its days; - is standard input.",
+        ),
+    ] = "/var/log/apache2/%Y/%m/%d/access.log",
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="TARGET",
+            envvar="FASTHITS_TO",
+            help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV.",
+        ),
+    ] = "hits.db",
+    summary: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="How many threads count.", show_default="one a processor")
+    ] = None,
+) -> None:
+    """Reduce a day's log to its views per path, in SQLite or CSV.
+
+    \b
+        fasthits rollup 2026-03-12
+        fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
+        zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
+
+    A day's rows replace those of that day, so that running it again changes nothing. Hits count for the date that
+    stands in their line; those that ended after midnight are found in the next day's file.
+    """
+    from fasthits.rollup import roll_up
+    from fasthits.tables import open_table
+
+    table = open_table(to)
+    wanted = parse_days(days, date.today())
+    with _progress() as progress:
+        result = roll_up(wanted, logs, table, threads, progress)
+    _print_summary(result, wanted, to)
+    if summary is not None:
+        _write_summary(result, summary)
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress | None]":
+    """Give what draws a progress bar on a terminal, None where stderr is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def start(total: int | None) -> Callable[[int], None]:
+            task = bar.add_task("", total=total)
+            return lambda size: bar.advance(task, size)
+
+        yield start
+
+
+def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
+    if result.missing:
+        _say(f"no log file, left as it was: {name_days(result.missing)}")
+    elif not result.days:
+        there = f"they are of {name_days(result.seen)}" if result.seen else "there is none at all"
+        _say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
+    speed = result.bytes / result.seconds / 1e9
+    lines, files = _count(result.lines, "line"), _count(result.files, "file")
+    _say(f"{lines} of {files}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s)")
+    reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in result.filtered.items())
+    width = len(f"{result.lines:,}")
+    typer.echo(f"  {result.hits:>{width},} hits", err=True)
+    typer.echo(f"  {sum(result.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
+    typer.echo(f"  {result.malformed:>{width},} malformed{', such as' * bool(result.examples)}", err=True)
+    for example in result.examples:
+        head = printable(example.head[:60].decode("utf-8", "backslashreplace"))
+        typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
+    if result.days:
+        where = "standard output" if target == "-" else target
+        typer.echo(f"  {_count(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _write_summary(result: "Summary", file: Path) -> None:
+    import json
+
+    from fasthits.tables import replacing
+
+    names = ("files", "bytes", "lines", "hits", "filtered", "malformed", "seconds")
+    try:
+        with replacing(file) as new:
+            json.dump({name: getattr(result, name) for name in names}, new, indent=2)
+            new.write("\n")
+    except OSError as error:
+        raise TableError("cannot write summary", file, error.strerror or "") from error

@@ -1,0 +1,86 @@
+"""DATE arguments, and the patterns by which cronolog names the files of a day."""
+
+import re
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from fasthits.errors import UsageError
+
+ONE_DAY = timedelta(days=1)
+
+# What names a day, a month or a year; of strftime's the rest is the time of day, the locale's, or not portable.
+_DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
+_TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
+
+
+def parse_days(text: str, today: date) -> list[date]:
+    """Return the days that a DATE names, in order: ``YYYY-MM-DD``, ``yesterday``, ``today`` or ``A..B``, both ends in.
+
+    >>> parse_days("2026-02-28..2026-03-01", date(2026, 3, 12))
+    [datetime.date(2026, 2, 28), datetime.date(2026, 3, 1)]
+
+    Raises UsageError for anything else, a range that ends before it begins among them.
+    """
+    first, dots, last = text.partition("..")
+    start = parse_day(first, today)
+    end = parse_day(last, today) if dots else start
+    if end < start:
+        raise UsageError("DATE ends before it begins", text, f"try {last}..{first}")
+    return [date.fromordinal(day) for day in range(start.toordinal(), end.toordinal() + 1)]
+
+
+def parse_day(text: str, today: date) -> date:
+    """Return the day that a DATE other than a range names. Raises UsageError for anything else."""
+    if text == "today":
+        return today
+    if text == "yesterday":
+        return today - ONE_DAY
+    try:
+        # fromisoformat alone would also take 20260312 and 2026-W11-4.
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+            return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError("no such day", text, str(error)) from error
+    raise UsageError("not a DATE", repr(text), "YYYY-MM-DD, yesterday, today or A..B")
+
+
+def name_days(days: Iterable[date]) -> str:
+    """Return *days*, given in order, as a reader would write them.
+
+    >>> name_days([date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 12)])
+    '2026-03-01..2026-03-03, 2026-03-12'
+    """
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][-1] == ONE_DAY:
+            runs[-1][1:] = [day]
+        else:
+            runs.append([day])
+    return ", ".join("..".join(str(day) for day in run) for run in runs)
+
+
+def has_date(pattern: str) -> bool:
+    """Tell whether the file that *pattern* names depends on the day. Raises UsageError for what is no pattern."""
+    fields = re.findall(r"%(.?)", pattern, re.DOTALL)
+    for field in fields:
+        if field in _TIME_FIELDS:
+            raise UsageError(f"PATTERN names the time of day with %{field}", pattern, "put * in its place")
+        if field not in _DATE_FIELDS and field != "%":
+            raise UsageError(f"PATTERN has no field %{field}", pattern, "a % of the name itself is written %%")
+    if not pattern or "\0" in pattern:
+        raise UsageError("not a PATTERN", repr(pattern), "for example /var/log/apache2/%Y/%m/%d/access.log")
+    return any(field != "%" for field in fields)
+
+
+def file_name(pattern: str, day: date) -> str:
+    """Return the name of the file of *day*; it may still hold ``*``.
+
+    >>> file_name("logs/*/%Y/%m/%d/access.log", date(2026, 3, 12))
+    'logs/*/2026/03/12/access.log'
+    """
+    # strftime writes the years before 1000 with fewer than four digits.
+    return day.strftime(re.sub(r"%([%YF])", lambda field: _whole_year(field[1], day), pattern))
+
+
+def _whole_year(field: str, day: date) -> str:
+    return {"%": "%%", "Y": f"{day.year:04}", "F": day.isoformat()}[field]

@@ -1,0 +1,15 @@
+"""Strings from strangers, made safe to look at."""
+
+
+def printable(text: str) -> str:
+    r"""Return *text* with every character that a terminal could act on written as ``\xhh`` or ``\uhhhh``.
+
+    That is what `str.isprintable` rejects: control characters, bidirectional marks, separators other than the space,
+    and lone surrogates, as which the bytes of an argument or a file name come that are not UTF-8.
+
+    >>> printable("/caf\u00e9\x1b[2J\u202e")
+    '/café\\x1b[2J\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,49 @@
+"""The live counters in memcached: where they are, what they are called, how long they live.
+
+One function makes their names, for the writer and for every reader.
+"""
+
+import hashlib
+from datetime import date
+
+from fasthits.errors import UsageError
+
+DEFAULT_SERVER = "127.0.0.1:11211"
+
+DEFAULT_TTL_SECONDS = 24 * 60 * 60
+MAX_TTL_SECONDS = 30 * 24 * 60 * 60
+"""memcached takes more for a date (its REALTIME_MAXDELTA)."""
+
+DEFAULT_PREFIX = ":1:"
+"""What Django's cache puts before a key by default: KEY_PREFIX "", VERSION 1."""
+
+KEY_BYTES = 250
+"""The longest key of memcached (its KEY_MAX_LENGTH)."""
+
+_LEGAL = bytes(range(0x21, 0x7F))
+_HASHED_BYTES = len("2026-03-12#") + 2 * hashlib.sha256().digest_size
+
+
+def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the key of the counter of *path* on *day*: ASCII, legal in memcached, distinct for distinct arguments.
+
+    A path that is too long for a key, or holds a byte outside 0x21-0x7e, goes in as ``#`` and its SHA-256 in hex; a
+    path that is a hit never begins with ``#``. *prefix* is one that `check_prefix` accepts.
+
+    >>> hit_key(date(2026, 3, 12), b"/about")
+    ':1:2026-03-12/about'
+    >>> hit_key(date(2026, 3, 12), b"/a b")[:26]
+    ':1:2026-03-12#73c9c45d21e1'
+    """
+    if len(prefix) + len("2026-03-12") + len(path) > KEY_BYTES or path.translate(None, _LEGAL):
+        return f"{prefix}{day.isoformat()}#{hashlib.sha256(path).hexdigest()}"
+    return f"{prefix}{day.isoformat()}{path.decode('ascii')}"
+
+
+def check_prefix(prefix: str) -> str:
+    """Return *prefix*; raise UsageError when keys that begin with it would not be legal."""
+    if not prefix.isascii() or prefix.encode().translate(None, _LEGAL):
+        raise UsageError("key prefix with a space, control or non-ASCII character", repr(prefix))
+    if len(prefix) > KEY_BYTES - _HASHED_BYTES:
+        raise UsageError(f"key prefix longer than {KEY_BYTES - _HASHED_BYTES} characters", repr(prefix))
+    return prefix

@@ -1,0 +1,164 @@
+"""Log files as blocks of lines: found by name, cut into segments for several threads, decompressed."""
+
+import glob
+import gzip
+import io
+import os
+import stat
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fasthits.errors import LogFileError
+
+SUFFIXES = ("", ".gz")
+"""What may follow a log file's name; of several the first that is there is read."""
+
+BLOCK_BYTES = 1 << 20
+SEGMENT_BYTES = 16 << 20
+SCAN_BYTES = 1 << 14
+
+STDIN = "-"
+
+Advance = Callable[[int], None]
+"""Is told how many bytes of a file have been read since it was last called."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The lines of a log file that begin in [start, stop); all of them where it can only be read from the front."""
+
+    log_file: "LogFile"
+    start: int = 0
+    stop: int | None = None
+
+    def blocks(self, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
+        """Yield the segment's lines, block by block, each good until the next; only the file's last line can lack its
+        newline.
+
+        Raises LogFileError when the file cannot be read, or is not the one, or not as long as, it was when it was
+        found.
+        """
+        name = self.log_file.name
+        with _errors_of(name):
+            if name == STDIN:
+                with open(0, "rb", buffering=0, closefd=False) as stream:
+                    yield from _stream_blocks(stream, buffer, advance)
+                return
+            with open(name, "rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_ino != self.log_file.inode:
+                    raise LogFileError("log file was replaced while it was read", name, "run it again")
+                if self.stop is not None:
+                    yield from self._lines(file.fileno(), self.stop, buffer, advance)
+                elif name.endswith(".gz"):
+                    with gzip.GzipFile(fileobj=file) as lines:
+                        yield from _stream_blocks(lines, buffer, advance, file.tell)
+                else:
+                    yield from _stream_blocks(file, buffer, advance)
+
+    def _lines(self, fd: int, stop: int, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
+        view = memoryview(buffer)
+        offset = self._line_start(fd, self.start, stop)
+        end = self._line_start(fd, stop, self.log_file.size or 0) if offset < stop else stop
+        while offset < end:
+            size = os.preadv(fd, [view[: end - offset]], offset)
+            if size == 0:
+                raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
+            advance(size)
+            yield view[:size]
+            offset += size
+
+    def _line_start(self, fd: int, at: int, limit: int) -> int:
+        """Return where the first line from *at* on begins, or *limit* if none begins before it."""
+        offset = at - 1
+        while 0 <= offset < limit:
+            ahead = os.pread(fd, min(SCAN_BYTES, limit - offset), offset)
+            newline = ahead.find(b"\n")
+            if newline >= 0:
+                return offset + newline + 1
+            offset = offset + len(ahead) if ahead else limit
+        return limit if at else 0
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log file, or standard input, as it was when it was found."""
+
+    name: str
+    inode: int | None
+    size: int | None
+    """In bytes on the disk; None where that is unknown before the end."""
+
+    def segments(self) -> list[Segment]:
+        """Return the parts that can be read at the same time: one, but for a plain file."""
+        if self.size is None or self.name.endswith(".gz"):
+            return [Segment(self)]
+        return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
+
+
+def find(name: str) -> list[LogFile]:
+    """Return the log files of *name*, in which ``*`` stands for any characters but ``/``, in order; none is no error.
+
+    Of a plain file and its compressed copy only the plain one is taken. ``-`` is standard input. Raises LogFileError
+    for a directory and for what may not be looked at.
+    """
+    if name == STDIN:
+        return [LogFile(name, None, None)]
+    found: dict[str, str] = {}
+    for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
+        found.setdefault(_plain_name(match), match)  # of one name the plain file is the first in order
+    return [_log_file(match) for match in found.values()]
+
+
+def _plain_name(name: str) -> str:
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if suffix and name.endswith(suffix)), name)
+
+
+def _matches(name: str) -> list[str]:
+    if "*" in name:
+        return glob.glob("*".join(glob.escape(part) for part in name.split("*")))
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise LogFileError("cannot read log file", name, error.strerror or "") from error
+    return [name]
+
+
+def _log_file(name: str) -> LogFile:
+    with _errors_of(name):
+        status = os.stat(name)
+    if stat.S_ISDIR(status.st_mode):
+        raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
+    return LogFile(name, status.st_ino, status.st_size if stat.S_ISREG(status.st_mode) else None)
+
+
+def _stream_blocks(
+    stream: io.RawIOBase | gzip.GzipFile,
+    buffer: bytearray,
+    advance: Advance,
+    position: Callable[[], int] | None = None,
+) -> Iterator[memoryview]:
+    view = memoryview(buffer)
+    before = 0
+    while size := stream.readinto(buffer):
+        if position is None:
+            advance(size)
+        else:
+            after = position()
+            advance(after - before)
+            before = after
+        yield view[:size]
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        hint = str(error)
+        raise LogFileError("compressed log file is damaged or cut short", name, hint[:1].lower() + hint[1:]) from error
+    except OSError as error:
+        raise LogFileError("cannot read log file", name, error.strerror or str(error)) from error

@@ -1,0 +1,274 @@
+"""The reader: the process that Apache starts. It reads the pipe and counts, and never waits for anything else.
+
+    Apache --pipe--> Reader --batches of rows--> courier --> memcached
+
+A web server whose log pipe is full stands still, so the reader's only wait is for input, the courier or the clock,
+whichever is first. While a batch is away it goes on counting: the slower the courier, the more hits a row stands for,
+and the fewer rows there are for a hit. Nothing is read in a hurry either: a line on an idle site goes out at once, but
+under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
+"""
+
+import fcntl
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from fasthits._parse import HitCounter
+from fasthits.courier import Courier
+from fasthits.errors import LogFileError
+from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery, Row
+
+READ_BYTES = 1 << 20
+READ_SECONDS = 0.010
+"""How long the pipe is left alone after a read..."""
+QUIET_BYTES = 1 << 14
+"""...that gave fewer bytes than this, a quarter of what a pipe holds by default."""
+
+BATCH_ROWS = 1000
+RESTART_SECONDS = 1.0
+"""How long after its start a courier that died is replaced, at the earliest."""
+REPORT_SECONDS = 60.0
+STALL_SECONDS = 10.0
+"""How long memcached may keep a batch before that is reported."""
+
+PIPE_MAX_SIZE = "/proc/sys/fs/pipe-max-size"
+
+Report = Callable[[str], None]
+"""Is given a line for the server's error log."""
+
+
+@dataclass
+class Totals:
+    """What became of the hits so far; those that are in none of these are pending."""
+
+    delivered: int = 0
+    in_doubt: int = 0
+    refused: int = 0
+
+
+class Reader:
+    """Counts the lines of one pipe into memcached, from `run` until the pipe's end."""
+
+    def __init__(
+        self,
+        fd: int,
+        open_store: Callable[[int], CounterStore],
+        report: Report,
+        max_paths: int,
+        drain_seconds: float,
+    ) -> None:
+        """*open_store* is called in each courier; *report* gets at most one line a minute for each cause."""
+        self.totals = Totals()
+        self._fd = fd
+        self._open_store = open_store
+        self._report = _Throttle(report)
+        self._max_paths = max_paths
+        self._drain_seconds = drain_seconds
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._fresh = _Backlog()
+        self._returned = _Backlog()
+        self._courier: Courier | None = None
+        self._ended = False
+        # The earliest times for what may not be done at once; all times are of the monotonic clock.
+        self._read_at = self._fresh_at = self._returned_at = self._start_at = self._stalled_at = 0.0
+
+    def run(self) -> None:
+        """Count until the pipe ends, and go on until all is delivered or the drain time is over.
+
+        What could not be delivered by then is reported. Raises LogFileError when the pipe cannot be read.
+        """
+        widen_pipe(self._fd)
+        deadline = float("inf")
+        try:
+            while not self._ended or (self._waiting() and time.monotonic() < deadline):
+                self._send()
+                ready = self._wait_until(deadline)
+                if self._courier and (events := ready.get(self._courier.fileno())):
+                    self._talk(self._courier, events)
+                if self._fd in ready and not self._read():
+                    self._ended = True
+                    deadline = time.monotonic() + self._drain_seconds
+        finally:
+            self._end()
+
+    def pending(self) -> int:
+        """Return the number of hits that have been counted and have not reached memcached yet."""
+        counter, totals = self._fresh.counter, self.totals
+        return counter.hits - counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+
+    def _waiting(self) -> bool:
+        return bool(self._fresh or self._returned or (self._courier and self._courier.rows))
+
+    def _read(self) -> bool:
+        """Count what the pipe holds; False at its end."""
+        counter = self._fresh.counter
+        try:
+            size = os.readv(self._fd, [self._buffer])
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
+        self._read_at = time.monotonic() + READ_SECONDS if size < QUIET_BYTES else 0.0
+        counter.max_paths = max(0, self._max_paths - self._fresh.sending() - len(self._returned))
+        dropped = counter.dropped
+        try:
+            if size:
+                counter.feed(self._buffer[:size])
+            else:
+                counter.finish()
+        except MemoryError:
+            self._max_paths = len(counter)
+            self._report(
+                "memory", f"out of memory: lines were lost, and no more than {len(counter):,} paths are kept now"
+            )
+        if counter.dropped > dropped:
+            self._report(
+                "paths", f"more than {self._max_paths:,} paths wait for memcached: {counter.dropped:,} hits dropped"
+            )
+        return size > 0
+
+    def _send(self) -> None:
+        """Give the courier a batch, if it has none, there is one, and the time has come."""
+        now = time.monotonic()
+        if self._courier is None:
+            if now < self._start_at:
+                return
+            self._courier = Courier(self._open_store)
+            self._start_at = now + RESTART_SECONDS
+        if self._courier.rows:
+            if now >= self._stalled_at:
+                self._stalled_at = now + STALL_SECONDS
+                self._report(
+                    "stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait"
+                )
+            return
+        rows = self._returned.take() if now >= self._returned_at else []
+        if not rows and now >= self._fresh_at:
+            rows = self._fresh.take()
+        if rows:
+            self._courier.send(rows)
+            self._stalled_at = now + STALL_SECONDS
+
+    def _wait_until(self, deadline: float) -> dict[int, int]:
+        """Wait until something can be done, and return the events of the file descriptors that are ready."""
+        now = time.monotonic()
+        poll = select.poll()
+        wake_at = [deadline]
+        if self._courier:
+            poll.register(self._courier.fileno(), self._courier.events())
+        if not self._ended:
+            if now >= self._read_at:
+                poll.register(self._fd, select.POLLIN)
+            else:
+                wake_at.append(self._read_at)
+        if self._courier is None:
+            wake_at.append(self._start_at)
+        elif self._courier.rows:
+            wake_at.append(self._stalled_at)
+        else:
+            wake_at += [self._returned_at] * bool(self._returned) + [self._fresh_at] * bool(self._fresh)
+        seconds = min(wake_at) - now
+        return dict(poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000))
+
+    def _talk(self, courier: Courier, events: int) -> None:
+        try:
+            if events & select.POLLOUT:
+                courier.write()
+            delivery = courier.read() if events & ~select.POLLOUT else None
+        except EOFError:
+            self._bury(courier)
+        else:
+            if delivery:
+                self._book(delivery)
+
+    def _book(self, delivery: Delivery) -> None:
+        self.totals.delivered += delivery.delivered
+        self.totals.in_doubt += delivery.in_doubt
+        self.totals.refused += delivery.refused
+        if delivery.returned:
+            self._returned.put(delivery.returned)
+            self._returned_at = time.monotonic() + RETRY_SECONDS
+            if not delivery.delivered:
+                self._fresh_at = self._returned_at
+        for cause, text in delivery.problems.items():
+            self._report(cause, f"{text}: {self._figures()}")
+
+    def _bury(self, courier: Courier) -> None:
+        """Settle the batch of a courier that has died; another one will be started."""
+        courier.end()
+        self._courier = None
+        if courier.taken:
+            self.totals.in_doubt += sum(views for _, _, views in courier.rows)
+        else:
+            self._returned.put(courier.rows)
+        self._report("courier", f"the courier died and is replaced: {self._figures()}")
+
+    def _figures(self) -> str:
+        totals = self.totals
+        figures = {"waiting": self.pending(), "in doubt": totals.in_doubt, "refused": totals.refused}
+        return ", ".join(f"{hits:,} hits {what}" for what, hits in figures.items() if hits) or "no hit lost"
+
+    def _end(self) -> None:
+        if self._courier:
+            self._courier.end()
+            if self._courier.taken:
+                self.totals.in_doubt += sum(views for _, _, views in self._courier.rows)
+            self._courier = None
+        if self.pending():
+            self._report("end", f"ended before everything was delivered: {self._figures()}")
+
+
+class _Backlog:
+    """Rows that wait, first come first served, while further hits are added up in `counter`."""
+
+    def __init__(self) -> None:
+        self.counter = HitCounter()
+        self._drained = HitCounter()
+        self._rows: Iterator[Row] = iter(())
+        self._left = 0
+
+    def __len__(self) -> int:
+        return len(self.counter) + self._left
+
+    def sending(self) -> int:
+        """Return how many rows are held besides those of `counter`."""
+        return len(self._drained)
+
+    def put(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            self.counter.add(*row)
+
+    def take(self) -> list[Row]:
+        """Remove and return the next rows, BATCH_ROWS of them at most."""
+        if not self._left:
+            self._drained = self.counter.drain()
+            self._rows, self._left = self._drained.rows(), len(self._drained)
+        rows = list(islice(self._rows, BATCH_ROWS))
+        self._left -= len(rows)
+        return rows
+
+
+class _Throttle:
+    """Passes on one line a minute for each cause."""
+
+    def __init__(self, report: Report) -> None:
+        self._pass_on = report
+        self._quiet_until: dict[str, float] = {}
+
+    def __call__(self, cause: str, text: str) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until.get(cause, 0.0):
+            self._quiet_until[cause] = now + REPORT_SECONDS
+            self._pass_on(text)
+
+
+def widen_pipe(fd: int) -> None:
+    """Let the pipe hold as much as this process may ask for; what is no pipe, or may not grow, stays as it is."""
+    try:
+        with open(PIPE_MAX_SIZE) as file:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, int(file.read()))
+    except (OSError, ValueError):
+        pass

@@ -1,0 +1,26 @@
+"""Becoming somebody else for good: Apache starts its piped loggers as root."""
+
+import os
+import pwd
+
+from fasthits.errors import PrivilegeError, UsageError
+
+
+def become(user: str) -> None:
+    """Make this process run as *user*, with the user's own group and no other, so that it cannot get back.
+
+    Whatever is imported later must be readable by *user*: import beforehand. Raises UsageError when there is no such
+    user, PrivilegeError when this process may not.
+    """
+    try:
+        account = pwd.getpwnam(user)
+    except (KeyError, ValueError) as error:
+        raise UsageError("no such user", repr(user), "name another with --user") from error
+    if os.getresuid() == (account.pw_uid,) * 3 and os.geteuid() != 0:
+        return
+    try:
+        os.setgroups([])
+        os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+        os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    except OSError as error:
+        raise PrivilegeError("cannot become user", user, "start as root, or leave --user out") from error

@@ -1,0 +1,83 @@
+"""The command line itself: help that teaches, and errors a careless user meets."""
+
+from pathlib import Path
+
+import pytest
+
+from fasthits import __version__
+from tests.commands import fasthits
+
+COMMANDS = ["log", "rollup", "today"]
+
+
+def test_the_version_is_printed() -> None:
+    done = fasthits("--version")
+    assert (done.returncode, done.stdout) == (0, f"fasthits {__version__}\n".encode())
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_names_every_command(arguments: list[str]) -> None:
+    shown = fasthits(*arguments).stdout.decode()
+    assert all(f" {command} " in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "taught"),
+    [
+        (
+            "log",
+            ['CustomLog "|/usr/bin/fasthits log --user www-data" combined', "FASTHITS_MEMCACHED", "127.0.0.1:11211"],
+        ),
+        ("rollup", ["fasthits rollup 2026-03-12", "FASTHITS_LOGS", "FASTHITS_TO", "hits.db", "yesterday"]),
+        ("today", ["PATH...", "FASTHITS_MEMCACHED", "--date"]),
+    ],
+)
+def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[str]) -> None:
+    shown = fasthits(command, "--help").stdout.decode()
+    assert [word for word in taught if word not in shown] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lgo"],
+        ["today"],
+        ["rollup", "2026-03-12", "2026-03-13"],
+        ["rollup", "--threads", "0"],
+        ["log", "--ttl", "0"],
+        ["log", "--ttl", "2592001"],
+        ["log", "--max-paths", "0"],
+        ["log", "--no-such-option"],
+        ["log", "--memcached", "not a server"],
+        ["log", "--memcached", "127.0.0.1:99999"],
+        ["log", "--memcached", "::1"],
+        ["log", "--memcached", ""],
+        ["log", "--prefix", "a b"],
+        ["log", "--user", "no such user"],
+        ["today", "about.html"],
+        ["today", "/about?page=2"],
+        ["today", "/", "--date", "2026-03-01..2026-03-02"],
+        ["today", "/", "--memcached", "localhost:"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str]) -> None:
+    done = fasthits(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"Traceback" not in done.stderr
+
+
+def test_log_says_why_it_cannot_read(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    with (tmp_path / "empty").open("w") as unreadable:
+        done = subprocess.run(
+            [sys.executable, "-m", "fasthits", "log"],
+            stdin=unreadable,
+            stderr=subprocess.PIPE,
+            cwd=Path(__file__).parents[1],
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"fasthits: cannot read log lines: standard input (Bad file descriptor)\n"

@@ -1,0 +1,100 @@
+"""Who may import whom, and what importing costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "fasthits"
+
+LAYERS = [
+    {"_parse"},
+    {"errors", "display", "days", "keys"},
+    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "rollup"},
+    {"cli"},
+    {"__main__"},
+]
+"""From the bottom: a module imports from its own layer, where that is not circular, and from those below."""
+
+FACES = {"cli": {"typer", "rich"}, "memcached": {"pymemcache"}, "tables": {"sqlite3", "csv"}}
+"""The one module that may import each of these."""
+
+MODULES = sorted(file for file in PACKAGE.glob("*.py*") if file.suffix in (".py", ".pyx"))
+
+
+def imports_of(file: Path) -> set[str]:
+    """Return what *file* imports, anywhere in it; of the compiled core the Python imports alone."""
+    text = file.read_text()
+    if file.suffix == ".pyx":
+        text = "\n".join(
+            line for line in text.splitlines() if line.startswith(("import ", "from ")) and " cimport " not in line
+        )
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer_of(module: str) -> int:
+    return next(number for number, layer in enumerate(LAYERS) if module in layer)
+
+
+def own(imports: set[str]) -> set[str]:
+    """Return the modules of the package among *imports*."""
+    names = {name.split(".")[1] for name in imports if name.startswith("fasthits.")}
+    return {name for name in names if any(name in layer for layer in LAYERS)}
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.name)
+def test_imports_go_down_only(file: Path) -> None:
+    if file.stem == "__init__":
+        assert imports_of(file) == set()
+        return
+    above = {module for module in own(imports_of(file)) if layer_of(module) > layer_of(file.stem)}
+    assert not above
+    assert layer_of(file.stem) != 0 or own(imports_of(file)) == set()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    waiting = {file.stem: own(imports_of(file)) - {file.stem} for file in MODULES if file.stem != "__init__"}
+    while ready := [module for module, needs in waiting.items() if not needs & waiting.keys()]:
+        for module in ready:
+            del waiting[module]
+    assert not waiting
+
+
+@pytest.mark.parametrize("file", MODULES, ids=lambda file: file.name)
+def test_each_outside_system_has_one_module(file: Path) -> None:
+    special = set().union(*FACES.values())
+    used = {name.split(".")[0] for name in imports_of(file)} & special
+    assert used <= FACES.get(file.stem, set())
+
+
+def test_only_the_faces_print_or_exit() -> None:
+    for file in MODULES:
+        if file.suffix == ".py" and file.stem not in ("cli", "__main__"):
+            calls = {
+                ast.unparse(node.func) for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+            }
+            assert not calls & {"print", "exit", "sys.exit", "input"}, file.name
+
+
+def modules_after(statement: str) -> set[str]:
+    program = f"{statement}\nimport sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    assert not modules_after("import fasthits") & {"typer", "rich", "pymemcache", "sqlite3", "django", "csv"}
+
+
+def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
+    assert not modules_after("import fasthits.cli") & {"pymemcache", "sqlite3", "csv", "json"}

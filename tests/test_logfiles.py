@@ -1,0 +1,144 @@
+"""Finding log files, and reading them in segments that lose and double no line."""
+
+import gzip
+import os
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from fasthits import logfiles
+from fasthits.errors import LogFileError
+from fasthits.logfiles import LogFile, Segment, find
+
+
+def lines_of(segment: Segment, buffer_bytes: int = 64) -> bytes:
+    return b"".join(bytes(block) for block in segment.blocks(bytearray(buffer_bytes), lambda size: None))
+
+
+def names(found: list[LogFile]) -> list[str]:
+    return [log_file.name for log_file in found]
+
+
+def test_segments_give_every_line_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = random.Random(1)
+    for case in range(300):
+        lines = [bytes(choice.choices(b"ab", k=choice.choice([0, 1, 3, 30, 300]))) for _ in range(choice.randrange(12))]
+        data = b"\n".join(lines) + b"\n" * choice.randrange(2)
+        file = tmp_path / f"{case}.log"
+        file.write_bytes(data)
+        monkeypatch.setattr(logfiles, "SEGMENT_BYTES", choice.randrange(1, 60))
+        monkeypatch.setattr(logfiles, "SCAN_BYTES", choice.randrange(1, 20))
+        (found,) = find(str(file))
+        parts = [lines_of(segment, choice.randrange(1, 70)) for segment in found.segments()]
+        assert b"".join(parts) == data
+        assert all(part.endswith(b"\n") for part in parts[:-1] if part and not data.endswith(part))
+
+
+def test_segments_begin_and_end_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 10)
+    file = tmp_path / "access.log"
+    file.write_bytes(b"123456789\nabcdefghi\n" + b"x" * 25 + b"\nlast")
+    (found,) = find(str(file))
+    parts = [lines_of(segment) for segment in found.segments()]
+    assert parts == [b"123456789\n", b"abcdefghi\n", b"x" * 25 + b"\n", b"", b"last"]
+
+
+def test_progress_through_segments_adds_up_to_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 100)
+    file = tmp_path / "access.log"
+    file.write_bytes(b"".join(b"line %d\n" % number for number in range(500)))
+    sizes: list[int] = []
+    (found,) = find(str(file))
+    for segment in found.segments():
+        for _ in segment.blocks(bytearray(64), sizes.append):
+            pass
+    assert sum(sizes) == file.stat().st_size
+
+
+def test_stars_match_and_other_signs_stand_for_themselves(tmp_path: Path) -> None:
+    for name in ("a/access.log", "b/access.log", "[x]/access.log", "q?/access.log"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert names(find(f"{tmp_path}/*/access.log")) == sorted(
+        f"{tmp_path}/{name}/access.log" for name in ("a", "b", "[x]", "q?")
+    )
+    assert names(find(f"{tmp_path}/[x]/*.log")) == [f"{tmp_path}/[x]/access.log"]
+    assert names(find(f"{tmp_path}/q?/access*")) == [f"{tmp_path}/q?/access.log"]
+    assert find(f"{tmp_path}/[ab]/*.log") == []
+
+
+def test_the_compressed_copy_is_found_but_not_read_beside_the_plain_file(tmp_path: Path) -> None:
+    (tmp_path / "1.log.gz").touch()
+    assert names(find(f"{tmp_path}/1.log")) == [f"{tmp_path}/1.log.gz"]
+    (tmp_path / "1.log").touch()
+    (tmp_path / "2.log.gz").touch()
+    assert names(find(f"{tmp_path}/1.log")) == [f"{tmp_path}/1.log"]
+    both = [f"{tmp_path}/1.log", f"{tmp_path}/2.log.gz"]
+    assert names(find(f"{tmp_path}/*.log")) == both
+    assert names(find(f"{tmp_path}/*.log*")) == both
+
+
+def test_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path: Path) -> None:
+    file = tmp_path / "access.log.gz"
+    file.write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n") + gzip.compress(b"three"))
+    (found,) = find(str(file))
+    assert b"".join(map(lines_of, found.segments())) == b"one\ntwo\nthree"
+
+
+@pytest.mark.parametrize("keep", [5, 12, -4, -1])
+def test_a_gzip_file_that_is_cut_short_is_an_error(tmp_path: Path, keep: int) -> None:
+    file = tmp_path / "access.log.gz"
+    file.write_bytes(gzip.compress(os.urandom(1000))[:keep])
+    (found,) = find(str(file))
+    with pytest.raises(LogFileError, match=r"access\.log\.gz"):
+        lines_of(found.segments()[0])
+
+
+@pytest.mark.parametrize("content", [b"plain text\n", b"\x1f\x8b\x08\x00" + b"\xff" * 100])
+def test_a_gzip_file_that_is_none_is_an_error(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "access.log.gz"
+    file.write_bytes(content)
+    (found,) = find(str(file))
+    with pytest.raises(LogFileError, match="damaged or cut short"):
+        lines_of(found.segments()[0])
+
+
+def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (found,) = find(str(pipe))
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"one\ntwo\n",))
+    writer.start()
+    assert b"".join(map(lines_of, found.segments())) == b"one\ntwo\n"
+    writer.join()
+
+
+def test_a_folder_is_an_error_and_nothing_is_none(tmp_path: Path) -> None:
+    with pytest.raises(LogFileError, match="is a directory"):
+        find(str(tmp_path))
+    assert find(str(tmp_path / "nothing.log")) == []
+    assert find(str(tmp_path / "nothing" / "*.log")) == []
+
+
+def test_a_file_that_shrinks_or_is_replaced_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    file.write_bytes(b"line\n" * 100)
+    (found,) = find(str(file))
+    os.truncate(file, 250)
+    with pytest.raises(LogFileError, match="shrank"):
+        lines_of(found.segments()[0])
+    file.rename(tmp_path / "access.log.1")
+    file.write_bytes(b"line\n" * 100)
+    with pytest.raises(LogFileError, match="replaced"):
+        lines_of(found.segments()[0])
+
+
+def test_a_file_that_grows_is_read_as_long_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    file.write_bytes(b"line\n" * 100)
+    (found,) = find(str(file))
+    with file.open("ab") as log:
+        log.write(b"later\n")
+    assert lines_of(found.segments()[0]) == b"line\n" * 100

@@ -1,0 +1,71 @@
+"""What is built and what is documented."""
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fasthits
+from fasthits import _parse
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+MODULES = [f"fasthits.{module.name}" for module in pkgutil.iter_modules(fasthits.__path__) if module.name != "__main__"]
+
+
+def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", tmp_path, ROOT], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (sdist,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        source = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"fasthits/_parse.pyx", "fasthits/_parse.pyi", "fasthits/py.typed", "setup.py", "LICENSE"} <= source
+    assert not [name for name in source if name.endswith((".c", ".so", ".html"))]
+    with zipfile.ZipFile(wheel) as archive:
+        built = set(archive.namelist())
+    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli.py"} <= built
+    assert not [name for name in built if name.endswith((".c", ".pyx", ".html")) or name.startswith(("tests", "bench"))]
+    assert "-cp311-abi3-" in wheel.name
+
+
+@pytest.mark.parametrize("name", ["fasthits", *MODULES])
+def test_what_is_public_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for public, value in vars(module).items():
+        if public.startswith("_") or getattr(value, "__module__", None) != name or not callable(value):
+            continue
+        if module is _parse and public == "ParsedLine":
+            continue  # a tuple of fields; the stub has their docstrings
+        assert inspect.getdoc(value), f"{name}.{public}"
+        for attribute, member in vars(value).items() if inspect.isclass(value) else ():
+            if not attribute.startswith("_") and inspect.isroutine(member):
+                assert inspect.getdoc(member), f"{name}.{public}.{attribute}"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_are_true(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_examples_in_the_stub_are_true() -> None:
+    text = (ROOT / "fasthits" / "_parse.pyi").read_text()
+    docstrings = [ast.get_docstring(node) for node in ast.walk(ast.parse(text)) if isinstance(node, DOCUMENTED)]
+    names = vars(_parse).copy()
+    attempted = 0
+    for docstring in filter(None, docstrings):
+        examples = doctest.DocTestParser().get_doctest(docstring, names, "_parse.pyi", None, 0)
+        result = doctest.DocTestRunner().run(examples)
+        assert result.failed == 0
+        attempted += result.attempted
+    assert attempted >= 3

@@ -1,0 +1,264 @@
+"""SQLite and CSV: a day is replaced as a whole or not at all."""
+
+import csv
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits import tables
+from fasthits._parse import HitCounter
+from fasthits.errors import TableError, UsageError
+from fasthits.tables import CsvFile, SqliteFile, Table, open_table, text_rows
+
+MARCH = [date(2026, 3, day) for day in range(1, 32)]
+Row = tuple[str, str, int]
+
+
+def csv_rows(file: Path) -> list[Row]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        header, *rows = csv.reader(lines)
+    assert header == ["date", "path", "views"]
+    return [(day, path, int(views)) for day, path, views in rows]
+
+
+def sqlite_rows(file: Path) -> list[Row]:
+    with sqlite3.connect(file) as database:
+        rows = database.execute("SELECT date, path, views FROM hits ORDER BY date, views DESC, path").fetchall()
+    database.close()
+    return rows
+
+
+READERS: dict[str, Callable[[Path], list[Row]]] = {"hits.csv": csv_rows, "hits.db": sqlite_rows}
+
+
+@pytest.fixture(params=READERS)
+def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / request.param
+
+
+def read(file: Path) -> list[Row]:
+    return READERS[file.name](file)
+
+
+def table(file: Path) -> Table:
+    return open_table(str(file))
+
+
+def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
+    table(file).replace(MARCH[:2], {MARCH[1]: {"/b": 2, "/a": 2, "/c": 9}, MARCH[0]: {"/a": 1}})
+    assert read(file) == [
+        ("2026-03-01", "/a", 1),
+        ("2026-03-02", "/c", 9),
+        ("2026-03-02", "/a", 2),
+        ("2026-03-02", "/b", 2),
+    ]
+
+
+def test_only_the_days_given_are_replaced(file: Path) -> None:
+    table(file).replace(MARCH[:5], {day: {"/a": 1, "/b": 2} for day in MARCH[:5]})
+    table(file).replace([MARCH[1], MARCH[3]], {MARCH[3]: {"/c": 7}})
+    assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-04", "/c", 7)]
+    assert [row[0] for row in read(file) if row[1] == "/a"] == ["2026-03-01", "2026-03-03", "2026-03-05"]
+
+
+def test_days_come_before_between_and_behind_those_there(file: Path) -> None:
+    for day in (3, 1, 5, 2, 4):
+        table(file).replace([MARCH[day]], {MARCH[day]: {"/": day}})
+    assert [views for _, _, views in read(file)] == [1, 2, 3, 4, 5]
+
+
+def test_a_second_time_changes_nothing(file: Path) -> None:
+    rows = {MARCH[0]: {'/"quoted",\r\n': 3, "/é": 2, "/\\xe9": 2, "/a\x00b": 1, "/" + "x" * 200_000: 1}, MARCH[1]: {}}
+    table(file).replace(MARCH[:2], rows)
+    before = file.read_bytes() if file.suffix == ".csv" else read(file)
+    table(file).replace(MARCH[:2], rows)
+    table(file).replace([MARCH[9]], {})
+    assert before == (file.read_bytes() if file.suffix == ".csv" else read(file))
+    assert dict((path, views) for _, path, views in read(file)) == rows[MARCH[0]]
+
+
+@given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
+def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("csv") / "hits.csv"
+    CsvFile(file).replace(MARCH[:1], {MARCH[0]: rows})
+    CsvFile(file).replace(MARCH[1:2], {})
+    assert {path: views for _, path, views in csv_rows(file)} == rows
+
+
+def test_csv_is_quoted_only_where_rfc_4180_asks_for_it(tmp_path: Path) -> None:
+    CsvFile(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}})
+    assert (tmp_path / "hits.csv").read_bytes() == (
+        b'date,path,views\n2026-03-01,"/a,b",3\n2026-03-01,"/a""b",2\n2026-03-01,/a b;c\',1\n'
+    )
+
+
+def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
+    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    with sqlite3.connect(tmp_path / "hits.db") as database:
+        (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'hits'").fetchone()
+    database.close()
+    assert sql == "CREATE TABLE hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
+
+
+def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_up() -> None:
+    counter = HitCounter()
+    for path, views in ((b"/caf\xe9", 2), (rb"/caf\xe9", 3), ("/café".encode(), 4), (b"/\xc3", 5)):
+        counter.add(MARCH[0], path, views)
+    assert text_rows(counter) == {MARCH[0]: {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}}
+
+
+@pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
+def test_what_names_no_table_is_a_usage_error(target: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        open_table(target if target != "hits.db/" else "hits.")
+
+
+@pytest.mark.parametrize("name", ["no/folder/hits.csv", "no/folder/hits.db", "folder.csv", "folder.db"])
+def test_a_target_that_cannot_be_written_is_told_beforehand(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(TableError):
+        table(tmp_path / name).check()
+    with pytest.raises(TableError):
+        table(tmp_path / name).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+
+
+@pytest.mark.parametrize("name", ["hits.csv", "hits.db"])
+def test_a_target_that_turns_out_unwritable_is_an_error(name: str) -> None:
+    with pytest.raises(TableError):
+        table(Path("/proc", name)).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("hits.db", b"this is no database, but a text that is long enough to be looked at" * 20),
+        ("hits.csv", b"name,age\nx,1\n"),
+        ("hits.csv", b"\xff\xfe\x00"),
+    ],
+)
+def test_a_target_of_another_kind_stays_as_it_is(name: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(TableError):
+        table(file).check()
+    with pytest.raises(TableError):
+        table(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    assert file.read_bytes() == content
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"date,path,views\n2026-03-02,/a,1\n2026-03-01,/a,1\n",
+        b"date,path,views\n2026-03-02,/a,1\n2026-03-02\n",
+        b"date,path,views\n2026-03-02,/\xff,1\n",
+    ],
+)
+def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "hits.csv"
+    file.write_bytes(content)
+    with pytest.raises(TableError):
+        CsvFile(file).replace([MARCH[9]], {MARCH[9]: {"/": 1}})
+    assert file.read_bytes() == content
+    assert os.listdir(tmp_path) == ["hits.csv"]
+
+
+def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
+    database.close()
+    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})):
+        with pytest.raises(TableError, match="its table hits"):
+            attempt()
+
+
+def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LOCK_SECONDS", 0.05)
+    file = tmp_path / "hits.db"
+    SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(TableError, match="locked"):
+        SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 2}})
+    other.execute("ROLLBACK")
+    other.close()
+    assert sqlite_rows(file) == [("2026-03-01", "/", 1)]
+
+
+KILLED = """
+import itertools, os, signal, sys
+from collections import UserDict
+from datetime import date
+from fasthits.tables import open_table
+
+class DeadlyPaths(UserDict):
+    def items(self):
+        for number in itertools.count():
+            if number == 50_000:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield f"/{number}", 1
+
+class Paths(dict):
+    def items(self):
+        return DeadlyPaths().items()
+
+import builtins, fasthits.tables
+fasthits.tables.sorted = lambda rows, key=None: rows
+day = date(2026, 3, 1)
+open_table(sys.argv[1]).replace([day], {day: Paths({"/": 1})})
+"""
+
+
+def test_killed_half_way_the_old_numbers_stand(file: Path) -> None:
+    table(file).replace(MARCH[:3], {day: {"/old": 1} for day in MARCH[:3]})
+    before = read(file)
+    killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=Path(__file__).parents[1])
+    assert killed.returncode == -9
+    assert read(file) == before
+    table(file).replace(MARCH[:1], {MARCH[0]: {"/new": 2}})
+    assert read(file) == [("2026-03-01", "/new", 2), *before[1:]]
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    real, link = tmp_path / "data" / "hits.csv", tmp_path / "hits.csv"
+    link.symlink_to(real)
+    table(link).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    real.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(real, 1234, 1235)
+    table(link).replace(MARCH[1:2], {MARCH[1]: {"/": 1}})
+    assert link.is_symlink()
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert (real.stat().st_uid, real.stat().st_gid) == (
+        (1234, 1235) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    )
+    assert len(csv_rows(real)) == 2
+
+
+def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> None:
+    file = tmp_path / "hits.csv"
+    script = (
+        "import sys; from datetime import date; from fasthits.tables import open_table;"
+        "day = date(2026, 3, int(sys.argv[2]));"
+        "rows = {day: {f'/{n}': 1 for n in range(20000)}}; open_table(sys.argv[1]).replace([day], rows)"
+    )
+    command = [sys.executable, "-c", script, str(file)]
+    running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 9)]
+    assert [process.wait() for process in running] == [0] * 8
+    assert len(csv_rows(file)) == 8 * 20000
