@@ -119,4 +119,4 @@ class HitCounter:
     def drain(self) -> HitCounter:
         """Move all rows to a new counter and return that. Buckets and the partial line stay."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
-        """Yield (day, path, views) in the order in which the rows were first seen."""
+        """Yield (day, path, views) in the order first seen. Raises RuntimeError when `drain` has taken them away."""

@@ -1,461 +1,46 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
 
-Theory of operation
--------------------
-*Tokeniser.* The newline is found first, and every later step works on a cursor that ends there, so that a broken line
-can never swallow the next one. Within the line nothing is split from the left: a user name may hold spaces, brackets
-and quotes. The anchor is the time: ``[``, then the fixed layout ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a
-logged field always has a backslash before it (``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be
-forged by a client. Then come the request up to its closing quote, status and bytes. Where that fails the search goes on
-at the next ``[``.
-
-*Day.* Its eleven bytes are compared with those of the line before; only a change is parsed and checked in the calendar.
-
-*Counting table.* Rows lie one behind the other in one arena, in the order first seen: a header, then the path. Beside
-it an open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up
-costs two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows. The hash
-is wyhash's construction (16 bytes a multiplication) with secrets drawn at import: strangers choose the paths.
-
-Pointers never outlive a call, are never read at or behind a cursor's end, and every function that touches them is
-``noexcept nogil``.
+Lines are cut and put into buckets here; _tokens.pxd finds a line's fields, _table.pxd holds the views. All of it is
+compiled into this one module. What runs over the lines is ``noexcept nogil``.
 """
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
+
+from fasthits._table cimport (
+    NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes, row_path,
+)
+from fasthits._tokens cimport (
+    MAX_LINE, Cursor, DayMemo, Fields, Span, has_path, line_cursor, path_of, skip_past, split_request, take_fields,
+    take_quoted, take_until,
+)
 
 import os
 from datetime import date
 from typing import NamedTuple
 
-cdef extern from *:
-    """
-    /* Both halves of the 128-bit product, folded: the mixing step of wyhash. */
-    static inline uint64_t fasthits_mix(uint64_t a, uint64_t b)
-    {
-    #ifdef __SIZEOF_INT128__
-        unsigned __int128 product = (unsigned __int128)a * b;
-        return (uint64_t)product ^ (uint64_t)(product >> 64);
-    #else
-        uint64_t a1 = a >> 32, a0 = (uint32_t)a, b1 = b >> 32, b0 = (uint32_t)b;
-        uint64_t low = a0 * b0, cross = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)cross;
-        return ((other << 32) | (uint32_t)low) ^ (a1 * b1 + (cross >> 32) + (other >> 32));
-    #endif
-    }
-    """
-    uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
-
 cdef enum:
-    MAX_LINE = 1 << 20
     MAX_EXAMPLES = 3
     MAX_EXAMPLE = 200
-    TIME_SIZE = 30         # [dd/Mon/yyyy:HH:MM:SS +hhmm] "
-    DATE_SIZE = 11         # dd/Mon/yyyy
     LAST_DAY = 3652059     # date.max.toordinal()
-    ROW_ALIGN = 8
-    FIRST_SLOTS = 1024
-    FIRST_ARENA = 65536
 
 LINE_BYTES = MAX_LINE
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
-
-cdef enum:                 # buckets
-    HIT, NOT_GET, NO_PATH, OTHER_DAY, MALFORMED, BUCKETS
-
-cdef enum Outcome:
-    DONE, NO_ROOM, NO_MEMORY
-
-
-# --- Tokeniser ----------------------------------------------------------------------------------------------------
-
-cdef struct Cursor:        # [p, end) is unread; *end is never read
-    const char *p
-    const char *end
-
-cdef struct Span:          # start is NULL where the field is absent
-    const char *start
-    size_t size
-
-cdef struct Fields:
-    Span host_part
-    Span time
-    int32_t day            # date.toordinal()
-    Span request
-    Span status
-    Span bytes_sent
-
-cdef struct DayMemo:       # the last date that was parsed, so that the next line need only compare it
-    char text[DATE_SIZE]
-    int32_t day
-
-
-cdef inline uint64_t load8(const char *p) noexcept nogil:
-    cdef uint64_t word
-    memcpy(&word, p, 8)
-    return word
-
-
-cdef inline uint64_t load4(const char *p) noexcept nogil:
-    cdef uint32_t word
-    memcpy(&word, p, 4)
-    return word
-
-
-cdef inline bint is_digit(char c) noexcept nogil:
-    return b"0" <= c <= b"9"
-
-
-cdef inline bint take_until(Cursor *line, char stop, Span *out) noexcept nogil:
-    """Take bytes up to *stop* and step over it; False leaves the cursor alone."""
-    cdef const char *found = <const char *>memchr(line.p, stop, <size_t>(line.end - line.p))
-    if found == NULL:
-        return False
-    out.start, out.size = line.p, <size_t>(found - line.p)
-    line.p = found + 1
-    return True
-
-
-cdef inline void take_rest(Cursor *line, Span *out) noexcept nogil:
-    out.start, out.size = line.p, <size_t>(line.end - line.p)
-    line.p = line.end
-
-
-cdef inline bint skip_past(Cursor *line, char expected) noexcept nogil:
-    if line.p == line.end or line.p[0] != expected:
-        return False
-    line.p += 1
-    return True
-
-
-cdef inline bint take_quoted(Cursor *line, Span *out) noexcept nogil:
-    """Take bytes up to the closing quote, the opening one being behind the cursor, and step over it.
-
-    A quote closes when an even number of backslashes stands before it: Apache writes ``\\`` for one backslash.
-    """
-    cdef const char *start = line.p
-    cdef const char *quote = start
-    cdef const char *before
-    while True:
-        quote = <const char *>memchr(quote, b'"', <size_t>(line.end - quote))
-        if quote == NULL:
-            return False
-        before = quote
-        while before > start and (before - 1)[0] == b"\\":
-            before -= 1
-        if (quote - before) % 2 == 0:
-            out.start, out.size = start, <size_t>(quote - start)
-            line.p = quote + 1
-            return True
-        quote += 1
-
-
-cdef inline int32_t number(const char *p, int digits) noexcept nogil:
-    cdef int32_t value = 0
-    cdef int i
-    for i in range(digits):
-        value = value * 10 + (p[i] - c"0")
-    return value
-
-
-cdef inline int32_t month_number(const char *p) noexcept nogil:
-    cdef const char *names = "JanFebMarAprMayJunJulAugSepOctNovDec"
-    cdef int32_t month
-    for month in range(12):
-        if memcmp(p, names + 3 * month, 3) == 0:
-            return month + 1
-    return 0
-
-
-cdef int32_t parse_date(const char *p) noexcept nogil:
-    """Return the ordinal (1 for 1 January of year 1) of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
-    cdef int32_t day, month, year, before, days_in_month
-    if not (is_digit(p[0]) and is_digit(p[1]) and p[2] == b"/" and p[6] == b"/" and is_digit(p[7]) and is_digit(p[8])
-            and is_digit(p[9]) and is_digit(p[10])):
-        return 0
-    day = number(p, 2)
-    month = month_number(p + 3)
-    year = number(p + 7, 4)
-    if month == 0 or year == 0 or day == 0:
-        return 0
-    cdef bint leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-    if month == 2:
-        days_in_month = 29 if leap else 28
-    else:
-        days_in_month = 30 if month in (4, 6, 9, 11) else 31
-    if day > days_in_month:
-        return 0
-    before = (month * 367 - 362) // 12      # days before the month, were February to have 30
-    if month > 2:
-        before -= 1 if leap else 2
-    year -= 1
-    return year * 365 + year // 4 - year // 100 + year // 400 + before + day
-
-
-cdef inline bint has_time_of_day(const char *p) noexcept nogil:
-    """Tell whether ``HH:MM:SS +hhmm`` stands at *p*, digits being checked eight bytes at a time.
-
-    A digit's high half is 3 and stays 3 when 6 is added; the masks leave ``:``, space and sign out of that.
-    """
-    cdef uint64_t clock = load8(p)
-    cdef uint64_t zone = load8(p + 6)       # SS +hhmm
-    return (
-        (clock & load8(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0")) == load8(b"00:00:00")
-        and ((clock + load8(b"\x06\x06\x00\x06\x06\x00\x06\x06")) & load8(b"\xf0\xf0\x00\xf0\xf0\x00\xf0\xf0"))
-        == load8(b"00\x0000\x0000")
-        and (zone & load8(b"\xf0\xf0\xff\x00\xf0\xf0\xf0\xf0")) == load8(b"00 \x000000")
-        and ((zone + load8(b"\x06\x06\x00\x00\x06\x06\x06\x06")) & load8(b"\xf0\xf0\x00\x00\xf0\xf0\xf0\xf0"))
-        == load8(b"00\x00\x000000")
-        and (p[9] == b"+" or p[9] == b"-")
-    )
-
-
-cdef inline bint take_time(Cursor *line, Fields *out, DayMemo *memo) noexcept nogil:
-    """Take ``[dd/Mon/yyyy:HH:MM:SS +hhmm] "``, the cursor standing on the bracket; False leaves it there."""
-    cdef const char *p = line.p
-    if line.end - p < TIME_SIZE:
-        return False
-    if p[27] != b"]" or p[28] != b" " or p[29] != b'"' or p[12] != b":" or not has_time_of_day(p + 13):
-        return False
-    if memcmp(p + 1, memo.text, DATE_SIZE) != 0:
-        memcpy(memo.text, p + 1, DATE_SIZE)
-        memo.day = parse_date(p + 1)
-    if memo.day == 0:
-        return False
-    out.day = memo.day
-    out.time.start, out.time.size = p + 1, 26
-    line.p = p + TIME_SIZE
-    return True
-
-
-cdef inline bint take_status(Cursor *line, Span *out) noexcept nogil:
-    cdef const char *p = line.p
-    if line.end - p < 4 or not (is_digit(p[0]) and is_digit(p[1]) and is_digit(p[2]) and p[3] == b" "):
-        return False
-    out.start, out.size = p, 3
-    line.p = p + 4
-    return True
-
-
-cdef inline bint take_bytes_sent(Cursor *line, Span *out) noexcept nogil:
-    """Take digits or ``-`` up to a space or the end, which stay."""
-    cdef const char *p = line.p
-    if p != line.end and p[0] == b"-":
-        p += 1
-    else:
-        while p != line.end and is_digit(p[0]):
-            p += 1
-    if p == line.p or (p != line.end and p[0] != b" "):
-        return False
-    out.start, out.size = line.p, <size_t>(p - line.p)
-    line.p = p
-    return True
-
-
-cdef inline bint take_fields(Cursor *line, Fields *out, DayMemo *memo) noexcept nogil:
-    """Take all up to and with the bytes sent; False for a malformed line."""
-    cdef const char *start = line.p
-    cdef Cursor rest
-    while True:
-        line.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
-        if line.p == NULL:
-            return False
-        rest.p, rest.end = line.p, line.end
-        if (take_time(&rest, out, memo) and take_quoted(&rest, &out.request) and skip_past(&rest, b" ")
-                and take_status(&rest, &out.status) and take_bytes_sent(&rest, &out.bytes_sent)):
-            out.host_part.start, out.host_part.size = start, <size_t>(line.p - start)
-            line.p = rest.p
-            return True
-        line.p += 1
-
-
-cdef inline void split_request(Span request, Span *method, Span *target, Span *protocol) noexcept nogil:
-    """Split the request at its first and second space; what is not there becomes absent."""
-    cdef Cursor rest
-    rest.p, rest.end = request.start, request.start + request.size
-    memset(target, 0, sizeof(Span))
-    memset(protocol, 0, sizeof(Span))
-    if not take_until(&rest, b" ", method):
-        method[0] = request
-    elif not take_until(&rest, b" ", target):
-        take_rest(&rest, target)
-    else:
-        take_rest(&rest, protocol)
-
-
-cdef inline Span path_of(Span target) noexcept nogil:
-    """Return the target up to its first ``?``."""
-    cdef Span path = target
-    cdef const char *query = <const char *>memchr(target.start, b"?", target.size)
-    if query != NULL:
-        path.size = <size_t>(query - target.start)
-    return path
-
-
-cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcept nogil:
-    return span.size >= size and memcmp(span.start, prefix, size) == 0
-
-
-cdef inline bint has_path(Span target) noexcept nogil:
-    return target.start != NULL and (
-        starts_with(target, b"/", 1) or starts_with(target, b"http://", 7) or starts_with(target, b"https://", 8)
-    )
-
-
-cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
-    """Return a cursor over the part of a line that is looked at, its newline not being in *size*."""
-    cdef Cursor line
-    if size > MAX_LINE + 1:
-        size = MAX_LINE + 1
-    if size > 0 and start[size - 1] == b"\r":
-        size -= 1
-    if size > MAX_LINE:
-        size = MAX_LINE
-    line.p, line.end = start, start + size
-    return line
-
-
-# --- Counting table -----------------------------------------------------------------------------------------------
-
-cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
-    uint64_t hash
-    uint64_t views
-    int32_t day
-    uint32_t size
-
-cdef struct Table:
-    char *arena            # Rows; NULL before the first
-    size_t used, capacity
-    uint64_t *slots        # 0 is free; else 24 bits of hash over 40 bits of (offset / ROW_ALIGN + 1)
-    size_t mask            # number of slots - 1
-    size_t rows
 
 cdef uint64_t[4] secrets
 cdef object _urandom = os.urandom(32)
 memcpy(secrets, <const char *>_urandom, 32)
 
 
-cdef inline uint64_t hash_row(int32_t day, const char *p, size_t size) noexcept nogil:
-    cdef uint64_t state = secrets[0] ^ <uint64_t>day
-    cdef uint64_t a = 0
-    cdef uint64_t b = 0
-    cdef size_t left = size
-    while left > 16:
-        state = mix(load8(p) ^ secrets[1], load8(p + 8) ^ state)
-        p += 16
-        left -= 16
-    if left >= 8:
-        a, b = load8(p), load8(p + left - 8)
-    elif left >= 4:
-        a, b = load4(p), load4(p + left - 4)
-    elif left > 0:
-        a = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[left // 2] << 8) | <uint8_t>p[left - 1]
-    return mix(secrets[2] ^ <uint64_t>size, mix(a ^ secrets[1], b ^ state) ^ secrets[3])
-
-
-cdef inline size_t row_bytes(size_t path_size) noexcept nogil:
-    return (sizeof(Row) + path_size + ROW_ALIGN - 1) & ~<size_t>(ROW_ALIGN - 1)
-
-
-cdef inline Row *row_at(Table *table, size_t offset) noexcept nogil:
-    return <Row *>(table.arena + offset)
-
-
-cdef inline const char *row_path(Row *row) noexcept nogil:
-    return <const char *>row + sizeof(Row)
-
-
-cdef inline uint64_t slot_of(uint64_t hash, size_t offset) noexcept nogil:
-    return (hash & (<uint64_t>0xFFFFFF << 40)) | (offset // ROW_ALIGN + 1)
-
-
-cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
-    return <size_t>((slot & ((<uint64_t>1 << 40) - 1)) - 1) * ROW_ALIGN
-
-
-cdef bint grow_slots(Table *table) noexcept nogil:
-    """Double the index; False leaves it as it was."""
-    cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
-    cdef uint64_t *slots = <uint64_t *>calloc(count, sizeof(uint64_t))
-    cdef size_t offset = 0
-    cdef size_t i
-    cdef Row *row
-    if slots == NULL:
-        return False
-    while offset < table.used:
-        row = row_at(table, offset)
-        i = row.hash & (count - 1)
-        while slots[i] != 0:
-            i = (i + 1) & (count - 1)
-        slots[i] = slot_of(row.hash, offset)
-        offset += row_bytes(row.size)
-    free(table.slots)
-    table.slots, table.mask = slots, count - 1
-    return True
-
-
-cdef bint reserve(Table *table, size_t size) noexcept nogil:
-    """Make room in the arena for *size* bytes more; False leaves it as it was."""
-    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
-    cdef char *arena
-    while capacity - table.used < size:
-        capacity += capacity // 2
-    if capacity > table.capacity:
-        arena = <char *>realloc(table.arena, capacity)
-        if arena == NULL:
-            return False
-        table.arena, table.capacity = arena, capacity
-    return True
-
-
-cdef Outcome add_views(
-    Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
-) noexcept nogil:
-    """Add to the row of (day, path), making it if need be; without room or memory nothing changes."""
-    cdef size_t i
-    cdef uint64_t slot
-    cdef uint64_t tag = hash >> 40
-    cdef size_t needed
-    cdef Row *row
-    # At most two thirds of the slots are taken; grown beforehand, so that the probe below always ends.
-    if (table.slots == NULL or table.rows * 3 >= (table.mask + 1) * 2) and not grow_slots(table):
-        return NO_MEMORY
-    i = hash & table.mask
-    while True:
-        slot = table.slots[i]
-        if slot == 0:
-            break
-        if slot >> 40 == tag:
-            row = row_at(table, slot_offset(slot))
-            if (row.hash == hash and row.day == day and row.size == path.size
-                    and memcmp(row_path(row), path.start, path.size) == 0):
-                row.views += views
-                return DONE
-        i = (i + 1) & table.mask
-    if table.rows >= max_rows:
-        return NO_ROOM
-    needed = row_bytes(path.size)
-    if not reserve(table, needed):
-        return NO_MEMORY
-    row = row_at(table, table.used)
-    row.hash, row.views, row.day, row.size = hash, views, day, <uint32_t>path.size
-    memcpy(<char *>row_path(row), path.start, path.size)
-    table.slots[i] = slot_of(hash, table.used)
-    table.used += needed
-    table.rows += 1
-    return DONE
-
-
-cdef void free_table(Table *table) noexcept nogil:
-    free(table.arena)
-    free(table.slots)
-    memset(table, 0, sizeof(Table))
-
-
 # --- Counting lines -----------------------------------------------------------------------------------------------
+
+cdef enum:                 # buckets
+    HIT, NOT_GET, NO_PATH, OTHER_DAY, MALFORMED, BUCKETS
 
 cdef struct Example:
     uint64_t line
@@ -464,6 +49,7 @@ cdef struct Example:
 
 cdef struct Count:
     Table table
+    uint64_t drained       # how often the table was taken away, so that offsets in it became void
     size_t max_rows
     uint64_t buckets[BUCKETS]
     uint64_t dropped
@@ -532,7 +118,7 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     else:
         bucket = HIT
         path = path_of(target)
-        hash = hash_row(fields.day, path.start, path.size)
+        hash = hash_row(secrets, fields.day, path.start, path.size)
         outcome = add_views(&count.table, hash, fields.day, path, 1, count.max_rows)
         if outcome == NO_MEMORY:
             return False
@@ -751,7 +337,7 @@ cdef class HitCounter:
         """From here on count the hits of *days* alone, the others being filtered as ``day``; None counts every day."""
         cdef uint8_t *wanted = NULL
         cdef int32_t day
-        ordinals = None if days is None else [each.toordinal() for each in days]
+        ordinals = None if days is None else [as_ordinal(each) for each in days]
         if ordinals is not None:
             wanted = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)
             if wanted == NULL:
@@ -787,7 +373,7 @@ cdef class HitCounter:
     def add(self, day, path, views, /):
         """Add *views* hits (not lines) to a row."""
         cdef Span span
-        cdef int32_t ordinal = day.toordinal()
+        cdef int32_t ordinal = as_ordinal(day)
         cdef Outcome outcome
         if not isinstance(path, bytes):
             raise TypeError(f"path must be bytes, not {type(path).__name__}")
@@ -797,7 +383,7 @@ cdef class HitCounter:
         cdef uint64_t hits = views
         with self.lock:
             outcome = add_views(
-                &self.count.table, hash_row(ordinal, span.start, span.size), ordinal, span, hits, self.count.max_rows
+                &self.count.table, hash_row(secrets, ordinal, span.start, span.size), ordinal, span, hits, self.count.max_rows
             )
             if outcome == NO_ROOM:
                 self.count.dropped += hits
@@ -823,16 +409,20 @@ cdef class HitCounter:
         with self.lock:
             drained.count.table = self.count.table
             memset(&self.count.table, 0, sizeof(Table))
+            self.count.drained += 1
         return drained
 
     def rows(self):
         """Yield (day, path, views) in the order in which the rows were first seen."""
         cdef size_t offset = 0
         cdef int32_t ordinal = 0
+        cdef uint64_t drained = self.count.drained
         cdef Row *row
         day = None
         while True:
             with self.lock:
+                if self.count.drained != drained:
+                    raise RuntimeError("the counter was drained while its rows were read")
                 if offset >= self.count.table.used:
                     return
                 row = row_at(&self.count.table, offset)
@@ -842,6 +432,15 @@ cdef class HitCounter:
                     day = day_from_ordinal(ordinal)
                 found = day, row_path(row)[:row.size], row.views
             yield found
+
+
+cdef int32_t as_ordinal(day) except 0:
+    if not isinstance(day, date):
+        raise TypeError(f"a day must be a datetime.date, not {type(day).__name__}")
+    cdef int32_t ordinal = day.toordinal()
+    if not 1 <= ordinal <= LAST_DAY:
+        raise ValueError(f"not a day of the calendar: {day!r}")
+    return ordinal
 
 
 cdef size_t as_max_rows(max_paths) except? 0:

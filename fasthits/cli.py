@@ -145,12 +145,13 @@ def log(
     sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
     each cause.
     """
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
+        signal.signal(ignored, signal.SIG_IGN)
+
     from fasthits import privileges
     from fasthits.memcached import CounterStore, check_servers
     from fasthits.piped import Reader
 
-    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
-        signal.signal(ignored, signal.SIG_IGN)
     servers = check_servers(memcached)
     check_prefix(prefix)
     if user is not None:
@@ -280,7 +281,7 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
     typer.echo(f"  {sum(result.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {result.malformed:>{width},} malformed{', such as' * bool(result.examples)}", err=True)
     for example in result.examples:
-        head = printable(example.head[:60].decode("utf-8", "backslashreplace"))
+        head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
     if result.days:
         where = "standard output" if target == "-" else target

@@ -8,6 +8,7 @@ so that the outcome of every counter is known; both are in every version of the 
 doc/protocol.txt).
 """
 
+import encodings.idna  # noqa: F401 (getaddrinfo's first call loads it: too late for a user who may not read it)
 import re
 import select
 import socket

@@ -29,12 +29,22 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
     (sdist,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
     with tarfile.open(sdist) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"fasthits/_parse.pyx", "fasthits/_parse.pyi", "fasthits/py.typed", "setup.py", "LICENSE"} <= source
+    assert {
+        "fasthits/_parse.pyx",
+        "fasthits/_table.pxd",
+        "fasthits/_tokens.pxd",
+        "fasthits/_parse.pyi",
+        "fasthits/py.typed",
+        "setup.py",
+        "LICENSE",
+    } <= source
     assert not [name for name in source if name.endswith((".c", ".so", ".html"))]
     with zipfile.ZipFile(wheel) as archive:
         built = set(archive.namelist())
     assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli.py"} <= built
-    assert not [name for name in built if name.endswith((".c", ".pyx", ".html")) or name.startswith(("tests", "bench"))]
+    assert not [
+        name for name in built if name.endswith((".c", ".pyx", ".pxd", ".html")) or name.startswith(("tests", "bench"))
+    ]
     assert "-cp311-abi3-" in wheel.name
 
 

@@ -19,7 +19,7 @@ PYTHON = ["fasthits", "tests", "benchmarks", "setup.py"]
         ["ruff", "format", "--check", *PYTHON],
         ["mypy"],
         ["mypy.stubtest", "fasthits._parse", "--mypy-config-file", "pyproject.toml"],
-        ["cython_lint.cython_lint", "--no-pycodestyle", "fasthits/_parse.pyx"],
+        ["cython_lint.cython_lint", "--no-pycodestyle", "fasthits"],
     ],
     ids=lambda command: " ".join(command[:2]),
 )

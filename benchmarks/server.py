@@ -1,0 +1,72 @@
+"""A memcached of our own on a free loopback port, to be written to and then read."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+
+START_SECONDS = 10
+KEYS_A_GET = 200
+
+
+class Memcached:
+    """A memcached process, empty at first; `address` is its HOST:PORT. It runs until `stop`."""
+
+    def __init__(self, megabytes: int = 1024) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        command = ["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-m", str(megabytes)]
+        command += ["-u", "root"] if os.geteuid() == 0 else []
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self._connect().close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.stop()
+                    raise
+                time.sleep(0.005)
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self._process.terminate()
+        self._process.wait()
+
+    def items(self) -> int:
+        """Return how many keys there are."""
+        with self._connect() as connection, connection.makefile("rwb") as stream:
+            stream.write(b"stats\r\n")
+            stream.flush()
+            statistics = dict(line.split()[1:3] for line in lines_of_reply(stream))
+        return int(statistics[b"curr_items"])
+
+    def values(self, keys: list[bytes]) -> dict[bytes, int]:
+        """Return the keys that are there and their values, which must be numbers."""
+        found = {}
+        with self._connect() as connection, connection.makefile("rwb") as stream:
+            for start in range(0, len(keys), KEYS_A_GET):
+                stream.write(b"get " + b" ".join(keys[start : start + KEYS_A_GET]) + b"\r\n")
+                stream.flush()
+                reply = lines_of_reply(stream)
+                found.update({header.split()[1]: int(value) for header, value in zip(reply, reply, strict=True)})
+        return found
+
+    def _connect(self) -> socket.socket:
+        host, port = self.address.split(":")
+        return socket.create_connection((host, int(port)), timeout=START_SECONDS)
+
+
+def lines_of_reply(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a reply up to the one that says ``END``."""
+    for line in stream:
+        if line.startswith(b"END"):
+            return
+        if line.startswith((b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")):
+            raise OSError(f"memcached says {line!r}")
+        yield line
+    raise OSError("memcached hung up")

@@ -1,0 +1,88 @@
+"""How fast the core is on a block in memory, beside a memchr pass and Python's own count of newlines.
+
+    python -m pytest benchmarks --benchmark-columns=min,median,iqr,rounds
+
+Each function checks its totals within the time it reports; that takes microseconds.
+"""
+
+from benchmarks.fixture import Benchmark
+from benchmarks.stages import ABSENT, NEVER, Corpus
+from fasthits._parse import HitCounter
+
+
+def test_find_absent_byte(benchmark: Benchmark, block: bytes) -> None:
+    def find() -> None:
+        assert ABSENT not in block
+
+    benchmark(find)
+
+
+def test_count_newlines(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    def count_newlines() -> None:
+        assert block.count(b"\n") == corpus.expected.lines
+
+    benchmark(count_newlines)
+
+
+def test_tokenise(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    expected = corpus.expected
+
+    def tokenise() -> None:
+        counter = HitCounter()
+        counter.count_only([NEVER])
+        counter.feed(block)
+        assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, 0, expected.malformed)
+        assert counter.filtered == expected.filtered | {"day": expected.hits}
+
+    benchmark(tokenise)
+
+
+def test_count(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    expected = corpus.expected
+
+    def count() -> HitCounter:
+        counter = HitCounter()
+        counter.feed(block)
+        assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, expected.hits, expected.malformed)
+        assert counter.filtered == expected.filtered
+        return counter
+
+    assert {(day, path): views for day, path, views in count().rows()} == expected.views
+    benchmark(count)
+
+
+def test_count_one_day(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    hits, filtered = corpus.expected.of_day()
+
+    def count() -> None:
+        counter = HitCounter()
+        counter.count_only([corpus.expected.day])
+        counter.feed(block)
+        assert (counter.lines, counter.hits, counter.filtered) == (corpus.expected.lines, hits, filtered)
+
+    benchmark(count)
+
+
+def test_merge(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    expected, cut = corpus.expected, block.index(b"\n", len(block) // 2) + 1
+    first, second = HitCounter(), HitCounter()
+    first.feed(block[:cut])
+    second.feed(block[cut:])
+
+    def merge() -> None:
+        both = HitCounter()
+        both.merge(first)
+        both.merge(second)
+        assert (both.lines, both.hits, len(both)) == (expected.lines, expected.hits, len(expected.views))
+
+    benchmark(merge)
+
+
+def test_rows(benchmark: Benchmark, corpus: Corpus, block: bytes) -> None:
+    counter = HitCounter()
+    counter.feed(block)
+
+    def read_rows() -> None:
+        assert len(list(counter.rows())) == len(corpus.expected.views)
+
+    benchmark(read_rows)

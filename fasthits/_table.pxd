@@ -1,0 +1,168 @@
+"""The counting table: views by day and path, in memory of its own.
+
+Rows lie one behind the other in one arena, in the order first seen: a header, then the path. Beside it an
+open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
+two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows.
+
+The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcmp, memcpy, memset
+
+from fasthits._tokens cimport Span, load4, load8
+
+cdef extern from *:
+    """
+    /* Both halves of the 128-bit product, folded: the mixing step of wyhash. */
+    static inline uint64_t fasthits_mix(uint64_t a, uint64_t b)
+    {
+    #ifdef __SIZEOF_INT128__
+        unsigned __int128 product = (unsigned __int128)a * b;
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
+    #else
+        uint64_t a1 = a >> 32, a0 = (uint32_t)a, b1 = b >> 32, b0 = (uint32_t)b;
+        uint64_t low = a0 * b0, cross = a1 * b0 + (low >> 32), other = a0 * b1 + (uint32_t)cross;
+        return ((other << 32) | (uint32_t)low) ^ (a1 * b1 + (cross >> 32) + (other >> 32));
+    #endif
+    }
+    """
+    uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
+
+cdef enum:
+    ROW_ALIGN = 8
+    FIRST_SLOTS = 1024
+    FIRST_ARENA = 65536
+
+cdef enum Outcome:
+    DONE, NO_ROOM, NO_MEMORY
+
+cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
+    uint64_t hash
+    uint64_t views
+    int32_t day
+    uint32_t size
+
+cdef struct Table:
+    char *arena            # Rows; NULL before the first
+    size_t used, capacity
+    uint64_t *slots        # 0 is free; else 24 bits of hash over 40 bits of (offset / ROW_ALIGN + 1)
+    size_t mask            # number of slots - 1
+    size_t rows
+
+cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
+    cdef uint64_t state = secrets[0] ^ <uint64_t>day
+    cdef uint64_t a = 0
+    cdef uint64_t b = 0
+    cdef size_t left = size
+    while left > 16:
+        state = mix(load8(p) ^ secrets[1], load8(p + 8) ^ state)
+        p += 16
+        left -= 16
+    if left >= 8:
+        a, b = load8(p), load8(p + left - 8)
+    elif left >= 4:
+        a, b = load4(p), load4(p + left - 4)
+    elif left > 0:
+        a = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[left // 2] << 8) | <uint8_t>p[left - 1]
+    return mix(secrets[2] ^ <uint64_t>size, mix(a ^ secrets[1], b ^ state) ^ secrets[3])
+
+
+cdef inline size_t row_bytes(size_t path_size) noexcept nogil:
+    return (sizeof(Row) + path_size + ROW_ALIGN - 1) & ~<size_t>(ROW_ALIGN - 1)
+
+
+cdef inline Row *row_at(Table *table, size_t offset) noexcept nogil:
+    return <Row *>(table.arena + offset)
+
+
+cdef inline const char *row_path(Row *row) noexcept nogil:
+    return <const char *>row + sizeof(Row)
+
+
+cdef inline uint64_t slot_of(uint64_t hash, size_t offset) noexcept nogil:
+    return (hash & (<uint64_t>0xFFFFFF << 40)) | (offset // ROW_ALIGN + 1)
+
+
+cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
+    return <size_t>((slot & ((<uint64_t>1 << 40) - 1)) - 1) * ROW_ALIGN
+
+
+cdef inline bint grow_slots(Table *table) noexcept nogil:
+    """Double the index; False leaves it as it was."""
+    cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
+    cdef uint64_t *slots = <uint64_t *>calloc(count, sizeof(uint64_t))
+    cdef size_t offset = 0
+    cdef size_t i
+    cdef Row *row
+    if slots == NULL:
+        return False
+    while offset < table.used:
+        row = row_at(table, offset)
+        i = row.hash & (count - 1)
+        while slots[i] != 0:
+            i = (i + 1) & (count - 1)
+        slots[i] = slot_of(row.hash, offset)
+        offset += row_bytes(row.size)
+    free(table.slots)
+    table.slots, table.mask = slots, count - 1
+    return True
+
+
+cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
+    """Make room in the arena for *size* bytes more; False leaves it as it was."""
+    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
+    cdef char *arena
+    while capacity - table.used < size:
+        capacity += capacity // 2
+    if capacity > table.capacity:
+        arena = <char *>realloc(table.arena, capacity)
+        if arena == NULL:
+            return False
+        table.arena, table.capacity = arena, capacity
+    return True
+
+
+cdef inline Outcome add_views(
+    Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
+) noexcept nogil:
+    """Add to the row of (day, path), making it if need be; without room or memory nothing changes."""
+    cdef size_t i
+    cdef uint64_t slot
+    cdef uint64_t tag = hash >> 40
+    cdef size_t needed
+    cdef Row *row
+    # At most two thirds of the slots are taken; grown beforehand, so that the probe below always ends.
+    if (table.slots == NULL or table.rows * 3 >= (table.mask + 1) * 2) and not grow_slots(table):
+        return NO_MEMORY
+    i = hash & table.mask
+    while True:
+        slot = table.slots[i]
+        if slot == 0:
+            break
+        if slot >> 40 == tag:
+            row = row_at(table, slot_offset(slot))
+            if (row.hash == hash and row.day == day and row.size == path.size
+                    and memcmp(row_path(row), path.start, path.size) == 0):
+                row.views += views
+                return DONE
+        i = (i + 1) & table.mask
+    if table.rows >= max_rows:
+        return NO_ROOM
+    needed = row_bytes(path.size)
+    if not reserve(table, needed):
+        return NO_MEMORY
+    row = row_at(table, table.used)
+    row.hash, row.views, row.day, row.size = hash, views, day, <uint32_t>path.size
+    memcpy(<char *>row_path(row), path.start, path.size)
+    table.slots[i] = slot_of(hash, table.used)
+    table.used += needed
+    table.rows += 1
+    return DONE
+
+
+cdef inline void free_table(Table *table) noexcept nogil:
+    free(table.arena)
+    free(table.slots)
+    memset(table, 0, sizeof(Table))

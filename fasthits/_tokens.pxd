@@ -1,0 +1,265 @@
+"""The tokeniser: one line's fields, found without the interpreter. What a line is stands in _parse.pyi.
+
+Nothing is split from the left: a user name may hold spaces, brackets and quotes. The anchor is the time: ``[``, then the
+fixed layout ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Then come the request up to its
+closing quote, status and bytes. Where that fails the search goes on at the next ``[``.
+
+The day's eleven bytes are compared with those of the line before; only a change is parsed and checked in the calendar.
+
+Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one. Pointers
+never outlive a call, and nothing is read at or behind a cursor's end.
+"""
+
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+cdef enum:
+    MAX_LINE = 1 << 20
+    TIME_SIZE = 30         # [dd/Mon/yyyy:HH:MM:SS +hhmm] "
+    DATE_SIZE = 11         # dd/Mon/yyyy
+
+cdef struct Cursor:        # [p, end) is unread; *end is never read
+    const char *p
+    const char *end
+
+cdef struct Span:          # start is NULL where the field is absent
+    const char *start
+    size_t size
+
+cdef struct Fields:
+    Span host_part
+    Span time
+    int32_t day            # date.toordinal()
+    Span request
+    Span status
+    Span bytes_sent
+
+cdef struct DayMemo:       # the last date that was parsed, so that the next line need only compare it
+    char text[DATE_SIZE]
+    int32_t day
+
+
+cdef inline uint64_t load8(const char *p) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, p, 8)
+    return word
+
+
+cdef inline uint64_t load4(const char *p) noexcept nogil:
+    cdef uint32_t word
+    memcpy(&word, p, 4)
+    return word
+
+
+cdef inline bint is_digit(char c) noexcept nogil:
+    return b"0" <= c <= b"9"
+
+
+cdef inline bint take_until(Cursor *line, char stop, Span *out) noexcept nogil:
+    """Take bytes up to *stop* and step over it; False leaves the cursor alone."""
+    cdef const char *found = <const char *>memchr(line.p, stop, <size_t>(line.end - line.p))
+    if found == NULL:
+        return False
+    out.start, out.size = line.p, <size_t>(found - line.p)
+    line.p = found + 1
+    return True
+
+
+cdef inline void take_rest(Cursor *line, Span *out) noexcept nogil:
+    out.start, out.size = line.p, <size_t>(line.end - line.p)
+    line.p = line.end
+
+
+cdef inline bint skip_past(Cursor *line, char expected) noexcept nogil:
+    if line.p == line.end or line.p[0] != expected:
+        return False
+    line.p += 1
+    return True
+
+
+cdef inline bint take_quoted(Cursor *line, Span *out) noexcept nogil:
+    """Take bytes up to the closing quote, the opening one being behind the cursor, and step over it.
+
+    A quote closes when an even number of backslashes stands before it: Apache writes ``\\`` for one backslash.
+    """
+    cdef const char *start = line.p
+    cdef const char *quote = start
+    cdef const char *before
+    while True:
+        quote = <const char *>memchr(quote, b'"', <size_t>(line.end - quote))
+        if quote == NULL:
+            return False
+        before = quote
+        while before > start and (before - 1)[0] == b"\\":
+            before -= 1
+        if (quote - before) % 2 == 0:
+            out.start, out.size = start, <size_t>(quote - start)
+            line.p = quote + 1
+            return True
+        quote += 1
+
+
+cdef inline int32_t number(const char *p, int digits) noexcept nogil:
+    cdef int32_t value = 0
+    cdef int i
+    for i in range(digits):
+        value = value * 10 + (p[i] - c"0")
+    return value
+
+
+cdef inline int32_t month_number(const char *p) noexcept nogil:
+    cdef const char *names = "JanFebMarAprMayJunJulAugSepOctNovDec"
+    cdef int32_t month
+    for month in range(12):
+        if memcmp(p, names + 3 * month, 3) == 0:
+            return month + 1
+    return 0
+
+
+cdef inline int32_t parse_date(const char *p) noexcept nogil:
+    """Return the ordinal (1 for 1 January of year 1) of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
+    cdef int32_t day, month, year, before, days_in_month
+    if not (is_digit(p[0]) and is_digit(p[1]) and p[2] == b"/" and p[6] == b"/" and is_digit(p[7]) and is_digit(p[8])
+            and is_digit(p[9]) and is_digit(p[10])):
+        return 0
+    day = number(p, 2)
+    month = month_number(p + 3)
+    year = number(p + 7, 4)
+    if month == 0 or year == 0 or day == 0:
+        return 0
+    cdef bint leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if month == 2:
+        days_in_month = 29 if leap else 28
+    else:
+        days_in_month = 30 if month in (4, 6, 9, 11) else 31
+    if day > days_in_month:
+        return 0
+    before = (month * 367 - 362) // 12      # days before the month, were February to have 30
+    if month > 2:
+        before -= 1 if leap else 2
+    year -= 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + before + day
+
+
+cdef inline bint has_time_of_day(const char *p) noexcept nogil:
+    """Tell whether ``HH:MM:SS +hhmm`` stands at *p*, digits being checked eight bytes at a time.
+
+    A digit's high half is 3 and stays 3 when 6 is added; the masks leave ``:``, space and sign out of that.
+    """
+    cdef uint64_t clock = load8(p)
+    cdef uint64_t zone = load8(p + 6)       # SS +hhmm
+    return (
+        (clock & load8(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0")) == load8(b"00:00:00")
+        and ((clock + load8(b"\x06\x06\x00\x06\x06\x00\x06\x06")) & load8(b"\xf0\xf0\x00\xf0\xf0\x00\xf0\xf0"))
+        == load8(b"00\x0000\x0000")
+        and (zone & load8(b"\xf0\xf0\xff\x00\xf0\xf0\xf0\xf0")) == load8(b"00 \x000000")
+        and ((zone + load8(b"\x06\x06\x00\x00\x06\x06\x06\x06")) & load8(b"\xf0\xf0\x00\x00\xf0\xf0\xf0\xf0"))
+        == load8(b"00\x00\x000000")
+        and (p[9] == b"+" or p[9] == b"-")
+    )
+
+
+cdef inline bint take_time(Cursor *line, Fields *out, DayMemo *memo) noexcept nogil:
+    """Take ``[dd/Mon/yyyy:HH:MM:SS +hhmm] "``, the cursor standing on the bracket; False leaves it there."""
+    cdef const char *p = line.p
+    if line.end - p < TIME_SIZE:
+        return False
+    if p[27] != b"]" or p[28] != b" " or p[29] != b'"' or p[12] != b":" or not has_time_of_day(p + 13):
+        return False
+    if memcmp(p + 1, memo.text, DATE_SIZE) != 0:
+        memcpy(memo.text, p + 1, DATE_SIZE)
+        memo.day = parse_date(p + 1)
+    if memo.day == 0:
+        return False
+    out.day = memo.day
+    out.time.start, out.time.size = p + 1, 26
+    line.p = p + TIME_SIZE
+    return True
+
+
+cdef inline bint take_status(Cursor *line, Span *out) noexcept nogil:
+    cdef const char *p = line.p
+    if line.end - p < 4 or not (is_digit(p[0]) and is_digit(p[1]) and is_digit(p[2]) and p[3] == b" "):
+        return False
+    out.start, out.size = p, 3
+    line.p = p + 4
+    return True
+
+
+cdef inline bint take_bytes_sent(Cursor *line, Span *out) noexcept nogil:
+    """Take digits or ``-`` up to a space or the end, which stay."""
+    cdef const char *p = line.p
+    if p != line.end and p[0] == b"-":
+        p += 1
+    else:
+        while p != line.end and is_digit(p[0]):
+            p += 1
+    if p == line.p or (p != line.end and p[0] != b" "):
+        return False
+    out.start, out.size = line.p, <size_t>(p - line.p)
+    line.p = p
+    return True
+
+
+cdef inline bint take_fields(Cursor *line, Fields *out, DayMemo *memo) noexcept nogil:
+    """Take all up to and with the bytes sent; False for a malformed line."""
+    cdef const char *start = line.p
+    cdef Cursor rest
+    while True:
+        line.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
+        if line.p == NULL:
+            return False
+        rest.p, rest.end = line.p, line.end
+        if (take_time(&rest, out, memo) and take_quoted(&rest, &out.request) and skip_past(&rest, b" ")
+                and take_status(&rest, &out.status) and take_bytes_sent(&rest, &out.bytes_sent)):
+            out.host_part.start, out.host_part.size = start, <size_t>(line.p - start)
+            line.p = rest.p
+            return True
+        line.p += 1
+
+
+cdef inline void split_request(Span request, Span *method, Span *target, Span *protocol) noexcept nogil:
+    """Split the request at its first and second space; what is not there becomes absent."""
+    cdef Cursor rest
+    rest.p, rest.end = request.start, request.start + request.size
+    memset(target, 0, sizeof(Span))
+    memset(protocol, 0, sizeof(Span))
+    if not take_until(&rest, b" ", method):
+        method[0] = request
+    elif not take_until(&rest, b" ", target):
+        take_rest(&rest, target)
+    else:
+        take_rest(&rest, protocol)
+
+
+cdef inline Span path_of(Span target) noexcept nogil:
+    """Return the target up to its first ``?``."""
+    cdef Span path = target
+    cdef const char *query = <const char *>memchr(target.start, b"?", target.size)
+    if query != NULL:
+        path.size = <size_t>(query - target.start)
+    return path
+
+
+cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcept nogil:
+    return span.size >= size and memcmp(span.start, prefix, size) == 0
+
+
+cdef inline bint has_path(Span target) noexcept nogil:
+    return target.start != NULL and (
+        starts_with(target, b"/", 1) or starts_with(target, b"http://", 7) or starts_with(target, b"https://", 8)
+    )
+
+
+cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
+    """Return a cursor over the part of a line that is looked at, its newline not being in *size*."""
+    cdef Cursor line
+    if size > MAX_LINE + 1:
+        size = MAX_LINE + 1
+    if size > 0 and start[size - 1] == b"\r":
+        size -= 1
+    if size > MAX_LINE:
+        size = MAX_LINE
+    line.p, line.end = start, start + size
+    return line

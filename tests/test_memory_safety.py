@@ -1,0 +1,274 @@
+"""The core reads no byte that is not its own: guard pages around lines and blocks, and an AddressSanitizer build."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from fasthits._parse import LINE_BYTES, HitCounter, parse_line
+from tests import reference
+
+ROOT = Path(__file__).parents[1]
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
+DAY = date(2026, 3, 12)
+TIME = b"[12/Mar/2026:10:00:00 +0100]"
+INTACT = b"::1 - - " + TIME + b' "GET /intact HTTP/1.1" 200 5'
+LINES = [
+    b"::1 - - " + TIME + b' "GET /a?b HTTP/1.1" 200 512 "-" "Moz"',
+    rb"h - jo \"hn] [x " + TIME + rb' "GET /\\\"a\\" 200 - "r\"" "end\\"',
+    b"h - [12/Mar/2026:10:00:00 +0100] " + TIME + b' "GET http://o/ HTTP/1.1" 304 5',
+    b"h " + TIME + b' "GET https://o/?x" 200 17 x',
+    b'h [31/Feb/2026:10:00:00 +0100] "GET /a" 200 5 ' + TIME + b' "GET /b" 200 5',
+    TIME + b' "' + TIME + b' "GET /c" 2000 5" 200 5',
+    b'\\\\"\\[[[ \xff\0\r',
+]
+
+
+class Guarded:
+    """Pages between two that nobody may touch, for data that lies flush against the one or the other."""
+
+    def __init__(self, size: int = PAGE) -> None:
+        self.size = -(-size // PAGE) * PAGE
+        self.mapping = mmap.mmap(-1, self.size + 2 * PAGE)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.mapping)) + PAGE
+        for guard in (self.address - PAGE, self.address + self.size):
+            assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(PAGE), PROT_NONE) == 0
+        self.view = memoryview(self.mapping)[PAGE : PAGE + self.size]
+
+    def lay(self, at: int, data: bytes) -> memoryview:
+        """Return a view of *data* at *at*, amid bytes that would change what a line means."""
+        fill = b'"\\\r5'[len(data) % 4 :][:1]
+        self.view[:] = fill * self.size
+        self.view[at : at + len(data)] = data
+        return self.view[at : at + len(data)]
+
+    def before_the_end(self, data: bytes) -> memoryview:
+        """Return a view of *data* behind which nothing may be read."""
+        return self.lay(self.size - len(data), data)
+
+    def at_the_start(self, data: bytes) -> memoryview:
+        """Return a view of *data* before which nothing may be read."""
+        return self.lay(0, data)
+
+
+def assert_counts(counter: HitCounter, data: bytes) -> None:
+    """Fail unless a counter says of *data* what the oracle does."""
+    views = Counter({(day, path): count for day, path, count in counter.rows()})
+    found = reference.Counts(views, counter.lines, counter.hits, Counter(counter.filtered), counter.malformed)
+    assert found == reference.count(data), data
+
+
+def read_parts_of_lines_beside_guards() -> None:
+    guarded = Guarded()
+    for line in LINES:
+        parts = {line[:end] for end in range(len(line) + 1)} | {line[start:] for start in range(len(line))}
+        for data in {part + ending for part in parts for ending in (b"", b"\r", b"\n", b"\r\n")}:
+            for lay in (guarded.before_the_end, guarded.at_the_start):
+                parsed = parse_line(lay(data))
+                assert (parsed and parsed._asdict()) == reference.parse(data), data
+                counter = HitCounter()
+                counter.feed(lay(data))
+                counter.finish()
+                assert_counts(counter, data)
+
+
+def test_no_byte_beside_a_line_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_parts_of_lines_beside_guards)
+
+
+def read_blocks_cut_anywhere_beside_guards() -> None:
+    first, second = Guarded(), Guarded()
+    for ending in (b"\n", b"\r\n"):
+        data = ending.join(LINES)
+        for cut in range(len(data) + 1):
+            for lay_first, lay_second in (
+                (first.before_the_end, second.at_the_start),
+                (first.at_the_start, second.before_the_end),
+            ):
+                counter = HitCounter()
+                counter.feed(lay_first(data[:cut]))
+                counter.feed(lay_second(data[cut:]))
+                counter.finish()
+                assert_counts(counter, data)
+
+
+def test_no_byte_beside_a_block_is_read_wherever_the_log_is_cut(run_alone: Callable[..., object]) -> None:
+    run_alone(read_blocks_cut_anywhere_beside_guards)
+
+
+def read_blocks_that_fill_the_room_between_guards() -> None:
+    guarded = Guarded(3 * PAGE)
+    for size in range(200):
+        block = b"x" * size + b"\n"
+        block += (INTACT + b"\n") * (guarded.size // len(INTACT))
+        block = block[: guarded.size]
+        assert len(block) == guarded.size
+        counter = HitCounter()
+        counter.feed(guarded.at_the_start(block))
+        counter.finish()
+        assert_counts(counter, block)
+
+
+def test_no_byte_beside_a_block_between_two_guards_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_blocks_that_fill_the_room_between_guards)
+
+
+def read_lines_as_long_as_the_limit_beside_guards() -> None:
+    guarded = Guarded(LINE_BYTES + PAGE)
+    for size in (LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, LINE_BYTES + PAGE):
+        for line in (
+            b"x" * (size - len(INTACT)) + INTACT,
+            INTACT + b' "' + b"x" * (size - len(INTACT) - 2),
+            INTACT.replace(b"/intact", b"/" + b"\\" * (size - len(INTACT) + len(b"intact"))),
+        ):
+            for lay in (guarded.before_the_end, guarded.at_the_start):
+                parsed = parse_line(lay(line))
+                assert (parsed and parsed._asdict()) == reference.parse(line)
+                for cut in (0, 1, size - 1, size):
+                    counter = HitCounter()
+                    counter.feed(lay(line[:cut]))
+                    counter.feed(lay(line[cut:]))
+                    counter.finish()
+                    assert_counts(counter, line)
+
+
+def test_no_byte_beside_a_line_as_long_as_the_limit_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_lines_as_long_as_the_limit_beside_guards)
+
+
+def read_one_byte_behind_the_end() -> None:
+    guarded = Guarded()
+    ctypes.string_at(guarded.address + guarded.size - 10, 11)
+
+
+def read_one_byte_before_the_start() -> None:
+    guarded = Guarded()
+    ctypes.string_at(guarded.address - 1, 11)
+
+
+@pytest.mark.parametrize("read", [read_one_byte_behind_the_end, read_one_byte_before_the_start])
+def test_guards_catch_a_single_byte(run_alone: Callable[..., object], read: Callable[[], None]) -> None:
+    run_alone(read, expected=-signal.SIGSEGV)
+
+
+def read_rows_while_the_table_is_replaced() -> None:
+    for taken in range(1, 40):
+        counter = HitCounter()
+        for number in range(40):
+            counter.add(DAY, b"/first/%d" % number, 1)
+        rows = counter.rows()
+        seen = [next(rows) for _ in range(taken)]
+        counter.drain()
+        for number in range(40):
+            counter.add(DAY, b"/second/" + b"\xff" * (number * 7), 1)
+        with contextlib.suppress(RuntimeError):
+            seen += rows
+        names = {b"/first/%d" % number for number in range(40)} | {b"/second/" + b"\xff" * n * 7 for n in range(40)}
+        assert {(day, path, views) for day, path, views in seen} <= {(DAY, name, 1) for name in names}
+
+
+def test_rows_are_rows_even_when_the_table_is_replaced_meanwhile(run_alone: Callable[..., object]) -> None:
+    run_alone(read_rows_while_the_table_is_replaced)
+
+
+class NoDay:
+    """What has a number like a day, but one that no calendar has."""
+
+    def __init__(self, ordinal: int) -> None:
+        self.ordinal = ordinal
+
+    def toordinal(self) -> int:
+        return self.ordinal
+
+
+def count_days_of_no_calendar() -> None:
+    for ordinal in (0, -1, -(2**31), date.max.toordinal() + 1, date.max.toordinal() + 9, 2**31 - 1):
+        counter = HitCounter()
+        with pytest.raises((TypeError, ValueError)):
+            counter.count_only([NoDay(ordinal)])
+        with pytest.raises((TypeError, ValueError)):
+            counter.add(NoDay(ordinal), b"/a", 1)
+        assert list(counter.rows()) == []
+
+
+def test_days_of_no_calendar_are_refused(run_alone: Callable[..., object]) -> None:
+    run_alone(count_days_of_no_calendar)
+
+
+SANITIZED_RUN = """
+import sys
+from pathlib import Path
+import fasthits._parse
+import pytest
+core = Path(fasthits._parse.__file__)
+assert core.parent.parent == Path.cwd(), core
+assert b"__asan_init" in core.read_bytes(), "this core is not sanitized"
+assert "libasan" in Path("/proc/self/maps").read_text()
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def find_libasan() -> str:
+    """Return the path of the sanitizer's library; without it the test is skipped, or fails where CI requires all."""
+    gcc = shutil.which("gcc")
+    libasan = ""
+    if gcc:
+        libasan = subprocess.run([gcc, "-print-file-name=libasan.so"], capture_output=True, text=True).stdout.strip()
+    if not os.path.isabs(libasan):
+        missing = "no libasan of gcc" if gcc else "no gcc"
+        if os.environ.get("FASTHITS_REQUIRE_SERVERS") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    return libasan
+
+
+def run_in(directory: Path, command: list[str], **environment: str) -> str:
+    """Run a command that has to succeed and return its output."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command[:3]} ended with {done.returncode}:\n{done.stdout[-8000:]}"
+    return done.stdout
+
+
+def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
+    libasan = find_libasan()
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "fasthits", tree / "fasthits", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
+    shutil.copytree(ROOT / "tests", tree / "tests", ignore=lambda folder, names: [n for n in names if n[-3:] != ".py"])
+    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tree)
+    if (ROOT.parent / "shared" / "data").is_dir():
+        (tmp_path / "shared").symlink_to(ROOT.parent / "shared")
+    flags = "-fsanitize=address -fno-omit-frame-pointer -g -O1"
+    run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace"], CFLAGS=flags, LDFLAGS="-fsanitize=address")
+    output = run_in(
+        tree,
+        [
+            *(sys.executable, "-c", SANITIZED_RUN, "tests/test_parse.py", "-q", "-x", "-p", "no:cacheprovider"),
+            *("-m", "not measures_memory", "--hypothesis-profile=small"),
+        ],
+        LD_PRELOAD=libasan,
+        PYTHONMALLOC="malloc",
+        PYTHONPATH=str(tree),
+        ASAN_OPTIONS="detect_leaks=0",
+    )
+    assert "AddressSanitizer" not in output
+    assert " passed" in output

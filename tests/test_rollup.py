@@ -1,0 +1,338 @@
+"""The nightly batch from the command line: right numbers, nothing lost on bad input, exit codes and messages."""
+
+import contextlib
+import csv
+import gzip
+import io
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasthits import logfiles
+from fasthits.rollup import roll_up
+from fasthits.tables import CsvStream
+from tests.commands import fasthits, hit, write
+from tests.reference import count
+from tests.strategies import logs
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+REAL_LOG = SHARED / "apache-combined-10k.log"
+DAY = date(2026, 3, 12)
+PATTERN = "logs/%Y/%m/%d/access.log"
+
+
+def log_of(folder: Path, day: date) -> Path:
+    return folder / day.strftime(PATTERN)
+
+
+def rows_of(text: bytes) -> dict[tuple[str, str], int]:
+    header, *rows = csv.reader(io.StringIO(text.decode(), newline=""))
+    assert header == ["date", "path", "views"]
+    return {(day, path): int(views) for day, path, views in rows}
+
+
+def only_line(stderr: bytes) -> str:
+    lines = stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("fasthits: ")
+    return lines[0]
+
+
+@pytest.mark.skipif(not REAL_LOG.exists(), reason="the real log is not here")
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_real_sites_four_days(tmp_path: Path, threads: str) -> None:
+    command = (
+        "rollup",
+        "2015-05-17..2015-05-20",
+        "--logs",
+        REAL_LOG,
+        "--threads",
+        threads,
+        "--summary",
+        "summary.json",
+    )
+    assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
+    first = (tmp_path / "hits.csv").read_bytes()
+    rows = rows_of(first)
+    by_day = Counter[str]()
+    for (day, _), views in rows.items():
+        by_day[day] += views
+    assert list(by_day.items()) == [
+        ("2015-05-17", 1626),
+        ("2015-05-18", 2881),
+        ("2015-05-19", 2883),
+        ("2015-05-20", 2562),
+    ]
+    assert sum(views for (_, path), views in rows.items() if path == "/favicon.ico") == 799
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary.pop("seconds") > 0
+    assert summary == {
+        "files": 1,
+        "bytes": REAL_LOG.stat().st_size,
+        "lines": 10_000,
+        "hits": 9_952,
+        "filtered": {"method": 48},
+        "malformed": 0,
+    }
+    assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "hits.csv").read_bytes() == first
+    assert fasthits(*command, "--to", "hits.db", cwd=tmp_path).returncode == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        assert {(day, path): views for day, path, views in database.execute("SELECT * FROM hits")} == rows
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the ugly log is not here")
+def test_every_line_of_a_log_of_hostile_requests_is_in_a_bucket(tmp_path: Path) -> None:
+    ugly = SHARED / "apache-ugly.log"
+    done = fasthits("rollup", "2026-11-23", "--logs", ugly, "--to", "-", "--summary", tmp_path / "summary.json")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert done.returncode == 0
+    assert summary["lines"] == 76
+    assert summary["lines"] == summary["hits"] + sum(summary["filtered"].values()) + summary["malformed"]
+    assert sum(rows_of(done.stdout).values()) == summary["hits"]
+
+
+@settings(max_examples=40)
+@given(files=st.lists(logs(), min_size=1, max_size=3), threads=st.integers(1, 3), segment=st.integers(1, 4000))
+def test_segments_and_threads_count_what_the_oracle_counts(
+    files: list[bytes], threads: int, segment: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("logs")
+    for number, data in enumerate(files):
+        (folder / f"{number}.log").write_bytes(data)
+    counts = [count(data) for data in files]
+    days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logfiles, "SEGMENT_BYTES", segment)
+        summary = roll_up(days, f"{folder}/*.log", CsvStream(io.StringIO()), threads)
+    assert summary.lines == sum(lines for _, lines, *_ in counts)
+    assert summary.hits == sum(hits for _, _, hits, *_ in counts)
+    assert summary.malformed == sum(malformed for *_, malformed in counts)
+    assert Counter(summary.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
+
+
+def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_path: Path) -> None:
+    before, after = DAY - timedelta(1), DAY + timedelta(1)
+    write(log_of(tmp_path, before), hit("/too-early", DAY), hit("/", before))
+    write(log_of(tmp_path, DAY), hit("/slow", before), hit("/a"), hit("/a"), hit("/fast", after))
+    write(log_of(tmp_path, after), hit("/a", DAY, "23:59:59"), hit("/b", after))
+    write(log_of(tmp_path, after + timedelta(1)), hit("/much-later", DAY))
+    done = fasthits("rollup", str(DAY), "--logs", PATTERN, "--to", "-", cwd=tmp_path)
+    assert rows_of(done.stdout) == {("2026-03-12", "/a"): 3}
+    assert b"4 filtered" not in done.stderr
+    assert b"filtered (day 3)" in done.stderr
+
+
+def test_a_range_counts_what_its_days_count_one_by_one(tmp_path: Path) -> None:
+    days = [DAY + timedelta(number) for number in range(5)]
+    for day in days:
+        stamps = [day - timedelta(2), day - timedelta(1), day, day + timedelta(1)]
+        write(log_of(tmp_path, day), *(hit(f"/in/{day}", stamp) for stamp in stamps))
+    together = fasthits("rollup", f"{days[0]}..{days[4]}", "--logs", PATTERN, "--to", "-", cwd=tmp_path)
+    alone = [fasthits("rollup", str(day), "--logs", PATTERN, "--to", "-", cwd=tmp_path) for day in days]
+    assert rows_of(together.stdout) == {row: views for done in alone for row, views in rows_of(done.stdout).items()}
+
+
+def test_days_without_a_file_are_named_and_stay(tmp_path: Path) -> None:
+    for day in (DAY, DAY + timedelta(3)):
+        write(log_of(tmp_path, day), hit("/new", day), hit("/late", day - timedelta(1)))
+    write(
+        tmp_path / "hits.csv",
+        b"date,path,views\n",
+        *(f"2026-03-{day},/old,1\n".encode() for day in range(11, 17)),
+    )
+    done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", PATTERN, "--to", "hits.csv", cwd=tmp_path)
+    assert done.returncode == 0
+    assert b"no log file, left as it was: 2026-03-11, 2026-03-13..2026-03-14\n" in done.stderr
+    assert list(rows_of((tmp_path / "hits.csv").read_bytes())) == [
+        ("2026-03-11", "/old"),
+        ("2026-03-12", "/new"),
+        ("2026-03-13", "/old"),
+        ("2026-03-14", "/old"),
+        ("2026-03-15", "/new"),
+        ("2026-03-16", "/old"),
+    ]
+
+
+def test_a_day_whose_file_has_no_hit_becomes_empty(tmp_path: Path) -> None:
+    write(log_of(tmp_path, DAY), hit("/", method="HEAD"))
+    write(tmp_path / "hits.csv", b"date,path,views\n2026-03-12,/old,1\n")
+    assert fasthits("rollup", str(DAY), "--logs", PATTERN, "--to", "hits.csv", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "hits.csv").read_bytes() == b"date,path,views\n"
+
+
+def test_a_pattern_without_a_date_replaces_only_the_days_that_occur(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/new"), hit("/", DAY + timedelta(1), method="POST"))
+    write(
+        tmp_path / "hits.csv",
+        b"date,path,views\n",
+        *(f"2026-03-{day},/old,1\n".encode() for day in range(11, 15)),
+    )
+    fasthits("rollup", "2026-03-11..2026-03-14", "--logs", "access.log", "--to", "hits.csv", cwd=tmp_path)
+    assert list(rows_of((tmp_path / "hits.csv").read_bytes())) == [
+        ("2026-03-11", "/old"),
+        ("2026-03-12", "/new"),
+        ("2026-03-14", "/old"),
+    ]
+
+
+def test_a_file_without_a_line_of_the_day_replaces_nothing_and_says_what_it_has(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/"), hit("/", DAY + timedelta(1)))
+    done = fasthits("rollup", "2026-04-01", "--logs", "access.log", "--to", "hits.csv", cwd=tmp_path)
+    assert done.returncode == 0
+    assert b"no line of 2026-04-01, nothing replaced: they are of 2026-03-12..2026-03-13\n" in done.stderr
+
+
+def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> None:
+    write(tmp_path / "web1" / "2026-03-12.log", hit("/a"), hit("/b"))
+    write(tmp_path / "web2" / "2026-03-12.log.gz", gzip.compress(hit("/a") * 3))
+    done = fasthits("rollup", str(DAY), "--logs", "*/%Y-%m-%d.log", "--to", "-", cwd=tmp_path)
+    assert rows_of(done.stdout) == {("2026-03-12", "/a"): 4, ("2026-03-12", "/b"): 1}
+    assert b"5 lines of 2 files" in done.stderr
+
+
+def test_standard_input_and_output(tmp_path: Path) -> None:
+    done = fasthits("rollup", str(DAY), "--logs", "-", "--to", "-", stdin=hit("/a") * 2 + hit("/b").rstrip())
+    assert done.stdout == b"date,path,views\n2026-03-12,/a,2\n2026-03-12,/b,1\n"
+
+
+def test_settings_come_from_the_environment_and_the_default_is_yesterday(tmp_path: Path) -> None:
+    yesterday = date.today() - timedelta(1)
+    write(tmp_path / f"{yesterday}.log", hit("/a", yesterday))
+    env = {"FASTHITS_LOGS": "%Y-%m-%d.log", "FASTHITS_TO": "views.sqlite"}
+    assert fasthits("rollup", cwd=tmp_path, **env).returncode == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "views.sqlite")) as database:
+        assert database.execute("SELECT * FROM hits").fetchall() == [(str(yesterday), "/a", 1)]
+
+
+def test_malformed_lines_are_shown_with_their_place_and_made_harmless(tmp_path: Path) -> None:
+    lines = [hit("/") * 3000, b"\x1b[2Jevil \xe2\x80\xae line\n", hit("/") * 4000, b"second\n", b"\n", b"fourth\n"]
+    write(tmp_path / "access.log", *lines)
+    done = fasthits("rollup", str(DAY), "--logs", "access.log", "--to", "-", cwd=tmp_path)
+    assert b"      4 malformed, such as\n" in done.stderr
+    shown = [line.strip() for line in done.stderr.decode().splitlines() if "access.log:" in line]
+    assert shown == [r"access.log:3001: \x1b[2Jevil \u202e line", "access.log:7002: second", "access.log:7003:"]
+
+
+def test_line_numbers_are_those_of_the_file_whatever_thread_read_them(tmp_path: Path) -> None:
+    data = b"".join(b"bad\n" if number in (700, 1500, 2300, 2900) else hit("/") for number in range(1, 3001))
+    write(tmp_path / "access.log", data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logfiles, "SEGMENT_BYTES", 10_000)
+        for threads in (1, 2, 3):
+            summary = roll_up([DAY], str(tmp_path / "access.log"), CsvStream(io.StringIO()), threads)
+            assert [example.line for example in summary.examples] == [700, 1500, 2300]
+
+
+AS_NOBODY = """
+import contextlib, os, sys
+from fasthits import cli
+command = ["fasthits", "rollup", "2026-03-12", "--to", "-", "--logs"]
+with contextlib.suppress(SystemExit), contextlib.redirect_stderr(open(os.devnull, "w")):
+    sys.argv = [*command, "/nonexistent"]  # imports what the command needs, which nobody may not read
+    cli.main()
+if os.geteuid() == 0:
+    os.seteuid(65534)
+sys.argv = [*command, *sys.argv_of_test]
+cli.main()
+"""
+
+
+def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
+    """Run as a user who may not read it; root may read everything."""
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    log = write(tmp_path / "access.log", hit("/"))
+    log.chmod(0)
+    program = AS_NOBODY.replace("*sys.argv_of_test", repr(str(log)))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 1
+    assert only_line(done.stderr) == f"fasthits: cannot read log file: {log} (Permission denied)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["2026-03-12", "--logs", "nothing.log"], 1, "no log file for 2026-03-12: nothing.log (name another"),
+        (["2026-03-12", "--logs", "no/%Y/*.log"], 1, "no log file for 2026-03-12: no/2026/*.log (name another"),
+        (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
+        (["2026-03-12", "--logs", "cut.log"], 1, "compressed log file is damaged or cut short: cut.log.gz"),
+        (["2026-02-30"], 2, "no such day: 2026-02-30"),
+        (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
+        (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (put *"),
+        (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
+        (["2026-03-12", "--logs", "a.log", "--to", "no/hits.db"], 1, "no such folder: no (make it"),
+        (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot write to SQLite file: text.db (file is not"),
+        (["2026-03-12", "--logs", "a.log", "--to", "text.csv"], 1, "not a CSV file of fasthits: "),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_changes_nothing(
+    arguments: list[str], code: int, message: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "a.log", hit("/a"))
+    write(tmp_path / "cut.log.gz", gzip.compress(hit("/a") * 100)[:-9])
+    write(tmp_path / "text.db", b"no database " * 100)
+    write(tmp_path / "text.csv", b"no,table\n")
+    write(tmp_path / "hits.csv", b"date,path,views\n2026-03-12,/old,1\n")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    done = fasthits("rollup", *arguments, cwd=tmp_path, FASTHITS_TO="hits.csv")
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert only_line(done.stderr).startswith(f"fasthits: {message}")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_an_unwritable_summary_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", hit("/a"))
+    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", "no/s.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: no/s.json (")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", *(hit(f"/{number}") for number in range(50_000)))
+    command = f"{sys.executable} -m fasthits rollup {DAY} --logs {tmp_path}/a.log --to - | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, cwd=Path(__file__).parents[1])
+    assert done.stdout == b"date,path,views\n"
+    assert b"Traceback" not in done.stderr
+    assert b"Broken" not in done.stderr
+
+
+def test_an_interrupt_ends_it_with_130(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", pipe, "--to", "-"]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE) as running:
+        with pipe.open("wb") as log:  # opens as soon as the other side reads
+            log.write(hit("/"))
+            log.flush()
+            running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert only_line(stderr) == "fasthits: interrupted"
+
+
+def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", hit("/a") * 1000)
+    terminal, theirs = os.openpty()
+    command = [sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", log, "--to", tmp_path / "hits.csv"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], env=environment, stderr=theirs) as running:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO is how a terminal ends
+            while data := os.read(terminal, 4096):
+                seen += data
+    os.close(terminal)
+    assert running.returncode == 0
+    assert b"\xe2\x94\x81" in seen
+    assert b"1,000 hits" in seen
