@@ -373,6 +373,7 @@ cdef class HitCounter:
     def add(self, day, path, views, /):
         """Add *views* hits (not lines) to a row."""
         cdef Span span
+        cdef uint64_t hash
         cdef int32_t ordinal = as_ordinal(day)
         cdef Outcome outcome
         if not isinstance(path, bytes):
@@ -382,9 +383,8 @@ cdef class HitCounter:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
         with self.lock:
-            outcome = add_views(
-                &self.count.table, hash_row(secrets, ordinal, span.start, span.size), ordinal, span, hits, self.count.max_rows
-            )
+            hash = hash_row(secrets, ordinal, span.start, span.size)
+            outcome = add_views(&self.count.table, hash, ordinal, span, hits, self.count.max_rows)
             if outcome == NO_ROOM:
                 self.count.dropped += hits
         if outcome == NO_MEMORY:

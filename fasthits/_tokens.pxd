@@ -1,14 +1,14 @@
 """The tokeniser: one line's fields, found without the interpreter. What a line is stands in _parse.pyi.
 
-Nothing is split from the left: a user name may hold spaces, brackets and quotes. The anchor is the time: ``[``, then the
-fixed layout ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
-(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Then come the request up to its
-closing quote, status and bytes. Where that fails the search goes on at the next ``[``.
+Nothing is split from the left: a user name may hold spaces, brackets and quotes. The anchor is the time: ``[``, then
+the fixed layout ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Then come the request up to
+its closing quote, status and bytes. Where that fails the search goes on at the next ``[``.
 
 The day's eleven bytes are compared with those of the line before; only a change is parsed and checked in the calendar.
 
-Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one. Pointers
-never outlive a call, and nothing is read at or behind a cursor's end.
+Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one.
+Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
