@@ -27,7 +27,8 @@ from fasthits.keys import (
 )
 
 if TYPE_CHECKING:
-    from fasthits.rollup import Progress, Summary
+    from fasthits.counting import Progress
+    from fasthits.rollup import Summary
 
 
 class _Commands(TyperGroup):
@@ -68,11 +69,6 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line in ``sys.argv``, and exit."""
-    app(prog_name="fasthits")
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"fasthits {__version__}")
@@ -104,6 +100,29 @@ Memcached = Annotated[
 Prefix = Annotated[str, typer.Option(help="What stands before the date in a key: what Django's cache puts there.")]
 
 
+Ttl = Annotated[
+    int,
+    typer.Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="How long a counter lives from its first hit."),
+]
+Logs = Annotated[
+    str,
+    typer.Option(
+        metavar="PATTERN",
+        envvar="FASTHITS_LOGS",
+        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz. "
+        "Without a % each file is read once, whatever its days; - is standard input.",
+    ),
+]
+DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
+Settle = Annotated[
+    float,
+    typer.Option(
+        min=0, metavar="SECONDS", help="How long a hit may take from the file to memcached, or the other way round."
+    ),
+]
+Day = Annotated[str, typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.")]
+
+
 @app.command()
 def log(
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
@@ -114,12 +133,7 @@ def log(
         ),
     ] = None,
     prefix: Prefix = DEFAULT_PREFIX,
-    ttl: Annotated[
-        int,
-        typer.Option(
-            min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="How long a counter lives from its first hit."
-        ),
-    ] = DEFAULT_TTL_SECONDS,
+    ttl: Ttl = DEFAULT_TTL_SECONDS,
     max_paths: Annotated[
         int,
         typer.Option(
@@ -143,11 +157,8 @@ def log(
 
     It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
     sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
-    each cause.
+    each cause; SIGUSR1 asks for one with the figures so far.
     """
-    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH):
-        signal.signal(ignored, signal.SIG_IGN)
-
     from fasthits import privileges
     from fasthits.memcached import CounterStore, check_servers
     from fasthits.piped import Reader
@@ -156,13 +167,15 @@ def log(
     check_prefix(prefix)
     if user is not None:
         privileges.become(user)
-    Reader(
+    reader = Reader(
         sys.stdin.fileno(),
         lambda watch: CounterStore(servers, prefix, ttl, watch),
         _say_unless_blocked,
         max_paths,
         drain_timeout,
-    ).run()
+    )
+    signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
+    reader.run()
 
 
 def _say_unless_blocked(message: str) -> None:
@@ -201,15 +214,7 @@ def rollup(
             metavar="[DATE]", help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.", show_default=True
         ),
     ] = "yesterday",
-    logs: Annotated[
-        str,
-        typer.Option(
-            metavar="PATTERN",
-            envvar="FASTHITS_LOGS",
-            help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz. "
-            "Without a % each file is read once, whatever its days; - is standard input.",
-        ),
-    ] = "/var/log/apache2/%Y/%m/%d/access.log",
+    logs: Logs = DEFAULT_LOGS,
     to: Annotated[
         str,
         typer.Option(
@@ -247,6 +252,71 @@ def rollup(
         _write_summary(result, summary)
 
 
+@app.command()
+def check(
+    day: Day = "today",
+    logs: Logs = DEFAULT_LOGS,
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    prefix: Prefix = DEFAULT_PREFIX,
+    tolerance: Annotated[
+        int, typer.Option(min=0, metavar="HITS", help="How many hits may be missing or too many in all.")
+    ] = 0,
+    settle: Settle = 2.0,
+) -> None:
+    """Compare the live counters of DATE with its log, path by path. Exit code 1 means that they differ.
+
+    Each path that differs is a line: ``missing`` or ``more``, views in the file, live views, the path, parted by tabs.
+    The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
+    """
+    from fasthits.memcached import check_servers
+    from fasthits.reconcile import compare
+
+    date_ = parse_day(day, date.today())
+    servers = check_servers(memcached)
+    with _progress() as progress:
+        result = compare(date_, logs, servers, check_prefix(prefix), settle, progress)
+    for state, differences in (("missing", result.missing), ("more", result.more)):
+        for each in differences:
+            path = printable(each.path.decode("utf-8", "backslashreplace"))
+            typer.echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
+    _say(f"{_count(result.equal_paths, 'path')} equal, with {_count(result.equal_hits, 'hit')}")
+    if result.missing:
+        hint = "fasthits warm adds them"
+        _say(f"{_count(len(result.missing), 'path')} missing {_count(result.hits_missing(), 'hit')} ({hint})")
+    if result.more:
+        hint = "cronolog loses lines while Apache restarts, and at midnight puts some into the other day's file"
+        _say(
+            f"{_count(len(result.more), 'path')} with {_count(result.hits_more(), 'hit')} more than in the log ({hint})"
+        )
+    if result.hits_missing() + result.hits_more() > tolerance:
+        raise typer.Exit(1)
+
+
+@app.command()
+def warm(
+    day: Day = "today",
+    logs: Logs = DEFAULT_LOGS,
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    prefix: Prefix = DEFAULT_PREFIX,
+    ttl: Ttl = DEFAULT_TTL_SECONDS,
+    settle: Settle = 2.0,
+) -> None:
+    """Put the live counters of DATE right from its log, after memcached has lost some.
+
+    What the log has more than the counters is added to them; a second run finds nothing to add. Loggers may go on
+    counting: then a hit that comes in between can hide one that is missing, never the other way round, so run it again.
+    """
+    from fasthits import reconcile
+    from fasthits.memcached import check_servers
+
+    date_ = parse_day(day, date.today())
+    servers = check_servers(memcached)
+    with _progress() as progress:
+        result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress)
+    added = f"{_count(result.hits, 'hit')} added to {_count(result.counters, 'counter')}"
+    _say(f"{date_}: {added}, {result.right:,} lacked none")
+
+
 @contextmanager
 def _progress() -> "Iterator[Progress | None]":
     """Give what draws a progress bar on a terminal, None where stderr is none."""
@@ -267,25 +337,27 @@ def _progress() -> "Iterator[Progress | None]":
 
 
 def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
-    if result.missing:
-        _say(f"no log file, left as it was: {name_days(result.missing)}")
-    elif not result.days:
-        there = f"they are of {name_days(result.seen)}" if result.seen else "there is none at all"
+    counted, counter = result.counted, result.counted.counter
+    if counted.missing:
+        _say(f"no log file, left as it was: {name_days(counted.missing)}")
+    elif not counted.days:
+        seen = sorted(counter.days_seen)
+        there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         _say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
-    speed = result.bytes / result.seconds / 1e9
-    lines, files = _count(result.lines, "line"), _count(result.files, "file")
-    _say(f"{lines} of {files}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s)")
-    reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in result.filtered.items())
-    width = len(f"{result.lines:,}")
-    typer.echo(f"  {result.hits:>{width},} hits", err=True)
-    typer.echo(f"  {sum(result.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
-    typer.echo(f"  {result.malformed:>{width},} malformed{', such as' * bool(result.examples)}", err=True)
-    for example in result.examples:
+    speed = counted.bytes / result.seconds / 1e9
+    lines, files = _count(counter.lines, "line"), _count(counted.files, "file")
+    _say(f"{lines} of {files}, {counted.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s)")
+    reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in counter.filtered.items())
+    width = len(f"{counter.lines:,}")
+    typer.echo(f"  {counter.hits:>{width},} hits", err=True)
+    typer.echo(f"  {sum(counter.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
+    typer.echo(f"  {counter.malformed:>{width},} malformed{', such as' * bool(counted.examples)}", err=True)
+    for example in counted.examples:
         head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
-    if result.days:
+    if counted.days:
         where = "standard output" if target == "-" else target
-        typer.echo(f"  {_count(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
+        typer.echo(f"  {_count(result.rows, 'row')} for {name_days(counted.days)} in {printable(where)}", err=True)
 
 
 def _count(number: int, noun: str) -> str:
@@ -297,10 +369,19 @@ def _write_summary(result: "Summary", file: Path) -> None:
 
     from fasthits.tables import replacing
 
-    names = ("files", "bytes", "lines", "hits", "filtered", "malformed", "seconds")
+    counter = result.counted.counter
+    figures = {
+        "files": result.counted.files,
+        "bytes": result.counted.bytes,
+        "lines": counter.lines,
+        "hits": counter.hits,
+        "filtered": counter.filtered,
+        "malformed": counter.malformed,
+        "seconds": result.seconds,
+    }
     try:
         with replacing(file) as new:
-            json.dump({name: getattr(result, name) for name in names}, new, indent=2)
+            json.dump(figures, new, indent=2)
             new.write("\n")
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error

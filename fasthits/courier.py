@@ -116,6 +116,7 @@ def _run_child(reader_end: socket.socket, own_end: socket.socket, open_store: Ca
     status = 1
     try:
         reader_end.close()
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it asks the reader, but may be sent to the group
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)  # there must be one reader of Apache's pipe only
         os.close(devnull)

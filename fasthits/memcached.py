@@ -13,7 +13,8 @@ import re
 import select
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -33,7 +34,11 @@ RETRY_SECONDS = 0.5
 KEEPALIVE_SECONDS = 30
 """After this time without a word the system begins to ask whether a server's machine is there at all."""
 
+LOCK_SECONDS = 600
+
 INTEGER_FLAG = 2
+BATCH_ROWS = 1000
+"""How many counters are added to, or read, in a round trip."""
 RECV_BYTES = 1 << 16
 KNOWN_ROUTES = 1 << 17
 
@@ -56,17 +61,14 @@ def check_servers(servers: Iterable[str]) -> list[str]:
 
 
 def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
-    """Return the live views of each of *keys* that has a counter: one ``get_many``, a round trip a server.
+    """Return the live views of each of *keys* that has a counter: one ``get_many`` for up to BATCH_ROWS of them.
 
     Raises MemcachedError when a server does not answer, or a key holds something else.
     """
-    client = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
-    try:
-        values: dict[str, bytes] = client.get_many(keys)
-    except (OSError, MemcacheError) as error:
-        raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
-    finally:
-        client.close()
+    values: dict[str, bytes] = {}
+    with _reading(servers) as client:
+        for start in range(0, len(keys), BATCH_ROWS):
+            values |= client.get_many(keys[start : start + BATCH_ROWS])
     try:
         return {key: int(value) for key, value in values.items()}
     except ValueError as error:
@@ -74,6 +76,30 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         raise MemcachedError(
             "no number in counter", wrong, "something else uses this key; try another --prefix"
         ) from error
+
+
+@contextmanager
+def locked(servers: Sequence[str], key: str) -> Iterator[None]:
+    """Hold *key* in memcached meanwhile, on whatever machine. Raises MemcachedError when somebody else does."""
+    with _reading(servers) as client:
+        if not client.add(key, b"locked", expire=LOCK_SECONDS, noreply=False):
+            hint = f"or was killed less than {LOCK_SECONDS // 60} minutes ago"
+            raise MemcachedError("another one is at work", key, hint)
+        try:
+            yield
+        finally:
+            client.delete(key, noreply=False)
+
+
+@contextmanager
+def _reading(servers: Sequence[str]) -> Iterator[HashClient]:
+    client = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
+    try:
+        yield client
+    except (OSError, MemcacheError) as error:
+        raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
+    finally:
+        client.close()
 
 
 @dataclass
@@ -87,6 +113,8 @@ class Delivery:
     """memcached would not count them, and would not another time."""
     returned: list[Row] = field(default_factory=list)
     """Rows that have not been counted, for want of a connection or of room; they may be sent again."""
+    reconnects: int = 0
+    """Connections made in place of one that was lost."""
     problems: dict[str, str] = field(default_factory=dict)
     """Why not everything was delivered, by kind: one example of each."""
 
@@ -124,7 +152,7 @@ class CounterStore:
 
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
         try:
-            pipeline.connect()
+            delivery.reconnects += pipeline.connect()
         except OSError as error:
             delivery.returned += [row for _, row in keyed]
             delivery.problems["unreachable"] = f"cannot reach memcached: {pipeline.name} ({_reason(error)})"
@@ -159,12 +187,16 @@ class _Pipeline:
         self._watch = watch
         self._failed_at = -RETRY_SECONDS
         self._failure: OSError | None = None
+        self._connected_before = False
 
-    def connect(self) -> None:
-        """Make sure that there is a connection, as far as can be told. Raises OSError, soon, when there can be none."""
+    def connect(self) -> bool:
+        """Make sure that there is a connection, as far as can be told, and return whether it is in place of a lost one.
+
+        Raises OSError, soon, when there can be none.
+        """
         sock = self._client.sock
         if sock is not None and not select.select([sock], [], [], 0)[0]:
-            return
+            return False
         # What can be read with no command under way is the end: the server has gone, and may be back.
         if self._failure is not None and time.monotonic() < self._failed_at + RETRY_SECONDS:
             raise self._failure
@@ -177,6 +209,8 @@ class _Pipeline:
         if self._client.sock.family in (socket.AF_INET, socket.AF_INET6):
             self._client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self._client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        again, self._connected_before = self._connected_before, True
+        return again
 
     def exchange(self, request: bytes, lines: int) -> list[bytes]:
         """Send *request* and return its *lines* lines of reply, without their ends; fewer when the connection was lost.

@@ -19,7 +19,7 @@ from itertools import islice
 from fasthits._parse import HitCounter
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError
-from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery, Row
+from fasthits.memcached import BATCH_ROWS, RETRY_SECONDS, CounterStore, Delivery, Row
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.010
@@ -27,7 +27,6 @@ READ_SECONDS = 0.010
 QUIET_BYTES = 1 << 14
 """...that gave fewer bytes than this, a quarter of what a pipe holds by default."""
 
-BATCH_ROWS = 1000
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
 REPORT_SECONDS = 60.0
@@ -36,7 +35,7 @@ STALL_SECONDS = 10.0
 
 PIPE_MAX_SIZE = "/proc/sys/fs/pipe-max-size"
 
-Report = Callable[[str], None]
+Say = Callable[[str], None]
 """Is given a line for the server's error log."""
 
 
@@ -47,6 +46,7 @@ class Totals:
     delivered: int = 0
     in_doubt: int = 0
     refused: int = 0
+    reconnects: int = 0
 
 
 class Reader:
@@ -56,15 +56,16 @@ class Reader:
         self,
         fd: int,
         open_store: Callable[[int], CounterStore],
-        report: Report,
+        say: Say,
         max_paths: int,
         drain_seconds: float,
     ) -> None:
-        """*open_store* is called in each courier; *report* gets at most one line a minute for each cause."""
+        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause."""
         self.totals = Totals()
         self._fd = fd
         self._open_store = open_store
-        self._report = _Throttle(report)
+        self._say = say
+        self._report = _Throttle(say)
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -72,6 +73,8 @@ class Reader:
         self._returned = _Backlog()
         self._courier: Courier | None = None
         self._ended = False
+        self._asked = os.eventfd(0)
+        self._begun_at = time.monotonic()
         # The earliest times for what may not be done at once; all times are of the monotonic clock.
         self._read_at = self._fresh_at = self._returned_at = self._start_at = self._stalled_at = 0.0
 
@@ -88,6 +91,8 @@ class Reader:
                 ready = self._wait_until(deadline)
                 if self._courier and (events := ready.get(self._courier.fileno())):
                     self._talk(self._courier, events)
+                if self._asked in ready:
+                    self._report_status()
                 if self._fd in ready and not self._read():
                     self._ended = True
                     deadline = time.monotonic() + self._drain_seconds
@@ -98,6 +103,28 @@ class Reader:
         """Return the number of hits that have been counted and have not reached memcached yet."""
         counter, totals = self._fresh.counter, self.totals
         return counter.hits - counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+
+    def ask_status(self) -> None:
+        """Have the figures so far reported, soon; a signal handler may call this."""
+        os.eventfd_write(self._asked, 1)
+
+    def _report_status(self) -> None:
+        os.eventfd_read(self._asked)
+        counter, totals = self._fresh.counter, self.totals
+        figures = {
+            "lines": counter.lines,
+            "hits": counter.hits,
+            "filtered": sum(counter.filtered.values()),
+            "malformed": counter.malformed,
+            "pending": self.pending(),
+            "delivered": totals.delivered,
+            "in doubt": totals.in_doubt,
+            "refused": totals.refused,
+            "dropped": counter.dropped,
+            "reconnects": totals.reconnects,
+            "uptime": int(time.monotonic() - self._begun_at),
+        }
+        self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
 
     def _waiting(self) -> bool:
         return bool(self._fresh or self._returned or (self._courier and self._courier.rows))
@@ -156,6 +183,7 @@ class Reader:
         """Wait until something can be done, and return the events of the file descriptors that are ready."""
         now = time.monotonic()
         poll = select.poll()
+        poll.register(self._asked, select.POLLIN)
         wake_at = [deadline]
         if self._courier:
             poll.register(self._courier.fileno(), self._courier.events())
@@ -188,6 +216,7 @@ class Reader:
         self.totals.delivered += delivery.delivered
         self.totals.in_doubt += delivery.in_doubt
         self.totals.refused += delivery.refused
+        self.totals.reconnects += delivery.reconnects
         if delivery.returned:
             self._returned.put(delivery.returned)
             self._returned_at = time.monotonic() + RETRY_SECONDS
@@ -218,7 +247,8 @@ class Reader:
                 self.totals.in_doubt += sum(views for _, _, views in self._courier.rows)
             self._courier = None
         if self.pending():
-            self._report("end", f"ended before everything was delivered: {self._figures()}")
+            hint = "fasthits warm repairs the counters"
+            self._report("end", f"ended before everything was delivered: {self._figures()} ({hint})")
 
 
 class _Backlog:
@@ -254,15 +284,15 @@ class _Backlog:
 class _Throttle:
     """Passes on one line a minute for each cause."""
 
-    def __init__(self, report: Report) -> None:
-        self._pass_on = report
+    def __init__(self, say: Say) -> None:
+        self._say = say
         self._quiet_until: dict[str, float] = {}
 
     def __call__(self, cause: str, text: str) -> None:
         now = time.monotonic()
         if now >= self._quiet_until.get(cause, 0.0):
             self._quiet_until[cause] = now + REPORT_SECONDS
-            self._pass_on(text)
+            self._say(text)
 
 
 def widen_pipe(fd: int) -> None:

@@ -1,194 +1,33 @@
-"""The nightly batch: the files of some days, counted by several threads, into one table."""
+"""The nightly batch: the hits of some days, counted and put into one table."""
 
-import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 
-from fasthits import logfiles
-from fasthits._parse import EXAMPLES, HitCounter
-from fasthits.days import ONE_DAY, file_name, has_date, name_days
-from fasthits.errors import LogFileError
-from fasthits.logfiles import BLOCK_BYTES, STDIN, Advance, LogFile, Segment
+from fasthits.counting import Counted, Progress, count_hits
 from fasthits.tables import Table, text_rows
-
-Progress = Callable[[int | None], Advance]
-"""Is told how many bytes the files have on the disk, None where that is unknown, and returns what is told of the
-progress through them, from any thread."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A malformed line: where it stands, from line 1, and how it begins."""
-
-    file: str
-    line: int
-    head: bytes
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a rollup did. Each line read is in one bucket: ``lines == hits + sum(filtered.values()) + malformed``."""
+    """What a rollup did."""
 
-    files: int
-    bytes: int
-    """Of log lines, decompressed."""
-    lines: int
-    hits: int
-    filtered: dict[str, int]
-    malformed: int
-    seconds: float
-    examples: list[Example]
-    days: list[date]
-    """The days replaced in the table."""
-    missing: list[date]
-    """The days asked for that have no file, and stay as they were in the table."""
-    seen: list[date]
-    """The days that lines were stamped with, asked for or not."""
+    counted: Counted
     rows: int
+    seconds: float
 
 
 def roll_up(
     days: Sequence[date], pattern: str, table: Table, threads: int | None = None, progress: Progress | None = None
 ) -> Summary:
-    """Count the hits of *days* in the files that *pattern* names, and put them into *table* in place of those days'
-    rows.
+    """Put the hits of *days* into *table*, in place of those days' rows; days that were not counted stay.
 
-    A day's hits are the lines stamped with it in its own file and in the next day's, where requests that ended after
-    midnight are. A day without a file is left out, with a pattern that names no date each day that no line is stamped
-    with. *threads* is by default one for each processor this process may use.
-
-    Raises LogFileError when there is no file at all, or one cannot be read to its end; nothing has changed then.
+    The arguments but *table* are those of `count_hits`. Raises LogFileError and TableError with nothing changed.
     """
     started = time.monotonic()
-    dated = pattern != STDIN and has_date(pattern)
-    files, missing = _dated_files(days, pattern) if dated else _undated_files(days, pattern)
-    if not files:
-        raise LogFileError(
-            f"no log file for {name_days(days)}",
-            file_name(pattern, days[0]) if dated else pattern,
-            "name another with --logs PATTERN or FASTHITS_LOGS",
-        )
     table.check()
-    sizes = [log_file.size for log_file in files]
-    total = None if None in sizes else sum(size or 0 for size in sizes)
-    count = _Count(files)
-    counter = count.run(threads or len(os.sched_getaffinity(0)), progress(total) if progress else lambda size: None)
-    seen = sorted(counter.days_seen)
-    replaced = sorted(set(days) - set(missing) if dated else set(days) & set(seen))
-    rows = text_rows(counter)
-    table.replace(replaced, rows)
-    return Summary(
-        files=len(files),
-        bytes=count.bytes_read(),
-        lines=counter.lines,
-        hits=counter.hits,
-        filtered=counter.filtered,
-        malformed=counter.malformed,
-        seconds=time.monotonic() - started,
-        examples=count.examples(),
-        days=replaced,
-        missing=missing,
-        seen=seen,
-        rows=sum(len(paths) for paths in rows.values()),
-    )
-
-
-def _dated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
-    """Return the files to read, each with the days whose hits it holds, and the days that have no file of their own."""
-    files: dict[LogFile, set[date]] = {}
-    missing = []
-    for day in days:
-        own = logfiles.find(file_name(pattern, day))
-        if not own:
-            missing.append(day)
-            continue
-        if day < date.max:
-            own += logfiles.find(file_name(pattern, day + ONE_DAY))
-        for log_file in own:
-            files.setdefault(log_file, set()).add(day)
-    return files, missing
-
-
-def _undated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
-    """Return the files to read, each for all the days; that a day has no line in them is known only after reading."""
-    name = pattern if pattern == STDIN else file_name(pattern, days[0])
-    return {log_file: set(days) for log_file in logfiles.find(name)}, []
-
-
-class _Count:
-    """One pass over the files by some threads, each with a counter of its own."""
-
-    def __init__(self, files: dict[LogFile, set[date]]) -> None:
-        self._files = files
-        self._segments = {log_file: log_file.segments() for log_file in files}
-        segments = [segment for log_file in files for segment in self._segments[log_file]]
-        # What can only be read from the front takes longest, so it comes first.
-        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
-        self._counted: dict[Segment, _SegmentCount] = {}
-        self._stopped = False
-
-    def run(self, threads: int, advance: Advance) -> HitCounter:
-        """Count everything, and return the total."""
-        with ThreadPoolExecutor(threads) as pool:
-            workers = [pool.submit(self._count_segments, advance) for _ in range(min(threads, len(self._queue) or 1))]
-            try:
-                total, *others = [worker.result() for worker in workers]
-            except BaseException:
-                self._stopped = True
-                raise
-        for counter in others:
-            total.merge(counter)
-        return total
-
-    def bytes_read(self) -> int:
-        return sum(count.size for count in self._counted.values())
-
-    def examples(self) -> list[Example]:
-        """Return some malformed lines, the line numbers of segments becoming those of their files."""
-        examples = []
-        for log_file, segments in self._segments.items():
-            before = 0
-            for count in map(self._counted.__getitem__, segments):
-                examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
-                before += count.lines
-        return examples[:EXAMPLES]
-
-    def _count_segments(self, advance: Advance) -> HitCounter:
-        counter = HitCounter()
-        buffer = bytearray(BLOCK_BYTES)
-        try:
-            while not self._stopped and (segment := self._next_segment()):
-                self._count_segment(segment, counter, buffer, advance)
-        except BaseException:
-            self._stopped = True
-            raise
-        return counter
-
-    def _next_segment(self) -> Segment | None:
-        try:
-            return self._queue.popleft()
-        except IndexError:
-            return None
-
-    def _count_segment(self, segment: Segment, counter: HitCounter, buffer: bytearray, advance: Advance) -> None:
-        counter.count_only(self._files[segment.log_file])
-        lines_before, examples_before, size = counter.lines, len(counter.examples), 0
-        for block in segment.blocks(buffer, advance):
-            if self._stopped:
-                return
-            counter.feed(block)
-            size += len(block)
-        counter.finish()
-        examples = [(line - lines_before, head) for line, head in counter.examples[examples_before:]]
-        self._counted[segment] = _SegmentCount(size, counter.lines - lines_before, examples)
-
-
-class _SegmentCount(NamedTuple):
-    size: int
-    lines: int
-    examples: list[tuple[int, bytes]]
+    counted = count_hits(days, pattern, threads, progress)
+    rows = text_rows(counted.counter)
+    table.replace(counted.days, rows)
+    return Summary(counted, sum(len(paths) for paths in rows.values()), time.monotonic() - started)

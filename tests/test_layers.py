@@ -13,7 +13,7 @@ PACKAGE = ROOT / "fasthits"
 LAYERS = [
     {"_parse"},
     {"errors", "display", "days", "keys"},
-    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "rollup"},
+    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
     {"cli"},
     {"__main__"},
 ]

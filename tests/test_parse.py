@@ -691,6 +691,14 @@ def test_count_only_holds_from_then_on() -> None:
     assert_balanced(counter)
 
 
+def test_count_only_holds_for_the_day_of_the_line_before_too() -> None:
+    counter = HitCounter()
+    for days in (None, {DAYS[2]}, {DAY}, {DAYS[2]}, None):
+        counter.count_only(days)
+        counter.feed(INTACT + b"\n")
+    assert (counter.hits, counter.filtered) == (3, {"day": 2})
+
+
 def test_count_only_judges_a_line_when_it_is_complete() -> None:
     counter = HitCounter()
     counter.feed(INTACT[:-5])
@@ -934,6 +942,16 @@ def test_long_and_short_paths_share_a_table() -> None:
     assert [path for _, path, _ in counter.rows()] == names
 
 
+@pytest.mark.parametrize("size", range(1, 50, 8))
+def test_tables_filled_to_the_brim_lose_no_row(size: int) -> None:
+    for first in range(0, 96, 8):
+        counter = HitCounter()
+        paths = [b"/" * first, *(b"%0*d" % (size + 4, number) for number in range(2500))]
+        for path in paths:
+            counter.add(DAY, path, 1)
+        assert [path for _, path, _ in counter.rows()] == paths
+
+
 def test_examples_are_the_first_three_and_cut() -> None:
     long = b"y" * (EXAMPLE_BYTES + 50)
     counter = fed(INTACT + b"\n" + long + b"\r\n\n" + INTACT + b"\nz\r\nlate\n")
@@ -1035,28 +1053,32 @@ def test_rows_outlive_the_name_of_their_counter() -> None:
     assert [path for _, path, _ in rows] == [b"/%d" % number for number in range(1, 1000)]
 
 
-@pytest.mark.parametrize("change", ["feed", "add", "drain", "merge"])
-def test_rows_of_a_counter_that_changes_meanwhile_end_or_raise_but_make_nothing_up(change: str) -> None:
+CHANGES = {
+    "feed": lambda counter: counter.feed(distinct_lines(50_000)),
+    "add": lambda counter: [counter.add(DAY, b"/new" * number, 1) for number in range(1, 1000)],
+    "merge": lambda counter: counter.merge(fed(distinct_lines(50_000))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_rows_go_on_while_the_table_grows(change: Callable[[HitCounter], object]) -> None:
     counter = fed(distinct_lines(1000))
     rows = counter.rows()
+    seen = [next(rows)]
+    change(counter)
+    seen += rows
+    assert [path for _, path, _ in seen[:1000]] == [b"/%d" % number for number in range(1000)]
+    assert seen[1:] == list(counter.rows())[1:]
+
+
+def test_rows_that_were_drained_end_with_an_error() -> None:
+    counter = fed(distinct_lines(3))
+    rows = counter.rows()
     assert next(rows) == (DAY, b"/0", 1)
-    if change == "feed":
-        counter.feed(distinct_lines(50_000))
-    elif change == "add":
-        counter.add(DAY, b"/new" * 50_000, 1)
-    elif change == "drain":
-        counter.drain()
-    else:
-        counter.merge(fed(distinct_lines(50_000)))
-    seen = [(DAY, b"/0", 1)]
-    try:
-        seen += rows
-    except RuntimeError:
-        return
-    possible = {b"/%d" % number for number in range(50_000)} | {b"/new" * 50_000}
-    assert {path for _, path, _ in seen} <= possible
-    assert len({path for _, path, _ in seen}) == len(seen)
-    assert {day for day, _, _ in seen} == {DAY}
+    drained = counter.drain()
+    with pytest.raises(RuntimeError):
+        next(rows)
+    assert len(list(drained.rows())) == 3
 
 
 def in_threads(*functions: Callable[[], object]) -> None:
@@ -1159,19 +1181,18 @@ def test_feed_works_without_the_gil() -> None:
 
 
 def merge_two_counters_into_each_other() -> None:
-    for _ in range(300):
-        first, second = fed(distinct_lines(300)), fed(distinct_lines(300))
-        barrier = threading.Barrier(2)
-
-        def merge(counter: HitCounter, other: HitCounter, barrier: threading.Barrier = barrier) -> None:
-            barrier.wait()
-            counter.merge(other)
-
+    block = distinct_lines(300) * 20
+    for _ in range(40):
+        first, second = HitCounter(), HitCounter()
         with switch_interval(1e-6):
-            in_threads(lambda a=first, b=second: merge(a, b), lambda a=first, b=second: merge(b, a))
-        assert (first.hits, second.hits) in {(600, 900), (900, 600), (600, 600)}
-        assert_balanced(first)
-        assert_balanced(second)
+            in_threads(
+                *(lambda counter=counter: [counter.feed(block) for _ in range(4)] for counter in (first, second)),
+                lambda a=first, b=second: [a.merge(b) for _ in range(4)],
+                lambda a=first, b=second: [b.merge(a) for _ in range(4)],
+            )
+        for counter in (first, second):
+            assert counter.hits >= 4 * 6000
+            assert_balanced(counter)
 
 
 def test_counters_that_merge_into_each_other_do_not_wait_for_ever(run_alone: Callable[..., object]) -> None:
@@ -1213,7 +1234,7 @@ def use_and_drop(data: bytes) -> int:
     return status_of_process("VmRSS")
 
 
-def drop_counters() -> None:
+def drop_large_counters() -> None:
     data = distinct_lines(300_000)
     before = status_of_process("VmRSS")
     one = use_and_drop(data) - before
@@ -1227,9 +1248,30 @@ def drop_counters() -> None:
     assert growth < one, f"{growth:,} bytes are left of twenty counters of {one:,}"
 
 
+def drop_many_counters() -> None:
+    block = b"x" * (LINE_BYTES - 1)
+
+    def use_and_drop_some() -> None:
+        for _ in range(50):
+            counter = fed(INTACT, days={DAY})
+            counter.count_only({DAY})
+            counter.feed(block)
+            assert counter.drain().lines == 0
+            with pytest.raises(ValueError, match="itself"):
+                counter.merge(counter)
+
+    use_and_drop_some()
+    settled = status_of_process("VmSize")
+    for _ in range(10):
+        use_and_drop_some()
+    growth = status_of_process("VmSize") - settled
+    assert growth < 50 * MIB, f"{growth:,} bytes are left of 500 counters"
+
+
 @pytest.mark.measures_memory
-def test_memory_comes_back_when_counters_go(run_alone: Callable[..., object]) -> None:
-    run_alone(drop_counters)
+@pytest.mark.parametrize("drop", [drop_large_counters, drop_many_counters])
+def test_memory_comes_back_when_counters_go(run_alone: Callable[..., object], drop: Callable[[], None]) -> None:
+    run_alone(drop)
 
 
 @contextmanager

@@ -115,10 +115,10 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
         summary = roll_up(days, f"{folder}/*.log", CsvStream(io.StringIO()), threads)
-    assert summary.lines == sum(lines for _, lines, *_ in counts)
-    assert summary.hits == sum(hits for _, _, hits, *_ in counts)
-    assert summary.malformed == sum(malformed for *_, malformed in counts)
-    assert Counter(summary.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
+    assert summary.counted.counter.lines == sum(lines for _, lines, *_ in counts)
+    assert summary.counted.counter.hits == sum(hits for _, _, hits, *_ in counts)
+    assert summary.counted.counter.malformed == sum(malformed for *_, malformed in counts)
+    assert Counter(summary.counted.counter.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
 
 
 def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_path: Path) -> None:
@@ -231,20 +231,20 @@ def test_line_numbers_are_those_of_the_file_whatever_thread_read_them(tmp_path: 
         patch.setattr(logfiles, "SEGMENT_BYTES", 10_000)
         for threads in (1, 2, 3):
             summary = roll_up([DAY], str(tmp_path / "access.log"), CsvStream(io.StringIO()), threads)
-            assert [example.line for example in summary.examples] == [700, 1500, 2300]
+            assert [example.line for example in summary.counted.examples] == [700, 1500, 2300]
 
 
 AS_NOBODY = """
 import contextlib, os, sys
-from fasthits import cli
+from fasthits.__main__ import main
 command = ["fasthits", "rollup", "2026-03-12", "--to", "-", "--logs"]
 with contextlib.suppress(SystemExit), contextlib.redirect_stderr(open(os.devnull, "w")):
     sys.argv = [*command, "/nonexistent"]  # imports what the command needs, which nobody may not read
-    cli.main()
+    main()
 if os.geteuid() == 0:
     os.seteuid(65534)
 sys.argv = [*command, *sys.argv_of_test]
-cli.main()
+main()
 """
 
 

@@ -1,0 +1,171 @@
+"""The hits of some days, counted by several threads from the files that hold them."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from fasthits import logfiles
+from fasthits._parse import EXAMPLES, HitCounter
+from fasthits.days import ONE_DAY, file_name, has_date, name_days
+from fasthits.errors import LogFileError
+from fasthits.logfiles import BLOCK_BYTES, STDIN, Advance, LogFile, Segment
+
+Progress = Callable[[int | None], Advance]
+"""Is told how many bytes the files have on the disk, None where that is unknown, and returns what is told of the
+progress through them, from any thread."""
+
+
+class Example(NamedTuple):
+    """A malformed line: where it stands, from line 1, and how it begins."""
+
+    file: str
+    line: int
+    head: bytes
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted, and in what."""
+
+    counter: HitCounter
+    files: int
+    bytes: int
+    """Of log lines, decompressed."""
+    examples: list[Example]
+    days: list[date]
+    """The days asked for whose hits are all there: those with a file, or that lines are stamped with."""
+    missing: list[date]
+    """The days asked for that have no file."""
+
+
+def count_hits(
+    days: Sequence[date], pattern: str, threads: int | None = None, progress: Progress | None = None
+) -> Counted:
+    """Count the hits of *days* in the files that *pattern* names, or standard input for ``-``.
+
+    A day's hits are the lines stamped with it in its own file and in the next day's, where requests that ended after
+    midnight are. A day without a file is left out, with a pattern that names no date each day that no line is stamped
+    with. *threads* is by default one for each processor this process may use.
+
+    Raises LogFileError when there is no file at all, or one cannot be read to its end.
+    """
+    dated = pattern != STDIN and has_date(pattern)
+    files, missing = _dated_files(days, pattern) if dated else _undated_files(days, pattern)
+    if not files:
+        raise LogFileError(
+            f"no log file for {name_days(days)}",
+            file_name(pattern, days[0]) if dated else pattern,
+            "name another with --logs PATTERN or FASTHITS_LOGS",
+        )
+    sizes = [log_file.size for log_file in files]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
+    one_pass = _Pass(files)
+    counter = one_pass.run(threads or len(os.sched_getaffinity(0)), progress(total) if progress else lambda size: None)
+    return Counted(
+        counter=counter,
+        files=len(files),
+        bytes=one_pass.bytes_read(),
+        examples=one_pass.examples(),
+        days=sorted(set(days) - set(missing) if dated else set(days) & counter.days_seen),
+        missing=missing,
+    )
+
+
+def _dated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
+    """Return the files to read, each with the days whose hits it holds, and the days that have no file of their own."""
+    files: dict[LogFile, set[date]] = {}
+    missing = []
+    for day in days:
+        own = logfiles.find(file_name(pattern, day))
+        if not own:
+            missing.append(day)
+            continue
+        if day < date.max:
+            own += logfiles.find(file_name(pattern, day + ONE_DAY))
+        for log_file in own:
+            files.setdefault(log_file, set()).add(day)
+    return files, missing
+
+
+def _undated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
+    """Return the files to read, each for all the days; that a day has no line in them is known only after reading."""
+    name = pattern if pattern == STDIN else file_name(pattern, days[0])
+    return {log_file: set(days) for log_file in logfiles.find(name)}, []
+
+
+class _Pass:
+    """One pass over the files by some threads, each with a counter of its own."""
+
+    def __init__(self, files: dict[LogFile, set[date]]) -> None:
+        self._files = files
+        self._segments = {log_file: log_file.segments() for log_file in files}
+        segments = [segment for log_file in files for segment in self._segments[log_file]]
+        # What can only be read from the front takes longest, so it comes first.
+        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._counted: dict[Segment, _SegmentCount] = {}
+        self._stopped = False
+
+    def run(self, threads: int, advance: Advance) -> HitCounter:
+        """Count everything, and return the total."""
+        with ThreadPoolExecutor(threads) as pool:
+            workers = [pool.submit(self._count_segments, advance) for _ in range(min(threads, len(self._queue) or 1))]
+            try:
+                total, *others = [worker.result() for worker in workers]
+            except BaseException:
+                self._stopped = True
+                raise
+        for counter in others:
+            total.merge(counter)
+        return total
+
+    def bytes_read(self) -> int:
+        return sum(count.size for count in self._counted.values())
+
+    def examples(self) -> list[Example]:
+        """Return some malformed lines, the line numbers of segments becoming those of their files."""
+        examples = []
+        for log_file, segments in self._segments.items():
+            before = 0
+            for count in map(self._counted.__getitem__, segments):
+                examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
+                before += count.lines
+        return examples[:EXAMPLES]
+
+    def _count_segments(self, advance: Advance) -> HitCounter:
+        counter = HitCounter()
+        buffer = bytearray(BLOCK_BYTES)
+        try:
+            while not self._stopped and (segment := self._next_segment()):
+                self._count_segment(segment, counter, buffer, advance)
+        except BaseException:
+            self._stopped = True
+            raise
+        return counter
+
+    def _next_segment(self) -> Segment | None:
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
+
+    def _count_segment(self, segment: Segment, counter: HitCounter, buffer: bytearray, advance: Advance) -> None:
+        counter.count_only(self._files[segment.log_file])
+        lines_before, examples_before, size = counter.lines, len(counter.examples), 0
+        for block in segment.blocks(buffer, advance):
+            if self._stopped:
+                return
+            counter.feed(block)
+            size += len(block)
+        counter.finish()
+        examples = [(line - lines_before, head) for line, head in counter.examples[examples_before:]]
+        self._counted[segment] = _SegmentCount(size, counter.lines - lines_before, examples)
+
+
+class _SegmentCount(NamedTuple):
+    size: int
+    lines: int
+    examples: list[tuple[int, bytes]]

@@ -1,0 +1,117 @@
+"""The live counters against the log files of the day, and putting right what memcached has lost.
+
+Loggers may go on counting meanwhile. A hit is in its file and, once it has been delivered, in its counter; so the order
+decides what a comparison proves. The files are counted first; when deliveries have settled every hit in them is in its
+counter, unless that was lost: what a counter has less than the files had *before* is missing. What it has more than the
+files have *afterwards* cannot have come from them.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+from fasthits.counting import Progress, count_hits
+from fasthits.errors import MemcachedError
+from fasthits.keys import hit_key
+from fasthits.logfiles import STDIN
+from fasthits.memcached import BATCH_ROWS, CounterStore, locked, read_views
+
+
+class Difference(NamedTuple):
+    """A path whose counter does not say what the files say."""
+
+    path: bytes
+    in_files: int
+    live: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paths in the files of a day, and what their counters say; of paths that no file has nothing is known."""
+
+    equal_paths: int
+    equal_hits: int
+    missing: list[Difference]
+    """Counters that have less than the files had before."""
+    more: list[Difference]
+    """Counters that have more than the files have afterwards."""
+
+    def hits_missing(self) -> int:
+        """Return how many hits the counters lack."""
+        return sum(each.in_files - each.live for each in self.missing)
+
+    def hits_more(self) -> int:
+        """Return how many hits the counters have too many."""
+        return sum(each.live - each.in_files for each in self.more)
+
+
+def compare(
+    day: date, logs: str, servers: Sequence[str], prefix: str, settle_seconds: float, progress: Progress | None = None
+) -> Comparison:
+    """Compare the counters of *day* with the files that the pattern *logs* names, which are counted twice.
+
+    Raises LogFileError and MemcachedError.
+    """
+    before = _views(day, logs, progress)
+    time.sleep(settle_seconds)
+    live = _live_views(day, list(before), servers, prefix)
+    time.sleep(settle_seconds)
+    after = before if logs == STDIN else _views(day, logs, progress)
+    missing = [Difference(path, views, live[path]) for path, views in before.items() if live[path] < views]
+    more = [Difference(path, after.get(path, 0), live[path]) for path in before if live[path] > after.get(path, 0)]
+    different = {each.path for each in missing + more}
+    equal = [views for path, views in before.items() if path not in different]
+    return Comparison(len(equal), sum(equal), missing, more)
+
+
+class Warming(NamedTuple):
+    """What was added to the counters of a day."""
+
+    hits: int
+    counters: int
+    right: int
+    """The counters that had no hit missing."""
+
+
+def warm(
+    day: date,
+    logs: str,
+    servers: Sequence[str],
+    prefix: str,
+    ttl: int,
+    settle_seconds: float,
+    progress: Progress | None = None,
+) -> Warming:
+    """Add to the counters of *day* the hits that they lack of those in the files; a second time nothing is missing.
+
+    Exact while nobody counts. While loggers do, a hit that came in between hides one that is missing, so that never too
+    many are added, and the next time fewer are missing. Only one at a time may do this, which a lock in memcached
+    ensures.
+
+    Raises LogFileError and MemcachedError; after the latter another run adds the rest.
+    """
+    with locked(servers, f"{prefix}{day}#warm"):
+        in_files = _views(day, logs, progress)
+        time.sleep(settle_seconds)
+        live = _live_views(day, list(in_files), servers, prefix)
+        rows = [(day, path, views - live[path]) for path, views in in_files.items() if views > live[path]]
+        store = CounterStore(servers, prefix, ttl)
+        added = 0
+        for start in range(0, len(rows), BATCH_ROWS):
+            delivery = store.add_views(rows[start : start + BATCH_ROWS])
+            added += delivery.delivered
+            for problem in delivery.problems.values():
+                raise MemcachedError("not all that is missing could be added", problem, "run it again")
+    return Warming(added, len(rows), len(in_files) - len(rows))
+
+
+def _views(day: date, logs: str, progress: Progress | None) -> dict[bytes, int]:
+    return {path: views for _, path, views in count_hits([day], logs, progress=progress).counter.rows()}
+
+
+def _live_views(day: date, paths: Sequence[bytes], servers: Sequence[str], prefix: str) -> dict[bytes, int]:
+    keys = [hit_key(day, path, prefix) for path in paths]
+    views = read_views(servers, keys)
+    return {path: views.get(key, 0) for path, key in zip(paths, keys, strict=True)}
