@@ -31,7 +31,7 @@ class ParsedLine(NamedTuple):
     """One line's fields, byte for byte as the server wrote them; a field that the line does not have is None."""
 
     host_part: bytes
-    """Everything before the time: host, ident and authuser, the last of which may hold spaces, brackets and quotes."""
+    """What stands before the time and a space: host, ident, authuser, which may hold spaces, brackets and quotes."""
     time: bytes
     """What stands in the brackets: ``10/Oct/2000:13:55:36 -0700``."""
     method: bytes
@@ -89,13 +89,13 @@ class HitCounter:
         """Lines that did not parse."""
     @property
     def dropped(self) -> int:
-        """Hits that found no room under *max_paths*; part of `hits`."""
+        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged."""
     @property
     def examples(self) -> list[tuple[int, bytes]]:
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
     @property
     def days_seen(self) -> set[date]:
-        """The days of all parsed lines, whether they count or not."""
+        """The days of all parsed lines, whether they count or not, here and in what was merged."""
     def __len__(self) -> int:
         """Rows: distinct pairs of day and path."""
     def count_only(self, days: Collection[date] | None, /) -> None:
@@ -110,13 +110,16 @@ class HitCounter:
     def finish(self) -> None:
         """Count the last line, if it has no newline: the input ends here. Another input may be fed afterwards."""
     def add(self, day: date, path: bytes, views: int, /) -> None:
-        """Add *views* hits (not lines) to a row. Raises MemoryError with nothing changed."""
+        """Add *views* hits, not lines, to a row.
+
+        Raises ValueError for a path longer than LINE_BYTES, and MemoryError, with nothing changed.
+        """
     def merge(self, other: HitCounter, /) -> None:
         """Add the rows and buckets of *other*, which stays as it is; its partial line and its examples stay with it.
 
         Raises ValueError for the counter itself, and MemoryError with some rows of *other* added; do not go on then.
         """
     def drain(self) -> HitCounter:
-        """Move all rows to a new counter and return that. Buckets and the partial line stay."""
+        """Move all rows to a new counter with empty buckets, and return that. Buckets and the partial line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in the order first seen. Raises RuntimeError when `drain` has taken them away."""

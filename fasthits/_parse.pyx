@@ -138,6 +138,7 @@ cdef bint keep_partial(Count *count, const char *start, size_t size) noexcept no
         capacity = max(count.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
         partial = <char *>realloc(count.partial, capacity)
         if partial == NULL:
+            count.partial_size = 0    # or its head would be taken for that of another line
             return False
         count.partial, count.partial_capacity = partial, capacity
     memcpy(count.partial + count.partial_size, start, size)
@@ -160,7 +161,6 @@ cdef bint count_block(Count *count, const char *p, size_t size) noexcept nogil:
         if not take_until(&block, b"\n", &line):
             return keep_partial(count, p, size)
         if not keep_partial(count, line.start, line.size) or not count_partial(count):
-            count.partial_size = 0
             return False
     while block.p != block.end:
         if not take_until(&block, b"\n", &line):
