@@ -120,6 +120,6 @@ class HitCounter:
         Raises ValueError for the counter itself, and MemoryError with some rows of *other* added; do not go on then.
         """
     def drain(self) -> HitCounter:
-        """Move all rows to a new counter with empty buckets, and return that. Buckets and the partial line stay here."""
+        """Move all rows to a new counter and return that. Buckets and the partial line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in the order first seen. Raises RuntimeError when `drain` has taken them away."""

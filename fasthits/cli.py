@@ -5,10 +5,10 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -46,18 +46,15 @@ class _Commands(TyperGroup):
         except MemoryError as error:
             _say("out of memory")
             raise typer.Exit(1) from error
-        except BrokenPipeError:
-            _leave_stdout()
+        except OSError as error:  # of stdout, as the library turns its own into those above
+            if not isinstance(error, BrokenPipeError):  # else what read our output has gone: fasthits ... | head
+                _say(f"cannot write: standard output ({error.strerror})")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
+            raise typer.Exit(1) from error
 
 
 def _say(message: str) -> None:
     typer.echo(f"fasthits: {printable(message)}", err=True)
-
-
-def _leave_stdout() -> NoReturn:
-    """End quietly, as what read our output has: ``fasthits ... | head``."""
-    sys.stderr.close()  # or the interpreter reports that it cannot flush stdout
-    raise typer.Exit(1)
 
 
 app = typer.Typer(
@@ -168,7 +165,7 @@ def log(
     if user is not None:
         privileges.become(user)
     reader = Reader(
-        sys.stdin.fileno(),
+        0,
         lambda watch: CounterStore(servers, prefix, ttl, watch),
         _say_unless_blocked,
         max_paths,
@@ -179,9 +176,10 @@ def log(
 
 
 def _say_unless_blocked(message: str) -> None:
-    """Print a line on stderr, but not if that would mean to wait for whoever reads it."""
-    if select.select([], [sys.stderr], [], 0)[1]:
-        _say(message)
+    """Print a line on stderr, but not if that would mean to wait for whoever reads it, nor if it is full or gone."""
+    if select.select([], [2], [], 0)[1]:
+        with suppress(OSError):
+            os.write(2, f"fasthits: {printable(message)}\n".encode())
 
 
 @app.command()

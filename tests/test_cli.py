@@ -1,11 +1,15 @@
 """The command line itself: help that teaches, and errors a careless user meets."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from fasthits import __version__
-from tests.commands import fasthits
+from tests.commands import fasthits, hit
+
+ROOT = Path(__file__).parents[1]
 
 COMMANDS = ["log", "rollup", "today"]
 
@@ -68,16 +72,25 @@ def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str
     assert b"Traceback" not in done.stderr
 
 
-def test_log_says_why_it_cannot_read(tmp_path: Path) -> None:
-    import subprocess
-    import sys
+SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
 
-    with (tmp_path / "empty").open("w") as unreadable:
-        done = subprocess.run(
-            [sys.executable, "-m", "fasthits", "log"],
-            stdin=unreadable,
-            stderr=subprocess.PIPE,
-            cwd=Path(__file__).parents[1],
-        )
-    assert done.returncode == 1
-    assert done.stderr == b"fasthits: cannot read log lines: standard input (Bad file descriptor)\n"
+
+@pytest.mark.parametrize(
+    ("command", "code", "stderr"),
+    [
+        ("log <&-", 1, "fasthits: cannot read log lines: standard input (Bad file descriptor)\n"),
+        ("log 0>/dev/null", 1, "fasthits: cannot read log lines: standard input (Bad file descriptor)\n"),
+        ("rollup 2026-03-12 --logs - --to - >&-", 1, "fasthits: cannot write: standard output (Bad file descriptor)\n"),
+        (
+            "rollup 2026-03-12 --logs - --to - >/dev/full",
+            1,
+            "fasthits: cannot write: standard output (No space left on device)\n",
+        ),
+        ("rollup 2026-03-12 --logs - --to - 2>&-", 0, ""),
+        ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>/dev/full", 0, ""),
+        ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>&-", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_told_or_borne(command: str, code: int, stderr: str) -> None:
+    done = subprocess.run(f"{SHELL} {command}", shell=True, input=hit("/"), capture_output=True, cwd=ROOT)
+    assert (done.returncode, done.stderr.decode()) == (code, stderr)
