@@ -3,9 +3,10 @@
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from queue import SimpleQueue
+from threading import Thread
 from typing import NamedTuple
 
 from fasthits import logfiles
@@ -111,16 +112,31 @@ class _Pass:
 
     def run(self, threads: int, advance: Advance) -> HitCounter:
         """Count everything, and return the total."""
-        with ThreadPoolExecutor(threads) as pool:
-            workers = [pool.submit(self._count_segments, advance) for _ in range(min(threads, len(self._queue) or 1))]
-            try:
-                total, *others = [worker.result() for worker in workers]
-            except BaseException:
-                self._stopped = True
-                raise
+        outcomes: SimpleQueue[HitCounter | BaseException] = SimpleQueue()
+        workers = min(threads, len(self._queue) or 1)
+        for _ in range(workers):
+            # No pool: at an interrupt it would wait for a thread that waits for standard input.
+            Thread(target=self._work, args=(advance, outcomes), daemon=True).start()
+        counters = []
+        try:
+            for _ in range(workers):
+                outcome = outcomes.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                counters.append(outcome)
+        except BaseException:
+            self._stopped = True
+            raise
+        total, *others = counters
         for counter in others:
             total.merge(counter)
         return total
+
+    def _work(self, advance: Advance, outcomes: "SimpleQueue[HitCounter | BaseException]") -> None:
+        try:
+            outcomes.put(self._count_segments(advance))
+        except BaseException as error:
+            outcomes.put(error)
 
     def bytes_read(self) -> int:
         return sum(count.size for count in self._counted.values())
@@ -138,12 +154,8 @@ class _Pass:
     def _count_segments(self, advance: Advance) -> HitCounter:
         counter = HitCounter()
         buffer = bytearray(BLOCK_BYTES)
-        try:
-            while not self._stopped and (segment := self._next_segment()):
-                self._count_segment(segment, counter, buffer, advance)
-        except BaseException:
-            self._stopped = True
-            raise
+        while not self._stopped and (segment := self._next_segment()):
+            self._count_segment(segment, counter, buffer, advance)
         return counter
 
     def _next_segment(self) -> Segment | None:

@@ -307,15 +307,20 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     assert b"Broken" not in done.stderr
 
 
-def test_an_interrupt_ends_it_with_130(tmp_path: Path) -> None:
+def test_an_interrupt_ends_it_with_130_even_while_it_waits_for_input(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    command = [sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", pipe, "--to", "-"]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE) as running:
-        with pipe.open("wb") as log:  # opens as soon as the other side reads
-            log.write(hit("/"))
-            log.flush()
-            running.send_signal(signal.SIGINT)
+    # A shell without job control has its background jobs ignore SIGINT, and they pass that on.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program += "from fasthits.__main__ import main; main()"
+    command = [sys.executable, "-c", program, "rollup", str(DAY), "--logs", pipe, "--to", "-"]
+    with (
+        subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE) as running,
+        pipe.open("wb") as log,  # opens as soon as the other side reads, and stays open
+    ):
+        log.write(hit("/"))
+        log.flush()
+        running.send_signal(signal.SIGINT)
         _, stderr = running.communicate(timeout=30)
     assert running.returncode == 130
     assert only_line(stderr) == "fasthits: interrupted"
