@@ -1,9 +1,11 @@
 """Where the command ``fasthits``, and ``python -m fasthits``, begins.
 
-A piped logger must not die of the SIGTERM that Apache sends while it still writes, not even before the command line has
-been imported; so that signal and its like are ignored first. SIGUSR1 will ask for the status once there is one.
+A piped logger is in use before the command line has been imported, which takes a tenth of a second: Apache writes to
+its pipe, and may already send it SIGTERM while it still writes. So it ignores that signal and its like first (SIGUSR1
+will ask for the status once there is one), and widens the pipe, as Apache waits when it is full.
 """
 
+import fcntl
 import os
 import signal
 import sys
@@ -16,10 +18,20 @@ def main() -> None:
     if sys.argv[1:2] == ["log"]:
         for ignored in IGNORED_BY_LOG:
             signal.signal(ignored, signal.SIG_IGN)
+        _widen_pipe()
     _open_standard_streams()
     from fasthits.cli import app
 
     app(prog_name="fasthits")
+
+
+def _widen_pipe() -> None:
+    """Let the pipe on standard input hold what the system allows; what is no pipe, or may not grow, stays as it is."""
+    try:
+        with open("/proc/sys/fs/pipe-max-size") as size:
+            fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, int(size.read()))
+    except (OSError, ValueError):
+        pass
 
 
 def _open_standard_streams() -> None:

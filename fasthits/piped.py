@@ -8,7 +8,6 @@ and the fewer rows there are for a hit. Nothing is read in a hurry either: a lin
 under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
 """
 
-import fcntl
 import os
 import select
 import time
@@ -32,8 +31,6 @@ RESTART_SECONDS = 1.0
 REPORT_SECONDS = 60.0
 STALL_SECONDS = 10.0
 """How long memcached may keep a batch before that is reported."""
-
-PIPE_MAX_SIZE = "/proc/sys/fs/pipe-max-size"
 
 Say = Callable[[str], None]
 """Is given a line for the server's error log."""
@@ -83,7 +80,6 @@ class Reader:
 
         What could not be delivered by then is reported. Raises LogFileError when the pipe cannot be read.
         """
-        widen_pipe(self._fd)
         deadline = float("inf")
         try:
             while not self._ended or (self._waiting() and time.monotonic() < deadline):
@@ -293,12 +289,3 @@ class _Throttle:
         if now >= self._quiet_until.get(cause, 0.0):
             self._quiet_until[cause] = now + REPORT_SECONDS
             self._say(text)
-
-
-def widen_pipe(fd: int) -> None:
-    """Let the pipe hold as much as this process may ask for; what is no pipe, or may not grow, stays as it is."""
-    try:
-        with open(PIPE_MAX_SIZE) as file:
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, int(file.read()))
-    except (OSError, ValueError):
-        pass

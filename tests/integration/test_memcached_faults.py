@@ -1,0 +1,159 @@
+"""memcached hangs, dies, is full or holds a text where a counter should be: the pipe is read all the same.
+
+Lines come at 20,000 a second. FASTHITS_HANG_SECONDS makes the hang longer. The slowest write to the pipe is printed;
+with FASTHITS_TIMED=1 it must be under 50 ms.
+"""
+
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from fasthits.keys import hit_key
+from tests.integration.logger import DAY, Logger, access_lines
+from tests.integration.processes import eventually
+from tests.integration.servers import Memcached, free_port
+
+LINES_A_SECOND = 20_000
+HANG_SECONDS = float(os.environ.get("FASTHITS_HANG_SECONDS", "3"))
+TIMED = os.environ.get("FASTHITS_TIMED") == "1"
+PATHS = [f"/page/{number}" for number in range(700)]
+MEMORY_KIB = 150_000
+
+
+def send_for(logger: Logger, seconds: float) -> Counter[str]:
+    """Write lines at the rate for some seconds, in pieces that a pipe takes as a whole; return the keys' views."""
+    sent: Counter[str] = Counter()
+    slowest = 0.0
+    piece = LINES_A_SECOND // 1000
+    begun = time.monotonic()
+    for number in range(int(seconds * 1000)):
+        time.sleep(max(0.0, begun + number / 1000 - time.monotonic()))
+        paths = [PATHS[(number * piece + each) % len(PATHS)] for each in range(piece)]
+        lines = access_lines(paths)
+        before = time.monotonic()
+        logger.write(lines)
+        slowest = max(slowest, time.monotonic() - before)
+        sent.update(hit_key(DAY, path.encode()) for path in paths)
+    print(f"slowest write {slowest * 1000:.1f} ms of {sent.total():,} lines")
+    assert not TIMED or slowest < 0.050
+    return sent
+
+
+def peak_kib(pid: int) -> int:
+    """Return the most memory that a process has had, in KiB."""
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+
+
+def causes(logger: Logger) -> Counter[str]:
+    """Return how often each message was said, numbers left out."""
+    return Counter(re.sub(r"[\d,]+", "N", line) for line in logger.stderr.splitlines())
+
+
+def status(logger: Logger, name: str) -> int:
+    """Return the last figure of that name that the logger has said of itself."""
+    return int(re.findall(rf"{name} (\d+)[,\n]", logger.stderr)[-1])
+
+
+def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(memcached: Memcached, logger: Logger) -> None:
+    sent = send_for(logger, 0.5)
+    memcached.pause()
+    try:
+        sent += send_for(logger, HANG_SECONDS)
+        logger.wait_until_read()
+    finally:
+        memcached.resume()
+    sent += send_for(logger, 0.5)
+    memcached.expect(sent, timeout=30)
+    assert peak_kib(logger.pid) < MEMORY_KIB
+    assert logger.finish() == 0
+    assert memcached.counters() == sent
+    assert max(causes(logger).values(), default=0) <= 1
+
+
+def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
+    memcached.expect(send_for(logger, 0.5), timeout=30)
+    memcached.kill()  # at rest, so that nothing is in doubt; its counters are gone
+    sent = send_for(logger, 2)
+    logger.wait_until_read()
+    memcached.start(keep_port=True)
+    sent += send_for(logger, 0.5)
+    memcached.expect(sent, timeout=30)
+    assert logger.finish() == 0
+    assert memcached.counters() == sent
+    said = causes(logger)
+    assert len(said) == 1
+    assert max(said.values()) == 1
+    assert "cannot reach memcached" in logger.stderr
+    assert re.search(r"[\d,]+ hits waiting", logger.stderr)
+
+
+def test_a_server_that_is_never_there_stops_no_writer(start_logger: Callable[..., Logger]) -> None:
+    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0.2")
+    sent = send_for(logger, 2)
+    logger.wait_until_read()
+    assert peak_kib(logger.pid) < MEMORY_KIB
+    assert logger.finish() == 0
+    last = logger.stderr.splitlines()[-1]
+    assert f"{sent.total():,} hits waiting" in last
+    assert "fasthits warm" in last
+    assert max(causes(logger).values()) == 1
+
+
+@pytest.fixture
+def full(start_memcached: Callable[..., Memcached]) -> Memcached:
+    """A memcached that refuses what is new, as its memory is taken up."""
+    server = start_memcached("-M", "-m", "2")
+    with server.connect() as connection:
+        for size in range(1, 100, 8):  # each size of item that a counter could have
+            answer = b"STORED"
+            for number in range(100_000):
+                connection.sendall(b"add other:%d:%d 0 0 %d\r\n%b\r\n" % (size, number, size, b"x" * size))
+                answer = connection.recv(200)
+                if b"SERVER_ERROR" in answer:
+                    break
+            assert b"SERVER_ERROR" in answer
+    return server
+
+
+def test_hits_that_a_full_server_refuses_wait_until_there_is_room(
+    full: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    logger = start_logger("--memcached", full.spec)
+    sent = send_for(logger, 1)
+    eventually(lambda: "no room for new counters" in logger.stderr, what="the logger to say so")
+    with full.connect() as connection:
+        connection.sendall(b"flush_all\r\n")
+        assert connection.recv(100) == b"OK\r\n"
+    full.expect(sent, timeout=30)
+    assert logger.finish() == 0
+    assert max(causes(logger).values()) == 1
+
+
+def test_a_counter_that_holds_a_text_is_left_and_its_hits_are_reported(memcached: Memcached, logger: Logger) -> None:
+    spoilt = hit_key(DAY, PATHS[3].encode())
+    client = memcached.client()
+    client.set(spoilt, b"text", noreply=False)
+    sent = send_for(logger, 1)
+    others = {key: views for key, views in sent.items() if key != spoilt}
+    eventually(lambda: client.get_many(list(others)) == {key: b"%d" % views for key, views in others.items()}, 30)
+    logger.wait_until_read()
+    eventually(lambda: asked(logger, "pending") == 0, what="nothing to be pending")
+    assert client.get(spoilt) == b"text"
+    client.close()
+    assert status(logger, "refused") == sent[spoilt]
+    assert f"memcached refuses to count: {spoilt} on " in logger.stderr
+    assert logger.finish() == 0
+
+
+def asked(logger: Logger, name: str) -> int:
+    """Ask the logger for its figures, and return one."""
+    said = logger.stderr.count("uptime")
+    logger.signal(signal.SIGUSR1)
+    eventually(lambda: logger.stderr.count("uptime") > said, what="a status line")
+    return status(logger, name)
