@@ -6,6 +6,7 @@ will ask for the status once there is one), and widens the pipe, as Apache waits
 """
 
 import fcntl
+import io
 import os
 import signal
 import sys
@@ -20,9 +21,12 @@ def main() -> None:
             signal.signal(ignored, signal.SIG_IGN)
         _widen_pipe()
     _open_standard_streams()
-    from fasthits.cli import app
+    try:
+        from fasthits.cli import app
 
-    app(prog_name="fasthits")
+        app(prog_name="fasthits")
+    except KeyboardInterrupt:  # before the command line could take care of it
+        sys.exit(130)
 
 
 def _widen_pipe() -> None:
@@ -47,6 +51,8 @@ def _open_standard_streams() -> None:
     if sys.stderr is None:
         os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # a table's text, whatever the locale
 
 
 if __name__ == "__main__":

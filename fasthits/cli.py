@@ -46,9 +46,9 @@ class _Commands(TyperGroup):
         except MemoryError as error:
             _say("out of memory")
             raise typer.Exit(1) from error
-        except OSError as error:  # of stdout, as the library turns its own into those above
+        except OSError as error:  # of stdout, as a rule: the library turns its own into those above
             if not isinstance(error, BrokenPipeError):  # else what read our output has gone: fasthits ... | head
-                _say(f"cannot write: standard output ({error.strerror})")
+                _say(f"cannot write: {error.filename or 'standard output'} ({error.strerror})")
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
             raise typer.Exit(1) from error
 
@@ -378,7 +378,8 @@ def _write_summary(result: "Summary", file: Path) -> None:
         "seconds": result.seconds,
     }
     try:
-        with replacing(file) as new:
+        special = file.exists() and not file.is_file()  # such as /dev/stderr
+        with file.open("w") if special else replacing(file.resolve()) as new:
             json.dump(figures, new, indent=2)
             new.write("\n")
     except OSError as error:

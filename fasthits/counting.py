@@ -154,7 +154,12 @@ class _Pass:
     def _count_segments(self, advance: Advance) -> HitCounter:
         counter = HitCounter()
         buffer = bytearray(BLOCK_BYTES)
+        counted_days: set[date] | None = None
         while not self._stopped and (segment := self._next_segment()):
+            days = self._files[segment.log_file]
+            if days is not counted_days:
+                counter.count_only(days)
+                counted_days = days
             self._count_segment(segment, counter, buffer, advance)
         return counter
 
@@ -165,7 +170,6 @@ class _Pass:
             return None
 
     def _count_segment(self, segment: Segment, counter: HitCounter, buffer: bytearray, advance: Advance) -> None:
-        counter.count_only(self._files[segment.log_file])
         lines_before, examples_before, size = counter.lines, len(counter.examples), 0
         for block in segment.blocks(buffer, advance):
             if self._stopped:

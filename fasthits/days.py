@@ -67,7 +67,7 @@ def has_date(pattern: str) -> bool:
             raise UsageError(f"PATTERN names the time of day with %{field}", pattern, "put * in its place")
         if field not in _DATE_FIELDS and field != "%":
             raise UsageError(f"PATTERN has no field %{field}", pattern, "a % of the name itself is written %%")
-    if not pattern or "\0" in pattern:
+    if not re.fullmatch(r"[^\0\ud800-\udfff]+", pattern):  # surrogates: bytes of an argument that are not UTF-8
         raise UsageError("not a PATTERN", repr(pattern), "for example /var/log/apache2/%Y/%m/%d/access.log")
     return any(field != "%" for field in fields)
 

@@ -8,7 +8,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fasthits.errors import LogFileError
 
@@ -47,7 +47,7 @@ class Segment:
                     yield from _stream_blocks(stream, buffer, advance)
                 return
             with open(name, "rb", buffering=0) as file:
-                if os.fstat(file.fileno()).st_ino != self.log_file.inode:
+                if _identity(os.fstat(file.fileno())) != self.log_file.identity:
                     raise LogFileError("log file was replaced while it was read", name, "run it again")
                 if self.stop is not None:
                     yield from self._lines(file.fileno(), self.stop, buffer, advance)
@@ -83,11 +83,12 @@ class Segment:
 
 @dataclass(frozen=True)
 class LogFile:
-    """A log file, or standard input, as it was when it was found."""
+    """A log file, or standard input, as it was when it was found; equal to itself whatever its name and size."""
 
-    name: str
-    inode: int | None
-    size: int | None
+    name: str = field(compare=False)
+    identity: tuple[int, int] | None = None
+    """Device and inode."""
+    size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None where that is unknown before the end."""
 
     def segments(self) -> list[Segment]:
@@ -104,11 +105,11 @@ def find(name: str) -> list[LogFile]:
     for a directory and for what may not be looked at.
     """
     if name == STDIN:
-        return [LogFile(name, None, None)]
+        return [LogFile(name)]
     found: dict[str, str] = {}
     for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
         found.setdefault(_plain_name(match), match)  # of one name the plain file is the first in order
-    return [_log_file(match) for match in found.values()]
+    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are one
 
 
 def _plain_name(name: str) -> str:
@@ -132,7 +133,11 @@ def _log_file(name: str) -> LogFile:
         status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
         raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
-    return LogFile(name, status.st_ino, status.st_size if stat.S_ISREG(status.st_mode) else None)
+    return LogFile(name, _identity(status), status.st_size if stat.S_ISREG(status.st_mode) else None)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _stream_blocks(

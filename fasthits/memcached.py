@@ -40,6 +40,8 @@ INTEGER_FLAG = 2
 BATCH_ROWS = 1000
 """How many counters are added to, or read, in a round trip."""
 RECV_BYTES = 1 << 16
+REPLY_BYTES = 2048
+"""More than any line of reply has."""
 KNOWN_ROUTES = 1 << 17
 
 Row = tuple[date, bytes, int]
@@ -52,11 +54,13 @@ def check_servers(servers: Iterable[str]) -> list[str]:
     One text may name several, parted by commas or semicolons as in Django's LOCATION. Raises UsageError for what is
     none.
     """
-    names = [name.strip() for text in servers for name in re.split("[,;]", text)]
+    names = [name.strip() for text in servers for name in re.split("[,;]", text) if name.strip()]
     for name in names:
         address = re.fullmatch(r"(?:unix:)?/.*|(?:\[[\w:.%]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", name, re.ASCII)
         if not address or not 0 < int(address[1] or 11211) < 65536:
             raise UsageError("not a memcached server", repr(name), "HOST:PORT, [IPV6]:PORT or unix:/PATH")
+    if not names:
+        raise UsageError("no memcached server", "--memcached", "HOST:PORT, [IPV6]:PORT or unix:/PATH")
     return names
 
 
@@ -96,7 +100,7 @@ def _reading(servers: Sequence[str]) -> Iterator[HashClient]:
     client = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
     try:
         yield client
-    except (OSError, MemcacheError) as error:
+    except (OSError, UnicodeError, MemcacheError) as error:
         raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
     finally:
         client.close()
@@ -153,7 +157,7 @@ class CounterStore:
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
         try:
             delivery.reconnects += pipeline.connect()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none of a host
             delivery.returned += [row for _, row in keyed]
             delivery.problems["unreachable"] = f"cannot reach memcached: {pipeline.name} ({_reason(error)})"
             return
@@ -162,6 +166,10 @@ class CounterStore:
         )
         replies = pipeline.exchange(request.encode("ascii"), 2 * len(keyed))
         answered = len(replies) // 2
+        if len(replies) == 1 and replies[0].startswith(b"ERROR"):  # it has no connection to spare, and closes this one
+            delivery.returned += [row for _, row in keyed]
+            delivery.problems["unreachable"] = f"cannot reach memcached: {pipeline.name} ({_text(replies[0])})"
+            return
         for (key, row), added, counted in zip(keyed, replies[::2], replies[1::2], strict=False):
             if counted.isdigit():
                 delivery.delivered += row[2]
@@ -186,7 +194,7 @@ class _Pipeline:
         self._client = client
         self._watch = watch
         self._failed_at = -RETRY_SECONDS
-        self._failure: OSError | None = None
+        self._failure: OSError | UnicodeError | None = None
         self._connected_before = False
 
     def connect(self) -> bool:
@@ -203,7 +211,7 @@ class _Pipeline:
         try:
             self._client._connect()  # the one step that pymemcache gives no public name
             self._failure = None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._failed_at, self._failure = time.monotonic(), error
             raise
         if self._client.sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -235,6 +243,8 @@ class _Pipeline:
                     if not received:
                         break
                     reply += received
+                    if len(reply) > lines * REPLY_BYTES:
+                        break  # this is no memcached
                     missing -= received.count(b"\n")
                 elif unsent:
                     unsent = unsent[sock.send(unsent) :]

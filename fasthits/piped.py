@@ -29,6 +29,7 @@ QUIET_BYTES = 1 << 14
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
 REPORT_SECONDS = 60.0
+NO_LOSS = "no hit lost"
 STALL_SECONDS = 10.0
 """How long memcached may keep a batch before that is reported."""
 
@@ -68,6 +69,7 @@ class Reader:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._fresh = _Backlog()
         self._returned = _Backlog()
+        self._away_from = self._fresh
         self._courier: Courier | None = None
         self._ended = False
         self._asked = os.eventfd(0)
@@ -135,7 +137,8 @@ class Reader:
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
         self._read_at = time.monotonic() + READ_SECONDS if size < QUIET_BYTES else 0.0
-        counter.max_paths = max(0, self._max_paths - self._fresh.sending() - len(self._returned))
+        away = len(self._courier.rows) if self._courier else 0
+        counter.max_paths = max(0, self._max_paths - self._fresh.left - len(self._returned) - away)
         dropped = counter.dropped
         try:
             if size:
@@ -159,8 +162,12 @@ class Reader:
         if self._courier is None:
             if now < self._start_at:
                 return
-            self._courier = Courier(self._open_store)
             self._start_at = now + RESTART_SECONDS
+            try:
+                self._courier = Courier(self._open_store)
+            except OSError as error:
+                self._report("courier", f"cannot start a courier ({error.strerror}): {self._figures()}")
+                return
         if self._courier.rows:
             if now >= self._stalled_at:
                 self._stalled_at = now + STALL_SECONDS
@@ -169,8 +176,10 @@ class Reader:
                 )
             return
         rows = self._returned.take() if now >= self._returned_at else []
+        self._away_from = self._returned
         if not rows and now >= self._fresh_at:
             rows = self._fresh.take()
+            self._away_from = self._fresh
         if rows:
             self._courier.send(rows)
             self._stalled_at = now + STALL_SECONDS
@@ -213,11 +222,13 @@ class Reader:
         self.totals.in_doubt += delivery.in_doubt
         self.totals.refused += delivery.refused
         self.totals.reconnects += delivery.reconnects
-        if delivery.returned:
+        retry_at = time.monotonic() + RETRY_SECONDS
+        if delivery.returned and self._away_from is self._fresh and not delivery.delivered:
+            self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
+            self._fresh_at = retry_at
+        elif delivery.returned:  # one server of several is away: what is for the others must not wait for it
             self._returned.put(delivery.returned)
-            self._returned_at = time.monotonic() + RETRY_SECONDS
-            if not delivery.delivered:
-                self._fresh_at = self._returned_at
+            self._returned_at = retry_at
         for cause, text in delivery.problems.items():
             self._report(cause, f"{text}: {self._figures()}")
 
@@ -233,8 +244,14 @@ class Reader:
 
     def _figures(self) -> str:
         totals = self.totals
-        figures = {"waiting": self.pending(), "in doubt": totals.in_doubt, "refused": totals.refused}
-        return ", ".join(f"{hits:,} hits {what}" for what, hits in figures.items() if hits) or "no hit lost"
+        dropped = self._fresh.counter.dropped
+        figures = {
+            "waiting": self.pending(),
+            "in doubt": totals.in_doubt,
+            "refused": totals.refused,
+            "dropped": dropped,
+        }
+        return ", ".join(f"{hits:,} hits {what}" for what, hits in figures.items() if hits) or NO_LOSS
 
     def _end(self) -> None:
         if self._courier:
@@ -245,6 +262,8 @@ class Reader:
         if self.pending():
             hint = "fasthits warm repairs the counters"
             self._report("end", f"ended before everything was delivered: {self._figures()} ({hint})")
+        elif self._figures() != NO_LOSS:
+            self._report("end", f"ended: {self._figures()} in all")
 
 
 class _Backlog:
@@ -254,26 +273,24 @@ class _Backlog:
         self.counter = HitCounter()
         self._drained = HitCounter()
         self._rows: Iterator[Row] = iter(())
-        self._left = 0
+        self.left = 0
+        """How many rows wait besides those of `counter`."""
 
     def __len__(self) -> int:
-        return len(self.counter) + self._left
-
-    def sending(self) -> int:
-        """Return how many rows are held besides those of `counter`."""
-        return len(self._drained)
+        return len(self.counter) + self.left
 
     def put(self, rows: Iterable[Row]) -> None:
+        self.counter.max_paths = None  # there was room for them when they came
         for row in rows:
             self.counter.add(*row)
 
     def take(self) -> list[Row]:
         """Remove and return the next rows, BATCH_ROWS of them at most."""
-        if not self._left:
+        if not self.left:
             self._drained = self.counter.drain()
-            self._rows, self._left = self._drained.rows(), len(self._drained)
+            self._rows, self.left = self._drained.rows(), len(self._drained)
         rows = list(islice(self._rows, BATCH_ROWS))
-        self._left -= len(rows)
+        self.left -= len(rows)
         return rows
 
 

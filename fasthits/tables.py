@@ -7,6 +7,7 @@ import re
 import sqlite3
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
@@ -81,10 +82,11 @@ class SqliteFile(Table):
         self._path = path
 
     def check(self) -> None:
-        _check_file(self._path)
-        if self._path.exists() and self._path.stat().st_size:
-            with self._errors(), closing(self._connect("mode=ro")) as database:
-                self._check_columns(database)
+        with self._errors():
+            _check_file(self._path)
+            if self._path.exists() and self._path.stat().st_size:
+                with closing(self._connect("mode=ro")) as database:
+                    self._check_columns(database)
 
     def replace(self, days: Sequence[date], rows: DayRows) -> None:
         with self._errors(), closing(self._connect("mode=rwc")) as database:
@@ -115,7 +117,7 @@ class SqliteFile(Table):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise TableError("cannot write to SQLite file", self._path, str(error)) from error
 
 
@@ -129,10 +131,11 @@ class CsvFile(Table):
         self._path = Path(os.path.realpath(path))
 
     def check(self) -> None:
-        _check_file(self._path)
-        if self._path.exists():
-            with self._errors(), self._path.open(encoding="utf-8", newline="") as old:
-                self._check_header(csv.reader(old))
+        with self._errors():
+            _check_file(self._path)
+            if self._path.exists():
+                with self._path.open(encoding="utf-8", newline="") as old:
+                    self._check_header(csv.reader(old))
 
     def replace(self, days: Sequence[date], rows: DayRows) -> None:
         new = [(day.isoformat(), rows.get(day, {})) for day in reversed(days)]  # the next one last
@@ -234,7 +237,11 @@ def replacing(path: Path) -> Iterator[TextIO]:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     new = path.with_name(f".{path.name}.new")
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        _lock(folder)
+    except BaseException:
+        os.close(folder)
+        raise
+    try:
         new.unlink(missing_ok=True)  # of one that was killed
         with new.open("x", encoding="utf-8", newline="") as file:
             yield file
@@ -247,6 +254,18 @@ def replacing(path: Path) -> Iterator[TextIO]:
     finally:
         new.unlink(missing_ok=True)
         os.close(folder)
+
+
+def _lock(folder: int) -> None:
+    give_up_at = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > give_up_at:
+                raise OSError(error.errno, f"its folder is locked, for {LOCK_SECONDS:.0f} s now") from error
+            time.sleep(0.05)
 
 
 def _copy_ownership(old: os.stat_result, fd: int) -> None:

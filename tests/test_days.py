@@ -72,7 +72,7 @@ def test_a_pattern_tells_whether_it_depends_on_the_day(pattern: str, dated: bool
     assert has_date(pattern) is dated
 
 
-@pytest.mark.parametrize("pattern", ["%Y/%H.log", "%Q", "access.log%", "%", "", "a\0b", "%-d", "%\n"])
+@pytest.mark.parametrize("pattern", ["%Y/%H.log", "%Q", "access.log%", "%", "", "a\0b", "%-d", "%\n", "\udcff%Y"])
 def test_what_is_no_pattern_is_a_usage_error(pattern: str) -> None:
     with pytest.raises(UsageError):
         has_date(pattern)

@@ -142,3 +142,19 @@ def test_a_file_that_grows_is_read_as_long_as_it_was(tmp_path: Path) -> None:
     with file.open("ab") as log:
         log.write(b"later\n")
     assert lines_of(found.segments()[0]) == b"line\n" * 100
+
+
+def test_a_link_and_its_file_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "vhost1").mkdir()
+    (tmp_path / "vhost1" / "access.log").touch()
+    (tmp_path / "current").symlink_to("vhost1")
+    assert names(find(f"{tmp_path}/*/access.log")) == [f"{tmp_path}/current/access.log"]
+
+
+def test_a_file_is_the_same_however_it_has_grown(tmp_path: Path) -> None:
+    file = tmp_path / "access.log"
+    file.write_bytes(b"one\n")
+    before = find(str(file))
+    file.write_bytes(b"one\ntwo\n")
+    assert before == find(str(file))
+    assert len({*before, *find(str(file))}) == 1

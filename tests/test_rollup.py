@@ -298,6 +298,40 @@ def test_an_unwritable_summary_is_an_error(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: no/s.json (")
 
 
+@pytest.mark.parametrize("file", ["", ".", "/"])
+def test_a_summary_that_is_no_file_is_an_error(file: str, tmp_path: Path) -> None:
+    write(tmp_path / "a.log", hit("/a"))
+    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", file, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: ")
+
+
+def test_a_summary_goes_into_what_is_special_and_through_a_link(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", hit("/a"))
+    (tmp_path / "real.json").touch()
+    (tmp_path / "link.json").symlink_to("real.json")
+    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "x.csv", "--summary", "/dev/stdout", cwd=tmp_path)
+    assert json.loads(done.stdout)["hits"] == 1
+    assert Path("/dev/stdout").is_symlink()
+    fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "x.csv", "--summary", "link.json", cwd=tmp_path)
+    assert (tmp_path / "link.json").is_symlink()
+    assert json.loads((tmp_path / "real.json").read_text())["hits"] == 1
+
+
+def test_csv_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", hit("/\u20ac".encode()))
+    locale = {"PYTHONIOENCODING": "latin-1", "LC_ALL": "C"}
+    done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", cwd=tmp_path, **locale)
+    assert done.stdout == "date,path,views\n2026-03-12,/\u20ac,1\n".encode()
+
+
+def test_a_pattern_by_month_has_its_file_read_once(tmp_path: Path) -> None:
+    write(tmp_path / "2026-03.log", hit("/a"), hit("/a", DAY + timedelta(1)))
+    done = fasthits("rollup", "2026-03-12..2026-03-14", "--logs", "%Y-%m.log", "--to", "-", cwd=tmp_path)
+    assert rows_of(done.stdout) == {("2026-03-12", "/a"): 1, ("2026-03-13", "/a"): 1}
+    assert b"2 lines of 1 file" in done.stderr
+
+
 def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     write(tmp_path / "a.log", *(hit(f"/{number}") for number in range(50_000)))
     command = f"{sys.executable} -m fasthits rollup {DAY} --logs {tmp_path}/a.log --to - | head -n 1"

@@ -1,6 +1,7 @@
 """SQLite and CSV: a day is replaced as a whole or not at all."""
 
 import csv
+import fcntl
 import os
 import sqlite3
 import stat
@@ -262,3 +263,18 @@ def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> Non
     running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 9)]
     assert [process.wait() for process in running] == [0] * 8
     assert len(csv_rows(file)) == 8 * 20000
+
+
+def test_a_folder_that_somebody_locks_is_waited_for_and_then_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LOCK_SECONDS", 0.1)
+    table(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    (tmp_path / ".hits.csv.new").write_text("being written by the one that has the lock")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(TableError, match="locked"):
+        table(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/": 2}})
+    os.close(folder)
+    assert (tmp_path / ".hits.csv.new").exists()
+    assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 1)]

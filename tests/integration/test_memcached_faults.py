@@ -15,7 +15,7 @@ import pytest
 
 from fasthits.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_lines
-from tests.integration.processes import eventually
+from tests.integration.processes import eventually, run_fasthits
 from tests.integration.servers import Memcached, free_port
 
 LINES_A_SECOND = 20_000
@@ -154,6 +154,66 @@ def test_a_counter_that_holds_a_text_is_left_and_its_hits_are_reported(memcached
 def asked(logger: Logger, name: str) -> int:
     """Ask the logger for its figures, and return one."""
     said = logger.stderr.count("uptime")
-    logger.signal(signal.SIGUSR1)
-    eventually(lambda: logger.stderr.count("uptime") > said, what="a status line")
+
+    def answers() -> bool:
+        logger.signal(signal.SIGUSR1)  # which a logger that still starts ignores
+        return logger.stderr.count("uptime") > said
+
+    eventually(answers, what="a status line")
     return status(logger, name)
+
+
+def test_a_server_that_is_away_keeps_nothing_from_the_others(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    """Few hits at a time, so that each retry of what waits for the absent server comes due before them."""
+    logger = start_logger(
+        "--memcached", memcached.spec, "--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0"
+    )
+    logger.write(access_lines(PATHS[:20]))
+    eventually(memcached.counters, what="the first hits")
+    for turn in range(1, 5):
+        logger.write(access_lines(PATHS[20 * turn : 20 * turn + 20]))
+        eventually(lambda turn=turn: asked(logger, "delivered") > 5 * turn, what=f"hits of turn {turn} to be delivered")
+        assert asked(logger, "pending") > 5 * turn
+        time.sleep(0.6)  # longer than a retry takes to come due
+    assert asked(logger, "delivered") + asked(logger, "pending") == 100
+    assert sum(memcached.counters().values()) == asked(logger, "delivered")
+    assert logger.finish() == 0
+
+
+def test_hits_that_a_hung_server_may_have_at_the_end_are_said_to_be_in_doubt(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.3")
+    logger.write(access_lines(["/a"]))
+    memcached.expect({hit_key(DAY, b"/a"): 1})
+    memcached.pause()
+    try:
+        logger.write(access_lines(["/b"] * 3))
+        logger.wait_until_read()
+        assert logger.finish() == 0
+    finally:
+        memcached.resume()
+    assert logger.stderr == "fasthits: ended: 3 hits in doubt in all\n"
+
+
+def test_a_server_at_its_limit_of_connections_has_hits_wait(start_memcached: Callable[..., Memcached]) -> None:
+    server = start_memcached("-c", "40")
+    held = [server.connect() for _ in range(40)]
+    try:
+        done = run_fasthits("log", "--memcached", server.spec, "--drain-timeout", "0.3", stdin=access_lines(["/a"] * 4))
+    finally:
+        for connection in held:
+            connection.close()
+    assert done.returncode == 0
+    assert b"in doubt" not in done.stderr
+
+
+def test_what_is_no_server_name_is_one_line(start_logger: Callable[..., Logger]) -> None:
+    logger = start_logger("--memcached", "foo..bar:11211", "--drain-timeout", "0.2")
+    logger.write(access_lines(["/a"] * 4))
+    assert logger.finish() == 0
+    lines = logger.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["fasthits"] * 2
+    assert "4 hits waiting" in lines[-1]

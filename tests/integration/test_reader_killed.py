@@ -305,9 +305,16 @@ def readers_of(apache: Apache) -> list[int]:
     return sorted(set(children_of(apache.pid)) & set(apache.processes("fasthits")))
 
 
+def name_of(pid: int) -> str:
+    """Return the name of a process's program, "" when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    return ""
+
+
 def loggers_with(apache: Apache, pipe: str) -> set[int]:
     """Return the processes that have that pipe open and are not Apache's own, which hold both ends and never read."""
-    return {pid for pid in holders_of(pipe) if Path(f"/proc/{pid}/comm").read_text() != "apache2\n"}
+    return {pid for pid in holders_of(pipe) if name_of(pid) not in ("apache2", "")}
 
 
 def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: Path, memcached: Memcached) -> None:
