@@ -1,0 +1,444 @@
+"""A soak test: loggers run for minutes under random faults, and at the end every hit must be accounted for.
+
+    python -m tests.soak --minutes 20
+
+Two loggers count into one memcached, one directly and one through a proxy that spoils replies; at times a third one
+takes over from one that ends. Counters do not outlive a memcached that is killed, so before each kill writing stops,
+the loggers deliver what they have, and all counters are read; a connection may be lost at any other time, since the
+proxy loses it and memcached keeps its counters. So at the end, and for each path,
+
+    delivered <= in memcached <= delivered + in doubt        sent = delivered + in doubt + refused + dropped
+"""
+
+import argparse
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from fasthits.keys import hit_key
+from tests.integration.logger import DAY, Logger, access_line, access_lines
+from tests.integration.processes import eventually, outlives
+from tests.integration.servers import Memcached, free_port, public_directory
+from tests.integration.test_status import STATUS_LINE, Status, wait_until_settled
+
+PATHS = 3_000
+FLOOD_PATHS = 30_000
+MAX_PATHS = 20_000
+TICK_SECONDS = 0.01
+RATES = [0, 0, 20, 500, 3_000, 3_000, 12_000]
+"""Lines a second, for each logger; each rate for a random time."""
+PROGRESS_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
+"""How long something may take that is done in a moment unless it is broken."""
+SPOILT = "/spoilt"
+IGNORED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1]
+
+
+class Proxy:
+    """A TCP proxy in front of memcached that spoils its replies; for use in a `with`.
+
+    The attributes say how, and may be changed at any time: a reply comes `delay` seconds late and in pieces of at most
+    `piece_bytes`, each `pause` seconds after the other, and after `cut_after` further bytes of reply the connection is
+    closed, wherever in a line that is.
+    """
+
+    def __init__(self, memcached: Memcached, seed: int) -> None:
+        self.delay = self.pause = 0.0
+        self.piece_bytes = 1 << 16
+        self.cut_after: int | None = None
+        self._memcached = memcached
+        self._random = random.Random(seed)
+        self._port = free_port()
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+
+    def __enter__(self) -> Self:
+        self.accept()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.refuse()
+
+    @property
+    def spec(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def heal(self) -> None:
+        """Pass replies on as they come."""
+        self.delay, self.pause, self.piece_bytes, self.cut_after = 0.0, 0.0, 1 << 16, None
+
+    def accept(self) -> None:
+        """Take connections, at the same address each time."""
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self._port))
+        self._listener.listen()
+        threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
+
+    def refuse(self) -> None:
+        """Be as a server that has died: no connection lives, none is taken."""
+        listener, self._listener = self._listener, None
+        if listener:
+            _shut(listener)  # which wakes accept
+
+        def ended() -> bool:
+            for connection in list(self._connections):
+                _shut(connection)
+            return not self._connections and (listener is None or listener.fileno() < 0)
+
+        eventually(ended, what="the connections through the proxy have ended")
+
+    def _serve(self, listener: socket.socket) -> None:
+        with listener, suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                self._connections.add(client)
+                threading.Thread(target=self._carry, args=[client], daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, suppress(OSError), self._memcached.connect() as server:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server.settimeout(None)
+            requests = threading.Thread(target=self._ask, args=[client, server], daemon=True)
+            requests.start()
+            with suppress(OSError):
+                while (reply := server.recv(1 << 16)) and self._answer(client, reply):
+                    pass
+            _shut(client)
+            _shut(server)
+            requests.join()
+        self._connections.discard(client)
+
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while request := client.recv(1 << 16):
+                server.sendall(request)
+        _shut(server)
+
+    def _answer(self, client: socket.socket, reply: bytes) -> bool:
+        """Pass on a reply; False when the connection is to be closed."""
+        time.sleep(self.delay)
+        while reply:
+            piece = reply[: self._random.randint(1, self.piece_bytes)][: self.cut_after]
+            client.sendall(piece)
+            if self.cut_after is not None:
+                self.cut_after = self.cut_after - len(piece) or None
+                if self.cut_after is None:
+                    return False
+            reply = reply[len(piece) :]
+            time.sleep(self.pause)
+        return True
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+
+
+class Load(threading.Thread):
+    """Writes to one logger until `stop`: hits and other lines, at changing rates, whole or torn into several writes.
+
+    Who holds `lock` can be sure that no line is half written.
+    """
+
+    def __init__(self, logger: Logger, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.logger = logger
+        self.lock = threading.Lock()
+        self.sent: Counter[str] = Counter()
+        self.lines = 0
+        self.slowest = 0.0
+        self._random = random.Random(seed)
+        self._ending = threading.Event()
+        paths = [f"/{number}" for number in range(PATHS)]
+        weights = [1 / (number + 10) for number in range(PATHS)]
+        chosen = self._random.choices([*paths, SPOILT], [*weights, 0.02], k=20_000)
+        self._lines: list[tuple[str | None, bytes]] = [(path, access_line(path)) for path in chosen]
+        self._lines += [(None, access_line("/0", method="POST")), (None, b"no line of a log\n"), (None, b"\n")] * 100
+        self._random.shuffle(self._lines)
+
+    def run(self) -> None:
+        rate, until = 0, 0.0
+        while not self._ending.wait(TICK_SECONDS):
+            if time.monotonic() >= until:
+                rate = self._random.choice(RATES)
+                until = time.monotonic() + self._random.uniform(0.1, 3.0)
+            with self.lock:
+                self._write_some(rate * TICK_SECONDS)
+
+    def flood(self) -> None:
+        """Write one hit each of very many paths."""
+        paths = [f"/flood/{number}" for number in range(FLOOD_PATHS)]
+        with self.lock:
+            self.sent.update(paths)
+            self.lines += len(paths)
+            self._write(access_lines(paths))
+
+    def stop(self) -> None:
+        self._ending.set()
+        self.join(PATIENCE_SECONDS)
+        assert not self.is_alive(), f"a write waits for the logger, which said {self.logger.stderr!r}"
+
+    def _write_some(self, number: float) -> None:
+        count = int(number) + (self._random.random() < number % 1)
+        lines = [self._random.choice(self._lines) for _ in range(count)]
+        self.sent.update(path for path, _ in lines if path)
+        self.lines += count
+        pieces = [line for _, line in lines] if count < 50 else [b"".join(line for _, line in lines)]
+        for piece in pieces:
+            if self._random.random() < 0.05:
+                cut = self._random.randrange(len(piece))
+                self._write(piece[:cut])
+                self._ending.wait(self._random.choice([0, 0.002]))
+                piece = piece[cut:]
+            self._write(piece)
+
+    def _write(self, data: bytes) -> None:
+        before = time.perf_counter()
+        self.logger.write(data)
+        self.slowest = max(self.slowest, time.perf_counter() - before)
+
+
+class Soak:
+    """The loggers, their load, the faults, and the books."""
+
+    def __init__(self, directory: Path, servers: ExitStack, seed: int) -> None:
+        self._directory = directory
+        self._cleanup = servers
+        self._random = random.Random(seed)
+        self._memcached = servers.enter_context(Memcached(directory, "-m", "1024"))
+        self._proxy = servers.enter_context(Proxy(self._memcached, seed))
+        self._loads: list[Load] = []
+        self._begun_at = self._progress_at = time.monotonic()
+        self.faults: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+        self.held: Counter[str] = Counter()
+        self.ended: list[Status] = []
+        self.lines = self.largest = 0
+        self.slowest = 0.0
+        for spec in (self._memcached.spec, self._proxy.spec):
+            self._start_logger(spec)
+
+    def run(self, seconds: float) -> None:
+        """Make faults for so long, then let everything be delivered and end."""
+        faults: list[tuple[Callable[[], None], int]] = [
+            (self.hang, 4),
+            (self.lose_connections, 6),
+            (self.delay_replies, 2),
+            (self.drip_replies, 2),
+            (self.cut_replies, 6),
+            (self.kill_courier, 12),
+            (self.stop_courier, 3),
+            (self.send_signals, 3),
+            (self.flood, 2),
+            (self.restart_memcached, 2),
+            (self.replace_logger, 2),
+        ]
+        while time.monotonic() < self._begun_at + seconds:
+            (fault,) = self._random.choices([fault for fault, _ in faults], [weight for _, weight in faults])
+            self.faults[fault.__name__] += 1
+            fault()
+            self._proxy.heal()
+            self._pass(0.0, 1.0)
+        while self._loads:
+            self._end_logger(self._loads[0])
+        self._read_counters()
+
+    def hang(self) -> None:
+        self._memcached.pause()
+        self._pass(0.05, self._random.choice([0.5, 3.0, 12.0]))
+        self._memcached.resume()
+
+    def lose_connections(self) -> None:
+        self._proxy.refuse()
+        self._pass(0.0, 2.0)
+        self._proxy.accept()
+
+    def delay_replies(self) -> None:
+        self._proxy.delay = self._random.uniform(0.05, 1.0)
+        self._pass(0.5, 3.0)
+
+    def drip_replies(self) -> None:
+        self._proxy.piece_bytes, self._proxy.pause = self._random.choice([1, 7, 300]), 0.0005
+        self._pass(0.5, 3.0)
+
+    def cut_replies(self) -> None:
+        self._proxy.cut_after = self._random.choice([1, 2, 3, self._random.randint(1, 100_000)])
+        self._pass(0.0, 1.0)
+
+    def kill_courier(self) -> None:
+        for courier in self._random.choice(self._loads).logger.children():
+            os.kill(courier, signal.SIGKILL)
+
+    def stop_courier(self) -> None:
+        couriers = self._random.choice(self._loads).logger.children()
+        for courier in couriers:
+            os.kill(courier, signal.SIGSTOP)
+        self._pass(0.0, 2.0)
+        for courier in couriers:
+            os.kill(courier, signal.SIGCONT)
+
+    def send_signals(self) -> None:
+        for _ in range(20):
+            os.killpg(self._random.choice(self._loads).logger.pid, self._random.choice(IGNORED))
+
+    def flood(self) -> None:
+        """Send more paths than may wait, while none can be delivered."""
+        self._memcached.pause()
+        self._random.choice(self._loads).flood()
+        self._pass(0.0, 1.0)
+        self._memcached.resume()
+
+    def restart_memcached(self) -> None:
+        """Kill it when all is delivered and read, write while it is down; at times a counter then holds text."""
+        with ExitStack() as locks:
+            for load in self._loads:
+                assert load.lock.acquire(timeout=PATIENCE_SECONDS), f"a write waits for {load.logger.stderr!r}"
+                locks.callback(load.lock.release)
+            wait_until_settled([load.logger for load in self._loads], PATIENCE_SECONDS)
+            self._read_counters()
+            self._proxy.refuse()
+            self._memcached.kill()
+        self._pass(0.0, 3.0)
+        self._memcached.start(keep_port=True)
+        if self._random.random() < 0.5:
+            self._memcached.ask(f"add {hit_key(DAY, SPOILT.encode())} 0 0 4\r\ntext".encode())
+        self._proxy.accept()
+
+    def replace_logger(self) -> None:
+        """Start a third logger before one of the others ends, as Apache does at a graceful restart."""
+        old = self._loads[0]
+        self._start_logger(self._random.choice([self._memcached.spec, self._proxy.spec]))
+        self._pass(0.0, 3.0)
+        self._end_logger(old)
+
+    def _start_logger(self, spec: str) -> None:
+        options = ("--memcached", spec, "--max-paths", str(MAX_PATHS))
+        logger = self._cleanup.enter_context(Logger(self._directory, *options))
+        eventually(lambda: outlives(logger.pid, signal.SIGUSR1), PATIENCE_SECONDS, "the logger is there")
+        logger.write(access_line("/0", method="POST"))
+        eventually(logger.children, PATIENCE_SECONDS, "the logger has a courier")
+        load = Load(logger, self._random.getrandbits(32))
+        load.lines += 1
+        load.start()
+        self._loads.append(load)
+
+    def _end_logger(self, load: Load) -> None:
+        """Let a logger deliver what it has, enter its figures, and end it."""
+        load.stop()
+        (status,) = wait_until_settled([load.logger], PATIENCE_SECONDS)
+        self._measure()
+        self._loads.remove(load)
+        assert load.logger.finish(PATIENCE_SECONDS) == 0, load.logger.stderr
+        assert (status.lines, status.hits) == (load.lines, load.sent.total()), f"{load.lines} lines, {status}"
+        said = [line for line in load.logger.stderr.splitlines() if not STATUS_LINE.fullmatch(line)]
+        causes = Counter(re.sub("[0-9,]+", "N", line.split(": ")[1]) for line in said)
+        assert max(causes.values(), default=0) <= 1 + status.uptime // 60, said
+        self.ended.append(status)
+        self.sent.update(load.sent)
+        self.lines += load.lines
+        self.slowest = max(self.slowest, load.slowest)
+
+    def _read_counters(self) -> None:
+        """Enter what memcached holds, which nobody adds to now."""
+        spoilt = hit_key(DAY, SPOILT.encode())
+        item = self._memcached.item(spoilt)
+        if item is not None and item.value == b"text":
+            self._memcached.ask(f"delete {spoilt}".encode())
+        self.held.update(self._memcached.counters())
+
+    def _pass(self, least: float, most: float) -> None:
+        """Let a random time pass, in which the loads go on."""
+        until = time.monotonic() + self._random.uniform(least, most)
+        while (now := time.monotonic()) < until:
+            if now >= self._progress_at + PROGRESS_SECONDS:
+                self._progress_at = now
+                self._measure()
+                lines = self.lines + sum(load.lines for load in self._loads)
+                print(f"{now - self._begun_at:5.0f} s: {lines:,} lines, {self.faults.total():,} faults", flush=True)
+            time.sleep(min(0.1, until - now))
+
+    def _measure(self) -> None:
+        """Enter the sizes of all processes."""
+        for load in self._loads:
+            for pid in (load.logger.pid, *load.logger.children()):
+                with suppress(OSError, KeyError):  # it has ended meanwhile
+                    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+                    self.largest = max(self.largest, int(fields["VmHWM"].split()[0]))
+
+    def errors(self) -> list[str]:
+        """Return what is wrong with the sums."""
+        sent = Counter({hit_key(DAY, path.encode()): views for path, views in self.sent.items()})
+        total = {name: sum(getattr(status, name) for status in self.ended) for name in Status._fields}
+        accounted = sum(total[name] for name in ("delivered", "in_doubt", "refused", "dropped"))
+        twice = {key: views - sent[key] for key, views in self.held.items() if views > sent[key]}
+        found = []
+        if accounted != sent.total():
+            found.append(f"{sent.total():,} hits were sent, but {accounted:,} are accounted for")
+        delivered, in_doubt, held = total["delivered"], total["in_doubt"], self.held.total()
+        if not delivered <= held <= delivered + in_doubt:
+            found.append(f"memcached held {held:,}; delivered {delivered:,}, in doubt {in_doubt:,}")
+        if twice:
+            found.append(f"counted more often than sent: {dict(list(twice.items())[:10])}")
+        return found
+
+    def figures(self) -> str:
+        """Return the closing figures, a line each."""
+        total = {name: sum(getattr(status, name) for status in self.ended) for name in Status._fields}
+        names = ["hits", "delivered", "in_doubt", "refused", "dropped", "reconnects"]
+        figures = {"lines": self.lines} | {name.replace("_", " "): total[name] for name in names}
+        figures |= {"in memcached": self.held.total(), "loggers": len(self.ended), "faults": self.faults.total()}
+        figures |= {f"  {name.replace('_', ' ')}": count for name, count in sorted(self.faults.items())}
+        lines = [f"{name:22}{number:>14,}" for name, number in figures.items()]
+        lines.append(f"{'largest process':22}{self.largest / 1024:>14,.1f} MiB")
+        lines.append(
+            f"{'slowest write':22}{self.slowest * 1000:>14,.1f} ms (with the writer's own waits for a processor)"
+        )
+        return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the soak test that the arguments describe and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.soak",
+        description="Run `fasthits log` under random faults, then check that every hit is accounted for.",
+        epilog="Faults: memcached stopped and continued, killed and restarted, slow, closing connections, holding text "
+        "in a counter; couriers killed and stopped; signals; more paths than may wait; loggers replaced. Lines come at "
+        "changing rates, some torn. Needs memcached, which is started on a free port of 127.0.0.1. Exit status: 0 when "
+        "all sums are right, 1 when one is off or something hangs.",
+    )
+    parser.add_argument("--minutes", type=float, default=20.0, metavar="N", help="how long (default: %(default)g)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="repeat the faults of an earlier run (default: a new one)"
+    )
+    options = parser.parse_args(argv)
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    print(f"{options.minutes:g} minutes with --seed {seed}", flush=True)
+    try:
+        with public_directory() as directory, ExitStack() as servers:
+            soak = Soak(directory, servers, seed)
+            soak.run(options.minutes * 60)
+    except (AssertionError, pytest.skip.Exception, pytest.fail.Exception) as error:  # the last two: no memcached
+        errors = [str(error)]
+    else:
+        print(soak.figures())
+        errors = soak.errors()
+    for error in errors:
+        print(f"WRONG: {error}")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
