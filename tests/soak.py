@@ -186,8 +186,13 @@ class Load(threading.Thread):
             self.lines += len(paths)
             self._write(access_lines(paths))
 
-    def stop(self) -> None:
+    def end(self) -> None:
+        """Have it end soon."""
         self._ending.set()
+
+    def stop(self) -> None:
+        """End it, and return when the last line is written."""
+        self.end()
         self.join(PATIENCE_SECONDS)
         assert not self.is_alive(), f"a write waits for the logger, which said {self.logger.stderr!r}"
 
@@ -359,6 +364,11 @@ class Soak:
             self._memcached.ask(f"delete {spoilt}".encode())
         self.held.update(self._memcached.counters())
 
+    def end_writing(self) -> None:
+        """End the loads that are left when a run has failed."""
+        for load in self._loads:
+            load.end()
+
     def _pass(self, least: float, most: float) -> None:
         """Let a random time pass, in which the loads go on."""
         until = time.monotonic() + self._random.uniform(least, most)
@@ -429,9 +439,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with public_directory() as directory, ExitStack() as servers:
             soak = Soak(directory, servers, seed)
+            servers.callback(soak.end_writing)
             soak.run(options.minutes * 60)
     except (AssertionError, pytest.skip.Exception, pytest.fail.Exception) as error:  # the last two: no memcached
-        errors = [str(error)]
+        errors = [str(error)[-1000:]]
     else:
         print(soak.figures())
         errors = soak.errors()
