@@ -6,6 +6,7 @@ Where that may not be, and where standard input is no pipe, the logger counts al
 import fcntl
 import os
 import pwd
+import select
 import signal
 import socket
 import subprocess
@@ -79,9 +80,14 @@ def logger_reading(stdin: int, memcached: Memcached, run_by: Sequence[str] = ())
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write to a pipe; waits while it is full."""
+    """Write to a pipe and wait while it is full; AssertionError when nobody reads it."""
+    os.set_blocking(fd, False)
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
     while data:
-        data = data[os.write(fd, data) :]
+        assert poll.poll(30_000), "the pipe stays full"
+        with suppress(BlockingIOError):  # room, but too little for a short write, which is never cut
+            data = data[os.write(fd, data) :]
 
 
 @contextmanager
@@ -115,9 +121,12 @@ def test_a_reader_that_is_stopped_leaves_its_writer_that_much_room(memcached: Me
     memcached.expect({hit_key(DAY, b"/a"): 1})
     room = MAX_PIPE_BYTES // 2 // len(access_line("/a"))  # a write that ends in a page leaves the rest of it empty
     logger.signal(signal.SIGSTOP)
+    write_end = os.open(f"/proc/{logger.pid}/fd/0", os.O_WRONLY | os.O_NONBLOCK)
     try:
-        logger.write(access_lines(["/a"] * room))  # would wait for ever
+        for _ in range(room):
+            os.write(write_end, access_line("/a"))  # BlockingIOError where Apache would have to wait
     finally:
+        os.close(write_end)
         logger.signal(signal.SIGCONT)
     memcached.expect({hit_key(DAY, b"/a"): 1 + room})
     assert logger.finish() == 0
