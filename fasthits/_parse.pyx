@@ -12,11 +12,12 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes, row_path,
+    NO_MEMORY, NO_ROOM, Batch, Outcome, Row, Table, add_batch, add_views, free_table, has_room, hash_row, make_room, put_hit,
+    row_at, row_bytes, row_path,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Span, has_path, line_cursor, path_of, skip_past, split_request, take_fields,
-    take_quoted, take_until,
+    take_plain_get, take_quoted, take_until,
 )
 
 import os
@@ -49,6 +50,7 @@ cdef struct Example:
 
 cdef struct Count:
     Table table
+    Batch batch            # empty between calls
     uint64_t drained       # how often the table was taken away, so that offsets in it became void
     size_t max_rows
     uint64_t buckets[BUCKETS]
@@ -93,6 +95,32 @@ cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
     return count.last_counts
 
 
+cdef inline void flush(Count *count) noexcept nogil:
+    """Add the hits that wait in the batch, as their paths are about to go."""
+    count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
+
+
+cdef inline bint count_hit(Count *count, int32_t day, Span path) noexcept nogil:
+    """Count a hit; False, with nothing counted, without memory."""
+    cdef uint64_t hash = hash_row(secrets, day, path.start, path.size)
+    if has_room(&count.table, &count.batch, path.size):
+        put_hit(&count.table, &count.batch, hash, day, path)
+    elif not count_hit_at_once(count, hash, day, path):
+        return False
+    count.buckets[HIT] += 1
+    return True
+
+
+cdef bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Add the batch and a hit that it has no room for."""
+    cdef Outcome outcome
+    flush(count)
+    outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
+    count.dropped += outcome == NO_ROOM
+    make_room(&count.table)
+    return outcome != NO_MEMORY
+
+
 cdef inline bint count_line(Count *count, const char *start, size_t size) noexcept nogil:
     """Put one line into its bucket, and a hit into the table; False, with the line in no bucket, without memory."""
     cdef Cursor line = line_cursor(start, size)
@@ -100,8 +128,12 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     cdef Span method, target, protocol, path
     cdef int bucket
     cdef bint day_counts
-    cdef uint64_t hash
-    cdef Outcome outcome
+    if take_plain_get(&line, &fields, &path, &count.memo):
+        if not counts_day(count, fields.day):
+            count.buckets[OTHER_DAY] += 1
+            return True
+        return count_hit(count, fields.day, path)
+    line = line_cursor(start, size)
     if not take_fields(&line, &fields, &count.memo):
         if count.examples_taken < MAX_EXAMPLES:
             keep_example(count, line_cursor(start, size))
@@ -116,13 +148,7 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     elif not day_counts:
         bucket = OTHER_DAY
     else:
-        bucket = HIT
-        path = path_of(target)
-        hash = hash_row(secrets, fields.day, path.start, path.size)
-        outcome = add_views(&count.table, hash, fields.day, path, 1, count.max_rows)
-        if outcome == NO_MEMORY:
-            return False
-        count.dropped += outcome == NO_ROOM
+        return count_hit(count, fields.day, path_of(target))
     count.buckets[bucket] += 1
     return True
 
@@ -149,25 +175,26 @@ cdef bint keep_partial(Count *count, const char *start, size_t size) noexcept no
 cdef bint count_partial(Count *count) noexcept nogil:
     cdef size_t size = count.partial_size
     count.partial_size = 0
-    return size == 0 or count_line(count, count.partial, size)
+    cdef bint counted = size == 0 or count_line(count, count.partial, size)
+    flush(count)
+    return counted
 
 
 cdef bint count_block(Count *count, const char *p, size_t size) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them; False when memory ran out."""
     cdef Cursor block
     cdef Span line
+    cdef bint counted = True
     block.p, block.end = p, p + size
     if count.partial_size and size:
         if not take_until(&block, b"\n", &line):
             return keep_partial(count, p, size)
         if not keep_partial(count, line.start, line.size) or not count_partial(count):
             return False
-    while block.p != block.end:
-        if not take_until(&block, b"\n", &line):
-            return keep_partial(count, block.p, <size_t>(block.end - block.p))
-        if not count_line(count, line.start, line.size):
-            return False
-    return True
+    while counted and take_until(&block, b"\n", &line):
+        counted = count_line(count, line.start, line.size)
+    flush(count)
+    return counted and keep_partial(count, block.p, <size_t>(block.end - block.p))
 
 
 cdef bint merge_table(Count *count, Table *other) noexcept nogil:

@@ -4,6 +4,9 @@ Rows lie one behind the other in one arena, in the order first seen: a header, t
 open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
 two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows.
 
+A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits are put into a
+batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are compared.
+
 The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
 """
 
@@ -29,11 +32,14 @@ cdef extern from *:
     }
     """
     uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
+    void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
 
 cdef enum:
+    BATCH_HITS = 64
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
+    BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
 cdef enum Outcome:
     DONE, NO_ROOM, NO_MEMORY
@@ -50,6 +56,16 @@ cdef struct Table:
     uint64_t *slots        # 0 is free; else 24 bits of hash over 40 bits of (offset / ROW_ALIGN + 1)
     size_t mask            # number of slots - 1
     size_t rows
+
+cdef struct Hit:
+    uint64_t hash
+    Span path              # good until the batch is added
+    int32_t day
+
+cdef struct Batch:         # hits for which the table has room, were they all of different paths
+    size_t hits
+    size_t bytes           # of the arena
+    Hit[BATCH_HITS] hit
 
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
     cdef uint64_t state = secrets[0] ^ <uint64_t>day
@@ -160,6 +176,49 @@ cdef inline Outcome add_views(
     table.used += needed
     table.rows += 1
     return DONE
+
+
+cdef inline bint has_room(Table *table, Batch *batch, size_t path_size) noexcept nogil:
+    """Tell whether the batch may take one more hit, which then is sure to find memory."""
+    return (
+        batch.hits < BATCH_HITS
+        and (table.rows + batch.hits + 1) * 3 < (table.mask + 1) * 2
+        and table.used + batch.bytes + row_bytes(path_size) <= table.capacity
+    )
+
+
+cdef inline void put_hit(Table *table, Batch *batch, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Put a hit for which there is room into the batch."""
+    cdef Hit *hit = &batch.hit[batch.hits]
+    hit.hash, hit.path, hit.day = hash, path, day
+    batch.hits += 1
+    batch.bytes += row_bytes(path.size)
+    prefetch(&table.slots[hash & table.mask])
+
+
+cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noexcept nogil:
+    """Add the hits of the batch, which is empty then, and return how many found no room under *max_rows*."""
+    cdef uint64_t dropped = 0
+    cdef uint64_t slot
+    cdef size_t i
+    cdef Hit *hit
+    for i in range(batch.hits):
+        slot = table.slots[batch.hit[i].hash & table.mask]
+        if slot != 0:
+            prefetch(row_at(table, slot_offset(slot)))
+            prefetch(<const char *>row_at(table, slot_offset(slot)) + 64)
+    for i in range(batch.hits):
+        hit = &batch.hit[i]
+        dropped += add_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
+    batch.hits = batch.bytes = 0
+    return dropped
+
+
+cdef inline void make_room(Table *table) noexcept nogil:
+    """Grow, if memory allows, to where a batch of hits fits in."""
+    if table.slots == NULL or (table.rows + BATCH_HITS) * 3 >= (table.mask + 1) * 2:
+        grow_slots(table)
+    reserve(table, BATCH_BYTES)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

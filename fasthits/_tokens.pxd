@@ -9,10 +9,20 @@ The day's eleven bytes are compared with those of the line before; only a change
 
 Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one.
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.
+
+Nearly every line is a plain GET, ``... "GET /path HTTP/1.1" 200 512``, and `take_plain_get` knows that shape: it looks for
+the path's end eight bytes at a time, and what follows has its fixed place. It takes 0.6 of the time of the steps above
+(benchmarks/test_parse.py). What has another shape goes the long way, so there is one rule all the same.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
+
+cdef extern from "<endian.h>" nogil:
+    uint64_t from_little_endian "le64toh" (uint64_t word) noexcept
+
+cdef extern from *:
+    int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
 
 cdef enum:
     MAX_LINE = 1 << 20
@@ -250,6 +260,59 @@ cdef inline bint has_path(Span target) noexcept nogil:
     return target.start != NULL and (
         starts_with(target, b"/", 1) or starts_with(target, b"http://", 7) or starts_with(target, b"https://", 8)
     )
+
+
+cdef inline uint64_t zero_bytes(uint64_t word) noexcept nogil:
+    """Return 0x80 in each byte that is zero in *word*; above the lowest of them others may be marked as well."""
+    return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL
+
+
+cdef inline bint take_plain_path(Cursor *line, Span *path) noexcept nogil:
+    """Take bytes up to a space or ``?``, which stays; False for a quote, or less than eight bytes before the end.
+
+    A space (0x20) and a quote (0x22) differ in one bit, so one comparison finds both.
+    """
+    cdef const char *p = line.p
+    cdef uint64_t word, stops
+    while line.end - p >= 8:
+        word = from_little_endian(load8(p))
+        stops = zero_bytes((word & 0xFDFDFDFDFDFDFDFDULL) ^ 0x2020202020202020ULL) | zero_bytes(word ^ 0x3F3F3F3F3F3F3F3FULL)
+        if stops:
+            p += trailing_zeros(stops) >> 3
+            path.start, path.size = line.p, <size_t>(p - line.p)
+            line.p = p
+            return p[0] != b'"'
+        p += 8
+    return False
+
+
+cdef inline bint take_plain_protocol(Cursor *line) noexcept nogil:
+    """Step over `` HTTP/d.d"``; anything but quotes and backslashes could stand for the digits."""
+    cdef const char *p = line.p
+    if (line.end - p < 10 or p[0] != b" " or p[9] != b'"'
+            or (load8(p + 1) & load8(b"\xff\xff\xff\xff\xff\xf0\xff\xf0")) != load8(b"HTTP/0.0")):
+        return False
+    line.p = p + 10
+    return True
+
+
+cdef inline bint take_plain_get(Cursor *line, Fields *out, Span *path, DayMemo *memo) noexcept nogil:
+    """Take all up to and with the bytes sent of a GET of a path; False, the cursor anywhere, for any other shape."""
+    cdef const char *start = line.p
+    line.p = <const char *>memchr(start, b"[", <size_t>(line.end - start))
+    if line.p == NULL or not take_time(line, out, memo):
+        return False
+    if line.end - line.p < 5 or memcmp(line.p, b"GET /", 5) != 0:
+        return False
+    line.p += 4
+    if not take_plain_path(line, path):
+        return False
+    if line.p[0] == b"?":
+        if not take_quoted(line, &out.request):
+            return False
+    elif not take_plain_protocol(line):
+        return False
+    return skip_past(line, b" ") and take_status(line, &out.status) and take_bytes_sent(line, &out.bytes_sent)
 
 
 cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
