@@ -12,8 +12,8 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, Batch, Outcome, Row, Table, add_batch, add_views, free_table, has_room, hash_row, make_room, put_hit,
-    row_at, row_bytes, row_path,
+    NO_MEMORY, NO_ROOM, SECRETS, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, free_table, has_room, hash_row, hash_words,
+    make_room, masked_words, put_hit, row_at, row_bytes, row_path,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Span, has_path, line_cursor, path_of, skip_past, split_request, take_fields,
@@ -33,9 +33,9 @@ LINE_BYTES = MAX_LINE
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
 
-cdef uint64_t[4] secrets
-cdef object _urandom = os.urandom(32)
-memcpy(secrets, <const char *>_urandom, 32)
+cdef uint64_t[SECRETS] secrets
+cdef object _urandom = os.urandom(sizeof(secrets))
+memcpy(secrets, <const char *>_urandom, sizeof(secrets))
 
 
 # --- Counting lines -----------------------------------------------------------------------------------------------
@@ -100,9 +100,8 @@ cdef inline void flush(Count *count) noexcept nogil:
     count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
 
 
-cdef inline bint count_hit(Count *count, int32_t day, Span path) noexcept nogil:
+cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Count a hit; False, with nothing counted, without memory."""
-    cdef uint64_t hash = hash_row(secrets, day, path.start, path.size)
     if has_room(&count.table, &count.batch, path.size):
         put_hit(&count.table, &count.batch, hash, day, path)
     elif not count_hit_at_once(count, hash, day, path):
@@ -128,11 +127,16 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     cdef Span method, target, protocol, path
     cdef int bucket
     cdef bint day_counts
+    cdef uint64_t hash
     if take_plain_get(&line, &fields, &path, &count.memo):
         if not counts_day(count, fields.day):
             count.buckets[OTHER_DAY] += 1
             return True
-        return count_hit(count, fields.day, path)
+        if path.size <= WORDS_BYTES:    # take_plain_get saw to it that there are as many bytes to look at
+            hash = hash_words(secrets, fields.day, masked_words(path.start, path.size), path.size)
+        else:
+            hash = hash_row(secrets, fields.day, path.start, path.size)
+        return count_hit(count, hash, fields.day, path)
     line = line_cursor(start, size)
     if not take_fields(&line, &fields, &count.memo):
         if count.examples_taken < MAX_EXAMPLES:
@@ -148,7 +152,9 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     elif not day_counts:
         bucket = OTHER_DAY
     else:
-        return count_hit(count, fields.day, path_of(target))
+        path = path_of(target)
+        hash = hash_row(secrets, fields.day, path.start, path.size)
+        return count_hit(count, hash, fields.day, path)
     count.buckets[bucket] += 1
     return True
 

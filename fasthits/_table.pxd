@@ -8,6 +8,8 @@ A look-up waits for memory, twice, and for little else: of 45,000 paths half are
 batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are compared.
 
 The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
+A path of up to 64 bytes is hashed as if it had 64, zeros behind it, so that no branch depends on its size, which no
+processor can foretell (5 ns a line against 2 for a loop over 16 bytes).
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -18,6 +20,10 @@ from fasthits._tokens cimport Span, load4, load8
 
 cdef extern from *:
     """
+    #define ONES 255, 255, 255, 255, 255, 255, 255, 255
+    static const uint8_t fasthits_mask[128] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
+    #undef ONES
+
     /* Both halves of the 128-bit product, folded: the mixing step of wyhash. */
     static inline uint64_t fasthits_mix(uint64_t a, uint64_t b)
     {
@@ -34,7 +40,12 @@ cdef extern from *:
     uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
     void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
 
+    const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
+
 cdef enum:
+    WORDS = 8
+    WORDS_BYTES = 64
+    SECRETS = WORDS + 2
     BATCH_HITS = 64
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
@@ -57,6 +68,9 @@ cdef struct Table:
     size_t mask            # number of slots - 1
     size_t rows
 
+cdef struct Words:
+    uint64_t[WORDS] word
+
 cdef struct Hit:
     uint64_t hash
     Span path              # good until the batch is added
@@ -67,22 +81,45 @@ cdef struct Batch:         # hits for which the table has room, were they all of
     size_t bytes           # of the arena
     Hit[BATCH_HITS] hit
 
+cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
+    """Return the first *size* of the WORDS_BYTES at *p*, the others being zero."""
+    cdef Words words
+    cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
+    cdef int i
+    for i in range(WORDS):
+        words.word[i] = load8(p + 8 * i) & load8(mask + 8 * i)
+    return words
+
+
+cdef inline Words padded_words(const char *p, size_t size) noexcept nogil:
+    """Return the *size* bytes at *p*, WORDS_BYTES at most, and zeros, without a look at what is behind them."""
+    cdef Words words
+    memset(&words, 0, sizeof(Words))
+    memcpy(&words, p, size)
+    return words
+
+
+cdef inline uint64_t hash_words(const uint64_t *secrets, int32_t day, Words words, size_t size) noexcept nogil:
+    """Return the hash of a path of WORDS_BYTES at most: four products that do not wait for each other."""
+    cdef uint64_t state = <uint64_t>day << 32 ^ <uint64_t>size
+    cdef int i
+    for i in range(0, WORDS, 2):
+        state ^= mix(words.word[i] ^ secrets[i], words.word[i + 1] ^ secrets[i + 1])
+    return mix(state ^ secrets[WORDS], secrets[WORDS + 1])
+
+
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
-    cdef uint64_t state = secrets[0] ^ <uint64_t>day
-    cdef uint64_t a = 0
-    cdef uint64_t b = 0
+    """Return the hash of any path, which reads nothing but the path."""
+    cdef uint64_t state = secrets[0]
     cdef size_t left = size
+    if size <= WORDS_BYTES:
+        return hash_words(secrets, day, padded_words(p, size), size)
     while left > 16:
         state = mix(load8(p) ^ secrets[1], load8(p + 8) ^ state)
         p += 16
         left -= 16
-    if left >= 8:
-        a, b = load8(p), load8(p + left - 8)
-    elif left >= 4:
-        a, b = load4(p), load4(p + left - 4)
-    elif left > 0:
-        a = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[left // 2] << 8) | <uint8_t>p[left - 1]
-    return mix(secrets[2] ^ <uint64_t>size, mix(a ^ secrets[1], b ^ state) ^ secrets[3])
+    state = mix(load8(p + left - 16) ^ secrets[2], load8(p + left - 8) ^ state)
+    return mix(state ^ secrets[WORDS], secrets[WORDS + 1] ^ <uint64_t>day << 32 ^ <uint64_t>size)
 
 
 cdef inline size_t row_bytes(size_t path_size) noexcept nogil:
