@@ -96,6 +96,9 @@ class HitCounter:
     @property
     def days_seen(self) -> set[date]:
         """The days of all parsed lines, whether they count or not, here and in what was merged."""
+    @property
+    def memory(self) -> int:
+        """Bytes that the rows take: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more a row."""
     def __len__(self) -> int:
         """Rows: distinct pairs of day and path."""
     def count_only(self, days: Collection[date] | None, /) -> None:

@@ -363,6 +363,11 @@ cdef class HitCounter:
                             days.add(day_from_ordinal(day))
         return days
 
+    @property
+    def memory(self):
+        """Bytes that the rows take."""
+        return self.count.table.used
+
     def __len__(self):
         return self.count.table.rows
 
