@@ -6,9 +6,9 @@ place carries its row's present key, so that most comparisons need not look at t
 the parts that wait are kept on a stack of our own, because strangers choose the paths: no log makes it quadratic, or deep.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport uint8_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcmp, memcpy
 
 from fasthits._table cimport Row, Table, mix, row_at, row_bytes, row_path
 from fasthits._tokens cimport load8
@@ -21,7 +21,7 @@ cdef enum:
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
     CSV_ROW_BYTES = 64     # more than a row needs besides its path: date, views, commas, quotes, newline
 
-cdef enum Level:
+cdef enum:                 # levels
     BY_DAY, BY_VIEWS, BY_PATH
 
 cdef struct Place:
@@ -31,6 +31,7 @@ cdef struct Place:
 cdef struct Part:          # places whose rows are equal in all keys before this one
     size_t start, size
     uint64_t level
+    bint keyed             # whether the places carry the keys of that level
 
 cdef struct Parts:
     Part *part
@@ -82,10 +83,11 @@ cdef inline void sort_by_insertion(const Table *table, Place *places, Part part,
         places[j] = place
 
 
-cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level) noexcept nogil:
+cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, bint keyed) noexcept nogil:
     """Put a part aside, if there is anything to sort in it; False without memory."""
     cdef size_t capacity
     cdef Part *grown
+    cdef Part *part
     if size < 2:
         return True
     if parts.count == parts.capacity:
@@ -94,7 +96,8 @@ cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level) n
         if grown == NULL:
             return False
         parts.part, parts.capacity = grown, capacity
-    parts.part[parts.count].start, parts.part[parts.count].size, parts.part[parts.count].level = start, size, level
+    part = &parts.part[parts.count]
+    part.start, part.size, part.level, part.keyed = start, size, level, keyed
     parts.count += 1
     return True
 
@@ -118,9 +121,9 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
         else:
             i += 1
     return (
-        push(parts, part.start, before - part.start, part.level)
-        and push(parts, behind, part.start + part.size - behind, part.level)
-        and push(parts, before, behind - before, next_level)
+        push(parts, part.start, before - part.start, part.level, True)
+        and push(parts, behind, part.start + part.size - behind, part.level, True)
+        and push(parts, before, behind - before, next_level, False)
     )
 
 
@@ -130,20 +133,16 @@ cdef inline bint sort_places(
     """Sort; False without memory, with the places in no order."""
     cdef Parts parts
     cdef Part part
-    cdef uint64_t level
-    cdef uint64_t keyed_level = BY_DAY       # of the keys in the part on top
     cdef size_t i
-    cdef bint done = True
+    cdef bint done
     parts.part, parts.count, parts.capacity = NULL, 0, 0
-    done = push(&parts, 0, count, BY_DAY)
+    done = push(&parts, 0, count, BY_DAY, False)
     while done and parts.count:
         parts.count -= 1
         part = parts.part[parts.count]
-        level = part.level
-        if level != keyed_level or level == BY_DAY:
-            pass
-        for i in range(part.start, part.start + part.size):
-            places[i].key = key_of(row_at(table, places[i].offset), level)
+        if not part.keyed:
+            for i in range(part.start, part.start + part.size):
+                places[i].key = key_of(row_at(table, places[i].offset), part.level)
         if part.size <= SHORT_PART:
             sort_by_insertion(table, places, part, by_views)
         else:
@@ -151,3 +150,66 @@ cdef inline bint sort_places(
             done = split(places, part, places[part.start + secret % part.size].key, &parts, by_views)
     free(parts.part)
     return done
+
+
+cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
+    """Fill in the places of all rows with views, and return how many."""
+    cdef size_t offset = 0
+    cdef size_t count = 0
+    while offset < table.used:
+        if row_at(table, offset).views:
+            places[count].offset = offset
+            count += 1
+        offset += row_bytes(row_at(table, offset).size)
+    return count
+
+
+cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
+    cdef char[20] digits
+    cdef int i = 20
+    while True:
+        i -= 1
+        digits[i] = <char>(c"0" + number % 10)
+        number //= 10
+        if number == 0:
+            break
+    memcpy(out, digits + i, 20 - i)
+    return out + 20 - i
+
+
+cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
+    """Tell whether RFC 4180 wants a field in quotes; without a branch a byte, so that compilers can vectorise it."""
+    cdef uint8_t found = 0
+    cdef size_t i
+    for i in range(size):
+        found |= (p[i] == b'"') | (p[i] == b",") | (p[i] == b"\r") | (p[i] == b"\n")
+    return found
+
+
+cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
+    """Write a field of up to twice *size* and two bytes."""
+    cdef size_t i
+    if not needs_quotes(p, size):
+        memcpy(out, p, size)
+        return out + size
+    out[0] = b'"'
+    out += 1
+    for i in range(size):
+        out[0] = p[i]
+        out += 1
+        if p[i] == b'"':
+            out[0] = b'"'
+            out += 1
+    out[0] = b'"'
+    return out + 1
+
+
+cdef inline char *write_csv_row(char *out, const char *day, const Row *row) noexcept nogil:
+    """Write ``date,path,views`` and a newline, CSV_ROW_BYTES and twice the path at most; *day* is the date's ten bytes."""
+    memcpy(out, day, 10)
+    out[10] = b","
+    out = write_csv_field(out + 11, row_path(row), row.size)
+    out[0] = b","
+    out = write_number(out + 1, row.views)
+    out[0] = b"\n"
+    return out + 1

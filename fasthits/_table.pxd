@@ -14,7 +14,7 @@ processor can foretell (5 ns a line against 2 for a loop over 16 bytes).
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from fasthits._tokens cimport Span, load4, load8
 
@@ -78,7 +78,8 @@ cdef struct Hit:
 
 cdef struct Batch:         # hits for which the table has room, were they all of different paths
     size_t hits
-    size_t bytes           # of the arena
+    size_t max_hits        # that there are slots for
+    size_t bytes_left      # of the arena
     Hit[BATCH_HITS] hit
 
 cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
@@ -126,11 +127,11 @@ cdef inline size_t row_bytes(size_t path_size) noexcept nogil:
     return (sizeof(Row) + path_size + ROW_ALIGN - 1) & ~<size_t>(ROW_ALIGN - 1)
 
 
-cdef inline Row *row_at(Table *table, size_t offset) noexcept nogil:
+cdef inline Row *row_at(const Table *table, size_t offset) noexcept nogil:
     return <Row *>(table.arena + offset)
 
 
-cdef inline const char *row_path(Row *row) noexcept nogil:
+cdef inline const char *row_path(const Row *row) noexcept nogil:
     return <const char *>row + sizeof(Row)
 
 
@@ -142,39 +143,76 @@ cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
     return <size_t>((slot & ((<uint64_t>1 << 40) - 1)) - 1) * ROW_ALIGN
 
 
+cdef inline void index_rows(Table *table) noexcept nogil:
+    """Give every row a slot, all slots being free."""
+    cdef size_t offset = 0
+    cdef size_t i
+    cdef Row *row
+    while offset < table.used:
+        row = row_at(table, offset)
+        i = row.hash & table.mask
+        while table.slots[i] != 0:
+            i = (i + 1) & table.mask
+        table.slots[i] = slot_of(row.hash, offset)
+        offset += row_bytes(row.size)
+
+
 cdef inline bint grow_slots(Table *table) noexcept nogil:
     """Double the index; False leaves it as it was."""
     cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
     cdef uint64_t *slots = <uint64_t *>calloc(count, sizeof(uint64_t))
-    cdef size_t offset = 0
-    cdef size_t i
-    cdef Row *row
     if slots == NULL:
         return False
-    while offset < table.used:
-        row = row_at(table, offset)
-        i = row.hash & (count - 1)
-        while slots[i] != 0:
-            i = (i + 1) & (count - 1)
-        slots[i] = slot_of(row.hash, offset)
-        offset += row_bytes(row.size)
     free(table.slots)
     table.slots, table.mask = slots, count - 1
+    index_rows(table)
     return True
+
+
+cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last) noexcept nogil:
+    """Remove the rows whose hash is not in [first, last], and those without views."""
+    cdef size_t offset = 0
+    cdef size_t kept = 0
+    cdef size_t size
+    cdef Row *row
+    table.rows = 0
+    while offset < table.used:
+        row = row_at(table, offset)
+        size = row_bytes(row.size)
+        if row.views and first <= row.hash <= last:
+            memmove(table.arena + kept, row, size)
+            kept += size
+            table.rows += 1
+        offset += size
+    table.used = kept
+    if table.slots != NULL:
+        memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
+        index_rows(table)
+
+
+cdef inline size_t grown_capacity(const Table *table, size_t size) noexcept nogil:
+    """Return how large the arena is or has to become to take *size* bytes more."""
+    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
+    while capacity - table.used < size:
+        capacity += capacity // 2
+    return capacity
 
 
 cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
     """Make room in the arena for *size* bytes more; False leaves it as it was."""
-    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
+    cdef size_t capacity = grown_capacity(table, size)
     cdef char *arena
-    while capacity - table.used < size:
-        capacity += capacity // 2
     if capacity > table.capacity:
         arena = <char *>realloc(table.arena, capacity)
         if arena == NULL:
             return False
         table.arena, table.capacity = arena, capacity
     return True
+
+
+cdef inline size_t free_slots(const Table *table) noexcept nogil:
+    """Return how many rows more the index can take: at most two thirds of the slots are taken."""
+    return (table.mask + 1) * 2 // 3 - table.rows if table.slots != NULL else 0
 
 
 cdef inline Outcome add_views(
@@ -186,8 +224,8 @@ cdef inline Outcome add_views(
     cdef uint64_t tag = hash >> 40
     cdef size_t needed
     cdef Row *row
-    # At most two thirds of the slots are taken; grown beforehand, so that the probe below always ends.
-    if (table.slots == NULL or table.rows * 3 >= (table.mask + 1) * 2) and not grow_slots(table):
+    # Grown beforehand, so that the probe below always ends.
+    if free_slots(table) == 0 and not grow_slots(table):
         return NO_MEMORY
     i = hash & table.mask
     while True:
@@ -215,21 +253,17 @@ cdef inline Outcome add_views(
     return DONE
 
 
-cdef inline bint has_room(Table *table, Batch *batch, size_t path_size) noexcept nogil:
+cdef inline bint has_room(const Batch *batch, size_t path_size) noexcept nogil:
     """Tell whether the batch may take one more hit, which then is sure to find memory."""
-    return (
-        batch.hits < BATCH_HITS
-        and (table.rows + batch.hits + 1) * 3 < (table.mask + 1) * 2
-        and table.used + batch.bytes + row_bytes(path_size) <= table.capacity
-    )
+    return batch.hits < batch.max_hits and row_bytes(path_size) <= batch.bytes_left
 
 
-cdef inline void put_hit(Table *table, Batch *batch, uint64_t hash, int32_t day, Span path) noexcept nogil:
+cdef inline void put_hit(const Table *table, Batch *batch, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Put a hit for which there is room into the batch."""
     cdef Hit *hit = &batch.hit[batch.hits]
     hit.hash, hit.path, hit.day = hash, path, day
     batch.hits += 1
-    batch.bytes += row_bytes(path.size)
+    batch.bytes_left -= row_bytes(path.size)
     prefetch(&table.slots[hash & table.mask])
 
 
@@ -247,15 +281,30 @@ cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noex
     for i in range(batch.hits):
         hit = &batch.hit[i]
         dropped += add_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
-    batch.hits = batch.bytes = 0
+    batch.hits = batch.max_hits = 0
     return dropped
+
+
+cdef inline void open_batch(const Table *table, Batch *batch) noexcept nogil:
+    """Let the empty batch take as many hits as the table has room for."""
+    batch.max_hits = free_slots(table)
+    if batch.max_hits > BATCH_HITS:
+        batch.max_hits = BATCH_HITS
+    batch.bytes_left = table.capacity - table.used
 
 
 cdef inline void make_room(Table *table) noexcept nogil:
     """Grow, if memory allows, to where a batch of hits fits in."""
-    if table.slots == NULL or (table.rows + BATCH_HITS) * 3 >= (table.mask + 1) * 2:
+    if free_slots(table) < BATCH_HITS:
         grow_slots(table)
     reserve(table, BATCH_BYTES)
+
+
+cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcept nogil:
+    """Return how much memory `make_room` and one path more would have the table take, for a moment at least."""
+    cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
+    cdef size_t capacity = grown_capacity(table, BATCH_BYTES + row_bytes(path_size))
+    return capacity + (3 * slots if free_slots(table) < BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:
