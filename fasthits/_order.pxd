@@ -1,22 +1,24 @@
 """The rows of a table in order, and as lines of CSV.
 
 Rows stay where they are; what is sorted are their places, 16 bytes each, by multikey quicksort (Bentley and Sedgewick,
-1997): by one key of eight bytes after the other, day, then views where asked for, then the path seven bytes at a time. A
-place carries its row's present key, so that most comparisons need not look at the row. Pivots are drawn at random and
-the parts that wait are kept on a stack of our own, because strangers choose the paths: no log makes it quadratic, or deep.
+1997): by one key of eight bytes after the other, day, then views where asked for, then the path seven bytes at a time.
+A place carries its row's present key, so that most comparisons need not look at the row. Pivots are drawn at random
+and the parts that wait are kept on a stack of our own, because strangers choose the paths: no log makes it quadratic,
+or deep.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
-from fasthits._table cimport Row, Table, mix, row_at, row_bytes, row_path
+from fasthits._table cimport Row, Table, mix, prefetch, row_at, row_bytes, row_path
 from fasthits._tokens cimport load8
 
 cdef extern from "<endian.h>" nogil:
     uint64_t from_big_endian "be64toh" (uint64_t word) noexcept
 
 cdef enum:
+    AHEAD = 16             # places whose rows are asked for before they are needed
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
     CSV_ROW_BYTES = 64     # more than a row needs besides its path: date, views, commas, quotes, newline
@@ -59,7 +61,9 @@ cdef inline int compare_paths(const Row *a, const Row *b) noexcept nogil:
     return order if order else (a.size > b.size) - (a.size < b.size)
 
 
-cdef inline bint is_before(const Table *table, const Place *a, const Place *b, uint64_t level, bint by_views) noexcept nogil:
+cdef inline bint is_before(
+    const Table *table, const Place *a, const Place *b, uint64_t level, bint by_views
+) noexcept nogil:
     """Tell whether *a* comes before *b*, whose keys are of *level* and which are equal before it."""
     cdef const Row *row
     cdef const Row *other
@@ -127,6 +131,12 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
     )
 
 
+cdef inline void prefetch_row(const Table *table, const Place *places, size_t i, size_t count) noexcept nogil:
+    """Ask for the row at place *i*, which is needed soon: rows in order lie anywhere in memory."""
+    if i < count:
+        prefetch(row_at(table, places[i].offset))
+
+
 cdef inline bint sort_places(
     const Table *table, Place *places, size_t count, bint by_views, uint64_t secret
 ) noexcept nogil:
@@ -142,6 +152,7 @@ cdef inline bint sort_places(
         part = parts.part[parts.count]
         if not part.keyed:
             for i in range(part.start, part.start + part.size):
+                prefetch_row(table, places, i + AHEAD, count)
                 places[i].key = key_of(row_at(table, places[i].offset), part.level)
         if part.size <= SHORT_PART:
             sort_by_insertion(table, places, part, by_views)
@@ -178,7 +189,7 @@ cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
 
 
 cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
-    """Tell whether RFC 4180 wants a field in quotes; without a branch a byte, so that compilers can vectorise it."""
+    """Tell whether RFC 4180 wants a field in quotes; with no branch for a byte, so that compilers can vectorise it."""
     cdef uint8_t found = 0
     cdef size_t i
     for i in range(size):
@@ -205,7 +216,7 @@ cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcep
 
 
 cdef inline char *write_csv_row(char *out, const char *day, const Row *row) noexcept nogil:
-    """Write ``date,path,views`` and a newline, CSV_ROW_BYTES and twice the path at most; *day* is the date's ten bytes."""
+    """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes."""
     memcpy(out, day, 10)
     out[10] = b","
     out = write_csv_field(out + 11, row_path(row), row.size)

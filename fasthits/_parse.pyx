@@ -11,10 +11,11 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from fasthits._order cimport CSV_ROW_BYTES, Place, place_rows, sort_places, write_csv_row
+from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
 from fasthits._table cimport (
     DONE, NO_MEMORY, NO_ROOM, SECRETS, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
-    free_table, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, row_at, row_bytes, row_path,
+    free_slots, free_table, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
+    prefetch, put_hit, row_at, row_bytes, row_path,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Span, escape_bytes, has_path, is_utf8, line_cursor, path_of, skip_past,
@@ -30,6 +31,7 @@ cdef enum:
     MAX_EXAMPLE = 200
     LAST_DAY = 3652059     # date.max.toordinal()
     CSV_BLOCK = 1 << 18
+    MERGE_AHEAD = 1024     # bytes of rows whose slots are asked for before they are needed
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
@@ -223,13 +225,28 @@ cdef bint count_block(Count *count, const char *p, size_t size) noexcept nogil:
     return counted and keep_partial(count, block.p, <size_t>(block.end - block.p))
 
 
+cdef bint add_slots(Table *table, size_t rows) noexcept nogil:
+    """Make the index as large as *rows* more would need it if they were all of other paths."""
+    while free_slots(table) < rows or table.slots == NULL:
+        if not grow_slots(table):
+            return False
+    return True
+
+
 cdef bint merge_table(Count *count, Table *other) noexcept nogil:
     cdef size_t offset = 0
+    cdef size_t ahead = 0
     cdef size_t end = other.used
     cdef Row *row
     cdef Span path
     cdef Outcome outcome
+    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
+        return False
     while offset < end:
+        while ahead < end and ahead < offset + MERGE_AHEAD:
+            row = row_at(other, ahead)
+            prefetch(&count.table.slots[row.hash & count.table.mask])
+            ahead += row_bytes(row.size)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
         outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
@@ -629,6 +646,7 @@ cdef size_t write_rows(_Order order, const Table *table, const char *day) noexce
     cdef char *text
     with nogil:
         while order.next < order.count:
+            prefetch_row(table, order.places, order.next + AHEAD, order.count)
             row = row_at(table, order.places[order.next].offset)
             needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
             if row.day != ordinal or (size and needed > order.capacity):

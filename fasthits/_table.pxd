@@ -4,8 +4,9 @@ Rows lie one behind the other in one arena, in the order first seen: a header, t
 open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
 two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows.
 
-A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits are put into a
-batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are compared.
+A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits are put into
+a batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are
+compared. (1,000,000 lines, tokenised and counted: 100 ns a line one by one, 65 ns in batches.)
 
 The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
 A path of up to 64 bytes is hashed as if it had 64, zeros behind it, so that no branch depends on its size, which no
@@ -301,10 +302,12 @@ cdef inline void make_room(Table *table) noexcept nogil:
 
 
 cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcept nogil:
-    """Return how much memory `make_room` and one path more would have the table take, for a moment at least."""
+    """Return how much memory `make_room` and one path more would have the table take, for a moment at least.
+
+    What the arena has beyond its rows is address space only.
+    """
     cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
-    cdef size_t capacity = grown_capacity(table, BATCH_BYTES + row_bytes(path_size))
-    return capacity + (3 * slots if free_slots(table) < BATCH_HITS else slots)
+    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) < BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

@@ -11,9 +11,9 @@ Every step works on a cursor that ends where the line ends, so that a broken lin
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 
 Nearly every line is a plain GET, ``... "GET /path HTTP/1.1" 200 512``, and `take_plain_get` knows that shape: it looks
-for the path's end in 64 bytes at once, and what follows has its fixed place. Its few branches go the same way for nearly
-every line: one that a processor cannot foretell costs as much as 60 instructions. What has another shape goes the long
-way, so there is one rule all the same.
+for the path's end in 64 bytes at once, and what follows has its fixed place. Its few branches go the same way for
+nearly every line: one that a processor cannot foretell costs as much as 60 instructions. What has another shape goes
+the long way, so there is one rule all the same.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t

@@ -124,8 +124,8 @@ class _Run:
         self._files = files
         self._threads = threads
         self._progress = progress
-        # Half is for the threads' tables, half for the one that they are merged into.
-        self._table_bytes = max_bytes and max_bytes // (2 * threads)
+        # At the most there is the table that all are merged into, as large as all together, and the last one merged.
+        self._table_bytes = max_bytes and max_bytes // (threads + 1)
         self.last: _Pass
 
     def count(self, first_hash: int) -> HitCounter:

@@ -220,7 +220,7 @@ _HITS = "hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WIT
 
 
 def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter]) -> None:
-    """Insert the rows of each counter in the order of the primary key: to the end of the tree, or beside the one before.
+    """Insert the rows of each counter in the order of the primary key: at the end of the tree, or beside the last one.
 
     Only counters of different shares can have equal rows, from paths that were no UTF-8.
     """

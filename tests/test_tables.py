@@ -267,9 +267,11 @@ def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path)
 def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> None:
     file = tmp_path / "hits.csv"
     script = (
-        "import sys; from datetime import date; from fasthits.tables import open_table;"
-        "day = date(2026, 3, int(sys.argv[2]));"
-        "rows = {day: {f'/{n}': 1 for n in range(20000)}}; open_table(sys.argv[1]).replace([day], rows)"
+        "import sys; from datetime import date;"
+        "from fasthits._parse import HitCounter; from fasthits.tables import open_table;"
+        "day = date(2026, 3, int(sys.argv[2])); counter = HitCounter();"
+        "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
+        "open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(file)]
     running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 9)]
