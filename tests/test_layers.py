@@ -13,7 +13,18 @@ PACKAGE = ROOT / "fasthits"
 LAYERS = [
     {"_parse"},
     {"errors", "display", "days", "keys"},
-    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
+    {
+        "logfiles",
+        "tables",
+        "memcached",
+        "courier",
+        "piped",
+        "privileges",
+        "compression",
+        "counting",
+        "rollup",
+        "reconcile",
+    },
     {"cli"},
     {"__main__"},
 ]

@@ -26,8 +26,8 @@ Logs = Annotated[
     typer.Option(
         metavar="PATTERN",
         envvar="FASTHITS_LOGS",
-        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz. "
-        "Without a % each file is read once, whatever its days; - is standard input.",
+        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz, .zst, "
+        ".bz2 or .xz behind. Without a % each file is read once, whatever its days; - is standard input.",
     ),
 ]
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
