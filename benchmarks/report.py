@@ -1,0 +1,147 @@
+"""Records as people read them: on the terminal, and as README's section on speed.
+
+    python -m benchmarks.report
+
+writes that section and the picture in it anew from the records in ``benchmarks/results/``.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from benchmarks import chart, record
+from benchmarks.judges import NO_TOTALS
+from benchmarks.record import Record
+from benchmarks.tasks import ROOT
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- from benchmarks/results by python -m benchmarks.report -->\n", "<!-- end -->\n"
+PICTURE = record.RESULTS / "speed.svg"
+SCALED = "~"
+
+
+def amount(seconds_or_bytes: float, figure: str) -> str:
+    """Return a figure with its unit, in three digits."""
+    if figure == "peak":
+        return f"{seconds_or_bytes / 1e6:,.0f} MB"
+    if figure == "cpu":
+        return f"{seconds_or_bytes:.1%}".replace("%", " %")
+    if seconds_or_bytes < 0.1:
+        return f"{digits(seconds_or_bytes * 1e3)} ms"
+    return f"{digits(seconds_or_bytes)} s"
+
+
+def digits(value: float) -> str:
+    """Return a number with three significant digits, or all that it has before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict(row: Record) -> str:
+    """Return the target and whether it is met."""
+    if row["target"] is None:
+        return ""
+    return f"{row['bound']} {digits(row['target'])}{row['unit']}: {'met' if row['met'] else '**missed**'}"
+
+
+def cells(row: Record, result: Record) -> list[str]:
+    """Return a row's texts: what, its own figure, its yardstick with that one's figure, their ratio, the verdict."""
+    figure, lines = row["figure"], result["corpus"]["lines"]
+
+    def of(task: str | None, value: float) -> str:
+        scaled = task is not None and figure == "seconds" and result["tasks"][task]["lines"] != lines
+        return f"{SCALED * scaled}{amount(value, figure)}"
+
+    own = of(row["task"], row["own"])
+    against = f"{row['yardstick']}: {of(row['yardstick'], row['other'])}" if row["yardstick"] else ""
+    ratio = f"{digits(row['value'])}{row['unit']}"
+    return [row["what"], own, against, ratio if ratio != own else "", verdict(row)]
+
+
+HEADER = ["", "takes", "against", "ratio", "target"]
+
+
+def title(result: Record) -> str:
+    """Return what was measured on, as a heading."""
+    corpus = result["corpus"]
+    return f"{corpus['bytes'] / 1e9:.3g} GB, {corpus['lines']:,} lines, {corpus['paths']:,} paths"
+
+
+def conditions(result: Record) -> str:
+    """Return what the figures depend on, in a sentence."""
+    machine, versions = result["machine"], dict(result["versions"])
+    commit, core, python = versions.pop("commit"), versions.pop("core"), versions.pop("python")
+    programs = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, {machine['kernel']}, "
+        f"{machine['libc']}, {python}; {programs}; fasthits {commit} ({core}). Medians of {result['runs']} runs."
+    )
+
+
+def wrong_totals(result: Record) -> str:
+    """Return which programs did not find what is in the log, and how far off they were."""
+    tasks = result["tasks"].items()
+    return "; ".join(
+        f"{name} {task['totals']}" for name, task in tasks if not task["totals"].startswith(("right", NO_TOTALS))
+    )
+
+
+def print_record(result: Record) -> None:
+    """Print all of a record."""
+    print(f"\n{result['corpus']['name']}: {title(result)}\n{conditions(result)}\n")
+    table = [HEADER, *(cells(row, result) for row in result["rows"])]
+    table = [[cell.replace("`", "").replace("**", "") for cell in line] for line in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\nWhat was run, how long it took, and its totals:")
+    for name, task in result["tasks"].items():
+        figures = [
+            f"{amount(task[figure]['median'], figure)} ({amount(task[figure]['min'], figure)} to "
+            f"{amount(task[figure]['max'], figure)})"
+            for figure in ("seconds", "peak", "cpu", "p50", "p99")
+            if figure in task
+        ]
+        print(f"  {name}, {task['lines']:,} lines: {', '.join(figures)}\n    {task['totals']}")
+        if task["command"]:
+            print(f"    $ {task['command']}")
+    if result["missing"]:
+        print(f"Not measured, because they are not here: {', '.join(result['missing'])}")
+
+
+def readme_section() -> str:
+    """Return README's section on speed, from the records that there are."""
+    parts = [f"![Seconds for a day of 1 GB, on a log scale]({PICTURE.relative_to(ROOT)})\n"]
+    for name in record.RECORDED:
+        if result := record.load(name):
+            header = [title(result), *HEADER[1:]]
+            rows = [cells(row, result) for row in result["rows"]]
+            parts += ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(HEADER), *rows)]
+            parts.append("")
+            if wrong := wrong_totals(result):
+                parts.append(f"Totals that are not right: {wrong}.\n")
+            parts.append(f"{conditions(result)}\n")
+    return "\n".join(parts)
+
+
+def write_readme(readme: Path = README) -> None:
+    """Put the section on speed in its place."""
+    text = readme.read_text(encoding="utf-8")
+    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{readme} has no section that begins with {BEGIN.strip()}")
+    readme.write_text(pattern.sub(lambda _: BEGIN + readme_section() + END, text), encoding="utf-8")
+
+
+def main() -> int:
+    """Write the picture and README's section."""
+    day = record.load("1GB")
+    if day is None:
+        print("no record of a day: python -m benchmarks makes one", file=sys.stderr)
+        return 1
+    PICTURE.write_text(chart.draw(day), encoding="utf-8")
+    write_readme()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
