@@ -5,13 +5,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make bench  seconds for a day of 1 GB beside those of other programs, and what they are to be"
+	@echo "make instructions  what the core takes for a line, counted by callgrind; RECORD=1 writes it down"
 	@echo "make clean  remove all that these have made"
 
 # $(call need,COMMAND THAT TELLS WHETHER IT IS THERE,PACKAGES): installs them as root, else says so and stops.
@@ -43,6 +44,7 @@ test: .venv/installed-dev
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
+	@$(call need,command -v valgrind,valgrind)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
 
 lint: .venv/installed-dev
@@ -53,6 +55,10 @@ bench: .venv/installed-dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	@for each in gawk goaccess memcached igzip=isal; do $(call need,command -v $${each%=*},$${each#*=}) || true; done
 	$(BIN)/python -m benchmarks $(BENCH)
+
+instructions: .venv/installed-dev
+	@$(call need,command -v valgrind,valgrind)
+	$(BIN)/python -m benchmarks.instructions $(if $(RECORD),--record)
 
 clean:
 	rm -rf .venv build dist demo *.egg-info fasthits/*.so fasthits/*.c fasthits/*.html

@@ -24,7 +24,7 @@ from benchmarks import report
 from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
 from benchmarks.record import RECORDED, RESULTS, make_record, save
 from benchmarks.rows import Row, day_rows, distinct_rows
-from benchmarks.tasks import ROOT, Figures, Task, is_here
+from benchmarks.tasks import ROOT, Figures, Task, is_here, shown
 from benchmarks.truth import WrongTotals
 
 KEPT = ROOT / "build" / "bench"
@@ -34,17 +34,17 @@ QUICK_BYTES = 4_600_000
 UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes of ``4GB`` or ``500MB``."""
+def parse_size(text: str) -> tuple[str, int]:
+    """Return ``4GB`` or ``500MB`` as it is, and the bytes."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(kB|MB|GB)", text)
     if not found or not float(found[1]):
         raise argparse.ArgumentTypeError(f"not a size: {text} (try 4GB or 500MB)")
-    return int(float(found[1]) * UNITS[found[2]])
+    return text, int(float(found[1]) * UNITS[found[2]])
 
 
 def make_rows(options: argparse.Namespace) -> tuple[Corpus, list[Row]]:
     """Return the log that the options ask for, made if need be, and its rows."""
-    name, size = ("quick", QUICK_BYTES) if options.quick else (options.size, parse_size(options.size))
+    name, size = ("quick", QUICK_BYTES) if options.quick else options.size
     if options.distinct:
         name = "distinct" if name == "1GB" else f"distinct-{name}"
         distinct = make_distinct(KEPT, name, size, DISTINCT_PATHS * size // 10**9)
@@ -83,12 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=method,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--size", default="1GB", help="of the log: 4GB, 500MB (default: 1GB)")
+    parser.add_argument(
+        "--size", type=parse_size, default="1GB", metavar="SIZE", help="of the log: 4GB, 500MB (default: 1GB)"
+    )
     parser.add_argument("--distinct", action="store_true", help="a log with a path of its own in nearly every line")
     parser.add_argument("--quick", action="store_true", help="a log of 5 MB: to see that it works")
     parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
     parser.add_argument("--runs", type=int, default=7, metavar="N", help="timed runs of each task (default: 7)")
     options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("--runs must be at least 1")
     corpus, rows = make_rows(options)
     if unknown := set(options.rows or ()) - {row.name for row in rows}:
         parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
@@ -102,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
     record = make_record(corpus, rows, figures, totals, options.runs)
     report.print_record(record)
     to_keep = corpus.name in RECORDED and not options.rows
-    print(f"\n{save(record, RESULTS if to_keep else KEPT / 'results').relative_to(ROOT)}")
+    print(f"\n{shown(save(record, RESULTS if to_keep else KEPT / 'results'))}")
     if to_keep:
         report.write_readme()
     return 0

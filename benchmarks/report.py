@@ -18,6 +18,13 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- from benchmarks/results by python -m benchmarks.report -->\n", "<!-- end -->\n"
 PICTURE = record.RESULTS / "speed.svg"
 SCALED = "~"
+FIGURES = {
+    "seconds": "",
+    "peak": ", peak memory",
+    "cpu": ", of a core",
+    "p50": ", hit to counter, median",
+    "p99": ", hit to counter, 99 %",
+}
 
 
 def amount(seconds_or_bytes: float, figure: str) -> str:
@@ -40,24 +47,26 @@ def verdict(row: Record) -> str:
     """Return the target and whether it is met."""
     if row["target"] is None:
         return ""
-    return f"{row['bound']} {digits(row['target'])}{row['unit']}: {'met' if row['met'] else '**missed**'}"
+    return f"{row['bound']} {digits(row['target'])}: {'met' if row['met'] else '**missed**'}"
 
 
 def cells(row: Record, result: Record) -> list[str]:
-    """Return a row's texts: what, its own figure, its yardstick with that one's figure, their ratio, the verdict."""
-    figure, lines = row["figure"], result["corpus"]["lines"]
+    """Return a row's texts: a task and its figure, its yardstick and its figure, how they compare, the verdict."""
+    tasks, figure = result["tasks"], row["figure"]
 
-    def of(task: str | None, value: float) -> str:
-        scaled = task is not None and figure == "seconds" and result["tasks"][task]["lines"] != lines
+    def of(name: str, value: float) -> str:
+        scaled = figure == "seconds" and tasks[name]["lines"] != result["corpus"]["lines"]
         return f"{SCALED * scaled}{amount(value, figure)}"
 
     own = of(row["task"], row["own"])
-    against = f"{row['yardstick']}: {of(row['yardstick'], row['other'])}" if row["yardstick"] else ""
-    ratio = f"{digits(row['value'])}{row['unit']}"
-    return [row["what"], own, against, ratio if ratio != own else "", verdict(row)]
+    against, other = "", ""
+    if row["yardstick"]:
+        against, other = row["yardstick"], of(row["yardstick"], row["other"])
+    compared = f"{digits(row['value'])}{row['unit']}"
+    return [row["task"] + FIGURES[figure], own, against, other, compared if against else "", verdict(row)]
 
 
-HEADER = ["", "takes", "against", "ratio", "target"]
+HEADER = ["", "takes", "against", "takes", "compared", "target"]
 
 
 def title(result: Record) -> str:
@@ -73,15 +82,16 @@ def conditions(result: Record) -> str:
     programs = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, {machine['kernel']}, "
-        f"{machine['libc']}, {python}; {programs}; fasthits {commit} ({core}). Medians of {result['runs']} runs."
+        f"{machine['libc']}, {python}; {programs}; fasthits {commit} ({core}). "
+        f"Medians of {result['runs']} runs, all in turn."
     )
 
 
 def wrong_totals(result: Record) -> str:
     """Return which programs did not find what is in the log, and how far off they were."""
     tasks = result["tasks"].items()
-    return "; ".join(
-        f"{name} {task['totals']}" for name, task in tasks if not task["totals"].startswith(("right", NO_TOTALS))
+    return "\n".join(
+        f"- {name}: {task['totals']}" for name, task in tasks if not task["totals"].startswith(("right", NO_TOTALS))
     )
 
 
@@ -98,7 +108,7 @@ def print_record(result: Record) -> None:
         figures = [
             f"{amount(task[figure]['median'], figure)} ({amount(task[figure]['min'], figure)} to "
             f"{amount(task[figure]['max'], figure)})"
-            for figure in ("seconds", "peak", "cpu", "p50", "p99")
+            for figure in FIGURES
             if figure in task
         ]
         print(f"  {name}, {task['lines']:,} lines: {', '.join(figures)}\n    {task['totals']}")
@@ -115,10 +125,13 @@ def readme_section() -> str:
         if result := record.load(name):
             header = [title(result), *HEADER[1:]]
             rows = [cells(row, result) for row in result["rows"]]
-            parts += ["| " + " | ".join(line) + " |" for line in (header, ["---"] * len(HEADER), *rows)]
+            parts += [
+                "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
+                for line in (header, ["---"] * len(HEADER), *rows)
+            ]
             parts.append("")
             if wrong := wrong_totals(result):
-                parts.append(f"Totals that are not right: {wrong}.\n")
+                parts.append(f"Not right in all totals:\n\n{wrong}\n")
             parts.append(f"{conditions(result)}\n")
     return "\n".join(parts)
 

@@ -5,15 +5,14 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.corpora import Corpus
 from benchmarks.tasks import Figures, Task
+from benchmarks.workload import NEVER
 from fasthits._parse import HitCounter
 
-NEVER = date(1970, 1, 1)
 BLOCK_BYTES = 1 << 18
 
 
@@ -59,7 +58,7 @@ class Stage(Task):
         counter = self.counter
         counted = {"hits": counter.hits, "filtered": counter.filtered, "malformed": counter.malformed}
         self.demand("totals", {"lines": counter.lines} | counted, self.wanted())
-        return f"right: {counter.hits:,} hits, {len(counter):,} paths"
+        return f"right: {counter.lines:,} lines"
 
     def wanted(self) -> object:
         """Return the totals that `counter` has to have."""
@@ -95,13 +94,17 @@ class Count(Stage):
         for other in others:
             self.counter.merge(other)
 
+    def check(self) -> str:
+        super().check()
+        return self.demand_right(self.corpus.truth.difference((path, views) for _, path, views in self.counter.rows()))
+
     def _count(self, start: int, stop: int) -> HitCounter:
         counter = HitCounter()
         counter.count_only([self.corpus.truth.day])
         return feed(counter, self.corpus.log, start, stop)
 
     def _cuts(self) -> list[int]:
-        size = self.corpus.truth.size
+        size = self.corpus.log.stat().st_size
         cuts = [0]
         with self.corpus.log.open("rb") as file:
             for part in range(1, self._threads):

@@ -1,17 +1,19 @@
-"""How fast the core is on a block in memory, beside a memchr pass and Python's own count of newlines.
+"""How fast the core is on a block in memory, beside what bounds it: a memchr pass, newlines counted, paths hashed.
 
     python -m pytest benchmarks --benchmark-columns=min,median,iqr,rounds
 
 Each function checks its totals within the time it reports; that takes microseconds.
 """
 
+from collections import Counter, deque
+
 import pytest
 
 from benchmarks.corpora import Corpus
 from benchmarks.corpus import Expected
 from benchmarks.fixture import Benchmark
-from benchmarks.stages import NEVER
-from fasthits._parse import HitCounter
+from benchmarks.workload import NEVER
+from fasthits._parse import HitCounter, parse_line
 
 ABSENT = b"\x01"  # Apache escapes it, so no line holds one
 
@@ -35,6 +37,37 @@ def test_count_newlines(benchmark: Benchmark, expected: Expected, block: bytes) 
         assert block.count(b"\n") == expected.lines
 
     benchmark(count_newlines)
+
+
+@pytest.fixture(scope="session")
+def paths(block: bytes) -> list[bytes]:
+    """The path of each hit, in the order of the lines."""
+    parsed = filter(None, map(parse_line, block.splitlines(keepends=True)))
+    return [
+        line.path for line in parsed if line.method == b"GET" and line.path and line.path.startswith((b"/", b"http"))
+    ]
+
+
+def test_hash_paths(benchmark: Benchmark, paths: list[bytes]) -> None:
+    """Hashing alone, of new objects each time, for a bytes object keeps its hash."""
+    fresh: list[bytes] = []
+
+    def copy() -> None:
+        fresh[:] = map(bytes, map(bytearray, paths))
+
+    def hash_all() -> None:
+        deque(map(hash, fresh), maxlen=0)
+
+    benchmark.pedantic(hash_all, setup=copy, teardown=fresh.clear, rounds=20)
+
+
+def test_count_paths_in_a_dict(benchmark: Benchmark, expected: Expected, paths: list[bytes]) -> None:
+    """Counting alone, the paths being found and hashed already."""
+
+    def count() -> None:
+        assert Counter(paths).total() == expected.hits
+
+    benchmark(count)
 
 
 def test_tokenise(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
