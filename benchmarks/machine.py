@@ -38,9 +38,11 @@ def describe_machine() -> dict[str, str | int | float]:
 def describe_versions() -> dict[str, str]:
     """Return the versions, of those that are there."""
     core = Path(import_module("fasthits._parse").__file__ or "built in").name
-    commit = first_line("git --no-optional-locks describe --always --dirty --abbrev=10 --match=")
+    commit = first_line("git rev-parse --short=10 HEAD") or "unknown"
+    if first_line("git --no-optional-locks status --porcelain -- fasthits setup.py"):
+        commit += " and changes"
     own = {
-        "commit": commit or "none",
+        "commit": commit,
         "core": core,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
