@@ -18,7 +18,7 @@ help:
 # $(call need,COMMAND THAT TELLS WHETHER IT IS THERE,PACKAGES): installs them as root, else says so and stops.
 need = $(1) >/dev/null 2>&1 || { \
 	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
-	else echo "Missing: $(2). Install with: sudo apt-get install $(2)" >&2; exit 1; fi; }
+	else echo "Missing: $(2). Install with: sudo apt-get install $(2)" >&2; false; fi; }
 
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.p[xy][dx])
@@ -36,6 +36,10 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.p[x
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+.venv/installed-bench: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	@touch $@
+
 demo: .venv/installed
 	@$(call need,command -v memcached,memcached) || true
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
@@ -51,8 +55,7 @@ lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py
 
 # What is missing of the rivals is named in the table; BENCH='--size 4GB' and the like for other logs.
-bench: .venv/installed-dev
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+bench: .venv/installed-bench
 	@for each in gawk goaccess memcached igzip=isal; do $(call need,command -v $${each%=*},$${each#*=}) || true; done
 	$(BIN)/python -m benchmarks $(BENCH)
 

@@ -6,9 +6,10 @@
 
 makes the log (see benchmarks.corpus and benchmarks.distinct for what is in it) in build/bench and keeps it, runs
 each task once to check it and warm up, then --runs times, in turn, and prints the medians with targets and totals.
-Every log is in the page cache by then. Programs are timed from start to end, Python's and awk's alike. What would take
-minutes is run on a smaller log of the same site; its seconds are scaled to the day by lines, and marked with ~.
-Wrong totals of fasthits end the benchmark with an error; those of others are said. Programs that are missing are named.
+Before each task its log is read, to be in the page cache. Programs are timed from start to end, Python's and awk's
+alike. What would take minutes is run on a smaller log of the same site; its seconds are scaled to the day by lines, and
+marked with ~. Wrong totals of fasthits end the benchmark with an error; those of others are said. Programs that are
+missing are named.
 
 The record of a whole run goes to benchmarks/results, from where README's table and picture are made; that of some rows
 or of another size goes to build/bench/results.
@@ -63,6 +64,7 @@ def measure(tasks: list[Task], runs: int) -> tuple[dict[Task, list[Figures]], di
         for task in tasks:
             try:
                 task.prepare()
+                task.corpus.read()
                 figure = task.measure()
                 totals[task] = task.check()
             except WrongTotals as error:

@@ -20,9 +20,9 @@ def corpus(request: pytest.FixtureRequest, corpora: Path) -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def small(corpora: Path) -> Corpus:
-    """A smaller one of the same site."""
-    return make_day(corpora, "small", 2_000)
+def small(corpora: Path, corpus: Corpus) -> Corpus:
+    """One of the same site with a tenth of its lines."""
+    return make_day(corpora, "small", corpus.truth.lines // 10)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
 
@@ -21,6 +22,7 @@ PROGRAMS = {
 MODULES = ("cython", "duckdb", "polars", "apachelogs", "pymemcache")
 
 
+@cache
 def describe_machine() -> dict[str, str | int | float]:
     """Return the processor, how many of its cores there are, the memory in GB, kernel and C library."""
     cpuinfo = Path("/proc/cpuinfo")
@@ -35,6 +37,7 @@ def describe_machine() -> dict[str, str | int | float]:
     }
 
 
+@cache
 def describe_versions() -> dict[str, str]:
     """Return the versions, of those that are there."""
     core = Path(import_module("fasthits._parse").__file__ or "built in").name
