@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     to_keep = corpus.name in RECORDED and not options.rows
     print(f"\n{shown(save(record, RESULTS if to_keep else KEPT / 'results'))}")
     if to_keep:
-        report.write_readme()
+        report.write()
     return 0
 
 

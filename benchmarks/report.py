@@ -5,10 +5,6 @@
 writes that section and the picture in it anew from the records in ``benchmarks/results/``.
 """
 
-import re
-import sys
-from pathlib import Path
-
 from benchmarks import chart, record
 from benchmarks.judges import NO_TOTALS
 from benchmarks.record import Record
@@ -136,25 +132,16 @@ def readme_section() -> str:
     return "\n".join(parts)
 
 
-def write_readme(readme: Path = README) -> None:
-    """Put the section on speed in its place."""
-    text = readme.read_text(encoding="utf-8")
-    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
-    if not pattern.search(text):
-        raise ValueError(f"{readme} has no section that begins with {BEGIN.strip()}")
-    readme.write_text(pattern.sub(lambda _: BEGIN + readme_section() + END, text), encoding="utf-8")
-
-
-def main() -> int:
-    """Write the picture and README's section."""
-    day = record.load("1GB")
-    if day is None:
-        print("no record of a day: python -m benchmarks makes one", file=sys.stderr)
-        return 1
-    PICTURE.write_text(chart.draw(day), encoding="utf-8")
-    write_readme()
-    return 0
+def write() -> None:
+    """Draw the picture, where there is a record of a day, and put the section on speed into README."""
+    if day := record.load("1GB"):
+        PICTURE.write_text(chart.draw(day), encoding="utf-8")
+    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{README} has no place for the section on speed: {BEGIN.strip()} ... {END.strip()}")
+    README.write_text(before + begin + readme_section() + end + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write()
