@@ -8,6 +8,7 @@ and the fewer rows there are for a hit. Nothing is read in a hurry either: a lin
 under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
 """
 
+import fcntl
 import os
 import select
 import time
@@ -21,10 +22,11 @@ from fasthits.errors import LogFileError
 from fasthits.memcached import BATCH_ROWS, RETRY_SECONDS, CounterStore, Delivery, Row
 
 READ_BYTES = 1 << 20
-READ_SECONDS = 0.010
-"""How long the pipe is left alone after a read..."""
-QUIET_BYTES = 1 << 14
-"""...that gave fewer bytes than this, a quarter of what a pipe holds by default."""
+READ_SECONDS = 0.025
+"""How long the pipe is left alone after a read that gave less than a QUIET_PART of what it holds."""
+QUIET_PART = 1 / 4
+PIPE_BYTES = 1 << 16
+"""What is taken for the size of a pipe where input is none: the least that one has."""
 PATH_BYTES = 512
 """What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
 BATCH_BYTES = 1 << 20
@@ -71,6 +73,7 @@ class Reader:
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
         self._fresh = _Backlog()
         self._returned = _Backlog()
         self._away_from = self._fresh
@@ -140,7 +143,7 @@ class Reader:
             return True
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
-        self._read_at = time.monotonic() + READ_SECONDS if size < QUIET_BYTES else 0.0
+        self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
         elsewhere = self._fresh.left + len(self._returned) + (len(self._courier.rows) if self._courier else 0)
         full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
         counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
@@ -268,6 +271,14 @@ class Reader:
             self._report("end", f"ended before everything was delivered: {self._figures()} ({hint})")
         elif self._figures() != NO_LOSS:
             self._report("end", f"ended: {self._figures()} in all")
+
+
+def _pipe_bytes(fd: int) -> int:
+    """Return how many bytes the pipe holds."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return PIPE_BYTES
 
 
 class _Backlog:
