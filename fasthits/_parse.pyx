@@ -15,7 +15,7 @@ from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_r
 from fasthits._table cimport (
     DONE, NO_MEMORY, NO_ROOM, SECRETS, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
     free_slots, free_table, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
-    prefetch, put_hit, row_at, row_bytes, row_path,
+    prefetch_slots, put_hit, row_at, row_bytes, row_path,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Span, escape_bytes, has_path, is_utf8, line_cursor, path_of, skip_past,
@@ -31,7 +31,6 @@ cdef enum:
     MAX_EXAMPLE = 200
     LAST_DAY = 3652059     # date.max.toordinal()
     CSV_BLOCK = 1 << 18
-    MERGE_AHEAD = 1024     # bytes of rows whose slots are asked for before they are needed
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
@@ -243,10 +242,7 @@ cdef bint merge_table(Count *count, Table *other) noexcept nogil:
     if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
         return False
     while offset < end:
-        while ahead < end and ahead < offset + MERGE_AHEAD:
-            row = row_at(other, ahead)
-            prefetch(&count.table.slots[row.hash & count.table.mask])
-            ahead += row_bytes(row.size)
+        ahead = prefetch_slots(&count.table, other, ahead, offset)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
         outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)

@@ -51,6 +51,7 @@ cdef enum:
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
+    AHEAD_BYTES = 1024     # of rows whose slots are asked for before they are needed
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
 cdef enum Outcome:
@@ -144,12 +145,24 @@ cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
     return <size_t>((slot & ((<uint64_t>1 << 40) - 1)) - 1) * ROW_ALIGN
 
 
+cdef inline size_t prefetch_slots(const Table *table, const Table *rows, size_t ahead, size_t offset) noexcept nogil:
+    """Ask for the slots in *table* of the rows of another, or its own, from *ahead* to some way behind *offset*; return
+    up to where that is done.
+    """
+    while ahead < rows.used and ahead < offset + AHEAD_BYTES:
+        prefetch(&table.slots[row_at(rows, ahead).hash & table.mask])
+        ahead += row_bytes(row_at(rows, ahead).size)
+    return ahead
+
+
 cdef inline void index_rows(Table *table) noexcept nogil:
     """Give every row a slot, all slots being free."""
     cdef size_t offset = 0
+    cdef size_t ahead = 0
     cdef size_t i
     cdef Row *row
     while offset < table.used:
+        ahead = prefetch_slots(table, table, ahead, offset)
         row = row_at(table, offset)
         i = row.hash & table.mask
         while table.slots[i] != 0:
