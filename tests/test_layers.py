@@ -12,8 +12,8 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys"},
-    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
+    {"errors", "display", "days", "keys", "directives", "formats", "rules"},
+    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile", "config"},
     {"cli"},
     {"__main__"},
 ]
