@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from fasthits.errors import UsageError
+from fasthits.escapes import unescape
 
 Bots = Literal["count", "exclude", "apart"]
 
@@ -105,11 +106,9 @@ _INDEXES = (b"/index.html", b"/index.htm", b"/index.php")
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _RESERVED = b":/?#[]@!$&'()*+,;="
 _CODED = re.compile(
-    rb"""%(?P<hex>[0-9A-Fa-f]{2}) | \\x(?P<logged>[0-9A-Fa-f]{2}) | \\(?P<escape>["\\bnrtv])
-    | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
+    rb"""%(?P<hex>[0-9A-Fa-f]{2}) | \\x[0-9A-Fa-f]{2} | \\["\\bnrtv] | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
     re.VERBOSE | re.DOTALL,
 )
-_CONTROLS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 
 
 def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
@@ -218,12 +217,7 @@ def _normalise(found: re.Match[bytes]) -> bytes:
     if digits := found["hex"]:
         byte = bytes.fromhex(digits.decode())
         return byte if byte in _UNRESERVED else b"%" + digits.upper()
-    if logged := found["logged"]:
-        byte = bytes.fromhex(logged.decode())
-    elif escape := found["escape"]:
-        byte = _CONTROLS.get(escape, escape)
-    else:
-        byte = found[0]
+    byte = unescape(found[0])
     return byte if byte in _UNRESERVED or byte in _RESERVED else b"%%%02X" % byte[0]
 
 

@@ -12,14 +12,22 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "directives", "formats", "rules"},
-    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile", "config"},
+    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules"},
+    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile", "config"}
+    | {"agents", "jsonlines", "referrers"},
     {"cli"},
     {"__main__"},
 ]
 """From the bottom: a module imports from its own layer, where that is not circular, and from those below."""
 
-FACES = {"cli": {"typer", "rich"}, "memcached": {"pymemcache"}, "tables": {"sqlite3", "csv"}}
+FACES = {
+    "cli": {"typer", "rich"},
+    "memcached": {"pymemcache"},
+    "tables": {"sqlite3", "csv"},
+    "agents": {"crawleruseragents"},
+    "jsonlines": {"orjson"},
+    "referrers": {"serpextract"},
+}
 """The one module that may import each of these."""
 
 FACES_OF_USERS = {"cli"}
