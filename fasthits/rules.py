@@ -334,7 +334,19 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
     return value
 
 
-JSON_KINDS = ("time", "method", "path", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost")
+JSON_KINDS = (
+    "time",
+    "method",
+    "path",
+    "request",
+    "protocol",
+    "status",
+    "bytes",
+    "referer",
+    "user_agent",
+    "vhost",
+    "port",
+)
 
 OPTIONS: dict[str, tuple[str, Callable[[str, object], object]]] = {
     "format": ("format", _word),
