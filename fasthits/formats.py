@@ -34,16 +34,19 @@ class Format:
 
     @property
     def anchored(self) -> bool:
-        """Whether the request follows the time as in Apache's common format, so that the time can be searched for."""
-        return any(
-            isinstance(time, Field)
-            and time.time_format == "apache"
-            and time.bracketed
-            and between == Literal(b'] "')
-            and isinstance(request, Field)
-            and request.kind == "request"
-            and request.quoted
-            for time, between, request in zip(self.parts, self.parts[1:], self.parts[2:], strict=False)
+        """Whether a line is read from its time on, which is searched for, and not from the left.
+
+        So it is where the request line follows the time as in Apache's common format, and nothing before the time
+        matters but a virtual host at the very beginning.
+        """
+        at = next((at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time"), 0)
+        before, after = self.parts[:at], self.parts[at + 1 : at + 3]
+        return (
+            self.parts[at:] != ()
+            and self.parts[at] == Field("time", "", 0, bracketed=True, time_format="apache", width=26)
+            and after == (Literal(b'] "'), Field("request", "", 0, quoted=True))
+            and all(isinstance(part, Literal) or part.kind in ("skip", "port") for part in before[1:])
+            and not (before and isinstance(before[0], Field) and before[0].kind not in ("skip", "vhost"))
         )
 
 
