@@ -16,7 +16,7 @@ abi3 = not debug and not sysconfig.get_config_var("Py_GIL_DISABLED")
 parse = Extension(
     "fasthits._parse",
     ["fasthits/_parse.pyx"],
-    depends=["fasthits/_parse.pyx", "fasthits/_tokens.pxd", "fasthits/_table.pxd"],
+    depends=["fasthits/_parse.pyx", "fasthits/_tokens.pxd", "fasthits/_table.pxd", "fasthits/_order.pxd"],
     py_limited_api=abi3,
     define_macros=[("CYTHON_TRACE_NOGIL", "1")] * debug + [("Py_LIMITED_API", "0x030B0000")] * abi3,
 )

@@ -24,6 +24,9 @@ LINE_BYTES: Final[int]
 EXAMPLE_BYTES: Final[int]
 """How much of a malformed line an example keeps."""
 
+WHOLE: Final[tuple[int, int]]
+"""The share of a counter that keeps the rows of all hashes."""
+
 EXAMPLES: Final[int]
 """How many malformed lines a counter keeps as examples."""
 
@@ -69,9 +72,19 @@ class HitCounter:
     counter wait for each other, so give each thread a counter of its own and merge them.
 
     With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
+
+    With *max_bytes*, the table takes no more memory than that: where it would, the counter halves its `share`, that is,
+    keeps only the rows whose hash is in the first half of what it was, and goes on. So what it has is exact, and the
+    rest can be counted from the same lines by another counter with the next share.
     """
 
-    def __new__(cls, *, max_paths: int | None = None) -> Self: ...
+    def __new__(cls, *, max_paths: int | None = None, max_bytes: int | None = None) -> Self: ...
+    max_bytes: int | None
+    """The table takes at most this much memory while lines are fed; None for no bound."""
+    share: tuple[int, int]
+    """The first and the last hash of the rows that are kept; when it is set, other rows are removed. The hits of all
+    shares are in `hits`."""
+
     max_paths: int | None
     """At most this many rows; None for no bound. May be changed at any time; rows that are there stay."""
 
@@ -96,6 +109,9 @@ class HitCounter:
     @property
     def days_seen(self) -> set[date]:
         """The days of all parsed lines, whether they count or not, here and in what was merged."""
+    @property
+    def memory(self) -> int:
+        """Bytes that the rows take: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more a row."""
     def __len__(self) -> int:
         """Rows: distinct pairs of day and path."""
     def count_only(self, days: Collection[date] | None, /) -> None:
@@ -122,4 +138,24 @@ class HitCounter:
     def drain(self) -> HitCounter:
         """Move all rows to a new counter and return that. Buckets and the partial line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
-        """Yield (day, path, views) in the order first seen. Raises RuntimeError when `drain` has taken them away."""
+        """Yield (day, path, views) in the order first seen. Raises RuntimeError when rows were taken away meanwhile, by
+        `drain`, `escape` or another share; so do the two below."""
+    def sorted_rows(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, path, views) by day, then path, as bytes compare; those with views."""
+    def csv(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, lines of CSV, their number) by day, then views, most first, then path; those with views.
+
+        A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day.
+        """
+    def escape(self) -> None:
+        r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.
+
+        >>> counter = HitCounter()
+        >>> counter.add(date(2026, 3, 12), b"/caf\xe9", 2)
+        >>> counter.add(date(2026, 3, 12), rb"/caf\xe9", 3)
+        >>> counter.escape()
+        >>> list(counter.csv())
+        [(datetime.date(2026, 3, 12), b'2026-03-12,/caf\\xe9,5\n', 1)]
+
+        Raises MemoryError with each view in the one spelling or the other.
+        """

@@ -8,15 +8,18 @@ compiled into this one module. What runs over the lines is ``noexcept nogil``.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes, row_path,
+    DONE, NO_MEMORY, NO_ROOM, SECRETS, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
+    free_slots, free_table, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
+    prefetch, put_hit, row_at, row_bytes, row_path,
 )
 from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Span, has_path, line_cursor, path_of, skip_past, split_request, take_fields,
-    take_quoted, take_until,
+    MAX_LINE, Cursor, DayMemo, Fields, Span, escape_bytes, has_path, is_utf8, line_cursor, path_of, skip_past,
+    split_request, take_fields, take_plain_get, take_quoted, take_until,
 )
 
 import os
@@ -27,14 +30,19 @@ cdef enum:
     MAX_EXAMPLES = 3
     MAX_EXAMPLE = 200
     LAST_DAY = 3652059     # date.max.toordinal()
+    CSV_BLOCK = 1 << 18
+    MERGE_AHEAD = 1024     # bytes of rows whose slots are asked for before they are needed
+
+cdef uint64_t LAST_HASH = <uint64_t>-1
 
 LINE_BYTES = MAX_LINE
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
+WHOLE = (0, LAST_HASH)
 
-cdef uint64_t[4] secrets
-cdef object _urandom = os.urandom(32)
-memcpy(secrets, <const char *>_urandom, 32)
+cdef uint64_t[SECRETS] secrets
+cdef object _urandom = os.urandom(sizeof(secrets))
+memcpy(secrets, <const char *>_urandom, sizeof(secrets))
 
 
 # --- Counting lines -----------------------------------------------------------------------------------------------
@@ -49,8 +57,11 @@ cdef struct Example:
 
 cdef struct Count:
     Table table
-    uint64_t drained       # how often the table was taken away, so that offsets in it became void
+    Batch batch            # empty between calls
+    uint64_t changes       # how often rows were taken away, so that offsets in the table became void
     size_t max_rows
+    size_t max_bytes       # of the table; more paths than that narrow the share
+    uint64_t first_hash, last_hash    # the share: only rows with a hash from here to there are kept
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
@@ -93,15 +104,64 @@ cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
     return count.last_counts
 
 
+cdef inline void flush(Count *count) noexcept nogil:
+    """Add the hits that wait in the batch, as their paths are about to go."""
+    count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
+
+
+cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Count a hit; False, with nothing counted, without memory."""
+    if not count.first_hash <= hash <= count.last_hash:
+        pass
+    elif has_room(&count.batch, path.size):
+        put_hit(&count.table, &count.batch, hash, day, path)
+    elif not count_hit_at_once(count, hash, day, path):
+        return False
+    count.buckets[HIT] += 1
+    return True
+
+
+cdef bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Add the batch and a hit that it has no room for."""
+    cdef Outcome outcome
+    flush(count)
+    while bytes_with_room(&count.table, path.size) > count.max_bytes:
+        if count.first_hash == count.last_hash:
+            return False
+        count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
+        keep_rows(&count.table, count.first_hash, count.last_hash)
+        if hash > count.last_hash:
+            return True
+    outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
+    count.dropped += outcome == NO_ROOM
+    make_room(&count.table)
+    open_batch(&count.table, &count.batch)
+    return outcome != NO_MEMORY
+
+
 cdef inline bint count_line(Count *count, const char *start, size_t size) noexcept nogil:
     """Put one line into its bucket, and a hit into the table; False, with the line in no bucket, without memory."""
+    cdef Cursor line
+    cdef Span path
+    cdef int32_t day
+    line.p, line.end = start, start + min(size, <size_t>MAX_LINE)
+    if not take_plain_get(&line, &day, &path, &count.memo):
+        return count_other_line(count, start, size)
+    if not counts_day(count, day):
+        count.buckets[OTHER_DAY] += 1
+        return True
+    if path.size > WORDS_BYTES:
+        return count_hit(count, hash_row(secrets, day, path.start, path.size), day, path)
+    # take_plain_get saw to it that there are as many bytes to look at.
+    return count_hit(count, hash_words(secrets, day, masked_words(path.start, path.size), path.size), day, path)
+
+
+cdef bint count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
+    """Put a line of whatever shape into its bucket."""
     cdef Cursor line = line_cursor(start, size)
     cdef Fields fields
     cdef Span method, target, protocol, path
-    cdef int bucket
     cdef bint day_counts
-    cdef uint64_t hash
-    cdef Outcome outcome
     if not take_fields(&line, &fields, &count.memo):
         if count.examples_taken < MAX_EXAMPLES:
             keep_example(count, line_cursor(start, size))
@@ -110,20 +170,14 @@ cdef inline bint count_line(Count *count, const char *start, size_t size) noexce
     day_counts = counts_day(count, fields.day)
     split_request(fields.request, &method, &target, &protocol)
     if method.size != 3 or memcmp(method.start, b"GET", 3) != 0:
-        bucket = NOT_GET
+        count.buckets[NOT_GET] += 1
     elif not has_path(target):
-        bucket = NO_PATH
+        count.buckets[NO_PATH] += 1
     elif not day_counts:
-        bucket = OTHER_DAY
+        count.buckets[OTHER_DAY] += 1
     else:
-        bucket = HIT
         path = path_of(target)
-        hash = hash_row(secrets, fields.day, path.start, path.size)
-        outcome = add_views(&count.table, hash, fields.day, path, 1, count.max_rows)
-        if outcome == NO_MEMORY:
-            return False
-        count.dropped += outcome == NO_ROOM
-    count.buckets[bucket] += 1
+        return count_hit(count, hash_row(secrets, fields.day, path.start, path.size), fields.day, path)
     return True
 
 
@@ -149,34 +203,50 @@ cdef bint keep_partial(Count *count, const char *start, size_t size) noexcept no
 cdef bint count_partial(Count *count) noexcept nogil:
     cdef size_t size = count.partial_size
     count.partial_size = 0
-    return size == 0 or count_line(count, count.partial, size)
+    cdef bint counted = size == 0 or count_line(count, count.partial, size)
+    flush(count)
+    return counted
 
 
 cdef bint count_block(Count *count, const char *p, size_t size) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them; False when memory ran out."""
     cdef Cursor block
     cdef Span line
+    cdef bint counted = True
     block.p, block.end = p, p + size
     if count.partial_size and size:
         if not take_until(&block, b"\n", &line):
             return keep_partial(count, p, size)
         if not keep_partial(count, line.start, line.size) or not count_partial(count):
             return False
-    while block.p != block.end:
-        if not take_until(&block, b"\n", &line):
-            return keep_partial(count, block.p, <size_t>(block.end - block.p))
-        if not count_line(count, line.start, line.size):
+    while counted and take_until(&block, b"\n", &line):
+        counted = count_line(count, line.start, line.size)
+    flush(count)
+    return counted and keep_partial(count, block.p, <size_t>(block.end - block.p))
+
+
+cdef bint add_slots(Table *table, size_t rows) noexcept nogil:
+    """Make the index as large as *rows* more would need it if they were all of other paths."""
+    while free_slots(table) < rows or table.slots == NULL:
+        if not grow_slots(table):
             return False
     return True
 
 
 cdef bint merge_table(Count *count, Table *other) noexcept nogil:
     cdef size_t offset = 0
+    cdef size_t ahead = 0
     cdef size_t end = other.used
     cdef Row *row
     cdef Span path
     cdef Outcome outcome
+    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
+        return False
     while offset < end:
+        while ahead < end and ahead < offset + MERGE_AHEAD:
+            row = row_at(other, ahead)
+            prefetch(&count.table.slots[row.hash & count.table.mask])
+            ahead += row_bytes(row.size)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
         outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
@@ -186,6 +256,37 @@ cdef bint merge_table(Count *count, Table *other) noexcept nogil:
             count.dropped += row.views
         offset += row_bytes(row.size)
     return True
+
+
+cdef bint escape_rows(Count *count) noexcept nogil:
+    """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
+    cdef size_t offset = 0
+    cdef size_t end = count.table.used
+    cdef size_t escaped_rows = 0
+    cdef Row *row
+    cdef Span path
+    cdef char *text
+    cdef uint64_t hash
+    cdef Outcome outcome = DONE
+    while offset < end and outcome == DONE:
+        row = row_at(&count.table, offset)
+        if row.views and not is_utf8(row_path(row), row.size):
+            text = <char *>malloc(4 * <size_t>row.size)
+            if text == NULL:
+                return False
+            path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
+            hash = hash_row(secrets, row.day, path.start, path.size)
+            outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
+            free(text)
+            row = row_at(&count.table, offset)    # the arena may have moved
+            if outcome == DONE:
+                row.views = 0
+                escaped_rows += 1
+        offset += row_bytes(row.size)
+    if escaped_rows:
+        keep_rows(&count.table, 0, LAST_HASH)
+        count.changes += 1
+    return outcome == DONE
 
 
 # --- The public face ----------------------------------------------------------------------------------------------
@@ -256,8 +357,10 @@ cdef class HitCounter:
     cdef Count count
     cdef cython.pymutex lock
 
-    def __cinit__(self, *, max_paths=None):
-        self.count.max_rows = as_max_rows(max_paths)
+    def __cinit__(self, *, max_paths=None, max_bytes=None):
+        self.count.max_rows = as_limit(max_paths)
+        self.count.max_bytes = as_limit(max_bytes)
+        self.count.last_hash = LAST_HASH
         self.count.seen = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)    # untouched pages cost nothing
         if self.count.seen == NULL:
             raise MemoryError
@@ -275,7 +378,16 @@ cdef class HitCounter:
 
     @max_paths.setter
     def max_paths(self, max_paths):
-        self.count.max_rows = as_max_rows(max_paths)
+        self.count.max_rows = as_limit(max_paths)
+
+    @property
+    def max_bytes(self):
+        """The table takes at most this much memory; None for no bound."""
+        return None if self.count.max_bytes == <size_t>-1 else self.count.max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, max_bytes):
+        self.count.max_bytes = as_limit(max_bytes)
 
     @property
     def lines(self):
@@ -329,6 +441,26 @@ cdef class HitCounter:
                         if has_day(self.count.seen, day):
                             days.add(day_from_ordinal(day))
         return days
+
+    @property
+    def memory(self):
+        """Bytes that the rows take."""
+        return self.count.table.used
+
+    @property
+    def share(self):
+        """The first and the last hash of the rows that are kept."""
+        with self.lock:
+            return self.count.first_hash, self.count.last_hash
+
+    @share.setter
+    def share(self, share):
+        cdef uint64_t first, last
+        first, last = share
+        with self.lock, nogil:
+            self.count.first_hash, self.count.last_hash = first, last
+            keep_rows(&self.count.table, first, last)
+            self.count.changes += 1
 
     def __len__(self):
         return self.count.table.rows
@@ -409,20 +541,19 @@ cdef class HitCounter:
         with self.lock:
             drained.count.table = self.count.table
             memset(&self.count.table, 0, sizeof(Table))
-            self.count.drained += 1
+            self.count.changes += 1
         return drained
 
     def rows(self):
         """Yield (day, path, views) in the order in which the rows were first seen."""
         cdef size_t offset = 0
         cdef int32_t ordinal = 0
-        cdef uint64_t drained = self.count.drained
+        cdef uint64_t changes = self.count.changes
         cdef Row *row
         day = None
         while True:
             with self.lock:
-                if self.count.drained != drained:
-                    raise RuntimeError("the counter was drained while its rows were read")
+                check_unchanged(&self.count, changes)
                 if offset >= self.count.table.used:
                     return
                 row = row_at(&self.count.table, offset)
@@ -432,6 +563,108 @@ cdef class HitCounter:
                     day = day_from_ordinal(ordinal)
                 found = day, row_path(row)[:row.size], row.views
             yield found
+
+    def sorted_rows(self):
+        """Yield (day, path, views) by day, then path."""
+        cdef _Order order = in_order(self, False)
+        cdef int32_t ordinal = 0
+        cdef Row *row
+        day = None
+        while order.next < order.count:
+            with self.lock:
+                check_unchanged(&self.count, order.changes)
+                row = row_at(&self.count.table, order.places[order.next].offset)
+                order.next += 1
+                if row.day != ordinal:
+                    ordinal = row.day
+                    day = day_from_ordinal(ordinal)
+                found = day, row_path(row)[:row.size], row.views
+            yield found
+
+    def csv(self):
+        """Yield (day, lines of CSV, their number) by day, then views, most first, then path."""
+        cdef _Order order = in_order(self, True)
+        cdef size_t size, before
+        while order.next < order.count:
+            with self.lock:
+                check_unchanged(&self.count, order.changes)
+                day = day_from_ordinal(row_at(&self.count.table, order.places[order.next].offset).day)
+                date_text = day.isoformat().encode("ascii")
+                before = order.next
+                size = write_rows(order, &self.count.table, date_text)
+                if size == 0:
+                    raise MemoryError
+                found = day, order.text[:size], order.next - before
+            yield found
+
+    def escape(self):
+        """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
+        cdef bint escaped
+        with self.lock, nogil:
+            escaped = escape_rows(&self.count)
+        if not escaped:
+            raise MemoryError
+
+
+@cython.final
+cdef class _Order:
+    """Where the rows of a counter are, in order, and how many of them have been read."""
+
+    cdef Place *places
+    cdef size_t count, next
+    cdef uint64_t changes
+    cdef char *text
+    cdef size_t capacity
+
+    def __dealloc__(self):
+        free(self.places)
+        free(self.text)
+
+
+cdef _Order in_order(HitCounter counter, bint by_views):
+    cdef _Order order = _Order()
+    cdef Count *count = &counter.count
+    cdef bint done
+    with counter.lock, nogil:
+        order.changes = count.changes
+        order.places = <Place *>malloc((count.table.rows + 1) * sizeof(Place))
+        done = order.places != NULL
+        if done:
+            order.count = place_rows(&count.table, order.places)
+            done = sort_places(&count.table, order.places, order.count, by_views, secrets[0])
+    if not done:
+        raise MemoryError
+    return order
+
+
+cdef size_t write_rows(_Order order, const Table *table, const char *day) noexcept:
+    """Write the next rows of one day as CSV, some CSV_BLOCK bytes, and return their size; 0 without memory."""
+    cdef size_t size = 0
+    cdef size_t needed
+    cdef const Row *row = row_at(table, order.places[order.next].offset)
+    cdef int32_t ordinal = row.day
+    cdef char *text
+    with nogil:
+        while order.next < order.count:
+            prefetch_row(table, order.places, order.next + AHEAD, order.count)
+            row = row_at(table, order.places[order.next].offset)
+            needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
+            if row.day != ordinal or (size and needed > order.capacity):
+                break
+            if needed > order.capacity:
+                text = <char *>realloc(order.text, max(needed, <size_t>CSV_BLOCK))
+                if text == NULL:
+                    return 0
+                order.text, order.capacity = text, max(needed, <size_t>CSV_BLOCK)
+            size = <size_t>(write_csv_row(order.text + size, day, row) - order.text)
+            order.next += 1
+    return size
+
+
+cdef int check_unchanged(Count *count, uint64_t changes) except -1:
+    if count.changes != changes:
+        raise RuntimeError("rows were taken from the counter while they were read")
+    return 0
 
 
 cdef int32_t as_ordinal(day) except 0:
@@ -443,12 +676,12 @@ cdef int32_t as_ordinal(day) except 0:
     return ordinal
 
 
-cdef size_t as_max_rows(max_paths) except? 0:
-    if max_paths is None:
+cdef size_t as_limit(limit) except? 0:
+    if limit is None:
         return <size_t>-1
-    if max_paths < 0:
-        raise ValueError("max_paths must not be negative")
-    return max_paths
+    if limit < 0:
+        raise ValueError("a limit must not be negative")
+    return limit
 
 
 cdef bint add_count(Count *count, Count *other) noexcept nogil:

@@ -18,7 +18,11 @@ from fasthits import _parse
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
-MODULES = [f"fasthits.{module.name}" for module in pkgutil.iter_modules(fasthits.__path__) if module.name != "__main__"]
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(fasthits.__path__, "fasthits.")
+    if not module.name.endswith("__main__")
+]
 
 
 def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
@@ -41,7 +45,7 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
     assert not [name for name in source if name.endswith((".c", ".so", ".html"))]
     with zipfile.ZipFile(wheel) as archive:
         built = set(archive.namelist())
-    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli.py"} <= built
+    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= built
     assert not [
         name for name in built if name.endswith((".c", ".pyx", ".pxd", ".html")) or name.startswith(("tests", "bench"))
     ]

@@ -782,6 +782,18 @@ def test_drain_makes_room_under_max_paths() -> None:
     assert (counter.hits, counter.dropped) == (4, 2)
 
 
+def test_memory_is_that_of_the_rows_and_goes_with_them() -> None:
+    counter = HitCounter()
+    assert counter.memory == 0
+    counter.add(DAY, b"/" * 8, 1)
+    counter.add(DAY, b"/" * 8, 1)
+    assert counter.memory == 24 + 8
+    counter.add(DAY, b"/" * 1001, 1)
+    assert counter.memory == 24 + 8 + 24 + 1008
+    drained = counter.drain()
+    assert (counter.memory, drained.memory) == (0, 1064)
+
+
 def test_max_paths_bounds_add_and_merge_too() -> None:
     counter = HitCounter(max_paths=2)
     counter.add(DAY, b"/a", 5)

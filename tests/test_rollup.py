@@ -83,6 +83,7 @@ def test_a_real_sites_four_days(tmp_path: Path, threads: str) -> None:
         "hits": 9_952,
         "filtered": {"method": 48},
         "malformed": 0,
+        "passes": 1,
     }
     assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
     assert (tmp_path / "hits.csv").read_bytes() == first
@@ -114,7 +115,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
-        summary = roll_up(days, f"{folder}/*.log", CsvStream(io.StringIO()), threads)
+        summary = roll_up(days, f"{folder}/*.log", CsvStream(io.BytesIO()), threads)
     assert summary.counted.counter.lines == sum(lines for _, lines, *_ in counts)
     assert summary.counted.counter.hits == sum(hits for _, _, hits, *_ in counts)
     assert summary.counted.counter.malformed == sum(malformed for *_, malformed in counts)
@@ -230,7 +231,7 @@ def test_line_numbers_are_those_of_the_file_whatever_thread_read_them(tmp_path: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", 10_000)
         for threads in (1, 2, 3):
-            summary = roll_up([DAY], str(tmp_path / "access.log"), CsvStream(io.StringIO()), threads)
+            summary = roll_up([DAY], str(tmp_path / "access.log"), CsvStream(io.BytesIO()), threads)
             assert [example.line for example in summary.counted.examples] == [700, 1500, 2300]
 
 

@@ -1,0 +1,74 @@
+"""``fasthits log``: the piped logger."""
+
+import os
+import select
+import signal
+from contextlib import suppress
+from typing import Annotated
+
+import typer
+
+from fasthits.cli.options import Memcached, Prefix, Ttl
+from fasthits.display import printable
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+
+
+def log(
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
+    user: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Become this user before anything is read. Apache starts its loggers as root."
+        ),
+    ] = None,
+    prefix: Prefix = DEFAULT_PREFIX,
+    ttl: Ttl = DEFAULT_TTL_SECONDS,
+    max_paths: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many paths may wait for a memcached that is away; hits of further ones are dropped and reported.",
+        ),
+    ] = 1_000_000,
+    drain_timeout: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How long to go on delivering when the log has ended and memcached is away."
+        ),
+    ] = 5.0,
+) -> None:
+    """Count log lines from standard input into memcached, as Apache's piped logger.
+
+    In Apache's configuration, with the absolute path that `command -v fasthits` prints:
+
+    \b
+        CustomLog "|/usr/bin/fasthits log --user www-data" combined
+
+    It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
+    sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
+    each cause; SIGUSR1 asks for one with the figures so far.
+    """
+    from fasthits import privileges
+    from fasthits.memcached import CounterStore, check_servers
+    from fasthits.piped import Reader
+
+    servers = check_servers(memcached)
+    check_prefix(prefix)
+    if user is not None:
+        privileges.become(user)
+    reader = Reader(
+        0,
+        lambda watch: CounterStore(servers, prefix, ttl, watch),
+        _say_unless_blocked,
+        max_paths,
+        drain_timeout,
+    )
+    signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
+    reader.run()
+
+
+def _say_unless_blocked(message: str) -> None:
+    """Print a line on stderr, but not if that would mean to wait for whoever reads it, nor if it is full or gone."""
+    if select.select([], [2], [], 0)[1]:
+        with suppress(OSError):
+            os.write(2, f"fasthits: {printable(message)}\n".encode())

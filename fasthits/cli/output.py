@@ -1,0 +1,42 @@
+"""What commands say: messages to stderr, numbers with their nouns, progress on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from fasthits.display import printable
+
+if TYPE_CHECKING:
+    from fasthits.counting import Progress
+
+
+def say(message: str) -> None:
+    """Print a message to stderr, as the program's."""
+    typer.echo(f"fasthits: {printable(message)}", err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1,204 lines``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Progress | None]":
+    """Give what draws a progress bar on a terminal, None where stderr is none."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def start(total: int | None) -> Callable[[int], None]:
+            task = bar.add_task("", total=total)
+            return lambda size: bar.advance(task, size)
+
+        yield start
