@@ -23,11 +23,12 @@ DRAWN = (
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
   .title { font-weight: 600; font-size: 15px } .small { font-size: 12px; fill: #59636e }
+  .value { paint-order: stroke; stroke: #ffffff; stroke-width: 5px }
   .line { stroke: #d1d9e0 } .own { fill: #0969da } .other { fill: #afb8c1 }
   .paper { fill: #ffffff; stroke: #d1d9e0 } .name-own { font-weight: 600 }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc } .small { fill: #9198a1 } .line { stroke: #3d444d } .own { fill: #4493f8 }
-    .other { fill: #656c76 } .paper { fill: #0d1117; stroke: #3d444d }
+    .other { fill: #656c76 } .paper { fill: #0d1117; stroke: #3d444d } .value { stroke: #0d1117 }
   }
 """
 
@@ -47,7 +48,7 @@ def draw(result: Record) -> str:
     parts = [
         f'<rect class="paper" x=".5" y=".5" width="{WIDTH - 1}" height="{bottom + 33}" rx="8"/>',
         f'<text class="title" x="16" y="28">Seconds for a day of {size}, '
-        f"{result['corpus']['lines'] / 1e6:.1f} million lines</text>",
+        f"{result['corpus']['lines'] / 1e6:.1f} million lines (log scale)</text>",
     ]
     tick = low
     while tick <= high:
@@ -62,7 +63,7 @@ def draw(result: Record) -> str:
         parts += [
             f'<text class="name-{kind}" x="{LEFT - 10}" y="{base}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{LEFT}" y="{top}" width="{x(seconds) - LEFT:.1f}" height="{BAR}" rx="3"/>',
-            f'<text class="small" x="{x(seconds) + 6:.1f}" y="{base}">{short(seconds)}</text>',
+            f'<text class="small value" x="{x(seconds) + 6:.1f}" y="{base}">{short(seconds)}</text>',
         ]
     height = bottom + 34
     return (

@@ -115,19 +115,16 @@ def print_record(result: Record) -> None:
 
 
 def readme_section() -> str:
-    """Return README's section on speed, from the records that there are."""
+    """Return README's section on speed, from the records that there are; what several share is said once."""
+    results = [result for name in record.RECORDED if (result := record.load(name))]
     parts = [f"![Seconds for a day of 1 GB, on a log scale]({PICTURE.relative_to(ROOT)})\n"]
-    for name in record.RECORDED:
-        if result := record.load(name):
-            header = [title(result), *HEADER[1:]]
-            rows = [cells(row, result) for row in result["rows"]]
-            parts += [
-                "| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |"
-                for line in (header, ["---"] * len(HEADER), *rows)
-            ]
-            parts.append("")
-            if wrong := wrong_totals(result):
-                parts.append(f"Not right in all totals:\n\n{wrong}\n")
+    for result, following in zip(results, [*results[1:], None], strict=True):
+        table = [[title(result), *HEADER[1:]], ["---"] * len(HEADER), *(cells(row, result) for row in result["rows"])]
+        parts += ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in table]
+        parts.append("")
+        if wrong := wrong_totals(result):
+            parts.append(f"Not right in all totals:\n\n{wrong}\n")
+        if following is None or conditions(following) != conditions(result):
             parts.append(f"{conditions(result)}\n")
     return "\n".join(parts)
 

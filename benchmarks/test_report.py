@@ -26,6 +26,7 @@ def test_readme_is_what_was_recorded() -> None:
 def test_picture_is_what_was_recorded() -> None:
     day = record.load("1GB")
     assert day is not None
+    assert set(chart.DRAWN) <= day["tasks"].keys()
     assert report.PICTURE.read_text(encoding="utf-8") == chart.draw(day)
 
 
