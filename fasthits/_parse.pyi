@@ -12,7 +12,7 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from typing import Final, NamedTuple, Self, final
 
@@ -64,6 +64,43 @@ def parse_line(line: Buffer, /) -> ParsedLine | None:
     """
 
 @final
+class LineRules:
+    """What is looked at in a line, and what makes it a hit; counters of several threads can share it.
+
+    A line is *filtered* by the first that applies of ``method`` (none of *methods*), ``target`` (no path), ``status``
+    (none of *statuses*), ``day`` (see `HitCounter.count_only`), ``agent`` and ``bot``.
+
+    *verdict* is called with each distinct user agent, as it was logged, ``b"-"`` where there is none: 0 counts, 1 is
+    filtered as ``agent``, 2 is a bot, which is filtered as ``bot`` or, with *apart*, counted in `HitCounter.bots`.
+
+    The key of a row is the path; with *keep_query* the path with its query; with *by_host* the virtual host, ``-``
+    where there is none, a space, and that. *host_end* is what stands behind a virtual host that begins a line.
+
+    *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
+    in brackets that is searched for. None: lines are like those of combined. `Format.reading` (fasthits/formats.py)
+    makes them.
+    """
+
+    def __new__(
+        cls,
+        *,
+        methods: Collection[bytes] = ...,
+        statuses: Collection[int] | None = None,
+        keep_query: bool = False,
+        by_host: bool = False,
+        host_end: bytes | None = None,
+        steps: Collection[tuple[str, str, object, tuple[object, ...] | None]] | None = None,
+        anchored: bool = False,
+        needed: int = 0,
+        verdict: Callable[[bytes], int] | None = None,
+        apart: bool = False,
+        referers: bool = False,
+    ) -> Self: ...
+    @property
+    def verdict(self) -> Callable[[bytes], int] | None:
+        """What was given as *verdict*."""
+
+@final
 class HitCounter:
     """Views per day and path, counted from blocks of log lines.
 
@@ -78,7 +115,16 @@ class HitCounter:
     rest can be counted from the same lines by another counter with the next share.
     """
 
-    def __new__(cls, *, max_paths: int | None = None, max_bytes: int | None = None) -> Self: ...
+    def __new__(
+        cls, *, max_paths: int | None = None, max_bytes: int | None = None, rules: LineRules | None = None
+    ) -> Self: ...
+    @property
+    def bots(self) -> HitCounter | None:
+        """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
+    @property
+    def referers(self) -> HitCounter | None:
+        """Rows of hits that have a referer: their path is the key, a newline, the referer as it was logged; None but
+        with *referers*. `share` has no bearing on them."""
     max_bytes: int | None
     """The table takes at most this much memory while lines are fed; None for no bound."""
     share: tuple[int, int]
@@ -96,7 +142,7 @@ class HitCounter:
         """Lines that are hits, of the days that count."""
     @property
     def filtered(self) -> dict[str, int]:
-        """Parsed lines that are no hits, by the first reason of ``method``, ``target``, ``day``; no zeros."""
+        """Parsed lines that are no hits, by the first reason that applies, see `LineRules`; no zeros."""
     @property
     def malformed(self) -> int:
         """Lines that did not parse."""

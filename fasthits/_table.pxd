@@ -21,6 +21,8 @@ from fasthits._tokens cimport Span, load4, load8
 
 cdef extern from *:
     """
+    static uint64_t fasthits_secrets[10];
+
     #define ONES 255, 255, 255, 255, 255, 255, 255, 255
     static const uint8_t fasthits_mask[128] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
     #undef ONES
@@ -42,6 +44,7 @@ cdef extern from *:
     void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
 
     const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
+    uint64_t *secrets "fasthits_secrets"    # of this process, for all its tables
 
 cdef enum:
     WORDS = 8
@@ -227,6 +230,22 @@ cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
 cdef inline size_t free_slots(const Table *table) noexcept nogil:
     """Return how many rows more the index can take: at most two thirds of the slots are taken."""
     return (table.mask + 1) * 2 // 3 - table.rows if table.slots != NULL else 0
+
+
+cdef inline uint64_t views_of(const Table *table, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Return the views of a row, 0 where there is none."""
+    cdef size_t i = hash & table.mask
+    cdef Row *row
+    if table.slots == NULL:
+        return 0
+    while table.slots[i] != 0:
+        if table.slots[i] >> 40 == hash >> 40:
+            row = row_at(table, slot_offset(table.slots[i]))
+            if (row.hash == hash and row.day == day and row.size == path.size
+                    and memcmp(row_path(row), path.start, path.size) == 0):
+                return row.views
+        i = (i + 1) & table.mask
+    return 0
 
 
 cdef inline Outcome add_views(

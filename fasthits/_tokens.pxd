@@ -52,6 +52,17 @@ cdef struct DayMemo:       # the last date that was parsed, so that the next lin
     uint64_t zone          # ``+hhmm] "`` of the last plain GET
 
 
+cdef struct Line:          # what is kept of a line; spans are absent where it has no such field
+    int32_t day
+    Span method
+    Span path
+    Span query             # with its ?
+    Span status
+    Span host
+    Span referer
+    Span user_agent
+
+
 cdef inline uint64_t load8(const char *p) noexcept nogil:
     cdef uint64_t word
     memcpy(&word, p, 8)
@@ -129,18 +140,12 @@ cdef inline int32_t month_number(const char *p) noexcept nogil:
     return 0
 
 
-cdef inline int32_t parse_date(const char *p) noexcept nogil:
-    """Return the ordinal (1 for 1 January of year 1) of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
-    cdef int32_t day, month, year, before, days_in_month
-    if not (is_digit(p[0]) and is_digit(p[1]) and p[2] == b"/" and p[6] == b"/" and is_digit(p[7]) and is_digit(p[8])
-            and is_digit(p[9]) and is_digit(p[10])):
-        return 0
-    day = number(p, 2)
-    month = month_number(p + 3)
-    year = number(p + 7, 4)
-    if month == 0 or year == 0 or day == 0:
-        return 0
+cdef inline int32_t ordinal_of(int32_t year, int32_t month, int32_t day) noexcept nogil:
+    """Return the ordinal of a date (1 for 1 January of year 1), 0 for what is no date of the calendar."""
+    cdef int32_t before, days_in_month
     cdef bint leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not (1 <= month <= 12 and 1 <= year <= 9999 and 1 <= day):
+        return 0
     if month == 2:
         days_in_month = 29 if leap else 28
     else:
@@ -152,6 +157,14 @@ cdef inline int32_t parse_date(const char *p) noexcept nogil:
         before -= 1 if leap else 2
     year -= 1
     return year * 365 + year // 4 - year // 100 + year // 400 + before + day
+
+
+cdef inline int32_t parse_date(const char *p) noexcept nogil:
+    """Return the ordinal of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
+    if not (is_digit(p[0]) and is_digit(p[1]) and p[2] == b"/" and p[6] == b"/" and is_digit(p[7]) and is_digit(p[8])
+            and is_digit(p[9]) and is_digit(p[10])):
+        return 0
+    return ordinal_of(number(p + 7, 4), month_number(p + 3), number(p, 2))
 
 
 cdef inline bint has_time_of_day(const char *p) noexcept nogil:
@@ -187,6 +200,15 @@ cdef inline bint take_time(Cursor *line, Fields *out, DayMemo *memo) noexcept no
     out.day = memo.day
     out.time.start, out.time.size = p + 1, 26
     line.p = p + TIME_SIZE
+    return True
+
+
+cdef inline bint take_status_digits(Cursor *line) noexcept nogil:
+    """Step over three digits."""
+    cdef const char *p = line.p
+    if line.end - p < 3 or not (is_digit(p[0]) and is_digit(p[1]) and is_digit(p[2])):
+        return False
+    line.p = p + 3
     return True
 
 
@@ -347,9 +369,23 @@ cdef inline bint take_plain_time(Cursor *line, DayMemo *memo) noexcept nogil:
     return True
 
 
-cdef inline bint take_plain_get(Cursor *line, int32_t *day, Span *path, DayMemo *memo) noexcept nogil:
-    """Take all up to and with the bytes sent of a GET of a path; False, the cursor anywhere, for any other shape."""
+cdef inline void set_target(Line *line, Span target) noexcept nogil:
+    """Set path and query."""
+    memset(&line.path, 0, sizeof(Span))
+    memset(&line.query, 0, sizeof(Span))
+    if target.start != NULL:
+        line.path = path_of(target)
+        if line.path.size < target.size:
+            line.query.start, line.query.size = target.start + line.path.size, target.size - line.path.size
+
+
+cdef inline bint take_plain_get(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
+    """Take all up to and with the bytes sent of a GET of a path; False, the cursor anywhere, for any other shape.
+
+    Of *out* the day, path, query and status are set.
+    """
     cdef const char *start = line.p
+    cdef const char *space
     cdef Fields fields
     cdef Span passed
     line.p = <const char *>memchr(start, b"[", <size_t>(line.end - start))
@@ -359,20 +395,33 @@ cdef inline bint take_plain_get(Cursor *line, int32_t *day, Span *path, DayMemo 
         if not take_time(line, &fields, memo):
             return False
         memo.zone = load8(line.p - 8)
-    day[0] = memo.day
+    out.day = memo.day
     if line.end - line.p < 5 or load4(line.p) != load4(b"GET ") or line.p[4] != b"/":
         return False
     line.p += 4
-    if not take_plain_path(line, path):
+    if not take_plain_path(line, &out.path):
         return False
+    memset(&out.query, 0, sizeof(Span))
     if line.p[0] == b"?":
-        if not take_quoted(line, &passed):
+        if not take_quoted(line, &out.query):
             return False
+        space = <const char *>memchr(out.query.start, b" ", out.query.size)
+        if space != NULL:
+            out.query.size = <size_t>(space - out.query.start)
     elif not take_plain_protocol(line):
         return False
-    if not (skip_past(line, b" ") and take_status(line, &passed)):
+    if not (skip_past(line, b" ") and take_status(line, &out.status)):
         return False
     return take_plain_bytes_sent(line) or take_bytes_sent(line, &passed)
+
+
+cdef inline void take_referer_and_agent(Cursor *line, Line *out) noexcept nogil:
+    """Take the two fields of combined that follow the bytes sent, as far as they are there."""
+    memset(&out.referer, 0, sizeof(Span))
+    memset(&out.user_agent, 0, sizeof(Span))
+    if skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer):
+        if skip_past(line, b" ") and skip_past(line, b'"'):
+            take_quoted(line, &out.user_agent)
 
 
 cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:

@@ -6,12 +6,12 @@ not need is of the kind ``skip``.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import IPv6Address
 from itertools import pairwise
 
-from fasthits.directives import Field, Kind, Literal, scan_apache, scan_nginx
+from fasthits.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
 from fasthits.errors import UsageError
 
 
@@ -31,6 +31,22 @@ class Format:
         """Raise UsageError when there is no field of *kind*, which *option* needs."""
         if self.parts and not self.field(kind):
             raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
+
+    def reading(self) -> dict[str, object]:
+        """Return how the core is to read lines of this format: arguments of `LineRules`."""
+        first, second = (*self.parts[:2], None, None)[:2]
+        has_host = isinstance(first, Field) and first.kind == "vhost" and isinstance(second, Literal)
+        host: dict[str, object] = {"host_end": second.text if has_host and isinstance(second, Literal) else None}
+        start = 0
+        if self.anchored:
+            start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
+            if self.parts[start:] in _LIKE_COMBINED:
+                return host
+        else:
+            host = {}
+        needed = max(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind in _NEEDED)
+        steps = [_step(part, after) for part, after in pairwise((*self.parts[start:], None))]
+        return host | {"steps": steps, "anchored": self.anchored, "needed": needed + 1 - start}
 
     @property
     def anchored(self) -> bool:
@@ -62,6 +78,35 @@ _HINTS = {
     "user_agent": '"%{User-Agent}i" or "$http_user_agent"',
     "vhost": "%v or $server_name",
 }
+
+_NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
+"""What a line has to have, where its format has it; what follows the last of them need not be there."""
+
+_EPOCHS = {"epoch": (12, 1), "epoch_ms": (15, 10**3), "epoch_us": (18, 10**6)}
+"""The most digits of a number of seconds, or of parts of a second, and how many parts a second has."""
+
+_Step = tuple[str, str, object, tuple[object, ...] | None]
+
+
+def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
+    """Return a part of a format as the core takes it: kind, way to read it, what that needs, layout of a date."""
+    if part is None or isinstance(part, Literal):
+        return "skip", "literal", part.text if part else b"", None
+    if part.kind in ("status", "bytes"):
+        return part.kind, part.kind, 0, None
+    if part.time_format in _EPOCHS:
+        return part.kind, "epoch", _EPOCHS[part.time_format], None
+    if part.time_format:
+        how = part.time_format if part.time_format in ("apache", "iso8601") else "date"
+        layout = date_layout(part.time_format)
+        numbers = astuple(layout) if layout else ()
+        return part.kind, how, part.width or 0, tuple(-1 if number is None else int(number) for number in numbers)
+    if part.width:
+        return part.kind, "fixed", part.width, None
+    if part.quoted:
+        return part.kind, "quoted", 0, None
+    return part.kind, "text", after.text if isinstance(after, Literal) else b"", None
+
 
 _NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # one of them is in all strings of use, where % is a literal
 
@@ -211,6 +256,9 @@ NAMES = {
     }.items()
 } | {"json": JSON}
 """The formats that have a name, as Debian's Apache spells them; bytes sent may be %b as well."""
+
+_LIKE_COMBINED = [NAMES[name].parts[at:] for name, at in (("combined", 6), ("common", 6))]
+"""What follows the time in the formats for which the core has a way of its own."""
 
 _CLF = re.compile(
     rb'\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?:[^"\\]|\\.)*+" \d{3} (?:\d+|-)'
