@@ -13,8 +13,8 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 from fasthits._steps cimport KINDS, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
 from fasthits._table cimport (
     DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
-    free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, prefetch_slots, put_hit,
-    row_at, row_bytes, row_path, secrets, views_of,
+    free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
+    prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, path_of,
