@@ -126,6 +126,15 @@ cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) 
     return True
 
 
+cdef inline void take_away_rows(Count *count, uint64_t first, uint64_t last) noexcept nogil:
+    """Keep the rows with views whose hash is in [first, last]; whoever reads rows learns of it."""
+    keep_rows(&count.table, first, last)
+    count.changes += 1
+    if count.bots != NULL:
+        keep_rows(&count.bots.table, first, last)
+        count.bots.changes += 1
+
+
 cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Add the batch and a hit that it has no room for."""
     cdef Outcome outcome
@@ -134,7 +143,7 @@ cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Spa
         if count.first_hash == count.last_hash:
             return False
         count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
-        keep_rows(&count.table, count.first_hash, count.last_hash)
+        take_away_rows(count, count.first_hash, count.last_hash)
         if hash > count.last_hash:
             return True
     outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
@@ -483,7 +492,8 @@ cdef inline bint escape_rows(Count *count) noexcept nogil:
         if row.views and not is_utf8(row_path(row), row.size):
             text = <char *>malloc(4 * <size_t>row.size)
             if text == NULL:
-                return False
+                outcome = NO_MEMORY
+                break
             path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
             hash = hash_row(secrets, row.day, path.start, path.size)
             outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
@@ -494,8 +504,7 @@ cdef inline bint escape_rows(Count *count) noexcept nogil:
                 escaped_rows += 1
         offset += row_bytes(row.size)
     if escaped_rows:
-        keep_rows(&count.table, 0, <uint64_t>-1)
-        count.changes += 1
+        take_away_rows(count, 0, <uint64_t>-1)
     return outcome == DONE
 
 

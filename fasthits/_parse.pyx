@@ -15,7 +15,7 @@ from libc.string cimport memcpy, memset
 from fasthits._counting cimport (
     ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, NO_MEMORY_LEFT, NO_PATH, OTHER_AGENT,
     OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Count, Rules, add_count, count_block, count_partial, escape_rows, has_day,
-    line_count, move_rows,
+    line_count, move_rows, take_away_rows,
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
 from fasthits._steps cimport (
@@ -23,7 +23,7 @@ from fasthits._steps cimport (
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
 )
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, keep_rows, row_at, row_bytes,
+    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
     row_path, secrets,
 )
 from fasthits._tokens cimport (
@@ -312,10 +312,7 @@ cdef class HitCounter:
         first, last = share
         with self.lock, nogil:
             self.count.first_hash, self.count.last_hash = first, last
-            keep_rows(&self.count.table, first, last)
-            self.count.changes += 1
-            if self.count.bots != NULL:
-                keep_rows(&self.count.bots.table, first, last)
+            take_away_rows(&self.count, first, last)
 
     def __len__(self):
         return self.count.table.rows

@@ -323,7 +323,7 @@ cdef inline void open_batch(const Table *table, Batch *batch) noexcept nogil:
     batch.max_hits = free_slots(table)
     if batch.max_hits > BATCH_HITS:
         batch.max_hits = BATCH_HITS
-    batch.bytes_left = table.capacity - table.used
+    batch.bytes_left = min(table.capacity - table.used, <size_t>BATCH_BYTES)    # as bytes_with_room reckons
 
 
 cdef inline void make_room(Table *table) noexcept nogil:

@@ -124,8 +124,7 @@ class _Run:
         self._files = files
         self._threads = threads
         self._progress = progress
-        # At the most there is the table that all are merged into, as large as all together, and the last one merged.
-        self._table_bytes = max_bytes and max_bytes // (threads + 1)
+        self._max_bytes = max_bytes
         self.last: _Pass
 
     def count(self, first_hash: int) -> HitCounter:
@@ -133,46 +132,55 @@ class _Run:
         sizes = [log_file.size for log_file in self._files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         advance = self._progress(total) if self._progress else lambda size: None
-        self.last = _Pass(self._files, (first_hash, WHOLE[1]), self._table_bytes)
-        return self.last.run(self._threads, advance)
+        self.last = _Pass(self._files, (first_hash, WHOLE[1]), self._threads, self._max_bytes)
+        counter = self.last.run(advance)
+        if counter.share[1] != WHOLE[1]:
+            self._check_readable_again()
+        return counter
 
     def count_rest(self, share: tuple[int, int]) -> Iterator[HitCounter]:
         """Yield the rows behind *share*, a share in each pass."""
-        for log_file in self._files:
-            if log_file.size is None:
-                hint = "raise --max-memory, or put it into a file"
-                raise LogFileError("too many paths for the memory, and what cannot be read twice", log_file.name, hint)
         while share[1] != WHOLE[1]:
             counter = self.count(share[1] + 1)
             share = counter.share
             yield counter
             counter.drain()
 
+    def _check_readable_again(self) -> None:
+        """Raise LogFileError for what has no end that is known, and is gone once it was read."""
+        for log_file in self._files:
+            if log_file.size is None:
+                hint = "raise --max-memory, or put it into a file"
+                raise LogFileError("too many paths for the memory, and what cannot be read twice", log_file.name, hint)
+
 
 class _Pass:
     """One pass over the files by some threads, each with a counter of its own."""
 
-    def __init__(self, files: dict[LogFile, set[date]], share: tuple[int, int], table_bytes: int | None) -> None:
+    def __init__(
+        self, files: dict[LogFile, set[date]], share: tuple[int, int], threads: int, max_bytes: int | None
+    ) -> None:
         self._files = files
         self._share = share
-        self._table_bytes = table_bytes
         self._segments = {log_file: log_file.segments() for log_file in files}
         segments = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._workers = min(threads, len(segments) or 1)
+        # At the most there is the table that all are merged into, as large as all together, and the last one merged.
+        self._table_bytes = max_bytes and max_bytes // (self._workers + (self._workers > 1))
         self._counted: dict[Segment, _SegmentCount] = {}
         self._stopped = False
 
-    def run(self, threads: int, advance: Advance) -> HitCounter:
+    def run(self, advance: Advance) -> HitCounter:
         """Count everything, and return the total."""
         outcomes: SimpleQueue[HitCounter | BaseException] = SimpleQueue()
-        workers = min(threads, len(self._queue) or 1)
-        for _ in range(workers):
+        for _ in range(self._workers):
             # No pool: at an interrupt it would wait for a thread that waits for standard input.
             Thread(target=self._work, args=(advance, outcomes), daemon=True).start()
         counters = []
         try:
-            for _ in range(workers):
+            for _ in range(self._workers):
                 outcome = outcomes.get()
                 if isinstance(outcome, BaseException):
                     raise outcome

@@ -75,9 +75,8 @@ class SqliteFile(Table):
             database.execute(f"CREATE TABLE IF NOT EXISTS {_HITS}")
             self._check_columns(database)
             database.executemany("DELETE FROM hits WHERE date = ?", ((day.isoformat(),) for day in days))
-            before = database.total_changes
             _insert(database, shares)
-            rows = database.total_changes - before
+            rows = sum(_count_rows(database, day) for day in days)
             database.execute("COMMIT")
         return rows
 
@@ -209,11 +208,15 @@ def _csv_blocks(shares: Iterable[HitCounter]) -> Iterator[_Block]:
         for day, lines, rows in first.csv():
             yield _Block(day.isoformat(), lines, rows)
         return
-    with closing(sqlite3.connect("")) as database:
-        database.execute(f"CREATE TABLE {_HITS}")
-        _insert(database, chain([first], counters))
-        for date_, path, views in database.execute("SELECT * FROM hits ORDER BY date, views DESC, path"):
-            yield _Block(date_, _csv_line([date_, path, str(views)]), 1)
+    try:
+        with closing(sqlite3.connect("")) as database:
+            database.execute(f"CREATE TABLE {_HITS}")
+            _insert(database, chain([first], counters))
+            for date_, path, views in database.execute("SELECT * FROM hits ORDER BY date, views DESC, path"):
+                yield _Block(date_, _csv_line([date_, path, str(views)]), 1)
+    except sqlite3.Error as error:
+        hint = "raise --max-memory, or name a folder with more room in SQLITE_TMPDIR"
+        raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
 
 
 _HITS = "hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
@@ -230,6 +233,12 @@ def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter]) -> None:
         database.executemany(
             "INSERT INTO hits VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views", rows
         )
+
+
+def _count_rows(database: sqlite3.Connection, day: date) -> int:
+    """Return how many rows a day has; the changes made would be more, where rows of two shares have become one."""
+    (rows,) = database.execute("SELECT count(*) FROM hits WHERE date = ?", (day.isoformat(),)).fetchone()
+    return int(rows)
 
 
 def _csv_line(fields: Iterable[str]) -> bytes:
