@@ -201,6 +201,13 @@ class CsvStream(Table):
         self._stream.flush()
 
 
+def write_csv(stream: TextIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write the header and *rows* of date, path and views to *stream*."""
+    stream.write(_csv_line(HEADER))
+    stream.writelines(_csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.flush()
+
+
 def _csv_lines(day: str, paths: Mapping[str, int]) -> Iterator[str]:
     for path, views in sorted(paths.items(), key=lambda row: (-row[1], row[0])):
         yield _csv_line([day, path, str(views)])

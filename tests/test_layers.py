@@ -12,15 +12,18 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys"},
-    {"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
+    {"errors", "display", "days", "keys", "conf", "sparkline"},
+    {
+        *{"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
+        *{"counters", "live", "history", "doctor"},
+    },
     {"cli"},
     {"__main__"},
 ]
 """From the bottom: a module imports from its own layer, where that is not circular, and from those below."""
 
-FACES = {"cli": {"typer", "rich"}, "memcached": {"pymemcache"}, "tables": {"sqlite3", "csv"}}
-"""The one module that may import each of these."""
+FACES = {"cli": {"typer", "rich"}, "memcached": {"pymemcache"}, "tables": {"sqlite3", "csv"}, "history": {"sqlite3"}}
+"""What may import each of these: one module, or one that writes and one that reads."""
 
 FACES_OF_USERS = {"cli"}
 """They do not know each other."""

@@ -20,8 +20,13 @@ COMMANDS = {
     "log": "log",
     "rollup": "rollup",
     "today": "today",
+    "top": "top",
+    "history": "history",
+    "most-read": "history",
     "check": "reconcile",
     "warm": "reconcile",
+    "conf": "conf",
+    "doctor": "doctor",
 }
 """The module of each command, in the order of the help."""
 

@@ -31,6 +31,12 @@ Logs = Annotated[
     ),
 ]
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
+To = Annotated[
+    str,
+    typer.Option(
+        metavar="TARGET", envvar="FASTHITS_TO", help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV."
+    ),
+]
 Settle = Annotated[
     float,
     typer.Option(
@@ -38,3 +44,12 @@ Settle = Annotated[
     ),
 ]
 Day = Annotated[str, typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.")]
+Database = Annotated[
+    str,
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="The SQLite file that `fasthits rollup` writes."),
+]
+DEFAULT_DATABASE = "hits.db"
+NumberOfDays = Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days, up to the newest one kept.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="How many paths.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_LOGS, Logs
+from fasthits.cli.options import DEFAULT_LOGS, Logs, To
 from fasthits.cli.output import counted, progress_bar, say
 from fasthits.days import name_days, parse_days
 from fasthits.display import printable
@@ -24,14 +24,7 @@ def rollup(
         ),
     ] = "yesterday",
     logs: Logs = DEFAULT_LOGS,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="TARGET",
-            envvar="FASTHITS_TO",
-            help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV.",
-        ),
-    ] = "hits.db",
+    to: To = "hits.db",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
     ] = None,
