@@ -23,6 +23,7 @@ REST_RATIO = 10
 """A server is left alone this many times as long as its last dump took: others have keys in it, and there may be
 millions."""
 
+FIRST_DUMPS = 5
 END = b"END\r\n"
 _VALUE = re.compile(rb"VALUE (\S+) \d+ \d+\r\n(\d+) *\r\n")
 _REFUSED = (b"BUSY", b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
@@ -48,8 +49,7 @@ class CounterReader:
         with self._errors():
             if day != self._day:
                 self._day, self._paths, self._listed = day, set(), set()
-                self._dump()  # what one dump passes over, another is unlikely to
-                self._dump()
+                self._dump_all()
             elif time.monotonic() >= self._dump_at:
                 self._dump()
             return self._values()
@@ -59,6 +59,14 @@ class CounterReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _dump_all(self) -> None:
+        """Dump until that brings nothing new: what one dump passes over would later look as if it had just begun."""
+        for _ in range(FIRST_DUMPS):
+            before = len(self._paths)
+            self._dump()
+            if len(self._paths) == before:
+                return
 
     def _dump(self) -> None:
         """Add to the paths those that the server lists."""
