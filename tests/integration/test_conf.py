@@ -59,7 +59,7 @@ def test_the_nightly_rollup_and_the_compression_run_as_cron_would(place: Path) -
     assert Path(program).is_absolute()
     done = subprocess.run(rollup.replace(" rollup ", " rollup 2026-03-12 "), shell=True, capture_output=True, text=True)
     assert "1 row for 2026-03-12" in done.stderr
-    os.utime(log, (0, 0))
+    os.utime(log, (1e9, 1e9))
     assert subprocess.run(compress, shell=True, check=False).returncode == 0
     assert log.with_name("access.log.gz").exists()
 
@@ -88,7 +88,6 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--logs", "/a'b"),
         ("--database", "/a\nb.db"),
         ("--logs", "/%H"),
-        ("--memcached", "unix:/a;b"),
     ],
 )
 def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:

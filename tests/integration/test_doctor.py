@@ -16,7 +16,7 @@ PATTERN = "logs/%Y/%m/%d/access.log"
 DJANGO = """
 SECRET_KEY = "x"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
-                      "LOCATION": "SERVER", "KEY_PREFIX": "PREFIX"}}
+                      "LOCATION": "<server>", "KEY_PREFIX": "<prefix>"}}
 """
 
 
@@ -82,12 +82,12 @@ def test_evictions_going_on_are_told(folder: Path, start_memcached: Callable[...
 
 @pytest.mark.parametrize(
     ("server", "prefix", "told"),
-    [("", "", None), ("", "site", "use --prefix ':site:1:'"), ("127.0.0.1:1", "", "looks for counters elsewhere")],
+    [("", "", None), ("", "site", "use --prefix 'site:1:'"), ("127.0.0.1:1", "", "looks for counters elsewhere")],
 )
 def test_django_settings_are_compared(
     folder: Path, memcached: Memcached, server: str, prefix: str, told: str | None
 ) -> None:
-    text = DJANGO.replace("SERVER", server or memcached.spec).replace("PREFIX", f":{prefix}" if prefix else "")
+    text = DJANGO.replace("<server>", server or memcached.spec).replace("<prefix>", prefix)
     write(folder / "site_settings.py", text.encode())
     code, checks = doctor(folder, memcached.spec, "--django-settings", "site_settings")
     assert code == bool(told)

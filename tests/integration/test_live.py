@@ -23,11 +23,13 @@ ODD = "/%7E-_.~!*'();:@&=+$,[]\"<>\\^`{|}"
 
 def store(memcached: Memcached, views: dict[bytes, int]) -> None:
     """Put counters there as loggers do, many at once."""
-    client = memcached.client()
-    for path, count in views.items():
-        client.set(hit_key(date.today(), path), str(count).encode(), noreply=True, flags=2)
-    client.version()
-    client.close()
+    commands = [
+        f"set {hit_key(date.today(), path)} 2 86400 {len(str(count))} noreply\r\n{count}\r\n"
+        for path, count in views.items()
+    ]
+    with memcached.connect() as connection:
+        connection.sendall("".join(commands).encode("ascii") + b"version\r\n")
+        assert connection.recv(100).startswith(b"VERSION")
 
 
 def test_every_kind_of_path_is_listed_as_the_logger_counted_it(memcached: Memcached, logger: Logger) -> None:
@@ -134,18 +136,18 @@ def test_a_server_that_refuses_to_list_is_told(start_memcached: Callable[..., Me
 
 def test_those_that_list_at_once_wait_for_each_other(memcached: Memcached) -> None:
     """memcached has one crawler, and answers BUSY while it works for somebody else."""
-    store(memcached, {b"/%d" % number: 1 for number in range(60_000)})
+    store(memcached, {b"/%d" % number: 1 for number in range(20_000)})
 
     def list_again_and_again(_: int) -> list[int]:
         found = []
-        for _ in range(4):
+        for _ in range(3):
             with closing(CounterReader(memcached.spec, ":1:")) as reader:
                 found.append(len(reader.views(date.today())))
         return found
 
     with ThreadPoolExecutor(3) as pool:
         found = [number for numbers in pool.map(list_again_and_again, range(3)) for number in numbers]
-    assert min(found) > 59_900  # items move while they are listed
+    assert min(found) > 19_900  # items move while they are listed
 
 
 def test_keys_are_encoded_as_memcached_does(memcached: Memcached) -> None:
