@@ -14,6 +14,15 @@ LOCK_SECONDS = 10.0
 """How long to wait for the moment in which a rollup puts a day in its place."""
 
 
+# One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
+_PATH_BY_DAY = """
+WITH RECURSIVE days(day) AS (
+    SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
+)
+SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3 GROUP BY date
+"""
+
+
 class PathHistory(NamedTuple):
     """A path's views on each of some days, and in all of them."""
 
@@ -39,43 +48,36 @@ class History:
         return [date.fromordinal(day) for day in range(start, end + 1)]
 
     def site(self, days: Sequence[date]) -> list[int]:
-        """Return the views of all paths together, on each of *days*."""
-        query = f"SELECT date, sum(views) FROM hits WHERE date IN ({_marks(days)}) GROUP BY date"
+        """Return the views of all paths together on each of *days*, which follow each other, as everywhere here."""
+        query = "SELECT date, sum(views) FROM hits WHERE date BETWEEN ? AND ? GROUP BY date"
         with self._database() as database:
-            found = dict(database.execute(query, [day.isoformat() for day in days]))
+            found = dict(database.execute(query, _ends(days)))
         return [found.get(day.isoformat(), 0) for day in days]
 
     def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
         """Return the histories of *paths*, in their order; what was never read has zeros."""
-        query = (
-            f"SELECT date, path, sum(views) FROM hits WHERE date IN ({_marks(days)}) AND path IN ({_marks(paths)}) "
-            "GROUP BY date, path"
-        )
         with self._database() as database:
-            rows = database.execute(query, [*(day.isoformat() for day in days), *paths]).fetchall()
-        found = {(path, day): views for day, path, views in rows}
+            found = {
+                (path, day): views
+                for path in paths
+                for day, views in database.execute(_PATH_BY_DAY, [*_ends(days), path])
+            }
         by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
         return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
 
     def most_read(self, days: Sequence[date], limit: int) -> list[PathHistory]:
         """Return the histories of the *limit* paths that were read most on *days*, most read first."""
-        query = (
-            f"SELECT path FROM hits WHERE date IN ({_marks(days)}) GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
-        )
-        with self._database() as database:
-            rows = database.execute(query, [*(day.isoformat() for day in days), limit]).fetchall()
-        return self.paths([path for (path,) in rows], days)
+        return self.paths(self.search("", days, limit), days)
 
     def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
         """Return the paths read on *days* that hold *text*, ASCII letters in either case, most read first."""
         query = (
-            f"SELECT path FROM hits WHERE date IN ({_marks(days)}) AND path LIKE ? ESCAPE '!' "
+            "SELECT path FROM hits WHERE date BETWEEN ? AND ? AND path LIKE ? ESCAPE '!' "
             "GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
         )
         pattern = "%" + "".join(f"!{char}" if char in "!%_" else char for char in text) + "%"
         with self._database() as database:
-            rows = database.execute(query, [*(day.isoformat() for day in days), pattern, limit]).fetchall()
-        return [path for (path,) in rows]
+            return [path for (path,) in database.execute(query, [*_ends(days), pattern, limit])]
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -89,5 +91,5 @@ class History:
             raise TableError("cannot read database", self._file, str(error)) from error
 
 
-def _marks(values: Sequence[object]) -> str:
-    return ", ".join("?" * len(values))
+def _ends(days: Sequence[date]) -> tuple[str, str]:
+    return (days[0].isoformat(), days[-1].isoformat()) if days else ("1", "0")

@@ -23,6 +23,7 @@ COMMANDS = {
     "top": "top",
     "history": "history",
     "most-read": "history",
+    "serve": "serve",
     "check": "reconcile",
     "warm": "reconcile",
     "conf": "conf",
