@@ -39,10 +39,19 @@ demo: .venv/installed
 	@$(call need,command -v memcached,memcached) || true
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
 
-test: .venv/installed-dev
+# A checker of accessibility that looks at the web page; it is not shipped.
+AXE := build/npm/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	@$(call need,command -v npm,npm)
+	npm install --silent --no-save --no-package-lock --prefix build/npm axe-core@4
+
+test: .venv/installed-dev $(AXE)
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
+	@$(call need,command -v chromium,chromium)
+	@$(call need,command -v chromedriver,chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
 
 lint: .venv/installed-dev

@@ -64,22 +64,22 @@ class Guard:
         if self._token is None:
             return None
         given = _query_token(scope)
-        if given is not None and self._is_token(given):
+        if given is not None and self._is_token(given.encode()):
             if scope["path"] != "/":
                 return None
             page = RedirectResponse("./", 303)  # so that the token does not stay in the address bar
             page.set_cookie(COOKIE, self._cookie(), httponly=True, samesite="strict")
             return page
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._is_token(bearer.strip()):
+        if scheme.lower() == "bearer" and self._is_token(bearer.strip().encode("latin-1")):
             return None
         if hmac.compare_digest(_cookie_of(headers).encode(), self._cookie().encode()):
             return None
         error = "open this page as /?token=TOKEN once, or send Authorization: Bearer TOKEN"
         return JSONResponse({"error": error}, 401, {"WWW-Authenticate": "Bearer"})
 
-    def _is_token(self, given: str) -> bool:
-        return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())
+    def _is_token(self, given: bytes) -> bool:
+        return self._token is not None and hmac.compare_digest(given, self._token.encode())
 
     def _cookie(self) -> str:
         return hashlib.sha256(f"fasthits {self._token}".encode()).hexdigest()

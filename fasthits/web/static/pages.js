@@ -39,12 +39,16 @@ export class PageList {
     const item = document.createElement("li");
     const button = item.appendChild(document.createElement("button"));
     button.type = "button";
-    const part = (name) => {
+    const part = (name, text = "") => {
       const span = button.appendChild(document.createElement("span"));
       span.className = name;
+      span.textContent = text;
       return span;
     };
-    const row = { item, button, bar: part("bar"), path: part("path"), recent: part("recent"), views: part("views") };
+    const row = { item, bar: part("bar"), path: part("path"), recent: part("recent") };
+    row.recentUnit = part("unseen");
+    row.views = part("views");
+    part("unseen", "views");
     row.path.textContent = pageName(path);
     row.path.title = pageName(path);
     button.addEventListener("click", () => this.#choose(path));
@@ -56,8 +60,7 @@ export class PageList {
     row.bar.style.width = `${(100 * page.views) / most}%`;
     row.views.textContent = count(page.views);
     row.recent.textContent = page.last_minute ? `+${count(page.last_minute)}` : "";
-    const recently = page.last_minute ? `, ${count(page.last_minute)} in the last minute` : "";
-    row.button.setAttribute("aria-label", `${pageName(page.path)}: ${count(page.views)} views${recently}`);
+    row.recentUnit.textContent = page.last_minute ? "in the last minute" : "";
   }
 
   #move(before) {
