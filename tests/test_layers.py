@@ -15,7 +15,7 @@ LAYERS = [
     {"errors", "display", "days", "keys", "conf", "sparkline"},
     {
         *{"logfiles", "tables", "memcached", "courier", "piped", "privileges", "counting", "rollup", "reconcile"},
-        *{"counters", "live", "history", "doctor", "loggers"},
+        *{"counters", "live", "history", "doctor", "loggers", "report"},
     },
     {"web"},
     {"cli"},

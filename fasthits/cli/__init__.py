@@ -24,6 +24,7 @@ COMMANDS = {
     "history": "history",
     "most-read": "history",
     "serve": "serve",
+    "report": "report",
     "check": "reconcile",
     "warm": "reconcile",
     "conf": "conf",
