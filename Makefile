@@ -50,6 +50,7 @@ test: .venv/installed-dev $(AXE)
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
+	@$(call need,command -v man,man-db)
 	@$(call need,command -v chromium,chromium)
 	@$(call need,command -v chromedriver,chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable

@@ -15,7 +15,9 @@ from fasthits.errors import TableError
 def report(
     days: NumberOfDays = 30,
     to: Annotated[str, typer.Option(metavar="FILE", help="What is written; - is standard output.")] = "report.html",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the most read paths are in it.")] = 50,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="How many of the most read paths are in it.")
+    ] = 50,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
     """Write the views of past days into one HTML file, to mail or to keep: a chart, and the most read paths.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fasthits.cli.completion import complete_days
 from fasthits.cli.options import DEFAULT_LOGS, Logs, To
 from fasthits.cli.output import counted, progress_bar, say
 from fasthits.days import name_days, parse_days
@@ -20,7 +21,10 @@ def rollup(
     days: Annotated[
         str,
         typer.Argument(
-            metavar="[DATE]", help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.", show_default=True
+            metavar="[DATE]",
+            help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.",
+            show_default=True,
+            autocompletion=complete_days,
         ),
     ] = "yesterday",
     logs: Logs = DEFAULT_LOGS,
@@ -29,7 +33,7 @@ def rollup(
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="How many threads count.", show_default="one a processor")
+        int | None, typer.Option(metavar="N", min=1, help="How many threads count.", show_default="one a processor")
     ] = None,
 ) -> None:
     """Reduce a day's log to its views per path, in SQLite or CSV.

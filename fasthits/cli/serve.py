@@ -20,7 +20,7 @@ def serve(
         str,
         typer.Option(metavar="ADDRESS", help="Where to listen; for others than this machine only with the next two."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes any that is free.")] = 8765,
     token: Annotated[
         str | None,
         typer.Option(

@@ -39,7 +39,10 @@ def top(
     prefix: Prefix = DEFAULT_PREFIX,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end, as without a terminal.")] = False,
     limit: Annotated[
-        int, typer.Option(min=1, max=10_000, help="How many paths in what is printed once; a screen shows what fits.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=10_000, help="How many paths in what is printed once; a screen shows what fits."
+        ),
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
