@@ -5,10 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo page test lint bench clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
+	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make bench  GB/s of each stage beside wc -l and awk"
@@ -35,9 +36,17 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.p[x
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+.venv/installed-web: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
+	@touch $@
+
 demo: .venv/installed
 	@$(call need,command -v memcached,memcached) || true
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
+
+page: .venv/installed-web
+	@$(call need,command -v memcached,memcached)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh page
 
 # A checker of accessibility that looks at the web page; it is not shipped.
 AXE := build/npm/node_modules/axe-core/axe.min.js

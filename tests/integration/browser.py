@@ -72,11 +72,12 @@ class Browser:
 
     def text(self, selector: str) -> str:
         """Return the text of an element, shown or not."""
-        return self.find(selector).get_property("textContent") or ""
+        return str(self.find(selector).get_property("textContent") or "")
 
     def texts(self, selector: str) -> list[str]:
         """Return the texts of all elements, in their order."""
-        return self.run("return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)", selector)
+        script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
+        return list(self.run(script, selector))
 
     def until(self, check: Callable[[], object], what: str = "") -> None:
         """Wait until *check* is true; a failure says what the page shows then."""
@@ -84,8 +85,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Return what the console has said so far, and each violation of the page's policy."""
-        logged = [f"{each['level']} {each['message']}" for each in self.driver.get_log("browser")]
-        return logged + self.run("return window.violations")
+        log: list[dict[str, str]] = self.driver.get_log("browser")
+        return [f"{each['level']} {each['message']}" for each in log] + list(self.run("return window.violations"))
 
     def faults(self) -> list[str]:
         """Return the faults that axe-core finds and calls serious or critical."""

@@ -22,8 +22,8 @@ class Terminal:
     """A `fasthits top` in a terminal of its own, and what that shows."""
 
     def __init__(self, *args: str) -> None:
-        self._screen = pyte.Screen(WIDTH, HEIGHT)
-        self._stream = pyte.ByteStream(self._screen)
+        self.screen = pyte.Screen(WIDTH, HEIGHT)
+        self._stream = pyte.ByteStream(self.screen)
         self.mark = new_mark()
         command = ["-m", "fasthits", "top", *args]
         size = {"COLUMNS": str(WIDTH), "LINES": str(HEIGHT), "TERM": "xterm-256color"}
@@ -35,7 +35,7 @@ class Terminal:
             while True:
                 self._stream.feed(self.process.read_nonblocking(65536, timeout=0))
         except (pexpect.TIMEOUT, pexpect.EOF):
-            return "\n".join(line.rstrip() for line in self._screen.display)
+            return "\n".join(line.rstrip() for line in self.screen.display)
 
     def shows(self, *words: str) -> str:
         """Return the screen once all *words* are on it."""
