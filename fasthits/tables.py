@@ -196,6 +196,13 @@ class _Block(NamedTuple):
     rows: int
 
 
+def write_csv(stream: BinaryIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write the header and *rows* of date, path and views to *stream*."""
+    stream.write(_csv_line(HEADER))
+    stream.writelines(_csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.flush()
+
+
 def _csv_blocks(shares: Iterable[HitCounter]) -> Iterator[_Block]:
     """Yield the rows by day, then views, most first, then path.
 

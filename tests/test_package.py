@@ -42,13 +42,17 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
         "setup.py",
         "LICENSE",
     } <= source
-    assert not [name for name in source if name.endswith((".c", ".so", ".html"))]
+    assert "docs/fasthits.1" in source
+    page = "fasthits/web/static/index.html"
+    assert [name for name in source if name.endswith((".c", ".so", ".html"))] == [page]
     with zipfile.ZipFile(wheel) as archive:
         built = set(archive.namelist())
     assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= built
-    assert not [
+    assert [name for name in built if name.endswith("data/share/man/man1/fasthits.1")]
+    assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= built
+    assert [
         name for name in built if name.endswith((".c", ".pyx", ".pxd", ".html")) or name.startswith(("tests", "bench"))
-    ]
+    ] == [page]
     assert "-cp311-abi3-" in wheel.name
 
 
