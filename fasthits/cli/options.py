@@ -30,7 +30,6 @@ Logs = Annotated[
         "Without a % each file is read once, whatever its days; - is standard input.",
     ),
 ]
-DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 Settle = Annotated[
     float,
     typer.Option(

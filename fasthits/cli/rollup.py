@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_LOGS, Logs
+from fasthits.cli.options import Logs
 from fasthits.cli.output import counted, progress_bar, say
-from fasthits.days import name_days, parse_days
+from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import printable
 from fasthits.errors import TableError
 
