@@ -4,8 +4,10 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import django
 import pytest
@@ -13,10 +15,11 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 
-# Before any module is imported that has models in it; and for this process alone.
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.django_app.settings"
-django.setup()
-del os.environ["DJANGO_SETTINGS_MODULE"]
+# Before any module is imported that has models in it. What it does to the environment, its time zone above all, is not
+# for the other tests and the processes that they start.
+with patch.dict(os.environ, DJANGO_SETTINGS_MODULE="tests.django_app.settings"):
+    django.setup()
+time.tzset()
 
 for name, examples in (("small", 15), ("default", 80), ("thorough", 2000)):
     settings.register_profile(

@@ -53,10 +53,6 @@ def _read_rules(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _read_zone(value: str | None) -> ZoneInfo | None:
-    return ZoneInfo(value) if value else None
-
-
 KEYS = {
     # Where the counters are; None: where the cache has its values.
     "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
@@ -68,7 +64,7 @@ KEYS = {
     # What finds the object of a path that the views do not tell: (path, match) -> object or None.
     "RESOLVER": Key(lambda: None, _read_callable),
     # Where Apache's clock is: its zone decides which day a hit is of.
-    "TIME_ZONE": Key(lambda: settings.TIME_ZONE, _read_zone),
+    "TIME_ZONE": Key(lambda: settings.TIME_ZONE, ZoneInfo),
 }
 
 
@@ -82,7 +78,7 @@ def setting(key: str) -> Any:
     """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
 
     The values are: MEMCACHED a list or None, PREFIX, CACHE and LOGS texts, RULES a dict, RESOLVER a function or None,
-    TIME_ZONE a ZoneInfo or None for the machine's.
+    TIME_ZONE a ZoneInfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:

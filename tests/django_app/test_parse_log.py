@@ -50,7 +50,7 @@ def test_paths_that_lead_to_one_object_add_up(parse_log: ParseLog, release: Pres
     out, err = parse_log(access_lines(paths) + access_line("/press/a/", query="?page=2"))
     assert history_of(release) == {DAY: len(paths) + 1}
     assert Hits.objects.count() == 1
-    assert "10 hits of 1 objects saved for 2026-03-12\n" in out
+    assert "10 hits of 1 object saved for 2026-03-12\n" in out
     assert err == ""
 
 
@@ -61,7 +61,7 @@ def test_what_is_no_page_of_an_object_is_left_out_and_listed(parse_log: ParseLog
     out, err = parse_log(access_lines([*paths, *paths, "/press/a/", "/about/"]), verbosity=2)
     assert history_of(release) == {DAY: 1}
     assert Hits.objects.count() == 1
-    assert f"{2 * len(paths) + 1} hits of {len(paths)} paths that lead to no object\n" in out
+    assert f"{2 * len(paths) + 1} hits of {len(paths)} paths with no object\n" in out
     listed = out.splitlines()[-len(paths) :]
     assert listed[0].split() == ["3", "/about/"]
     assert {line.split(maxsplit=1)[1] for line in listed} == set(paths)
@@ -75,7 +75,7 @@ def test_an_error_of_the_site_costs_its_path_alone(parse_log: ParseLog, release:
     assert "cannot resolve /broken/boom/: ZeroDivisionError: this converter is broken\n" in err
     assert "cannot resolve /error/: LookupError: no such page \\x1b[31m\n" in err
     assert "cannot resolve /notes/a/: FieldError: " in err
-    assert "3 hits of 3 paths that lead to no object\n" in out
+    assert "3 hits of 3 paths with no object\n" in out
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_strangers_ask_for_neither_breaks_the_run_nor_the_database(
 ) -> None:
     out, err = parse_log(access_lines([path, "/press/a/"]))
     assert history_of(release) == {DAY: 1}
-    assert "1 hits of 1 paths that lead to no object" in out
+    assert "1 hit of 1 path with no object" in out
     assert err == ""
 
 
@@ -200,7 +200,7 @@ def test_paths_come_in_batches_that_add_up(
     paths = ["/press/a/", "/no/1", "/no/2", "/press/a", "/no/3", "/no/3", "/press/%61/"]
     out, _ = parse_log(access_lines(paths), verbosity=2)
     assert history_of(release) == {DAY: 3}
-    assert "4 hits of 3 paths that lead to no object" in out
+    assert "4 hits of 3 paths with no object" in out
     assert out.splitlines()[-3].split() == ["2", "/no/3"]
 
 

@@ -54,7 +54,7 @@ class Command(BaseCommand):
         for path, reason in parsed.resolver.errors:
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
-            self.stderr.write(f"and {more:,} more paths")
+            self.stderr.write(f"and {_count(more, 'more path')}")
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
         counted, counter = parsed.counted, parsed.counted.counter
@@ -64,13 +64,19 @@ class Command(BaseCommand):
             self.stdout.write("no line of these days, nothing replaced")
         reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in counter.filtered.items())
         self.stdout.write(
-            f"{counter.lines:,} lines of {counted.files:,} files: "
-            f"{counter.hits:,} hits{reasons}, {counter.malformed:,} malformed"
+            f"{_count(counter.lines, 'line')} of {_count(counted.files, 'file')}: "
+            f"{_count(counter.hits, 'hit')}{reasons}, {counter.malformed:,} malformed"
         )
         self.stdout.write(
-            f"{parsed.views.total():,} hits of {parsed.objects:,} objects saved for {name_days(counted.days) or 'no day'}"
+            f"{_count(parsed.views.total(), 'hit')} of {_count(parsed.objects, 'object')} saved "
+            f"for {name_days(counted.days) or 'no day'}"
         )
-        self.stdout.write(f"{parsed.loose_views:,} hits of {parsed.loose_paths:,} paths that lead to no object")
+        loose = f"{_count(parsed.loose_views, 'hit')} of {_count(parsed.loose_paths, 'path')}"
+        self.stdout.write(f"{loose} with no object")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _text(path: bytes) -> str:
