@@ -25,7 +25,7 @@ from tests.integration.servers import Memcached, require_program
 
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=900,520"
+    "--disable-component-update --disable-sync --window-size=1000,700"
 )
 
 WAIT_SECONDS = 20.0
@@ -71,7 +71,7 @@ def test_the_number_on_the_page_rises_while_it_is_open(
             read += more
             waiting.until(lambda _, read=read: number.text == str(read), f"the page shows {read}")
         if screenshot := os.environ.get("FASTHITS_SCREENSHOT"):
-            browser.save_screenshot(screenshot)
+            browser.find_element(By.TAG_NAME, "body").screenshot(screenshot)
         picture = browser.find_element(By.CSS_SELECTOR, "figure svg")
         assert picture.aria_role in ("img", "image")
         total = sum(release.hits.values_list("views", flat=True))
