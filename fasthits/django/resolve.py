@@ -129,8 +129,8 @@ def _read_value(model: type[models.Model], name: str, value: Any) -> Any:
     column = _field_of(model, name)
     if column is not None:
         value = column.to_python(value)
-        if isinstance(column, models.IntegerField):
-            column.run_validators(value)
+    if isinstance(value, int) and abs(value) > models.BigIntegerField.MAX_BIGINT:
+        raise ValidationError("too large")
     if isinstance(value, str) and "\0" in value:
         raise ValidationError("NUL")
     return value
