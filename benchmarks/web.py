@@ -17,7 +17,7 @@ import time
 from datetime import date
 from pathlib import Path
 
-from benchmarks.__main__ import describe_machine
+from benchmarks.machine import describe_machine
 from benchmarks.server import Memcached
 
 STREAMS = 200
@@ -130,7 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--seconds", type=float, default=30, help="how long (default: 30)")
     seconds = parser.parse_args().seconds
-    print(*describe_machine(), sep="\n", flush=True)
+    print(*(f"{name}: {value}" for name, value in describe_machine().items()), sep="\n", flush=True)
     memcached = Memcached(64)
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "fasthits", "serve", "--memcached", memcached.address, "--port", "0"]

@@ -4,8 +4,9 @@ import glob
 import os
 from datetime import date, timedelta
 
+from fasthits.days import DEFAULT_LOGS
+
 OFFERED_DAYS = 7
-DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 
 
 def complete_day(incomplete: str) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_LOGS, Logs
+from fasthits.cli.options import Logs
+from fasthits.days import DEFAULT_LOGS
 from fasthits.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_LOGS, Logs, Memcached, Prefix, To
+from fasthits.cli.options import Logs, Memcached, Prefix, To
+from fasthits.days import DEFAULT_LOGS
 from fasthits.display import printable
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix

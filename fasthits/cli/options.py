@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.completion import DEFAULT_LOGS as DEFAULT_LOGS
 from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.keys import MAX_TTL_SECONDS
 

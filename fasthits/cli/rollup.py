@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fasthits.cli.completion import complete_days
-from fasthits.cli.options import DEFAULT_LOGS, Logs, To
+from fasthits.cli.options import Logs, To
 from fasthits.cli.output import counted, progress_bar, say
-from fasthits.days import name_days, parse_days
+from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import printable
 from fasthits.errors import TableError, UsageError
 
