@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
@@ -290,3 +292,9 @@ def test_the_description_names_every_path_of_the_interface(served: Served) -> No
     assert served.ask("/openapi.json").json() == json.loads(json.dumps(DESCRIPTION))
     for path in DESCRIPTION["paths"]:
         assert served.ask(path).status in (200, 400)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['uvicorn'] = None; from fasthits.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "fasthits: not installed: uvicorn (pip install 'fasthits[web]')\n")
