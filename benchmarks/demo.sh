@@ -32,7 +32,7 @@ if [ "${1:-}" = page ]; then
             printf '%s\n' "$line"
             sleep 0.05
         done < <(tail -n +2501 "$log")
-    } | fasthits log &
+    } | fasthits log 2>/dev/null &
     run "fasthits serve --database demo/hits.db"
     exit
 fi

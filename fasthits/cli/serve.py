@@ -34,7 +34,7 @@ def serve(
     """Serve a page that shows what is read, as it is read, and the views of past days; until Ctrl-C.
 
     It also has a JSON interface (/openapi.json), /badge.svg?path=/about.html, and /metrics for Prometheus. It needs
-    `pip install 'fasthits[web]'`. The database is only read.
+    the extra `web`: starlette and uvicorn. The database is only read.
     """
     try:
         from fasthits.web.app import Settings

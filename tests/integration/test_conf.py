@@ -30,6 +30,7 @@ def custom_logs(text: str) -> list[str]:
 def crontab_commands(text: str) -> list[str]:
     """Return the commands of crontab lines, as cron hands them to the shell."""
     found = re.findall(r"^\d+ \d+ \* \* \*  \S+  (.*)$", text, re.M)
+    assert not [command for command in found if re.search(r"(?<!\\)%", command)]  # cron would cut it there
     return [command.replace(r"\%", "%") for command in found]
 
 

@@ -3,8 +3,10 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -13,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from fasthits.keys import hit_key
+from fasthits.web.events import MAX_STREAMS
 from fasthits.web.openapi import DESCRIPTION
 from tests.commands import fasthits, hit, write
 from tests.integration.logger import Logger, access_line
@@ -262,15 +265,36 @@ def test_readers_who_go_leave_nothing_behind(served: Served) -> None:
     descriptors = Path(f"/proc/{served.process.pid}/fd")
     served.ask("/api/top")
     before = len(list(descriptors.iterdir()))
-    streams = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(50)]
-    for stream in streams:
-        stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert stream.recv(12) == b"HTTP/1.1 200"
-        stream.close()
+
+    def open_stream() -> bytes:
+        with socket.create_connection(("127.0.0.1", served.port)) as stream:
+            stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return stream.recv(12)
+
+    assert {open_stream() for _ in range(MAX_STREAMS)} == {b"HTTP/1.1 200"}
     eventually(lambda: len(list(descriptors.iterdir())) <= before)
+    assert {open_stream() for _ in range(20)} == {b"HTTP/1.1 200"}
+
+
+def test_there_are_so_many_streams_and_no_more(served: Served) -> None:
+    with ExitStack() as opened:
+        for _ in range(MAX_STREAMS):
+            stream = opened.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+        answer = served.ask("/events")
+        assert (answer.status, answer.json()) == (503, {"error": "too many streams"})
+    with closing(served.events()) as events:
+        assert next(events)[0] == "sample"
 
 
 def test_the_description_names_every_path_of_the_interface(served: Served) -> None:
     assert served.ask("/openapi.json").json() == json.loads(json.dumps(DESCRIPTION))
     for path in DESCRIPTION["paths"]:
         assert served.ask(path).status in (200, 400)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['uvicorn'] = None; from fasthits.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "fasthits: not installed: uvicorn (pip install 'fasthits[web]')\n")
