@@ -39,11 +39,19 @@ demo: .venv/installed
 	@$(call need,command -v memcached,memcached) || true
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
 
-test: .venv/installed-dev
+# Before the newest Django that .venv has: the oldest that is supported, found first on PYTHONPATH.
+.venv/django-4.2: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ --upgrade 'django~=4.2.0'
+	@touch $@
+
+test: .venv/installed-dev .venv/django-4.2
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
+	@$(call need,ls /usr/lib/postgresql/*/bin/postgres,postgresql)
+	@$(call need,command -v chromium && command -v chromedriver,chromium chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django_app
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

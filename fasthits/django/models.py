@@ -97,7 +97,9 @@ class HitsQuerySet(models.QuerySet):
 
     def totals(self) -> QuerySet:
         """Return the views of each day, all objects together, oldest first, as rows with ``date`` and ``total``."""
-        return self.order_by("date").values("date").annotate(total=Sum("views")).values_list("date", "total", named=True)
+        return (
+            self.order_by("date").values("date").annotate(total=Sum("views")).values_list("date", "total", named=True)
+        )
 
 
 class Hits(models.Model):

@@ -96,7 +96,9 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     assert "tag" not in week
     assert month.startswith("Object Model Views photo photo 5555 Tag object (tag) tag 4444 <b>release</b> press")
     assert f'href="/admin/django_app/pressrelease/{new.pk}/change/"' in page.content.decode()
-    hits = [query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]]
+    hits = [
+        query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]
+    ]
     assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two whose newest objects can be told
     assert "Traffic" in text_of(staff.get("/admin/").content)
 

@@ -1,7 +1,6 @@
 """`hits_today` of an object and of many, from a real memcached, through Django's cache and straight."""
 
 import logging
-import signal
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -137,7 +136,9 @@ def test_a_memcached_that_hangs_is_waited_for_once(
         memcached.resume()
 
 
-def test_a_value_that_is_no_number_is_none(memcached: Memcached, count_today: CountToday, release: PressRelease) -> None:
+def test_a_value_that_is_no_number_is_none(
+    memcached: Memcached, count_today: CountToday, release: PressRelease
+) -> None:
     client = memcached.client()
     client.set(f":1:{live.today()}/press/a/", b"something else")
     client.close()

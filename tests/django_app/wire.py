@@ -14,7 +14,7 @@ class Wire:
     def __init__(self, memcached: Memcached) -> None:
         self._memcached = memcached
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.spec = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.spec = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.commands: list[bytes] = []
 
     def __enter__(self) -> Self:

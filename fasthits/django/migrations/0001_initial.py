@@ -33,9 +33,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=["content_type", "date"], name="fasthits_of_days"),
                 ],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("date", "content_type", "object_id"), name="fasthits_once_a_day"
-                    )
+                    models.UniqueConstraint(fields=("date", "content_type", "object_id"), name="fasthits_once_a_day")
                 ],
             },
         ),
