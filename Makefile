@@ -60,15 +60,22 @@ $(AXE):
 	@$(call need,command -v npm,npm)
 	npm install --silent --no-save --no-package-lock --prefix build/npm axe-core@4
 
-test: .venv/installed-dev $(AXE)
+# Before the newest Django that .venv has: the oldest that is supported, found first on PYTHONPATH.
+.venv/django-4.2: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ --upgrade 'django~=4.2.0'
+	@touch $@
+
+test: .venv/installed-dev .venv/django-4.2 $(AXE)
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
 	@$(call need,command -v valgrind,valgrind)
 	@$(call need,command -v man,man-db)
+	@$(call need,ls /usr/lib/postgresql/*/bin/postgres,postgresql)
 	@$(call need,command -v chromium,chromium)
 	@$(call need,command -v chromedriver,chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django_app
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

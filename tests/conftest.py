@@ -1,4 +1,4 @@
-"""Hypothesis profiles (choose with --hypothesis-profile), a marker, a way to run a function in a new Python, and Django."""
+"""Hypothesis profiles (see --hypothesis-profile), a marker, a way to run a function in a new Python, and Django."""
 
 import os
 import subprocess

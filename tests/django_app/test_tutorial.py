@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,7 +72,7 @@ def is_install(line: str) -> bool:
 
 
 @pytest.fixture
-def env(tmp_path: Path, memcached: Memcached) -> Iterator[dict[str, str]]:
+def env(tmp_path: Path, memcached: Memcached) -> dict[str, str]:
     """The environment of a reader: this Python's programs are found first, and memcached is where it is."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -81,7 +80,7 @@ def env(tmp_path: Path, memcached: Memcached) -> Iterator[dict[str, str]]:
         (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
         (programs / name).chmod(0o755)
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    yield environment(new_mark(), {"PATH": path, "FASTHITS_MEMCACHED": memcached.spec, "LC_ALL": "C"})
+    return environment(new_mark(), {"PATH": path, "FASTHITS_MEMCACHED": memcached.spec, "LC_ALL": "C"})
 
 
 def test_the_tutorial_leads_to_a_number_on_the_page(tmp_path: Path, env: dict[str, str], memcached: Memcached) -> None:
