@@ -26,8 +26,8 @@ MODULES = [
 
 
 def is_annotated(name: str) -> bool:
-    """Tell whether a file is Cython's HTML, which lies beside the source, and no template."""
-    return name.endswith(".html") and "/templates/" not in name
+    """Tell whether a file is Cython's HTML, which lies beside the source, and no template or page."""
+    return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
 def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
