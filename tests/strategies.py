@@ -61,7 +61,9 @@ targets = st.one_of(
         st.sampled_from([b"", b"", b"?", b"?q", b"?a?b", b'\\"', b'?\\"', b"\\\\", b"\\\\?", b"\xff"]),
     ),
 )
-protocols = st.one_of(st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/2", b"FOO", b"b HTTP/1.1", b""]), escaped)
+protocols = st.one_of(
+    st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/2", b"FOO", b"b HTTP/1.1", b""]), escaped
+)
 statuses = st.integers(0, 999).map(lambda status: b"%03d" % status)
 sizes = st.one_of(st.just(b"-"), st.integers(1, 26).map(lambda digits: b"1234567890"[:digits] + b"7" * (digits - 10)))
 agents = st.one_of(escaped, st.just(b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9"))

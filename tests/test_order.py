@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
+from tests import reference
 from tests.strategies import DAYS, day_sets, logs
 from tests.test_parse import (
     DAY,
@@ -27,7 +28,6 @@ from tests.test_parse import (
     status_of_process,
     views,
 )
-from tests import reference
 
 Rows = dict[tuple[date, bytes], int]
 
@@ -301,7 +301,9 @@ def long_lines(count: int) -> bytes:
 LOGS = {
     "many paths": lambda: distinct_lines(60_000),
     "long paths": lambda: long_lines(200),
-    "both": lambda: b"bad\n" + distinct_lines(3000) * 2 + long_lines(60) + line(b"HEAD /") + b"\n" + distinct_lines(9000),
+    "both": lambda: (
+        b"bad\n" + distinct_lines(3000) * 2 + long_lines(60) + line(b"HEAD /") + b"\n" + distinct_lines(9000)
+    ),
 }
 
 
@@ -394,22 +396,28 @@ def test_a_bounded_counter_takes_no_more_than_its_bound(run_alone: Callable[...,
 
 
 def order_without_memory() -> None:
-    counter = fed(*(distinct_lines(10_000, start=10_000 * number) for number in range(40)))
+    counter = fed(*(distinct_lines(10_000, start=10_000 * number) for number in range(120)))
     for read in (counter.csv, counter.sorted_rows):
         with memory_limit(2 * MIB), pytest.raises(MemoryError):
             next(read())
-    assert sum(number for *_, number in counter.csv()) == sum(1 for _ in counter.sorted_rows()) == 400_000
+    assert sum(number for *_, number in counter.csv()) == sum(1 for _ in counter.sorted_rows()) == 1_200_000
+
+
+def write_without_memory() -> None:
     counter = filled({(DAY, b"/a"): 2, (DAY, b"/" * LINE_BYTES): 1})
-    with memory_limit(MIB // 2):
-        blocks = counter.csv()
-        with pytest.raises(MemoryError):
-            list(blocks)
+    blocks = counter.csv()
+    assert next(blocks) == (DAY, b"2026-03-12,/a,2\n", 1)
+    with memory_limit(MIB // 2), pytest.raises(MemoryError):
+        next(blocks)
     assert sum(number for *_, number in counter.csv()) == 2
 
 
 @pytest.mark.measures_memory
-def test_order_without_memory_is_an_error_and_changes_nothing(run_alone: Callable[..., object]) -> None:
-    run_alone(order_without_memory)
+@pytest.mark.parametrize("read", [order_without_memory, write_without_memory])
+def test_order_without_memory_is_an_error_and_changes_nothing(
+    run_alone: Callable[..., object], read: Callable[[], None]
+) -> None:
+    run_alone(read)
 
 
 def escape_without_memory() -> None:
