@@ -140,8 +140,8 @@ cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Spa
     cdef Outcome outcome
     flush(count)
     while bytes_with_room(&count.table, path.size) > count.max_bytes:
-        if count.first_hash == count.last_hash:
-            return False
+        if count.table.rows == 0 or count.first_hash == count.last_hash:
+            return False    # no smaller share would help
         count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
         take_away_rows(count, count.first_hash, count.last_hash)
         if hash > count.last_hash:

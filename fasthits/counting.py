@@ -20,6 +20,10 @@ Progress = Callable[[int | None], Advance]
 progress through them, from any thread."""
 
 
+LEAST_TABLE_BYTES = 4 << 20
+"""Where memory for a table of that size is not there for each thread, fewer threads count."""
+
+
 class Example(NamedTuple):
     """A malformed line: where it stands, from line 1, and how it begins."""
 
@@ -167,6 +171,8 @@ class _Pass:
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
         self._workers = min(threads, len(segments) or 1)
+        if max_bytes:
+            self._workers = min(self._workers, max(1, max_bytes // LEAST_TABLE_BYTES - 1))
         # At the most there is the table that all are merged into, as large as all together, and the last one merged.
         self._table_bytes = max_bytes and max_bytes // (self._workers + (self._workers > 1))
         self._counted: dict[Segment, _SegmentCount] = {}
