@@ -151,7 +151,7 @@ def _objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]
     by_type: dict[int, set[str]] = defaultdict(set)
     for content_type, key in keys:
         by_type[content_type].add(key)
-    found = {}
+    found: dict[tuple[int, str], Model] = {}
     for content_type, wanted in by_type.items():
         model = ContentType.objects.get_for_id(content_type).model_class()
         if model is not None:

@@ -111,7 +111,7 @@ def source_of(view: Callable[..., Any]) -> Source | None:
 
 
 @cache
-def _field_of(model: type[models.Model], name: str) -> models.Field | None:
+def _field_of(model: Any, name: str) -> models.Field | None:
     try:
         found = model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:  # a lookup through a relation
@@ -121,7 +121,7 @@ def _field_of(model: type[models.Model], name: str) -> models.Field | None:
     return found
 
 
-def _read_value(model: type[models.Model], name: str, value: Any) -> Any:
+def _read_value(model: Any, name: str, value: Any) -> Any:
     """Return *value* as the field has it. Raises ValidationError for one that it cannot have, which a database refuses.
 
     The arguments come from strangers: an integer may have a hundred digits, a text a NUL.
@@ -179,12 +179,12 @@ class PathResolver:
         One query for each model and way to look objects up; and what the site's own RESOLVER does for each of the rest.
         """
         asked: dict[Lookup, dict[tuple[Any, ...], list[bytes]]] = defaultdict(lambda: defaultdict(list))
-        rest = {}
+        matches = {}
         for path in paths:
             try:
                 match = self._match(path_info(path))
-                source = match and source_of(match.func)
-                question = source and source.question(match.kwargs)
+                source = source_of(match.func) if match else None
+                question = source.question(match.kwargs) if match and source else None
             except Exception as error:  # of a path converter or a view's attributes, the site's own
                 self._report(path, error)
                 continue
@@ -192,13 +192,13 @@ class PathResolver:
                 lookup, values = question
                 asked[lookup][values].append(path)
             if self._by_hand:
-                rest[path] = match
-        found = {}
+                matches[path] = match
+        found: dict[bytes, ObjectKey] = {}
         for lookup, wanted in asked.items():
             found |= self._look_up(lookup, wanted)
-        for path in rest.keys() - found.keys():
+        for path in [path for path in matches if path not in found]:
             try:
-                obj = self._by_hand(path_info(path), rest[path])
+                obj = self._by_hand(path_info(path), matches[path])
                 if obj is not None:
                     found[path] = ObjectKey(_content_type_id(type(obj)), str(obj.pk))
             except Exception as error:  # of the site's RESOLVER
@@ -235,12 +235,12 @@ class PathResolver:
                     self._report(path, error)
             return {}
         content_type = _content_type_id(lookup.model)
-        found = {}
+        found: dict[bytes, ObjectKey] = {}
         for values, (key, *others) in primary_keys.items():
             if others:
                 names = ", ".join(lookup.fields)
-                error = MultipleObjectsReturned(f"{len(others) + 1} objects of {lookup.model.__name__} by {names}")
-                self._report(wanted[values][0], error)
+                several = f"{len(others) + 1} objects of {lookup.model.__name__} by {names}"
+                self._report(wanted[values][0], MultipleObjectsReturned(several))
             else:
                 found |= dict.fromkeys(wanted[values], ObjectKey(content_type, str(key)))
         return found
