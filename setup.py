@@ -6,6 +6,7 @@ from outside: CFLAGS=-fsanitize=address LDFLAGS=-fsanitize=address.
 
 import os
 import sysconfig
+from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -16,7 +17,7 @@ abi3 = not debug and not sysconfig.get_config_var("Py_GIL_DISABLED")
 parse = Extension(
     "fasthits._parse",
     ["fasthits/_parse.pyx"],
-    depends=["fasthits/_parse.pyx", "fasthits/_tokens.pxd", "fasthits/_table.pxd"],
+    depends=["fasthits/_parse.pyx", *glob("fasthits/*.pxd")],
     py_limited_api=abi3,
     define_macros=[("CYTHON_TRACE_NOGIL", "1")] * debug + [("Py_LIMITED_API", "0x030B0000")] * abi3,
 )

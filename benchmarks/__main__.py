@@ -1,108 +1,82 @@
-"""How long a day takes, stage by stage, beside the programs that everybody has.
+"""How long a day takes, beside the programs that everybody has, each checked for its totals before its time counts.
 
-    python -m benchmarks --lines 1000000
+    python -m benchmarks                    a day of 1 GB
+    python -m benchmarks --size 4GB         a day of 4 GB: rollup and its stages alone
+    python -m benchmarks --distinct         5 million paths in 1 GB
 
-makes a seeded log (see benchmarks.corpus for what is in it), runs every stage once to check it and warm up, then --runs
-times in turn, and prints the medians. All stages read the same file, which is in the page cache by then. Stages that
-are programs include their start and end, Python's and awk's alike; the others run inside this process and read the file
-in blocks. A stage whose totals are wrong ends the benchmark with an error, except awk, which cannot help it: its row
-says how far off it is.
+makes the log (see benchmarks.corpus and benchmarks.distinct for what is in it) in build/bench and keeps it, runs
+each task once to check it and warm up, then --runs times, in turn, and prints the medians with targets and totals.
+Before each task its log is read, to be in the page cache. Programs are timed from start to end, Python's and awk's
+alike. What would take minutes is run on a smaller log of the same site; its seconds are scaled to the day by lines, and
+marked with ~. Wrong totals of fasthits end the benchmark with an error; those of others are said. Programs that are
+missing are named.
 
-Other work on the machine shows in the load average and in the range beside each median. With a load near the number
-of cores a second thread gains nothing and no figure means much; believe no difference smaller than the ranges.
+The record of a whole run goes to benchmarks/results, from where README's table and picture are made; that of some rows
+or of another size goes to build/bench/results.
+
+Other work on the machine shows in the ranges: believe no difference smaller than they are.
 """
 
 import argparse
-import os
-import platform
-import shlex
-import shutil
-import statistics
-import subprocess
+import re
 import sys
-import tempfile
-import time
-from importlib import import_module, metadata
-from pathlib import Path
 
-from benchmarks.corpus import PATHS
-from benchmarks.stages import ROOT, Stage, WrongTotals, all_stages, find_awk, make_corpus
+from benchmarks import report
+from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
+from benchmarks.record import RECORDED, RESULTS, make_record, save
+from benchmarks.rows import Row, day_rows, distinct_rows
+from benchmarks.tasks import ROOT, Figures, Task, is_here, shown
+from benchmarks.truth import WrongTotals
 
-YARDSTICK = "wc -l"
-
-
-def first_line(*command: str) -> str | None:
-    """Return the first line that a command prints, None where there is no such program or it fails."""
-    if not shutil.which(command[0]):
-        return None
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-    return done.stdout.partition("\n")[0] if done.returncode == 0 else None
+KEPT = ROOT / "build" / "bench"
+SMALL_LINES = 100_000
+DISTINCT_PATHS = 5_000_000
+QUICK_BYTES = 4_600_000
+UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-def describe_machine() -> list[str]:
-    """Return what the figures depend on: processor and its load, kernel, compilers, versions, commit."""
-    cpuinfo = Path("/proc/cpuinfo")
-    fields = [line.partition(":") for line in cpuinfo.read_text().splitlines()] if cpuinfo.exists() else []
-    model = next((value.strip() for key, _, value in fields if key.strip() == "model name"), platform.machine())
-    core = Path(import_module("fasthits._parse").__file__ or "built in").name
-    tools = [
-        first_line("gcc", "--version"),
-        " ".join(platform.libc_ver()),
-        first_line("wc", "--version"),
-        (first_line(find_awk() or "awk", "-W", "version") or "no awk").partition(",")[0],
-        first_line("memcached", "-V"),
-    ]
-    commit = first_line("git", "--no-optional-locks", "-C", str(ROOT), "describe", "--always", "--dirty")
-    return [
-        f"{model}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before this, "
-        f"{platform.system()} {platform.release()}",
-        f"{platform.python_implementation()} {platform.python_version()}, " + ", ".join(filter(None, tools)),
-        f"fasthits {version_of('fasthits')} ({core}, commit {commit or 'none'}), Cython {version_of('cython')}",
-    ]
+def parse_size(text: str) -> tuple[str, int]:
+    """Return ``4GB`` or ``500MB`` as it is, and the bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(kB|MB|GB)", text)
+    if not found or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"not a size: {text} (try 4GB or 500MB)")
+    return text, int(float(found[1]) * UNITS[found[2]])
 
 
-def version_of(distribution: str) -> str:
-    """Return the version of an installed distribution, or what the package itself says."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        try:
-            return str(import_module(distribution).__version__)
-        except ImportError:
-            return "not installed"
+def make_rows(options: argparse.Namespace) -> tuple[Corpus, list[Row]]:
+    """Return the log that the options ask for, made if need be, and its rows."""
+    name, size = ("quick", QUICK_BYTES) if options.quick else options.size
+    if options.distinct:
+        name = "distinct" if name == "1GB" else f"distinct-{name}"
+        distinct = make_distinct(KEPT, name, size, DISTINCT_PATHS * size // 10**9)
+        return distinct, distinct_rows(distinct)
+    day = make_day(KEPT, name, round(size / LINE_BYTES))
+    small = make_day(KEPT, f"{name}-small", min(SMALL_LINES, day.truth.lines // 10))
+    return day, day_rows(day, small)
 
 
-def measure(stages: list[Stage], runs: int) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Return each stage's seconds, run by run, and what its check says."""
-    seconds: dict[str, list[float]] = {stage.name: [] for stage in stages}
-    remarks = {}
+def measure(tasks: list[Task], runs: int) -> tuple[dict[Task, list[Figures]], dict[Task, str]]:
+    """Return each task's figures, run by run, and what its check says."""
+    figures: dict[Task, list[Figures]] = {task: [] for task in tasks}
+    totals = {}
     for run in range(runs + 1):
-        for stage in stages:
-            stage.prepare()
+        print(f"run {run} of {runs}" if run else "warming up and checking", file=sys.stderr, flush=True)
+        for task in tasks:
             try:
-                started = time.perf_counter()
-                stage.run()
-                passed = time.perf_counter() - started
-                remarks[stage.name] = stage.check()
+                task.prepare()
+                task.corpus.read()
+                figure = task.measure()
+                totals[task] = task.check()
+            except WrongTotals as error:
+                raise WrongTotals(f"{task.name}: {error}") from error
             finally:
-                stage.close()
+                task.close()
             if run:
-                seconds[stage.name].append(passed)
-    return seconds, remarks
+                figures[task].append(figure)
+    return figures, totals
 
 
-def print_table(seconds: dict[str, list[float]], remarks: dict[str, str], size: int, lines: int) -> None:
-    """Print a row for each stage."""
-    yardstick = statistics.median(seconds[YARDSTICK])
-    print(f"{'':27} {'median s':>9} {'range':>15} {'GB/s':>7} {'ns/line':>8} {'x wc -l':>8}  totals")
-    for name, measured in seconds.items():
-        median = statistics.median(measured)
-        spread = f"{min(measured):.3f}-{max(measured):.3f}"
-        speed, a_line, ratio = size / median / 1e9, median / lines * 1e9, median / yardstick
-        print(f"{name:27} {median:9.3f} {spread:>15} {speed:7.2f} {a_line:8.1f} {ratio:8.2f}  {remarks[name]}")
-
-
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; see ``--help``."""
     about, _, method = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
@@ -111,27 +85,32 @@ def main() -> int:
         epilog=method,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--lines", type=int, default=1_000_000, metavar="N", help="lines of the log (default: 1000000)")
-    parser.add_argument("--runs", type=int, default=5, metavar="N", help="timed runs of each stage (default: 5)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of the log (default: 1)")
-    parser.add_argument("--paths", type=int, default=PATHS, metavar="N", help=f"paths it has (default: {PATHS})")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the log there, and use it again the next time")
-    options = parser.parse_args()
-    if options.lines < 1 or options.runs < 1:
-        parser.error("--lines and --runs must be at least 1")
-    print(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]))
-    print(*describe_machine(), sep="\n", flush=True)
-    with tempfile.TemporaryDirectory(prefix="fasthits-benchmarks-") as scratch:
-        corpus = make_corpus(options.keep or Path(scratch), options.lines, seed=options.seed, paths=options.paths)
-        known = corpus.expected
-        print(f"{known.lines:,} lines, {known.size / 1e6:.1f} MB, {known.size / known.lines:.0f} bytes a line", end="")
-        print(f", {known.hits:,} hits on {len(known.views):,} paths, median of {options.runs} runs\n", flush=True)
-        try:
-            seconds, remarks = measure(all_stages(corpus), options.runs)
-        except WrongTotals as error:
-            print(f"benchmarks: {error}", file=sys.stderr)
-            return 1
-    print_table(seconds, remarks, known.size, known.lines)
+    parser.add_argument(
+        "--size", type=parse_size, default="1GB", metavar="SIZE", help="of the log: 4GB, 500MB (default: 1GB)"
+    )
+    parser.add_argument("--distinct", action="store_true", help="a log with a path of its own in nearly every line")
+    parser.add_argument("--quick", action="store_true", help="a log of 5 MB: to see that it works")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
+    parser.add_argument("--runs", type=int, default=7, metavar="N", help="timed runs of each task (default: 7)")
+    options = parser.parse_args(arguments)
+    if options.runs < 1:
+        parser.error("--runs must be at least 1")
+    corpus, rows = make_rows(options)
+    if unknown := set(options.rows or ()) - {row.name for row in rows}:
+        parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
+    rows = [row for row in rows if not options.rows or row.name in options.rows]
+    measured = [row for row in rows if all(is_here(task.needs) for task in row.tasks())]
+    try:
+        figures, totals = measure(list(dict.fromkeys(task for row in measured for task in row.tasks())), options.runs)
+    except WrongTotals as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    record = make_record(corpus, rows, figures, totals, options.runs)
+    report.print_record(record)
+    to_keep = corpus.name in RECORDED and not options.rows
+    print(f"\n{shown(save(record, RESULTS if to_keep else KEPT / 'results'))}")
+    if to_keep:
+        report.write()
     return 0
 
 

@@ -1,30 +1,37 @@
-"""The corpus of a session: 200,000 lines, or 20,000 with ``--benchmark-disable``, where the suite runs as tests."""
+"""The corpora of a session: tiny with ``--benchmark-disable``, where the suite runs as tests."""
 
-import os
-import shutil
+from pathlib import Path
 
 import pytest
 
-from benchmarks.stages import Corpus, make_corpus
+from benchmarks.corpora import Corpus, make_day, make_distinct
 
 
 @pytest.fixture(scope="session")
-def corpus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A day's log and what it holds."""
-    lines = 20_000 if request.config.getoption("benchmark_disable") else 200_000
-    return make_corpus(tmp_path_factory.mktemp("corpus"), lines)
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the session's corpora."""
+    return tmp_path_factory.mktemp("corpora")
+
+
+@pytest.fixture(scope="session")
+def corpus(request: pytest.FixtureRequest, corpora: Path) -> Corpus:
+    """A day's log and what it holds: 200,000 lines to be timed, 20,000 to be tested."""
+    return make_day(corpora, "day", 20_000 if request.config.getoption("benchmark_disable") else 200_000)
+
+
+@pytest.fixture(scope="session")
+def small(corpora: Path, corpus: Corpus) -> Corpus:
+    """One of the same site with a tenth of its lines."""
+    return make_day(corpora, "small", corpus.truth.lines // 10)
+
+
+@pytest.fixture(scope="session")
+def distinct(corpora: Path) -> Corpus:
+    """A log in which nearly each line has a path of its own."""
+    return make_distinct(corpora, "distinct", 1_000_000, 5_000)
 
 
 @pytest.fixture(scope="session")
 def block(corpus: Corpus) -> bytes:
-    """The log in memory."""
+    """The day's log in memory."""
     return corpus.log.read_bytes()
-
-
-@pytest.fixture
-def _memcached() -> None:
-    """Skip where no memcached is installed; fail if FASTHITS_REQUIRE_SERVERS=1 says there has to be one."""
-    if not shutil.which("memcached"):
-        if os.environ.get("FASTHITS_REQUIRE_SERVERS") == "1":
-            pytest.fail("memcached is not installed, but FASTHITS_REQUIRE_SERVERS=1")
-        pytest.skip("memcached is not installed")

@@ -47,6 +47,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
+from benchmarks.truth import ROW_BYTES, Difference, Totals, Views, compare
 from benchmarks.website import POOL, VISITORS, WORDS, Draw, make_website, pick, pick_weighted
 
 PATHS = 50_000
@@ -77,6 +78,27 @@ class Expected:
         hits = sum(views for (day, _), views in self.views.items() if day == self.day)
         others = self.hits - hits
         return hits, self.filtered | ({"day": others} if others else {})
+
+    def path_count(self) -> int:
+        """Return how many paths of `day` were hit."""
+        return sum(day == self.day for day, _ in self.views)
+
+    def summary(self) -> Totals:
+        """Return what a rollup of `day` has."""
+        hits, filtered = self.of_day()
+        return {"lines": self.lines, "hits": hits, "filtered": filtered, "malformed": self.malformed}
+
+    def difference(self, views: Views, *, all_days: bool = False) -> Difference:
+        """Compare *views* with those of `day`, or with those of all days, added up."""
+        truth: Counter[bytes] = Counter()
+        for (day, path), count in self.views.items():
+            if all_days or day == self.day:
+                truth[path] += count
+        return compare(views, truth)
+
+    def table_bytes(self) -> int:
+        """Return the size of a counting table of the rows of `day`."""
+        return sum(len(path) + ROW_BYTES for day, path in self.views if day == self.day)
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -5,6 +5,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from io import BufferedRWPair
+from typing import Any
+
+from benchmarks.corpus import Expected
+from benchmarks.truth import Difference, Truth, compare
+from fasthits.keys import hit_key
 
 START_SECONDS = 10
 KEYS_A_GET = 200
@@ -24,7 +31,7 @@ class Memcached:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                self._connect().close()
+                self.connect().close()
                 return
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
@@ -39,7 +46,7 @@ class Memcached:
 
     def items(self) -> int:
         """Return how many keys there are."""
-        with self._connect() as connection, connection.makefile("rwb") as stream:
+        with self.connect() as stream:
             stream.write(b"stats\r\n")
             stream.flush()
             statistics = dict(line.split()[1:3] for line in lines_of_reply(stream))
@@ -47,18 +54,30 @@ class Memcached:
 
     def values(self, keys: list[bytes]) -> dict[bytes, int]:
         """Return the keys that are there and their values, which must be numbers."""
-        found = {}
-        with self._connect() as connection, connection.makefile("rwb") as stream:
-            for start in range(0, len(keys), KEYS_A_GET):
-                stream.write(b"get " + b" ".join(keys[start : start + KEYS_A_GET]) + b"\r\n")
-                stream.flush()
-                reply = lines_of_reply(stream)
-                found.update({header.split()[1]: int(value) for header, value in zip(reply, reply, strict=True)})
-        return found
+        with self.connect() as stream:
+            chunks = [keys[start : start + KEYS_A_GET] for start in range(0, len(keys), KEYS_A_GET)]
+            return {key: value for chunk in chunks for key, value in get(stream, chunk).items()}
 
-    def _connect(self) -> socket.socket:
+    def difference(self, truth: Truth) -> Difference:
+        """Compare the counters with the hits of a log; a key that is none of its counters' counts as invented."""
+        assert isinstance(truth, Expected)
+        keys = {hit_key(day, path).encode("ascii"): views for (day, path), views in truth.views.items()}
+        counted = self.values(list(keys))
+        return replace(compare(counted.items(), keys), invented=self.items() - len(counted))
+
+    def connect(self) -> "BufferedRWPair[Any, Any]":
+        """Return a connection, which is to be closed."""
         host, port = self.address.split(":")
-        return socket.create_connection((host, int(port)), timeout=START_SECONDS)
+        with socket.create_connection((host, int(port)), timeout=START_SECONDS) as connection:
+            return connection.makefile("rwb")
+
+
+def get(stream: "BufferedRWPair[Any, Any]", keys: list[bytes]) -> dict[bytes, int]:
+    """Return the keys that are there and their values, which must be numbers."""
+    stream.write(b"get " + b" ".join(keys) + b"\r\n")
+    stream.flush()
+    reply = lines_of_reply(stream)
+    return {header.split()[1]: int(value) for header, value in zip(reply, reply, strict=True)}
 
 
 def lines_of_reply(stream: Iterable[bytes]) -> Iterator[bytes]:

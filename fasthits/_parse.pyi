@@ -12,7 +12,7 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from typing import Final, NamedTuple, Self, final
 
@@ -23,6 +23,9 @@ LINE_BYTES: Final[int]
 
 EXAMPLE_BYTES: Final[int]
 """How much of a malformed line an example keeps."""
+
+WHOLE: Final[tuple[int, int]]
+"""The share of a counter that keeps the rows of all hashes."""
 
 EXAMPLES: Final[int]
 """How many malformed lines a counter keeps as examples."""
@@ -61,6 +64,43 @@ def parse_line(line: Buffer, /) -> ParsedLine | None:
     """
 
 @final
+class LineRules:
+    """What is looked at in a line, and what makes it a hit; counters of several threads can share it.
+
+    A line is *filtered* by the first that applies of ``method`` (none of *methods*), ``target`` (no path), ``status``
+    (none of *statuses*), ``day`` (see `HitCounter.count_only`), ``agent`` and ``bot``.
+
+    *verdict* is called with each distinct user agent, as it was logged, ``b"-"`` where there is none: 0 counts, 1 is
+    filtered as ``agent``, 2 is a bot, which is filtered as ``bot`` or, with *apart*, counted in `HitCounter.bots`.
+
+    The key of a row is the path; with *keep_query* the path with its query; with *by_host* the virtual host, ``-``
+    where there is none, a space, and that. *host_end* is what stands behind a virtual host that begins a line.
+
+    *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
+    in brackets that is searched for. None: lines are like those of combined. `Format.reading` (fasthits/formats.py)
+    makes them.
+    """
+
+    def __new__(
+        cls,
+        *,
+        methods: Collection[bytes] = ...,
+        statuses: Collection[int] | None = None,
+        keep_query: bool = False,
+        by_host: bool = False,
+        host_end: bytes | None = None,
+        steps: Collection[tuple[str, str, object, tuple[object, ...] | None]] | None = None,
+        anchored: bool = False,
+        needed: int = 0,
+        verdict: Callable[[bytes], int] | None = None,
+        apart: bool = False,
+        referers: bool = False,
+    ) -> Self: ...
+    @property
+    def verdict(self) -> Callable[[bytes], int] | None:
+        """What was given as *verdict*."""
+
+@final
 class HitCounter:
     """Views per day and path, counted from blocks of log lines.
 
@@ -69,9 +109,29 @@ class HitCounter:
     counter wait for each other, so give each thread a counter of its own and merge them.
 
     With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
+
+    With *max_bytes*, the table takes no more memory than that: where it would, the counter halves its `share`, that is,
+    keeps only the rows whose hash is in the first half of what it was, and goes on. So what it has is exact, and the
+    rest can be counted from the same lines by another counter with the next share. A bound under which not even one row
+    fits is a MemoryError; a row takes its path and, beside it, less than 64 KiB.
     """
 
-    def __new__(cls, *, max_paths: int | None = None) -> Self: ...
+    def __new__(
+        cls, *, max_paths: int | None = None, max_bytes: int | None = None, rules: LineRules | None = None
+    ) -> Self: ...
+    @property
+    def bots(self) -> HitCounter | None:
+        """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
+    @property
+    def referers(self) -> HitCounter | None:
+        """Rows of hits that have a referer: their path is the key, a newline, the referer as it was logged; None but
+        with *referers*. `share` has no bearing on them."""
+    max_bytes: int | None
+    """The table takes at most this much memory while lines are fed; None for no bound."""
+    share: tuple[int, int]
+    """The first and the last hash of the rows that are kept; when it is set, other rows are removed. The hits of all
+    shares are in `hits`."""
+
     max_paths: int | None
     """At most this many rows; None for no bound. May be changed at any time; rows that are there stay."""
 
@@ -83,7 +143,7 @@ class HitCounter:
         """Lines that are hits, of the days that count."""
     @property
     def filtered(self) -> dict[str, int]:
-        """Parsed lines that are no hits, by the first reason of ``method``, ``target``, ``day``; no zeros."""
+        """Parsed lines that are no hits, by the first reason that applies, see `LineRules`; no zeros."""
     @property
     def malformed(self) -> int:
         """Lines that did not parse."""
@@ -96,6 +156,9 @@ class HitCounter:
     @property
     def days_seen(self) -> set[date]:
         """The days of all parsed lines, whether they count or not, here and in what was merged."""
+    @property
+    def memory(self) -> int:
+        """Bytes that the rows take: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more a row."""
     def __len__(self) -> int:
         """Rows: distinct pairs of day and path."""
     def count_only(self, days: Collection[date] | None, /) -> None:
@@ -122,4 +185,24 @@ class HitCounter:
     def drain(self) -> HitCounter:
         """Move all rows to a new counter and return that. Buckets and the partial line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
-        """Yield (day, path, views) in the order first seen. Raises RuntimeError when `drain` has taken them away."""
+        """Yield (day, path, views) in the order first seen. Raises RuntimeError when rows were taken away meanwhile, by
+        `drain`, `escape` or another share; so do the two below."""
+    def sorted_rows(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, path, views) by day, then path, as bytes compare; those with views."""
+    def csv(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, lines of CSV, their number) by day, then views, most first, then path; those with views.
+
+        A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day.
+        """
+    def escape(self) -> None:
+        r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.
+
+        >>> counter = HitCounter()
+        >>> counter.add(date(2026, 3, 12), b"/caf\xe9", 2)
+        >>> counter.add(date(2026, 3, 12), rb"/caf\xe9", 3)
+        >>> counter.escape()
+        >>> list(counter.csv())
+        [(datetime.date(2026, 3, 12), b'2026-03-12,/caf\\xe9,5\n', 1)]
+
+        Raises MemoryError with each view in the one spelling or the other.
+        """

@@ -1,22 +1,33 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
 
-Lines are cut and put into buckets here; _tokens.pxd finds a line's fields, _table.pxd holds the views. All of it is
-compiled into this one module. What runs over the lines is ``noexcept nogil``.
+_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format; _counting.pxd puts lines into buckets,
+_table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this one module, whose public
+face stands here. What runs over the lines is ``noexcept nogil``.
 """
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
 
+from fasthits._counting cimport (
+    ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, NO_MEMORY_LEFT, NO_PATH, OTHER_AGENT,
+    OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Count, Rules, add_count, count_block, count_partial, escape_rows, has_day,
+    line_count, move_rows, take_away_rows,
+)
+from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
+from fasthits._steps cimport (
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
+    QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
+)
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes, row_path,
+    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
+    row_path, secrets,
 )
 from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Span, has_path, line_cursor, path_of, skip_past, split_request, take_fields,
-    take_quoted, take_until,
+    MAX_LINE, Cursor, DayMemo, Fields, Span, line_cursor, path_of, skip_past, split_request, take_fields, take_quoted,
 )
 
 import os
@@ -24,171 +35,19 @@ from datetime import date
 from typing import NamedTuple
 
 cdef enum:
-    MAX_EXAMPLES = 3
-    MAX_EXAMPLE = 200
-    LAST_DAY = 3652059     # date.max.toordinal()
+    CSV_BLOCK = 1 << 18
+    AGENTS_BYTES = 1 << 24     # of user agents whose verdicts are remembered
+
+cdef uint64_t LAST_HASH = <uint64_t>-1
 
 LINE_BYTES = MAX_LINE
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
+WHOLE = (0, LAST_HASH)
 
-cdef uint64_t[4] secrets
-cdef object _urandom = os.urandom(32)
-memcpy(secrets, <const char *>_urandom, 32)
+cdef object _urandom = os.urandom(SECRETS * sizeof(uint64_t))
+memcpy(secrets, <const char *>_urandom, SECRETS * sizeof(uint64_t))
 
-
-# --- Counting lines -----------------------------------------------------------------------------------------------
-
-cdef enum:                 # buckets
-    HIT, NOT_GET, NO_PATH, OTHER_DAY, MALFORMED, BUCKETS
-
-cdef struct Example:
-    uint64_t line
-    size_t size
-    char text[MAX_EXAMPLE]
-
-cdef struct Count:
-    Table table
-    uint64_t drained       # how often the table was taken away, so that offsets in it became void
-    size_t max_rows
-    uint64_t buckets[BUCKETS]
-    uint64_t dropped
-    DayMemo memo
-    uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
-    uint8_t *seen          # likewise
-    int32_t last_day       # of the last parsed line
-    bint last_counts
-    char *partial          # the last, unterminated line, MAX_LINE + 1 bytes of it at most
-    size_t partial_size, partial_capacity
-    Example examples[MAX_EXAMPLES]
-    int examples_taken
-
-
-cdef inline uint64_t line_count(Count *count) noexcept nogil:
-    cdef uint64_t lines = 0
-    cdef int bucket
-    for bucket in range(BUCKETS):
-        lines += count.buckets[bucket]
-    return lines
-
-
-cdef void keep_example(Count *count, Cursor line) noexcept nogil:
-    cdef Example *example = &count.examples[count.examples_taken]
-    example.line = line_count(count) + 1
-    example.size = min(<size_t>(line.end - line.p), <size_t>MAX_EXAMPLE)
-    memcpy(example.text, line.p, example.size)
-    count.examples_taken += 1
-
-
-cdef inline bint has_day(const uint8_t *days, int32_t day) noexcept nogil:
-    return days[day >> 3] >> (day & 7) & 1
-
-
-cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
-    """Tell whether the hits of *day* count, and remember that it was there."""
-    if day != count.last_day:
-        count.last_day = day
-        count.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
-        count.last_counts = count.wanted == NULL or has_day(count.wanted, day)
-    return count.last_counts
-
-
-cdef inline bint count_line(Count *count, const char *start, size_t size) noexcept nogil:
-    """Put one line into its bucket, and a hit into the table; False, with the line in no bucket, without memory."""
-    cdef Cursor line = line_cursor(start, size)
-    cdef Fields fields
-    cdef Span method, target, protocol, path
-    cdef int bucket
-    cdef bint day_counts
-    cdef uint64_t hash
-    cdef Outcome outcome
-    if not take_fields(&line, &fields, &count.memo):
-        if count.examples_taken < MAX_EXAMPLES:
-            keep_example(count, line_cursor(start, size))
-        count.buckets[MALFORMED] += 1
-        return True
-    day_counts = counts_day(count, fields.day)
-    split_request(fields.request, &method, &target, &protocol)
-    if method.size != 3 or memcmp(method.start, b"GET", 3) != 0:
-        bucket = NOT_GET
-    elif not has_path(target):
-        bucket = NO_PATH
-    elif not day_counts:
-        bucket = OTHER_DAY
-    else:
-        bucket = HIT
-        path = path_of(target)
-        hash = hash_row(secrets, fields.day, path.start, path.size)
-        outcome = add_views(&count.table, hash, fields.day, path, 1, count.max_rows)
-        if outcome == NO_MEMORY:
-            return False
-        count.dropped += outcome == NO_ROOM
-    count.buckets[bucket] += 1
-    return True
-
-
-cdef bint keep_partial(Count *count, const char *start, size_t size) noexcept nogil:
-    """Append to the partial line as much of *start* as is ever looked at; False when memory ran out."""
-    cdef size_t room = MAX_LINE + 1 - count.partial_size
-    cdef size_t capacity = count.partial_capacity
-    cdef char *partial
-    if size > room:
-        size = room
-    if count.partial_size + size > capacity:
-        capacity = max(count.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
-        partial = <char *>realloc(count.partial, capacity)
-        if partial == NULL:
-            count.partial_size = 0    # or its head would be taken for that of another line
-            return False
-        count.partial, count.partial_capacity = partial, capacity
-    memcpy(count.partial + count.partial_size, start, size)
-    count.partial_size += size
-    return True
-
-
-cdef bint count_partial(Count *count) noexcept nogil:
-    cdef size_t size = count.partial_size
-    count.partial_size = 0
-    return size == 0 or count_line(count, count.partial, size)
-
-
-cdef bint count_block(Count *count, const char *p, size_t size) noexcept nogil:
-    """Count the lines that end in the block and keep the partial one behind them; False when memory ran out."""
-    cdef Cursor block
-    cdef Span line
-    block.p, block.end = p, p + size
-    if count.partial_size and size:
-        if not take_until(&block, b"\n", &line):
-            return keep_partial(count, p, size)
-        if not keep_partial(count, line.start, line.size) or not count_partial(count):
-            return False
-    while block.p != block.end:
-        if not take_until(&block, b"\n", &line):
-            return keep_partial(count, block.p, <size_t>(block.end - block.p))
-        if not count_line(count, line.start, line.size):
-            return False
-    return True
-
-
-cdef bint merge_table(Count *count, Table *other) noexcept nogil:
-    cdef size_t offset = 0
-    cdef size_t end = other.used
-    cdef Row *row
-    cdef Span path
-    cdef Outcome outcome
-    while offset < end:
-        row = row_at(other, offset)
-        path.start, path.size = row_path(row), row.size
-        outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
-        if outcome == NO_MEMORY:
-            return False
-        if outcome == NO_ROOM:
-            count.dropped += row.views
-        offset += row_bytes(row.size)
-    return True
-
-
-# --- The public face ----------------------------------------------------------------------------------------------
 
 class ParsedLine(NamedTuple):
     host_part: bytes
@@ -246,6 +105,86 @@ def parse_line(line, /):
         PyBuffer_Release(&view)
 
 
+_KINDS = {
+    "time": TIME, "request": REQUEST, "method": METHOD, "target": TARGET, "path": PATH, "query": QUERY,
+    "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT, "vhost": VHOST,
+}
+_WAYS = {
+    "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
+    "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
+}
+
+
+@cython.final
+cdef class LineRules:
+    """What is looked at in a line, and what makes it a hit."""
+
+    cdef Rules rules
+    cdef readonly object verdict
+    cdef list kept             # the bytes that spans point into
+
+    def __cinit__(
+        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, steps=None,
+        anchored=False, needed=0, verdict=None, apart=False, referers=False,
+    ):
+        cdef int i
+        self.kept = [*methods, host_end]
+        self.verdict = verdict
+        self.rules.methods = <Span *>calloc(len(methods), sizeof(Span))
+        if self.rules.methods == NULL:
+            raise MemoryError
+        for i, method in enumerate(methods):
+            self.rules.methods[i] = span_of(method)
+        self.rules.methods_count = len(methods)
+        self.rules.any_status = statuses is None
+        for status in statuses or ():
+            self.rules.statuses[<int>status % 1000] = True
+        self.rules.keep_query, self.rules.by_host = keep_query, by_host
+        self.rules.by_agent = verdict is not None
+        self.rules.apart, self.rules.referers = apart, referers
+        if host_end is not None:
+            self.rules.host_end = span_of(host_end)
+        if steps is not None:
+            self.rules.by_steps = True
+            self.rules.steps.anchored, self.rules.steps.needed = anchored, needed
+            if len(steps) > MAX_STEPS:
+                raise ValueError(f"a format has at most {MAX_STEPS} steps")
+            for kind, how, what, layout in steps:
+                self.add_step(kind, how, what, layout)
+        self.rules.plain = (
+            tuple(methods) == (b"GET",) and statuses is None and steps is None and verdict is None
+            and not (keep_query or by_host or referers)
+        )
+
+    def __dealloc__(self):
+        free(self.rules.methods)
+
+    cdef int add_step(self, kind, how, what, layout) except -1:
+        cdef Step *step = &self.rules.steps.step[self.rules.steps.count]
+        step.kind = _KINDS.get(kind, SKIP)
+        step.how = _WAYS[how]
+        if how in ("literal", "text"):
+            self.kept.append(what)
+            step.text, step.size = what, len(what)
+        elif how == "epoch":
+            step.size, step.divisor = what
+        else:
+            step.size = what
+        if layout is not None:
+            (step.layout.year, step.layout.year_digits, step.layout.month, step.layout.month_named, step.layout.day,
+             step.layout.day_digits) = layout
+        self.rules.steps.count += 1
+        return 0
+
+
+cdef Span span_of(bytes text):
+    cdef Span span
+    span.start, span.size = text, len(text)
+    return span
+
+
+cdef LineRules PLAIN = LineRules()
+
 cdef object day_from_ordinal = date.fromordinal
 
 
@@ -255,9 +194,21 @@ cdef class HitCounter:
 
     cdef Count count
     cdef cython.pymutex lock
+    cdef LineRules line_rules
+    cdef readonly HitCounter bots, referers
 
-    def __cinit__(self, *, max_paths=None):
-        self.count.max_rows = as_max_rows(max_paths)
+    def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
+        self.line_rules = rules if rules is not None else PLAIN
+        self.count.rules = &self.line_rules.rules
+        if self.line_rules.rules.apart:
+            self.bots = HitCounter(max_paths=max_paths)
+            self.count.bots = &self.bots.count
+        if self.line_rules.rules.referers:
+            self.referers = HitCounter(max_paths=max_paths)
+            self.count.referers = &self.referers.count
+        self.count.max_rows = as_limit(max_paths)
+        self.count.max_bytes = as_limit(max_bytes)
+        self.count.last_hash = LAST_HASH
         self.count.seen = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)    # untouched pages cost nothing
         if self.count.seen == NULL:
             raise MemoryError
@@ -267,6 +218,8 @@ cdef class HitCounter:
         free(self.count.wanted)
         free(self.count.seen)
         free(self.count.partial)
+        free_table(&self.count.agents)
+        free(self.count.key)
 
     @property
     def max_paths(self):
@@ -275,7 +228,16 @@ cdef class HitCounter:
 
     @max_paths.setter
     def max_paths(self, max_paths):
-        self.count.max_rows = as_max_rows(max_paths)
+        self.count.max_rows = as_limit(max_paths)
+
+    @property
+    def max_bytes(self):
+        """The table takes at most this much memory; None for no bound."""
+        return None if self.count.max_bytes == <size_t>-1 else self.count.max_bytes
+
+    @max_bytes.setter
+    def max_bytes(self, max_bytes):
+        self.count.max_bytes = as_limit(max_bytes)
 
     @property
     def lines(self):
@@ -292,9 +254,12 @@ cdef class HitCounter:
     def filtered(self):
         """Parsed lines that are no hits, by reason; no zeros."""
         counts = {
-            "method": self.count.buckets[NOT_GET],
+            "method": self.count.buckets[OTHER_METHOD],
             "target": self.count.buckets[NO_PATH],
+            "status": self.count.buckets[OTHER_STATUS],
             "day": self.count.buckets[OTHER_DAY],
+            "agent": self.count.buckets[OTHER_AGENT],
+            "bot": self.count.buckets[BOT],
         }
         return {reason: lines for reason, lines in counts.items() if lines}
 
@@ -330,6 +295,25 @@ cdef class HitCounter:
                             days.add(day_from_ordinal(day))
         return days
 
+    @property
+    def memory(self):
+        """Bytes that the rows take."""
+        return self.count.table.used
+
+    @property
+    def share(self):
+        """The first and the last hash of the rows that are kept."""
+        with self.lock:
+            return self.count.first_hash, self.count.last_hash
+
+    @share.setter
+    def share(self, share):
+        cdef uint64_t first, last
+        first, last = share
+        with self.lock, nogil:
+            self.count.first_hash, self.count.last_hash = first, last
+            take_away_rows(&self.count, first, last)
+
     def __len__(self):
         return self.count.table.rows
 
@@ -352,23 +336,44 @@ cdef class HitCounter:
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
         cdef Py_buffer view
-        cdef bint fed
+        cdef Cursor left
+        cdef int outcome = ASKED
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
-            with self.lock, nogil:
-                fed = count_block(&self.count, <const char *>view.buf, <size_t>view.len)
+            left.p, left.end = <const char *>view.buf, <const char *>view.buf + view.len
+            with self.lock:
+                while outcome == ASKED:
+                    with nogil:
+                        outcome = count_block(&self.count, &left)
+                    if outcome == ASKED:
+                        self.learn()
         finally:
             PyBuffer_Release(&view)
-        if not fed:
+        if outcome == NO_MEMORY_LEFT:
             raise MemoryError
 
     def finish(self):
         """Count the last line, if it has no newline: the input ends here."""
-        cdef bint counted
-        with self.lock, nogil:
-            counted = count_partial(&self.count)
-        if not counted:
+        cdef int outcome = ASKED
+        with self.lock:
+            while outcome == ASKED:
+                with nogil:
+                    outcome = count_partial(&self.count)
+                if outcome == ASKED:
+                    self.learn()
+        if outcome == NO_MEMORY_LEFT:
             raise MemoryError
+
+    cdef int learn(self) except -1:
+        """Have the verdict on the user agent that was asked for, and remember it."""
+        cdef Span agent = self.count.asked
+        cdef uint64_t verdict = self.line_rules.verdict(agent.start[:agent.size])
+        cdef uint64_t hash = hash_row(secrets, 0, agent.start, agent.size)
+        if self.count.agents.used > AGENTS_BYTES:    # strangers choose them
+            free_table(&self.count.agents)
+        if add_views(&self.count.agents, hash, 0, agent, verdict + 1, <size_t>-1) == NO_MEMORY:
+            raise MemoryError
+        return 0
 
     def add(self, day, path, views, /):
         """Add *views* hits (not lines) to a row."""
@@ -402,27 +407,32 @@ cdef class HitCounter:
             merged = add_count(&self.count, &other.count)
         if not merged:
             raise MemoryError
+        if self.bots is not None and other.bots is not None:
+            self.bots.merge(other.bots)
+        if self.referers is not None and other.referers is not None:
+            self.referers.merge(other.referers)
 
     def drain(self):
         """Move all rows to a new counter and return that."""
-        cdef HitCounter drained = HitCounter(max_paths=self.max_paths)
+        cdef HitCounter drained = HitCounter(max_paths=self.max_paths, rules=self.line_rules)
         with self.lock:
-            drained.count.table = self.count.table
-            memset(&self.count.table, 0, sizeof(Table))
-            self.count.drained += 1
+            move_rows(&self.count, &drained.count)
+            if self.count.bots != NULL:
+                move_rows(self.count.bots, drained.count.bots)
+            if self.count.referers != NULL:
+                move_rows(self.count.referers, drained.count.referers)
         return drained
 
     def rows(self):
         """Yield (day, path, views) in the order in which the rows were first seen."""
         cdef size_t offset = 0
         cdef int32_t ordinal = 0
-        cdef uint64_t drained = self.count.drained
+        cdef uint64_t changes = self.count.changes
         cdef Row *row
         day = None
         while True:
             with self.lock:
-                if self.count.drained != drained:
-                    raise RuntimeError("the counter was drained while its rows were read")
+                check_unchanged(&self.count, changes)
                 if offset >= self.count.table.used:
                     return
                 row = row_at(&self.count.table, offset)
@@ -432,6 +442,108 @@ cdef class HitCounter:
                     day = day_from_ordinal(ordinal)
                 found = day, row_path(row)[:row.size], row.views
             yield found
+
+    def sorted_rows(self):
+        """Yield (day, path, views) by day, then path."""
+        cdef _Order order = in_order(self, False)
+        cdef int32_t ordinal = 0
+        cdef Row *row
+        day = None
+        while order.next < order.count:
+            with self.lock:
+                check_unchanged(&self.count, order.changes)
+                row = row_at(&self.count.table, order.places[order.next].offset)
+                order.next += 1
+                if row.day != ordinal:
+                    ordinal = row.day
+                    day = day_from_ordinal(ordinal)
+                found = day, row_path(row)[:row.size], row.views
+            yield found
+
+    def csv(self):
+        """Yield (day, lines of CSV, their number) by day, then views, most first, then path."""
+        cdef _Order order = in_order(self, True)
+        cdef size_t size, before
+        while order.next < order.count:
+            with self.lock:
+                check_unchanged(&self.count, order.changes)
+                day = day_from_ordinal(row_at(&self.count.table, order.places[order.next].offset).day)
+                date_text = day.isoformat().encode("ascii")
+                before = order.next
+                size = write_rows(order, &self.count.table, date_text)
+                if size == 0:
+                    raise MemoryError
+                found = day, order.text[:size], order.next - before
+            yield found
+
+    def escape(self):
+        """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
+        cdef bint escaped
+        with self.lock, nogil:
+            escaped = escape_rows(&self.count)
+        if not escaped:
+            raise MemoryError
+
+
+@cython.final
+cdef class _Order:
+    """Where the rows of a counter are, in order, and how many of them have been read."""
+
+    cdef Place *places
+    cdef size_t count, next
+    cdef uint64_t changes
+    cdef char *text
+    cdef size_t capacity
+
+    def __dealloc__(self):
+        free(self.places)
+        free(self.text)
+
+
+cdef _Order in_order(HitCounter counter, bint by_views):
+    cdef _Order order = _Order()
+    cdef Count *count = &counter.count
+    cdef bint done
+    with counter.lock, nogil:
+        order.changes = count.changes
+        order.places = <Place *>malloc((count.table.rows + 1) * sizeof(Place))
+        done = order.places != NULL
+        if done:
+            order.count = place_rows(&count.table, order.places)
+            done = sort_places(&count.table, order.places, order.count, by_views, secrets[0])
+    if not done:
+        raise MemoryError
+    return order
+
+
+cdef size_t write_rows(_Order order, const Table *table, const char *day) noexcept:
+    """Write the next rows of one day as CSV, some CSV_BLOCK bytes, and return their size; 0 without memory."""
+    cdef size_t size = 0
+    cdef size_t needed
+    cdef const Row *row = row_at(table, order.places[order.next].offset)
+    cdef int32_t ordinal = row.day
+    cdef char *text
+    with nogil:
+        while order.next < order.count:
+            prefetch_row(table, order.places, order.next + AHEAD, order.count)
+            row = row_at(table, order.places[order.next].offset)
+            needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
+            if row.day != ordinal or (size and needed > order.capacity):
+                break
+            if needed > order.capacity:
+                text = <char *>realloc(order.text, max(needed, <size_t>CSV_BLOCK))
+                if text == NULL:
+                    return 0
+                order.text, order.capacity = text, max(needed, <size_t>CSV_BLOCK)
+            size = <size_t>(write_csv_row(order.text + size, day, row) - order.text)
+            order.next += 1
+    return size
+
+
+cdef int check_unchanged(Count *count, uint64_t changes) except -1:
+    if count.changes != changes:
+        raise RuntimeError("rows were taken from the counter while they were read")
+    return 0
 
 
 cdef int32_t as_ordinal(day) except 0:
@@ -443,23 +555,9 @@ cdef int32_t as_ordinal(day) except 0:
     return ordinal
 
 
-cdef size_t as_max_rows(max_paths) except? 0:
-    if max_paths is None:
+cdef size_t as_limit(limit) except? 0:
+    if limit is None:
         return <size_t>-1
-    if max_paths < 0:
-        raise ValueError("max_paths must not be negative")
-    return max_paths
-
-
-cdef bint add_count(Count *count, Count *other) noexcept nogil:
-    cdef int bucket
-    cdef int32_t byte
-    if not merge_table(count, &other.table):
-        return False
-    for bucket in range(BUCKETS):
-        count.buckets[bucket] += other.buckets[bucket]
-    count.dropped += other.dropped
-    for byte in range(LAST_DAY // 8 + 1):
-        if other.seen[byte]:
-            count.seen[byte] |= other.seen[byte]
-    return True
+    if limit < 0:
+        raise ValueError("a limit must not be negative")
+    return limit

@@ -4,17 +4,29 @@ Rows lie one behind the other in one arena, in the order first seen: a header, t
 open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
 two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows.
 
+A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits are put into
+a batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are
+compared. (1,000,000 lines, tokenised and counted: 100 ns a line one by one, 65 ns in batches.)
+
 The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
+A path of up to 64 bytes is hashed as if it had 64, zeros behind it, so that no branch depends on its size, which no
+processor can foretell (5 ns a line against 2 for a loop over 16 bytes).
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from fasthits._tokens cimport Span, load4, load8
 
 cdef extern from *:
     """
+    static uint64_t fasthits_secrets[10];
+
+    #define ONES 255, 255, 255, 255, 255, 255, 255, 255
+    static const uint8_t fasthits_mask[128] = {ONES, ONES, ONES, ONES, ONES, ONES, ONES, ONES};
+    #undef ONES
+
     /* Both halves of the 128-bit product, folded: the mixing step of wyhash. */
     static inline uint64_t fasthits_mix(uint64_t a, uint64_t b)
     {
@@ -29,11 +41,21 @@ cdef extern from *:
     }
     """
     uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
+    void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
+
+    const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
+    uint64_t *secrets "fasthits_secrets"    # of this process, for all its tables
 
 cdef enum:
+    WORDS = 8
+    WORDS_BYTES = 64
+    SECRETS = WORDS + 2
+    BATCH_HITS = 64
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
+    AHEAD_BYTES = 1024     # of rows whose slots are asked for before they are needed
+    BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
 cdef enum Outcome:
     DONE, NO_ROOM, NO_MEMORY
@@ -51,33 +73,70 @@ cdef struct Table:
     size_t mask            # number of slots - 1
     size_t rows
 
+cdef struct Words:
+    uint64_t[WORDS] word
+
+cdef struct Hit:
+    uint64_t hash
+    Span path              # good until the batch is added
+    int32_t day
+
+cdef struct Batch:         # hits for which the table has room, were they all of different paths
+    size_t hits
+    size_t max_hits        # that there are slots for
+    size_t bytes_left      # of the arena
+    Hit[BATCH_HITS] hit
+
+cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
+    """Return the first *size* of the WORDS_BYTES at *p*, the others being zero."""
+    cdef Words words
+    cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
+    cdef int i
+    for i in range(WORDS):
+        words.word[i] = load8(p + 8 * i) & load8(mask + 8 * i)
+    return words
+
+
+cdef inline Words padded_words(const char *p, size_t size) noexcept nogil:
+    """Return the *size* bytes at *p*, WORDS_BYTES at most, and zeros, without a look at what is behind them."""
+    cdef Words words
+    memset(&words, 0, sizeof(Words))
+    memcpy(&words, p, size)
+    return words
+
+
+cdef inline uint64_t hash_words(const uint64_t *secrets, int32_t day, Words words, size_t size) noexcept nogil:
+    """Return the hash of a path of WORDS_BYTES at most: four products that do not wait for each other."""
+    cdef uint64_t state = <uint64_t>day << 32 ^ <uint64_t>size
+    cdef int i
+    for i in range(0, WORDS, 2):
+        state ^= mix(words.word[i] ^ secrets[i], words.word[i + 1] ^ secrets[i + 1])
+    return mix(state ^ secrets[WORDS], secrets[WORDS + 1])
+
+
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
-    cdef uint64_t state = secrets[0] ^ <uint64_t>day
-    cdef uint64_t a = 0
-    cdef uint64_t b = 0
+    """Return the hash of any path, which reads nothing but the path."""
+    cdef uint64_t state = secrets[0]
     cdef size_t left = size
+    if size <= WORDS_BYTES:
+        return hash_words(secrets, day, padded_words(p, size), size)
     while left > 16:
         state = mix(load8(p) ^ secrets[1], load8(p + 8) ^ state)
         p += 16
         left -= 16
-    if left >= 8:
-        a, b = load8(p), load8(p + left - 8)
-    elif left >= 4:
-        a, b = load4(p), load4(p + left - 4)
-    elif left > 0:
-        a = (<uint64_t><uint8_t>p[0] << 16) | (<uint64_t><uint8_t>p[left // 2] << 8) | <uint8_t>p[left - 1]
-    return mix(secrets[2] ^ <uint64_t>size, mix(a ^ secrets[1], b ^ state) ^ secrets[3])
+    state = mix(load8(p + left - 16) ^ secrets[2], load8(p + left - 8) ^ state)
+    return mix(state ^ secrets[WORDS], secrets[WORDS + 1] ^ <uint64_t>day << 32 ^ <uint64_t>size)
 
 
 cdef inline size_t row_bytes(size_t path_size) noexcept nogil:
     return (sizeof(Row) + path_size + ROW_ALIGN - 1) & ~<size_t>(ROW_ALIGN - 1)
 
 
-cdef inline Row *row_at(Table *table, size_t offset) noexcept nogil:
+cdef inline Row *row_at(const Table *table, size_t offset) noexcept nogil:
     return <Row *>(table.arena + offset)
 
 
-cdef inline const char *row_path(Row *row) noexcept nogil:
+cdef inline const char *row_path(const Row *row) noexcept nogil:
     return <const char *>row + sizeof(Row)
 
 
@@ -89,39 +148,104 @@ cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
     return <size_t>((slot & ((<uint64_t>1 << 40) - 1)) - 1) * ROW_ALIGN
 
 
+cdef inline size_t prefetch_slots(const Table *table, const Table *rows, size_t ahead, size_t offset) noexcept nogil:
+    """Ask for the slots in *table* of the rows of another, or its own, from *ahead* to some way behind *offset*; return
+    up to where that is done.
+    """
+    while ahead < rows.used and ahead < offset + AHEAD_BYTES:
+        prefetch(&table.slots[row_at(rows, ahead).hash & table.mask])
+        ahead += row_bytes(row_at(rows, ahead).size)
+    return ahead
+
+
+cdef inline void index_rows(Table *table) noexcept nogil:
+    """Give every row a slot, all slots being free."""
+    cdef size_t offset = 0
+    cdef size_t ahead = 0
+    cdef size_t i
+    cdef Row *row
+    while offset < table.used:
+        ahead = prefetch_slots(table, table, ahead, offset)
+        row = row_at(table, offset)
+        i = row.hash & table.mask
+        while table.slots[i] != 0:
+            i = (i + 1) & table.mask
+        table.slots[i] = slot_of(row.hash, offset)
+        offset += row_bytes(row.size)
+
+
 cdef inline bint grow_slots(Table *table) noexcept nogil:
     """Double the index; False leaves it as it was."""
     cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
     cdef uint64_t *slots = <uint64_t *>calloc(count, sizeof(uint64_t))
-    cdef size_t offset = 0
-    cdef size_t i
-    cdef Row *row
     if slots == NULL:
         return False
-    while offset < table.used:
-        row = row_at(table, offset)
-        i = row.hash & (count - 1)
-        while slots[i] != 0:
-            i = (i + 1) & (count - 1)
-        slots[i] = slot_of(row.hash, offset)
-        offset += row_bytes(row.size)
     free(table.slots)
     table.slots, table.mask = slots, count - 1
+    index_rows(table)
     return True
+
+
+cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last) noexcept nogil:
+    """Remove the rows whose hash is not in [first, last], and those without views."""
+    cdef size_t offset = 0
+    cdef size_t kept = 0
+    cdef size_t size
+    cdef Row *row
+    table.rows = 0
+    while offset < table.used:
+        row = row_at(table, offset)
+        size = row_bytes(row.size)
+        if row.views and first <= row.hash <= last:
+            memmove(table.arena + kept, row, size)
+            kept += size
+            table.rows += 1
+        offset += size
+    table.used = kept
+    if table.slots != NULL:
+        memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
+        index_rows(table)
+
+
+cdef inline size_t grown_capacity(const Table *table, size_t size) noexcept nogil:
+    """Return how large the arena is or has to become to take *size* bytes more."""
+    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
+    while capacity - table.used < size:
+        capacity += capacity // 2
+    return capacity
 
 
 cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
     """Make room in the arena for *size* bytes more; False leaves it as it was."""
-    cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
+    cdef size_t capacity = grown_capacity(table, size)
     cdef char *arena
-    while capacity - table.used < size:
-        capacity += capacity // 2
     if capacity > table.capacity:
         arena = <char *>realloc(table.arena, capacity)
         if arena == NULL:
             return False
         table.arena, table.capacity = arena, capacity
     return True
+
+
+cdef inline size_t free_slots(const Table *table) noexcept nogil:
+    """Return how many rows more the index can take: at most two thirds of the slots are taken."""
+    return (table.mask + 1) * 2 // 3 - table.rows if table.slots != NULL else 0
+
+
+cdef inline uint64_t views_of(const Table *table, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Return the views of a row, 0 where there is none."""
+    cdef size_t i = hash & table.mask
+    cdef Row *row
+    if table.slots == NULL:
+        return 0
+    while table.slots[i] != 0:
+        if table.slots[i] >> 40 == hash >> 40:
+            row = row_at(table, slot_offset(table.slots[i]))
+            if (row.hash == hash and row.day == day and row.size == path.size
+                    and memcmp(row_path(row), path.start, path.size) == 0):
+                return row.views
+        i = (i + 1) & table.mask
+    return 0
 
 
 cdef inline Outcome add_views(
@@ -133,8 +257,8 @@ cdef inline Outcome add_views(
     cdef uint64_t tag = hash >> 40
     cdef size_t needed
     cdef Row *row
-    # At most two thirds of the slots are taken; grown beforehand, so that the probe below always ends.
-    if (table.slots == NULL or table.rows * 3 >= (table.mask + 1) * 2) and not grow_slots(table):
+    # Grown beforehand, so that the probe below always ends.
+    if free_slots(table) == 0 and not grow_slots(table):
         return NO_MEMORY
     i = hash & table.mask
     while True:
@@ -160,6 +284,62 @@ cdef inline Outcome add_views(
     table.used += needed
     table.rows += 1
     return DONE
+
+
+cdef inline bint has_room(const Batch *batch, size_t path_size) noexcept nogil:
+    """Tell whether the batch may take one more hit, which then is sure to find memory."""
+    return batch.hits < batch.max_hits and row_bytes(path_size) <= batch.bytes_left
+
+
+cdef inline void put_hit(const Table *table, Batch *batch, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Put a hit for which there is room into the batch."""
+    cdef Hit *hit = &batch.hit[batch.hits]
+    hit.hash, hit.path, hit.day = hash, path, day
+    batch.hits += 1
+    batch.bytes_left -= row_bytes(path.size)
+    prefetch(&table.slots[hash & table.mask])
+
+
+cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noexcept nogil:
+    """Add the hits of the batch, which is empty then, and return how many found no room under *max_rows*."""
+    cdef uint64_t dropped = 0
+    cdef uint64_t slot
+    cdef size_t i
+    cdef Hit *hit
+    for i in range(batch.hits):
+        slot = table.slots[batch.hit[i].hash & table.mask]
+        if slot != 0:
+            prefetch(row_at(table, slot_offset(slot)))
+            prefetch(<const char *>row_at(table, slot_offset(slot)) + 64)
+    for i in range(batch.hits):
+        hit = &batch.hit[i]
+        dropped += add_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
+    batch.hits = batch.max_hits = 0
+    return dropped
+
+
+cdef inline void open_batch(const Table *table, Batch *batch) noexcept nogil:
+    """Let the empty batch take as many hits as the table has room for."""
+    batch.max_hits = free_slots(table)
+    if batch.max_hits > BATCH_HITS:
+        batch.max_hits = BATCH_HITS
+    batch.bytes_left = min(table.capacity - table.used, <size_t>BATCH_BYTES)    # as bytes_with_room reckons
+
+
+cdef inline void make_room(Table *table) noexcept nogil:
+    """Grow, if memory allows, to where a batch of hits fits in."""
+    if free_slots(table) < BATCH_HITS:
+        grow_slots(table)
+    reserve(table, BATCH_BYTES)
+
+
+cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcept nogil:
+    """Return how much memory `make_room` and one path more would have the table take, for a moment at least.
+
+    What the arena has beyond its rows is address space only.
+    """
+    cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
+    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

@@ -3,7 +3,6 @@
 One function makes their names, for the writer and for every reader.
 """
 
-import hashlib
 from datetime import date
 
 from fasthits.errors import UsageError
@@ -21,7 +20,7 @@ KEY_BYTES = 250
 """The longest key of memcached (its KEY_MAX_LENGTH)."""
 
 _LEGAL = bytes(range(0x21, 0x7F))
-_HASHED_BYTES = len("2026-03-12#") + 2 * hashlib.sha256().digest_size
+_HASHED_BYTES = len("2026-03-12#") + 64  # SHA-256 in hex
 
 
 def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
@@ -36,7 +35,9 @@ def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
     ':1:2026-03-12#73c9c45d21e1'
     """
     if len(prefix) + len("2026-03-12") + len(path) > KEY_BYTES or path.translate(None, _LEGAL):
-        return f"{prefix}{day.isoformat()}#{hashlib.sha256(path).hexdigest()}"
+        from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
+
+        return f"{prefix}{day.isoformat()}#{sha256(path).hexdigest()}"
     return f"{prefix}{day.isoformat()}{path.decode('ascii')}"
 
 

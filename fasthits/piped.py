@@ -8,6 +8,7 @@ and the fewer rows there are for a hit. Nothing is read in a hurry either: a lin
 under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
 """
 
+import fcntl
 import os
 import select
 import time
@@ -21,10 +22,15 @@ from fasthits.errors import LogFileError
 from fasthits.memcached import BATCH_ROWS, RETRY_SECONDS, CounterStore, Delivery, Row
 
 READ_BYTES = 1 << 20
-READ_SECONDS = 0.010
-"""How long the pipe is left alone after a read..."""
-QUIET_BYTES = 1 << 14
-"""...that gave fewer bytes than this, a quarter of what a pipe holds by default."""
+READ_SECONDS = 0.025
+"""How long the pipe is left alone after a read that gave less than a QUIET_PART of what it holds."""
+QUIET_PART = 1 / 4
+PIPE_BYTES = 1 << 16
+"""What is taken for the size of a pipe where input is none: the least that one has."""
+PATH_BYTES = 512
+"""What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
+BATCH_BYTES = 1 << 20
+"""A batch is complete when its paths have so many bytes, if not BATCH_ROWS rows before."""
 
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
@@ -67,6 +73,7 @@ class Reader:
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
         self._fresh = _Backlog()
         self._returned = _Backlog()
         self._away_from = self._fresh
@@ -136,9 +143,10 @@ class Reader:
             return True
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
-        self._read_at = time.monotonic() + READ_SECONDS if size < QUIET_BYTES else 0.0
-        away = len(self._courier.rows) if self._courier else 0
-        counter.max_paths = max(0, self._max_paths - self._fresh.left - len(self._returned) - away)
+        self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
+        elsewhere = self._fresh.left + len(self._returned) + (len(self._courier.rows) if self._courier else 0)
+        full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
+        counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
         dropped = counter.dropped
         try:
             if size:
@@ -151,9 +159,8 @@ class Reader:
                 "memory", f"out of memory: lines were lost, and no more than {len(counter):,} paths are kept now"
             )
         if counter.dropped > dropped:
-            self._report(
-                "paths", f"more than {self._max_paths:,} paths wait for memcached: {counter.dropped:,} hits dropped"
-            )
+            waiting = f"{len(counter) + elsewhere:,} paths wait for memcached, with no room for more"
+            self._report("paths", f"{waiting}: {counter.dropped:,} hits dropped")
         return size > 0
 
     def _send(self) -> None:
@@ -266,6 +273,14 @@ class Reader:
             self._report("end", f"ended: {self._figures()} in all")
 
 
+def _pipe_bytes(fd: int) -> int:
+    """Return how many bytes the pipe holds."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return PIPE_BYTES
+
+
 class _Backlog:
     """Rows that wait, first come first served, while further hits are added up in `counter`."""
 
@@ -279,17 +294,27 @@ class _Backlog:
     def __len__(self) -> int:
         return len(self.counter) + self.left
 
+    def memory(self) -> int:
+        """Return how many bytes the rows take; those taken count until the last of them is."""
+        return self.counter.memory + self._drained.memory
+
     def put(self, rows: Iterable[Row]) -> None:
         self.counter.max_paths = None  # there was room for them when they came
         for row in rows:
             self.counter.add(*row)
 
     def take(self) -> list[Row]:
-        """Remove and return the next rows, BATCH_ROWS of them at most."""
+        """Remove and return the next rows, enough for a batch."""
         if not self.left:
             self._drained = self.counter.drain()
             self._rows, self.left = self._drained.rows(), len(self._drained)
-        rows = list(islice(self._rows, BATCH_ROWS))
+        rows = []
+        size = 0
+        for row in islice(self._rows, BATCH_ROWS):
+            rows.append(row)
+            size += len(row[1])
+            if size >= BATCH_BYTES:
+                break
         self.left -= len(rows)
         return rows
 

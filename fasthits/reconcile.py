@@ -93,10 +93,8 @@ def warm(
     Raises LogFileError and MemcachedError; after the latter another run adds the rest.
     """
     with locked(servers, f"{prefix}{day}#warm"):
-        in_files = _views(day, logs, progress)
-        time.sleep(settle_seconds)
-        live = _live_views(day, list(in_files), servers, prefix)
-        rows = [(day, path, views - live[path]) for path, views in in_files.items() if views > live[path]]
+        paths, missing = _missing_for_good(day, logs, servers, prefix, settle_seconds, progress)
+        rows = [(day, path, views) for path, views in missing.items()]
         store = CounterStore(servers, prefix, ttl)
         added = 0
         for start in range(0, len(rows), BATCH_ROWS):
@@ -104,7 +102,28 @@ def warm(
             added += delivery.delivered
             for problem in delivery.problems.values():
                 raise MemcachedError("not all that is missing could be added", problem, "run it again")
-    return Warming(added, len(rows), len(in_files) - len(rows))
+    return Warming(added, len(rows), paths - len(rows))
+
+
+def _missing_for_good(
+    day: date, logs: str, servers: Sequence[str], prefix: str, settle_seconds: float, progress: Progress | None
+) -> tuple[int, dict[bytes, int]]:
+    """Return how many paths the files have, and what their counters lack when that becomes no less any more.
+
+    As long as it does, from one comparison to the next, loggers deliver what has waited for memcached.
+    """
+    in_files = _views(day, logs, progress)
+    before: dict[bytes, int] = {}
+    while True:
+        time.sleep(settle_seconds)
+        live = _live_views(day, list(in_files), servers, prefix)
+        missing = {path: views - live[path] for path, views in in_files.items() if views > live[path]}
+        no_less = logs == STDIN or sum(missing.values()) >= sum(before.values())
+        if not missing or (before and no_less):
+            return len(in_files), {path: min(missing[path], before[path]) for path in missing.keys() & before.keys()}
+        before = missing
+        if logs != STDIN:  # which gives its lines once, so that on a busy site less and less would seem to be missing
+            in_files = _views(day, logs, progress)
 
 
 def _views(day: date, logs: str, progress: Progress | None) -> dict[bytes, int]:

@@ -1,12 +1,13 @@
 """The nightly batch: the hits of some days, counted and put into one table."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from fasthits._parse import HitCounter
 from fasthits.counting import Counted, Progress, count_hits
-from fasthits.tables import Table, text_rows
+from fasthits.tables import Table
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,18 @@ class Summary:
 
     counted: Counted
     rows: int
+    passes: int
+    """How often the files were read: more than once where --max-memory was too little for all paths at a time."""
     seconds: float
 
 
 def roll_up(
-    days: Sequence[date], pattern: str, table: Table, threads: int | None = None, progress: Progress | None = None
+    days: Sequence[date],
+    pattern: str,
+    table: Table,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    max_bytes: int | None = None,
 ) -> Summary:
     """Put the hits of *days* into *table*, in place of those days' rows; days that were not counted stay.
 
@@ -27,7 +35,14 @@ def roll_up(
     """
     started = time.monotonic()
     table.check()
-    counted = count_hits(days, pattern, threads, progress)
-    rows = text_rows(counted.counter)
-    table.replace(counted.days, rows)
-    return Summary(counted, sum(len(paths) for paths in rows.values()), time.monotonic() - started)
+    counted = count_hits(days, pattern, threads, progress, max_bytes)
+    passes = 0
+
+    def shares() -> Iterator[HitCounter]:
+        nonlocal passes
+        for counter in counted.shares():
+            passes += 1
+            yield counter
+
+    rows = table.replace(counted.days, shares())
+    return Summary(counted, rows, passes, time.monotonic() - started)

@@ -8,19 +8,16 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import BinaryIO, NamedTuple, Protocol
 
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
-
-DayRows = Mapping[date, Mapping[str, int]]
-"""Views by day and path."""
 
 HEADER = ["date", "path", "views"]
 STDOUT = "-"
@@ -30,41 +27,25 @@ LOCK_SECONDS = 60.0
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
 
 
-def text_rows(counter: HitCounter) -> dict[date, dict[str, int]]:
-    r"""Return the rows of *counter* by day, bytes that are not UTF-8 written as ``\xhh``, as Apache does; equal paths
-    add up.
-
-    >>> counter = HitCounter()
-    >>> counter.add(date(2026, 3, 12), b"/caf\xe9", 2)
-    >>> counter.add(date(2026, 3, 12), rb"/caf\xe9", 3)
-    >>> text_rows(counter)
-    {datetime.date(2026, 3, 12): {'/caf\\xe9': 5}}
-    """
-    rows: dict[date, dict[str, int]] = {}
-    for day, path, views in counter.rows():
-        paths = rows.setdefault(day, {})
-        text = path.decode("utf-8", "backslashreplace")
-        paths[text] = paths.get(text, 0) + views
-    return rows
-
-
 class Table(Protocol):
     """A target of rollups."""
 
     def check(self) -> None:
         """Raise TableError for what will keep `replace` from working, as far as it shows without changing anything."""
 
-    def replace(self, days: Sequence[date], rows: DayRows) -> None:
-        """Put *rows* in place of all rows of *days*, which are in order and hold all days of *rows*.
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+        """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
 
-        All or nothing, on the disk when it returns. Raises TableError with the old rows intact.
+        Return how many there are. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does. Counters are read
+        one at a time, and not used any more when the next one is asked for. All or nothing, on the disk when it
+        returns. Raises TableError with the old rows intact.
         """
 
 
 def open_table(target: str) -> Table:
     """Return the table that *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or UsageError."""
     if target == STDOUT:
-        return CsvStream(sys.stdout)
+        return CsvStream(sys.stdout.buffer)
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
         return CsvFile(Path(target))
@@ -88,21 +69,16 @@ class SqliteFile(Table):
                 with closing(self._connect("mode=ro")) as database:
                     self._check_columns(database)
 
-    def replace(self, days: Sequence[date], rows: DayRows) -> None:
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
         with self._errors(), closing(self._connect("mode=rwc")) as database:
             database.execute("BEGIN IMMEDIATE")
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS "
-                "hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
-            )
+            database.execute(f"CREATE TABLE IF NOT EXISTS {_HITS}")
             self._check_columns(database)
             database.executemany("DELETE FROM hits WHERE date = ?", ((day.isoformat(),) for day in days))
-            # In the order of the primary key: every insert goes to the end of the tree, or beside the one before.
-            in_order = (
-                (day.isoformat(), path, views) for day in days for path, views in sorted(rows.get(day, {}).items())
-            )
-            database.executemany("INSERT INTO hits VALUES (?, ?, ?)", in_order)
+            _insert(database, shares)
+            rows = sum(_count_rows(database, day) for day in days)
             database.execute("COMMIT")
+        return rows
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         address = f"{self._path.absolute().as_uri()}?{mode}"
@@ -137,16 +113,24 @@ class CsvFile(Table):
                 with self._path.open(encoding="utf-8", newline="") as old:
                     self._check_header(csv.reader(old))
 
-    def replace(self, days: Sequence[date], rows: DayRows) -> None:
-        new = [(day.isoformat(), rows.get(day, {})) for day in reversed(days)]  # the next one last
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+        replaced = {day.isoformat() for day in days}
+        blocks = _csv_blocks(shares)
+        rows = 0
         with self._errors(), replacing(self._path) as file:
             file.write(_csv_line(HEADER))
-            for day, kept in self._other_days({day for day, _ in new}):
-                while new and new[-1][0] < day:
-                    file.writelines(_csv_lines(*new.pop()))
+            block = next(blocks, None)
+            for day, kept in self._other_days(replaced):
+                while block and block.day < day:
+                    rows += block.rows
+                    file.write(block.lines)
+                    block = next(blocks, None)
                 file.writelines(map(_csv_line, kept))
-            while new:
-                file.writelines(_csv_lines(*new.pop()))
+            while block:
+                rows += block.rows
+                file.write(block.lines)
+                block = next(blocks, None)
+        return rows
 
     def _other_days(self, replaced: set[str]) -> Iterator[tuple[str, Iterable[list[str]]]]:
         """Yield the days of the file that stay, in order, each with its rows."""
@@ -188,30 +172,89 @@ class CsvFile(Table):
 class CsvStream(Table):
     """CSV on an open stream, which holds nothing to replace."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def check(self) -> None:
         pass
 
-    def replace(self, days: Sequence[date], rows: DayRows) -> None:
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+        rows = 0
         self._stream.write(_csv_line(HEADER))
-        for day in days:
-            self._stream.writelines(_csv_lines(day.isoformat(), rows.get(day, {})))
+        for block in _csv_blocks(shares):
+            rows += block.rows
+            self._stream.write(block.lines)
         self._stream.flush()
+        return rows
 
 
-def _csv_lines(day: str, paths: Mapping[str, int]) -> Iterator[str]:
-    for path, views in sorted(paths.items(), key=lambda row: (-row[1], row[0])):
-        yield _csv_line([day, path, str(views)])
+class _Block(NamedTuple):
+    """Some rows of a day as lines of CSV."""
+
+    day: str
+    lines: bytes
+    rows: int
 
 
-def _csv_line(fields: Iterable[str]) -> str:
+def write_csv(stream: BinaryIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write the header and *rows* of date, path and views to *stream*."""
+    stream.write(_csv_line(HEADER))
+    stream.writelines(_csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.flush()
+
+
+def _csv_blocks(shares: Iterable[HitCounter]) -> Iterator[_Block]:
+    """Yield the rows by day, then views, most first, then path.
+
+    Those of several counters are put in order by SQLite, in a temporary file of its own.
+    """
+    counters = iter(shares)
+    first = next(counters)
+    if first.share == WHOLE:
+        first.escape()
+        for day, lines, rows in first.csv():
+            yield _Block(day.isoformat(), lines, rows)
+        return
+    try:
+        with closing(sqlite3.connect("")) as database:
+            database.execute(f"CREATE TABLE {_HITS}")
+            _insert(database, chain([first], counters))
+            for date_, path, views in database.execute("SELECT * FROM hits ORDER BY date, views DESC, path"):
+                yield _Block(date_, _csv_line([date_, path, str(views)]), 1)
+    except sqlite3.Error as error:
+        hint = "raise --max-memory, or name a folder with more room in SQLITE_TMPDIR"
+        raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
+
+
+_HITS = "hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
+
+
+def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter]) -> None:
+    """Insert the rows of each counter in the order of the primary key: at the end of the tree, or beside the last one.
+
+    Only counters of different shares can have equal rows, from paths that were no UTF-8.
+    """
+    for counter in shares:
+        counter.escape()
+        rows = ((day.isoformat(), path.decode(), views) for day, path, views in counter.sorted_rows())
+        database.executemany(
+            "INSERT INTO hits VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views", rows
+        )
+
+
+def _count_rows(database: sqlite3.Connection, day: date) -> int:
+    """Return how many rows a day has; the changes made would be more, where rows of two shares have become one."""
+    (rows,) = database.execute("SELECT count(*) FROM hits WHERE date = ?", (day.isoformat(),)).fetchone()
+    return int(rows)
+
+
+def _csv_line(fields: Iterable[str]) -> bytes:
     """Return *fields* as a line of CSV, quoted by RFC 4180 but ended by a newline alone, as Unix's tools want it.
 
     csv.writer would do, but up to Python 3.12 it leaves a carriage return unquoted where the line ends in a newline.
     """
-    return ",".join('"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field for field in fields) + "\n"
+    quoted = ('"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field for field in fields)
+    return (",".join(quoted) + "\n").encode()
 
 
 _QUOTED = re.compile(r'[",\r\n]')
@@ -227,7 +270,7 @@ def _check_file(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a new file to be filled, which takes the place of *path* at the end: complete and on the disk, or not at
     all.
 
@@ -243,7 +286,7 @@ def replacing(path: Path) -> Iterator[TextIO]:
         raise
     try:
         new.unlink(missing_ok=True)  # of one that was killed
-        with new.open("x", encoding="utf-8", newline="") as file:
+        with new.open("xb") as file:
             yield file
             file.flush()
             if path.exists():

@@ -1,9 +1,13 @@
 """Finding log files, and reading them in segments that lose and double no line."""
 
+import bz2
 import gzip
+import lzma
 import os
 import random
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,11 @@ import pytest
 from fasthits import logfiles
 from fasthits.errors import LogFileError
 from fasthits.logfiles import LogFile, Segment, find
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 def lines_of(segment: Segment, buffer_bytes: int = 64) -> bytes:
@@ -70,8 +79,10 @@ def test_stars_match_and_other_signs_stand_for_themselves(tmp_path: Path) -> Non
 
 
 def test_the_compressed_copy_is_found_but_not_read_beside_the_plain_file(tmp_path: Path) -> None:
-    (tmp_path / "1.log.gz").touch()
-    assert names(find(f"{tmp_path}/1.log")) == [f"{tmp_path}/1.log.gz"]
+    for suffix in (".xz", ".bz2", ".zst", ".gz"):
+        (tmp_path / f"1.log{suffix}").touch()
+        (found,) = names(find(f"{tmp_path}/1.log"))
+        assert found.startswith(f"{tmp_path}/1.log.")
     (tmp_path / "1.log").touch()
     (tmp_path / "2.log.gz").touch()
     assert names(find(f"{tmp_path}/1.log")) == [f"{tmp_path}/1.log"]
@@ -80,29 +91,64 @@ def test_the_compressed_copy_is_found_but_not_read_beside_the_plain_file(tmp_pat
     assert names(find(f"{tmp_path}/*.log*")) == both
 
 
-def test_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path: Path) -> None:
-    file = tmp_path / "access.log.gz"
-    file.write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n") + gzip.compress(b"three"))
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".zst": zstd.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
+
+
+@pytest.fixture(params=COMPRESS)
+def suffix(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def decompressed(file: Path) -> bytes:
     (found,) = find(str(file))
-    assert b"".join(map(lines_of, found.segments())) == b"one\ntwo\nthree"
+    (segment,) = found.segments()
+    return lines_of(segment)
+
+
+def test_a_compressed_file_of_several_members_is_read_to_its_end(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    long = random.Random(1).randbytes(3 * logfiles.BLOCK_BYTES) + b"\n"
+    file.write_bytes(b"".join(map(COMPRESS[suffix], (b"one\n", long, b"three"))))
+    assert decompressed(file) == b"one\n" + long + b"three"
 
 
 @pytest.mark.parametrize("keep", [5, 12, -4, -1])
-def test_a_gzip_file_that_is_cut_short_is_an_error(tmp_path: Path, keep: int) -> None:
-    file = tmp_path / "access.log.gz"
-    file.write_bytes(gzip.compress(os.urandom(1000))[:keep])
-    (found,) = find(str(file))
-    with pytest.raises(LogFileError, match=r"access\.log\.gz"):
-        lines_of(found.segments()[0])
+def test_a_compressed_file_that_is_cut_short_is_an_error_that_says_where(
+    suffix: str, keep: int, tmp_path: Path
+) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    file.write_bytes(COMPRESS[suffix](os.urandom(1000))[:keep])
+    size = file.stat().st_size
+    with pytest.raises(LogFileError, match=rf"access\.log\{suffix} \(after {size:,} of {size:,} bytes"):
+        decompressed(file)
 
 
-@pytest.mark.parametrize("content", [b"plain text\n", b"\x1f\x8b\x08\x00" + b"\xff" * 100])
-def test_a_gzip_file_that_is_none_is_an_error(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "access.log.gz"
-    file.write_bytes(content)
-    (found,) = find(str(file))
+def test_what_is_behind_a_damaged_place_is_not_read(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    data = bytearray(COMPRESS[suffix](b"".join(b"line %d\n" % number for number in range(300_000))))
+    data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+    file.write_bytes(data)
     with pytest.raises(LogFileError, match="damaged or cut short"):
-        lines_of(found.segments()[0])
+        decompressed(file)
+
+
+@pytest.mark.parametrize("content", [b"plain text, and much more of it\n", b"\x1f\x8b\x08\x00" + b"\xff" * 100])
+def test_a_compressed_file_that_is_none_is_an_error(suffix: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(LogFileError, match="damaged or cut short"):
+        decompressed(file)
+
+
+def test_an_empty_compressed_file_has_no_lines(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    file.write_bytes(COMPRESS[suffix](b""))
+    assert decompressed(file) == b""
 
 
 def test_a_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ MODULES = [
 
 
 def is_annotated(name: str) -> bool:
-    """Tell whether a file is Cython's HTML, which lies beside the source, and no template."""
-    return name.endswith(".html") and "/templates/" not in name
+    """Tell whether a file is Cython's HTML, which lies beside the source, and no template or page."""
+    return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
 def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
@@ -47,10 +47,13 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
         "setup.py",
         "LICENSE",
     } <= source
+    assert "docs/fasthits.1" in source
     assert not [name for name in source if name.endswith((".c", ".so")) or is_annotated(name)]
     with zipfile.ZipFile(wheel) as archive:
         built = set(archive.namelist())
     assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= built
+    assert [name for name in built if name.endswith("data/share/man/man1/fasthits.1")]
+    assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= built
     package = {file.relative_to(ROOT) for file in (ROOT / "fasthits").rglob("*.*") if "__pycache__" not in file.parts}
     assert {str(file) for file in package if file.suffix in (".py", ".html", ".js")} <= built
     assert not [

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import tables
-from fasthits._parse import HitCounter
+from fasthits._parse import WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
-from fasthits.tables import CsvFile, SqliteFile, Table, open_table, text_rows
+from fasthits.tables import CsvFile, SqliteFile, Table, open_table
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 Row = tuple[str, str, int]
@@ -50,12 +50,21 @@ def read(file: Path) -> list[Row]:
     return READERS[file.name](file)
 
 
+def shares(rows: dict[date, dict[str, int]]) -> list[HitCounter]:
+    """Return the rows, by day and path, as one counter has them."""
+    counter = HitCounter()
+    for day, paths in rows.items():
+        for path, views in paths.items():
+            counter.add(day, path.encode(), views)
+    return [counter]
+
+
 def table(file: Path) -> Table:
     return open_table(str(file))
 
 
 def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
-    table(file).replace(MARCH[:2], {MARCH[1]: {"/b": 2, "/a": 2, "/c": 9}, MARCH[0]: {"/a": 1}})
+    table(file).replace(MARCH[:2], shares({MARCH[1]: {"/b": 2, "/a": 2, "/c": 9}, MARCH[0]: {"/a": 1}}))
     assert read(file) == [
         ("2026-03-01", "/a", 1),
         ("2026-03-02", "/c", 9),
@@ -65,24 +74,24 @@ def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
 
 
 def test_only_the_days_given_are_replaced(file: Path) -> None:
-    table(file).replace(MARCH[:5], {day: {"/a": 1, "/b": 2} for day in MARCH[:5]})
-    table(file).replace([MARCH[1], MARCH[3]], {MARCH[3]: {"/c": 7}})
+    table(file).replace(MARCH[:5], shares({day: {"/a": 1, "/b": 2} for day in MARCH[:5]}))
+    table(file).replace([MARCH[1], MARCH[3]], shares({MARCH[3]: {"/c": 7}}))
     assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-04", "/c", 7)]
     assert [row[0] for row in read(file) if row[1] == "/a"] == ["2026-03-01", "2026-03-03", "2026-03-05"]
 
 
 def test_days_come_before_between_and_behind_those_there(file: Path) -> None:
     for day in (3, 1, 5, 2, 4):
-        table(file).replace([MARCH[day]], {MARCH[day]: {"/": day}})
+        table(file).replace([MARCH[day]], shares({MARCH[day]: {"/": day}}))
     assert [views for _, _, views in read(file)] == [1, 2, 3, 4, 5]
 
 
 def test_a_second_time_changes_nothing(file: Path) -> None:
     rows = {MARCH[0]: {'/"quoted",\r\n': 3, "/é": 2, "/\\xe9": 2, "/a\x00b": 1, "/" + "x" * 200_000: 1}, MARCH[1]: {}}
-    table(file).replace(MARCH[:2], rows)
+    table(file).replace(MARCH[:2], shares(rows))
     before = file.read_bytes() if file.suffix == ".csv" else read(file)
-    table(file).replace(MARCH[:2], rows)
-    table(file).replace([MARCH[9]], {})
+    table(file).replace(MARCH[:2], shares(rows))
+    table(file).replace([MARCH[9]], shares({}))
     assert before == (file.read_bytes() if file.suffix == ".csv" else read(file))
     assert dict((path, views) for _, path, views in read(file)) == rows[MARCH[0]]
 
@@ -90,31 +99,50 @@ def test_a_second_time_changes_nothing(file: Path) -> None:
 @given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
 def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("csv") / "hits.csv"
-    CsvFile(file).replace(MARCH[:1], {MARCH[0]: rows})
-    CsvFile(file).replace(MARCH[1:2], {})
+    CsvFile(file).replace(MARCH[:1], shares({MARCH[0]: rows}))
+    CsvFile(file).replace(MARCH[1:2], shares({}))
     assert {path: views for _, path, views in csv_rows(file)} == rows
 
 
 def test_csv_is_quoted_only_where_rfc_4180_asks_for_it(tmp_path: Path) -> None:
-    CsvFile(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}})
+    CsvFile(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
     assert (tmp_path / "hits.csv").read_bytes() == (
         b'date,path,views\n2026-03-01,"/a,b",3\n2026-03-01,"/a""b",2\n2026-03-01,/a b;c\',1\n'
     )
 
 
 def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     with sqlite3.connect(tmp_path / "hits.db") as database:
         (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'hits'").fetchone()
     database.close()
     assert sql == "CREATE TABLE hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
 
 
-def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_up() -> None:
+def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_up(file: Path) -> None:
     counter = HitCounter()
     for path, views in ((b"/caf\xe9", 2), (rb"/caf\xe9", 3), ("/café".encode(), 4), (b"/\xc3", 5)):
         counter.add(MARCH[0], path, views)
-    assert text_rows(counter) == {MARCH[0]: {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}}
+    table(file).replace(MARCH[:1], [counter])
+    assert {path: views for _, path, views in read(file)} == {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}
+
+
+def test_rows_of_several_shares_come_in_order_and_equal_ones_add_up(file: Path) -> None:
+    names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
+    counters = []
+    for share in ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])):
+        counter = HitCounter()
+        for number, name in enumerate(names):
+            counter.add(MARCH[number % 2], name, 1 + number % 3)
+        counter.share = share
+        counter.add(MARCH[2], b"/caf\xe9" if counters else rb"/caf\xe9", 2)
+        counters.append(counter)
+    found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
+    found.append((str(MARCH[2]), "/caf\\xe9", 4))
+    assert table(file).replace(MARCH[:3], counters) == len(names) + 1
+    assert read(file) == sorted(found, key=lambda row: (row[0], -row[2], row[1].encode()))
+    assert table(file).replace(MARCH[2:3], shares({})) == 0
+    assert read(file) == sorted(found[:-1], key=lambda row: (row[0], -row[2], row[1].encode()))
 
 
 @pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
@@ -130,13 +158,13 @@ def test_a_target_that_cannot_be_written_is_told_beforehand(name: str, tmp_path:
     with pytest.raises(TableError):
         table(tmp_path / name).check()
     with pytest.raises(TableError):
-        table(tmp_path / name).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+        table(tmp_path / name).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
 
 
 @pytest.mark.parametrize("name", ["hits.csv", "hits.db"])
 def test_a_target_that_turns_out_unwritable_is_an_error(name: str) -> None:
     with pytest.raises(TableError):
-        table(Path("/proc", name)).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+        table(Path("/proc", name)).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
 
 
 @pytest.mark.parametrize(
@@ -153,7 +181,7 @@ def test_a_target_of_another_kind_stays_as_it_is(name: str, content: bytes, tmp_
     with pytest.raises(TableError):
         table(file).check()
     with pytest.raises(TableError):
-        table(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+        table(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == [name]
 
@@ -170,7 +198,7 @@ def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Pat
     file = tmp_path / "hits.csv"
     file.write_bytes(content)
     with pytest.raises(TableError):
-        CsvFile(file).replace([MARCH[9]], {MARCH[9]: {"/": 1}})
+        CsvFile(file).replace([MARCH[9]], shares({MARCH[9]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == ["hits.csv"]
 
@@ -190,47 +218,49 @@ def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
 ) -> None:
     monkeypatch.setattr(tables, "LOCK_SECONDS", 0.05)
     file = tmp_path / "hits.db"
-    SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TableError, match="locked"):
-        SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 2}})
+        SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
     other.execute("ROLLBACK")
     other.close()
     assert sqlite_rows(file) == [("2026-03-01", "/", 1)]
 
 
 KILLED = """
-import itertools, os, signal, sys
-from collections import UserDict
+import os, signal, sys
 from datetime import date
+from fasthits._parse import WHOLE
 from fasthits.tables import open_table
 
-class DeadlyPaths(UserDict):
-    def items(self):
-        for number in itertools.count():
-            if number == 50_000:
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield f"/{number}", 1
-
-class Paths(dict):
-    def items(self):
-        return DeadlyPaths().items()
-
-import builtins, fasthits.tables
-fasthits.tables.sorted = lambda rows, key=None: rows
 day = date(2026, 3, 1)
-open_table(sys.argv[1]).replace([day], {day: Paths({"/": 1})})
+
+class Deadly:
+    share = WHOLE
+
+    def escape(self):
+        pass
+
+    def csv(self):
+        yield day, b"2026-03-01,/new,1\\n" * 100_000, 100_000
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def sorted_rows(self):
+        yield from ((day, b"/%d" % number, 1) for number in range(50_000))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+open_table(sys.argv[1]).replace([day], [Deadly()])
 """
 
 
 def test_killed_half_way_the_old_numbers_stand(file: Path) -> None:
-    table(file).replace(MARCH[:3], {day: {"/old": 1} for day in MARCH[:3]})
+    table(file).replace(MARCH[:3], shares({day: {"/old": 1} for day in MARCH[:3]}))
     before = read(file)
     killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=Path(__file__).parents[1])
     assert killed.returncode == -9
     assert read(file) == before
-    table(file).replace(MARCH[:1], {MARCH[0]: {"/new": 2}})
+    table(file).replace(MARCH[:1], shares({MARCH[0]: {"/new": 2}}))
     assert read(file) == [("2026-03-01", "/new", 2), *before[1:]]
     assert os.listdir(file.parent) == [file.name]
 
@@ -239,11 +269,11 @@ def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path)
     (tmp_path / "data").mkdir()
     real, link = tmp_path / "data" / "hits.csv", tmp_path / "hits.csv"
     link.symlink_to(real)
-    table(link).replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    table(link).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     real.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(real, 1234, 1235)
-    table(link).replace(MARCH[1:2], {MARCH[1]: {"/": 1}})
+    table(link).replace(MARCH[1:2], shares({MARCH[1]: {"/": 1}}))
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert (real.stat().st_uid, real.stat().st_gid) == (
@@ -255,9 +285,11 @@ def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path)
 def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> None:
     file = tmp_path / "hits.csv"
     script = (
-        "import sys; from datetime import date; from fasthits.tables import open_table;"
-        "day = date(2026, 3, int(sys.argv[2]));"
-        "rows = {day: {f'/{n}': 1 for n in range(20000)}}; open_table(sys.argv[1]).replace([day], rows)"
+        "import sys; from datetime import date;"
+        "from fasthits._parse import HitCounter; from fasthits.tables import open_table;"
+        "day = date(2026, 3, int(sys.argv[2])); counter = HitCounter();"
+        "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
+        "open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(file)]
     running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 9)]
@@ -269,12 +301,12 @@ def test_a_folder_that_somebody_locks_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "LOCK_SECONDS", 0.1)
-    table(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/": 1}})
+    table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     (tmp_path / ".hits.csv.new").write_text("being written by the one that has the lock")
     folder = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(folder, fcntl.LOCK_EX)
     with pytest.raises(TableError, match="locked"):
-        table(tmp_path / "hits.csv").replace(MARCH[:1], {MARCH[0]: {"/": 2}})
+        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
     os.close(folder)
     assert (tmp_path / ".hits.csv.new").exists()
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 1)]

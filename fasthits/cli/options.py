@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.keys import MAX_TTL_SECONDS
 
 Memcached = Annotated[
@@ -15,7 +16,9 @@ Memcached = Annotated[
         "they share the keys as Django's PyMemcacheCache with the same list looks for them.",
     ),
 ]
-Prefix = Annotated[str, typer.Option(help="What stands before the date in a key: what Django's cache puts there.")]
+Prefix = Annotated[
+    str, typer.Option(metavar="PREFIX", help="What stands before the date in a key: what Django's cache puts there.")
+]
 
 Ttl = Annotated[
     int,
@@ -26,8 +29,15 @@ Logs = Annotated[
     typer.Option(
         metavar="PATTERN",
         envvar="FASTHITS_LOGS",
-        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz. "
-        "Without a % each file is read once, whatever its days; - is standard input.",
+        autocompletion=complete_logs,
+        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz, .zst, "
+        ".bz2 or .xz behind. Without a % each file is read once, whatever its days; - is standard input.",
+    ),
+]
+To = Annotated[
+    str,
+    typer.Option(
+        metavar="TARGET", envvar="FASTHITS_TO", help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV."
     ),
 ]
 Settle = Annotated[
@@ -36,4 +46,18 @@ Settle = Annotated[
         min=0, metavar="SECONDS", help="How long a hit may take from the file to memcached, or the other way round."
     ),
 ]
-Day = Annotated[str, typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.")]
+Day = Annotated[
+    str,
+    typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day),
+]
+Database = Annotated[
+    str,
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="The SQLite file that `fasthits rollup` writes."),
+]
+DEFAULT_DATABASE = "hits.db"
+NumberOfDays = Annotated[
+    int, typer.Option("--days", metavar="N", min=1, max=3660, help="How many days, up to the newest one kept.")
+]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many paths.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]

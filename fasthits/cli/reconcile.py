@@ -62,6 +62,7 @@ def warm(
 
     What the log has more than the counters is added to them; a second run finds nothing to add. Loggers may go on
     counting: then a hit that comes in between can hide one that is missing, never the other way round, so run it again.
+    It waits while they deliver what has piled up; a hit on its way for longer than --settle would count twice.
     """
     from fasthits import reconcile
     from fasthits.memcached import check_servers

@@ -1,43 +1,51 @@
 """``fasthits rollup``: the nightly batch."""
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fasthits.cli.options import Logs
+from fasthits.cli.completion import complete_days
+from fasthits.cli.options import Logs, To
 from fasthits.cli.output import counted, progress_bar, say
 from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import printable
-from fasthits.errors import TableError
+from fasthits.errors import TableError, UsageError
 
 if TYPE_CHECKING:
     from fasthits.rollup import Summary
+
+LEAST_MEMORY = 32 << 20
 
 
 def rollup(
     days: Annotated[
         str,
         typer.Argument(
-            metavar="[DATE]", help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.", show_default=True
+            metavar="[DATE]",
+            help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.",
+            show_default=True,
+            autocompletion=complete_days,
         ),
     ] = "yesterday",
     logs: Logs = DEFAULT_LOGS,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="TARGET",
-            envvar="FASTHITS_TO",
-            help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV.",
-        ),
-    ] = "hits.db",
+    to: To = "hits.db",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="How many threads count.", show_default="one a processor")
+        int | None, typer.Option(metavar="N", min=1, help="How many threads count.", show_default="one a processor")
     ] = None,
+    max_memory: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZE",
+            help="What the tables may take, such as 512M or 2G. If there are more paths, the files are read again for "
+            "each further part of them.",
+        ),
+    ] = "1G",
 ) -> None:
     """Reduce a day's log to its views per path, in SQLite or CSV.
 
@@ -54,11 +62,20 @@ def rollup(
 
     table = open_table(to)
     wanted = parse_days(days, date.today())
+    max_bytes = _parse_size(max_memory)
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress)
+        result = roll_up(wanted, logs, table, threads, progress, max_bytes)
     _print_summary(result, wanted, to)
     if summary is not None:
         _write_summary(result, summary)
+
+
+def _parse_size(text: str) -> int:
+    """Return a number of bytes written as ``512M`` or ``2G``, LEAST_MEMORY at least."""
+    size = re.fullmatch(r"(\d{1,6})([MG])", text.upper(), re.ASCII)
+    if not size or (number := int(size[1]) << {"M": 20, "G": 30}[size[2]]) < LEAST_MEMORY:
+        raise UsageError("not a SIZE for --max-memory", repr(text), f"{LEAST_MEMORY >> 20}M or more, or 2G")
+    return number
 
 
 def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
@@ -69,9 +86,10 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
         seen = sorted(counter.days_seen)
         there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
-    speed = found.bytes / result.seconds / 1e9
+    speed = found.bytes * result.passes / result.seconds / 1e9
     lines, files = counted(counter.lines, "line"), counted(found.files, "file")
-    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s)")
+    passes = f", in {result.passes} passes" * (result.passes > 1)
+    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in counter.filtered.items())
     width = len(f"{counter.lines:,}")
     typer.echo(f"  {counter.hits:>{width},} hits", err=True)
@@ -98,12 +116,12 @@ def _write_summary(result: "Summary", file: Path) -> None:
         "hits": counter.hits,
         "filtered": counter.filtered,
         "malformed": counter.malformed,
+        "passes": result.passes,
         "seconds": result.seconds,
     }
     try:
         special = file.exists() and not file.is_file()  # such as /dev/stderr
-        with file.open("w") if special else replacing(file.resolve()) as new:
-            json.dump(figures, new, indent=2)
-            new.write("\n")
+        with file.open("wb") if special else replacing(file.resolve()) as new:
+            new.write(json.dumps(figures, indent=2).encode() + b"\n")
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error

@@ -1,6 +1,6 @@
 """Many distinct paths while memcached is down: memory stays bounded, and what was dropped is counted and said.
 
-FASTHITS_PATHS=20000000 sends twenty million. README gives the bound: 60 MB, and 600 bytes a path of --max-paths.
+FASTHITS_PATHS=20000000 sends twenty million. README gives the bound: 100 MB, and 600 bytes a path of --max-paths.
 """
 
 import os
@@ -8,13 +8,15 @@ import re
 import signal
 from collections.abc import Callable
 
-from tests.integration.logger import Logger, access_line
+from fasthits.keys import hit_key
+from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
 from tests.integration.servers import Memcached, free_port
 
 PATHS = int(os.environ.get("FASTHITS_PATHS", "1_000_000"))
 MAX_PATHS = 100_000
-BOUND_KIB = 60_000 + 600 * MAX_PATHS // 1024
+LONG_PATHS = 3_000
+LONG_BYTES = 100_000
 CHUNK = 10_000
 
 
@@ -22,6 +24,16 @@ def peak_kib(pid: int) -> int:
     """Return the most memory that a process has had, in KiB."""
     with open(f"/proc/{pid}/status") as status:
         return int(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+
+
+def bound_kib(max_paths: int) -> int:
+    """Return what README says that each process has at most, in KiB."""
+    return (100_000_000 + 600 * max_paths) // 1024
+
+
+def peaks_kib(logger: Logger) -> list[int]:
+    """Return the most memory that the reader has had and that its courier has had, in KiB."""
+    return [peak_kib(pid) for pid in (logger.pid, *logger.children())]
 
 
 def send_paths(logger: Logger) -> None:
@@ -52,18 +64,39 @@ def test_no_more_than_max_paths_wait_and_the_others_are_counted_as_dropped(
     assert said["hits"] == PATHS
     assert said["pending"] == MAX_PATHS
     assert said["dropped"] == PATHS - MAX_PATHS
-    assert f"more than {MAX_PATHS:,} paths wait for memcached" in logger.stderr
-    peaks = [peak_kib(pid) for pid in (logger.pid, *logger.children())]
-    print(f"peaks of reader and courier: {peaks} KiB")
-    assert max(peaks) < BOUND_KIB
+    assert f"{MAX_PATHS:,} paths wait for memcached, with no room for more: " in logger.stderr
+    print(f"peaks of reader and courier: {peaks_kib(logger)} KiB")
+    assert max(peaks_kib(logger)) < bound_kib(MAX_PATHS)
     memcached.start(keep_port=True)
     eventually(lambda: figures(logger)["pending"] == 0, timeout=60, what="all that waited to be delivered")
     said = figures(logger)
     assert said["delivered"] == MAX_PATHS
     assert said["in doubt"] == said["refused"] == 0
     assert sum(memcached.counters().values()) == MAX_PATHS
-    assert max(peak_kib(pid) for pid in (logger.pid, *logger.children())) < BOUND_KIB
+    assert max(peaks_kib(logger)) < bound_kib(MAX_PATHS)
     assert logger.finish() == 0
+
+
+def test_of_long_paths_fewer_wait_so_that_the_bound_holds_for_them_too(
+    start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    memcached.kill()
+    max_paths = 200_000
+    logger = start_logger("--memcached", memcached.spec, "--max-paths", str(max_paths))
+    for number in range(LONG_PATHS):
+        logger.write(access_line(f"/{number:0{LONG_BYTES - 1}d}"))
+    logger.wait_until_read(timeout=60)
+    said = figures(logger)
+    assert said["hits"] == LONG_PATHS
+    assert 1_000 < said["pending"] < 1_100
+    memcached.start(keep_port=True)
+    eventually(lambda: figures(logger)["pending"] == 0, timeout=60, what="all that waited to be delivered")
+    print(f"peaks of reader and courier: {peaks_kib(logger)} KiB")
+    assert max(peaks_kib(logger)) < bound_kib(max_paths)
+    logger.write(access_lines(["/a"] * 5))
+    memcached.expect(memcached.counters() | {hit_key(DAY, b"/a"): 5})
+    assert logger.finish() == 0
+    assert sum(memcached.counters().values()) == said["pending"] + 5
 
 
 def test_at_the_end_of_input_what_was_not_delivered_is_said_in_time(start_logger: Callable[..., Logger]) -> None:

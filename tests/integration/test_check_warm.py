@@ -11,6 +11,7 @@ import pytest
 from fasthits.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, run_fasthits
+from tests.integration.proxy import Proxy
 from tests.integration.servers import Memcached
 
 SETTLE = ("--settle", "0.1")
@@ -106,7 +107,7 @@ def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rest
         for _ in range(2):
             memcached.restart()
             for _ in range(2):
-                assert run("warm", log, memcached, "--settle", "2").returncode == 0  # longer than a retry
+                assert run("warm", log, memcached, "--settle", "1").returncode == 0  # longer than a retry
                 here = {path: live(memcached, path) for path in list(sent)}
                 assert {path: views for path, views in here.items() if views > sent[path]} == {}
     finally:
@@ -116,6 +117,31 @@ def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rest
     assert run("warm", log, memcached).returncode == 0
     in_doubt = {path: sent[path] - live(memcached, path) for path in sent}
     assert set(in_doubt.values()) == {0}
+
+
+def test_warm_waits_for_what_a_logger_has_still_to_deliver(
+    memcached: Memcached, start_logger: Callable[..., Logger], log: Path
+) -> None:
+    """The log's first lines are from before memcached lost them; the others wait, as after an outage."""
+    backlog = access_lines(f"/waiting/{number}" for number in range(10_000))
+    with log.open("ab") as file:
+        file.write(backlog)
+    with Proxy(memcached, seed=1) as proxy:
+        proxy.delay = 0.3  # for each thousand
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(backlog)
+        logger.wait_until_read()
+        done = run("warm", log, memcached, "--settle", "1")
+        assert logger.finish() == 0
+    assert done.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 10,000 lacked none\n"
+    assert run("check", log, memcached).returncode == 0
+
+
+def test_warm_reads_standard_input_once(memcached: Memcached, log: Path) -> None:
+    lines = log.read_bytes()
+    where = (str(DAY), "--logs", "-", "--memcached", memcached.spec, *SETTLE)
+    added = [run_fasthits("warm", *where, stdin=lines).stderr for _ in range(2)]
+    assert [b" 30 hits added to 5 counters" in added[0], b" 0 hits added to 0 counters" in added[1]] == [True, True]
 
 
 def test_two_at_once_do_not_add_twice(memcached: Memcached, log: Path) -> None:

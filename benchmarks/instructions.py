@@ -1,0 +1,130 @@
+"""How many instructions the compiled core takes for a line and for a row, counted by callgrind.
+
+    python -m benchmarks.instructions             compares with benchmarks/results/instructions.json
+    python -m benchmarks.instructions --record    writes that file
+
+A slower core shows here on any machine, however busy. Each stage is a program of its own under valgrind, and what the
+stage before it takes is subtracted, Python's start first of all.
+
+Counts are of one architecture, compiler, C library and Python. With those of the record a stage may take 3 % more (from
+run to run it is 0.3 %, as paths are hashed with another seed each time), with others 25 %. The processor matters less
+than one would think: glibc chooses its memchr by what the processor can do, but valgrind shows every program one
+without AVX-512, so that all with AVX2 (since 2013) run the same code.
+
+Where the instructions go: ``callgrind_annotate build/instructions/count.out``.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from benchmarks.corpora import make_day
+from benchmarks.corpus import Expected
+from benchmarks.machine import describe_machine, describe_versions
+from benchmarks.record import RESULTS
+from benchmarks.tasks import ROOT, environment
+
+RECORD = RESULTS / "instructions.json"
+KEPT = ROOT / "build" / "instructions"
+LINES = 50_000
+TOLERANCE = 0.03
+OTHER_TOLERANCE = 0.25
+"""With another toolchain than the recorded one."""
+
+Counts = dict[str, float]
+"""Instructions by stage, for each line or row."""
+
+
+BEFORE = {"tokenise": "load", "count": "load", "merge": "count", "rows": "count"}
+"""The stages of `benchmarks.workload` to report, and the one that is subtracted from each."""
+UNITS = {"tokenise": "line", "count": "line", "merge": "row", "rows": "row"}
+
+
+def count_instructions(stage: str, log: Path) -> int:
+    """Return how many instructions a Python takes that does one stage on a log."""
+    output = KEPT / f"{stage}.out"
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", sys.executable]
+    done = subprocess.run(
+        [*command, "-m", "benchmarks.workload", stage, log],
+        cwd=ROOT,
+        env=environment(PYTHONHASHSEED="0"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    total = re.search(r"^(?:summary|totals): (\d+)", output.read_text(), re.MULTILINE) if output.exists() else None
+    if done.returncode or not total:
+        raise RuntimeError(f"{stage} under valgrind ended with {done.returncode}: {done.stderr[-2000:]}")
+    return int(total[1])
+
+
+def measure() -> Counts:
+    """Return the counts of this core; takes two cores of a machine for some seconds."""
+    day = make_day(KEPT, "day", LINES)
+    stages = sorted({*BEFORE, *BEFORE.values()})
+    with ThreadPoolExecutor(2) as pool:
+        totals = dict(zip(stages, pool.map(lambda stage: count_instructions(stage, day.log), stages), strict=True))
+    assert isinstance(day.truth, Expected)
+    units = {"line": day.truth.lines, "row": len(day.truth.views)}
+    return {stage: round((totals[stage] - totals[before]) / units[UNITS[stage]], 1) for stage, before in BEFORE.items()}
+
+
+def toolchain() -> dict[str, str]:
+    """Return what the counts depend on beside the core."""
+    machine, versions = describe_machine(), describe_versions()
+    optimised = re.findall(r"-O\w", f"{sysconfig.get_config_var('CFLAGS')}")
+    return {
+        "architecture": str(machine["architecture"]),
+        "libc": str(machine["libc"]),
+        "compiler": f"gcc {versions.get('gcc')} {optimised[-1] if optimised else ''}".strip(),
+        "python": versions["python"],
+        "cython": versions["cython"],
+        "core": versions["core"],
+    }
+
+
+def find_slower(counts: Counts, recorded: dict[str, Any]) -> list[str]:
+    """Return what there is to say of each stage that takes more instructions than the record allows."""
+    tolerance = TOLERANCE if toolchain() == recorded["toolchain"] else OTHER_TOLERANCE
+    return [
+        f"{stage} takes {counts[stage]:g} instructions a {UNITS[stage]}, {counts[stage] / known - 1:.1%} more, "
+        f"and {tolerance:.0%} is allowed"
+        for stage, known in recorded["instructions"].items()
+        if counts[stage] > known * (1 + tolerance)
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Count, and compare or record; see ``--help``."""
+    about, _, method = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.instructions",
+        description=about,
+        epilog=method,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--record", action="store_true", help="write the counts down instead of comparing them")
+    options = parser.parse_args(arguments)
+    counts = measure()
+    if options.record:
+        RECORD.parent.mkdir(exist_ok=True)
+        fields = {"lines": LINES, "toolchain": toolchain(), "instructions": counts}
+        RECORD.write_text(json.dumps(fields, indent=1) + "\n")
+    recorded = json.loads(RECORD.read_text())
+    for stage, known in recorded["instructions"].items():
+        change = counts[stage] / known - 1
+        print(f"{stage:9} {counts[stage]:8,.1f} a {UNITS[stage]:5} recorded {known:8,.1f}  {change:+.1%}")
+    found = find_slower(counts, recorded)
+    for complaint in found:
+        print(f"{complaint} (if that is worth it: make instructions RECORD=1)", file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

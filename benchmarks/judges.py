@@ -1,0 +1,46 @@
+"""What the printed result of a program says, and how far it is from the truth."""
+
+import json
+from pathlib import Path
+
+from benchmarks.truth import Truth, Views, WrongTotals
+
+NO_TOTALS = "no totals"
+
+
+def judge_nothing(output: Path, truth: Truth) -> str:
+    """Say that a program that only reads has no totals."""
+    return NO_TOTALS
+
+
+def judge_wc(output: Path, truth: Truth, files: int = 1) -> str:
+    """Demand the number of lines, for each of so many files."""
+    found = [int(line.split()[0]) for line in output.read_text().splitlines()]
+    if found != [truth.lines] * files:
+        raise WrongTotals(f"{found} lines found, but {truth.lines} in the log")
+    return f"right: {truth.lines:,} lines"
+
+
+def judge_day(output: Path, truth: Truth) -> str:
+    """Say how far off a program's views of the day are."""
+    return str(truth.difference(_printed_views(output)))
+
+
+def judge_all_days(output: Path, truth: Truth) -> str:
+    """Say the same of a program that knows nothing of days."""
+    return str(truth.difference(_printed_views(output), all_days=True))
+
+
+def _printed_views(output: Path) -> Views:
+    with output.open("rb") as lines:
+        for line in lines:
+            views, _, path = line.removesuffix(b"\n").partition(b"\t")
+            yield path, int(views)
+
+
+def judge_goaccess(output: Path, truth: Truth) -> str:
+    """Say what GoAccess counted; its panel leaves out what it takes for static files or not found."""
+    report = json.loads(output.read_text())
+    valid, hits = report["general"]["valid_requests"], report["requests"]["metadata"]["hits"]["total"]["value"]
+    hits_in_truth = truth.summary()["hits"]
+    return f"{valid:,} of {truth.lines:,} lines valid, {hits:,} hits in its panel ({hits_in_truth:,} are there)"

@@ -1,0 +1,144 @@
+"""Records as people read them: on the terminal, and as README's section on speed.
+
+    python -m benchmarks.report
+
+writes that section and the picture in it anew from the records in ``benchmarks/results/``.
+"""
+
+from benchmarks import chart, record
+from benchmarks.judges import NO_TOTALS
+from benchmarks.record import Record
+from benchmarks.tasks import ROOT
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- from benchmarks/results by python -m benchmarks.report -->\n", "<!-- end -->\n"
+PICTURE = record.RESULTS / "speed.svg"
+SCALED = "~"
+FIGURES = {
+    "seconds": "",
+    "peak": ", peak memory",
+    "cpu": ", of a core",
+    "p50": ", hit to counter, median",
+    "p99": ", hit to counter, 99 %",
+}
+
+
+def amount(seconds_or_bytes: float, figure: str) -> str:
+    """Return a figure with its unit, in three digits."""
+    if figure == "peak":
+        return f"{seconds_or_bytes / 1e6:,.0f} MB"
+    if figure == "cpu":
+        return f"{seconds_or_bytes:.1%}".replace("%", " %")
+    if seconds_or_bytes < 0.1:
+        return f"{digits(seconds_or_bytes * 1e3)} ms"
+    return f"{digits(seconds_or_bytes)} s"
+
+
+def digits(value: float) -> str:
+    """Return a number with three significant digits, or all that it has before the point."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def verdict(row: Record) -> str:
+    """Return the target and whether it is met."""
+    if row["target"] is None:
+        return ""
+    return f"{row['bound']} {digits(row['target'])}: {'met' if row['met'] else '**missed**'}"
+
+
+def cells(row: Record, result: Record) -> list[str]:
+    """Return a row's texts: a task and its figure, its yardstick and its figure, how they compare, the verdict."""
+    tasks, figure = result["tasks"], row["figure"]
+
+    def of(name: str, value: float) -> str:
+        scaled = figure == "seconds" and tasks[name]["lines"] != result["corpus"]["lines"]
+        return f"{SCALED * scaled}{amount(value, figure)}"
+
+    own = of(row["task"], row["own"])
+    against, other = "", ""
+    if row["yardstick"]:
+        against, other = row["yardstick"], of(row["yardstick"], row["other"])
+    compared = f"{digits(row['value'])}{row['unit']}"
+    return [row["task"] + FIGURES[figure], own, against, other, compared if against else "", verdict(row)]
+
+
+HEADER = ["", "takes", "against", "takes", "compared", "target"]
+
+
+def title(result: Record) -> str:
+    """Return what was measured on, as a heading."""
+    corpus = result["corpus"]
+    return f"{corpus['bytes'] / 1e9:.3g} GB, {corpus['lines']:,} lines, {corpus['paths']:,} paths"
+
+
+def conditions(result: Record) -> str:
+    """Return what the figures depend on, in a sentence."""
+    machine, versions = result["machine"], dict(result["versions"])
+    commit, core, python = versions.pop("commit"), versions.pop("core"), versions.pop("python")
+    programs = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, {machine['kernel']}, "
+        f"{machine['libc']}, {python}; {programs}; fasthits {commit} ({core}). "
+        f"Medians of {result['runs']} runs, all in turn."
+    )
+
+
+def wrong_totals(result: Record) -> str:
+    """Return which programs did not find what is in the log, and how far off they were."""
+    tasks = result["tasks"].items()
+    return "\n".join(
+        f"- {name}: {task['totals']}" for name, task in tasks if not task["totals"].startswith(("right", NO_TOTALS))
+    )
+
+
+def print_record(result: Record) -> None:
+    """Print all of a record."""
+    print(f"\n{result['corpus']['name']}: {title(result)}\n{conditions(result)}\n")
+    table = [HEADER, *(cells(row, result) for row in result["rows"])]
+    table = [[cell.replace("`", "").replace("**", "") for cell in line] for line in table]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\nWhat was run, how long it took, and its totals:")
+    for name, task in result["tasks"].items():
+        figures = [
+            f"{amount(task[figure]['median'], figure)} ({amount(task[figure]['min'], figure)} to "
+            f"{amount(task[figure]['max'], figure)})"
+            for figure in FIGURES
+            if figure in task
+        ]
+        print(f"  {name}, {task['lines']:,} lines: {', '.join(figures)}\n    {task['totals']}")
+        if task["command"]:
+            print(f"    $ {task['command']}")
+    if result["missing"]:
+        print(f"Not measured, because they are not here: {', '.join(result['missing'])}")
+
+
+def readme_section() -> str:
+    """Return README's section on speed, from the records that there are; what several share is said once."""
+    results = [result for name in record.RECORDED if (result := record.load(name))]
+    parts = [f"![Seconds for a day of 1 GB, on a log scale]({PICTURE.relative_to(ROOT)})\n"]
+    for result, following in zip(results, [*results[1:], None], strict=True):
+        table = [[title(result), *HEADER[1:]], ["---"] * len(HEADER), *(cells(row, result) for row in result["rows"])]
+        parts += ["| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in table]
+        parts.append("")
+        if wrong := wrong_totals(result):
+            parts.append(f"Not right in all totals:\n\n{wrong}\n")
+        if following is None or conditions(following) != conditions(result):
+            parts.append(f"{conditions(result)}\n")
+    return "\n".join(parts)
+
+
+def write() -> None:
+    """Draw the picture, where there is a record of a day, and put the section on speed into README."""
+    if day := record.load("1GB"):
+        PICTURE.write_text(chart.draw(day), encoding="utf-8")
+    before, begin, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"{README} has no place for the section on speed: {BEGIN.strip()} ... {END.strip()}")
+    README.write_text(before + begin + readme_section() + end + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,529 @@
+"""Lines into buckets, and hits into tables.
+
+Nearly every log is read by `count_line`, without rules, in blocks that hold many lines. With rules
+`count_line_by_rules` looks at what they want to know, in the order in which the first that applies is a line's bucket.
+Whether a user agent counts is asked for once, of Python, which needs the interpreter: so the count stops before that
+line, with ASKED, and goes on when the verdict is in the table of agents.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from fasthits._steps cimport KINDS, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
+from fasthits._table cimport (
+    DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
+    free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
+    prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
+)
+from fasthits._tokens cimport (
+    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, path_of,
+    set_target, split_request, take_fields, take_plain_get, take_referer_and_agent, take_rest, take_until,
+)
+
+cdef enum:
+    MAX_EXAMPLES = 3
+    MAX_EXAMPLE = 200
+    LAST_DAY = 3652059     # date.max.toordinal()
+
+cdef enum:                 # buckets
+    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+
+cdef enum:                 # what became of a line
+    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as it is not known whether its user agent counts
+
+cdef enum:                 # verdicts on user agents, plus one
+    UNKNOWN, COUNTS, FILTERED, IS_BOT
+
+cdef struct Rules:
+    bint plain             # the rules are those of count_line
+    Span *methods
+    int methods_count
+    bint any_status
+    uint8_t[1000] statuses
+    bint keep_query, by_host, by_agent, apart, referers
+    bint by_steps          # else lines are like those of combined
+    Steps steps
+    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+
+cdef struct Example:
+    uint64_t line
+    size_t size
+    char text[MAX_EXAMPLE]
+
+cdef struct Count:
+    Table table
+    Batch batch            # empty between calls
+    uint64_t changes       # how often rows were taken away, so that offsets in the table became void
+    size_t max_rows
+    size_t max_bytes       # of the table; more paths than that narrow the share
+    uint64_t first_hash, last_hash    # the share: only rows with a hash from here to there are kept
+    uint64_t buckets[BUCKETS]
+    uint64_t dropped
+    DayMemo memo
+    uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
+    uint8_t *seen          # likewise
+    int32_t last_day       # of the last parsed line
+    bint last_counts
+    char *partial          # the last, unterminated line, MAX_LINE + 1 bytes of it at most
+    size_t partial_size, partial_capacity
+    Example examples[MAX_EXAMPLES]
+    int examples_taken
+    const Rules *rules
+    EpochMemo epoch
+    Table agents           # verdicts, plus one, by user agent
+    Span asked             # the user agent of the line that was ASKED for, good as long as the line
+    bint partial_whole     # the partial line is complete, and waits for that
+    char *key              # of a row that stands nowhere in the line as it is
+    size_t key_capacity
+    Count *bots            # where rows of bots go, and
+    Count *referers        # rows by path and referer; or NULL
+
+
+cdef inline uint64_t line_count(Count *count) noexcept nogil:
+    cdef uint64_t lines = 0
+    cdef int bucket
+    for bucket in range(BUCKETS):
+        lines += count.buckets[bucket]
+    return lines
+
+
+cdef inline void keep_example(Count *count, Cursor line) noexcept nogil:
+    cdef Example *example = &count.examples[count.examples_taken]
+    example.line = line_count(count) + 1
+    example.size = min(<size_t>(line.end - line.p), <size_t>MAX_EXAMPLE)
+    memcpy(example.text, line.p, example.size)
+    count.examples_taken += 1
+
+
+cdef inline bint has_day(const uint8_t *days, int32_t day) noexcept nogil:
+    return days[day >> 3] >> (day & 7) & 1
+
+
+cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
+    """Tell whether the hits of *day* count, and remember that it was there."""
+    if day != count.last_day:
+        count.last_day = day
+        count.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
+        count.last_counts = count.wanted == NULL or has_day(count.wanted, day)
+    return count.last_counts
+
+
+cdef inline void flush(Count *count) noexcept nogil:
+    """Add the hits that wait in the batch, as their paths are about to go."""
+    count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
+
+
+cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Count a hit; False, with nothing counted, without memory."""
+    if not count.first_hash <= hash <= count.last_hash:
+        pass
+    elif has_room(&count.batch, path.size):
+        put_hit(&count.table, &count.batch, hash, day, path)
+    elif not count_hit_at_once(count, hash, day, path):
+        return False
+    count.buckets[HIT] += 1
+    return True
+
+
+cdef inline void take_away_rows(Count *count, uint64_t first, uint64_t last) noexcept nogil:
+    """Keep the rows with views whose hash is in [first, last]; whoever reads rows learns of it."""
+    keep_rows(&count.table, first, last)
+    count.changes += 1
+    if count.bots != NULL:
+        keep_rows(&count.bots.table, first, last)
+        count.bots.changes += 1
+
+
+cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+    """Add the batch and a hit that it has no room for."""
+    cdef Outcome outcome
+    flush(count)
+    while bytes_with_room(&count.table, path.size) > count.max_bytes:
+        if count.table.rows == 0 or count.first_hash == count.last_hash:
+            return False    # no smaller share would help
+        count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
+        take_away_rows(count, count.first_hash, count.last_hash)
+        if hash > count.last_hash:
+            return True
+    outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
+    count.dropped += outcome == NO_ROOM
+    make_room(&count.table)
+    open_batch(&count.table, &count.batch)
+    return outcome != NO_MEMORY
+
+
+cdef inline bint count_line(Count *count, const char *start, size_t size) noexcept nogil:
+    """Put one line into its bucket, and a hit into the table; False, with the line in no bucket, without memory."""
+    cdef Cursor rest
+    cdef Line line
+    rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
+    if not take_plain_get(&rest, &line, &count.memo):
+        return count_other_line(count, start, size)
+    if not counts_day(count, line.day):
+        count.buckets[OTHER_DAY] += 1
+        return True
+    return count_hit(count, plain_hash(&line), line.day, line.path)
+
+
+cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
+    """Return the hash of a plain GET: take_plain_get saw to it that behind a short path there are bytes to look at."""
+    cdef Span path = line.path
+    if path.size > WORDS_BYTES:
+        return hash_row(secrets, line.day, path.start, path.size)
+    return hash_words(secrets, line.day, masked_words(path.start, path.size), path.size)
+
+
+cdef inline bint count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
+    """Put a line of whatever shape into its bucket."""
+    cdef Cursor line = line_cursor(start, size)
+    cdef Fields fields
+    cdef Span method, target, protocol, path
+    cdef bint day_counts
+    if not take_fields(&line, &fields, &count.memo):
+        if count.examples_taken < MAX_EXAMPLES:
+            keep_example(count, line_cursor(start, size))
+        count.buckets[MALFORMED] += 1
+        return True
+    day_counts = counts_day(count, fields.day)
+    split_request(fields.request, &method, &target, &protocol)
+    if method.size != 3 or memcmp(method.start, b"GET", 3) != 0:
+        count.buckets[OTHER_METHOD] += 1
+    elif not has_path(target):
+        count.buckets[NO_PATH] += 1
+    elif not day_counts:
+        count.buckets[OTHER_DAY] += 1
+    else:
+        path = path_of(target)
+        return count_hit(count, hash_row(secrets, fields.day, path.start, path.size), fields.day, path)
+    return True
+
+
+cdef inline int count_line_by_rules(Count *count, const char *start, size_t size) noexcept nogil:
+    """Put a line into its bucket, as the rules have it."""
+    cdef const Rules *rules = count.rules
+    cdef Line line
+    cdef Span key
+    cdef uint64_t hash
+    cdef uint64_t verdict = COUNTS
+    cdef bint is_plain_get = False
+    cdef bint day_counts
+    if not take_line(count, start, size, &line, &is_plain_get):
+        if count.examples_taken < MAX_EXAMPLES:
+            keep_example(count, line_cursor(start, size))
+        count.buckets[MALFORMED] += 1
+        return COUNTED
+    day_counts = counts_day(count, line.day)
+    if not is_method(rules, line.method):
+        count.buckets[OTHER_METHOD] += 1
+        return COUNTED
+    if not is_plain_get and not has_path(line.path):
+        count.buckets[NO_PATH] += 1
+        return COUNTED
+    if not rules.any_status and not (line.status.start != NULL and rules.statuses[number(line.status.start, 3)]):
+        count.buckets[OTHER_STATUS] += 1
+        return COUNTED
+    if not day_counts:
+        count.buckets[OTHER_DAY] += 1
+        return COUNTED
+    if rules.by_agent:
+        verdict = verdict_on(count, line.user_agent)
+        if verdict == UNKNOWN:
+            return ASKED
+        if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
+            count.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
+            return COUNTED
+    if not rules.keep_query and not rules.by_host:
+        key = line.path
+    elif not make_key(count, &line, &key):
+        return NO_MEMORY_LEFT
+    if is_plain_get and key.start == line.path.start and key.size == line.path.size:
+        hash = plain_hash(&line)
+    else:
+        hash = hash_row(secrets, line.day, key.start, key.size)
+    if not count.first_hash <= hash <= count.last_hash:
+        count.buckets[HIT] += 1
+        return COUNTED
+    if verdict == IS_BOT:
+        if add_views(&count.bots.table, hash, line.day, key, 1, count.max_rows) == NO_MEMORY:
+            return NO_MEMORY_LEFT
+    elif rules.referers and not count_referer(count.referers, &line, key):
+        return NO_MEMORY_LEFT
+    elif key.start != count.key:
+        return COUNTED if count_hit(count, hash, line.day, key) else NO_MEMORY_LEFT
+    elif not count_hit_at_once(count, hash, line.day, key):    # a batch would need the key for longer than it is there
+        return NO_MEMORY_LEFT
+    count.buckets[HIT] += 1
+    return COUNTED
+
+
+cdef inline bint take_line(Count *count, const char *start, size_t size, Line *line, bint *is_plain_get) noexcept nogil:
+    """Read what the rules look at; False for a malformed line."""
+    cdef const Rules *rules = count.rules
+    cdef Cursor rest
+    cdef Fields fields
+    cdef Span[KINDS] found
+    cdef Span target, protocol
+    cdef bint taken
+    if rules.by_steps:
+        rest = line_cursor(start, size)
+        if rules.steps.anchored:
+            taken = take_anchored_steps(&rest, &rules.steps, found, &line.day, &count.epoch)
+        else:
+            taken = take_steps(&rest, &rules.steps, found, &line.day, &count.epoch)
+        if not taken:
+            return False
+        fill_line(line, found)
+    else:
+        rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
+        if take_plain_get(&rest, line, &count.memo):
+            is_plain_get[0] = True
+            line.method.start, line.method.size = b"GET", 3
+        else:
+            rest = line_cursor(start, size)
+            if not take_fields(&rest, &fields, &count.memo):
+                return False
+            line.day, line.status = fields.day, fields.status
+            split_request(fields.request, &line.method, &target, &protocol)
+            set_target(line, target)
+        rest.end = line_cursor(start, size).end
+        if rules.by_agent or rules.referers:
+            take_referer_and_agent(&rest, line)
+        memset(&line.host, 0, sizeof(Span))
+    if rules.host_end.start != NULL:
+        take_host(start, size, rules.host_end, &line.host)
+    return True
+
+
+cdef inline void take_host(const char *start, size_t size, Span host_end, Span *host) noexcept nogil:
+    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+    cdef Cursor line = line_cursor(start, size)
+    cdef const char *bracket = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
+    cdef size_t left = <size_t>((bracket + 1 if bracket != NULL else line.end) - line.p)
+    cdef const char *end = <const char *>memmem(line.p, left, host_end.start, host_end.size)
+    memset(host, 0, sizeof(Span))
+    if end != NULL and end != line.p and memchr(line.p, b" ", <size_t>(end - line.p)) == NULL:
+        host.start, host.size = line.p, <size_t>(end - line.p)
+
+
+cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:
+    cdef int i
+    for i in range(rules.methods_count):
+        if method.size == rules.methods[i].size and memcmp(method.start, rules.methods[i].start, method.size) == 0:
+            return True
+    return False
+
+
+cdef inline uint64_t verdict_on(Count *count, Span user_agent) noexcept nogil:
+    """Return what is known of a user agent; UNKNOWN leaves it to be asked for."""
+    cdef uint64_t verdict
+    if user_agent.start == NULL:
+        user_agent.start, user_agent.size = b"-", 1
+    verdict = views_of(
+        &count.agents, hash_row(secrets, 0, user_agent.start, user_agent.size), 0, user_agent
+    )
+    if verdict == UNKNOWN:
+        count.asked = user_agent
+    return verdict
+
+
+cdef inline bint make_key(Count *count, const Line *line, Span *key) noexcept nogil:
+    """Put together the key of a row: host and a space, the path, the query, as the rules want it; False without memory.
+
+    What stands in the line as one is not copied.
+    """
+    cdef const Rules *rules = count.rules
+    cdef Span host = line.host
+    cdef size_t host_size = 0
+    cdef size_t query_size = line.query.size if rules.keep_query else 0
+    cdef size_t size
+    cdef char *text
+    if not rules.by_host and (query_size == 0 or line.query.start == line.path.start + line.path.size):
+        key.start, key.size = line.path.start, line.path.size + query_size
+        return True
+    if rules.by_host:
+        if host.start == NULL:
+            host.start, host.size = b"-", 1
+        host_size = host.size + 1
+    size = host_size + line.path.size + query_size
+    if size > count.key_capacity:
+        text = <char *>realloc(count.key, 2 * size)
+        if text == NULL:
+            return False
+        count.key, count.key_capacity = text, 2 * size
+    if host_size:
+        memcpy(count.key, host.start, host.size)
+        count.key[host.size] = b" "
+    memcpy(count.key + host_size, line.path.start, line.path.size)
+    if query_size:
+        memcpy(count.key + host_size + line.path.size, line.query.start, query_size)
+    key.start, key.size = count.key, size
+    return True
+
+
+cdef inline bint count_referer(Count *referers, const Line *line, Span key) noexcept nogil:
+    """Count a hit by its key and its referer, if it has one; False without memory."""
+    cdef Span both
+    cdef uint64_t hash
+    cdef char *text
+    if line.referer.size == 0 or (line.referer.size == 1 and line.referer.start[0] == b"-"):
+        return True
+    both.size = key.size + 1 + line.referer.size
+    if both.size > referers.key_capacity:
+        text = <char *>realloc(referers.key, 2 * both.size)
+        if text == NULL:
+            return False
+        referers.key, referers.key_capacity = text, 2 * both.size
+    memcpy(referers.key, key.start, key.size)
+    referers.key[key.size] = b"\n"
+    memcpy(referers.key + key.size + 1, line.referer.start, line.referer.size)
+    both.start = referers.key
+    hash = hash_row(secrets, line.day, both.start, both.size)
+    return add_views(&referers.table, hash, line.day, both, 1, referers.max_rows) != NO_MEMORY
+
+
+cdef inline bint keep_partial(Count *count, const char *start, size_t size) noexcept nogil:
+    """Append to the partial line as much of *start* as is ever looked at; False when memory ran out."""
+    cdef size_t room = MAX_LINE + 1 - count.partial_size
+    cdef size_t capacity = count.partial_capacity
+    cdef char *partial
+    if size > room:
+        size = room
+    if count.partial_size + size > capacity:
+        capacity = max(count.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
+        partial = <char *>realloc(count.partial, capacity)
+        if partial == NULL:
+            count.partial_size = 0    # or its head would be taken for that of another line
+            return False
+        count.partial, count.partial_capacity = partial, capacity
+    memcpy(count.partial + count.partial_size, start, size)
+    count.partial_size += size
+    return True
+
+
+cdef inline int count_partial(Count *count) noexcept nogil:
+    """Count the partial line, which is complete now."""
+    cdef size_t size = count.partial_size
+    cdef int outcome = COUNTED
+    if size and count.rules.plain:
+        outcome = COUNTED if count_line(count, count.partial, size) else NO_MEMORY_LEFT
+    elif size:
+        outcome = count_line_by_rules(count, count.partial, size)
+    flush(count)
+    count.partial_whole = outcome == ASKED
+    if outcome != ASKED:
+        count.partial_size = 0
+    return outcome
+
+
+cdef inline int count_block(Count *count, Cursor *block) noexcept nogil:
+    """Count the lines that end in the block and keep the partial one behind them.
+
+    Where it is ASKED for a user agent, the block begins with what is still to be counted.
+    """
+    cdef Span line
+    cdef int outcome = COUNTED
+    if count.partial_size and not count.partial_whole and block.p != block.end:
+        if not take_until(block, b"\n", &line):
+            take_rest(block, &line)
+            return COUNTED if keep_partial(count, line.start, line.size) else NO_MEMORY_LEFT
+        if not keep_partial(count, line.start, line.size):
+            return NO_MEMORY_LEFT
+        count.partial_whole = True
+    if count.partial_whole:
+        outcome = count_partial(count)
+    if count.rules.plain:
+        while outcome == COUNTED and take_until(block, b"\n", &line):
+            outcome = COUNTED if count_line(count, line.start, line.size) else NO_MEMORY_LEFT
+    else:
+        while outcome == COUNTED and take_until(block, b"\n", &line):
+            outcome = count_line_by_rules(count, line.start, line.size)
+            if outcome == ASKED:
+                block.p = line.start
+    flush(count)
+    if outcome == COUNTED:
+        take_rest(block, &line)
+        outcome = COUNTED if keep_partial(count, line.start, line.size) else NO_MEMORY_LEFT
+    return outcome
+
+
+cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
+    """Make the index as large as *rows* more would need it if they were all of other paths."""
+    while free_slots(table) < rows or table.slots == NULL:
+        if not grow_slots(table):
+            return False
+    return True
+
+
+cdef inline bint merge_table(Count *count, Table *other) noexcept nogil:
+    cdef size_t offset = 0
+    cdef size_t ahead = 0
+    cdef size_t end = other.used
+    cdef Row *row
+    cdef Span path
+    cdef Outcome outcome
+    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
+        return False
+    while offset < end:
+        ahead = prefetch_slots(&count.table, other, ahead, offset)
+        row = row_at(other, offset)
+        path.start, path.size = row_path(row), row.size
+        outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
+        if outcome == NO_MEMORY:
+            return False
+        if outcome == NO_ROOM:
+            count.dropped += row.views
+        offset += row_bytes(row.size)
+    return True
+
+
+cdef inline bint escape_rows(Count *count) noexcept nogil:
+    """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
+    cdef size_t offset = 0
+    cdef size_t end = count.table.used
+    cdef size_t escaped_rows = 0
+    cdef Row *row
+    cdef Span path
+    cdef char *text
+    cdef uint64_t hash
+    cdef Outcome outcome = DONE
+    while offset < end and outcome == DONE:
+        row = row_at(&count.table, offset)
+        if row.views and not is_utf8(row_path(row), row.size):
+            text = <char *>malloc(4 * <size_t>row.size)
+            if text == NULL:
+                outcome = NO_MEMORY
+                break
+            path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
+            hash = hash_row(secrets, row.day, path.start, path.size)
+            outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
+            free(text)
+            row = row_at(&count.table, offset)    # the arena may have moved
+            if outcome == DONE:
+                row.views = 0
+                escaped_rows += 1
+        offset += row_bytes(row.size)
+    if escaped_rows:
+        take_away_rows(count, 0, <uint64_t>-1)
+    return outcome == DONE
+
+
+cdef inline void move_rows(Count *count, Count *to) noexcept nogil:
+    """Move all rows to a counter that has none."""
+    to.table = count.table
+    memset(&count.table, 0, sizeof(Table))
+    count.changes += 1
+
+
+cdef inline bint add_count(Count *count, Count *other) noexcept nogil:
+    cdef int bucket
+    cdef int32_t byte
+    if not merge_table(count, &other.table):
+        return False
+    for bucket in range(BUCKETS):
+        count.buckets[bucket] += other.buckets[bucket]
+    count.dropped += other.dropped
+    for byte in range(LAST_DAY // 8 + 1):
+        if other.seen[byte]:
+            count.seen[byte] |= other.seen[byte]
+    return True

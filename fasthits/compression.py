@@ -1,0 +1,76 @@
+"""Compressed log files: decompressed by a thread of their own while the lines before are being counted.
+
+The decoders are of the kind that Python's own `gzip.GzipFile` is: they read on through several members, check sums, and
+raise for a stream that is damaged or ends too early.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from queue import SimpleQueue
+from threading import Thread
+from typing import BinaryIO, cast
+
+SUFFIXES = {
+    ".gz": ("isal.igzip", "IGzipFile"),
+    ".zst": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "ZstdFile"),
+    ".bz2": ("bz2", "BZ2File"),
+    ".xz": ("lzma", "LZMAFile"),
+}
+"""The endings of the names of compressed files, each with its decoder: its module, imported when needed, and class."""
+
+READ_AHEAD = 4
+"""How many blocks there are at a time, one of which is being counted."""
+
+
+class DamagedError(Exception):
+    """The compressed data is damaged or cut short, somewhere in front of the position to which it has been read."""
+
+
+def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memoryview]:
+    """Yield the decompressed content of *file*, block by block, each good until the next.
+
+    Raises DamagedError; OSError when the file cannot be read.
+    """
+    module, name = SUFFIXES[suffix]
+    decoder = getattr(import_module(module), name)
+    stream = decoder(fileobj=file) if suffix == ".gz" else decoder(file)
+    filled: SimpleQueue[memoryview | Exception | None] = SimpleQueue()
+    free: SimpleQueue[bytearray | None] = SimpleQueue()
+    for _ in range(READ_AHEAD):
+        free.put(bytearray(block_bytes))
+    # No pool: at an interrupt it would wait for a thread that waits for a pipe.
+    Thread(target=_fill, args=(stream.readinto, free, filled), daemon=True).start()
+    try:
+        while (block := filled.get()) is not None:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+            free.put(cast(bytearray, block.obj))
+    finally:
+        free.put(None)
+
+
+def _fill(
+    read: Callable[[bytearray], int],
+    free: "SimpleQueue[bytearray | None]",
+    filled: "SimpleQueue[memoryview | Exception | None]",
+) -> None:
+    try:
+        while (buffer := free.get()) is not None and (size := read(buffer)):
+            filled.put(memoryview(buffer)[:size])
+    except Exception as error:
+        filled.put(error if _is_read_error(error) else _damaged(error))
+    else:
+        filled.put(None)
+
+
+def _is_read_error(error: Exception) -> bool:
+    """Tell whether the file could not be read, rather than its content: that error has a number."""
+    return isinstance(error, OSError) and error.errno is not None
+
+
+def _damaged(error: Exception) -> DamagedError:
+    damaged = DamagedError(str(error))
+    damaged.__cause__ = error
+    return damaged

@@ -1,0 +1,212 @@
+"""The core with rules and formats, against the oracle that reads every line by regular expressions."""
+
+from collections import Counter
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits._parse import HitCounter, LineRules
+from fasthits.agents import agent_verdict
+from fasthits.directives import Literal
+from fasthits.formats import NAMES, Format, parse_format
+from fasthits.rules import Rules
+from tests import reference
+from tests.strategies import logs
+
+DAY = date(2026, 3, 12)
+FORMATS = {
+    **{name: form for name, form in NAMES.items() if form.parts},
+    "combined and more": parse_format('%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X}i" %D'),
+    "time between": parse_format('%h %l %u %t "%r" %D %>s %b "%{User-Agent}i" "%{Referer}i"'),
+    "nginx": parse_format(
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent '
+        '"$http_referer" "$http_user_agent"'
+    ),
+    "iso": parse_format('$time_iso8601 $host $request_method $request_uri $status "$http_user_agent"'),
+    "epoch": parse_format("%{sec}t %m %U %q %>s"),
+    "milliseconds": parse_format("$msec|$request_method|$uri$is_args$args|$status"),
+    "laid out": parse_format("%{%d.%m.%y}t %v %m %U%q %>s"),
+    "day of the year": parse_format("%{%Y-%j}t %m %U %>s"),
+    "quoted method": parse_format('%t "%m" "%U" "%q" %>s %v'),
+}
+DAYS = [b"12/Mar/2026:10:00:00 +0100", b"13/Mar/2026:23:59:59 -0800", b"30/Feb/2026:10:00:00 +0100"]
+TIMES = {
+    "iso8601": [b"2026-03-12T10:00:00+01:00", b"2026-03-12T10:00:00Z"],
+    "epoch": [b"1773306000", b"1773306000.123"],
+    "epoch_ms": [b"1773306000123", b"1773306000123456"],
+    "%d.%m.%y": [b"12.03.26", b" 1.03.69"],
+    "%Y-%j": [b"2026-071", b"2024-366"],
+}
+PIECES = {
+    "time": [
+        *(b"12/Mar/2026:10:00:00 +0100", b"13/Mar/2026:23:59:59 -0800", b"30/Feb/2026:10:00:00 +0100"),
+        *(b"2026-02-30T10:00:00Z", b"1773306000", b"1773306000123", b"99.99.99", b"2026-366", b""),
+    ],
+    "request": [
+        *(b"GET /a?b=1 HTTP/1.1", b"GET /a", b"HEAD / HTTP/1.0", b"GET", rb"GET /\"x\" HTTP/2.0"),
+        *(b"POST http://h/a?x", b"GET /" + b"p" * 70 + b" HTTP/1.1", b"-", b""),
+    ],
+    "method": [b"GET", b"POST", b"-", b"", b"get"],
+    "target": [b"/a?b=1", b"/", b"http://h/x", b"*", b"", b"/" + b"q" * 99],
+    "path": [b"/a", b"/", b"*", b"/a b", rb"/\"", b""],
+    "query": [b"?a=1", b"", b"-"],
+    "status": [b"200", b"404", b"20", b"2000", b"-"],
+    "bytes": [b"512", b"-", b"", b"12345678", b"1x"],
+    "referer": [b"-", b"", b"http://other.example/a", rb"x\"y"],
+    "user_agent": [b"-", b"Mozilla/5.0 (X11)", b"Googlebot/2.1", rb"a\"b", b"curl/8"],
+    "vhost": [b"www.example.org", b"", b"a b", b"-"],
+    "skip": [b"-", b"192.0.2.1", b"", b"a [b", b"::1", b'""'],
+    "port": [b"80"],
+}
+
+
+@st.composite
+def lines_of(draw: st.DrawFn, form: Format) -> bytes:
+    """Lines that are of the format, nearly."""
+    line = b""
+    for part in form.parts:
+        if isinstance(part, Literal):
+            line += draw(st.sampled_from([part.text] * 30 + [b"", b" ", b'"']))
+        else:
+            pieces = PIECES.get(part.kind, PIECES["skip"])
+            pieces = [*TIMES.get(part.time_format or "", []), *pieces]
+            line += draw(st.one_of(st.sampled_from(pieces[:2] + [pieces[0]] * 3), st.sampled_from(pieces)))
+    cut = draw(st.sampled_from([0] * 9 + [1, 5, 30]))
+    return line[: len(line) - cut] + draw(st.sampled_from([b"", b"", b"\r", b" more", b'"']))
+
+
+RULES = st.builds(
+    Rules,
+    methods=st.sampled_from([("GET",), ("GET", "POST"), ("HEAD",)]),
+    statuses=st.sampled_from([None, frozenset({200, 304}), frozenset(range(400, 500))]),
+    keep_query=st.booleans(),
+    by_host=st.booleans(),
+    bots=st.sampled_from(["count", "exclude"]),
+    exclude_agents=st.sampled_from([(), ("curl*",)]),
+)
+
+
+def line_rules(rules: Rules, form: Format) -> LineRules:
+    """Return the rules as the core takes them."""
+    return LineRules(
+        methods=[method.encode() for method in rules.methods],
+        statuses=rules.statuses,
+        keep_query=bool(rules.keep_query),
+        by_host=rules.by_host,
+        verdict=agent_verdict(rules) if rules.looks_at_agents else None,
+        **form.reading(),
+    )
+
+
+def expected(data: bytes, rules: Rules, form: Format, days: list[date] | None) -> tuple[object, ...]:
+    plain = Rules(
+        methods=rules.methods,
+        statuses=rules.statuses,
+        bots=rules.bots,
+        exclude_agents=rules.exclude_agents,
+    )
+    buckets: Counter[str] = Counter()
+    views: Counter[tuple[date, bytes]] = Counter()
+    for line in reference.split_lines(data):
+        bucket, day, _ = reference.judge(line, days, plain, form)
+        buckets[bucket] += 1
+        if bucket == "hit":
+            fields = reference.read_fields(line, form)
+            assert fields is not None
+            assert day is not None
+            _, path, query = reference.target_of(fields)
+            key = (path or b"") + (query if rules.keep_query else b"")
+            views[day, fields.get("vhost", b"-") + b" " + key if rules.by_host else key] += 1
+    hits, malformed = buckets.pop("hit", 0), buckets.pop("malformed", 0)
+    return hits, malformed, dict(buckets), dict(views)
+
+
+def counted(data: bytes, rules: LineRules, days: list[date] | None, block: int) -> tuple[object, ...]:
+    counter = HitCounter(rules=rules)
+    counter.count_only(days)
+    for at in range(0, len(data), block):
+        counter.feed(data[at : at + block])
+    counter.finish()
+    views = {(day, path): number for day, path, number in counter.rows()}
+    return counter.hits, counter.malformed, counter.filtered, views
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_lines_nearly_of_a_format_are_counted_as_the_oracle_counts(name: str) -> None:
+    form = FORMATS[name]
+
+    @given(
+        lines=st.lists(lines_of(form), max_size=8),
+        rules=RULES,
+        days=st.sampled_from([None, [DAY]]),
+        block=st.sampled_from([1, 7, 100, 10**6]),
+        end=st.sampled_from([b"\n", b""]),
+    )
+    def check(lines: list[bytes], rules: Rules, days: list[date] | None, block: int, end: bytes) -> None:
+        data = b"\n".join(lines) + end
+        assert counted(data, line_rules(rules, form), days, block) == expected(data, rules, form, days)
+
+    check()
+
+
+@given(data=logs(), rules=RULES, name=st.sampled_from(sorted(FORMATS)), block=st.sampled_from([1, 50, 10**6]))
+def test_any_log_is_counted_as_the_oracle_counts(data: bytes, rules: Rules, name: str, block: int) -> None:
+    form = FORMATS[name]
+    assert counted(data, line_rules(rules, form), None, block) == expected(data, rules, form, None)
+
+
+def test_a_user_agent_is_asked_for_once() -> None:
+    asked = []
+
+    def verdict(agent: bytes) -> int:
+        asked.append(agent)
+        return {b"person": 0, b"bad": 1}.get(agent, 2)
+
+    def line(agent: bytes) -> bytes:
+        return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "%b"\n' % agent
+
+    data = b"".join(map(line, (b"person", b"bad", b"bot", b"person", b"bot", b"bot")))
+    for apart, hits, filtered in ((False, 2, {"agent": 1, "bot": 3}), (True, 5, {"agent": 1})):
+        asked.clear()
+        counter = HitCounter(rules=LineRules(verdict=verdict, apart=apart))
+        for at in range(0, len(data), 10):
+            counter.feed(data[at : at + 10])
+        assert (counter.hits, counter.filtered, counter.malformed) == (hits, filtered, 0)
+        assert list(counter.rows()) == [(DAY, b"/a", 2)]
+        assert sorted(asked) == [b"bad", b"bot", b"person"]
+        assert (counter.bots is None) != apart
+        if counter.bots is not None:
+            assert list(counter.bots.rows()) == [(DAY, b"/a", 3)]
+
+
+def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncounted() -> None:
+    def verdict(agent: bytes) -> int:
+        raise RuntimeError(agent)
+
+    counter = HitCounter(rules=LineRules(verdict=verdict))
+    with pytest.raises(RuntimeError, match="-"):
+        counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
+    assert counter.lines == 0
+
+
+def test_referers_are_counted_by_path() -> None:
+    counter = HitCounter(rules=LineRules(referers=True))
+    for referer, path in (
+        (b"http://x/", b"/a"),
+        (b"-", b"/a"),
+        (b"", b"/a"),
+        (b"http://x/", b"/a"),
+        (b"http://y/", b"/b"),
+    ):
+        counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "x"\n' % (path, referer))
+    assert counter.referers is not None
+    assert list(counter.referers.rows()) == [(DAY, b"/a\nhttp://x/", 2), (DAY, b"/b\nhttp://y/", 1)]
+    other = HitCounter(rules=LineRules(referers=True))
+    other.merge(counter)
+    drained = other.drain()
+    assert drained.referers is not None
+    assert len(drained.referers) == 2
+    assert other.referers is not None
+    assert len(other.referers) == 0
