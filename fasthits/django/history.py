@@ -17,6 +17,9 @@ from fasthits.django.resolve import ObjectKey, PathResolver
 BATCH_PATHS = 100_000
 """How many paths are tied to their objects at once: a query for each model and so many paths."""
 
+TABLE_BYTES = 1 << 30
+"""What counting may take; where there are more paths, the files are read again for each further part of them."""
+
 SAVED_ROWS = 5_000
 """How many rows are made at once, to be inserted."""
 
@@ -49,10 +52,11 @@ def parse_logs(days: Sequence[date], pattern: str, threads: int | None = None) -
     The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
     Raises LogFileError, and the database's errors, with nothing changed.
     """
-    parsed = Parsed(count_hits(days, pattern, threads), PathResolver())
-    rows = iter(parsed.counted.counter.rows())
-    while batch := list(islice(rows, BATCH_PATHS)):
-        _tie(batch, parsed)
+    parsed = Parsed(count_hits(days, pattern, threads, max_bytes=TABLE_BYTES), PathResolver())
+    for counter in parsed.counted.shares():
+        rows = iter(counter.rows())
+        while batch := list(islice(rows, BATCH_PATHS)):
+            _tie(batch, parsed)
     _save(parsed.counted.days, parsed.views)
     return parsed
 

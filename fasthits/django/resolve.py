@@ -4,7 +4,6 @@ A path is resolved as Django would for a request. What its view says of its obje
 gives, makes one question; the questions of many paths are asked in one query for each model.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from django.views.generic.edit import BaseDeleteView, BaseUpdateView
 from django.views.generic.list import MultipleObjectMixin
 
 from fasthits.django.conf import setting
+from fasthits.escapes import unescape
 
 IN_VALUES = 900
 """Up to so many objects are asked for by name, which every database allows in a query; more in one pass over all."""
@@ -137,24 +137,14 @@ def _read_value(model: Any, name: str, value: Any) -> Any:
 
 
 def path_info(path: bytes) -> str:
-    r"""Return a path of the log as Django sees it: without host, Apache's escapes and percent encoding undone.
+    r"""Return a path of the log as Django sees it: without host, the log's escapes and percent encoding undone.
 
     >>> path_info(rb"http://o.example/caf%C3%A9/\"x\x7f")
     '/café/"x\x7f'
     """
     if not path.startswith(b"/"):
         path = b"/" + b"".join(path.split(b"/", 3)[3:])
-    if b"\\" in path:
-        path = _ESCAPE.sub(_unescape, path)
-    return repercent_broken_unicode(unquote_to_bytes(path)).decode()
-
-
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|(.))", re.DOTALL)
-_CONTROL = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-
-
-def _unescape(escape: "re.Match[bytes]") -> bytes:
-    return bytes.fromhex(escape[1].decode()) if escape[1] else _CONTROL.get(escape[2], escape[2])
+    return repercent_broken_unicode(unquote_to_bytes(unescape(path))).decode()
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
 
+import json
 import random
 import uuid
 from collections.abc import Callable
@@ -140,6 +141,37 @@ def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelea
     with override_settings(FASTHITS={"LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
         call_command("parse_log", verbosity=0)
     assert history_of(release) == {yesterday: 1}
+
+
+def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+    lines = access_lines(["/press/a/"] * 2 + ["/press/a", "/nothing", "/error/"]) + b"no line\n"
+    parse_log(lines + access_line("/press/a/", method="POST"), summary=tmp_path / "summary.json")
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "files": 1,
+        "bytes": (tmp_path / f"{DAY}.log").stat().st_size,
+        "lines": 7,
+        "hits": 5,
+        "filtered": {"method": 1},
+        "malformed": 1,
+        "objects": 1,
+        "hits_of_objects": 3,
+        "paths_without_object": 2,
+        "hits_without_object": 2,
+        "errors": 1,
+    }
+    with pytest.raises(CommandError, match="cannot write summary"):
+        parse_log(lines, summary=tmp_path / "no folder" / "summary.json")
+
+
+def test_a_table_too_small_for_all_paths_changes_nothing(
+    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "TABLE_BYTES", 1 << 20)
+    paths = [f"/no/{number}/{'x' * 100}" for number in range(20_000)]
+    with override_settings(FASTHITS={}):
+        out, _ = parse_log(access_lines([*paths, "/press/a/", *paths, "/press/a"]))
+    assert history_of(release) == {DAY: 2}
+    assert "40,000 hits of 20,000 paths with no object" in out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """``manage.py parse_log``: the nightly batch, from a day's log to the history of each object."""
 
+import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,7 +13,8 @@ from fasthits.display import printable
 from fasthits.django.conf import setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
-from fasthits.errors import FasthitsError
+from fasthits.errors import FasthitsError, TableError
+from fasthits.tables import replacing
 
 
 class Command(BaseCommand):
@@ -37,11 +40,16 @@ class Command(BaseCommand):
             help='Where a day\'s log is, as for cronolog; by default FASTHITS["LOGS"]. - is standard input.',
         )
         parser.add_argument("--threads", type=int, help="How many threads count; by default one a processor.")
+        parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary there, as JSON.")
 
-    def handle(self, *, days: str, logs: str | None, threads: int | None, verbosity: int, **_: Any) -> None:
+    def handle(
+        self, *, days: str, logs: str | None, threads: int | None, summary: Path | None, verbosity: int, **_: Any
+    ) -> None:
         """Do it, and say what was done; an error that the user can act on is one line, and nothing was changed."""
         try:
             parsed = parse_logs(parse_days(days, today()), logs or setting("LOGS"), threads)
+            if summary:
+                _write_summary(parsed, summary)
         except FasthitsError as error:
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
@@ -73,6 +81,28 @@ class Command(BaseCommand):
         )
         loose = f"{_count(parsed.loose_views, 'hit')} of {_count(parsed.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
+
+
+def _write_summary(parsed: Parsed, file: Path) -> None:
+    counter = parsed.counted.counter
+    figures = {
+        "files": parsed.counted.files,
+        "bytes": parsed.counted.bytes,
+        "lines": counter.lines,
+        "hits": counter.hits,
+        "filtered": counter.filtered,
+        "malformed": counter.malformed,
+        "objects": parsed.objects,
+        "hits_of_objects": parsed.views.total(),
+        "paths_without_object": parsed.loose_paths,
+        "hits_without_object": parsed.loose_views,
+        "errors": parsed.resolver.failed,
+    }
+    try:
+        with replacing(file.resolve()) as new:
+            new.write(json.dumps(figures, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise TableError("cannot write summary", file, error.strerror or "") from error
 
 
 def _count(number: int, noun: str) -> str:
