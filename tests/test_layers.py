@@ -13,8 +13,8 @@ PACKAGE = ROOT / "fasthits"
 LAYERS = [
     {"_parse"},
     {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules"},
-    {"agents", "compression", "config", "counting", "courier", "jsonlines", "logfiles", "memcached", "piped"}
-    | {"privileges", "reconcile", "referrers", "rollup", "tables"},
+    {"agents", "compression", "config", "counting", "courier", "jsonlines", "layouts", "logfiles", "memcached"}
+    | {"piped", "privileges", "reconcile", "referrers", "rollup", "selection", "tables"},
     {"cli"},
     {"__main__"},
 ]
