@@ -54,8 +54,14 @@ class Selection:
             form.require("vhost", "--by-host")
         if rules.statuses is not None:
             form.require("status", "--status")
-        if rules.looks_at_agents:
-            form.require("user_agent", "--exclude-bots" if rules.bots == "exclude" else f"--bots {rules.bots}")
+        for option, given in (
+            ("--exclude-bots", rules.bots == "exclude"),
+            ("--bots apart", rules.bots == "apart"),
+            ("--include-agent", rules.include_agents),
+            ("--exclude-agent", rules.exclude_agents),
+        ):
+            if given:
+                form.require("user_agent", option)
         if self._referers:
             form.require("referer", "--referrers")
 
@@ -159,7 +165,7 @@ class Intake:
             return
         self._head += block
         whole, newline, tail = self._head.rpartition(b"\n")
-        if self._learn(ASSUMED if len(tail) > LINE_BYTES else None):
+        if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
             self._lines.feed(self._head)
             self._head = b""
         else:
@@ -169,17 +175,17 @@ class Intake:
     def finish(self) -> None:
         """Count the last line, if it has no newline: the input ends here."""
         if self._head:
-            self._learn(ASSUMED)
+            self._learn(self._head, ASSUMED)
             self._lines.feed(self._head)
             self._head = b""
         self._lines.finish()
 
-    def _learn(self, otherwise: Format | None) -> bool:
-        """Detect the format of the lines that have come, and tell whether it is known now.
+    def _learn(self, head: bytes, otherwise: Format | None) -> bool:
+        """Detect the format of the lines in *head*, and tell whether it is known now.
 
         Lines that came before the first of a format that is known have been counted as ASSUMED.
         """
-        self.form = self._selection.detect(self._head) or otherwise
+        self.form = self._selection.detect(head) or otherwise
         if self.form:
             before, self._examples = self.counter, self.counter.examples
             self._use(self.form)
