@@ -2,13 +2,12 @@
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
 from fasthits.errors import UsageError
-from fasthits.rules import OPTIONS, read_option
+from fasthits.rules import OPTIONS, Rules, make_rules, read_option
 
 CONFIG = Path("/etc/fasthits.toml")
 
@@ -26,6 +25,8 @@ def load_config(path: Path) -> dict[str, object]:
     Keys are the options' names, with dashes or underscores. Raises UsageError, with the line, for a key that is none
     and for a value that its option does not take.
     """
+    import tomllib  # 3 ms that most commands do not need
+
     try:
         text = path.read_text("utf-8")
         keys = tomllib.loads(text)
@@ -49,6 +50,23 @@ def load_config(path: Path) -> dict[str, object]:
             raise UsageError(f"{error.failed} {where}", error.subject, error.hint) from error
         options[name] = value
     return options
+
+
+def read_rules(given: Mapping[str, object], path: Path | None = None) -> Rules:
+    """Return the rules of a file, `find_config` finding it unless *path* names one, and of the options *given*, which
+    come first.
+
+    Raises UsageError as `load_config` and `make_rules` do.
+    """
+    path = path or find_config()
+    options = load_config(path) if path else {}
+    if given.keys() & _BOTS:
+        options = {name: value for name, value in options.items() if name not in _BOTS}
+    return make_rules({**options, **given})
+
+
+_BOTS = {"bots", "exclude-bots"}
+"""Two options for one thing: each replaces the other."""
 
 
 def _line_of(key: str, text: str) -> int:

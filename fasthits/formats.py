@@ -269,9 +269,9 @@ _SHORT = re.compile(rb"\S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]
 _VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
 
 
-def detect(lines: Sequence[bytes]) -> Format:
+def detect(lines: Sequence[bytes]) -> Format | None:
     """Return the named format of *lines*, which are the first ones of a log, by what most of those are that can be
-    read; ``combined`` when that is none. A log that mixes common and combined is combined."""
+    read; None when that is none. A log that mixes common and combined is combined."""
     found = dict.fromkeys(NAMES, 0)
     for line in lines:
         if name := _name_of(line.strip()):
@@ -280,7 +280,7 @@ def detect(lines: Sequence[bytes]) -> Format:
     vhost = found["vhost_common"] + found["vhost_combined"]
     best = max((plain, "common"), (vhost, "vhost_common"), (found["short"], "short"), (found["json"], "json"))
     if best[0] == 0:
-        return NAMES["combined"]
+        return None
     combined = best[1].replace("common", "combined")
     return NAMES[combined if found[combined] else best[1]]
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from fasthits._parse import LINE_BYTES, HitCounter
 from fasthits.errors import UsageError
 from fasthits.escapes import escape
 
@@ -59,6 +60,7 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
     names = _names(json_fields)
 
     def convert(line: bytes) -> bytes:
+        line = line[:LINE_BYTES]
         encoding = "utf-8"
         try:
             try:
@@ -74,6 +76,30 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
         return combined or line.replace(b'] "', b']  "')
 
     return lambda block: b"\n".join(map(convert, block.split(b"\n")))
+
+
+class JsonLines:
+    """Passes blocks of a JSON log on to a counter of lines of ``vhost_combined``."""
+
+    def __init__(self, counter: HitCounter, json_fields: Mapping[str, str]) -> None:
+        self._counter = counter
+        self._convert = combined_lines(json_fields)
+        self._tail = b""
+
+    def feed(self, block: bytes | memoryview) -> None:
+        """Count the lines of *block*, which may begin and end anywhere in a line."""
+        whole, newline, tail = bytes(block).rpartition(b"\n")
+        if newline:
+            whole, self._tail = self._tail + whole, b""
+            self._counter.feed(self._convert(whole) + newline)
+        self._tail = (self._tail + tail)[:LINE_BYTES]
+
+    def finish(self) -> None:
+        """Count the last line, if it has no newline: the input ends here."""
+        line, self._tail = self._tail, b""
+        if line:
+            self._counter.feed(self._convert(line))
+        self._counter.finish()
 
 
 def _names(json_fields: Mapping[str, str]) -> _Names:

@@ -4,8 +4,8 @@ import glob
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from fasthits import compression
@@ -14,6 +14,7 @@ from fasthits.errors import LogFileError
 SUFFIXES = ("", *compression.SUFFIXES)
 """What may follow a log file's name; of several the first that is there is read."""
 
+HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 19
 """As much as the processor's nearer caches hold, so that lines are not fetched from memory twice."""
 SEGMENT_BYTES = 16 << 20
@@ -33,7 +34,7 @@ class Segment:
     start: int = 0
     stop: int | None = None
 
-    def blocks(self, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
+    def blocks(self, buffer: bytearray, advance: Advance) -> Generator[memoryview]:
         """Yield the segment's lines, block by block, each good until the next; only the file's last line can lack its
         newline.
 
@@ -102,6 +103,17 @@ class LogFile:
     """Device and inode."""
     size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None where that is unknown before the end."""
+
+    def head(self) -> bytes:
+        """Return how it begins, at least a block of HEAD_BYTES where it is that long; nothing of what can only be read
+        once.
+
+        Raises LogFileError.
+        """
+        if self.size is None:
+            return b""
+        with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
+            return bytes(next(blocks, b""))
 
     def segments(self) -> list[Segment]:
         """Return the parts that can be read at the same time: one, but for a plain file."""

@@ -12,14 +12,17 @@ import fcntl
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 
 from fasthits._parse import HitCounter
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError
 from fasthits.memcached import BATCH_ROWS, RETRY_SECONDS, CounterStore, Delivery, Row
+from fasthits.selection import Intake, Selection
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
@@ -63,6 +66,7 @@ class Reader:
         say: Say,
         max_paths: int,
         drain_seconds: float,
+        selection: Selection,
     ) -> None:
         """*open_store* is called in each courier; *say* gets at most one line a minute for each cause."""
         self.totals = Totals()
@@ -74,9 +78,9 @@ class Reader:
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
-        self._fresh = _Backlog()
+        self._fresh = _FreshBacklog(selection)
         self._returned = _Backlog()
-        self._away_from = self._fresh
+        self._away_from: _Backlog = self._fresh
         self._courier: Courier | None = None
         self._ended = False
         self._asked = os.eventfd(0)
@@ -106,8 +110,8 @@ class Reader:
 
     def pending(self) -> int:
         """Return the number of hits that have been counted and have not reached memcached yet."""
-        counter, totals = self._fresh.counter, self.totals
-        return counter.hits - counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+        fresh, totals = self._fresh, self.totals
+        return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
 
     def ask_status(self) -> None:
         """Have the figures so far reported, soon; a signal handler may call this."""
@@ -118,8 +122,8 @@ class Reader:
         counter, totals = self._fresh.counter, self.totals
         figures = {
             "lines": counter.lines,
-            "hits": counter.hits,
-            "filtered": sum(counter.filtered.values()),
+            "hits": self._fresh.hits(),
+            "filtered": counter.lines - self._fresh.hits() - counter.malformed,
             "malformed": counter.malformed,
             "pending": self.pending(),
             "delivered": totals.delivered,
@@ -150,9 +154,9 @@ class Reader:
         dropped = counter.dropped
         try:
             if size:
-                counter.feed(self._buffer[:size])
+                self._fresh.intake.feed(self._buffer[:size])
             else:
-                counter.finish()
+                self._fresh.intake.finish()
         except MemoryError:
             self._max_paths = len(counter)
             self._report(
@@ -229,15 +233,22 @@ class Reader:
         self.totals.in_doubt += delivery.in_doubt
         self.totals.refused += delivery.refused
         self.totals.reconnects += delivery.reconnects
-        retry_at = time.monotonic() + RETRY_SECONDS
-        if delivery.returned and self._away_from is self._fresh and not delivery.delivered:
-            self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
-            self._fresh_at = retry_at
-        elif delivery.returned:  # one server of several is away: what is for the others must not wait for it
-            self._returned.put(delivery.returned)
-            self._returned_at = retry_at
+        if delivery.returned:
+            self._take_back(delivery)
         for cause, text in delivery.problems.items():
             self._report(cause, f"{text}: {self._figures()}")
+
+    def _take_back(self, delivery: Delivery) -> None:
+        """Keep what memcached did not get until the next try."""
+        retry_at = time.monotonic() + RETRY_SECONDS
+        nothing_got_there = self._away_from is self._fresh and not delivery.delivered
+        if nothing_got_there:  # otherwise one server of several is away: what is for the others must not wait for it
+            self._fresh_at = retry_at
+        if nothing_got_there and not self._fresh.reshapes:
+            self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
+        else:
+            self._returned.put(delivery.returned)
+            self._returned_at = retry_at
 
     def _bury(self, courier: Courier) -> None:
         """Settle the batch of a courier that has died; another one will be started."""
@@ -285,11 +296,16 @@ class _Backlog:
     """Rows that wait, first come first served, while further hits are added up in `counter`."""
 
     def __init__(self) -> None:
-        self.counter = HitCounter()
+        self._counter = HitCounter()
         self._drained = HitCounter()
         self._rows: Iterator[Row] = iter(())
         self.left = 0
         """How many rows wait besides those of `counter`."""
+
+    @property
+    def counter(self) -> HitCounter:
+        """Where hits are added up."""
+        return self._counter
 
     def __len__(self) -> int:
         return len(self.counter) + self.left
@@ -317,6 +333,38 @@ class _Backlog:
                 break
         self.left -= len(rows)
         return rows
+
+
+class _FreshBacklog(_Backlog):
+    """Hits as they come from the pipe, under raw keys, which become paths when they are taken."""
+
+    def __init__(self, selection: Selection) -> None:
+        super().__init__()
+        self._selection = selection
+        self._rejected = Counter[str]()
+        self.intake = Intake(selection, lambda line_rules: HitCounter(rules=line_rules))
+        self.reshapes = selection.rules.looks_at_paths
+        """Whether what is taken cannot be put back, being no raw key any more."""
+
+    @property
+    def counter(self) -> HitCounter:
+        """What counts the lines."""
+        return self.intake.counter
+
+    def hits(self) -> int:
+        """Return how many lines were hits; one is no more once its path turns out to be one that does not count."""
+        return self.counter.hits - self._rejected.total()
+
+    def take(self) -> list[Row]:
+        """Remove and return the next rows, enough for a batch: none may be left of them, though there are more."""
+        rows = super().take()
+        if not self.reshapes:
+            return rows
+        views = Counter[tuple[date, bytes]]()
+        for day, key, hits in rows:
+            if path := self._selection.final_path(key, self._rejected, hits):
+                views[day, path] += hits
+        return [(day, path, hits) for (day, path), hits in views.items()]
 
 
 class _Throttle:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.counting import Progress, count_hits
+from fasthits.counting import DEFAULT_RULES, Progress, count_hits
 from fasthits.errors import MemcachedError
 from fasthits.keys import hit_key
 from fasthits.logfiles import STDIN
 from fasthits.memcached import BATCH_ROWS, CounterStore, locked, read_views
+from fasthits.rules import Rules
 
 
 class Difference(NamedTuple):
@@ -48,17 +49,23 @@ class Comparison:
 
 
 def compare(
-    day: date, logs: str, servers: Sequence[str], prefix: str, settle_seconds: float, progress: Progress | None = None
+    day: date,
+    logs: str,
+    servers: Sequence[str],
+    prefix: str,
+    settle_seconds: float,
+    progress: Progress | None = None,
+    rules: Rules = DEFAULT_RULES,
 ) -> Comparison:
     """Compare the counters of *day* with the files that the pattern *logs* names, which are counted twice.
 
-    Raises LogFileError and MemcachedError.
+    *rules* are those of the loggers. Raises LogFileError, MemcachedError and UsageError.
     """
-    before = _views(day, logs, progress)
+    before = _views(day, logs, progress, rules)
     time.sleep(settle_seconds)
     live = _live_views(day, list(before), servers, prefix)
     time.sleep(settle_seconds)
-    after = before if logs == STDIN else _views(day, logs, progress)
+    after = before if logs == STDIN else _views(day, logs, progress, rules)
     missing = [Difference(path, views, live[path]) for path, views in before.items() if live[path] < views]
     more = [Difference(path, after.get(path, 0), live[path]) for path in before if live[path] > after.get(path, 0)]
     different = {each.path for each in missing + more}
@@ -83,6 +90,7 @@ def warm(
     ttl: int,
     settle_seconds: float,
     progress: Progress | None = None,
+    rules: Rules = DEFAULT_RULES,
 ) -> Warming:
     """Add to the counters of *day* the hits that they lack of those in the files; a second time nothing is missing.
 
@@ -90,10 +98,11 @@ def warm(
     many are added, and the next time fewer are missing. Only one at a time may do this, which a lock in memcached
     ensures.
 
-    Raises LogFileError and MemcachedError; after the latter another run adds the rest.
+    *rules* are those of the loggers. Raises LogFileError, UsageError and MemcachedError; after the last of these
+    another run adds the rest.
     """
     with locked(servers, f"{prefix}{day}#warm"):
-        paths, missing = _missing_for_good(day, logs, servers, prefix, settle_seconds, progress)
+        paths, missing = _missing_for_good(day, logs, servers, prefix, settle_seconds, progress, rules)
         rows = [(day, path, views) for path, views in missing.items()]
         store = CounterStore(servers, prefix, ttl)
         added = 0
@@ -106,13 +115,19 @@ def warm(
 
 
 def _missing_for_good(
-    day: date, logs: str, servers: Sequence[str], prefix: str, settle_seconds: float, progress: Progress | None
+    day: date,
+    logs: str,
+    servers: Sequence[str],
+    prefix: str,
+    settle_seconds: float,
+    progress: Progress | None,
+    rules: Rules,
 ) -> tuple[int, dict[bytes, int]]:
     """Return how many paths the files have, and what their counters lack when that becomes no less any more.
 
     As long as it does, from one comparison to the next, loggers deliver what has waited for memcached.
     """
-    in_files = _views(day, logs, progress)
+    in_files = _views(day, logs, progress, rules)
     before: dict[bytes, int] = {}
     while True:
         time.sleep(settle_seconds)
@@ -123,11 +138,12 @@ def _missing_for_good(
             return len(in_files), {path: min(missing[path], before[path]) for path in missing.keys() & before.keys()}
         before = missing
         if logs != STDIN:  # which gives its lines once, so that on a busy site less and less would seem to be missing
-            in_files = _views(day, logs, progress)
+            in_files = _views(day, logs, progress, rules)
 
 
-def _views(day: date, logs: str, progress: Progress | None) -> dict[bytes, int]:
-    return {path: views for _, path, views in count_hits([day], logs, progress=progress).counter.rows()}
+def _views(day: date, logs: str, progress: Progress | None, rules: Rules) -> dict[bytes, int]:
+    counted = count_hits([day], logs, progress=progress, rules=rules.live)
+    return {path: views for _, path, views in counted.counter.rows()}
 
 
 def _live_views(day: date, paths: Sequence[bytes], servers: Sequence[str], prefix: str) -> dict[bytes, int]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from fasthits._parse import HitCounter
-from fasthits.counting import Counted, Progress, count_hits
+from fasthits.counting import DEFAULT_RULES, Counted, Progress, count_hits
+from fasthits.rules import Rules
 from fasthits.tables import Table
 
 
@@ -28,14 +29,17 @@ def roll_up(
     threads: int | None = None,
     progress: Progress | None = None,
     max_bytes: int | None = None,
+    rules: Rules = DEFAULT_RULES,
+    referers: bool = False,
 ) -> Summary:
     """Put the hits of *days* into *table*, in place of those days' rows; days that were not counted stay.
 
-    The arguments but *table* are those of `count_hits`. Raises LogFileError and TableError with nothing changed.
+    The arguments but *table* are those of `count_hits`. Raises LogFileError, TableError and
+    UsageError with nothing changed.
     """
     started = time.monotonic()
     table.check()
-    counted = count_hits(days, pattern, threads, progress, max_bytes)
+    counted = count_hits(days, pattern, threads, progress, max_bytes, rules, referers)
     passes = 0
 
     def shares() -> Iterator[HitCounter]:

@@ -9,7 +9,7 @@ behind the host and a space where hosts are told apart. So they are applied once
 import fnmatch
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from fasthits.errors import UsageError
@@ -57,6 +57,11 @@ class Rules:
         """Whether `final_path` does anything at all."""
         reshapes = self.fold_slash or self.decode or self.by_host or isinstance(self.keep_query, tuple)
         return reshapes or bool(self.include_paths or self.exclude_paths or self.exclude_static)
+
+    @property
+    def live(self) -> "Rules":
+        """The rules of live counters, which have no place for bots apart."""
+        return replace(self, bots="exclude") if self.bots == "apart" else self
 
     @property
     def looks_at_agents(self) -> bool:
@@ -314,7 +319,9 @@ def _statuses(name: str, value: object) -> frozenset[int]:
 
 
 def _query(name: str, value: object) -> bool | tuple[str, ...]:
-    return value if isinstance(value, bool) else _words(name, value)
+    if isinstance(value, bool) or value == "all":
+        return bool(value)
+    return _words(name, value)
 
 
 def _bots(name: str, value: object) -> str:

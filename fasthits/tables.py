@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from itertools import chain, groupby
@@ -18,8 +18,8 @@ from typing import BinaryIO, NamedTuple, Protocol
 
 from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
+from fasthits.layouts import PLAIN, Layout
 
-HEADER = ["date", "path", "views"]
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 LOCK_SECONDS = 60.0
@@ -36,31 +36,39 @@ class Table(Protocol):
     def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
         """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
 
-        Return how many there are. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does. Counters are read
-        one at a time, and not used any more when the next one is asked for. All or nothing, on the disk when it
-        returns. Raises TableError with the old rows intact.
+        Return how many rows of views there are. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
+        Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, of each
+        file, and on the disk when it returns. Raises TableError with the old rows intact.
         """
 
 
-def open_table(target: str) -> Table:
-    """Return the table that *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or UsageError."""
+def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
+    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or raise UsageError.
+
+    It has the tables of *layouts*, views before all others: in CSV each is a file, ``hits.csv`` and beside it
+    ``hits.referrers.csv``; standard output takes one alone.
+    """
     if target == STDOUT:
-        return CsvStream(sys.stdout.buffer)
+        if len(layouts) > 1:
+            hint = "name a file with --to TARGET"
+            raise UsageError("more than one table does not go to standard output", layouts[1].name, hint)
+        return CsvStream(sys.stdout.buffer, layouts[0])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
-        return CsvFile(Path(target))
+        return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target))
+        return SqliteFile(Path(target), layouts)
     raise UsageError(
         "not a TARGET", target, "a name that ends in .csv, .db, .sqlite or .sqlite3, or - for standard output"
     )
 
 
 class SqliteFile(Table):
-    """The table ``hits`` of a SQLite file, which is made where it is not there."""
+    """The tables of a SQLite file, which are made where they are not there."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
         self._path = path
+        self._layouts = layouts
 
     def check(self) -> None:
         with self._errors():
@@ -72,11 +80,14 @@ class SqliteFile(Table):
     def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
         with self._errors(), closing(self._connect("mode=rwc")) as database:
             database.execute("BEGIN IMMEDIATE")
-            database.execute(f"CREATE TABLE IF NOT EXISTS {_HITS}")
+            for layout in self._layouts:
+                database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
-            database.executemany("DELETE FROM hits WHERE date = ?", ((day.isoformat(),) for day in days))
-            _insert(database, shares)
-            rows = sum(_count_rows(database, day) for day in days)
+            for layout in self._layouts:
+                dates = ((day.isoformat(),) for day in days)
+                database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
+            _insert(database, shares, self._layouts)
+            rows = sum(_count_rows(database, self._layouts[0], day) for day in days)
             database.execute("COMMIT")
         return rows
 
@@ -85,9 +96,12 @@ class SqliteFile(Table):
         return sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)
 
     def _check_columns(self, database: sqlite3.Connection) -> None:
-        columns = [(row[1], row[5] > 0) for row in database.execute("PRAGMA table_info(hits)")]
-        if columns and columns != [("date", True), ("path", True), ("views", False)]:
-            raise TableError("its table hits is not one of fasthits", self._path, "name another with --to TARGET")
+        for layout in self._layouts:
+            found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
+            if found and found != [(name, name in layout.texts) for name in layout.columns]:
+                failed = f"its table {layout.name} is not ({', '.join(layout.columns)}), as these options make it, but"
+                there = ", ".join(name for name, _ in found)
+                raise TableError(f"{failed} ({there})", self._path, "name another with --to TARGET")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -97,28 +111,50 @@ class SqliteFile(Table):
             raise TableError("cannot write to SQLite file", self._path, str(error)) from error
 
 
-class CsvFile(Table):
+class CsvFiles(Table):
+    """A CSV file for each table, all in one folder."""
+
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
+        self._layouts = layouts
+        self._files = [
+            CsvFile(path if not at else path.with_suffix(f".{layout.name}{path.suffix}"), layout)
+            for at, layout in enumerate(layouts)
+        ]
+
+    def check(self) -> None:
+        for file in self._files:
+            file.check()
+
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+        with _sorted(shares, self._layouts) as blocks:
+            rows = [file.replace(days, blocks(layout)) for file, layout in zip(self._files, self._layouts, strict=True)]
+        return rows[0]
+
+
+class CsvFile:
     """A CSV file with the rows of many days: by date, then views (most first), then path.
 
     It is written anew beside the old one and put in its place.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, layout: Layout) -> None:
         self._path = Path(os.path.realpath(path))
+        self._header = list(layout.columns)
 
     def check(self) -> None:
+        """Raise TableError for what will keep `replace` from working, as far as it shows."""
         with self._errors():
             _check_file(self._path)
             if self._path.exists():
                 with self._path.open(encoding="utf-8", newline="") as old:
                     self._check_header(csv.reader(old))
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+    def replace(self, days: Sequence[date], blocks: "Iterator[_Block]") -> int:
+        """Put the rows of *blocks* in place of all rows of *days*, and return how many there are."""
         replaced = {day.isoformat() for day in days}
-        blocks = _csv_blocks(shares)
         rows = 0
         with self._errors(), replacing(self._path) as file:
-            file.write(_csv_line(HEADER))
+            file.write(_csv_line(self._header))
             block = next(blocks, None)
             for day, kept in self._other_days(replaced):
                 while block and block.day < day:
@@ -149,14 +185,15 @@ class CsvFile(Table):
 
     def _whole_rows(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
         for number, row in enumerate(rows, 2):
-            if len(row) != len(HEADER):
-                raise TableError(f"CSV file has {len(row)} fields, not {len(HEADER)}, in row {number}", self._path)
+            if len(row) != len(self._header):
+                failed = f"CSV file has {len(row)} fields, not {len(self._header)}, in row {number}"
+                raise TableError(failed, self._path)
             yield row
 
     def _check_header(self, rows: Iterator[list[str]]) -> None:
-        header = next(rows, HEADER)
-        if header != HEADER:
-            hint = f"its first line is not {','.join(HEADER)}; name another with --to TARGET"
+        header = next(rows, self._header)
+        if header != self._header:
+            hint = f"its first line is not {','.join(self._header)}, as the options want it; name another with --to"
             raise TableError("not a CSV file of fasthits", self._path, hint)
 
     @contextmanager
@@ -172,18 +209,20 @@ class CsvFile(Table):
 class CsvStream(Table):
     """CSV on an open stream, which holds nothing to replace."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, layout: Layout = PLAIN) -> None:
         self._stream = stream
+        self._layout = layout
 
     def check(self) -> None:
         pass
 
     def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
         rows = 0
-        self._stream.write(_csv_line(HEADER))
-        for block in _csv_blocks(shares):
-            rows += block.rows
-            self._stream.write(block.lines)
+        self._stream.write(_csv_line(self._layout.columns))
+        with _sorted(shares, [self._layout]) as blocks:
+            for block in blocks(self._layout):
+                rows += block.rows
+                self._stream.write(block.lines)
         self._stream.flush()
         return rows
 
@@ -198,53 +237,66 @@ class _Block(NamedTuple):
 
 def write_csv(stream: BinaryIO, rows: Iterable[tuple[str, str, int]]) -> None:
     """Write the header and *rows* of date, path and views to *stream*."""
-    stream.write(_csv_line(HEADER))
+    stream.write(_csv_line(PLAIN.columns))
     stream.writelines(_csv_line([day, path, str(views)]) for day, path, views in rows)
     stream.flush()
 
 
-def _csv_blocks(shares: Iterable[HitCounter]) -> Iterator[_Block]:
-    """Yield the rows by day, then views, most first, then path.
+@contextmanager
+def _sorted(
+    shares: Iterable[HitCounter], layouts: Sequence[Layout]
+) -> Iterator[Callable[[Layout], "Iterator[_Block]"]]:
+    """Give the function that yields the rows of a table by day, then views, most first, then path.
 
-    Those of several counters are put in order by SQLite, in a temporary file of its own.
+    What one counter cannot put in order is put in order by SQLite, in a temporary file of its own.
     """
     counters = iter(shares)
     first = next(counters)
-    if first.share == WHOLE:
+    if first.share == WHOLE and list(layouts) == [PLAIN]:
         first.escape()
-        for day, lines, rows in first.csv():
-            yield _Block(day.isoformat(), lines, rows)
+        yield lambda layout: (_Block(day.isoformat(), lines, rows) for day, lines, rows in first.csv())
         return
+    with _sorting_errors(), closing(sqlite3.connect("")) as database:
+        for layout in layouts:
+            database.execute(f"CREATE TABLE {layout.declaration}")
+        _insert(database, chain([first], counters), layouts)
+        yield lambda layout: _sorted_blocks(database, layout)
+
+
+def _sorted_blocks(database: sqlite3.Connection, layout: Layout) -> "Iterator[_Block]":
+    order = ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]
+    with _sorting_errors():
+        for row in database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}"):
+            yield _Block(row[0], _csv_line(map(str, row)), 1)
+
+
+@contextmanager
+def _sorting_errors() -> Iterator[None]:
     try:
-        with closing(sqlite3.connect("")) as database:
-            database.execute(f"CREATE TABLE {_HITS}")
-            _insert(database, chain([first], counters))
-            for date_, path, views in database.execute("SELECT * FROM hits ORDER BY date, views DESC, path"):
-                yield _Block(date_, _csv_line([date_, path, str(views)]), 1)
+        yield
     except sqlite3.Error as error:
         hint = "raise --max-memory, or name a folder with more room in SQLITE_TMPDIR"
         raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
 
 
-_HITS = "hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path)) WITHOUT ROWID"
-
-
-def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter]) -> None:
+def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter], layouts: Sequence[Layout]) -> None:
     """Insert the rows of each counter in the order of the primary key: at the end of the tree, or beside the last one.
 
-    Only counters of different shares can have equal rows, from paths that were no UTF-8.
+    Rows that are equal but for their numbers add up: of different shares, from paths that were no UTF-8 or have become
+    one, or where a layout says so.
     """
     for counter in shares:
-        counter.escape()
-        rows = ((day.isoformat(), path.decode(), views) for day, path, views in counter.sorted_rows())
-        database.executemany(
-            "INSERT INTO hits VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET views = views + excluded.views", rows
-        )
+        for layout in layouts:
+            values = ", ".join("?" * len(layout.columns))
+            sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
+            database.executemany(
+                f"INSERT INTO {layout.name} VALUES ({values}) ON CONFLICT DO UPDATE SET {sums}", layout.rows(counter)
+            )
 
 
-def _count_rows(database: sqlite3.Connection, day: date) -> int:
+def _count_rows(database: sqlite3.Connection, layout: Layout, day: date) -> int:
     """Return how many rows a day has; the changes made would be more, where rows of two shares have become one."""
-    (rows,) = database.execute("SELECT count(*) FROM hits WHERE date = ?", (day.isoformat(),)).fetchone()
+    (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
     return int(rows)
 
 

@@ -83,6 +83,7 @@ def test_a_real_sites_four_days(tmp_path: Path, threads: str) -> None:
         "hits": 9_952,
         "filtered": {"method": 48},
         "malformed": 0,
+        "formats": ["combined"],
         "passes": 1,
     }
     assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
@@ -116,10 +117,10 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
         summary = roll_up(days, f"{folder}/*.log", CsvStream(io.BytesIO()), threads)
-    assert summary.counted.counter.lines == sum(lines for _, lines, *_ in counts)
-    assert summary.counted.counter.hits == sum(hits for _, _, hits, *_ in counts)
-    assert summary.counted.counter.malformed == sum(malformed for *_, malformed in counts)
-    assert Counter(summary.counted.counter.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
+    assert summary.counted.lines == sum(lines for _, lines, *_ in counts)
+    assert summary.counted.hits == sum(hits for _, _, hits, *_ in counts)
+    assert summary.counted.malformed == sum(malformed for *_, malformed in counts)
+    assert Counter(summary.counted.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
 
 
 def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fasthits import tables
 from fasthits._parse import WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
-from fasthits.tables import CsvFile, SqliteFile, Table, open_table
+from fasthits.tables import CsvFiles, SqliteFile, Table, open_table
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 Row = tuple[str, str, int]
@@ -99,13 +99,13 @@ def test_a_second_time_changes_nothing(file: Path) -> None:
 @given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
 def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("csv") / "hits.csv"
-    CsvFile(file).replace(MARCH[:1], shares({MARCH[0]: rows}))
-    CsvFile(file).replace(MARCH[1:2], shares({}))
+    CsvFiles(file).replace(MARCH[:1], shares({MARCH[0]: rows}))
+    CsvFiles(file).replace(MARCH[1:2], shares({}))
     assert {path: views for _, path, views in csv_rows(file)} == rows
 
 
 def test_csv_is_quoted_only_where_rfc_4180_asks_for_it(tmp_path: Path) -> None:
-    CsvFile(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
+    CsvFiles(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
     assert (tmp_path / "hits.csv").read_bytes() == (
         b'date,path,views\n2026-03-01,"/a,b",3\n2026-03-01,"/a""b",2\n2026-03-01,/a b;c\',1\n'
     )
@@ -198,7 +198,7 @@ def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Pat
     file = tmp_path / "hits.csv"
     file.write_bytes(content)
     with pytest.raises(TableError):
-        CsvFile(file).replace([MARCH[9]], shares({MARCH[9]: {"/": 1}}))
+        CsvFiles(file).replace([MARCH[9]], shares({MARCH[9]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == ["hits.csv"]
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
@@ -35,6 +35,22 @@ COMMANDS = {
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
+BARE = {"--keep-query": "all", "--referrers": "site"}
+"""What options mean that need no value, where none follows."""
+
+
+class _Command(TyperCommand):
+    """Takes options that need no value, which typer does not know."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        following = [*args, "-"][1:]
+        filled = [
+            f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
+            for arg, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, filled)
+
+
 class _Commands(TyperGroup):
     """Finds the commands, and is the one place where an error becomes a line on stderr and an exit code."""
 
@@ -47,7 +63,7 @@ class _Commands(TyperGroup):
         if cmd_name not in self.commands:
             module = import_module(f"fasthits.cli.{COMMANDS[cmd_name]}")
             function = getattr(module, cmd_name.replace("-", "_"))
-            command = CommandInfo(name=cmd_name, callback=function, context_settings=SETTINGS)
+            command = CommandInfo(name=cmd_name, cls=_Command, callback=function, context_settings=SETTINGS)
             self.commands[cmd_name] = get_command_from_info(
                 command, pretty_exceptions_short=True, rich_markup_mode="rich"
             )

@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Memcached, Prefix, Ttl
+from fasthits.cli.options import Memcached, Prefix, Ttl, takes_rules
 from fasthits.display import printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.rules import Rules
 
 
+@takes_rules
 def log(
+    rules: Rules,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
     user: Annotated[
         str | None,
@@ -47,14 +50,16 @@ def log(
 
     It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
     sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
-    each cause; SIGUSR1 asks for one with the figures so far.
+    each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
     """
     from fasthits import privileges
     from fasthits.memcached import CounterStore, check_servers
     from fasthits.piped import Reader
+    from fasthits.selection import Selection
 
     servers = check_servers(memcached)
     check_prefix(prefix)
+    selection = Selection(rules.live)
     if user is not None:
         privileges.become(user)
     reader = Reader(
@@ -63,6 +68,7 @@ def log(
         _say_unless_blocked,
         max_paths,
         drain_timeout,
+        selection,
     )
     signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
     reader.run()

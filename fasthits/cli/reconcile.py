@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl
+from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl, takes_rules
 from fasthits.cli.output import counted, progress_bar, say
 from fasthits.days import DEFAULT_LOGS, parse_day
 from fasthits.display import printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.rules import Rules
 
 
+@takes_rules
 def check(
+    rules: Rules,
     day: Day = "today",
     logs: Logs = DEFAULT_LOGS,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
@@ -26,6 +29,7 @@ def check(
 
     Each path that differs is a line: ``missing`` or ``more``, views in the file, live views, the path, parted by tabs.
     The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
+    Rules are to be those of `fasthits log`; best they stand in a file.
     """
     from fasthits.memcached import check_servers
     from fasthits.reconcile import compare
@@ -33,7 +37,7 @@ def check(
     date_ = parse_day(day, date.today())
     servers = check_servers(memcached)
     with progress_bar() as progress:
-        result = compare(date_, logs, servers, check_prefix(prefix), settle, progress)
+        result = compare(date_, logs, servers, check_prefix(prefix), settle, progress, rules)
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
@@ -50,7 +54,9 @@ def check(
         raise typer.Exit(1)
 
 
+@takes_rules
 def warm(
+    rules: Rules,
     day: Day = "today",
     logs: Logs = DEFAULT_LOGS,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
@@ -63,6 +69,7 @@ def warm(
     What the log has more than the counters is added to them; a second run finds nothing to add. Loggers may go on
     counting: then a hit that comes in between can hide one that is missing, never the other way round, so run it again.
     It waits while they deliver what has piled up; a hit on its way for longer than --settle would count twice.
+    Rules are to be those of `fasthits log`; best they stand in a file.
     """
     from fasthits import reconcile
     from fasthits.memcached import check_servers
@@ -70,6 +77,6 @@ def warm(
     date_ = parse_day(day, date.today())
     servers = check_servers(memcached)
     with progress_bar() as progress:
-        result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress)
+        result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress, rules)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} lacked none")

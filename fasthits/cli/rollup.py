@@ -1,26 +1,39 @@
 """``fasthits rollup``: the nightly batch."""
 
 import re
+from collections.abc import Sequence
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fasthits.cli.completion import complete_days
-from fasthits.cli.options import Logs, To
+from fasthits.cli.options import Logs, To, takes_rules
 from fasthits.cli.output import counted, progress_bar, say
 from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import printable
 from fasthits.errors import TableError, UsageError
+from fasthits.rules import Rules
 
 if TYPE_CHECKING:
+    from fasthits.layouts import Layout
     from fasthits.rollup import Summary
 
 LEAST_MEMORY = 32 << 20
 
 
+class Referrers(StrEnum):
+    """What of a referer is kept."""
+
+    SITE = "site"
+    FULL = "full"
+
+
+@takes_rules
 def rollup(
+    rules: Rules,
     days: Annotated[
         str,
         typer.Argument(
@@ -46,6 +59,21 @@ def rollup(
             "each further part of them.",
         ),
     ] = "1G",
+    referrers: Annotated[
+        Referrers | None,
+        typer.Option(
+            metavar="[site|full]",
+            help="Also fill a table referrers: by path the sites that readers came from, or the full pages there.",
+            show_default=False,
+        ),
+    ] = None,
+    own_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST", help="A site that is no referrer, nor those below it.", show_default=False),
+    ] = None,
+    search_terms: Annotated[
+        bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
+    ] = False,
 ) -> None:
     """Reduce a day's log to its views per path, in SQLite or CSV.
 
@@ -60,14 +88,30 @@ def rollup(
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
 
-    table = open_table(to)
+    layouts = _layouts(rules, referrers, own_host or (), search_terms)
+    table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
     max_bytes = _parse_size(max_memory)
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress, max_bytes)
+        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, referers=len(layouts) > 1)
     _print_summary(result, wanted, to)
     if summary is not None:
         _write_summary(result, summary)
+
+
+def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
+    """Return the tables that the options ask for."""
+    from fasthits.layouts import hits_layout, referrers_layout, searches_layout
+
+    layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
+    if referrers:
+        own = [host.lower().rstrip(".") for host in own_hosts]
+        layouts.append(referrers_layout(referrers is Referrers.FULL, own, rules.by_host))
+    elif own_hosts:
+        raise UsageError("--own-host needs --referrers", ", ".join(own_hosts))
+    if search_terms:
+        layouts.append(searches_layout(rules.by_host))
+    return layouts
 
 
 def _parse_size(text: str) -> int:
@@ -79,22 +123,23 @@ def _parse_size(text: str) -> int:
 
 
 def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
-    found, counter = result.counted, result.counted.counter
+    found = result.counted
     if found.missing:
         say(f"no log file, left as it was: {name_days(found.missing)}")
     elif not found.days:
-        seen = sorted(counter.days_seen)
+        seen = sorted(found.days_seen)
         there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
+    formats = f" ({' and '.join(found.formats)})" * bool(found.formats)
     speed = found.bytes * result.passes / result.seconds / 1e9
-    lines, files = counted(counter.lines, "line"), counted(found.files, "file")
+    lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
     passes = f", in {result.passes} passes" * (result.passes > 1)
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
-    reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in counter.filtered.items())
-    width = len(f"{counter.lines:,}")
-    typer.echo(f"  {counter.hits:>{width},} hits", err=True)
-    typer.echo(f"  {sum(counter.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
-    typer.echo(f"  {counter.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
+    reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
+    width = len(f"{found.lines:,}")
+    typer.echo(f"  {found.hits:>{width},} hits", err=True)
+    typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
+    typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for example in found.examples:
         head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
@@ -108,14 +153,15 @@ def _write_summary(result: "Summary", file: Path) -> None:
 
     from fasthits.tables import replacing
 
-    counter = result.counted.counter
+    found = result.counted
     figures = {
-        "files": result.counted.files,
-        "bytes": result.counted.bytes,
-        "lines": counter.lines,
-        "hits": counter.hits,
-        "filtered": counter.filtered,
-        "malformed": counter.malformed,
+        "files": found.files,
+        "formats": found.formats,
+        "bytes": found.bytes,
+        "lines": found.lines,
+        "hits": found.hits,
+        "filtered": found.filtered,
+        "malformed": found.malformed,
         "passes": result.passes,
         "seconds": result.seconds,
     }
