@@ -13,7 +13,18 @@ PACKAGE = ROOT / "fasthits"
 LAYERS = [
     {"_parse"},
     {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules"},
-    {"agents", "compression", "config", "counting", "courier", "jsonlines", "layouts", "logfiles", "memcached"}
+    {
+        "agents",
+        "compression",
+        "config",
+        "counting",
+        "courier",
+        "explain",
+        "jsonlines",
+        "layouts",
+        "logfiles",
+        "memcached",
+    }
     | {"piped", "privileges", "reconcile", "referrers", "rollup", "selection", "tables"},
     {"cli"},
     {"__main__"},

@@ -22,6 +22,7 @@ COMMANDS = {
     "today": "today",
     "check": "reconcile",
     "warm": "reconcile",
+    "explain": "explain",
 }
 """The module of each command, in the order of the help."""
 
