@@ -44,7 +44,7 @@ class Format:
                 return host
         else:
             host = {}
-        needed = max(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind in _NEEDED)
+        needed = max(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind in NEEDED)
         steps = [_step(part, after) for part, after in pairwise((*self.parts[start:], None))]
         return host | {"steps": steps, "anchored": self.anchored, "needed": needed + 1 - start}
 
@@ -79,7 +79,7 @@ _HINTS = {
     "vhost": "%v or $server_name",
 }
 
-_NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
+NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
 """What a line has to have, where its format has it; what follows the last of them need not be there."""
 
 _EPOCHS = {"epoch": (12, 1), "epoch_ms": (15, 10**3), "epoch_us": (18, 10**6)}

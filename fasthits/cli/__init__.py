@@ -27,6 +27,7 @@ COMMANDS = {
     "report": "report",
     "check": "reconcile",
     "warm": "reconcile",
+    "explain": "explain",
     "conf": "conf",
     "doctor": "doctor",
 }
