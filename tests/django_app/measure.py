@@ -5,13 +5,11 @@ A million lines; four in five are hits of 10,000 press releases, the others of a
 """
 
 import argparse
-import io
 import json
 import multiprocessing
 import os
 import random
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -36,25 +34,27 @@ def main() -> None:
         log = folder / "access.log"
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # its memory is not ours, nor our children's
             hits = pool.apply(make_site_and_log, (log, strangers))
-        python = [sys.executable, "-m"]
-        rollup = timed([*python, "fasthits", "rollup", str(DAY), "--logs", str(log), "--to", str(folder / "hits.db")])
-        said = io.StringIO()
-        seconds = timed([*python, "tests.django_app", "parse_log", str(DAY), "--logs", str(log)], said)
-        assert f"{hits:,} hits of {OBJECTS:,} objects saved" in said.getvalue(), said.getvalue()
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        limit = 5 * rollup + 5
-        print(f"rollup {rollup:.2f} s, parse_log {seconds:.2f} s (5 times the rollup + 5 s: {limit:.2f} s)")
-        print(f"{strangers:,} paths with no object; peak memory {peak:.0f} MB")
+        days = [str(DAY), "--logs", str(log)]
+        rollup, _, _ = run("fasthits", "rollup", *days, "--to", str(folder / "hits.db"))
+        seconds, megabytes, said = run("tests.django_app", "parse_log", *days)
+        assert f"{hits:,} hits of {OBJECTS:,} objects saved" in said, said
+        print(f"rollup {rollup:.2f} s, parse_log {seconds:.2f} s (5 times the rollup + 5 s: {5 * rollup + 5:.2f} s)")
+        print(
+            f"{strangers:,} paths with no object; {megabytes:.0f} MB, of them the log's {log.stat().st_size >> 20} MB"
+        )
 
 
-def timed(command: list[str], said: io.StringIO | None = None) -> float:
-    """Return the seconds that a command takes."""
+def run(*module: str) -> tuple[float, float, str]:
+    """Run a module with arguments; return the seconds and megabytes that it took, and what it said."""
     started = time.monotonic()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    seconds = time.monotonic() - started
-    if said is not None:
-        said.write(done.stdout)
-    return seconds
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        said = process.stdout.read() if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    return time.monotonic() - started, usage.ru_maxrss / 1024, said
 
 
 def make_site_and_log(log: Path, strangers: int) -> int:
