@@ -112,6 +112,6 @@ def fasthits(
 ) -> None:
     """How often was each page read? Live from Apache's log into memcached, and day by day into SQLite or CSV.
 
-    A hit is a line of the access log with method GET and a target that is a path; its query does not count. Every other
-    line is filtered or malformed, and counted as such.
+    A hit is a line of the access log with method GET and a target that is a path; its query does not count. Options can
+    narrow that. Every other line is filtered or malformed, and counted as such; `fasthits explain` says why.
     """
