@@ -308,7 +308,7 @@ cdef inline uint64_t ends_of_path(const char *p) noexcept nogil:
 
 
 cdef inline bint take_plain_path(Cursor *line, Span *path) noexcept nogil:
-    """Take bytes up to a space or ``?``, which stays; False for a quote, or less than 64 bytes before the end."""
+    """Take bytes up to a space, a quote or ``?``, which stays; False for less than 64 bytes before the end."""
     cdef const char *p = line.p
     cdef uint64_t ends
     while line.end - p >= 64:
@@ -317,7 +317,7 @@ cdef inline bint take_plain_path(Cursor *line, Span *path) noexcept nogil:
             p += trailing_zeros(ends)
             path.start, path.size = line.p, <size_t>(p - line.p)
             line.p = p
-            return p[0] != b'"'
+            return True
         p += 64
     return False
 
