@@ -11,10 +11,12 @@ from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
+from fasthits.config import read_rules
 from fasthits.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.memcached import check_servers
+from fasthits.rules import OPTIONS, Rules
 
 NAME = "FASTHITS"
 
@@ -47,10 +49,14 @@ def _read_callable(value: Any) -> Callable[..., Any] | None:
     return found
 
 
-def _read_rules(value: dict[str, Any]) -> dict[str, Any]:
-    if value:
-        raise UsageError("no such rule", ", ".join(value))
-    return value
+def _read_rules(value: dict[str, Any]) -> Rules:
+    options = {name.replace("_", "-"): option for name, option in value.items()}
+    if unknown := options.keys() - OPTIONS.keys():
+        raise UsageError("no such rule", ", ".join(sorted(unknown)), f"there are {', '.join(OPTIONS)}")
+    rules = read_rules(options)
+    if rules.by_host:
+        raise UsageError("no rule for objects, whose addresses have no host", "by-host")
+    return rules.live
 
 
 KEYS = {
@@ -59,7 +65,7 @@ KEYS = {
     "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
     "CACHE": Key(lambda: "default", _read_cache),
     "LOGS": Key(lambda: os.environ.get("FASTHITS_LOGS") or DEFAULT_LOGS, _read_pattern),
-    # What narrows the hits: as with the logger, or its numbers are others.
+    # What counts: options as the logger has them, in place of those in its configuration file.
     "RULES": Key(dict, _read_rules),
     # What finds the object of a path that the views do not tell: (path, match) -> object or None.
     "RESOLVER": Key(lambda: None, _read_callable),
@@ -77,7 +83,7 @@ def given() -> dict[str, Any]:
 def setting(key: str) -> Any:
     """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
 
-    The values are: MEMCACHED a list or None, PREFIX, CACHE and LOGS texts, RULES a dict, RESOLVER a function or None,
+    The values are: MEMCACHED a list or None, PREFIX, CACHE and LOGS texts, RULES Rules, RESOLVER a function or None,
     TIME_ZONE a ZoneInfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()

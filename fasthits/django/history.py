@@ -11,6 +11,7 @@ from typing import Any
 from django.db import router, transaction
 
 from fasthits.counting import Counted, count_hits
+from fasthits.django.conf import setting
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
 
@@ -50,9 +51,9 @@ def parse_logs(days: Sequence[date], pattern: str, threads: int | None = None) -
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
 
     The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
-    Raises LogFileError, and the database's errors, with nothing changed.
+    Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
-    parsed = Parsed(count_hits(days, pattern, threads, max_bytes=TABLE_BYTES), PathResolver())
+    parsed = Parsed(count_hits(days, pattern, threads, max_bytes=TABLE_BYTES, rules=setting("RULES")), PathResolver())
     for counter in parsed.counted.shares():
         rows = iter(counter.rows())
         while batch := list(islice(rows, BATCH_PATHS)):

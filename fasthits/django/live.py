@@ -18,6 +18,7 @@ from django.utils.encoding import iri_to_uri
 from fasthits.django.conf import setting
 from fasthits.keys import DEFAULT_SERVER, hit_key
 from fasthits.memcached import check_servers, read_views
+from fasthits.rules import final_path
 
 AWAY_SECONDS = 5.0
 """How long memcached is left alone when it has failed: a page must not wait for it again and again."""
@@ -79,7 +80,8 @@ def _path_or_none(obj: Any) -> bytes | None:
 
 def _read(paths: Collection[bytes]) -> dict[bytes, int]:
     day, prefix = today(), setting("PREFIX")
-    keys = {path: hit_key(day, path, prefix) for path in paths}
+    as_counted = final_path(setting("RULES"))
+    keys = {path: hit_key(day, as_counted(path)[0], prefix) for path in paths}
     servers, cache = _place()
     if cache is None:
         found: dict[str, int] = read_views(servers, list(keys.values()))

@@ -160,6 +160,7 @@ class PathResolver:
         self._urls = get_resolver()
         self._urls.url_patterns  # noqa: B018 (a URLconf that cannot be imported is no error of a path)
         self._by_hand = setting("RESOLVER")
+        self._rules = setting("RULES")
         self._root = get_script_prefix()
         self._has_languages = is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]
 
@@ -172,7 +173,7 @@ class PathResolver:
         matches = {}
         for path in paths:
             try:
-                match = self._match(path_info(path))
+                match = self._match(self._text_of(path))
                 source = source_of(match.func) if match else None
                 question = source.question(match.kwargs) if match and source else None
             except Exception as error:  # of a path converter or a view's attributes, the site's own
@@ -188,15 +189,18 @@ class PathResolver:
             found |= self._look_up(lookup, wanted)
         for path in [path for path in matches if path not in found]:
             try:
-                obj = self._by_hand(path_info(path), matches[path])
+                obj = self._by_hand(self._text_of(path), matches[path])
                 if obj is not None:
                     found[path] = ObjectKey(_content_type_id(type(obj)), str(obj.pk))
             except Exception as error:  # of the site's RESOLVER
                 self._report(path, error)
         return found
 
+    def _text_of(self, path: bytes) -> str:
+        return path_info(path.partition(b"?")[0] if self._rules.keep_query else path)
+
     def _match(self, path: str) -> ResolverMatch | None:
-        """Return the view of a path; without its last slash it is what CommonMiddleware would redirect to."""
+        """Return the view of a path; without its last slash it is what CommonMiddleware redirects to."""
         if path.startswith(self._root):
             path = "/" + path[len(self._root) :]
         if not self._has_languages:
@@ -205,8 +209,8 @@ class PathResolver:
             return self._match_in_language(path)
 
     def _match_in_language(self, path: str) -> ResolverMatch | None:
-        tries = [path] if path.endswith("/") or not settings.APPEND_SLASH else [path, path + "/"]
-        for text in tries:
+        had_slash = not path.endswith("/") and (settings.APPEND_SLASH or self._rules.fold_slash)
+        for text in (path, path + "/") if had_slash else (path,):
             try:
                 return self._urls.resolve(text)
             except Resolver404:

@@ -20,7 +20,7 @@ def found() -> list[tuple[str, str]]:
     "settings",
     [
         {},
-        {"MEMCACHED": "web1:11211,web2:11211", "PREFIX": "site:3:", "CACHE": "default", "RULES": {}},
+        {"MEMCACHED": "web1:11211,web2:11211", "PREFIX": "site:3:", "CACHE": "default", "RULES": {"bots": "apart"}},
         {"MEMCACHED": ["unix:/run/memcached.sock"], "LOGS": "/logs/%Y-%m-%d.log", "TIME_ZONE": "Europe/Berlin"},
         {"MEMCACHED": None, "RESOLVER": "tests.django_app.urls.find_object"},
         {"RESOLVER": lambda path, match: None},
@@ -45,7 +45,9 @@ def test_what_is_right_is_not_mentioned(settings: dict[str, Any]) -> None:
         ({"RESOLVER": "no.such.module"}, "E003", "FASTHITS[\"RESOLVER\"] makes no sense: 'no.such.module'."),
         ({"RESOLVER": 5}, "E003", 'FASTHITS["RESOLVER"] makes no sense: 5.'),
         ({"TIME_ZONE": "Mars"}, "E003", "FASTHITS[\"TIME_ZONE\"] makes no sense: 'Mars'."),
-        ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: '),
+        ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
+        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: not a status: 'ok'."),
+        ({"RULES": {"by_host": True}}, "E003", 'FASTHITS["RULES"]: no rule for objects, whose addresses have no host'),
         (["MEMCACHED"], "E001", "FASTHITS is not a dict."),
     ],
 )

@@ -181,6 +181,16 @@ def test_long_and_odd_paths_are_counted_under_a_hash(count_today: CountToday) ->
     assert long.hits_today == 2
 
 
+def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: PressRelease) -> None:
+    logging = ("log", "--memcached", memcached.spec, "--fold-slash", "--decode")
+    paths = ["/press/a/", "/press/a", "/press/%61/", "/press/b/"]
+    assert run_fasthits(*logging, stdin=access_lines(paths, live.today())).returncode == 0
+    with override_settings(FASTHITS={"MEMCACHED": memcached.spec, "RULES": {"fold_slash": True, "decode": True}}):
+        assert release.hits_today == 3
+        answer = Client().get("/fasthits/hits_today.json", {"path": "/press/a/"})
+        assert answer.json() == {"/press/a/": 3}
+
+
 def test_today_is_the_day_where_apache_is() -> None:
     for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # whose dates differ at any time
         with override_settings(FASTHITS={"TIME_ZONE": name}):

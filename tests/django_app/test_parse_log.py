@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.contenttypes.models import ContentType
@@ -262,6 +263,37 @@ def test_a_site_below_a_prefix(parse_log: ParseLog, release: PressRelease) -> No
 def test_a_site_in_several_languages(parse_log: ParseLog, release: PressRelease) -> None:
     parse_log(access_lines(["/en/press/a/", "/de/press/a/", "/xx/press/a/", "/press/a/"]))
     assert history_of(release) == {DAY: 2}
+
+
+@pytest.mark.parametrize(
+    ("rules", "views", "filtered"),
+    [
+        ({}, 6, {"method": 1}),
+        ({"status": "200"}, 5, {"method": 1, "status": 1}),
+        ({"method": ["GET", "POST"], "exclude-bots": True}, 6, {"bot": 1}),
+        ({"bots": "apart"}, 5, {"method": 1, "bot": 1}),
+        ({"keep_query": True, "fold_slash": True, "decode": True}, 6, {"method": 1}),
+        ({"keep_query": ["page"], "exclude_path": ["*page=2"]}, 5, {"method": 1, "path": 1}),
+    ],
+)
+@pytest.mark.parametrize("append_slash", [True, False])
+def test_the_rules_are_those_of_the_rollup(
+    parse_log: ParseLog,
+    release: PressRelease,
+    tmp_path: Path,
+    rules: dict[str, Any],
+    views: int,
+    filtered: dict[str, int],
+    append_slash: bool,
+) -> None:
+    lines = access_line("/press/a/") * 2 + access_line("/press/%61/") + access_line("/press/a/", query="?page=2")
+    lines += access_line("/press/a/", status=404) + access_line("/press/a/", method="POST")
+    lines += access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    with override_settings(FASTHITS={"RULES": rules}, APPEND_SLASH=append_slash):
+        parse_log(lines, summary=tmp_path / "summary")
+    said = json.loads((tmp_path / "summary").read_text())
+    assert history_of(release) == {DAY: views}
+    assert (said["hits"], said["filtered"], said["lines"]) == (views, filtered, 7)
 
 
 @override_settings(APPEND_SLASH=False)

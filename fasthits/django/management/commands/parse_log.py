@@ -65,15 +65,15 @@ class Command(BaseCommand):
             self.stderr.write(f"and {_count(more, 'more path')}")
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
-        counted, counter = parsed.counted, parsed.counted.counter
+        counted = parsed.counted
         if counted.missing:
             self.stdout.write(f"no log file, left as it was: {name_days(counted.missing)}")
         elif not counted.days:
             self.stdout.write("no line of these days, nothing replaced")
-        reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in counter.filtered.items())
+        reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in counted.filtered.items())
         self.stdout.write(
-            f"{_count(counter.lines, 'line')} of {_count(counted.files, 'file')}: "
-            f"{_count(counter.hits, 'hit')}{reasons}, {counter.malformed:,} malformed"
+            f"{_count(counted.lines, 'line')} of {_count(counted.files, 'file')}: "
+            f"{_count(counted.hits, 'hit')}{reasons}, {counted.malformed:,} malformed"
         )
         self.stdout.write(
             f"{_count(parsed.views.total(), 'hit')} of {_count(parsed.objects, 'object')} saved "
@@ -84,14 +84,14 @@ class Command(BaseCommand):
 
 
 def _write_summary(parsed: Parsed, file: Path) -> None:
-    counter = parsed.counted.counter
+    counted = parsed.counted
     figures = {
-        "files": parsed.counted.files,
-        "bytes": parsed.counted.bytes,
-        "lines": counter.lines,
-        "hits": counter.hits,
-        "filtered": counter.filtered,
-        "malformed": counter.malformed,
+        "files": counted.files,
+        "bytes": counted.bytes,
+        "lines": counted.lines,
+        "hits": counted.hits,
+        "filtered": counted.filtered,
+        "malformed": counted.malformed,
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
