@@ -5,10 +5,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench instructions clean
+.PHONY: help demo page test lint bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
+	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make bench  seconds for a day of 1 GB beside those of other programs, and what they are to be"
@@ -40,16 +41,41 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.p[x
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	@touch $@
 
+.venv/installed-web: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
+	@touch $@
+
 demo: .venv/installed
 	@$(call need,command -v memcached,memcached) || true
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh
 
-test: .venv/installed-dev
+page: .venv/installed-web
+	@$(call need,command -v memcached,memcached)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh page
+
+# A checker of accessibility that looks at the web page; it is not shipped.
+AXE := build/npm/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	@$(call need,command -v npm,npm)
+	npm install --silent --no-save --no-package-lock --prefix build/npm axe-core@4
+
+# Before the newest Django that .venv has: the oldest that is supported, found first on PYTHONPATH.
+.venv/django-4.2: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ --upgrade 'django~=4.2.0'
+	@touch $@
+
+test: .venv/installed-dev .venv/django-4.2 $(AXE)
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)
 	@$(call need,command -v valgrind,valgrind)
+	@$(call need,command -v man,man-db)
+	@$(call need,ls /usr/lib/postgresql/*/bin/postgres,postgresql)
+	@$(call need,command -v chromium,chromium)
+	@$(call need,command -v chromedriver,chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django_app
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

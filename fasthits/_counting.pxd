@@ -39,6 +39,7 @@ cdef struct Rules:
     bint plain             # the rules are those of count_line
     Span *methods
     int methods_count
+    bint takes_get         # whether GET is one of them
     bint any_status
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart, referers
@@ -140,8 +141,8 @@ cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Spa
     cdef Outcome outcome
     flush(count)
     while bytes_with_room(&count.table, path.size) > count.max_bytes:
-        if count.first_hash == count.last_hash:
-            return False
+        if count.table.rows == 0 or count.first_hash == count.last_hash:
+            return False    # no smaller share would help
         count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
         take_away_rows(count, count.first_hash, count.last_hash)
         if hash > count.last_hash:
@@ -214,7 +215,7 @@ cdef inline int count_line_by_rules(Count *count, const char *start, size_t size
         count.buckets[MALFORMED] += 1
         return COUNTED
     day_counts = counts_day(count, line.day)
-    if not is_method(rules, line.method):
+    if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
         count.buckets[OTHER_METHOD] += 1
         return COUNTED
     if not is_plain_get and not has_path(line.path):
@@ -278,7 +279,6 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
         rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
         if take_plain_get(&rest, line, &count.memo):
             is_plain_get[0] = True
-            line.method.start, line.method.size = b"GET", 3
         else:
             rest = line_cursor(start, size)
             if not take_fields(&rest, &fields, &count.memo):
@@ -286,11 +286,12 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
             line.day, line.status = fields.day, fields.status
             split_request(fields.request, &line.method, &target, &protocol)
             set_target(line, target)
-        rest.end = line_cursor(start, size).end
         if rules.by_agent or rules.referers:
+            rest.end = line_cursor(start, size).end
             take_referer_and_agent(&rest, line)
-        memset(&line.host, 0, sizeof(Span))
-    if rules.host_end.start != NULL:
+        if rules.by_host:
+            memset(&line.host, 0, sizeof(Span))
+    if rules.by_host and rules.host_end.start != NULL:
         take_host(start, size, rules.host_end, &line.host)
     return True
 

@@ -112,7 +112,8 @@ class HitCounter:
 
     With *max_bytes*, the table takes no more memory than that: where it would, the counter halves its `share`, that is,
     keeps only the rows whose hash is in the first half of what it was, and goes on. So what it has is exact, and the
-    rest can be counted from the same lines by another counter with the next share.
+    rest can be counted from the same lines by another counter with the next share. A bound under which not even one row
+    fits is a MemoryError; a row takes its path and, beside it, less than 64 KiB.
     """
 
     def __new__(

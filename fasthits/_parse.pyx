@@ -136,6 +136,7 @@ cdef class LineRules:
         for i, method in enumerate(methods):
             self.rules.methods[i] = span_of(method)
         self.rules.methods_count = len(methods)
+        self.rules.takes_get = b"GET" in methods
         self.rules.any_status = statuses is None
         for status in statuses or ():
             self.rules.statuses[<int>status % 1000] = True

@@ -339,7 +339,7 @@ cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcep
     What the arena has beyond its rows is address space only.
     """
     cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
-    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) < BATCH_HITS else slots)
+    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

@@ -25,6 +25,10 @@ progress through them, from any thread."""
 DEFAULT_RULES = Rules()
 
 
+LEAST_TABLE_BYTES = 4 << 20
+"""Where memory for a table of that size is not there for each thread, fewer threads count."""
+
+
 class Example(NamedTuple):
     """A malformed line: where it stands, from line 1, and how it begins."""
 
@@ -219,7 +223,10 @@ class _Pass:
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
         self._workers = min(threads, len(segments) or 1)
-        counters = self._workers * len({form and selection.line_rules(form) for form in formats.values()})
+        tables = len({form and selection.line_rules(form) for form in formats.values()})
+        if max_bytes:
+            self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * tables) - 1))
+        counters = self._workers * tables
         # At the most there is the table that all are merged into, as large as all together, and the last one merged.
         self._table_bytes = max_bytes and max_bytes // (counters + (counters > 1))
         self._counted: dict[Segment, _SegmentCount] = {}

@@ -8,6 +8,9 @@ from fasthits.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
 
+DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
+"""The pattern of a day's log where none is given."""
+
 # What names a day, a month or a year; of strftime's the rest is the time of day, the locale's, or not portable.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")

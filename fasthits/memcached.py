@@ -22,6 +22,7 @@ from functools import lru_cache
 from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
+from pymemcache.serde import pickle_serde
 
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.keys import hit_key
@@ -82,6 +83,41 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         ) from error
 
 
+def open_connection(server: str) -> socket.socket:
+    """Return a connection to *server*, for commands that pymemcache does not have or that it is too slow at.
+
+    Connecting and each read take CONNECT_SECONDS and READ_SECONDS at most. Raises MemcachedError.
+    """
+    client = Client(server, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS, no_delay=True)
+    with _errors_of([server]):
+        client._connect()
+    connection: socket.socket = client.sock
+    return connection
+
+
+def server_stats(server: str) -> dict[str, str]:
+    """Return what *server* says about itself: the answer to ``stats``. Raises MemcachedError."""
+    client = Client(server, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
+    try:
+        with _errors_of([server]):
+            return {
+                name.decode(): value.decode() if isinstance(value, bytes) else str(value)
+                for name, value in client.stats().items()
+            }
+    finally:
+        client.close()
+
+
+def read_as_django(servers: Sequence[str], key: str) -> object:
+    """Return what Django's cache would return for *key*, None when there is nothing. Raises MemcachedError."""
+    client = HashClient(servers, serde=pickle_serde, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
+    try:
+        with _errors_of(servers):
+            return client.get(key)
+    finally:
+        client.close()
+
+
 @contextmanager
 def locked(servers: Sequence[str], key: str) -> Iterator[None]:
     """Hold *key* in memcached meanwhile, on whatever machine. Raises MemcachedError when somebody else does."""
@@ -99,11 +135,18 @@ def locked(servers: Sequence[str], key: str) -> Iterator[None]:
 def _reading(servers: Sequence[str]) -> Iterator[HashClient]:
     client = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
     try:
-        yield client
-    except (OSError, UnicodeError, MemcacheError) as error:
-        raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
+        with _errors_of(servers):
+            yield client
     finally:
         client.close()
+
+
+@contextmanager
+def _errors_of(servers: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, UnicodeError, MemcacheError) as error:
+        raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
 
 
 @dataclass

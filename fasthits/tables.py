@@ -235,6 +235,13 @@ class _Block(NamedTuple):
     rows: int
 
 
+def write_csv(stream: BinaryIO, rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write the header and *rows* of date, path and views to *stream*."""
+    stream.write(_csv_line(PLAIN.columns))
+    stream.writelines(_csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.flush()
+
+
 @contextmanager
 def _sorted(
     shares: Iterable[HitCounter], layouts: Sequence[Layout]

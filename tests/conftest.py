@@ -1,14 +1,24 @@
-"""Hypothesis profiles (choose with --hypothesis-profile), a marker, and a way to run a function in a new Python."""
+"""Hypothesis profiles (see --hypothesis-profile), a marker, a way to run a function in a new Python, and Django."""
 
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
+import django
 import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
+
+# Before any module is imported that has models in it. What it does to the environment, its time zone above all, is not
+# for the other tests and the processes that they start.
+with patch.dict(os.environ, DJANGO_SETTINGS_MODULE="tests.django_app.settings"):
+    django.setup()
+time.tzset()
 
 for name, examples in (("small", 15), ("default", 80), ("thorough", 2000)):
     settings.register_profile(

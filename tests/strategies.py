@@ -55,10 +55,18 @@ targets = st.one_of(
     st.sampled_from([b"*", b"a.html", b"?x", b"http://o.example/a?b", b"https://o.example", b"http:/a", b"HTTP://o/"]),
     words.map(lambda word: b"/" + word),
     words,
+    st.builds(
+        lambda size, end: b"/" + b"p" * size + end,
+        st.one_of(st.integers(56, 70), st.integers(118, 130)),
+        st.sampled_from([b"", b"", b"?", b"?q", b"?a?b", b'\\"', b'?\\"', b"\\\\", b"\\\\?", b"\xff"]),
+    ),
 )
-protocols = st.one_of(st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"FOO", b"b HTTP/1.1", b""]), escaped)
+protocols = st.one_of(
+    st.sampled_from([b"HTTP/1.0", b"HTTP/1.1", b"HTTP/2.0", b"HTTP/2", b"FOO", b"b HTTP/1.1", b""]), escaped
+)
 statuses = st.integers(0, 999).map(lambda status: b"%03d" % status)
-sizes = st.one_of(st.just(b"-"), st.integers(0, 10**25).map(lambda size: b"%d" % size))
+sizes = st.one_of(st.just(b"-"), st.integers(1, 26).map(lambda digits: b"1234567890"[:digits] + b"7" * (digits - 10)))
+agents = st.one_of(escaped, st.just(b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/9"))
 
 
 @st.composite
@@ -76,7 +84,7 @@ def valid_fields(draw: st.DrawFn) -> dict[str, bytes | None]:
         "status": draw(statuses),
         "bytes_sent": draw(sizes),
         "referer": referer,
-        "user_agent": None if referer is None else draw(st.one_of(escaped, st.none())),
+        "user_agent": None if referer is None else draw(st.one_of(agents, st.none())),
     }
 
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from fasthits import __version__
+from fasthits.cli import COMMANDS
 from tests.commands import fasthits, hit
 
 ROOT = Path(__file__).parents[1]
-
-COMMANDS = ["log", "rollup", "today"]
 
 
 def test_the_version_is_printed() -> None:
@@ -34,6 +33,10 @@ def test_help_names_every_command(arguments: list[str]) -> None:
         ),
         ("rollup", ["fasthits rollup 2026-03-12", "FASTHITS_LOGS", "FASTHITS_TO", "hits.db", "yesterday"]),
         ("today", ["PATH...", "FASTHITS_MEMCACHED", "--date"]),
+        ("top", ["FASTHITS_MEMCACHED", "--once", "--json", "Ctrl-C"]),
+        ("history", ["PATH...", "--days", "hits.db", "--csv"]),
+        ("serve", ["127.0.0.1", "8765", "FASTHITS_TOKEN", "--public", "the extra `web`", "/openapi.json"]),
+        ("doctor", ["--django-settings", "Exit code 1"]),
     ],
 )
 def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[str]) -> None:
@@ -62,6 +65,13 @@ def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[st
         ["today", "/about?page=2"],
         ["today", "/", "--date", "2026-03-01..2026-03-02"],
         ["today", "/", "--memcached", "localhost:"],
+        ["top", "--limit", "0"],
+        ["history"],
+        ["most-read", "--days", "0"],
+        ["report", "--days", "1e3"],
+        ["serve", "--port", "65536"],
+        ["serve", "--host", "0.0.0.0"],
+        ["doctor", "--logs", "/%H.log"],
     ],
     ids=" ".join,
 )

@@ -203,6 +203,95 @@ def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> No
     assert b"5 lines of 2 files" in done.stderr
 
 
+def long_log(paths: int) -> bytes:
+    """Return a log of *paths* paths that take 500 bytes each, half of them seen twice, and some not UTF-8."""
+    lines = [hit(b"/%d/" % number + b"p" * 460) for number in range(paths)]
+    spellings = [hit(b"/%d" % number + tail) for number in range(64) for tail in (b"\xe9,", rb"\xe9,", b"\xe9,")]
+    return b"".join([*lines[::2], *spellings, b"bad\n", hit("/", method="HEAD"), *lines])
+
+
+def table_of(file: Path) -> list[tuple[str, str, int]] | bytes:
+    """Return what a target holds: the bytes of CSV, the rows of SQLite."""
+    if file.suffix == ".csv":
+        return file.read_bytes()
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        return database.execute("SELECT * FROM hits").fetchall()
+
+
+def test_little_memory_takes_more_passes_and_counts_the_same(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", long_log(80_000))
+    write(tmp_path / "old.csv", b"date,path,views\n2026-03-11,/old,1\n2026-03-12,/old,1\n2026-03-13,/old,1\n")
+    rollup = ("rollup", str(DAY), "--logs", "a.log", "--summary", "summary.json")
+    for suffix in ("csv", "db"):
+        found = []
+        for memory, threads in (("1G", "2"), ("32m", "1"), ("32M", "2")):
+            target = tmp_path / f"{memory}{threads}.{suffix}"
+            if suffix == "csv":
+                target.write_bytes((tmp_path / "old.csv").read_bytes())
+            done = fasthits(*rollup, "--max-memory", memory, "--threads", threads, "--to", target, cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            summary = json.loads((tmp_path / "summary.json").read_text())
+            passes = summary.pop("passes")
+            assert (passes > 1) == (memory != "1G")
+            assert (f", in {passes} passes\n" in done.stderr.decode()) == (passes > 1)
+            assert b"  80,064 rows for 2026-03-12 in " in done.stderr
+            assert b"120,194 lines of 1 file" in done.stderr
+            assert summary.pop("seconds") > 0
+            found.append((table_of(target), summary))
+        assert found[0] == found[1] == found[2]
+        assert found[0][1]["hits"] == 120_192
+        table = found[0][0]
+        if isinstance(table, bytes):
+            assert sum(rows_of(table).values()) == 120_192 + 2
+            assert table.startswith(b'date,path,views\n2026-03-11,/old,1\n2026-03-12,"/0\\xe9,",3\n')
+            assert table.endswith(b"\n2026-03-13,/old,1\n")
+        else:
+            assert sum(views for _, _, views in table) == 120_192
+            assert ("2026-03-12", "/63\\xe9,", 3) in table
+
+
+@pytest.mark.parametrize("target", ["hits.csv", "hits.db", "-"])
+def test_standard_input_that_has_too_many_paths_is_an_error_and_changes_nothing(target: str, tmp_path: Path) -> None:
+    rollup = ("rollup", str(DAY), "--logs", "-", "--to", target)
+    if target != "-":
+        assert fasthits(*rollup, stdin=hit("/old"), cwd=tmp_path).returncode == 0
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    done = fasthits(*rollup, "--max-memory", "32M", "--threads", "2", stdin=long_log(80_000), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert only_line(done.stderr) == (
+        "fasthits: too many paths for the memory, and what cannot be read twice: - "
+        "(raise --max-memory, or put it into a file)"
+    )
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_standard_input_has_all_the_memory_whatever_the_threads(tmp_path: Path) -> None:
+    rollup = ("rollup", str(DAY), "--logs", "-", "--to", "-", "--max-memory", "32M", "--threads", "64")
+    done = fasthits(*rollup, stdin=long_log(30_000), cwd=tmp_path)
+    assert done.returncode == 0
+    assert len(rows_of(done.stdout)) == 30_064
+
+
+WITHOUT_ROOM = """
+import resource, sys
+from fasthits.__main__ import main
+sys.argv = ["fasthits", "rollup", "2026-03-12", "--logs", "a.log", "--to", "-", "--max-memory", "32M"]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+main()
+"""
+
+
+def test_no_room_to_sort_in_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", long_log(80_000))
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ROOM], capture_output=True, cwd=tmp_path, env=os.environ | path
+    )
+    assert done.returncode == 1
+    assert only_line(done.stderr).startswith("fasthits: cannot sort rows in a temporary file: ")
+    assert only_line(done.stderr).endswith(" (raise --max-memory, or name a folder with more room in SQLITE_TMPDIR)")
+
+
 def test_standard_input_and_output(tmp_path: Path) -> None:
     done = fasthits("rollup", str(DAY), "--logs", "-", "--to", "-", stdin=hit("/a") * 2 + hit("/b").rstrip())
     assert done.stdout == b"date,path,views\n2026-03-12,/a,2\n2026-03-12,/b,1\n"
@@ -270,6 +359,10 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
         (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
         (["2026-03-12", "--logs", "cut.log"], 1, "compressed log file is damaged or cut short: cut.log.gz"),
         (["2026-02-30"], 2, "no such day: 2026-02-30"),
+        *(
+            (["2026-03-12", f"--max-memory={size}"], 2, f"not a SIZE for --max-memory: {size!r} (32M or more, or 2G)")
+            for size in ("31M", "0G", "", "G", "512", "512K", "5 G", "-1G", "1.5G", "\u0661G", "1GB", "1" * 40 + "G")
+        ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
         (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (put *"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),

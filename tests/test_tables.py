@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import tables
-from fasthits._parse import HitCounter
+from fasthits._parse import WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
 from fasthits.tables import CsvFiles, SqliteFile, Table, open_table
 
@@ -125,6 +125,24 @@ def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_
         counter.add(MARCH[0], path, views)
     table(file).replace(MARCH[:1], [counter])
     assert {path: views for _, path, views in read(file)} == {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}
+
+
+def test_rows_of_several_shares_come_in_order_and_equal_ones_add_up(file: Path) -> None:
+    names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
+    counters = []
+    for share in ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])):
+        counter = HitCounter()
+        for number, name in enumerate(names):
+            counter.add(MARCH[number % 2], name, 1 + number % 3)
+        counter.share = share
+        counter.add(MARCH[2], b"/caf\xe9" if counters else rb"/caf\xe9", 2)
+        counters.append(counter)
+    found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
+    found.append((str(MARCH[2]), "/caf\\xe9", 4))
+    assert table(file).replace(MARCH[:3], counters) == len(names) + 1
+    assert read(file) == sorted(found, key=lambda row: (row[0], -row[2], row[1].encode()))
+    assert table(file).replace(MARCH[2:3], shares({})) == 0
+    assert read(file) == sorted(found[:-1], key=lambda row: (row[0], -row[2], row[1].encode()))
 
 
 @pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])

@@ -20,9 +20,16 @@ COMMANDS = {
     "log": "log",
     "rollup": "rollup",
     "today": "today",
+    "top": "top",
+    "history": "history",
+    "most-read": "history",
+    "serve": "serve",
+    "report": "report",
     "check": "reconcile",
     "warm": "reconcile",
     "explain": "explain",
+    "conf": "conf",
+    "doctor": "doctor",
 }
 """The module of each command, in the order of the help."""
 

@@ -29,6 +29,7 @@ def log(
     max_paths: Annotated[
         int,
         typer.Option(
+            metavar="N",
             min=1,
             help="How many paths may wait for a memcached that is away; hits of further ones are dropped and reported.",
         ),

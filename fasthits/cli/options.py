@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.config import read_rules
 from fasthits.formats import NAMES
 from fasthits.keys import MAX_TTL_SECONDS
@@ -22,7 +23,9 @@ Memcached = Annotated[
         "they share the keys as Django's PyMemcacheCache with the same list looks for them.",
     ),
 ]
-Prefix = Annotated[str, typer.Option(help="What stands before the date in a key: what Django's cache puts there.")]
+Prefix = Annotated[
+    str, typer.Option(metavar="PREFIX", help="What stands before the date in a key: what Django's cache puts there.")
+]
 
 Ttl = Annotated[
     int,
@@ -33,18 +36,38 @@ Logs = Annotated[
     typer.Option(
         metavar="PATTERN",
         envvar="FASTHITS_LOGS",
+        autocompletion=complete_logs,
         help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz, .zst, "
         ".bz2 or .xz behind. Without a % each file is read once, whatever its days; - is standard input.",
     ),
 ]
-DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
+To = Annotated[
+    str,
+    typer.Option(
+        metavar="TARGET", envvar="FASTHITS_TO", help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV."
+    ),
+]
 Settle = Annotated[
     float,
     typer.Option(
         min=0, metavar="SECONDS", help="How long a hit may take from the file to memcached, or the other way round."
     ),
 ]
-Day = Annotated[str, typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.")]
+Day = Annotated[
+    str,
+    typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day),
+]
+Database = Annotated[
+    str,
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="The SQLite file that `fasthits rollup` writes."),
+]
+DEFAULT_DATABASE = "hits.db"
+NumberOfDays = Annotated[
+    int, typer.Option("--days", metavar="N", min=1, max=3660, help="How many days, up to the newest one kept.")
+]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many paths.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 _CONFIG_HELP = (

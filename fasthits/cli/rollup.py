@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_LOGS, Logs, takes_rules
+from fasthits.cli.completion import complete_days
+from fasthits.cli.options import Logs, To, takes_rules
 from fasthits.cli.output import counted, progress_bar, say
-from fasthits.days import name_days, parse_days
+from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import printable
 from fasthits.errors import TableError, UsageError
 from fasthits.rules import Rules
@@ -36,23 +37,19 @@ def rollup(
     days: Annotated[
         str,
         typer.Argument(
-            metavar="[DATE]", help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.", show_default=True
+            metavar="[DATE]",
+            help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.",
+            show_default=True,
+            autocompletion=complete_days,
         ),
     ] = "yesterday",
     logs: Logs = DEFAULT_LOGS,
-    to: Annotated[
-        str,
-        typer.Option(
-            metavar="TARGET",
-            envvar="FASTHITS_TO",
-            help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV.",
-        ),
-    ] = "hits.db",
+    to: To = "hits.db",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="How many threads count.", show_default="one a processor")
+        int | None, typer.Option(metavar="N", min=1, help="How many threads count.", show_default="one a processor")
     ] = None,
     max_memory: Annotated[
         str,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fasthits.cli.completion import complete_day
 from fasthits.cli.options import Memcached, Prefix
 from fasthits.days import parse_day
 from fasthits.display import printable
@@ -17,7 +18,9 @@ def today(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query: /about.html")
     ],
-    day: Annotated[str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.")] = "today",
+    day: Annotated[
+        str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day)
+    ] = "today",
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:

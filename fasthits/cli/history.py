@@ -1,0 +1,106 @@
+"""``fasthits history`` and ``fasthits most-read``: the days that rollups have kept."""
+
+import os
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fasthits.cli.options import DEFAULT_DATABASE, AsCsv, AsJson, Database, Limit, NumberOfDays
+from fasthits.cli.output import say
+from fasthits.days import name_days
+from fasthits.display import printable
+from fasthits.errors import UsageError
+
+if TYPE_CHECKING:
+    from fasthits.history import PathHistory
+
+
+def history(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query.")],
+    days: NumberOfDays = 30,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Print how often each PATH was read on past days: views, views a day, a bar for each day, the path.
+
+    The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
+    was read: date, path, views.
+    """
+    from fasthits.history import History
+
+    _check(as_json, as_csv)
+    kept = History(Path(database))
+    wanted = kept.last_days(days)
+    asked = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
+    _print(kept.paths(list(dict.fromkeys(asked)), wanted), wanted, as_json, as_csv)
+
+
+def most_read(
+    days: NumberOfDays = 7,
+    limit: Limit = 20,
+    database: Database = DEFAULT_DATABASE,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+) -> None:
+    """Print the paths that were read most on past days: views, views a day, a bar for each day, the path.
+
+    The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
+    was read: date, path, views.
+    """
+    from fasthits.history import History
+
+    _check(as_json, as_csv)
+    kept = History(Path(database))
+    wanted = kept.last_days(days)
+    _print(kept.most_read(wanted, limit), wanted, as_json, as_csv)
+
+
+def _check(as_json: bool, as_csv: bool) -> None:
+    if as_json and as_csv:
+        raise UsageError("only one of these", "--json, --csv")
+
+
+def _print(rows: "Sequence[PathHistory]", days: Sequence[date], as_json: bool, as_csv: bool) -> None:
+    if as_json:
+        _print_json(rows, days)
+    elif as_csv:
+        _print_csv(rows, days)
+    else:
+        _print_table(rows, days)
+
+
+def _print_table(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
+    from fasthits.sparkline import sparkline
+
+    if not days:
+        say("nothing is kept yet: fasthits rollup fills the database")
+        return
+    typer.echo(f"{name_days(days)}\n{'views':>12}  {'a day':>9}  {'':{len(days)}}  path")
+    for row in rows:
+        average = row.views / len(days)
+        typer.echo(f"{row.views:>12,}  {average:>9,.1f}  {sparkline(row.by_day)}  {printable(row.path)}")
+
+
+def _print_json(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
+    import json
+
+    named = [str(day) for day in days]
+    paths = [
+        {"path": row.path, "views": row.views, "by_day": dict(zip(named, row.by_day, strict=True))} for row in rows
+    ]
+    typer.echo(json.dumps({"from": named[0], "to": named[-1], "paths": paths} if named else {"paths": []}, indent=2))
+
+
+def _print_csv(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
+    import sys
+
+    from fasthits.tables import write_csv
+
+    write_csv(
+        sys.stdout.buffer,
+        ((str(day), row.path, views) for row in rows for day, views in zip(days, row.by_day, strict=True) if views),
+    )

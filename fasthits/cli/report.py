@@ -1,0 +1,45 @@
+"""``fasthits report``: the past days as one file."""
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
+from fasthits.cli.output import counted, say
+from fasthits.errors import TableError
+
+
+def report(
+    days: NumberOfDays = 30,
+    to: Annotated[str, typer.Option(metavar="FILE", help="What is written; - is standard output.")] = "report.html",
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="How many of the most read paths are in it.")
+    ] = 50,
+    database: Database = DEFAULT_DATABASE,
+) -> None:
+    """Write the views of past days into one HTML file, to mail or to keep: a chart, and the most read paths.
+
+    It has no script and loads nothing.
+    """
+    from fasthits.history import History
+    from fasthits.report import Report
+    from fasthits.tables import replacing
+
+    kept = History(Path(database))
+    wanted = kept.last_days(days)
+    if not wanted:
+        raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
+    page = Report(wanted, kept.site(wanted), kept.most_read(wanted, limit), datetime.now().astimezone()).html()
+    if to == "-":
+        sys.stdout.write(page)
+        sys.stdout.flush()
+        return
+    try:
+        with replacing(Path(to).resolve()) as file:
+            file.write(page.encode())
+    except OSError as error:
+        raise TableError("cannot write report", to, error.strerror or str(error)) from error
+    say(f"{counted(len(wanted), 'day')} in {to}")

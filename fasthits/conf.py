@@ -1,0 +1,138 @@
+"""What to paste into the configuration of other programs so that they run fasthits: one text for each."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fasthits.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Installation:
+    """How fasthits is run here, and with what."""
+
+    program: Sequence[str]
+    """The command, its first word an absolute path."""
+    user: str
+    logs: str
+    database: str
+    memcached: Sequence[str]
+    """Empty for the default."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no two of these programs would read alike. Raises UsageError."""
+        for word in (*self.program, self.user, self.logs, self.database, *self.memcached):
+            if not word.isprintable() or re.search(r"[\"'\\$;]", word):
+                raise UsageError("not a name for a configuration", repr(word), "no quotes, backslashes, $ or ; in it")
+
+    def log(self) -> list[str]:
+        """Return the command of the logger, which becomes the user itself."""
+        return [*self.program, "log", "--user", self.user, *self._servers()]
+
+    def rollup(self) -> list[str]:
+        """Return the command of the nightly rollup."""
+        return [*self.program, "rollup", "--logs", self.logs, "--to", self.database]
+
+    def follow(self) -> str:
+        """Return the shell command that counts what nginx logs."""
+        logger = [*self.program, "log", *self._servers()]
+        return f"tail -n 0 -F /var/log/nginx/access.log | exec {shlex.join(logger)}"
+
+    def _servers(self) -> list[str]:
+        return [word for server in self.memcached for word in ("--memcached", server)]
+
+
+def texts(here: Installation) -> list[str]:
+    """Return a text for each program, which begins with a comment that says what it is for and where it goes."""
+    return [apache(here), apache_short(here), cron(here), systemd(here), logrotate(here), nginx(here)]
+
+
+def apache(here: Installation) -> str:
+    """Return Apache's lines: one that counts, one that keeps a file a day."""
+    return f"""\
+# Apache, beside or in place of the CustomLog there is: one line counts live, the other keeps each day for the rollup.
+{_custom_log(here.log(), "combined")}
+{_custom_log(["/usr/bin/cronolog", here.logs], "combined")}
+"""
+
+
+def apache_short(here: Installation) -> str:
+    """Return Apache's line with a format of its own, which is all that counting needs."""
+    return f"""\
+# Apache, a shorter line for the live counter alone: no address, referer or user agent leaves Apache, and no client can
+# make it long enough to be torn in the pipe (over 4,096 bytes) but by a path of that length.
+LogFormat "%t \\"%r\\" %>s %b" fasthits
+{_custom_log(here.log(), "fasthits")}
+"""
+
+
+def cron(here: Installation) -> str:
+    """Return the line of a crontab for the nightly rollup."""
+    command = shlex.join(here.rollup()).replace("%", r"\%")  # cron would make a newline of it
+    return f"""\
+# cron, in /etc/cron.d/fasthits: the nightly rollup, ten minutes after midnight. {here.user} must be able to read the
+# logs (on Debian: adduser {here.user} adm) and to write to the database's folder.
+10 0 * * *  {here.user}  {command}
+"""
+
+
+def systemd(here: Installation) -> str:
+    """Return a service and a timer for the nightly rollup."""
+    return f"""\
+# systemd, instead of cron: the nightly rollup, also after a night in which the machine was off.
+# /etc/systemd/system/fasthits-rollup.service
+[Service]
+Type=oneshot
+User={here.user}
+SupplementaryGroups=adm
+ExecStart={_systemd_command(here.rollup())}
+
+# /etc/systemd/system/fasthits-rollup.timer (systemctl enable --now fasthits-rollup.timer)
+[Timer]
+OnCalendar=*-*-* 00:10:00
+Persistent=true
+[Install]
+WantedBy=timers.target
+"""
+
+
+def logrotate(here: Installation) -> str:
+    """Return what keeps the disk from filling with cronolog's files, which logrotate does not know."""
+    folder = shlex.quote(re.split("[%*]", here.logs)[0].rpartition("/")[0] or ".")
+    name = shlex.quote(re.sub("%.", "*", here.logs.rpartition("/")[2]))
+    command = f"find {folder} -name {name} -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
+    return f"""\
+# logrotate: nothing to do. It must not touch cronolog's files, which have a name a day; this line of a crontab
+# compresses the old ones instead, and the rollup reads them as well. Apache's reload for other logs loses no hit.
+40 3 * * *  root  {command}
+"""
+
+
+def nginx(here: Installation) -> str:
+    """Return a service that counts from nginx's log file, as nginx has no piped logs."""
+    return f"""\
+# nginx: a service that follows its log, rotated or not. /etc/systemd/system/fasthits-nginx.service
+[Service]
+User={here.user}
+SupplementaryGroups=adm
+ExecStart=/bin/sh -c {_systemd_word(here.follow())}
+Restart=always
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _custom_log(command: Sequence[str], log_format: str) -> str:
+    """Return Apache's line. Apache itself cuts the command into words; no shell does, and no folder is searched."""
+    words = " ".join(f"'{word}'" if " " in word else word for word in command)
+    return f'CustomLog "|{words}" {log_format}'
+
+
+def _systemd_command(command: Sequence[str]) -> str:
+    return " ".join(map(_systemd_word, command))
+
+
+def _systemd_word(word: str) -> str:
+    word = word.replace("%", "%%")
+    return f'"{word}"' if " " in word else word

@@ -1,0 +1,16 @@
+"""The app as Django knows it."""
+
+from django.apps import AppConfig
+
+
+class FasthitsConfig(AppConfig):
+    """Its tables and templates are called ``fasthits``."""
+
+    name = "fasthits.django"
+    label = "fasthits"
+    verbose_name = "Fasthits"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from fasthits.django import checks  # noqa: F401

@@ -1,0 +1,42 @@
+"""What ``manage.py check`` says of this app: mistakes in FASTHITS, and models that cannot be counted."""
+
+from difflib import get_close_matches
+from typing import Any
+
+from django.apps import apps
+from django.core.checks import CheckMessage, Error, register
+
+from fasthits.django.conf import KEYS, NAME, given, setting
+from fasthits.errors import UsageError
+
+
+@register()
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """Return an error for each key of FASTHITS that is none of ours, or has a value without sense."""
+    if not isinstance(given(), dict):
+        return [Error(f"{NAME} is not a dict.", id="fasthits.E001")]
+    errors: list[CheckMessage] = []
+    for key in given().keys() - KEYS.keys():
+        close = get_close_matches(str(key), KEYS, n=1)
+        hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(KEYS)}."
+        errors.append(Error(f"{NAME} has no key {key!r}.", hint=hint, id="fasthits.E002"))
+    for key in KEYS:
+        try:
+            setting(key)
+        except UsageError as error:
+            errors.append(Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003"))
+    return errors
+
+
+@register()
+def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
+    """Return an error for each model with HitsMixin that has no ``get_absolute_url``: its page is not known."""
+    from fasthits.django.models import HitsMixin
+
+    configs = apps.get_app_configs() if app_configs is None else app_configs
+    return [
+        Error(f"{model.__name__} has HitsMixin, but no get_absolute_url().", obj=model, id="fasthits.E004")
+        for config in configs
+        for model in config.get_models()
+        if issubclass(model, HitsMixin) and not hasattr(model, "get_absolute_url")
+    ]

@@ -1,0 +1,96 @@
+"""The settings of a site: the dict FASTHITS, of which every key may be left out."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from fasthits.days import DEFAULT_LOGS, has_date
+from fasthits.errors import UsageError
+from fasthits.keys import DEFAULT_PREFIX, check_prefix
+from fasthits.memcached import check_servers
+
+NAME = "FASTHITS"
+
+
+class Key(NamedTuple):
+    """A key of FASTHITS: the value it has when it is left out, and what makes of a value the one to use."""
+
+    default: Callable[[], Any]
+    read: Callable[[Any], Any]
+
+
+def _read_servers(value: Any) -> list[str] | None:
+    return value if value is None else check_servers([value] if isinstance(value, str) else value)
+
+
+def _read_pattern(value: str) -> str:
+    has_date(value)
+    return value
+
+
+def _read_cache(value: str) -> str:
+    caches[value]
+    return value
+
+
+def _read_callable(value: Any) -> Callable[..., Any] | None:
+    found = import_string(value) if isinstance(value, str) else value
+    if found is not None and not callable(found):
+        raise TypeError("not callable")
+    return found
+
+
+def _read_rules(value: dict[str, Any]) -> dict[str, Any]:
+    if value:
+        raise UsageError("no such rule", ", ".join(value))
+    return value
+
+
+KEYS = {
+    # Where the counters are; None: where the cache has its values.
+    "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
+    "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
+    "CACHE": Key(lambda: "default", _read_cache),
+    "LOGS": Key(lambda: os.environ.get("FASTHITS_LOGS") or DEFAULT_LOGS, _read_pattern),
+    # What narrows the hits: as with the logger, or its numbers are others.
+    "RULES": Key(dict, _read_rules),
+    # What finds the object of a path that the views do not tell: (path, match) -> object or None.
+    "RESOLVER": Key(lambda: None, _read_callable),
+    # Where Apache's clock is: its zone decides which day a hit is of.
+    "TIME_ZONE": Key(lambda: settings.TIME_ZONE, ZoneInfo),
+}
+
+
+def given() -> dict[str, Any]:
+    """Return FASTHITS as it stands in the site's settings."""
+    return getattr(settings, NAME, {})
+
+
+@cache
+def setting(key: str) -> Any:
+    """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
+
+    The values are: MEMCACHED a list or None, PREFIX, CACHE and LOGS texts, RULES a dict, RESOLVER a function or None,
+    TIME_ZONE a ZoneInfo.
+    """
+    value = given()[key] if key in given() else KEYS[key].default()
+    try:
+        return KEYS[key].read(value)
+    except UsageError as error:
+        raise UsageError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error
+    except Exception as error:  # of whatever is tried there: an import, a time zone, a value of another type
+        raise UsageError(f'{NAME}["{key}"] makes no sense', repr(value), f"{type(error).__name__}: {error}") from error
+
+
+def _forget(**_: Any) -> None:
+    setting.cache_clear()
+
+
+setting_changed.connect(_forget)

@@ -1,0 +1,88 @@
+"""The hits of some days, counted in the log files, tied to their objects and saved."""
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import islice
+from typing import Any
+
+from django.db import router, transaction
+
+from fasthits.counting import Counted, count_hits
+from fasthits.django.models import Hits
+from fasthits.django.resolve import ObjectKey, PathResolver
+
+BATCH_PATHS = 100_000
+"""How many paths are tied to their objects at once: a query for each model and so many paths."""
+
+TABLE_BYTES = 1 << 30
+"""What counting may take; where there are more paths, the files are read again for each further part of them."""
+
+SAVED_ROWS = 5_000
+"""How many rows are made at once, to be inserted."""
+
+TOP_PATHS = 20
+
+
+@dataclass
+class Parsed:
+    """What was counted, and what became of it."""
+
+    counted: Counted
+    resolver: PathResolver
+    views: Counter[tuple[date, ObjectKey]] = field(default_factory=Counter)
+    """The views of the objects."""
+    loose_paths: int = 0
+    """How many paths lead to no object."""
+    loose_views: int = 0
+    top: list[tuple[int, bytes]] = field(default_factory=list)
+    """The TOP_PATHS most read of them, as (views, path)."""
+
+    @property
+    def objects(self) -> int:
+        """How many objects were read."""
+        return len({key for _, key in self.views})
+
+
+def parse_logs(days: Sequence[date], pattern: str, threads: int | None = None) -> Parsed:
+    """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
+
+    The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
+    Raises LogFileError, and the database's errors, with nothing changed.
+    """
+    parsed = Parsed(count_hits(days, pattern, threads, max_bytes=TABLE_BYTES), PathResolver())
+    for counter in parsed.counted.shares():
+        rows = iter(counter.rows())
+        while batch := list(islice(rows, BATCH_PATHS)):
+            _tie(batch, parsed)
+    _save(parsed.counted.days, parsed.views)
+    return parsed
+
+
+def _tie(rows: Iterable[tuple[date, bytes, int]], parsed: Parsed) -> None:
+    """Add the views of *rows* to their objects."""
+    by_path: dict[bytes, list[tuple[date, int]]] = defaultdict(list)
+    for day, path, views in rows:
+        by_path[path].append((day, views))
+    keys = parsed.resolver.find(by_path)
+    for path, key in keys.items():
+        for day, views in by_path.pop(path):
+            parsed.views[day, key] += views
+    loose = [(sum(views for _, views in days), path) for path, days in by_path.items()]
+    parsed.loose_paths += len(loose)
+    parsed.loose_views += sum(views for views, _ in loose)
+    parsed.top = heapq.nlargest(TOP_PATHS, [*parsed.top, *loose])
+
+
+def _save(days: Sequence[date], views: Counter[tuple[date, ObjectKey]]) -> None:
+    rows = iter(views.items())
+    with transaction.atomic(router.db_for_write(Hits)):
+        Hits.objects.filter(date__in=days).delete()
+        while batch := [_row(day, key, views) for (day, key), views in islice(rows, SAVED_ROWS)]:
+            Hits.objects.bulk_create(batch)
+
+
+def _row(day: date, key: ObjectKey, views: int) -> Any:
+    return Hits(date=day, content_type_id=key.content_type_id, object_id=key.object_id, views=views)

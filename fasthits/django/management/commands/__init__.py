@@ -1,0 +1,1 @@
+"""The commands of the app, a module for each."""

@@ -1,0 +1,95 @@
+"""The views of past days, read from the SQLite file that rollups write. A rollup at the same time is not disturbed: the
+file is opened for reading only, and for the time of one query."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from fasthits.errors import TableError
+
+LOCK_SECONDS = 10.0
+"""How long to wait for the moment in which a rollup puts a day in its place."""
+
+
+# One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
+_PATH_BY_DAY = """
+WITH RECURSIVE days(day) AS (
+    SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
+)
+SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3 GROUP BY date
+"""
+
+
+class PathHistory(NamedTuple):
+    """A path's views on each of some days, and in all of them."""
+
+    path: str
+    views: int
+    by_day: list[int]
+
+
+class History:
+    """What rollups have put into a SQLite file. Every method raises TableError when that cannot be read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def last_days(self, number: int) -> list[date]:
+        """Return the days that end with the newest one there is, *number* of them at most, in order; none if empty."""
+        with self._database() as database:
+            first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
+        if last is None:
+            return []
+        end = date.fromisoformat(last).toordinal()
+        start = max(date.fromisoformat(first).toordinal(), end - number + 1)
+        return [date.fromordinal(day) for day in range(start, end + 1)]
+
+    def site(self, days: Sequence[date]) -> list[int]:
+        """Return the views of all paths together on each of *days*, which follow each other, as everywhere here."""
+        query = "SELECT date, sum(views) FROM hits WHERE date BETWEEN ? AND ? GROUP BY date"
+        with self._database() as database:
+            found = dict(database.execute(query, _ends(days)))
+        return [found.get(day.isoformat(), 0) for day in days]
+
+    def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
+        """Return the histories of *paths*, in their order; what was never read has zeros."""
+        with self._database() as database:
+            found = {
+                (path, day): views
+                for path in paths
+                for day, views in database.execute(_PATH_BY_DAY, [*_ends(days), path])
+            }
+        by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
+        return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
+
+    def most_read(self, days: Sequence[date], limit: int) -> list[PathHistory]:
+        """Return the histories of the *limit* paths that were read most on *days*, most read first."""
+        return self.paths(self.search("", days, limit), days)
+
+    def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
+        """Return the paths read on *days* that hold *text*, ASCII letters in either case, most read first."""
+        query = (
+            "SELECT path FROM hits WHERE date BETWEEN ? AND ? AND path LIKE ? ESCAPE '!' "
+            "GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
+        )
+        pattern = "%" + "".join(f"!{char}" if char in "!%_" else char for char in text) + "%"
+        with self._database() as database:
+            return [path for (path,) in database.execute(query, [*_ends(days), pattern, limit])]
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        if not self._file.is_file():
+            raise TableError("no such database", self._file, "fasthits rollup makes it; name another with --database")
+        try:
+            address = f"{self._file.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS)) as database:
+                yield database
+        except sqlite3.Error as error:
+            raise TableError("cannot read database", self._file, str(error)) from error
+
+
+def _ends(days: Sequence[date]) -> tuple[str, str]:
+    return (days[0].isoformat(), days[-1].isoformat()) if days else ("1", "0")

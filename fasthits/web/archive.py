@@ -1,0 +1,86 @@
+"""The past days, for all requests together: one query at a time, and none twice while the database is the same."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from anyio.to_thread import run_sync
+
+from fasthits.history import History, PathHistory
+
+ANSWERS = 256
+"""How many answers are kept."""
+SEARCHED_DAYS = 30
+ALL_DAYS = 36_525
+
+Answer = TypeVar("Answer")
+
+
+class DailyViews(NamedTuple):
+    """Some days, and the views on each of them."""
+
+    days: list[date]
+    views: list[int]
+
+
+class MostRead(NamedTuple):
+    """Some days, and the paths read most on them."""
+
+    days: list[date]
+    paths: list[PathHistory]
+
+
+class Archive:
+    """What rollups have kept in a SQLite file. Every method raises TableError when that cannot be read."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._history = History(file)
+        self._one_at_a_time = asyncio.Lock()
+        self._kept = lru_cache(ANSWERS)(lambda state, find, *arguments: find(*arguments))
+
+    async def daily(self, path: str | None, number: int) -> DailyViews:
+        """Return the views of a path, or of all paths together, on the last days."""
+        return await self._ask(self._daily, path, number)
+
+    async def most_read(self, number: int, limit: int) -> MostRead:
+        """Return what was read most on the last days."""
+        return await self._ask(self._most_read, number, limit)
+
+    async def search(self, text: str, limit: int) -> list[str]:
+        """Return the paths that hold *text* and were read most on the last SEARCHED_DAYS."""
+        return await self._ask(self._search, text, limit)
+
+    async def newest_day(self) -> date | None:
+        """Return the newest day, None when there is none."""
+        days = await self._ask(self._history.last_days, 1)
+        return days[-1] if days else None
+
+    async def _ask(self, find: Callable[..., Answer], *arguments: object) -> Answer:
+        async with self._one_at_a_time:
+            answer: Answer = await run_sync(self._kept, self._state(), find, *arguments)
+            return answer
+
+    def _state(self) -> tuple[int, ...]:
+        """Return what becomes another when the database does."""
+        try:
+            status = self._file.stat()
+        except OSError:
+            return ()
+        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _daily(self, path: str | None, number: int) -> DailyViews:
+        days = self._history.last_days(number)
+        if path is None:
+            return DailyViews(days, self._history.site(days))
+        return DailyViews(days, self._history.paths([path], days)[0].by_day)
+
+    def _most_read(self, number: int, limit: int) -> MostRead:
+        days = self._history.last_days(number)
+        return MostRead(days, self._history.most_read(days, limit))
+
+    def _search(self, text: str, limit: int) -> list[str]:
+        return self._history.search(text, self._history.last_days(SEARCHED_DAYS), limit)

@@ -1,0 +1,88 @@
+"""Server-sent events: a sample a second to everyone who looks, encoded once for all of them."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+from starlette.types import Message, Receive, Scope, Send
+
+from fasthits.errors import MemcachedError
+from fasthits.live import Sample
+from fasthits.web.api import sample_document
+from fasthits.web.now import SAMPLE_SECONDS, Now
+
+MAX_STREAMS = 500
+LISTED_PATHS = 25
+STALL_SECONDS = 30.0
+"""How long a reader may leave an event lying before it is given up."""
+
+_HEAD: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
+_FULL: Message = {
+    "type": "http.response.start",
+    "status": 503,
+    "headers": [(b"content-type", b"application/json"), (b"retry-after", b"60")],
+}
+
+
+class Events:
+    """The endpoint of the streams. Each goes on until its reader has gone, or `end` is called."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self._streams = 0
+        self._ended = False
+        self._encoded: tuple[Sample | None, bytes] = (None, b"")
+
+    def end(self) -> None:
+        """Let all streams end with their next event, at the latest a second from now."""
+        self._ended = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, until it ends."""
+        if self._streams >= MAX_STREAMS:
+            await send(_FULL)
+            await send({"type": "http.response.body", "body": b'{"error":"too many streams"}'})
+            return
+        self._streams += 1
+        gone = asyncio.ensure_future(_wait_for_end(receive))
+        try:
+            with suppress(TimeoutError):
+                await self._stream(gone, send)
+        finally:
+            self._streams -= 1
+            gone.cancel()
+
+    async def _stream(self, gone: "asyncio.Future[None]", send: Send) -> None:
+        await send(_HEAD)
+        while not (gone.done() or self._ended):
+            body = await self._event()
+            async with asyncio.timeout(STALL_SECONDS):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await asyncio.wait([gone], timeout=SAMPLE_SECONDS)
+        await send({"type": "http.response.body"})
+
+    async def _event(self) -> bytes:
+        try:
+            sample = await self._now.sample()
+        except MemcachedError as error:
+            return _encode("problem", {"error": str(error)})
+        if self._encoded[0] is not sample:
+            self._encoded = (sample, _encode("sample", sample_document(sample, LISTED_PATHS)))
+        return self._encoded[1]
+
+
+def _encode(name: str, document: object) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(document, separators=(',', ':'))}\n\n".encode("ascii")
+
+
+async def _wait_for_end(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,115 @@
+// The search box: a combobox whose list holds the pages found, by the pattern of WAI-ARIA's authoring practices.
+import { ask, pageName } from "./text.js";
+
+const WAIT_MS = 150;
+const input = document.getElementById("search");
+const list = document.getElementById("found");
+
+export class Search {
+  #choose;
+  #asking = new AbortController();
+  #timer = 0;
+  #active = -1;
+
+  constructor(choose) {
+    this.#choose = choose;
+    input.addEventListener("input", () => this.#later());
+    input.addEventListener("keydown", (event) => this.#key(event));
+    input.addEventListener("blur", () => this.#close());
+    list.addEventListener("pointerdown", (event) => event.preventDefault()); // or the box would lose the focus
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target instanceof HTMLInputElement && event.target.type !== "radio";
+      if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        event.preventDefault();
+        input.focus();
+      }
+    });
+  }
+
+  #later() {
+    clearTimeout(this.#timer);
+    this.#asking.abort();
+    if (input.value.trim()) this.#timer = setTimeout(() => this.#find(input.value.trim()), WAIT_MS);
+    else this.#close();
+  }
+
+  async #find(q) {
+    this.#asking = new AbortController();
+    try {
+      const { paths } = await ask(`api/search?${new URLSearchParams({ q, limit: 12 })}`, this.#asking.signal);
+      this.#show(paths);
+    } catch (error) {
+      if (error.name !== "AbortError") this.#say(error.message);
+    }
+  }
+
+  #show(paths) {
+    if (!paths.length) {
+      this.#say("No page has that in its path.");
+      return;
+    }
+    list.replaceChildren(...paths.map((path, at) => {
+      const item = document.createElement("li");
+      item.id = `found-${at}`;
+      item.setAttribute("role", "option");
+      item.setAttribute("aria-selected", "false");
+      item.textContent = pageName(path);
+      item.addEventListener("click", () => this.#take(path));
+      item.path = path;
+      return item;
+    }));
+    this.#open();
+  }
+
+  #say(text) {
+    const item = document.createElement("li");
+    item.setAttribute("role", "option");
+    item.setAttribute("aria-disabled", "true");
+    item.textContent = text;
+    list.replaceChildren(item);
+    this.#open();
+  }
+
+  #open() {
+    list.hidden = document.activeElement !== input;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    this.#mark(-1);
+  }
+
+  #close() {
+    list.hidden = true;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
+  }
+
+  #mark(at) {
+    this.#active = at;
+    [...list.children].forEach((item, place) => item.setAttribute("aria-selected", String(place === at)));
+    if (at < 0) {
+      input.removeAttribute("aria-activedescendant");
+      return;
+    }
+    input.setAttribute("aria-activedescendant", list.children[at].id);
+    list.children[at].scrollIntoView({ block: "nearest" });
+  }
+
+  #key(event) {
+    const options = [...list.children].filter((item) => item.path !== undefined);
+    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !list.hidden && options.length) {
+      event.preventDefault();
+      const step = event.key === "ArrowDown" ? 1 : -1;
+      this.#mark((this.#active + step + options.length + (this.#active < 0 && step < 0 ? 1 : 0)) % options.length);
+    } else if (event.key === "Enter" && !list.hidden && options.length) {
+      event.preventDefault();
+      this.#take(options[Math.max(0, this.#active)].path);
+    } else if (event.key === "Escape") {
+      this.#close();
+    }
+  }
+
+  #take(path) {
+    input.value = "";
+    this.#close();
+    this.#choose(path);
+  }
+}

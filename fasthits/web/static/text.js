@@ -1,0 +1,35 @@
+// Numbers, days and paths as people read them. Everything here ends up as text, never as markup.
+
+const COUNTS = new Intl.NumberFormat("en");
+const RATES = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const DAYS = new Intl.DateTimeFormat("en", { weekday: "short", day: "numeric", month: "short", year: "numeric",
+  timeZone: "UTC" });
+
+export const count = (number) => COUNTS.format(number);
+export const rate = (number) => number === null ? "–" : RATES.format(number);
+export const day = (text) => DAYS.format(new Date(text));
+
+/** A path with what could not be seen, or would turn the text around, written as an escape. */
+export function readable(path) {
+  return path.replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (char) => {
+    const code = char.codePointAt(0);
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** What a page is called: its path; one too long for a counter's key has none but its hash. */
+export const pageName = (path) => path.startsWith("#") ? `a path too long or odd for a key (${path})` : readable(path);
+
+/** The answer of the server in JSON. Throws an Error that says what went wrong. */
+export async function ask(address, signal) {
+  let answer;
+  try {
+    answer = await fetch(address, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("the server does not answer");
+  }
+  const document = await answer.json();
+  if (!answer.ok) throw new Error(document.error);
+  return document;
+}

@@ -1,0 +1,16 @@
+"""The site's admin."""
+
+from django.contrib import admin
+
+from fasthits.django.admin import HitsAdminMixin
+from tests.django_app.models import Photo, PressRelease
+
+
+@admin.register(PressRelease)
+class PressReleaseAdmin(HitsAdminMixin, admin.ModelAdmin):
+    """With the app's columns and history."""
+
+    list_display = ("title", "slug")
+
+
+admin.site.register(Photo)

@@ -1,0 +1,96 @@
+"""The tags and filters of `{% load fasthits %}`."""
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from django.db import connection
+from django.template import engines
+from django.test.utils import CaptureQueriesContext, override_settings
+
+from fasthits.django import live
+from fasthits.django.models import Hits
+from tests.django_app.models import Note, PressRelease
+
+pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+@pytest.fixture
+def release() -> PressRelease:
+    """One with 1200 views yesterday and 34 thirty days ago, and one view too old to be shown."""
+    made = PressRelease.objects.create(title="A", slug="a")
+    for ago, views in ((1, 1200), (30, 34), (31, 1)):
+        Hits.objects.create(date=live.today() - timedelta(ago), content_object=made, views=views)
+    return made
+
+
+def render(template: str, **context: Any) -> str:
+    return engines["django"].from_string("{% load fasthits %}" + template).render(context)
+
+
+def test_hits_today(count_today: Callable[[Iterable[str]], None], release: PressRelease) -> None:
+    count_today(["/press/a/"] * 3)
+    assert render("{% hits_today obj %} {% hits_today obj as n %}{{ n|add:1 }}", obj=release) == "3 4"
+    template = "{% for obj in objects|with_hits_today %}{{ obj.hits_today }}{% endfor %}"
+    assert render(template, objects=PressRelease.objects.all()) == "3"
+    assert render("{% hits_today obj %}", obj=Note(slug="a")) == "0"  # it has no page
+    assert render("{% hits_today obj %}", obj=None) == "0"
+
+
+def test_hits_of_some_days(release: PressRelease) -> None:
+    template = "{{ obj|hits:7 }} {{ obj|hits:30 }} {{ obj.hits_total }}"
+    assert render(template, obj=release) == "1200 1234 1235"
+    annotated = PressRelease.objects.with_hits(7).with_hits(30).with_hits().get()
+    with CaptureQueriesContext(connection) as queries:
+        assert render(template, obj=annotated) == "1200 1234 1235"
+    assert len(queries) == 0
+
+
+def test_the_sparkline_is_an_image_with_a_title_and_a_table(release: PressRelease) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        figure = ElementTree.fromstring(render("{% sparkline obj %}", obj=release))  # well-formed
+    assert len(queries) == 1
+    svg = figure.find("svg")
+    assert svg is not None
+    assert svg.get("role") == "img"
+    assert svg[0].tag == "title"
+    assert svg[0].text == "Read 1234 times in the last 30 days"
+    line = svg.find("polyline")
+    assert line is not None
+    points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
+    assert len(points) == 30
+    assert points[-1] == (148.0, 2.0)  # the most is at the top, today's end at the right
+    assert [y for _, y in points[1:-1]] == [28.0] * 28
+    assert points[0][0] == 2.0
+    assert 2.0 < points[0][1] < 28.0
+    rows = figure.findall("details/table/tbody/tr")
+    assert [int(row.findtext("td") or "") for row in rows] == [34] + [0] * 28 + [1200]
+
+
+def test_the_sparkline_of_what_was_never_read() -> None:
+    figure = ElementTree.fromstring(render("{% sparkline obj days=1 %}", obj=PressRelease(pk=5)))
+    assert figure.findtext("svg/title") == "Read 0 times in the last 1 days"
+
+
+@override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de")
+def test_numbers_are_localised_where_they_are_read_and_not_where_they_are_drawn(release: PressRelease) -> None:
+    html = render("{% sparkline obj %} {{ obj|hits:30 }}", obj=release)
+    figure = ElementTree.fromstring(html.rpartition(" ")[0])
+    assert html.endswith(" 1.234")
+    assert figure.findall("details/table/tbody/tr/td")[-1].text == "1.200"
+    assert all(len(point.split(",")) == 2 for point in figure.find("svg/polyline").get("points").split())
+
+
+def test_nothing_of_an_object_gets_into_the_page_unescaped() -> None:
+    found: list[str] = []
+
+    class Tags(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: Any) -> None:
+            found.append(tag)
+
+    obj = PressRelease(pk=1, title="<script>", slug='"><script>')
+    Tags().feed(render("{% sparkline obj %}{% hits_today obj %}", obj=obj))
+    assert "script" not in found

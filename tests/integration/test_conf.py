@@ -1,0 +1,97 @@
+"""`fasthits conf`: what it prints works where it is pasted."""
+
+import os
+import re
+import shutil
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from fasthits.keys import hit_key
+from tests.commands import fasthits, hit, write
+from tests.integration.processes import eventually
+from tests.integration.servers import IS_ROOT, Apache, Memcached
+
+USER = "www-data" if IS_ROOT else "nobody"
+
+
+def conf(*args: str) -> str:
+    done = fasthits("conf", *args)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def custom_logs(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith(("CustomLog", "LogFormat"))]
+
+
+def crontab_commands(text: str) -> list[str]:
+    """Return the commands of crontab lines, as cron hands them to the shell."""
+    found = re.findall(r"^\d+ \d+ \* \* \*  \S+  (.*)$", text, re.M)
+    assert not [command for command in found if re.search(r"(?<!\\)%", command)]  # cron would cut it there
+    return [command.replace(r"\%", "%") for command in found]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
+def test_apache_counts_and_keeps_with_these_lines(place: Path, memcached: Memcached) -> None:
+    pattern = f"{place}/my logs/%Y/%m/%d/access.log"
+    lines = custom_logs(conf("--memcached", memcached.spec, "--logs", pattern, "--user", USER))
+    assert len(lines) == 4
+    with Apache(place / "apache", [], extra="\n".join(lines)) as apache:
+        assert [apache.request("/a.html") for _ in range(3)] == [200] * 3
+        today = date.today()
+        key = hit_key(today, b"/a.html")
+        eventually(lambda: memcached.views(key) == 6, what="each hit is counted by both loggers")
+        apache.stop()
+    assert Path(today.strftime(pattern)).read_bytes().count(b"GET /a.html") == 3
+    assert "error" not in apache.error_log.lower().replace("error_log", "")
+
+
+def test_the_nightly_rollup_and_the_compression_run_as_cron_would(place: Path) -> None:
+    day = date(2026, 3, 12)
+    pattern = f"{place}/my logs/%Y/%m/%d/access.log"
+    log = write(Path(day.strftime(pattern)), hit("/a", day))
+    rollup, compress = crontab_commands(conf("--logs", pattern, "--database", f"{place}/kept.db"))
+    words = f" rollup --logs '{pattern}' --to {place}/kept.db"
+    assert rollup.endswith(words)
+    program = rollup.removesuffix(words)
+    assert Path(program).is_absolute()
+    done = subprocess.run(rollup.replace(" rollup ", " rollup 2026-03-12 "), shell=True, capture_output=True, text=True)
+    assert "1 row for 2026-03-12" in done.stderr
+    os.utime(log, (1e9, 1e9))
+    assert subprocess.run(compress, shell=True, check=False).returncode == 0
+    assert log.with_name("access.log.gz").exists()
+
+
+def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
+    text = conf("--logs", "/my logs/%Y/access.log", "--user", "joe", "--memcached", "a:1,b:2")
+    assert 'rollup --logs "/my logs/%%Y/access.log" --to /var/lib/fasthits/hits.db\n' in text
+    assert text.count("User=joe\n") == 2
+    assert "log --memcached a:1 --memcached b:2" in text
+
+
+def test_the_program_has_an_absolute_path_that_exists() -> None:
+    programs = re.findall(r'CustomLog "\|(\S+) ', conf())
+    assert [program for program in programs if not shutil.which(program) and "cronolog" not in program] == []
+    assert all(os.path.isabs(program) for program in programs)
+
+
+def test_every_part_begins_with_a_comment() -> None:
+    assert all(part.startswith("# ") for part in conf().split("\n\n"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--user", 'a"b'),
+        ("--logs", "/a'b"),
+        ("--database", "/a\nb.db"),
+        ("--logs", "/%H"),
+    ],
+)
+def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:
+    done = fasthits("conf", *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
