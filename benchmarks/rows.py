@@ -1,5 +1,6 @@
 """The table: which task is held against which, and what it is to reach. A new row is one more `Row` here."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -8,13 +9,14 @@ from benchmarks.corpora import DAY, Corpus
 from benchmarks.judges import judge_all_days, judge_day, judge_goaccess, judge_nothing, judge_wc
 from benchmarks.live import Pace
 from benchmarks.stages import Count, Tokenise
-from benchmarks.tasks import Command, IntoMemcached, Rollup, Task, shown
+from benchmarks.tasks import Command, IntoMemcached, Rollup, Task, WithoutBots, shown
 
 AWK = r"""{ c[$7]++ } END { for (path in c) print c[path] "\t" path }"""
 PANELS = (  # all but REQUESTS
     "VISITORS REQUESTS_STATIC NOT_FOUND HOSTS OS BROWSERS VISIT_TIMES VIRTUAL_HOSTS REFERRERS REFERRING_SITES "
     "KEYPHRASES STATUS_CODES REMOTE_USER CACHE_STATUS GEO_LOCATION MIME_TYPE TLS_TYPE"
 )
+COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 LARGE_BYTES = 3.9e9
 """From here on a day has only the rows of a rollup, and harder targets."""
 GIB_BYTES = 1 << 30
@@ -85,7 +87,28 @@ def day_rows(day: Corpus, small: Corpus) -> list[Row]:
     ]
     if large:
         return rows
-    return [*rows, *rival_rows(rollup, day, small), *gz_rows(day), *log_rows(day, small), *start_rows(day)]
+    return [
+        *rows,
+        *rule_rows(rollup, day),
+        *rival_rows(rollup, day, small),
+        *gz_rows(day),
+        *log_rows(day, small),
+        *start_rows(day),
+    ]
+
+
+def rule_rows(rollup: Rollup, day: Corpus) -> list[Row]:
+    """Return the rows of rollups with rules, against the one without."""
+    statuses = Rollup("`--status`", day, "--threads 2 --status 1xx,2xx,3xx,4xx,5xx")
+    bots = WithoutBots("`--exclude-bots`", day, "--threads 2 --exclude-bots")
+    referrers = Rollup("`--referrers`", day, "--threads 2 --referrers")
+    pasted = Rollup("`--format` with the LogFormat of combined", day, f"--threads 2 --format {shlex.quote(COMBINED)}")
+    return [
+        Row("status", statuses, TIMES, 1.1, rollup),
+        Row("bots", bots, TIMES, 1.6, rollup),
+        Row("referrers", referrers, TIMES, 2, rollup),
+        Row("pasted", pasted, TIMES, 1.05, rollup),
+    ]
 
 
 def rival_rows(rollup: Rollup, day: Corpus, small: Corpus) -> list[Row]:

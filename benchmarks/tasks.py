@@ -150,6 +150,20 @@ class Rollup(Command):
         return views // self._copies if views % self._copies == 0 else -1
 
 
+class WithoutBots(Rollup):
+    """``fasthits rollup --exclude-bots``: which lines are bots' is not known of the log, but all else is."""
+
+    def check(self) -> str:
+        found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()
+        bots = found["filtered"].pop("bot", 0)
+        self.demand("summary", {name: found[name] for name in wanted}, wanted | {"hits": found["hits"]})
+        self.demand("hits of all", found["hits"] + bots, wanted["hits"])
+        with self._csv.open(newline="") as file:
+            next(rows := csv.reader(file))
+            self.demand("views", sum(int(row[2]) for row in rows), found["hits"])
+        return f"right: {found['hits']:,} hits and {bots:,} of bots"
+
+
 def times(totals: Totals, copies: int) -> Totals:
     """Return the totals of that many copies of a log."""
     return {

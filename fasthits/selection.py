@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Protocol
 
 from fasthits._parse import EXAMPLES, LINE_BYTES, HitCounter, LineRules
@@ -13,6 +14,8 @@ from fasthits.rules import Rules, final_path
 
 DETECTED_LINES = 100
 """How many lines of a log tell its format."""
+REMEMBERED_AGENTS = 1 << 14
+
 ASSUMED = NAMES["combined"]
 """The format of lines that have none that is known."""
 
@@ -39,7 +42,8 @@ class Selection:
         self.form = None if rules.format == "auto" else parse_format(rules.format)
         """The format of all logs, None where it is to be detected."""
         self._referers = referers
-        self._verdict = agent_verdict(rules) if rules.looks_at_agents else None
+        # Each counter remembers its own verdicts; this is for those of several threads.
+        self._verdict = lru_cache(REMEMBERED_AGENTS)(agent_verdict(rules)) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
         self._judge = final_path(rules)
         if self.form:
