@@ -242,14 +242,14 @@ cdef inline int count_line_by_rules(Count *count, const char *start, size_t size
         hash = plain_hash(&line)
     else:
         hash = hash_row(secrets, line.day, key.start, key.size)
+    if rules.referers and verdict == COUNTS and not count_referer(count.referers, &line, key):
+        return NO_MEMORY_LEFT
     if not count.first_hash <= hash <= count.last_hash:
         count.buckets[HIT] += 1
         return COUNTED
     if verdict == IS_BOT:
         if add_views(&count.bots.table, hash, line.day, key, 1, count.max_rows) == NO_MEMORY:
             return NO_MEMORY_LEFT
-    elif rules.referers and not count_referer(count.referers, &line, key):
-        return NO_MEMORY_LEFT
     elif key.start != count.key:
         return COUNTED if count_hit(count, hash, line.day, key) else NO_MEMORY_LEFT
     elif not count_hit_at_once(count, hash, line.day, key):    # a batch would need the key for longer than it is there

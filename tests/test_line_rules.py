@@ -191,6 +191,15 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     assert counter.lines == 0
 
 
+def test_referers_are_counted_whatever_the_share() -> None:
+    counter = HitCounter(rules=LineRules(referers=True))
+    counter.share = 0, 0
+    counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "http://x/" "x"\n')
+    assert (counter.hits, len(counter)) == (1, 0)
+    assert counter.referers is not None
+    assert list(counter.referers.rows()) == [(DAY, b"/a\nhttp://x/", 1)]
+
+
 def test_referers_are_counted_by_path() -> None:
     counter = HitCounter(rules=LineRules(referers=True))
     for referer, path in (
