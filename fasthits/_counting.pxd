@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from fasthits._steps cimport KINDS, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
+from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
 from fasthits._table cimport (
     DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
     free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
@@ -265,6 +265,7 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
     cdef Fields fields
     cdef Span[KINDS] found
     cdef Span target, protocol
+    cdef const char *time = NULL    # behind its bracket, where that is not the first one of the line
     cdef bint taken
     if rules.by_steps:
         rest = line_cursor(start, size)
@@ -275,6 +276,7 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
         if not taken:
             return False
         fill_line(line, found)
+        time = found[TIME].start
     else:
         rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
         if take_plain_get(&rest, line, &count.memo):
@@ -284,6 +286,7 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
             if not take_fields(&rest, &fields, &count.memo):
                 return False
             line.day, line.status = fields.day, fields.status
+            time = fields.time.start
             split_request(fields.request, &line.method, &target, &protocol)
             set_target(line, target)
         if rules.by_agent or rules.referers:
@@ -292,19 +295,18 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
         if rules.by_host:
             memset(&line.host, 0, sizeof(Span))
     if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, size, rules.host_end, &line.host)
+        if time == NULL:
+            time = <const char *>memchr(start, b"[", size) + 1
+        take_host(start, time, rules.host_end, &line.host)
     return True
 
 
-cdef inline void take_host(const char *start, size_t size, Span host_end, Span *host) noexcept nogil:
+cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
     """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
-    cdef Cursor line = line_cursor(start, size)
-    cdef const char *bracket = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
-    cdef size_t left = <size_t>((bracket + 1 if bracket != NULL else line.end) - line.p)
-    cdef const char *end = <const char *>memmem(line.p, left, host_end.start, host_end.size)
+    cdef const char *end = <const char *>memmem(start, <size_t>(time - start), host_end.start, host_end.size)
     memset(host, 0, sizeof(Span))
-    if end != NULL and end != line.p and memchr(line.p, b" ", <size_t>(end - line.p)) == NULL:
-        host.start, host.size = line.p, <size_t>(end - line.p)
+    if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
+        host.start, host.size = start, <size_t>(end - start)
 
 
 cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:

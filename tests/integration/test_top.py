@@ -1,6 +1,7 @@
 """`fasthits top`: on a real terminal, and printed once."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import date
@@ -28,7 +29,14 @@ class Terminal:
         command = ["-m", "fasthits", "top", *args]
         size = {"COLUMNS": str(WIDTH), "LINES": str(HEIGHT), "TERM": "xterm-256color"}
         settings = environment(self.mark, size)
-        self.process = pexpect.spawn(sys.executable, command, dimensions=(HEIGHT, WIDTH), env=settings, timeout=20)
+        self.process = pexpect.spawn(
+            sys.executable,
+            command,
+            dimensions=(HEIGHT, WIDTH),
+            env=settings,
+            timeout=20,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
+        )
 
     def text(self) -> str:
         try:
