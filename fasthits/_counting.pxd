@@ -17,8 +17,8 @@ from fasthits._table cimport (
     prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
 )
 from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, path_of,
-    set_target, split_request, take_fields, take_plain_get, take_referer_and_agent, take_rest, take_until,
+    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
+    split_request, take_fields, take_plain_get, take_referer_and_agent, take_rest, take_until,
 )
 
 cdef enum:
@@ -176,44 +176,37 @@ cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
 
 
 cdef inline bint count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
-    """Put a line of whatever shape into its bucket."""
-    cdef Cursor line = line_cursor(start, size)
-    cdef Fields fields
-    cdef Span method, target, protocol, path
-    cdef bint day_counts
-    if not take_fields(&line, &fields, &count.memo):
-        if count.examples_taken < MAX_EXAMPLES:
-            keep_example(count, line_cursor(start, size))
-        count.buckets[MALFORMED] += 1
-        return True
-    day_counts = counts_day(count, fields.day)
-    split_request(fields.request, &method, &target, &protocol)
-    if method.size != 3 or memcmp(method.start, b"GET", 3) != 0:
-        count.buckets[OTHER_METHOD] += 1
-    elif not has_path(target):
-        count.buckets[NO_PATH] += 1
-    elif not day_counts:
-        count.buckets[OTHER_DAY] += 1
-    else:
-        path = path_of(target)
-        return count_hit(count, hash_row(secrets, fields.day, path.start, path.size), fields.day, path)
-    return True
+    """Put a line of whatever shape into its bucket, by the rules that `count_line` knows by heart."""
+    cdef Cursor rest = line_cursor(start, size)
+    cdef Line line
+    if take_combined(&rest, &line, &count.memo) == NULL:
+        return count_malformed(count, start, size) == COUNTED
+    return judge(count, &line, False) == COUNTED
 
 
 cdef inline int count_line_by_rules(Count *count, const char *start, size_t size) noexcept nogil:
     """Put a line into its bucket, as the rules have it."""
-    cdef const Rules *rules = count.rules
     cdef Line line
+    cdef bint is_plain_get = False
+    if not take_line(count, start, size, &line, &is_plain_get):
+        return count_malformed(count, start, size)
+    return judge(count, &line, is_plain_get)
+
+
+cdef inline int count_malformed(Count *count, const char *start, size_t size) noexcept nogil:
+    if count.examples_taken < MAX_EXAMPLES:
+        keep_example(count, line_cursor(start, size))
+    count.buckets[MALFORMED] += 1
+    return COUNTED
+
+
+cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcept nogil:
+    """Put a parsed line into the bucket of the first rule that it does not meet, or count it as a hit."""
+    cdef const Rules *rules = count.rules
     cdef Span key
     cdef uint64_t hash
     cdef uint64_t verdict = COUNTS
-    cdef bint is_plain_get = False
     cdef bint day_counts
-    if not take_line(count, start, size, &line, &is_plain_get):
-        if count.examples_taken < MAX_EXAMPLES:
-            keep_example(count, line_cursor(start, size))
-        count.buckets[MALFORMED] += 1
-        return COUNTED
     day_counts = counts_day(count, line.day)
     if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
         count.buckets[OTHER_METHOD] += 1
@@ -236,13 +229,13 @@ cdef inline int count_line_by_rules(Count *count, const char *start, size_t size
             return COUNTED
     if not rules.keep_query and not rules.by_host:
         key = line.path
-    elif not make_key(count, &line, &key):
+    elif not make_key(count, line, &key):
         return NO_MEMORY_LEFT
     if is_plain_get and key.start == line.path.start and key.size == line.path.size:
-        hash = plain_hash(&line)
+        hash = plain_hash(line)
     else:
         hash = hash_row(secrets, line.day, key.start, key.size)
-    if rules.referers and verdict == COUNTS and not count_referer(count.referers, &line, key):
+    if rules.referers and verdict == COUNTS and not count_referer(count.referers, line, key):
         return NO_MEMORY_LEFT
     if not count.first_hash <= hash <= count.last_hash:
         count.buckets[HIT] += 1
@@ -262,9 +255,7 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
     """Read what the rules look at; False for a malformed line."""
     cdef const Rules *rules = count.rules
     cdef Cursor rest
-    cdef Fields fields
     cdef Span[KINDS] found
-    cdef Span target, protocol
     cdef const char *time = NULL    # behind its bracket, where that is not the first one of the line
     cdef bint taken
     if rules.by_steps:
@@ -283,12 +274,9 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
             is_plain_get[0] = True
         else:
             rest = line_cursor(start, size)
-            if not take_fields(&rest, &fields, &count.memo):
+            time = take_combined(&rest, line, &count.memo)
+            if time == NULL:
                 return False
-            line.day, line.status = fields.day, fields.status
-            time = fields.time.start
-            split_request(fields.request, &line.method, &target, &protocol)
-            set_target(line, target)
         if rules.by_agent or rules.referers:
             rest.end = line_cursor(start, size).end
             take_referer_and_agent(&rest, line)
@@ -299,6 +287,18 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
             time = <const char *>memchr(start, b"[", size) + 1
         take_host(start, time, rules.host_end, &line.host)
     return True
+
+
+cdef inline const char *take_combined(Cursor *rest, Line *line, DayMemo *memo) noexcept nogil:
+    """Take a line like those of combined up to and with the bytes sent; return its time, NULL for a malformed one."""
+    cdef Fields fields
+    cdef Span target, protocol
+    if not take_fields(rest, &fields, memo):
+        return NULL
+    line.day, line.status = fields.day, fields.status
+    split_request(fields.request, &line.method, &target, &protocol)
+    set_target(line, target)
+    return fields.time.start
 
 
 cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:

@@ -27,7 +27,8 @@ from fasthits._table cimport (
     row_path, secrets,
 )
 from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Span, line_cursor, path_of, skip_past, split_request, take_fields, take_quoted,
+    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, line_cursor, set_target, split_request, take_fields,
+    take_referer_and_agent,
 )
 
 import os
@@ -69,25 +70,20 @@ cdef object as_bytes(Span span):
 cdef object parsed(Cursor line):
     cdef DayMemo memo
     cdef Fields fields
-    cdef Span method, target, protocol, path, referer, user_agent
+    cdef Line found
+    cdef Span target, protocol
     memset(&memo, 0, sizeof(memo))
-    memset(&path, 0, sizeof(path))
-    memset(&referer, 0, sizeof(referer))
-    memset(&user_agent, 0, sizeof(user_agent))
     if not take_fields(&line, &fields, &memo):
         return None
     if fields.host_part.size and fields.host_part.start[fields.host_part.size - 1] == b" ":
         fields.host_part.size -= 1
-    split_request(fields.request, &method, &target, &protocol)
-    if target.start != NULL:
-        path = path_of(target)
-    if skip_past(&line, b" ") and skip_past(&line, b'"') and take_quoted(&line, &referer):
-        if skip_past(&line, b" ") and skip_past(&line, b'"'):
-            take_quoted(&line, &user_agent)
+    split_request(fields.request, &found.method, &target, &protocol)
+    set_target(&found, target)
+    take_referer_and_agent(&line, &found)
     return ParsedLine(
         as_bytes(fields.host_part), as_bytes(fields.time),
-        as_bytes(method), as_bytes(target), as_bytes(path), as_bytes(protocol),
-        as_bytes(fields.status), as_bytes(fields.bytes_sent), as_bytes(referer), as_bytes(user_agent),
+        as_bytes(found.method), as_bytes(target), as_bytes(found.path), as_bytes(protocol),
+        as_bytes(fields.status), as_bytes(fields.bytes_sent), as_bytes(found.referer), as_bytes(found.user_agent),
     )
 
 
