@@ -69,9 +69,25 @@ class Counted:
         return self._hits - self._rejected.total()
 
     @property
+    def passes(self) -> int:
+        """How often the files have been read: more than once where memory was too little for all paths at a time."""
+        return self._run.passes
+
+    @property
     def filtered(self) -> dict[str, int]:
         """How many lines were none, by reason; where there are several shares, likewise."""
         return self._filtered | self._rejected
+
+    def figures(self) -> dict[str, object]:
+        """Return what a summary tells, by name."""
+        return {
+            "files": self.files,
+            "bytes": self.bytes,
+            "lines": self.lines,
+            "hits": self.hits,
+            "filtered": self.filtered,
+            "malformed": self.malformed,
+        }
 
     def shares(self) -> Iterator[HitCounter]:
         """Yield counters that have all the rows between them; the one before is empty when the next one comes.
@@ -163,6 +179,7 @@ class _Run:
         self._progress = progress
         # Final paths have tables of their own, beside those that they are made from.
         self._max_bytes = max_bytes and max_bytes // (1 + selection.rules.looks_at_paths)
+        self.passes = 0
         self.last: _Pass
 
     def _format_of(self, log_file: LogFile) -> Format | None:
@@ -182,6 +199,7 @@ class _Run:
         share = first_hash, WHOLE[1]
         self.last = _Pass(self.files, self._formats, self.selection, share, self._threads, self._max_bytes)
         counter = self.last.run(advance)
+        self.passes += 1
         if counter.share[1] != WHOLE[1]:
             self._check_readable_again()
         return counter

@@ -1,4 +1,9 @@
-"""Strings from strangers, made safe to look at."""
+"""What is shown to people: strings from strangers, made safe to look at, and numbers with their nouns."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, as in ``1,204 lines``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def printable(text: str) -> str:

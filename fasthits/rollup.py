@@ -1,11 +1,10 @@
 """The nightly batch: the hits of some days, counted and put into one table."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from fasthits._parse import HitCounter
 from fasthits.counting import DEFAULT_RULES, Counted, Progress, count_hits
 from fasthits.rules import Rules
 from fasthits.tables import Table
@@ -17,8 +16,6 @@ class Summary:
 
     counted: Counted
     rows: int
-    passes: int
-    """How often the files were read: more than once where --max-memory was too little for all paths at a time."""
     seconds: float
 
 
@@ -34,19 +31,11 @@ def roll_up(
 ) -> Summary:
     """Put the hits of *days* into *table*, in place of those days' rows; days that were not counted stay.
 
-    The arguments but *table* are those of `count_hits`. Raises LogFileError, TableError and
-    UsageError with nothing changed.
+    The arguments but *table* are those of `count_hits`. Raises LogFileError, TableError and UsageError with nothing
+    changed.
     """
     started = time.monotonic()
     table.check()
     counted = count_hits(days, pattern, threads, progress, max_bytes, rules, referers)
-    passes = 0
-
-    def shares() -> Iterator[HitCounter]:
-        nonlocal passes
-        for counter in counted.shares():
-            passes += 1
-            yield counter
-
-    rows = table.replace(counted.days, shares())
-    return Summary(counted, rows, passes, time.monotonic() - started)
+    rows = table.replace(counted.days, counted.shares())
+    return Summary(counted, rows, time.monotonic() - started)

@@ -2,13 +2,14 @@
 
 import csv
 import fcntl
+import json
 import os
 import re
 import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from itertools import chain, groupby
@@ -349,6 +350,19 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     finally:
         new.unlink(missing_ok=True)
         os.close(folder)
+
+
+def write_summary(file: Path, figures: Mapping[str, object]) -> None:
+    """Write *figures* to *file* as JSON: in its place as a whole, or into what is no file, such as /dev/stderr.
+
+    Raises TableError.
+    """
+    try:
+        special = file.exists() and not file.is_file()
+        with file.open("wb") if special else replacing(file.resolve()) as new:
+            new.write(json.dumps(figures, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise TableError("cannot write summary", file, error.strerror or "") from error
 
 
 def _lock(folder: int) -> None:

@@ -1,4 +1,4 @@
-"""What commands say: messages to stderr, numbers with their nouns, progress on a terminal."""
+"""What commands say: messages to stderr, progress on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 def say(message: str) -> None:
     """Print a message to stderr, as the program's."""
     typer.echo(f"fasthits: {printable(message)}", err=True)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, as in ``1,204 lines``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl, takes_rules
-from fasthits.cli.output import counted, progress_bar, say
+from fasthits.cli.output import progress_bar, say
 from fasthits.days import DEFAULT_LOGS, parse_day
-from fasthits.display import printable
+from fasthits.display import counted, printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 

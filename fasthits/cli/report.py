@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
-from fasthits.cli.output import counted, say
+from fasthits.cli.output import say
+from fasthits.display import counted
 from fasthits.errors import TableError
 
 

@@ -11,10 +11,10 @@ import typer
 
 from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, takes_rules
-from fasthits.cli.output import counted, progress_bar, say
+from fasthits.cli.output import progress_bar, say
 from fasthits.days import DEFAULT_LOGS, name_days, parse_days
-from fasthits.display import printable
-from fasthits.errors import TableError, UsageError
+from fasthits.display import counted, printable
+from fasthits.errors import UsageError
 from fasthits.rules import Rules
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def rollup(
     stands in their line; those that ended after midnight are found in the next day's file.
     """
     from fasthits.rollup import roll_up
-    from fasthits.tables import open_table
+    from fasthits.tables import open_table, write_summary
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
@@ -96,7 +96,8 @@ def rollup(
         result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, referers=len(layouts) > 1)
     _print_summary(result, wanted, to)
     if summary is not None:
-        _write_summary(result, summary)
+        figures = result.counted.figures() | {"formats": result.counted.formats}
+        write_summary(summary, figures | {"passes": result.counted.passes, "seconds": result.seconds})
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
@@ -131,9 +132,9 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
         there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
     formats = f" ({' and '.join(found.formats)})" * bool(found.formats)
-    speed = found.bytes * result.passes / result.seconds / 1e9
+    speed = found.bytes * found.passes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
-    passes = f", in {result.passes} passes" * (result.passes > 1)
+    passes = f", in {found.passes} passes" * (found.passes > 1)
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
@@ -146,28 +147,3 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
     if found.days:
         where = "standard output" if target == "-" else target
         typer.echo(f"  {counted(result.rows, 'row')} for {name_days(found.days)} in {printable(where)}", err=True)
-
-
-def _write_summary(result: "Summary", file: Path) -> None:
-    import json
-
-    from fasthits.tables import replacing
-
-    found = result.counted
-    figures = {
-        "files": found.files,
-        "formats": found.formats,
-        "bytes": found.bytes,
-        "lines": found.lines,
-        "hits": found.hits,
-        "filtered": found.filtered,
-        "malformed": found.malformed,
-        "passes": result.passes,
-        "seconds": result.seconds,
-    }
-    try:
-        special = file.exists() and not file.is_file()  # such as /dev/stderr
-        with file.open("wb") if special else replacing(file.resolve()) as new:
-            new.write(json.dumps(figures, indent=2).encode() + b"\n")
-    except OSError as error:
-        raise TableError("cannot write summary", file, error.strerror or "") from error

@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fasthits.cli.options import AsJson, Memcached, Prefix
-from fasthits.cli.output import counted, say
-from fasthits.display import printable
+from fasthits.cli.output import say
+from fasthits.display import counted, printable
 from fasthits.errors import MemcachedError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix
 

@@ -1,6 +1,5 @@
 """``manage.py parse_log``: the nightly batch, from a day's log to the history of each object."""
 
-import json
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -9,12 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from fasthits.days import name_days, parse_days
-from fasthits.display import printable
+from fasthits.display import counted, printable
 from fasthits.django.conf import setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
-from fasthits.errors import FasthitsError, TableError
-from fasthits.tables import replacing
+from fasthits.errors import FasthitsError
+from fasthits.tables import write_summary
 
 
 class Command(BaseCommand):
@@ -49,7 +48,7 @@ class Command(BaseCommand):
         try:
             parsed = parse_logs(parse_days(days, today()), logs or setting("LOGS"), threads)
             if summary:
-                _write_summary(parsed, summary)
+                write_summary(summary, _figures(parsed))
         except FasthitsError as error:
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
@@ -62,51 +61,35 @@ class Command(BaseCommand):
         for path, reason in parsed.resolver.errors:
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
-            self.stderr.write(f"and {_count(more, 'more path')}")
+            self.stderr.write(f"and {counted(more, 'more path')}")
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
-        counted = parsed.counted
-        if counted.missing:
-            self.stdout.write(f"no log file, left as it was: {name_days(counted.missing)}")
-        elif not counted.days:
+        found = parsed.counted
+        if found.missing:
+            self.stdout.write(f"no log file, left as it was: {name_days(found.missing)}")
+        elif not found.days:
             self.stdout.write("no line of these days, nothing replaced")
-        reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in counted.filtered.items())
+        reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in found.filtered.items())
         self.stdout.write(
-            f"{_count(counted.lines, 'line')} of {_count(counted.files, 'file')}: "
-            f"{_count(counted.hits, 'hit')}{reasons}, {counted.malformed:,} malformed"
+            f"{counted(found.lines, 'line')} of {counted(found.files, 'file')}: "
+            f"{counted(found.hits, 'hit')}{reasons}, {found.malformed:,} malformed"
         )
         self.stdout.write(
-            f"{_count(parsed.views.total(), 'hit')} of {_count(parsed.objects, 'object')} saved "
-            f"for {name_days(counted.days) or 'no day'}"
+            f"{counted(parsed.views.total(), 'hit')} of {counted(parsed.objects, 'object')} saved "
+            f"for {name_days(found.days) or 'no day'}"
         )
-        loose = f"{_count(parsed.loose_views, 'hit')} of {_count(parsed.loose_paths, 'path')}"
+        loose = f"{counted(parsed.loose_views, 'hit')} of {counted(parsed.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
 
 
-def _write_summary(parsed: Parsed, file: Path) -> None:
-    counted = parsed.counted
-    figures = {
-        "files": counted.files,
-        "bytes": counted.bytes,
-        "lines": counted.lines,
-        "hits": counted.hits,
-        "filtered": counted.filtered,
-        "malformed": counted.malformed,
+def _figures(parsed: Parsed) -> dict[str, object]:
+    return parsed.counted.figures() | {
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
         "hits_without_object": parsed.loose_views,
         "errors": parsed.resolver.failed,
     }
-    try:
-        with replacing(file.resolve()) as new:
-            new.write(json.dumps(figures, indent=2).encode() + b"\n")
-    except OSError as error:
-        raise TableError("cannot write summary", file, error.strerror or "") from error
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _text(path: bytes) -> str:
