@@ -59,10 +59,13 @@ def read_rules(given: Mapping[str, object], path: Path | None = None) -> Rules:
     Raises UsageError as `load_config` and `make_rules` do.
     """
     path = path or find_config()
-    options = load_config(path) if path else {}
-    if given.keys() & _BOTS:
-        options = {name: value for name, value in options.items() if name not in _BOTS}
-    return make_rules({**options, **given})
+    return make_rules(put_before(given, load_config(path) if path else {}))
+
+
+def put_before(given: Mapping[str, object], options: Mapping[str, object]) -> dict[str, object]:
+    """Return *options* with those *given* in their place."""
+    left_out = _BOTS if given.keys() & _BOTS else set()
+    return {name: value for name, value in options.items() if name not in left_out} | dict(given)
 
 
 _BOTS = {"bots", "exclude-bots"}

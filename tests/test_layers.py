@@ -12,7 +12,7 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "conf", "sparkline"},
+    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
     {
         *{"agents", "compression", "config", "counting", "courier", "explain", "jsonlines", "layouts"},
         *{"logfiles", "memcached", "piped", "privileges", "reconcile", "referrers", "rollup", "selection", "tables"},

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.cli.options import RULES
 from fasthits.config import load_config
 from fasthits.formats import NAMES, Format, parse_format
+from fasthits.options import RULES
 from fasthits.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules
 from tests.commands import fasthits, write
 from tests.reference import Counts, count

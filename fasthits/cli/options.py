@@ -10,9 +10,8 @@ import typer
 
 from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.config import read_rules
-from fasthits.formats import NAMES
 from fasthits.keys import MAX_TTL_SECONDS
-from fasthits.rules import JSON_KINDS, STATIC_ENDINGS
+from fasthits.options import CONFIG_HELP, RULES, take_rules
 
 Memcached = Annotated[
     list[str],
@@ -70,51 +69,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
-_CONFIG_HELP = (
-    "A file with the options below, by their names; what is given here comes first. By default /etc/fasthits.toml, if "
-    "there is one."
-)
-
-RULES: dict[str, tuple[Any, str | None, str]] = {
-    "format": (
-        str,
-        "FORMAT",
-        f"What lines look like: auto (the default), {', '.join(NAMES)}, or the string of a LogFormat of Apache or of a "
-        "log_format of nginx.",
-    ),
-    "json-fields": (
-        str,
-        "KIND=NAME,...",
-        "Names of the fields of JSON lines that are not those of nginx, Caddy or Traefik: time=ts,path=req.uri. Kinds: "
-        f"{', '.join(JSON_KINDS)}.",
-    ),
-    "method": (str, "METHOD,...", "Only requests with these methods count; by default GET."),
-    "status": (str, "STATUS,...", "Only lines with these statuses count: 200,304 or 2xx or 400-404."),
-    "include-path": (list[str], "GLOB", "Only paths that match a glob count: '/blog/*'. Can be repeated."),
-    "exclude-path": (list[str], "GLOB", "Paths that match the glob do not count. Can be repeated."),
-    "exclude-static": (bool, None, f"What pages load by themselves does not count: {' '.join(STATIC_ENDINGS)}."),
-    "keep-query": (str, "[NAME,...]", "The query is part of the path: all of it, or only these parameters."),
-    "fold-slash": (bool, None, "/page, /page/ and /page/index.html are one."),
-    "decode": (
-        bool,
-        None,
-        "Percent-encoding as RFC 3986 writes it: /%7Ea and /~a are one, and so are all spellings of /%C3%A9.",
-    ),
-    "exclude-bots": (bool, None, "Known bots, told by their user agents, do not count."),
-    "bots": (str, "WHAT", "What becomes of known bots: count, exclude, or apart, in a column of their own."),
-    "include-agent": (list[str], "GLOB", "Only user agents that hold the text, or match the glob, count."),
-    "exclude-agent": (list[str], "GLOB", "User agents that hold the text, or match the glob, do not count."),
-    "by-host": (bool, None, "Virtual hosts apart: the path is //HOST/PATH, and in tables the host a column."),
-}
-"""The options that make rules: their types, what stands for a value, their help. They are those of every command that
-`takes_rules`, and keys of the configuration file."""
-
-
 def _rule_options() -> dict[str, Any]:
     """Return the annotations of the parameters that are options of rules."""
     panel = "What counts, and under which path"
     help_of_config = typer.Option(
-        metavar="FILE", envvar="FASTHITS_CONFIG", help=_CONFIG_HELP, show_default=False, rich_help_panel=panel
+        metavar="FILE", envvar="FASTHITS_CONFIG", help=CONFIG_HELP, show_default=False, rich_help_panel=panel
     )
     options: dict[str, Any] = {"config": Annotated[Path | None, help_of_config]}
     for name, (kind, metavar, text) in RULES.items():
@@ -129,8 +88,7 @@ def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(*, config: Path | None, **arguments: Any) -> None:
-        values = {name: arguments.pop(name.replace("-", "_")) for name in RULES}
-        given = {name: value for name, value in values.items() if value not in (None, [])}
+        given = take_rules(arguments)
         command(**arguments, rules=read_rules(given, config))
 
     signature = inspect.signature(command)

@@ -1,6 +1,5 @@
 """``fasthits rollup``: the nightly batch."""
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
@@ -15,13 +14,12 @@ from fasthits.cli.output import progress_bar, say
 from fasthits.days import DEFAULT_LOGS, name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
+from fasthits.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.rules import Rules
 
 if TYPE_CHECKING:
     from fasthits.layouts import Layout
     from fasthits.rollup import Summary
-
-LEAST_MEMORY = 32 << 20
 
 
 class Referrers(StrEnum):
@@ -51,14 +49,7 @@ def rollup(
     threads: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="How many threads count.", show_default="one a processor")
     ] = None,
-    max_memory: Annotated[
-        str,
-        typer.Option(
-            metavar="SIZE",
-            help="What the tables may take, such as 512M or 2G. If there are more paths, the files are read again for "
-            "each further part of them.",
-        ),
-    ] = "1G",
+    max_memory: Annotated[str, typer.Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
     referrers: Annotated[
         Referrers | None,
         typer.Option(
@@ -91,7 +82,7 @@ def rollup(
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
-    max_bytes = _parse_size(max_memory)
+    max_bytes = parse_max_memory(max_memory)
     with progress_bar() as progress:
         result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, referers=len(layouts) > 1)
     _print_summary(result, wanted, to)
@@ -113,14 +104,6 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     if search_terms:
         layouts.append(searches_layout(rules.by_host))
     return layouts
-
-
-def _parse_size(text: str) -> int:
-    """Return a number of bytes written as ``512M`` or ``2G``, LEAST_MEMORY at least."""
-    size = re.fullmatch(r"(\d{1,6})([MG])", text.upper(), re.ASCII)
-    if not size or (number := int(size[1]) << {"M": 20, "G": 30}[size[2]]) < LEAST_MEMORY:
-        raise UsageError("not a SIZE for --max-memory", repr(text), f"{LEAST_MEMORY >> 20}M or more, or 2G")
-    return number
 
 
 def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:

@@ -1,8 +1,9 @@
 """The settings of a site: the dict FASTHITS, of which every key may be left out."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from fasthits.config import read_rules
+from fasthits.config import put_before, read_rules
 from fasthits.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, check_prefix
@@ -49,13 +50,21 @@ def _read_callable(value: Any) -> Callable[..., Any] | None:
     return found
 
 
-def _read_rules(value: dict[str, Any]) -> Rules:
+def _read_rules(value: Mapping[str, Any]) -> Rules:
+    return _rules_of_objects(_options(value))
+
+
+def _options(value: Mapping[str, Any]) -> dict[str, Any]:
     options = {name.replace("_", "-"): option for name, option in value.items()}
     if unknown := options.keys() - OPTIONS.keys():
         raise UsageError("no such rule", ", ".join(sorted(unknown)), f"there are {', '.join(OPTIONS)}")
-    rules = read_rules(options)
+    return options
+
+
+def _rules_of_objects(options: Mapping[str, Any], config: Path | None = None) -> Rules:
+    rules = read_rules(options, config)
     if rules.by_host:
-        raise UsageError("no rule for objects, whose addresses have no host", "by-host")
+        raise UsageError("no rule for objects, whose addresses have no host", "by-host", "set it to False in RULES")
     return rules.live
 
 
@@ -93,6 +102,18 @@ def setting(key: str) -> Any:
         raise UsageError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error
     except Exception as error:  # of whatever is tried there: an import, a time zone, a value of another type
         raise UsageError(f'{NAME}["{key}"] makes no sense', repr(value), f"{type(error).__name__}: {error}") from error
+
+
+def rules_with(options: Mapping[str, Any], config: Path | None = None) -> Rules:
+    """Return what counts where *options*, named as on the command line, come before those of RULES; and those before
+    the file *config*, or the one that is found.
+
+    Raises UsageError as `setting` and `read_rules` do.
+    """
+    rules: Rules = setting("RULES")  # whose mistakes are told as its own
+    if not options and config is None:
+        return rules
+    return _rules_of_objects(put_before(options, _options(given().get("RULES", {}))), config)
 
 
 def _forget(**_: Any) -> None:

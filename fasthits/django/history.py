@@ -11,15 +11,12 @@ from typing import Any
 from django.db import router, transaction
 
 from fasthits.counting import Counted, count_hits
-from fasthits.django.conf import setting
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
+from fasthits.rules import Rules
 
 BATCH_PATHS = 100_000
 """How many paths are tied to their objects at once: a query for each model and so many paths."""
-
-TABLE_BYTES = 1 << 30
-"""What counting may take; where there are more paths, the files are read again for each further part of them."""
 
 SAVED_ROWS = 5_000
 """How many rows are made at once, to be inserted."""
@@ -47,13 +44,16 @@ class Parsed:
         return len({key for _, key in self.views})
 
 
-def parse_logs(days: Sequence[date], pattern: str, threads: int | None = None) -> Parsed:
+def parse_logs(
+    days: Sequence[date], pattern: str, rules: Rules, threads: int | None = None, max_bytes: int | None = None
+) -> Parsed:
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
 
     The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
-    parsed = Parsed(count_hits(days, pattern, threads, max_bytes=TABLE_BYTES, rules=setting("RULES")), PathResolver())
+    counted = count_hits(days, pattern, threads, max_bytes=max_bytes, rules=rules)
+    parsed = Parsed(counted, PathResolver(rules))
     for counter in parsed.counted.shares():
         rows = iter(counter.rows())
         while batch := list(islice(rows, BATCH_PATHS)):

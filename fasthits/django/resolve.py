@@ -24,6 +24,7 @@ from django.views.generic.list import MultipleObjectMixin
 
 from fasthits.django.conf import setting
 from fasthits.escapes import unescape
+from fasthits.rules import Rules
 
 IN_VALUES = 900
 """Up to so many objects are asked for by name, which every database allows in a query; more in one pass over all."""
@@ -151,6 +152,8 @@ def path_info(path: bytes) -> str:
 class PathResolver:
     """Finds the objects of paths, and keeps what went wrong meanwhile: an error costs its path alone."""
 
+    rules: Rules = field(default_factory=lambda: setting("RULES"))
+    """Those by which the paths were counted."""
     failed: int = 0
     """How many paths had an error."""
     errors: list[tuple[bytes, Exception]] = field(default_factory=list)
@@ -160,7 +163,6 @@ class PathResolver:
         self._urls = get_resolver()
         self._urls.url_patterns  # noqa: B018 (a URLconf that cannot be imported is no error of a path)
         self._by_hand = setting("RESOLVER")
-        self._rules = setting("RULES")
         self._root = get_script_prefix()
         self._has_languages = is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]
 
@@ -197,7 +199,7 @@ class PathResolver:
         return found
 
     def _text_of(self, path: bytes) -> str:
-        return path_info(path.partition(b"?")[0] if self._rules.keep_query else path)
+        return path_info(path.partition(b"?")[0] if self.rules.keep_query else path)
 
     def _match(self, path: str) -> ResolverMatch | None:
         """Return the view of a path; without its last slash it is what CommonMiddleware redirects to."""
@@ -209,7 +211,7 @@ class PathResolver:
             return self._match_in_language(path)
 
     def _match_in_language(self, path: str) -> ResolverMatch | None:
-        had_slash = not path.endswith("/") and (settings.APPEND_SLASH or self._rules.fold_slash)
+        had_slash = not path.endswith("/") and (settings.APPEND_SLASH or self.rules.fold_slash)
         for text in (path, path + "/") if had_slash else (path,):
             try:
                 return self._urls.resolve(text)

@@ -17,6 +17,7 @@ from django.urls import set_script_prefix
 
 from fasthits.django import history, models
 from fasthits.django.models import Hits
+from fasthits.options import RULES
 from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.integration.logger import DAY, access_line, access_lines
 
@@ -154,6 +155,8 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         "hits": 5,
         "filtered": {"method": 1},
         "malformed": 1,
+        "formats": ["combined"],
+        "passes": 1,
         "objects": 1,
         "hits_of_objects": 3,
         "paths_without_object": 2,
@@ -164,15 +167,17 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         parse_log(lines, summary=tmp_path / "no folder" / "summary.json")
 
 
-def test_a_table_too_small_for_all_paths_changes_nothing(
-    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+def test_memory_too_small_for_all_paths_changes_nothing(
+    parse_log: ParseLog, release: PressRelease, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(history, "TABLE_BYTES", 1 << 20)
-    paths = [f"/no/{number}/{'x' * 100}" for number in range(20_000)]
-    with override_settings(FASTHITS={}):
-        out, _ = parse_log(access_lines([*paths, "/press/a/", *paths, "/press/a"]))
-    assert history_of(release) == {DAY: 2}
-    assert "40,000 hits of 20,000 paths with no object" in out
+    paths = [f"/no/{number}/{'x' * 900}" for number in range(40_000)]
+    lines = access_lines([*paths, "/press/a/", *paths, "/press/a"])
+    for memory, several in (("32m", True), ("1G", False)):
+        with override_settings(FASTHITS={}):
+            out, _ = parse_log(lines, str(DAY), "--max-memory", memory, summary=tmp_path / "summary.json")
+        assert history_of(release) == {DAY: 2}
+        assert "80,000 hits of 40,000 paths with no object" in out
+        assert (json.loads((tmp_path / "summary.json").read_text())["passes"] > 1) == several
 
 
 @pytest.mark.parametrize(
@@ -181,6 +186,14 @@ def test_a_table_too_small_for_all_paths_changes_nothing(
         (["2026-03-12"], "no log file for 2026-03-12: ", 1),
         (["12 March"], "not a DATE: '12 March'", 2),
         (["--logs", "/logs/%H"], "PATTERN names the time of day", 2),
+        (["--logs", ""], "not a PATTERN: ''", 2),
+        (["--max-memory", "banana"], r"not a SIZE for --max-memory: 'banana' \(32M or more, or 2G\)", 2),
+        (["--max-memory", "31M"], "not a SIZE for --max-memory: '31M'", 2),
+        (["--threads", "0"], "--threads is 1 or more: 0", 2),
+        (["--config", "none.toml"], r"cannot read configuration: none.toml \(No such file", 2),
+        (["--status", "ok"], "not a status: 'ok'", 2),
+        (["--exclude-bots", "--bots", "apart"], "bots are either excluded or not: exclude-bots and bots", 2),
+        (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(
@@ -294,6 +307,45 @@ def test_the_rules_are_those_of_the_rollup(
     said = json.loads((tmp_path / "summary").read_text())
     assert history_of(release) == {DAY: views}
     assert (said["hits"], said["filtered"], said["lines"]) == (views, filtered, 7)
+
+
+def test_an_option_comes_before_the_setting_and_that_before_the_file(
+    parse_log: ParseLog, release: PressRelease, tmp_path: Path
+) -> None:
+    bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    lines = access_line("/press/a/") + access_line("/press/a/", status=404) * 2 + bot * 4
+    lines += access_line("/press/a/", method="POST") * 8
+    config = tmp_path / "rules.toml"
+    config.write_text("status = 200\nmethod = ['GET', 'POST']\nbots = 'exclude'\n")
+    for setting, options, views in (
+        ({}, [], 7),
+        ({}, ["--config", str(config)], 9),
+        ({"status": 404}, ["--config", str(config)], 2),
+        ({"status": 404}, ["--config", str(config), "--status", "2xx"], 9),
+        ({"exclude_bots": True}, ["--bots", "count"], 7),
+        ({"bots": "exclude"}, ["--no-exclude-bots", "--method", "GET,POST"], 15),
+        ({"exclude_path": ["/*"]}, ["--exclude-path", "/a*", "--exclude-path", "/b*"], 7),
+    ):
+        with override_settings(FASTHITS={"RULES": setting}):
+            parse_log(lines, str(DAY), *options)
+        assert history_of(release) == {DAY: views}, (setting, options)
+
+
+def test_paths_resolve_as_the_options_made_them(parse_log: ParseLog, release: PressRelease) -> None:
+    lines = access_line("/press/a/", query="?page=2")
+    with override_settings(FASTHITS={}, APPEND_SLASH=False):
+        parse_log(lines, str(DAY), "--fold-slash", "--keep-query")
+    assert history_of(release) == {DAY: 1}
+
+
+def test_its_help_has_the_options_of_the_rollup(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("parse_log", "--help")
+    shown = capsys.readouterr().out
+    assert [
+        name for name in [*RULES, "logs", "summary", "threads", "max-memory", "config"] if f"--{name}" not in shown
+    ] == []
+    assert "/%7Ea and /~a are one" in " ".join(shown.split())
 
 
 @override_settings(APPEND_SLASH=False)

@@ -1,6 +1,6 @@
 """``manage.py parse_log``: the nightly batch, from a day's log to the history of each object."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ from django.db import DatabaseError
 
 from fasthits.days import name_days, parse_days
 from fasthits.display import counted, printable
-from fasthits.django.conf import setting
+from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
-from fasthits.errors import FasthitsError
+from fasthits.errors import FasthitsError, UsageError
+from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
 from fasthits.tables import write_summary
 
 
@@ -38,15 +39,41 @@ class Command(BaseCommand):
             metavar="PATTERN",
             help='Where a day\'s log is, as for cronolog; by default FASTHITS["LOGS"]. - is standard input.',
         )
-        parser.add_argument("--threads", type=int, help="How many threads count; by default one a processor.")
         parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary there, as JSON.")
+        parser.add_argument(
+            "--threads", metavar="N", type=int, help="How many threads count; by default one a processor."
+        )
+        parser.add_argument(
+            "--max-memory",
+            metavar="SIZE",
+            default=MAX_MEMORY,
+            help=f"{MAX_MEMORY_HELP} By default {MAX_MEMORY}.",
+        )
+        counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] comes before the file, too.')
+        counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
+        for name, (kind, metavar, text) in RULES.items():
+            counts.add_argument(f"--{name}", help=text.replace("%", "%%"), **_how_to_take(kind, metavar))
 
     def handle(
-        self, *, days: str, logs: str | None, threads: int | None, summary: Path | None, verbosity: int, **_: Any
+        self,
+        *,
+        days: str,
+        logs: str | None,
+        summary: Path | None,
+        threads: int | None,
+        max_memory: str,
+        config: Path | None,
+        verbosity: int,
+        **others: Any,
     ) -> None:
         """Do it, and say what was done; an error that the user can act on is one line, and nothing was changed."""
         try:
-            parsed = parse_logs(parse_days(days, today()), logs or setting("LOGS"), threads)
+            if threads is not None and threads < 1:
+                raise UsageError("--threads is 1 or more", threads)
+            rules, max_bytes = rules_with(take_rules(others), config), parse_max_memory(max_memory)
+            parsed = parse_logs(
+                parse_days(days, today()), setting("LOGS") if logs is None else logs, rules, threads, max_bytes
+            )
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -82,8 +109,19 @@ class Command(BaseCommand):
         self.stdout.write(f"{loose} with no object")
 
 
+def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
+    """Return what argparse has to know of an option of RULES."""
+    if kind is bool:
+        return {"action": BooleanOptionalAction}
+    if metavar and metavar.startswith("["):
+        return {"metavar": metavar.strip("[]"), "nargs": "?", "const": "all"}
+    return {"metavar": metavar, "action": "append" if kind == list[str] else "store"}
+
+
 def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
+        "formats": parsed.counted.formats,
+        "passes": parsed.counted.passes,
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
