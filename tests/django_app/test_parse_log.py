@@ -1,7 +1,11 @@
 """`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -20,6 +24,7 @@ from fasthits.django.models import Hits
 from fasthits.options import RULES
 from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.integration.logger import DAY, access_line, access_lines
+from tests.integration.processes import PROJECT
 
 pytestmark = pytest.mark.usefixtures("tables")
 
@@ -204,6 +209,20 @@ def test_a_mistake_is_one_line_and_changes_nothing(
         call_command("parse_log", *([] if "--logs" in arguments else ["--logs", f"{tmp_path}/%F"]), *arguments)
     assert error.value.returncode == code
     assert history_of(release) == {DAY: 5}
+
+
+def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    program = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program += "runpy.run_module('tests.django_app', run_name='__main__')"
+    command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
+    with (
+        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
+        (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
+    ):
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=30)
+    assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
 
 
 def refuse_views(number: int) -> None:

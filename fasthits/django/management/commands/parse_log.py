@@ -80,6 +80,8 @@ class Command(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             raise CommandError(f"cannot save hits, nothing changed: {printable(str(error))}") from error
+        except KeyboardInterrupt as error:
+            raise CommandError("interrupted", returncode=130) from error
         if verbosity > 0:
             self._say_what_was_done(parsed)
         if verbosity > 1:
