@@ -23,7 +23,7 @@ class Installation:
     def __post_init__(self) -> None:
         """Refuse what no two of these programs would read alike. Raises UsageError."""
         for word in (*self.program, self.user, self.logs, self.database, *self.memcached):
-            if not word.isprintable() or re.search(r"[\"'\\$;]", word):
+            if not word or not word.isprintable() or re.search(r"[\"'\\$;]", word):
                 raise UsageError("not a name for a configuration", repr(word), "no quotes, backslashes, $ or ; in it")
 
     def log(self) -> list[str]:

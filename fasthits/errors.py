@@ -6,6 +6,8 @@ class FasthitsError(Exception):
 
     >>> str(FasthitsError("no such file", "access.log", "name another with --logs"))
     'no such file: access.log (name another with --logs)'
+    >>> str(FasthitsError("no such file", ""))
+    "no such file: ''"
     """
 
     exit_code = 1
@@ -17,7 +19,7 @@ class FasthitsError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.failed}: {self.subject}" + (f" ({self.hint})" if self.hint else "")
+        return f"{self.failed}: {str(self.subject) or repr('')}" + (f" ({self.hint})" if self.hint else "")
 
 
 class UsageError(FasthitsError):

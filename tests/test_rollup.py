@@ -366,6 +366,7 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
         (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (put *"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
+        (["2026-03-12", "--logs", "a.log", "--to", ""], 2, "not a TARGET: '' (a name that ends in"),
         (["2026-03-12", "--logs", "a.log", "--to", "no/hits.db"], 1, "no such folder: no (make it"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot write to SQLite file: text.db (file is not"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.csv"], 1, "not a CSV file of fasthits: "),

@@ -33,14 +33,17 @@ def conf(
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
     from fasthits.memcached import check_servers
+    from fasthits.tables import open_table
 
     servers = check_servers(memcached)
     has_date(logs)
+    kept = os.path.abspath(database)
+    open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
     here = Installation(
         program=_program(),
         user=user,
         logs=os.path.abspath(logs),
-        database=os.path.abspath(database),
+        database=kept,
         memcached=[] if servers == [DEFAULT_SERVER] else servers,
     )
     typer.echo("\n".join(texts(here)), nl=False)

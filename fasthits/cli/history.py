@@ -33,6 +33,9 @@ def history(
     from fasthits.history import History
 
     _check(as_json, as_csv)
+    for path in paths:
+        if not path.startswith(("/", "http://", "https://")):
+            raise UsageError("not a PATH", repr(path), "it begins with /")
     kept = History(Path(database))
     wanted = kept.last_days(days)
     asked = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Memcached, Prefix, Ttl, takes_rules
+from fasthits.cli.options import Memcached, Prefix, Ttl, check_seconds, takes_rules
 from fasthits.display import printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
@@ -37,7 +37,10 @@ def log(
     drain_timeout: Annotated[
         float,
         typer.Option(
-            min=0, metavar="SECONDS", help="How long to go on delivering when the log has ended and memcached is away."
+            min=0,
+            callback=check_seconds,
+            metavar="SECONDS",
+            help="How long to go on delivering when the log has ended and memcached is away.",
         ),
     ] = 5.0,
 ) -> None:

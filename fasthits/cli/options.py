@@ -1,6 +1,7 @@
 """The options and arguments that several commands take."""
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -46,10 +47,23 @@ To = Annotated[
         metavar="TARGET", envvar="FASTHITS_TO", help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV."
     ),
 ]
+
+
+def check_seconds(seconds: float) -> float:
+    """Return *seconds*, unless that is NaN, which no bound keeps out."""
+    if math.isnan(seconds):
+        raise typer.BadParameter("nan is no number of seconds.")
+    return seconds
+
+
 Settle = Annotated[
     float,
     typer.Option(
-        min=0, metavar="SECONDS", help="How long a hit may take from the file to memcached, or the other way round."
+        min=0,
+        max=3600,
+        callback=check_seconds,
+        metavar="SECONDS",
+        help="How long a hit may take from the file to memcached, or the other way round.",
     ),
 ]
 Day = Annotated[
