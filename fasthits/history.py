@@ -43,8 +43,11 @@ class History:
             first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
         if last is None:
             return []
-        end = date.fromisoformat(last).toordinal()
-        start = max(date.fromisoformat(first).toordinal(), end - number + 1)
+        try:
+            start, end = date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal()
+        except (TypeError, ValueError) as error:  # a table of another program
+            raise TableError("database with dates that are none", self._file, str(error)) from error
+        start = max(start, end - number + 1)
         return [date.fromordinal(day) for day in range(start, end + 1)]
 
     def site(self, days: Sequence[date]) -> list[int]:

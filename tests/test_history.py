@@ -49,6 +49,19 @@ def test_history_is_a_line_a_path_in_the_order_asked_for(database: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("day", ["12.3.2026", 20260312])
+@pytest.mark.parametrize("command", [["history", "/"], ["most-read"], ["report", "--to", "-"]])
+def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], day: object) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("CREATE TABLE hits(date, path, views)")
+        database.execute("INSERT INTO hits VALUES (?, '/', 1)", [day])
+        database.commit()
+    done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith("fasthits: database with dates that are none: other.db (")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_the_days_end_with_the_newest_that_is_kept(database: Path) -> None:
     document = json.loads(run(database, "history", "/a", "--days", "3", "--json"))
     by_day = {"2026-03-10": 7, "2026-03-11": 8, "2026-03-12": 9}
