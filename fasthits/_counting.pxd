@@ -12,9 +12,9 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
 from fasthits._table cimport (
-    DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
-    free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
-    prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
+    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views,
+    bytes_with_room, free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words,
+    open_batch, prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
@@ -83,8 +83,8 @@ cdef struct Count:
     bint asked_referer
     Span asked             # the user agent or referer that was ASKED for, good as long as the line
     bint partial_whole     # the partial line is complete, and waits for that
-    char *key              # of a row that stands nowhere in the line as it is
-    size_t key_capacity
+    char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
+    size_t key_size, key_capacity
     Count *bots            # where rows of bots go, or NULL
     Count *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
 
@@ -118,9 +118,17 @@ cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
     return count.last_counts
 
 
-cdef inline void flush(Count *count) noexcept nogil:
-    """Add the hits that wait in the batch, as their paths are about to go."""
+cdef inline void flush_batch(Count *count) noexcept nogil:
     count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
+    count.key_size = 0
+
+
+cdef inline void flush(Count *count) noexcept nogil:
+    """Add the hits that wait in batches, as their paths are about to go."""
+    cdef int i
+    flush_batch(count)
+    for i in range(count.rules.referer_tables):
+        flush_batch(count.by_referer[i])
 
 
 cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
@@ -180,15 +188,6 @@ cdef inline bint narrow(Count *count, size_t path_size) noexcept nogil:
         count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
         take_away_rows(count, count.first_hash, count.last_hash)
     return True
-
-
-cdef inline bint add_apart(
-    Count *count, Table *table, uint64_t path_hash, uint64_t hash, int32_t day, Span key
-) noexcept nogil:
-    """Add a hit to one of the other tables, if its path is in the share; False without memory."""
-    if not narrow(count, key.size):
-        return False
-    return path_hash > count.last_hash or add_views(table, hash, day, key, 1, count.max_rows) != NO_MEMORY
 
 
 cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
@@ -298,7 +297,7 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
         if not count_by_referer(count, &count.answers[place - 1], hash, line.day, key):
             return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if not add_apart(count, &count.bots.table, hash, hash, line.day, key):
+        if not count_bot(count, hash, line.day, key):
             return NO_MEMORY_LEFT
     elif key.start != count.key:
         return COUNTED if count_hit(count, hash, line.day, key) else NO_MEMORY_LEFT
@@ -306,6 +305,13 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
         return NO_MEMORY_LEFT
     count.buckets[HIT] += 1
     return COUNTED
+
+
+cdef inline bint count_bot(Count *count, uint64_t hash, int32_t day, Span key) noexcept nogil:
+    """Count a hit of a bot, if it is in the share still; False without memory."""
+    if not narrow(count, key.size):
+        return False
+    return hash > count.last_hash or add_views(&count.bots.table, hash, day, key, 1, count.max_rows) != NO_MEMORY
 
 
 cdef inline bint take_line(Count *count, const char *start, size_t size, Line *line, bint *is_plain_get) noexcept nogil:
@@ -336,7 +342,7 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
                 return False
         if rules.by_agent or rules.referer_tables:
             rest.end = line_cursor(start, size).end
-            take_referer_and_agent(&rest, line)
+            take_referer_and_agent(&rest, line, rules.by_agent)
         if rules.by_host:
             memset(&line.host, 0, sizeof(Span))
     if rules.by_host and rules.host_end.start != NULL:
@@ -360,7 +366,12 @@ cdef inline const char *take_combined(Cursor *rest, Line *line, DayMemo *memo) n
 
 cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
     """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
-    cdef const char *end = <const char *>memmem(start, <size_t>(time - start), host_end.start, host_end.size)
+    cdef const char *p = start
+    cdef const char *end
+    if p[0] == b"[":    # an address of IPv6, with colons in it
+        end = <const char *>memchr(p, b"]", <size_t>(time - p))
+        p = end + 1 if end != NULL else p
+    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
     memset(host, 0, sizeof(Span))
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
@@ -431,26 +442,48 @@ cdef inline bint count_by_referer(
     Count *count, const Answer *answer, uint64_t path_hash, int32_t day, Span key
 ) noexcept nogil:
     """Count a hit in each table that keeps something of its referer; False without memory."""
-    cdef Span both, text
     cdef Count *counts
-    cdef char *grown
+    cdef Span text, both
+    cdef uint64_t hash
     cdef int i
     for i in range(count.rules.referer_tables):
         text, counts = answer.text[i], count.by_referer[i]
         both.size = key.size + 1 + text.size
         if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
             continue
-        if both.size > counts.key_capacity:
-            grown = <char *>realloc(counts.key, 2 * both.size)
-            if grown == NULL:
+        if not has_room(&counts.batch, both.size):
+            if not renew_batch(count, counts, both.size):
                 return False
-            counts.key, counts.key_capacity = grown, 2 * both.size
-        memcpy(counts.key, key.start, key.size)
-        counts.key[key.size] = b"\n"
-        memcpy(counts.key + key.size + 1, text.start, text.size)
-        both.start = counts.key
-        if not add_apart(count, &counts.table, path_hash, hash_row(secrets, day, both.start, both.size), day, both):
+            if path_hash > count.last_hash:
+                return True
+        both.start = counts.key + counts.key_size
+        memcpy(counts.key + counts.key_size, key.start, key.size)
+        counts.key[counts.key_size + key.size] = b"\n"
+        memcpy(counts.key + counts.key_size + key.size + 1, text.start, text.size)
+        hash = hash_row(secrets, day, both.start, both.size)
+        if has_room(&counts.batch, both.size):
+            put_hit(&counts.table, &counts.batch, hash, day, both)
+            counts.key_size += both.size
+        elif add_views(&counts.table, hash, day, both, 1, count.max_rows) == NO_MEMORY:
             return False
+    return True
+
+
+cdef inline bint renew_batch(Count *count, Count *counts, size_t key_size) noexcept nogil:
+    """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
+    least; False without."""
+    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
+    cdef char *key
+    flush_batch(counts)
+    if needed > counts.key_capacity:
+        key = <char *>realloc(counts.key, needed)
+        if key == NULL:
+            return False
+        counts.key, counts.key_capacity = key, needed
+    if not narrow(count, key_size):
+        return False
+    make_room(&counts.table)
+    open_batch(&counts.table, &counts.batch)
     return True
 
 

@@ -79,7 +79,7 @@ cdef object parsed(Cursor line):
         fields.host_part.size -= 1
     split_request(fields.request, &found.method, &target, &protocol)
     set_target(&found, target)
-    take_referer_and_agent(&line, &found)
+    take_referer_and_agent(&line, &found, True)
     return ParsedLine(
         as_bytes(fields.host_part), as_bytes(fields.time),
         as_bytes(found.method), as_bytes(target), as_bytes(found.path), as_bytes(protocol),
