@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import WHOLE, HitCounter, LineRules
+from fasthits._parse import LINE_BYTES, WHOLE, HitCounter, LineRules
 from fasthits.agents import agent_verdict
 from fasthits.directives import Literal
 from fasthits.formats import NAMES, Format, parse_format
@@ -244,6 +244,13 @@ def test_there_are_two_tables_of_referers_at_most() -> None:
         LineRules(referers={"a": keep, "b": keep, "c": keep})
 
 
+def test_what_is_too_long_for_a_row_is_not_kept() -> None:
+    counter = HitCounter(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
+    counter.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
+    assert counter.hits == 2
+    assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
+
+
 def test_what_bots_were_referred_by_is_not_asked_for() -> None:
     counter = HitCounter(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
     counter.feed(referred(b"/a", b"x:1"))
@@ -271,7 +278,7 @@ def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> No
         referers={"heads": keep, "all": lambda referer: referer},
     )
     data = b"".join(
-        referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number % 5 == 0 else b"x")
+        referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number // 3 % 2 else b"x")
         for number in range(12_000)
     )
     whole = HitCounter(rules=rules)
