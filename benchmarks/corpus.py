@@ -17,7 +17,7 @@ requests, of 100,000 lines
     96.2 % together. HTTP/1.1 60 %, 2.0 38 %, 1.0 2 %.
 visitors
     20,000, four in five on the 762 hosts of the three IPv4 ranges for documentation, the others on 2001:db8::/32. Each
-    keeps one of 301 user agents, as long as real ones are: browsers 84 %, crawlers 12 %, tools 4 %. 1 in 500 has
+    keeps one of 1,495 user agents, as long as real ones are: browsers 84 %, crawlers 12 %, tools 4 %. 1 in 500 has
     logged in under a name with a space, a quote or a bracket in it.
 status, bytes, referer
     200 82 %, 304 9 %, 404 4 %, 301 3 %, the rest 206, 302, 403 and 500. Bytes up to 60,000, most of them few. No

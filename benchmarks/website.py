@@ -161,12 +161,13 @@ def make_agents() -> list[tuple[float, list[str]]]:
         "moto example 5G",
     )
     webkit = "AppleWebKit/537.36 (KHTML, like Gecko)"
-    chrome = [f"Mozilla/5.0 ({os}) {webkit} Chrome/{n}.0.0.0 Safari/537.36" for os in desktops for n in range(118, 136)]
-    edge = [f"{agent} Edg/{agent.split('Chrome/')[1][:3]}.0.0.0" for agent in chrome[:18]]
+    chrome = [f"Mozilla/5.0 ({os}) {webkit} Chrome/{n}.0.0.0 Safari/537.36" for os in desktops for n in range(100, 136)]
+    edge = [f"{agent} Edg/{agent.split('Chrome/')[1][:3]}.0.0.0" for agent in chrome]
     android = [
         f"Mozilla/5.0 (Linux; Android {version}; {phone}) {webkit} Chrome/{n}.0.0.0 Mobile Safari/537.36"
-        for version, phone in enumerate(phones, start=8)
-        for n in range(118, 134, 2)
+        for version in range(8, 16)
+        for phone in phones
+        for n in range(118, 134)
     ]
     firefox = [
         f"Mozilla/5.0 ({os}; rv:{n}.0) Gecko/20100101 Firefox/{n}.0" for os in desktops[:3] for n in range(115, 137)
@@ -179,7 +180,7 @@ def make_agents() -> list[tuple[float, list[str]]]:
         f"Mozilla/5.0 ({device} {n}_{m} like Mac OS X) {apple} Version/{n}.{m} Mobile/15E148 Safari/604.1"
         for device in ("iPhone; CPU iPhone OS", "iPad; CPU OS")
         for n in (16, 17, 18)
-        for m in range(6)
+        for m in range(12)
     ]
     crawlers = [
         f"Mozilla/5.0 (compatible; {name}/{version}; +https://{name.lower()}.example.com/about.html)"

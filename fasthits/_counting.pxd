@@ -2,8 +2,8 @@
 
 Nearly every log is read by `count_line`, without rules, in blocks that hold many lines. With rules
 `count_line_by_rules` looks at what they want to know, in the order in which the first that applies is a line's bucket.
-Whether a user agent counts is asked for once, of Python, which needs the interpreter: so the count stops before that
-line, with ASKED, and goes on when the verdict is in the table of agents.
+Whether a user agent counts, and what is kept of a referer, is asked for once, of Python, which needs the interpreter:
+so the count stops before that line, with ASKED, and goes on when the answer is in the table of agents or of referers.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
@@ -12,9 +12,9 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
 from fasthits._table cimport (
-    DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views, bytes_with_room,
-    free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch,
-    prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
+    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views,
+    bytes_with_room, free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words,
+    open_batch, prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
@@ -25,12 +25,13 @@ cdef enum:
     MAX_EXAMPLES = 3
     MAX_EXAMPLE = 200
     LAST_DAY = 3652059     # date.max.toordinal()
+    MAX_REFERER_TABLES = 2
 
 cdef enum:                 # buckets
     HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
 
 cdef enum:                 # what became of a line
-    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as it is not known whether its user agent counts
+    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as its user agent or referer is not known
 
 cdef enum:                 # verdicts on user agents, plus one
     UNKNOWN, COUNTS, FILTERED, IS_BOT
@@ -42,10 +43,14 @@ cdef struct Rules:
     bint takes_get         # whether GET is one of them
     bint any_status
     uint8_t[1000] statuses
-    bint keep_query, by_host, by_agent, apart, referers
+    bint keep_query, by_host, by_agent, apart
+    int referer_tables
     bint by_steps          # else lines are like those of combined
     Steps steps
     Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+
+cdef struct Answer:        # what is kept of a referer in each table, absent where nothing is
+    Span[MAX_REFERER_TABLES] text
 
 cdef struct Example:
     uint64_t line
@@ -57,7 +62,7 @@ cdef struct Count:
     Batch batch            # empty between calls
     uint64_t changes       # how often rows were taken away, so that offsets in the table became void
     size_t max_rows
-    size_t max_bytes       # of the table; more paths than that narrow the share
+    size_t max_bytes       # of all tables; more rows than that narrow the share
     uint64_t first_hash, last_hash    # the share: only rows with a hash from here to there are kept
     uint64_t buckets[BUCKETS]
     uint64_t dropped
@@ -73,12 +78,15 @@ cdef struct Count:
     const Rules *rules
     EpochMemo epoch
     Table agents           # verdicts, plus one, by user agent
-    Span asked             # the user agent of the line that was ASKED for, good as long as the line
+    Table referers         # places in answers, plus one, by referer
+    Answer *answers
+    bint asked_referer
+    Span asked             # the user agent or referer that was ASKED for, good as long as the line
     bint partial_whole     # the partial line is complete, and waits for that
-    char *key              # of a row that stands nowhere in the line as it is
-    size_t key_capacity
-    Count *bots            # where rows of bots go, and
-    Count *referers        # rows by path and referer; or NULL
+    char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
+    size_t key_size, key_capacity
+    Count *bots            # where rows of bots go, or NULL
+    Count *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
 
 
 cdef inline uint64_t line_count(Count *count) noexcept nogil:
@@ -110,9 +118,17 @@ cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
     return count.last_counts
 
 
-cdef inline void flush(Count *count) noexcept nogil:
-    """Add the hits that wait in the batch, as their paths are about to go."""
+cdef inline void flush_batch(Count *count) noexcept nogil:
     count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
+    count.key_size = 0
+
+
+cdef inline void flush(Count *count) noexcept nogil:
+    """Add the hits that wait in batches, as their paths are about to go."""
+    cdef int i
+    flush_batch(count)
+    for i in range(count.rules.referer_tables):
+        flush_batch(count.by_referer[i])
 
 
 cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
@@ -128,25 +144,60 @@ cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) 
 
 
 cdef inline void take_away_rows(Count *count, uint64_t first, uint64_t last) noexcept nogil:
-    """Keep the rows with views whose hash is in [first, last]; whoever reads rows learns of it."""
-    keep_rows(&count.table, first, last)
+    """Keep the rows with views whose hash is in [first, last], and those by referer whose path's is; whoever reads rows
+    learns of it."""
+    cdef int i
+    keep_rows(&count.table, first, last, False)
     count.changes += 1
     if count.bots != NULL:
-        keep_rows(&count.bots.table, first, last)
+        keep_rows(&count.bots.table, first, last, False)
         count.bots.changes += 1
+    for i in range(count.rules.referer_tables):
+        keep_rows(&count.by_referer[i].table, first, last, True)
+        count.by_referer[i].changes += 1
+
+
+cdef inline size_t rows_of_all(const Count *count) noexcept nogil:
+    """Return the number of rows of all tables."""
+    cdef size_t rows = count.table.rows
+    cdef int i
+    if count.bots != NULL:
+        rows += count.bots.table.rows
+    for i in range(count.rules.referer_tables):
+        rows += count.by_referer[i].table.rows
+    return rows
+
+
+cdef inline size_t bytes_of_all(const Count *count, size_t path_size) noexcept nogil:
+    """Return how much memory a row more in each table would have all of them take, for a moment at least."""
+    cdef size_t size = bytes_with_room(&count.table, path_size)
+    cdef int i
+    if count.bots != NULL:
+        size += bytes_with_room(&count.bots.table, path_size)
+    for i in range(count.rules.referer_tables):
+        size += bytes_with_room(&count.by_referer[i].table, path_size)
+    return size
+
+
+cdef inline bint narrow(Count *count, size_t path_size) noexcept nogil:
+    """Halve the share until each table may take one row more; False where that would not help."""
+    while bytes_of_all(count, path_size) > count.max_bytes:
+        flush(count)
+        if rows_of_all(count) == 0 or count.first_hash == count.last_hash:
+            return False
+        count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
+        take_away_rows(count, count.first_hash, count.last_hash)
+    return True
 
 
 cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Add the batch and a hit that it has no room for."""
+    """Add the batch and a hit that it has no room for, if it is in the share still; False without memory."""
     cdef Outcome outcome
     flush(count)
-    while bytes_with_room(&count.table, path.size) > count.max_bytes:
-        if count.table.rows == 0 or count.first_hash == count.last_hash:
-            return False    # no smaller share would help
-        count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
-        take_away_rows(count, count.first_hash, count.last_hash)
-        if hash > count.last_hash:
-            return True
+    if not narrow(count, path.size):
+        return False
+    if hash > count.last_hash:
+        return True
     outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
     count.dropped += outcome == NO_ROOM
     make_room(&count.table)
@@ -204,10 +255,9 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
     """Put a parsed line into the bucket of the first rule that it does not meet, or count it as a hit."""
     cdef const Rules *rules = count.rules
     cdef Span key
-    cdef uint64_t hash
+    cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
-    cdef bint day_counts
-    day_counts = counts_day(count, line.day)
+    cdef bint day_counts = counts_day(count, line.day)
     if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
         count.buckets[OTHER_METHOD] += 1
         return COUNTED
@@ -223,6 +273,7 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
     if rules.by_agent:
         verdict = verdict_on(count, line.user_agent)
         if verdict == UNKNOWN:
+            count.asked_referer = False
             return ASKED
         if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
             count.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
@@ -235,13 +286,18 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
         hash = plain_hash(line)
     else:
         hash = hash_row(secrets, line.day, key.start, key.size)
-    if rules.referers and verdict == COUNTS and not count_referer(count.referers, line, key):
-        return NO_MEMORY_LEFT
     if not count.first_hash <= hash <= count.last_hash:
         count.buckets[HIT] += 1
         return COUNTED
+    if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
+        place = known(count, &count.referers, line.referer)
+        if place == UNKNOWN:
+            count.asked_referer = True
+            return ASKED
+        if not count_by_referer(count, &count.answers[place - 1], hash, line.day, key):
+            return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if add_views(&count.bots.table, hash, line.day, key, 1, count.max_rows) == NO_MEMORY:
+        if not count_bot(count, hash, line.day, key):
             return NO_MEMORY_LEFT
     elif key.start != count.key:
         return COUNTED if count_hit(count, hash, line.day, key) else NO_MEMORY_LEFT
@@ -249,6 +305,13 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
         return NO_MEMORY_LEFT
     count.buckets[HIT] += 1
     return COUNTED
+
+
+cdef inline bint count_bot(Count *count, uint64_t hash, int32_t day, Span key) noexcept nogil:
+    """Count a hit of a bot, if it is in the share still; False without memory."""
+    if not narrow(count, key.size):
+        return False
+    return hash > count.last_hash or add_views(&count.bots.table, hash, day, key, 1, count.max_rows) != NO_MEMORY
 
 
 cdef inline bint take_line(Count *count, const char *start, size_t size, Line *line, bint *is_plain_get) noexcept nogil:
@@ -277,9 +340,9 @@ cdef inline bint take_line(Count *count, const char *start, size_t size, Line *l
             time = take_combined(&rest, line, &count.memo)
             if time == NULL:
                 return False
-        if rules.by_agent or rules.referers:
+        if rules.by_agent or rules.referer_tables:
             rest.end = line_cursor(start, size).end
-            take_referer_and_agent(&rest, line)
+            take_referer_and_agent(&rest, line, rules.by_agent)
         if rules.by_host:
             memset(&line.host, 0, sizeof(Span))
     if rules.by_host and rules.host_end.start != NULL:
@@ -303,7 +366,12 @@ cdef inline const char *take_combined(Cursor *rest, Line *line, DayMemo *memo) n
 
 cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
     """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
-    cdef const char *end = <const char *>memmem(start, <size_t>(time - start), host_end.start, host_end.size)
+    cdef const char *p = start
+    cdef const char *end
+    if p[0] == b"[":    # an address of IPv6, with colons in it
+        end = <const char *>memchr(p, b"]", <size_t>(time - p))
+        p = end + 1 if end != NULL else p
+    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
     memset(host, 0, sizeof(Span))
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
@@ -319,15 +387,21 @@ cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:
 
 cdef inline uint64_t verdict_on(Count *count, Span user_agent) noexcept nogil:
     """Return what is known of a user agent; UNKNOWN leaves it to be asked for."""
-    cdef uint64_t verdict
     if user_agent.start == NULL:
         user_agent.start, user_agent.size = b"-", 1
-    verdict = views_of(
-        &count.agents, hash_row(secrets, 0, user_agent.start, user_agent.size), 0, user_agent
-    )
-    if verdict == UNKNOWN:
-        count.asked = user_agent
-    return verdict
+    return known(count, &count.agents, user_agent)
+
+
+cdef inline uint64_t known(Count *count, const Table *answers, Span text) noexcept nogil:
+    """Return what is known of a text; UNKNOWN leaves it to be asked for."""
+    cdef uint64_t answer = views_of(answers, hash_row(secrets, 0, text.start, text.size), 0, text)
+    if answer == UNKNOWN:
+        count.asked = text
+    return answer
+
+
+cdef inline bint has_referer(Span referer) noexcept nogil:
+    return referer.size > 1 or (referer.size == 1 and referer.start[0] != b"-")
 
 
 cdef inline bint make_key(Count *count, const Line *line, Span *key) noexcept nogil:
@@ -364,25 +438,53 @@ cdef inline bint make_key(Count *count, const Line *line, Span *key) noexcept no
     return True
 
 
-cdef inline bint count_referer(Count *referers, const Line *line, Span key) noexcept nogil:
-    """Count a hit by its key and its referer, if it has one; False without memory."""
-    cdef Span both
+cdef inline bint count_by_referer(
+    Count *count, const Answer *answer, uint64_t path_hash, int32_t day, Span key
+) noexcept nogil:
+    """Count a hit in each table that keeps something of its referer; False without memory."""
+    cdef Count *counts
+    cdef Span text, both
     cdef uint64_t hash
-    cdef char *text
-    if line.referer.size == 0 or (line.referer.size == 1 and line.referer.start[0] == b"-"):
-        return True
-    both.size = key.size + 1 + line.referer.size
-    if both.size > referers.key_capacity:
-        text = <char *>realloc(referers.key, 2 * both.size)
-        if text == NULL:
+    cdef int i
+    for i in range(count.rules.referer_tables):
+        text, counts = answer.text[i], count.by_referer[i]
+        both.size = key.size + 1 + text.size
+        if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
+            continue
+        if not has_room(&counts.batch, both.size):
+            if not renew_batch(count, counts, both.size):
+                return False
+            if path_hash > count.last_hash:
+                return True
+        both.start = counts.key + counts.key_size
+        memcpy(counts.key + counts.key_size, key.start, key.size)
+        counts.key[counts.key_size + key.size] = b"\n"
+        memcpy(counts.key + counts.key_size + key.size + 1, text.start, text.size)
+        hash = hash_row(secrets, day, both.start, both.size)
+        if has_room(&counts.batch, both.size):
+            put_hit(&counts.table, &counts.batch, hash, day, both)
+            counts.key_size += both.size
+        elif add_views(&counts.table, hash, day, both, 1, count.max_rows) == NO_MEMORY:
             return False
-        referers.key, referers.key_capacity = text, 2 * both.size
-    memcpy(referers.key, key.start, key.size)
-    referers.key[key.size] = b"\n"
-    memcpy(referers.key + key.size + 1, line.referer.start, line.referer.size)
-    both.start = referers.key
-    hash = hash_row(secrets, line.day, both.start, both.size)
-    return add_views(&referers.table, hash, line.day, both, 1, referers.max_rows) != NO_MEMORY
+    return True
+
+
+cdef inline bint renew_batch(Count *count, Count *counts, size_t key_size) noexcept nogil:
+    """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
+    least; False without."""
+    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
+    cdef char *key
+    flush_batch(counts)
+    if needed > counts.key_capacity:
+        key = <char *>realloc(counts.key, needed)
+        if key == NULL:
+            return False
+        counts.key, counts.key_capacity = key, needed
+    if not narrow(count, key_size):
+        return False
+    make_room(&counts.table)
+    open_batch(&counts.table, &counts.batch)
+    return True
 
 
 cdef inline bint keep_partial(Count *count, const char *start, size_t size) noexcept nogil:
@@ -422,7 +524,7 @@ cdef inline int count_partial(Count *count) noexcept nogil:
 cdef inline int count_block(Count *count, Cursor *block) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them.
 
-    Where it is ASKED for a user agent, the block begins with what is still to be counted.
+    Where it has ASKED, the block begins with what is still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED

@@ -9,7 +9,7 @@ or deep.
 
 from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy
 
 from fasthits._table cimport Row, Table, mix, prefetch, row_at, row_bytes, row_path
 from fasthits._tokens cimport load8
@@ -218,11 +218,27 @@ cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcep
     return out + 1
 
 
-cdef inline char *write_csv_row(char *out, const char *day, const Row *row) noexcept nogil:
-    """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes."""
+cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int fields) noexcept nogil:
+    """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes.
+
+    A path of several *fields* has newlines between them.
+    """
+    cdef const char *p = row_path(row)
+    cdef const char *end = p + row.size
+    cdef const char *newline
     memcpy(out, day, 10)
     out[10] = b","
-    out = write_csv_field(out + 11, row_path(row), row.size)
+    out += 11
+    while fields > 1:
+        newline = <const char *>memchr(p, b"\n", <size_t>(end - p))
+        if newline == NULL:
+            break
+        out = write_csv_field(out, p, <size_t>(newline - p))
+        out[0] = b","
+        out += 1
+        p = newline + 1
+        fields -= 1
+    out = write_csv_field(out, p, <size_t>(end - p))
     out[0] = b","
     out = write_number(out + 1, row.views)
     out[0] = b"\n"

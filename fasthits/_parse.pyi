@@ -12,7 +12,7 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from typing import Final, NamedTuple, Self, final
 
@@ -73,6 +73,10 @@ class LineRules:
     *verdict* is called with each distinct user agent, as it was logged, ``b"-"`` where there is none: 0 counts, 1 is
     filtered as ``agent``, 2 is a bot, which is filtered as ``bot`` or, with *apart*, counted in `HitCounter.bots`.
 
+    *referers* has up to two functions, by the name of a table in `HitCounter.by_referer`. Each is called with each
+    distinct referer of hits, as it was logged, and returns what is kept of it, which may be several texts with newlines
+    between them, or None. What a bot was referred by is not asked for.
+
     The key of a row is the path; with *keep_query* the path with its query; with *by_host* the virtual host, ``-``
     where there is none, a space, and that. *host_end* is what stands behind a virtual host that begins a line.
 
@@ -94,8 +98,11 @@ class LineRules:
         needed: int = 0,
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
-        referers: bool = False,
+        referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
     ) -> Self: ...
+    @property
+    def referers(self) -> dict[str, Callable[[bytes], bytes | None]]:
+        """What was given as *referers*."""
     @property
     def verdict(self) -> Callable[[bytes], int] | None:
         """What was given as *verdict*."""
@@ -110,10 +117,10 @@ class HitCounter:
 
     With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
 
-    With *max_bytes*, the table takes no more memory than that: where it would, the counter halves its `share`, that is,
-    keeps only the rows whose hash is in the first half of what it was, and goes on. So what it has is exact, and the
-    rest can be counted from the same lines by another counter with the next share. A bound under which not even one row
-    fits is a MemoryError; a row takes its path and, beside it, less than 64 KiB.
+    With *max_bytes*, the tables take no more memory than that: where they would, the counter halves its `share`, that
+    is, keeps only the rows whose hash is in the first half of what it was, and goes on. So what it has is exact, and
+    the rest can be counted from the same lines by another counter with the next share. A bound under which not even one
+    row fits is a MemoryError; a row takes its path and, beside it, less than 64 KiB in each table.
     """
 
     def __new__(
@@ -123,11 +130,11 @@ class HitCounter:
     def bots(self) -> HitCounter | None:
         """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
     @property
-    def referers(self) -> HitCounter | None:
-        """Rows of hits that have a referer: their path is the key, a newline, the referer as it was logged; None but
-        with *referers*. `share` has no bearing on them."""
+    def by_referer(self) -> dict[str, HitCounter]:
+        """For each table of `LineRules.referers` the rows of the hits of which it keeps something: their path is the
+        key, a newline, and that. A row is in the `share` when its key is."""
     max_bytes: int | None
-    """The table takes at most this much memory while lines are fed; None for no bound."""
+    """All tables take at most this much memory while lines are fed; None for no bound."""
     share: tuple[int, int]
     """The first and the last hash of the rows that are kept; when it is set, other rows are removed. The hits of all
     shares are in `hits`."""
@@ -189,10 +196,11 @@ class HitCounter:
         `drain`, `escape` or another share; so do the two below."""
     def sorted_rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) by day, then path, as bytes compare; those with views."""
-    def csv(self) -> Iterator[tuple[date, bytes, int]]:
+    def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, their number) by day, then views, most first, then path; those with views.
 
-        A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day.
+        A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day. A
+        path of several *fields*, up to ten, which newlines part, is as many.
         """
     def escape(self) -> None:
         r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.

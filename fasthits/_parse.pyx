@@ -13,9 +13,9 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from fasthits._counting cimport (
-    ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, NO_MEMORY_LEFT, NO_PATH, OTHER_AGENT,
-    OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Count, Rules, add_count, count_block, count_partial, escape_rows, has_day,
-    line_count, move_rows, take_away_rows,
+    ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
+    OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, add_count, count_block, count_partial,
+    escape_rows, has_day, line_count, move_rows, take_away_rows,
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
 from fasthits._steps cimport (
@@ -37,7 +37,7 @@ from typing import NamedTuple
 
 cdef enum:
     CSV_BLOCK = 1 << 18
-    AGENTS_BYTES = 1 << 24     # of user agents whose verdicts are remembered
+    KNOWN_BYTES = 1 << 24      # of user agents, and of referers, that need not be asked for again
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
@@ -79,7 +79,7 @@ cdef object parsed(Cursor line):
         fields.host_part.size -= 1
     split_request(fields.request, &found.method, &target, &protocol)
     set_target(&found, target)
-    take_referer_and_agent(&line, &found)
+    take_referer_and_agent(&line, &found, True)
     return ParsedLine(
         as_bytes(fields.host_part), as_bytes(fields.time),
         as_bytes(found.method), as_bytes(target), as_bytes(found.path), as_bytes(protocol),
@@ -117,15 +117,19 @@ cdef class LineRules:
 
     cdef Rules rules
     cdef readonly object verdict
+    cdef readonly dict referers
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, steps=None,
-        anchored=False, needed=0, verdict=None, apart=False, referers=False,
+        anchored=False, needed=0, verdict=None, apart=False, referers=None,
     ):
         cdef int i
         self.kept = [*methods, host_end]
         self.verdict = verdict
+        self.referers = dict(referers or {})
+        if len(self.referers) > MAX_REFERER_TABLES:
+            raise ValueError(f"there are at most {MAX_REFERER_TABLES} tables of referers")
         self.rules.methods = <Span *>calloc(len(methods), sizeof(Span))
         if self.rules.methods == NULL:
             raise MemoryError
@@ -138,7 +142,7 @@ cdef class LineRules:
             self.rules.statuses[<int>status % 1000] = True
         self.rules.keep_query, self.rules.by_host = keep_query, by_host
         self.rules.by_agent = verdict is not None
-        self.rules.apart, self.rules.referers = apart, referers
+        self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
         if host_end is not None:
             self.rules.host_end = span_of(host_end)
         if steps is not None:
@@ -150,7 +154,7 @@ cdef class LineRules:
                 self.add_step(kind, how, what, layout)
         self.rules.plain = (
             tuple(methods) == (b"GET",) and statuses is None and steps is None and verdict is None
-            and not (keep_query or by_host or referers)
+            and not (keep_query or by_host or self.referers)
         )
 
     def __dealloc__(self):
@@ -192,7 +196,9 @@ cdef class HitCounter:
     cdef Count count
     cdef cython.pymutex lock
     cdef LineRules line_rules
-    cdef readonly HitCounter bots, referers
+    cdef readonly HitCounter bots
+    cdef readonly dict by_referer
+    cdef dict answers          # places of answers, by what they hold
 
     def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
         self.line_rules = rules if rules is not None else PLAIN
@@ -200,9 +206,11 @@ cdef class HitCounter:
         if self.line_rules.rules.apart:
             self.bots = HitCounter(max_paths=max_paths)
             self.count.bots = &self.bots.count
-        if self.line_rules.rules.referers:
-            self.referers = HitCounter(max_paths=max_paths)
-            self.count.referers = &self.referers.count
+        self.by_referer, self.answers = {}, {}
+        for table, name in enumerate(self.line_rules.referers):
+            rows = HitCounter(max_paths=max_paths)
+            self.by_referer[name] = rows
+            self.count.by_referer[<int>table] = &rows.count
         self.count.max_rows = as_limit(max_paths)
         self.count.max_bytes = as_limit(max_bytes)
         self.count.last_hash = LAST_HASH
@@ -216,6 +224,8 @@ cdef class HitCounter:
         free(self.count.seen)
         free(self.count.partial)
         free_table(&self.count.agents)
+        free_table(&self.count.referers)
+        free(self.count.answers)
         free(self.count.key)
 
     @property
@@ -362,15 +372,41 @@ cdef class HitCounter:
             raise MemoryError
 
     cdef int learn(self) except -1:
-        """Have the verdict on the user agent that was asked for, and remember it."""
-        cdef Span agent = self.count.asked
-        cdef uint64_t verdict = self.line_rules.verdict(agent.start[:agent.size])
-        cdef uint64_t hash = hash_row(secrets, 0, agent.start, agent.size)
-        if self.count.agents.used > AGENTS_BYTES:    # strangers choose them
-            free_table(&self.count.agents)
-        if add_views(&self.count.agents, hash, 0, agent, verdict + 1, <size_t>-1) == NO_MEMORY:
+        """Have the answer to what was asked, and remember it."""
+        cdef Span asked = self.count.asked
+        cdef Table *known = &self.count.referers if self.count.asked_referer else &self.count.agents
+        cdef uint64_t answer, hash
+        if known.used > KNOWN_BYTES:    # strangers choose them
+            free_table(known)
+            if self.count.asked_referer:
+                self.answers.clear()
+        if self.count.asked_referer:
+            answer = self.place_of(tuple([read(as_bytes(asked)) for read in self.line_rules.referers.values()]))
+        else:
+            answer = self.line_rules.verdict(as_bytes(asked))
+        hash = hash_row(secrets, 0, asked.start, asked.size)
+        if add_views(known, hash, 0, asked, answer + 1, <size_t>-1) == NO_MEMORY:
             raise MemoryError
         return 0
+
+    cdef uint64_t place_of(self, tuple texts) except? 0:
+        """Return the place of an answer, which is put behind the others where it is new."""
+        cdef size_t place = len(self.answers)
+        cdef Answer *answers
+        cdef int table
+        if texts in self.answers:
+            return self.answers[texts]
+        if place & (place - 1) == 0:    # room is for a power of two
+            answers = <Answer *>realloc(self.count.answers, max(<size_t>1, 2 * place) * sizeof(Answer))
+            if answers == NULL:
+                raise MemoryError
+            self.count.answers = answers
+        memset(&self.count.answers[place], 0, sizeof(Answer))
+        for table, text in enumerate(texts):
+            if text is not None:
+                self.count.answers[place].text[table] = span_of(text)
+        self.answers[texts] = place
+        return place
 
     def add(self, day, path, views, /):
         """Add *views* hits (not lines) to a row."""
@@ -406,18 +442,19 @@ cdef class HitCounter:
             raise MemoryError
         if self.bots is not None and other.bots is not None:
             self.bots.merge(other.bots)
-        if self.referers is not None and other.referers is not None:
-            self.referers.merge(other.referers)
+        for name in self.by_referer.keys() & other.by_referer.keys():
+            self.by_referer[name].merge(other.by_referer[name])
 
     def drain(self):
         """Move all rows to a new counter and return that."""
         cdef HitCounter drained = HitCounter(max_paths=self.max_paths, rules=self.line_rules)
+        cdef int table
         with self.lock:
             move_rows(&self.count, &drained.count)
             if self.count.bots != NULL:
                 move_rows(self.count.bots, drained.count.bots)
-            if self.count.referers != NULL:
-                move_rows(self.count.referers, drained.count.referers)
+            for table in range(self.line_rules.rules.referer_tables):
+                move_rows(self.count.by_referer[table], drained.count.by_referer[table])
         return drained
 
     def rows(self):
@@ -457,8 +494,8 @@ cdef class HitCounter:
                 found = day, row_path(row)[:row.size], row.views
             yield found
 
-    def csv(self):
-        """Yield (day, lines of CSV, their number) by day, then views, most first, then path."""
+    def csv(self, fields=1, /):
+        """Yield (day, lines of CSV, their number) by day, then views, most first, then path, which is some *fields*."""
         cdef _Order order = in_order(self, True)
         cdef size_t size, before
         while order.next < order.count:
@@ -467,7 +504,7 @@ cdef class HitCounter:
                 day = day_from_ordinal(row_at(&self.count.table, order.places[order.next].offset).day)
                 date_text = day.isoformat().encode("ascii")
                 before = order.next
-                size = write_rows(order, &self.count.table, date_text)
+                size = write_rows(order, &self.count.table, date_text, fields)
                 if size == 0:
                     raise MemoryError
                 found = day, order.text[:size], order.next - before
@@ -513,7 +550,7 @@ cdef _Order in_order(HitCounter counter, bint by_views):
     return order
 
 
-cdef size_t write_rows(_Order order, const Table *table, const char *day) noexcept:
+cdef size_t write_rows(_Order order, const Table *table, const char *day, int fields) noexcept:
     """Write the next rows of one day as CSV, some CSV_BLOCK bytes, and return their size; 0 without memory."""
     cdef size_t size = 0
     cdef size_t needed
@@ -532,7 +569,7 @@ cdef size_t write_rows(_Order order, const Table *table, const char *day) noexce
                 if text == NULL:
                     return 0
                 order.text, order.capacity = text, max(needed, <size_t>CSV_BLOCK)
-            size = <size_t>(write_csv_row(order.text + size, day, row) - order.text)
+            size = <size_t>(write_csv_row(order.text + size, day, row, fields) - order.text)
             order.next += 1
     return size
 

@@ -15,7 +15,7 @@ processor can foretell (5 ns a line against 2 for a loop over 16 bytes).
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memcmp, memcpy, memmove, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fasthits._tokens cimport Span, load4, load8
 
@@ -186,17 +186,20 @@ cdef inline bint grow_slots(Table *table) noexcept nogil:
     return True
 
 
-cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last) noexcept nogil:
-    """Remove the rows whose hash is not in [first, last], and those without views."""
+cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last, bint by_head) noexcept nogil:
+    """Remove the rows whose hash is not in [first, last], and those without views; *by_head* the hash is that of the
+    path up to a newline."""
     cdef size_t offset = 0
     cdef size_t kept = 0
     cdef size_t size
+    cdef uint64_t hash
     cdef Row *row
     table.rows = 0
     while offset < table.used:
         row = row_at(table, offset)
         size = row_bytes(row.size)
-        if row.views and first <= row.hash <= last:
+        hash = hash_row(secrets, row.day, row_path(row), head_size(row)) if by_head else row.hash
+        if row.views and first <= hash <= last:
             memmove(table.arena + kept, row, size)
             kept += size
             table.rows += 1
@@ -205,6 +208,12 @@ cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last) noexcept
     if table.slots != NULL:
         memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
         index_rows(table)
+
+
+cdef inline size_t head_size(const Row *row) noexcept nogil:
+    """Return the size of what the path has before its first newline."""
+    cdef const char *newline = <const char *>memchr(row_path(row), b"\n", row.size)
+    return <size_t>(newline - row_path(row)) if newline != NULL else row.size
 
 
 cdef inline size_t grown_capacity(const Table *table, size_t size) noexcept nogil:

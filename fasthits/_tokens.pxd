@@ -417,11 +417,11 @@ cdef inline bint take_plain_get(Cursor *line, Line *out, DayMemo *memo) noexcept
     return take_plain_bytes_sent(line) or take_bytes_sent(line, &passed)
 
 
-cdef inline void take_referer_and_agent(Cursor *line, Line *out) noexcept nogil:
-    """Take the two fields of combined that follow the bytes sent, as far as they are there."""
+cdef inline void take_referer_and_agent(Cursor *line, Line *out, bint with_agent) noexcept nogil:
+    """Take one or two of the fields of combined that follow the bytes sent, as far as they are there."""
     memset(&out.referer, 0, sizeof(Span))
     memset(&out.user_agent, 0, sizeof(Span))
-    if skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer):
+    if skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer) and with_agent:
         if skip_past(line, b" ") and skip_past(line, b'"'):
             take_quoted(line, &out.user_agent)
 

@@ -16,7 +16,7 @@ from fasthits.errors import LogFileError
 from fasthits.formats import Format
 from fasthits.logfiles import BLOCK_BYTES, STDIN, Advance, LogFile, Segment
 from fasthits.rules import Rules
-from fasthits.selection import ASSUMED, Intake, Selection
+from fasthits.selection import ASSUMED, NO_KEEPERS, Intake, Keepers, Selection
 
 Progress = Callable[[int | None], Advance]
 """Is told how many bytes the files have on the disk, None where that is unknown, and returns what is told of the
@@ -92,7 +92,7 @@ class Counted:
     def shares(self) -> Iterator[HitCounter]:
         """Yield counters that have all the rows between them; the one before is empty when the next one comes.
 
-        Those after the first have no referers, which are all in that. Raises LogFileError as `count_hits` does.
+        Raises LogFileError as `count_hits` does.
         """
         yield self.counter
         if self.counter.share == WHOLE:
@@ -100,8 +100,6 @@ class Counted:
         self.counter.drain()
         for raw in self._run.count_rest(self.counter.share):
             counter = self._run.selection.finish(raw, self._rejected)
-            if counter.referers is not None:
-                counter.referers.drain()
             yield counter
             counter.drain()
 
@@ -113,20 +111,20 @@ def count_hits(
     progress: Progress | None = None,
     max_bytes: int | None = None,
     rules: Rules = DEFAULT_RULES,
-    referers: bool = False,
+    keepers: Keepers = NO_KEEPERS,
 ) -> Counted:
     """Count the hits of *days*, by *rules*, in the files that *pattern* names, or standard input for ``-``.
 
     A day's hits are the lines stamped with it in its own file and in the next day's, where requests that ended after
     midnight are. A day without a file is left out, with a pattern that names no date each day that no line is stamped
     with. *threads* is by default one for each processor this process may use. The tables take *max_bytes* at most;
-    where that is too little for all paths at once, the files are read again for each further share of them. With
-    *referers* the counters have those as well.
+    where that is too little for all paths at once, the files are read again for each further share of them. The
+    counters have a table for each of *keepers* besides.
 
     Raises LogFileError when there is no file at all, or one cannot be read to its end, or again; UsageError when the
     lines of a file lack what the rules look at.
     """
-    selection = Selection(rules, referers)
+    selection = Selection(rules, keepers)
     dated = pattern != STDIN and has_date(pattern)
     files, missing = _dated_files(days, pattern) if dated else _undated_files(days, pattern)
     if not files:

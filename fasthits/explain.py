@@ -169,8 +169,10 @@ def read_fields(line: bytes, form: Format) -> tuple[list[tuple[str, bytes]], str
     for anchor in _ANCHOR.finditer(line):
         before = [("before the time", line[: anchor.start()].rstrip())]
         if isinstance(first[0], Field) and first[0].kind == "vhost" and isinstance(first[1], Literal):
-            host, end, _ = line[: anchor.start() + 1].partition(first[1].text)
-            before += [("vhost", host)] if end and host and b" " not in host else []
+            head = line[: anchor.start() + 1]
+            address = head.find(b"]") + 1 if head.startswith(b"[") else 0  # of IPv6, with colons
+            host = head[: max(0, head.find(first[1].text, address))]
+            before += [("vhost", host)] if host and b" " not in host else []
         opening = (Literal(b"["), *form.parts[start + 1 :])
         fields, stopped = _read_parts(line, anchor.start(), opening)
         if not stopped:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import HitCounter
 from fasthits.referrers import referrer_page, referrer_site, search_reader
 
 REMEMBERED_REFERERS = 1 << 16
@@ -24,6 +24,10 @@ class Layout:
     """The columns that add up, the one by which rows are in order before all others."""
     rows: Callable[[HitCounter], Iterator[tuple[Cell, ...]]] = field(compare=False)
     """Returns the rows that a counter has for it; some of them may have equal texts, and are to be added up then."""
+    csv: Callable[[HitCounter], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
+    """Returns them as `HitCounter.csv` does, which not every table can be written by."""
+    keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
+    """Tells what of a referer stands in a row, as `LineRules` is to be told; None where that is nothing."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -62,7 +66,17 @@ def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
         if counter.bots is not None:
             yield from ((*row[:-1], 0, row[-1]) for row in views(counter.bots))
 
-    return Layout("hits", _texts(by_host), ("views", "bots") if apart else ("views",), rows if apart else views)
+    def csv(counter: HitCounter) -> Iterator[tuple[date, bytes, int]]:
+        counter.escape()
+        return counter.csv()
+
+    return Layout(
+        name="hits",
+        texts=_texts(by_host),
+        numbers=("views", "bots") if apart else ("views",),
+        rows=rows if apart else views,
+        csv=None if by_host or apart else csv,
+    )
 
 
 PLAIN = hits_layout()
@@ -72,14 +86,11 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
     """Return the table of the sites, or with *full* the pages, that readers of a path came from; not of *own_hosts*."""
     referrer_of = referrer_page if full else referrer_site
 
-    def read(referer: bytes) -> tuple[str, ...] | None:
+    def keep(referer: bytes) -> bytes | None:
         referrer = referrer_of(referer, own_hosts)
-        return (referrer,) if referrer else None
+        return referrer.encode() if referrer else None
 
-    def rows(counter: HitCounter) -> Iterator[tuple[Cell, ...]]:
-        return _rows_by_referer(counter, read, by_host)
-
-    return Layout("referrers", (*_texts(by_host), "referrer"), ("views",), rows)
+    return _layout_by_referer("referrers", ("referrer",), keep, by_host)
 
 
 def searches_layout(by_host: bool = False) -> Layout:
@@ -89,28 +100,33 @@ def searches_layout(by_host: bool = False) -> Layout:
     """
     read = search_reader()
 
+    def keep(referer: bytes) -> bytes | None:
+        search = read(referer)
+        return "\n".join(search).encode() if search else None
+
+    return _layout_by_referer("searches", ("engine", "terms"), keep, by_host)
+
+
+def _layout_by_referer(
+    name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None], by_host: bool
+) -> Layout:
+    def escaped(counter: HitCounter) -> HitCounter:
+        counter.by_referer[name].escape()
+        return counter.by_referer[name]
+
     def rows(counter: HitCounter) -> Iterator[tuple[Cell, ...]]:
-        return _rows_by_referer(counter, read, by_host)
+        for day, key, views in escaped(counter).sorted_rows():
+            path, *found = key.decode().split("\n")
+            yield *_cells(day, path, by_host), *found, views
 
-    return Layout("searches", (*_texts(by_host), "engine", "terms"), ("views",), rows)
+    def csv(counter: HitCounter) -> Iterator[tuple[date, bytes, int]]:
+        return escaped(counter).csv(1 + len(texts))
 
-
-def _rows_by_referer(
-    counter: HitCounter, read: Callable[[bytes], tuple[str, ...] | None], by_host: bool
-) -> Iterator[tuple[Cell, ...]]:
-    """Yield the rows of what *read* finds in referers, which are far more than that; it is asked once for each.
-
-    They are added up before they go to SQLite: 643,000 referers of paths are 220,000 sites of paths in a day of 1 GB.
-    """
-    if counter.referers is None:
-        return
-    encoded = lru_cache(REMEMBERED_REFERERS)(lambda referer: "\n".join(read(referer) or ()).encode())
-    summed = HitCounter()
-    for day, key, views in counter.referers.rows():
-        path, _, referer = key.partition(b"\n")
-        if (found := encoded(referer)) and len(path) + len(found) < LINE_BYTES:  # what no row takes is nobody's path
-            summed.add(day, path + b"\n" + found, views)
-    summed.escape()
-    for day, key, views in summed.sorted_rows():
-        name, *texts = key.decode().split("\n")
-        yield *_cells(day, name, by_host), *texts, views
+    return Layout(
+        name=name,
+        texts=(*_texts(by_host), *texts),
+        numbers=("views",),
+        rows=rows,
+        csv=None if by_host else csv,
+        keep=lru_cache(REMEMBERED_REFERERS)(keep),
+    )

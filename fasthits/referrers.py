@@ -3,7 +3,6 @@
 import re
 import warnings
 from collections.abc import Callable, Collection
-from functools import lru_cache
 from typing import NamedTuple
 
 from fasthits.errors import UsageError
@@ -61,7 +60,7 @@ def search_reader() -> Callable[[bytes], Search | None]:
     """Return the function that finds the search in a referer, as it was logged; None where there is none.
 
     Terms are in lower case, with single spaces, and without characters that do not print. Most engines no longer send
-    them. Each referer is looked at once, as long as there are not too many.
+    them.
 
     Raises UsageError when serpextract is not installed.
     """
@@ -74,7 +73,6 @@ def search_reader() -> Callable[[bytes], Search | None]:
     except ImportError as error:
         raise UsageError("search terms need a package", "serpextract", "pip install 'fasthits[searches]'") from error
 
-    @lru_cache(1 << 16)
     def read(referer: bytes) -> Search | None:
         found = extract(unescape(referer).decode("utf-8", "replace"))
         terms = " ".join("".join(c if c.isprintable() else " " for c in found.keyword).split()) if found else ""

@@ -7,6 +7,7 @@ from datetime import date
 
 from fasthits.counting import DEFAULT_RULES, Counted, Progress, count_hits
 from fasthits.rules import Rules
+from fasthits.selection import NO_KEEPERS, Keepers
 from fasthits.tables import Table
 
 
@@ -27,7 +28,7 @@ def roll_up(
     progress: Progress | None = None,
     max_bytes: int | None = None,
     rules: Rules = DEFAULT_RULES,
-    referers: bool = False,
+    keepers: Keepers = NO_KEEPERS,
 ) -> Summary:
     """Put the hits of *days* into *table*, in place of those days' rows; days that were not counted stay.
 
@@ -36,6 +37,6 @@ def roll_up(
     """
     started = time.monotonic()
     table.check()
-    counted = count_hits(days, pattern, threads, progress, max_bytes, rules, referers)
+    counted = count_hits(days, pattern, threads, progress, max_bytes, rules, keepers)
     rows = table.replace(counted.days, counted.shares())
     return Summary(counted, rows, time.monotonic() - started)

@@ -1,7 +1,7 @@
 """Rules at work on logs: counters that keep to them, the format of each log, and paths as the rules want them."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
@@ -15,6 +15,10 @@ from fasthits.rules import Rules, final_path
 DETECTED_LINES = 100
 """How many lines of a log tell its format."""
 REMEMBERED_AGENTS = 1 << 14
+
+Keepers = Mapping[str, Callable[[bytes], bytes | None]]
+"""What is kept of a referer, by the name of the table where it stands in a row behind the path: see `LineRules`."""
+NO_KEEPERS: Keepers = {}
 
 ASSUMED = NAMES["combined"]
 """The format of lines that have none that is known."""
@@ -36,12 +40,11 @@ class Selection:
     Raises UsageError for rules that want what their format does not have.
     """
 
-    def __init__(self, rules: Rules, referers: bool = False) -> None:
-        """With *referers* the counters have the referers of hits."""
+    def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
         self.form = None if rules.format == "auto" else parse_format(rules.format)
         """The format of all logs, None where it is to be detected."""
-        self._referers = referers
+        self._keepers = keepers
         # Each counter remembers its own verdicts; this is for those of several threads.
         self._verdict = lru_cache(REMEMBERED_AGENTS)(agent_verdict(rules)) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
@@ -66,7 +69,7 @@ class Selection:
         ):
             if given:
                 form.require("user_agent", option)
-        if self._referers:
+        if self._keepers:
             form.require("referer", "--referrers")
 
     def detect(self, head: bytes) -> Format | None:
@@ -91,7 +94,7 @@ class Selection:
                 by_host=rules.by_host,
                 verdict=self._verdict,
                 apart=rules.bots == "apart",
-                referers=self._referers,
+                referers=self._keepers,
                 **reading,  # type: ignore[arg-type]  # it is made for this
             ),
         )
@@ -113,11 +116,12 @@ class Selection:
         self._finish_rows(raw, final, rejected)
         if raw.bots is not None and final.bots is not None:
             self._finish_rows(raw.bots, final.bots, rejected)
-        if raw.referers is not None and final.referers is not None:
-            for day, key, views in raw.referers.rows():
-                key, _, referer = key.partition(b"\n")
-                if path := self.final_path(key):
-                    final.referers.add(day, (path + b"\n" + referer)[:LINE_BYTES], views)
+        for name, rows in raw.by_referer.items():
+            for day, row, views in rows.rows():
+                key, newline, kept = row.partition(b"\n")
+                path = self.final_path(key)
+                if path and len(path) + len(newline + kept) <= LINE_BYTES:
+                    final.by_referer[name].add(day, path + newline + kept, views)
         raw.drain()
         return final
 

@@ -253,9 +253,9 @@ def _sorted(
     """
     counters = iter(shares)
     first = next(counters)
-    if first.share == WHOLE and list(layouts) == [PLAIN]:
-        first.escape()
-        yield lambda layout: (_Block(day.isoformat(), lines, rows) for day, lines, rows in first.csv())
+    csv_of = {layout.name: layout.csv for layout in layouts if layout.csv}
+    if first.share == WHOLE and len(csv_of) == len(layouts):
+        yield lambda layout: (_Block(day.isoformat(), lines, rows) for day, lines, rows in csv_of[layout.name](first))
         return
     with _sorting_errors(), closing(sqlite3.connect("")) as database:
         for layout in layouts:

@@ -215,7 +215,9 @@ def read_fields(line: bytes, form: Format) -> dict[str, bytes] | None:
     fields = {kind: text for kind, text in match.groupdict().items() if text is not None}
     first = form.parts[0]
     if form.anchored and isinstance(first, Field) and first.kind == "vhost" and isinstance(form.parts[1], Literal):
-        vhost, found, _ = line[: match.start() + 1].partition(form.parts[1].text)
+        address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[: match.start() + 1], re.DOTALL).groups(b"")
+        rest, found, _ = head.partition(form.parts[1].text)
+        vhost = address + rest
         fields |= {"vhost": vhost} if found and vhost and b" " not in vhost else {}
     return fields
 

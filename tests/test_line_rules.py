@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import HitCounter, LineRules
+from fasthits._parse import LINE_BYTES, WHOLE, HitCounter, LineRules
 from fasthits.agents import agent_verdict
 from fasthits.directives import Literal
 from fasthits.formats import NAMES, Format, parse_format
@@ -191,31 +191,118 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     assert counter.lines == 0
 
 
-def test_referers_are_counted_whatever_the_share() -> None:
-    counter = HitCounter(rules=LineRules(referers=True))
-    counter.share = 0, 0
-    counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "http://x/" "x"\n')
-    assert (counter.hits, len(counter)) == (1, 0)
-    assert counter.referers is not None
-    assert list(counter.referers.rows()) == [(DAY, b"/a\nhttp://x/", 1)]
+def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
+    return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
 
 
-def test_referers_are_counted_by_path() -> None:
-    counter = HitCounter(rules=LineRules(referers=True))
+def keep(referer: bytes) -> bytes | None:
+    """Keep what stands before the colon; nothing of what has none."""
+    head, colon, _ = referer.partition(b":")
+    return head if colon else None
+
+
+def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
+    asked = []
+
+    def keep_all(referer: bytes) -> bytes:
+        asked.append(referer)
+        return referer + b"\n!"
+
+    rules = LineRules(referers={"heads": keep, "all": keep_all})
+    counter = HitCounter(rules=rules)
     for referer, path in (
-        (b"http://x/", b"/a"),
+        (b"x:1", b"/a"),
         (b"-", b"/a"),
         (b"", b"/a"),
-        (b"http://x/", b"/a"),
-        (b"http://y/", b"/b"),
+        (b"x:1", b"/a"),
+        (b"x:2", b"/a"),
+        (b"y", b"/b"),
     ):
-        counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "x"\n' % (path, referer))
-    assert counter.referers is not None
-    assert list(counter.referers.rows()) == [(DAY, b"/a\nhttp://x/", 2), (DAY, b"/b\nhttp://y/", 1)]
-    other = HitCounter(rules=LineRules(referers=True))
+        counter.feed(referred(path, referer))
+    counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
+    counter.feed(referred(b"/a", b"z").replace(b"GET", b"PUT"))
+    assert counter.hits == 7
+    assert list(counter.by_referer["heads"].rows()) == [(DAY, b"/a\nx", 3)]
+    assert list(counter.by_referer["all"].rows()) == [
+        (DAY, b"/a\nx:1\n!", 2),
+        (DAY, b"/a\nx:2\n!", 1),
+        (DAY, b"/b\ny\n!", 1),
+    ]
+    assert asked == [b"x:1", b"x:2", b"y"]
+    assert list(counter.by_referer["all"].csv(3)) == [
+        (DAY, b"2026-03-12,/a,x:1,!,2\n2026-03-12,/a,x:2,!,1\n2026-03-12,/b,y,!,1\n", 3)
+    ]
+    other = HitCounter(rules=rules)
     other.merge(counter)
     drained = other.drain()
-    assert drained.referers is not None
-    assert len(drained.referers) == 2
-    assert other.referers is not None
-    assert len(other.referers) == 0
+    assert [len(each) for each in drained.by_referer.values()] == [1, 3]
+    assert [len(each) for each in other.by_referer.values()] == [0, 0]
+
+
+def test_there_are_two_tables_of_referers_at_most() -> None:
+    with pytest.raises(ValueError, match="at most 2"):
+        LineRules(referers={"a": keep, "b": keep, "c": keep})
+
+
+def test_what_is_too_long_for_a_row_is_not_kept() -> None:
+    counter = HitCounter(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
+    counter.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
+    assert counter.hits == 2
+    assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
+
+
+def test_what_bots_were_referred_by_is_not_asked_for() -> None:
+    counter = HitCounter(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
+    counter.feed(referred(b"/a", b"x:1"))
+    assert counter.hits == 1
+    assert len(counter.by_referer["heads"]) == 0
+
+
+def test_many_answers_keep_their_places() -> None:
+    """More referers than are remembered at a time."""
+    counter = HitCounter(rules=LineRules(referers={"heads": keep}))
+    long = b"l" * 60_000
+    for number in range(600):
+        counter.feed(referred(b"/%d" % number, b"%d:%b" % (number // 2, long)))
+    counter.feed(referred(b"/1", b"0:" + long))
+    assert list(counter.by_referer["heads"].rows()) == [
+        (DAY, b"/%d\n%d" % (number, number // 2), 1 + (number == 1)) for number in range(600)
+    ]
+
+
+@pytest.mark.parametrize("max_bytes", [300_000, 400_000, 600_000, 1_500_000])
+def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> None:
+    rules = LineRules(
+        verdict=lambda agent: 2 * (agent == b"bot"),
+        apart=True,
+        referers={"heads": keep, "all": lambda referer: referer},
+    )
+    data = b"".join(
+        referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number // 3 % 2 else b"x")
+        for number in range(12_000)
+    )
+    whole = HitCounter(rules=rules)
+    whole.feed(data)
+    sums = [Counter[bytes]() for _ in range(4)]
+    shares = []
+    first = 0
+    while first <= WHOLE[1]:
+        counter = HitCounter(rules=rules, max_bytes=max_bytes)
+        counter.share = first, WHOLE[1]
+        for at in range(0, len(data), 50_000):
+            counter.feed(data[at : at + 50_000])
+            assert sum(each.memory for each in tables_of(counter)) < max_bytes
+        assert (counter.lines, counter.hits) == (12_000, 12_000)
+        for total, table in zip(sums, tables_of(counter), strict=True):
+            assert not total.keys() & {path for _, path, _ in table.rows()}
+            total.update({path: views for _, path, views in table.rows()})
+        shares.append(counter.share)
+        first = counter.share[1] + 1
+    assert (len(shares) > 1) == (max_bytes < 1_500_000)
+    for total, table in zip(sums, tables_of(whole), strict=True):
+        assert total == {path: views for _, path, views in table.rows()}
+
+
+def tables_of(counter: HitCounter) -> list[HitCounter]:
+    assert counter.bots is not None
+    return [counter, counter.bots, *counter.by_referer.values()]

@@ -11,8 +11,11 @@ import pytest
 
 from fasthits.config import load_config
 from fasthits.formats import NAMES, Format, parse_format
+from fasthits.layouts import hits_layout, referrers_layout
 from fasthits.options import RULES
+from fasthits.rollup import roll_up as count_up
 from fasthits.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules
+from fasthits.tables import open_table
 from tests.commands import fasthits, write
 from tests.reference import Counts, count
 
@@ -50,7 +53,7 @@ HOSTILE = b"".join(
         *(line(b"/a", method=method) for method in (b"HEAD", b"POST", b"get", b"-")),
         *(line(b"/a", status=status) for status in (b"304", b"404", b"500", b"20", b"999")),
         *(line(b"/a", agent=agent) for agent in (GOOGLEBOT, b"curl/8.0", b"-", b"", rb"Google\"bot", b"\xff")),
-        *(line(b"/a", host=host) for host in (b"O.EXAMPLE:80", b"p.example:80", b"-", b"o/x:80")),
+        *(line(b"/a", host=host) for host in (b"O.EXAMPLE:80", b"p.example:80", b"-", b"o/x:80", b"[::1]:80", b"[::1")),
         *(line(b"/a", user=user) for user in (b"jo [doe", b'jo "doe', TIME, b"a:b")),
         line(b"/a")[:40] + b"\n",
         b"\n# a comment\n",
@@ -129,7 +132,7 @@ def test_hosts_are_a_column(tmp_path: Path) -> None:
     header, rows = rows_of(stdout)
     assert header == ["date", "host", "path", "views"]
     assert {f"//{host}{path}": int(views) for _, host, path, views in rows} == expected
-    assert {"o.example", "p.example", "-", "o%2Fx"} <= {host for _, host, _, _ in rows}
+    assert {"o.example", "p.example", "-", "o%2Fx", "[::1]"} <= {host for _, host, _, _ in rows}
 
 
 @pytest.mark.parametrize("target", ["hits.csv", "hits.db"])
@@ -207,6 +210,30 @@ def test_referrers_know_hosts(tmp_path: Path) -> None:
         ("2026-03-12", "o.example", "/a", "x.example", "1"),
         ("2026-03-12", "p.example", "/a", "x.example", "1"),
     ]
+
+
+def test_tables_of_bots_and_referrers_keep_to_the_memory_and_lose_nothing(tmp_path: Path) -> None:
+    lines = (
+        line(b"/%d" % (number % 9_000), referer=b"https://%d.example/?q=x" % (number % 4_001), agent=agent)
+        for number in range(36_000)
+        for agent in ([b"Mozilla/5.0", GOOGLEBOT] if number % 3 == 0 else [b"Mozilla/5.0"])
+    )
+    data = b"".join(lines)
+    write(tmp_path / "access.log", data)
+    wanted = Rules(bots="apart", exclude_paths=("/1*",))
+    texts = []
+    for to, max_bytes in (("whole.csv", None), ("parts.csv", 2 << 20), ("parts.db", 2 << 20)):
+        layouts = [hits_layout(apart=True), referrers_layout()]
+        keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
+        table = open_table(str(tmp_path / to), layouts)
+        found = count_up([DAY], str(tmp_path / "access.log"), table, 1, None, max_bytes, wanted, keepers)
+        assert (found.counted.passes > 1) == (max_bytes is not None)
+        texts.append(
+            [sorted(read(tmp_path / to, "date, path, views, bots")),
+             sorted(read(tmp_path / to.replace(".csv", ".referrers.csv"), "date, path, referrer, views", "referrers"))]
+        )  # fmt: skip
+    assert texts[0] == texts[1] == texts[2]
+    assert len(texts[0][1]) == sum(1 for number in range(36_000) if not str(number % 9_000).startswith("1"))
 
 
 JSON = b"".join(

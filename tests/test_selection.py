@@ -45,7 +45,7 @@ rules = st.builds(
 @st.composite
 def lines_of_sites(draw: st.DrawFn) -> bytes:
     """Draw a line of a virtual host, of one agent or another."""
-    host = draw(st.sampled_from([b"o.example:80 ", b"O.example:443 ", b"p:80 ", b""]))
+    host = draw(st.sampled_from([b"o.example:80 ", b"O.example:443 ", b"p:80 ", b"[::1]:80 ", b"[x:y ", b""]))
     path = draw(
         st.sampled_from([b"/a", b"/a/", b"/a?b=1&c", b"/%61", rb"/\xc3\xa9", b"/%c3%a9", b"/x.css", b"/a?", b"*"])
     )

@@ -83,8 +83,9 @@ def rollup(
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
+    keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, referers=len(layouts) > 1)
+        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers)
     _print_summary(result, wanted, to)
     if summary is not None:
         figures = result.counted.figures() | {"formats": result.counted.formats}
