@@ -6,12 +6,14 @@ is not installed the test is skipped, or fails when FASTHITS_REQUIRE_SERVERS=1.
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,11 @@ from tests.integration.processes import (
 
 START_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+FIGURE_KEY = re.compile(
+    r"[^/#]*\d{4}-\d\d-\d\d!"
+    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects)"
+)
+"""Beside those of hits, a logger makes these keys and no others."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 IS_ROOT = os.geteuid() == 0
 
@@ -210,7 +217,18 @@ class Memcached:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return all it holds as counters by key; a key or value that is none fails the test."""
+        """Return all it holds as counters by key, but for `figures`; a key or value that is none fails the test."""
+        return {key: number for key, number in self._numbers().items() if not FIGURE_KEY.fullmatch(key)}
+
+    def figures(self) -> dict[str, int]:
+        """Return what loggers have published of themselves, all days and prefixes together; no zeros."""
+        found = Counter[str]()
+        for key, number in self._numbers().items():
+            if match := FIGURE_KEY.fullmatch(key):
+                found[match[1]] += number
+        return {name: number for name, number in found.items() if number}
+
+    def _numbers(self) -> dict[str, int]:
         keys = [key.decode("ascii") for key in self.keys()]
         client = self.client()
         try:
