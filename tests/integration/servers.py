@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -218,21 +218,22 @@ class Memcached:
 
     def counters(self) -> dict[str, int]:
         """Return all it holds as counters by key, but for `figures`; a key or value that is none fails the test."""
-        return {key: number for key, number in self._numbers().items() if not FIGURE_KEY.fullmatch(key)}
+        return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
         """Return what loggers have published of themselves, all days and prefixes together; no zeros."""
         found = Counter[str]()
-        for key, number in self._numbers().items():
-            if match := FIGURE_KEY.fullmatch(key):
-                found[match[1]] += number
+        for key, number in self._numbers(filter(FIGURE_KEY.fullmatch, self._names())).items():
+            found[key.rpartition("!")[2]] += number
         return {name: number for name, number in found.items() if number}
 
-    def _numbers(self) -> dict[str, int]:
-        keys = [key.decode("ascii") for key in self.keys()]
+    def _names(self) -> list[str]:
+        return [key.decode("ascii") for key in self.keys()]
+
+    def _numbers(self, keys: Iterable[str]) -> dict[str, int]:
         client = self.client()
         try:
-            return {key: int(value) for key, value in client.get_many(keys).items()}
+            return {key: int(value) for key, value in client.get_many(list(keys)).items()}
         finally:
             client.close()
 
