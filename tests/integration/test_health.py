@@ -20,9 +20,9 @@ from tests.integration.test_status import read_status, wait_until_settled
 
 StartLogger = Callable[..., Logger]
 
-OFTEN = "import fasthits.health; fasthits.health.PUBLISH_SECONDS = 0.05"
+OFTEN = "import fasthits.health; fasthits.health.PUBLISH_SECONDS = 0.05\n"
 TELL = """
-import os
+import os, fasthits.health
 def take(self, take=fasthits.health.Health.take):
     if rows := take(self):
         os.write(2, b"taken\\n")
@@ -246,7 +246,12 @@ def test_what_a_server_that_is_down_does_not_get_is_published_later(
     assert said.endswith(": no hit lost")
 
 
-def test_hits_come_while_figures_are_away(memcached: Memcached, often: Logger) -> None:
+def test_hits_come_while_figures_are_away_and_lose_no_room_to_them(
+    memcached: Memcached, start_logger: StartLogger
+) -> None:
+    often = start_logger("--memcached", memcached.spec, "--max-paths", "1", first=OFTEN)
+    often.write(POST)
+    wait_for(memcached, lines=1, filtered=1)
     with paused(memcached):
         send_figures_to(memcached, often)
         often.write(access_lines(["/a"] * 7))
@@ -281,3 +286,13 @@ def test_figures_away_at_the_end_are_no_hits_in_doubt(memcached: Memcached, star
         send_figures_to(memcached, logger)
         assert logger.finish() == 0
     assert logger.stderr == ""
+
+
+def test_at_the_end_figures_are_left_alone_while_hits_wait(start_logger: StartLogger) -> None:
+    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0.7", first=TELL)
+    logger.write(access_lines(["/a"] * 37))
+    assert logger.finish() == 0
+    said = [line for line in logger.stderr.splitlines() if "cannot reach" not in line]
+    assert said == [
+        "fasthits: ended before everything was delivered: 37 hits waiting (fasthits warm repairs the counters)"
+    ]
