@@ -12,17 +12,15 @@ import fcntl
 import os
 import select
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from itertools import islice
 
-from fasthits._parse import HitCounter
+from fasthits.backlog import Backlog, FreshBacklog
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError
-from fasthits.memcached import BATCH_ROWS, RETRY_SECONDS, CounterStore, Delivery, Row
-from fasthits.selection import Intake, Selection
+from fasthits.health import Health
+from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
+from fasthits.selection import Selection
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
@@ -32,9 +30,6 @@ PIPE_BYTES = 1 << 16
 """What is taken for the size of a pipe where input is none: the least that one has."""
 PATH_BYTES = 512
 """What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
-BATCH_BYTES = 1 << 20
-"""A batch is complete when its paths have so many bytes, if not BATCH_ROWS rows before."""
-
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
 REPORT_SECONDS = 60.0
@@ -78,15 +73,18 @@ class Reader:
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
-        self._fresh = _FreshBacklog(selection)
-        self._returned = _Backlog()
-        self._away_from: _Backlog = self._fresh
+        self._fresh = FreshBacklog(selection)
+        self._returned = Backlog()
+        self._health = Health(self._figures_to_publish)
+        # The figures first, being few and seldom: after the hits they would wait for as long as there always are some.
+        self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
+        self._away_from: Health | Backlog = self._fresh
         self._courier: Courier | None = None
         self._ended = False
         self._asked = os.eventfd(0)
         self._begun_at = time.monotonic()
         # The earliest times for what may not be done at once; all times are of the monotonic clock.
-        self._read_at = self._fresh_at = self._returned_at = self._start_at = self._stalled_at = 0.0
+        self._read_at = self._start_at = self._stalled_at = 0.0
 
     def run(self) -> None:
         """Count until the pipe ends, and go on until all is delivered or the drain time is over.
@@ -119,11 +117,15 @@ class Reader:
 
     def _report_status(self) -> None:
         os.eventfd_read(self._asked)
-        counter, totals = self._fresh.counter, self.totals
-        figures = {
+        figures = self._figures() | {"uptime": int(time.monotonic() - self._begun_at)}
+        self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+
+    def _figures(self) -> dict[str, int]:
+        counter, totals, hits = self._fresh.counter, self.totals, self._fresh.hits()
+        return {
             "lines": counter.lines,
-            "hits": self._fresh.hits(),
-            "filtered": counter.lines - self._fresh.hits() - counter.malformed,
+            "hits": hits,
+            "filtered": counter.lines - hits - counter.malformed,
             "malformed": counter.malformed,
             "pending": self.pending(),
             "delivered": totals.delivered,
@@ -131,12 +133,17 @@ class Reader:
             "refused": totals.refused,
             "dropped": counter.dropped,
             "reconnects": totals.reconnects,
-            "uptime": int(time.monotonic() - self._begun_at),
         }
-        self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+
+    def _figures_to_publish(self) -> dict[str, int]:
+        """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
+        figures = self._figures()
+        if self._fresh.reshapes:
+            figures["hits"] -= figures["pending"]
+        return figures
 
     def _waiting(self) -> bool:
-        return bool(self._fresh or self._returned or (self._courier and self._courier.rows))
+        return any(self._sources) or bool(self._courier and self._courier.rows)
 
     def _read(self) -> bool:
         """Count what the pipe holds; False at its end."""
@@ -148,7 +155,8 @@ class Reader:
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
         self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
-        elsewhere = self._fresh.left + len(self._returned) + (len(self._courier.rows) if self._courier else 0)
+        away = len(self._courier.rows) if self._courier and self._away_from is not self._health else 0
+        elsewhere = self._fresh.left + len(self._returned) + away
         full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
         counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
         dropped = counter.dropped
@@ -177,7 +185,7 @@ class Reader:
             try:
                 self._courier = Courier(self._open_store)
             except OSError as error:
-                self._report("courier", f"cannot start a courier ({error.strerror}): {self._figures()}")
+                self._report("courier", f"cannot start a courier ({error.strerror}): {self._losses()}")
                 return
         if self._courier.rows:
             if now >= self._stalled_at:
@@ -186,14 +194,14 @@ class Reader:
                     "stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait"
                 )
             return
-        rows = self._returned.take() if now >= self._returned_at else []
-        self._away_from = self._returned
-        if not rows and now >= self._fresh_at:
-            rows = self._fresh.take()
-            self._away_from = self._fresh
-        if rows:
-            self._courier.send(rows)
-            self._stalled_at = now + STALL_SECONDS
+        if self._ended:  # the last figures are those of when all is delivered
+            self._health.at = float("inf") if self._returned or self._fresh else 0.0
+        for source in self._sources:
+            if now >= source.at and (rows := source.take()):
+                self._away_from = source
+                self._courier.send(rows)
+                self._stalled_at = now + STALL_SECONDS
+                return
 
     def _wait_until(self, deadline: float) -> dict[int, int]:
         """Wait until something can be done, and return the events of the file descriptors that are ready."""
@@ -213,7 +221,7 @@ class Reader:
         elif self._courier.rows:
             wake_at.append(self._stalled_at)
         else:
-            wake_at += [self._returned_at] * bool(self._returned) + [self._fresh_at] * bool(self._fresh)
+            wake_at += [self._health.at, *(each.at for each in (self._returned, self._fresh) if each)]
         seconds = min(wake_at) - now
         return dict(poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000))
 
@@ -229,59 +237,61 @@ class Reader:
                 self._book(delivery)
 
     def _book(self, delivery: Delivery) -> None:
-        self.totals.delivered += delivery.delivered
-        self.totals.in_doubt += delivery.in_doubt
-        self.totals.refused += delivery.refused
         self.totals.reconnects += delivery.reconnects
-        if delivery.returned:
-            self._take_back(delivery)
+        if self._away_from is self._health:
+            self._health.put(delivery.returned)
+            if self._ended:
+                return  # what keeps figures from memcached now is nobody's concern any more
+        else:
+            self.totals.delivered += delivery.delivered
+            self.totals.in_doubt += delivery.in_doubt
+            self.totals.refused += delivery.refused
+            if delivery.returned:
+                self._take_back(delivery)
         for cause, text in delivery.problems.items():
-            self._report(cause, f"{text}: {self._figures()}")
+            self._report(cause, f"{text}: {self._losses()}")
 
     def _take_back(self, delivery: Delivery) -> None:
         """Keep what memcached did not get until the next try."""
         retry_at = time.monotonic() + RETRY_SECONDS
         nothing_got_there = self._away_from is self._fresh and not delivery.delivered
         if nothing_got_there:  # otherwise one server of several is away: what is for the others must not wait for it
-            self._fresh_at = retry_at
+            self._fresh.at = retry_at
         if nothing_got_there and not self._fresh.reshapes:
             self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
         else:
             self._returned.put(delivery.returned)
-            self._returned_at = retry_at
+            self._returned.at = retry_at
 
     def _bury(self, courier: Courier) -> None:
         """Settle the batch of a courier that has died; another one will be started."""
+        self._settle(courier)
+        self._report("courier", f"the courier died and is replaced: {self._losses()}")
+
+    def _settle(self, courier: Courier) -> None:
+        """End the courier and book the batch that is away with it: what it had taken is not sent again."""
         courier.end()
         self._courier = None
-        if courier.taken:
+        if self._away_from is self._health:
+            self._health.put(() if courier.taken else courier.rows)
+        elif courier.taken:
             self.totals.in_doubt += sum(views for _, _, views in courier.rows)
         else:
             self._returned.put(courier.rows)
-        self._report("courier", f"the courier died and is replaced: {self._figures()}")
 
-    def _figures(self) -> str:
-        totals = self.totals
-        dropped = self._fresh.counter.dropped
-        figures = {
-            "waiting": self.pending(),
-            "in doubt": totals.in_doubt,
-            "refused": totals.refused,
-            "dropped": dropped,
-        }
-        return ", ".join(f"{hits:,} hits {what}" for what, hits in figures.items() if hits) or NO_LOSS
+    def _losses(self) -> str:
+        figures = self._figures()
+        losses = {"waiting": figures["pending"], **{name: figures[name] for name in ("in doubt", "refused", "dropped")}}
+        return ", ".join(f"{hits:,} hits {what}" for what, hits in losses.items() if hits) or NO_LOSS
 
     def _end(self) -> None:
         if self._courier:
-            self._courier.end()
-            if self._courier.taken:
-                self.totals.in_doubt += sum(views for _, _, views in self._courier.rows)
-            self._courier = None
+            self._settle(self._courier)
         if self.pending():
             hint = "fasthits warm repairs the counters"
-            self._report("end", f"ended before everything was delivered: {self._figures()} ({hint})")
-        elif self._figures() != NO_LOSS:
-            self._report("end", f"ended: {self._figures()} in all")
+            self._report("end", f"ended before everything was delivered: {self._losses()} ({hint})")
+        elif (losses := self._losses()) != NO_LOSS:
+            self._report("end", f"ended: {losses} in all")
 
 
 def _pipe_bytes(fd: int) -> int:
@@ -290,81 +300,6 @@ def _pipe_bytes(fd: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
     except OSError:
         return PIPE_BYTES
-
-
-class _Backlog:
-    """Rows that wait, first come first served, while further hits are added up in `counter`."""
-
-    def __init__(self) -> None:
-        self._counter = HitCounter()
-        self._drained = HitCounter()
-        self._rows: Iterator[Row] = iter(())
-        self.left = 0
-        """How many rows wait besides those of `counter`."""
-
-    @property
-    def counter(self) -> HitCounter:
-        """Where hits are added up."""
-        return self._counter
-
-    def __len__(self) -> int:
-        return len(self.counter) + self.left
-
-    def memory(self) -> int:
-        """Return how many bytes the rows take; those taken count until the last of them is."""
-        return self.counter.memory + self._drained.memory
-
-    def put(self, rows: Iterable[Row]) -> None:
-        self.counter.max_paths = None  # there was room for them when they came
-        for row in rows:
-            self.counter.add(*row)
-
-    def take(self) -> list[Row]:
-        """Remove and return the next rows, enough for a batch."""
-        if not self.left:
-            self._drained = self.counter.drain()
-            self._rows, self.left = self._drained.rows(), len(self._drained)
-        rows = []
-        size = 0
-        for row in islice(self._rows, BATCH_ROWS):
-            rows.append(row)
-            size += len(row[1])
-            if size >= BATCH_BYTES:
-                break
-        self.left -= len(rows)
-        return rows
-
-
-class _FreshBacklog(_Backlog):
-    """Hits as they come from the pipe, under raw keys, which become paths when they are taken."""
-
-    def __init__(self, selection: Selection) -> None:
-        super().__init__()
-        self._selection = selection
-        self._rejected = Counter[str]()
-        self.intake = Intake(selection, lambda line_rules: HitCounter(rules=line_rules))
-        self.reshapes = selection.rules.looks_at_paths
-        """Whether what is taken cannot be put back, being no raw key any more."""
-
-    @property
-    def counter(self) -> HitCounter:
-        """What counts the lines."""
-        return self.intake.counter
-
-    def hits(self) -> int:
-        """Return how many lines were hits; one is no more once its path turns out to be one that does not count."""
-        return self.counter.hits - self._rejected.total()
-
-    def take(self) -> list[Row]:
-        """Remove and return the next rows, enough for a batch: none may be left of them, though there are more."""
-        rows = super().take()
-        if not self.reshapes:
-            return rows
-        views = Counter[tuple[date, bytes]]()
-        for day, key, hits in rows:
-            if path := self._selection.final_path(key, self._rejected, hits):
-                views[day, path] += hits
-        return [(day, path, hits) for (day, path), hits in views.items()]
 
 
 class _Throttle:

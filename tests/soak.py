@@ -8,6 +8,8 @@ the loggers deliver what they have, and all counters are read; a connection may 
 proxy loses it and memcached keeps its counters. So at the end, and for each path,
 
     delivered <= in memcached <= delivered + in doubt        sent = delivered + in doubt + refused + dropped
+
+What the loggers have published of themselves may be lost as well, but there is never more of it than they have said.
 """
 
 import argparse
@@ -42,6 +44,8 @@ PROGRESS_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
 """How long something may take that is done in a moment unless it is broken."""
 SPOILT = "/spoilt"
+PUBLISHED = ("lines", "hits", "filtered", "malformed", "delivered")
+"""Figures that every run has; connections may be lost after a logger has said how many were."""
 IGNORED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1]
 
 
@@ -128,6 +132,7 @@ class Soak:
         self.faults: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
         self.held: Counter[str] = Counter()
+        self.published: Counter[str] = Counter()
         self.ended: list[Status] = []
         self.lines = self.largest = 0
         self.slowest = 0.0
@@ -261,6 +266,7 @@ class Soak:
         if item is not None and item.value == b"text":
             self._memcached.ask(f"delete {spoilt}".encode())
         self.held.update(self._memcached.counters())
+        self.published.update(self._memcached.figures())
 
     def end_writing(self) -> None:
         """End the loads that are left when a run has failed."""
@@ -300,6 +306,9 @@ class Soak:
             found.append(f"memcached held {held:,}; delivered {delivered:,}, in doubt {in_doubt:,}")
         if twice:
             found.append(f"counted more often than sent: {dict(list(twice.items())[:10])}")
+        for name in PUBLISHED:
+            if not 0 < self.published[name] <= (said := total[name.replace("-", "_")]):
+                found.append(f"{self.published[name]:,} {name} were published; the loggers say {said:,}")
         return found
 
     def figures(self) -> str:
@@ -307,6 +316,7 @@ class Soak:
         total = {name: sum(getattr(status, name) for status in self.ended) for name in Status._fields}
         names = ["hits", "delivered", "in_doubt", "refused", "dropped", "reconnects"]
         figures = {"lines": self.lines} | {name.replace("_", " "): total[name] for name in names}
+        figures |= {f"{name}, published": self.published[name] for name in PUBLISHED}
         figures |= {"in memcached": self.held.total(), "loggers": len(self.ended), "faults": self.faults.total()}
         figures |= {f"  {name.replace('_', ' ')}": count for name, count in sorted(self.faults.items())}
         lines = [f"{name:22}{number:>14,}" for name, number in figures.items()]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits.errors import UsageError
-from fasthits.keys import KEY_BYTES, check_prefix, hit_key
+from fasthits.health import FIGURES
+from fasthits.keys import KEY_BYTES, check_prefix, figure_path, hit_key
 
 DAY = date(2026, 3, 12)
 
@@ -40,6 +41,13 @@ def test_every_key_is_legal(path: bytes) -> None:
 @given(st.sets(st.binary(max_size=8).map(lambda rest: b"/" + rest) | st.sampled_from([b"/" + b"x" * 300, b"/#"])))
 def test_distinct_paths_have_distinct_keys(paths: set[bytes]) -> None:
     assert len({hit_key(DAY, path) for path in paths}) == len(paths)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_has_a_key_of_its_own_that_no_hit_has(figure: str) -> None:
+    longest = "x" * 175
+    assert hit_key(DAY, figure_path(figure)) == f":1:2026-03-12!{figure.replace(' ', '-')}"
+    assert re.fullmatch(rf"{longest}2026-03-12![a-z-]+", hit_key(DAY, figure_path(figure), longest))
 
 
 @pytest.mark.parametrize("prefix", ["a b", "é", "\n", "x" * 176])

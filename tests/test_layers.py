@@ -14,9 +14,9 @@ LAYERS = [
     {"_parse"},
     {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
     {
-        *{"agents", "compression", "config", "counting", "courier", "explain", "jsonlines", "layouts"},
+        *{"agents", "backlog", "compression", "config", "counting", "courier", "explain", "jsonlines", "layouts"},
         *{"logfiles", "memcached", "piped", "privileges", "reconcile", "referrers", "rollup", "selection", "tables"},
-        *{"counters", "live", "history", "doctor", "loggers", "report"},
+        *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
     },
     {"web"},
     {"cli", "django"},

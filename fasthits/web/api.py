@@ -111,10 +111,14 @@ class Api:
         except FasthitsError:
             sample = None
         try:
+            health = await self._now.logger_figures()
+        except FasthitsError:
+            health = None
+        try:
             newest_day = await self._archive.newest_day()
         except FasthitsError:
             newest_day = None
-        text = exposition(Figures(sample, newest_day, await run_sync(count_loggers)))
+        text = exposition(Figures(sample, newest_day, await run_sync(count_loggers), health))
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
     async def openapi(self, request: Request) -> Response:

@@ -8,6 +8,7 @@ from datetime import date
 from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
+from fasthits.health import read_figures
 from fasthits.keys import hit_key
 from fasthits.live import LiveViews, Sample
 from fasthits.memcached import read_views
@@ -54,6 +55,10 @@ class Now:
         if views is None:
             views = (await run_sync(read_views, self._servers, [key])).get(key, 0)
         return views
+
+    async def logger_figures(self) -> dict[str, int]:
+        """Return what all loggers together have published today. Raises MemcachedError."""
+        return await run_sync(read_figures, self._servers, self._prefix)
 
     async def search(self, text: str, limit: int) -> list[str]:
         """Return the paths of the newest sample that hold *text*, most read first. Raises MemcachedError."""

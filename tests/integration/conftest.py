@@ -45,11 +45,11 @@ def client(memcached: Memcached) -> Iterator[Client]:
 
 @pytest.fixture
 def start_logger(place: Path) -> Iterator[Callable[..., Logger]]:
-    """Start a `fasthits log` with these arguments and, as `env`, further environment variables."""
+    """Start a `fasthits log` with these arguments; `env` and `first` are those of Logger."""
     with ExitStack() as loggers:
 
-        def start(*args: str, env: Mapping[str, str] | None = None) -> Logger:
-            return loggers.enter_context(Logger(place, *args, env=env))
+        def start(*args: str, env: Mapping[str, str] | None = None, first: str = "") -> Logger:
+            return loggers.enter_context(Logger(place, *args, env=env, first=first))
 
         yield start
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import termios
 from collections.abc import Iterable, Mapping
 from datetime import date
@@ -21,6 +22,7 @@ from tests.integration.processes import (
     new_mark,
 )
 
+RUN = "from fasthits.__main__ import main; main()"
 DAY = date(2026, 3, 12)
 
 
@@ -39,7 +41,8 @@ def access_lines(paths: Iterable[str | bytes], day: date = DAY) -> bytes:
 class Logger:
     """A running `fasthits log` (the reader) with its courier; its stderr is a file in *directory*, as under Apache."""
 
-    def __init__(self, directory: Path, *args: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, *args: str, env: Mapping[str, str] | None = None, first: str = "") -> None:
+        """*first* is Python that runs in it before anything else."""
         self.mark = new_mark()
         self._stderr_path = directory / f"stderr-{self.mark[:8]}"
         read_end, self._write_end = os.pipe()
@@ -47,7 +50,9 @@ class Logger:
         try:
             with self._stderr_path.open("wb") as stderr:
                 self.process = subprocess.Popen(
-                    fasthits_command("log", *args),
+                    [sys.executable, "-c", f"{first}\n{RUN}", "log", *args]
+                    if first
+                    else fasthits_command("log", *args),
                     stdin=read_end,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,

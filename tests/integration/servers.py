@@ -6,13 +6,15 @@ is not installed the test is skipped, or fails when FASTHITS_REQUIRE_SERVERS=1.
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -33,6 +35,11 @@ from tests.integration.processes import (
 
 START_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+FIGURE_KEY = re.compile(
+    r"[^/#]*\d{4}-\d\d-\d\d!"
+    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects)"
+)
+"""Beside those of hits, a logger makes these keys and no others."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 IS_ROOT = os.geteuid() == 0
 
@@ -210,11 +217,23 @@ class Memcached:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return all it holds as counters by key; a key or value that is none fails the test."""
-        keys = [key.decode("ascii") for key in self.keys()]
+        """Return all it holds as counters by key, but for `figures`; a key or value that is none fails the test."""
+        return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
+
+    def figures(self) -> dict[str, int]:
+        """Return what loggers have published of themselves, all days and prefixes together; no zeros."""
+        found = Counter[str]()
+        for key, number in self._numbers(filter(FIGURE_KEY.fullmatch, self._names())).items():
+            found[key.rpartition("!")[2]] += number
+        return {name: number for name, number in found.items() if number}
+
+    def _names(self) -> list[str]:
+        return [key.decode("ascii") for key in self.keys()]
+
+    def _numbers(self, keys: Iterable[str]) -> dict[str, int]:
         client = self.client()
         try:
-            return {key: int(value) for key, value in client.get_many(keys).items()}
+            return {key: int(value) for key, value in client.get_many(list(keys)).items()}
         finally:
             client.close()
 

@@ -11,7 +11,8 @@ import pytest
 from fasthits import live
 from fasthits.counters import CounterReader
 from fasthits.errors import MemcachedError
-from fasthits.keys import hit_key
+from fasthits.health import FIGURES
+from fasthits.keys import figure_path, hit_key
 from fasthits.live import LivePath, LiveViews
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
@@ -50,6 +51,7 @@ def test_what_others_keep_in_memcached_is_no_counter(memcached: Memcached, logge
     assert logger.finish() == 0
     client = memcached.client()
     others = [":1:2026-03-12", ":1:2026-03-12#warm", ":1:2026-03-1", ":2:2026-03-12/a", "x:1:2026-03-12/a", "/a"]
+    others += [hit_key(DAY, figure_path(figure)) for figure in FIGURES]
     for key in [*others, *(f"{number}" * 40 for number in range(2000))]:
         client.set(key, b"1", noreply=True)
     client.set(":1:2026-03-12/text", b"no number\r\nEND\r\n", noreply=False)

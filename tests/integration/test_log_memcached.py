@@ -317,7 +317,7 @@ def test_one_server_that_is_down_does_not_keep_the_hits_from_the_others(
     logger = start_logger("--memcached", up.spec, "--memcached", down.spec)
     paths = [f"/{number}" for number in range(100)]
     logger.write(access_lines(paths))
-    eventually(lambda: len(up.keys()) + len(down.keys()) == len(paths))
+    eventually(lambda: len(up.counters()) + len(down.counters()) == len(paths))
     of_up, of_down = up.counters(), down.counters()
     down.kill()
     logger.write(access_lines(paths))

@@ -158,6 +158,35 @@ def test_metrics_are_totals_and_never_one_for_each_path(served: Served, logger: 
     assert "/" not in text
 
 
+def test_metrics_tell_what_became_of_the_lines_of_all_loggers(
+    served: Served, start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    assert b'fasthits_logger_lines_today{outcome="hit"} 0\n' in served.ask("/metrics").body
+    for paths in (["/a", "/b"], ["/a"]):
+        logger = start_logger("--memcached", memcached.spec)
+        count(logger, *paths)
+        logger.write(access_line("/a", TODAY, "POST") + b"no line of a log\n")
+        assert logger.finish() == 0
+    body = served.ask("/metrics").body.decode()
+    assert [line for line in body.splitlines() if "logger_" in line and not line.startswith("# HELP")] == [
+        "# TYPE fasthits_logger_lines_today gauge",
+        'fasthits_logger_lines_today{outcome="hit"} 3',
+        'fasthits_logger_lines_today{outcome="filtered"} 2',
+        'fasthits_logger_lines_today{outcome="malformed"} 2',
+        "# TYPE fasthits_logger_hits_today gauge",
+        'fasthits_logger_hits_today{outcome="delivered"} 3',
+        'fasthits_logger_hits_today{outcome="in_doubt"} 0',
+        'fasthits_logger_hits_today{outcome="refused"} 0',
+        'fasthits_logger_hits_today{outcome="dropped"} 0',
+        "# TYPE fasthits_logger_reconnects_today gauge",
+        "fasthits_logger_reconnects_today 0",
+    ]
+    top = eventually(lambda: (found := served.ask("/api/top").json())["views"] == 3 and found)
+    assert [each["path"] for each in top["most_read"]] == ["/a", "/b"]
+    memcached.kill()
+    assert b"fasthits_logger_" not in served.ask("/metrics").body
+
+
 @pytest.mark.parametrize(
     "target",
     [

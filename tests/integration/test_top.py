@@ -117,6 +117,7 @@ def test_json_is_one_document(memcached: Memcached, logger: Logger) -> None:
     document = json.loads(run_fasthits("top", "--json", "--memcached", memcached.spec).stdout)
     assert document["views"] == 6
     assert document["most_read"] == [{"path": "/a", "views": 4}, {"path": "/b", "views": 2}]
+    assert memcached.figures()["delivered"] == 6  # it is there, and no path
 
 
 def test_without_memcached_it_ends_with_one_line() -> None:
