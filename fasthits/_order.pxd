@@ -11,14 +11,14 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from fasthits._table cimport Row, Table, mix, prefetch, row_at, row_bytes, row_path
+from fasthits._table cimport Row, Table, mix, prefetch_row, row_at, row_bytes, row_path
 from fasthits._tokens cimport load8
 
 cdef extern from "<endian.h>" nogil:
     uint64_t from_big_endian "be64toh" (uint64_t word) noexcept
 
 cdef enum:
-    AHEAD = 16             # places whose rows are asked for before they are needed
+    AHEAD = 16             # places whose rows are asked for before they are needed, as they lie anywhere in memory
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
     CSV_ROW_BYTES = 64     # more than a row needs besides its path: date, views, commas, quotes, newline
@@ -131,15 +131,6 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
     )
 
 
-cdef inline void prefetch_row(const Table *table, const Place *places, size_t i, size_t count) noexcept nogil:
-    """Ask for the row at place *i*, which is needed soon: rows in order lie anywhere in memory."""
-    cdef const char *row
-    if i < count:
-        row = <const char *>row_at(table, places[i].offset)
-        prefetch(row)
-        prefetch(row + 64)
-
-
 cdef inline bint sort_places(
     const Table *table, Place *places, size_t count, bint by_views, uint64_t secret
 ) noexcept nogil:
@@ -155,7 +146,8 @@ cdef inline bint sort_places(
         part = parts.part[parts.count]
         if not part.keyed:
             for i in range(part.start, part.start + part.size):
-                prefetch_row(table, places, i + AHEAD, count)
+                if i + AHEAD < count:
+                    prefetch_row(row_at(table, places[i + AHEAD].offset))
                 places[i].key = key_of(row_at(table, places[i].offset), part.level)
         if part.size <= SHORT_PART:
             sort_by_insertion(table, places, part, by_views)

@@ -17,14 +17,14 @@ from fasthits._counting cimport (
     OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, add_count, count_block, count_partial,
     escape_rows, has_day, line_count, move_rows, take_away_rows,
 )
-from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, prefetch_row, sort_places, write_csv_row
+from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
 )
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
-    row_path, secrets,
+    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, prefetch_row, row_at,
+    row_bytes, row_path, secrets,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, line_cursor, set_target, split_request, take_fields,
@@ -318,8 +318,9 @@ cdef class HitCounter:
         cdef uint64_t first, last
         first, last = share
         with self.lock, nogil:
+            if not first <= self.count.first_hash <= self.count.last_hash <= last:
+                take_away_rows(&self.count, first, last)
             self.count.first_hash, self.count.last_hash = first, last
-            take_away_rows(&self.count, first, last)
 
     def __len__(self):
         return self.count.table.rows
@@ -559,7 +560,8 @@ cdef size_t write_rows(_Order order, const Table *table, const char *day, int fi
     cdef char *text
     with nogil:
         while order.next < order.count:
-            prefetch_row(table, order.places, order.next + AHEAD, order.count)
+            if order.next + AHEAD < order.count:
+                prefetch_row(row_at(table, order.places[order.next + AHEAD].offset))
             row = row_at(table, order.places[order.next].offset)
             needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
             if row.day != ordinal or (size and needed > order.capacity):
