@@ -101,9 +101,10 @@ def _print_json(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
 def _print_csv(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
     import sys
 
-    from fasthits.tables import write_csv
+    from fasthits.csvfiles import write_csv
 
     write_csv(
         sys.stdout.buffer,
+        ("date", "path", "views"),
         ((str(day), row.path, views) for row in rows for day, views in zip(days, row.by_day, strict=True) if views),
     )

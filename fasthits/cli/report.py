@@ -26,8 +26,8 @@ def report(
     It has no script and loads nothing.
     """
     from fasthits.history import History
+    from fasthits.replacing import replacing
     from fasthits.report import Report
-    from fasthits.tables import replacing
 
     kept = History(Path(database))
     wanted = kept.last_days(days)

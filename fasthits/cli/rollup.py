@@ -77,7 +77,7 @@ def rollup(
     stands in their line; those that ended after midnight are found in the next day's file.
     """
     from fasthits.rollup import roll_up
-    from fasthits.tables import open_table, write_summary
+    from fasthits.tables import open_table
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
@@ -88,6 +88,8 @@ def rollup(
         result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers)
     _print_summary(result, wanted, to)
     if summary is not None:
+        from fasthits.replacing import write_summary
+
         figures = result.counted.figures() | {"formats": result.counted.formats}
         write_summary(summary, figures | {"passes": result.counted.passes, "seconds": result.seconds})
 

@@ -14,7 +14,7 @@ from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
-from fasthits.tables import write_summary
+from fasthits.replacing import write_summary
 
 
 class Command(BaseCommand):

@@ -1,0 +1,164 @@
+"""A CSV file of many days: some of them are replaced, the others stay as they are.
+
+The old rows are copied, not read: a year of days has many millions. A block of lines is of one day when as many of its
+lines begin with that day as there are lines, outside of quotes; only a block in which two days meet, or that is odd in
+any way, goes through a reader of CSV.
+"""
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from fasthits._parse import LINE_BYTES
+from fasthits.errors import TableError
+from fasthits.replacing import check_file, replacing
+
+PIECE_BYTES = 1 << 20
+DAY_CHARACTERS = len("2026-03-12")
+
+csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
+
+
+class Block(NamedTuple):
+    """Some rows of a day as lines of CSV."""
+
+    day: str
+    lines: bytes
+    rows: int
+
+
+class CsvFile:
+    """A CSV file with the rows of many days: by date, then views (most first), then path.
+
+    It is written anew beside the old one and put in its place.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self._path = Path(os.path.realpath(path))
+        self._columns = columns
+        self._header = csv_line(columns)
+
+    def check(self) -> None:
+        """Raise TableError for what will keep `replace` from working, as far as it shows."""
+        with self._errors():
+            check_file(self._path)
+            if self._path.exists():
+                with self._path.open("rb") as old:
+                    self._check_header(old)
+
+    def replace(self, days: Sequence[str], blocks: Iterator[Block]) -> int:
+        """Put the rows of *blocks* in place of all rows of *days*, and return how many there are."""
+        rows = 0
+        with self._errors(), replacing(self._path) as file:
+            file.write(self._header)
+            block = next(blocks, None)
+            for old in self._old_blocks():
+                while block and block.day < old.day:
+                    rows += block.rows
+                    file.write(block.lines)
+                    block = next(blocks, None)
+                if old.day not in days:
+                    file.write(old.lines)
+            while block:
+                rows += block.rows
+                file.write(block.lines)
+                block = next(blocks, None)
+        return rows
+
+    def _old_blocks(self) -> Iterator[Block]:
+        """Yield the rows of the file, and check that they are in order by day."""
+        if not self._path.exists():
+            return
+        before, number = "", 2
+        with self._path.open("rb") as old:
+            self._check_header(old)
+            for lines in _whole_rows(old):
+                for block in self._split_by_day(lines, number):
+                    if block.day < before:
+                        failed = f"CSV file is not sorted by date: {block.day} follows {before}"
+                        raise TableError(failed, self._path, "sort it")
+                    before = block.day
+                    number += block.rows
+                    yield block
+
+    def _split_by_day(self, lines: bytes, number: int) -> Iterable[Block]:
+        """Return the rows in *lines*, the first of which is row *number*, as blocks of a day each."""
+        if not lines.isascii():
+            lines.decode()  # or it is no file of ours
+        day = lines[:DAY_CHARACTERS]
+        bare = _QUOTED_FIELD.sub(b",", lines) if b'"' in lines else lines
+        rows = bare.count(b"\n")
+        is_of_a_day = lines[DAY_CHARACTERS : DAY_CHARACTERS + 1] == b"," and bare.count(b"\n" + day + b",") == rows - 1
+        has_all_fields = bare.count(b",") == rows * (len(self._columns) - 1)
+        if is_of_a_day and has_all_fields and b'"' not in bare and b"\r" not in bare:
+            return [Block(day.decode(), lines, rows)]
+        return self._read_by_day(lines, number)
+
+    def _read_by_day(self, lines: bytes, number: int) -> Iterator[Block]:
+        rows = list(csv.reader(io.StringIO(lines.decode(), newline="")))
+        for at, row in enumerate(rows, number):
+            if len(row) != len(self._columns):
+                failed = f"CSV file has {len(row)} fields, not {len(self._columns)}, in row {at}"
+                raise TableError(failed, self._path)
+        for day, group in groupby(rows, key=itemgetter(0)):
+            written = [csv_line(row) for row in group]
+            yield Block(day, b"".join(written), len(written))
+
+    def _check_header(self, old: BinaryIO) -> None:
+        first = old.readline()
+        if first and first.rstrip(b"\r\n") != self._header.rstrip():
+            hint = f"its first line is not {','.join(self._columns)}, as the options want it; name another with --to"
+            raise TableError("not a CSV file of fasthits", self._path, hint)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TableError("cannot write CSV file", self._path, error.strerror or str(error)) from error
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise TableError("not a CSV file of fasthits", self._path, str(error)) from error
+
+
+def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
+    """Yield what is left of *file* in pieces that end with a row, and with a newline.
+
+    Behind a row the number of quotes is even: a field in quotes may hold newlines.
+    """
+    tail = b""
+    while piece := file.read(PIECE_BYTES):
+        whole, newline, tail = (tail + piece).rpartition(b"\n")
+        whole += newline
+        if whole.count(b'"') % 2:
+            tail = whole + tail
+        elif whole:
+            yield whole
+    if tail:
+        yield tail + b"\n"
+
+
+def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:
+    """Write the header and *rows* of date, path and views to *stream*."""
+    stream.write(csv_line(columns))
+    stream.writelines(csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.flush()
+
+
+def csv_line(fields: Iterable[str]) -> bytes:
+    """Return *fields* as a line of CSV, quoted by RFC 4180 but ended by a newline alone, as Unix's tools want it.
+
+    csv.writer would do, but up to Python 3.12 it leaves a carriage return unquoted where the line ends in a newline.
+    """
+    quoted = ('"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field for field in fields)
+    return (",".join(quoted) + "\n").encode()
+
+
+_QUOTED = re.compile(r'[",\r\n]')
+_QUOTED_FIELD = re.compile(rb',"[^"]*(?:""[^"]*)*"(?=[,\n])')

@@ -1,0 +1,96 @@
+"""Days of a CSV file are replaced, and every other row stays what it was, however the file was written."""
+
+import csv
+import io
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits import csvfiles
+from fasthits.csvfiles import Block, CsvFile, csv_line
+from fasthits.errors import TableError
+from tests.commands import write
+
+COLUMNS = ("date", "path", "views")
+DAYS = ["2026-03-11", "2026-03-12", "2026-03-13", "2026-03-14"]
+paths = st.text(st.sampled_from('ab,"\n\r é0123-'), max_size=12).map(lambda text: "/" + text)
+rows = st.lists(st.tuples(st.sampled_from(DAYS), paths, st.integers(1, 99).map(str)), max_size=30).map(
+    lambda rows: sorted(rows, key=lambda row: row[0])
+)
+
+
+def blocks_of(rows: list[tuple[str, str, str]]) -> Iterator[Block]:
+    return (
+        Block(day, b"".join(csv_line(row) for row in group), 1) for day, group in groupby(rows, key=lambda row: row[0])
+    )
+
+
+def read(file: Path) -> list[tuple[str, ...]]:
+    header, *found = csv.reader(io.StringIO(file.read_bytes().decode(), newline=""))
+    assert tuple(header) == COLUMNS
+    return [tuple(row) for row in found]
+
+
+@given(old=rows, new=rows, replaced=st.sets(st.sampled_from(DAYS)), piece=st.sampled_from([1, 7, 40, 200, 1 << 20]),
+       ending=st.sampled_from(["\n", "\r\n"]), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+       whole=st.booleans())  # fmt: skip
+def test_days_are_replaced_and_others_stay(
+    old: list[tuple[str, str, str]], new: list[tuple[str, str, str]], replaced: set[str], piece: int, ending: str,
+    quoting: int, whole: bool, tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    file = tmp_path_factory.mktemp("csv") / "hits.csv"
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=ending, quoting=quoting)  # type: ignore[arg-type]
+    writer.writerows(old)
+    # csv.writer leaves a carriage return unquoted where lines end in a newline, up to Python 3.12
+    lines = (
+        b"".join(map(csv_line, old)).decode() if ending == "\n" and quoting == csv.QUOTE_MINIMAL else text.getvalue()
+    )
+    data = ("date,path,views" + ending + lines).encode()
+    write(file, data if whole or not old else data[: -len(ending)])
+    new = [row for row in new if row[0] in replaced]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csvfiles, "PIECE_BYTES", piece)
+        CsvFile(file, COLUMNS).replace(sorted(replaced), blocks_of(new))
+    kept = [row for row in old if row[0] not in replaced]
+    assert read(file) == sorted(kept + new, key=lambda row: row[0])
+
+
+def test_blocks_of_one_day_are_copied_as_they_are(tmp_path: Path) -> None:
+    """Even with numbers that a reader would write in another way."""
+    lines = b'2026-03-11,/a,007\n2026-03-11,"/b",1\n'
+    file = write(tmp_path / "hits.csv", b"date,path,views\n" + lines)
+    CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]))
+    assert file.read_bytes() == b"date,path,views\n" + lines + b"2026-03-12,/c,1\n"
+
+
+@pytest.mark.parametrize("piece", [1, 50, 1 << 20])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (b"2026-03-12,/a,1\n2026-03-11,/a,1\n", "not sorted by date: 2026-03-11 follows 2026-03-12"),
+        (b"2026-03-11,/a,1\n2026-03-11,/a\n2026-03-11,/b,1\n", "has 2 fields, not 3, in row 3"),
+        (b"2026-03-11,/a,1\n2026-03-11,/b,1,2\n2026-03-11,/a,1\n", "has 4 fields, not 3, in row 3"),
+        (b"2026-03-11,/a,1\n2026-03-11,/\xff,1\n", "not a CSV file of fasthits"),
+        (b"2026-03-11,/a,1\n\n", "has 0 fields, not 3, in row 3"),
+    ],
+)
+def test_what_is_no_file_of_days_is_left_alone(
+    rows: bytes, message: str, piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
+    monkeypatch.setattr(csvfiles, "PIECE_BYTES", piece)
+    with pytest.raises(TableError, match=message):
+        CsvFile(file, COLUMNS).replace(["2026-03-20"], iter([]))
+    assert file.read_bytes() == b"date,path,views\n" + rows
+
+
+def test_a_quote_within_a_field_hides_no_day(tmp_path: Path) -> None:
+    """Not as RFC 4180 has it, but csv reads it as it looks."""
+    file = write(tmp_path / "hits.csv", b'date,path,views\n2026-03-11,/a"b,1\n2026-03-12,/c"d,1\n')
+    CsvFile(file, COLUMNS).replace(["2026-03-11"], iter([]))
+    assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
