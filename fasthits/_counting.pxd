@@ -12,9 +12,10 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
 from fasthits._table cimport (
-    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch, add_views,
-    bytes_with_room, free_slots, grow_slots, has_room, hash_row, hash_words, keep_rows, make_room, masked_words,
-    open_batch, prefetch_slots, put_hit, row_at, row_bytes, row_path, secrets, views_of,
+    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch,
+    add_views, bytes_with_room, drop_slots, free_slots, free_table, grow_slots, has_room, hash_row, hash_words,
+    keep_rows, make_room, masked_words, open_batch, prefetch_slots, put_hit, release_rows, row_at, row_bytes,
+    row_path, secrets, views_of,
 )
 from fasthits._tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
@@ -560,26 +561,31 @@ cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
     return True
 
 
-cdef inline bint merge_table(Count *count, Table *other) noexcept nogil:
+cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
+    """Add the rows of another table, whose memory is given back on the way; False without memory, with some of them in
+    neither."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
+    cdef size_t released = 0
     cdef size_t end = other.used
     cdef Row *row
     cdef Span path
-    cdef Outcome outcome
+    cdef Outcome outcome = DONE
     if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
         return False
-    while offset < end:
+    drop_slots(other)
+    while offset < end and outcome != NO_MEMORY:
         ahead = prefetch_slots(&count.table, other, ahead, offset)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
         outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
-        if outcome == NO_MEMORY:
-            return False
         if outcome == NO_ROOM:
             count.dropped += row.views
         offset += row_bytes(row.size)
-    return True
+        if offset - released >= RELEASED_BYTES:
+            released = release_rows(other, released, offset)
+    free_table(other)
+    return outcome != NO_MEMORY
 
 
 cdef inline bint escape_rows(Count *count) noexcept nogil:
@@ -620,14 +626,18 @@ cdef inline void move_rows(Count *count, Count *to) noexcept nogil:
     count.changes += 1
 
 
-cdef inline bint add_count(Count *count, Count *other) noexcept nogil:
+cdef inline bint move_count(Count *count, Count *other) noexcept nogil:
+    """Move the rows and buckets of another counter; False without memory, with some rows in neither."""
     cdef int bucket
     cdef int32_t byte
-    if not merge_table(count, &other.table):
+    other.changes += 1
+    if not move_table(count, &other.table):
         return False
     for bucket in range(BUCKETS):
         count.buckets[bucket] += other.buckets[bucket]
+        other.buckets[bucket] = 0
     count.dropped += other.dropped
+    other.dropped = 0
     for byte in range(LAST_DAY // 8 + 1):
         if other.seen[byte]:
             count.seen[byte] |= other.seen[byte]

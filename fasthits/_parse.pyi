@@ -185,9 +185,9 @@ class HitCounter:
         Raises ValueError for a path longer than LINE_BYTES, and MemoryError, with nothing changed.
         """
     def merge(self, other: HitCounter, /) -> None:
-        """Add the rows and buckets of *other*, which stays as it is; its partial line and its examples stay with it.
+        """Move the rows and buckets of *other* here; its partial line and its examples stay with it.
 
-        Raises ValueError for the counter itself, and MemoryError with some rows of *other* added; do not go on then.
+        Raises ValueError for the counter itself, and MemoryError with some rows in neither; do not go on then.
         """
     def drain(self) -> HitCounter:
         """Move all rows to a new counter and return that. Buckets and the partial line stay here."""

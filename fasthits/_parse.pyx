@@ -14,8 +14,9 @@ from libc.string cimport memcpy, memset
 
 from fasthits._counting cimport (
     ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
-    OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, add_count, count_block, count_partial,
-    escape_rows, has_day, line_count, move_rows, take_away_rows,
+    OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, count_block, count_partial, escape_rows,
+    has_day, line_count, move_count, move_rows,
+    take_away_rows,
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
@@ -23,7 +24,7 @@ from fasthits._steps cimport (
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
 )
 from fasthits._table cimport (
-    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, prefetch_row, row_at,
+    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,
     row_bytes, row_path, secrets,
 )
 from fasthits._tokens cimport (
@@ -430,7 +431,7 @@ cdef class HitCounter:
             raise MemoryError
 
     def merge(self, HitCounter other not None, /):
-        """Add the rows and buckets of *other*, which stays as it is."""
+        """Move the rows and buckets of *other* here."""
         cdef bint merged
         # Locked in one order always, or two merges could wait for each other.
         cdef HitCounter first = self if id(self) < id(other) else other
@@ -438,7 +439,7 @@ cdef class HitCounter:
         if first is second:
             raise ValueError("a counter cannot be merged with itself")
         with first.lock, second.lock, nogil:
-            merged = add_count(&self.count, &other.count)
+            merged = move_count(&self.count, &other.count)
         if not merged:
             raise MemoryError
         if self.bots is not None and other.bots is not None:
@@ -541,6 +542,7 @@ cdef _Order in_order(HitCounter counter, bint by_views):
     cdef bint done
     with counter.lock, nogil:
         order.changes = count.changes
+        drop_slots(&count.table)    # as large as the places, and not needed when all rows are there
         order.places = <Place *>malloc((count.table.rows + 1) * sizeof(Place))
         done = order.places != NULL
         if done:

@@ -25,6 +25,10 @@ cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
     int32_t day
     uint32_t size
 
+cdef extern from "<sys/mman.h>" nogil:
+    int madvise(void *start, size_t size, int advice) noexcept
+    int MADV_DONTNEED
+
 cdef extern from *:
     """
     static uint64_t fasthits_secrets[10];
@@ -66,6 +70,8 @@ cdef enum:
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
     AHEAD_BYTES = 1024     # of rows whose slots are asked for before they are needed
+    RELEASED_BYTES = 1 << 20    # of rows that are given back at a time
+    PAGE_BYTES = 65536     # a multiple of any page's size
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
 cdef enum Outcome:
@@ -180,15 +186,35 @@ cdef inline void index_rows(Table *table) noexcept nogil:
 
 
 cdef inline bint grow_slots(Table *table) noexcept nogil:
-    """Double the index; False leaves it as it was."""
+    """Double the index, or make one; False leaves it as it was."""
     cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
-    cdef uint64_t *slots = <uint64_t *>calloc(count, sizeof(uint64_t))
+    cdef uint64_t *slots
+    while count * 2 // 3 <= table.rows:
+        count *= 2
+    slots = <uint64_t *>calloc(count, sizeof(uint64_t))
     if slots == NULL:
         return False
     free(table.slots)
     table.slots, table.mask = slots, count - 1
     index_rows(table)
     return True
+
+
+cdef inline void drop_slots(Table *table) noexcept nogil:
+    """Give the index up; the next row that is added makes another."""
+    free(table.slots)
+    table.slots, table.mask = NULL, 0
+
+
+cdef inline size_t release_rows(Table *table, size_t start, size_t end) noexcept nogil:
+    """Give back the memory of rows from *start* on, which nobody looks at again; return up to where, *end* at most."""
+    cdef size_t arena = <size_t>table.arena
+    cdef size_t first = (arena + start + PAGE_BYTES - 1) & ~<size_t>(PAGE_BYTES - 1)
+    cdef size_t last = (arena + end) & ~<size_t>(PAGE_BYTES - 1)
+    if last <= first:
+        return start
+    madvise(<void *>first, last - first, MADV_DONTNEED)
+    return last - arena
 
 
 cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last, bint by_head) noexcept nogil:

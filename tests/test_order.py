@@ -397,6 +397,7 @@ def test_a_bounded_counter_takes_no_more_than_its_bound(run_alone: Callable[...,
 
 def order_without_memory() -> None:
     counter = fed(*(distinct_lines(10_000, start=10_000 * number) for number in range(120)))
+    next(counter.csv())  # gives the index up, whose memory would do
     for read in (counter.csv, counter.sorted_rows):
         with memory_limit(2 * MIB), pytest.raises(MemoryError):
             next(read())
@@ -418,6 +419,16 @@ def test_order_without_memory_is_an_error_and_changes_nothing(
     run_alone: Callable[..., object], read: Callable[[], None]
 ) -> None:
     run_alone(read)
+
+
+def test_rows_are_found_again_after_they_were_put_in_order() -> None:
+    counter = fed(distinct_lines(5000))
+    for number, read in enumerate((counter.csv, counter.sorted_rows), 1):
+        assert sum(1 for _ in read()) > 0
+        counter.feed(distinct_lines(6000))
+        assert len(counter) == 6000
+        counter.add(DAY, b"/0", 1)
+        assert dict((path, views) for _, path, views in counter.rows())[b"/0"] == 1 + 2 * number
 
 
 def escape_without_memory() -> None:
