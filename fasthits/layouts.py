@@ -6,7 +6,6 @@ from datetime import date
 from functools import lru_cache
 
 from fasthits._parse import HitCounter
-from fasthits.referrers import referrer_page, referrer_site, search_reader
 
 REMEMBERED_REFERERS = 1 << 16
 
@@ -84,6 +83,8 @@ PLAIN = hits_layout()
 
 def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_host: bool = False) -> Layout:
     """Return the table of the sites, or with *full* the pages, that readers of a path came from; not of *own_hosts*."""
+    from fasthits.referrers import referrer_page, referrer_site
+
     referrer_of = referrer_page if full else referrer_site
 
     def keep(referer: bytes) -> bytes | None:
@@ -98,6 +99,8 @@ def searches_layout(by_host: bool = False) -> Layout:
 
     Raises UsageError when a package is missing.
     """
+    from fasthits.referrers import search_reader
+
     read = search_reader()
 
     def keep(referer: bytes) -> bytes | None:

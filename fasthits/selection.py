@@ -6,10 +6,8 @@ from functools import lru_cache
 from typing import Protocol
 
 from fasthits._parse import EXAMPLES, LINE_BYTES, HitCounter, LineRules
-from fasthits.agents import agent_verdict
 from fasthits.errors import UsageError
 from fasthits.formats import JSON, NAMES, Format, detect, parse_format
-from fasthits.jsonlines import JsonLines
 from fasthits.rules import Rules, final_path
 
 DETECTED_LINES = 100
@@ -45,8 +43,7 @@ class Selection:
         self.form = None if rules.format == "auto" else parse_format(rules.format)
         """The format of all logs, None where it is to be detected."""
         self._keepers = keepers
-        # Each counter remembers its own verdicts; this is for those of several threads.
-        self._verdict = lru_cache(REMEMBERED_AGENTS)(agent_verdict(rules)) if rules.looks_at_agents else None
+        self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
         self._judge = final_path(rules)
         if self.form:
@@ -101,7 +98,11 @@ class Selection:
 
     def lines_into(self, counter: HitCounter, form: Format) -> Lines:
         """Return what takes lines of *form* for *counter*, which has the rules for it."""
-        return counter if form.parts else JsonLines(counter, self.rules.json_fields)
+        if form.parts:
+            return counter
+        from fasthits.jsonlines import JsonLines
+
+        return JsonLines(counter, self.rules.json_fields)
 
     def finish(self, raw: HitCounter, rejected: Counter[str]) -> HitCounter:
         """Return the rows of *raw* under their final paths, where rows that become equal add up.
@@ -139,6 +140,13 @@ class Selection:
         if rejected is not None:
             rejected[reason] += views
         return None
+
+
+def _verdict(rules: Rules) -> Callable[[bytes], int]:
+    from fasthits.agents import agent_verdict
+
+    # Each counter remembers its own verdicts; this is for those of several threads.
+    return lru_cache(REMEMBERED_AGENTS)(agent_verdict(rules))
 
 
 class Intake:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import hit, write
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fasthits"
 
@@ -138,9 +140,10 @@ def test_only_the_faces_print_or_exit() -> None:
 
 
 def modules_after(statement: str) -> set[str]:
+    """Return the packages that are imported after a statement, and the modules of ours."""
     program = f"{statement}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in done.stdout.split()}
+    return {name.removeprefix("fasthits.").split(".")[0] for name in done.stdout.split()}
 
 
 def test_importing_the_package_costs_nothing() -> None:
@@ -150,4 +153,16 @@ def test_importing_the_package_costs_nothing() -> None:
 def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     assert not modules_after("import fasthits.cli") & {
         *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents", "serpextract"),
+    }
+
+
+def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", hit("/a"))
+    arguments = ["rollup", "2026-03-12", "--logs", str(log), "--to", str(tmp_path / "hits.csv")]
+    run = f"from fasthits.cli import app; app({arguments!r}, standalone_mode=False)"
+    found = modules_after(run)
+    assert (tmp_path / "hits.csv").exists()
+    assert not found & {
+        *("pymemcache", "json", "orjson", "crawleruseragents", "serpextract", "isal", "backports"),
+        *("jsonlines", "agents", "referrers", "memcached", "explain", "report", "asyncio", "http", "ssl", "email"),
     }
