@@ -183,6 +183,7 @@ def distinct_rows(distinct: Corpus) -> list[Row]:
     log = shown(distinct.log)
     wc = Command("`wc -l`", distinct, f"wc -l {log}", judge_wc)
     rollup = Rollup("`fasthits rollup`", distinct, "--threads 2")
+    one_thread = Rollup("`fasthits rollup --threads 1`", distinct, "--threads 1")
     command = f"python -m benchmarks.rivals duckdb {log} {DAY}"
     duckdb = Command("DuckDB, regex, 2 threads", distinct, command, judge_day, "duckdb")
     tables = Known("its tables", distinct.truth.table_bytes())
@@ -191,6 +192,8 @@ def distinct_rows(distinct: Corpus) -> list[Row]:
         Row("distinct-wc", rollup, TIMES, None, wc),
         Row("distinct-duckdb", rollup, FASTER, 3, duckdb),
         Row("distinct-duckdb-memory", rollup, TIMES, 1, duckdb, figure="peak"),
+        Row("distinct-1", one_thread, TIMES, None, rollup),
+        Row("distinct-1-memory", one_thread, MORE_MB, 64, tables, figure="peak"),
         Row("distinct-memory", rollup, MORE_MB, 64, tables, figure="peak"),
         Row("distinct-bound", rollup, MB, GIB_BYTES / 1e6, figure="peak"),
         Row("distinct-passes", passes, TIMES, None, rollup),
