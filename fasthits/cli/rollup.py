@@ -54,13 +54,16 @@ def rollup(
         Referrers | None,
         typer.Option(
             metavar="[site|full]",
-            help="Also fill a table referrers: by path the sites that readers came from, or the full pages there.",
+            help="Also fill a table referrers: by path the sites that readers came from, as www.example.com, or the "
+            "full pages there, as https://www.example.com/news.",
             show_default=False,
         ),
     ] = None,
     own_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="A site that is no referrer, nor those below it.", show_default=False),
+        typer.Option(
+            metavar="HOST", help="A site that is no referrer, nor those below it: example.org.", show_default=False
+        ),
     ] = None,
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
