@@ -269,6 +269,12 @@ def test_a_format_is_named_pasted_or_detected(text: str, data: bytes, form: Form
         assert "lines of 1 file" in stderr
 
 
+def test_a_log_of_no_known_format_is_not_said_to_have_one(tmp_path: Path) -> None:
+    _, stderr = roll_up(tmp_path, data=b"2026-03-12 10:00:00 GET /a 200\n")
+    assert "1 line of 1 file, 0.0 MB" in stderr
+    assert "1 malformed" in stderr
+
+
 def test_files_of_several_formats_are_counted_together(tmp_path: Path) -> None:
     for number, (_, data, _) in enumerate(FORMATS[:2]):
         write(tmp_path / f"{number}.log", data * 1000)

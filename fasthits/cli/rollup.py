@@ -120,7 +120,8 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
         seen = sorted(found.days_seen)
         there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
-    formats = f" ({' and '.join(found.formats)})" * bool(found.formats)
+    # A log in which nothing is known was read as combined, for want of something better.
+    formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes * found.passes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
     passes = f", in {found.passes} passes" * (found.passes > 1)
