@@ -1,5 +1,6 @@
 """What to paste into the configuration of other programs so that they run fasthits: one text for each."""
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -34,6 +35,10 @@ class Installation:
         """Return the command of the nightly rollup."""
         return [*self.program, "rollup", "--logs", self.logs, "--to", self.database]
 
+    def make_folder(self) -> str:
+        """Return the shell command that makes the database's folder, which a rollup does not make."""
+        return f"install -d -o {shlex.quote(self.user)} {shlex.quote(os.path.dirname(self.database))}"
+
     def follow(self) -> str:
         """Return the shell command that counts what nginx logs."""
         logger = [*self.program, "log", *self._servers()]
@@ -60,8 +65,9 @@ def apache(here: Installation) -> str:
 def apache_short(here: Installation) -> str:
     """Return Apache's line with a format of its own, which is all that counting needs."""
     return f"""\
-# Apache, a shorter line for the live counter alone: no address, referer or user agent leaves Apache, and no client can
-# make it long enough to be torn in the pipe (over 4,096 bytes) but by a path of that length.
+# Apache, instead of the first of these lines (with both each hit counts twice): a shorter one for the live counter. No
+# address, referer or user agent leaves Apache, and no client can make it long enough to be torn in the pipe (over 4,096
+# bytes) but by a path of that length.
 LogFormat "%t \\"%r\\" %>s %b" fasthits
 {_custom_log(here.log(), "fasthits")}
 """
@@ -72,7 +78,7 @@ def cron(here: Installation) -> str:
     command = shlex.join(here.rollup()).replace("%", r"\%")  # cron would make a newline of it
     return f"""\
 # cron, in /etc/cron.d/fasthits: the nightly rollup, ten minutes after midnight. {here.user} must be able to read the
-# logs (on Debian: adduser {here.user} adm) and to write to the database's folder.
+# logs (on Debian: adduser {here.user} adm) and to write to the database's folder ({here.make_folder()}).
 10 0 * * *  {here.user}  {command}
 """
 
@@ -80,7 +86,8 @@ def cron(here: Installation) -> str:
 def systemd(here: Installation) -> str:
     """Return a service and a timer for the nightly rollup."""
     return f"""\
-# systemd, instead of cron: the nightly rollup, also after a night in which the machine was off.
+# systemd, instead of cron: the nightly rollup, also after a night in which the machine was off. It needs the database's
+# folder, too ({here.make_folder()}).
 # /etc/systemd/system/fasthits-rollup.service
 [Service]
 Type=oneshot
@@ -101,7 +108,7 @@ def logrotate(here: Installation) -> str:
     """Return what keeps the disk from filling with cronolog's files, which logrotate does not know."""
     folder = shlex.quote(re.split("[%*]", here.logs)[0].rpartition("/")[0] or ".")
     name = shlex.quote(re.sub("%.", "*", here.logs.rpartition("/")[2]))
-    command = f"find {folder} -name {name} -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
+    command = f"find {folder} -name {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
 # logrotate: nothing to do. It must not touch cronolog's files, which have a name a day; this line of a crontab
 # compresses the old ones instead, and the rollup reads them as well. Apache's reload for other logs loses no hit.

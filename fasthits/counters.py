@@ -61,11 +61,14 @@ class CounterReader:
             self._connection = None
 
     def _dump_all(self) -> None:
-        """Dump until that brings nothing new: what one dump passes over would later look as if it had just begun."""
-        for _ in range(FIRST_DUMPS):
+        """Dump until that brings nothing new: what one dump passes over would later look as if it had just begun.
+
+        Twice at least, as now and then a dump passes over all that there is.
+        """
+        for number in range(FIRST_DUMPS):
             before = len(self._paths)
             self._dump()
-            if len(self._paths) == before:
+            if number and len(self._paths) == before:
                 return
 
     def _dump(self) -> None:

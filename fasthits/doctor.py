@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,12 +14,18 @@ from pathlib import Path
 from statistics import median
 
 from fasthits import logfiles
-from fasthits._parse import ParsedLine, parse_line
+from fasthits._parse import HitCounter
+from fasthits.config import CONFIG
 from fasthits.days import ONE_DAY, file_name
 from fasthits.errors import FasthitsError
+from fasthits.explain import read_fields
+from fasthits.formats import NAMES, Format
+from fasthits.jsonlines import combined_lines
 from fasthits.keys import hit_key
 from fasthits.logfiles import LogFile, Segment
 from fasthits.memcached import CounterStore, check_servers, read_as_django, server_stats
+from fasthits.rules import Rules
+from fasthits.selection import ASSUMED, Selection
 from fasthits.tables import open_table
 
 ROUND_TRIPS = 20
@@ -33,6 +40,10 @@ PARSED_SHARE = 0.9
 PIPE_BYTES = 1 << 20
 AHEAD = timedelta(minutes=1)
 """How far a log may be ahead of this machine's clock."""
+
+_APACHE_TIME = "%d/%b/%Y:%H:%M:%S %z"
+_PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
+"""How many parts a second has."""
 
 _DJANGO = """
 import json
@@ -62,6 +73,7 @@ class Setup:
     prefix: str
     logs: str
     target: str
+    rules: Rules
     django_settings: str | None = None
 
 
@@ -79,10 +91,10 @@ def examine(setup: Setup, today: date) -> Iterator[Check]:
         yield _check("key prefix", partial(_django, setup))
     yesterday = today - ONE_DAY
     yield _check("yesterday's log", partial(_find_log, setup.logs, yesterday))
-    yield _check("log format", partial(_log_format, setup.logs, yesterday))
+    yield _check("log format", partial(_log_format, setup, yesterday))
     yield _check("database", partial(_database, setup.target))
     yield _check("pipe size", _pipe_size)
-    yield _check("clock and time zone", partial(_clock, setup.logs, today))
+    yield _check("clock and time zone", partial(_clock, setup, today))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:
@@ -154,21 +166,27 @@ def _django(setup: Setup) -> str:
 
 def _find_log(pattern: str, day: date) -> str:
     found = _logs_of(pattern, day)
-    lines, _ = _sample(found[0])
+    lines = _sample(found[0])
     if not lines:
         raise FasthitsError("log file is empty", found[0].name, "does Apache write to it?")
     return ", ".join(each.name for each in found)
 
 
-def _log_format(pattern: str, day: date) -> str:
-    lines, parsed = _sample(_logs_of(pattern, day)[0])
-    if len(parsed) < len(lines) * PARSED_SHARE or not parsed:
-        subject = f"{len(lines) - len(parsed)} of the first {len(lines)} lines"
-        raise FasthitsError("no format that fasthits knows", subject, "use combined or common; fasthits conf shows how")
-    line = parsed[-1]
-    words = len(line.host_part.split())
-    name = "common" if line.referer is None else "combined"
-    return (f"vhost_{name}" if words > 3 else name) + f", {len(parsed)} of {len(lines)} lines parse"
+def _log_format(setup: Setup, day: date) -> str:
+    lines = _sample(_logs_of(setup.logs, day)[0])
+    selection = Selection(setup.rules)
+    form = _form_of(lines, selection)
+    counter = HitCounter(rules=selection.line_rules(form))
+    taking = selection.lines_into(counter, form)
+    taking.feed(b"\n".join(lines))
+    taking.finish()
+    parsed = counter.lines - counter.malformed
+    if parsed < len(lines) * PARSED_SHARE or not parsed:
+        subject = f"{len(lines) - parsed} of the first {len(lines)} lines"
+        hint = f"write format = into {CONFIG}, or use combined; fasthits conf shows how"
+        raise FasthitsError("no format that fasthits knows", subject, hint)
+    selection.check(form)
+    return f"{form.name}, {parsed} of {len(lines)} lines parse"
 
 
 def _database(target: str) -> str:
@@ -184,12 +202,11 @@ def _pipe_size() -> str:
     return f"up to {size:,} bytes"
 
 
-def _clock(pattern: str, today: date) -> str:
-    files = logfiles.find(file_name(pattern, today)) or _logs_of(pattern, today - ONE_DAY)
-    _, parsed = _sample(files[-1], at_end=True)
-    if not parsed:
+def _clock(setup: Setup, today: date) -> str:
+    files = logfiles.find(file_name(setup.logs, today)) or _logs_of(setup.logs, today - ONE_DAY)
+    stamp = _last_time(_sample(files[-1], at_end=True), Selection(setup.rules))
+    if not stamp:
         raise FasthitsError("no line to read the time from", files[-1].name, "does Apache write to it?")
-    stamp = datetime.strptime(parsed[-1].time.decode("ascii"), "%d/%b/%Y:%H:%M:%S %z")
     here = stamp.astimezone()
     if stamp.utcoffset() != here.utcoffset():
         subject = f"{stamp:%z} in the log, {here:%z} here"
@@ -199,6 +216,36 @@ def _clock(pattern: str, today: date) -> str:
     return f"{here:%z} in both, last line at {stamp:%Y-%m-%d %H:%M:%S}"
 
 
+def _form_of(lines: list[bytes], selection: Selection) -> Format:
+    return selection.detect(b"\n".join([*lines, b""])) or ASSUMED
+
+
+def _last_time(lines: list[bytes], selection: Selection) -> datetime | None:
+    """Return the time of the last line that has one; a time without a zone is this machine's."""
+    form = _form_of(lines, selection)
+    if not form.parts:
+        lines = list(map(combined_lines(selection.rules.json_fields), lines))
+        form = NAMES["vhost_combined"]
+    field = form.field("time")
+    for line in reversed(lines):
+        fields, stopped = read_fields(line, form)
+        if field and field.time_format and not stopped:
+            with suppress(ValueError, OverflowError, OSError):  # a torn line: the one before it will do
+                stamp = _read_time(dict(fields)["time"].decode("ascii"), field.time_format)
+                return stamp if stamp.tzinfo else stamp.astimezone()
+    return None
+
+
+def _read_time(text: str, time_format: str) -> datetime:
+    """Return the time that *text* is; raise ValueError, OverflowError or OSError if it is none."""
+    if time_format.startswith("epoch"):
+        return datetime.fromtimestamp(float(text) / _PARTS[time_format])
+    if time_format == "iso8601":
+        return datetime.fromisoformat(text)
+    # It takes a space for a zero, too, but does not know %e.
+    return datetime.strptime(text, _APACHE_TIME if time_format == "apache" else time_format.replace("%e", "%d"))
+
+
 def _logs_of(pattern: str, day: date) -> list[LogFile]:
     found = logfiles.find(file_name(pattern, day))
     if not found:
@@ -206,8 +253,8 @@ def _logs_of(pattern: str, day: date) -> list[LogFile]:
     return found
 
 
-def _sample(log_file: LogFile, at_end: bool = False) -> tuple[list[bytes], list[ParsedLine]]:
-    """Return some lines of a log file, and those of them that parse: the first, or the last ones of a plain file."""
+def _sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
+    """Return some lines of a log file: the first, or the last ones of a plain file."""
     segments = log_file.segments() or [Segment(log_file, 0, 0)]
     at_end &= segments[-1].stop is not None
     text = b""
@@ -216,5 +263,4 @@ def _sample(log_file: LogFile, at_end: bool = False) -> tuple[list[bytes], list[
         if not at_end:
             break
     lines = text.splitlines()
-    lines = lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
-    return lines, [line for line in map(parse_line, lines) if line]
+    return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]

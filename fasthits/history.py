@@ -19,8 +19,9 @@ _PATH_BY_DAY = """
 WITH RECURSIVE days(day) AS (
     SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
 )
-SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3 GROUP BY date
+SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{} GROUP BY date
 """
+_OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
 
 
 class PathHistory(NamedTuple):
@@ -58,13 +59,14 @@ class History:
         return [found.get(day.isoformat(), 0) for day in days]
 
     def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths*, in their order; what was never read has zeros."""
+        """Return the histories of *paths*, in their order; what was never read has zeros.
+
+        In a table with hosts ``//HOST/PATH``, as the live counters have it, is the path of that host, ``/PATH`` that of
+        all.
+        """
         with self._database() as database:
-            found = {
-                (path, day): views
-                for path in paths
-                for day, views in database.execute(_PATH_BY_DAY, [*_ends(days), path])
-            }
+            by_host = any(name == "host" for _, name, *_ in database.execute("PRAGMA table_info(hits)"))
+            found = {(path, day): views for path in paths for day, views in _path_by_day(database, path, days, by_host)}
         by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
         return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
 
@@ -92,6 +94,15 @@ class History:
                 yield database
         except sqlite3.Error as error:
             raise TableError("cannot read database", self._file, str(error)) from error
+
+
+def _path_by_day(
+    database: sqlite3.Connection, path: str, days: Sequence[date], by_host: bool
+) -> Iterator[tuple[str, int]]:
+    if by_host and path.startswith("//"):
+        host, slash, rest = path[2:].partition("/")
+        return database.execute(_OF_A_HOST, [*_ends(days), slash + rest, host])
+    return database.execute(_OF_ALL_HOSTS, [*_ends(days), path])
 
 
 def _ends(days: Sequence[date]) -> tuple[str, str]:

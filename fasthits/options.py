@@ -17,7 +17,7 @@ RULES: dict[str, tuple[Any, str | None, str]] = {
         str,
         "FORMAT",
         f"What lines look like: auto (the default), {', '.join(NAMES)}, or the string of a LogFormat of Apache or of a "
-        "log_format of nginx.",
+        "log_format of nginx: '%h %l %u %t \"%r\" %>s %b'.",
     ),
     "json-fields": (
         str,
@@ -25,23 +25,36 @@ RULES: dict[str, tuple[Any, str | None, str]] = {
         "Names of the fields of JSON lines that are not those of nginx, Caddy or Traefik: time=ts,path=req.uri. Kinds: "
         f"{', '.join(JSON_KINDS)}.",
     ),
-    "method": (str, "METHOD,...", "Only requests with these methods count; by default GET."),
+    "method": (str, "METHOD,...", "Only requests with these methods count: GET,POST. By default GET."),
     "status": (str, "STATUS,...", "Only lines with these statuses count: 200,304 or 2xx or 400-404."),
     "include-path": (list[str], "GLOB", "Only paths that match a glob count: '/blog/*'. Can be repeated."),
-    "exclude-path": (list[str], "GLOB", "Paths that match the glob do not count. Can be repeated."),
+    "exclude-path": (list[str], "GLOB", "Paths that match the glob do not count: '/admin/*'. Can be repeated."),
     "exclude-static": (bool, None, f"What pages load by themselves does not count: {' '.join(STATIC_ENDINGS)}."),
-    "keep-query": (str, "[NAME,...]", "The query is part of the path: all of it, or only these parameters."),
+    "keep-query": (
+        str,
+        "[NAME,...]",
+        "The query is part of the path, as in /a?page=2: all of it, or only these parameters: page,lang.",
+    ),
     "fold-slash": (bool, None, "/page, /page/ and /page/index.html are one."),
     "decode": (
         bool,
         None,
         "Percent-encoding as RFC 3986 writes it: /%7Ea and /~a are one, and so are all spellings of /%C3%A9.",
     ),
-    "exclude-bots": (bool, None, "Known bots, told by their user agents, do not count."),
+    "exclude-bots": (bool, None, "Known bots, told by their user agents, do not count: Googlebot."),
     "bots": (str, "WHAT", "What becomes of known bots: count, exclude, or apart, in a column of their own."),
-    "include-agent": (list[str], "GLOB", "Only user agents that hold the text, or match the glob, count."),
-    "exclude-agent": (list[str], "GLOB", "User agents that hold the text, or match the glob, do not count."),
-    "by-host": (bool, None, "Virtual hosts apart: the path is //HOST/PATH, and in tables the host a column."),
+    "include-agent": (list[str], "GLOB", "Only user agents that hold the text, or match the glob, count: 'Mozilla/*'."),
+    "exclude-agent": (
+        list[str],
+        "GLOB",
+        "User agents that hold the text, or match the glob, do not count: UptimeRobot.",
+    ),
+    "by-host": (
+        bool,
+        None,
+        "Virtual hosts apart: the path is //HOST/PATH, as in //example.org/about.html, and in tables the host a "
+        "column.",
+    ),
 }
 """The options that make rules: their types, what stands for a value, their help. They are those of every command that
 counts lines, and keys of the configuration file."""

@@ -29,7 +29,7 @@ def test_every_command_offers_its_options(command: str) -> None:
     assert "--help" in bash(f"fasthits {command} --")
 
 
-@pytest.mark.parametrize("command", ["rollup", "check", "warm", "today / --date"])
+@pytest.mark.parametrize("command", ["rollup", "check", "warm", "today / --date", "explain access.log --date"])
 def test_a_date_is_offered(command: str) -> None:
     assert bash(f"fasthits {command} y") == ["yesterday"]
     assert {"today", "yesterday", str(YESTERDAY)} <= set(bash(f"fasthits {command} "))

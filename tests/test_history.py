@@ -91,6 +91,16 @@ def test_most_read_comes_first(database: Path) -> None:
     assert [row.split()[-1] for row in run(database, "most-read", "--limit", "2").splitlines()[2:]] == ["/a", "/b"]
 
 
+def test_a_path_of_one_host_is_asked_for_as_the_live_counters_have_it(tmp_path: Path) -> None:
+    lines = [b"a.example:80 " + hit("/x"), b"b.example:443 " + hit("/x"), b"b.example:443 " + hit("/x")]
+    log = write(tmp_path / "access.log", *lines)
+    done = fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", "--by-host")
+    assert done.returncode == 0, done.stderr
+    asked = ["//a.example/x", "//b.example/x", "/x", "//c.example/x"]
+    found = History(tmp_path / "hits.db").paths(asked, [LAST])
+    assert [(each.path, each.views) for each in found] == list(zip(asked, [1, 2, 3, 0], strict=True))
+
+
 def test_hostile_paths_are_harmless_on_a_terminal(database: Path) -> None:
     shown = run(database, "most-read")
     assert "\x1b" not in shown

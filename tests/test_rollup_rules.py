@@ -14,7 +14,7 @@ from fasthits.formats import NAMES, Format, parse_format
 from fasthits.layouts import hits_layout, referrers_layout
 from fasthits.options import RULES
 from fasthits.rollup import roll_up as count_up
-from fasthits.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules
+from fasthits.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules, read_option
 from fasthits.tables import open_table
 from tests.commands import fasthits, write
 from tests.reference import Counts, count
@@ -269,6 +269,12 @@ def test_a_format_is_named_pasted_or_detected(text: str, data: bytes, form: Form
         assert "lines of 1 file" in stderr
 
 
+def test_a_log_of_no_known_format_is_not_said_to_have_one(tmp_path: Path) -> None:
+    _, stderr = roll_up(tmp_path, data=b"2026-03-12 10:00:00 GET /a 200\n")
+    assert "1 line of 1 file, 0.0 MB" in stderr
+    assert "1 malformed" in stderr
+
+
 def test_files_of_several_formats_are_counted_together(tmp_path: Path) -> None:
     for number, (_, data, _) in enumerate(FORMATS[:2]):
         write(tmp_path / f"{number}.log", data * 1000)
@@ -309,6 +315,32 @@ def test_every_option_is_a_key_of_the_file_and_in_the_help(tmp_path: Path) -> No
         assert all(f"--{name}" in shown for name in [*RULES, "config"])
         assert all(ending in shown for ending in STATIC_ENDINGS)
     assert make_rules(load_config(write(tmp_path / "x.toml", b"keep-query = true\n"))).keep_query is True
+
+
+EXAMPLES = {
+    "format": '%h %l %u %t "%r" %>s %b',
+    "json-fields": "time=ts,path=req.uri",
+    "method": "GET,POST",
+    "status": "200,304",
+    "include-path": "/blog/*",
+    "exclude-path": "/admin/*",
+    "exclude-static": ".css",
+    "keep-query": "page,lang",
+    "fold-slash": "/page/index.html",
+    "decode": "/%7Ea",
+    "exclude-bots": "Googlebot",
+    "bots": "apart",
+    "include-agent": "Mozilla/*",
+    "exclude-agent": "UptimeRobot",
+    "by-host": "//example.org/about.html",
+}
+
+
+def test_the_help_of_every_rule_has_an_example_that_works() -> None:
+    assert EXAMPLES.keys() == RULES.keys()
+    for name, (kind, _, text) in RULES.items():
+        assert EXAMPLES[name] in text
+        read_option(name, True if kind is bool else EXAMPLES[name])
 
 
 @pytest.mark.parametrize(

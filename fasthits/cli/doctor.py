@@ -22,7 +22,11 @@ def doctor(
         typer.Option(metavar="MODULE", help="Also compare the key prefix and the servers with these settings' cache."),
     ] = None,
 ) -> None:
-    """Check what fasthits needs, one line each: ok, or what to do. Exit code 1 if anything failed."""
+    """Check what fasthits needs, one line each: ok, or what to do. Exit code 1 if anything failed.
+
+    The log's format is that of /etc/fasthits.toml, or of the file that FASTHITS_CONFIG names, else it is detected.
+    """
+    from fasthits.config import read_rules
     from fasthits.days import has_date
     from fasthits.doctor import Setup, examine
     from fasthits.logfiles import STDIN
@@ -30,7 +34,7 @@ def doctor(
 
     if not has_date(logs) and logs == STDIN:
         raise UsageError("not a PATTERN of files", logs, "name the files of the log with --logs")
-    setup = Setup(check_servers(memcached), check_prefix(prefix), logs, to, django_settings)
+    setup = Setup(check_servers(memcached), check_prefix(prefix), logs, to, read_rules({}), django_settings)
     failed = False
     for check in examine(setup, date.today()):
         failed |= not check.ok

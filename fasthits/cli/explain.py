@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from fasthits.cli.completion import complete_day
 from fasthits.cli.options import takes_rules
 from fasthits.days import parse_day
 from fasthits.display import printable
@@ -21,7 +22,13 @@ def explain(
         ),
     ] = None,
     day: Annotated[
-        str | None, typer.Option("--date", metavar="DATE", help="Count the hits of this day alone, as rollup does.")
+        str | None,
+        typer.Option(
+            "--date",
+            metavar="DATE",
+            help="Count the hits of this day alone, as rollup does.",
+            autocompletion=complete_day,
+        ),
     ] = None,
 ) -> None:
     """Print how lines of a log are read, and why each of them counts or does not.

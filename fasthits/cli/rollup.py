@@ -54,13 +54,16 @@ def rollup(
         Referrers | None,
         typer.Option(
             metavar="[site|full]",
-            help="Also fill a table referrers: by path the sites that readers came from, or the full pages there.",
+            help="Also fill a table referrers: by path the sites that readers came from, as www.example.com, or the "
+            "full pages there, as https://www.example.com/news.",
             show_default=False,
         ),
     ] = None,
     own_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST", help="A site that is no referrer, nor those below it.", show_default=False),
+        typer.Option(
+            metavar="HOST", help="A site that is no referrer, nor those below it: example.org.", show_default=False
+        ),
     ] = None,
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
@@ -117,7 +120,8 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
         seen = sorted(found.days_seen)
         there = f"they are of {name_days(seen)}" if seen else "there is none at all"
         say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
-    formats = f" ({' and '.join(found.formats)})" * bool(found.formats)
+    # A log in which nothing is known was read as combined, for want of something better.
+    formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes * found.passes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
     passes = f", in {found.passes} passes" * (found.passes > 1)

@@ -45,6 +45,8 @@ def serve(
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
     from fasthits.memcached import check_servers
 
+    if token == "":
+        raise UsageError("token is empty", "--token", "is the variable set that it comes from?")
     if not (_is_loopback(host) or token or public):
         raise UsageError("others could read the numbers", host, "add --token SECRET, or --public if they may")
     shown = f"[{host}]" if ":" in host else host

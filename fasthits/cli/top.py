@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import signal
 import sys
 import termios
 import time
@@ -82,6 +83,7 @@ def _print_table(sample: "Sample") -> None:
 def _watch(live: "LiveViews", servers: str) -> None:
     console = Console()
     problem, sample = "", live.sample(console.height)
+    signal.signal(signal.SIGTERM, _end)
     with _keys_at_once(), Live(console=console, screen=True, auto_refresh=False) as screen:
         try:
             while True:
@@ -94,6 +96,11 @@ def _watch(live: "LiveViews", servers: str) -> None:
                     problem = str(error)
         except KeyboardInterrupt:
             return
+
+
+def _end(number: int, frame: object) -> None:
+    """End as after Ctrl-C, so that the terminal is as it was before."""
+    raise SystemExit(128 + number)
 
 
 def _screen(sample: "Sample", problem: str, servers: str, height: int) -> Group:

@@ -65,6 +65,26 @@ def test_the_nightly_rollup_and_the_compression_run_as_cron_would(place: Path) -
     assert log.with_name("access.log.gz").exists()
 
 
+def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
+    log = write(place / "access.2026-03-12", hit("/a"))
+    write(place / "access.2026-03-11.gz", b"compressed")
+    for file in place.iterdir():
+        os.utime(file, (1e9, 1e9))
+    _, compress = crontab_commands(conf("--logs", f"{place}/access.%Y-%m-%d"))
+    done = subprocess.run(compress, shell=True, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not log.exists()
+    assert (place / "access.2026-03-11.gz").read_bytes() == b"compressed"
+
+
+def test_what_stands_instead_of_another_part_or_needs_a_folder_says_so() -> None:
+    apache, short, cron, systemd, *_ = conf("--user", "joe", "--database", "/srv/my kept/hits.db").split("\n\n")
+    assert apache.count("fasthits log") == short.count("fasthits log") == 1
+    assert short.startswith("# Apache, instead of the first of these lines (with both each hit counts twice):")
+    for part in (cron, systemd):
+        assert "install -d -o joe '/srv/my kept'" in part
+
+
 def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
     text = conf("--logs", "/my logs/%Y/access.log", "--user", "joe", "--memcached", "a:1,b:2")
     assert 'rollup --logs "/my logs/%%Y/access.log" --to /var/lib/fasthits/hits.db\n' in text

@@ -32,9 +32,9 @@ def folder(place: Path) -> Path:
     return place
 
 
-def doctor(folder: Path, spec: str, *args: str) -> tuple[int, dict[str, tuple[str, str]]]:
+def doctor(folder: Path, spec: str, *args: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """Return the exit code, and by the name of each check its verdict and what it says."""
-    done = fasthits("doctor", "--memcached", spec, "--logs", folder / PATTERN, *args, cwd=folder)
+    done = fasthits("doctor", "--memcached", spec, "--logs", folder / PATTERN, *args, cwd=folder, **env)
     assert done.stderr == b"", done.stderr
     checks = {}
     for each in done.stdout.decode().splitlines():
@@ -113,6 +113,36 @@ def test_the_format_is_told(folder: Path, memcached: Memcached, end: str, name: 
     verdict, text = checks["log format"]
     assert text.startswith(f"{name}, 10 of 10" if name else "no format that fasthits knows: 10 of the first 10 lines")
     assert (verdict == "ok") == bool(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "form", "name"),
+    [
+        ("o [{:%d/%b/%Y:%H:%M:%S %z}] GET / 200", "auto", "short"),
+        ('{{"ts": {:%s}.5, "method": "GET", "uri": "/"}}', "auto", "json"),
+        ("{:%Y-%m-%dT%H:%M:%S%z} GET / 200", "$time_iso8601 $request_method $request_uri $status", "nginx"),
+        ("{:%s000} GET /", "%{{msec}}t %m %U", "apache"),
+        ("{:%e %b %Y %H:%M} GET /", "%{{%e %b %Y %R}}t %m %U", "apache"),
+    ],
+)
+def test_every_format_is_known_also_that_of_the_configuration(
+    folder: Path, memcached: Memcached, text: str, form: str, name: str
+) -> None:
+    midnight = datetime.combine(date.today(), datetime.min.time()).astimezone()
+    for day in (midnight - ONE_DAY, midnight):
+        write(folder / day.strftime(PATTERN), (text.format(day) + "\n").encode() * 10, b"\xfftorn")
+    write(folder / "rules.toml", f"format = '{form.format()}'\n".encode())
+    code, checks = doctor(folder, memcached.spec, FASTHITS_CONFIG="rules.toml")
+    assert failed(checks) == {}
+    assert checks["log format"][1] == f"{name}, 10 of 11 lines parse"
+    assert f"last line at {midnight:%Y-%m-%d %H:%M:%S}" in checks["clock and time zone"][1]
+    assert code == 0
+
+
+def test_rules_that_the_format_has_no_field_for_are_told(folder: Path, memcached: Memcached) -> None:
+    write(folder / "rules.toml", b"by-host = true\n")
+    _, checks = doctor(folder, memcached.spec, FASTHITS_CONFIG="rules.toml")
+    assert "--by-host needs a log format with the virtual host" in failed(checks)["log format"]
 
 
 def test_logs_that_are_not_there_or_empty_are_told(folder: Path, memcached: Memcached) -> None:

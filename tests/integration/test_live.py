@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
+from socket import socket
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +17,7 @@ from fasthits.keys import figure_path, hit_key
 from fasthits.live import LivePath, LiveViews
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
+from tests.integration.proxy import Proxy
 from tests.integration.servers import Memcached, free_port
 
 LONG = "/" + "long" * 100
@@ -150,6 +152,24 @@ def test_those_that_list_at_once_wait_for_each_other(memcached: Memcached) -> No
     with ThreadPoolExecutor(3) as pool:
         found = [number for numbers in pool.map(list_again_and_again, range(3)) for number in numbers]
     assert min(found) > 19_900  # items move while they are listed
+
+
+class LosesItsFirstList(Proxy):
+    """Answers the first time as if the server had no keys, as memcached now and then does when it is busy."""
+
+    lost = False
+
+    def _answer(self, client: socket, reply: bytes) -> bool:
+        if not self.lost and reply.startswith(b"key="):
+            self.lost, reply = True, b"END\r\n"
+        return super()._answer(client, reply)
+
+
+def test_the_first_sample_does_not_rest_on_one_list(memcached: Memcached) -> None:
+    store(memcached, {b"/a": 5})
+    with LosesItsFirstList(memcached, 1) as proxy, closing(LiveViews([proxy.spec], ":1:")) as today:
+        assert today.sample(1).views == 5
+        assert proxy.lost
 
 
 def test_keys_are_encoded_as_memcached_does(memcached: Memcached) -> None:

@@ -258,6 +258,12 @@ def test_others_than_this_machine_need_a_token_or_public(host: str) -> None:
     assert done.stderr.startswith(b"fasthits: others could read the numbers: ")
 
 
+def test_an_empty_token_is_none_and_refused() -> None:
+    for host in ("127.0.0.1", "0.0.0.0"):
+        done = run_fasthits("serve", "--host", host, "--public", "--token", "", "--port", "0")
+        assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
+
+
 def test_a_port_that_is_taken_is_told_in_one_line(served: Served) -> None:
     done = run_fasthits("serve", "--port", str(served.port))
     assert done.returncode == 1

@@ -87,6 +87,14 @@ def test_it_ends_when_asked_to_and_leaves_the_terminal_as_it_was(terminal: Termi
     assert last.endswith(LEAVES_SCREEN)
 
 
+def test_a_terminal_is_as_it_was_after_sigterm_too(terminal: Terminal) -> None:
+    terminal.shows("q ends")
+    terminal.process.kill(signal.SIGTERM)
+    status, last = terminal.end()
+    assert status == 128 + signal.SIGTERM
+    assert last.endswith(LEAVES_SCREEN)
+
+
 def test_it_goes_on_when_memcached_goes_and_comes_back(terminal: Terminal, memcached: Memcached) -> None:
     terminal.shows("0 views today")
     memcached.kill()
