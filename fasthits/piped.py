@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from fasthits.backlog import Backlog, FreshBacklog
 from fasthits.courier import Courier
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
 from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
 from fasthits.selection import Selection
@@ -165,6 +165,8 @@ class Reader:
                 self._fresh.intake.feed(self._buffer[:size])
             else:
                 self._fresh.intake.finish()
+        except UsageError as lack:
+            self._report("format", f"{lack}: lines are counted as if it were not there")
         except MemoryError:
             self._max_paths = len(counter)
             self._report(

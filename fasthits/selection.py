@@ -158,6 +158,7 @@ class Intake:
         """*open_counter* is called for a counter with some rules; again, when they turn out to be others."""
         self.form = form or selection.form
         """None as long as it is not known."""
+        self._detected: Format | None = None
         self._selection = selection
         self._open_counter = open_counter
         self._head = b""
@@ -175,7 +176,10 @@ class Intake:
         return (self._examples + self.counter.examples)[:EXAMPLES]
 
     def feed(self, block: bytes | memoryview) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
+        """Count the lines of *block*, which may begin and end anywhere in a line.
+
+        Raises UsageError, once and with the lines counted, when their format lacks what the rules look at.
+        """
         if self.form:
             self._lines.feed(block)
             return
@@ -184,24 +188,32 @@ class Intake:
         if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
             self._lines.feed(self._head)
             self._head = b""
+            self._check()
         else:
             self._lines.feed(whole + newline)
             self._head = tail
 
     def finish(self) -> None:
-        """Count the last line, if it has no newline: the input ends here."""
+        """Count the last line, if it has no newline: the input ends here. Raises UsageError as `feed` does."""
         if self._head:
             self._learn(self._head, ASSUMED)
             self._lines.feed(self._head)
             self._head = b""
         self._lines.finish()
+        self._check()
+
+    def _check(self) -> None:
+        if self._detected:
+            detected, self._detected = self._detected, None
+            self._selection.check(detected)
 
     def _learn(self, head: bytes, otherwise: Format | None) -> bool:
         """Detect the format of the lines in *head*, and tell whether it is known now.
 
         Lines that came before the first of a format that is known have been counted as ASSUMED.
         """
-        self.form = self._selection.detect(head) or otherwise
+        self._detected = self._selection.detect(head)
+        self.form = self._detected or otherwise
         if self.form:
             before, self._examples = self.counter, self.counter.examples
             self._use(self.form)

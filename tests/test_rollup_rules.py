@@ -306,6 +306,15 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
     assert stdout.startswith(b"date,path,views,bots\n")
 
 
+@pytest.mark.parametrize("newline", [b"\n", b""])
+def test_what_lines_on_standard_input_lack_is_an_error(newline: bytes, tmp_path: Path) -> None:
+    data = line(b"/a").removeprefix(b"o.example:443 ").rstrip() + newline
+    done = fasthits("rollup", str(DAY), "--logs", "-", "--to", "hits.csv", "--by-host", stdin=data, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"fasthits: --by-host needs a log format with the virtual host: ")
+    assert not (tmp_path / "hits.csv").exists()
+
+
 def test_every_option_is_a_key_of_the_file_and_in_the_help(tmp_path: Path) -> None:
     help_texts = [
         fasthits(command, "--help").stdout.decode() for command in ("rollup", "log", "check", "warm", "explain")

@@ -67,6 +67,18 @@ def test_a_logger_counts_what_the_oracle_counts_and_check_agrees(
     assert b"0 hits added" in warmed.stderr
 
 
+def test_a_logger_says_what_its_lines_lack_and_counts_them(memcached: Memcached, start_logger: StartLogger) -> None:
+    logger = start_logger("--memcached", memcached.spec, "--by-host")
+    for _ in range(3):
+        logger.write(access_lines(["/a"]))
+        eventually(lambda: sum(memcached.counters().values()) > 0, what="a hit is counted")
+    assert logger.finish() == 0
+    assert memcached.counters() == {hit_key(DAY, b"//-/a"): 3}
+    (said,) = logger.stderr.splitlines()
+    assert said.startswith("fasthits: --by-host needs a log format with the virtual host: ")
+    assert said.endswith("lines are counted as if it were not there")
+
+
 def test_the_books_of_a_logger_with_rules_are_right(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, "--exclude-static", "--fold-slash", "--exclude-path", "/x*")
     paths = [path for number in range(3000) for path in (f"/{number}", f"/{number}/", f"/{number}.css", f"/x{number}")]
