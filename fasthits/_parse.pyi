@@ -101,7 +101,7 @@ class LineRules:
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
     ) -> Self: ...
     @property
-    def referers(self) -> dict[str, Callable[[bytes], bytes | None]]:
+    def referers(self) -> Mapping[str, Callable[[bytes], bytes | None]]:
         """What was given as *referers*."""
     @property
     def verdict(self) -> Callable[[bytes], int] | None:
@@ -130,7 +130,7 @@ class HitCounter:
     def bots(self) -> HitCounter | None:
         """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
     @property
-    def by_referer(self) -> dict[str, HitCounter]:
+    def by_referer(self) -> Mapping[str, HitCounter]:
         """For each table of `LineRules.referers` the rows of the hits of which it keeps something: their path is the
         key, a newline, and that. A row is in the `share` when its key is."""
     max_bytes: int | None
