@@ -140,7 +140,7 @@ class HitCounter:
     shares are in `hits`."""
 
     max_paths: int | None
-    """At most this many rows; None for no bound. May be changed at any time; rows that are there stay."""
+    """At most this many rows in each table; None for no bound. May be changed at any time; rows that are there stay."""
 
     @property
     def lines(self) -> int:
@@ -156,7 +156,8 @@ class HitCounter:
         """Lines that did not parse."""
     @property
     def dropped(self) -> int:
-        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged."""
+        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged. Those of `bots`
+        and `by_referer` have figures of their own."""
     @property
     def examples(self) -> list[tuple[int, bytes]]:
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""

@@ -240,6 +240,9 @@ cdef class HitCounter:
     @max_paths.setter
     def max_paths(self, max_paths):
         self.count.max_rows = as_limit(max_paths)
+        for rows in (self.bots, *self.by_referer.values()):
+            if rows is not None:
+                rows.max_paths = max_paths
 
     @property
     def max_bytes(self):

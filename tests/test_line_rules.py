@@ -268,6 +268,19 @@ def test_what_is_too_long_for_a_row_is_not_kept() -> None:
     assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
 
 
+@pytest.mark.parametrize("size", [1, 40_000])
+def test_hits_without_room_are_dropped_from_each_table(size: int) -> None:
+    rules = LineRules(
+        verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer * size}
+    )
+    counter = HitCounter(rules=rules)
+    counter.max_paths = 2
+    for number in range(5):
+        counter.feed(referred(b"/%d" % number, b"xy") + referred(b"/%d" % number, b"xy", b"bot"))
+    assert counter.hits == 10
+    assert [(len(each), each.dropped) for each in tables_of(counter)] == [(2, 3)] * 3
+
+
 def test_what_bots_were_referred_by_is_not_asked_for() -> None:
     counter = HitCounter(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
     counter.feed(referred(b"/a", b"x:1"))
