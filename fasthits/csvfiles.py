@@ -112,8 +112,8 @@ class CsvFile:
             yield Block(day, b"".join(written), len(written))
 
     def _check_header(self, old: BinaryIO) -> None:
-        first = old.readline()
-        if first and first.rstrip(b"\r\n") != self._header.rstrip():
+        first = old.readline().decode()
+        if first and next(csv.reader([first])) != list(self._columns):
             hint = f"its first line is not {','.join(self._columns)}, as the options want it; name another with --to"
             raise TableError("not a CSV file of fasthits", self._path, hint)
 
@@ -141,7 +141,7 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         elif whole:
             yield whole
     if tail:
-        yield tail + b"\n"
+        yield tail.removesuffix(b"\n") + b"\n"
 
 
 def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:

@@ -89,8 +89,15 @@ def test_what_is_no_file_of_days_is_left_alone(
     assert file.read_bytes() == b"date,path,views\n" + rows
 
 
-def test_a_quote_within_a_field_hides_no_day(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [b"/a", b'/a"b'])
+def test_a_quote_within_a_field_hides_no_day(path: bytes, tmp_path: Path) -> None:
     """Not as RFC 4180 has it, but csv reads it as it looks."""
-    file = write(tmp_path / "hits.csv", b'date,path,views\n2026-03-11,/a"b,1\n2026-03-12,/c"d,1\n')
+    file = write(tmp_path / "hits.csv", b'date,path,views\n2026-03-11,' + path + b',1\n2026-03-12,/c"d,1\n')
     CsvFile(file, COLUMNS).replace(["2026-03-11"], iter([]))
     assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
+
+
+def test_a_header_may_have_quotes(tmp_path: Path) -> None:
+    file = write(tmp_path / "hits.csv", b'"date","path","views"\r\n"2026-03-11","/a","1"\r\n')
+    CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([]))
+    assert file.read_bytes() == b"date,path,views\n2026-03-11,/a,1\n"
