@@ -113,7 +113,11 @@ class HitCounter:
 
     The table is open addressing in C memory, hashed with a seed of this process, because strangers choose the paths;
     it is freed with the object. `feed`, `finish` and `merge` work without the GIL; calls from several threads to one
-    counter wait for each other, so give each thread a counter of its own and merge them.
+    counter wait for each other, so give each thread a counter of its own and merge them. Its `bots` and `by_referer` do
+    not wait for it: leave them alone while another thread works with it.
+
+    What a function of the rules raises comes out of `feed` and `finish`: the lines before stayed counted, the rest of
+    the block is not. Such a function must not use the counter that calls it.
 
     With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
 
