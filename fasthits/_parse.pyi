@@ -160,8 +160,8 @@ class HitCounter:
         """Lines that did not parse."""
     @property
     def dropped(self) -> int:
-        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged. Those of `bots`
-        and `by_referer` have figures of their own."""
+        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged. `bots` and
+        `by_referer` have figures of their own."""
     @property
     def examples(self) -> list[tuple[int, bytes]]:
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
