@@ -21,6 +21,7 @@ from fasthits.errors import TableError
 from fasthits.replacing import check_file, replacing
 
 PIECE_BYTES = 1 << 20
+QUOTED_BYTES = 1 << 25  # more than the longest field in quotes, and the pieces that it begins and ends in
 DAY_CHARACTERS = len("2026-03-12")
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
@@ -138,6 +139,8 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         whole += newline
         if whole.count(b'"') % 2:
             tail = whole + tail
+            if len(tail) > QUOTED_BYTES:
+                raise csv.Error("a quote has no other one that belongs to it")
         elif whole:
             yield whole
     if tail:
