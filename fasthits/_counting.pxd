@@ -312,7 +312,14 @@ cdef inline bint count_bot(Count *count, uint64_t hash, int32_t day, Span key) n
     """Count a hit of a bot, if it is in the share still; False without memory."""
     if not narrow(count, key.size):
         return False
-    return hash > count.last_hash or add_views(&count.bots.table, hash, day, key, 1, count.max_rows) != NO_MEMORY
+    return hash > count.last_hash or count_at_once(count.bots, hash, day, key)
+
+
+cdef inline bint count_at_once(Count *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
+    """Count a hit in a table beside that of views; False without memory."""
+    cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
+    counts.dropped += outcome == NO_ROOM
+    return outcome != NO_MEMORY
 
 
 cdef inline bint take_line(Count *count, const char *start, size_t size, Line *line, bint *is_plain_get) noexcept nogil:
@@ -465,8 +472,10 @@ cdef inline bint count_by_referer(
         if has_room(&counts.batch, both.size):
             put_hit(&counts.table, &counts.batch, hash, day, both)
             counts.key_size += both.size
-        elif add_views(&counts.table, hash, day, both, 1, count.max_rows) == NO_MEMORY:
-            return False
+        else:
+            counts.batch.max_hits = 0    # what it has room for is taken
+            if not count_at_once(counts, hash, day, both):
+                return False
     return True
 
 

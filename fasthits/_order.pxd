@@ -21,6 +21,7 @@ cdef enum:
     AHEAD = 16             # places whose rows are asked for before they are needed, as they lie anywhere in memory
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
+    MAX_CSV_FIELDS = 10    # of a path
     CSV_ROW_BYTES = 64     # more than a row needs besides its path: date, views, commas, quotes, newline
 
 cdef enum:                 # levels

@@ -101,7 +101,7 @@ class LineRules:
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
     ) -> Self: ...
     @property
-    def referers(self) -> dict[str, Callable[[bytes], bytes | None]]:
+    def referers(self) -> Mapping[str, Callable[[bytes], bytes | None]]:
         """What was given as *referers*."""
     @property
     def verdict(self) -> Callable[[bytes], int] | None:
@@ -113,7 +113,11 @@ class HitCounter:
 
     The table is open addressing in C memory, hashed with a seed of this process, because strangers choose the paths;
     it is freed with the object. `feed`, `finish` and `merge` work without the GIL; calls from several threads to one
-    counter wait for each other, so give each thread a counter of its own and merge them.
+    counter wait for each other, so give each thread a counter of its own and merge them. Its `bots` and `by_referer` do
+    not wait for it: leave them alone while another thread works with it.
+
+    What a function of the rules raises comes out of `feed` and `finish`: the lines before stayed counted, the rest of
+    the block is not. Such a function must not use the counter that calls it.
 
     With *max_paths*, the hits of further paths are counted in `hits` and `dropped`, but have no row.
 
@@ -130,7 +134,7 @@ class HitCounter:
     def bots(self) -> HitCounter | None:
         """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
     @property
-    def by_referer(self) -> dict[str, HitCounter]:
+    def by_referer(self) -> Mapping[str, HitCounter]:
         """For each table of `LineRules.referers` the rows of the hits of which it keeps something: their path is the
         key, a newline, and that. A row is in the `share` when its key is."""
     max_bytes: int | None
@@ -140,7 +144,7 @@ class HitCounter:
     shares are in `hits`."""
 
     max_paths: int | None
-    """At most this many rows; None for no bound. May be changed at any time; rows that are there stay."""
+    """At most this many rows in each table; None for no bound. May be changed at any time; rows that are there stay."""
 
     @property
     def lines(self) -> int:
@@ -156,7 +160,8 @@ class HitCounter:
         """Lines that did not parse."""
     @property
     def dropped(self) -> int:
-        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged."""
+        """Hits that found no room under *max_paths*: lines that are in `hits`, or views added or merged. `bots` and
+        `by_referer` have figures of their own."""
     @property
     def examples(self) -> list[tuple[int, bytes]]:
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""

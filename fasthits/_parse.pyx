@@ -18,7 +18,7 @@ from fasthits._counting cimport (
     has_day, line_count, move_count, move_rows,
     take_away_rows,
 )
-from fasthits._order cimport AHEAD, CSV_ROW_BYTES, Place, place_rows, sort_places, write_csv_row
+from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
@@ -34,6 +34,7 @@ from fasthits._tokens cimport (
 
 import os
 from datetime import date
+from types import MappingProxyType
 from typing import NamedTuple
 
 cdef enum:
@@ -118,7 +119,7 @@ cdef class LineRules:
 
     cdef Rules rules
     cdef readonly object verdict
-    cdef readonly dict referers
+    cdef readonly object referers    # for good, as counters have a table for each
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
@@ -128,7 +129,7 @@ cdef class LineRules:
         cdef int i
         self.kept = [*methods, host_end]
         self.verdict = verdict
-        self.referers = dict(referers or {})
+        self.referers = MappingProxyType(dict(referers or {}))
         if len(self.referers) > MAX_REFERER_TABLES:
             raise ValueError(f"there are at most {MAX_REFERER_TABLES} tables of referers")
         self.rules.methods = <Span *>calloc(len(methods), sizeof(Span))
@@ -198,7 +199,7 @@ cdef class HitCounter:
     cdef cython.pymutex lock
     cdef LineRules line_rules
     cdef readonly HitCounter bots
-    cdef readonly dict by_referer
+    cdef readonly object by_referer    # for good, as the count points to them
     cdef dict answers          # places of answers, by what they hold
 
     def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
@@ -207,11 +208,13 @@ cdef class HitCounter:
         if self.line_rules.rules.apart:
             self.bots = HitCounter(max_paths=max_paths)
             self.count.bots = &self.bots.count
-        self.by_referer, self.answers = {}, {}
+        self.answers = {}
+        by_referer = {}
         for table, name in enumerate(self.line_rules.referers):
             rows = HitCounter(max_paths=max_paths)
-            self.by_referer[name] = rows
+            by_referer[name] = rows
             self.count.by_referer[<int>table] = &rows.count
+        self.by_referer = MappingProxyType(by_referer)
         self.count.max_rows = as_limit(max_paths)
         self.count.max_bytes = as_limit(max_bytes)
         self.count.last_hash = LAST_HASH
@@ -237,6 +240,9 @@ cdef class HitCounter:
     @max_paths.setter
     def max_paths(self, max_paths):
         self.count.max_rows = as_limit(max_paths)
+        for rows in (self.bots, *self.by_referer.values()):
+            if rows is not None:
+                rows.max_paths = max_paths
 
     @property
     def max_bytes(self):
@@ -498,8 +504,11 @@ cdef class HitCounter:
 
     def csv(self, fields=1, /):
         """Yield (day, lines of CSV, their number) by day, then views, most first, then path, which is some *fields*."""
-        cdef _Order order = in_order(self, True)
+        cdef _Order order
         cdef size_t size, before
+        if not 1 <= fields <= MAX_CSV_FIELDS:
+            raise ValueError(f"a path has 1 to {MAX_CSV_FIELDS} fields, not {fields}")
+        order = in_order(self, True)
         while order.next < order.count:
             with self.lock:
                 check_unchanged(&self.count, order.changes)

@@ -21,6 +21,7 @@ from fasthits.errors import TableError
 from fasthits.replacing import check_file, replacing
 
 PIECE_BYTES = 1 << 20
+QUOTED_BYTES = 1 << 25  # more than the longest field in quotes, and the pieces that it begins and ends in
 DAY_CHARACTERS = len("2026-03-12")
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
@@ -112,8 +113,8 @@ class CsvFile:
             yield Block(day, b"".join(written), len(written))
 
     def _check_header(self, old: BinaryIO) -> None:
-        first = old.readline()
-        if first and first.rstrip(b"\r\n") != self._header.rstrip():
+        first = old.readline().decode()
+        if first and next(csv.reader([first])) != list(self._columns):
             hint = f"its first line is not {','.join(self._columns)}, as the options want it; name another with --to"
             raise TableError("not a CSV file of fasthits", self._path, hint)
 
@@ -138,10 +139,12 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         whole += newline
         if whole.count(b'"') % 2:
             tail = whole + tail
+            if len(tail) > QUOTED_BYTES:
+                raise csv.Error("a quote has no other one that belongs to it")
         elif whole:
             yield whole
     if tail:
-        yield tail + b"\n"
+        yield tail.removesuffix(b"\n") + b"\n"
 
 
 def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:

@@ -217,6 +217,6 @@ class Intake:
         if self.form:
             before, self._examples = self.counter, self.counter.examples
             self._use(self.form)
-            self.counter.max_paths = before.max_paths
+            self.counter.max_paths, self.counter.share = before.max_paths, before.share
             self.counter.merge(before)
         return self.form is not None

@@ -89,8 +89,27 @@ def test_what_is_no_file_of_days_is_left_alone(
     assert file.read_bytes() == b"date,path,views\n" + rows
 
 
-def test_a_quote_within_a_field_hides_no_day(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [b"/a", b'/a"b'])
+def test_a_quote_within_a_field_hides_no_day(path: bytes, tmp_path: Path) -> None:
     """Not as RFC 4180 has it, but csv reads it as it looks."""
-    file = write(tmp_path / "hits.csv", b'date,path,views\n2026-03-11,/a"b,1\n2026-03-12,/c"d,1\n')
+    file = write(tmp_path / "hits.csv", b"date,path,views\n2026-03-11," + path + b',1\n2026-03-12,/c"d,1\n')
     CsvFile(file, COLUMNS).replace(["2026-03-11"], iter([]))
     assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
+
+
+def test_a_quote_that_nothing_closes_is_not_looked_behind_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csvfiles, "PIECE_BYTES", 1_000)
+    monkeypatch.setattr(csvfiles, "QUOTED_BYTES", 10_000)
+    data = b'date,path,views\n2026-03-11,/a"b,1\n' + b"2026-03-11,/c,1\n" * 1_000
+    file = write(tmp_path / "hits.csv", data)
+    with pytest.raises(TableError, match="a quote has no other one"):
+        CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([]))
+    assert file.read_bytes() == data
+
+
+def test_a_header_may_have_quotes(tmp_path: Path) -> None:
+    file = write(tmp_path / "hits.csv", b'"date","path","views"\r\n"2026-03-11","/a","1"\r\n')
+    CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([]))
+    assert file.read_bytes() == b"date,path,views\n2026-03-11,/a,1\n"

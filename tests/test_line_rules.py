@@ -244,11 +244,41 @@ def test_there_are_two_tables_of_referers_at_most() -> None:
         LineRules(referers={"a": keep, "b": keep, "c": keep})
 
 
+def test_tables_cannot_be_taken_from_a_counter_that_fills_them() -> None:
+    rules = LineRules(referers={"heads": keep})
+    counter = HitCounter(rules=rules)
+    with pytest.raises(AttributeError):
+        counter.by_referer.clear()  # type: ignore[attr-defined]
+    with pytest.raises(TypeError):
+        rules.referers["all"] = keep  # type: ignore[index]
+
+
+@pytest.mark.parametrize("fields", [0, 11])
+def test_a_path_has_ten_fields_at_most(fields: int) -> None:
+    counter = HitCounter()
+    counter.add(DAY, b'"\n' * fields, 1)
+    with pytest.raises(ValueError, match="1 to 10 fields"):
+        next(counter.csv(fields))
+
+
 def test_what_is_too_long_for_a_row_is_not_kept() -> None:
     counter = HitCounter(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
     counter.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
     assert counter.hits == 2
     assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
+
+
+@pytest.mark.parametrize("size", [1, 40_000])
+def test_hits_without_room_are_dropped_from_each_table(size: int) -> None:
+    rules = LineRules(
+        verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer * size}
+    )
+    counter = HitCounter(rules=rules)
+    counter.max_paths = 2
+    for number in range(5):
+        counter.feed(referred(b"/%d" % number, b"xy") + referred(b"/%d" % number, b"xy", b"bot"))
+    assert counter.hits == 10
+    assert [(len(each), each.dropped) for each in tables_of(counter)] == [(2, 3)] * 3
 
 
 def test_what_bots_were_referred_by_is_not_asked_for() -> None:

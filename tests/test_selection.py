@@ -159,6 +159,17 @@ def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> 
     assert [line for line, _ in read.examples] == [1, 2, 6]
 
 
+def test_a_share_that_was_narrowed_before_the_format_was_learnt_stays_narrow() -> None:
+    read = Intake(Selection(Rules()), lambda line_rules: HitCounter(rules=line_rules, max_bytes=200_000))
+    read.feed(b"torn away\n" * 100 + b"".join(hit(f"/{number}") for number in range(5_000)))
+    share = read.counter.share
+    assert read.form is None
+    assert share != WHOLE
+    read.feed(hit("/0"))
+    assert read.form is NAMES["combined"]
+    assert (read.counter.share, read.counter.hits) == (share, 5_001)
+
+
 @given(data=st.data(), log=logs(), name=st.sampled_from(["auto", "json", "combined"]))
 def test_blocks_of_a_pipe_may_end_anywhere(data: st.DataObject, log: bytes, name: str) -> None:
     log = log.replace(b"GET /b", JSON)
