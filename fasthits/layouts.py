@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from fasthits._parse import HitCounter
 
-REMEMBERED_REFERERS = 1 << 16
+REMEMBERED_REFERERS = 1 << 13
 
 Cell = str | int
 

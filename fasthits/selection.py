@@ -12,7 +12,7 @@ from fasthits.rules import Rules, final_path
 
 DETECTED_LINES = 100
 """How many lines of a log tell its format."""
-REMEMBERED_AGENTS = 1 << 14
+REMEMBERED_AGENTS = 1 << 12
 
 Keepers = Mapping[str, Callable[[bytes], bytes | None]]
 """What is kept of a referer, by the name of the table where it stands in a row behind the path: see `LineRules`."""
