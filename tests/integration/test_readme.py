@@ -80,3 +80,19 @@ def test_how_a_line_was_read(tmp_path: Path, env: dict[str, str]) -> None:
     (tmp_path / "access.log").write_bytes(access_lines(["/a"] * 1203) + line)
     ((command, printed),) = transcript("fasthits explain")
     assert do(command, tmp_path, env) == printed
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/django.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    page = PROJECT / name
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text()), target
+
+
+def anchors(text: str) -> list[str]:
+    """Return what the headings of a page are linked by."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
