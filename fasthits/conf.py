@@ -26,6 +26,8 @@ class Installation:
         for word in (*self.program, self.user, self.logs, self.database, *self.memcached):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;]", word):
                 raise UsageError("not a name for a configuration", repr(word), "no quotes, backslashes, $ or ; in it")
+        if re.search(r"[*?\[]", self.logs):
+            raise UsageError("cronolog writes one file, so not a PATTERN for it", repr(self.logs), "no *, ? or [ in it")
 
     def log(self) -> list[str]:
         """Return the command of the logger, which becomes the user itself."""

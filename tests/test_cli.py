@@ -74,6 +74,7 @@ def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[st
         ["warm", "--settle", "1e300"],
         ["log", "--drain-timeout", "nan"],
         ["conf", "--user", ""],
+        ["conf", "--logs", "/srv/*/log/%Y-%m-%d.log"],
         ["conf", "--database", ""],
         ["conf", "--database", "/var/lib/fasthits/hits"],
         ["most-read", "--days", "0"],

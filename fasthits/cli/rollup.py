@@ -128,7 +128,7 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
-    typer.echo(f"  {found.hits:>{width},} hits", err=True)
+    typer.echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
     typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for example in found.examples:
