@@ -14,7 +14,7 @@ from tests.reference import count, parse, split_lines
 
 DAY = date(2026, 3, 12)
 LINES = 50_000
-SHA256_OF_THOUSAND_LINES = "c2d26fd258749d7b90831834d0f866d9cc14abe31767f349b0620ffc7dc258f3"
+SHA256_OF_THOUSAND_LINES = "91e2382b49a873a02c87490019b193ee946599ca2bbd9c0f44a5df2179d1bfaa"
 EXAMPLE_NETWORKS = [
     ip_network(network) for network in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
