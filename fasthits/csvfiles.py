@@ -11,8 +11,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import merge
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -55,22 +56,17 @@ class CsvFile:
                     self._check_header(old)
 
     def replace(self, days: Sequence[str], blocks: Iterator[Block]) -> int:
-        """Put the rows of *blocks* in place of all rows of *days*, and return how many there are."""
+        """Put the rows of *blocks*, which are of *days* and in order, in place of all rows of *days*.
+
+        Return how many there are.
+        """
         rows = 0
         with self._errors(), replacing(self._path) as file:
             file.write(self._header)
-            block = next(blocks, None)
-            for old in self._old_blocks():
-                while block and block.day < old.day:
-                    rows += block.rows
-                    file.write(block.lines)
-                    block = next(blocks, None)
-                if old.day not in days:
-                    file.write(old.lines)
-            while block:
-                rows += block.rows
+            kept = (block for block in self._old_blocks() if block.day not in days)
+            for block in merge(kept, blocks, key=attrgetter("day")):
                 file.write(block.lines)
-                block = next(blocks, None)
+                rows += block.rows if block.day in days else 0
         return rows
 
     def _old_blocks(self) -> Iterator[Block]:
