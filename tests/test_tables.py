@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import tables
+from fasthits import replacing, tables
 from fasthits._parse import WHOLE, HitCounter
 from fasthits.errors import TableError, UsageError
 from fasthits.tables import CsvFiles, SqliteFile, Table, open_table
@@ -300,7 +300,7 @@ def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> Non
 def test_a_folder_that_somebody_locks_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
     table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     (tmp_path / ".hits.csv.new").write_text("being written by the one that has the lock")
     folder = os.open(tmp_path, os.O_RDONLY)
