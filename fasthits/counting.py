@@ -82,11 +82,13 @@ class Counted:
         """Return what a summary tells, by name."""
         return {
             "files": self.files,
+            "formats": self.formats,
             "bytes": self.bytes,
             "lines": self.lines,
             "hits": self.hits,
             "filtered": self.filtered,
             "malformed": self.malformed,
+            "passes": self.passes,
         }
 
     def shares(self) -> Iterator[HitCounter]:

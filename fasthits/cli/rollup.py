@@ -79,6 +79,7 @@ def rollup(
     A day's rows replace those of that day, so that running it again changes nothing. Hits count for the date that
     stands in their line; those that ended after midnight are found in the next day's file.
     """
+    from fasthits.replacing import write_summary
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
 
@@ -91,10 +92,7 @@ def rollup(
         result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers)
     _print_summary(result, wanted, to)
     if summary is not None:
-        from fasthits.replacing import write_summary
-
-        figures = result.counted.figures() | {"formats": result.counted.formats}
-        write_summary(summary, figures | {"passes": result.counted.passes, "seconds": result.seconds})
+        write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":

@@ -122,8 +122,6 @@ def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
 
 def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
-        "formats": parsed.counted.formats,
-        "passes": parsed.counted.passes,
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
