@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fasthits.errors import TableError
+from fasthits.rules import part_host
 
 LOCK_SECONDS = 10.0
 """How long to wait for the moment in which a rollup puts a day in its place."""
@@ -100,8 +101,8 @@ def _path_by_day(
     database: sqlite3.Connection, path: str, days: Sequence[date], by_host: bool
 ) -> Iterator[tuple[str, int]]:
     if by_host and path.startswith("//"):
-        host, slash, rest = path[2:].partition("/")
-        return database.execute(_OF_A_HOST, [*_ends(days), slash + rest, host])
+        host, rest = part_host(path)
+        return database.execute(_OF_A_HOST, [*_ends(days), rest, host])
     return database.execute(_OF_ALL_HOSTS, [*_ends(days), path])
 
 

@@ -16,6 +16,9 @@ MAX_TTL_SECONDS = 30 * 24 * 60 * 60
 DEFAULT_PREFIX = ":1:"
 """What Django's cache puts before a key by default: KEY_PREFIX "", VERSION 1."""
 
+PATH_STARTS = ("/", "http://", "https://")
+"""How the path of a hit begins."""
+
 KEY_BYTES = 250
 """The longest key of memcached (its KEY_MAX_LENGTH)."""
 

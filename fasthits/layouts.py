@@ -6,6 +6,7 @@ from datetime import date
 from functools import lru_cache
 
 from fasthits._parse import HitCounter
+from fasthits.rules import part_host
 
 REMEMBERED_REFERERS = 1 << 13
 
@@ -48,8 +49,7 @@ def _cells(day: date, path: str, by_host: bool) -> tuple[str, ...]:
     """Return the date and the path, with *by_host* parted from the host that it begins with."""
     if not by_host:
         return day.isoformat(), path
-    host, slash, rest = path[2:].partition("/")
-    return day.isoformat(), host, slash + rest
+    return day.isoformat(), *part_host(path)
 
 
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:

@@ -153,6 +153,16 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
     return judge
 
 
+def part_host(path: str) -> tuple[str, str]:
+    """Return the host and the path that a path of hosts told apart consists of.
+
+    >>> part_host("//www.example.org/about")
+    ('www.example.org', '/about')
+    """
+    host, slash, rest = path[2:].partition("/")
+    return host, slash + rest
+
+
 def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     """Return the function that turns a target into its path, and its query with the ``?`` before it."""
     kept = None

@@ -13,6 +13,7 @@ from fasthits.cli.output import say
 from fasthits.days import name_days
 from fasthits.display import printable
 from fasthits.errors import UsageError
+from fasthits.keys import PATH_STARTS
 
 if TYPE_CHECKING:
     from fasthits.history import PathHistory
@@ -34,7 +35,7 @@ def history(
 
     _check(as_json, as_csv)
     for path in paths:
-        if not path.startswith(("/", "http://", "https://")):
+        if not path.startswith(PATH_STARTS):
             raise UsageError("not a PATH", repr(path), "it begins with /")
     kept = History(Path(database))
     wanted = kept.last_days(days)

@@ -11,7 +11,7 @@ from fasthits.cli.options import Memcached, Prefix
 from fasthits.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix, hit_key
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, PATH_STARTS, check_prefix, hit_key
 
 
 def today(
@@ -28,7 +28,7 @@ def today(
     from fasthits.memcached import check_servers, read_views
 
     for path in paths:
-        if not path.startswith(("/", "http://", "https://")) or "?" in path:
+        if not path.startswith(PATH_STARTS) or "?" in path:
             raise UsageError("not a PATH", repr(path), "it begins with / and has no ?")
     date_ = parse_day(day, date.today())
     keys = [hit_key(date_, os.fsencode(path), check_prefix(prefix)) for path in paths]

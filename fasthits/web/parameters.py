@@ -3,6 +3,7 @@
 from starlette.requests import Request
 
 from fasthits.errors import UsageError
+from fasthits.keys import PATH_STARTS
 
 MAX_DAYS = 3660
 MAX_LIMIT = 100
@@ -20,9 +21,7 @@ def path(request: Request) -> str:
 def optional_path(request: Request) -> str | None:
     """Return ``path``, None when it is not there. Raises UsageError for what cannot be counted."""
     value = _only(request, "path")
-    if value is not None and (
-        not value.startswith(("/", "http://", "https://", "#")) or "?" in value or len(value) > MAX_TEXT
-    ):
+    if value is not None and (not value.startswith((*PATH_STARTS, "#")) or "?" in value or len(value) > MAX_TEXT):
         raise UsageError("not a path", ascii(value[:80]), "it begins with / and has no ?")
     return value
 
