@@ -81,13 +81,15 @@ cdef struct Count:
     Table agents           # verdicts, plus one, by user agent
     Table referers         # places in answers, plus one, by referer
     Answer *answers
-    bint asked_referer
-    Span asked             # the user agent or referer that was ASKED for, good as long as the line
+    Table *asked_for       # the one of these two that lacks
+    Span asked             # the user agent or referer, good as long as the line
     bint partial_whole     # the partial line is complete, and waits for that
     char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
     size_t key_size, key_capacity
     Count *bots            # where rows of bots go, or NULL
     Count *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
+    Count *beside[1 + MAX_REFERER_TABLES]    # all of these, whose rows belong to the share of their keys
+    int tables_beside
 
 
 cdef inline uint64_t line_count(Count *count) noexcept nogil:
@@ -128,8 +130,8 @@ cdef inline void flush(Count *count) noexcept nogil:
     """Add the hits that wait in batches, as their paths are about to go."""
     cdef int i
     flush_batch(count)
-    for i in range(count.rules.referer_tables):
-        flush_batch(count.by_referer[i])
+    for i in range(count.tables_beside):
+        flush_batch(count.beside[i])
 
 
 cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
@@ -145,27 +147,21 @@ cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) 
 
 
 cdef inline void take_away_rows(Count *count, uint64_t first, uint64_t last) noexcept nogil:
-    """Keep the rows with views whose hash is in [first, last], and those by referer whose path's is; whoever reads rows
-    learns of it."""
+    """Keep the rows with views whose key has a hash in [first, last]; whoever reads rows learns of it."""
     cdef int i
     keep_rows(&count.table, first, last, False)
     count.changes += 1
-    if count.bots != NULL:
-        keep_rows(&count.bots.table, first, last, False)
-        count.bots.changes += 1
-    for i in range(count.rules.referer_tables):
-        keep_rows(&count.by_referer[i].table, first, last, True)
-        count.by_referer[i].changes += 1
+    for i in range(count.tables_beside):
+        keep_rows(&count.beside[i].table, first, last, True)
+        count.beside[i].changes += 1
 
 
 cdef inline size_t rows_of_all(const Count *count) noexcept nogil:
     """Return the number of rows of all tables."""
     cdef size_t rows = count.table.rows
     cdef int i
-    if count.bots != NULL:
-        rows += count.bots.table.rows
-    for i in range(count.rules.referer_tables):
-        rows += count.by_referer[i].table.rows
+    for i in range(count.tables_beside):
+        rows += count.beside[i].table.rows
     return rows
 
 
@@ -173,10 +169,8 @@ cdef inline size_t bytes_of_all(const Count *count, size_t path_size) noexcept n
     """Return how much memory a row more in each table would have all of them take, for a moment at least."""
     cdef size_t size = bytes_with_room(&count.table, path_size)
     cdef int i
-    if count.bots != NULL:
-        size += bytes_with_room(&count.bots.table, path_size)
-    for i in range(count.rules.referer_tables):
-        size += bytes_with_room(&count.by_referer[i].table, path_size)
+    for i in range(count.tables_beside):
+        size += bytes_with_room(&count.beside[i].table, path_size)
     return size
 
 
@@ -274,7 +268,6 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
     if rules.by_agent:
         verdict = verdict_on(count, line.user_agent)
         if verdict == UNKNOWN:
-            count.asked_referer = False
             return ASKED
         if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
             count.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
@@ -293,7 +286,6 @@ cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcep
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
         place = known(count, &count.referers, line.referer)
         if place == UNKNOWN:
-            count.asked_referer = True
             return ASKED
         if not count_by_referer(count, &count.answers[place - 1], hash, line.day, key):
             return NO_MEMORY_LEFT
@@ -400,11 +392,11 @@ cdef inline uint64_t verdict_on(Count *count, Span user_agent) noexcept nogil:
     return known(count, &count.agents, user_agent)
 
 
-cdef inline uint64_t known(Count *count, const Table *answers, Span text) noexcept nogil:
+cdef inline uint64_t known(Count *count, Table *answers, Span text) noexcept nogil:
     """Return what is known of a text; UNKNOWN leaves it to be asked for."""
     cdef uint64_t answer = views_of(answers, hash_row(secrets, 0, text.start, text.size), 0, text)
     if answer == UNKNOWN:
-        count.asked = text
+        count.asked_for, count.asked = answers, text
     return answer
 
 

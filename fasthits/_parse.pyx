@@ -15,8 +15,7 @@ from libc.string cimport memcpy, memset
 from fasthits._counting cimport (
     ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
     OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, count_block, count_partial, escape_rows,
-    has_day, line_count, move_count, move_rows,
-    take_away_rows,
+    has_day, line_count, move_count, move_rows, take_away_rows,
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
@@ -206,21 +205,27 @@ cdef class HitCounter:
         self.line_rules = rules if rules is not None else PLAIN
         self.count.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
-            self.bots = HitCounter(max_paths=max_paths)
+            self.bots = self.table_beside()
             self.count.bots = &self.bots.count
         self.answers = {}
         by_referer = {}
         for table, name in enumerate(self.line_rules.referers):
-            rows = HitCounter(max_paths=max_paths)
+            rows = self.table_beside()
             by_referer[name] = rows
             self.count.by_referer[<int>table] = &rows.count
         self.by_referer = MappingProxyType(by_referer)
-        self.count.max_rows = as_limit(max_paths)
+        self.max_paths = max_paths
         self.count.max_bytes = as_limit(max_bytes)
         self.count.last_hash = LAST_HASH
         self.count.seen = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)    # untouched pages cost nothing
         if self.count.seen == NULL:
             raise MemoryError
+
+    cdef HitCounter table_beside(self):
+        cdef HitCounter rows = HitCounter()
+        self.count.beside[self.count.tables_beside] = &rows.count
+        self.count.tables_beside += 1
+        return rows
 
     def __dealloc__(self):
         free_table(&self.count.table)
@@ -239,10 +244,10 @@ cdef class HitCounter:
 
     @max_paths.setter
     def max_paths(self, max_paths):
+        cdef int i
         self.count.max_rows = as_limit(max_paths)
-        for rows in (self.bots, *self.by_referer.values()):
-            if rows is not None:
-                rows.max_paths = max_paths
+        for i in range(self.count.tables_beside):
+            self.count.beside[i].max_rows = self.count.max_rows
 
     @property
     def max_bytes(self):
@@ -382,13 +387,14 @@ cdef class HitCounter:
     cdef int learn(self) except -1:
         """Have the answer to what was asked, and remember it."""
         cdef Span asked = self.count.asked
-        cdef Table *known = &self.count.referers if self.count.asked_referer else &self.count.agents
+        cdef Table *known = self.count.asked_for
+        cdef bint is_referer = known == &self.count.referers
         cdef uint64_t answer, hash
         if known.used > KNOWN_BYTES:    # strangers choose them
             free_table(known)
-            if self.count.asked_referer:
+            if is_referer:
                 self.answers.clear()
-        if self.count.asked_referer:
+        if is_referer:
             answer = self.place_of(tuple([read(as_bytes(asked)) for read in self.line_rules.referers.values()]))
         else:
             answer = self.line_rules.verdict(as_bytes(asked))
@@ -456,13 +462,11 @@ cdef class HitCounter:
     def drain(self):
         """Move all rows to a new counter and return that."""
         cdef HitCounter drained = HitCounter(max_paths=self.max_paths, rules=self.line_rules)
-        cdef int table
+        cdef int i
         with self.lock:
             move_rows(&self.count, &drained.count)
-            if self.count.bots != NULL:
-                move_rows(self.count.bots, drained.count.bots)
-            for table in range(self.line_rules.rules.referer_tables):
-                move_rows(self.count.by_referer[table], drained.count.by_referer[table])
+            for i in range(self.count.tables_beside):
+                move_rows(self.count.beside[i], drained.count.beside[i])
         return drained
 
     def rows(self):
