@@ -1,5 +1,6 @@
 """The command line itself: help that teaches, and errors a careless user meets."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,37 @@ def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str
     assert done.returncode == 2
     assert done.stdout == b""
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suggestion"),
+    [
+        (["tpo"], "did you mean top?"),
+        (["mostread"], "did you mean most-read?"),
+        (["help", "tpo"], "did you mean top?"),
+        (["xyzzy"], "fasthits --help lists the commands"),
+        (["rollup", "--since", "2026-03-01"], "the days are an argument: 2026-03-01..2026-03-12"),
+        (["rollup", "--output=hits.csv"], "did you mean --to?"),
+        (["rollup", "--summry", "x"], "--summary"),
+        (["history", "/", "--days", "7d"], "a whole number from 1 to 3660"),
+        (["most-read", "--days", "9" * 30], "a whole number from 1 to 3660"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_name_or_number_suggests_the_right_one(arguments: list[str], suggestion: str) -> None:
+    done = fasthits(*arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert suggestion in done.stderr.decode()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_wraps_its_paragraphs_at_the_edge_alone(command: str) -> None:
+    shown = fasthits(command, "--help", COLUMNS="500").stdout.decode()
+    description = shown.partition("Usage:")[2].partition("╭")[0].splitlines()[1:]
+    sentences = [line.strip() for line in description if re.match(r" *[A-Z][a-z]* ", line) and "|" not in line]
+    assert sentences
+    assert [line for line in sentences if not line.endswith((".", ":", "?"))] == []
+    assert fasthits("help", command, COLUMNS="500").stdout.decode() == shown
 
 
 SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])

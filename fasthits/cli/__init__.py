@@ -3,7 +3,11 @@
 A command is a function of its name in one of the modules here, which are imported when one of their commands is used.
 """
 
+import inspect
 import os
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,7 +18,7 @@ from typer.models import CommandInfo
 
 from fasthits import __version__
 from fasthits.cli.output import say
-from fasthits.errors import FasthitsError
+from fasthits.errors import FasthitsError, UsageError
 
 COMMANDS = {
     "log": "log",
@@ -37,13 +41,39 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 BARE = {"--keep-query": "all", "--referrers": "site"}
-"""What options mean that need no value, where none follows."""
+"""The value of an option that is given without one."""
+
+DAYS = "the days are an argument: 2026-03-01..2026-03-12"
+OTHER_NAMES = {
+    "--since": DAYS,
+    "--from": DAYS,
+    "--until": DAYS,
+    "--start": DAYS,
+    "--end": DAYS,
+    "--output": "did you mean --to?",
+    "--out": "did you mean --to?",
+    "-o": "did you mean --to?",
+    "--log": "did you mean --logs?",
+    "--file": "did you mean --logs?",
+    "--input": "did you mean --logs?",
+    "--db": "did you mean --database, or --to?",
+    "--server": "did you mean --memcached?",
+    "--log-format": "did you mean --format?",
+}
+"""What people type who come from other programs, and what to type here."""
 
 
 class _Command(TyperCommand):
-    """Takes options that need no value, which typer does not know."""
+    """A command that suggests the right option, and takes options without their value, which typer does not."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {name for parameter in self.params for name in parameter.opts}
+        for arg in args:
+            name = arg.partition("=")[0]
+            if arg == "--":
+                break
+            if name in OTHER_NAMES and name not in known:
+                raise UsageError("no such option", name, OTHER_NAMES[name])
         following = [*args, "-"][1:]
         filled = [
             f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
@@ -52,19 +82,43 @@ class _Command(TyperCommand):
         return super().parse_args(ctx, filled)
 
 
+def help_text(function: Callable[..., Any]) -> str:
+    """Return the docstring of a command as ``--help`` shows it: a paragraph on one line, so that the terminal wraps it.
+
+    A paragraph that begins with ``\\b`` keeps its lines.
+    """
+    paragraphs = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
+    return "\n\n".join(text if text.startswith("\b") else " ".join(text.split()) for text in paragraphs)
+
+
 class _Commands(TyperGroup):
     """Finds the commands, and is the one place where an error becomes a line on stderr and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return None
+            if ctx is None or ctx.resilient_parsing or cmd_name.startswith("-"):
+                return None
+            near = get_close_matches(cmd_name, COMMANDS, 1)
+            hint = f"did you mean {near[0]}?" if near else "fasthits --help lists the commands"
+            raise UsageError("no such command", repr(cmd_name), hint)
         if cmd_name not in self.commands:
             module = import_module(f"fasthits.cli.{COMMANDS[cmd_name]}")
             function = getattr(module, cmd_name.replace("-", "_"))
-            command = CommandInfo(name=cmd_name, cls=_Command, callback=function, context_settings=SETTINGS)
+            command = CommandInfo(
+                name=cmd_name,
+                cls=_Command,
+                callback=function,
+                help=help_text(function),
+                context_settings=SETTINGS,
+            )
             self.commands[cmd_name] = get_command_from_info(
                 command, pretty_exceptions_short=True, rich_markup_mode="rich"
             )
@@ -104,14 +158,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def fasthits(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """How often was each page read? Live from Apache's log into memcached, and day by day into SQLite or CSV.
+    """How often was each page read? Today live, from the web server's log into memcached; every day before in SQLite
+    or CSV.
 
-    A hit is a line of the access log with method GET and a target that is a path; its query does not count. Options can
-    narrow that. Every other line is filtered or malformed, and counted as such; `fasthits explain` says why.
+    A hit is a log line with the method GET and a path. The query string does not count. Options narrow this. Every
+    other line is filtered or malformed, and is counted as such: `fasthits explain` says why.
     """
+
+
+app.callback(help=help_text(fasthits))(fasthits)

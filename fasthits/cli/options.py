@@ -11,6 +11,7 @@ import typer
 
 from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.config import read_rules
+from fasthits.errors import UsageError
 from fasthits.keys import MAX_TTL_SECONDS
 from fasthits.options import CONFIG_HELP, RULES, take_rules
 
@@ -75,8 +76,22 @@ Database = Annotated[
     typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="The SQLite file that `fasthits rollup` writes."),
 ]
 DEFAULT_DATABASE = "hits.db"
+MAX_DAYS = 3660
+
+
+def number_of_days(text: str | int) -> int:
+    """Return the number of days that *text* is. Raises UsageError for anything but 1 to MAX_DAYS."""
+    digits = str(text)
+    if not (digits.isascii() and digits.isdigit() and 1 <= int(digits) <= MAX_DAYS):
+        raise UsageError("not a number of days", repr(text), f"a whole number from 1 to {MAX_DAYS}, such as 30")
+    return int(digits)
+
+
 NumberOfDays = Annotated[
-    int, typer.Option("--days", metavar="N", min=1, max=3660, help="How many days, up to the newest one kept.")
+    int,
+    typer.Option(
+        "--days", metavar="N", parser=number_of_days, help="Days to show, ending with the newest in the database."
+    ),
 ]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many paths.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
