@@ -1,9 +1,7 @@
 """``fasthits conf``: what to paste."""
 
 import os
-import shutil
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,19 +38,10 @@ def conf(
     kept = os.path.abspath(database)
     open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
     here = Installation(
-        program=_program(),
+        program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from whatever the environment says
         user=user,
         logs=os.path.abspath(logs),
         database=kept,
         memcached=[] if servers == [DEFAULT_SERVER] else servers,
     )
     typer.echo("\n".join(texts(here)), nl=False)
-
-
-def _program() -> list[str]:
-    """Return how this very program is started, by an absolute path: Apache and cron look in no other folders."""
-    started = shutil.which(sys.argv[0])
-    if started and not started.endswith(".py"):
-        return [os.path.abspath(started)]
-    beside = Path(sys.executable).with_name("fasthits")
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", "fasthits"]
