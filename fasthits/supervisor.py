@@ -68,7 +68,7 @@ def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
             count = logger.prepare()
             if isinstance(count, int):
                 return count
-            if failed and report("begin", f"lines are counted from now on; {_discarded(pipe)}"):
+            if failed and report("begin", f"counting now; {_discarded(pipe)}"):
                 failed, pipe.lines = False, 0
             count()
             if failed:

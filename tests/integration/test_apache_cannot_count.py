@@ -96,7 +96,7 @@ def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memc
         assert answers(apache, 1000) == 1000
         eventually(lambda: said(apache, "cannot count"), what="the logger says why")
         with_config(place, "exclude-bots = true\n")
-        (line,) = eventually(lambda: said(apache, "counted from now on"), what="the logger counts")
+        (line,) = eventually(lambda: said(apache, "counting now"), what="the logger counts")
         discarded = int(re.findall("([0-9,]+) lines? discarded", line)[0].replace(",", ""))
         assert answers(apache, 1000) == 1000
         eventually(lambda: memcached.views(key) >= 1000, what="the hits are counted")
