@@ -25,7 +25,9 @@ class Installation:
         """Refuse what no two of these programs would read alike. Raises UsageError."""
         for word in (*self.program, self.user, self.logs, self.database, *self.memcached):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
-                raise UsageError("not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it")
+                raise UsageError(
+                    "not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it"
+                )
         if re.search(r"[*?\[]", self.logs):
             raise UsageError("cronolog writes one file, so not a PATTERN for it", repr(self.logs), "no *, ? or [ in it")
 
@@ -164,7 +166,7 @@ def _custom_log_to_logger(here: Installation, log_format: str) -> str:
 
 
 def _shell_word(word: str) -> str:
-    """Return *word*, which has no quotes, backslashes, $ or backquotes, as one word for a shell inside single quotes."""
+    """Return *word*, which has no quotes, backslashes, $ or backquotes, as one word of a shell."""
     return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else f'"{word}"'
 
 

@@ -37,7 +37,7 @@ RETRY_SECONDS = 5.0
 REPORT_SECONDS = 60.0
 READ_BYTES = 1 << 20
 MESSAGE_CHARACTERS = 1000
-"""A longer message is cut: a pipe takes 4,096 bytes at once or makes the writer wait."""
+"""A longer message is cut, because a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
 
 Count = Callable[[], None]
 """Counts until the input ends."""
@@ -49,7 +49,7 @@ def say(message: str) -> None:
     """Print a line on stderr, but do not wait for whoever reads it; nothing happens when it is full or gone."""
     with suppress(OSError):
         if select.select([], [2], [], 0)[1]:
-            os.write(2, f"fasthits: {printable(message[:MESSAGE_CHARACTERS])}\n".encode())
+            os.write(2, f"fasthits: {printable(message)[:MESSAGE_CHARACTERS]}\n".encode())
 
 
 def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:

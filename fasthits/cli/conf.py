@@ -1,6 +1,7 @@
 """``fasthits conf``: what to paste."""
 
 import os
+import subprocess
 import sys
 from typing import Annotated
 
@@ -30,9 +31,13 @@ def conf(
     """
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
+    from fasthits.errors import UsageError
     from fasthits.memcached import check_servers
     from fasthits.tables import open_table
 
+    if not _runs_isolated():
+        hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
+        raise UsageError("Apache and cron would not find fasthits", f"{sys.executable} -I -m fasthits", hint)
     servers = check_servers(memcached)
     has_date(logs)
     kept = os.path.abspath(database)
@@ -45,3 +50,9 @@ def conf(
         memcached=[] if servers == [DEFAULT_SERVER] else servers,
     )
     typer.echo("\n".join(texts(here)), nl=False)
+
+
+def _runs_isolated() -> bool:
+    """Tell whether this Python finds fasthits in no folder of this user's, and without help of the environment."""
+    command = [sys.executable, "-I", "-c", "import fasthits.__main__"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

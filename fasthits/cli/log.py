@@ -65,14 +65,14 @@ def log(
 ) -> Callable[[], None] | None:
     """Count log lines from standard input into memcached, as Apache's piped logger.
 
-    In Apache's configuration, with the absolute path that `command -v fasthits` prints:
+    `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, `fasthits log --check`
+    with the options of that line tells whether they work.
 
-    \b
-        CustomLog "|/usr/bin/fasthits log --user www-data" combined
-
-    It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
-    sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
-    each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
+    The logger reads until its input ends, because Apache waits when nobody reads. When it cannot count, because of a
+    mistake in the options or in fasthits.toml for example, it discards lines, says why, and tries again every five
+    seconds. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache sends SIGTERM while it
+    still writes. Messages go to standard error, which is Apache's error log, one a minute for each cause; SIGUSR1 asks
+    for one with the figures so far. With --bots apart no bots count here.
     """
     from fasthits import privileges
     from fasthits.backlog import FreshBacklog

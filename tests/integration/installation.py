@@ -1,4 +1,4 @@
-"""An installation of its own, which a test may break, mend and remove: a virtual environment with a copy of fasthits."""
+"""An installation that a test may break, mend and remove: a virtual environment with a copy of fasthits."""
 
 import os
 import re

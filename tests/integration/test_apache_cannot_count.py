@@ -62,7 +62,10 @@ def with_config(place: Path, text: str) -> list[str]:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
-    "typo in the configuration": (lambda place: with_config(place, "exclud-bots = true\n"), "did you mean exclude-bots?"),
+    "typo in the configuration": (
+        lambda place: with_config(place, "exclud-bots = true\n"),
+        "did you mean exclude-bots?",
+    ),
     "no TOML": (lambda place: with_config(place, "exclude-bots\n"), "configuration is not TOML"),
     "no configuration": (lambda place: ["--config", str(place / "none.toml")], "cannot read configuration"),
     "unknown option": (lambda place: ["--exclude-robots"], "no such option: --exclude-robots"),
@@ -111,7 +114,7 @@ def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memc
 @pytest.fixture
 def installation(place: Path) -> Installation:
     """An installation that tests may break."""
-    return Installation.make(place / "opt")
+    return Installation.make(place / "my opt")
 
 
 def break_interpreter(here: Installation) -> None:
@@ -171,7 +174,7 @@ def test_counting_begins_when_python_can_start_again(
 def test_the_environment_of_apache_does_not_matter(
     place: Path, memcached: Memcached, installation: Installation
 ) -> None:
-    """A stranger's modules must not run, as root, because of a variable; nor must PYTHONHOME keep Python from starting."""
+    """No variable makes root run a stranger's modules, and PYTHONHOME does not keep Python from starting."""
     strangers = place / "strangers"
     strangers.mkdir()
     for module in ("typer", "sitecustomize", "usercustomize", "pymemcache", "signal", "fasthits"):

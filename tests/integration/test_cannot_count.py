@@ -36,7 +36,7 @@ StartLogger = Callable[..., Logger]
 KEY = hit_key(DAY, b"/a")
 WRONG = ("--oops",)
 HASTY = "import fasthits.supervisor; fasthits.supervisor.RETRY_SECONDS = 0.1"
-"""Tries again soon, as the tests' time is short."""
+"""Python after which the logger tries again soon."""
 LINES = access_lines(["/a"] * 30_000)
 """More than a pipe holds."""
 
@@ -159,7 +159,12 @@ def test_where_nobody_waits_it_ends_at_once(place: Path, kind: str) -> None:
     stdin = terminal if kind == "terminal" else os.open(place / kind, os.O_RDONLY)
     try:
         done = subprocess.run(
-            fasthits_command("log", *WRONG), stdin=stdin, capture_output=True, env=environment(""), timeout=30, check=False
+            fasthits_command("log", *WRONG),
+            stdin=stdin,
+            capture_output=True,
+            env=environment(""),
+            timeout=30,
+            check=False,
         )
     finally:
         for descriptor in {keep_open, terminal, stdin}:
@@ -320,12 +325,7 @@ def test_a_child_that_fails_does_not_read_the_pipe(
 
 # Nothing is imported while it counts
 
-
-def test_nothing_is_imported_once_counting_has_begun(
-    memcached: Memcached, start_logger: StartLogger, place: Path
-) -> None:
-    """An upgrade may have taken away or replaced what is imported late."""
-    watch = """
+WATCH_IMPORTS = """
 import os, sys, fasthits.piped
 run = fasthits.piped.Reader.run
 def watched(reader):
@@ -333,7 +333,15 @@ def watched(reader):
     run(reader)
 fasthits.piped.Reader.run = watched
 """
-    logger = start_logger("--memcached", memcached.spec, "--bots", "exclude", "--fold-slash", "--decode", first=watch)
+
+
+def test_nothing_is_imported_once_counting_has_begun(
+    memcached: Memcached, start_logger: StartLogger, place: Path
+) -> None:
+    """An upgrade may have taken away or replaced what is imported late."""
+    logger = start_logger(
+        "--memcached", memcached.spec, "--bots", "exclude", "--fold-slash", "--decode", first=WATCH_IMPORTS
+    )
     count_one(memcached, logger, 1)
     pieces = [
         access_line("/" + "long" * 80),
@@ -356,15 +364,7 @@ fasthits.piped.Reader.run = watched
 
 
 def test_json_lines_that_come_first_import_nothing_either(memcached: Memcached, start_logger: StartLogger) -> None:
-    watch = """
-import os, sys, fasthits.piped
-run = fasthits.piped.Reader.run
-def watched(reader):
-    sys.addaudithook(lambda event, args: event == "import" and os.write(2, f"late import: {args[0]}\\n".encode()))
-    run(reader)
-fasthits.piped.Reader.run = watched
-"""
-    logger = start_logger("--memcached", memcached.spec, first=watch)
+    logger = start_logger("--memcached", memcached.spec, first=WATCH_IMPORTS)
     logger.write(b'{"time":"2026-03-12T10:00:00+01:00","request":"GET /a HTTP/1.1","status":200}\n')
     memcached.expect({KEY: 1})
     assert logger.finish() == 0
@@ -412,7 +412,9 @@ def test_the_shell_that_discards_outlives_signals_and_ends_with_its_input(shell:
 
 def test_without_timeout_the_shell_discards_all_the_same(shell: list[str], place: Path) -> None:
     """No loop that spins: `cat` reads to the end."""
-    shell[2] = shell[2].replace(sys.executable, "/usr/bin/no-such-python").replace("timeout", "/usr/bin/no-such-timeout")
+    shell[2] = (
+        shell[2].replace(sys.executable, "/usr/bin/no-such-python").replace("timeout", "/usr/bin/no-such-timeout")
+    )
     with Logger(place, command=shell) as logger:
         logger.write(LINES)
         logger.wait_until_read()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fasthits.keys import hit_key
-from tests.integration.logger import DAY, Logger, access_line, access_lines
+from tests.integration.logger import DAY, Logger, access_line
 from tests.integration.processes import PROJECT, eventually, is_alive, run_fasthits
 from tests.integration.servers import IS_ROOT, Memcached
 
@@ -154,7 +154,7 @@ def test_started_as_root_both_processes_become_the_user(
 def test_the_user_opens_sockets_of_his_groups(
     place: Path, start_memcached: Callable[..., Memcached], start_logger: StartLogger
 ) -> None:
-    """As on Debian, where memcached's socket is for the group memcache; PostgreSQL's user is in a group of that kind."""
+    """On Debian memcached's socket is for the group memcache. PostgreSQL's user is in a group like that, ssl-cert."""
     group = next(group for group in grp.getgrall() if group.gr_mem and group.gr_mem[0] != "root")
     user = pwd.getpwnam(group.gr_mem[0])
     memcached = start_memcached("-a", "0770", unix=True)
