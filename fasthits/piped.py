@@ -21,6 +21,7 @@ from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
 from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
 from fasthits.selection import Selection
+from fasthits.supervisor import Throttle
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
@@ -32,7 +33,6 @@ PATH_BYTES = 512
 """What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
-REPORT_SECONDS = 60.0
 NO_LOSS = "no hit lost"
 STALL_SECONDS = 10.0
 """How long memcached may keep a batch before that is reported."""
@@ -62,13 +62,17 @@ class Reader:
         max_paths: int,
         drain_seconds: float,
         selection: Selection,
+        report: Throttle | None = None,
     ) -> None:
-        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause."""
+        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
+
+        Readers that follow each other share *report*, so that they keep to that together.
+        """
         self.totals = Totals()
         self._fd = fd
         self._open_store = open_store
         self._say = say
-        self._report = _Throttle(say)
+        self._report = report or Throttle(say)
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -110,6 +114,10 @@ class Reader:
         """Return the number of hits that have been counted and have not reached memcached yet."""
         fresh, totals = self._fresh, self.totals
         return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+
+    def close(self) -> None:
+        """Give back what the system has lent; nothing else may be called after this."""
+        os.close(self._asked)
 
     def ask_status(self) -> None:
         """Have the figures so far reported, soon; a signal handler may call this."""
@@ -302,17 +310,3 @@ def _pipe_bytes(fd: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
     except OSError:
         return PIPE_BYTES
-
-
-class _Throttle:
-    """Passes on one line a minute for each cause."""
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._quiet_until: dict[str, float] = {}
-
-    def __call__(self, cause: str, text: str) -> None:
-        now = time.monotonic()
-        if now >= self._quiet_until.get(cause, 0.0):
-            self._quiet_until[cause] = now + REPORT_SECONDS
-            self._say(text)

@@ -30,7 +30,7 @@ def test_help_names_every_command(arguments: list[str]) -> None:
     [
         (
             "log",
-            ['CustomLog "|/usr/bin/fasthits log --user www-data" combined', "FASTHITS_MEMCACHED", "127.0.0.1:11211"],
+            ["fasthits conf", "fasthits log --check", "FASTHITS_MEMCACHED", "127.0.0.1:11211"],
         ),
         ("rollup", ["fasthits rollup 2026-03-12", "FASTHITS_LOGS", "FASTHITS_TO", "hits.db", "yesterday"]),
         ("today", ["PATH...", "FASTHITS_MEMCACHED", "--date"]),
@@ -100,8 +100,10 @@ def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str
         (["mostread"], "did you mean most-read?"),
         (["help", "tpo"], "did you mean top?"),
         (["xyzzy"], "fasthits --help lists the commands"),
-        (["rollup", "--since", "2026-03-01"], "the days are an argument: 2026-03-01..2026-03-12"),
+        (["rollup", "--since", "2026-03-01"], "give the days as an argument: 2026-03-01..2026-03-12"),
         (["rollup", "--output=hits.csv"], "did you mean --to?"),
+        (["rollup", "--db", "hits.db"], "did you mean --to?"),
+        (["most-read", "--to", "hits.db"], "did you mean --database?"),
         (["rollup", "--summry", "x"], "--summary"),
         (["history", "/", "--days", "7d"], "a whole number from 1 to 3660"),
         (["most-read", "--days", "9" * 30], "a whole number from 1 to 3660"),
@@ -116,12 +118,12 @@ def test_a_wrong_name_or_number_suggests_the_right_one(arguments: list[str], sug
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_wraps_its_paragraphs_at_the_edge_alone(command: str) -> None:
-    shown = fasthits(command, "--help", COLUMNS="500").stdout.decode()
+    shown = fasthits(command, "--help", COLUMNS="2000").stdout.decode()
     description = shown.partition("Usage:")[2].partition("╭")[0].splitlines()[1:]
     sentences = [line.strip() for line in description if re.match(r" *[A-Z][a-z]* ", line) and "|" not in line]
     assert sentences
     assert [line for line in sentences if not line.endswith((".", ":", "?"))] == []
-    assert fasthits("help", command, COLUMNS="500").stdout.decode() == shown
+    assert fasthits("help", command, COLUMNS="2000").stdout.decode() == shown
 
 
 SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])

@@ -40,7 +40,7 @@ LAYERS = [
             "selection",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
+        *{"counters", "live", "health", "history", "doctor", "loggers", "report", "supervisor"},
     },
     {"web"},
     {"cli", "django"},

@@ -6,9 +6,10 @@ A command is a function of its name in one of the modules here, which are import
 import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -43,37 +44,29 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 BARE = {"--keep-query": "all", "--referrers": "site"}
 """The value of an option that is given without one."""
 
-DAYS = "the days are an argument: 2026-03-01..2026-03-12"
-OTHER_NAMES = {
-    "--since": DAYS,
-    "--from": DAYS,
-    "--until": DAYS,
-    "--start": DAYS,
-    "--end": DAYS,
-    "--output": "did you mean --to?",
-    "--out": "did you mean --to?",
-    "-o": "did you mean --to?",
-    "--log": "did you mean --logs?",
-    "--file": "did you mean --logs?",
-    "--input": "did you mean --logs?",
-    "--db": "did you mean --database, or --to?",
-    "--server": "did you mean --memcached?",
-    "--log-format": "did you mean --format?",
+OTHER_NAMES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("[DATE]",)),
+    **dict.fromkeys(("--output", "--out", "-o", "--db", "--database", "--to"), ("--to", "--database")),
+    **dict.fromkeys(("--log", "--file", "--input"), ("--logs",)),
+    "--server": ("--memcached",),
+    "--log-format": ("--format",),
 }
-"""What people type who come from other programs, and what to type here."""
+"""Options of other programs and commands, and what a command may have instead."""
+
+
+RAISE = object()
+"""As the context's object: errors are raised, for the caller to say."""
 
 
 class _Command(TyperCommand):
     """A command that suggests the right option, and takes options without their value, which typer does not."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = {name for parameter in self.params for name in parameter.opts}
-        for arg in args:
-            name = arg.partition("=")[0]
-            if arg == "--":
-                break
-            if name in OTHER_NAMES and name not in known:
-                raise UsageError("no such option", name, OTHER_NAMES[name])
+        known = {name for each in self.params for name in (*each.opts, each.metavar)}
+        for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
+            for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
+                days = "give the days as an argument: 2026-03-01..2026-03-12"
+                raise UsageError("no such option", name, days if meant == "[DATE]" else f"did you mean {meant}?")
         following = [*args, "-"][1:]
         filled = [
             f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
@@ -125,6 +118,8 @@ class _Commands(TyperGroup):
         return self.commands[cmd_name]
 
     def invoke(self, ctx: Any) -> Any:
+        if ctx.obj is RAISE:
+            return super().invoke(ctx)
         try:
             return super().invoke(ctx)
         except FasthitsError as error:
@@ -150,6 +145,24 @@ app = typer.Typer(
     context_settings=SETTINGS,
     rich_markup_mode="rich",
 )
+
+
+def prepare_logger(arguments: Sequence[str]) -> Callable[[], None] | int:
+    """Return what counts as the arguments of ``fasthits log`` say, or the exit code where that is all.
+
+    Raises FasthitsError, a UsageError for what typer would print as a box of several lines.
+    """
+    try:
+        result = app(list(arguments), prog_name="fasthits", standalone_mode=False, obj=RAISE)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own, whose classes it does not name in public
+            raise
+        message = error.format_message().rstrip(".")
+        failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
+        if not subject:
+            failed, subject = "wrong usage", failed
+        raise UsageError(failed, subject, "fasthits log --help") from error
+    return result if callable(result) else int(result or 0)
 
 
 def _version(wanted: bool) -> None:

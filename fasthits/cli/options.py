@@ -112,13 +112,13 @@ def _rule_options() -> dict[str, Any]:
     return options
 
 
-def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
+def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
     @wraps(command)
-    def with_options(*, config: Path | None, **arguments: Any) -> None:
+    def with_options(*, config: Path | None, **arguments: Any) -> Any:
         given = take_rules(arguments)
-        command(**arguments, rules=read_rules(given, config))
+        return command(**arguments, rules=read_rules(given, config))
 
     signature = inspect.signature(command)
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "rules"]
