@@ -8,16 +8,17 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Memcached, Prefix, Ttl, check_seconds, takes_rules
+from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.display import printable
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 
 
 @takes_rules
+@takes_servers
 def log(
     rules: Rules,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
+    servers: list[str],
     user: Annotated[
         str | None,
         typer.Option(
@@ -56,11 +57,10 @@ def log(
     each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
     """
     from fasthits import privileges
-    from fasthits.memcached import CounterStore, check_servers
+    from fasthits.memcached import CounterStore
     from fasthits.piped import Reader
     from fasthits.selection import Selection
 
-    servers = check_servers(memcached)
     check_prefix(prefix)
     selection = Selection(rules.live)
     if user is not None:
