@@ -20,6 +20,7 @@ LAYERS = [
         "days",
         "keys",
         "servers",
+        "replies",
         "escapes",
         "directives",
         "formats",
