@@ -13,8 +13,9 @@ from datetime import date
 from socket import socket
 from urllib.parse import quote, unquote
 
+from fasthits.connections import ANSWER_SECONDS, Connector
 from fasthits.errors import MemcachedError
-from fasthits.memcached import BATCH_ROWS, READ_SECONDS, open_connection
+from fasthits.memcached import BATCH_ROWS
 
 PIECE_BYTES = 1 << 20
 BUSY_SECONDS = 0.05
@@ -34,6 +35,7 @@ class CounterReader:
 
     def __init__(self, server: str, prefix: str) -> None:
         self.server = server
+        self._connector = Connector(server)
         self._prefix = prefix
         self._connection: socket | None = None
         self._day = date.min
@@ -56,6 +58,10 @@ class CounterReader:
 
     def close(self) -> None:
         """Close the connection, if there is one; it is made again when needed."""
+        self._drop()
+        self._connector = Connector(self.server)  # the old one would pace the next connection
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -99,8 +105,8 @@ class CounterReader:
         Raises MemcachedError when the server refuses, or is busy with such a request of somebody else for too long.
         """
         if self._connection is None:
-            self._connection = open_connection(self.server)
-        give_up_at = time.monotonic() + READ_SECONDS
+            self._connection = self._connector.connect().blocking(ANSWER_SECONDS)
+        give_up_at = time.monotonic() + ANSWER_SECONDS
         self._connection.sendall(request)
         reply = b""
         while not reply.endswith(END):
@@ -125,8 +131,8 @@ class CounterReader:
         try:
             yield
         except OSError as error:
-            self.close()
+            self._drop()
             raise MemcachedError("memcached does not answer", self.server, error.strerror or str(error)) from error
         except BaseException:
-            self.close()
+            self._drop()
             raise

@@ -14,7 +14,21 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
+    {
+        "errors",
+        "display",
+        "days",
+        "keys",
+        "servers",
+        "replies",
+        "escapes",
+        "directives",
+        "formats",
+        "rules",
+        "options",
+        "conf",
+        "sparkline",
+    },
     {
         *{
             "agents",
@@ -40,7 +54,7 @@ LAYERS = [
             "selection",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "report", "supervisor"},
+        *{"connections", "counters", "live", "health", "history", "doctor", "loggers", "report", "supervisor"},
     },
     {"web"},
     {"cli", "django"},
