@@ -1,8 +1,8 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
 
-_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format; _counting.pxd puts lines into buckets,
-_table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this one module, whose public
+tokens.pxd finds a line's fields, steps.pxd those of a line of any format; counts.pxd puts lines into buckets,
+table.pxd holds the views, order.pxd sorts and writes them. All of it is compiled into this one module, whose public
 face stands here. What runs over the lines is ``noexcept nogil``.
 """
 
@@ -12,21 +12,21 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from fasthits._counting cimport (
+from fasthits.core.counts cimport (
     ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
     OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, count_block, count_partial, escape_rows,
     has_day, line_count, move_count, move_rows, take_away_rows,
 )
-from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
-from fasthits._steps cimport (
+from fasthits.core.order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
+from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
 )
-from fasthits._table cimport (
+from fasthits.core.table cimport (
     NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,
     row_bytes, row_path, secrets,
 )
-from fasthits._tokens cimport (
+from fasthits.core.tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, line_cursor, set_target, split_request, take_fields,
     take_referer_and_agent,
 )

@@ -2,14 +2,14 @@
 
 A format is a row of steps: a literal, or a field with its way to find the end. A line has to agree up to the last step
 that counting needs; of what follows, as much as agrees is read. Where the time stands as in Apache's common format,
-before the request, the line is read from there on, and the time is searched for as in _tokens.pxd.
+before the request, the line is read from there on, and the time is searched for as in tokens.pxd.
 """
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memcmp, memset
 from libc.time cimport localtime_r, time_t, tm
 
-from fasthits._tokens cimport (
+from fasthits.core.tokens cimport (
     Cursor, Line, Span, has_time_of_day, is_digit, month_number, number, ordinal_of, parse_date, set_target,
     split_request, take_quoted, take_status_digits,
 )

@@ -10,14 +10,14 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
-from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
-from fasthits._table cimport (
+from fasthits.core.steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
+from fasthits.core.table cimport (
     BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch,
     add_views, bytes_with_room, drop_slots, free_slots, free_table, grow_slots, has_room, hash_row, hash_words,
     keep_rows, make_room, masked_words, open_batch, prefetch_slots, put_hit, release_rows, row_at, row_bytes,
     row_path, secrets, views_of,
 )
-from fasthits._tokens cimport (
+from fasthits.core.tokens cimport (
     MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
     split_request, take_fields, take_plain_get, take_referer_and_agent, take_rest, take_until,
 )
