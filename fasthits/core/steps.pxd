@@ -1,17 +1,23 @@
-"""Lines of any format, read step by step.
+"""The general path: lines of any format, read step by step.
 
 A format is a row of steps: a literal, or a field with its way to find the end. A line has to agree up to the last step
-that counting needs; of what follows, as much as agrees is read. Where the time stands as in Apache's common format,
-before the request, the line is read from there on, and the time is searched for as in tokens.pxd.
+that counting needs; of what follows, as much as agrees is read. All tolerance has its place here, in `take_step`.
+
+Where the time stands as in Apache's common format, before the request, the line is not read from the left, because a
+user name may hold spaces, brackets and quotes. The anchor is then the time: ``[``, then the fixed layout
+``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Where the steps do not agree
+from there on, the next ``[`` is tried.
 """
 
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memchr, memcmp, memset
-from libc.time cimport localtime_r, time_t, tm
+from libc.string cimport memchr, memset
 
+from fasthits.core.times cimport (
+    DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
+)
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, has_time_of_day, is_digit, month_number, number, ordinal_of, parse_date, set_target,
-    split_request, take_quoted, take_status_digits,
+    Cursor, Line, Span, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -19,16 +25,15 @@ cdef extern from "<string.h>" nogil:
 
 cdef enum:
     MAX_STEPS = 128
-    EPOCH_STEP = 900       # seconds in which no time zone changes its offset
 
 cdef enum:                 # kinds of fields
-    SKIP, TIME, REQUEST, METHOD, TARGET, PATH, QUERY, STATUS, BYTES, REFERER, USER_AGENT, VHOST, KINDS
+    SKIP, TIME, REQUEST, METHOD, TARGET, PATH, QUERY, PROTOCOL, STATUS, BYTES, REFERER, USER_AGENT, VHOST, KINDS
 
 cdef enum:                 # ways in which a step is read
     LITERAL, QUOTED, TEXT, FIXED, THREE_DIGITS, DIGITS_OR_DASH, CLF_TIME, ISO_TIME, EPOCH_TIME, LAID_OUT_TIME
 
-cdef struct Layout:        # where a date stands in a time; month -1: day is that of the year
-    int year, year_digits, month, month_named, day, day_digits
+cdef enum:                 # why a step does not agree
+    NOT_THERE, NO_DAY, NO_END
 
 cdef struct Step:
     int kind
@@ -42,166 +47,78 @@ cdef struct Steps:
     Step[MAX_STEPS] step
     int count
     int needed             # so many steps have to agree
+    int[KINDS] at          # which step reads a kind; -1 where none does
     bint anchored          # the first step is the time, behind a bracket that is searched for
 
-cdef struct EpochMemo:     # the day of the last time in seconds
-    int64_t step
+cdef struct Reading:       # of a line
+    Span[MAX_STEPS] found  # by each step; of a literal nothing
+    int agreed             # so many steps
     int32_t day
-
-cdef inline int32_t day_of_epoch(int64_t seconds, EpochMemo *memo) noexcept nogil:
-    """Return the ordinal of the local day of seconds since 1970; 0 where the calendar has none."""
-    cdef tm local
-    cdef time_t when = seconds
-    if memo.day == 0 or seconds // EPOCH_STEP != memo.step:
-        if localtime_r(&when, &local) == NULL:
-            return 0
-        memo.step = seconds // EPOCH_STEP
-        memo.day = 0 if local.tm_year > 8099 else ordinal_of(local.tm_year + 1900, local.tm_mon + 1, local.tm_mday)
-    return memo.day
+    const char *stopped    # where the next step does not agree, and why
+    int trouble
 
 
-cdef inline bint are_digits(const char *p, int count) noexcept nogil:
-    cdef int i
-    for i in range(count):
-        if not is_digit(p[i]):
+cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexcept nogil:
+    """Step over a text; most have three bytes, for which a call would cost more than the loop."""
+    cdef size_t i
+    if <size_t>(line.end - line.p) < size:
+        return False
+    for i in range(size):
+        if line.p[i] != text[i]:
             return False
+    line.p += size
     return True
 
 
-cdef inline int32_t day_of_layout(const char *p, const Layout *layout) noexcept nogil:
-    """Return the ordinal of the date that stands in a time; 0 for none of the calendar."""
-    cdef int32_t year, month, day, ordinal
-    cdef const char *day_text = p + layout.day
-    if not are_digits(p + layout.year, layout.year_digits):
-        return 0
-    year = number(p + layout.year, layout.year_digits)
-    if layout.year_digits == 2:
-        year += 1900 if year >= 69 else 2000
-    if day_text[0] == b" " and layout.day_digits == 2:
-        if not is_digit(day_text[1]):
-            return 0
-        day = number(day_text + 1, 1)
-    elif are_digits(day_text, layout.day_digits):
-        day = number(day_text, layout.day_digits)
-    else:
-        return 0
-    if layout.month < 0:
-        ordinal = ordinal_of(year, 1, 1)
-        if ordinal == 0 or not 1 <= day <= (366 if ordinal_of(year, 2, 29) else 365):
-            return 0
-        return ordinal + day - 1
-    if layout.month_named:
-        month = month_number(p + layout.month)
-    else:
-        month = number(p + layout.month, 2) if are_digits(p + layout.month, 2) else 0
-    return ordinal_of(year, month, day)
-
-
-cdef inline bint take_clf_time(Cursor *line, int32_t *day) noexcept nogil:
-    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm``."""
-    cdef const char *p = line.p
-    if line.end - p < 26 or p[11] != b":" or not has_time_of_day(p + 12):
-        return False
-    day[0] = parse_date(p)
-    line.p = p + 26
-    return day[0] != 0
-
-
-cdef inline bint take_iso_time(Cursor *line, const Layout *layout, int32_t *day) noexcept nogil:
-    """Take ``yyyy-mm-ddTHH:MM:SS`` and ``Z``, ``+hhmm`` or ``+hh:mm``."""
-    cdef const char *p = line.p
-    cdef const char *form = "0000-00-00T00:00:00"
-    cdef int i
-    if line.end - p < 20:
-        return False
-    for i in range(19):
-        if not (is_digit(p[i]) if form[i] == b"0" else p[i] == form[i]):
-            return False
-    day[0] = day_of_layout(p, layout)
-    p += 19
-    if p[0] == b"Z":
-        p += 1
-    elif (p[0] == b"+" or p[0] == b"-") and line.end - p >= 5 and are_digits(p + 1, 2):
-        p += 3
-        if p[0] == b":":
-            p += 1
-        if line.end - p < 2 or not are_digits(p, 2):
-            return False
-        p += 2
-    else:
-        return False
-    line.p = p
-    return day[0] != 0
-
-
-cdef inline bint take_epoch(Cursor *line, const Step *step, EpochMemo *memo, int32_t *day) noexcept nogil:
-    """Take a number of seconds, or of parts of a second; seconds may have a fraction."""
-    cdef const char *p = line.p
-    cdef int64_t value = 0
-    while p != line.end and is_digit(p[0]) and <size_t>(p - line.p) < step.size:
-        value = value * 10 + (p[0] - c"0")
-        p += 1
-    if p == line.p:
-        return False
-    if step.divisor == 1 and p != line.end and p[0] == b".":
-        p += 1
-        while p != line.end and is_digit(p[0]):
-            p += 1
-    line.p = p
-    day[0] = day_of_epoch(value // step.divisor, memo)
-    return day[0] != 0
-
-
-cdef inline bint take_text(Cursor *line, const Step *step, Span *out) noexcept nogil:
+cdef inline bint take_text(Cursor *line, const Step *step) noexcept nogil:
     """Take bytes up to the literal behind the field, which stays, or to the end of the line."""
     cdef const char *found = NULL
     if step.size == 1:
         found = <const char *>memchr(line.p, step.text[0], <size_t>(line.end - line.p))
     elif step.size:
         found = <const char *>memmem(line.p, <size_t>(line.end - line.p), step.text, step.size)
-    out.start = line.p
-    out.size = <size_t>((found if found != NULL else line.end) - line.p)
-    line.p += out.size
+    line.p = found if found != NULL else line.end
     return True
 
 
-cdef inline bint take_step(
-    Cursor *line, const Step *step, Span *out, int32_t *day, EpochMemo *memo
-) noexcept nogil:
+cdef inline bint take_width(Cursor *line, size_t size) noexcept nogil:
+    if <size_t>(line.end - line.p) < size:
+        return False
+    line.p += size
+    return True
+
+
+cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo) noexcept nogil:
+    """Take a time; its day is 0 where the calendar has none such."""
+    if step.how == CLF_TIME:
+        return take_clf_time(line, day, memo)
+    if step.how == ISO_TIME:
+        return take_iso_time(line, day)
+    if step.how == EPOCH_TIME:
+        return take_epoch(line, step.size, step.divisor, day, memo)
+    return take_laid_out_time(line, step.size, &step.layout, day)
+
+
+cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo) noexcept nogil:
     """Take one step; False where the line does not agree, the cursor anywhere."""
     cdef const char *start = line.p
     cdef bint agrees
     if step.how == LITERAL:
-        agrees = <size_t>(line.end - start) >= step.size and memcmp(start, step.text, step.size) == 0
-        line.p += step.size if agrees else 0
-        return agrees
+        return take_literal(line, step.text, step.size)
     if step.how == QUOTED:
         agrees = take_quoted(line, out)
         line.p -= 1 if agrees else 0        # the quote is part of the literal behind it
         return agrees
-    if step.how == TEXT:
-        return take_text(line, step, out)
-    if step.how == CLF_TIME:
-        agrees = take_clf_time(line, day)
-    elif step.how == ISO_TIME:
-        agrees = take_iso_time(line, &step.layout, day)
-    elif step.how == EPOCH_TIME:
-        agrees = take_epoch(line, step, memo, day)
-    elif step.how == THREE_DIGITS:
-        agrees = take_status_digits(line)
+    if step.how == THREE_DIGITS:
+        agrees = take_three_digits(line)
     elif step.how == DIGITS_OR_DASH:
-        if line.p != line.end and line.p[0] == b"-":
-            line.p += 1
-        else:
-            while line.p != line.end and is_digit(line.p[0]):
-                line.p += 1
-        agrees = line.p != start
+        agrees = take_digits_or_dash(line)
+    elif step.how == TEXT:
+        agrees = take_text(line, step)
+    elif step.how == FIXED:
+        agrees = take_width(line, step.size)
     else:
-        agrees = <size_t>(line.end - start) >= step.size
-        line.p += step.size if agrees else 0
-        if agrees and step.how == LAID_OUT_TIME:
-            day[0] = day_of_layout(start, &step.layout)
-            agrees = day[0] != 0
+        agrees = take_time(line, step, day, memo) and day[0] != 0
     out.start, out.size = start, <size_t>(line.p - start)
     return agrees
 
@@ -215,51 +132,76 @@ cdef inline bint ends_well(const Cursor *line, const Steps *steps) noexcept nogi
 
 
 cdef inline bint take_steps(
-    Cursor *line, const Steps *steps, Span *fields, int32_t *day, EpochMemo *memo
+    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo
 ) noexcept nogil:
-    """Take the fields of a line by their kinds; False for a malformed one."""
+    """Take the steps from *first* up to *last*, which is none of them; False for a malformed line."""
     cdef int i
-    cdef Span field
-    memset(fields, 0, KINDS * sizeof(Span))
-    for i in range(steps.count):
-        if not take_step(line, &steps.step[i], &field, day, memo):
+    cdef const char *start
+    reading.agreed = last
+    for i in range(first, last):
+        start = line.p
+        if not take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo):
+            reading.agreed, reading.stopped = i, start
+            reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
             return i >= steps.needed
-        if steps.step[i].how != LITERAL:
-            fields[steps.step[i].kind] = field
-        if i == steps.needed - 1 and not ends_well(line, steps):
+        if i == steps.needed - 1 and not ends_well(&line, steps):
+            reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
             return False
-    return steps.count >= steps.needed
+    return True
 
 
-cdef inline bint take_anchored_steps(
-    Cursor *line, const Steps *steps, Span *fields, int32_t *day, EpochMemo *memo
+cdef inline bint read_line(
+    Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest
 ) noexcept nogil:
-    """Search for the time, then take all from there on."""
-    cdef Cursor rest
-    cdef const char *bracket = line.p
+    """Read a line by the steps up to *last*; False for a malformed one.
+
+    Of a malformed line that has several times *furthest*, where it is not NULL, gets the reading that went furthest.
+    """
+    cdef Cursor rest = line
+    if not steps.anchored:
+        return take_steps(rest, steps, 0, last, reading, memo)
     while True:
-        bracket = <const char *>memchr(bracket, b"[", <size_t>(line.end - bracket))
-        if bracket == NULL:
+        rest.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
+        if rest.p == NULL:
             return False
-        bracket += 1
-        rest.p, rest.end = bracket, line.end
-        if take_steps(&rest, steps, fields, day, memo):
+        rest.p += 1
+        line.p = rest.p
+        if take_steps(rest, steps, 0, last, reading, memo):
             return True
+        if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed):
+            furthest[0] = reading[0]
 
 
-cdef inline void fill_line(Line *line, Span *fields) noexcept nogil:
+cdef inline Span field_of(const Reading *reading, const Steps *steps, int kind) noexcept nogil:
+    cdef int at = steps.at[kind]
+    cdef Span absent
+    if 0 <= at < reading.agreed:
+        return reading.found[at]
+    memset(&absent, 0, sizeof(Span))
+    return absent
+
+
+cdef inline void fill_line(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
     """Make what is kept of a line from its fields."""
-    cdef Span target, protocol
-    line.status, line.referer, line.user_agent = fields[STATUS], fields[REFERER], fields[USER_AGENT]
-    line.host = fields[VHOST]
-    memset(&line.query, 0, sizeof(Span))
-    if fields[REQUEST].start != NULL:
-        split_request(fields[REQUEST], &line.method, &target, &protocol)
-    else:
-        line.method, target = fields[METHOD], fields[TARGET]
-        if target.start == NULL:
-            line.path, line.query = fields[PATH], fields[QUERY]
-            if line.query.size == 0 or line.query.start[0] != b"?":
-                memset(&line.query, 0, sizeof(Span))
-            return
-    set_target(line, target)
+    cdef Span request = field_of(reading, steps, REQUEST)
+    line.day, line.time = reading.day, field_of(reading, steps, TIME).start
+    line.status = field_of(reading, steps, STATUS)
+    fill_tail(line, reading, steps)
+    if request.start != NULL:
+        split_request(request, line)
+        split_target(line)
+        return
+    line.method, line.protocol = field_of(reading, steps, METHOD), field_of(reading, steps, PROTOCOL)
+    line.target = field_of(reading, steps, TARGET)
+    split_target(line)
+    if line.target.start == NULL:
+        line.path, line.query = field_of(reading, steps, PATH), field_of(reading, steps, QUERY)
+        if line.query.size == 0 or line.query.start[0] != b"?":
+            memset(&line.query, 0, sizeof(Span))
+
+
+cdef inline void fill_tail(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
+    """Set the fields that only rules look at."""
+    line.referer = field_of(reading, steps, REFERER)
+    line.user_agent = field_of(reading, steps, USER_AGENT)
+    line.host = field_of(reading, steps, VHOST)
