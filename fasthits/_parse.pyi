@@ -100,7 +100,7 @@ class FoundFields(NamedTuple):
     step: int
     """The number of the first step that does not agree; the number of steps where all do."""
     stopped: int
-    """Where that is."""
+    """Where that is; the end of the line where all agree."""
     trouble: str
     """Why the line is malformed: ``absent`` (something else stands there), ``day`` (a time of no day of the calendar),
     ``end`` (more than a number); ``""`` where it is not."""

@@ -307,9 +307,12 @@ cdef object found_fields(Span line, const Rules *rules, const Reading *reading, 
     if reading.agreed and rules.host_end.start != NULL:
         take_host(line.start, reading.found[0].start, rules.host_end, &host)
     if is_read:
-        return FoundFields(fields, host.size, reading.agreed, line.size, "")
-    trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
-    start = 0 if reading.stopped == NULL else reading.stopped - line.start
+        trouble = ""
+    else:
+        trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
+    start = line.size
+    if reading.agreed < rules.steps.count:
+        start = 0 if reading.stopped == NULL else reading.stopped - line.start
     return FoundFields(fields, host.size, reading.agreed, start, trouble)
 
 

@@ -8,6 +8,7 @@ from fasthits._parse import HitCounter
 from tests import reference
 from tests.core.support import (
     DAY,
+    FRONT,
     INTACT,
     LONG_AFTER,
     TIME,
@@ -127,3 +128,20 @@ def test_hits_in_batches_are_those_that_come_one_by_one(data: bytes, times: int)
         singly.feed(text + b"\n")
     assert state(singly) == state(whole)
     assert agrees(whole, reference.count(data))
+
+
+def test_a_zone_of_nuls_is_none_also_before_the_first_plain_get() -> None:
+    """What is remembered of the last plain GET is all zeros at first, while the day is known from another line."""
+    other = line(b"HEAD /a", front=b"[x ")
+    nuls = FRONT + b"[12/Mar/2026:10:00:00 " + b"\0" * 8 + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
+    data = other + b"\n" + nuls + b"\n"
+    assert agrees(fed(data), reference.count(data))
+    assert fed(data).malformed == 1
+
+
+@pytest.mark.parametrize("wrong", [b']x"', b"] x", b']"G', b'x "', b'[ "'])
+def test_what_ends_a_time_is_not_learnt_from_a_line_that_is_malformed(wrong: bytes) -> None:
+    bad = FRONT + b"[" + TIME + wrong + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
+    data = (bad + b"\n") * 3
+    assert agrees(fed(data), reference.count(data))
+    assert fed(data).malformed == 3
