@@ -1,21 +1,20 @@
 """Why a line of a log counts, or does not: the core's verdict on that one line, and the fields that the core finds."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from itertools import chain
 
 from fasthits import logfiles
-from fasthits._parse import LINE_BYTES, FoundFields, HitCounter, LineRules, find_fields
-from fasthits.counting import format_of
+from fasthits._parse import FoundFields, HitCounter, LineRules, find_fields
 from fasthits.directives import Field, Literal
 from fasthits.errors import LogFileError
 from fasthits.formats import NAMES, Format
 from fasthits.jsonlines import combined_lines
-from fasthits.logfiles import BLOCK_BYTES, Segment
-from fasthits.selection import ASSUMED, DETECTED_LINES, Selection
+from fasthits.lines import open_log
+from fasthits.selection import Selection
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -40,9 +39,13 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
 
     Only hits of *day* count, if there is one. Raises LogFileError, also for a number that no line has, and UsageError.
     """
-    form, lines = _open(name, selection)
+    files = logfiles.find(name)
+    if not files:
+        raise LogFileError("no such log file", name)
+    form, blocks = open_log(files[0], selection)
     judge = _Judge(selection, form, day)
     left, seen = set(numbers), set[str]()
+    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
         if numbers and number not in left:
             continue
@@ -55,36 +58,6 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
-
-
-def _open(name: str, selection: Selection) -> tuple[Format, Iterator[bytes]]:
-    """Return the format of a log, which is the one that rollup finds, and its lines."""
-    files = logfiles.find(name)
-    if not files:
-        raise LogFileError("no such log file", name)
-    form = format_of(files[0], selection)
-    blocks = (bytes(block) for block in Segment(files[0]).blocks(bytearray(BLOCK_BYTES), lambda size: None))
-    head = b""
-    while form is None:
-        block = next(blocks, b"")
-        head += block
-        form = selection.detect(head, ended=not block)
-        if form:
-            selection.check(form)
-        elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
-            form = ASSUMED
-    return form, _lines(chain([head], blocks))
-
-
-def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the lines of *blocks*, as much as is looked at of each."""
-    tail = b""
-    for block in blocks:
-        *whole, rest = (tail + block).split(b"\n")
-        yield from whole
-        tail = rest[: LINE_BYTES + 1]
-    if tail:
-        yield tail
 
 
 class _Judge:

@@ -27,6 +27,7 @@ LAYERS = [
             "explain",
             "jsonlines",
             "layouts",
+            "lines",
         },
         *{
             "logfiles",
