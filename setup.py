@@ -17,7 +17,7 @@ abi3 = not debug and not sysconfig.get_config_var("Py_GIL_DISABLED")
 parse = Extension(
     "fasthits._parse",
     ["fasthits/_parse.pyx"],
-    depends=["fasthits/_parse.pyx", *glob("fasthits/*.pxd")],
+    depends=["fasthits/_parse.pyx", *glob("fasthits/core/*.pxd")],
     py_limited_api=abi3,
     define_macros=[("CYTHON_TRACE_NOGIL", "1")] * debug + [("Py_LIMITED_API", "0x030B0000")] * abi3,
 )

@@ -13,7 +13,7 @@ from benchmarks.corpora import Corpus
 from benchmarks.corpus import Expected
 from benchmarks.fixture import Benchmark
 from benchmarks.workload import NEVER
-from fasthits._parse import HitCounter, parse_line
+from fasthits._parse import HitCounter, parse_line, parse_lines
 
 ABSENT = b"\x01"  # Apache escapes it, so no line holds one
 
@@ -131,3 +131,13 @@ def test_rows(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
         assert len(list(counter.rows())) == len(expected.views)
 
     benchmark(read_rows)
+
+
+def test_parse_lines(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
+    """A tuple for each line, looked at in Python."""
+
+    def parse() -> None:
+        statuses = Counter(line and line.status for line in parse_lines(block))
+        assert (statuses.total(), statuses[None]) == (expected.lines, expected.malformed)
+
+    benchmark(parse)

@@ -1,7 +1,7 @@
-"""The compiled core: Apache's log lines in, views per day and path out.
+"""The compiled core: log lines in, views per day and path out.
 
-A line ends at ``\\n`` or where the input ends; one ``\\r`` before its end is dropped. It parses when it
-holds, after anything at all, a time ``[dd/Mon/yyyy:HH:MM:SS +hhmm]`` of a day that exists, then
+A line ends at ``\\n`` or where the input ends; one ``\\r`` before its end is dropped. Without another format it parses
+when it holds, after anything at all, a time ``[dd/Mon/yyyy:HH:MM:SS +hhmm]`` of a day that exists, then
 `` "request" status bytes``, bytes being digits or ``-`` up to a space or the end of the line. The request ends at the
 first quote that no backslash escapes (Apache escapes them: ``ap_escape_logitem``, server/util.c). Where one
 time does not lead to all that, the next one in the line is tried, so a line whose front was torn away still counts.
@@ -31,36 +31,85 @@ EXAMPLES: Final[int]
 """How many malformed lines a counter keeps as examples."""
 
 class ParsedLine(NamedTuple):
-    """One line's fields, byte for byte as the server wrote them; a field that the line does not have is None."""
+    """One line's fields, texts byte for byte as the server wrote them; a field that the line does not have is None."""
 
-    host_part: bytes
-    """What stands before the time and a space: host, ident, authuser, which may hold spaces, brackets and quotes."""
+    day: date
+    """The day that is written in the line."""
     time: bytes
-    """What stands in the brackets: ``10/Oct/2000:13:55:36 -0700``."""
+    """As it is written: ``10/Oct/2000:13:55:36 -0700``."""
     method: bytes
     """The request up to its first space."""
     target: bytes | None
     """From there to the next space or the end of the request; None when the request has no space."""
     path: bytes | None
     """The target up to its first ``?``."""
+    query: bytes | None
+    """The target behind its first ``?``."""
     protocol: bytes | None
     """What follows the target; None for ``GET /a``, as HTTP/0.9 sends it."""
-    status: bytes
-    bytes_sent: bytes
+    status: int | None
+    bytes_sent: int | None
+    """None for ``-``, and for more than 18 digits."""
     referer: bytes | None
-    """Without its quotes; None for the common format, ``b"-"`` when the client sent none."""
+    """As it is written, without its quotes: ``b"-"`` when the client sent none."""
     user_agent: bytes | None
+    vhost: bytes | None
+    """The virtual host."""
+    host_part: bytes | None
+    """What stands before the time and a space: host, ident, authuser, which may hold spaces, brackets and quotes. None
+    for a format that is read from the left."""
 
-def parse_line(line: Buffer, /) -> ParsedLine | None:
+def parse_line(line: Buffer, rules: LineRules | None = None, /) -> ParsedLine | None:
     """Return the fields of one line, or None for a malformed one.
 
     *line* may end in ``\\n`` or ``\\r\\n``; no other line may follow in it (what follows is taken as part of this one).
+    Of *rules* the format counts, not what makes a line a hit.
 
     >>> line = parse_line(b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512')
-    >>> line.method, line.target, line.path, line.status, line.referer
-    (b'GET', b'/a?b', b'/a', b'200', None)
+    >>> line.method, line.target, line.path, line.query, line.status, line.referer
+    (b'GET', b'/a?b', b'/a', b'b', 200, None)
     >>> parse_line(b"not a line of a log") is None
     True
+    """
+
+def parse_lines(block: Buffer, rules: LineRules | None = None, /) -> Iterator[ParsedLine | None]:
+    """Yield the fields of each line of *block*, None for a malformed one: so many as the block has lines.
+
+    The last line may lack its newline. Until the iterator is used up or gone, a bytearray keeps its size. At least a
+    million lines a second (`benchmarks/test_parse.py`).
+
+    >>> [line and line.path for line in parse_lines(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5\\njunk')]
+    [b'/a', None]
+    """
+
+class FoundField(NamedTuple):
+    """Where a field stands in a line."""
+
+    step: int
+    """The number of the step that has read it, from 0: see *steps* of `LineRules`."""
+    start: int
+    end: int
+
+class FoundFields(NamedTuple):
+    """How far a line agrees with its format."""
+
+    fields: list[FoundField]
+    """What was read, also of a malformed line. Where such a line has several times, one of those that lead furthest."""
+    host_size: int
+    """The bytes of the virtual host that begins the line; 0 where there is none."""
+    step: int
+    """The number of the first step that does not agree; the number of steps where all do."""
+    stopped: int
+    """Where that is; the end of the line where all agree."""
+    trouble: str
+    """Why the line is malformed: ``absent`` (something else stands there), ``day`` (a time of no day of the calendar),
+    ``end`` (more than a number); ``""`` where it is not."""
+
+def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
+    """Return where the fields of one line stand, and where reading stopped and why. Arguments are as for `parse_line`.
+
+    >>> find_fields(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 x')[2:]
+    (6, 42, 'absent')
     """
 
 @final
@@ -82,7 +131,7 @@ class LineRules:
 
     *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
     in brackets that is searched for. None: lines are like those of combined. `Format.reading` (fasthits/formats.py)
-    makes them.
+    makes them. Raises ValueError for steps without a time.
     """
 
     def __new__(

@@ -1,9 +1,8 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
-"""The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
+"""The compiled core: log lines in, views per day and path out. _parse.pyi is its documentation.
 
-_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format; _counting.pxd puts lines into buckets,
-_table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this one module, whose public
-face stands here. What runs over the lines is ``noexcept nogil``.
+This is its public face; core/__init__.pxd says what is in which room of it. All of it is compiled into this one
+module. What runs over the lines is ``noexcept nogil``.
 """
 
 cimport cython
@@ -12,24 +11,26 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
-from fasthits._counting cimport (
-    ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
-    OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, count_block, count_partial, escape_rows,
-    has_day, line_count, move_count, move_rows, take_away_rows,
+from fasthits.core.counts cimport (
+    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Answer, Count, count_block,
+    count_partial, has_day, line_count, take_away_rows,
 )
-from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
-from fasthits._steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
-    QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
+from fasthits.core.lines cimport (
+    BOT, HIT, MALFORMED, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Rules, settle, take_host,
 )
-from fasthits._table cimport (
+from fasthits.core.moves cimport escape_rows, move_count, move_rows
+from fasthits.core.order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
+from fasthits.core.steps cimport (
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD,
+    NO_DAY, NO_END, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME,
+    USER_AGENT, VHOST, Reading, Step, field_of, fill_line, read_line,
+)
+from fasthits.core.table cimport (
     NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,
     row_bytes, row_path, secrets,
 )
-from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, line_cursor, set_target, split_request, take_fields,
-    take_referer_and_agent,
-)
+from fasthits.core.times cimport DayMemo
+from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
 
 import os
 from datetime import date
@@ -52,64 +53,53 @@ memcpy(secrets, <const char *>_urandom, SECRETS * sizeof(uint64_t))
 
 
 class ParsedLine(NamedTuple):
-    host_part: bytes
+    day: date
     time: bytes
     method: bytes
     target: bytes | None
     path: bytes | None
+    query: bytes | None
     protocol: bytes | None
-    status: bytes
-    bytes_sent: bytes
+    status: int | None
+    bytes_sent: int | None
     referer: bytes | None
     user_agent: bytes | None
+    vhost: bytes | None
+    host_part: bytes | None
 
 
-cdef object as_bytes(Span span):
-    return None if span.start == NULL else span.start[:span.size]
+class FoundField(NamedTuple):
+    step: int
+    start: int
+    end: int
 
 
-cdef object parsed(Cursor line):
-    cdef DayMemo memo
-    cdef Fields fields
-    cdef Line found
-    cdef Span target, protocol
-    memset(&memo, 0, sizeof(memo))
-    if not take_fields(&line, &fields, &memo):
-        return None
-    if fields.host_part.size and fields.host_part.start[fields.host_part.size - 1] == b" ":
-        fields.host_part.size -= 1
-    split_request(fields.request, &found.method, &target, &protocol)
-    set_target(&found, target)
-    take_referer_and_agent(&line, &found, True)
-    return ParsedLine(
-        as_bytes(fields.host_part), as_bytes(fields.time),
-        as_bytes(found.method), as_bytes(target), as_bytes(found.path), as_bytes(protocol),
-        as_bytes(fields.status), as_bytes(fields.bytes_sent), as_bytes(found.referer), as_bytes(found.user_agent),
-    )
-
-
-def parse_line(line, /):
-    """Return the fields of one line, or None for a malformed one."""
-    cdef Py_buffer view
-    cdef size_t size
-    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
-    try:
-        size = <size_t>view.len
-        if size and (<const char *>view.buf)[size - 1] == b"\n":
-            size -= 1
-        return parsed(line_cursor(<const char *>view.buf, size))
-    finally:
-        PyBuffer_Release(&view)
+class FoundFields(NamedTuple):
+    fields: list[FoundField]
+    host_size: int
+    step: int
+    stopped: int
+    trouble: str
 
 
 _KINDS = {
     "time": TIME, "request": REQUEST, "method": METHOD, "target": TARGET, "path": PATH, "query": QUERY,
-    "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT, "vhost": VHOST,
+    "protocol": PROTOCOL, "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT,
+    "vhost": VHOST,
 }
 _WAYS = {
     "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
     "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
 }
+_COMBINED = tuple(
+    (kind, how, text, None)
+    for kind, how, text in (
+        ("time", "apache", 0), ("skip", "literal", b'] "'), ("request", "quoted", 0), ("skip", "literal", b'" '),
+        ("status", "status", 0), ("skip", "literal", b" "), ("bytes", "bytes", 0), ("skip", "literal", b' "'),
+        ("referer", "quoted", 0), ("skip", "literal", b'" "'), ("user_agent", "quoted", 0), ("skip", "literal", b'"'),
+    )
+)
+_COMBINED_NEEDED = 7
 
 
 @cython.final
@@ -146,17 +136,18 @@ cdef class LineRules:
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
         if host_end is not None:
             self.rules.host_end = span_of(host_end)
-        if steps is not None:
-            self.rules.by_steps = True
-            self.rules.steps.anchored, self.rules.steps.needed = anchored, needed
-            if len(steps) > MAX_STEPS:
-                raise ValueError(f"a format has at most {MAX_STEPS} steps")
-            for kind, how, what, layout in steps:
-                self.add_step(kind, how, what, layout)
-        self.rules.plain = (
-            tuple(methods) == (b"GET",) and statuses is None and steps is None and verdict is None
-            and not (keep_query or by_host or self.referers)
-        )
+        if steps is None:
+            steps, anchored, needed = _COMBINED, True, _COMBINED_NEEDED
+        self.rules.steps.anchored, self.rules.steps.needed = anchored, needed
+        if not 1 <= needed <= len(steps) <= MAX_STEPS:
+            raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
+        for i in range(KINDS):
+            self.rules.steps.at[i] = -1
+        for kind, how, what, layout in steps:
+            self.add_step(kind, how, what, layout)
+        if not 0 <= self.rules.steps.at[TIME] < needed:
+            raise ValueError("a format needs a time")
+        settle(&self.rules)
 
     def __dealloc__(self):
         free(self.rules.methods)
@@ -166,6 +157,8 @@ cdef class LineRules:
         step.kind = _KINDS.get(kind, SKIP)
         step.how = _WAYS[how]
         if how in ("literal", "text"):
+            if how == "literal" and not what:
+                raise ValueError("a literal has at least one byte")
             self.kept.append(what)
             step.text, step.size = what, len(what)
         elif how == "epoch":
@@ -175,6 +168,7 @@ cdef class LineRules:
         if layout is not None:
             (step.layout.year, step.layout.year_digits, step.layout.month, step.layout.month_named, step.layout.day,
              step.layout.day_digits) = layout
+        self.rules.steps.at[step.kind] = self.rules.steps.count
         self.rules.steps.count += 1
         return 0
 
@@ -188,6 +182,146 @@ cdef Span span_of(bytes text):
 cdef LineRules PLAIN = LineRules()
 
 cdef object day_from_ordinal = date.fromordinal
+cdef object tuple_new = tuple.__new__
+
+
+cdef object as_bytes(Span span):
+    return None if span.start == NULL else span.start[:span.size]
+
+
+cdef object as_number(Span span):
+    """Return a number of up to 18 digits; None for any other text."""
+    cdef uint64_t value = 0
+    cdef size_t i
+    if span.start == NULL or span.size > 18 or span.start[0] == b"-":
+        return None
+    for i in range(span.size):
+        value = value * 10 + <uint64_t>(span.start[i] - c"0")
+    return value
+
+
+@cython.final
+cdef class _Parser:
+    """Makes tuples of lines of one format."""
+
+    cdef LineRules line_rules
+    cdef DayMemo memo
+    cdef int32_t ordinal
+    cdef object day
+
+    def __cinit__(self, LineRules rules):
+        self.line_rules = rules if rules is not None else PLAIN
+
+    cdef object parse(self, const char *start, size_t size):
+        cdef const Rules *rules = &self.line_rules.rules
+        cdef Reading reading
+        cdef Line line
+        cdef Span before, query
+        if not read_line(line_cursor(start, size), &rules.steps, rules.steps.count, &reading, &self.memo, NULL):
+            return None
+        fill_line(&line, &reading, &rules.steps)
+        if rules.host_end.start != NULL:
+            take_host(start, line.time, rules.host_end, &line.host)
+        before.start, before.size = NULL, 0
+        if rules.steps.anchored:
+            before.start, before.size = start, <size_t>(line.time - 1 - start)
+            if before.size and before.start[before.size - 1] == b" ":
+                before.size -= 1
+        query = line.query
+        if query.size:
+            query.start, query.size = query.start + 1, query.size - 1
+        if line.day != self.ordinal:
+            self.ordinal, self.day = line.day, day_from_ordinal(line.day)
+        return tuple_new(ParsedLine, (
+            self.day, as_bytes(field_of(&reading, &rules.steps, TIME)), as_bytes(line.method), as_bytes(line.target),
+            as_bytes(line.path), as_bytes(query), as_bytes(line.protocol), as_number(line.status),
+            as_number(field_of(&reading, &rules.steps, BYTES)), as_bytes(line.referer), as_bytes(line.user_agent),
+            as_bytes(line.host), as_bytes(before),
+        ))
+
+
+def parse_line(line, LineRules rules=None, /):
+    """Return the fields of one line, or None for a malformed one."""
+    cdef Py_buffer view
+    cdef Span text
+    cdef _Parser parser = _Parser(rules)
+    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
+    try:
+        text = without_newline(&view)
+        return parser.parse(text.start, text.size)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def parse_lines(block, LineRules rules=None, /):
+    """Yield the fields of each line of *block*, None for a malformed one."""
+    cdef Py_buffer view
+    cdef Cursor rest
+    cdef Span line
+    cdef _Parser parser = _Parser(rules)
+    PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
+    try:
+        rest.p, rest.end = <const char *>view.buf, <const char *>view.buf + view.len
+        while rest.p != rest.end:
+            if not take_until(&rest, b"\n", &line):
+                take_rest(&rest, &line)
+            yield parser.parse(line.start, line.size)
+    finally:
+        PyBuffer_Release(&view)
+
+
+def find_fields(line, LineRules rules=None, /):
+    """Return where the fields of one line stand, and where reading stopped and why."""
+    cdef Py_buffer view
+    cdef Span text
+    cdef Reading reading, furthest
+    cdef DayMemo memo
+    cdef const Rules *known = &(rules if rules is not None else PLAIN).rules
+    cdef bint is_read
+    memset(&memo, 0, sizeof(memo))
+    memset(&reading, 0, sizeof(reading))
+    memset(&furthest, 0, sizeof(furthest))
+    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
+    try:
+        text = without_newline(&view)
+        is_read = read_line(
+            line_cursor(text.start, text.size), &known.steps, known.steps.count, &reading, &memo, &furthest
+        )
+        if is_read or not known.steps.anchored:
+            return found_fields(text, known, &reading, is_read)
+        return found_fields(text, known, &furthest, False)
+    finally:
+        PyBuffer_Release(&view)
+
+
+cdef object found_fields(Span line, const Rules *rules, const Reading *reading, bint is_read):
+    cdef Span host
+    cdef Py_ssize_t start
+    cdef int i
+    fields = []
+    for i in range(reading.agreed):
+        if rules.steps.step[i].how != LITERAL:
+            start = reading.found[i].start - line.start
+            fields.append(FoundField(i, start, start + <Py_ssize_t>reading.found[i].size))
+    host.size = 0
+    if reading.agreed and rules.host_end.start != NULL:
+        take_host(line.start, reading.found[0].start, rules.host_end, &host)
+    if is_read:
+        trouble = ""
+    else:
+        trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
+    start = line.size
+    if reading.agreed < rules.steps.count:
+        start = 0 if reading.stopped == NULL else reading.stopped - line.start
+    return FoundFields(fields, host.size, reading.agreed, start, trouble)
+
+
+cdef Span without_newline(const Py_buffer *view) noexcept:
+    cdef Span line
+    line.start, line.size = <const char *>view.buf, <size_t>view.len
+    if line.size and line.start[line.size - 1] == b"\n":
+        line.size -= 1
+    return line
 
 
 @cython.final

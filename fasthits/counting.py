@@ -161,6 +161,19 @@ def _undated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, se
     return {log_file: set(days) for log_file in logfiles.find(name)}, []
 
 
+def format_of(log_file: LogFile, selection: Selection) -> Format | None:
+    """Return the format of a file; None if the file can be read only once, so that its lines tell as they come.
+
+    Raises LogFileError, and UsageError for a format without a field that the rules look at.
+    """
+    if selection.form or log_file.size is None:
+        return selection.form
+    form = selection.detect(*log_file.head())
+    if form:
+        selection.check(form)
+    return form or ASSUMED
+
+
 class _Run:
     """As many passes over the files as their paths need, one if memory is enough for all of them."""
 
@@ -174,22 +187,13 @@ class _Run:
     ) -> None:
         self.files = files
         self.selection = selection
-        self._formats = {log_file: self._format_of(log_file) for log_file in files}
+        self._formats = {log_file: format_of(log_file, selection) for log_file in files}
         self._threads = threads
         self._progress = progress
         # Final paths have tables of their own, beside those that they are made from.
         self._max_bytes = max_bytes and max_bytes // (1 + selection.rules.looks_at_paths)
         self.passes = 0
         self.last: _Pass
-
-    def _format_of(self, log_file: LogFile) -> Format | None:
-        """Return the format of a file; None where that shows only when it is read."""
-        if self.selection.form or log_file.size is None:
-            return self.selection.form
-        form = self.selection.detect(log_file.head())
-        if form:
-            self.selection.check(form)
-        return form or ASSUMED
 
     def count(self, first_hash: int) -> HitCounter:
         """Return the rows from *first_hash* on, as many as memory allows; all figures are those of all rows."""

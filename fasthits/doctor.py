@@ -218,7 +218,7 @@ def _clock(setup: Setup, today: date) -> str:
 
 
 def _form_of(lines: list[bytes], selection: Selection) -> Format:
-    return selection.detect(b"\n".join([*lines, b""])) or ASSUMED
+    return selection.detect(b"\n".join(lines), ended=True) or ASSUMED
 
 
 def _last_time(lines: list[bytes], selection: Selection) -> datetime | None:

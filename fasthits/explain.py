@@ -1,23 +1,20 @@
-"""Why a line of a log counts, or does not: the verdict of the core on that one line, and how its fields are read.
+"""Why a line of a log counts, or does not: the core's verdict on that one line, and the fields that the core finds."""
 
-The fields are found a second time here, in Python, so that each can be shown, and where reading stops.
-"""
-
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import chain, islice
+from functools import lru_cache
+from itertools import chain
 
 from fasthits import logfiles
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import FoundFields, HitCounter, LineRules, find_fields
 from fasthits.directives import Field, Literal
 from fasthits.errors import LogFileError
-from fasthits.formats import NAMES, NEEDED, Format
+from fasthits.formats import NAMES, Format
 from fasthits.jsonlines import combined_lines
-from fasthits.logfiles import BLOCK_BYTES, Segment
-from fasthits.selection import ASSUMED, DETECTED_LINES, Selection
+from fasthits.lines import open_log
+from fasthits.selection import Selection
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -42,14 +39,14 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
 
     Only hits of *day* count, if there is one. Raises LogFileError, also for a number that no line has, and UsageError.
     """
-    lines = _lines(name)
-    first = list(islice(lines, DETECTED_LINES))
-    found = selection.detect(b"".join(line + b"\n" for line in first))
-    if found:
-        selection.check(found)
-    judge = _Judge(selection, found or ASSUMED, day)
+    files = logfiles.find(name)
+    if not files:
+        raise LogFileError("no such log file", name)
+    form, blocks = open_log(files[0], selection)
+    judge = _Judge(selection, form, day)
     left, seen = set(numbers), set[str]()
-    for number, line in enumerate(chain(first, lines), 1):
+    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
+    for number, line in enumerate(lines, 1):
         if numbers and number not in left:
             continue
         bucket, path = judge(line)
@@ -61,20 +58,6 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
-
-
-def _lines(name: str) -> Iterator[bytes]:
-    """Yield the lines of a file, compressed or not, as much as is looked at of each."""
-    files = logfiles.find(name)
-    if not files:
-        raise LogFileError("no such log file", name)
-    tail = b""
-    for block in Segment(files[0]).blocks(bytearray(BLOCK_BYTES), lambda size: None):
-        *whole, rest = (tail + bytes(block)).split(b"\n")
-        yield from whole
-        tail = rest[: LINE_BYTES + 1]
-    if tail:
-        yield tail
 
 
 class _Judge:
@@ -110,7 +93,7 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return what is to be said of a line whose bucket is known."""
-        form, text = self._form, line.removesuffix(b"\r")[:LINE_BYTES]
+        form, text = self._form, line
         if self._as_combined:
             form, text = NAMES["vhost_combined"], self._as_combined(text)
         fields, stopped = read_fields(text, form)
@@ -124,7 +107,7 @@ class _Judge:
             case "hit":
                 return f"counts as {_text(path)}"
             case "malformed":
-                return stopped or "its time is of no day that there is"
+                return stopped
             case "method":
                 return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
             case "target":
@@ -148,86 +131,51 @@ def _text(raw: bytes) -> str:
 
 # --- Fields -------------------------------------------------------------------------------------------------------
 
-_ANCHOR = re.compile(rb'\[(?=\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] ")', re.DOTALL)
-_QUOTED = re.compile(rb'(?:[^"\\]|\\.)*+(?=")', re.DOTALL)
-_NUMBERS = {"status": re.compile(rb"\d{3}"), "bytes": re.compile(rb"\d+|-")}
-_EPOCH = re.compile(rb"\d+(?:\.\d*)?")
-_ISO = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)")
-
 
 def read_fields(line: bytes, form: Format) -> tuple[list[tuple[str, bytes]], str]:
-    """Return the fields of a line, each with its name, and where reading stopped, or ``""``.
+    """Return the fields of a line as the core finds them, each with its name, and where reading stopped, or ``""``.
 
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    if not form.anchored:
-        return _read_parts(line, 0, form.parts)
-    start = next(at for at, part in enumerate(form.parts) if isinstance(part, Field) and part.kind == "time") - 1
-    first = form.parts[:2]
-    readings = []
-    for anchor in _ANCHOR.finditer(line):
-        before = [("before the time", line[: anchor.start()].rstrip())]
-        if isinstance(first[0], Field) and first[0].kind == "vhost" and isinstance(first[1], Literal):
-            head = line[: anchor.start() + 1]
-            address = head.find(b"]") + 1 if head.startswith(b"[") else 0  # of IPv6, with colons
-            host = head[: max(0, head.find(first[1].text, address))]
-            before += [("vhost", host)] if host and b" " not in host else []
-        opening = (Literal(b"["), *form.parts[start + 1 :])
-        fields, stopped = _read_parts(line, anchor.start(), opening)
-        if not stopped:
-            return before + fields, ""
-        readings.append((before + fields, stopped))
-    return readings[0] if readings else ([], 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it')
+    found = find_fields(line, _line_rules(form))
+    parts = form.read_parts
+    fields = []
+    if form.anchored and found.fields:
+        fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
+    if found.host_size:
+        fields.append(("vhost", line[: found.host_size]))
+    for step, start, end in found.fields:
+        fields += _named(parts[step], line[start:end])
+    return fields, _trouble(found, form) if found.trouble else ""
 
 
-def _read_parts(line: bytes, at: int, parts: tuple[Literal | Field, ...]) -> tuple[list[tuple[str, bytes]], str]:
-    """Return the fields from *at* on, and where reading stopped before all that every line must have was there."""
-    fields: list[tuple[str, bytes]] = []
-    needed = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
-    for number, part in enumerate(parts):
-        if isinstance(part, Literal):
-            end = at + len(part.text) if line.startswith(part.text, at) else None
-            wanted = repr(_text(part.text))
-        else:
-            after = parts[number + 1] if number + 1 < len(parts) else None
-            end = _end_of(part, line, at, after.text if isinstance(after, Literal) else b"")
-            wanted = _name(part)
-        if end is None:
-            return fields, f"no {wanted} in column {at + 1}" if number <= needed else ""
-        if number == needed and isinstance(part, Field) and part.kind in _NUMBERS and line[end : end + 1] not in b" ":
-            return fields, f"no end of {_name(part)} in column {end + 1}"
-        if isinstance(part, Field):
-            fields += _named(part, line[at:end])
-        at = end
-    return fields, ""
+@lru_cache
+def _line_rules(form: Format) -> LineRules:
+    return LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
 
 
-def _end_of(field: Field, line: bytes, at: int, after: bytes) -> int | None:
-    """Return where a field ends that begins at *at*; None where it is not there."""
-    pattern = _NUMBERS.get(field.kind)
-    if field.time_format and field.time_format.startswith("epoch"):
-        pattern = _EPOCH
-    elif field.time_format == "iso8601":
-        pattern = _ISO
-    elif field.quoted and not field.width:
-        pattern = _QUOTED
-    if pattern:
-        found = pattern.match(line, at)
-        return found.end() if found else None
-    if field.width:
-        return at + field.width if at + field.width <= len(line) else None
-    end = line.find(after, at) if after else len(line)
-    return end if end >= 0 else None
+def _trouble(found: FoundFields, form: Format) -> str:
+    part = form.read_parts[found.step]
+    if form.anchored and not found.fields and found.trouble == "absent":
+        return 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it'
+    match found.trouble:
+        case "day":
+            return f"no day of the calendar in column {found.stopped + 1}"
+        case "end":
+            return f"no end of {_name(part)} in column {found.stopped + 1}"
+    return f"no {_name(part)} in column {found.stopped + 1}"
 
 
-def _name(field: Field) -> str:
-    return field.directive if field.kind == "skip" else field.kind.replace("_", " ")
+def _name(part: Literal | Field) -> str:
+    if isinstance(part, Literal):
+        return repr(_text(part.text))
+    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
 
 
-def _named(field: Field, text: bytes) -> Iterator[tuple[str, bytes]]:
+def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield a field, and the parts that a request line has."""
-    if field.kind != "request":
-        yield _name(field), text
-        return
-    yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
+    if isinstance(part, Field) and part.kind == "request":
+        yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
+    else:
+        yield _name(part), text

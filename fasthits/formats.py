@@ -35,18 +35,22 @@ class Format:
     def reading(self) -> dict[str, object]:
         """Return how the core is to read lines of this format: arguments of `LineRules`."""
         first, second = (*self.parts[:2], None, None)[:2]
-        has_host = isinstance(first, Field) and first.kind == "vhost" and isinstance(second, Literal)
-        host: dict[str, object] = {"host_end": second.text if has_host and isinstance(second, Literal) else None}
-        start = 0
-        if self.anchored:
-            start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
-            if self.parts[start:] in _LIKE_COMBINED:
-                return host
-        else:
-            host = {}
-        needed = max(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind in NEEDED)
-        steps = [_step(part, after) for part, after in pairwise((*self.parts[start:], None))]
-        return host | {"steps": steps, "anchored": self.anchored, "needed": needed + 1 - start}
+        has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
+        parts = self.read_parts
+        return {
+            "host_end": second.text if has_host and isinstance(second, Literal) else None,
+            "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "anchored": self.anchored,
+            "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
+        }
+
+    @property
+    def read_parts(self) -> tuple[Literal | Field, ...]:
+        """The parts that are read, each by one step: all, or those from the time on."""
+        if not self.anchored:
+            return self.parts
+        start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
+        return self.parts[start:]
 
     @property
     def anchored(self) -> bool:
@@ -256,9 +260,6 @@ NAMES = {
     }.items()
 } | {"json": JSON}
 """The formats that have a name, as Debian's Apache spells them; bytes sent may be %b as well."""
-
-_LIKE_COMBINED = [NAMES[name].parts[at:] for name, at in (("combined", 6), ("common", 6))]
-"""What follows the time in the formats for which the core has a way of its own."""
 
 _CLF = re.compile(
     rb'\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?:[^"\\]|\\.)*+" \d{3} (?:\d+|-)'

@@ -104,16 +104,16 @@ class LogFile:
     size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None where that is unknown before the end."""
 
-    def head(self) -> bytes:
-        """Return how it begins, at least a block of HEAD_BYTES where it is that long; nothing of what can only be read
+    def head(self) -> tuple[bytes, bool]:
+        """Return the first HEAD_BYTES or more, and whether the log ends there; nothing of a log that can be read only
         once.
 
         Raises LogFileError.
         """
         if self.size is None:
-            return b""
+            return b"", False
         with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
-            return bytes(next(blocks, b""))
+            return bytes(next(blocks, b"")), next(blocks, None) is None
 
     def segments(self) -> list[Segment]:
         """Return the parts that can be read at the same time: one, but for a plain file."""

@@ -69,12 +69,16 @@ class Selection:
         if self._keepers:
             form.require("referer", "--referrers")
 
-    def detect(self, head: bytes) -> Format | None:
-        """Return the format of a log that begins with *head*; None where none of its lines has one that is known."""
+    def detect(self, head: bytes, ended: bool) -> Format | None:
+        """Return the format of a log that begins with *head*; None if no line of the head has a known format.
+
+        *ended* says that the log ends there. If it does not, a last line without its newline goes on behind the head,
+        so it tells nothing, unless it is all there is.
+        """
         if self.form:
             return self.form
         lines = head.split(b"\n")
-        return detect((lines[:-1] or lines)[:DETECTED_LINES])
+        return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
 
     def line_rules(self, form: Format) -> LineRules:
         """Return the rules for lines of *form*: the same for all formats that are read alike."""
@@ -196,7 +200,7 @@ class Intake:
     def finish(self) -> None:
         """Count the last line, if it has no newline: the input ends here. Raises UsageError as `feed` does."""
         if self._head:
-            self._learn(self._head, ASSUMED)
+            self._learn(self._head, ASSUMED, ended=True)
             self._lines.feed(self._head)
             self._head = b""
         self._lines.finish()
@@ -207,12 +211,12 @@ class Intake:
             detected, self._detected = self._detected, None
             self._selection.check(detected)
 
-    def _learn(self, head: bytes, otherwise: Format | None) -> bool:
+    def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
         """Detect the format of the lines in *head*, and tell whether it is known now.
 
         Lines that came before the first of a format that is known have been counted as ASSUMED.
         """
-        self._detected = self._selection.detect(head)
+        self._detected = self._selection.detect(head, ended)
         self.form = self._detected or otherwise
         if self.form:
             before, self._examples = self.counter, self.counter.examples

@@ -1,5 +1,7 @@
 """What is said of a line is what becomes of it, and what is shown of it is what is in it."""
 
+import gzip
+import json
 from datetime import date
 from pathlib import Path
 
@@ -131,3 +133,28 @@ def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path)
     log = write(tmp_path / "access.log", hit("/a"))
     with pytest.raises(LogFileError, match="no line 2"):
         list(explain(str(log), Selection(Rules()), [2], None))
+
+
+@pytest.mark.parametrize("name", ["access.log", "access.log.gz", "-"])
+def test_a_log_without_its_last_newline_has_the_same_format_for_explain_and_rollup(name: str, tmp_path: Path) -> None:
+    data = b'junk\n::1 - - [24/Nov/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "M"'
+    write(tmp_path / "access.log", data)
+    write(tmp_path / "access.log.gz", gzip.compress(data))
+    rollup = ["rollup", "2026-11-24", "--logs", name, "--to", "-"]
+    for command in (["explain", name], rollup):
+        done = fasthits(*command, stdin=data, cwd=tmp_path)
+        assert done.returncode == 0
+        assert b"/a" in done.stdout
+        done = fasthits(*command, "--by-host", stdin=data, cwd=tmp_path)
+        assert done.returncode == 2
+        assert b"fasthits: --by-host needs a log format with the virtual host: " in done.stderr
+
+
+def test_long_lines_have_the_same_format_for_explain_and_rollup(tmp_path: Path) -> None:
+    """The first lines that are common fill the head of the file; only explain could look at the combined ones."""
+    common = b'::1 - - [24/Nov/2026:10:00:00 +0100] "GET /%b HTTP/1.1" 200 5\n'
+    log = write(tmp_path / "access.log", common % (b"a" * 5000) * 20, hit("/b"))
+    done = fasthits("explain", log, "1")
+    assert done.stdout.splitlines()[0].endswith(b" (common)")
+    done = fasthits("rollup", "2026-11-24", "--logs", log, "--to", "-", "--summary", tmp_path / "summary")
+    assert json.loads((tmp_path / "summary").read_text())["formats"] == ["common"]

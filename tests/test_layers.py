@@ -41,6 +41,7 @@ LAYERS = [
             "explain",
             "jsonlines",
             "layouts",
+            "lines",
         },
         *{
             "logfiles",

@@ -68,12 +68,12 @@ mixed_logs = st.builds(
 
 def form_of(data: bytes) -> Format:
     """Return the format that is detected in the beginning of a log."""
-    return Selection(Rules()).detect(data) or ASSUMED
+    return Selection(Rules()).detect(data, ended=True) or ASSUMED
 
 
 def lacks_a_field(data: bytes, wanted: Rules) -> bool:
     """Tell whether the rules ask for a host or a user agent that the lines of a log cannot have."""
-    found = Selection(Rules()).detect(data)
+    found = Selection(Rules()).detect(data, ended=True)
     if found is None or not found.parts:
         return False
     return (wanted.by_host and not found.field("vhost")) or (wanted.looks_at_agents and not found.field("user_agent"))

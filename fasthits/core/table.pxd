@@ -17,7 +17,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from fasthits._tokens cimport Span, load4, load8
+from fasthits.core.tokens cimport Span, load8
 
 cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
     uint64_t hash

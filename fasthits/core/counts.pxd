@@ -1,26 +1,24 @@
-"""Lines into buckets, and hits into tables.
+"""The books: lines into buckets, and hits into tables.
 
-Nearly every log is read by `count_line`, without rules, in blocks that hold many lines. With rules
-`count_line_by_rules` looks at what they want to know, in the order in which the first that applies is a line's bucket.
-Whether a user agent counts, and what is kept of a referer, is asked for once, of Python, which needs the interpreter:
-so the count stops before that line, with ASKED, and goes on when the answer is in the table of agents or of referers.
+A line of the plain rules costs little more than its look-up, so hits wait in batches. Whether a user agent counts, and
+what is kept of a referer, is asked for once, of Python, which needs the interpreter: so the count stops before that
+line, with ASKED, and goes on when the answer is in the table of agents or of referers.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.stdlib cimport realloc
+from libc.string cimport memcpy
 
-from fasthits._steps cimport KINDS, TIME, EpochMemo, Steps, fill_line, memmem, take_anchored_steps, take_steps
-from fasthits._table cimport (
-    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, WORDS_BYTES, Batch, Outcome, Row, Table, add_batch,
-    add_views, bytes_with_room, drop_slots, free_slots, free_table, grow_slots, has_room, hash_row, hash_words,
-    keep_rows, make_room, masked_words, open_batch, prefetch_slots, put_hit, release_rows, row_at, row_bytes,
-    row_path, secrets, views_of,
+from fasthits.core.lines cimport (
+    BOT, BUCKETS, HIT, MALFORMED, OTHER_AGENT, OTHER_DAY, Rules, bucket_of, take_line, take_rest_of_plain_get,
 )
-from fasthits._tokens cimport (
-    MAX_LINE, Cursor, DayMemo, Fields, Line, Span, escape_bytes, has_path, is_utf8, line_cursor, number, set_target,
-    split_request, take_fields, take_plain_get, take_referer_and_agent, take_rest, take_until,
+from fasthits.core.plain cimport take_plain_get
+from fasthits.core.table cimport (
+    BATCH_BYTES, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
+    has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
 )
+from fasthits.core.times cimport DayMemo
+from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
 
 cdef enum:
     MAX_EXAMPLES = 3
@@ -28,27 +26,11 @@ cdef enum:
     LAST_DAY = 3652059     # date.max.toordinal()
     MAX_REFERER_TABLES = 2
 
-cdef enum:                 # buckets
-    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
-
 cdef enum:                 # what became of a line
     NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as its user agent or referer is not known
 
 cdef enum:                 # verdicts on user agents, plus one
     UNKNOWN, COUNTS, FILTERED, IS_BOT
-
-cdef struct Rules:
-    bint plain             # the rules are those of count_line
-    Span *methods
-    int methods_count
-    bint takes_get         # whether GET is one of them
-    bint any_status
-    uint8_t[1000] statuses
-    bint keep_query, by_host, by_agent, apart
-    int referer_tables
-    bint by_steps          # else lines are like those of combined
-    Steps steps
-    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
 
 cdef struct Answer:        # what is kept of a referer in each table, absent where nothing is
     Span[MAX_REFERER_TABLES] text
@@ -77,7 +59,6 @@ cdef struct Count:
     Example examples[MAX_EXAMPLES]
     int examples_taken
     const Rules *rules
-    EpochMemo epoch
     Table agents           # verdicts, plus one, by user agent
     Table referers         # places in answers, plus one, by referer
     Answer *answers
@@ -200,17 +181,34 @@ cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Spa
     return outcome != NO_MEMORY
 
 
-cdef inline bint count_line(Count *count, const char *start, size_t size) noexcept nogil:
-    """Put one line into its bucket, and a hit into the table; False, with the line in no bucket, without memory."""
+cdef inline int count_line(Count *count, const char *start, size_t size) noexcept nogil:
+    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none."""
+    cdef const Rules *rules = count.rules
     cdef Cursor rest
     cdef Line line
     rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
-    if not take_plain_get(&rest, &line, &count.memo):
+    if not rules.knows_plain_gets or not take_plain_get(&rest, &line, &count.memo):
         return count_other_line(count, start, size)
+    if not rules.plain:
+        return count_plain_get_by_rules(count, start, size, rest, &line)
     if not counts_day(count, line.day):
         count.buckets[OTHER_DAY] += 1
-        return True
-    return count_hit(count, plain_hash(&line), line.day, line.path)
+        return COUNTED
+    return COUNTED if count_hit(count, plain_hash(&line), line.day, line.path) else NO_MEMORY_LEFT
+
+
+cdef inline int count_plain_get_by_rules(
+    Count *count, const char *start, size_t size, Cursor rest, Line *line
+) noexcept nogil:
+    take_rest_of_plain_get(count.rules, start, size, rest, line, &count.memo)
+    return judge(count, line, True)
+
+
+cdef inline int count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
+    cdef Line line
+    if not take_line(count.rules, start, size, &line, &count.memo):
+        return count_malformed(count, start, size)
+    return judge(count, &line, False)
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
@@ -221,24 +219,6 @@ cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
     return hash_words(secrets, line.day, masked_words(path.start, path.size), path.size)
 
 
-cdef inline bint count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
-    """Put a line of whatever shape into its bucket, by the rules that `count_line` knows by heart."""
-    cdef Cursor rest = line_cursor(start, size)
-    cdef Line line
-    if take_combined(&rest, &line, &count.memo) == NULL:
-        return count_malformed(count, start, size) == COUNTED
-    return judge(count, &line, False) == COUNTED
-
-
-cdef inline int count_line_by_rules(Count *count, const char *start, size_t size) noexcept nogil:
-    """Put a line into its bucket, as the rules have it."""
-    cdef Line line
-    cdef bint is_plain_get = False
-    if not take_line(count, start, size, &line, &is_plain_get):
-        return count_malformed(count, start, size)
-    return judge(count, &line, is_plain_get)
-
-
 cdef inline int count_malformed(Count *count, const char *start, size_t size) noexcept nogil:
     if count.examples_taken < MAX_EXAMPLES:
         keep_example(count, line_cursor(start, size))
@@ -247,23 +227,16 @@ cdef inline int count_malformed(Count *count, const char *start, size_t size) no
 
 
 cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcept nogil:
-    """Put a parsed line into the bucket of the first rule that it does not meet, or count it as a hit."""
+    """Put a line that was read into the bucket of the first rule that it does not meet, or count it as a hit."""
     cdef const Rules *rules = count.rules
     cdef Span key
     cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
-    cdef bint day_counts = counts_day(count, line.day)
-    if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
-        count.buckets[OTHER_METHOD] += 1
-        return COUNTED
-    if not is_plain_get and not has_path(line.path):
-        count.buckets[NO_PATH] += 1
-        return COUNTED
-    if not rules.any_status and not (line.status.start != NULL and rules.statuses[number(line.status.start, 3)]):
-        count.buckets[OTHER_STATUS] += 1
-        return COUNTED
-    if not day_counts:
-        count.buckets[OTHER_DAY] += 1
+    cdef int bucket = bucket_of(rules, line, is_plain_get)
+    if not counts_day(count, line.day) and bucket == HIT:
+        bucket = OTHER_DAY
+    if bucket != HIT:
+        count.buckets[bucket] += 1
         return COUNTED
     if rules.by_agent:
         verdict = verdict_on(count, line.user_agent)
@@ -312,77 +285,6 @@ cdef inline bint count_at_once(Count *counts, uint64_t hash, int32_t day, Span k
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
     counts.dropped += outcome == NO_ROOM
     return outcome != NO_MEMORY
-
-
-cdef inline bint take_line(Count *count, const char *start, size_t size, Line *line, bint *is_plain_get) noexcept nogil:
-    """Read what the rules look at; False for a malformed line."""
-    cdef const Rules *rules = count.rules
-    cdef Cursor rest
-    cdef Span[KINDS] found
-    cdef const char *time = NULL    # behind its bracket, where that is not the first one of the line
-    cdef bint taken
-    if rules.by_steps:
-        rest = line_cursor(start, size)
-        if rules.steps.anchored:
-            taken = take_anchored_steps(&rest, &rules.steps, found, &line.day, &count.epoch)
-        else:
-            taken = take_steps(&rest, &rules.steps, found, &line.day, &count.epoch)
-        if not taken:
-            return False
-        fill_line(line, found)
-        time = found[TIME].start
-    else:
-        rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
-        if take_plain_get(&rest, line, &count.memo):
-            is_plain_get[0] = True
-        else:
-            rest = line_cursor(start, size)
-            time = take_combined(&rest, line, &count.memo)
-            if time == NULL:
-                return False
-        if rules.by_agent or rules.referer_tables:
-            rest.end = line_cursor(start, size).end
-            take_referer_and_agent(&rest, line, rules.by_agent)
-        if rules.by_host:
-            memset(&line.host, 0, sizeof(Span))
-    if rules.by_host and rules.host_end.start != NULL:
-        if time == NULL:
-            time = <const char *>memchr(start, b"[", size) + 1
-        take_host(start, time, rules.host_end, &line.host)
-    return True
-
-
-cdef inline const char *take_combined(Cursor *rest, Line *line, DayMemo *memo) noexcept nogil:
-    """Take a line like those of combined up to and with the bytes sent; return its time, NULL for a malformed one."""
-    cdef Fields fields
-    cdef Span target, protocol
-    if not take_fields(rest, &fields, memo):
-        return NULL
-    line.day, line.status = fields.day, fields.status
-    split_request(fields.request, &line.method, &target, &protocol)
-    set_target(line, target)
-    return fields.time.start
-
-
-cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
-    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
-    cdef const char *p = start
-    cdef const char *end
-    if p[0] == b"[":    # an address of IPv6, with colons in it
-        end = <const char *>memchr(p, b"]", <size_t>(time - p))
-        p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
-    memset(host, 0, sizeof(Span))
-    if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
-        host.start, host.size = start, <size_t>(end - start)
-
-
-cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:
-    cdef int i
-    for i in range(rules.methods_count):
-        if method.size == rules.methods[i].size and memcmp(method.start, rules.methods[i].start, method.size) == 0:
-            return True
-    return False
 
 
 cdef inline uint64_t verdict_on(Count *count, Span user_agent) noexcept nogil:
@@ -512,10 +414,8 @@ cdef inline int count_partial(Count *count) noexcept nogil:
     """Count the partial line, which is complete now."""
     cdef size_t size = count.partial_size
     cdef int outcome = COUNTED
-    if size and count.rules.plain:
-        outcome = COUNTED if count_line(count, count.partial, size) else NO_MEMORY_LEFT
-    elif size:
-        outcome = count_line_by_rules(count, count.partial, size)
+    if size:
+        outcome = count_line(count, count.partial, size)
     flush(count)
     count.partial_whole = outcome == ASKED
     if outcome != ASKED:
@@ -539,107 +439,12 @@ cdef inline int count_block(Count *count, Cursor *block) noexcept nogil:
         count.partial_whole = True
     if count.partial_whole:
         outcome = count_partial(count)
-    if count.rules.plain:
-        while outcome == COUNTED and take_until(block, b"\n", &line):
-            outcome = COUNTED if count_line(count, line.start, line.size) else NO_MEMORY_LEFT
-    else:
-        while outcome == COUNTED and take_until(block, b"\n", &line):
-            outcome = count_line_by_rules(count, line.start, line.size)
-            if outcome == ASKED:
-                block.p = line.start
+    while outcome == COUNTED and take_until(block, b"\n", &line):
+        outcome = count_line(count, line.start, line.size)
+    if outcome == ASKED and not count.partial_whole:
+        block.p = line.start
     flush(count)
     if outcome == COUNTED:
         take_rest(block, &line)
         outcome = COUNTED if keep_partial(count, line.start, line.size) else NO_MEMORY_LEFT
     return outcome
-
-
-cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
-    """Make the index as large as *rows* more would need it if they were all of other paths."""
-    while free_slots(table) < rows or table.slots == NULL:
-        if not grow_slots(table):
-            return False
-    return True
-
-
-cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
-    """Add the rows of another table, whose memory is given back on the way; False without memory, with some of them in
-    neither."""
-    cdef size_t offset = 0
-    cdef size_t ahead = 0
-    cdef size_t released = 0
-    cdef size_t end = other.used
-    cdef Row *row
-    cdef Span path
-    cdef Outcome outcome = DONE
-    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
-        return False
-    drop_slots(other)
-    while offset < end and outcome != NO_MEMORY:
-        ahead = prefetch_slots(&count.table, other, ahead, offset)
-        row = row_at(other, offset)
-        path.start, path.size = row_path(row), row.size
-        outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
-        if outcome == NO_ROOM:
-            count.dropped += row.views
-        offset += row_bytes(row.size)
-        if offset - released >= RELEASED_BYTES:
-            released = release_rows(other, released, offset)
-    free_table(other)
-    return outcome != NO_MEMORY
-
-
-cdef inline bint escape_rows(Count *count) noexcept nogil:
-    """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
-    cdef size_t offset = 0
-    cdef size_t end = count.table.used
-    cdef size_t escaped_rows = 0
-    cdef Row *row
-    cdef Span path
-    cdef char *text
-    cdef uint64_t hash
-    cdef Outcome outcome = DONE
-    while offset < end and outcome == DONE:
-        row = row_at(&count.table, offset)
-        if row.views and not is_utf8(row_path(row), row.size):
-            text = <char *>malloc(4 * <size_t>row.size)
-            if text == NULL:
-                outcome = NO_MEMORY
-                break
-            path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
-            hash = hash_row(secrets, row.day, path.start, path.size)
-            outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
-            free(text)
-            row = row_at(&count.table, offset)    # the arena may have moved
-            if outcome == DONE:
-                row.views = 0
-                escaped_rows += 1
-        offset += row_bytes(row.size)
-    if escaped_rows:
-        take_away_rows(count, 0, <uint64_t>-1)
-    return outcome == DONE
-
-
-cdef inline void move_rows(Count *count, Count *to) noexcept nogil:
-    """Move all rows to a counter that has none."""
-    to.table = count.table
-    memset(&count.table, 0, sizeof(Table))
-    count.changes += 1
-
-
-cdef inline bint move_count(Count *count, Count *other) noexcept nogil:
-    """Move the rows and buckets of another counter; False without memory, with some rows in neither."""
-    cdef int bucket
-    cdef int32_t byte
-    other.changes += 1
-    if not move_table(count, &other.table):
-        return False
-    for bucket in range(BUCKETS):
-        count.buckets[bucket] += other.buckets[bucket]
-        other.buckets[bucket] = 0
-    count.dropped += other.dropped
-    other.dropped = 0
-    for byte in range(LAST_DAY // 8 + 1):
-        if other.seen[byte]:
-            count.seen[byte] |= other.seen[byte]
-    return True

@@ -11,8 +11,8 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from fasthits._table cimport Row, Table, mix, prefetch_row, row_at, row_bytes, row_path
-from fasthits._tokens cimport load8
+from fasthits.core.table cimport Row, Table, mix, prefetch_row, row_at, row_bytes, row_path
+from fasthits.core.tokens cimport load8
 
 cdef extern from "<endian.h>" nogil:
     uint64_t from_big_endian "be64toh" (uint64_t word) noexcept

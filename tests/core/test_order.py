@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
 from tests import reference
-from tests.strategies import DAYS, day_sets, logs
-from tests.test_parse import (
+from tests.core.support import (
     DAY,
     INTACT,
     MIB,
@@ -28,6 +27,7 @@ from tests.test_parse import (
     status_of_process,
     views,
 )
+from tests.strategies import DAYS, day_sets, logs
 
 Rows = dict[tuple[date, bytes], int]
 

@@ -1,0 +1,123 @@
+"""What a line holds, by the rules and the format of a log, and whether that makes it a hit."""
+
+from libc.stdint cimport uint8_t
+from libc.string cimport memchr, memcmp, memset
+
+from fasthits.core.steps cimport (
+    BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, THREE_DIGITS, TIME, USER_AGENT, VHOST,
+    Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
+)
+from fasthits.core.times cimport DayMemo
+from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
+
+cdef enum:                 # buckets
+    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+
+cdef enum:
+    PLAIN_STEPS = 7        # that take_plain_get takes at once
+
+cdef struct Rules:
+    bint plain             # every GET of a path is a hit under that path
+    bint knows_plain_gets  # the format begins as combined does, which is how take_plain_get reads a line
+    Span *methods
+    int methods_count
+    bint takes_get         # whether GET is one of them
+    bint any_status
+    uint8_t[1000] statuses
+    bint keep_query, by_host, by_agent, apart
+    int referer_tables
+    Steps steps
+    int last               # of a line no more steps than these are looked at
+    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+
+
+cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
+    if step.how != how or (how != LITERAL and step.kind != kind):
+        return False
+    return how != LITERAL or (step.size == size and memcmp(step.text, text, size) == 0)
+
+
+cdef inline bint begins_as_combined(const Steps *steps) noexcept nogil:
+    """Tell whether lines hold ``[%t] "%r" %>s %b``, all that is needed being there."""
+    return (
+        steps.anchored and steps.count >= PLAIN_STEPS and steps.needed == PLAIN_STEPS
+        and is_step(&steps.step[0], TIME, CLF_TIME, NULL, 0) and is_step(&steps.step[1], 0, LITERAL, b'] "', 3)
+        and is_step(&steps.step[2], REQUEST, QUOTED, NULL, 0) and is_step(&steps.step[3], 0, LITERAL, b'" ', 2)
+        and is_step(&steps.step[4], STATUS, THREE_DIGITS, NULL, 0) and is_step(&steps.step[5], 0, LITERAL, b" ", 1)
+        and is_step(&steps.step[6], BYTES, DIGITS_OR_DASH, NULL, 0)
+    )
+
+
+cdef inline void settle(Rules *rules) noexcept nogil:
+    """Set what follows from the rest of the rules."""
+    cdef const Steps *steps = &rules.steps
+    rules.knows_plain_gets = begins_as_combined(steps)
+    rules.last = steps.needed
+    if rules.referer_tables:
+        rules.last = max(rules.last, steps.at[REFERER] + 1)
+    if rules.by_agent:
+        rules.last = max(rules.last, steps.at[USER_AGENT] + 1)
+    if rules.by_host:
+        rules.last = max(rules.last, steps.at[VHOST] + 1)
+    rules.plain = (
+        rules.methods_count == 1 and rules.takes_get and rules.any_status
+        and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
+    )
+
+
+cdef inline bint take_line(
+    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo
+) noexcept nogil:
+    """Read what the rules look at; False for a malformed line."""
+    cdef Reading reading
+    if not read_line(line_cursor(start, size), &rules.steps, rules.last, &reading, memo, NULL):
+        return False
+    fill_line(line, &reading, &rules.steps)
+    if rules.by_host and rules.host_end.start != NULL:
+        take_host(start, line.time, rules.host_end, &line.host)
+    return True
+
+
+cdef inline void take_rest_of_plain_get(
+    const Rules *rules, const char *start, size_t size, Cursor rest, Line *line, DayMemo *memo
+) noexcept nogil:
+    """Read what the rules look at beside what take_plain_get has taken."""
+    cdef Reading reading
+    if rules.last > PLAIN_STEPS or rules.by_host:
+        rest.end = line_cursor(start, size).end
+        take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
+        fill_tail(line, &reading, &rules.steps)
+    if rules.by_host and rules.host_end.start != NULL:
+        take_host(start, line.time, rules.host_end, &line.host)
+
+
+cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
+    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+    cdef const char *p = start
+    cdef const char *end
+    if p[0] == b"[":    # an address of IPv6, with colons in it
+        end = <const char *>memchr(p, b"]", <size_t>(time - p))
+        p = end + 1 if end != NULL else p
+    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
+    memset(host, 0, sizeof(Span))
+    if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
+        host.start, host.size = start, <size_t>(end - start)
+
+
+cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:
+    cdef int i
+    for i in range(rules.methods_count):
+        if method.size == rules.methods[i].size and memcmp(method.start, rules.methods[i].start, method.size) == 0:
+            return True
+    return False
+
+
+cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_get) noexcept nogil:
+    """Return the bucket of a line by its request and status alone."""
+    if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
+        return OTHER_METHOD
+    if not is_plain_get and not has_path(line.path):
+        return NO_PATH
+    if not rules.any_status and not (line.status.start != NULL and rules.statuses[number(line.status.start, 3)]):
+        return OTHER_STATUS
+    return HIT

@@ -1,0 +1,105 @@
+"""Rows on their way: from one table to another, and from one spelling of their paths to another."""
+
+from libc.stdint cimport int32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from fasthits.core.counts cimport LAST_DAY, Count, take_away_rows
+from fasthits.core.lines cimport BUCKETS
+from fasthits.core.table cimport (
+    DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, Outcome, Row, Table, add_views, drop_slots, free_slots, free_table,
+    grow_slots, hash_row, prefetch_slots, release_rows, row_at, row_bytes, row_path, secrets,
+)
+from fasthits.core.tokens cimport Span
+from fasthits.core.utf8 cimport escape_bytes, is_utf8
+
+
+cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
+    """Make the index as large as *rows* more would need it if they were all of other paths."""
+    while free_slots(table) < rows or table.slots == NULL:
+        if not grow_slots(table):
+            return False
+    return True
+
+
+cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
+    """Add the rows of another table, whose memory is given back on the way; False without memory, with some of them in
+    neither."""
+    cdef size_t offset = 0
+    cdef size_t ahead = 0
+    cdef size_t released = 0
+    cdef size_t end = other.used
+    cdef Row *row
+    cdef Span path
+    cdef Outcome outcome = DONE
+    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
+        return False
+    drop_slots(other)
+    while offset < end and outcome != NO_MEMORY:
+        ahead = prefetch_slots(&count.table, other, ahead, offset)
+        row = row_at(other, offset)
+        path.start, path.size = row_path(row), row.size
+        outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
+        if outcome == NO_ROOM:
+            count.dropped += row.views
+        offset += row_bytes(row.size)
+        if offset - released >= RELEASED_BYTES:
+            released = release_rows(other, released, offset)
+    free_table(other)
+    return outcome != NO_MEMORY
+
+
+cdef inline bint escape_rows(Count *count) noexcept nogil:
+    """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
+    cdef size_t offset = 0
+    cdef size_t end = count.table.used
+    cdef size_t escaped_rows = 0
+    cdef Row *row
+    cdef Span path
+    cdef char *text
+    cdef uint64_t hash
+    cdef Outcome outcome = DONE
+    while offset < end and outcome == DONE:
+        row = row_at(&count.table, offset)
+        if row.views and not is_utf8(row_path(row), row.size):
+            text = <char *>malloc(4 * <size_t>row.size)
+            if text == NULL:
+                outcome = NO_MEMORY
+                break
+            path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
+            hash = hash_row(secrets, row.day, path.start, path.size)
+            outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
+            free(text)
+            row = row_at(&count.table, offset)    # the arena may have moved
+            if outcome == DONE:
+                row.views = 0
+                escaped_rows += 1
+        offset += row_bytes(row.size)
+    if escaped_rows:
+        take_away_rows(count, 0, <uint64_t>-1)
+    return outcome == DONE
+
+
+cdef inline void move_rows(Count *count, Count *to) noexcept nogil:
+    """Move all rows to a counter that has none."""
+    to.table = count.table
+    memset(&count.table, 0, sizeof(Table))
+    count.changes += 1
+
+
+cdef inline bint move_count(Count *count, Count *other) noexcept nogil:
+    """Move the rows and buckets of another counter; False without memory, with some rows in neither."""
+    cdef int bucket
+    cdef int32_t byte
+    other.changes += 1
+    if not move_table(count, &other.table):
+        return False
+    for bucket in range(BUCKETS):
+        count.buckets[bucket] += other.buckets[bucket]
+        other.buckets[bucket] = 0
+    count.dropped += other.dropped
+    other.dropped = 0
+    for byte in range(LAST_DAY // 8 + 1):
+        if other.seen[byte]:
+            count.seen[byte] |= other.seen[byte]
+    return True

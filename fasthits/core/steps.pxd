@@ -1,0 +1,207 @@
+"""The general path: lines of any format, read step by step.
+
+A format is a row of steps: a literal, or a field with its way to find the end. A line has to agree up to the last step
+that counting needs; of what follows, as much as agrees is read. All tolerance has its place here, in `take_step`.
+
+Where the time stands as in Apache's common format, before the request, the line is not read from the left, because a
+user name may hold spaces, brackets and quotes. The anchor is then the time: ``[``, then the fixed layout
+``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Where the steps do not agree
+from there on, the next ``[`` is tried.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memchr, memset
+
+from fasthits.core.times cimport (
+    DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
+)
+from fasthits.core.tokens cimport (
+    Cursor, Line, Span, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
+)
+
+cdef extern from "<string.h>" nogil:
+    void *memmem(const void *haystack, size_t size, const void *needle, size_t needle_size) noexcept
+
+cdef enum:
+    MAX_STEPS = 128
+
+cdef enum:                 # kinds of fields
+    SKIP, TIME, REQUEST, METHOD, TARGET, PATH, QUERY, PROTOCOL, STATUS, BYTES, REFERER, USER_AGENT, VHOST, KINDS
+
+cdef enum:                 # ways in which a step is read
+    LITERAL, QUOTED, TEXT, FIXED, THREE_DIGITS, DIGITS_OR_DASH, CLF_TIME, ISO_TIME, EPOCH_TIME, LAID_OUT_TIME
+
+cdef enum:                 # why a step does not agree
+    NOT_THERE, NO_DAY, NO_END
+
+cdef struct Step:
+    int kind
+    int how
+    const char *text       # LITERAL: itself; TEXT: the literal behind it
+    size_t size            # of text; FIXED and LAID_OUT_TIME: the width; EPOCH_TIME: the most digits
+    int64_t divisor        # EPOCH_TIME: parts of a second
+    Layout layout
+
+cdef struct Steps:
+    Step[MAX_STEPS] step
+    int count
+    int needed             # so many steps have to agree
+    int[KINDS] at          # which step reads a kind; -1 where none does
+    bint anchored          # the first step is the time, behind a bracket that is searched for
+
+cdef struct Reading:       # of a line
+    Span[MAX_STEPS] found  # by each step; of a literal nothing
+    int agreed             # so many steps
+    int32_t day
+    const char *stopped    # where the next step does not agree, and why
+    int trouble
+
+
+cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexcept nogil:
+    """Step over a text; most have three bytes, for which a call would cost more than the loop."""
+    cdef size_t i
+    if <size_t>(line.end - line.p) < size:
+        return False
+    for i in range(size):
+        if line.p[i] != text[i]:
+            return False
+    line.p += size
+    return True
+
+
+cdef inline bint take_text(Cursor *line, const Step *step) noexcept nogil:
+    """Take bytes up to the literal behind the field, which stays, or to the end of the line."""
+    cdef const char *found = NULL
+    if step.size == 1:
+        found = <const char *>memchr(line.p, step.text[0], <size_t>(line.end - line.p))
+    elif step.size:
+        found = <const char *>memmem(line.p, <size_t>(line.end - line.p), step.text, step.size)
+    line.p = found if found != NULL else line.end
+    return True
+
+
+cdef inline bint take_width(Cursor *line, size_t size) noexcept nogil:
+    if <size_t>(line.end - line.p) < size:
+        return False
+    line.p += size
+    return True
+
+
+cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo) noexcept nogil:
+    """Take a time; its day is 0 where the calendar has none such."""
+    if step.how == CLF_TIME:
+        return take_clf_time(line, day, memo)
+    if step.how == ISO_TIME:
+        return take_iso_time(line, day)
+    if step.how == EPOCH_TIME:
+        return take_epoch(line, step.size, step.divisor, day, memo)
+    return take_laid_out_time(line, step.size, &step.layout, day)
+
+
+cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo) noexcept nogil:
+    """Take one step; False where the line does not agree, the cursor anywhere."""
+    cdef const char *start = line.p
+    cdef bint agrees
+    if step.how == LITERAL:
+        return take_literal(line, step.text, step.size)
+    if step.how == QUOTED:
+        agrees = take_quoted(line, out)
+        line.p -= 1 if agrees else 0        # the quote is part of the literal behind it
+        return agrees
+    if step.how == THREE_DIGITS:
+        agrees = take_three_digits(line)
+    elif step.how == DIGITS_OR_DASH:
+        agrees = take_digits_or_dash(line)
+    elif step.how == TEXT:
+        agrees = take_text(line, step)
+    elif step.how == FIXED:
+        agrees = take_width(line, step.size)
+    else:
+        agrees = take_time(line, step, day, memo) and day[0] != 0
+    out.start, out.size = start, <size_t>(line.p - start)
+    return agrees
+
+
+cdef inline bint ends_well(const Cursor *line, const Steps *steps) noexcept nogil:
+    """Tell whether what follows the last needed step may follow it."""
+    cdef const Step *last = &steps.step[steps.needed - 1]
+    if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
+        return True
+    return steps.needed < steps.count and line.p[0] == steps.step[steps.needed].text[0]
+
+
+cdef inline bint take_steps(
+    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo
+) noexcept nogil:
+    """Take the steps from *first* up to *last*, which is none of them; False for a malformed line."""
+    cdef int i
+    cdef const char *start
+    reading.agreed = last
+    for i in range(first, last):
+        start = line.p
+        if not take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo):
+            reading.agreed, reading.stopped = i, start
+            reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
+            return i >= steps.needed
+        if i == steps.needed - 1 and not ends_well(&line, steps):
+            reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
+            return False
+    return True
+
+
+cdef inline bint read_line(
+    Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest
+) noexcept nogil:
+    """Read a line by the steps up to *last*; False for a malformed one.
+
+    Of a malformed line that has several times *furthest*, where it is not NULL, gets the reading that went furthest.
+    """
+    cdef Cursor rest = line
+    if not steps.anchored:
+        return take_steps(rest, steps, 0, last, reading, memo)
+    while True:
+        rest.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
+        if rest.p == NULL:
+            return False
+        rest.p += 1
+        line.p = rest.p
+        if take_steps(rest, steps, 0, last, reading, memo):
+            return True
+        if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed):
+            furthest[0] = reading[0]
+
+
+cdef inline Span field_of(const Reading *reading, const Steps *steps, int kind) noexcept nogil:
+    cdef int at = steps.at[kind]
+    cdef Span absent
+    if 0 <= at < reading.agreed:
+        return reading.found[at]
+    memset(&absent, 0, sizeof(Span))
+    return absent
+
+
+cdef inline void fill_line(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
+    """Make what is kept of a line from its fields."""
+    cdef Span request = field_of(reading, steps, REQUEST)
+    line.day, line.time = reading.day, field_of(reading, steps, TIME).start
+    line.status = field_of(reading, steps, STATUS)
+    fill_tail(line, reading, steps)
+    if request.start != NULL:
+        split_request(request, line)
+        split_target(line)
+        return
+    line.method, line.protocol = field_of(reading, steps, METHOD), field_of(reading, steps, PROTOCOL)
+    line.target = field_of(reading, steps, TARGET)
+    split_target(line)
+    if line.target.start == NULL:
+        line.path, line.query = field_of(reading, steps, PATH), field_of(reading, steps, QUERY)
+        if line.query.size == 0 or line.query.start[0] != b"?":
+            memset(&line.query, 0, sizeof(Span))
+
+
+cdef inline void fill_tail(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
+    """Set the fields that only rules look at."""
+    line.referer = field_of(reading, steps, REFERER)
+    line.user_agent = field_of(reading, steps, USER_AGENT)
+    line.host = field_of(reading, steps, VHOST)

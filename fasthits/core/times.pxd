@@ -1,0 +1,182 @@
+"""The day in a time, however a log writes it. No zone is converted: the day is the one that is written.
+
+The last date is remembered: the eleven bytes of the next line's date need only be compared with it.
+"""
+
+from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.string cimport memcmp
+from libc.time cimport localtime_r, time_t, tm
+
+from fasthits.core.tokens cimport Cursor, are_digits, is_digit, load4, load8, number
+
+cdef enum:
+    CLF_SIZE = 26          # dd/Mon/yyyy:HH:MM:SS +hhmm
+    EPOCH_STEP = 900       # seconds in which no time zone changes its offset
+
+cdef struct DayMemo:       # day is 0 where there was none, or none of the calendar
+    uint64_t head          # the first eight and the last four bytes of the last date in Apache's common format
+    uint64_t tail
+    int32_t day
+    uint64_t zone          # ``+hhmm] "`` of the last plain GET; 0 where none has been, or that date is of no day
+    int64_t epoch_step     # of the last time in seconds
+    int32_t epoch_day
+
+cdef struct Layout:        # where a date stands in a time; month -1: day is that of the year
+    int year, year_digits, month, month_named, day, day_digits
+
+
+cdef inline int32_t month_number(const char *p) noexcept nogil:
+    cdef const char *names = "JanFebMarAprMayJunJulAugSepOctNovDec"
+    cdef int32_t month
+    for month in range(12):
+        if memcmp(p, names + 3 * month, 3) == 0:
+            return month + 1
+    return 0
+
+
+cdef inline int32_t ordinal_of(int32_t year, int32_t month, int32_t day) noexcept nogil:
+    """Return the ordinal of a date (1 for 1 January of year 1), 0 for what is no date of the calendar."""
+    cdef int32_t before, days_in_month
+    cdef bint leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    if not (1 <= month <= 12 and 1 <= year <= 9999 and 1 <= day):
+        return 0
+    if month == 2:
+        days_in_month = 29 if leap else 28
+    else:
+        days_in_month = 30 if month in (4, 6, 9, 11) else 31
+    if day > days_in_month:
+        return 0
+    before = (month * 367 - 362) // 12      # days before the month, were February to have 30
+    if month > 2:
+        before -= 1 if leap else 2
+    year -= 1
+    return year * 365 + year // 4 - year // 100 + year // 400 + before + day
+
+
+cdef inline bint has_clock(const char *p) noexcept nogil:
+    """Tell whether ``HH:MM:SS`` stands at *p*, all digits being checked at once.
+
+    A digit's high half is 3 and stays 3 when 6 is added; the masks leave the colons out of that.
+    """
+    cdef uint64_t clock = load8(p)
+    return (
+        (clock & load8(b"\xf0\xf0\xff\xf0\xf0\xff\xf0\xf0")) == load8(b"00:00:00")
+        and ((clock + load8(b"\x06\x06\x00\x06\x06\x00\x06\x06")) & load8(b"\xf0\xf0\x00\xf0\xf0\x00\xf0\xf0"))
+        == load8(b"00\x0000\x0000")
+    )
+
+
+cdef inline int32_t day_of_clf(const char *p) noexcept nogil:
+    """Return the ordinal of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
+    if not (are_digits(p, 2) and p[2] == b"/" and p[6] == b"/" and are_digits(p + 7, 4)):
+        return 0
+    return ordinal_of(number(p + 7, 4), month_number(p + 3), number(p, 2))
+
+
+cdef inline int32_t day_of_layout(const char *p, const Layout *layout) noexcept nogil:
+    """Return the ordinal of the date that stands in a time; 0 for none of the calendar."""
+    cdef int32_t year, month, day, ordinal
+    cdef const char *day_text = p + layout.day
+    if not are_digits(p + layout.year, layout.year_digits):
+        return 0
+    year = number(p + layout.year, layout.year_digits)
+    if layout.year_digits == 2:
+        year += 1900 if year >= 69 else 2000
+    if day_text[0] == b" " and layout.day_digits == 2:
+        if not is_digit(day_text[1]):
+            return 0
+        day = number(day_text + 1, 1)
+    elif are_digits(day_text, layout.day_digits):
+        day = number(day_text, layout.day_digits)
+    else:
+        return 0
+    if layout.month < 0:
+        ordinal = ordinal_of(year, 1, 1)
+        if ordinal == 0 or not 1 <= day <= (366 if ordinal_of(year, 2, 29) else 365):
+            return 0
+        return ordinal + day - 1
+    if layout.month_named:
+        month = month_number(p + layout.month)
+    else:
+        month = number(p + layout.month, 2) if are_digits(p + layout.month, 2) else 0
+    return ordinal_of(year, month, day)
+
+
+cdef inline int32_t day_of_epoch(int64_t seconds, DayMemo *memo) noexcept nogil:
+    """Return the ordinal of the local day of seconds since 1970; 0 where the calendar has none."""
+    cdef tm local
+    cdef time_t when = seconds
+    if memo.epoch_day == 0 or seconds // EPOCH_STEP != memo.epoch_step:
+        if localtime_r(&when, &local) == NULL:
+            return 0
+        memo.epoch_step = seconds // EPOCH_STEP
+        memo.epoch_day = 0
+        if local.tm_year <= 8099:
+            memo.epoch_day = ordinal_of(local.tm_year + 1900, local.tm_mon + 1, local.tm_mday)
+    return memo.epoch_day
+
+
+# Each of the following steps over a time that looks like one, also where it is of no day of the calendar, which is 0.
+
+cdef inline bint take_clf_time(Cursor *line, int32_t *day, DayMemo *memo) noexcept nogil:
+    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm``."""
+    cdef const char *p = line.p
+    if line.end - p < CLF_SIZE or p[11] != b":" or not has_clock(p + 12) or p[20] != b" ":
+        return False
+    if (p[21] != b"+" and p[21] != b"-") or not are_digits(p + 22, 4):
+        return False
+    if load8(p) != memo.head or load4(p + 7) != memo.tail:
+        memo.head, memo.tail = load8(p), load4(p + 7)
+        memo.day = day_of_clf(p)
+        if memo.day == 0:
+            memo.zone = 0
+    day[0] = memo.day
+    line.p = p + CLF_SIZE
+    return True
+
+
+cdef inline bint take_iso_time(Cursor *line, int32_t *day) noexcept nogil:
+    """Take ``yyyy-mm-ddTHH:MM:SS`` and ``Z``, ``+hhmm`` or ``+hh:mm``."""
+    cdef const char *p = line.p
+    if line.end - p < 20 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2) and p[7] == b"-"
+                                 and are_digits(p + 8, 2) and p[10] == b"T" and has_clock(p + 11)):
+        return False
+    day[0] = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
+    p += 19
+    if p[0] == b"Z":
+        line.p = p + 1
+        return True
+    if (p[0] != b"+" and p[0] != b"-") or line.end - p < 5 or not are_digits(p + 1, 2):
+        return False
+    p += 4 if p[3] == b":" else 3
+    if line.end - p < 2 or not are_digits(p, 2):
+        return False
+    line.p = p + 2
+    return True
+
+
+cdef inline bint take_epoch(Cursor *line, size_t digits, int64_t divisor, int32_t *day, DayMemo *memo) noexcept nogil:
+    """Take a number of seconds, or of parts of a second, of so many *digits* at most; seconds may have a fraction."""
+    cdef const char *p = line.p
+    cdef int64_t value = 0
+    while p != line.end and is_digit(p[0]) and <size_t>(p - line.p) < digits:
+        value = value * 10 + (p[0] - c"0")
+        p += 1
+    if p == line.p:
+        return False
+    if divisor == 1 and p != line.end and p[0] == b".":
+        p += 1
+        while p != line.end and is_digit(p[0]):
+            p += 1
+    line.p = p
+    day[0] = day_of_epoch(value // divisor, memo)
+    return True
+
+
+cdef inline bint take_laid_out_time(Cursor *line, size_t size, const Layout *layout, int32_t *day) noexcept nogil:
+    """Take *size* bytes, with a date in them."""
+    if <size_t>(line.end - line.p) < size:
+        return False
+    day[0] = day_of_layout(line.p, layout)
+    line.p += size
+    return True

@@ -1,0 +1,173 @@
+"""The smallest steps through a line: bytes up to a byte, in quotes, digits; what is kept of a line.
+
+Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one.
+Pointers never outlive a call, and nothing is read at or behind a cursor's end.
+"""
+
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+cdef enum:
+    MAX_LINE = 1 << 20
+
+cdef struct Cursor:        # [p, end) is unread; *end is never read
+    const char *p
+    const char *end
+
+cdef struct Span:          # start is NULL where the field is absent
+    const char *start
+    size_t size
+
+cdef struct Line:          # what is kept of a line; spans are absent where it has no such field
+    int32_t day            # date.toordinal()
+    const char *time       # where it begins
+    Span method
+    Span target
+    Span path
+    Span query             # with its ?
+    Span protocol
+    Span status
+    Span host
+    Span referer
+    Span user_agent
+
+
+cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
+    """Return a cursor over the part of a line that is looked at, its newline not being in *size*."""
+    cdef Cursor line
+    if size > MAX_LINE + 1:
+        size = MAX_LINE + 1
+    if size > 0 and start[size - 1] == b"\r":
+        size -= 1
+    if size > MAX_LINE:
+        size = MAX_LINE
+    line.p, line.end = start, start + size
+    return line
+
+
+cdef inline uint64_t load8(const char *p) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, p, 8)
+    return word
+
+
+cdef inline uint64_t load4(const char *p) noexcept nogil:
+    cdef uint32_t word
+    memcpy(&word, p, 4)
+    return word
+
+
+cdef inline bint is_digit(char c) noexcept nogil:
+    return b"0" <= c <= b"9"
+
+
+cdef inline bint are_digits(const char *p, int count) noexcept nogil:
+    cdef int i
+    for i in range(count):
+        if not is_digit(p[i]):
+            return False
+    return True
+
+
+cdef inline int32_t number(const char *p, int digits) noexcept nogil:
+    cdef int32_t value = 0
+    cdef int i
+    for i in range(digits):
+        value = value * 10 + (p[i] - c"0")
+    return value
+
+
+cdef inline bint take_until(Cursor *line, char stop, Span *out) noexcept nogil:
+    """Take bytes up to *stop* and step over it; False leaves the cursor alone."""
+    cdef const char *found = <const char *>memchr(line.p, stop, <size_t>(line.end - line.p))
+    if found == NULL:
+        return False
+    out.start, out.size = line.p, <size_t>(found - line.p)
+    line.p = found + 1
+    return True
+
+
+cdef inline void take_rest(Cursor *line, Span *out) noexcept nogil:
+    out.start, out.size = line.p, <size_t>(line.end - line.p)
+    line.p = line.end
+
+
+cdef inline bint skip_past(Cursor *line, char expected) noexcept nogil:
+    if line.p == line.end or line.p[0] != expected:
+        return False
+    line.p += 1
+    return True
+
+
+cdef inline bint take_quoted(Cursor *line, Span *out) noexcept nogil:
+    """Take bytes up to the closing quote, the opening one being behind the cursor, and step over it.
+
+    A quote closes when an even number of backslashes stands before it: Apache writes ``\\`` for one backslash.
+    """
+    cdef const char *start = line.p
+    cdef const char *quote = start
+    cdef const char *before
+    while True:
+        quote = <const char *>memchr(quote, b'"', <size_t>(line.end - quote))
+        if quote == NULL:
+            return False
+        before = quote
+        while before > start and (before - 1)[0] == b"\\":
+            before -= 1
+        if (quote - before) % 2 == 0:
+            out.start, out.size = start, <size_t>(quote - start)
+            line.p = quote + 1
+            return True
+        quote += 1
+
+
+cdef inline bint take_three_digits(Cursor *line) noexcept nogil:
+    if line.end - line.p < 3 or not are_digits(line.p, 3):
+        return False
+    line.p += 3
+    return True
+
+
+cdef inline bint take_digits_or_dash(Cursor *line) noexcept nogil:
+    cdef const char *start = line.p
+    if skip_past(line, b"-"):
+        return True
+    while line.p != line.end and is_digit(line.p[0]):
+        line.p += 1
+    return line.p != start
+
+
+cdef inline void split_request(Span request, Line *line) noexcept nogil:
+    """Split the request at its first and second space; what is not there becomes absent."""
+    cdef Cursor rest
+    rest.p, rest.end = request.start, request.start + request.size
+    memset(&line.target, 0, sizeof(Span))
+    memset(&line.protocol, 0, sizeof(Span))
+    if not take_until(&rest, b" ", &line.method):
+        line.method = request
+    elif not take_until(&rest, b" ", &line.target):
+        take_rest(&rest, &line.target)
+    else:
+        take_rest(&rest, &line.protocol)
+
+
+cdef inline void split_target(Line *line) noexcept nogil:
+    """Set path and query, the path being the target up to its first ``?``."""
+    cdef const char *query = NULL
+    line.path = line.target
+    memset(&line.query, 0, sizeof(Span))
+    if line.target.start != NULL:
+        query = <const char *>memchr(line.target.start, b"?", line.target.size)
+    if query != NULL:
+        line.path.size = <size_t>(query - line.target.start)
+        line.query.start, line.query.size = query, line.target.size - line.path.size
+
+
+cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcept nogil:
+    return span.size >= size and memcmp(span.start, prefix, size) == 0
+
+
+cdef inline bint has_path(Span target) noexcept nogil:
+    return target.start != NULL and (
+        starts_with(target, b"/", 1) or starts_with(target, b"http://", 7) or starts_with(target, b"https://", 8)
+    )

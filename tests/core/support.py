@@ -1,0 +1,195 @@
+"""Lines, counters fed with them, and what can be said of a counter."""
+
+import resource
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from fasthits._parse import HitCounter, ParsedLine
+from tests import reference
+
+DAY = date(2026, 3, 12)
+
+
+TIME = b"12/Mar/2026:10:00:00 +0100"
+
+
+FRONT = b"127.0.0.1 - - "
+
+
+INTACT = b'127.0.0.1 - - [12/Mar/2026:10:00:00 +0100] "GET /intact HTTP/1.1" 200 5 "-" "-"'
+
+
+MIB = 1 << 20
+
+
+class Fields(NamedTuple):
+    """What the oracle reads in a line of combined, all of it text."""
+
+    host_part: bytes
+    time: bytes
+    method: bytes
+    target: bytes | None
+    path: bytes | None
+    protocol: bytes | None
+    status: bytes
+    bytes_sent: bytes
+    referer: bytes | None
+    user_agent: bytes | None
+
+
+def as_parsed(fields: Fields | dict[str, bytes | None] | None) -> ParsedLine | None:
+    """Return what the core says of a line in which the oracle has read *fields*."""
+    if fields is None:
+        return None
+    values = fields._asdict() if isinstance(fields, Fields) else fields
+    size, target = values["bytes_sent"], values["target"]
+    return ParsedLine(
+        **values
+        | {
+            "day": reference.day_of(values["time"]),
+            "query": target.partition(b"?")[2] if target and b"?" in target else None,
+            "status": int(values["status"]),
+            "bytes_sent": None if size == b"-" or len(size) > 18 else int(size),
+            "vhost": None,
+        }
+    )
+
+
+def line(
+    request: bytes = b"GET /a HTTP/1.1",
+    after: bytes = b'" 200 512 "-" "-"',
+    *,
+    front: bytes = FRONT,
+    time: bytes = TIME,
+) -> bytes:
+    """Return a line with the given parts; *after* is all from the quote that ends the request."""
+    return front + b"[" + time + b'] "' + request + after
+
+
+ENDINGS = {"open": b"", "LF": b"\n", "CRLF": b"\r\n"}
+
+
+def fed(*blocks: bytes, days: set[date] | None = None, max_paths: int | None = None) -> HitCounter:
+    """Return a counter that has read *blocks* as one input."""
+    counter = HitCounter(max_paths=max_paths)
+    counter.count_only(days)
+    for block in blocks:
+        counter.feed(block)
+    counter.finish()
+    return counter
+
+
+def byte_by_byte(data: bytes) -> Iterator[bytes]:
+    """Yield *data* in blocks of one byte."""
+    return (data[i : i + 1] for i in range(len(data)))
+
+
+def with_ending(text: bytes, ending: str) -> bytes:
+    """Return a line with its ending; the CR that a line may end in without a newline is that of a CRLF."""
+    return text.removesuffix(b"\r") + b"\r\n" if ending == "CRLF" else text + ENDINGS[ending]
+
+
+def views(counter: HitCounter) -> dict[tuple[date, bytes], int]:
+    """Return the rows of a counter, after making sure that no row comes twice."""
+    rows = list(counter.rows())
+    table = {(day, path): count for day, path, count in rows}
+    assert len(table) == len(rows) == len(counter)
+    return table
+
+
+def state(counter: HitCounter) -> tuple[object, ...]:
+    """Return all that can be asked of a counter."""
+    rows = list(counter.rows())
+    buckets = counter.lines, counter.hits, counter.filtered, counter.malformed, counter.dropped
+    return rows, len(counter), buckets, counter.examples, counter.days_seen
+
+
+def agrees(counter: HitCounter, expected: reference.Counts) -> bool:
+    """Compare all numbers of a counter with those of the oracle, on failure by an assertion that shows them."""
+    found = reference.Counts(
+        Counter(views(counter)), counter.lines, counter.hits, Counter(counter.filtered), counter.malformed
+    )
+    assert found == expected
+    assert counter.filtered == dict(expected.filtered)
+    return True
+
+
+def assert_every_line_in_a_bucket(counter: HitCounter) -> None:
+    """Fail unless the buckets add up to the lines."""
+    assert counter.lines == counter.hits + sum(counter.filtered.values()) + counter.malformed
+
+
+def assert_balanced(counter: HitCounter) -> None:
+    """Fail unless every line is in a bucket, and every hit in a row or dropped; `add` and `drain` upset the latter."""
+    assert_every_line_in_a_bucket(counter)
+    assert sum(views(counter).values()) == counter.hits - counter.dropped
+
+
+def status_of_process(name: str) -> int:
+    """Return a size from /proc/self/status in bytes. VmHWM is the peak since exec; getrusage's holds the parent's."""
+    for entry in Path("/proc/self/status").read_text().splitlines():
+        key, _, value = entry.partition(":")
+        if key == name:
+            return int(value.split()[0]) * 1024
+    raise KeyError(name)
+
+
+def distinct_lines(count: int, start: int = 0) -> bytes:
+    """Return a log of hits on as many paths as lines."""
+    text = b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /%d HTTP/1.1" 200 5\n'
+    return b"".join(text % number for number in range(start, start + count))
+
+
+LONG_AFTER = b' "http://www.example.org/from/here.html" "Mozilla/5.0 (X11; Linux x86_64)"'
+
+
+def long_line(size: int, head: bytes = INTACT[:-1]) -> bytes:
+    """Return a line of *size* bytes, a user agent filled up to that."""
+    return head + b"m" * (size - len(head) - 1) + b'"'
+
+
+def in_threads(*functions: Callable[[], object]) -> None:
+    """Run functions in threads at once and raise the first of their exceptions."""
+    errors: list[BaseException] = []
+
+    def run(function: Callable[[], object]) -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(function,)) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+@contextmanager
+def switch_interval(seconds: float) -> Iterator[None]:
+    """Let Python threads take turns after *seconds*, or, with many, only where the running one gives the GIL away."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(seconds)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+@contextmanager
+def memory_limit(headroom: int) -> Iterator[None]:
+    """Let this process grow by no more than *headroom* bytes meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (status_of_process("VmSize") + headroom, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -1,0 +1,209 @@
+"""Blocks: where they are cut, what may be one, and lines as long as the limit."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fasthits._parse import LINE_BYTES, HitCounter, parse_line
+from tests import reference
+from tests.core.support import (
+    DAY,
+    ENDINGS,
+    INTACT,
+    TIME,
+    agrees,
+    as_parsed,
+    assert_balanced,
+    byte_by_byte,
+    fed,
+    line,
+    long_line,
+    state,
+    views,
+)
+from tests.strategies import blocks_of, logs
+
+
+@given(st.binary(max_size=400))
+@example(b"")
+@example(b"\n")
+@example(b"\r")
+@example(b"\r\n\r\n\n\r")
+@example(bytes(range(256)))
+def test_any_bytes_at_all_are_counted(data: bytes) -> None:
+    counter = fed(data)
+    assert_balanced(counter)
+    assert counter.lines == data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
+
+
+@given(st.data())
+def test_cutting_into_blocks_changes_nothing(data: st.DataObject) -> None:
+    log = data.draw(logs())
+    blocks = data.draw(blocks_of(log))
+    assert state(fed(*blocks)) == state(fed(log))
+
+
+@given(logs())
+def test_one_byte_at_a_time_changes_nothing(data: bytes) -> None:
+    assert state(fed(*byte_by_byte(data))) == state(fed(data))
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+def test_every_single_cut_changes_nothing(ending: bytes) -> None:
+    data = ending.join([INTACT, rb"torn \"", line(rb"GET /\\\"? HTTP/1.1"), b"", INTACT])
+    whole = state(fed(data))
+    assert whole[2] == (5, 3, {}, 2, 0)
+    for cut in range(len(data) + 1):
+        assert state(fed(data[:cut], data[cut:])) == whole
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, lambda data: memoryview(b"abc")[3:]])
+def test_an_empty_block_is_no_line(buffer: Callable[[bytes], object]) -> None:
+    counter = fed(buffer(b""))
+    assert counter.lines == 0
+    assert parse_line(buffer(b"")) is None
+    counter.feed(INTACT)
+    counter.feed(buffer(b""))
+    counter.finish()
+    assert (counter.lines, counter.hits) == (1, 1)
+
+
+def test_a_slice_of_a_memoryview_is_read_within_its_bounds() -> None:
+    data = b"x" + INTACT + b"5 junk"
+    assert parse_line(memoryview(data)[1 : 1 + len(INTACT)]) == parse_line(INTACT)
+    assert views(fed(memoryview(data)[1 : 1 + len(INTACT)])) == {(DAY, b"/intact"): 1}
+
+
+@pytest.mark.parametrize("read", [parse_line, HitCounter().feed], ids=["parse_line", "feed"])
+class TestWrongTypes:
+    """What no bytes-like object in one piece is, is refused."""
+
+    def test_a_strided_buffer_is_refused(self, read: Callable[[object], object]) -> None:
+        with pytest.raises(BufferError):
+            read(memoryview(INTACT)[::2])
+
+    @pytest.mark.parametrize("wrong", ["text", None, 5, [b"list"], (b"tuple",)], ids=lambda wrong: type(wrong).__name__)
+    def test_what_holds_no_bytes_is_refused(self, read: Callable[[object], object], wrong: object) -> None:
+        with pytest.raises(TypeError):
+            read(wrong)
+
+
+def test_refused_blocks_leave_the_counter_as_it_was() -> None:
+    counter = HitCounter()
+    counter.feed(INTACT[:50])
+    for wrong in (memoryview(b"abcd")[::2], "text", None):
+        with pytest.raises((BufferError, TypeError)):
+            counter.feed(wrong)
+    counter.feed(INTACT[50:])
+    counter.finish()
+    assert state(counter) == state(fed(INTACT))
+
+
+def test_a_block_is_released_after_feed() -> None:
+    block = bytearray(INTACT)
+    counter = HitCounter()
+    counter.feed(block)
+    parse_line(block)
+    block += b"\n"
+    counter.finish()
+    assert counter.hits == 1
+
+
+def test_a_counter_copies_what_it_keeps_of_a_block() -> None:
+    block = bytearray(INTACT + b"\nbad line\n" + INTACT[:-20])
+    counter = HitCounter()
+    counter.feed(block)
+    block[:] = b"\xff" * len(block)
+    counter.feed(INTACT[-20:])
+    counter.finish()
+    assert views(counter) == {(DAY, b"/intact"): 2}
+    assert counter.examples == [(2, b"bad line")]
+
+
+def test_finish_ends_a_line_once_and_another_input_may_follow() -> None:
+    counter = HitCounter()
+    counter.finish()
+    assert counter.lines == 0
+    counter.feed(INTACT)
+    assert (counter.lines, counter.hits, len(counter)) == (0, 0, 0)
+    counter.finish()
+    counter.finish()
+    assert (counter.lines, counter.hits, len(counter)) == (1, 1, 1)
+    counter.feed(b"bad\n" + INTACT[:30])
+    counter.finish()
+    counter.feed(INTACT + b"\n")
+    counter.finish()
+    assert (counter.lines, counter.hits, counter.malformed) == (4, 2, 2)
+    assert counter.examples == [(2, b"bad"), (3, INTACT[:30])]
+
+
+def ends_at(limit: int, after: bytes) -> bytes:
+    """Return a line whose bytes field ends just where *limit* bytes do, *after* following."""
+    end = b'] "GET /a HTTP/1.1" 200 5'
+    return b"h" * (limit - len(b" [" + TIME + end)) + b" [" + TIME + end + after
+
+
+LIMIT_LINES = {
+    "one below": long_line(LINE_BYTES - 1),
+    "exact": long_line(LINE_BYTES),
+    "one above": long_line(LINE_BYTES + 1),
+    "far above": long_line(LINE_BYTES + 70_000),
+    "bytes end below the limit": ends_at(LINE_BYTES - 1, b""),
+    "bytes end at the limit": ends_at(LINE_BYTES, b""),
+    "digits go on beyond": ends_at(LINE_BYTES, b"77"),
+    "junk beyond": ends_at(LINE_BYTES, b"junk"),
+    "junk at the limit": ends_at(LINE_BYTES - 1, b"x"),
+    "CR beyond": ends_at(LINE_BYTES, b"\r"),
+    "CR at the limit": ends_at(LINE_BYTES - 1, b"\r"),
+    "CR at the limit, more beyond": ends_at(LINE_BYTES - 1, b"\rx"),
+    "CR at the limit, CR beyond": ends_at(LINE_BYTES - 1, b"\r\r"),
+    "CR beyond, more beyond": ends_at(LINE_BYTES, b"\rx"),
+    "bytes out of reach": ends_at(LINE_BYTES + 1, b""),
+    "time out of reach": ends_at(LINE_BYTES + 60_000, b""),
+    "no time": b"x" * (LINE_BYTES + 1),
+    "quote out of reach": line(b"GET /" + b"p" * LINE_BYTES),
+    "status out of reach": line(b"GET /" + b"p" * (LINE_BYTES - 55)),
+}
+
+
+@pytest.mark.parametrize("text", LIMIT_LINES.values(), ids=LIMIT_LINES)
+def test_a_line_about_as_long_as_the_limit_is_judged_by_its_head(text: bytes) -> None:
+    for end in ENDINGS.values():
+        assert parse_line(text + end) == as_parsed(reference.parse(text + end))
+        data = INTACT + b"\n" + text + end
+        data += INTACT + b"\n" if end.endswith(b"\n") else b""
+        expected = reference.count(data)
+        whole = fed(data)
+        assert agrees(whole, expected)
+        start = len(INTACT) + 1
+        near = [start + LINE_BYTES + offset for offset in (-2, -1, 0, 1, 2)]
+        for cut in (1, start, start + 1, start + 70, *near, start + len(text), len(data) - 1):
+            assert state(fed(data[:cut], data[cut:])) == state(whole)
+        cuts = [0, start, *near, len(data)]
+        assert state(fed(*(data[a:b] for a, b in pairwise(cuts)))) == state(whole)
+
+
+def test_a_line_of_more_than_the_limit_with_an_intact_head_counts() -> None:
+    counter = fed(long_line(LINE_BYTES + 12345) + b"\n" + INTACT)
+    assert views(counter) == {(DAY, b"/intact"): 2}
+    parsed = parse_line(long_line(LINE_BYTES + 12345))
+    assert parsed == parse_line(INTACT)._replace(user_agent=None)
+
+
+def test_a_long_line_in_small_blocks_is_the_same_line() -> None:
+    data = long_line(LINE_BYTES + 500) + b"\n" + INTACT + b"\n"
+    assert state(fed(*(data[at : at + 7] for at in range(0, len(data), 7)))) == state(fed(data))
+    assert fed(data).hits == 2
+
+
+def test_a_line_of_many_times_is_parsed_by_its_last() -> None:
+    data = (b"[" + TIME + b'] "') * 30_000 + INTACT
+    assert len(data) < LINE_BYTES
+    assert views(fed(data)) == {(DAY, b"/intact"): 1}
+    assert views(fed(b"[" * 900_000 + INTACT)) == {(DAY, b"/intact"): 1}
+    assert views(fed(b"\\" * 900_000 + INTACT)) == {(DAY, b"/intact"): 1}
+    assert views(fed(line(b"GET /" + b"\\" * 900_000))) == {(DAY, b"/" + b"\\" * 900_000): 1}
+    assert fed(line(b"GET /" + b"\\" * 900_001)).malformed == 1

@@ -1,0 +1,196 @@
+"""The fields of lines of any format: as tuples, and as places in the line with the place where reading stops."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits._parse import FoundFields, HitCounter, LineRules, ParsedLine, find_fields, parse_line, parse_lines
+from fasthits.directives import Field
+from fasthits.formats import NAMES, Format, parse_format
+from tests import reference
+from tests.core.support import DAY, INTACT, TIME, as_parsed, line
+from tests.core.test_line_rules import FORMATS, lines_of
+from tests.strategies import logs
+
+
+def rules_of(form: Format) -> LineRules:
+    return LineRules(**form.reading())
+
+
+def oracle(text: bytes, form: Format) -> dict[str, object] | None:
+    """Return what the oracle reads in a line that `ParsedLine` has, too."""
+    fields = reference.read_fields(text, form)
+    if fields is None:
+        return None
+    clock = form.field("time")
+    method, path, query = reference.target_of(fields)
+    size = fields.get("bytes")
+    return {
+        "day": reference.field_day(clock, fields["time"]),
+        "time": fields["time"],
+        "method": method,
+        "path": path,
+        "query": query[1:] if query else None,
+        "status": int(fields["status"]) if "status" in fields else None,
+        "bytes_sent": int(size) if size not in (None, b"-") and len(size) <= 18 else None,
+        "referer": fields.get("referer"),
+        "user_agent": fields.get("user_agent"),
+        "vhost": fields.get("vhost"),
+    }
+
+
+def assert_read_as_by_the_oracle(text: bytes, form: Format) -> None:
+    rules = rules_of(form)
+    expected = oracle(text, form)
+    parsed = parse_line(text, rules)
+    assert (parsed is None) == (expected is None)
+    if parsed and expected:
+        assert {name: getattr(parsed, name) for name in expected} == expected
+    assert_found_as_by_the_oracle(find_fields(text, rules), text, form)
+
+
+def assert_found_as_by_the_oracle(found: FoundFields, text: bytes, form: Format) -> None:
+    expected = reference.read_fields(text, form)
+    parts = form.read_parts
+    named = {
+        parts[step].kind: text[start:end]
+        for step, start, end in found.fields
+        if isinstance(parts[step], Field) and parts[step].kind not in ("skip", "port")
+    }
+    assert (found.trouble == "") == (expected is not None)
+    assert 0 <= found.stopped <= len(text)
+    assert all(0 <= field.start <= field.end <= len(text) for field in found.fields)
+    if expected is not None:
+        if found.host_size:
+            named["vhost"] = text[: found.host_size]
+        assert named == expected
+    counter = HitCounter(rules=rules_of(form))
+    counter.feed(text + b"\n")
+    assert (found.trouble != "") == (counter.malformed == 1)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_lines_nearly_of_a_format_are_read_as_the_oracle_reads_them(name: str) -> None:
+    form = FORMATS[name]
+
+    @given(lines_of(form).filter(lambda text: b"\n" not in text))
+    def check(text: bytes) -> None:
+        assert_read_as_by_the_oracle(text, form)
+
+    check()
+
+
+@given(data=logs(), name=st.sampled_from(sorted(FORMATS)))
+def test_any_log_is_read_as_the_oracle_reads_it(data: bytes, name: str) -> None:
+    form = FORMATS[name]
+    found = list(parse_lines(data, rules_of(form)))
+    texts = reference.split_lines(data)
+    assert found == [parse_line(text, rules_of(form)) for text in texts]
+    for text in texts:
+        assert_read_as_by_the_oracle(text, form)
+
+
+@given(logs())
+def test_without_rules_lines_are_those_of_combined(data: bytes) -> None:
+    texts = reference.split_lines(data)
+    expected = [as_parsed(reference.parse(text)) for text in texts]
+    assert list(parse_lines(data)) == [parse_line(text) for text in texts] == expected
+    with_hosts = LineRules(**NAMES["combined"].reading(), by_host=True, methods=[b"PUT"], statuses=[404])
+    assert list(parse_lines(data, with_hosts)) == expected
+
+
+def test_a_block_gives_a_result_for_each_line() -> None:
+    paths = [each and each.path for each in parse_lines(INTACT + b"\n\njunk\r\n" + line() + b"\r\n" + INTACT)]
+    assert paths == [b"/intact", None, None, b"/a", b"/intact"]
+    assert list(parse_lines(b"")) == []
+    assert list(parse_lines(b"\n")) == [None]
+
+
+def test_a_virtual_host_is_read_where_the_format_has_one() -> None:
+    rules = rules_of(NAMES["vhost_combined"])
+    hosts = [each and each.vhost for each in parse_lines(b"[::1]:80 " + line() + b"\n:80 " + line(), rules)]
+    assert hosts == [b"[::1]", None]
+    short = rules_of(NAMES["short"])
+    parsed = parse_line(b"example.org [%b] GET /a 200" % TIME, short)
+    assert parsed == (DAY, TIME, b"GET", None, b"/a", None, None, 200, None, None, None, b"example.org", None)
+
+
+def test_a_block_is_held_until_the_lines_are_through_or_gone() -> None:
+    block = bytearray(INTACT + b"\n" + INTACT)
+    found = parse_lines(block)
+    assert isinstance(next(found), ParsedLine)
+    with pytest.raises(BufferError):
+        block.clear()
+    found.close()
+    block += b"\n"
+    assert len(list(parse_lines(block))) == 2
+    block.clear()
+
+
+def take_first(read: Callable[[object], Iterator[object]]) -> Callable[[object], object]:
+    return lambda block: next(read(block))
+
+
+@pytest.mark.parametrize("read", [take_first(parse_lines), find_fields])
+def test_what_is_no_buffer_in_one_piece_is_refused(read: Callable[[object], object]) -> None:
+    with pytest.raises(BufferError):
+        read(memoryview(INTACT)[::2])
+    for wrong in ("text", None, 5, [b"list"]):
+        with pytest.raises(TypeError):
+            read(wrong)
+    with pytest.raises(TypeError):
+        parse_line(INTACT, {})
+
+
+TORN = line(b"GET /a", b"")
+TROUBLES = {
+    "nothing wrong": (INTACT, "combined", (12, len(INTACT), "")),
+    "empty": (b"", "combined", (0, 0, "absent")),
+    "no time": (b"x [y", "combined", (0, 3, "absent")),
+    "day of no calendar": (line(time=b"31/Feb/2026:10:00:00 +0100"), "combined", (0, 15, "day")),
+    "no space behind the time": (b"[" + TIME + b']"GET', "combined", (1, 27, "absent")),
+    "torn request": (TORN, "combined", (2, 44, "absent")),
+    "status of two digits": (line(after=b'" 20 5'), "combined", (4, 61, "absent")),
+    "bytes of letters": (line(after=b'" 200 x'), "combined", (6, 65, "absent")),
+    "more than bytes": (line(after=b'" 200 55x'), "combined", (6, 67, "end")),
+    "the time that leads furthest": (b"[x [" + TIME + b'] "[' + TIME + b'] "GET" 2', "combined", (4, 68, "absent")),
+    "the first of equals": (b"[" + TIME + b'] "a" b [' + TIME + b'] "a" b', "combined", (4, 33, "absent")),
+    "another literal": (b"x y", "$time_iso8601|$request_method|$uri", (0, 0, "absent")),
+    "ISO day of no calendar": (b"2026-02-30T10:00:00Z|GET|/", "$time_iso8601|$request_method|$uri", (0, 0, "day")),
+    "what follows the needed": (line(after=b'" 200 5 x'), "combined", (7, 66, "")),
+}
+
+
+@pytest.mark.parametrize(("text", "form", "expected"), TROUBLES.values(), ids=TROUBLES)
+def test_where_reading_stops_and_why(text: bytes, form: str, expected: tuple[int, int, str]) -> None:
+    found = find_fields(text, rules_of(NAMES.get(form) or parse_format(form)))
+    assert found[2:] == expected
+
+
+def test_fields_before_the_trouble_are_found() -> None:
+    found = find_fields(line(b"GET /a", b'" 200 x'))
+    assert [text for text in (line(b"GET /a", b'" 200 x')[start:end] for _, start, end in found.fields)] == [
+        *(TIME, b"GET /a", b"200"),
+    ]
+
+
+STEPS = NAMES["combined"].reading()["steps"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"steps": []}, "1 to 128 steps"),
+        ({"steps": STEPS, "needed": 0}, "1 to 128 steps"),
+        ({"steps": STEPS, "needed": 13}, "1 to 128 steps"),
+        ({"steps": STEPS * 11, "needed": 1}, "1 to 128 steps"),
+        ({"steps": STEPS[1:], "needed": 3}, "needs a time"),
+        ({"steps": [*STEPS[2:5], *STEPS], "needed": 3}, "needs a time"),
+        ({"steps": [("skip", "literal", b"", None), *STEPS], "needed": 3}, "at least one byte"),
+    ],
+)
+def test_steps_that_are_none_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LineRules(anchored=True, **wrong)

@@ -1,0 +1,105 @@
+"""Counters that several threads use at once."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+
+from fasthits._parse import HitCounter
+from tests import reference
+from tests.core.support import (
+    DAY,
+    INTACT,
+    assert_balanced,
+    distinct_lines,
+    in_threads,
+    switch_interval,
+    views,
+)
+
+
+def test_two_threads_may_feed_one_counter() -> None:
+    counter = HitCounter()
+    blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
+
+    def feed_all() -> None:
+        for block in blocks:
+            counter.feed(block)
+
+    def look_on() -> None:
+        for _ in range(200):
+            assert 0 <= counter.lines <= 80_000
+            assert len(counter) <= 11_500
+            assert counter.filtered == {}
+            assert counter.days_seen <= {DAY}
+
+    with switch_interval(1e-5):
+        in_threads(feed_all, feed_all, look_on)
+    expected = Counter(path for block in blocks * 2 for _, path in reference.hits(block))
+    assert views(counter) == {(DAY, path): count for path, count in expected.items()}
+    assert counter.lines == counter.hits == 80_000
+
+
+def test_threads_may_drain_and_merge_a_counter_that_is_fed() -> None:
+    counter, total = HitCounter(), HitCounter()
+    blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
+
+    def feed_all() -> None:
+        for block in blocks:
+            counter.feed(block)
+
+    def drain_often() -> None:
+        for _ in range(100):
+            total.merge(counter.drain())
+
+    with switch_interval(1e-5):
+        in_threads(feed_all, feed_all, drain_often, drain_often)
+    total.merge(counter.drain())
+    assert sum(views(total).values()) == counter.hits == 80_000
+    assert len(total) == 11_500
+
+
+def feed_two_counters_while_a_third_thread_looks_on() -> bool:
+    """Return whether both were within `feed` at a moment in which this thread ran."""
+    block = INTACT + b"\n"
+    block *= 400_000
+    started: list[int] = []
+    finished: list[int] = []
+    counters = HitCounter(), HitCounter()
+
+    def feed(number: int) -> None:
+        started.append(number)
+        counters[number].feed(block)
+        finished.append(number)
+
+    threads = [threading.Thread(target=feed, args=(number,)) for number in range(2)]
+    with switch_interval(1000.0):
+        for thread in threads:
+            thread.start()
+        both_within = sorted(started) == [0, 1] and not finished
+        for thread in threads:
+            thread.join()
+    assert [counter.hits for counter in counters] == [400_000, 400_000]
+    return both_within
+
+
+def test_feed_works_without_the_gil() -> None:
+    assert any(feed_two_counters_while_a_third_thread_looks_on() for _ in range(10))
+
+
+def merge_two_counters_into_each_other() -> None:
+    block = distinct_lines(300) * 20
+    for _ in range(40):
+        first, second = HitCounter(), HitCounter()
+        with switch_interval(1e-6):
+            in_threads(
+                *(lambda counter=counter: [counter.feed(block) for _ in range(4)] for counter in (first, second)),
+                lambda a=first, b=second: [a.merge(b) for _ in range(4)],
+                lambda a=first, b=second: [b.merge(a) for _ in range(4)],
+            )
+        assert first.hits + second.hits == 2 * 4 * 6000
+        for counter in (first, second):
+            assert_balanced(counter)
+
+
+def test_counters_that_merge_into_each_other_do_not_wait_for_ever(run_alone: Callable[..., object]) -> None:
+    run_alone(merge_two_counters_into_each_other)
