@@ -4,13 +4,15 @@ So Apache writes them (ap_escape_logitem, httpd's server/util.c); nginx writes `
 """
 
 import re
+from functools import cache
 
-_ESCAPE = re.compile(rb'\\(?:x(?P<hex>[0-9A-Fa-f]{2})|(?P<letter>["\\bnrtv]))')
+_ESCAPE = re.compile(rb'\\(?:x[0-9A-Fa-f]{2}|["\\bnrtv])')
 _ESCAPED = re.compile(rb"[^ !#-\[\]-~]")
 _LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b'"': b'"', b"\\": b"\\"}
-_ESCAPES = {bytes([byte]): b"\\x%02x" % byte for byte in range(256)} | {
-    byte: b"\\" + letter for letter, byte in _LETTERS.items()
-}
+_ESCAPES = {byte[0]: b"\\" + letter for letter, byte in _LETTERS.items()}
+_LOGGED = [
+    _ESCAPES.get(byte, b"\\x%02x" % byte) if _ESCAPED.match(bytes([byte])) else bytes([byte]) for byte in range(256)
+]
 
 
 def unescape(text: bytes) -> bytes:
@@ -19,11 +21,12 @@ def unescape(text: bytes) -> bytes:
     >>> unescape(rb'caf\xc3\xa9 \"\\')
     b'caf\xc3\xa9 "\\'
     """
-    return _ESCAPE.sub(_byte, text) if b"\\" in text else text
+    return _ESCAPE.sub(lambda found: _byte(found[0]), text) if b"\\" in text else text
 
 
-def _byte(found: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(found["hex"].decode()) if found["hex"] else _LETTERS[found["letter"]]
+@cache  # there are 491 escapes, and a stranger's line may be made of nothing else
+def _byte(escape: bytes) -> bytes:
+    return bytes.fromhex(escape[2:].decode()) if escape[1:2] == b"x" else _LETTERS[escape[1:]]
 
 
 def escape(raw: bytes) -> bytes:
@@ -32,4 +35,4 @@ def escape(raw: bytes) -> bytes:
     >>> print(escape('é"\n'.encode()).decode())
     \xc3\xa9\"\n
     """
-    return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], raw)
+    return b"".join(map(_LOGGED.__getitem__, raw)) if _ESCAPED.search(raw) else raw

@@ -8,8 +8,9 @@ behind the host and a space where hosts are told apart. So they are applied once
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Literal, get_args
 
 from fasthits.errors import UsageError
@@ -106,12 +107,13 @@ def compile_globs(globs: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> Ca
 # --- From the raw key to the path ---------------------------------------------------------------------------------
 
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
-_INDEXES = (b"/index.html", b"/index.htm", b"/index.php")
+_FOLDED = re.compile(rb"(?:/|(?:lmth|mth|php)\.xedni/)*+")
+"""Slashes and the names of an index, read from the end of a path: only so does each byte count once."""
 
 _UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _RESERVED = b":/?#[]@!$&'()*+,;="
 _CODED = re.compile(
-    rb"""%(?P<hex>[0-9A-Fa-f]{2}) | \\x[0-9A-Fa-f]{2} | \\["\\bnrtv] | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
+    rb"""%[0-9A-Fa-f]{2} | \\x[0-9A-Fa-f]{2} | \\["\\bnrtv] | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -165,10 +167,10 @@ def part_host(path: str) -> tuple[str, str]:
 
 def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     """Return the function that turns a target into its path, and its query with the ``?`` before it."""
-    kept = None
+    keep = None
     if isinstance(rules.keep_query, tuple):
         names = [name.encode("utf-8", "surrogateescape") for name in rules.keep_query]
-        kept = {decode(name) for name in names} if rules.decode else set(names)
+        keep = parameter_keeper(map(decode, names) if rules.decode else names)
 
     def reshape(target: bytes) -> tuple[bytes, bytes]:
         # Without queries the core has cut them off; a ? is one that the server has decoded.
@@ -176,8 +178,8 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
         query = mark + query
         if query and rules.decode:
             query = decode(query)
-        if query and kept is not None:
-            query = keep_parameters(query, kept)
+        if query and keep:
+            query = keep(query)
         origin = b""
         if path[:4].lower() == b"http" and (found := _ORIGIN.match(path)):
             origin, path = found[0], path[found.end() :]
@@ -190,14 +192,19 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     return reshape
 
 
-def keep_parameters(query: bytes, kept: set[bytes]) -> bytes:
-    """Return *query*, which begins with ``?``, with those parameters alone that have a name in *kept*.
+def parameter_keeper(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
+    """Return the function that reduces a query, which begins with ``?``, to the parameters with one of *names*.
 
-    >>> keep_parameters(b"?b=1&utm_source=x&a=2", {b"a", b"b"})
+    >>> parameter_keeper([b"a", b"b"])(b"?b=1&utm_source=x&a=2")
     b'?b=1&a=2'
     """
-    parameters = [part for part in query[1:].split(b"&") if part.partition(b"=")[0] in kept]
-    return b"?" + b"&".join(parameters) if parameters else b""
+    find = re.compile(b"&(?:%b)(?:=[^&]*)?(?![^&])" % b"|".join(map(re.escape, names))).findall
+
+    def keep(query: bytes) -> bytes:
+        parameters = find(b"&" + query[1:])
+        return b"?" + b"".join(parameters)[1:] if parameters else b""
+
+    return keep
 
 
 def fold_slash(path: bytes) -> bytes:
@@ -206,14 +213,8 @@ def fold_slash(path: bytes) -> bytes:
     >>> fold_slash(b"/page/index.html")
     b'/page'
     """
-    end = len(path)
-    while True:
-        if path.endswith(b"/", 0, end):
-            end -= 1
-        elif index := next((index for index in _INDEXES if path.endswith(index, 0, end)), None):
-            end -= len(index)
-        else:
-            return path[:end] or b"/"
+    folded = _FOLDED.match(path[::-1])
+    return path[: len(path) - folded.end()] if folded and folded.end() < len(path) else b"/"
 
 
 def decode(text: bytes) -> bytes:
@@ -225,14 +226,15 @@ def decode(text: bytes) -> bytes:
     >>> decode(rb"/%7ejo/%c3%a9\xc3\xa9\"%")
     b'/~jo/%C3%A9%C3%A9%22%25'
     """
-    return _CODED.sub(_normalise, text)
+    return _CODED.sub(lambda found: _normalise(found[0]), text)
 
 
-def _normalise(found: re.Match[bytes]) -> bytes:
-    if digits := found["hex"]:
-        byte = bytes.fromhex(digits.decode())
-        return byte if byte in _UNRESERVED else b"%" + digits.upper()
-    byte = unescape(found[0])
+@cache  # there are some 1,200 codes, and a stranger's path may be made of nothing else
+def _normalise(code: bytes) -> bytes:
+    if code[:1] == b"%" and len(code) == 3:
+        byte = bytes.fromhex(code[1:].decode())
+        return byte if byte in _UNRESERVED else code.upper()
+    byte = unescape(code)
     return byte if byte in _UNRESERVED or byte in _RESERVED else b"%%%02X" % byte[0]
 
 
