@@ -27,6 +27,9 @@ EXAMPLE_BYTES: Final[int]
 WHOLE: Final[tuple[int, int]]
 """The share of a counter that keeps the rows of all hashes."""
 
+ANCHORS: Final[int]
+"""So many times of a line in a format of one's own are tried, where what follows the time does not fit."""
+
 EXAMPLES: Final[int]
 """How many malformed lines a counter keeps as examples."""
 

@@ -19,7 +19,7 @@ from fasthits._counting cimport (
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD, PATH,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS, METHOD, PATH,
     QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
 )
 from fasthits._table cimport (
@@ -43,6 +43,7 @@ cdef enum:
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
 LINE_BYTES = MAX_LINE
+ANCHORS = MAX_ANCHORS
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
 WHOLE = (0, LAST_HASH)

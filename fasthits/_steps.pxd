@@ -19,6 +19,7 @@ cdef extern from "<string.h>" nogil:
 
 cdef enum:
     MAX_STEPS = 128
+    MAX_ANCHORS = 16       # times of a line that are tried
     EPOCH_STEP = 900       # seconds in which no time zone changes its offset
 
 cdef enum:                 # kinds of fields
@@ -234,17 +235,26 @@ cdef inline bint take_steps(
 cdef inline bint take_anchored_steps(
     Cursor *line, const Steps *steps, Span *fields, int32_t *day, EpochMemo *memo
 ) noexcept nogil:
-    """Search for the time, then take all from there on."""
+    """Search for the time, then take all from there on.
+
+    Each step may look at all the rest of the line. So after MAX_ANCHORS times that come to nothing the line is malformed.
+    """
     cdef Cursor rest
+    cdef int tries = 0
     cdef const char *bracket = line.p
-    while True:
+    while tries < MAX_ANCHORS:
         bracket = <const char *>memchr(bracket, b"[", <size_t>(line.end - bracket))
         if bracket == NULL:
             return False
         bracket += 1
+        if (line.end - bracket < 29 or memcmp(bracket + 26, b'] "', 3) != 0 or bracket[11] != b":"
+                or not has_time_of_day(bracket + 12)):
+            continue
+        tries += 1
         rest.p, rest.end = bracket, line.end
         if take_steps(&rest, steps, fields, day, memo):
             return True
+    return False
 
 
 cdef inline void fill_line(Line *line, Span *fields) noexcept nogil:

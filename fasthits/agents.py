@@ -76,7 +76,7 @@ def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[b
     always = []
     for pattern, any_case in (*((pattern, False) for pattern in patterns), *((word, True) for word in words)):
         for row in translate(pattern, any_case).rows:
-            if not any(row.parts):
+            if row.fits_all:
                 warnings.warn(f"the pattern {pattern!r} fits every agent and is left out", RuntimeWarning, stacklevel=2)
                 continue
             lowered = [text.lower() for text in row.texts]

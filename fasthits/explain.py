@@ -11,7 +11,7 @@ from datetime import date
 from itertools import chain, islice
 
 from fasthits import logfiles
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import ANCHORS, LINE_BYTES, HitCounter
 from fasthits.directives import Field, Literal
 from fasthits.errors import LogFileError
 from fasthits.formats import NAMES, NEEDED, Format
@@ -164,21 +164,29 @@ def read_fields(line: bytes, form: Format) -> tuple[list[tuple[str, bytes]], str
     if not form.anchored:
         return _read_parts(line, 0, form.parts)
     start = next(at for at, part in enumerate(form.parts) if isinstance(part, Field) and part.kind == "time") - 1
-    first = form.parts[:2]
-    readings = []
-    for anchor in _ANCHOR.finditer(line):
-        before = [("before the time", line[: anchor.start()].rstrip())]
-        if isinstance(first[0], Field) and first[0].kind == "vhost" and isinstance(first[1], Literal):
-            head = line[: anchor.start() + 1]
-            address = head.find(b"]") + 1 if head.startswith(b"[") else 0  # of IPv6, with colons
-            host = head[: max(0, head.find(first[1].text, address))]
-            before += [("vhost", host)] if host and b" " not in host else []
-        opening = (Literal(b"["), *form.parts[start + 1 :])
+    opening = (Literal(b"["), *form.parts[start + 1 :])
+    first = None
+    for anchor in islice(_ANCHOR.finditer(line), ANCHORS if "steps" in form.reading() else None):
         fields, stopped = _read_parts(line, anchor.start(), opening)
         if not stopped:
-            return before + fields, ""
-        readings.append((before + fields, stopped))
-    return readings[0] if readings else ([], 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it')
+            return _before_the_time(line, anchor.start(), form) + fields, ""
+        first = first or (anchor.start(), fields, stopped)
+    if first is None:
+        return [], 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it'
+    at, fields, stopped = first
+    return _before_the_time(line, at, form) + fields, stopped
+
+
+def _before_the_time(line: bytes, at: int, form: Format) -> list[tuple[str, bytes]]:
+    """Return what stands before the bracket of the time, and the virtual host in it."""
+    before = [("before the time", line[:at].rstrip())]
+    first, second = form.parts[:2]
+    if isinstance(first, Field) and first.kind == "vhost" and isinstance(second, Literal):
+        head = line[: at + 1]
+        address = head.find(b"]") + 1 if head.startswith(b"[") else 0  # of IPv6, with colons
+        host = head[: max(0, head.find(second.text, address))]
+        before += [("vhost", host)] if host and b" " not in host else []
+    return before
 
 
 def _read_parts(line: bytes, at: int, parts: tuple[Literal | Field, ...]) -> tuple[list[tuple[str, bytes]], str]:

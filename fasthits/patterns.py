@@ -38,6 +38,11 @@ class Row:
         """Whether the row is one text and nothing else."""
         return len(self.parts) == 1 and len(self.parts[0]) == 1 and bool(self.texts)
 
+    @property
+    def fits_all(self) -> bool:
+        """Whether the row asks for no character at all."""
+        return all(item in ("^", "$") for part in self.parts for item in part)
+
     @cached_property
     def _compiled(self) -> list[re.Pattern[bytes]]:
         sources = (
