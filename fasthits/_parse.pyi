@@ -54,6 +54,19 @@ class ParsedLine(NamedTuple):
     """Without its quotes; None for the common format, ``b"-"`` when the client sent none."""
     user_agent: bytes | None
 
+def unescape(text: Buffer, /) -> bytes:
+    r"""Return the bytes that were logged as *text*; a backslash that begins no escape stays.
+
+    The escapes are ``\xhh``, ``\"``, ``\\``, ``\b``, ``\n``, ``\r``, ``\t``, ``\v`` (ap_escape_logitem, httpd's server/util.c).
+    """
+
+def normalise(text: Buffer, /) -> bytes:
+    r"""Return *text* as RFC 3986 writes it (6.2.2.1 and 6.2.2.2), whichever way it was logged; the result is ASCII.
+
+    What needs no percent-encoding has none, hexadecimal digits are capitals, and all that a URI may not hold is
+    encoded: bytes, the escapes of the log, and a ``%`` that begins no encoding.
+    """
+
 def parse_line(line: Buffer, /) -> ParsedLine | None:
     """Return the fields of one line, or None for a malformed one.
 

@@ -1,7 +1,7 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
 
-_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format; _counting.pxd puts lines into buckets,
+_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format, _codes.pxd reads escapes; _counting.pxd puts lines into buckets,
 _table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this one module, whose public
 face stands here. What runs over the lines is ``noexcept nogil``.
 """
@@ -12,6 +12,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+from fasthits._codes cimport normalise_bytes, unescape_bytes
 from fasthits._counting cimport (
     ASKED, BOT, HIT, LAST_DAY, MALFORMED, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, NO_PATH,
     OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Answer, Count, Rules, count_block, count_partial, escape_rows,
@@ -99,6 +100,34 @@ def parse_line(line, /):
         if size and (<const char *>view.buf)[size - 1] == b"\n":
             size -= 1
         return parsed(line_cursor(<const char *>view.buf, size))
+    finally:
+        PyBuffer_Release(&view)
+
+
+def unescape(text, /):
+    """Return the bytes that were logged as *text*."""
+    return rewritten(text, False)
+
+
+def normalise(text, /):
+    """Return *text* as RFC 3986 writes it."""
+    return rewritten(text, True)
+
+
+cdef bytes rewritten(text, bint normalises):
+    cdef Py_buffer view
+    cdef char *out
+    PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
+    try:
+        out = <char *>malloc(3 * <size_t>view.len + 1)
+        if out == NULL:
+            raise MemoryError
+        try:
+            if normalises:
+                return out[:normalise_bytes(out, <const char *>view.buf, <size_t>view.len)]
+            return out[:unescape_bytes(out, <const char *>view.buf, <size_t>view.len)]
+        finally:
+            free(out)
     finally:
         PyBuffer_Release(&view)
 

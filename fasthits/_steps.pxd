@@ -19,7 +19,7 @@ cdef extern from "<string.h>" nogil:
 
 cdef enum:
     MAX_STEPS = 128
-    MAX_ANCHORS = 16       # times of a line that are tried
+    MAX_ANCHORS = 4        # times of a line that are tried
     EPOCH_STEP = 900       # seconds in which no time zone changes its offset
 
 cdef enum:                 # kinds of fields

@@ -48,7 +48,7 @@ def agent_verdict(rules: Rules) -> Callable[[bytes], int]:
 
 
 def _compile_agents(globs: tuple[str, ...]) -> Callable[[bytes], object]:
-    return compile_globs(tuple(glob if set(glob) & set("*?[") else f"*{glob}*" for glob in globs), re.IGNORECASE)
+    return compile_globs(tuple(glob if set(glob) & set("*?[") else f"*{glob}*" for glob in globs), any_case=True)
 
 
 def bot_matcher() -> Callable[[bytes], bool]:

@@ -4,29 +4,17 @@ So Apache writes them (ap_escape_logitem, httpd's server/util.c); nginx writes `
 """
 
 import re
-from functools import cache
 
-_ESCAPE = re.compile(rb'\\(?:x[0-9A-Fa-f]{2}|["\\bnrtv])')
+from fasthits._parse import unescape
+
+__all__ = ["escape", "unescape"]
+
 _ESCAPED = re.compile(rb"[^ !#-\[\]-~]")
 _LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b'"': b'"', b"\\": b"\\"}
 _ESCAPES = {byte[0]: b"\\" + letter for letter, byte in _LETTERS.items()}
 _LOGGED = [
     _ESCAPES.get(byte, b"\\x%02x" % byte) if _ESCAPED.match(bytes([byte])) else bytes([byte]) for byte in range(256)
 ]
-
-
-def unescape(text: bytes) -> bytes:
-    r"""Return the bytes that were logged as *text*; a backslash that begins no escape stays.
-
-    >>> unescape(rb'caf\xc3\xa9 \"\\')
-    b'caf\xc3\xa9 "\\'
-    """
-    return _ESCAPE.sub(lambda found: _byte(found[0]), text) if b"\\" in text else text
-
-
-@cache  # there are 491 escapes, and a stranger's line may be made of nothing else
-def _byte(escape: bytes) -> bytes:
-    return bytes.fromhex(escape[2:].decode()) if escape[1:2] == b"x" else _LETTERS[escape[1:]]
 
 
 def escape(raw: bytes) -> bytes:

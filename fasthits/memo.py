@@ -6,7 +6,7 @@ from typing import TypeVar
 
 _Answer = TypeVar("_Answer")
 
-REMEMBERED_BYTES = 1 << 10
+REMEMBERED_BYTES = 1 << 9
 """Longer texts are judged each time: strangers choose them, and they would fill the memory."""
 
 

@@ -5,7 +5,7 @@ of characters, so the first place behind the part before is the one to take, and
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
@@ -24,7 +24,7 @@ class Row:
     """Parts that are to be found one behind the other, with anything between them."""
 
     parts: tuple[tuple[bytes | str, ...], ...]
-    """Each is made of texts and of regular expressions for one character or place (``\\d``, ``^``)."""
+    """Each is made of texts, and of regular expressions that match a fixed number of characters (``\\d``, ``^``)."""
     any_case: bool = False
     """Whether letters match in any case; if so, the texts are in lower case."""
 
@@ -44,18 +44,23 @@ class Row:
         return all(item in ("^", "$") for part in self.parts for item in part)
 
     @cached_property
-    def _compiled(self) -> list[re.Pattern[bytes]]:
+    def _finders(self) -> list[Callable[[bytes, int], re.Match[bytes] | None]]:
         sources = (
-            b"".join(re.escape(item) if isinstance(item, bytes) else item.encode() for item in part)
+            b"".join(re.escape(item) if isinstance(item, bytes) else item.encode("latin-1") for item in part)
             for part in self.parts
         )
-        return [re.compile(source, re.DOTALL | (re.IGNORECASE if self.any_case else 0)) for source in sources]
+        flags = re.DOTALL | (re.IGNORECASE if self.any_case else re.NOFLAG)
+        # A search for what stands at the beginning would go on to the end.
+        return [
+            re.compile(source, flags).match if source.startswith(b"^") else re.compile(source, flags).search
+            for source in sources
+        ]
 
     def is_in(self, text: bytes) -> bool:
         """Tell whether *text* matches; it takes time proportional to the length of *text* and to that of the row."""
         at = 0
-        for part in self._compiled:
-            found = part.search(text, at)
+        for find in self._finders:
+            found = find(text, at)
             if not found:
                 return False
             at = found.end()

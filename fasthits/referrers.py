@@ -3,12 +3,12 @@
 import re
 from collections.abc import Collection
 
-from fasthits.rules import decode
+from fasthits._parse import normalise
 
 _REFERER = re.compile(
-    rb"(?P<scheme>https?|android-app)://(?:[^/?#]*@)?(?P<host>[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?P<port>:\d*)?"
-    rb"(?P<path>/[^?#]*)?(?:[?#].*)?",
-    re.IGNORECASE | re.DOTALL,
+    rb"(?P<scheme>(?i:https?|android-app))://(?:[^/?#@]*+@)*+(?P<host>[\w.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d*+)?"
+    rb"(?P<path>/[^?#]*+)?(?:[?#].*+)?",
+    re.DOTALL,
 )
 
 
@@ -35,7 +35,7 @@ def referrer_page(referer: bytes, own_hosts: Collection[str]) -> str | None:
     if not found or not site:
         return None
     # Not the port: with it a site would be several.
-    return f"{found['scheme'].decode().lower()}://{site}{decode(found['path'] or b'/').decode()}"
+    return f"{found['scheme'].decode().lower()}://{site}{normalise(found['path'] or b'/').decode()}"
 
 
 def _site(found: re.Match[bytes], own_hosts: Collection[str]) -> str | None:

@@ -10,11 +10,11 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Literal, get_args
 
+from fasthits._parse import normalise
 from fasthits.errors import UsageError
-from fasthits.escapes import unescape
+from fasthits.patterns import Row
 
 Bots = Literal["count", "exclude", "apart"]
 
@@ -93,15 +93,37 @@ def parse_statuses(text: str) -> frozenset[int]:
     return frozenset(statuses)
 
 
-def compile_globs(globs: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> Callable[[bytes], object]:
+_GLOB_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+def compile_globs(globs: tuple[str, ...], any_case: bool = False) -> Callable[[bytes], bool]:
     """Return a function that tells whether bytes, as a whole, match one of *globs*: ``*``, ``?``, ``[a-z]``, ``[!a]``.
 
-    >>> bool(compile_globs(("/blog/*",))(b"/blog/2026/a"))
+    It takes time proportional to the length of the bytes, and to that of the globs.
+
+    >>> compile_globs(("/blog/*",))(b"/blog/2026/a")
     True
     """
+    rows = [_row_of(glob, any_case) for glob in globs]
+    return lambda text: any(row.is_in(text) for row in rows)
+
+
+def _row_of(glob: str, any_case: bool) -> Row:
+    """Return the row of what stands between the stars of a glob."""
+    pieces = [""]
     # A byte for each character, so that ? is one byte.
-    patterns = (fnmatch.translate(glob.encode("utf-8", "surrogateescape").decode("latin-1")) for glob in globs)
-    return re.compile("|".join(patterns).encode("latin-1"), flags).match
+    for token in _GLOB_TOKEN.findall(glob.encode("utf-8", "surrogateescape").decode("latin-1")):
+        if token == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    # Without the anchor that fnmatch puts behind its group.
+    parts = [fnmatch.translate(piece).rpartition(")")[0] + ")" if piece else "" for piece in pieces]
+    if parts[0] or len(parts) == 1:
+        parts[0] = "^" + parts[0]
+    if parts[-1]:
+        parts[-1] += r"\Z"
+    return Row(tuple((part,) for part in parts if part), any_case)
 
 
 # --- From the raw key to the path ---------------------------------------------------------------------------------
@@ -109,13 +131,6 @@ def compile_globs(globs: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> Ca
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _FOLDED = re.compile(rb"(?:/|(?:lmth|mth|php)\.xedni/)*+")
 """Slashes and the names of an index, read from the end of a path: only so does each byte count once."""
-
-_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_RESERVED = b":/?#[]@!$&'()*+,;="
-_CODED = re.compile(
-    rb"""%[0-9A-Fa-f]{2} | \\x[0-9A-Fa-f]{2} | \\["\\bnrtv] | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
-    re.VERBOSE | re.DOTALL,
-)
 
 
 def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
@@ -170,21 +185,21 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     keep = None
     if isinstance(rules.keep_query, tuple):
         names = [name.encode("utf-8", "surrogateescape") for name in rules.keep_query]
-        keep = parameter_keeper(map(decode, names) if rules.decode else names)
+        keep = parameter_keeper(map(normalise, names) if rules.decode else names)
 
     def reshape(target: bytes) -> tuple[bytes, bytes]:
         # Without queries the core has cut them off; a ? is one that the server has decoded.
         path, mark, query = target.partition(b"?") if rules.keep_query else (target, b"", b"")
         query = mark + query
         if query and rules.decode:
-            query = decode(query)
+            query = normalise(query)
         if query and keep:
             query = keep(query)
         origin = b""
         if path[:4].lower() == b"http" and (found := _ORIGIN.match(path)):
             origin, path = found[0], path[found.end() :]
         if rules.decode:
-            origin, path = decode(origin.lower()), remove_dot_segments(decode(path).replace(b"?", b"%3F"))
+            origin, path = normalise(origin.lower()), remove_dot_segments(normalise(path).replace(b"?", b"%3F"))
         if rules.fold_slash:
             path = fold_slash(path)
         return (path or b"/" if rules.by_host else origin + path), query
@@ -215,27 +230,6 @@ def fold_slash(path: bytes) -> bytes:
     """
     folded = _FOLDED.match(path[::-1])
     return path[: len(path) - folded.end()] if folded and folded.end() < len(path) else b"/"
-
-
-def decode(text: bytes) -> bytes:
-    r"""Return *text* as RFC 3986 writes it (6.2.2.1 and 6.2.2.2), whichever way it was logged; the result is ASCII.
-
-    What needs no percent-encoding has none, hexadecimal digits are capitals, and all that a URI may not hold is
-    encoded: bytes, the escapes of the log (``\xhh``, ``\"``), and a ``%`` that begins no encoding.
-
-    >>> decode(rb"/%7ejo/%c3%a9\xc3\xa9\"%")
-    b'/~jo/%C3%A9%C3%A9%22%25'
-    """
-    return _CODED.sub(lambda found: _normalise(found[0]), text)
-
-
-@cache  # there are some 1,200 codes, and a stranger's path may be made of nothing else
-def _normalise(code: bytes) -> bytes:
-    if code[:1] == b"%" and len(code) == 3:
-        byte = bytes.fromhex(code[1:].decode())
-        return byte if byte in _UNRESERVED else code.upper()
-    byte = unescape(code)
-    return byte if byte in _UNRESERVED or byte in _RESERVED else b"%%%02X" % byte[0]
 
 
 def remove_dot_segments(path: bytes) -> bytes:

@@ -73,8 +73,8 @@ _ENGINES = {
 """By the part of the host that has the name."""
 
 _REFERER = re.compile(
-    rb"https?://(?:www\.)?(?P<host>[a-z0-9.-]{1,80})(?::\d+)?(?P<path>/[^?#]*)?\?(?P<query>[^#]+)(?:#.*)?",
-    re.IGNORECASE | re.DOTALL,
+    rb"(?i:https?://(?:www\.)?)(?P<host>[A-Za-z0-9.-]{1,80}+)(?::\d*+)?(?P<path>/[^?#]*+)?\?(?P<query>[^#]++)(?:#.*+)?",
+    re.DOTALL,
 )
 
 

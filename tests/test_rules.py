@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits.errors import UsageError
-from fasthits.rules import STATIC_ENDINGS, Rules, decode, final_path, make_rules, parse_statuses, remove_dot_segments
+from fasthits._parse import normalise as decode
+from fasthits.rules import STATIC_ENDINGS, Rules, final_path, make_rules, parse_statuses, remove_dot_segments
 from tests.strategies import targets
 
 URI = re.compile(rb"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-F]{2})*")
