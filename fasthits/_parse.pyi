@@ -57,7 +57,8 @@ class ParsedLine(NamedTuple):
 def unescape(text: Buffer, /) -> bytes:
     r"""Return the bytes that were logged as *text*; a backslash that begins no escape stays.
 
-    The escapes are ``\xhh``, ``\"``, ``\\``, ``\b``, ``\n``, ``\r``, ``\t``, ``\v`` (ap_escape_logitem, httpd's server/util.c).
+    The escapes are ``\xhh``, ``\"``, ``\\``, ``\b``, ``\n``, ``\r``, ``\t``, ``\v``
+    (ap_escape_logitem, httpd's server/util.c).
     """
 
 def normalise(text: Buffer, /) -> bytes:

@@ -7,10 +7,20 @@ WORDS = (
     # Bots that say so, or where their owner is to be found.
     *("bots?([^a-z]|$)", "crawl", "spider", "scrap(er|ing|y)", "://", r"www\.", r"^mozilla/5\.0 \(compatible; [a-z]"),
     # What bots are for.
-    *("analys", "analyz", "archiv", "audit", "check([^o]|$)", "collector", "domain([^/]|$)", "extract", "feed", "fetch"),
-    *("health", "inspect", "lookup", "monitor", "notif", "parser", "prerender", "preview", "probe", "recon[/ -]"),
-    *("research", r"rss([/ ;)\-]|$)", "scan", "screenshot", "sitemap", "snapshot", "subscriber", "survey", "synthetic"),
-    *("uptime", "validat", "verif", "google-"),
+    *("analys", "analyz", "archiv", "audit", "check([^o]|$)", "collector", "domain([^/]|$)", "extract", "feed"),
+    *("fetch", "health", "inspect", "lookup", "monitor", "notif", "parser", "prerender", "preview", "probe"),
+    *(
+        "recon[/ -]",
+        "research",
+        r"rss([/ ;)\-]|$)",
+        "scan",
+        "screenshot",
+        "sitemap",
+        "snapshot",
+        "subscriber",
+        "survey",
+    ),
+    *("synthetic", "uptime", "validat", "verif", "google-"),
     # Browsers without a person.
     *("headless", "lighthouse", "phantomjs", "playwright", "puppeteer", "selenium", "webdriver"),
     # Tools that look for weak places.
@@ -24,7 +34,8 @@ WORDS = (
 
 PEOPLE = (
     # Browsers that say they are compatible.
-    *(f"(compatible; {name}" for name in ("ibrowse", "konqueror", "linux", "msie", "netscape", "nokia", "opera", "oss")),
+    *("(compatible; ibrowse", "(compatible; konqueror", "(compatible; linux", "(compatible; msie"),
+    *("(compatible; netscape", "(compatible; nokia", "(compatible; opera", "(compatible; oss"),
     *("(compatible; polaris", "(compatible; teleca", "(compatible; u;", "(compatible; x11"),
     # Phones.
     *("; b bot ", "; c bot tab", "cubot", "; id bot", "; idbot5", "; m bot ", "; m_bot_", "; power bot", "; vr bot"),

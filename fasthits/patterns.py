@@ -13,7 +13,7 @@ from math import prod
 
 _TEXT = re.compile(r"(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+", re.DOTALL)
 _MAX_ROWS = 64
-"""More alternatives than that in one pattern become a gap."""
+"""Where alternatives would make more rows than that of a pattern, they become gaps."""
 
 _Item = bytes | str | None
 """Of a part: a text, or a regular expression for one character or place. None is a gap."""
@@ -104,8 +104,11 @@ def _parts(way: tuple[_Item, ...]) -> Iterator[tuple[bytes | str, ...]]:
     for is_gap, items in groupby(way, lambda item: item is None):
         if not is_gap:
             part: list[bytes | str] = []
-            for is_text, found in groupby(items, lambda item: isinstance(item, bytes)):
-                part += [b"".join(found)] if is_text else found  # type: ignore[arg-type,list-item]  # of one type now
+            for item in items:
+                if isinstance(item, bytes) and part and isinstance(part[-1], bytes):
+                    part[-1] += item
+                elif item is not None:
+                    part.append(item)
             yield tuple(part)
 
 
@@ -184,5 +187,5 @@ class _Reader:
     def _join(self, branch: list[_Ways]) -> _Ways:
         """Return the ways of what stands one behind the other."""
         if prod(map(len, branch)) > _MAX_ROWS:
-            return self._gap()
+            branch = [ways if len(ways) == 1 else self._gap() for ways in branch]
         return [tuple(item for way in ways for item in way) for ways in product(*branch)]

@@ -1,8 +1,8 @@
 """What readers had searched for, by the referers of search engines.
 
 Few engines still tell. Browsers since 2020 send other sites only the origin (the default of the Referrer Policy,
-https://www.w3.org/TR/referrer-policy/, is strict-origin-when-cross-origin), and Google has sent no terms since 2013. Terms
-come from older browsers, from pages that ask for the whole address, and from old logs.
+https://www.w3.org/TR/referrer-policy/, is strict-origin-when-cross-origin). Terms come from older browsers, from pages
+that ask for the whole address to be sent, and from old logs.
 """
 
 import re

@@ -14,7 +14,10 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"} | {"botwords", "memo", "patterns"},
+    {
+        *("errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"),
+        *("sparkline", "botwords", "memo", "patterns"),
+    },
     {
         *{
             "agents",
