@@ -1,9 +1,9 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: Apache's log lines in, views per day and path out. _parse.pyi is its documentation.
 
-_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format, _codes.pxd reads escapes; _counting.pxd puts lines into buckets,
-_table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this one module, whose public
-face stands here. What runs over the lines is ``noexcept nogil``.
+_tokens.pxd finds a line's fields, _steps.pxd those of a line of any format, _codes.pxd reads escapes; _counting.pxd
+puts lines into buckets, _table.pxd holds the views, _order.pxd sorts and writes them. All of it is compiled into this
+one module, whose public face stands here. What runs over the lines is ``noexcept nogil``.
 """
 
 cimport cython
@@ -20,8 +20,9 @@ from fasthits._counting cimport (
 )
 from fasthits._order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
 from fasthits._steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS, METHOD, PATH,
-    QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST, Step,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
+    METHOD, PATH, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT, VHOST,
+    Step,
 )
 from fasthits._table cimport (
     NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,

@@ -237,7 +237,7 @@ cdef inline bint take_anchored_steps(
 ) noexcept nogil:
     """Search for the time, then take all from there on.
 
-    Each step may look at all the rest of the line. So after MAX_ANCHORS times that come to nothing the line is malformed.
+    Each step may look at all the rest of the line. So a line with MAX_ANCHORS times that come to nothing is malformed.
     """
     cdef Cursor rest
     cdef int tries = 0
