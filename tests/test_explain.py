@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
 from fasthits.explain import explain, read_fields
 from fasthits.formats import NAMES, parse_format
@@ -131,3 +132,15 @@ def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path)
     log = write(tmp_path / "access.log", hit("/a"))
     with pytest.raises(LogFileError, match="no line 2"):
         list(explain(str(log), Selection(Rules()), [2], None))
+
+
+@pytest.mark.parametrize(("times", "bucket"), [(ANCHORS - 1, "hit"), (ANCHORS, "malformed")])
+def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, tmp_path: Path) -> None:
+    """Core and explanation agree on how many; each may look at all the rest of a line."""
+    line = b"h - " + b'[12/Mar/2026:10:00:00 +0100] "x" y | z ' * times
+    line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
+    path = tmp_path / "access.log"
+    path.write_bytes(line)
+    (found,) = explain(str(path), Selection(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
+    assert found.bucket == bucket
+    assert bool(dict(found.fields).get("status")) == (bucket == "hit")
