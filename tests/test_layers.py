@@ -14,10 +14,14 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
+    {
+        *("errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"),
+        *("sparkline", "botwords", "memo", "patterns"),
+    },
     {
         *{
             "agents",
+            "searches",
             "backlog",
             "compression",
             "config",
@@ -59,7 +63,6 @@ FACES = {
     "history": {"sqlite3"},
     "agents": {"crawleruseragents"},
     "jsonlines": {"orjson"},
-    "referrers": {"serpextract"},
 }
 """What may import each of these: one module, or one that writes and one that reads."""
 
@@ -153,7 +156,7 @@ def test_importing_the_package_costs_nothing() -> None:
 
 def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     assert not modules_after("import fasthits.cli") & {
-        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents", "serpextract"),
+        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents"),
     }
 
 
@@ -164,6 +167,6 @@ def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_pa
     found = modules_after(run)
     assert (tmp_path / "hits.csv").exists()
     assert not found & {
-        *("pymemcache", "json", "orjson", "crawleruseragents", "serpextract", "isal", "backports"),
+        *("pymemcache", "json", "orjson", "crawleruseragents", "isal", "backports"),
         *("jsonlines", "agents", "referrers", "memcached", "explain", "report", "asyncio", "http", "ssl", "email"),
     }
