@@ -65,7 +65,13 @@ $(AXE):
 	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ --upgrade 'django~=4.2.0'
 	@touch $@
 
-test: .venv/installed-dev .venv/django-4.2 $(AXE)
+# User agents to measure on, test data of two packages; they are not shipped. No dependency of them is needed.
+build/agents: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ \
+		device-detector==6.5.1 fake-useragent==2.2.0
+	@touch $@
+
+test: .venv/installed-dev .venv/django-4.2 build/agents $(AXE)
 	@$(call need,command -v memcached,memcached)
 	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
 	@$(call need,command -v cronolog,cronolog)

@@ -27,6 +27,9 @@ EXAMPLE_BYTES: Final[int]
 WHOLE: Final[tuple[int, int]]
 """The share of a counter that keeps the rows of all hashes."""
 
+ANCHORS: Final[int]
+"""So many times of a line are tried, where each may look at all the rest of it: see *steps* of `LineRules`."""
+
 EXAMPLES: Final[int]
 """How many malformed lines a counter keeps as examples."""
 
@@ -58,6 +61,20 @@ class ParsedLine(NamedTuple):
     host_part: bytes | None
     """What stands before the time and a space: host, ident, authuser, which may hold spaces, brackets and quotes. None
     for a format that is read from the left."""
+
+def unescape(text: Buffer, /) -> bytes:
+    r"""Return the bytes that were logged as *text*; a backslash that begins no escape stays.
+
+    The escapes are ``\xhh``, ``\"``, ``\\``, ``\b``, ``\n``, ``\r``, ``\t``, ``\v`` (ap_escape_logitem,
+    httpd's server/util.c).
+    """
+
+def normalise(text: Buffer, /) -> bytes:
+    r"""Return *text* as RFC 3986 writes it (6.2.2.1 and 6.2.2.2), whichever way it was logged; the result is ASCII.
+
+    What needs no percent-encoding has none, hexadecimal digits are capitals, and all that a URI may not hold is
+    encoded: bytes, the escapes of the log, and a ``%`` that begins no encoding.
+    """
 
 def parse_line(line: Buffer, rules: LineRules | None = None, /) -> ParsedLine | None:
     """Return the fields of one line, or None for a malformed one.
@@ -100,7 +117,7 @@ class FoundFields(NamedTuple):
     step: int
     """The number of the first step that does not agree; the number of steps where all do."""
     stopped: int
-    """Where that is; the end of the line where all agree."""
+    """Where that is; the end of the line where all agree, 0 where a time that is searched for is not there."""
     trouble: str
     """Why the line is malformed: ``absent`` (something else stands there), ``day`` (a time of no day of the calendar),
     ``end`` (more than a number); ``""`` where it is not."""
@@ -131,7 +148,8 @@ class LineRules:
 
     *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
     in brackets that is searched for. None: lines are like those of combined. `Format.reading` (fasthits/formats.py)
-    makes them. Raises ValueError for steps without a time.
+    makes them. Raises ValueError for steps without a time. Where a needed step looks for a text that may be anywhere in
+    the rest of a line, only the first ANCHORS times of a line are tried, so that its cost stays linear in its length.
     """
 
     def __new__(
@@ -254,8 +272,11 @@ class HitCounter:
         """Yield (day, lines of CSV, their number) by day, then views, most first, then path; those with views.
 
         A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day. A
-        path of several *fields*, up to ten, which newlines part, is as many.
+        path of several *fields*, up to ten, which newlines part, is as many. A field that a spreadsheet would take for
+        a formula has an apostrophe before it: see `fasthits.csvfiles.harmless`.
         """
+    def views_by_day(self) -> dict[date, int]:
+        """Return the views of each day that has any: the sum of its rows, of this table alone."""
     def escape(self) -> None:
         r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.
 

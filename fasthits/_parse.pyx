@@ -11,6 +11,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
 
+from fasthits.core.codes cimport normalise_bytes, unescape_bytes
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Answer, Count, count_block,
     count_partial, has_day, line_count, take_away_rows,
@@ -21,9 +22,9 @@ from fasthits.core.lines cimport (
 from fasthits.core.moves cimport escape_rows, move_count, move_rows
 from fasthits.core.order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
 from fasthits.core.steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_STEPS, METHOD,
-    NO_DAY, NO_END, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME,
-    USER_AGENT, VHOST, Reading, Step, field_of, fill_line, read_line,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
+    METHOD, NO_DAY, NO_END, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS,
+    TIME, USER_AGENT, VHOST, Reading, Step, field_of, fill_line, read_line,
 )
 from fasthits.core.table cimport (
     NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,
@@ -44,6 +45,7 @@ cdef enum:
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
 LINE_BYTES = MAX_LINE
+ANCHORS = MAX_ANCHORS
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
 WHOLE = (0, LAST_HASH)
@@ -80,6 +82,34 @@ class FoundFields(NamedTuple):
     step: int
     stopped: int
     trouble: str
+
+
+def unescape(text, /):
+    """Return the bytes that were logged as *text*."""
+    return rewritten(text, False)
+
+
+def normalise(text, /):
+    """Return *text* as RFC 3986 writes it."""
+    return rewritten(text, True)
+
+
+cdef bytes rewritten(text, bint normalises):
+    cdef Py_buffer view
+    cdef char *out
+    PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
+    try:
+        out = <char *>malloc(3 * <size_t>view.len + 1)
+        if out == NULL:
+            raise MemoryError
+        try:
+            if normalises:
+                return out[:normalise_bytes(out, <const char *>view.buf, <size_t>view.len)]
+            return out[:unescape_bytes(out, <const char *>view.buf, <size_t>view.len)]
+        finally:
+            free(out)
+    finally:
+        PyBuffer_Release(&view)
 
 
 _KINDS = {
@@ -147,6 +177,8 @@ cdef class LineRules:
             self.add_step(kind, how, what, layout)
         if not 0 <= self.rules.steps.at[TIME] < needed:
             raise ValueError("a format needs a time")
+        if anchored and self.rules.steps.step[0].how != CLF_TIME:
+            raise ValueError("what is searched for is a time of Apache's common format")
         settle(&self.rules)
 
     def __dealloc__(self):
@@ -659,6 +691,24 @@ cdef class HitCounter:
                 found = day, order.text[:size], order.next - before
             yield found
 
+    def views_by_day(self):
+        """The views of all rows of each day."""
+        cdef size_t offset = 0
+        cdef uint64_t views = 0
+        cdef int32_t ordinal = 0
+        cdef Row *row
+        found = {}
+        with self.lock:
+            while offset < self.count.table.used:
+                row = row_at(&self.count.table, offset)
+                offset += row_bytes(row.size)
+                if row.day != ordinal:
+                    add_to_day(found, ordinal, views)
+                    ordinal, views = row.day, 0
+                views += row.views
+        add_to_day(found, ordinal, views)
+        return found
+
     def escape(self):
         """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
         cdef bint escaped
@@ -723,6 +773,14 @@ cdef size_t write_rows(_Order order, const Table *table, const char *day, int fi
             size = <size_t>(write_csv_row(order.text + size, day, row, fields) - order.text)
             order.next += 1
     return size
+
+
+cdef int add_to_day(dict found, int32_t ordinal, uint64_t views) except -1:
+    """Add some views to those of a day."""
+    if views:
+        day = day_from_ordinal(ordinal)
+        found[day] = found.get(day, 0) + views
+    return 0
 
 
 cdef int check_unchanged(Count *count, uint64_t changes) except -1:

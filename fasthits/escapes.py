@@ -5,25 +5,16 @@ So Apache writes them (ap_escape_logitem, httpd's server/util.c); nginx writes `
 
 import re
 
-_ESCAPE = re.compile(rb'\\(?:x(?P<hex>[0-9A-Fa-f]{2})|(?P<letter>["\\bnrtv]))')
+from fasthits._parse import unescape
+
+__all__ = ["escape", "unescape"]
+
 _ESCAPED = re.compile(rb"[^ !#-\[\]-~]")
 _LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b'"': b'"', b"\\": b"\\"}
-_ESCAPES = {bytes([byte]): b"\\x%02x" % byte for byte in range(256)} | {
-    byte: b"\\" + letter for letter, byte in _LETTERS.items()
-}
-
-
-def unescape(text: bytes) -> bytes:
-    r"""Return the bytes that were logged as *text*; a backslash that begins no escape stays.
-
-    >>> unescape(rb'caf\xc3\xa9 \"\\')
-    b'caf\xc3\xa9 "\\'
-    """
-    return _ESCAPE.sub(_byte, text) if b"\\" in text else text
-
-
-def _byte(found: re.Match[bytes]) -> bytes:
-    return bytes.fromhex(found["hex"].decode()) if found["hex"] else _LETTERS[found["letter"]]
+_ESCAPES = {byte[0]: b"\\" + letter for letter, byte in _LETTERS.items()}
+_LOGGED = [
+    _ESCAPES.get(byte, b"\\x%02x" % byte) if _ESCAPED.match(bytes([byte])) else bytes([byte]) for byte in range(256)
+]
 
 
 def escape(raw: bytes) -> bytes:
@@ -32,4 +23,4 @@ def escape(raw: bytes) -> bytes:
     >>> print(escape('é"\n'.encode()).decode())
     \xc3\xa9\"\n
     """
-    return _ESCAPED.sub(lambda found: _ESCAPES[found[0]], raw)
+    return b"".join(map(_LOGGED.__getitem__, raw)) if _ESCAPED.search(raw) else raw

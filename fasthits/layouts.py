@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 
 from fasthits._parse import HitCounter
+from fasthits.memo import remember
 from fasthits.rules import part_host
 
 REMEMBERED_REFERERS = 1 << 13
@@ -95,16 +95,11 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
 
 
 def searches_layout(by_host: bool = False) -> Layout:
-    """Return the table of what readers of a path had searched for, and where.
-
-    Raises UsageError when a package is missing.
-    """
-    from fasthits.referrers import search_reader
-
-    read = search_reader()
+    """Return the table of what readers of a path had searched for, and where."""
+    from fasthits.searches import find_search
 
     def keep(referer: bytes) -> bytes | None:
-        search = read(referer)
+        search = find_search(referer)
         return "\n".join(search).encode() if search else None
 
     return _layout_by_referer("searches", ("engine", "terms"), keep, by_host)
@@ -131,5 +126,5 @@ def _layout_by_referer(
         numbers=("views",),
         rows=rows,
         csv=None if by_host else csv,
-        keep=lru_cache(REMEMBERED_REFERERS)(keep),
+        keep=remember(keep, REMEMBERED_REFERERS),
     )

@@ -8,12 +8,13 @@ behind the host and a space where hosts are told apart. So they are applied once
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
+from fasthits._parse import normalise
 from fasthits.errors import UsageError
-from fasthits.escapes import unescape
+from fasthits.patterns import Row
 
 Bots = Literal["count", "exclude", "apart"]
 
@@ -92,28 +93,44 @@ def parse_statuses(text: str) -> frozenset[int]:
     return frozenset(statuses)
 
 
-def compile_globs(globs: tuple[str, ...], flags: re.RegexFlag = re.NOFLAG) -> Callable[[bytes], object]:
+_GLOB_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+def compile_globs(globs: tuple[str, ...], any_case: bool = False) -> Callable[[bytes], bool]:
     """Return a function that tells whether bytes, as a whole, match one of *globs*: ``*``, ``?``, ``[a-z]``, ``[!a]``.
 
-    >>> bool(compile_globs(("/blog/*",))(b"/blog/2026/a"))
+    It takes time proportional to the length of the bytes, and to that of the globs.
+
+    >>> compile_globs(("/blog/*",))(b"/blog/2026/a")
     True
     """
+    rows = [_row_of(glob, any_case) for glob in globs]
+    return lambda text: any(row.is_in(text) for row in rows)
+
+
+def _row_of(glob: str, any_case: bool) -> Row:
+    """Return the row of what stands between the stars of a glob."""
+    pieces = [""]
     # A byte for each character, so that ? is one byte.
-    patterns = (fnmatch.translate(glob.encode("utf-8", "surrogateescape").decode("latin-1")) for glob in globs)
-    return re.compile("|".join(patterns).encode("latin-1"), flags).match
+    for token in _GLOB_TOKEN.findall(glob.encode("utf-8", "surrogateescape").decode("latin-1")):
+        if token == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    # Without the anchor that fnmatch puts behind its group.
+    parts = [fnmatch.translate(piece).rpartition(")")[0] + ")" if piece else "" for piece in pieces]
+    if parts[0] or len(parts) == 1:
+        parts[0] = "^" + parts[0]
+    if parts[-1]:
+        parts[-1] += r"\Z"
+    return Row(tuple((part,) for part in parts if part), any_case)
 
 
 # --- From the raw key to the path ---------------------------------------------------------------------------------
 
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
-_INDEXES = (b"/index.html", b"/index.htm", b"/index.php")
-
-_UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-_RESERVED = b":/?#[]@!$&'()*+,;="
-_CODED = re.compile(
-    rb"""%(?P<hex>[0-9A-Fa-f]{2}) | \\x[0-9A-Fa-f]{2} | \\["\\bnrtv] | [^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]""",
-    re.VERBOSE | re.DOTALL,
-)
+_FOLDED = re.compile(rb"(?:/|(?:lmth|mth|php)\.xedni/)*+")
+"""Slashes and the names of an index, read from the end of a path: only so does each byte count once."""
 
 
 def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
@@ -165,24 +182,24 @@ def part_host(path: str) -> tuple[str, str]:
 
 def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     """Return the function that turns a target into its path, and its query with the ``?`` before it."""
-    kept = None
+    keep = None
     if isinstance(rules.keep_query, tuple):
         names = [name.encode("utf-8", "surrogateescape") for name in rules.keep_query]
-        kept = {decode(name) for name in names} if rules.decode else set(names)
+        keep = parameter_keeper(map(normalise, names) if rules.decode else names)
 
     def reshape(target: bytes) -> tuple[bytes, bytes]:
         # Without queries the core has cut them off; a ? is one that the server has decoded.
         path, mark, query = target.partition(b"?") if rules.keep_query else (target, b"", b"")
         query = mark + query
         if query and rules.decode:
-            query = decode(query)
-        if query and kept is not None:
-            query = keep_parameters(query, kept)
+            query = normalise(query)
+        if query and keep:
+            query = keep(query)
         origin = b""
         if path[:4].lower() == b"http" and (found := _ORIGIN.match(path)):
             origin, path = found[0], path[found.end() :]
         if rules.decode:
-            origin, path = decode(origin.lower()), remove_dot_segments(decode(path).replace(b"?", b"%3F"))
+            origin, path = normalise(origin.lower()), remove_dot_segments(normalise(path).replace(b"?", b"%3F"))
         if rules.fold_slash:
             path = fold_slash(path)
         return (path or b"/" if rules.by_host else origin + path), query
@@ -190,14 +207,19 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
     return reshape
 
 
-def keep_parameters(query: bytes, kept: set[bytes]) -> bytes:
-    """Return *query*, which begins with ``?``, with those parameters alone that have a name in *kept*.
+def parameter_keeper(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
+    """Return the function that reduces a query, which begins with ``?``, to the parameters with one of *names*.
 
-    >>> keep_parameters(b"?b=1&utm_source=x&a=2", {b"a", b"b"})
+    >>> parameter_keeper([b"a", b"b"])(b"?b=1&utm_source=x&a=2")
     b'?b=1&a=2'
     """
-    parameters = [part for part in query[1:].split(b"&") if part.partition(b"=")[0] in kept]
-    return b"?" + b"&".join(parameters) if parameters else b""
+    find = re.compile(b"&(?:%b)(?:=[^&]*)?(?![^&])" % b"|".join(map(re.escape, names))).findall
+
+    def keep(query: bytes) -> bytes:
+        parameters = find(b"&" + query[1:])
+        return b"?" + b"".join(parameters)[1:] if parameters else b""
+
+    return keep
 
 
 def fold_slash(path: bytes) -> bytes:
@@ -206,34 +228,8 @@ def fold_slash(path: bytes) -> bytes:
     >>> fold_slash(b"/page/index.html")
     b'/page'
     """
-    end = len(path)
-    while True:
-        if path.endswith(b"/", 0, end):
-            end -= 1
-        elif index := next((index for index in _INDEXES if path.endswith(index, 0, end)), None):
-            end -= len(index)
-        else:
-            return path[:end] or b"/"
-
-
-def decode(text: bytes) -> bytes:
-    r"""Return *text* as RFC 3986 writes it (6.2.2.1 and 6.2.2.2), whichever way it was logged; the result is ASCII.
-
-    What needs no percent-encoding has none, hexadecimal digits are capitals, and all that a URI may not hold is
-    encoded: bytes, the escapes of the log (``\xhh``, ``\"``), and a ``%`` that begins no encoding.
-
-    >>> decode(rb"/%7ejo/%c3%a9\xc3\xa9\"%")
-    b'/~jo/%C3%A9%C3%A9%22%25'
-    """
-    return _CODED.sub(_normalise, text)
-
-
-def _normalise(found: re.Match[bytes]) -> bytes:
-    if digits := found["hex"]:
-        byte = bytes.fromhex(digits.decode())
-        return byte if byte in _UNRESERVED else b"%" + digits.upper()
-    byte = unescape(found[0])
-    return byte if byte in _UNRESERVED or byte in _RESERVED else b"%%%02X" % byte[0]
+    folded = _FOLDED.match(path[::-1])
+    return path[: len(path) - folded.end()] if folded and folded.end() < len(path) else b"/"
 
 
 def remove_dot_segments(path: bytes) -> bytes:

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Protocol
 
 from fasthits._parse import EXAMPLES, LINE_BYTES, HitCounter, LineRules
 from fasthits.errors import UsageError
 from fasthits.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.memo import remember
 from fasthits.rules import Rules, final_path
 
 DETECTED_LINES = 100
@@ -150,7 +150,7 @@ def _verdict(rules: Rules) -> Callable[[bytes], int]:
     from fasthits.agents import agent_verdict
 
     # Each counter remembers its own verdicts; this is for those of several threads.
-    return lru_cache(REMEMBERED_AGENTS)(agent_verdict(rules))
+    return remember(agent_verdict(rules), REMEMBERED_AGENTS)
 
 
 class Intake:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
 from fasthits.explain import explain, read_fields
 from fasthits.formats import NAMES, parse_format
@@ -158,3 +159,15 @@ def test_long_lines_have_the_same_format_for_explain_and_rollup(tmp_path: Path) 
     assert done.stdout.splitlines()[0].endswith(b" (common)")
     done = fasthits("rollup", "2026-11-24", "--logs", log, "--to", "-", "--summary", tmp_path / "summary")
     assert json.loads((tmp_path / "summary").read_text())["formats"] == ["common"]
+
+
+@pytest.mark.parametrize(("times", "bucket"), [(ANCHORS - 1, "hit"), (ANCHORS, "malformed")])
+def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, tmp_path: Path) -> None:
+    """Core and explanation agree on how many; each may look at all the rest of a line."""
+    line = b"h - " + b'[12/Mar/2026:10:00:00 +0100] "x" y | z ' * times
+    line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
+    path = tmp_path / "access.log"
+    path.write_bytes(line)
+    (found,) = explain(str(path), Selection(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
+    assert found.bucket == bucket
+    assert bool(dict(found.fields).get("status")) == (bucket == "hit")

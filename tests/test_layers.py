@@ -15,31 +15,23 @@ PACKAGE = ROOT / "fasthits"
 LAYERS = [
     {"_parse"},
     {
-        "errors",
-        "display",
-        "days",
-        "keys",
-        "servers",
-        "replies",
-        "escapes",
-        "directives",
-        "formats",
-        "rules",
-        "options",
-        "conf",
-        "sparkline",
+        *("errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"),
+        *("sparkline", "botwords", "memo", "patterns", "servers", "replies"),
     },
     {
         *{
             "agents",
+            "searches",
             "backlog",
             "compression",
             "config",
             "counting",
             "courier",
             "csvfiles",
+            "database",
             "explain",
             "jsonlines",
+            "keeping",
             "layouts",
             "lines",
         },
@@ -68,12 +60,12 @@ FACES = {
     "django": {"django"},
     "web": {"starlette", "uvicorn", "anyio"},
     "memcached": {"pymemcache"},
+    "database": {"sqlite3"},
     "tables": {"sqlite3"},
     "csvfiles": {"csv"},
     "history": {"sqlite3"},
     "agents": {"crawleruseragents"},
     "jsonlines": {"orjson"},
-    "referrers": {"serpextract"},
 }
 """What may import each of these: one module, or one that writes and one that reads."""
 
@@ -167,7 +159,7 @@ def test_importing_the_package_costs_nothing() -> None:
 
 def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     assert not modules_after("import fasthits.cli") & {
-        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents", "serpextract"),
+        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents"),
     }
 
 
@@ -178,6 +170,6 @@ def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_pa
     found = modules_after(run)
     assert (tmp_path / "hits.csv").exists()
     assert not found & {
-        *("pymemcache", "json", "orjson", "crawleruseragents", "serpextract", "isal", "backports"),
+        *("pymemcache", "json", "orjson", "crawleruseragents", "isal", "backports"),
         *("jsonlines", "agents", "referrers", "memcached", "explain", "report", "asyncio", "http", "ssl", "email"),
     }

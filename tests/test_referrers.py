@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.referrers import TERMS_CHARACTERS, referrer_page, referrer_site, search_reader
+from fasthits.referrers import referrer_page, referrer_site
+from fasthits.searches import MAX_PARAMETERS, TERMS_CHARACTERS, find_search
 from tests.strategies import escape, escaped
 
 OWN = {"example.com", "localhost"}
@@ -71,9 +72,6 @@ def test_whatever_is_sent_a_site_is_plain(referer: bytes) -> None:
         assert site in page
 
 
-read = search_reader()
-
-
 @pytest.mark.parametrize(
     ("referer", "search"),
     [
@@ -90,6 +88,20 @@ read = search_reader()
         (b"https://www.google.com/search?q=a%00b%1B[31m%0Ac", ("Google", "a b [31m c")),
         (b"https://www.google.com/search?q=%FF", ("Google", "\N{REPLACEMENT CHARACTER}")),
         (b"https://www.google.com/search?q=" + b"x" * 999, ("Google", "x" * TERMS_CHARACTERS)),
+        (b"https://www.google.com/search?q=a&q=b", ("Google", "a")),
+        (b"https://www.google.com/search?a&b=&q=a#q=b", ("Google", "a")),
+        (b"HTTPS://WWW.GOOGLE.COM:443/search?q=A", ("Google", "a")),
+        (b"https://www.google.com/url?q=https://example.org/", None),
+        (b"https://www.google.com.evil.example/search?q=a", None),
+        (b"https://google.evil.example/search?q=a", None),
+        (b"https://evil.example/www.google.com/search?q=a", None),
+        (b"https://user@www.google.com/search?q=a", None),
+        (b"https://de.search.yahoo.com/search;_ylt=x?p=a", ("Yahoo!", "a")),
+        (b"https://m.baidu.com/from=0/s?word=a", ("Baidu", "a")),
+        (b"https://search.brave.com/search?q=a", ("Brave", "a")),
+        (b"https://go.mail.ru/search?q=a", ("Mail.ru", "a")),
+        (b"https://www.google.com/search?" + b"&" * 5000 + b"q=a", None),
+        (b"https://www.google.com/search?" + b"x=1&" * (MAX_PARAMETERS - 1) + b"q=a", ("Google", "a")),
         (b"https://example.org/search?q=a", None),
         (b"-", None),
         (b"", None),
@@ -98,12 +110,12 @@ read = search_reader()
     ],
 )
 def test_the_terms_of_a_search(referer: bytes, search: tuple[str, str] | None) -> None:
-    assert read(referer) == search
+    assert find_search(referer) == search
 
 
 @given(st.text(max_size=12), referers)
 def test_whatever_is_sent_terms_print(terms: str, referer: bytes) -> None:
     raw = terms.encode("utf-8", "surrogatepass")
     for sent in (referer, b"https://www.google.com/search?q=" + escape(raw)):
-        found = read(sent)
+        found = find_search(sent)
         assert found is None or (found.terms.isprintable() and found.terms == found.terms.strip() != "")

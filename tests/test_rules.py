@@ -1,5 +1,6 @@
 """Rules: options read into them, and what they make of a raw key."""
 
+import fnmatch
 import re
 from dataclasses import replace
 
@@ -7,8 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fasthits._parse import normalise, unescape
 from fasthits.errors import UsageError
-from fasthits.rules import STATIC_ENDINGS, Rules, decode, final_path, make_rules, parse_statuses, remove_dot_segments
+from fasthits.rules import (
+    STATIC_ENDINGS,
+    Rules,
+    compile_globs,
+    final_path,
+    make_rules,
+    parameter_keeper,
+    parse_statuses,
+    remove_dot_segments,
+)
 from tests.strategies import targets
 
 URI = re.compile(rb"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-F]{2})*")
@@ -185,9 +196,9 @@ def test_bytes_are_one_page_however_they_were_logged(raw: bytes) -> None:
         b"".join(b"%%%02X" % byte for byte in raw),
         b"".join(b"\\x%02x" % byte for byte in raw),
     ]
-    first, *others = {decode(way) for way in ways if not re.search(rb"[:/?#\[\]@!$&'()*+,;=]", raw)} or {b""}
+    first, *others = {normalise(way) for way in ways if not re.search(rb"[:/?#\[\]@!$&'()*+,;=]", raw)} or {b""}
     assert not others
-    assert decode(first) == first
+    assert normalise(first) == first
 
 
 @given(paths)
@@ -270,3 +281,67 @@ def test_options_that_make_no_rules(options: dict[str, object], message: str) ->
 def test_static_endings_are_what_they_are_compared_with() -> None:
     assert all(ending.startswith(".") and ending == ending.lower() for ending in STATIC_ENDINGS)
     assert list(STATIC_ENDINGS) == sorted(set(STATIC_ENDINGS))
+
+
+glob_tokens = st.sampled_from(
+    ["a", "b", "A", "*", "?", "[ab]", "[!a]", "[", "]", "!", "-", "^", "$", "(", ".", "é", "[*]", "[]a]"]
+)
+
+
+@given(st.lists(glob_tokens, max_size=6).map("".join), st.text("abA*?[]!-^$(.é\n", max_size=8), st.booleans())
+def test_a_glob_matches_as_fnmatch_has_it(glob: str, text: str, any_case: bool) -> None:
+    pattern = fnmatch.translate(glob.encode().decode("latin-1")).encode("latin-1")
+    expected = re.match(pattern, text.encode(), re.IGNORECASE if any_case else re.NOFLAG)
+    assert compile_globs((glob,), any_case)(text.encode()) == bool(expected)
+
+
+UNRESERVED = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+RESERVED = b":/?#[]@!$&'()*+,;="
+LETTERS = {b"b": b"\b", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b'"': b'"', b"\\": b"\\"}
+ESCAPE = re.compile(rb'\\(?:x(?P<hex>[0-9A-Fa-f]{2})|(?P<letter>["\\bnrtv]))')
+CODE = re.compile(rb"""%(?P<hex>[0-9A-Fa-f]{2})|\\x[0-9A-Fa-f]{2}|\\["\\bnrtv]|.""", re.DOTALL)
+
+
+def plain_unescape(text: bytes) -> bytes:
+    def meant(found: re.Match[bytes]) -> bytes:
+        return bytes.fromhex(found["hex"].decode()) if found["hex"] else LETTERS[found["letter"]]
+
+    return ESCAPE.sub(meant, text)
+
+
+def plain_normalise(text: bytes) -> bytes:
+    def written(found: re.Match[bytes]) -> bytes:
+        if found["hex"]:
+            byte = bytes.fromhex(found["hex"].decode())
+            return byte if byte in UNRESERVED else b"%" + found["hex"].upper()
+        byte = plain_unescape(found[0])
+        return byte if byte in UNRESERVED + RESERVED else b"%%%02X" % byte[0]
+
+    return CODE.sub(written, text)
+
+
+codes = st.sampled_from([b"%", b"\\", b"x", b"4", b"1", b"c", b"3", b"F", b"n", b'"', b"\xe9", b"/", b" ", b"g", b"\0"])
+coded = st.lists(codes, max_size=9).map(b"".join)
+
+
+@given(st.one_of(coded, st.binary(max_size=20)))
+def test_the_core_reads_codes_as_regular_expressions_do(text: bytes) -> None:
+    assert unescape(text) == plain_unescape(text)
+    assert normalise(text) == plain_normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        (b"?page=1&x=2&lang=de", b"?page=1&lang=de"),
+        (b"?page", b"?page"),
+        (b"?pages=1&apage=2&page=3", b"?page=3"),
+        (b"?page=1&page=1", b"?page=1&page=1"),
+        (b"?&&page=&&", b"?page="),
+        (b"?x=page&y", b""),
+        (b"?", b""),
+        (b"?page=1\n&page=2", b"?page=1\n&page=2"),
+    ],
+)
+def test_a_query_is_reduced_to_the_parameters_to_keep(query: bytes, kept: bytes) -> None:
+    assert parameter_keeper([b"page", b"lang"])(query) == kept

@@ -7,6 +7,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import takewhile
@@ -19,6 +20,7 @@ from typer.models import CommandInfo
 
 from fasthits import __version__
 from fasthits.cli.output import say
+from fasthits.cli.signals import Ended
 from fasthits.errors import FasthitsError, UsageError
 
 COMMANDS = {
@@ -125,6 +127,10 @@ class _Commands(TyperGroup):
         except FasthitsError as error:
             say(str(error))
             raise typer.Exit(error.exit_code) from error
+        except Ended as error:
+            with suppress(OSError):  # after SIGHUP there may be no terminal
+                say(f"ended by {error.signal.name}")
+            raise typer.Exit(128 + error.signal) from error
         except KeyboardInterrupt as error:
             say("interrupted")
             raise typer.Exit(130) from error

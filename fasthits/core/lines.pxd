@@ -4,8 +4,8 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, THREE_DIGITS, TIME, USER_AGENT, VHOST,
-    Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, TEXT, THREE_DIGITS, TIME, USER_AGENT,
+    VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
 )
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
@@ -51,6 +51,9 @@ cdef inline bint begins_as_combined(const Steps *steps) noexcept nogil:
 cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef const Steps *steps = &rules.steps
+    cdef int i
+    for i in range(steps.needed):
+        rules.steps.searches = steps.step[i].how == TEXT or rules.steps.searches
     rules.knows_plain_gets = begins_as_combined(steps)
     rules.last = steps.needed
     if rules.referer_tables:

@@ -7,14 +7,16 @@ Where the time stands as in Apache's common format, before the request, the line
 user name may hold spaces, brackets and quotes. The anchor is then the time: ``[``, then the fixed layout
 ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
 (``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Where the steps do not agree
-from there on, the next ``[`` is tried.
+from there on, the next ``[`` is tried. The cost of a line stays linear in its length: a request or a number ends before
+the next time begins, as that has a quote; where a format has a needed field that may go on for the rest of the line,
+MAX_ANCHORS times are tried.
 """
 
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memchr, memset
 
 from fasthits.core.times cimport (
-    DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
+    CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
 )
 from fasthits.core.tokens cimport (
     Cursor, Line, Span, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
@@ -25,6 +27,7 @@ cdef extern from "<string.h>" nogil:
 
 cdef enum:
     MAX_STEPS = 128
+    MAX_ANCHORS = 4        # times of a line that are tried, where each may look at all that follows
 
 cdef enum:                 # kinds of fields
     SKIP, TIME, REQUEST, METHOD, TARGET, PATH, QUERY, PROTOCOL, STATUS, BYTES, REFERER, USER_AGENT, VHOST, KINDS
@@ -49,6 +52,7 @@ cdef struct Steps:
     int needed             # so many steps have to agree
     int[KINDS] at          # which step reads a kind; -1 where none does
     bint anchored          # the first step is the time, behind a bracket that is searched for
+    bint searches          # a needed step looks for a text, which may be anywhere in the rest of the line
 
 cdef struct Reading:       # of a line
     Span[MAX_STEPS] found  # by each step; of a literal nothing
@@ -158,18 +162,23 @@ cdef inline bint read_line(
     Of a malformed line that has several times *furthest*, where it is not NULL, gets the reading that went furthest.
     """
     cdef Cursor rest = line
+    cdef int tries = 0
     if not steps.anchored:
         return take_steps(rest, steps, 0, last, reading, memo)
-    while True:
+    while not steps.searches or tries < MAX_ANCHORS:
         rest.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
         if rest.p == NULL:
             return False
         rest.p += 1
         line.p = rest.p
+        if line.end - line.p < CLF_SIZE or line.p[11] != b":":
+            continue
         if take_steps(rest, steps, 0, last, reading, memo):
             return True
         if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed):
             furthest[0] = reading[0]
+        tries += reading.agreed > 1    # a time, and what follows it
+    return False
 
 
 cdef inline Span field_of(const Reading *reading, const Steps *steps, int kind) noexcept nogil:

@@ -148,7 +148,7 @@ TORN = line(b"GET /a", b"")
 TROUBLES = {
     "nothing wrong": (INTACT, "combined", (12, len(INTACT), "")),
     "empty": (b"", "combined", (0, 0, "absent")),
-    "no time": (b"x [y", "combined", (0, 3, "absent")),
+    "no time": (b"x [y", "combined", (0, 0, "absent")),
     "day of no calendar": (line(time=b"31/Feb/2026:10:00:00 +0100"), "combined", (0, 15, "day")),
     "no space behind the time": (b"[" + TIME + b']"GET', "combined", (1, 27, "absent")),
     "torn request": (TORN, "combined", (2, 44, "absent")),
@@ -189,6 +189,7 @@ STEPS = NAMES["combined"].reading()["steps"]
         ({"steps": STEPS[1:], "needed": 3}, "needs a time"),
         ({"steps": [*STEPS[2:5], *STEPS], "needed": 3}, "needs a time"),
         ({"steps": [("skip", "literal", b"", None), *STEPS], "needed": 3}, "at least one byte"),
+        ({"steps": STEPS[1:] + STEPS, "needed": 20}, "what is searched for"),
     ],
 )
 def test_steps_that_are_none_are_refused(wrong: dict[str, object], message: str) -> None:

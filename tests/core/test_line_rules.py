@@ -336,3 +336,15 @@ def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> No
 def tables_of(counter: HitCounter) -> list[HitCounter]:
     assert counter.bots is not None
     return [counter, counter.bots, *counter.by_referer.values()]
+
+
+@pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])
+def test_of_a_format_with_a_text_that_is_looked_for_four_times_are_tried(times: int, bucket: str) -> None:
+    form = parse_format('%t "%r" %{x}i | %>s')
+    line = b'[%b] "GET /a" x | 200\n' % DAYS[0]
+    counter = HitCounter(rules=line_rules(Rules(), form))
+    counter.feed((b'[%b] "' % DAYS[0]) * times + line)
+    assert (counter.hits, counter.malformed) == ((1, 0) if bucket == "hit" else (0, 1))
+    brackets = HitCounter(rules=line_rules(Rules(), form))
+    brackets.feed(b"[" * 99 + line)
+    assert brackets.hits == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits._parse import LINE_BYTES, HitCounter, parse_line
+from fasthits._parse import LINE_BYTES, HitCounter, normalise, parse_line, unescape
 from tests import reference
 from tests.core.support import as_parsed
 
@@ -89,6 +89,31 @@ def read_parts_of_lines_beside_guards() -> None:
 
 def test_no_byte_beside_a_line_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(read_parts_of_lines_beside_guards)
+
+
+def read_codes_beside_guards() -> None:
+    guarded = Guarded()
+    for data in (
+        b"%",
+        b"%4",
+        b"%41",
+        b"%4g",
+        b"\\",
+        rb"\x",
+        rb"\x4",
+        rb"\x41",
+        rb"\x4g",
+        rb"\n",
+        rb"a\\",
+        b"\xe9",
+        b"",
+    ):
+        for lay in (guarded.before_the_end, guarded.at_the_start):
+            assert (unescape(lay(data)), normalise(lay(data))) == (unescape(data), normalise(data))
+
+
+def test_no_byte_beside_a_code_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_codes_beside_guards)
 
 
 def read_blocks_cut_anywhere_beside_guards() -> None:

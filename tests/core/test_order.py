@@ -3,6 +3,7 @@
 import csv
 import io
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -48,7 +49,9 @@ def in_csv_order(rows: Rows) -> list[tuple[date, bytes, int]]:
 
 
 def as_csv(day: date, path: bytes, count: int) -> bytes:
-    """Return a line by RFC 4180, but for its end."""
+    """Return a line by RFC 4180, but for its end, with nothing that a spreadsheet would calculate."""
+    if re.match(rb"'*[=+\-@\t\r]", path) and len(path) > 1:
+        path = b"'" + path
     if any(special in path for special in (b'"', b",", b"\r", b"\n")):
         path = b'"' + path.replace(b'"', b'""') + b'"'
     return b"%b,%b,%d\n" % (str(day).encode(), path, count)
@@ -67,14 +70,14 @@ def assert_in_order(rows: Rows) -> None:
         assert {row[0] for row in read} == {str(day)}
     text = b"".join(lines for _, lines, _ in blocks).decode("latin-1")
     read = [
-        (date.fromisoformat(day), path.encode("latin-1"), int(count))
+        (date.fromisoformat(day), re.sub(rb"^'(?='*[=+\-@\t\r])", b"", path.encode("latin-1")), int(count))
         for day, path, count in csv.reader(io.StringIO(text, newline=""))
     ]
     assert read == expected
     assert views(counter) == rows
 
 
-ALPHABET = [b"\0", b"\1", b"a", b"b", b'"', b",", b"\r", b"\n", b" ", b"\x7f", b"\x80", b"\xff"]
+ALPHABET = [b"\0", b"\1", b"a", b"=", b"'", b"b", b'"', b",", b"\r", b"\n", b" ", b"\x7f", b"\x80", b"\xff"]
 tails = st.lists(st.sampled_from(ALPHABET), max_size=9).map(b"".join)
 prefixes = st.builds(
     lambda unit, size: (unit * 32)[:size],
@@ -121,6 +124,15 @@ def test_many_days_come_in_order_and_each_block_has_one() -> None:
     rows = {(day, b"/%d" % number): number % 3 for day in every_day for number in range(4)}
     assert_in_order(rows)
     assert [day for day, _ in groupby(day for day, _, _ in filled(rows).csv())] == sorted(every_day)
+
+
+def test_the_views_of_each_day_are_the_sum_of_its_rows() -> None:
+    every_day = [date(1999, 12, 1) + timedelta(number * 7919 % 800) for number in range(800)]
+    counter = filled({(day, b"/%d" % number): number % 3 for day in every_day for number in range(4)})
+    assert counter.views_by_day() == dict.fromkeys(every_day, sum(at % 3 for at in range(4)))
+    counter.add(DAY, b"/", 2**63)
+    assert counter.views_by_day()[DAY] == 2**63
+    assert filled({}).views_by_day() == filled({(DAY, b"/a"): 0}).views_by_day() == {}
 
 
 def test_long_paths_come_in_order() -> None:
