@@ -11,7 +11,7 @@ from fasthits.counting import format_of
 from fasthits.errors import LogFileError
 from fasthits.formats import NAMES, Format
 from fasthits.jsonlines import combined_lines
-from fasthits.logfiles import BLOCK_BYTES, LogFile, Segment
+from fasthits.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.rules import Rules
 from fasthits.selection import ASSUMED, DETECTED_LINES, Selection
 
@@ -46,7 +46,7 @@ def parse_lines(
         if not files:
             raise LogFileError("no such log file", name)
         return chain.from_iterable(_parse_log(*open_log(log_file, selection), selection) for log_file in files)
-    return _parse_log(*_open_blocks(_blocks_of(source), None, selection), selection)
+    return _parse_log(*_open_source(source, selection), selection)
 
 
 def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[bytes]]:
@@ -87,12 +87,16 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield tail
 
 
-def _blocks_of(source: "Buffer | Iterable[Buffer]") -> Iterator[bytes]:
+def _open_source(source: "Buffer | Iterable[Buffer]", selection: Selection) -> tuple[Format, Iterator[bytes]]:
+    """Return the format of a buffer, told by its head as that of a file is, or of blocks, and the lines."""
     try:
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
-        return (memoryview(block).tobytes() for block in cast("Iterable[Buffer]", source))
-    return (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
+        blocks = (memoryview(block).tobytes() for block in cast("Iterable[Buffer]", source))
+        return _open_blocks(blocks, None, selection)
+    form = selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES) or ASSUMED
+    blocks = (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
+    return _open_blocks(blocks, form, selection)
 
 
 def _parse_log(form: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:

@@ -113,7 +113,11 @@ class LogFile:
         if self.size is None:
             return b"", False
         with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
-            return bytes(next(blocks, b"")), next(blocks, None) is None
+            head = bytes(next(blocks, b""))
+            try:
+                return head, next(blocks, None) is None
+            except LogFileError:  # it is damaged behind the head, which shows when it is read
+                return head, False
 
     def segments(self) -> list[Segment]:
         """Return the parts that can be read at the same time: one, but for a plain file."""

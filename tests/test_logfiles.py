@@ -204,3 +204,21 @@ def test_a_file_is_the_same_however_it_has_grown(tmp_path: Path) -> None:
     file.write_bytes(b"one\ntwo\n")
     assert before == find(str(file))
     assert len({*before, *find(str(file))}) == 1
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_head_is_known_to_be_all_of_a_log(suffix: str, tmp_path: Path) -> None:
+    pack = gzip.compress if suffix else bytes
+    whole = random.Random(1).randbytes(2 * logfiles.BLOCK_BYTES)
+    for data in (b"", b"a\nb", b"a\n"):
+        (tmp_path / f"a{suffix}").write_bytes(pack(data))
+        (log_file,) = find(f"{tmp_path}/a")
+        assert log_file.head() == (data, True)
+    for kept in (1.0, 0.9):  # and one that is damaged behind its head
+        packed = pack(whole)
+        (tmp_path / f"a{suffix}").write_bytes(packed[: int(kept * len(packed))])
+        (log_file,) = find(f"{tmp_path}/a")
+        head, ended = log_file.head()
+        assert whole.startswith(head)
+        assert (len(head) >= logfiles.HEAD_BYTES, ended) == (True, False)
+    assert LogFile(logfiles.STDIN).head() == (b"", False)
