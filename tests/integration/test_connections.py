@@ -154,6 +154,16 @@ def test_what_is_wrong_stands_in_the_loggers_line_and_its_hits_wait(place: Path,
     assert "(start it without -S and -B): 3 hits waiting" in logger.stderr
 
 
+def test_hits_that_were_never_sent_are_not_in_doubt_when_the_log_ends(start_logger: StartLogger) -> None:
+    with Stranger(say_nothing) as stranger:
+        logger = start_logger("--memcached", stranger.spec, "--drain-timeout", "0.1")
+        logger.write(access_lines(["/a"] * 3))
+        eventually(lambda: stranger.accepted, what="the courier waits for an answer")
+        assert logger.finish() == 0
+    assert "3 hits waiting" in logger.stderr
+    assert "in doubt" not in logger.stderr
+
+
 @pytest.fixture
 def hosts(place: Path) -> Path:
     """A file for /etc/hosts in which a name has an IPv6 address, which comes first, and an IPv4 address."""
