@@ -170,7 +170,7 @@ class Connector:
 
     def _connect_to(self, place: "_Place") -> Channel:
         """Return a proved connection to one address. Raises OSError, or MemcachedError when something is there."""
-        tls = self.server.tls
+        tls = self.server.tls if place.host else None  # as pymemcache, which has none on Unix sockets
         raw = place.open(CONNECT_SECONDS, self._watch)
         try:
             channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw

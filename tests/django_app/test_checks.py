@@ -37,7 +37,7 @@ def test_what_is_right_is_not_mentioned(settings: dict[str, Any]) -> None:
         ({"MEMCACHE": "web1"}, "E002", "FASTHITS has no key 'MEMCACHE'."),
         ({"MEMCACHED": "web1:port"}, "E003", "FASTHITS[\"MEMCACHED\"]: not a memcached server: 'web1:port'."),
         ({"MEMCACHED": []}, "E003", 'FASTHITS["MEMCACHED"]: no memcached server: --memcached.'),
-        ({"MEMCACHED": "web1", "TLS_CA": "ca.pem"}, "E003", 'FASTHITS["MEMCACHED"]: TLS files, but no TLS server: web1.'),
+        ({"MEMCACHED": "web1", "TLS_CA": "ca.pem"}, "E003", 'FASTHITS["MEMCACHED"]: TLS files, but no TLS server'),
         ({"MEMCACHED": "tls://web1", "TLS_CA": "none.pem"}, "E003", 'FASTHITS["MEMCACHED"]: cannot use --tls-ca: none'),
         ({"TLS_CA": 5}, "E003", 'FASTHITS["TLS_CA"] makes no sense: 5.'),
         ({"MEMCACHED": 11211}, "E003", 'FASTHITS["MEMCACHED"] makes no sense: 11211.'),
