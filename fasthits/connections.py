@@ -123,6 +123,7 @@ class Channel:
         return self.socket
 
     def close(self) -> None:
+        """Close the connection, at once."""
         self.socket.close()
 
 
