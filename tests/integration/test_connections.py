@@ -145,6 +145,25 @@ def test_a_stranger_is_told(treat: Callable[[socket.socket], object], said: str)
         assert problem(stranger.spec) == "fasthits: " + said.format(stranger.spec)
 
 
+def reset_tls(client: socket.socket) -> None:
+    """Hang up in a TLS handshake, and send a TLS alert to everybody else, as a TLS server does that is overloaded."""
+    if not client.recv(100).startswith(b"\x16"):
+        client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+@pytest.mark.parametrize(
+    ("treat", "said"),
+    [
+        (say_nothing, "memcached does not answer: {} (no TLS handshake within 2 s)"),
+        (hang_up, "memcached hung up: {} (in the TLS handshake: look at its log)"),
+        (reset_tls, "memcached hung up: {} (in the TLS handshake: look at its log)"),
+    ],
+)
+def test_a_stranger_to_tls_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+    with Stranger(treat) as stranger:
+        assert problem(f"tls://{stranger.spec}") == "fasthits: " + said.format(f"tls://{stranger.spec}")
+
+
 def test_what_is_wrong_stands_in_the_loggers_line_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
     with odd_memcached("-B", "binary") as spec:
         logger = start_logger("--memcached", spec, "--drain-timeout", "0")
