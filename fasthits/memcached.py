@@ -10,7 +10,7 @@ doc/protocol.txt).
 
 import select
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -151,8 +151,11 @@ class CounterStore:
         # The library's own choice of a server, which Django's cache makes too; a hash in Python, so remembered.
         self._server_of = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
 
-    def add_views(self, rows: Iterable[Row]) -> Delivery:
-        """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server."""
+    def add_views(self, rows: Iterable[Row], before_sending: Callable[[], object] = lambda: None) -> Delivery:
+        """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server.
+
+        *before_sending* is called before the first byte goes to a server that has proved itself; never when none has.
+        """
         by_server: dict[str, list[tuple[str, Row]]] = {}
         only = next(iter(self._pipelines)) if len(self._pipelines) == 1 else None
         for row in rows:
@@ -160,16 +163,18 @@ class CounterStore:
             by_server.setdefault(only or self._server_of(key), []).append((key, row))
         delivery = Delivery()
         for server, keyed in by_server.items():
-            self._add_views(self._pipelines[server], keyed, delivery)
+            pipeline = self._pipelines[server]
+            try:
+                delivery.reconnects += pipeline.connect()
+            except MemcachedError as error:
+                delivery.returned += [row for _, row in keyed]
+                delivery.problems["unreachable"] = str(error)
+            else:
+                before_sending()
+                self._add_views(pipeline, keyed, delivery)
         return delivery
 
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
-        try:
-            delivery.reconnects += pipeline.connect()
-        except MemcachedError as error:
-            delivery.returned += [row for _, row in keyed]
-            delivery.problems["unreachable"] = str(error)
-            return
         requests = [
             f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
             for key, (_, _, views) in keyed

@@ -1,8 +1,10 @@
 """`hits_today` of an object and of many, from a real memcached, through Django's cache and straight."""
 
 import logging
+import ssl
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ from fasthits.django import live
 from fasthits.django.live import with_hits_today
 from tests.django_app.models import Note, Photo, PressRelease
 from tests.django_app.wire import Wire
+from tests.integration.certificates import Authority
 from tests.integration.logger import access_lines
 from tests.integration.processes import run_fasthits
 from tests.integration.servers import Memcached, free_port
@@ -91,6 +94,26 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
     run_fasthits("log", "--memcached", ",".join(servers), stdin=lines)
     with override_settings(CACHES=cache_of(backend, servers), FASTHITS={}):
         assert [release.hits_today for release in with_hits_today(releases)] == [1] * 30
+
+
+def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
+    """Through Django's cache, straight with its TLS settings, and straight with our own."""
+    authority = Authority(place)
+    memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
+    ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
+    lines = access_lines(["/press/a/"] * 3, live.today())
+    options = ["--memcached", memcached.tls_spec, "--tls-ca", str(authority.file)]
+    assert run_fasthits("log", *options, stdin=lines).returncode == 0
+    assert run_fasthits("log", *options, "--prefix", "other:", stdin=lines * 2).returncode == 0
+    location = memcached.tls_spec.removeprefix("tls://")
+    context = ssl.create_default_context(cafile=authority.file)
+    caches = cache_of(PYMEMCACHE, location, OPTIONS={"tls_context": context})
+    with override_settings(CACHES=caches, FASTHITS={}):
+        assert release.hits_today == 3
+    with override_settings(CACHES=caches, FASTHITS={"PREFIX": "other:"}):
+        assert release.hits_today == 6
+    with override_settings(FASTHITS=ours):
+        assert release.hits_today == 3
 
 
 def test_no_memcached_no_number_and_no_error(
