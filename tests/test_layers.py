@@ -38,6 +38,7 @@ LAYERS = [
             "replacing",
             "rollup",
             "selection",
+            "stamps",
             "tables",
         },
         *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
