@@ -40,7 +40,7 @@ class Example(NamedTuple):
 class Counted:
     """What was counted, and in what."""
 
-    def __init__(self, run: "_Run", dated: bool, days: Sequence[date], missing: list[date]) -> None:
+    def __init__(self, run: "_Run", days: Sequence[date], missing: list[date]) -> None:
         raw = run.count(0)
         self._run = run
         self._hits, self._filtered = raw.hits, raw.filtered
@@ -55,10 +55,12 @@ class Counted:
         self.examples = run.last.examples()
         self.days_seen = raw.days_seen
         """The days of all lines that parsed."""
-        self.days = sorted(set(days) - set(missing) if dated else set(days) & self.days_seen)
-        """The days asked for whose hits are all there: those with a file, or that lines are stamped with."""
+        self.days = sorted((set(days) - set(missing)) & self.days_seen)
+        """The days asked for that have a file and lines."""
         self.missing = missing
         """The days asked for that have no file."""
+        self.unseen = sorted(set(days) - set(missing) - self.days_seen)
+        """The days asked for that have a file, but no line that parses is stamped with."""
         self.counter = run.selection.finish(raw, self._rejected)
         """The rows of the first share of them: all, unless *max_bytes* was too little for that. Its figures say
         nothing."""
@@ -136,7 +138,7 @@ def count_hits(
             "name another with --logs PATTERN or FASTHITS_LOGS",
         )
     run = _Run(files, selection, threads or len(os.sched_getaffinity(0)), progress, max_bytes)
-    return Counted(run, dated, days, missing)
+    return Counted(run, days, missing)
 
 
 def _dated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:

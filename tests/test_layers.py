@@ -26,6 +26,7 @@ LAYERS = [
             "csvfiles",
             "explain",
             "jsonlines",
+            "keeping",
             "layouts",
         },
         *{

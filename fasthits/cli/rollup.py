@@ -68,6 +68,9 @@ def rollup(
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
     ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a day even if more hits of it are kept than were counted.")
+    ] = False,
 ) -> None:
     """Reduce a day's log to its views per path, in SQLite or CSV.
 
@@ -76,9 +79,11 @@ def rollup(
         fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
-    A day's rows replace those of that day, so that running it again changes nothing. Hits count for the date that
+    A day's rows replace those of that day, so that running it again changes nothing. A day that the log does not have,
+    or of which it has fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the date that
     stands in their line; those that ended after midnight are found in the next day's file.
     """
+    from fasthits.keeping import days_left
     from fasthits.replacing import write_summary
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
@@ -89,10 +94,15 @@ def rollup(
     max_bytes = parse_max_memory(max_memory)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers)
-    _print_summary(result, wanted, to)
+        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers, replace)
+    left = list(days_left(result.counted, result.fewer))
+    for line in left:
+        say(line)
+    _print_summary(result, to)
     if summary is not None:
         write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
+    if left:
+        raise typer.Exit(1)
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
@@ -110,14 +120,8 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     return layouts
 
 
-def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
+def _print_summary(result: "Summary", target: str) -> None:
     found = result.counted
-    if found.missing:
-        say(f"no log file, left as it was: {name_days(found.missing)}")
-    elif not found.days:
-        seen = sorted(found.days_seen)
-        there = f"they are of {name_days(seen)}" if seen else "there is none at all"
-        say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
     # A log in which nothing is known was read as combined, for want of something better.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes * found.passes / result.seconds / 1e9
@@ -132,6 +136,6 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
     for example in found.examples:
         head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
-    if found.days:
+    if result.days:
         where = "standard output" if target == "-" else target
-        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(found.days)} in {printable(where)}", err=True)
+        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
