@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from fasthits import logfiles
 from fasthits._parse import HitCounter
 from fasthits.config import CONFIG
 from fasthits.days import ONE_DAY, file_name
@@ -22,6 +21,7 @@ from fasthits.logfiles import LogFile, Segment
 from fasthits.memcached import CounterStore, check_servers, read_as_django, server_stats
 from fasthits.rules import Rules
 from fasthits.selection import Selection
+from fasthits.sources import Patterns, Sources
 from fasthits.stamps import form_of, stamps
 from fasthits.tables import open_table
 
@@ -64,7 +64,7 @@ class Setup:
 
     servers: Sequence[str]
     prefix: str
-    logs: str
+    logs: Patterns
     target: str
     rules: Rules
     django_settings: str | None = None
@@ -83,7 +83,7 @@ def examine(setup: Setup, today: date) -> Iterator[Check]:
     if setup.django_settings:
         yield _check("key prefix", partial(_django, setup))
     yesterday = today - ONE_DAY
-    yield _check("yesterday's log", partial(_find_log, setup.logs, yesterday))
+    yield _check("yesterday's log", partial(_find_log, setup, yesterday))
     yield _check("log format", partial(_log_format, setup, yesterday))
     yield _check("database", partial(_database, setup.target))
     yield _check("pipe size", _pipe_size)
@@ -157,8 +157,8 @@ def _django(setup: Setup) -> str:
     return f"{module} finds its counters under {setup.prefix}"
 
 
-def _find_log(pattern: str, day: date) -> str:
-    found = _logs_of(pattern, day)
+def _find_log(setup: Setup, day: date) -> str:
+    found = _logs_of(setup, day)
     lines = _sample(found[0])
     if not lines:
         raise FasthitsError("log file is empty", found[0].name, "does Apache write to it?")
@@ -166,7 +166,7 @@ def _find_log(pattern: str, day: date) -> str:
 
 
 def _log_format(setup: Setup, day: date) -> str:
-    lines = _sample(_logs_of(setup.logs, day)[0])
+    lines = _sample(_logs_of(setup, day)[0])
     selection = Selection(setup.rules)
     form = form_of(lines, selection)
     counter = HitCounter(rules=selection.line_rules(form))
@@ -196,7 +196,7 @@ def _pipe_size() -> str:
 
 
 def _clock(setup: Setup, today: date) -> str:
-    files = logfiles.find(file_name(setup.logs, today)) or _logs_of(setup.logs, today - ONE_DAY)
+    files = _find_logs(setup, today) or _logs_of(setup, today - ONE_DAY)
     lines, selection = _sample(files[-1], at_end=True), Selection(setup.rules)
     stamp = next(stamps(reversed(lines), form_of(lines, selection), selection), None)
     if not stamp:
@@ -210,11 +210,17 @@ def _clock(setup: Setup, today: date) -> str:
     return f"{here:%z} in both, last line at {stamp:%Y-%m-%d %H:%M:%S}"
 
 
-def _logs_of(pattern: str, day: date) -> list[LogFile]:
-    found = logfiles.find(file_name(pattern, day))
+def _logs_of(setup: Setup, day: date) -> list[LogFile]:
+    found = _find_logs(setup, day)
     if not found:
-        raise FasthitsError("no log file", file_name(pattern, day), "name another with --logs, or wait for tomorrow")
+        names = ", ".join(file_name(pattern, day) for pattern in setup.logs)
+        raise FasthitsError("no log file", names, "name another with --logs, or wait for tomorrow")
     return found
+
+
+def _find_logs(setup: Setup, day: date) -> list[LogFile]:
+    """Return the files that can hold lines of *day*, those of its own name first."""
+    return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
 
 
 def _sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:

@@ -40,6 +40,7 @@ LAYERS = [
             "rollup",
             "selection",
             "stamps",
+            *("extents", "series", "dayfiles", "sources", "rotation", "places"),
             "tables",
         },
         *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
