@@ -121,9 +121,13 @@ class Counted:
             "missing_servers": {str(day): names for day, names in self.missing_servers.items()},
         }
 
-    def days_there(self) -> list[date]:
-        """Return days around those asked for that have a file of their own."""
-        return self._run.sources.days_there()
+    def hints_of_missing(self) -> list[str]:
+        """Return what is there in place of the days without a file, and what to type."""
+        return self._run.sources.hints_of_missing()
+
+    def hints_of_unseen(self) -> list[str]:
+        """Return what to type for the days without a line, where the files that were not named may have some."""
+        return [gap.hint for day in self.unseen for gap in self._judged.gaps.get(day, []) if gap.hint]
 
     @property
     def tried(self) -> str:

@@ -16,8 +16,8 @@ from fasthits.extents import Ends, Extent, Gap, is_over, look
 from fasthits.logfiles import LogFile
 from fasthits.selection import Selection
 
-FIRST_MOMENTS = timedelta(minutes=1)
-"""How long into the next day the lines of a file may be."""
+FIRST_MOMENTS = timedelta(seconds=10)
+"""How long into the next day the lines of a file may be; cronolog's are for some milliseconds."""
 OF_THE_DAY_BEFORE = timedelta(hours=6)
 """Half of a file's first lines are further than this in front of its day only where it is named for its end."""
 LONGEST_PERIOD = 366
@@ -35,6 +35,7 @@ class DayFiles:
         self._selection = selection
         self._found: dict[str, list[LogFile]] = {}
         self._extents: dict[LogFile, Extent] = {}
+        self._periods: dict[str, tuple[date, date]] = {}
 
     def extents_of(self, day: date) -> list[Extent]:
         """Return the files of *day* and, if there are any, those of the next day.
@@ -64,7 +65,7 @@ class DayFiles:
                 yield Gap(f"it is not over in the time zone of {own.name}, {end:%z}", "run it again later")
 
     def notes(self, day: date) -> Iterator[str]:
-        """Yield what is worth knowing of the files of *day*."""
+        """Yield what is worth knowing of *day*, of which nothing is missing."""
         for own in map(self._look, self._files(day)):
             if self._is_named_for_its_end(own, self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"
@@ -99,6 +100,9 @@ class DayFiles:
     def _period(self, day: date) -> tuple[date, date]:
         """Return the first and the last of the days in a row that *day*'s file is of, by its name."""
         name, bounds = file_name(self.pattern, day), []
+        first, last = self._periods.get(name, (date.max, date.min))
+        if first <= day <= last:
+            return first, last
         for step in (-1, 1):
             at = day.toordinal()
             while 0 < at + step <= date.max.toordinal() and abs(at - day.toordinal()) < LONGEST_PERIOD:
@@ -106,7 +110,8 @@ class DayFiles:
                     break
                 at += step
             bounds.append(date.fromordinal(at))
-        return bounds[0], bounds[1]
+        self._periods[name] = bounds[0], bounds[1]
+        return self._periods[name]
 
     def _is_named_for_its_end(self, own: Extent, first: date) -> bool:
         return own.middle is not None and _start(first, own.middle) - own.middle > OF_THE_DAY_BEFORE

@@ -49,7 +49,7 @@ class Extent:
     @property
     def trusted(self) -> bool:
         """Whether it was written after its first line was stamped; otherwise the time of its last change is wrong."""
-        return self.begin is None or self.begin.timestamp() <= self.log_file.modified + 24 * 3600
+        return self.begin is None or self.begin.timestamp() <= self.log_file.modified + SLACK_SECONDS
 
     def may_end_on(self, day: date) -> bool:
         """Tell whether it was written to on *day* or later, as far as the time of its last change tells."""

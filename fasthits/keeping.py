@@ -39,16 +39,14 @@ def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fe
 def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     """Yield why days were left as they were, and what to type: a line for each reason, none if no day was left."""
     if found.missing:
-        there = [day for day in found.days_there() if day not in found.missing]
-        hint = f"there are files for {name_days(there)}; " * bool(there) + NAME_LOGS
-        yield f"no log file, left as it was: {name_days(found.missing)} ({hint})"
+        hints = "; ".join(found.hints_of_missing())
+        yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
     if found.unseen:
         yield _why_unseen(found)
     for day, gaps in found.parts.items():
         if day not in found.days:
-            hints = dict.fromkeys(gap.hint for gap in gaps if gap.hint)
-            hint = "; ".join([*hints, "--partial counts what is there"])
-            yield f"not the whole day, left as it was: {day}: {join_gaps(gaps)} ({hint})"
+            ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
+            yield f"not the whole day, left as it was: {day}: {join_gaps(gaps)} ({'; '.join(ways)})"
     if fewer:
         named = "; ".join(map(str, fewer[:NAMED_DAYS]))
         more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
@@ -65,7 +63,7 @@ def join_gaps(gaps: Sequence[Gap]) -> str:
 def _why_unseen(found: Counted) -> str:
     days = name_days(found.unseen)
     explain = f"fasthits explain {found.any_file} shows how lines are read"
-    hints = [str(error) for error in found.damaged]
+    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen()]))
     if not found.lines:
         return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:

@@ -67,10 +67,17 @@ class Series:
         elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log had come to its end before
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
-    def begins_on(self, day: date) -> Extent | None:
-        """Return the first file of all if it begins on *day*."""
+    def notes(self, day: date) -> Iterator[str]:
+        """Yield what is worth knowing of *day*, of which nothing is missing."""
         first = self._in_order[0] if self._in_order else None
-        return first if first and first.first_day == day else None
+        if first and first.first_day == day:
+            yield f"{first.name} begins at {_text(first.begin)}: taken for the log's first day"
+
+    def span(self) -> str:
+        """Return in words when the log begins and was last written, as far as it is known."""
+        written = datetime.fromtimestamp(max(each.modified for each in self._files))
+        begins = f"begins at {_text(self._in_order[0].begin)} and " if self._in_order else ""
+        return f"{self.name} {begins}was last written at {_text(written)}"
 
     def is_absent(self, day: date, ends: Ends) -> bool:
         """Tell whether there are lines from the week before *day*, but none of that day."""

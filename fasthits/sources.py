@@ -52,7 +52,7 @@ class Sources:
         self._streams = [each for each in found if each.size is None]
         self._series = _series_of([each for each in found if each.size is not None], days[0], selection)
         self.missing: dict[date, str] = {}
-        """The days without any file, each with the name of one that is not there."""
+        """The days without any file that can hold them, each with the name of one that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
         """The files to read, each with the days of which it can hold lines."""
         self.forms: dict[LogFile, Format | None] = {}
@@ -63,8 +63,8 @@ class Sources:
             for extent in extents:
                 self.files.setdefault(extent.log_file, set()).add(day)
                 self.forms[extent.log_file] = extent.form
-            if not extents and not found:
-                self.missing[day] = file_name(self._day_files[0].pattern, day)
+            if not extents and not self._streams:
+                self.missing[day] = file_name(patterns[0], day)
 
     def judge(self, ends: Ends, today: date, now: datetime) -> Judgement:
         """Return what is missing of each day, when all files have been read, down to their *ends*."""
@@ -78,8 +78,8 @@ class Sources:
             gaps = [gap for each in self._all for gap in each.gaps(day, ends, today, now)]
             if gaps:
                 judged.gaps[day] = gaps
-            judged.notes += [note for each in self._day_files for note in each.notes(day)]
-            judged.notes += [note for each in self._series for note in _first_days(each, day) if not gaps]
+            else:
+                judged.notes += [note for each in self._all for note in each.notes(day)]
             absent = [name for each in self._day_files for name in each.absent_servers(day)]
             if len(self._series) > 1:
                 absent += [each.name for each in self._series if each.is_absent(day, ends)]
@@ -93,13 +93,14 @@ class Sources:
 
     def error_of_missing(self) -> LogFileError:
         """Return what to raise when no day has a file."""
-        there = self.days_there()
-        hint = f"there are files for {name_days(there)}; {NAME_LOGS}" if there else NAME_LOGS
+        hint = "; ".join(self.hints_of_missing())
         return LogFileError(f"no log file for {name_days(self.missing)}", next(iter(self.missing.values())), hint)
 
-    def days_there(self) -> list[date]:
-        """Return days around those that were asked for that have a file of their own."""
-        return sorted({day for each in self._day_files for day in each.days_there(self._days[0])})
+    def hints_of_missing(self) -> list[str]:
+        """Return what is there in place of the days without a file, and what to type."""
+        there = sorted({day for each in self._day_files for day in each.days_there(self._days[0])})
+        hints = [f"there are files for {name_days(there)}"] if there else []
+        return [*hints, *(each.span() for each in self._series[:1]), NAME_LOGS]
 
 
 def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
@@ -120,10 +121,3 @@ def _series_of(files: Sequence[LogFile], first_day: date, selection: Selection) 
     for series in every:
         series.neighbours = [other for other in every if Path(other.name).parent == Path(series.name).parent]
     return every
-
-
-def _first_days(series: Series, day: date) -> list[str]:
-    first = series.begins_on(day)
-    if not first:
-        return []
-    return [f"{first.name} begins at {first.begin:%Y-%m-%d %H:%M:%S}: it is taken for the log's first day"]
