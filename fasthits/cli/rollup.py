@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from fasthits.rollup import Summary
 
 
-SHOWN_OF_LINE = 200
+SHOWN_OF_LINE = 120
 """How many characters of a malformed line are shown: as far as the request, as a rule."""
-SHOWN_SERVERS = 10
 
 
 class Referrers(StrEnum):
@@ -111,7 +110,9 @@ def rollup(
         say(line)
     _print_summary(result, to)
     if summary is not None:
-        write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
+        write_summary(
+            summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
+        )
     if left:
         raise typer.Exit(1)
 
@@ -132,7 +133,7 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.keeping import join_gaps
+    from fasthits.keeping import remarks
 
     found = result.counted
     # A log in which nothing is known was read as combined, for want of something better.
@@ -149,15 +150,8 @@ def _print_summary(result: "Summary", target: str) -> None:
     for example in found.examples:
         head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
-    for note in found.notes:
-        typer.echo(f"  {printable(note)}", err=True)
-    for day, gaps in found.parts.items():
-        if day in found.days:
-            typer.echo(f"  {day} is a part: {printable(join_gaps(gaps))}", err=True)
-    for day, names in found.missing_servers.items():
-        shown = ", ".join(map(printable, names[:SHOWN_SERVERS]))
-        more = f" and {len(names) - SHOWN_SERVERS:,} more" * (len(names) > SHOWN_SERVERS)
-        typer.echo(f"  warning: nothing of {day} in {shown}{more}, which have other days around", err=True)
+    for remark in remarks(found):
+        typer.echo(f"  {printable(remark)}", err=True)
     if result.days:
         where = "standard output" if target == "-" else target
         typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
