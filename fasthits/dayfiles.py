@@ -66,16 +66,18 @@ class DayFiles:
             if own.is_before(self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"
 
-    def absent_servers(self, day: date) -> list[str]:
-        """Return the names of files that are missing on *day*: of servers that have one on other days around."""
+    def absent_servers(self, day: date, ends: Ends) -> list[str]:
+        """Return the names of files that are missing on *day*, of servers that have one on other days around, and of
+        files without a line that parses."""
+        silent = [each.name for each in self._files(day) if each not in ends and not self._look(each).begin]
         if "*" not in self.pattern:
-            return []
+            return silent
         there = self._servers(day)
         around = [
             date.fromordinal(at) for step in DAYS_AROUND if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
         ]
         expected = {server for other in around for server in self._servers(other)}
-        return sorted(self._name_for(server, day) for server in expected - there)
+        return sorted([*silent, *(self._name_for(server, day) for server in expected - there)])
 
     def days_there(self, day: date) -> list[date]:
         """Return the days around *day* that have a file."""

@@ -62,7 +62,8 @@ def remarks(found: Counted) -> Iterator[str]:
             yield f"{day} is a part: {_join(found.parts[day])}"
     for day, names in found.missing_servers.items():
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
-        yield f"warning: nothing of {day} in {', '.join(names[:NAMED_SERVERS])}{more}, which have other days around"
+        named = ", ".join(names[:NAMED_SERVERS]) + more
+        yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
 
 
 def _join(gaps: Sequence[Gap]) -> str:

@@ -30,8 +30,8 @@ class Series:
         self._numbers = {each.number for each in names if each.number is not None}
         self.rotations = max([sum(each.rotated for each in names), *self._numbers])
         """How often the log was rotated, at the least."""
-        self.neighbours: Sequence[Series] = ()
-        """Other series that were found with it."""
+        self.neighbours: list[Series] = []
+        """The series that were found in its folder, itself among them."""
         full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]

@@ -328,11 +328,13 @@ def test_servers_that_have_no_file_of_the_day_but_on_days_around_are_named(tmp_p
         for number in days:
             day = YESTERDAY + timedelta(number)
             write(tmp_path / server / f"{day}.log", line("/a", midnight(day) + timedelta(hours=3)))
+    write(tmp_path / "web6" / f"{YESTERDAY}.log")
+    write(tmp_path / "web7" / f"{YESTERDAY}.log", b"of another format\n" * 9)
     code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2})
-    missing = [f"web2/{YESTERDAY}.log", f"web3/{YESTERDAY}.log"]
+    missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
-    assert f"  warning: nothing of {YESTERDAY} in {', '.join(missing)}, which have other days around\n" in said
+    assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
 
 
 def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_servers_that_are_missing_are_named(release: PressRelease, tmp_path: Pat
             write(tmp_path / server / f"{day}.log", line("/press/a/", midnight(day) + timedelta(hours=3)))
     said, summary = parsed(tmp_path, "--logs", f"{tmp_path}/*/%F.log")
     missing = f"{tmp_path}/web2/{YESTERDAY}.log"
-    assert f"warning: nothing of {YESTERDAY} in {missing}, which have other days around\n" in said
+    assert f"warning: no line of {YESTERDAY} in {missing}; if these sites had visitors, a log is missing\n" in said
     assert summary["missing_servers"] == {str(YESTERDAY): [missing]}
 
 
