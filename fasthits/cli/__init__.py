@@ -4,6 +4,7 @@ A command is a function of its name in one of the modules here, which are import
 """
 
 import os
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from typer.models import CommandInfo
 
 from fasthits import __version__
 from fasthits.cli.output import say
+from fasthits.cli.signals import Ended
 from fasthits.errors import FasthitsError
 
 COMMANDS = {
@@ -76,6 +78,10 @@ class _Commands(TyperGroup):
         except FasthitsError as error:
             say(str(error))
             raise typer.Exit(error.exit_code) from error
+        except Ended as error:
+            with suppress(OSError):  # after SIGHUP there may be no terminal
+                say(f"ended by {error.signal.name}")
+            raise typer.Exit(128 + error.signal) from error
         except KeyboardInterrupt as error:
             say("interrupted")
             raise typer.Exit(130) from error

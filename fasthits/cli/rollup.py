@@ -11,6 +11,7 @@ import typer
 from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
+from fasthits.cli.signals import end_at_signals
 from fasthits.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
@@ -97,6 +98,7 @@ def rollup(
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
 
+    end_at_signals()
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
