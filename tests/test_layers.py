@@ -40,6 +40,8 @@ LAYERS = [
             "replacing",
             "rollup",
             "selection",
+            "stamps",
+            *("extents", "series", "dayfiles", "sources", "rotation", "places"),
             "tables",
         },
         *{"counters", "live", "health", "history", "doctor", "loggers", "report"},

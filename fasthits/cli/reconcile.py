@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl, takes_rules
+from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
-from fasthits.days import DEFAULT_LOGS, parse_day
+from fasthits.days import parse_day
 from fasthits.display import counted, printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
@@ -17,7 +17,7 @@ from fasthits.rules import Rules
 def check(
     rules: Rules,
     day: Day = "today",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
@@ -36,8 +36,9 @@ def check(
 
     date_ = parse_day(day, date.today())
     servers = check_servers(memcached)
+    patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = compare(date_, logs, servers, check_prefix(prefix), settle, progress, rules)
+        result = compare(date_, patterns, servers, check_prefix(prefix), settle, progress, rules)
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
@@ -58,7 +59,7 @@ def check(
 def warm(
     rules: Rules,
     day: Day = "today",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
     ttl: Ttl = DEFAULT_TTL_SECONDS,
@@ -76,7 +77,8 @@ def warm(
 
     date_ = parse_day(day, date.today())
     servers = check_servers(memcached)
+    patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress, rules)
+        result = reconcile.warm(date_, patterns, servers, check_prefix(prefix), ttl, settle, progress, rules)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} lacked none")
