@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from fasthits import _parse, logfiles
 from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
-from fasthits.counting import format_of
 from fasthits.errors import LogFileError
 from fasthits.formats import NAMES, Format
 from fasthits.jsonlines import combined_lines
@@ -56,7 +55,8 @@ def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[
     LogFileError.
     """
     blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
-    return _open_blocks(map(bytes, blocks), format_of(log_file, selection), selection)
+    form = None if log_file.size is None else selection.checked(selection.detect(*log_file.head()))
+    return _open_blocks(map(bytes, blocks), form, selection)
 
 
 def _open_blocks(blocks: Iterator[bytes], form: Format | None, selection: Selection) -> tuple[Format, Iterator[bytes]]:

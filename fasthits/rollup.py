@@ -9,6 +9,7 @@ from fasthits.counting import DEFAULT_RULES, Counted, Progress, count_hits
 from fasthits.keeping import Fewer
 from fasthits.rules import Rules
 from fasthits.selection import NO_KEEPERS, Keepers
+from fasthits.sources import Patterns
 from fasthits.tables import Table
 
 
@@ -31,23 +32,24 @@ class Summary:
 
 def roll_up(
     days: Sequence[date],
-    pattern: str,
+    patterns: Patterns,
     table: Table,
     threads: int | None = None,
     progress: Progress | None = None,
     max_bytes: int | None = None,
     rules: Rules = DEFAULT_RULES,
     keepers: Keepers = NO_KEEPERS,
+    as_part: bool = False,
     with_fewer: bool = False,
 ) -> Summary:
     """Put the hits of *days* into *table*, in place of those days' rows.
 
-    Days without a line in the logs stay as they are, and those of which *table* has more hits, unless *with_fewer*.
-    The arguments but these are those of `count_hits`. Raises LogFileError, TableError and UsageError with nothing
-    changed.
+    Days that were not counted stay as they are, and those of which *table* has more hits, unless *with_fewer*; see
+    `days_left`. The arguments but these are those of `count_hits`. Raises LogFileError, TableError and UsageError with
+    nothing changed.
     """
     started = time.monotonic()
     table.check()
-    counted = count_hits(days, pattern, threads, progress, max_bytes, rules, keepers)
+    counted = count_hits(days, patterns, threads, progress, max_bytes, rules, keepers, as_part)
     replaced = table.replace(counted.days, counted.shares(), with_fewer)
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)

@@ -69,6 +69,12 @@ class Selection:
         if self._keepers:
             form.require("referer", "--referrers")
 
+    def checked(self, form: Format | None) -> Format:
+        """Return *form*, or ASSUMED for None. Raises UsageError for a format without a field that the rules look at."""
+        if form:
+            self.check(form)
+        return form or ASSUMED
+
     def detect(self, head: bytes, ended: bool) -> Format | None:
         """Return the format of a log that begins with *head*; None if no line of the head has a known format.
 

@@ -141,7 +141,7 @@ def test_a_log_without_its_last_newline_has_the_same_format_for_explain_and_roll
     data = b'junk\n::1 - - [24/Nov/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "M"'
     write(tmp_path / "access.log", data)
     write(tmp_path / "access.log.gz", gzip.compress(data))
-    rollup = ["rollup", "2026-11-24", "--logs", name, "--to", "-"]
+    rollup = ["rollup", "2026-11-24", "--logs", name, "--to", "-", "--partial"]
     for command in (["explain", name], rollup):
         done = fasthits(*command, stdin=data, cwd=tmp_path)
         assert done.returncode == 0

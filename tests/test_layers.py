@@ -45,6 +45,8 @@ LAYERS = [
             "replacing",
             "rollup",
             "selection",
+            "stamps",
+            *("extents", "series", "dayfiles", "sources", "rotation", "places"),
             "tables",
         },
         *{"connections", "counters", "live", "health", "history", "doctor", "loggers", "report", "supervisor"},

@@ -229,7 +229,7 @@ def test_tables_of_bots_and_referrers_keep_to_the_memory_and_lose_nothing(tmp_pa
         layouts = [hits_layout(apart=True), referrers_layout()]
         keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
         table = open_table(str(tmp_path / to), layouts)
-        found = count_up([DAY], str(tmp_path / "access.log"), table, 1, None, max_bytes, wanted, keepers)
+        found = count_up([DAY], (str(tmp_path / "access.log"),), table, 1, None, max_bytes, wanted, keepers)
         assert (found.counted.passes > 1) == (max_bytes is not None)
         texts.append(
             [sorted(read(tmp_path / to, "date, path, views, bots")),
@@ -366,7 +366,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--exclude-bots", "--bots", "apart"], 2, "bots are either excluded or not"),
         (["--status", "20"], 2, "not a status: '20'"),
         (["--format", "w3c"], 2, "no such log format: 'w3c'"),
-        (["--format", "%t %r %v %m"], 1, "not one of 57 lines parses, left as it was: 2026-03-12 (fasthits explain "),
+        (["--format", "%t %r %v %m"], 1, "not one of 57 lines parses, left as it was: 2026-03-12 (tried as %t %r "),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),
         (["--json-fields", "time=ts"], 0, ""),
         (["--config", "no.toml"], 2, "cannot read configuration: no.toml"),

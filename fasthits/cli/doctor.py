@@ -16,7 +16,7 @@ from fasthits.keys import DEFAULT_PREFIX, check_prefix
 def doctor(
     servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     to: To = "hits.db",
     django_settings: Annotated[
         str | None,
@@ -31,10 +31,13 @@ def doctor(
     from fasthits.days import has_date
     from fasthits.doctor import Setup, examine
     from fasthits.logfiles import STDIN
+    from fasthits.places import find_usual_logs
 
-    if not has_date(logs) and logs == STDIN:
-        raise UsageError("not a PATTERN of files", logs, "name the files of the log with --logs")
-    setup = Setup(servers, check_prefix(prefix), logs, to, read_rules({}), django_settings)
+    patterns = tuple(logs or find_usual_logs()) or (DEFAULT_LOGS,)
+    for pattern in patterns:
+        if not has_date(pattern) and pattern == STDIN:
+            raise UsageError("not a PATTERN of files", pattern, "name the files of the log with --logs")
+    setup = Setup(servers, check_prefix(prefix), patterns, to, read_rules({}), django_settings)
     failed = False
     for check in examine(setup, date.today()):
         failed |= not check.ok

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fasthits.cli.completion import complete_days
-from fasthits.cli.options import Logs, To, takes_rules
+from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
 from fasthits.cli.signals import end_at_signals
-from fasthits.days import DEFAULT_LOGS, name_days, parse_days
+from fasthits.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
 from fasthits.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
@@ -21,6 +21,10 @@ from fasthits.rules import Rules
 if TYPE_CHECKING:
     from fasthits.layouts import Layout
     from fasthits.rollup import Summary
+
+
+SHOWN_OF_LINE = 120
+"""How many characters of a malformed line are shown: as far as the request, as a rule."""
 
 
 class Referrers(StrEnum):
@@ -42,7 +46,7 @@ def rollup(
             autocompletion=complete_days,
         ),
     ] = "yesterday",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     to: To = "hits.db",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
@@ -69,6 +73,10 @@ def rollup(
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
     ] = False,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Count a day even if its beginning or end is missing, or a file is damaged."),
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a day even if more hits of it are kept than were counted.")
     ] = False,
@@ -76,13 +84,14 @@ def rollup(
     """Reduce a day's log to its views per path, in SQLite or CSV.
 
     \b
+        fasthits rollup --logs '/var/log/nginx/access.log*'
         fasthits rollup 2026-03-12
         fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
     A day's rows replace those of that day, so that running it again changes nothing. A day that the log does not have,
-    or of which it has fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the date that
-    stands in their line; those that ended after midnight are found in the next day's file.
+    of which it has only a part, or fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the
+    date that stands in their line; those that ended after midnight are found in the next day's file.
     """
     from fasthits.keeping import days_left
     from fasthits.replacing import write_summary
@@ -94,15 +103,18 @@ def rollup(
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
+    patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers, replace)
+        result = roll_up(wanted, patterns, table, threads, progress, max_bytes, rules, keepers, partial, replace)
     left = list(days_left(result.counted, result.fewer))
     for line in left:
         say(line)
     _print_summary(result, to)
     if summary is not None:
-        write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
+        write_summary(
+            summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
+        )
     if left:
         raise typer.Exit(1)
 
@@ -123,6 +135,8 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 
 def _print_summary(result: "Summary", target: str) -> None:
+    from fasthits.keeping import remarks
+
     found = result.counted
     # A log in which nothing is known was read as combined, for want of something better.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
@@ -136,8 +150,10 @@ def _print_summary(result: "Summary", target: str) -> None:
     typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for example in found.examples:
-        head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
+        head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
+    for remark in remarks(found):
+        typer.echo(f"  {printable(remark)}", err=True)
     if result.days:
         where = "standard output" if target == "-" else target
         typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

@@ -12,10 +12,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
 
 from fasthits.counting import Counted, count_hits
+from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
 from fasthits.keeping import Fewer, find_fewer
 from fasthits.rules import Rules
+from fasthits.sources import Patterns
 
 BATCH_PATHS = 100_000
 """How many paths are tied to their objects at once: a query for each model and so many paths."""
@@ -76,10 +78,11 @@ class Saved(NamedTuple):
 
 def parse_logs(
     days: Sequence[date],
-    pattern: str,
+    patterns: Patterns,
     rules: Rules,
     threads: int | None = None,
     max_bytes: int | None = None,
+    as_part: bool = False,
     with_fewer: bool = False,
 ) -> Parsed:
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
@@ -89,7 +92,7 @@ def parse_logs(
 
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
-    counted = count_hits(days, pattern, threads, max_bytes=max_bytes, rules=rules)
+    counted = count_hits(days, patterns, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today())
     parsed = Parsed(counted, PathResolver(rules))
     for counter in parsed.counted.shares():
         rows = iter(counter.rows())

@@ -137,7 +137,7 @@ def test_again_changes_nothing_and_a_new_log_replaces_the_day(parse_log: ParseLo
     ("lines", "message"),
     [
         (b"", "the log is empty, left as it was: 2026-03-12 ("),
-        (b"no line\n" * 3, "not one of 3 lines parses, left as it was: 2026-03-12 (fasthits explain /"),
+        (b"no line\n" * 3, "not one of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
         (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
         (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (--re"),
         (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (--re"),
@@ -188,7 +188,10 @@ def test_a_range_of_days_of_which_one_has_no_log(parse_log: ParseLog, release: P
     Hits.objects.create(date=third, content_object=release, views=9)
     parse_log(access_line("/press/a/", first), day=first)
     parse_log(access_line("/press/a/", first) + access_line("/press/a/", second) * 2, day=second)
-    with pytest.raises(CommandError, match=f"^no log file, left as it was: {third}$"):
+    with pytest.raises(
+        CommandError,
+        match=rf"^no log file, left as it was: {third} \(there are files for {first}\.\.{second}, {fourth}; ",
+    ):
         parse_log(access_line("/press/a/", fourth) * 4, f"{first}..{fourth}", day=fourth)
     assert history_of(release) == {first: 2, second: 2, third: 9, fourth: 4}
 
@@ -214,6 +217,9 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         "malformed": 1,
         "formats": ["combined"],
         "passes": 1,
+        "days": [str(DAY)],
+        "parts": {},
+        "missing_servers": {},
         "objects": 1,
         "hits_of_objects": 3,
         "paths_without_object": 2,

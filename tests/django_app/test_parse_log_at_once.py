@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -77,3 +78,41 @@ def test_what_is_saved_meanwhile_is_waited_for_and_compared_with(shared_tables: 
             cursor.execute("SELECT pg_advisory_unlock_all()")
             cursor.execute("DROP TRIGGER gate ON fasthits_hits; DROP FUNCTION wait_at_gate")
     assert [(hits.content_object.slug, hits.views) for hits in Hits.objects.all()] == [("x5", 5)]
+
+
+KILLED = """
+import os, signal
+import django
+django.setup()
+from fasthits.django import history
+
+def rows_then_kill(day, key, views, make=history._row):
+    rows_then_kill.made += 1
+    if rows_then_kill.made == 2_000:
+        os.kill(os.getpid(), signal.%s)
+    return make(day, key, views)
+
+rows_then_kill.made = 0
+history._row, history.SAVED_ROWS = rows_then_kill, 500
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "parse_log", "2026-03-12", "--logs", "%s"])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_killed_while_it_saves_the_old_numbers_stand(shared_tables: dict[str, Any], tmp_path: Path, name: str) -> None:
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(3_000))
+    log = write(tmp_path / "a.log", *(access_line(f"/press/x{number}/") for number in range(3_000)))
+    old = write(tmp_path / "old.log", access_line("/press/x0/") * 7)
+    with start(old, shared_tables) as first:
+        first.communicate(timeout=60)
+    assert first.returncode == 0
+    where = {"SITE_DATABASE": json.dumps(shared_tables), "DJANGO_SETTINGS_MODULE": "tests.django_app.settings"}
+    program = [sys.executable, "-c", KILLED % (name, log)]
+    killed = subprocess.run(program, cwd=PROJECT, env=os.environ | where, capture_output=True)
+    assert killed.returncode == -signal.Signals[name], killed.stderr
+    assert [(hits.content_object.slug, hits.views) for hits in Hits.objects.all()] == [("x0", 7)]
+    with start(log, shared_tables) as again:
+        _, said = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    assert Hits.objects.count() == 3_000

@@ -34,7 +34,8 @@ def folder(place: Path) -> Path:
 
 def doctor(folder: Path, spec: str, *args: str, **env: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """Return the exit code, and by the name of each check its verdict and what it says."""
-    done = fasthits("doctor", "--memcached", spec, "--logs", folder / PATTERN, *args, cwd=folder, **env)
+    env = {"FASTHITS_LOGS": str(folder / PATTERN)} | env
+    done = fasthits("doctor", "--memcached", spec, *args, cwd=folder, **env)
     assert done.stderr == b"", done.stderr
     checks = {}
     for each in done.stdout.decode().splitlines():

@@ -1,6 +1,8 @@
 """``manage.py parse_log``: the nightly batch, from a day's log to the history of each object."""
 
 from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.keeping import days_left
+from fasthits.keeping import days_left, remarks
 from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
+from fasthits.places import choose_logs
 from fasthits.replacing import write_summary
+from fasthits.sources import Patterns
 
 
 class Command(BaseCommand):
@@ -38,7 +42,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--logs",
             metavar="PATTERN",
-            help='Where a day\'s log is, as for cronolog; by default FASTHITS["LOGS"]. - is standard input.',
+            action="append",
+            help='The log, as for fasthits rollup; by default FASTHITS["LOGS"]. - is standard input. Can be repeated.',
+        )
+        parser.add_argument(
+            "--partial",
+            action="store_true",
+            help="Count a day even if its beginning or end is missing, or a file is damaged.",
         )
         parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary there, as JSON.")
         parser.add_argument(
@@ -62,7 +72,8 @@ class Command(BaseCommand):
         self,
         *,
         days: str,
-        logs: str | None,
+        logs: str | list[str] | None,
+        partial: bool,
         summary: Path | None,
         threads: int | None,
         max_memory: str,
@@ -76,8 +87,9 @@ class Command(BaseCommand):
             if threads is not None and threads < 1:
                 raise UsageError("--threads is 1 or more", threads)
             rules, max_bytes = rules_with(take_rules(others), config), parse_max_memory(max_memory)
-            wanted, pattern = parse_days(days, today()), setting("LOGS") if logs is None else logs
-            parsed = parse_logs(wanted, pattern, rules, threads, max_bytes, replace)
+            wanted = parse_days(days, today())
+            patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
+            parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -100,6 +112,14 @@ class Command(BaseCommand):
                 self.stderr.write(line)
             raise CommandError(left[-1], returncode=1)
 
+    def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
+        """Return the PATTERNs *given*, or those of the settings, or the one of the usual places, which is named."""
+        if named := tuple(given) or setting("LOGS"):
+            return named
+        found = choose_logs(days)
+        self.stdout.write(f"no LOGS in FASTHITS, so this is {found[0]}")
+        return found
+
     def _say_what_was_done(self, parsed: Parsed) -> None:
         found = parsed.counted
         reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in found.filtered.items())
@@ -112,6 +132,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{of_objects} saved for {name_days(saved.days) or 'no day'}")
         loose = f"{counted(parsed.loose_views, 'hit')} of {counted(parsed.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
+        for remark in remarks(found):
+            self.stdout.write(printable(remark))
 
 
 def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
@@ -125,6 +147,7 @@ def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
 
 def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
+        "days": list(map(str, parsed.saved.days)),
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
