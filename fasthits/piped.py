@@ -12,14 +12,17 @@ import fcntl
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fasthits.backlog import Backlog, FreshBacklog
+from fasthits.causes import warning_figure
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
 from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
+from fasthits.misfits import Misfits
 from fasthits.selection import Selection
 
 READ_BYTES = 1 << 20
@@ -62,9 +65,14 @@ class Reader:
         max_paths: int,
         drain_seconds: float,
         selection: Selection,
+        discarded: int = 0,
     ) -> None:
-        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause."""
+        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
+
+        *discarded* lines of this pipe were thrown away before: they are published as such.
+        """
         self.totals = Totals()
+        self._discarded = discarded
         self._fd = fd
         self._open_store = open_store
         self._say = say
@@ -72,8 +80,10 @@ class Reader:
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._read_bytes = 0
         self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
         self._fresh = FreshBacklog(selection)
+        self._misfits = Misfits(selection)
         self._returned = Backlog()
         self._health = Health(self._figures_to_publish)
         # The figures first, being few and seldom: after the hits they would wait for as long as there always are some.
@@ -103,6 +113,8 @@ class Reader:
                 if self._fd in ready and not self._read():
                     self._ended = True
                     deadline = time.monotonic() + self._drain_seconds
+                if time.monotonic() >= self._misfits.at:
+                    self._look_for_misfits()
         finally:
             self._end()
 
@@ -137,10 +149,14 @@ class Reader:
 
     def _figures_to_publish(self) -> dict[str, int]:
         """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
-        figures = self._figures()
+        figures = self._figures() | {"discarded": self._discarded} | self._report.warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
         return figures
+
+    def _look_for_misfits(self) -> None:
+        if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):
+            self._report(*misfit)
 
     def _waiting(self) -> bool:
         return any(self._sources) or bool(self._courier and self._courier.rows)
@@ -162,6 +178,8 @@ class Reader:
         dropped = counter.dropped
         try:
             if size:
+                self._read_bytes = size
+                self._misfits.wake(time.monotonic())
                 self._fresh.intake.feed(self._buffer[:size])
             else:
                 self._fresh.intake.finish()
@@ -210,7 +228,7 @@ class Reader:
         now = time.monotonic()
         poll = select.poll()
         poll.register(self._asked, select.POLLIN)
-        wake_at = [deadline]
+        wake_at = [deadline, self._misfits.at]
         if self._courier:
             poll.register(self._courier.fileno(), self._courier.events())
         if not self._ended:
@@ -305,9 +323,11 @@ def _pipe_bytes(fd: int) -> int:
 
 
 class _Throttle:
-    """Passes on one line a minute for each cause."""
+    """Passes on one line a minute for each cause, and counts them."""
 
     def __init__(self, say: Say) -> None:
+        self.warnings = Counter[str]()
+        """How many lines were passed on, by the figure of their cause."""
         self._say = say
         self._quiet_until: dict[str, float] = {}
 
@@ -315,4 +335,5 @@ class _Throttle:
         now = time.monotonic()
         if now >= self._quiet_until.get(cause, 0.0):
             self._quiet_until[cause] = now + REPORT_SECONDS
+            self.warnings[warning_figure(cause)] += 1
             self._say(text)

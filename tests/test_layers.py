@@ -14,7 +14,10 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
+    {
+        *{"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"},
+        *{"causes", "sparkline"},
+    },
     {
         *{
             "agents",
@@ -40,7 +43,7 @@ LAYERS = [
             "selection",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
+        *{"counters", "live", "health", "history", "doctor", "loggers", "misfits", "report"},
     },
     {"web"},
     {"cli", "django"},
