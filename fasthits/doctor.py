@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -18,14 +17,12 @@ from fasthits._parse import HitCounter
 from fasthits.config import CONFIG
 from fasthits.days import ONE_DAY, file_name
 from fasthits.errors import FasthitsError
-from fasthits.explain import read_fields
-from fasthits.formats import NAMES, Format
-from fasthits.jsonlines import combined_lines
 from fasthits.keys import hit_key
 from fasthits.logfiles import LogFile, Segment
 from fasthits.memcached import CounterStore, check_servers, read_as_django, server_stats
 from fasthits.rules import Rules
-from fasthits.selection import ASSUMED, Selection
+from fasthits.selection import Selection
+from fasthits.stamps import form_of, stamps
 from fasthits.tables import open_table
 
 ROUND_TRIPS = 20
@@ -40,10 +37,6 @@ PARSED_SHARE = 0.9
 PIPE_BYTES = 1 << 20
 AHEAD = timedelta(minutes=1)
 """How far a log may be ahead of this machine's clock."""
-
-_APACHE_TIME = "%d/%b/%Y:%H:%M:%S %z"
-_PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
-"""How many parts a second has."""
 
 _DJANGO = """
 import json
@@ -175,7 +168,7 @@ def _find_log(pattern: str, day: date) -> str:
 def _log_format(setup: Setup, day: date) -> str:
     lines = _sample(_logs_of(setup.logs, day)[0])
     selection = Selection(setup.rules)
-    form = _form_of(lines, selection)
+    form = form_of(lines, selection)
     counter = HitCounter(rules=selection.line_rules(form))
     taking = selection.lines_into(counter, form)
     taking.feed(b"\n".join(lines))
@@ -204,7 +197,8 @@ def _pipe_size() -> str:
 
 def _clock(setup: Setup, today: date) -> str:
     files = logfiles.find(file_name(setup.logs, today)) or _logs_of(setup.logs, today - ONE_DAY)
-    stamp = _last_time(_sample(files[-1], at_end=True), Selection(setup.rules))
+    lines, selection = _sample(files[-1], at_end=True), Selection(setup.rules)
+    stamp = next(stamps(reversed(lines), form_of(lines, selection), selection), None)
     if not stamp:
         raise FasthitsError("no line to read the time from", files[-1].name, "does Apache write to it?")
     here = stamp.astimezone()
@@ -214,36 +208,6 @@ def _clock(setup: Setup, today: date) -> str:
     if stamp > datetime.now().astimezone() + AHEAD:
         raise FasthitsError("the log is ahead of this machine's clock", stamp, "set one of the clocks")
     return f"{here:%z} in both, last line at {stamp:%Y-%m-%d %H:%M:%S}"
-
-
-def _form_of(lines: list[bytes], selection: Selection) -> Format:
-    return selection.detect(b"\n".join([*lines, b""])) or ASSUMED
-
-
-def _last_time(lines: list[bytes], selection: Selection) -> datetime | None:
-    """Return the time of the last line that has one; a time without a zone is this machine's."""
-    form = _form_of(lines, selection)
-    if not form.parts:
-        lines = list(map(combined_lines(selection.rules.json_fields), lines))
-        form = NAMES["vhost_combined"]
-    field = form.field("time")
-    for line in reversed(lines):
-        fields, stopped = read_fields(line, form)
-        if field and field.time_format and not stopped:
-            with suppress(ValueError, OverflowError, OSError):  # a torn line: the one before it will do
-                stamp = _read_time(dict(fields)["time"].decode("ascii"), field.time_format)
-                return stamp if stamp.tzinfo else stamp.astimezone()
-    return None
-
-
-def _read_time(text: str, time_format: str) -> datetime:
-    """Return the time that *text* is; raise ValueError, OverflowError or OSError if it is none."""
-    if time_format.startswith("epoch"):
-        return datetime.fromtimestamp(float(text) / _PARTS[time_format])
-    if time_format == "iso8601":
-        return datetime.fromisoformat(text)
-    # It takes a space for a zero, too, but does not know %e.
-    return datetime.strptime(text, _APACHE_TIME if time_format == "apache" else time_format.replace("%e", "%d"))
 
 
 def _logs_of(pattern: str, day: date) -> list[LogFile]:

@@ -41,6 +41,7 @@ LAYERS = [
             "replacing",
             "rollup",
             "selection",
+            "stamps",
             "tables",
         },
         *{"counters", "live", "health", "history", "doctor", "loggers", "misfits", "report"},
