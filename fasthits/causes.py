@@ -4,8 +4,10 @@ A logger prints its warnings to standard error, where they may be lost (``ErrorL
 also counts them in memcached, one counter for each cause and day, without any text of a stranger.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from fasthits.display import counted
 
 
 class Cause(NamedTuple):
@@ -84,11 +86,14 @@ LOSSES: Mapping[str, Cause] = {
 
 
 class Warned(NamedTuple):
-    """How often loggers have warned of one cause today, and a sentence about it with what to do."""
+    """What the figures of the loggers say of one cause or loss today, and what to do."""
 
     cause: str
-    times: int
     text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.remedy})"
 
 
 def warning_figure(cause: str) -> str:
@@ -96,17 +101,16 @@ def warning_figure(cause: str) -> str:
     return f"warning {cause if cause in CAUSES else OTHER}"
 
 
-def losses_of(figures: Mapping[str, int]) -> Iterable[str]:
-    """Yield a sentence for each loss among the figures of the loggers."""
-    for name, (text, remedy) in LOSSES.items():
-        if number := figures.get(name, 0):
-            yield f"{number:,} {text} ({remedy})"
-
-
 def warnings_of(figures: Mapping[str, int]) -> list[Warned]:
-    """Return the warnings among the figures of the loggers."""
-    return [
-        Warned(cause, times, f"a logger {text}: {times:,} warning{'s' * (times != 1)} today ({remedy})")
+    """Return the losses and the warnings among the figures of the loggers."""
+    losses = [
+        Warned(name, f"{number:,} {text}", remedy)
+        for name, (text, remedy) in LOSSES.items()
+        if (number := figures.get(name, 0))
+    ]
+    warnings = [
+        Warned(cause, f"a logger {text}: {counted(times, 'warning')} today", remedy)
         for cause, (text, remedy) in CAUSES.items()
         if (times := figures.get(warning_figure(cause), 0))
     ]
+    return losses + warnings

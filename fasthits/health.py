@@ -30,7 +30,7 @@ class Health:
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
-        """*figures* returns those of FIGURES that are not 0, none of them lower than before; it is called after this."""
+        """*figures* returns those of FIGURES that are not 0, none lower than before; it is called after this."""
         self._figures = figures
         self._seen = [0] * len(FIGURES)
         self._published = Counter[bytes]()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 
-from fasthits.causes import losses_of, warnings_of
+from fasthits.causes import warnings_of
 from fasthits.counters import CounterReader
 from fasthits.errors import MemcachedError
 
@@ -93,7 +93,7 @@ class LiveViews:
                 for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
             ],
             problems=[str(problem) for problem in problems],
-            warnings=[*losses_of(figures), *(warned.text for warned in warnings_of(figures))],
+            warnings=list(map(str, warnings_of(figures))),
         )
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,12 +101,23 @@ def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
     @wraps(command)
-    def with_options(*, config: Path | None, **arguments: Any) -> None:
-        given = take_rules(arguments)
+    def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> None:
         command(**arguments, rules=read_rules(given, config))
 
+    return takes_options_of_rules(with_rules)
+
+
+def takes_options_of_rules(command: Callable[..., None]) -> Callable[..., None]:
+    """Return *command* with the options RULES in place of its parameter ``given``, and ``--config``, not read yet."""
+
+    @wraps(command)
+    def with_options(*, config: Path | None, **arguments: Any) -> None:
+        given = take_rules(arguments)
+        command(given=given, config=config, **arguments)
+
     signature = inspect.signature(command)
-    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "rules"]
+    replaced = {"rules", "given", "config"}
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.name not in replaced]
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in _rule_options().items()

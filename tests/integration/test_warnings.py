@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.causes import CAUSES, OTHER, warnings_of
+from fasthits.causes import CAUSES, LOSSES, OTHER, warnings_of
 from fasthits.health import FIGURES
 from tests.integration.logger import Logger, access_line
 from tests.integration.processes import eventually, run_fasthits
@@ -78,7 +78,7 @@ def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached
 
 
 def test_each_cause_says_what_happened_and_what_to_do() -> None:
-    assert [warned.cause for warned in warnings_of(dict.fromkeys(FIGURES, 2))] == list(CAUSES)
-    for warned in warnings_of(dict.fromkeys(FIGURES, 2)):
-        assert warned.text.startswith("a logger ")
-        assert "2 warnings today" in warned.text
+    found = warnings_of(dict.fromkeys(FIGURES, 2))
+    assert [warned.cause for warned in found] == [*LOSSES, *CAUSES]
+    assert all(warned.text.startswith(("a logger ", "2 ")) and warned.remedy for warned in found)
+    assert warnings_of({"hits": 3}) == []
