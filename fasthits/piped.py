@@ -24,6 +24,7 @@ from fasthits.health import Health
 from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
 from fasthits.misfits import Misfits
 from fasthits.selection import Selection
+from fasthits.supervisor import Throttle
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
@@ -35,7 +36,6 @@ PATH_BYTES = 512
 """What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
 RESTART_SECONDS = 1.0
 """How long after its start a courier that died is replaced, at the earliest."""
-REPORT_SECONDS = 60.0
 NO_LOSS = "no hit lost"
 STALL_SECONDS = 10.0
 """How long memcached may keep a batch before that is reported."""
@@ -65,18 +65,21 @@ class Reader:
         max_paths: int,
         drain_seconds: float,
         selection: Selection,
+        report: Throttle | None = None,
         discarded: int = 0,
     ) -> None:
         """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
 
-        *discarded* lines of this pipe were thrown away before: they are published as such.
+        Readers that follow each other share *report*, so that they keep to that together. *discarded* lines of this
+        pipe were thrown away before: they are published as such.
         """
         self.totals = Totals()
         self._discarded = discarded
         self._fd = fd
         self._open_store = open_store
         self._say = say
-        self._report = _Throttle(say)
+        self._report = report or Throttle(say)
+        self._said_before = self._report.said.copy()
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -123,6 +126,10 @@ class Reader:
         fresh, totals = self._fresh, self.totals
         return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
 
+    def close(self) -> None:
+        """Give back what the system has lent; nothing else may be called after this."""
+        os.close(self._asked)
+
     def ask_status(self) -> None:
         """Have the figures so far reported, soon; a signal handler may call this."""
         os.eventfd_write(self._asked, 1)
@@ -149,7 +156,10 @@ class Reader:
 
     def _figures_to_publish(self) -> dict[str, int]:
         """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
-        figures = self._figures() | {"discarded": self._discarded} | self._report.warnings
+        warnings = Counter[str]()
+        for cause, lines in (self._report.said - self._said_before).items():
+            warnings[warning_figure(cause)] += lines
+        figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
         return figures
@@ -320,20 +330,3 @@ def _pipe_bytes(fd: int) -> int:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
     except OSError:
         return PIPE_BYTES
-
-
-class _Throttle:
-    """Passes on one line a minute for each cause, and counts them."""
-
-    def __init__(self, say: Say) -> None:
-        self.warnings = Counter[str]()
-        """How many lines were passed on, by the figure of their cause."""
-        self._say = say
-        self._quiet_until: dict[str, float] = {}
-
-    def __call__(self, cause: str, text: str) -> None:
-        now = time.monotonic()
-        if now >= self._quiet_until.get(cause, 0.0):
-            self._quiet_until[cause] = now + REPORT_SECONDS
-            self.warnings[warning_figure(cause)] += 1
-            self._say(text)

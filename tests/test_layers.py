@@ -44,7 +44,7 @@ LAYERS = [
             "stamps",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "misfits", "report"},
+        *{"counters", "live", "health", "history", "doctor", "loggers", "misfits", "report", "supervisor"},
     },
     {"web"},
     {"cli", "django"},

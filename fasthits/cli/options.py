@@ -97,12 +97,12 @@ def _rule_options() -> dict[str, Any]:
     return options
 
 
-def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
+def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
     @wraps(command)
-    def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> None:
-        command(**arguments, rules=read_rules(given, config))
+    def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> Any:
+        return command(**arguments, rules=read_rules(given, config))
 
     return takes_options_of_rules(with_rules)
 
@@ -111,9 +111,9 @@ def takes_options_of_rules(command: Callable[..., None]) -> Callable[..., None]:
     """Return *command* with the options RULES in place of its parameter ``given``, and ``--config``, not read yet."""
 
     @wraps(command)
-    def with_options(*, config: Path | None, **arguments: Any) -> None:
+    def with_options(*, config: Path | None, **arguments: Any) -> Any:
         given = take_rules(arguments)
-        command(given=given, config=config, **arguments)
+        return command(given=given, config=config, **arguments)
 
     signature = inspect.signature(command)
     replaced = {"rules", "given", "config"}

@@ -17,8 +17,11 @@ from tests.integration.webserver import Served
 StartLogger = Callable[..., Logger]
 
 DISCARDED = """
-import functools, fasthits.piped
-fasthits.piped.Reader = functools.partial(fasthits.piped.Reader, discarded=7)
+from fasthits.supervisor import _Pipe
+def init(self, fd, init=_Pipe.__init__):
+    init(self, fd)
+    self.unreported = 7
+_Pipe.__init__ = init
 """
 TOLD = [
     "7 lines were discarded while a logger could not start (fasthits log --check with the logger's options says why; "
