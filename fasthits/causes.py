@@ -41,6 +41,10 @@ CAUSES: Mapping[str, Cause] = {
         "waited for memcached for a long time",
         "look at memcached's machine and the network to it; hits wait meanwhile",
     ),
+    "doubt": Cause(
+        "got no clear answer whether hits were counted",
+        "look at the proxy in front of memcached; fasthits warm repairs the counters",
+    ),
     "lost": Cause(
         "lost its connection to memcached before the answer came",
         "fasthits warm repairs the counters",

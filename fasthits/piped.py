@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from fasthits.backlog import Backlog, FreshBacklog
 from fasthits.causes import warning_figure
+from fasthits.connections import RETRY_SECONDS
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
-from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
+from fasthits.memcached import CounterStore, Delivery
 from fasthits.misfits import Misfits
 from fasthits.selection import Selection
 from fasthits.supervisor import Throttle

@@ -16,7 +16,7 @@ LAYERS = [
     {"_parse"},
     {
         *{"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"},
-        *{"causes", "sparkline"},
+        *{"causes", "servers", "sparkline"},
     },
     {
         *{
@@ -44,7 +44,18 @@ LAYERS = [
             "stamps",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "misfits", "report", "supervisor"},
+        *{
+            "connections",
+            "counters",
+            "live",
+            "health",
+            "history",
+            "doctor",
+            "loggers",
+            "misfits",
+            "report",
+            "supervisor",
+        },
     },
     {"web"},
     {"cli", "django"},

@@ -32,7 +32,7 @@ def conf(
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
     from fasthits.errors import UsageError
-    from fasthits.memcached import check_servers
+    from fasthits.servers import check_servers
     from fasthits.tables import open_table
 
     if not _runs_isolated():

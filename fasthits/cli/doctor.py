@@ -7,20 +7,21 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Logs, Memcached, Prefix, To, takes_options_of_rules
+from fasthits.cli.options import Logs, Prefix, To, takes_options_of_rules, takes_servers
 from fasthits.days import DEFAULT_LOGS
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, check_prefix
 
 COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
 
 @takes_options_of_rules
+@takes_servers
 def doctor(
     given: Mapping[str, object],
     config: Path | None,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
     logs: Logs = DEFAULT_LOGS,
     to: To = "hits.db",
@@ -42,13 +43,12 @@ def doctor(
     from fasthits.days import has_date
     from fasthits.doctor import Setup, Verdict, examine
     from fasthits.logfiles import STDIN
-    from fasthits.memcached import check_servers
 
     if not has_date(logs) and logs == STDIN:
         raise UsageError("not a PATTERN of files", logs, "name the files of the log with --logs")
     found = config or find_config()
     setup = Setup(
-        servers=check_servers(memcached),
+        servers=servers,
         prefix=check_prefix(prefix),
         logs=logs,
         target=to,

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Memcached, Prefix, Ttl, check_seconds, takes_rules
+from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.errors import MemcachedError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 from fasthits.supervisor import Throttle, say
 
@@ -30,9 +30,10 @@ def preload() -> None:
 
 
 @takes_rules
+@takes_servers
 def log(
     rules: Rules,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
+    servers: list[str],
     user: Annotated[
         str | None,
         typer.Option(
@@ -76,11 +77,10 @@ def log(
     """
     from fasthits import privileges
     from fasthits.backlog import FreshBacklog
-    from fasthits.memcached import CounterStore, check_servers
+    from fasthits.memcached import CounterStore
     from fasthits.piped import Reader
     from fasthits.selection import Selection
 
-    servers = check_servers(memcached)
     check_prefix(prefix)
     selection = Selection(rules.live)
     FreshBacklog(selection)  # raises what its format lacks, while this process may still be root

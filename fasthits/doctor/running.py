@@ -18,9 +18,10 @@ from fasthits.errors import FasthitsError, LogFileError
 from fasthits.health import PUBLISH_SECONDS, read_figures
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, hit_key
 from fasthits.loggers import RunningLogger, find_loggers
-from fasthits.memcached import check_servers, read_views
+from fasthits.memcached import read_views
 from fasthits.options import RULES
 from fasthits.selection import Selection
+from fasthits.servers import check_servers
 from fasthits.stamps import form_of
 
 GROWTH_SECONDS = 1.0
@@ -55,7 +56,7 @@ def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
     """Return the options that doctor would have to have so that it agrees with a logger."""
     options = logger.options()
     found = []
-    servers = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED", DEFAULT_SERVER)]
+    servers: Sequence[str] = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED", DEFAULT_SERVER)]
     with suppress(FasthitsError):  # a wrong name is shown as it is
         servers = check_servers(servers)
     if set(servers) != set(setup.servers):

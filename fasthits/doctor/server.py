@@ -22,12 +22,20 @@ SMALL_BYTES = 400
 TRIAL_PREFIX = "fasthits-doctor:"
 TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
+REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
+"""What to do where an error's hint is the reason; of other errors the hint says what to do."""
 PLAIN = "use PORT of memcached's text protocol with --memcached HOST:PORT"
 
 
 def reach(server: str) -> str:
     """Say which memcached answers, and how fast."""
-    version = server_version(server)
+    try:
+        version = server_version(server)
+    except MemcachedError as error:
+        remedy = REMEDIES.get(error.failed)
+        if remedy or not error.hint:
+            raise Finding(str(error), remedy or START) from error
+        raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
     seconds = []
     for _ in range(ROUND_TRIPS):
         started = time.perf_counter()

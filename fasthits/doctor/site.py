@@ -15,7 +15,7 @@ from typing import Any
 from fasthits.doctor.verdicts import Finding, Setup
 from fasthits.errors import FasthitsError
 from fasthits.keys import hit_key
-from fasthits.memcached import check_servers
+from fasthits.servers import Server, check_servers
 
 ZONES = 12
 """How many days of a year are compared, a month apart: two zones may differ in summer only."""
@@ -110,7 +110,7 @@ def _read_site(setup: Setup) -> dict[str, Any]:
     return site
 
 
-def _servers_of(locations: Iterable[str], where: str) -> list[str]:
+def _servers_of(locations: Iterable[str], where: str) -> list[Server]:
     try:
         return check_servers(locations)
     except FasthitsError as error:
@@ -119,23 +119,22 @@ def _servers_of(locations: Iterable[str], where: str) -> list[str]:
         ) from error
 
 
-def _same(servers: Sequence[str], others: Sequence[str]) -> bool:
+def _same(servers: Sequence[Server], others: Sequence[str]) -> bool:
     """Tell whether both are the same servers. Several must have the same names, which decide where a key goes."""
-    if set(servers) == set(others):
+    names, other_names = ({Server(each).address for each in each_list} for each_list in (servers, others))
+    if names == other_names:
         return True
-    return len(servers) == len(others) == 1 and bool(_addresses(servers[0]) & _addresses(others[0]))
+    return len(names) == len(other_names) == 1 and bool(_addresses(*names) & _addresses(*other_names))
 
 
-def _addresses(server: str) -> set[object]:
+def _addresses(name: tuple[str, int] | str) -> set[object]:
     """Return the addresses that a server's name stands for."""
-    path = server.removeprefix("unix:")
-    if path.startswith("/"):
-        return {path}
-    host, _, port = server.rpartition(":") if not server.endswith("]") and ":" in server else (server, "", "11211")
+    if isinstance(name, str):
+        return {name}
     try:
-        return {found[4][:2] for found in socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)}
+        return {found[4][:2] for found in socket.getaddrinfo(*name, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
-        return {server}
+        return {name}
 
 
 def _moments() -> list[int]:

@@ -123,7 +123,29 @@ def test_one_of_several_servers_that_is_away_is_named(folder: Path, memcached: M
 
 def test_a_memcached_that_hangs_is_told(folder: Path, memcached: Memcached) -> None:
     memcached.pause()
-    assert "timed out" in failing(folder, memcached.spec)["memcached"]
+    told = failing(folder, memcached.spec)["memcached"]
+    assert "it took the connection and said nothing" in told
+    assert "-> systemctl restart memcached" in told
+
+
+def test_a_server_that_wants_tls_is_told_with_how_to_write_it(folder: Path) -> None:
+    for name in ("key.pem", "cert.pem"):
+        write(folder / name).chmod(0o644)
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
+    subprocess.run(make.split(), cwd=folder, check=True, capture_output=True)
+    files = f"ssl_chain_cert={folder}/cert.pem,ssl_key={folder}/key.pem"
+    port = str(free_port())
+    command = [require_program("memcached"), "-Z", "-o", files, "-l", "127.0.0.1", "-p", port, "-U", "0"]
+    with subprocess.Popen([*command, *(["-u", "root"] if IS_ROOT else [])]) as server:
+        try:
+            eventually(lambda: can_connect(int(port)), what="memcached listens")
+            told = failing(folder, f"127.0.0.1:{port}")["memcached"]
+            secure = [f"tls://localhost:{port}", "--tls-ca", f"{folder}/cert.pem"]
+            trusted = run_doctor(folder, *secure).checks["memcached"]
+        finally:
+            server.kill()
+    assert told == f"memcached wants TLS: 127.0.0.1:{port} -> write tls://127.0.0.1:{port}"
+    assert trusted[0] == "ok"
 
 
 def test_a_server_that_is_no_memcached_is_told(folder: Path) -> None:
