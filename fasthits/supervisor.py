@@ -35,6 +35,8 @@ from fasthits.display import counted, printable
 from fasthits.errors import FasthitsError
 
 RETRY_SECONDS = 5.0
+PROOF_SECONDS = 1.0
+"""How long counting must go well after a failure until that is said."""
 REPORT_SECONDS = 60.0
 READ_BYTES = 1 << 20
 MESSAGE_CHARACTERS = 1000
@@ -60,22 +62,11 @@ def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
     without *wait*.
     """
     own_pid = os.getpid()
-    logger = _Logger(load)
     pipe = _Pipe(0)
-    report = Throttle(say)
-    failed = False
+    logger = _Logger(load, pipe)
     while True:
         try:
-            count = logger.prepare()
-            if isinstance(count, int):
-                return count
-            discarded, pipe.unreported = pipe.unreported, 0
-            if failed and report("begin", f"counting now; {_discarded(pipe)}"):
-                failed, pipe.lines = False, 0
-            count(discarded)
-            if failed:
-                say(f"the log has ended; {_discarded(pipe)}")
-            return 0
+            return logger.attempt()
         except BaseException as error:
             if os.getpid() != own_pid:  # a forked child must never read the pipe beside us
                 os._exit(1)
@@ -84,11 +75,9 @@ def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
         if not (wait and pipe.has_writer()):
             say(failure.text)
             return failure.exit_code
-        failed = True
-        signal.signal(signal.SIGUSR1, lambda *_, text=failure.text: say(_cannot_count(text, pipe.lines)))
-        report(failure.cause, _cannot_count(failure.text, pipe.lines))
+        logger.cannot_count(failure)
         if not pipe.discard(RETRY_SECONDS):
-            say(f"the log has ended; {_discarded(pipe)}")
+            logger.tell_the_end()
             return failure.exit_code
 
 
@@ -122,38 +111,6 @@ def describe(error: BaseException) -> Failure:
     place = f" ({os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno})" if traceback else ""
     code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
     return Failure(f"unexpected error: {error!r}{place}", type(error).__name__ + place, code)
-
-
-class _Logger:
-    """What there is of a logger: each step is taken until it has succeeded once, counting each time."""
-
-    def __init__(self, load: Callable[[], Prepare]) -> None:
-        self._load = load
-        self._prepare: Prepare | None = None
-        self._count: Count | None = None
-
-    def prepare(self) -> Count | int:
-        """Return what counts, or an exit code."""
-        if self._count:
-            return self._count
-        importlib.invalidate_caches()
-        if self._prepare is None:
-            self._prepare = self._load_anew()
-        result = self._prepare()
-        if not isinstance(result, int):
-            self._count = result
-        return result
-
-    def _load_anew(self) -> Prepare:
-        """Load; after a failure forget what was loaded, lest the next try mixes old modules with new ones."""
-        before = set(sys.modules)
-        try:
-            return self._load()
-        except BaseException:
-            for name in sys.modules.keys() - before:
-                if name.partition(".")[0] not in sys.stdlib_module_names:
-                    del sys.modules[name]
-            raise
 
 
 class _Pipe:
@@ -223,14 +180,74 @@ class Throttle:
         return True
 
 
-def _discarded(pipe: _Pipe) -> str:
-    return f"{counted(pipe.lines, 'line')} discarded"
+class _Logger:
+    """What there is of a logger: a step that has succeeded is not taken again, but for counting. It says how it fares."""
 
+    def __init__(self, load: Callable[[], Prepare], pipe: _Pipe) -> None:
+        self._load = load
+        self._prepare: Prepare | None = None
+        self._count: Count | None = None
+        self._pipe = pipe
+        self._report = Throttle(say)
+        self._failed = False
 
-def _cannot_count(why: str, discarded: int) -> str:
-    """
-    >>> _cannot_count("no such user: 'joe'", 1204)
-    "cannot count, log lines are discarded (1,204 so far): no such user: 'joe'"
-    """
-    so_far = f" ({discarded:,} so far)" if discarded else ""
-    return f"cannot count, log lines are discarded{so_far}: {why}"
+    def attempt(self) -> int:
+        """Count until the input ends, or do what else is asked for; return the exit code."""
+        count = self._count or self._get_ready()
+        if isinstance(count, int):
+            return count
+        self._count = count
+        if self._failed:
+            signal.signal(signal.SIGALRM, lambda *_: self._tell_that_it_counts())
+            signal.setitimer(signal.ITIMER_REAL, PROOF_SECONDS)
+        begun_at, discarded = time.monotonic(), self._pipe.unreported
+        self._pipe.unreported = 0
+        try:
+            count(discarded)
+        except BaseException:
+            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon to have published them
+                self._pipe.unreported += discarded
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._failed:
+            self.tell_the_end()
+        return 0
+
+    def cannot_count(self, failure: Failure) -> None:
+        """Say why lines are discarded, now and whenever SIGUSR1 asks."""
+        self._failed = True
+        signal.signal(signal.SIGUSR1, lambda *_: say(self._cannot_count(failure.text)))
+        self._report(failure.cause, self._cannot_count(failure.text))
+
+    def tell_the_end(self) -> None:
+        """Say what was discarded and not told yet."""
+        say(f"the log has ended; {self._discarded()}")
+
+    def _get_ready(self) -> Count | int:
+        importlib.invalidate_caches()
+        if self._prepare is None:
+            self._prepare = self._load_anew()
+        return self._prepare()
+
+    def _load_anew(self) -> Prepare:
+        """Load; after a failure forget what was loaded, lest the next try mixes old modules with new ones."""
+        before = set(sys.modules)
+        try:
+            return self._load()
+        except BaseException:
+            for name in sys.modules.keys() - before:
+                if name.partition(".")[0] not in sys.stdlib_module_names:
+                    del sys.modules[name]
+            raise
+
+    def _tell_that_it_counts(self) -> None:
+        if self._report("begin", f"counting now; {self._discarded()}"):
+            self._failed, self._pipe.lines = False, 0
+
+    def _cannot_count(self, why: str) -> str:
+        so_far = f" ({self._pipe.lines:,} so far)" if self._pipe.lines else ""
+        return f"cannot count, log lines are discarded{so_far}: {why}"
+
+    def _discarded(self) -> str:
+        return f"{counted(self._pipe.lines, 'line')} discarded"

@@ -217,7 +217,7 @@ def test_after_an_unexpected_error_in_the_middle_it_counts_again(
     (again,) = eventually(lambda: said(logger, "counting now"), what="the logger counts again")
     assert numbers([again]) == [30_000]
     count_one(memcached, logger, 2)
-    assert "pending 0, delivered 1," in ask_status(logger)
+    eventually(lambda: "pending 0, delivered 1," in ask_status(logger), what="the new figures add up")
     assert logger.finish() == 0
     assert "Traceback" not in logger.stderr
     assert memcached.counters() == {KEY: 2}
