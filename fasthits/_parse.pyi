@@ -207,6 +207,8 @@ class HitCounter:
         A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day. A
         path of several *fields*, up to ten, which newlines part, is as many.
         """
+    def views_by_day(self) -> dict[date, int]:
+        """Return the views of each day that has any: the sum of its rows, of this table alone."""
     def escape(self) -> None:
         r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.
 

@@ -525,6 +525,24 @@ cdef class HitCounter:
                 found = day, order.text[:size], order.next - before
             yield found
 
+    def views_by_day(self):
+        """The views of all rows of each day."""
+        cdef size_t offset = 0
+        cdef uint64_t views = 0
+        cdef int32_t ordinal = 0
+        cdef Row *row
+        found = {}
+        with self.lock:
+            while offset < self.count.table.used:
+                row = row_at(&self.count.table, offset)
+                offset += row_bytes(row.size)
+                if row.day != ordinal:
+                    add_to_day(found, ordinal, views)
+                    ordinal, views = row.day, 0
+                views += row.views
+        add_to_day(found, ordinal, views)
+        return found
+
     def escape(self):
         """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
         cdef bint escaped
@@ -589,6 +607,14 @@ cdef size_t write_rows(_Order order, const Table *table, const char *day, int fi
             size = <size_t>(write_csv_row(order.text + size, day, row, fields) - order.text)
             order.next += 1
     return size
+
+
+cdef int add_to_day(dict found, int32_t ordinal, uint64_t views) except -1:
+    """Add some views to those of a day."""
+    if views:
+        day = day_from_ordinal(ordinal)
+        found[day] = found.get(day, 0) + views
+    return 0
 
 
 cdef int check_unchanged(Count *count, uint64_t changes) except -1:

@@ -2,21 +2,22 @@
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, datetime
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from fasthits import logfiles
 from fasthits._parse import EXAMPLES, WHOLE, HitCounter, LineRules
-from fasthits.days import ONE_DAY, file_name, has_date, name_days
-from fasthits.errors import LogFileError
+from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.extents import Gap
 from fasthits.formats import Format
-from fasthits.logfiles import BLOCK_BYTES, STDIN, Advance, LogFile, Segment
+from fasthits.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.rules import Rules
 from fasthits.selection import ASSUMED, NO_KEEPERS, Intake, Keepers, Selection
+from fasthits.sources import Judgement, Patterns, Sources
+from fasthits.stamps import stamps
 
 Progress = Callable[[int | None], Advance]
 """Is told how many bytes the files have on the disk, None where that is unknown, and returns what is told of the
@@ -24,9 +25,12 @@ progress through them, from any thread."""
 
 DEFAULT_RULES = Rules()
 
-
 LEAST_TABLE_BYTES = 4 << 20
 """Where memory for a table of that size is not there for each thread, fewer threads count."""
+
+
+TAIL_BYTES = 1 << 13
+"""How much of a file's end tells when it ends: some lines, as one of a slow request can be of an earlier time."""
 
 
 class Example(NamedTuple):
@@ -40,9 +44,10 @@ class Example(NamedTuple):
 class Counted:
     """What was counted, and in what."""
 
-    def __init__(self, run: "_Run", dated: bool, days: Sequence[date], missing: list[date]) -> None:
-        raw = run.count(0)
+    def __init__(self, run: "_Run", days: Sequence[date], sources: Sources, judged: Judgement, as_part: bool) -> None:
+        raw = run.total
         self._run = run
+        self._asked, self._judged = days, judged
         self._hits, self._filtered = raw.hits, raw.filtered
         self._rejected = Counter[str]()
         self.files = len(run.files)
@@ -53,13 +58,20 @@ class Counted:
         self.lines = raw.lines
         self.malformed = raw.malformed
         self.examples = run.last.examples()
+        self.damaged = list(run.last.damaged.values())
+        """What is wrong with files that could not be read to their end; their lines before that place are counted."""
         self.days_seen = raw.days_seen
         """The days of all lines that parsed."""
-        self.days = sorted(set(days) - set(missing) if dated else set(days) & self.days_seen)
-        """The days asked for whose hits are all there: those with a file, or that lines are stamped with."""
-        self.missing = missing
-        """The days asked for that have no file."""
-        self.counter = run.selection.finish(raw, self._rejected)
+        self.missing = sources.missing
+        """The days asked for that have no file, each with the name of one that is not there."""
+        self.unseen = sorted(set(days) - self.missing.keys() - self.days_seen)
+        """The days asked for that have a file, but no line that parses is stamped with."""
+        seen = set(days) & self.days_seen - self.missing.keys()
+        self.parts = {day: gaps for day, gaps in judged.gaps.items() if day in seen}
+        """What is missing of the days that are not whole, by day."""
+        self.days = sorted(seen if as_part else seen - self.parts.keys())
+        """The days asked for whose hits are there: all of them, unless they were asked for as parts."""
+        self.counter = self._wanted(run.selection.finish(raw, self._rejected))
         """The rows of the first share of them: all, unless *max_bytes* was too little for that. Its figures say
         nothing."""
 
@@ -67,6 +79,21 @@ class Counted:
     def hits(self) -> int:
         """How many lines were hits; where there are several shares, not before all of them have been there."""
         return self._hits - self._rejected.total()
+
+    @property
+    def any_file(self) -> str:
+        """The name of one of the files: of one with malformed lines, if there is any."""
+        return self.examples[0].file if self.examples else next(iter(self._run.files)).name
+
+    @property
+    def notes(self) -> list[str]:
+        """What is worth knowing of the days and the files."""
+        return self._judged.notes
+
+    @property
+    def missing_servers(self) -> dict[date, list[str]]:
+        """By day, the files or logs of servers that have none of that day, but of others around it."""
+        return {day: names for day, names in self._judged.missing_servers.items() if day in self.days}
 
     @property
     def passes(self) -> int:
@@ -89,7 +116,29 @@ class Counted:
             "filtered": self.filtered,
             "malformed": self.malformed,
             "passes": self.passes,
+            "days": [str(day) for day in self.days],
+            "parts": {str(day): [gap.text for gap in gaps] for day, gaps in self.parts.items()},
+            "missing_servers": {str(day): names for day, names in self.missing_servers.items()},
         }
+
+    def hints_of_missing(self) -> list[str]:
+        """Return what is there in place of the days without a file, and what to type."""
+        return self._run.sources.hints_of_missing()
+
+    def hints_of_unseen(self) -> list[str]:
+        """Return what to type for the days without a line, where the files that were not named may have some."""
+        return [gap.hint for day in self.unseen for gap in self._judged.gaps.get(day, []) if gap.hint]
+
+    @property
+    def tried(self) -> str:
+        """The format that the lines were read as."""
+        form = self._run.selection.form
+        return form.text if form else f"{ASSUMED.name}, as none was detected"
+
+    def _wanted(self, counter: HitCounter) -> HitCounter:
+        """Return *counter* without the rows of days that are not whole."""
+        unwanted = self.parts.keys() - set(self.days)
+        return _without_days(counter, unwanted, self._run.selection) if unwanted else counter
 
     def shares(self) -> Iterator[HitCounter]:
         """Yield counters that have all the rows between them; the one before is empty when the next one comes.
@@ -101,64 +150,61 @@ class Counted:
             return
         self.counter.drain()
         for raw in self._run.count_rest(self.counter.share):
-            counter = self._run.selection.finish(raw, self._rejected)
+            counter = self._wanted(self._run.selection.finish(raw, self._rejected))
             yield counter
             counter.drain()
 
 
 def count_hits(
     days: Sequence[date],
-    pattern: str,
+    patterns: Patterns,
     threads: int | None = None,
     progress: Progress | None = None,
     max_bytes: int | None = None,
     rules: Rules = DEFAULT_RULES,
     keepers: Keepers = NO_KEEPERS,
+    as_part: bool = False,
+    today: date | None = None,
 ) -> Counted:
-    """Count the hits of *days*, by *rules*, in the files that *pattern* names, or standard input for ``-``.
+    """Count the hits of *days*, by *rules*, in the files that *patterns* name, or standard input for ``-``.
 
     A day's hits are the lines stamped with it in its own file and in the next day's, where requests that ended after
-    midnight are. A day without a file is left out, with a pattern that names no date each day that no line is stamped
-    with. *threads* is by default one for each processor this process may use. The tables take *max_bytes* at most;
-    where that is too little for all paths at once, the files are read again for each further share of them. The
-    counters have a table for each of *keepers* besides.
+    midnight are; of files without a date in their names, in those that can hold the day. A day without a file or a line
+    is left out, and so is one whose beginning or end is missing, unless *as_part*. Days from
+    *today* on, by default this machine's, are always parts.
 
-    Raises LogFileError when there is no file at all, or one cannot be read to its end, or again; UsageError when the
-    lines of a file lack what the rules look at.
+    *threads* is by default one for each processor this process may use. The tables take *max_bytes* at most; where that
+    is too little for all paths at once, the files are read again for each further share of them. The counters have a
+    table for each of *keepers* besides.
+
+    Raises LogFileError when there is no file at all, or one cannot be read, or again; UsageError when the lines of a
+    file lack what the rules look at.
     """
     selection = Selection(rules, keepers)
-    dated = pattern != STDIN and has_date(pattern)
-    files, missing = _dated_files(days, pattern) if dated else _undated_files(days, pattern)
-    if not files:
-        raise LogFileError(
-            f"no log file for {name_days(days)}",
-            file_name(pattern, days[0]) if dated else pattern,
-            "name another with --logs PATTERN or FASTHITS_LOGS",
-        )
-    run = _Run(files, selection, threads or len(os.sched_getaffinity(0)), progress, max_bytes)
-    return Counted(run, dated, days, missing)
+    sources = Sources(patterns, days, selection)
+    if len(sources.missing) == len(days):
+        raise sources.error_of_missing()
+    run = _Run(sources, selection, threads or len(os.sched_getaffinity(0)), progress, max_bytes)
+    judged = sources.judge(run.last.ends(), today or date.today(), datetime.now().astimezone())
+    for log_file, error in run.last.damaged.items():
+        for day in run.days_behind(log_file):
+            judged.gaps.setdefault(day, []).append(Gap(str(error)))
+    return Counted(run, days, sources, judged, as_part)
 
 
-def _dated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
-    """Return the files to read, each with the days whose hits it holds, and the days that have no file of their own."""
-    files: dict[LogFile, set[date]] = {}
-    missing = []
-    for day in days:
-        own = logfiles.find(file_name(pattern, day))
-        if not own:
-            missing.append(day)
-            continue
-        if day < date.max:
-            own += logfiles.find(file_name(pattern, day + ONE_DAY))
-        for log_file in own:
-            files.setdefault(log_file, set()).add(day)
-    return files, missing
-
-
-def _undated_files(days: Sequence[date], pattern: str) -> tuple[dict[LogFile, set[date]], list[date]]:
-    """Return the files to read, each for all the days; that a day has no line in them is known only after reading."""
-    name = pattern if pattern == STDIN else file_name(pattern, days[0])
-    return {log_file: set(days) for log_file in logfiles.find(name)}, []
+def _without_days(counter: HitCounter, days: Collection[date], selection: Selection) -> HitCounter:
+    """Return the rows of *counter* but for those of *days*; it has no rows any more."""
+    wanted = HitCounter(rules=selection.line_rules(ASSUMED))
+    wanted.share = counter.share
+    pairs = [(counter, wanted), *((counter.by_referer[name], wanted.by_referer[name]) for name in counter.by_referer)]
+    if counter.bots is not None and wanted.bots is not None:
+        pairs.append((counter.bots, wanted.bots))
+    for before, after in pairs:
+        for day, path, views in before.rows():
+            if day not in days:
+                after.add(day, path, views)
+    counter.drain()
+    return wanted
 
 
 class _Run:
@@ -166,30 +212,38 @@ class _Run:
 
     def __init__(
         self,
-        files: dict[LogFile, set[date]],
+        sources: Sources,
         selection: Selection,
         threads: int,
         progress: Progress | None,
         max_bytes: int | None,
     ) -> None:
-        self.files = files
+        self.sources = sources
+        self.files = sources.files
         self.selection = selection
-        self._formats = {log_file: self._format_of(log_file) for log_file in files}
+        self._formats = {log_file: self._format_of(log_file) for log_file in self.files}
         self._threads = threads
         self._progress = progress
         # Final paths have tables of their own, beside those that they are made from.
         self._max_bytes = max_bytes and max_bytes // (1 + selection.rules.looks_at_paths)
         self.passes = 0
         self.last: _Pass
+        self.total = self.count(0)
+        """The rows of the first share."""
 
     def _format_of(self, log_file: LogFile) -> Format | None:
         """Return the format of a file; None where that shows only when it is read."""
         if self.selection.form or log_file.size is None:
             return self.selection.form
-        form = self.selection.detect(log_file.head())
+        form = self.sources.forms[log_file]
         if form:
             self.selection.check(form)
         return form or ASSUMED
+
+    def days_behind(self, log_file: LogFile) -> set[date]:
+        """Return the days of which a file that is damaged can hold lines behind that place."""
+        end = self.last.ends().get(log_file)
+        return {day for day in self.files[log_file] if not end or day >= end.date()}
 
     def count(self, first_hash: int) -> HitCounter:
         """Return the rows from *first_hash* on, as many as memory allows; all figures are those of all rows."""
@@ -248,6 +302,8 @@ class _Pass:
         # At the most there is the table that all are merged into, as large as all together, and the last one merged.
         self._table_bytes = max_bytes and max_bytes // (counters + (counters > 1))
         self._counted: dict[Segment, _SegmentCount] = {}
+        self.damaged: dict[LogFile, DamagedLogError] = {}
+        """What is wrong with files that could not be read to their end."""
         self._stopped = False
 
     def run(self, advance: Advance) -> HitCounter:
@@ -298,6 +354,17 @@ class _Pass:
         """Return the names of the formats that the files have."""
         return sorted({form.name for form in self._formats.values() if form})
 
+    def ends(self) -> dict[LogFile, datetime]:
+        """Return the latest time in the last lines of each file that has one."""
+        found = {}
+        for log_file, segments in self._segments.items():
+            form = self._formats[log_file] or ASSUMED
+            for tail in (self._counted[segment].tail for segment in reversed(segments)):
+                if times := list(stamps(tail.split(b"\n"), form, self._selection)):
+                    found[log_file] = max(times)
+                    break
+        return found
+
     def examples(self) -> list[Example]:
         """Return some malformed lines, the line numbers of segments becoming those of their files."""
         examples = []
@@ -339,17 +406,25 @@ class _Pass:
 
     def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
         lines_before, examples_before, size = intake.counter.lines, len(intake.examples), 0
-        for block in segment.blocks(buffer, advance):
-            if self._stopped:
-                return
-            intake.feed(block)
-            size += len(block)
+        tail = b""
+        try:
+            for block in segment.blocks(buffer, advance):
+                if self._stopped:
+                    return
+                intake.feed(block)
+                size += len(block)
+                last = bytes(block[-TAIL_BYTES:])
+                tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
+        except DamagedLogError as error:
+            self.damaged[segment.log_file] = error
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
-        self._counted[segment] = _SegmentCount(size, intake.counter.lines - lines_before, examples)
+        self._counted[segment] = _SegmentCount(size, intake.counter.lines - lines_before, examples, tail)
 
 
 class _SegmentCount(NamedTuple):
     size: int
     lines: int
     examples: list[tuple[int, bytes]]
+    tail: bytes
+    """Its last bytes."""

@@ -9,11 +9,12 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from heapq import merge
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from math import inf
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -36,51 +37,101 @@ class Block(NamedTuple):
     rows: int
 
 
+class Written(NamedTuple):
+    """How many new rows were written, and the hits of the days that stayed as they were, by day."""
+
+    rows: int
+    left: dict[str, int]
+
+
 class CsvFile:
     """A CSV file with the rows of many days: by date, then views (most first), then path.
 
-    It is written anew beside the old one and put in its place.
+    It is written anew beside the old one and put in its place: see `replace_days`.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self._path = Path(os.path.realpath(path))
+    def __init__(self, path: Path, columns: Sequence[str], numbers: int = 1) -> None:
+        """The last *numbers* of *columns* are numbers of hits."""
+        self.path = Path(os.path.realpath(path))
         self._columns = columns
+        self._numbers = numbers
         self._header = csv_line(columns)
 
     def check(self) -> None:
         """Raise TableError for what will keep `replace` from working, as far as it shows."""
         with self._errors():
-            check_file(self._path)
-            if self._path.exists():
-                with self._path.open("rb") as old:
+            check_file(self.path)
+            if self.path.exists():
+                with self.path.open("rb") as old:
                     self._check_header(old)
 
-    def replace(self, days: Sequence[str], blocks: Iterator[Block]) -> int:
-        """Put the rows of *blocks*, which are of *days* and in order, in place of all rows of *days*.
+    def write_days(
+        self, file: BinaryIO, days: Collection[str], blocks: Iterable[Block], counted: Mapping[str, int] | None = None
+    ) -> Written:
+        """Write to *file* what is to take the place of this one: its rows, but for *days* those of *blocks*, which are
+        of these days and in order.
 
-        Return how many there are.
+        With *counted*, the hits in *blocks* by day, a day stays as it is where it has more hits here.
         """
-        rows = 0
-        with self._errors(), replacing(self._path) as file:
+        rows, left = 0, {}
+        old, new = (
+            ((block.day, False, block) for block in self._old_blocks()),
+            ((each.day, True, each) for each in blocks),
+        )
+        with self._errors():
             file.write(self._header)
-            kept = (block for block in self._old_blocks() if block.day not in days)
-            for block in merge(kept, blocks, key=attrgetter("day")):
-                file.write(block.lines)
-                rows += block.rows if block.day in days else 0
-        return rows
+            for day, pieces in groupby(merge(old, new, key=itemgetter(0)), key=itemgetter(0)):
+                if day not in days:
+                    file.writelines(block.lines for _, _, block in pieces)
+                    continue
+                written, kept = self._write_day(file, pieces, inf if counted is None else counted.get(day, 0))
+                rows += written
+                if kept:
+                    left[day] = kept
+        return Written(rows, left)
+
+    def _write_day(self, file: BinaryIO, pieces: Iterator[tuple[str, bool, Block]], counted: float) -> tuple[int, int]:
+        """Write the old blocks of a day, and then the new ones in their place, unless the old ones have more hits than
+        were *counted*; return the rows of new ones, and the hits of old ones that stay."""
+        start, rows, kept = file.tell(), 0, 0
+        for _, is_new, block in pieces:
+            if not is_new:
+                kept += self._hits_in(block) if counted < inf else 0
+            elif kept > counted:
+                break
+            elif not rows:
+                _cut(file, start)
+            file.write(block.lines)
+            rows += block.rows if is_new else 0
+        if not rows and kept <= counted:
+            _cut(file, start)
+        return rows, kept if kept > counted else 0
+
+    def _hits_in(self, block: Block) -> int:
+        """Return the sum of all numbers."""
+        lines = _without_quoted(block.lines).split(b"\n")[:-1]
+        try:
+            return sum(int(number) for line in lines for number in line.rsplit(b",", self._numbers)[1:])
+        except ValueError:  # numbers may be in quotes, too
+            pass
+        rows = csv.reader(io.StringIO(block.lines.decode(), newline=""))
+        try:
+            return sum(int(number) for row in rows for number in row[-self._numbers :])
+        except ValueError as error:
+            raise TableError(f"CSV file has no number of views in a row of {block.day}", self.path) from error
 
     def _old_blocks(self) -> Iterator[Block]:
         """Yield the rows of the file, and check that they are in order by day."""
-        if not self._path.exists():
+        if not self.path.exists():
             return
         before, number = "", 2
-        with self._path.open("rb") as old:
+        with self.path.open("rb") as old:
             self._check_header(old)
             for lines in _whole_rows(old):
                 for block in self._split_by_day(lines, number):
                     if block.day < before:
                         failed = f"CSV file is not sorted by date: {block.day} follows {before}"
-                        raise TableError(failed, self._path, "sort it")
+                        raise TableError(failed, self.path, "sort it")
                     before = block.day
                     number += block.rows
                     yield block
@@ -90,7 +141,7 @@ class CsvFile:
         if not lines.isascii():
             lines.decode()  # or it is no file of ours
         day = lines[:DAY_CHARACTERS]
-        bare = _QUOTED_FIELD.sub(b",", lines) if b'"' in lines else lines
+        bare = _without_quoted(lines)
         rows = bare.count(b"\n")
         is_of_a_day = lines[DAY_CHARACTERS : DAY_CHARACTERS + 1] == b"," and bare.count(b"\n" + day + b",") == rows - 1
         has_all_fields = bare.count(b",") == rows * (len(self._columns) - 1)
@@ -103,7 +154,7 @@ class CsvFile:
         for at, row in enumerate(rows, number):
             if len(row) != len(self._columns):
                 failed = f"CSV file has {len(row)} fields, not {len(self._columns)}, in row {at}"
-                raise TableError(failed, self._path)
+                raise TableError(failed, self.path)
         for day, group in groupby(rows, key=itemgetter(0)):
             written = [csv_line(row) for row in group]
             yield Block(day, b"".join(written), len(written))
@@ -112,16 +163,57 @@ class CsvFile:
         first = old.readline().decode()
         if first and next(csv.reader([first])) != list(self._columns):
             hint = f"its first line is not {','.join(self._columns)}, as the options want it; name another with --to"
-            raise TableError("not a CSV file of fasthits", self._path, hint)
+            raise TableError("not a CSV file of fasthits", self.path, hint)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise TableError("cannot write CSV file", self._path, error.strerror or str(error)) from error
+            raise TableError("cannot write CSV file", self.path, error.strerror or str(error)) from error
         except (UnicodeDecodeError, csv.Error) as error:
-            raise TableError("not a CSV file of fasthits", self._path, str(error)) from error
+            raise TableError("not a CSV file of fasthits", self.path, str(error)) from error
+
+
+def replace_days(
+    files: Sequence[CsvFile],
+    days: Collection[str],
+    blocks: Sequence[Iterable[Block]],
+    counted: Mapping[str, int] | None = None,
+) -> Written:
+    """Put *blocks*, those of each file, which are of *days* and in order, in place of all rows of *days*.
+
+    With *counted*, the hits by day of the blocks of the first file, a day of which that file has more stays as it is in
+    all files. All are replaced or none. Raises TableError with nothing changed.
+    """
+    first, *others = files
+    try:
+        with replacing(*(file.path for file in files)) as new:
+            written = first.write_days(new[0], days, blocks[0], counted)
+            replaced = set(days) - written.left.keys()
+            if not replaced:
+                raise _NothingNew
+            for file, own, its_blocks in zip(others, new[1:], blocks[1:], strict=True):
+                file.write_days(own, replaced, (block for block in its_blocks if block.day in replaced))
+    except _NothingNew:
+        return written
+    except OSError as error:
+        raise TableError("cannot write CSV file", error.filename or first.path, error.strerror or str(error)) from error
+    return written
+
+
+class _NothingNew(Exception):
+    """Leaves files as they are."""
+
+
+def _without_quoted(lines: bytes) -> bytes:
+    """Return whole rows without their fields in quotes, which may hold commas and newlines, but not the first ones."""
+    return _QUOTED_FIELD.sub(b",", lines) if b'"' in lines else lines
+
+
+def _cut(file: BinaryIO, size: int) -> None:
+    file.seek(size)
+    file.truncate()
 
 
 def _whole_rows(file: BinaryIO) -> Iterator[bytes]:

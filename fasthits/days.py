@@ -1,5 +1,6 @@
 """DATE arguments, and the patterns by which cronolog names the files of a day."""
 
+import os
 import re
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -73,6 +74,15 @@ def has_date(pattern: str) -> bool:
     if not re.fullmatch(r"[^\0\ud800-\udfff]+", pattern):  # surrogates: bytes of an argument that are not UTF-8
         raise UsageError("not a PATTERN", repr(pattern), "for example /var/log/apache2/%Y/%m/%d/access.log")
     return any(field != "%" for field in fields)
+
+
+def split_patterns(text: str) -> tuple[str, ...]:
+    """Return the PATTERNs of an environment variable, which colons part as in PATH.
+
+    >>> split_patterns("/srv/a/%F.log:/srv/b/access.log*")
+    ('/srv/a/%F.log', '/srv/b/access.log*')
+    """
+    return tuple(part for part in text.split(os.pathsep) if part)
 
 
 def file_name(pattern: str, day: date) -> str:

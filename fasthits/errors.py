@@ -32,6 +32,10 @@ class LogFileError(FasthitsError):
     """A log file is missing, cannot be read, or ends before it should."""
 
 
+class DamagedLogError(LogFileError):
+    """A compressed log file is damaged, cut short, or still being written; what is before that place was read."""
+
+
 class TableError(FasthitsError):
     """The target of a rollup cannot be read or written; what it held is still there."""
 

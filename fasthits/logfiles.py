@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
 from fasthits import compression
-from fasthits.errors import LogFileError
+from fasthits.errors import DamagedLogError, LogFileError
 
 SUFFIXES = ("", *compression.SUFFIXES)
 """What may follow a log file's name; of several the first that is there is read."""
@@ -39,7 +39,7 @@ class Segment:
         newline.
 
         Raises LogFileError when the file cannot be read, or is not the one, or not as long as, it was when it was
-        found.
+        found; DamagedLogError after all that could be decompressed.
         """
         name = self.log_file.name
         with _errors_of(name):
@@ -68,7 +68,7 @@ class Segment:
         except compression.DamagedError as error:
             at = f"after {file.tell():,} of {self.log_file.size:,} bytes" if self.log_file.size else "in the middle"
             hint = f"{at}: {error}"
-            raise LogFileError("compressed log file is damaged or cut short", self.log_file.name, hint) from error
+            raise DamagedLogError("compressed log file is damaged or cut short", self.log_file.name, hint) from error
 
     def _lines(self, fd: int, stop: int, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
         view = memoryview(buffer)
@@ -103,6 +103,8 @@ class LogFile:
     """Device and inode."""
     size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None where that is unknown before the end."""
+    modified: float = field(compare=False, default=0.0)
+    """When it was last written, in seconds since 1970."""
 
     def head(self) -> bytes:
         """Return how it begins, at least a block of HEAD_BYTES where it is that long; nothing of what can only be read
@@ -158,7 +160,8 @@ def _log_file(name: str) -> LogFile:
         status = os.stat(name)
     if stat.S_ISDIR(status.st_mode):
         raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
-    return LogFile(name, _identity(status), status.st_size if stat.S_ISREG(status.st_mode) else None)
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return LogFile(name, _identity(status), size, status.st_mtime)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from fasthits.keys import hit_key
 from fasthits.logfiles import STDIN
 from fasthits.memcached import BATCH_ROWS, CounterStore, locked, read_views
 from fasthits.rules import Rules
+from fasthits.sources import Patterns
 
 
 class Difference(NamedTuple):
@@ -50,14 +51,14 @@ class Comparison:
 
 def compare(
     day: date,
-    logs: str,
+    logs: Patterns,
     servers: Sequence[str],
     prefix: str,
     settle_seconds: float,
     progress: Progress | None = None,
     rules: Rules = DEFAULT_RULES,
 ) -> Comparison:
-    """Compare the counters of *day* with the files that the pattern *logs* names, which are counted twice.
+    """Compare the counters of *day* with the files that the patterns *logs* name, which are counted twice.
 
     *rules* are those of the loggers. Raises LogFileError, MemcachedError and UsageError.
     """
@@ -65,7 +66,7 @@ def compare(
     time.sleep(settle_seconds)
     live = _live_views(day, list(before), servers, prefix)
     time.sleep(settle_seconds)
-    after = before if logs == STDIN else _views(day, logs, progress, rules)
+    after = before if STDIN in logs else _views(day, logs, progress, rules)
     missing = [Difference(path, views, live[path]) for path, views in before.items() if live[path] < views]
     more = [Difference(path, after.get(path, 0), live[path]) for path in before if live[path] > after.get(path, 0)]
     different = {each.path for each in missing + more}
@@ -84,7 +85,7 @@ class Warming(NamedTuple):
 
 def warm(
     day: date,
-    logs: str,
+    logs: Patterns,
     servers: Sequence[str],
     prefix: str,
     ttl: int,
@@ -116,7 +117,7 @@ def warm(
 
 def _missing_for_good(
     day: date,
-    logs: str,
+    logs: Patterns,
     servers: Sequence[str],
     prefix: str,
     settle_seconds: float,
@@ -133,16 +134,20 @@ def _missing_for_good(
         time.sleep(settle_seconds)
         live = _live_views(day, list(in_files), servers, prefix)
         missing = {path: views - live[path] for path, views in in_files.items() if views > live[path]}
-        no_less = logs == STDIN or sum(missing.values()) >= sum(before.values())
+        no_less = STDIN in logs or sum(missing.values()) >= sum(before.values())
         if not missing or (before and no_less):
             return len(in_files), {path: min(missing[path], before[path]) for path in missing.keys() & before.keys()}
         before = missing
-        if logs != STDIN:  # which gives its lines once, so that on a busy site less and less would seem to be missing
+        if (
+            STDIN not in logs
+        ):  # which gives its lines once, so that on a busy site less and less would seem to be missing
             in_files = _views(day, logs, progress, rules)
 
 
-def _views(day: date, logs: str, progress: Progress | None, rules: Rules) -> dict[bytes, int]:
-    counted = count_hits([day], logs, progress=progress, rules=rules.live)
+def _views(day: date, logs: Patterns, progress: Progress | None, rules: Rules) -> dict[bytes, int]:
+    counted = count_hits([day], logs, progress=progress, rules=rules.live, as_part=True)
+    for error in counted.damaged:
+        raise error
     return {path: views for _, path, views in counted.counter.rows()}
 
 

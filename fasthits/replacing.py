@@ -5,13 +5,16 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from errno import EEXIST, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO
 
 from fasthits.errors import TableError
 
 LOCK_SECONDS = 60.0
+"""How long to wait for another process that replaces the same file."""
+LOCK_POLL_SECONDS = 0.05
 
 
 def check_file(path: Path) -> None:
@@ -25,33 +28,76 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a new file to be filled, which takes the place of *path* at the end: complete and on the disk, or not at
-    all.
+def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
+    """Give a new file to be filled for each of *paths*, which takes its place at the end: complete and on the disk.
 
-    Meanwhile a lock on the folder keeps others that use this out. The new file has the old one's mode and owner. Raises
-    OSError.
+    All of them are replaced, or none, and nobody else replaces them meanwhile. A new file has the old one's mode and
+    owner. Raises OSError.
     """
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    new = path.with_name(f".{path.name}.new")
-    try:
-        _lock(folder)
-    except BaseException:
-        os.close(folder)
-        raise
-    try:
-        new.unlink(missing_ok=True)  # of one that was killed
-        with new.open("xb") as file:
-            yield file
+    with ExitStack() as open_files:
+        new = [open_files.enter_context(_new_file(path)) for path in paths]
+        yield new
+        for path, file in zip(paths, new, strict=True):
             file.flush()
-            if path.exists():
-                _copy_ownership(path.stat(), file.fileno())
+            _copy_ownership(path, file.fileno())
             os.fsync(file.fileno())
-        new.replace(path)
-        os.fsync(folder)
-    finally:
-        new.unlink(missing_ok=True)
-        os.close(folder)
+        for path in paths:
+            _name_of_new(path).replace(path)
+        for folder in {path.parent for path in paths}:
+            _sync(folder)
+
+
+def _name_of_new(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """Give the file that is to take the place of *path*, beside it; it is removed if it does not.
+
+    Its name is the same in all processes, and whoever has a lock on it writes it: others wait. Only those who may write
+    it can open it, so that nobody else can hold the lock. One that is there and not locked is of a process that was
+    killed.
+    """
+    name = _name_of_new(path)
+    give_up_at = time.monotonic() + LOCK_SECONDS
+    while (file := _take(name)) is None:
+        if time.monotonic() > give_up_at:
+            raise OSError(EWOULDBLOCK, f"another process writes it, for {LOCK_SECONDS:.0f} s now", str(path))
+        time.sleep(LOCK_POLL_SECONDS)
+    with file:
+        try:
+            yield file
+        finally:
+            if _is_at(name, file.fileno()):
+                name.unlink()
+
+
+def _take(name: Path) -> BinaryIO | None:
+    """Return a new file, locked; None while another process has it."""
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        is_mine = True
+    except FileExistsError:
+        _check_leftover(name)
+        try:
+            fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:  # it has taken its place
+            return None
+        is_mine = False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(name, fd):
+            if is_mine:
+                return os.fdopen(fd, "wb")
+            name.unlink()
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def write_summary(file: Path, figures: Mapping[str, object]) -> None:
@@ -62,26 +108,52 @@ def write_summary(file: Path, figures: Mapping[str, object]) -> None:
     import json
 
     try:
-        special = file.exists() and not file.is_file()
-        with file.open("wb") if special else replacing(file.resolve()) as new:
-            new.write(json.dumps(figures, indent=2).encode() + b"\n")
+        text = json.dumps(figures, indent=2).encode() + b"\n"
+        if file.exists() and not file.is_file():
+            file.write_bytes(text)
+        else:
+            with replacing(file.resolve()) as (new,):
+                new.write(text)
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error
 
 
-def _lock(folder: int) -> None:
-    give_up_at = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() > give_up_at:
-                raise OSError(error.errno, f"its folder is locked, for {LOCK_SECONDS:.0f} s now") from error
-            time.sleep(0.05)
+def _check_leftover(name: Path) -> None:
+    """Raise OSError for a new file that no process of ours can have begun."""
+    with suppress(FileNotFoundError):
+        found, folder = name.lstat(), name.parent.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.geteuid(), folder.st_uid):
+            raise OSError(EEXIST, f"user {found.st_uid} has made a file of that name: remove it", str(name))
 
 
-def _copy_ownership(old: os.stat_result, fd: int) -> None:
-    os.fchmod(fd, stat.S_IMODE(old.st_mode))
+def _is_at(name: Path, fd: int) -> bool:
+    """Tell whether an open file still has that name."""
+    try:
+        return os.path.samestat(name.lstat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _copy_ownership(old: Path, fd: int) -> None:
+    try:
+        found = old.stat()
+    except FileNotFoundError:
+        os.fchmod(fd, 0o666 & ~_umask())
+        return
     if os.geteuid() == 0:
-        os.fchown(fd, old.st_uid, old.st_gid)
+        os.fchown(fd, found.st_uid, found.st_gid)
+    os.fchmod(fd, stat.S_IMODE(found.st_mode))
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -2,21 +2,30 @@
 
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from fasthits._parse import WHOLE, HitCounter
-from fasthits.csvfiles import Block, CsvFile, csv_line
+from fasthits.csvfiles import Block, CsvFile, csv_line, replace_days
 from fasthits.errors import TableError, UsageError
-from fasthits.layouts import PLAIN, Layout
+from fasthits.keeping import Fewer, find_fewer
+from fasthits.layouts import PLAIN, Cell, Layout
 from fasthits.replacing import LOCK_SECONDS, check_file
 
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+class Replaced(NamedTuple):
+    """How many rows of views were put into a table, and the days that stayed, as it has more hits of them."""
+
+    rows: int
+    fewer: list[Fewer]
 
 
 class Table(Protocol):
@@ -25,12 +34,13 @@ class Table(Protocol):
     def check(self) -> None:
         """Raise TableError for what will keep `replace` from working, as far as it shows without changing anything."""
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
         """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
 
-        Return how many rows of views there are. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
-        Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, of each
-        file, and on the disk when it returns. Raises TableError with the old rows intact.
+        A day that has more hits in the table stays as it is, in all tables, unless *with_fewer*. No other rollup comes
+        between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
+        Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, and on
+        the disk when it returns. Raises TableError with the old rows intact.
         """
 
 
@@ -69,19 +79,37 @@ class SqliteFile(Table):
                 with closing(self._connect("mode=ro")) as database:
                     self._check_columns(database)
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
-        with self._errors(), closing(self._connect("mode=rwc")) as database:
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        with (
+            _gathered(days, shares, self._layouts) as new,
+            self._errors(),
+            closing(self._connect("mode=rwc")) as database,
+        ):
             database.execute("BEGIN IMMEDIATE")
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
+            fewer = [] if with_fewer else find_fewer(new.hits, _hits_by_day(database, self._layouts[0], days))
+            left = {day for day, *_ in fewer}
+            replaced = [day for day in days if day not in left]
+            if not replaced:
+                return Replaced(0, fewer)
             for layout in self._layouts:
-                dates = ((day.isoformat(),) for day in days)
+                dates = ((day.isoformat(),) for day in replaced)
                 database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
-            _insert(database, shares, self._layouts)
-            rows = sum(_count_rows(database, self._layouts[0], day) for day in days)
+                _insert(database, layout, new.rows(layout, {day.isoformat() for day in left}))
+            rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
             database.execute("COMMIT")
-        return rows
+        return Replaced(rows, fewer)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Give the database in a transaction that is rolled back unless it was committed."""
+        with self._errors(), closing(self._connect("mode=rwc")) as database:
+            database.execute("BEGIN IMMEDIATE")
+            yield database
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         address = f"{self._path.absolute().as_uri()}?{mode}"
@@ -109,7 +137,11 @@ class CsvFiles(Table):
     def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
         self._layouts = layouts
         self._files = [
-            CsvFile(path if not at else path.with_suffix(f".{layout.name}{path.suffix}"), layout.columns)
+            CsvFile(
+                path if not at else path.with_suffix(f".{layout.name}{path.suffix}"),
+                layout.columns,
+                len(layout.numbers),
+            )
             for at, layout in enumerate(layouts)
         ]
 
@@ -117,13 +149,18 @@ class CsvFiles(Table):
         for file in self._files:
             file.check()
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
-        replaced = [day.isoformat() for day in days]
-        with _sorted(shares, self._layouts) as blocks:
-            rows = [
-                file.replace(replaced, blocks(layout)) for file, layout in zip(self._files, self._layouts, strict=True)
-            ]
-        return rows[0]
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        with _gathered(days, shares, self._layouts, as_csv=True) as new:
+            written = replace_days(
+                self._files,
+                [day.isoformat() for day in days],
+                [new.blocks(layout) for layout in self._layouts],
+                None if with_fewer else {day.isoformat(): hits for day, hits in new.hits.items()},
+            )
+            kept = {date.fromisoformat(day): hits for day, hits in written.left.items()}
+            return Replaced(written.rows, find_fewer(new.hits, kept))
 
 
 class CsvStream(Table):
@@ -136,41 +173,88 @@ class CsvStream(Table):
     def check(self) -> None:
         pass
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter]) -> int:
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
         rows = 0
         self._stream.write(csv_line(self._layout.columns))
-        with _sorted(shares, [self._layout]) as blocks:
-            for block in blocks(self._layout):
+        with _gathered(days, shares, [self._layout], as_csv=True) as new:
+            for block in new.blocks(self._layout):
                 rows += block.rows
                 self._stream.write(block.lines)
         self._stream.flush()
-        return rows
+        return Replaced(rows, [])
+
+
+class _Gathered(Protocol):
+    """All rows of a run, those of one counter or those of several put together."""
+
+    hits: Mapping[date, int]
+    """Of each day that has any, all rows of views together."""
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        """Yield the rows of a table but those of the days *left*, in the order of its primary key."""
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        """Yield the rows of a table by day, then views, most first, then path."""
+
+
+class _OfCounter(_Gathered):
+    def __init__(self, counter: HitCounter) -> None:
+        self._counter = counter
+        hits = Counter(counter.views_by_day())
+        if counter.bots is not None:
+            hits.update(counter.bots.views_by_day())
+        self.hits = hits
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        rows = layout.rows(self._counter)
+        return (row for row in rows if row[0] not in left) if left else rows
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        assert layout.csv is not None
+        return (Block(day.isoformat(), lines, rows) for day, lines, rows in layout.csv(self._counter))
+
+
+class _OfDatabase(_Gathered):
+    def __init__(self, database: sqlite3.Connection, hits: Mapping[date, int]) -> None:
+        self._database = database
+        self.hits = hits
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        rows = self._in_order(layout, layout.texts)
+        return (row for row in rows if row[0] not in left)
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        for row in self._in_order(layout, ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]):
+            yield Block(row[0], csv_line(map(str, row)), 1)
+
+    def _in_order(self, layout: Layout, order: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        with _sorting_errors():
+            yield from self._database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}")
 
 
 @contextmanager
-def _sorted(shares: Iterable[HitCounter], layouts: Sequence[Layout]) -> Iterator[Callable[[Layout], Iterator[Block]]]:
-    """Give the function that yields the rows of a table by day, then views, most first, then path.
+def _gathered(
+    days: Sequence[date], shares: Iterable[HitCounter], layouts: Sequence[Layout], as_csv: bool = False
+) -> Iterator[_Gathered]:
+    """Give all rows, which are of *days*.
 
-    What one counter cannot put in order is put in order by SQLite, in a temporary file of its own.
+    What one counter does not have, or not as CSV, is put together by SQLite in a temporary file.
     """
     counters = iter(shares)
     first = next(counters)
-    csv_of = {layout.name: layout.csv for layout in layouts if layout.csv}
-    if first.share == WHOLE and len(csv_of) == len(layouts):
-        yield lambda layout: (Block(day.isoformat(), lines, rows) for day, lines, rows in csv_of[layout.name](first))
+    if first.share == WHOLE and (all(layout.csv for layout in layouts) or not as_csv):
+        yield _OfCounter(first)
         return
-    with _sorting_errors(), closing(sqlite3.connect("")) as database:
-        for layout in layouts:
-            database.execute(f"CREATE TABLE {layout.declaration}")
-        _insert(database, chain([first], counters), layouts)
-        yield lambda layout: _sorted_blocks(database, layout)
-
-
-def _sorted_blocks(database: sqlite3.Connection, layout: Layout) -> Iterator[Block]:
-    order = ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]
-    with _sorting_errors():
-        for row in database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}"):
-            yield Block(row[0], csv_line(map(str, row)), 1)
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        with _sorting_errors():
+            database.execute("BEGIN")
+            for layout in layouts:
+                database.execute(f"CREATE TABLE {layout.declaration}")
+            for counter in chain([first], counters):
+                for layout in layouts:
+                    _insert(database, layout, layout.rows(counter))
+            gathered = _OfDatabase(database, _hits_by_day(database, layouts[0], days))
+        yield gathered
 
 
 @contextmanager
@@ -182,19 +266,23 @@ def _sorting_errors() -> Iterator[None]:
         raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
 
 
-def _insert(database: sqlite3.Connection, shares: Iterable[HitCounter], layouts: Sequence[Layout]) -> None:
-    """Insert the rows of each counter in the order of the primary key: at the end of the tree, or beside the last one.
+def _insert(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
+    """Insert rows in the order of the primary key: at the end of the tree, or beside the last one.
 
     Rows that are equal but for their numbers add up: of different shares, from paths that were no UTF-8 or have become
     one, or where a layout says so.
     """
-    for counter in shares:
-        for layout in layouts:
-            values = ", ".join("?" * len(layout.columns))
-            sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
-            database.executemany(
-                f"INSERT INTO {layout.name} VALUES ({values}) ON CONFLICT DO UPDATE SET {sums}", layout.rows(counter)
-            )
+    values = ", ".join("?" * len(layout.columns))
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
+    database.executemany(f"INSERT INTO {layout.name} VALUES ({values}) ON CONFLICT DO UPDATE SET {sums}", rows)
+
+
+def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[date]) -> dict[date, int]:
+    """Return the hits of those of *days*, which are in order, that have rows."""
+    total = " + ".join(f"sum({number})" for number in layout.numbers)
+    query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
+    found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))
+    return {day: found[day.isoformat()] or 0 for day in days if day.isoformat() in found}
 
 
 def _count_rows(database: sqlite3.Connection, layout: Layout, day: date) -> int:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import csvfiles
-from fasthits.csvfiles import Block, CsvFile, csv_line
+from fasthits.csvfiles import Block, CsvFile, Written, csv_line, replace_days
 from fasthits.errors import TableError
 from tests.commands import write
 
@@ -55,16 +55,50 @@ def test_days_are_replaced_and_others_stay(
     new = [row for row in new if row[0] in replaced]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csvfiles, "PIECE_BYTES", piece)
-        CsvFile(file, COLUMNS).replace(sorted(replaced), blocks_of(new))
+        replace_days([CsvFile(file, COLUMNS)], sorted(replaced), [blocks_of(new)])
     kept = [row for row in old if row[0] not in replaced]
     assert read(file) == sorted(kept + new, key=lambda row: row[0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "hits"),
+    [
+        (b"2026-03-11,/a,3\n2026-03-11,/b,4\n", 7),
+        (b'2026-03-11,"/a,1\n,2\n",3\n2026-03-11,"/""b,",4\n', 7),
+        (b'2026-03-11,/a,"3"\n2026-03-11,"/\n,b","4"\n', 7),
+        (b'"2026-03-11",/a,3\r\n"2026-03-11",/b,4\r\n', 7),
+        (b"2026-03-11,/a,many\n", None),
+        (b"2026-03-11,/a,\n", None),
+    ],
+)
+@pytest.mark.parametrize("piece", [1, 1 << 20])
+def test_a_day_stays_where_it_has_more_hits_than_were_counted(
+    rows: bytes, hits: int | None, piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csvfiles, "PIECE_BYTES", piece)
+    file = write(tmp_path / "hits.csv", b"date,path,views\n", rows)
+    before = file.read_bytes()
+    days, new = ["2026-03-11", "2026-03-12"], [[Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]]
+    if hits is None:
+        with pytest.raises(TableError, match="no number of views in a row of 2026-03-11"):
+            replace_days([CsvFile(file, COLUMNS)], days, new, {"2026-03-12": 1})
+        assert file.read_bytes() == before
+        return
+    written = replace_days([CsvFile(file, COLUMNS)], days, new, {"2026-03-12": 1, "2026-03-11": hits - 1})
+    assert written == Written(1, {"2026-03-11": hits})
+    found = read(file)
+    assert len(found) == 3
+    assert found[-1] == ("2026-03-12", "/c", "1")
+    written = replace_days([CsvFile(file, COLUMNS)], days, [[]], {"2026-03-12": 1, "2026-03-11": hits})
+    assert written == Written(0, {})
+    assert read(file) == []
 
 
 def test_blocks_of_one_day_are_copied_as_they_are(tmp_path: Path) -> None:
     """Even with numbers that a reader would write in another way."""
     lines = b'2026-03-11,/a,007\n2026-03-11,"/b",1\n'
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + lines)
-    CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]))
+    replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]])
     assert file.read_bytes() == b"date,path,views\n" + lines + b"2026-03-12,/c,1\n"
 
 
@@ -85,7 +119,7 @@ def test_what_is_no_file_of_days_is_left_alone(
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
     monkeypatch.setattr(csvfiles, "PIECE_BYTES", piece)
     with pytest.raises(TableError, match=message):
-        CsvFile(file, COLUMNS).replace(["2026-03-20"], iter([]))
+        replace_days([CsvFile(file, COLUMNS)], ["2026-03-20"], [[]])
     assert file.read_bytes() == b"date,path,views\n" + rows
 
 
@@ -93,7 +127,7 @@ def test_what_is_no_file_of_days_is_left_alone(
 def test_a_quote_within_a_field_hides_no_day(path: bytes, tmp_path: Path) -> None:
     """Not as RFC 4180 has it, but csv reads it as it looks."""
     file = write(tmp_path / "hits.csv", b"date,path,views\n2026-03-11," + path + b',1\n2026-03-12,/c"d,1\n')
-    CsvFile(file, COLUMNS).replace(["2026-03-11"], iter([]))
+    replace_days([CsvFile(file, COLUMNS)], ["2026-03-11"], [[]])
     assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
 
 
@@ -105,11 +139,11 @@ def test_a_quote_that_nothing_closes_is_not_looked_behind_for_ever(
     data = b'date,path,views\n2026-03-11,/a"b,1\n' + b"2026-03-11,/c,1\n" * 1_000
     file = write(tmp_path / "hits.csv", data)
     with pytest.raises(TableError, match="a quote has no other one"):
-        CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([]))
+        replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
     assert file.read_bytes() == data
 
 
 def test_a_header_may_have_quotes(tmp_path: Path) -> None:
     file = write(tmp_path / "hits.csv", b'"date","path","views"\r\n"2026-03-11","/a","1"\r\n')
-    CsvFile(file, COLUMNS).replace(["2026-03-12"], iter([]))
+    replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
     assert file.read_bytes() == b"date,path,views\n2026-03-11,/a,1\n"

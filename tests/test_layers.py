@@ -29,6 +29,7 @@ LAYERS = [
             "csvfiles",
             "explain",
             "jsonlines",
+            "keeping",
             "layouts",
         },
         *{
@@ -42,6 +43,7 @@ LAYERS = [
             "rollup",
             "selection",
             "stamps",
+            *("extents", "series", "dayfiles", "sources", "rotation", "places"),
             "tables",
         },
         *{

@@ -123,6 +123,15 @@ def test_many_days_come_in_order_and_each_block_has_one() -> None:
     assert [day for day, _ in groupby(day for day, _, _ in filled(rows).csv())] == sorted(every_day)
 
 
+def test_the_views_of_each_day_are_the_sum_of_its_rows() -> None:
+    every_day = [date(1999, 12, 1) + timedelta(number * 7919 % 800) for number in range(800)]
+    counter = filled({(day, b"/%d" % number): number % 3 for day in every_day for number in range(4)})
+    assert counter.views_by_day() == dict.fromkeys(every_day, sum(at % 3 for at in range(4)))
+    counter.add(DAY, b"/", 2**63)
+    assert counter.views_by_day()[DAY] == 2**63
+    assert filled({}).views_by_day() == filled({(DAY, b"/a"): 0}).views_by_day() == {}
+
+
 def test_long_paths_come_in_order() -> None:
     ends = [b"", b"\0", b"a", b'"', b",", b"\xff", b"ab"]
     rows = {(DAY, b"/" + b"p" * (size - 1 - len(end)) + end): 1 for size in (LINE_BYTES, 300_000) for end in ends}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from fasthits import logfiles
 from fasthits.rollup import roll_up
+from fasthits.sources import NAME_LOGS
 from fasthits.tables import CsvStream
 from tests.commands import fasthits, hit, write
 from tests.reference import count
@@ -85,6 +87,9 @@ def test_a_real_sites_four_days(tmp_path: Path, threads: str) -> None:
         "malformed": 0,
         "formats": ["combined"],
         "passes": 1,
+        "days": ["2015-05-17", "2015-05-18", "2015-05-19", "2015-05-20"],
+        "parts": {},
+        "missing_servers": {},
     }
     assert fasthits(*command, "--to", "hits.csv", cwd=tmp_path).returncode == 0
     assert (tmp_path / "hits.csv").read_bytes() == first
@@ -116,7 +121,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
-        summary = roll_up(days, f"{folder}/*.log", CsvStream(io.BytesIO()), threads)
+        summary = roll_up(days, (f"{folder}/*.log",), CsvStream(io.BytesIO()), threads)
     assert summary.counted.lines == sum(lines for _, lines, *_ in counts)
     assert summary.counted.hits == sum(hits for _, _, hits, *_ in counts)
     assert summary.counted.malformed == sum(malformed for *_, malformed in counts)
@@ -126,7 +131,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
 def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_path: Path) -> None:
     before, after = DAY - timedelta(1), DAY + timedelta(1)
     write(log_of(tmp_path, before), hit("/too-early", DAY), hit("/", before))
-    write(log_of(tmp_path, DAY), hit("/slow", before), hit("/a"), hit("/a"), hit("/fast", after))
+    write(log_of(tmp_path, DAY), hit("/slow", before), hit("/a"), hit("/a"), hit("/fast", after, "00:00:00"))
     write(log_of(tmp_path, after), hit("/a", DAY, "23:59:59"), hit("/b", after))
     write(log_of(tmp_path, after + timedelta(1)), hit("/much-later", DAY))
     done = fasthits("rollup", str(DAY), "--logs", PATTERN, "--to", "-", cwd=tmp_path)
@@ -138,11 +143,13 @@ def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_p
 def test_a_range_counts_what_its_days_count_one_by_one(tmp_path: Path) -> None:
     days = [DAY + timedelta(number) for number in range(5)]
     for day in days:
-        stamps = [day - timedelta(2), day - timedelta(1), day, day + timedelta(1)]
-        write(log_of(tmp_path, day), *(hit(f"/in/{day}", stamp) for stamp in stamps))
+        times = [(-2, "10:00:00"), (-1, "23:59:59"), (0, "10:00:00"), (1, "00:00:00")]
+        lines = (hit(f"/in/{day}", day + timedelta(number), clock) for number, clock in times)
+        write(log_of(tmp_path, day), *lines)
     together = fasthits("rollup", f"{days[0]}..{days[4]}", "--logs", PATTERN, "--to", "-", cwd=tmp_path)
     alone = [fasthits("rollup", str(day), "--logs", PATTERN, "--to", "-", cwd=tmp_path) for day in days]
     assert rows_of(together.stdout) == {row: views for done in alone for row, views in rows_of(done.stdout).items()}
+    assert len(rows_of(together.stdout)) == 9
 
 
 def test_days_without_a_file_are_named_and_stay(tmp_path: Path) -> None:
@@ -154,8 +161,9 @@ def test_days_without_a_file_are_named_and_stay(tmp_path: Path) -> None:
         *(f"2026-03-{day},/old,1\n".encode() for day in range(11, 17)),
     )
     done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", PATTERN, "--to", "hits.csv", cwd=tmp_path)
-    assert done.returncode == 0
-    assert b"no log file, left as it was: 2026-03-11, 2026-03-13..2026-03-14\n" in done.stderr
+    assert done.returncode == 1
+    hint = f"there are files for 2026-03-12, 2026-03-15; {NAME_LOGS}"
+    assert f"no log file, left as it was: 2026-03-11, 2026-03-13..2026-03-14 ({hint})\n" in done.stderr.decode()
     assert list(rows_of((tmp_path / "hits.csv").read_bytes())) == [
         ("2026-03-11", "/old"),
         ("2026-03-12", "/new"),
@@ -166,33 +174,155 @@ def test_days_without_a_file_are_named_and_stay(tmp_path: Path) -> None:
     ]
 
 
-def test_a_day_whose_file_has_no_hit_becomes_empty(tmp_path: Path) -> None:
-    write(log_of(tmp_path, DAY), hit("/", method="HEAD"))
-    write(tmp_path / "hits.csv", b"date,path,views\n2026-03-12,/old,1\n")
-    assert fasthits("rollup", str(DAY), "--logs", PATTERN, "--to", "hits.csv", cwd=tmp_path).returncode == 0
-    assert (tmp_path / "hits.csv").read_bytes() == b"date,path,views\n"
+TARGETS = ["hits.db", "hits.csv"]
+KEPT = [("2026-03-11", "/old", 1), ("2026-03-12", "/old", 3), ("2026-03-13", "/old", 1)]
 
 
-def test_a_pattern_without_a_date_replaces_only_the_days_that_occur(tmp_path: Path) -> None:
-    write(tmp_path / "access.log", hit("/new"), hit("/", DAY + timedelta(1), method="POST"))
-    write(
-        tmp_path / "hits.csv",
-        b"date,path,views\n",
-        *(f"2026-03-{day},/old,1\n".encode() for day in range(11, 15)),
-    )
-    fasthits("rollup", "2026-03-11..2026-03-14", "--logs", "access.log", "--to", "hits.csv", cwd=tmp_path)
-    assert list(rows_of((tmp_path / "hits.csv").read_bytes())) == [
-        ("2026-03-11", "/old"),
-        ("2026-03-12", "/new"),
-        ("2026-03-14", "/old"),
-    ]
+@pytest.fixture(params=TARGETS)
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A target with three days, the second with three hits."""
+    lines = [hit("/old", date.fromisoformat(day)) * views for day, _, views in KEPT]
+    done = fasthits(*("rollup", "2026-03-11..2026-03-13", "--logs", "-", "--to"), tmp_path / request.param,
+                    stdin=b"".join(lines))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert rows_in(tmp_path / request.param) == KEPT
+    return tmp_path / request.param
 
 
-def test_a_file_without_a_line_of_the_day_replaces_nothing_and_says_what_it_has(tmp_path: Path) -> None:
-    write(tmp_path / "access.log", hit("/"), hit("/", DAY + timedelta(1)))
-    done = fasthits("rollup", "2026-04-01", "--logs", "access.log", "--to", "hits.csv", cwd=tmp_path)
-    assert done.returncode == 0
-    assert b"no line of 2026-04-01, nothing replaced: they are of 2026-03-12..2026-03-13\n" in done.stderr
+def rows_in(target: Path) -> list[tuple[str, str, int]]:
+    table = table_of(target)
+    return [(*key, views) for key, views in rows_of(table).items()] if isinstance(table, bytes) else table
+
+
+OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' * 9
+
+
+@pytest.mark.parametrize(
+    ("days", "log", "message"),
+    [
+        ("2026-03-12", b"", f"the log is empty, left as it was: 2026-03-12 ({NAME_LOGS})"),
+        (
+            "2026-03-12",
+            OF_ANOTHER_FORMAT,
+            "not one of 9 lines parses, left as it was: 2026-03-12 (tried as combined, as none was detected; give the "
+            "right format with --format; fasthits explain a.log shows how lines are read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/", DAY - timedelta(1)) + hit("/", DAY + timedelta(1)),
+            f"no line of the day, left as it was: 2026-03-12 (the log has 2026-03-11, 2026-03-13; {NAME_LOGS}; "
+            "fasthits explain a.log shows how lines are read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/", DAY - timedelta(1)) + OF_ANOTHER_FORMAT,
+            f"no line of the day, left as it was: 2026-03-12 (the log has 2026-03-11; {NAME_LOGS}; "
+            "9 lines did not parse; fasthits explain a.log shows how lines are read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/new") * 2,
+            "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (--replace to replace it all the "
+            "same)",
+        ),
+        (
+            "2026-03-12",
+            hit("/new", method="HEAD") * 5,
+            "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 3 kept (--replace to replace it all the "
+            "same)",
+        ),
+    ],
+)
+def test_a_kept_day_is_not_replaced_by_less(kept: Path, days: str, log: bytes, message: str) -> None:
+    write(kept.parent / "a.log", log)
+    before = kept.read_bytes(), kept.stat().st_mtime_ns
+    done = fasthits("rollup", days, "--logs", "a.log", "--to", kept.name, "--summary", "s.json", cwd=kept.parent)
+    assert (done.returncode, done.stdout) == (1, b"")
+    said = done.stderr.decode().splitlines()
+    assert said[0] == f"fasthits: {message}"
+    assert not [line for line in said if " rows for " in line]
+    assert json.loads((kept.parent / "s.json").read_text())["lines"] == log.count(b"\n")
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
+    assert sorted(os.listdir(kept.parent)) == sorted(["a.log", kept.name, "s.json"])
+
+
+def test_a_kept_day_is_replaced_by_as_much_and_with_replace_by_less(kept: Path) -> None:
+    rollup = ("rollup", str(DAY), "--logs", "a.log", "--to", kept.name)
+    for log, options, rows in (
+        (hit("/new") * 3, (), [("2026-03-12", "/new", 3)]),
+        (hit("/new") * 2, ("--replace",), [("2026-03-12", "/new", 2)]),
+        (hit("/new") * 5, (), [("2026-03-12", "/new", 5)]),
+        (hit("/", method="HEAD"), ("--replace",), []),
+        (hit("/", method="HEAD"), (), []),
+        (hit("/b") * 2, (), [("2026-03-12", "/b", 2)]),
+    ):
+        write(kept.parent / "a.log", log)
+        done = fasthits(*rollup, *options, cwd=kept.parent)
+        assert done.returncode == 0, done.stderr
+        assert rows_in(kept) == [KEPT[0], *rows, KEPT[2]]
+
+
+def test_what_is_no_line_of_a_day_never_replaces_it(kept: Path) -> None:
+    for log in (b"", OF_ANOTHER_FORMAT, hit("/", DAY + timedelta(1))):
+        write(kept.parent / "a.log", log)
+        done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", kept.name, "--replace", cwd=kept.parent)
+        assert done.returncode == 1
+        assert rows_in(kept) == KEPT
+
+
+@pytest.mark.parametrize("logs", ["a.log", "%F.log"])
+def test_of_a_range_the_other_days_go_in(kept: Path, logs: str) -> None:
+    days = [DAY + timedelta(number) for number in range(-1, 4)]
+    lines = [hit("/new", days[0]) * 2, hit("/new", days[1]) * 2, b"", b"", hit("/new", days[4])]
+    write(kept.parent / "a.log", *lines)
+    for day, text in zip(days, lines, strict=True):
+        write(kept.parent / f"{day}.log", text)
+    (kept.parent / "2026-03-14.log").unlink()
+    done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", logs, "--to", kept.name, cwd=kept.parent)
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (--replace" in said
+    if "%" in logs:
+        assert (
+            "no log file, left as it was: 2026-03-14 (there are files for 2026-03-11..2026-03-13, 2026-03-15; " in said
+        )
+        assert "no line of the day, left as it was: 2026-03-13 (the log has 2026-03-11..2026-03-12, 2026-03-15;" in said
+    else:
+        assert "no line of the day, left as it was: 2026-03-13..2026-03-14 (" in said
+    assert "  2 rows for 2026-03-11, 2026-03-15 in " in said
+    assert rows_in(kept) == [("2026-03-11", "/new", 2), *KEPT[1:], ("2026-03-15", "/new", 1)]
+
+
+def test_many_days_with_fewer_hits_are_named_in_one_line(tmp_path: Path) -> None:
+    days = [DAY + timedelta(number) for number in range(12)]
+    target = ("--logs", "-", "--to", "hits.db")
+    whole = b"".join(hit("/", day) * 2000 for day in days)
+    assert fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole, cwd=tmp_path).returncode == 0
+    done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole[: len(whole) // 24], cwd=tmp_path)
+    assert "2026-03-12: 1,000 counted, 2,000 kept (--replace" in done.stderr.decode()
+    done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=b"".join(map(partial(hit, "/"), days)),
+                    cwd=tmp_path)  # fmt: skip
+    assert "; 2026-03-21: 1 counted, 2,000 kept; and 2 more days (--replace" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("target", ["-", *TARGETS])
+def test_a_day_without_a_line_is_an_error_wherever_it_goes(target: str, tmp_path: Path) -> None:
+    done = fasthits("rollup", str(DAY), "--logs", "-", "--to", target, stdin=hit("/", DAY + timedelta(1)), cwd=tmp_path)
+    assert done.returncode == 1
+    assert rows_of(done.stdout or b"date,path,views\n") == {}
+    assert os.listdir(tmp_path) == []
+
+
+def test_with_little_memory_all_of_a_day_is_compared(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", long_log(80_000))
+    write(tmp_path / "short.log", long_log(80_000)[:-1000])
+    rollup = ("rollup", str(DAY), "--max-memory", "32M")
+    for target in TARGETS:
+        for log, code in (("a.log", 0), ("a.log", 0), ("short.log", 1)):
+            done = fasthits(*rollup, "--logs", log, "--to", target, cwd=tmp_path)
+            assert done.returncode == code, done.stderr
+        assert "2026-03-12: 120,190 counted, 120,192 kept (" in done.stderr.decode()
+        assert sum(views for _, _, views in rows_in(tmp_path / target)) == 120_192
 
 
 def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> None:
@@ -321,7 +451,7 @@ def test_line_numbers_are_those_of_the_file_whatever_thread_read_them(tmp_path: 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", 10_000)
         for threads in (1, 2, 3):
-            summary = roll_up([DAY], str(tmp_path / "access.log"), CsvStream(io.BytesIO()), threads)
+            summary = roll_up([DAY], (str(tmp_path / "access.log"),), CsvStream(io.BytesIO()), threads)
             assert [example.line for example in summary.counted.examples] == [700, 1500, 2300]
 
 
@@ -357,7 +487,6 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
         (["2026-03-12", "--logs", "nothing.log"], 1, "no log file for 2026-03-12: nothing.log (name another"),
         (["2026-03-12", "--logs", "no/%Y/*.log"], 1, "no log file for 2026-03-12: no/2026/*.log (name another"),
         (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
-        (["2026-03-12", "--logs", "cut.log"], 1, "compressed log file is damaged or cut short: cut.log.gz"),
         (["2026-02-30"], 2, "no such day: 2026-02-30"),
         *(
             (["2026-03-12", f"--max-memory={size}"], 2, f"not a SIZE for --max-memory: {size!r} (32M or more, or 2G)")

@@ -119,9 +119,9 @@ def test_whatever_the_rules_files_are_counted_as_the_oracle_counts(
         patch.setattr(logfiles, "SEGMENT_BYTES", 500)
         if any(lacks_a_field(each, wanted) for each in data):
             with pytest.raises(UsageError, match=r"needs a log format with the (virtual host|user agent)"):
-                count_hits(days, f"{folder}/*.log", threads, rules=wanted)
+                count_hits(days, (f"{folder}/*.log",), threads, rules=wanted)
         else:
-            check(count_hits(days, f"{folder}/*.log", threads, rules=wanted), data, wanted, days)
+            check(count_hits(days, (f"{folder}/*.log",), threads, rules=wanted), data, wanted, days)
 
 
 def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
     data = b"".join(hit(f"/{number}/?a={number % 7}") + hit(f"/{number}.css") for number in range(30_000))
     write(tmp_path / "access.log", data)
     wanted = Rules(keep_query=True, fold_slash=True, exclude_static=True, exclude_paths=("/1*",), bots="apart")
-    counted = count_hits([DAY], str(tmp_path / "access.log"), 1, max_bytes=1 << 20, rules=wanted)
+    counted = count_hits([DAY], (str(tmp_path / "access.log"),), 1, max_bytes=1 << 20, rules=wanted)
     assert counted.counter.share != WHOLE
     check(counted, [data], wanted, [DAY])
 

@@ -1,5 +1,6 @@
 """SQLite and CSV: a day is replaced as a whole or not at all."""
 
+import contextlib
 import csv
 import fcntl
 import os
@@ -16,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import replacing, tables
-from fasthits._parse import WHOLE, HitCounter
+from fasthits._parse import WHOLE, HitCounter, LineRules
 from fasthits.errors import TableError, UsageError
-from fasthits.tables import CsvFiles, SqliteFile, Table, open_table
+from fasthits.keeping import Fewer
+from fasthits.layouts import hits_layout, referrers_layout
+from fasthits.tables import CsvFiles, Replaced, SqliteFile, Table, open_table
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 Row = tuple[str, str, int]
@@ -75,9 +78,90 @@ def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
 
 def test_only_the_days_given_are_replaced(file: Path) -> None:
     table(file).replace(MARCH[:5], shares({day: {"/a": 1, "/b": 2} for day in MARCH[:5]}))
-    table(file).replace([MARCH[1], MARCH[3]], shares({MARCH[3]: {"/c": 7}}))
+    table(file).replace([MARCH[1], MARCH[3]], shares({MARCH[3]: {"/c": 7}}), with_fewer=True)
     assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-04", "/c", 7)]
     assert [row[0] for row in read(file) if row[1] == "/a"] == ["2026-03-01", "2026-03-03", "2026-03-05"]
+
+
+def halves(rows: dict[date, dict[str, int]]) -> list[HitCounter]:
+    """Return the rows, by day and path, as two counters have them, each with a share of them."""
+    counters = shares(rows) + shares(rows)
+    for counter, share in zip(counters, ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])), strict=True):
+        counter.share = share
+    return counters
+
+
+@pytest.mark.parametrize("make", [shares, halves])
+def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., list[HitCounter]]) -> None:
+    kept = {MARCH[0]: {"/": 1}, MARCH[1]: {"/a": 3, "/b,": 4}, MARCH[2]: {"/a": 3}, MARCH[3]: {"/a": 1}}
+    table(file).replace(MARCH[:4], make(kept))
+    new = {MARCH[0]: {"/new": 2}, MARCH[1]: {"/new": 6}, MARCH[2]: {"/new": 3}, MARCH[4]: {"/new": 1}}
+    fewer = [Fewer(MARCH[1], 6, 7), Fewer(MARCH[3], 0, 1)]
+    assert table(file).replace(MARCH[:5], make(new)) == Replaced(3, fewer)
+    assert read(file) == [
+        ("2026-03-01", "/new", 2),
+        ("2026-03-02", "/b,", 4),
+        ("2026-03-02", "/a", 3),
+        ("2026-03-03", "/new", 3),
+        ("2026-03-04", "/a", 1),
+        ("2026-03-05", "/new", 1),
+    ]
+    before = file.stat()
+    assert table(file).replace(MARCH[1:4:2], make(new)) == Replaced(0, fewer)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert table(file).replace(MARCH[1:4:2], make({MARCH[1]: {"/new": 6}}), with_fewer=True) == Replaced(1, [])
+    assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-02", "/new", 6)]
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("whole", [True, False])
+def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(tmp_path: Path, name: str, whole: bool) -> None:
+    """Those of bots, too, and of all hosts."""
+    layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
+    rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
+
+    def counter(share: tuple[int, int], host: bytes, views: tuple[int, int], bots: int) -> HitCounter:
+        counted = HitCounter(rules=rules)
+        assert counted.bots is not None
+        for day, number in zip(MARCH, views, strict=False):
+            for path in (b"//" + host + b"/%d" % at for at in range(9)):
+                counted.add(day, path, number)
+                counted.by_referer["referrers"].add(day, path + b"\nr.example", number)
+        counted.bots.add(MARCH[0], b"//" + host + b"/", bots)
+        counted.share = share
+        return counted
+
+    def replace(host: bytes, views: tuple[int, int], bots: int) -> Replaced:
+        of_shares = [WHOLE] if whole else [(0, 1 << 63), ((1 << 63) + 1, WHOLE[1])]
+        counters = [counter(share, host, views, bots) for share in of_shares]
+        return open_table(str(tmp_path / name), layouts).replace(MARCH[:2], counters)
+
+    def hosts(of: str, day: date) -> set[str]:
+        if name == "hits.db":
+            with contextlib.closing(sqlite3.connect(tmp_path / name)) as database:
+                return {host for (host,) in database.execute(f"SELECT host FROM {of} WHERE date = ?", [str(day)])}
+        file = tmp_path / ("hits.csv" if of == "hits" else "hits.referrers.csv")
+        return {row.split(",")[1] for row in file.read_text().splitlines() if row.startswith(str(day))}
+
+    replace(b"old", (5, 5), 2)
+    assert replace(b"new", (5, 6), 1).fewer == [Fewer(MARCH[0], 46, 47)]
+    for of in ("hits", "referrers"):
+        assert (hosts(of, MARCH[0]), hosts(of, MARCH[1])) == ({"old"}, {"new"})
+    assert replace(b"new", (4, 6), 11) == Replaced(19, [])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_path: Path) -> None:
+    """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
+    script = (
+        "import sys; from datetime import date; from fasthits._parse import HitCounter;"
+        "from fasthits.tables import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
+        "counter = HitCounter(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / name)]
+    running = [subprocess.Popen([*command, str(views)], cwd=Path(__file__).parents[1]) for views in (8, 3, 5, 1, 7, 2)]
+    assert [process.wait() for process in running] == [0] * 6
+    assert READERS[name](tmp_path / name) == [("2026-03-01", "/", 8)]
 
 
 def test_days_come_before_between_and_behind_those_there(file: Path) -> None:
@@ -139,9 +223,9 @@ def test_rows_of_several_shares_come_in_order_and_equal_ones_add_up(file: Path) 
         counters.append(counter)
     found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
     found.append((str(MARCH[2]), "/caf\\xe9", 4))
-    assert table(file).replace(MARCH[:3], counters) == len(names) + 1
+    assert table(file).replace(MARCH[:3], counters) == Replaced(len(names) + 1, [])
     assert read(file) == sorted(found, key=lambda row: (row[0], -row[2], row[1].encode()))
-    assert table(file).replace(MARCH[2:3], shares({})) == 0
+    assert table(file).replace(MARCH[2:3], shares({}), with_fewer=True) == Replaced(0, [])
     assert read(file) == sorted(found[:-1], key=lambda row: (row[0], -row[2], row[1].encode()))
 
 
@@ -208,7 +292,7 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
     database.close()
-    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], {MARCH[0]: {"/": 1}})):
+    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))):
         with pytest.raises(TableError, match="its table hits"):
             attempt()
 
@@ -238,6 +322,10 @@ day = date(2026, 3, 1)
 
 class Deadly:
     share = WHOLE
+    bots = None
+
+    def views_by_day(self):
+        return {day: 100_000}
 
     def escape(self):
         pass
@@ -297,16 +385,31 @@ def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> Non
     assert len(csv_rows(file)) == 8 * 20000
 
 
-def test_a_folder_that_somebody_locks_is_waited_for_and_then_an_error(
+def test_what_another_process_writes_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
     table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
-    (tmp_path / ".hits.csv.new").write_text("being written by the one that has the lock")
-    folder = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(folder, fcntl.LOCK_EX)
-    with pytest.raises(TableError, match="locked"):
-        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
-    os.close(folder)
-    assert (tmp_path / ".hits.csv.new").exists()
+    new = tmp_path / ".hits.csv.new"
+    new.write_text("being written by the one that has the lock")
+    with new.open("r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(TableError, match="another process writes it"):
+            table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+        assert new.read_text() == "being written by the one that has the lock"
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 1)]
+    table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+    assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]
+    assert os.listdir(tmp_path) == ["hits.csv"]
+
+
+def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
+    with contextlib.ExitStack() as opened:
+        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+        for path in (tmp_path, tmp_path / "hits.csv"):
+            fd = os.open(path, os.O_RDONLY)
+            opened.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+    assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]

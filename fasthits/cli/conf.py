@@ -9,6 +9,7 @@ import typer
 
 from fasthits.cli.options import Logs
 from fasthits.days import DEFAULT_LOGS
+from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"
@@ -16,7 +17,7 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 def conf(
     user: Annotated[str, typer.Option(metavar="NAME", help="Who counts, and owns the database.")] = "www-data",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     database: Annotated[
         str, typer.Option(metavar="FILE", help="Where the nightly rollup goes; NAME must be able to write there.")
     ] = KEPT,
@@ -31,7 +32,6 @@ def conf(
     """
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
-    from fasthits.errors import UsageError
     from fasthits.servers import check_servers
     from fasthits.tables import open_table
 
@@ -39,13 +39,16 @@ def conf(
         hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
         raise UsageError("Apache and cron would not find fasthits", f"{sys.executable} -I -m fasthits", hint)
     servers = check_servers(memcached)
-    has_date(logs)
+    if logs and len(logs) > 1:
+        raise UsageError("cronolog writes one file, so not several PATTERNs for it", ", ".join(logs), "name one")
+    pattern = logs[0] if logs else DEFAULT_LOGS
+    has_date(pattern)
     kept = os.path.abspath(database)
     open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
     here = Installation(
         program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from whatever the environment says
         user=user,
-        logs=os.path.abspath(logs),
+        logs=os.path.abspath(pattern),
         database=kept,
         memcached=[] if servers == [DEFAULT_SERVER] else servers,
     )

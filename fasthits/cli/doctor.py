@@ -23,7 +23,7 @@ def doctor(
     config: Path | None,
     servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     to: To = "hits.db",
     user: Annotated[
         str | None,
@@ -43,14 +43,17 @@ def doctor(
     from fasthits.days import has_date
     from fasthits.doctor import Setup, Verdict, examine
     from fasthits.logfiles import STDIN
+    from fasthits.places import find_usual_logs
 
-    if not has_date(logs) and logs == STDIN:
-        raise UsageError("not a PATTERN of files", logs, "name the files of the log with --logs")
+    patterns = tuple(logs or find_usual_logs()) or (DEFAULT_LOGS,)
+    for pattern in patterns:
+        if not has_date(pattern) and pattern == STDIN:
+            raise UsageError("not a PATTERN of files", pattern, "name the files of the log with --logs")
     found = config or find_config()
     setup = Setup(
         servers=servers,
         prefix=check_prefix(prefix),
-        logs=logs,
+        logs=patterns,
         target=to,
         given=given,
         config=found and found.absolute(),

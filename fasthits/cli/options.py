@@ -2,17 +2,24 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fasthits.cli.completion import complete_day, complete_logs
+from fasthits.cli.output import say
 from fasthits.config import read_rules
+from fasthits.days import DEFAULT_LOGS, split_patterns
 from fasthits.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
 from fasthits.options import CONFIG_HELP, RULES, take_rules
+
+if TYPE_CHECKING:
+    from fasthits.sources import Patterns
 
 Memcached = Annotated[
     list[str],
@@ -65,16 +72,42 @@ Ttl = Annotated[
     int,
     typer.Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="How long a counter lives from its first hit."),
 ]
+
+
+def _or_environment(given: list[str] | None) -> list[str]:
+    """Return the PATTERNs *given*, or those of FASTHITS_LOGS; none if neither is there."""
+    return given or list(split_patterns(os.environ.get("FASTHITS_LOGS", "")))
+
+
 Logs = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
         metavar="PATTERN",
-        envvar="FASTHITS_LOGS",
         autocompletion=complete_logs,
-        help="Where a day's log is: %Y, %m, %d as for cronolog, * for several servers. Also found with .gz, .zst, "
-        ".bz2 or .xz behind. Without a % each file is read once, whatever its days; - is standard input.",
+        callback=_or_environment,
+        show_default="FASTHITS_LOGS, parted by colons, or the log in one of the usual places",
+        help="The log: a file for each day, as cronolog names them, with %Y, %m, %d; or without a date, with all its "
+        "rotated files: '/var/log/nginx/access.log*'. * stands for several servers. Also found with .gz, .zst, .bz2 or "
+        ".xz behind. - is standard input. Can be repeated.",
     ),
 ]
+
+
+def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
+    """Return the PATTERNs *given*, or the one of the usual places, which is named.
+
+    Raises LogFileError and UsageError as `choose_logs` does.
+    """
+    if given:
+        return tuple(given)
+    from fasthits.places import choose_logs
+
+    found = choose_logs(days)
+    if found != (DEFAULT_LOGS,):
+        say(f"no --logs given, so this is {found[0]}")
+    return found
+
+
 To = Annotated[
     str,
     typer.Option(

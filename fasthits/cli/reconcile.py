@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, takes_rules, takes_servers
+from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, find_patterns, takes_rules, takes_servers
 from fasthits.cli.output import progress_bar, say
-from fasthits.days import DEFAULT_LOGS, parse_day
+from fasthits.days import parse_day
 from fasthits.display import counted, printable
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
@@ -19,7 +19,7 @@ def check(
     rules: Rules,
     servers: list[str],
     day: Day = "today",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
         int, typer.Option(min=0, metavar="HITS", help="How many hits may be missing or too many in all.")
@@ -35,8 +35,9 @@ def check(
     from fasthits.reconcile import compare
 
     date_ = parse_day(day, date.today())
+    patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = compare(date_, logs, servers, check_prefix(prefix), settle, progress, rules)
+        result = compare(date_, patterns, servers, check_prefix(prefix), settle, progress, rules)
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
@@ -59,7 +60,7 @@ def warm(
     rules: Rules,
     servers: list[str],
     day: Day = "today",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     prefix: Prefix = DEFAULT_PREFIX,
     ttl: Ttl = DEFAULT_TTL_SECONDS,
     settle: Settle = 2.0,
@@ -74,7 +75,8 @@ def warm(
     from fasthits import reconcile
 
     date_ = parse_day(day, date.today())
+    patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress, rules)
+        result = reconcile.warm(date_, patterns, servers, check_prefix(prefix), ttl, settle, progress, rules)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} lacked none")

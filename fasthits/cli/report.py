@@ -39,7 +39,7 @@ def report(
         sys.stdout.flush()
         return
     try:
-        with replacing(Path(to).resolve()) as file:
+        with replacing(Path(to).resolve()) as (file,):
             file.write(page.encode())
     except OSError as error:
         raise TableError("cannot write report", to, error.strerror or str(error)) from error

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fasthits.cli.completion import complete_days
-from fasthits.cli.options import Logs, To, takes_rules
+from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
-from fasthits.days import DEFAULT_LOGS, name_days, parse_days
+from fasthits.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
 from fasthits.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
@@ -20,6 +20,11 @@ from fasthits.rules import Rules
 if TYPE_CHECKING:
     from fasthits.layouts import Layout
     from fasthits.rollup import Summary
+
+
+SHOWN_OF_LINE = 200
+"""How many characters of a malformed line are shown: as far as the request, as a rule."""
+SHOWN_SERVERS = 10
 
 
 class Referrers(StrEnum):
@@ -41,7 +46,7 @@ def rollup(
             autocompletion=complete_days,
         ),
     ] = "yesterday",
-    logs: Logs = DEFAULT_LOGS,
+    logs: Logs = None,
     to: To = "hits.db",
     summary: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
@@ -68,17 +73,27 @@ def rollup(
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
     ] = False,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Count a day even if its beginning or end is missing, or a file is damaged."),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a day even if more hits of it are kept than were counted.")
+    ] = False,
 ) -> None:
     """Reduce a day's log to its views per path, in SQLite or CSV.
 
     \b
+        fasthits rollup --logs '/var/log/nginx/access.log*'
         fasthits rollup 2026-03-12
         fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
-    A day's rows replace those of that day, so that running it again changes nothing. Hits count for the date that
-    stands in their line; those that ended after midnight are found in the next day's file.
+    A day's rows replace those of that day, so that running it again changes nothing. A day that the log does not have,
+    of which it has only a part, or fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the
+    date that stands in their line; those that ended after midnight are found in the next day's file.
     """
+    from fasthits.keeping import days_left
     from fasthits.replacing import write_summary
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
@@ -87,12 +102,18 @@ def rollup(
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
+    patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with progress_bar() as progress:
-        result = roll_up(wanted, logs, table, threads, progress, max_bytes, rules, keepers)
-    _print_summary(result, wanted, to)
+        result = roll_up(wanted, patterns, table, threads, progress, max_bytes, rules, keepers, partial, replace)
+    left = list(days_left(result.counted, result.fewer))
+    for line in left:
+        say(line)
+    _print_summary(result, to)
     if summary is not None:
         write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
+    if left:
+        raise typer.Exit(1)
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
@@ -110,14 +131,10 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     return layouts
 
 
-def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
+def _print_summary(result: "Summary", target: str) -> None:
+    from fasthits.keeping import join_gaps
+
     found = result.counted
-    if found.missing:
-        say(f"no log file, left as it was: {name_days(found.missing)}")
-    elif not found.days:
-        seen = sorted(found.days_seen)
-        there = f"they are of {name_days(seen)}" if seen else "there is none at all"
-        say(f"no line of {name_days(wanted)}, nothing replaced: {there}")
     # A log in which nothing is known was read as combined, for want of something better.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes * found.passes / result.seconds / 1e9
@@ -130,8 +147,17 @@ def _print_summary(result: "Summary", wanted: list[date], target: str) -> None:
     typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for example in found.examples:
-        head = printable(example.head.decode("utf-8", "backslashreplace"))[:60]
+        head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
-    if found.days:
+    for note in found.notes:
+        typer.echo(f"  {printable(note)}", err=True)
+    for day, gaps in found.parts.items():
+        if day in found.days:
+            typer.echo(f"  {day} is a part: {printable(join_gaps(gaps))}", err=True)
+    for day, names in found.missing_servers.items():
+        shown = ", ".join(map(printable, names[:SHOWN_SERVERS]))
+        more = f" and {len(names) - SHOWN_SERVERS:,} more" * (len(names) > SHOWN_SERVERS)
+        typer.echo(f"  warning: nothing of {day} in {shown}{more}, which have other days around", err=True)
+    if result.days:
         where = "standard output" if target == "-" else target
-        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(found.days)} in {printable(where)}", err=True)
+        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

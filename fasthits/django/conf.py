@@ -13,7 +13,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from fasthits.config import put_before, read_rules
-from fasthits.days import DEFAULT_LOGS, has_date
+from fasthits.days import has_date, split_patterns
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.rules import OPTIONS, Rules
@@ -33,9 +33,11 @@ def _read_servers(value: Any) -> list[Server] | None:
     return value if value is None else check_servers([value] if isinstance(value, str) else value)
 
 
-def _read_pattern(value: str) -> str:
-    has_date(value)
-    return value
+def _read_patterns(value: Any) -> tuple[str, ...]:
+    patterns = (value,) if isinstance(value, str) else tuple(value)
+    for pattern in patterns:
+        has_date(pattern)
+    return patterns
 
 
 def _read_cache(value: str) -> str:
@@ -73,7 +75,8 @@ KEYS = {
     "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
     "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
     "CACHE": Key(lambda: "default", _read_cache),
-    "LOGS": Key(lambda: os.environ.get("FASTHITS_LOGS") or DEFAULT_LOGS, _read_pattern),
+    # A PATTERN or several; none: the log in one of the usual places.
+    "LOGS": Key(lambda: split_patterns(os.environ.get("FASTHITS_LOGS", "")), _read_patterns),
     # What counts: options as the logger has them, in place of those in its configuration file.
     "RULES": Key(dict, _read_rules),
     # What finds the object of a path that the views do not tell: (path, match) -> object or None.
@@ -92,8 +95,8 @@ def given() -> dict[str, Any]:
 def setting(key: str) -> Any:
     """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
 
-    The values are: MEMCACHED a list or None, PREFIX, CACHE and LOGS texts, RULES Rules, RESOLVER a function or None,
-    TIME_ZONE a ZoneInfo.
+    The values are: MEMCACHED a list or None, PREFIX and CACHE texts, LOGS a tuple of them, RULES Rules, RESOLVER a
+    function or None, TIME_ZONE a ZoneInfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:

@@ -11,9 +11,11 @@ from typing import Any
 from django.db import router, transaction
 
 from fasthits.counting import Counted, count_hits
+from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
 from fasthits.rules import Rules
+from fasthits.sources import Patterns
 
 BATCH_PATHS = 100_000
 """How many paths are tied to their objects at once: a query for each model and so many paths."""
@@ -45,14 +47,19 @@ class Parsed:
 
 
 def parse_logs(
-    days: Sequence[date], pattern: str, rules: Rules, threads: int | None = None, max_bytes: int | None = None
+    days: Sequence[date],
+    patterns: Patterns,
+    rules: Rules,
+    threads: int | None = None,
+    max_bytes: int | None = None,
+    as_part: bool = False,
 ) -> Parsed:
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
 
     The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
-    counted = count_hits(days, pattern, threads, max_bytes=max_bytes, rules=rules)
+    counted = count_hits(days, patterns, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today())
     parsed = Parsed(counted, PathResolver(rules))
     for counter in parsed.counted.shares():
         rows = iter(counter.rows())

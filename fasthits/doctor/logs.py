@@ -2,14 +2,14 @@
 
 from datetime import date, datetime, timedelta
 
-from fasthits import logfiles
 from fasthits._parse import HitCounter
 from fasthits.config import CONFIG
 from fasthits.days import ONE_DAY, file_name
 from fasthits.doctor.verdicts import Finding, Setup, Verdict
-from fasthits.errors import FasthitsError
+from fasthits.errors import LogFileError
 from fasthits.logfiles import LogFile, Segment
 from fasthits.selection import Selection
+from fasthits.sources import Sources
 from fasthits.stamps import form_of, stamps
 
 SAMPLE_BYTES = 1 << 18
@@ -23,9 +23,9 @@ READABLE = "let the user read it: usermod -aG GROUP-OF-THE-FILE USER, or setfacl
 
 def found(setup: Setup, today: date) -> str:
     """Say which files the rollup will read for yesterday."""
-    files = logfiles.find(file_name(setup.logs, today - ONE_DAY))
-    if not files and logfiles.find(file_name(setup.logs, today)):
-        text = f"no file {file_name(setup.logs, today - ONE_DAY)} yet, but one of today"
+    files = files_of(setup, today - ONE_DAY)
+    if not files and files_of(setup, today):
+        text = f"no file {file_name(setup.logs[0], today - ONE_DAY)} yet, but one of today"
         raise Finding(text, "wait until tomorrow for the first rollup, or name older files with --logs", Verdict.WARN)
     for each in _files_of(setup, today):
         if not sample(each):
@@ -85,16 +85,23 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
     return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
 
 
+def files_of(setup: Setup, day: date) -> list[LogFile]:
+    """Return the files that can hold lines of *day*, those of its own name first; none if there are none."""
+    try:
+        return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
+    except LogFileError:
+        return []
+
+
 def _newest(setup: Setup, today: date) -> LogFile:
     """Return the log of today if it has lines, else that of yesterday."""
-    files = [each for each in logfiles.find(file_name(setup.logs, today)) if sample(each)]
+    files = [each for each in files_of(setup, today) if sample(each)]
     return (files or _files_of(setup, today))[-1]
 
 
 def _files_of(setup: Setup, today: date) -> list[LogFile]:
     """Return yesterday's log, or today's where there is none yet."""
-    names = [file_name(setup.logs, day) for day in (today - ONE_DAY, today)]
-    for name in names:
-        if files := logfiles.find(name):
+    for day in (today - ONE_DAY, today):
+        if files := files_of(setup, day):
             return files
-    raise FasthitsError("no log file", names[0])
+    raise LogFileError("no log file", ", ".join(file_name(pattern, today - ONE_DAY) for pattern in setup.logs))

@@ -8,11 +8,11 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from fasthits import logfiles
 from fasthits._parse import HitCounter
 from fasthits.causes import warnings_of
 from fasthits.config import CONFIG
 from fasthits.days import file_name
+from fasthits.doctor.logs import files_of
 from fasthits.doctor.verdicts import Finding, Setup, Verdict
 from fasthits.errors import FasthitsError, LogFileError
 from fasthits.health import PUBLISH_SECONDS, read_figures
@@ -101,9 +101,9 @@ def told(setup: Setup) -> str:
 
 def counted(setup: Setup, today: date) -> str:
     """Say that what is logged is counted: new lines of today's log appear in the counters and in the figures."""
-    names = [each.name for each in logfiles.find(file_name(setup.logs, today))]
+    names = [each.name for each in files_of(setup, today)]
     if not names:
-        raise LogFileError("no log of today", file_name(setup.logs, today))
+        raise LogFileError("no log of today", ", ".join(file_name(pattern, today) for pattern in setup.logs))
     before, sizes = read_figures(setup.servers, setup.prefix)["lines"], _sizes(names)
     give_up_at = time.monotonic() + GROWTH_SECONDS
     while (grown := _grown(names, sizes)) is None:

@@ -12,6 +12,7 @@ from fasthits import privileges
 from fasthits.config import read_rules
 from fasthits.errors import FasthitsError
 from fasthits.rules import Rules
+from fasthits.sources import Patterns
 
 
 class Verdict(StrEnum):
@@ -46,7 +47,7 @@ class Setup:
 
     servers: Sequence[str]
     prefix: str
-    logs: str
+    logs: Patterns
     target: str
     given: Mapping[str, object] = field(default_factory=dict)
     """Options of rules, by their names."""

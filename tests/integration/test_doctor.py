@@ -65,7 +65,8 @@ def folder(place: Path) -> Path:
 
 
 def run_doctor(folder: Path, spec: str, *args: str, **env: str) -> Said:
-    done = fasthits("doctor", "--memcached", spec, "--logs", folder / PATTERN, *args, cwd=folder, **env)
+    logs = () if "--logs" in args else ("--logs", folder / PATTERN)
+    done = fasthits("doctor", "--memcached", spec, *logs, *args, cwd=folder, **env)
     assert done.stderr == b"", done.stderr
     checks = {}
     for each in done.stdout.decode().splitlines():

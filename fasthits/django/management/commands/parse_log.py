@@ -1,6 +1,8 @@
 """``manage.py parse_log``: the nightly batch, from a day's log to the history of each object."""
 
 from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
+from fasthits.places import choose_logs
 from fasthits.replacing import write_summary
+from fasthits.sources import Patterns
 
 
 class Command(BaseCommand):
@@ -37,7 +41,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--logs",
             metavar="PATTERN",
-            help='Where a day\'s log is, as for cronolog; by default FASTHITS["LOGS"]. - is standard input.',
+            action="append",
+            help='The log, as for fasthits rollup; by default FASTHITS["LOGS"]. - is standard input. Can be repeated.',
+        )
+        parser.add_argument(
+            "--partial",
+            action="store_true",
+            help="Count a day even if its beginning or end is missing, or a file is damaged.",
         )
         parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary there, as JSON.")
         parser.add_argument(
@@ -58,7 +68,8 @@ class Command(BaseCommand):
         self,
         *,
         days: str,
-        logs: str | None,
+        logs: str | list[str] | None,
+        partial: bool,
         summary: Path | None,
         threads: int | None,
         max_memory: str,
@@ -71,9 +82,9 @@ class Command(BaseCommand):
             if threads is not None and threads < 1:
                 raise UsageError("--threads is 1 or more", threads)
             rules, max_bytes = rules_with(take_rules(others), config), parse_max_memory(max_memory)
-            parsed = parse_logs(
-                parse_days(days, today()), setting("LOGS") if logs is None else logs, rules, threads, max_bytes
-            )
+            wanted = parse_days(days, today())
+            patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
+            parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial)
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -91,6 +102,14 @@ class Command(BaseCommand):
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
             self.stderr.write(f"and {counted(more, 'more path')}")
+
+    def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
+        """Return the PATTERNs *given*, or those of the settings, or the one of the usual places, which is named."""
+        if named := tuple(given) or setting("LOGS"):
+            return named
+        found = choose_logs(days)
+        self.stdout.write(f"no LOGS in FASTHITS, so this is {found[0]}")
+        return found
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
         found = parsed.counted

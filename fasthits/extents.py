@@ -1,0 +1,100 @@
+"""From when to when the lines of a log file are, as far as its first and its last lines tell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+
+from fasthits.errors import DamagedLogError
+from fasthits.formats import Format
+from fasthits.logfiles import LogFile
+from fasthits.selection import ASSUMED, DETECTED_LINES, Selection
+from fasthits.stamps import stamps
+
+SLACK_SECONDS = 2 * 3600.0
+"""How far the clock that stamps files may be from the one that stamps lines; an hour of it is for summer time."""
+WESTERNMOST_SECONDS = 14 * 3600.0
+"""How much earlier than in UTC a day begins in the first time zone to see it."""
+
+
+class Gap(NamedTuple):
+    """What is missing of a day."""
+
+    text: str
+    hint: str = ""
+    """What to do about it; empty if nothing helps but taking what is there."""
+
+
+Ends = Mapping[LogFile, datetime]
+"""The latest time in the last lines of each file that was read."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """A log file, and where it begins; a file without lines, or without a known format, begins at no time."""
+
+    log_file: LogFile
+    form: Format | None = None
+    """None where none of its first lines has a format that is known."""
+    begin: datetime | None = None
+    """The time of its first line."""
+    middle: datetime | None = None
+    """The time that half of its first lines are before."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.log_file.name
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it was written after its first line was stamped; otherwise the time of its last change is wrong."""
+        return self.begin is None or self.begin.timestamp() <= self.log_file.modified + SLACK_SECONDS
+
+    def may_end_on(self, day: date) -> bool:
+        """Tell whether it was written to on *day* or later, as far as the time of its last change tells."""
+        return not self.trusted or self.log_file.modified >= earliest_start(day, self.begin)
+
+    @property
+    def first_day(self) -> date:
+        """The day of its first line; `date.min` if that is not known."""
+        return self.begin.date() if self.begin else date.min
+
+    def start(self) -> float:
+        """Return when it begins, in seconds since 1970."""
+        return self.begin.timestamp() if self.begin else 0.0
+
+
+def earliest_start(day: date, stamp: datetime | None = None) -> float:
+    """Return, in seconds since 1970, before when no line of *day* was written, in the zone of *stamp* or anywhere."""
+    if stamp:
+        return datetime.combine(day, time(), stamp.tzinfo).timestamp() - SLACK_SECONDS
+    return (day - date(1970, 1, 1)).total_seconds() - WESTERNMOST_SECONDS - SLACK_SECONDS
+
+
+def look(log_file: LogFile, selection: Selection) -> Extent:
+    """Return where a file begins, by reading its first lines. Raises LogFileError when it cannot be read."""
+    try:
+        head = log_file.head()
+    except DamagedLogError:  # which is found again, and told, when the file is read
+        head = b""
+    form = selection.detect(head)
+    lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
+    found = list(stamps(lines, form or ASSUMED, selection))
+    middle = sorted(found)[len(found) // 2] if found else None
+    return Extent(log_file, form, found[0] if found else None, middle)
+
+
+def is_over(day: date, stamp: datetime | None, today: date, now: datetime) -> bool:
+    """Tell whether *day* is over where a log is written that has a line with *stamp*."""
+    if day >= today or stamp is None:
+        return day < today
+    # Where the log has the zone of this machine, today is theirs: a log may have begun before the clocks were changed.
+    return now.astimezone(stamp.tzinfo).date() > day or stamp.utcoffset() == _offset_here(stamp)
+
+
+def _offset_here(stamp: datetime) -> timedelta | None:
+    try:
+        return stamp.astimezone().utcoffset()
+    except (OverflowError, ValueError, OSError):  # in the year 1 or 9999
+        return None

@@ -1,0 +1,61 @@
+"""The names that logs get when they are rotated: ``access.log``, ``access.log.1``, ``access.log.2.gz`` are one series.
+
+logrotate numbers old files, or with ``dateext`` (as on RHEL and Fedora) puts the day of the rotation behind the name;
+with ``extension .log`` both stand in front of that. lumberjack, which Caddy uses, writes the time of the rotation.
+"""
+
+import os
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from typing import NamedTuple
+
+from fasthits import compression
+
+_DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}"
+_MARK = re.compile(rf"(?:(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[-._](?:{_DATE}))|{_DATE})(?P<ending>\.log)?")
+_FOLDER_OF_DAY = re.compile(rf"(?<=/)(?:\d{{4}}/\d\d(?:/\d\d)?|{_DATE})(?=/)")
+_TIME_OF_ROTATION = re.compile(r"(?P<base>.+?)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?P<ending>\.log)")
+
+
+class LogName(NamedTuple):
+    """What the name of a log file tells."""
+
+    series: str
+    """The name that the file had while it was written; the same for all files of a series."""
+    rotated: bool
+    """Whether the file was rotated. Otherwise it still has that name: the server writes to it."""
+    number: int | None
+    """How often it was rotated, where its name tells."""
+
+
+def read_name(name: str) -> LogName:
+    """Return what the name of a log file tells.
+
+    >>> read_name("/var/log/nginx/access.log.2.gz")
+    LogName(series='/var/log/nginx/access.log', rotated=True, number=2)
+    >>> read_name("/var/log/httpd/access_log-20261124")
+    LogName(series='/var/log/httpd/access_log', rotated=True, number=None)
+    """
+    folder, slash, file = name.rpartition("/")
+    place = _FOLDER_OF_DAY.sub("*", folder + slash)
+    for suffix in compression.SUFFIXES:
+        file = file.removesuffix(suffix)
+    found = _TIME_OF_ROTATION.fullmatch(file) or _MARK.fullmatch(file)
+    if not found:
+        return LogName(place + file, False, None)
+    number = found.groupdict().get("number")
+    series = place + (found["base"] or "") + (found["ending"] or "")
+    return LogName(series, True, None if number is None else int(number))
+
+
+def others_of(series: str, known: Collection[str]) -> list[tuple[str, float]]:
+    """Return the files beside those *known* that are of a series by their names, each with the time of its last
+    change, in order."""
+    folder = os.path.dirname(series) or "."
+    with suppress(OSError), os.scandir(folder) as entries:  # a folder need not be listed for its files to be read
+        names = {os.path.join(os.path.dirname(series), entry.name): entry.stat().st_mtime for entry in entries}
+        return sorted(
+            (name, at) for name, at in names.items() if name not in known and read_name(name).series == series
+        )
+    return []
