@@ -16,7 +16,7 @@ LAYERS = [
     {"_parse"},
     {
         *{"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"},
-        *{"causes", "servers", "sparkline"},
+        *{"causes", "servers", "sparkline", "units"},
     },
     {
         *{

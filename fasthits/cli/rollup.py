@@ -73,6 +73,9 @@ def rollup(
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing if all is well, as cron mails whatever is printed.")
+    ] = False,
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Count a day even if its beginning or end is missing, or a file is damaged."),
@@ -109,7 +112,8 @@ def rollup(
     left = list(days_left(result.counted, result.fewer))
     for line in left:
         say(line)
-    _print_summary(result, to)
+    if left or not quiet or _has_warnings(result):
+        _print_summary(result, to)
     if summary is not None:
         write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
     if left:
@@ -129,6 +133,13 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     if search_terms:
         layouts.append(searches_layout(rules.by_host))
     return layouts
+
+
+def _has_warnings(result: "Summary") -> bool:
+    """Tell whether the summary has more to say than numbers."""
+    found = result.counted
+    mostly_malformed = found.malformed * 2 > found.lines
+    return mostly_malformed or bool(found.missing_servers) or bool(found.parts.keys() & set(found.days))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
