@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SHOWN_OF_LINE = 200
 """How many characters of a malformed line are shown: as far as the request, as a rule."""
 SHOWN_SERVERS = 10
+QUIET_MALFORMED = 0.1
+"""With --quiet a greater share of malformed lines is told."""
 
 
 class Referrers(StrEnum):
@@ -138,8 +140,8 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 def _has_warnings(result: "Summary") -> bool:
     """Tell whether the summary has more to say than numbers."""
     found = result.counted
-    mostly_malformed = found.malformed * 2 > found.lines
-    return mostly_malformed or bool(found.missing_servers) or bool(found.parts.keys() & set(found.days))
+    too_many_malformed = found.malformed > found.lines * QUIET_MALFORMED
+    return too_many_malformed or bool(found.missing_servers) or bool(found.parts.keys() & set(found.days))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
