@@ -181,7 +181,7 @@ class Throttle:
 
 
 class _Logger:
-    """What there is of a logger: a step that has succeeded is not taken again, except counting. It says how it goes."""
+    """What there is of a logger: a step that has succeeded is not taken again, except counting. Says how it fares."""
 
     def __init__(self, load: Callable[[], Prepare], pipe: _Pipe) -> None:
         self._load = load

@@ -2,6 +2,8 @@
 
 import os
 import select
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from threading import Thread
@@ -59,6 +61,25 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None
 def test_a_descriptor_that_cannot_be_read_is_at_its_end() -> None:
     assert not supervisor._Pipe(os.open(os.devnull, os.O_WRONLY)).discard(60)
     assert not supervisor._Pipe(9999).has_writer()
+
+
+def test_a_child_that_fails_does_not_read_the_pipe() -> None:
+    """Two readers of a pipe tear each other's lines."""
+    program = """
+import os
+from fasthits.supervisor import supervise
+
+def count():
+    if os.fork() == 0:
+        raise ZeroDivisionError
+    print(os.waitstatus_to_exitcode(os.wait()[1]), os.read(0, 100))
+
+supervise(lambda: lambda: count)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=b"a line\n", capture_output=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (b"1 b'a line\\n'\n", b"")
 
 
 def test_a_cause_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ from tests.integration.processes import (
     new_mark,
 )
 from tests.integration.servers import Apache, Memcached
-from tests.integration.test_apache import log_command, wait_for_logger
+from tests.integration.test_apache import log_command, open_pipes, wait_for_logger
 from tests.integration.test_apache_restarts import Load, apache_with_file, views_in, wait_until_logged
 
 CHUNK_LINES = 100
@@ -301,8 +301,10 @@ def test_no_courier_holds_the_pipe_not_even_one_that_outlives_its_reader(
 
 
 def readers_of(apache: Apache) -> list[int]:
-    """Return the loggers that this Apache has started and that run, without their couriers."""
-    return sorted(set(children_of(apache.pid)) & set(apache.processes("fasthits")))
+    """Return the loggers that run and whose pipes this Apache still holds, without their couriers."""
+    pipes = open_pipes(apache.pid)
+    readers = set(children_of(apache.pid)) & set(apache.processes("fasthits"))
+    return sorted(pid for pid in readers if open_pipes(pid, "0") & pipes)
 
 
 def name_of(pid: int) -> str:
