@@ -18,6 +18,7 @@ from contextlib import closing
 from typing import Any, NamedTuple
 
 from fasthits.errors import MemcachedError
+from fasthits.replies import REPLY_BYTES
 from fasthits.servers import TLS, Server
 
 CONNECT_SECONDS = 2.0
@@ -35,8 +36,6 @@ UNANSWERED_SECONDS = 30
 """How long the server's machine may leave a packet unacknowledged (TCP_USER_TIMEOUT, tcp(7))."""
 
 RECV_BYTES = 1 << 16
-REPLY_BYTES = 2048
-"""More than any line of reply has."""
 
 _VERSION = re.compile(rb"VERSION [!-~][ -~]*\r\n")
 _TLS_ALERT = b"\x15\x03"
@@ -171,7 +170,7 @@ class Connector:
 
     def _connect_to(self, place: "_Place") -> Channel:
         """Return a proved connection to one address. Raises OSError, or MemcachedError when something is there."""
-        tls = self.server.tls
+        tls = self.server.tls if place.host else None  # as pymemcache, which has none on Unix sockets
         raw = place.open(CONNECT_SECONDS, self._watch)
         try:
             channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw
@@ -241,18 +240,25 @@ def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedErr
     try:
         if server.tls:
             with closing(place.open(PROBE_SECONDS, watch)) as channel:
-                if _VERSION.fullmatch(channel.ask(b"version\r\n", PROBE_SECONDS)[0]):
-                    plain = server.removeprefix(TLS)
-                    return MemcachedError("memcached speaks no TLS", server, f"start it with -Z, or write {plain}")
-        elif place.host and _speaks_tls(place, watch):
+                prove(channel, server)
+            hint = f"start it with -Z, or write {server.removeprefix(TLS)}"
+            return MemcachedError("memcached speaks no TLS", server, hint)
+        if place.host and _speaks_tls(place, watch):
             return _wants_tls(server)
-        with closing(place.open(PROBE_SECONDS, watch)) as channel:
-            reply, _ = channel.ask(_BINARY_VERSION, PROBE_SECONDS, enough=b"\x81")
-    except OSError:
-        return None
-    if not reply.startswith(b"\x81"):
-        return None
-    return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
+        binary = _answer(place, watch, _BINARY_VERSION, enough=b"\x81").startswith(b"\x81")
+        # Every memcached answers that if nobody told it otherwise, and this one may have started a moment ago.
+        if binary and not _answer(place, watch, b"version\r\n"):
+            return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
+    except (OSError, _Unanswered):
+        pass
+    except MemcachedError as error:
+        return error
+    return None
+
+
+def _answer(place: "_Place", watch: int | None, request: bytes, enough: bytes = b"\n") -> bytes:
+    with closing(place.open(PROBE_SECONDS, watch)) as channel:
+        return channel.ask(request, PROBE_SECONDS, enough)[0]
 
 
 def _speaks_tls(place: "_Place", watch: int | None) -> bool:

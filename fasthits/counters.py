@@ -66,6 +66,10 @@ class CounterReader:
 
     def close(self) -> None:
         """Close the connection, if there is one; it is made again when needed."""
+        self._drop()
+        self._connector = Connector(self.server)  # the old one would pace the next connection
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -136,8 +140,8 @@ class CounterReader:
         try:
             yield
         except OSError as error:
-            self.close()
+            self._drop()
             raise MemcachedError("memcached does not answer", self.server, error.strerror or str(error)) from error
         except BaseException:
-            self.close()
+            self._drop()
             raise

@@ -1,7 +1,7 @@
 """The courier: a forked child that takes batches of rows from the reader and brings them to memcached.
 
 Reader and courier talk over a socket pair in frames: a length of four bytes, then a pickled message. For each batch, a
-list of rows, the courier answers twice: TAKEN before the first byte goes to memcached, then the Delivery. So when a
+list of rows, the courier answers with TAKEN before bytes go to a memcached, and with the Delivery. So when a
 courier dies the reader knows whether its batch may be sent again. The courier ends when the reader closes its end, or
 is gone.
 """
@@ -135,5 +135,4 @@ def _serve(reader: socket.socket, store: CounterStore) -> None:
     inbox = _Inbox()
     while data := reader.recv(1 << 16):
         for rows in inbox.messages(data):
-            reader.sendall(_encode(TAKEN))
-            reader.sendall(_encode(store.add_views(rows)))
+            reader.sendall(_encode(store.add_views(rows, lambda: reader.sendall(_encode(TAKEN)))))

@@ -26,7 +26,8 @@ these lines: they came while a logger could not count. The rest are numbers of w
 class Health:
     """The figures of one logger on their way to memcached, as rows, which are taken and may be put back.
 
-    They are worth taking when one has risen since the last time; so a logger without lines does not try again.
+    They are worth taking when one has risen since the last time; so a logger without lines does not try again. That of
+    reconnects is not: it rises by trying.
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
@@ -38,7 +39,9 @@ class Health:
         """When they may be taken, at the earliest; a time of the monotonic clock."""
 
     def __bool__(self) -> bool:
-        return self._now() != self._seen
+        return any(
+            now > seen for name, now, seen in zip(FIGURES, self._now(), self._seen, strict=True) if name != "reconnects"
+        )
 
     def take(self) -> list[Row]:
         """Return how much each figure has risen since it was taken and not put back; none if none has of late."""

@@ -9,7 +9,8 @@ from fasthits.errors import UsageError
 
 DEFAULT_SERVER = "127.0.0.1:11211"
 
-DEFAULT_TTL_SECONDS = 24 * 60 * 60
+DEFAULT_TTL_SECONDS = 26 * 60 * 60
+"""A day has 25 hours when the clocks go back, and a counter that was born just after midnight must outlive it."""
 MAX_TTL_SECONDS = 30 * 24 * 60 * 60
 """memcached takes more for a date (its REALTIME_MAXDELTA)."""
 

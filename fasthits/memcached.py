@@ -10,22 +10,22 @@ doc/protocol.txt).
 
 import select
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from enum import Enum, auto
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 from pymemcache.serde import pickle_serde
 
-from fasthits.connections import ANSWER_SECONDS, REPLY_BYTES, Channel, Connector, prove, reason_of
+from fasthits.connections import ANSWER_SECONDS, Channel, Connector, prove, reason_of
 from fasthits.errors import MemcachedError
 from fasthits.keys import hit_key
+from fasthits.replies import COUNTED, Answer, Outcome, Replies
 from fasthits.servers import Server
 
 LOCK_SECONDS = 600
@@ -39,11 +39,6 @@ takes, so that TCP_USER_TIMEOUT does not take it for one that has vanished."""
 IDLE_SECONDS = 1.0
 """After this time without an answer a connection must prove itself again: a proxy's may lead nowhere by now."""
 KNOWN_ROUTES = 1 << 17
-
-STORED = (b"STORED", b"NOT_STORED")
-OUT_OF_MEMORY = b"SERVER_ERROR out of memory"
-"""How memcached says it, whatever follows; older ones add ``in incr/decr`` (process_arithmetic_command)."""
-NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value"
 
 Row = tuple[date, bytes, int]
 """Day, path, views."""
@@ -171,8 +166,11 @@ class CounterStore:
         # The library's own choice of a server, which Django's cache makes too; a hash in Python, so remembered.
         self._server_of = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
 
-    def add_views(self, rows: Iterable[Row]) -> Delivery:
-        """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server."""
+    def add_views(self, rows: Iterable[Row], before_sending: Callable[[], object] = lambda: None) -> Delivery:
+        """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server.
+
+        *before_sending* is called before the first byte goes to a server that has proved itself; never when none has.
+        """
         by_server: dict[str, list[tuple[str, Row]]] = {}
         only = next(iter(self._pipelines)) if len(self._pipelines) == 1 else None
         for row in rows:
@@ -180,111 +178,42 @@ class CounterStore:
             by_server.setdefault(only or self._server_of(key), []).append((key, row))
         delivery = Delivery()
         for server, keyed in by_server.items():
-            self._add_views(self._pipelines[server], keyed, delivery)
+            pipeline = self._pipelines[server]
+            try:
+                delivery.reconnects += pipeline.connect()
+            except MemcachedError as error:
+                delivery.returned += [row for _, row in keyed]
+                delivery.problems["unreachable"] = str(error)
+            else:
+                before_sending()
+                self._add_views(pipeline, keyed, delivery)
         return delivery
 
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
-        try:
-            delivery.reconnects += pipeline.connect()
-        except MemcachedError as error:
-            delivery.returned += [row for _, row in keyed]
-            delivery.problems["unreachable"] = str(error)
-            return
         requests = [
             f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
             for key, (_, _, views) in keyed
         ]
         answers, begun = pipeline.exchange(requests)
         name = pipeline.server
-        for (key, row), (outcome, text) in zip(keyed, answers, strict=False):
-            match outcome:
-                case Outcome.COUNTED:
-                    delivery.delivered += row[2]
-                case Outcome.NOT_COUNTED:
-                    delivery.returned.append(row)
-                    delivery.problems["full"] = f"memcached has no room for new counters: {name} ({text})"
-                case Outcome.REFUSED:
-                    delivery.refused += row[2]
-                    delivery.problems["refused"] = f"memcached refuses to count: {key} on {name} ({text})"
-                case Outcome.UNKNOWN:
-                    delivery.in_doubt += row[2]
-                    delivery.problems["doubt"] = f"no clear answer whether a hit was counted: {key} on {name} ({text})"
+        for (key, row), answer in zip(keyed, answers, strict=False):
+            if answer is COUNTED:
+                delivery.delivered += row[2]
+            elif answer.outcome is Outcome.NOT_COUNTED:
+                delivery.returned.append(row)
+                delivery.problems["full"] = f"memcached has no room for new counters: {name} ({answer.text})"
+            elif answer.outcome is Outcome.REFUSED:
+                delivery.refused += row[2]
+                delivery.problems["refused"] = f"memcached refuses to count: {key} on {name} ({answer.text})"
+            else:
+                delivery.in_doubt += row[2]
+                delivery.problems["doubt"] = (
+                    f"no clear answer whether hits were counted: {key} on {name} ({answer.text})"
+                )
         if begun > len(answers):
             delivery.in_doubt += sum(row[2] for _, row in keyed[len(answers) : begun])
             delivery.problems["lost"] = f"connection to memcached lost before it answered: {name}"
         delivery.returned += [row for _, row in keyed[begun:]]
-
-
-class Outcome(Enum):
-    """What two lines of reply, to the ``add`` and to the ``incr`` of a counter, say of its hits."""
-
-    COUNTED = auto()
-    NOT_COUNTED = auto()
-    """They may be sent again."""
-    REFUSED = auto()
-    """Not counted, and they would not be the next time."""
-    UNKNOWN = auto()
-    """They may not be sent again."""
-
-
-class Answer(NamedTuple):
-    """What memcached said of one counter, and the line that tells."""
-
-    outcome: Outcome
-    text: str
-
-
-COUNTED = Answer(Outcome.COUNTED, "")
-
-
-class _Replies:
-    """Puts the replies of a stream together, two lines to an answer.
-
-    Only memcached's own words prove that something was not counted. Proxies answer for a server that they cannot reach,
-    or that is late: twemproxy says ``SERVER_ERROR Connection timed out`` of what may be counted a moment later.
-    """
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.trusted = True
-        """Whether all answers so far leave no doubt, so that further hits may be risked."""
-        self.in_step = True
-        """Whether all lines so far are replies to such commands; if not, what follows may be the reply to anything."""
-        self._lines: list[bytes] = []
-        self._rest = b""
-
-    def feed(self, data: bytes) -> None:
-        """Take what has come."""
-        *complete, self._rest = (self._rest + data).split(b"\n")
-        self._lines += complete
-        used = len(self._lines) // 2 * 2
-        for added, counted in zip(self._lines[0:used:2], self._lines[1:used:2], strict=True):
-            self.answers.append(self._read(added.removesuffix(b"\r"), counted.removesuffix(b"\r")))
-            if not self.in_step:
-                break
-        del self._lines[:used]
-        if len(self._rest) > REPLY_BYTES:
-            self.in_step = self.trusted = False
-
-    def left(self, number: int) -> bool:
-        """Return whether something has come beyond *number* answers."""
-        return len(self.answers) > number or bool(self._lines or self._rest)
-
-    def _read(self, added: bytes, counted: bytes) -> Answer:
-        if added in STORED or added.startswith(b"SERVER_ERROR "):
-            if counted.isdigit():
-                return COUNTED
-            if counted == b"NOT_FOUND":
-                return Answer(Outcome.NOT_COUNTED, _text(added))
-            if counted.startswith(OUT_OF_MEMORY):
-                return Answer(Outcome.NOT_COUNTED, _text(counted))
-            if counted.startswith(NO_NUMBER):
-                return Answer(Outcome.REFUSED, _text(counted))
-            self.in_step = counted.startswith(b"SERVER_ERROR ")
-        else:
-            self.in_step = False
-        self.trusted = False
-        return Answer(Outcome.UNKNOWN, f"{_text(added)}, {_text(counted)}")
 
 
 class _Pipeline:
@@ -334,7 +263,7 @@ class _Pipeline:
         more when an answer leaves doubt. Fewer answers than requests begun mean that the connection was lost. Sends and
         reads in turns as the socket allows, so that neither side can fill up and wait for the other.
         """
-        channel, replies = self._channel, _Replies()
+        channel, replies = self._channel, Replies()
         assert channel is not None, "connect() comes first"
         answers = replies.answers
         unsent = memoryview(b"")
@@ -377,7 +306,3 @@ def _end_of_piece(requests: Sequence[bytes], start: int) -> int:
         size += len(requests[end])
         end += 1
     return end
-
-
-def _text(reply: bytes) -> str:
-    return reply.decode("ascii", "backslashreplace")

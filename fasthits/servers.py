@@ -66,7 +66,7 @@ class Server(str):
 
         Raises UsageError when *name* has none of the FORMS.
         """
-        if isinstance(name, cls):
+        if isinstance(name, cls) and not tls:
             return name
         parts = _NAME.fullmatch(name)
         if not parts or not 0 < int(parts["port"] or DEFAULT_PORT) < 65536:

@@ -2,10 +2,10 @@
 
     python -m tests.soak --minutes 20
 
-Two loggers count into one memcached, one directly and one through a proxy that spoils replies; at times a third one
-takes over from one that ends. Counters do not outlive a memcached that is killed, so before each kill writing stops,
-the loggers deliver what they have, and all counters are read; a connection may be lost at any other time, since the
-proxy loses it and memcached keeps its counters. So at the end, and for each path,
+Four loggers count into one memcached: directly, through a proxy that spoils replies, through HAProxy, and with TLS
+through stunnel; at times another one takes over from one that ends. Counters do not outlive a memcached that is killed,
+so before each kill writing stops, the loggers deliver what they have, and all counters are read; a connection may be
+lost at any other time, since the proxies lose it and memcached keeps its counters. So at the end, and for each path,
 
     delivered <= in memcached <= delivered + in doubt        sent = delivered + in doubt + refused + dropped
 
@@ -28,6 +28,8 @@ from pathlib import Path
 import pytest
 
 from fasthits.keys import hit_key
+from tests.integration.certificates import Authority
+from tests.integration.gateways import Gateway, Haproxy, Stunnel
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, outlives
 from tests.integration.proxy import Proxy
@@ -127,6 +129,16 @@ class Soak:
         self._random = random.Random(seed)
         self._memcached = servers.enter_context(Memcached(directory, "-m", "1024"))
         self._proxy = servers.enter_context(Proxy(self._memcached, seed))
+        authority = Authority(directory)
+        certificate = authority.issue("127.0.0.1")
+        self._haproxy = servers.enter_context(Haproxy(directory, self._memcached))
+        self._stunnel = servers.enter_context(Stunnel(directory, self._memcached, certificate))
+        self._ways = [
+            ["--memcached", self._memcached.spec],
+            ["--memcached", self._proxy.spec],
+            ["--memcached", self._haproxy.spec],
+            ["--memcached", self._stunnel.spec, "--tls-ca", str(authority.file)],
+        ]
         self._loads: list[Load] = []
         self._begun_at = self._progress_at = time.monotonic()
         self.faults: Counter[str] = Counter()
@@ -136,8 +148,8 @@ class Soak:
         self.ended: list[Status] = []
         self.lines = self.largest = 0
         self.slowest = 0.0
-        for spec in (self._memcached.spec, self._proxy.spec):
-            self._start_logger(spec)
+        for way in self._ways:
+            self._start_logger(way)
 
     def run(self, seconds: float) -> None:
         """Make faults for so long, then let everything be delivered and end."""
@@ -147,6 +159,10 @@ class Soak:
             (self.delay_replies, 2),
             (self.drip_replies, 2),
             (self.cut_replies, 6),
+            (self.answer_for_memcached, 4),
+            (self.forget_connections, 4),
+            (self.kill_haproxy, 4),
+            (self.kill_tls_server, 6),
             (self.kill_courier, 12),
             (self.stop_courier, 3),
             (self.send_signals, 3),
@@ -186,6 +202,29 @@ class Soak:
         self._proxy.cut_after = self._random.choice([1, 2, 3, self._random.randint(1, 100_000)])
         self._pass(0.0, 1.0)
 
+    def answer_for_memcached(self) -> None:
+        self._proxy.instead = b"SERVER_ERROR Connection timed out"
+        self._pass(0.0, 1.0)
+
+    def forget_connections(self) -> None:
+        self._proxy.forget()
+        self._pass(0.0, 1.0)
+        self._proxy.refuse()  # what went there stays in doubt; nobody would ever say that it is lost
+        self._proxy.accept()
+
+    def kill_haproxy(self) -> None:
+        self._flap(self._haproxy)
+
+    def kill_tls_server(self) -> None:
+        self._flap(self._stunnel)
+
+    def _flap(self, gateway: Gateway) -> None:
+        for _ in range(self._random.choice([1, 1, 5])):
+            gateway.kill()
+            self._pass(0.0, 1.0)
+            gateway.start()
+            self._pass(0.0, 0.3)
+
     def kill_courier(self) -> None:
         for courier in self._random.choice(self._loads).logger.children():
             os.kill(courier, signal.SIGKILL)
@@ -217,24 +256,21 @@ class Soak:
                 locks.callback(load.lock.release)
             wait_until_settled([load.logger for load in self._loads], PATIENCE_SECONDS)
             self._read_counters()
-            self._proxy.refuse()
-            self._memcached.kill()
+            self._memcached.kill()  # while HAProxy, stunnel and the proxy go on taking connections
         self._pass(0.0, 3.0)
         self._memcached.start(keep_port=True)
         if self._random.random() < 0.5:
             self._memcached.ask(f"add {hit_key(DAY, SPOILT.encode())} 0 0 4\r\ntext".encode())
-        self._proxy.accept()
 
     def replace_logger(self) -> None:
-        """Start a third logger before one of the others ends, as Apache does at a graceful restart."""
+        """Start another logger before one of the others ends, as Apache does at a graceful restart."""
         old = self._loads[0]
-        self._start_logger(self._random.choice([self._memcached.spec, self._proxy.spec]))
+        self._start_logger(self._random.choice(self._ways))
         self._pass(0.0, 3.0)
         self._end_logger(old)
 
-    def _start_logger(self, spec: str) -> None:
-        options = ("--memcached", spec, "--max-paths", str(MAX_PATHS))
-        logger = self._cleanup.enter_context(Logger(self._directory, *options))
+    def _start_logger(self, way: Sequence[str]) -> None:
+        logger = self._cleanup.enter_context(Logger(self._directory, *way, "--max-paths", str(MAX_PATHS)))
         eventually(lambda: outlives(logger.pid, signal.SIGUSR1), PATIENCE_SECONDS, "the logger is there")
         logger.write(access_line("/0", method="POST"))
         eventually(logger.children, PATIENCE_SECONDS, "the logger has a courier")
@@ -333,9 +369,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m tests.soak",
         description="Run `fasthits log` under random faults, then check that every hit is accounted for.",
         epilog="Faults: memcached stopped and continued, killed and restarted, slow, closing connections, holding text "
-        "in a counter; couriers killed and stopped; signals; more paths than may wait; loggers replaced. Lines come at "
-        "changing rates, some torn. Needs memcached, which is started on a free port of 127.0.0.1. Exit status: 0 when "
-        "all sums are right, 1 when one is off or something hangs.",
+        "in a counter; proxies that answer for it, lead nowhere, or come and go, with TLS and without; couriers killed "
+        "and stopped; signals; more paths than may wait; loggers replaced. Lines come at changing rates, some torn. "
+        "Needs memcached, HAProxy and stunnel, which are started on free ports of 127.0.0.1. Exit status: 0 when all "
+        "sums are right, 1 when one is off or something hangs.",
     )
     parser.add_argument("--minutes", type=float, default=20.0, metavar="N", help="how long (default: %(default)g)")
     parser.add_argument(

@@ -16,7 +16,7 @@ LAYERS = [
     {"_parse"},
     {
         *{"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"},
-        *{"causes", "servers", "sparkline", "units"},
+        *{"causes", "replies", "servers", "sparkline", "units"},
     },
     {
         *{

@@ -17,7 +17,7 @@ from fasthits.days import has_date, split_patterns
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.rules import OPTIONS, Rules
-from fasthits.servers import Server, check_servers
+from fasthits.servers import Server, TlsFiles, check_servers
 
 NAME = "FASTHITS"
 
@@ -30,7 +30,14 @@ class Key(NamedTuple):
 
 
 def _read_servers(value: Any) -> list[Server] | None:
-    return value if value is None else check_servers([value] if isinstance(value, str) else value)
+    if value is None:
+        return None
+    files = TlsFiles(setting("TLS_CA"), setting("TLS_CERT"), setting("TLS_KEY"))
+    return check_servers([value] if isinstance(value, str) else value, files)
+
+
+def _read_file(value: Any) -> str | None:
+    return value if value is None else os.fspath(value)
 
 
 def _read_patterns(value: Any) -> tuple[str, ...]:
@@ -73,6 +80,10 @@ def _rules_of_objects(options: Mapping[str, Any], config: Path | None = None) ->
 KEYS = {
     # Where the counters are; None: where the cache has its values.
     "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
+    # Files for those of them with tls://, as for the logger.
+    "TLS_CA": Key(lambda: os.environ.get("FASTHITS_TLS_CA"), _read_file),
+    "TLS_CERT": Key(lambda: os.environ.get("FASTHITS_TLS_CERT"), _read_file),
+    "TLS_KEY": Key(lambda: os.environ.get("FASTHITS_TLS_KEY"), _read_file),
     "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
     "CACHE": Key(lambda: "default", _read_cache),
     # A PATTERN or several; none: the log in one of the usual places.
@@ -95,8 +106,8 @@ def given() -> dict[str, Any]:
 def setting(key: str) -> Any:
     """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
 
-    The values are: MEMCACHED a list or None, PREFIX and CACHE texts, LOGS a tuple of them, RULES Rules, RESOLVER a
-    function or None, TIME_ZONE a ZoneInfo.
+    The values are: MEMCACHED a list or None, TLS_CA, TLS_CERT and TLS_KEY texts or None, PREFIX and CACHE texts, LOGS a
+    tuple of them, RULES Rules, RESOLVER a function or None, TIME_ZONE a ZoneInfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:

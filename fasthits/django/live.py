@@ -19,7 +19,7 @@ from fasthits.django.conf import setting
 from fasthits.keys import DEFAULT_SERVER, hit_key
 from fasthits.memcached import read_views
 from fasthits.rules import final_path
-from fasthits.servers import check_servers
+from fasthits.servers import Server, check_servers
 
 AWAY_SECONDS = 5.0
 """How long memcached is left alone when it has failed: a page must not wait for it again and again."""
@@ -102,7 +102,8 @@ def _place() -> tuple[Sequence[str], BaseMemcachedCache | None]:
     if not isinstance(cache, BaseMemcachedCache):
         return servers or [DEFAULT_SERVER], None
     location = settings.CACHES[alias]["LOCATION"]
-    own = check_servers([location] if isinstance(location, str) else location)
+    tls = settings.CACHES[alias].get("OPTIONS", {}).get("tls_context")
+    own = [Server(name, tls) for name in check_servers([location] if isinstance(location, str) else location)]
     same_server = isinstance(cache, PyMemcacheCache) or len(own) == 1
     matches = same_server and servers in (None, own) and cache.make_key("") == prefix
     return servers or own, cache if matches else None

@@ -20,11 +20,11 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def start_memcached(place: Path) -> Iterator[Callable[..., Memcached]]:
-    """Start further memcached servers: the options of memcached, and `unix=True` for one on a socket."""
+    """Start further memcached servers: the options of memcached; `unix` and `certificate` are those of Memcached."""
     with ExitStack() as servers:
 
-        def start(*args: str, unix: bool = False) -> Memcached:
-            return servers.enter_context(Memcached(place, *args, unix=unix))
+        def start(*args: str, unix: bool = False, certificate: Path | None = None) -> Memcached:
+            return servers.enter_context(Memcached(place, *args, unix=unix, certificate=certificate))
 
         yield start
 

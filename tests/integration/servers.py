@@ -90,12 +90,15 @@ class Item(NamedTuple):
 class Memcached:
     """One memcached, on a port of 127.0.0.1 or, with *unix*, on a socket in *directory*; for use in a `with`.
 
-    The address is known before the start, which moves to another port where somebody was faster, unless told not to.
+    With *certificate*, a file that holds its key as well, it listens with TLS on a second port. The addresses are known
+    before the start, which moves to other ports where somebody was faster, unless told not to.
     """
 
-    def __init__(self, directory: Path, *args: str, unix: bool = False) -> None:
+    def __init__(self, directory: Path, *args: str, unix: bool = False, certificate: Path | None = None) -> None:
         self.args = args
+        self.certificate = certificate
         self.port = 0 if unix else free_port()
+        self.tls_port = free_port() if certificate else 0
         self.socket_path = directory / f"memcached-{new_mark()[:8]}.sock" if unix else None
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -117,6 +120,11 @@ class Memcached:
         return f"unix:{self.socket_path}" if self.socket_path else f"127.0.0.1:{self.port}"
 
     @property
+    def tls_spec(self) -> str:
+        """The address with TLS as `--memcached` takes it."""
+        return f"tls://127.0.0.1:{self.tls_port}"
+
+    @property
     def pid(self) -> int:
         assert self.process is not None, "memcached was not started"
         return self.process.pid
@@ -136,6 +144,7 @@ class Memcached:
                 raise AssertionError(f"memcached does not start on {self.spec}")
             if self.port and not keep_port:
                 self.port = free_port()
+                self.tls_port = free_port() if self.certificate else 0
 
     def restart(self) -> None:
         """Kill it and start it again, empty, at the same address."""
@@ -260,7 +269,11 @@ class Memcached:
             if self.socket_path
             else ["-l", "127.0.0.1", "-p", str(self.port)]
         )
-        user = ["-u", "root" if self.socket_path else "nobody"] if IS_ROOT else []  # the socket's directory is root's
+        # The socket's directory is root's, and so are the files of TLS.
+        user = ["-u", "root" if self.socket_path or self.certificate else "nobody"] if IS_ROOT else []
+        if self.certificate:
+            where = ["-l", f"notls:127.0.0.1:{self.port},127.0.0.1:{self.tls_port}", "-Z"]
+            where += ["-o", f"ssl_chain_cert={self.certificate},ssl_key={self.certificate}"]
         return [*where, "-U", "0", *user, *self.args]
 
     def _answers_before(self, deadline: float) -> bool:

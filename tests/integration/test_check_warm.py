@@ -183,7 +183,7 @@ def test_bad_input_is_one_line(command: str, memcached: Memcached, log: Path) ->
         (
             (str(DAY), "--logs", str(log), *SETTLE, "--memcached", "127.0.0.1:1"),
             1,
-            b"fasthits: memcached does not answer: ",
+            b"fasthits: cannot reach memcached: ",
         ),
     ):
         done = run_fasthits(command, *arguments)

@@ -9,10 +9,13 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from fasthits.keys import hit_key
+from fasthits.memcached import PIECE_BYTES
+from tests.integration.gateways import Twemproxy
 from tests.integration.logger import DAY, Logger, access_lines
 from tests.integration.processes import eventually, run_fasthits
 from tests.integration.proxy import Proxy
@@ -179,6 +182,72 @@ def asked(logger: Logger, name: str) -> int:
 
     eventually(answers, what="a status line")
     return status(logger, name)
+
+
+def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    key = hit_key(DAY, b"/a")
+    with Proxy(memcached, seed=1) as proxy:
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(["/a"] * 10))
+        memcached.expect({key: 10})
+        proxy.instead = b"SERVER_ERROR Connection timed out"
+        logger.write(access_lines(["/a"] * 300))
+        eventually(lambda: asked(logger, "in doubt") == 300, what="the hits to be in doubt")
+        proxy.heal()
+        logger.write(access_lines(["/a"]))
+        memcached.expect({key: 311})
+        assert logger.finish() == 0
+    assert memcached.counters() == {key: 311}
+    said = (
+        f"no clear answer whether hits were counted: {key} on {proxy.spec} (NOT_STORED, SERVER_ERROR Connection timed"
+    )
+    assert said in logger.stderr
+
+
+def test_through_twemproxy_what_comes_late_is_not_sent_again(
+    memcached: Memcached, start_logger: Callable[..., Logger], place: Path
+) -> None:
+    with Twemproxy(place, memcached) as proxy:
+        logger = start_logger("--memcached", proxy.spec)
+        sent = Counter({hit_key(DAY, b"/0"): 1})
+        logger.write(access_lines(["/0"]))
+        memcached.expect(sent)
+        for turn in range(3):
+            memcached.pause()
+            paths = [f"/{number}" for number in range(200)] * 2
+            sent += Counter(hit_key(DAY, path.encode()) for path in paths)
+            logger.write(access_lines(paths))
+            eventually(lambda turn=turn: asked(logger, "in doubt") > turn, what="the proxy to answer")
+            memcached.resume()
+            eventually(lambda: asked(logger, "pending") == 0, what="the rest to be delivered")
+        in_doubt, delivered = asked(logger, "in doubt"), asked(logger, "delivered")
+        assert logger.finish() == 0
+    held = Counter(memcached.counters())
+    assert delivered + in_doubt == sent.total()
+    assert delivered <= held.total() <= delivered + in_doubt
+    assert not held - sent, "counted twice"
+
+
+def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    """Thousands of hits wait, and only those of the two pieces on their way are in doubt."""
+    paths = [f"/{number:0100}" for number in range(1000)]
+    with Proxy(memcached, seed=1) as proxy:
+        proxy.refuse()
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(paths))
+        logger.wait_until_read()
+        proxy.cut_after = len("VERSION 1.6.18\r\n") + 1
+        proxy.accept()
+        eventually(lambda: asked(logger, "pending") == 0, what="the rest to be delivered")
+        in_doubt = asked(logger, "in doubt")
+        assert logger.finish() == 0
+    row = len(f"add {hit_key(DAY, paths[0].encode())} 2 93600 1\r\n0\r\nincr {hit_key(DAY, paths[0].encode())} 1\r\n")
+    assert 0 < in_doubt <= 2 * (PIECE_BYTES // row + 1)
+    assert 1000 - in_doubt <= sum(memcached.counters().values()) <= 1000
 
 
 def test_a_server_that_is_away_keeps_nothing_from_the_others(

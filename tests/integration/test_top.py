@@ -98,9 +98,9 @@ def test_a_terminal_is_as_it_was_after_sigterm_too(terminal: Terminal) -> None:
 def test_it_goes_on_when_memcached_goes_and_comes_back(terminal: Terminal, memcached: Memcached) -> None:
     terminal.shows("0 views today")
     memcached.kill()
-    terminal.shows("memcached does not answer")
+    terminal.shows("cannot reach memcached")
     memcached.start(keep_port=True)
-    eventually(lambda: "memcached does not answer" not in terminal.text(), 20)
+    eventually(lambda: "cannot reach memcached" not in terminal.text(), 20)
 
 
 def test_a_screen_that_becomes_smaller_is_filled(terminal: Terminal, logger: Logger) -> None:
@@ -132,5 +132,5 @@ def test_without_memcached_it_ends_with_one_line() -> None:
     spec = f"127.0.0.1:{free_port()}"
     done = run_fasthits("top", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"fasthits: memcached does not answer: " + spec.encode())
+    assert done.stderr.startswith(b"fasthits: cannot reach memcached: " + spec.encode())
     assert done.stderr.count(b"\n") == 1

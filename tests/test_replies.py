@@ -1,0 +1,94 @@
+"""What replies to ``add`` and ``incr`` say of hits, whatever memcached or a proxy sends, and however it is cut."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits.replies import COUNTED, REPLY_BYTES, Outcome, Replies
+
+SURE, NOT, NEVER, DOUBT = Outcome.COUNTED, Outcome.NOT_COUNTED, Outcome.REFUSED, Outcome.UNKNOWN
+
+TABLE = [
+    # add, incr, what became of the hits, whether what follows can be understood
+    (b"STORED", b"7", SURE, True),
+    (b"NOT_STORED", b"18446744073709551615", SURE, True),
+    (b"SERVER_ERROR out of memory storing object", b"7", SURE, True),
+    (b"SERVER_ERROR Connection timed out", b"7", SURE, True),
+    # memcached's own words
+    (b"SERVER_ERROR out of memory storing object", b"NOT_FOUND", NOT, True),
+    (b"SERVER_ERROR object too large for cache", b"NOT_FOUND", NOT, True),
+    (b"STORED", b"NOT_FOUND", NOT, True),
+    (b"NOT_STORED", b"SERVER_ERROR out of memory", NOT, True),
+    (b"NOT_STORED", b"SERVER_ERROR out of memory in incr/decr", NOT, True),
+    (b"NOT_STORED", b"CLIENT_ERROR cannot increment or decrement non-numeric value", NEVER, True),
+    # of proxies, and of memcached as a proxy
+    (b"STORED", b"SERVER_ERROR Connection timed out", DOUBT, True),
+    (b"SERVER_ERROR Connection refused", b"SERVER_ERROR Connection refused", DOUBT, True),
+    (b"STORED", b"SERVER_ERROR Connection reset by peer", DOUBT, True),
+    (b"STORED", b"SERVER_ERROR backend failure", DOUBT, True),
+    (b"STORED", b"SERVER_ERROR", DOUBT, False),
+    (b"STORED", b"SERVER_ERROR Out of memory during read", DOUBT, True),
+    # no replies to such commands
+    (b"STORED", b"CLIENT_ERROR bad command line format", DOUBT, False),
+    (b"STORED", b"ERROR", DOUBT, False),
+    (b"ERROR", b"ERROR", DOUBT, False),
+    (b"CLIENT_ERROR bad data chunk", b"7", DOUBT, False),
+    (b"STORED", b"STORED", DOUBT, False),
+    (b"STORED", b"", DOUBT, False),
+    (b"STORED", b"-7", DOUBT, False),
+    (b"STORED", b"7 ", DOUBT, False),
+    (b"7", b"NOT_FOUND", DOUBT, False),
+    (b"NOT_FOUND", b"7", DOUBT, False),
+    (b"", b"7", DOUBT, False),
+    (b"VERSION 1.6.18", b"NOT_FOUND", DOUBT, False),
+]
+
+
+@pytest.mark.parametrize(("added", "counted", "outcome", "in_step"), TABLE)
+def test_two_lines(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
+    replies = Replies()
+    replies.feed(b"STORED\r\n1\r\n%b\r\n%b\r\nSTORED\r\n3\r\n" % (added, counted))
+    assert [answer.outcome for answer in replies.answers] == [SURE, outcome, SURE][: 3 if in_step else 2]
+    assert replies.in_step == in_step
+    assert replies.trusted == (outcome is not DOUBT)
+
+
+@pytest.mark.parametrize(("added", "counted", "outcome", "in_step"), TABLE)
+def test_a_line_that_is_not_whole_says_nothing(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
+    whole = b"%b\r\n%b\r\n" % (added, counted)
+    for end in range(len(whole)):
+        replies = Replies()
+        replies.feed(whole[:end])
+        assert replies.answers == []
+        assert replies.left(0) == (end > 0)
+
+
+@given(st.lists(st.sampled_from(TABLE), max_size=8), st.lists(st.integers(0, 200), max_size=8))
+def test_how_they_are_cut_changes_nothing(rows: list[tuple[bytes, bytes, Outcome, bool]], cuts: list[int]) -> None:
+    data = b"".join(b"%b\r\n%b\r\n" % row[:2] for row in rows)
+    whole, cut = Replies(), Replies()
+    whole.feed(data)
+    ends = sorted({min(each, len(data)) for each in cuts} | {0, len(data)})
+    for start, end in itertools.pairwise(ends):
+        if cut.in_step:  # nobody reads on otherwise
+            cut.feed(data[start:end])
+    assert cut.answers == whole.answers
+    assert (cut.trusted, cut.in_step) == (whole.trusted, whole.in_step)
+
+
+def test_more_than_was_asked_for_is_told() -> None:
+    for surplus, left in ((b"", False), (b"\r\n", True), (b"x", True), (b"STORED\r\n4\r\n", True)):
+        replies = Replies()
+        replies.feed(b"STORED\r\n1\r\n" + surplus)
+        assert replies.answers[0] == COUNTED
+        assert replies.left(1) == left
+
+
+def test_a_line_without_end_ends_it() -> None:
+    for data in (b"S" * (REPLY_BYTES + 1), b"STORED\n1\n"):
+        replies = Replies()
+        replies.feed(data)
+        assert not replies.in_step
+        assert not replies.trusted
