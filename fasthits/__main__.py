@@ -16,7 +16,7 @@ IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH,
 
 def main() -> None:
     """Run the command line in ``sys.argv``, and exit."""
-    if sys.argv[1:2] == ["log"]:
+    if sys.argv[1:2] == ["log"] and not any(word.startswith("--follow") for word in sys.argv):
         for ignored in IGNORED_BY_LOG:
             signal.signal(ignored, signal.SIG_IGN)
         _widen_pipe()

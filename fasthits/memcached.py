@@ -13,7 +13,7 @@ import re
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -147,6 +147,14 @@ def _errors_of(servers: Sequence[str]) -> Iterator[None]:
         yield
     except (OSError, UnicodeError, MemcacheError) as error:
         raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
+
+
+def router(servers: Sequence[str]) -> tuple[list[str], Callable[[str], str]]:
+    """Return the distinct ones of *servers*, and what tells which of them has a key, as Django's cache looks for it."""
+    names = {next(iter(HashClient([server]).clients)): server for server in servers}
+    only = servers[0] if len(names) == 1 else None
+    choose = lru_cache(KNOWN_ROUTES)(HashClient(servers).hasher.get_node)
+    return list(names.values()), lambda key: only or names[choose(key)]
 
 
 @dataclass

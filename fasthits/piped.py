@@ -68,7 +68,7 @@ class Reader:
         self._fd = fd
         self._open_store = open_store
         self._say = say
-        self._report = _Throttle(say)
+        self._report = Throttle(say)
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -304,7 +304,7 @@ def _pipe_bytes(fd: int) -> int:
         return PIPE_BYTES
 
 
-class _Throttle:
+class Throttle:
     """Passes on one line a minute for each cause."""
 
     def __init__(self, say: Say) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from fasthits.cli.options import Memcached, Prefix, Ttl, check_seconds, takes_rules
 from fasthits.display import printable
+from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 
@@ -43,6 +44,22 @@ def log(
             help="How long to go on delivering when the log has ended and memcached is away.",
         ),
     ] = 5.0,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Count from this log file instead of standard input, over rotation and restarts, until SIGTERM. "
+            "Give it once for each file, or with * for several.",
+        ),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="File in which --follow remembers how far it has counted. "
+            "Default: follow.state in systemd's StateDirectory, or in /var/lib/fasthits.",
+        ),
+    ] = None,
 ) -> None:
     """Count log lines from standard input into memcached, as Apache's piped logger.
 
@@ -56,15 +73,36 @@ def log(
     each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
     """
     from fasthits import privileges
+    from fasthits.follower import Follower
     from fasthits.memcached import CounterStore, check_servers
     from fasthits.piped import Reader
+    from fasthits.positions import StateFile, check_patterns, state_path
     from fasthits.selection import Selection
 
     servers = check_servers(memcached)
     check_prefix(prefix)
+    if state is not None and not follow:
+        raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
     selection = Selection(rules.live)
     if user is not None:
         privileges.become(user)
+    if follow:
+        follower = Follower(
+            check_patterns(follow),
+            StateFile(state_path(state)),
+            servers,
+            prefix,
+            ttl,
+            _say_unless_blocked,
+            max_paths,
+            drain_timeout,
+            selection,
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: follower.stop())
+        signal.signal(signal.SIGUSR1, lambda *_: follower.ask_status())
+        follower.run()
+        return
     reader = Reader(
         0,
         lambda watch: CounterStore(servers, prefix, ttl, watch),
