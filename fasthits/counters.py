@@ -13,8 +13,9 @@ from datetime import date
 from socket import socket
 from urllib.parse import quote, unquote
 
+from fasthits.connections import ANSWER_SECONDS, Connector
 from fasthits.errors import MemcachedError
-from fasthits.memcached import BATCH_ROWS, READ_SECONDS, open_connection
+from fasthits.memcached import BATCH_ROWS
 
 PIECE_BYTES = 1 << 20
 BUSY_SECONDS = 0.05
@@ -34,6 +35,7 @@ class CounterReader:
 
     def __init__(self, server: str, prefix: str) -> None:
         self.server = server
+        self._connector = Connector(server)
         self._prefix = prefix
         self._connection: socket | None = None
         self._day = date.min
@@ -99,8 +101,8 @@ class CounterReader:
         Raises MemcachedError when the server refuses, or is busy with such a request of somebody else for too long.
         """
         if self._connection is None:
-            self._connection = open_connection(self.server)
-        give_up_at = time.monotonic() + READ_SECONDS
+            self._connection = self._connector.connect().blocking(ANSWER_SECONDS)
+        give_up_at = time.monotonic() + ANSWER_SECONDS
         self._connection.sendall(request)
         reply = b""
         while not reply.endswith(END):

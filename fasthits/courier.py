@@ -16,7 +16,8 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from fasthits.memcached import Abandoned, CounterStore, Delivery, Row
+from fasthits.connections import Abandoned
+from fasthits.memcached import CounterStore, Delivery, Row
 
 TAKEN = "taken"
 

@@ -23,9 +23,10 @@ from fasthits.formats import NAMES, Format
 from fasthits.jsonlines import combined_lines
 from fasthits.keys import hit_key
 from fasthits.logfiles import LogFile, Segment
-from fasthits.memcached import CounterStore, check_servers, read_as_django, server_stats
+from fasthits.memcached import CounterStore, read_as_django, server_stats
 from fasthits.rules import Rules
 from fasthits.selection import ASSUMED, Selection
+from fasthits.servers import check_servers
 from fasthits.tables import open_table
 
 ROUND_TRIPS = 20

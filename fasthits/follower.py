@@ -28,6 +28,7 @@ from fasthits.piped import NO_LOSS, STALL_SECONDS, Say, Throttle
 from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile
 from fasthits.segments import Carrier, Outcome, Segment
 from fasthits.selection import Selection
+from fasthits.servers import Server
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
@@ -82,7 +83,7 @@ class Follower:
         self,
         patterns: Sequence[str],
         state_file: StateFile,
-        servers: Sequence[str],
+        servers: Sequence[Server],
         prefix: str,
         ttl: int,
         say: Say,

@@ -8,61 +8,45 @@ so that the outcome of every counter is known; both are in every version of the 
 doc/protocol.txt).
 """
 
-import encodings.idna  # noqa: F401 (getaddrinfo's first call loads it: too late for a user who may not read it)
-import re
 import select
-import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from enum import Enum, auto
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from pymemcache.client.base import Client
 from pymemcache.client.hash import HashClient
 from pymemcache.exceptions import MemcacheError
 from pymemcache.serde import pickle_serde
 
-from fasthits.errors import MemcachedError, UsageError
+from fasthits.connections import ANSWER_SECONDS, REPLY_BYTES, Channel, Connector, prove, reason_of
+from fasthits.errors import MemcachedError
 from fasthits.keys import hit_key
-
-CONNECT_SECONDS = 2.0
-READ_SECONDS = 2.0
-RETRY_SECONDS = 0.5
-"""How long a server that could not be reached is left alone."""
-
-KEEPALIVE_SECONDS = 30
-"""After this time without a word the system begins to ask whether a server's machine is there at all."""
+from fasthits.servers import Server
 
 LOCK_SECONDS = 600
 
 INTEGER_FLAG = 2
 BATCH_ROWS = 1000
 """How many counters are added to, or read, in a round trip."""
-RECV_BYTES = 1 << 16
-REPLY_BYTES = 2048
-"""More than any line of reply has."""
+PIECE_BYTES = 1 << 14
+"""Two pieces of a batch are on their way at most: what the connection may cost, and what a server that has stopped
+takes, so that TCP_USER_TIMEOUT does not take it for one that has vanished."""
+IDLE_SECONDS = 1.0
+"""After this time without an answer a connection must prove itself again: a proxy's may lead nowhere by now."""
 KNOWN_ROUTES = 1 << 17
+
+STORED = (b"STORED", b"NOT_STORED")
+OUT_OF_MEMORY = b"SERVER_ERROR out of memory"
+"""How memcached says it, whatever follows; older ones add ``in incr/decr`` (process_arithmetic_command)."""
+NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value"
 
 Row = tuple[date, bytes, int]
 """Day, path, views."""
-
-
-def check_servers(servers: Iterable[str]) -> list[str]:
-    """Return the servers named in *servers*: ``HOST:PORT``, ``HOST``, ``[IPV6]:PORT`` or ``unix:PATH``.
-
-    One text may name several, parted by commas or semicolons as in Django's LOCATION. Raises UsageError for what is
-    none.
-    """
-    names = [name.strip() for text in servers for name in re.split("[,;]", text) if name.strip()]
-    for name in names:
-        address = re.fullmatch(r"(?:unix:)?/.*|(?:\[[\w:.%]+\]|[^\s:/\[\]]+)(?::(\d{1,5}))?", name, re.ASCII)
-        if not address or not 0 < int(address[1] or 11211) < 65536:
-            raise UsageError("not a memcached server", repr(name), "HOST:PORT, [IPV6]:PORT or unix:/PATH")
-    if not names:
-        raise UsageError("no memcached server", "--memcached", "HOST:PORT, [IPV6]:PORT or unix:/PATH")
-    return names
 
 
 def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
@@ -83,39 +67,18 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         ) from error
 
 
-def open_connection(server: str) -> socket.socket:
-    """Return a connection to *server*, for commands that pymemcache does not have or that it is too slow at.
-
-    Connecting and each read take CONNECT_SECONDS and READ_SECONDS at most. Raises MemcachedError.
-    """
-    client = Client(server, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS, no_delay=True)
-    with _errors_of([server]):
-        client._connect()
-    connection: socket.socket = client.sock
-    return connection
-
-
 def server_stats(server: str) -> dict[str, str]:
     """Return what *server* says about itself: the answer to ``stats``. Raises MemcachedError."""
-    client = Client(server, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
-    try:
-        with _errors_of([server]):
-            return {
-                name.decode(): value.decode() if isinstance(value, bytes) else str(value)
-                for name, value in client.stats().items()
-            }
-    finally:
-        client.close()
+    with _reading([server]) as cluster:
+        (client,) = cluster.clients.values()
+        answer = client.stats()
+    return {name.decode(): value.decode() if isinstance(value, bytes) else str(value) for name, value in answer.items()}
 
 
 def read_as_django(servers: Sequence[str], key: str) -> object:
     """Return what Django's cache would return for *key*, None when there is nothing. Raises MemcachedError."""
-    client = HashClient(servers, serde=pickle_serde, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
-    try:
-        with _errors_of(servers):
-            return client.get(key)
-    finally:
-        client.close()
+    with _reading(servers, serde=pickle_serde) as client:
+        return client.get(key)
 
 
 @contextmanager
@@ -132,29 +95,42 @@ def locked(servers: Sequence[str], key: str) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(servers: Sequence[str]) -> Iterator[HashClient]:
-    client = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=READ_SECONDS)
+def _reading(servers: Sequence[str], **options: Any) -> Iterator[HashClient]:
+    cluster = _cluster(servers, **options)
     try:
-        with _errors_of(servers):
-            yield client
+        yield cluster
+    except (OSError, MemcacheError) as error:
+        raise MemcachedError("memcached does not answer", ", ".join(servers), reason_of(error)) from error
     finally:
-        client.close()
+        cluster.close()
 
 
-@contextmanager
-def _errors_of(servers: Sequence[str]) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, UnicodeError, MemcacheError) as error:
-        raise MemcachedError("memcached does not answer", ", ".join(servers), _reason(error)) from error
+class _ProvedClient(Client):  # type: ignore[misc]
+    """pymemcache's client, over a connection that has answered."""
+
+    connector: Connector
+
+    def _connect(self) -> None:
+        self.close()
+        self.sock = self.connector.connect().blocking(ANSWER_SECONDS)
 
 
-def router(servers: Sequence[str]) -> tuple[list[str], Callable[[str], str]]:
+def _cluster(servers: Sequence[str], **options: Any) -> HashClient:
+    """Return pymemcache's client of *servers*; which of them a key belongs to it decides as Django's cache does."""
+    cluster = HashClient([], **options)
+    cluster.client_class = _ProvedClient
+    for server in map(Server, servers):
+        cluster.add_server(server.address)
+        cluster.clients[server.node].connector = Connector(server)
+    return cluster
+
+
+def router(servers: Sequence[Server]) -> tuple[list[Server], Callable[[str], Server]]:
     """Return the distinct ones of *servers*, and what tells which of them has a key, as Django's cache looks for it."""
-    names = {next(iter(HashClient([server]).clients)): server for server in servers}
-    only = servers[0] if len(names) == 1 else None
-    choose = lru_cache(KNOWN_ROUTES)(HashClient(servers).hasher.get_node)
-    return list(names.values()), lambda key: only or names[choose(key)]
+    nodes = {server.node: server for server in servers}
+    only = servers[0] if len(nodes) == 1 else None
+    choose = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
+    return list(nodes.values()), lambda key: only or nodes[choose(key)]
 
 
 @dataclass
@@ -174,10 +150,6 @@ class Delivery:
     """Why not everything was delivered, by kind: one example of each."""
 
 
-class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
-
-
 class CounterStore:
     """Adds to the counters, over one connection a server that is made when needed and kept.
 
@@ -186,12 +158,11 @@ class CounterStore:
     """
 
     def __init__(self, servers: Sequence[str], prefix: str, ttl: int, watch: int | None = None) -> None:
-        cluster = HashClient(servers, connect_timeout=CONNECT_SECONDS, timeout=0.0, no_delay=True)
         self._prefix = prefix
         self._ttl = ttl
-        self._pipelines = {node: _Pipeline(node, client, watch) for node, client in cluster.clients.items()}
+        self._pipelines = {server.node: _Pipeline(server, watch) for server in map(Server, servers)}
         # The library's own choice of a server, which Django's cache makes too; a hash in Python, so remembered.
-        self._server_of = lru_cache(KNOWN_ROUTES)(cluster.hasher.get_node)
+        self._server_of = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
 
     def add_views(self, rows: Iterable[Row]) -> Delivery:
         """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server."""
@@ -208,110 +179,197 @@ class CounterStore:
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
         try:
             delivery.reconnects += pipeline.connect()
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that is none of a host
+        except MemcachedError as error:
             delivery.returned += [row for _, row in keyed]
-            delivery.problems["unreachable"] = f"cannot reach memcached: {pipeline.name} ({_reason(error)})"
+            delivery.problems["unreachable"] = str(error)
             return
-        request = "".join(
-            f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n" for key, (_, _, views) in keyed
-        )
-        replies = pipeline.exchange(request.encode("ascii"), 2 * len(keyed))
-        answered = len(replies) // 2
-        if len(replies) == 1 and replies[0].startswith(b"ERROR"):  # it has no connection to spare, and closes this one
-            delivery.returned += [row for _, row in keyed]
-            delivery.problems["unreachable"] = f"cannot reach memcached: {pipeline.name} ({_text(replies[0])})"
-            return
-        for (key, row), added, counted in zip(keyed, replies[::2], replies[1::2], strict=False):
+        requests = [
+            f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
+            for key, (_, _, views) in keyed
+        ]
+        answers, begun = pipeline.exchange(requests)
+        name = pipeline.server
+        for (key, row), (outcome, text) in zip(keyed, answers, strict=False):
+            match outcome:
+                case Outcome.COUNTED:
+                    delivery.delivered += row[2]
+                case Outcome.NOT_COUNTED:
+                    delivery.returned.append(row)
+                    delivery.problems["full"] = f"memcached has no room for new counters: {name} ({text})"
+                case Outcome.REFUSED:
+                    delivery.refused += row[2]
+                    delivery.problems["refused"] = f"memcached refuses to count: {key} on {name} ({text})"
+                case Outcome.UNKNOWN:
+                    delivery.in_doubt += row[2]
+                    delivery.problems["doubt"] = f"no clear answer whether a hit was counted: {key} on {name} ({text})"
+        if begun > len(answers):
+            delivery.in_doubt += sum(row[2] for _, row in keyed[len(answers) : begun])
+            delivery.problems["lost"] = f"connection to memcached lost before it answered: {name}"
+        delivery.returned += [row for _, row in keyed[begun:]]
+
+
+class Outcome(Enum):
+    """What two lines of reply, to the ``add`` and to the ``incr`` of a counter, say of its hits."""
+
+    COUNTED = auto()
+    NOT_COUNTED = auto()
+    """They may be sent again."""
+    REFUSED = auto()
+    """Not counted, and they would not be the next time."""
+    UNKNOWN = auto()
+    """They may not be sent again."""
+
+
+class Answer(NamedTuple):
+    """What memcached said of one counter, and the line that tells."""
+
+    outcome: Outcome
+    text: str
+
+
+COUNTED = Answer(Outcome.COUNTED, "")
+
+
+class _Replies:
+    """Puts the replies of a stream together, two lines to an answer.
+
+    Only memcached's own words prove that something was not counted. Proxies answer for a server that they cannot reach,
+    or that is late: twemproxy says ``SERVER_ERROR Connection timed out`` of what may be counted a moment later.
+    """
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.trusted = True
+        """Whether all answers so far leave no doubt, so that further hits may be risked."""
+        self.in_step = True
+        """Whether all lines so far are replies to such commands; if not, what follows may be the reply to anything."""
+        self._lines: list[bytes] = []
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come."""
+        *complete, self._rest = (self._rest + data).split(b"\n")
+        self._lines += complete
+        used = len(self._lines) // 2 * 2
+        for added, counted in zip(self._lines[0:used:2], self._lines[1:used:2], strict=True):
+            self.answers.append(self._read(added.removesuffix(b"\r"), counted.removesuffix(b"\r")))
+            if not self.in_step:
+                break
+        del self._lines[:used]
+        if len(self._rest) > REPLY_BYTES:
+            self.in_step = self.trusted = False
+
+    def left(self, number: int) -> bool:
+        """Return whether something has come beyond *number* answers."""
+        return len(self.answers) > number or bool(self._lines or self._rest)
+
+    def _read(self, added: bytes, counted: bytes) -> Answer:
+        if added in STORED or added.startswith(b"SERVER_ERROR "):
             if counted.isdigit():
-                delivery.delivered += row[2]
-            elif counted.startswith((b"NOT_FOUND", b"SERVER_ERROR")):  # no room for it, so it was not counted
-                delivery.returned.append(row)
-                delivery.problems["full"] = f"memcached has no room for new counters: {pipeline.name} ({_text(added)})"
-            else:
-                delivery.refused += row[2]
-                delivery.problems["refused"] = (
-                    f"memcached refuses to count: {key} on {pipeline.name} ({_text(counted)})"
-                )
-        if answered < len(keyed):
-            delivery.in_doubt += sum(row[2] for _, row in keyed[answered:])
-            delivery.problems["lost"] = f"connection to memcached lost before it answered: {pipeline.name}"
+                return COUNTED
+            if counted == b"NOT_FOUND":
+                return Answer(Outcome.NOT_COUNTED, _text(added))
+            if counted.startswith(OUT_OF_MEMORY):
+                return Answer(Outcome.NOT_COUNTED, _text(counted))
+            if counted.startswith(NO_NUMBER):
+                return Answer(Outcome.REFUSED, _text(counted))
+            self.in_step = counted.startswith(b"SERVER_ERROR ")
+        else:
+            self.in_step = False
+        self.trusted = False
+        return Answer(Outcome.UNKNOWN, f"{_text(added)}, {_text(counted)}")
 
 
 class _Pipeline:
     """One server's connection, over which many commands go at once and the replies are read while they do."""
 
-    def __init__(self, name: str, client: Client, watch: int | None) -> None:
-        self.name = name
-        self._client = client
-        self._watch = watch
-        self._failed_at = -RETRY_SECONDS
-        self._failure: OSError | UnicodeError | None = None
+    def __init__(self, server: Server, watch: int | None) -> None:
+        self.server = server
+        self._connector = Connector(server, watch)
+        self._channel: Channel | None = None
+        self._answered_at = 0.0
         self._connected_before = False
 
     def connect(self) -> bool:
-        """Make sure that there is a connection, as far as can be told, and return whether it is in place of a lost one.
+        """Make sure that there is a proved connection, and return whether it is in place of one that was lost.
 
-        Raises OSError, soon, when there can be none.
+        Raises MemcachedError when there can be none.
         """
-        sock = self._client.sock
-        if sock is not None and not select.select([sock], [], [], 0)[0]:
-            return False
-        # What can be read with no command under way is the end: the server has gone, and may be back.
-        if self._failure is not None and time.monotonic() < self._failed_at + RETRY_SECONDS:
-            raise self._failure
-        try:
-            self._client._connect()  # the one step that pymemcache gives no public name
-            self._failure = None
-        except (OSError, UnicodeError) as error:
-            self._failed_at, self._failure = time.monotonic(), error
-            raise
-        if self._client.sock.family in (socket.AF_INET, socket.AF_INET6):
-            self._client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self._client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_SECONDS)
+        if self._channel is not None:
+            if self._is_good(self._channel):
+                return False
+            self._drop()
+        self._channel = self._connector.connect()
+        self._answered_at = time.monotonic()
         again, self._connected_before = self._connected_before, True
         return again
 
-    def exchange(self, request: bytes, lines: int) -> list[bytes]:
-        """Send *request* and return its *lines* lines of reply, without their ends; fewer when the connection was lost.
-
-        Sends and reads in turns as the socket allows, so that neither side can fill up and wait for the other.
-        """
-        sock = self._client.sock
-        poll = select.poll()
-        poll.register(sock, select.POLLIN | select.POLLOUT)
-        if self._watch is not None:
-            poll.register(self._watch, 0)
-        unsent = memoryview(request)
-        reply = bytearray()
-        missing = lines
+    def _is_good(self, channel: Channel) -> bool:
+        if not channel.quiet():
+            return False
+        if time.monotonic() < self._answered_at + IDLE_SECONDS:
+            return True
         try:
-            while missing > 0:
-                events = dict(poll.poll())
-                if self._watch in events:
-                    raise Abandoned
-                if events[sock.fileno()] & select.POLLIN:
-                    received = sock.recv(RECV_BYTES)
-                    if not received:
-                        break
-                    reply += received
-                    if len(reply) > lines * REPLY_BYTES:
-                        break  # this is no memcached
-                    missing -= received.count(b"\n")
-                elif unsent:
-                    unsent = unsent[sock.send(unsent) :]
-                    if not unsent:
-                        poll.modify(sock, select.POLLIN)
-                else:
+            prove(channel, self.server)
+        except MemcachedError:
+            return False
+        return True
+
+    def _drop(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def exchange(self, requests: Sequence[bytes]) -> tuple[list[Answer], int]:
+        """Send *requests*, of two commands each; return the answers in their order, and how many requests were begun.
+
+        Two pieces are on their way at most: the next one goes when the first of them is answered, and none goes any
+        more when an answer leaves doubt. Fewer answers than requests begun mean that the connection was lost. Sends and
+        reads in turns as the socket allows, so that neither side can fill up and wait for the other.
+        """
+        channel, replies = self._channel, _Replies()
+        assert channel is not None, "connect() comes first"
+        answers = replies.answers
+        unsent = memoryview(b"")
+        begun = go_on_at = 0
+        while len(answers) < begun or (replies.trusted and begun < len(requests)):
+            if not unsent and replies.trusted and begun < len(requests) and len(answers) >= go_on_at:
+                go_on_at, begun = begun, _end_of_piece(requests, begun)
+                unsent = memoryview(b"".join(requests[go_on_at:begun]))
+            try:
+                sent = channel.send(unsent) if unsent else 0
+                unsent = unsent[sent:]
+                received = channel.receive()
+                if received:
+                    replies.feed(received)
+                elif received is not None:
                     break
-        except OSError:
-            pass
-        if missing > 0 or unsent:
-            self._client.close()
-        return bytes(reply).split(b"\r\n")[:-1]
+                elif not sent:
+                    channel.wait(select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+            except OSError:
+                break
+            if not replies.in_step:
+                break
+        if len(answers) >= begun and replies.left(begun):  # then a NOT_FOUND may be the reply to something else
+            answers = [
+                Answer(Outcome.UNKNOWN, text) if outcome is Outcome.NOT_COUNTED else Answer(outcome, text)
+                for outcome, text in answers[:begun]
+            ]
+            replies.trusted = False
+        if replies.trusted and len(answers) == begun:
+            self._answered_at = time.monotonic()
+        else:
+            self._drop()
+        return answers, begun
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+def _end_of_piece(requests: Sequence[bytes], start: int) -> int:
+    """Return where the piece ends that begins with request *start*."""
+    size, end = 0, start
+    while end < len(requests) and size < PIECE_BYTES:
+        size += len(requests[end])
+        end += 1
+    return end
 
 
 def _text(reply: bytes) -> str:

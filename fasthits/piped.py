@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fasthits.backlog import Backlog, FreshBacklog
+from fasthits.connections import RETRY_SECONDS
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
-from fasthits.memcached import RETRY_SECONDS, CounterStore, Delivery
+from fasthits.memcached import CounterStore, Delivery
 from fasthits.selection import Selection
 
 READ_BYTES = 1 << 20

@@ -26,11 +26,12 @@ from json import loads
 from queue import SimpleQueue
 from typing import NamedTuple
 
-from fasthits.connections import Abandoned, Channel, Connector
+from fasthits.connections import RETRY_SECONDS, Abandoned, Channel, Connector, reason_of
 from fasthits.errors import MemcachedError
 from fasthits.keys import place_key
-from fasthits.memcached import INTEGER_FLAG, RETRY_SECONDS
+from fasthits.memcached import INTEGER_FLAG
 from fasthits.positions import Mark
+from fasthits.servers import Server
 
 SEND_BYTES = 1 << 20
 """Room for what goes out in one send, if the system allows it."""
@@ -91,7 +92,7 @@ class Carrier(threading.Thread):
 
     def __init__(
         self,
-        server: str,
+        server: Server,
         follower: str,
         prefix: str,
         ttl: int,
@@ -139,7 +140,8 @@ class Carrier(threading.Thread):
 
         Waits until the server answers. Raises Abandoned.
         """
-        local = self.server.startswith(("/", "unix:", "localhost", "127.", "[::1]"))
+        address = self.server.address
+        local = isinstance(address, str) or address[0].startswith(("localhost", "127.", "::1"))
         return self._settled(killed_before + (0.0 if local else REMOTE_SETTLE_SECONDS))
 
     def _settled(self, until: float, number: int | None = None) -> Place:
@@ -278,7 +280,7 @@ class Carrier(threading.Thread):
         self.busy_since = None
         self._disconnect()
         if isinstance(error, OSError):
-            error = MemcachedError("connection to memcached lost", self.server, error.strerror or str(error))
+            error = MemcachedError("connection to memcached lost", self.server, reason_of(error))
         self._report(f"unreachable {self.server}", str(error))
         self._pause(RETRY_SECONDS)
 

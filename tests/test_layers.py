@@ -14,7 +14,20 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf", "sparkline"},
+    {
+        "errors",
+        "display",
+        "days",
+        "keys",
+        "servers",
+        "escapes",
+        "directives",
+        "formats",
+        "rules",
+        "options",
+        "conf",
+        "sparkline",
+    },
     {
         *{
             "agents",
@@ -40,7 +53,7 @@ LAYERS = [
             "selection",
             "tables",
         },
-        *{"counters", "live", "health", "history", "doctor", "loggers", "report"},
+        *{"connections", "counters", "live", "health", "history", "doctor", "loggers", "report"},
     },
     {"web"},
     {"cli", "django"},

@@ -32,7 +32,7 @@ def conf(
     """
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
-    from fasthits.memcached import check_servers
+    from fasthits.servers import check_servers
     from fasthits.tables import open_table
 
     servers = check_servers(memcached)

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Logs, Memcached, Prefix, To
+from fasthits.cli.options import Logs, Prefix, To, takes_servers
 from fasthits.days import DEFAULT_LOGS
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, check_prefix
 
 
+@takes_servers
 def doctor(
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
     logs: Logs = DEFAULT_LOGS,
     to: To = "hits.db",
@@ -30,11 +31,10 @@ def doctor(
     from fasthits.days import has_date
     from fasthits.doctor import Setup, examine
     from fasthits.logfiles import STDIN
-    from fasthits.memcached import check_servers
 
     if not has_date(logs) and logs == STDIN:
         raise UsageError("not a PATTERN of files", logs, "name the files of the log with --logs")
-    setup = Setup(check_servers(memcached), check_prefix(prefix), logs, to, read_rules({}), django_settings)
+    setup = Setup(servers, check_prefix(prefix), logs, to, read_rules({}), django_settings)
     failed = False
     for check in examine(setup, date.today()):
         failed |= not check.ok

@@ -8,17 +8,18 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Memcached, Prefix, Ttl, check_seconds, takes_rules
+from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 
 
 @takes_rules
+@takes_servers
 def log(
     rules: Rules,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006 (typer takes the default from here; nothing changes it)
+    servers: list[str],
     user: Annotated[
         str | None,
         typer.Option(
@@ -74,12 +75,11 @@ def log(
     """
     from fasthits import privileges
     from fasthits.follower import Follower
-    from fasthits.memcached import CounterStore, check_servers
+    from fasthits.memcached import CounterStore
     from fasthits.piped import Reader
     from fasthits.positions import StateFile, check_patterns, state_path
     from fasthits.selection import Selection
 
-    servers = check_servers(memcached)
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")

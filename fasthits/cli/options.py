@@ -11,7 +11,7 @@ import typer
 
 from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.config import read_rules
-from fasthits.keys import MAX_TTL_SECONDS
+from fasthits.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
 from fasthits.options import CONFIG_HELP, RULES, take_rules
 
 Memcached = Annotated[
@@ -19,10 +19,44 @@ Memcached = Annotated[
     typer.Option(
         metavar="SERVER",
         envvar="FASTHITS_MEMCACHED",
-        help="Where the counters are: HOST:PORT, [IPV6]:PORT or unix:/PATH. Give it once for each server; "
-        "they share the keys as Django's PyMemcacheCache with the same list looks for them.",
+        help="Where the counters are: HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Give it once for each "
+        "server; they share the keys as Django's PyMemcacheCache with the same list does.",
     ),
 ]
+TlsCa = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="FASTHITS_TLS_CA",
+        show_default=False,
+        help="Certificates of the authorities to trust for tls:// servers, instead of the system's.",
+    ),
+]
+TlsCert = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="FASTHITS_TLS_CERT",
+        show_default=False,
+        help="Client certificate for tls:// servers that demand one.",
+    ),
+]
+TlsKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="FASTHITS_TLS_KEY",
+        show_default=False,
+        help="Private key of --tls-cert, unless that file holds both.",
+    ),
+]
+SERVERS: dict[str, tuple[Any, Any]] = {
+    "memcached": (Memcached, [DEFAULT_SERVER]),
+    "tls_ca": (TlsCa, None),
+    "tls_cert": (TlsCert, None),
+    "tls_key": (TlsKey, None),
+}
+"""The options that tell where memcached is, with their defaults."""
 Prefix = Annotated[
     str, typer.Option(metavar="PREFIX", help="What stands before the date in a key: what Django's cache puts there.")
 ]
@@ -97,6 +131,24 @@ def _rule_options() -> dict[str, Any]:
     return options
 
 
+def takes_servers(command: Callable[..., None]) -> Callable[..., None]:
+    """Return *command* with the options SERVERS in place of its parameter ``servers``, a list of Server."""
+
+    @wraps(command)
+    def with_options(
+        *, memcached: list[str], tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **arguments: Any
+    ) -> None:
+        from fasthits.servers import TlsFiles, check_servers
+
+        command(**arguments, servers=check_servers(memcached, TlsFiles(tls_ca, tls_cert, tls_key)))
+
+    parameters = list(inspect.signature(command).parameters.values())
+    place = next(number for number, parameter in enumerate(parameters) if parameter.name == "servers")
+    parameters[place : place + 1] = [_option(name, *each) for name, each in SERVERS.items()]
+    _set_parameters(with_options, parameters)
+    return with_options
+
+
 def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
@@ -105,12 +157,17 @@ def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
         given = take_rules(arguments)
         command(**arguments, rules=read_rules(given, config))
 
-    signature = inspect.signature(command)
-    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "rules"]
-    parameters += [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in _rule_options().items()
-    ]
-    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "rules"]
+    _set_parameters(with_options, parameters + [_option(name, each, None) for name, each in _rule_options().items()])
     return with_options
+
+
+def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _set_parameters(wrapper: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
+    """Give *wrapper* these parameters as far as typer looks, which passes all of them by name."""
+    by_name = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    wrapper.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in by_name}

@@ -5,20 +5,21 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Day, Logs, Memcached, Prefix, Settle, Ttl, takes_rules
+from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, takes_rules, takes_servers
 from fasthits.cli.output import progress_bar, say
 from fasthits.days import DEFAULT_LOGS, parse_day
 from fasthits.display import counted, printable
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 
 
 @takes_rules
+@takes_servers
 def check(
     rules: Rules,
+    servers: list[str],
     day: Day = "today",
     logs: Logs = DEFAULT_LOGS,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
         int, typer.Option(min=0, metavar="HITS", help="How many hits may be missing or too many in all.")
@@ -31,11 +32,9 @@ def check(
     The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
-    from fasthits.memcached import check_servers
     from fasthits.reconcile import compare
 
     date_ = parse_day(day, date.today())
-    servers = check_servers(memcached)
     with progress_bar() as progress:
         result = compare(date_, logs, servers, check_prefix(prefix), settle, progress, rules)
     for state, differences in (("missing", result.missing), ("more", result.more)):
@@ -55,11 +54,12 @@ def check(
 
 
 @takes_rules
+@takes_servers
 def warm(
     rules: Rules,
+    servers: list[str],
     day: Day = "today",
     logs: Logs = DEFAULT_LOGS,
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
     ttl: Ttl = DEFAULT_TTL_SECONDS,
     settle: Settle = 2.0,
@@ -72,10 +72,8 @@ def warm(
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
     from fasthits import reconcile
-    from fasthits.memcached import check_servers
 
     date_ = parse_day(day, date.today())
-    servers = check_servers(memcached)
     with progress_bar() as progress:
         result = reconcile.warm(date_, logs, servers, check_prefix(prefix), ttl, settle, progress, rules)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"

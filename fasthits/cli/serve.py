@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_DATABASE, Database, Memcached, Prefix
+from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, check_prefix
 
 
+@takes_servers
 def serve(
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
     database: Database = DEFAULT_DATABASE,
     host: Annotated[
@@ -43,7 +44,6 @@ def serve(
         from fasthits.web.server import serve as run
     except ModuleNotFoundError as error:
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
-    from fasthits.memcached import check_servers
 
     if token == "":
         raise UsageError("token is empty", "--token", "is the variable set that it comes from?")
@@ -51,7 +51,7 @@ def serve(
         raise UsageError("others could read the numbers", host, "add --token SECRET, or --public if they may")
     shown = f"[{host}]" if ":" in host else host
     settings = Settings(
-        servers=check_servers(memcached),
+        servers=servers,
         prefix=check_prefix(prefix),
         database=Path(database),
         token=token,

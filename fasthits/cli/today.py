@@ -7,31 +7,32 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.completion import complete_day
-from fasthits.cli.options import Memcached, Prefix
+from fasthits.cli.options import Prefix, takes_servers
 from fasthits.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, PATH_STARTS, check_prefix, hit_key
+from fasthits.keys import DEFAULT_PREFIX, PATH_STARTS, check_prefix, hit_key
 
 
+@takes_servers
 def today(
+    servers: list[str],
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query: /about.html")
     ],
     day: Annotated[
         str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day)
     ] = "today",
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:
     """Print how often each PATH has been read today, from the live counters: views, a tab, the path."""
-    from fasthits.memcached import check_servers, read_views
+    from fasthits.memcached import read_views
 
     for path in paths:
         if not path.startswith(PATH_STARTS) or "?" in path:
             raise UsageError("not a PATH", repr(path), "it begins with / and has no ?")
     date_ = parse_day(day, date.today())
     keys = [hit_key(date_, os.fsencode(path), check_prefix(prefix)) for path in paths]
-    views = read_views(check_servers(memcached), keys)
+    views = read_views(servers, keys)
     for path, key in zip(paths, keys, strict=True):
         typer.echo(f"{views.get(key, 0)}\t{printable(path)}")

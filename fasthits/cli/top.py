@@ -20,11 +20,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from fasthits.cli.options import AsJson, Memcached, Prefix
+from fasthits.cli.options import AsJson, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.display import counted, printable
 from fasthits.errors import MemcachedError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_SERVER, check_prefix
+from fasthits.keys import DEFAULT_PREFIX, check_prefix
 
 if TYPE_CHECKING:
     from fasthits.live import LivePath, LiveViews, Sample
@@ -35,8 +35,9 @@ LINES_AROUND = 7
 """Lines of the screen that are no path."""
 
 
+@takes_servers
 def top(
-    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
+    servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end, as without a terminal.")] = False,
     limit: Annotated[
@@ -52,9 +53,7 @@ def top(
     It looks again each second, until q or Ctrl-C. A path that is no key is shown as # and its SHA-256.
     """
     from fasthits.live import LiveViews
-    from fasthits.memcached import check_servers
 
-    servers = check_servers(memcached)
     live = LiveViews(servers, check_prefix(prefix))
     if as_json:
         _print_json(live.sample(limit))

@@ -16,8 +16,8 @@ from fasthits.config import put_before, read_rules
 from fasthits.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, check_prefix
-from fasthits.memcached import check_servers
 from fasthits.rules import OPTIONS, Rules
+from fasthits.servers import Server, check_servers
 
 NAME = "FASTHITS"
 
@@ -29,7 +29,7 @@ class Key(NamedTuple):
     read: Callable[[Any], Any]
 
 
-def _read_servers(value: Any) -> list[str] | None:
+def _read_servers(value: Any) -> list[Server] | None:
     return value if value is None else check_servers([value] if isinstance(value, str) else value)
 
 

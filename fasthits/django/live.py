@@ -5,7 +5,7 @@ Nothing here raises: a page must not break because a counter is away. What went 
 
 import logging
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -17,8 +17,9 @@ from django.utils.encoding import iri_to_uri
 
 from fasthits.django.conf import setting
 from fasthits.keys import DEFAULT_SERVER, hit_key
-from fasthits.memcached import check_servers, read_views
+from fasthits.memcached import read_views
 from fasthits.rules import final_path
+from fasthits.servers import check_servers
 
 AWAY_SECONDS = 5.0
 """How long memcached is left alone when it has failed: a page must not wait for it again and again."""
@@ -91,7 +92,7 @@ def _read(paths: Collection[bytes]) -> dict[bytes, int]:
     return {path: found[key] for path, key in keys.items() if key in found}
 
 
-def _place() -> tuple[list[str], BaseMemcachedCache | None]:
+def _place() -> tuple[Sequence[str], BaseMemcachedCache | None]:
     """Return the servers that hold the counters, and Django's cache where it finds the same keys on them.
 
     Other clients than pymemcache choose among several servers by other rules than the logger.
