@@ -25,7 +25,7 @@ from fasthits.inotify import FolderWatch
 from fasthits.keys import hit_key
 from fasthits.memcached import Row, router
 from fasthits.piped import NO_LOSS, STALL_SECONDS, Say, Throttle
-from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile
+from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile, check_patterns
 from fasthits.segments import Carrier, Outcome, Segment
 from fasthits.selection import Selection
 from fasthits.servers import Server
@@ -82,8 +82,8 @@ class Follower:
     def __init__(
         self,
         patterns: Sequence[str],
-        state_file: StateFile,
-        servers: Sequence[Server],
+        state: str,
+        servers: Sequence[str],
         prefix: str,
         ttl: int,
         say: Say,
@@ -91,14 +91,14 @@ class Follower:
         drain_seconds: float,
         selection: Selection,
     ) -> None:
-        """*say* gets lines for the operator; of what happens again and again, one a minute.
+        """*state* is the name of the state file; *say* gets lines for the operator, one a minute for each cause.
 
-        Raises StateError when the state cannot be used.
+        Raises UsageError for what is no name of files, StateError when the state cannot be used.
         """
         self._began_at = time.monotonic()
-        self._patterns = list(patterns)
-        self._state_file = state_file
-        self._state = state_file.load() or State()
+        self._patterns = check_patterns(patterns)
+        self._state_file = StateFile(state)
+        self._state = self._state_file.load() or State()
         self._check_state()
         self._prefix = prefix
         self._say = say
@@ -125,8 +125,8 @@ class Follower:
         self._health = Health(self._totals_of_all)
         self._look_at = self._save_at = self._cut_at = 0.0
         self._watched, self._hang_up = os.pipe2(os.O_CLOEXEC)
-        names, self._server_of = router(servers)
-        self._carriers = {
+        names, self._server_of = router(list(map(Server, servers)))
+        self._carriers: dict[str, Carrier] = {
             name: Carrier(name, self._state.follower, prefix, ttl, self._watched, self._report, self._done)
             for name in names
         }
@@ -214,7 +214,7 @@ class Follower:
 
     def _recover(self) -> dict[str, Mark]:
         """Ask the servers how far they are, after a kill, and return what is later than the state file knows."""
-        found = {}
+        found: dict[str, Mark] = {}
         known = self._state.marks
         for name, carrier in self._carriers.items():
             place = carrier.recover(self._began_at)

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from fasthits.display import printable
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
+
+if TYPE_CHECKING:
+    from fasthits.follower import Follower
 
 
 @takes_rules
@@ -62,7 +65,7 @@ def log(
         ),
     ] = None,
 ) -> None:
-    """Count log lines from standard input into memcached, as Apache's piped logger.
+    """Count log lines into memcached: from standard input, as Apache's piped logger, or from log files.
 
     In Apache's configuration, with the absolute path that `command -v fasthits` prints:
 
@@ -72,12 +75,19 @@ def log(
     It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
     sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
     each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
+
+    For nginx and others that write files:
+
+    \b
+        fasthits log --follow /var/log/nginx/access.log --user fasthits
+
+    Each line counts once, over rotation and restarts. SIGTERM ends it.
     """
     from fasthits import privileges
     from fasthits.follower import Follower
     from fasthits.memcached import CounterStore
     from fasthits.piped import Reader
-    from fasthits.positions import StateFile, check_patterns, state_path
+    from fasthits.positions import state_path
     from fasthits.selection import Selection
 
     check_prefix(prefix)
@@ -87,21 +97,19 @@ def log(
     if user is not None:
         privileges.become(user)
     if follow:
-        follower = Follower(
-            check_patterns(follow),
-            StateFile(state_path(state)),
-            servers,
-            prefix,
-            ttl,
-            _say_unless_blocked,
-            max_paths,
-            drain_timeout,
-            selection,
+        _follow(
+            Follower(
+                follow,
+                state_path(state),
+                servers,
+                prefix,
+                ttl,
+                _say_unless_blocked,
+                max_paths,
+                drain_timeout,
+                selection,
+            )
         )
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: follower.stop())
-        signal.signal(signal.SIGUSR1, lambda *_: follower.ask_status())
-        follower.run()
         return
     reader = Reader(
         0,
@@ -113,6 +121,15 @@ def log(
     )
     signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
     reader.run()
+
+
+def _follow(follower: "Follower") -> None:
+    """Follow until SIGTERM or SIGINT: unlike a piped logger, a follower is a service."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: follower.stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, lambda *_: follower.ask_status())
+    follower.run()
 
 
 def _say_unless_blocked(message: str) -> None:
