@@ -127,7 +127,8 @@ class Files:
         self._patterns = patterns
         self._say = say
         self._report = report
-        self._current: dict[str, FileId] = {}
+        self._paths: set[str] = set()
+        """Where log files have been found."""
         self._starts: dict[FileId, int] = {}
         """Where to begin in files that could not be opened yet."""
         self._resumed: dict[FileId, Tail | None] = {}
@@ -137,10 +138,14 @@ class Files:
 
     def folders(self) -> set[str]:
         """Return the folders that the files are in, and those where patterns look for more."""
-        return {os.path.dirname(path) for path in (*self._patterns, *self._current)}
+        return {os.path.dirname(path) for path in (*self._patterns, *self._paths)}
 
-    def look(self) -> None:
-        """Find new files, notice which ones were rotated, and close those that are over."""
+    def look(self, renames: Iterable[tuple[str, str]] = ()) -> None:
+        """Find new files, and notice which ones were rotated.
+
+        *renames* since the last time, old path and new path, tell of files that were renamed before they were seen.
+        """
+        self._follow_renames(renames)
         current: dict[str, FileId] = {}
         for pattern in self._patterns:
             is_new = pattern in self._searched
@@ -155,7 +160,7 @@ class Files:
                         self._say(f"{path} is followed for the first time: counting from its end ({hint})")
             if _could_search(pattern):
                 self._searched.add(pattern)
-        self._current = current
+        self._paths |= current.keys()
         here = set(current.values())
         for file, tail in self.tails.items():
             tail.rotated = file not in here
@@ -166,6 +171,22 @@ class Files:
             for name in rotations(path)
             if (found := _status(name)) and _id(found) not in self.tails
         }
+
+    def _follow_renames(self, renames: Iterable[tuple[str, str]]) -> None:
+        """Find the files that had come and were renamed since the last look."""
+        unseen: dict[str, str] = {}
+        for old, new in renames:
+            if old in unseen:
+                unseen[new] = unseen.pop(old)
+            elif self._is_followed(old):
+                unseen[new] = old
+        for name, path in unseen.items():
+            found = _status(name)
+            if found and self.known.get(_id(found)) != found.st_size:
+                self._take_up(name, path, found, ())
+
+    def _is_followed(self, path: str) -> bool:
+        return path in self._patterns or path in self._paths
 
     def resume(self, positions: Positions, patterns: Iterable[str], known: dict[FileId, int], saved_at: float) -> None:
         """Go on at *positions*, and find what was rotated since *saved_at*, of which *known* is all that was not.

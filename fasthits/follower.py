@@ -11,7 +11,7 @@ import select
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
@@ -21,7 +21,7 @@ from fasthits.connections import Abandoned
 from fasthits.errors import StateError, UsageError
 from fasthits.follow import Files, Tail
 from fasthits.health import FIGURES, Health
-from fasthits.inotify import FolderWatch
+from fasthits.inotify import FolderWatch, Rename
 from fasthits.keys import hit_key
 from fasthits.memcached import Row, router
 from fasthits.piped import NO_LOSS, STALL_SECONDS, Say, Throttle
@@ -193,6 +193,7 @@ class Follower:
             marks |= self._recover()
             self._recovering = False
             self._files.resume(_earliest(marks), (), {}, float("inf"))
+        self._folders.watch(self._files.folders())
         self._files.look()
         newest = max(marks.values(), default=self._last)
         if marks.keys() != self._carriers.keys():
@@ -242,9 +243,9 @@ class Follower:
     def _step(self) -> None:
         """Look, read, cut, save what there is, and wait for more."""
         now = time.monotonic()
-        if now >= self._look_at:
-            self._look()
-        self._folders.clear()
+        changed, renames = self._folders.changes()
+        if changed or now >= self._look_at:
+            self._look(renames)
         outcome = self._read_on()
         if self._rows_to_send(now):
             self._cut()
@@ -256,12 +257,12 @@ class Follower:
         self._report_problems()
         self._wait(outcome)
 
-    def _look(self) -> None:
-        """See to what has become of the files."""
-        self._files.look()
+    def _look(self, renames: Iterable[Rename]) -> None:
+        """See what has become of the files."""
+        self._folders.watch(self._files.folders())
+        self._files.look(renames)
         if self._ahead:
             self._limit()
-        self._folders.watch(self._files.folders())
         self._lines = {file: lines for file, lines in self._lines.items() if file in self._files.tails}
         self._unsaved |= self._state.known != self._files.known
         self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
