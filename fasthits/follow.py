@@ -24,7 +24,7 @@ KEEP_SECONDS = 3600.0
 KEEP_DELETED_SECONDS = 60.0
 """The same for a deleted one, which takes room on the disk as long as it is open."""
 
-Report = Callable[[str, str], None]
+Report = Callable[[str, str], object]
 """Is given a cause and a line for the operator."""
 
 NO_FILE: FileId = (0, 0)

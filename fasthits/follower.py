@@ -8,9 +8,8 @@ kill. While memcached is away the follower reads on, so that a file may be rotat
 
 import os
 import select
-import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,17 +17,16 @@ from enum import Enum, auto
 
 from fasthits.backlog import FreshBacklog
 from fasthits.connections import Abandoned
+from fasthits.deliveries import Deliveries
 from fasthits.errors import StateError, UsageError
 from fasthits.follow import Files, Tail
 from fasthits.health import FIGURES, Health
 from fasthits.inotify import FolderWatch, Rename
 from fasthits.keys import hit_key
-from fasthits.memcached import Row, router
-from fasthits.piped import NO_LOSS, STALL_SECONDS, Say, Throttle
+from fasthits.memcached import Row
+from fasthits.piped import NO_LOSS, Say, Throttle
 from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile, check_patterns
-from fasthits.segments import Carrier, Outcome, Segment
 from fasthits.selection import Selection
-from fasthits.servers import Server
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
@@ -40,9 +38,6 @@ LOOK_SECONDS = 0.25
 WATCHED_LOOK_SECONDS = 1.0
 """How often at least where there is, which does not see what other machines do."""
 SAVE_SECONDS = 1.0
-SPREAD_SECONDS = 1.0
-"""How often a segment is cut for servers that are fast while another one is far behind."""
-FAR_BEHIND = 100
 NUMBERS = 1 << 20
 """From one mark to the next, so that there are numbers in between for what is read again."""
 
@@ -110,6 +105,7 @@ class Follower:
         self._doubted = 0
         """Hits that a follower before this one has left in doubt."""
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
         self._lines: dict[FileId, _Lines] = {}
@@ -120,30 +116,15 @@ class Follower:
         """Where the last segment ends."""
         self._ahead: list[Mark] = []
         """Later marks that some servers have reached already, while others have to get the lines in front of them."""
-        self._from: dict[str, int] = {}
-        """The number of the mark from which on a server gets lines."""
-        self._health = Health(self._totals_of_all)
-        self._look_at = self._save_at = self._cut_at = 0.0
-        self._watched, self._hang_up = os.pipe2(os.O_CLOEXEC)
-        names, self._server_of = router(list(map(Server, servers)))
-        self._carriers: dict[str, Carrier] = {
-            name: Carrier(name, self._state.follower, prefix, ttl, self._watched, self._report, self._done)
-            for name in names
-        }
-        # What the carriers change, too:
-        self._lock = threading.Lock()
-        self._totals = Counter[str]()
-        self._under_way = Counter[str]()
-        self._segments: deque[Segment] = deque()
-        self._waiting_rows = 0
-        self._unsaved = True
+        self._health = Health(self._figures_to_publish)
+        self._look_at = self._save_at = 0.0
 
     def stop(self) -> None:
         """End `run` soon; a signal handler may call this."""
         self._stopped = True
         os.eventfd_write(self._event, 1)
         if self._recovering:
-            self._abandon()
+            self._deliveries.abandon()
 
     def ask_status(self) -> None:
         """Have the figures so far reported, soon; a signal handler may call this."""
@@ -157,22 +138,17 @@ class Follower:
         """
         try:
             self._begin()
-            for carrier in self._carriers.values():
-                carrier.start()
             while not self._stopped:
                 self._step()
             self._drain()
         except Abandoned:  # stopped before it had begun
             pass
         finally:
-            self._abandon()
+            self._deliveries.abandon()
+            self._deliveries.close()
+            self._folders.close()
             self._files.close()
-
-    def _abandon(self) -> None:
-        """Have nobody wait for a server any more."""
-        hang_up, self._hang_up = self._hang_up, -1
-        if hang_up >= 0:
-            os.close(hang_up)
+            self._state_file.close()
 
     # To begin with: where?
 
@@ -189,42 +165,36 @@ class Follower:
         patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
         self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         if marks and not state.clean:
-            self._recovering = True
-            marks |= self._recover()
-            self._recovering = False
+            marks = self._recover(marks)
             self._files.resume(_earliest(marks), (), {}, float("inf"))
         self._folders.watch(self._files.folders())
         self._files.look()
+        servers = self._deliveries.servers()
         newest = max(marks.values(), default=self._last)
-        if marks.keys() != self._carriers.keys():
+        if set(marks) != set(servers):
             if any(mark < newest for mark in marks.values()):
                 self._say("the servers are not the same as before: hits that some had not got are not counted")
-            marks = dict.fromkeys(self._carriers, newest)
-        self._from = {name: mark.number for name, mark in marks.items()}
+            marks = dict.fromkeys(servers, newest)
         self._last, *self._ahead = sorted(set(marks.values()))
-        if self._ahead:
-            self._limit()
-        else:
+        if not self._ahead:
             self._last = Mark(newest.number, self._positions())
-            marks = dict.fromkeys(marks, self._last)
-        self._state = State(state.follower, self._patterns, marks)
+            marks = dict.fromkeys(servers, self._last)
+        self._limit()
+        self._state = State(state.follower, self._patterns, marks, self._files.known)
         try:
-            self._state_file.save(self._state_now())
+            self._state_file.save(self._state)
         except OSError as error:
             raise StateError(f"cannot write the state file ({error.strerror})", self._state_file.path) from error
+        self._deliveries.start(marks)
 
-    def _recover(self) -> dict[str, Mark]:
-        """Ask the servers how far they are, after a kill, and return what is later than the state file knows."""
-        found: dict[str, Mark] = {}
-        known = self._state.marks
-        for name, carrier in self._carriers.items():
-            place = carrier.recover(self._began_at)
-            if name in known and place.begun and place.begun.number > known[name].number:
-                found[name] = place.begun
-                if place.ended != place.begun.number:
-                    self._doubted += place.hits
-                    doubt = f"{place.hits:,} hits in doubt are not counted again"
-                    self._say(f"the follower was killed, or lost its connection, while {name} was counting: {doubt}")
+    def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:
+        """Return how far the servers are after a kill, which may be further than the state file knows."""
+        self._recovering = True
+        found, self._doubted = self._deliveries.recover(marks, self._began_at)
+        self._recovering = False
+        if self._doubted:
+            hits = f"{self._doubted:,} hits in doubt are not counted again"
+            self._say(f"the follower was killed while memcached was counting, or out of reach: {hits}")
         return found
 
     def _limit(self) -> None:
@@ -247,14 +217,15 @@ class Follower:
         if changed or now >= self._look_at:
             self._look(renames)
         outcome = self._read_on()
-        if self._rows_to_send(now):
+        waits = self._uncut or now >= self._health.at
+        if waits and not self._ahead and self._deliveries.wants_more():
             self._cut()
         if self._ahead and outcome is _Reading.ENDED:
             self._cut(self._ahead.pop(0))
             self._limit()
             return
         self._save()
-        self._report_problems()
+        self._deliveries.check()
         self._wait(outcome)
 
     def _look(self, renames: Iterable[Rename]) -> None:
@@ -264,7 +235,6 @@ class Follower:
         if self._ahead:
             self._limit()
         self._lines = {file: lines for file, lines in self._lines.items() if file in self._files.tails}
-        self._unsaved |= self._state.known != self._files.known
         self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
 
     def _read_on(self) -> "_Reading":
@@ -277,9 +247,9 @@ class Follower:
             for tail in list(self._files.tails.values()):
                 if self._rows >= SEGMENT_ROWS or self._bytes >= SEGMENT_BYTES:
                     self._cut()
-                if self._waiting_rows + self._rows >= self._max_paths:
+                if self._deliveries.rows + self._rows >= self._max_paths:
                     self._report(
-                        "paths", f"{self._waiting_rows:,} rows wait for memcached: the rest waits in the files"
+                        "paths", f"{self._deliveries.rows:,} rows wait for memcached: the rest waits in the files"
                     )
                     return _Reading.FULL
                 if self._read(tail):
@@ -313,14 +283,6 @@ class Follower:
         self._bytes += size - before[1]
         return True
 
-    def _rows_to_send(self, now: float) -> bool:
-        """Tell whether to cut a segment though it is not full: some server has nothing to do."""
-        if self._ahead or not (self._uncut or self._health.at <= now):
-            return False
-        with self._lock:
-            under_way = [self._under_way[name] for name in self._carriers]
-        return min(under_way) == 0 and (max(under_way) < FAR_BEHIND or now >= self._cut_at)
-
     def _cut(self, mark: Mark | None = None) -> None:
         """Make a segment of what has been read, up to *mark* or else to where the files have been read."""
         views = Counter[str]()
@@ -334,44 +296,17 @@ class Follower:
         self._uncut.clear()
         self._rows = self._bytes = 0
         now = time.monotonic()
-        self._cut_at = now + SPREAD_SECONDS
         if now >= self._health.at and not self._ahead and (rows := self._health.take()):
             self._send(Counter({hit_key(day, path, self._prefix): rise for day, path, rise in rows}))
 
     def _send(self, views: Counter[str], mark: Mark | None = None, figures: Counter[str] | None = None) -> None:
-        """Give the carriers a segment: of hits, or with no *figures* one of figures."""
-        to = {name for name, number in self._from.items() if number <= self._last.number}
-        self._last = mark or Mark(self._last.number + (1 if self._ahead else NUMBERS), self._positions())
-        parts: dict[str, list[tuple[str, int]]] = {name: [] for name in to}
-        for key, number in views.items():
-            if (part := parts.get(self._server_of(key))) is not None:
-                part.append((key, number))
-        segment = Segment(self._last, parts, to, len(views), figures)
-        with self._lock:
-            self._segments.append(segment)
-            self._waiting_rows += segment.rows
-            self._under_way.update(to)
-        for name in list(to):
-            self._carriers[name].queue.put(segment)
+        """Have a segment delivered: of hits, or with no *figures* one of figures."""
+        behind = self._last.number
+        self._last = mark or Mark(behind + (1 if self._ahead else NUMBERS), self._positions())
+        self._deliveries.send(views, behind, self._last, figures)
 
     def _positions(self) -> Positions:
         return tuple(tail.position() for tail in self._files.tails.values())
-
-    def _done(self, server: str, segment: Segment, outcome: Outcome) -> None:
-        """Book what a server has got; the carriers call this."""
-        with self._lock:
-            self._totals["delivered"] += outcome.delivered
-            self._totals["in doubt"] += outcome.in_doubt
-            self._totals["refused"] += outcome.refused
-            self._state.marks[server] = segment.mark
-            self._under_way[server] -= 1
-            segment.waiting.discard(server)
-            if not segment.waiting:
-                self._segments.remove(segment)
-                self._waiting_rows -= segment.rows
-                self._totals.update(segment.figures or {})
-            self._unsaved = True
-        os.eventfd_write(self._event, 1)
 
     def _wait(self, outcome: "_Reading") -> None:
         """Wait until there may be something to do, and tell the figures if somebody has asked for them."""
@@ -391,73 +326,48 @@ class Follower:
             figures = self._figures() | {"uptime": int(time.monotonic() - self._began_at)}
             self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
 
-    def _report_problems(self) -> None:
-        """Report a server that does not answer. Raises what has ended a carrier."""
-        now = time.monotonic()
-        for name, carrier in self._carriers.items():
-            if carrier.failure:
-                raise carrier.failure
-            since = carrier.busy_since
-            if since is not None and now >= since + STALL_SECONDS:
-                waiting = f"{self._waiting_rows:,} rows wait, and the rest in the files"
-                self._report(f"stalled {name}", f"{name} has not answered for {STALL_SECONDS:.0f} s: {waiting}")
-
-    def _save(self) -> None:
+    def _save(self, clean: bool = False) -> None:
         """Write down how far the servers are, if that has changed and was not done just now."""
         now = time.monotonic()
-        if self._unsaved and now >= self._save_at:
-            self._save_at = now + SAVE_SECONDS
+        state = replace(self._state, marks=self._deliveries.marks(), known=self._files.known, clean=clean)
+        if now >= self._save_at and state != self._state:
+            self._state, self._save_at = state, now + SAVE_SECONDS
             try:
-                self._state_file.save(self._state_now())
+                self._state_file.save(state)
             except OSError as error:
                 text = f"cannot write the state file: {self._state_file.path} ({error.strerror})"
                 self._report("state", f"{text}; counting goes on, memcached remembers how far it is")
 
-    def _state_now(self) -> State:
-        with self._lock:
-            self._unsaved = False
-            self._state.known = self._files.known
-            return replace(self._state, marks=dict(self._state.marks))
-
     def _drain(self) -> None:
         """Deliver what has been read, if that does not take too long, and write down where it ends."""
         deadline = time.monotonic() + self._drain_seconds
+        poll = select.poll()
+        poll.register(self._event, select.POLLIN)
         for _ in range(2):  # the hits, then the figures that they make
             self._cut()
-            while self._segments and time.monotonic() < deadline:
-                poll = select.poll()
-                poll.register(self._event, select.POLLIN)
+            while self._deliveries and time.monotonic() < deadline:
                 poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._event)
             self._health.at = 0.0
-        self._state.clean = not self._segments
-        if self._segments:
+        if waiting := len(self._deliveries):
             self._say(f"ended before everything was delivered: {self._losses()}; the next start counts what waits")
-            self._abandon()
-        for carrier in self._carriers.values():
-            carrier.queue.put(None)
-            carrier.join()
-        self._save_at, self._unsaved = 0.0, True
-        self._save()
+            self._deliveries.abandon()
+        self._deliveries.close()
+        self._save_at = 0.0
+        self._save(clean=not waiting)
 
     # Figures
 
-    def _totals_of_all(self) -> Mapping[str, int]:
-        """Return the figures to publish: of segments that have been delivered, so that no kill makes them wrong."""
-        with self._lock:
-            totals = Counter(self._totals)
+    def _figures_to_publish(self) -> Mapping[str, int]:
+        """Return the figures of what has been delivered."""
+        totals = self._deliveries.totals()
         totals["in doubt"] += self._doubted
-        totals["reconnects"] = sum(carrier.reconnects for carrier in self._carriers.values())
         return totals
 
     def _figures(self) -> dict[str, int]:
-        """Return all figures so far, with those that wait."""
-        totals = Counter(self._totals_of_all())
-        with self._lock:
-            for segment in self._segments:
-                totals.update(segment.figures or {})
-                totals["pending"] += segment.hits()
+        """Return all figures so far, with those of what waits."""
+        totals = Counter(self._figures_to_publish()) + self._deliveries.waiting()
         names = [*FIGURES[:4], "pending", *FIGURES[4:]]
         return {name: totals[name] for name in names}
 

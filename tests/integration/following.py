@@ -21,7 +21,7 @@ from tests.integration.processes import (
 )
 from tests.integration.servers import IS_ROOT, free_port, require_program
 
-QUICK = "import fasthits.segments as s; s.SETTLE_SECONDS = 0.3"
+QUICK = "import fasthits.carrier as s; s.SETTLE_SECONDS = 0.3"
 """For tests with many kills: a memcached that is not stopped needs no more."""
 
 
@@ -54,13 +54,17 @@ class Follower:
 
     def start(self) -> None:
         """Start it, and return when it follows."""
-        lives = self._saves()
         self.launch()
-        eventually(lambda: self._saves() != lives or self._process().poll() is not None, what=lambda: self.stderr)
+        eventually(self.has_begun, 20, lambda: f"it follows; it said {self.stderr!r}")
+
+    def has_begun(self) -> bool:
+        """Tell whether it follows: then it has written its state, as it has not before."""
         assert self._process().poll() is None, self.stderr
+        return self._saves() != self._saved_before
 
     def launch(self) -> None:
         """Start it."""
+        self._saved_before = self._saves()
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", f"{self._first}\n{RUN}", *self._args],

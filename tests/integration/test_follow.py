@@ -1,14 +1,11 @@
-"""`fasthits log --follow` with real writers, rotation, kills and a memcached that comes and goes: each line counts once."""
+"""`fasthits log --follow`: each line counts once, over rotation, kills, and a memcached that comes and goes."""
 
-import os
 import random
-import signal
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -142,3 +139,134 @@ def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, me
         expect_all(memcached, follower, lambda: writer.written)
     assert "in doubt" not in follower.stderr
     assert "first time" not in follower.stderr
+
+
+def test_a_memcached_that_is_away_hangs_or_restarts_gets_each_line_once(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log = logs / "access.log"
+    memcached.kill()
+    with follow(place, memcached, log, first=QUICK) as follower:
+        with Writer(log) as writer:
+            writer.wait_for(3000)
+            eventually(lambda: "cannot reach memcached" in follower.stderr, what="it says that memcached is away")
+            memcached.start(keep_port=True)
+            for _ in range(5):
+                writer.wait_for(1000)
+                memcached.pause()
+                writer.wait_for(1000)
+                memcached.resume()
+        expect_all(memcached, follower, lambda: writer.written)
+        memcached.restart()
+        with Writer(log) as further:
+            further.wait_for(2000)
+        expect_all(memcached, follower, lambda: further.written)
+    assert "in doubt" not in follower.stderr
+
+
+def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log) as follower:
+        with Writer(log) as writer:
+            for _ in range(3):
+                writer.wait_for(1000)
+                memcached.pause()
+                writer.wait_for(500)
+                follower.kill()
+                follower.launch()
+                writer.wait_for(500)
+                memcached.resume()
+                eventually(follower.has_begun, 20, lambda: follower.stderr)
+        expect_all(memcached, follower, lambda: writer.written)
+    assert "in doubt" not in follower.stderr
+
+
+def test_connections_that_break_leave_hits_in_doubt_at_most(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    moment = random.Random(3)
+    with Proxy(memcached, seed=1) as proxy, follow(place, proxy, log, first=QUICK) as follower:
+        with Writer(log) as writer:
+            for _ in range(20):
+                writer.wait_for(500)
+                proxy.cut_after = moment.randint(1, 20_000)
+                writer.wait_for(500)
+                proxy.heal()
+        expect_all(memcached, follower, lambda: writer.written)
+    assert "connection to memcached lost" in follower.stderr
+
+
+def test_servers_of_a_cluster_do_not_wait_for_each_other(
+    place: Path, logs: Path, start_memcached: Callable[..., Memcached]
+) -> None:
+    log = logs / "access.log"
+    first, second = start_memcached(), start_memcached()
+    args = ("--memcached", second.spec)
+    with follow(place, first, log, args=args, first=QUICK) as follower:
+        with Writer(log, paths=60) as writer:
+            eventually(lambda: len(views_by_path(first) + views_by_path(second)) == 60, what="all paths are counted")
+            own = set(views_by_path(second))
+            second.pause()
+            writer.wait_for(2000)
+        others = Counter({path: views for path, views in writer.written.items() if path not in own})
+        eventually(lambda: others - views_by_path(first) == Counter(), what="the first has all that is its own")
+        follower.kill()
+        with Writer(log) as further:
+            further.wait_for(500)
+        second.resume()
+        follower.start()
+        expected = writer.written + further.written
+        eventually(
+            lambda: views_by_path(first) + views_by_path(second) == expected,
+            20,
+            lambda: f"{expected - views_by_path(first) - views_by_path(second)} {follower.stderr}",
+        )
+
+
+def logrotate(place: Path, log: Path, *words: str) -> None:
+    """Run logrotate once, whatever it thinks of the time."""
+    configuration = place / "logrotate.conf"
+    configuration.write_text(f"{log} {{\n rotate 100\n missingok\n nodateext\n " + "\n ".join(words) + "\n}\n")
+    configuration.chmod(0o644)
+    state = place / "logrotate.state"
+    done = subprocess.run(
+        [require_program("logrotate"), "-f", "-s", str(state), str(configuration)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_logrotate_with_create_and_a_signal(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    log.touch()
+    with Nginx(place, log) as nginx, follow(place, memcached, log) as follower:
+        script = f"postrotate\n kill -USR1 $(cat {place}/nginx.pid)\n endscript"
+        with Load(nginx.port, ["/a", "/b"]):
+            for _ in range(5):
+                eventually(lambda: log.exists() and log.stat().st_size > 20_000, what="nginx writes its log")
+                logrotate(place, log, "create 0644", script)
+        expect_all(memcached, follower, lambda: lines_of(logs.iterdir()))
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "down"])
+def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
+    place: Path, logs: Path, memcached: Memcached, running: bool
+) -> None:
+    log = logs / "access.log"
+    log.touch()
+    with follow(place, memcached, log, first=QUICK) as follower:
+        written = Counter[str]()
+        for number in range(4):
+            with Writer(log) as writer:
+                writer.wait_for(2000)
+            written += writer.written
+            if not running:
+                follower.kill()
+                with Writer(log, paths=90) as writer:
+                    writer.wait_for(500)
+                written += writer.written
+            logrotate(place, log, "copytruncate")
+            with Writer(log, paths=80 + number) as writer:
+                writer.wait_for(3000)  # more than there was before
+            written += writer.written
+            if not running:
+                follower.start()
+        expect_all(memcached, follower, lambda: written)

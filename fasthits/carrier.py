@@ -39,7 +39,6 @@ SETTLE_SECONDS = 2.0
 """How long a server that answers gets for what lies in the socket of a connection that has ended."""
 REMOTE_SETTLE_SECONDS = 35.0
 """The same after a kill, where the network may still carry what was sent: TCP_USER_TIMEOUT is less."""
-STALL_SECONDS = 10.0
 
 Part = Sequence[tuple[str, int]]
 """Keys and views."""
@@ -97,7 +96,7 @@ class Carrier(threading.Thread):
         prefix: str,
         ttl: int,
         watch: int,
-        report: Callable[[str, str], None],
+        report: Callable[[str, str], object],
         done: Callable[[str, Segment, Outcome], None],
     ) -> None:
         """*done* is called in this thread after each segment. The thread ends when the other end of *watch* is closed.
