@@ -212,15 +212,27 @@ class Files:
                 if found and found.st_mtime >= saved_at and known.get(_id(found)) != found.st_size:
                     self._take_up(name, path, found, positions)
 
-    def truncated(self, tail: Tail) -> None:
+    def read(self, tail: Tail) -> bytes:
+        """Return the next whole lines of a file, empty when there are none; the file is closed when it is over."""
+        try:
+            if tail.is_truncated():
+                self._truncated(tail)
+            lines = tail.read()
+            if not lines and tail.is_over():
+                lines = tail.last_line()
+                self.drop(tail)
+        except OSError as error:
+            self._unreadable(tail.path, error)
+            return b""
+        return lines
+
+    def _truncated(self, tail: Tail) -> None:
         """Go on with the beginning of a file that was truncated, and with the copy that was made of it."""
         position = tail.position()
         tail.start_again()
         if not self._take_copy(position):
-            self._report(
-                f"truncated {tail.path}",
-                f"{tail.path} was truncated and has no copy beside it: lines not read before are lost",
-            )
+            text = f"{tail.path} was truncated and has no copy beside it: lines not read before are lost"
+            self._report(f"truncated {tail.path}", text)
 
     def drop(self, tail: Tail) -> None:
         """Close a file."""

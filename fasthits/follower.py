@@ -260,16 +260,7 @@ class Follower:
 
     def _read(self, tail: Tail) -> bool:
         """Count the next lines of a file, if there are any."""
-        try:
-            if tail.is_truncated():
-                self._files.truncated(tail)
-            lines = tail.read()
-            if not lines and tail.is_over():
-                lines = tail.last_line()
-                self._files.drop(tail)
-        except OSError as error:
-            self._report(f"unreadable {tail.path}", f"cannot read log file: {tail.path} ({error.strerror})")
-            return False
+        lines = self._files.read(tail)
         if not lines:
             return False
         counted = self._uncut[tail.file] = self._lines.setdefault(tail.file, _Lines(self._selection))
