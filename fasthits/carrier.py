@@ -109,6 +109,8 @@ class Carrier(threading.Thread):
         self.reconnects = 0
         self.busy_since: float | None = None
         """Since when the server has owed an answer; a time of the monotonic clock."""
+        self.unsure = False
+        """Whether something has been sent of which it is not known what became."""
         self.failure: BaseException | None = None
         self._begun_key = place_key(follower, "begun", prefix)
         self._ended_key = place_key(follower, "ended", prefix)
@@ -170,6 +172,7 @@ class Carrier(threading.Thread):
             try:
                 if sent:  # and the connection was lost before the answer
                     place = self._settled(time.monotonic(), mark.number)
+                    self.unsure = False
                     if place.ended == mark.number:
                         return sent
                     if place.begun and place.begun.number == mark.number:
@@ -185,7 +188,9 @@ class Carrier(threading.Thread):
                 if segment.figures is None:
                     refused = 0
                 sent = Outcome(max(0, segment.hits_for(self.server) - refused), 0, refused)
+                self.unsure = True
                 self._count(channel, mark, sent.delivered, ready)
+                self.unsure = False
                 return sent
             except (OSError, MemcachedError) as error:
                 self._failed(error)

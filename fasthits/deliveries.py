@@ -149,6 +149,10 @@ class Deliveries:
         if hang_up >= 0:
             os.close(hang_up)
 
+    def is_sure(self) -> bool:
+        """Tell, after `close`, whether it is known of all that was sent what became of it."""
+        return not any(carrier.unsure for carrier in self._carriers.values())
+
     def close(self) -> None:
         """End all threads when they have delivered what they have, or at once after `abandon`."""
         if self._watched < 0:

@@ -341,12 +341,13 @@ class Follower:
                 with suppress(BlockingIOError):
                     os.eventfd_read(self._event)
             self._health.at = 0.0
-        if waiting := len(self._deliveries):
+        if self._figures()["pending"]:
             self._say(f"ended before everything was delivered: {self._losses()}; the next start counts what waits")
+        if self._deliveries:
             self._deliveries.abandon()
         self._deliveries.close()
         self._save_at = 0.0
-        self._save(clean=not waiting)
+        self._save(clean=self._deliveries.is_sure())
 
     # Figures
 

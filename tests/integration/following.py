@@ -30,7 +30,7 @@ class Follower:
 
     def __init__(self, place: Path, *args: str, first: str = "") -> None:
         """*first* is Python that runs in it before anything else."""
-        self.state = place / "follow.state"
+        self.state = Path(args[args.index("--state") + 1]) if "--state" in args else place / "follow.state"
         self._args = ["log", *args] if "--state" in args else ["log", "--state", str(self.state), *args]
         self._first = first
         self.mark = new_mark()
@@ -84,10 +84,17 @@ class Follower:
         os.killpg(self._process().pid, signal.SIGKILL)
         self._process().wait()
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it as systemd does, and return its exit status."""
-        self._process().terminate()
+        self._process().send_signal(number)
         return self.wait()
+
+    def asked(self, wanted: str) -> bool:
+        """Ask it for its figures, and tell whether they hold these."""
+        said = len(self.stderr)
+        self._process().send_signal(signal.SIGUSR1)
+        eventually(lambda: "uptime" in self.stderr[said:], what="it tells its figures")
+        return wanted in self.stderr[said:]
 
     def _process(self) -> subprocess.Popen[bytes]:
         assert self.process is not None

@@ -1,6 +1,8 @@
 """`fasthits log --follow`: each line counts once, over rotation, kills, and a memcached that comes and goes."""
 
 import random
+import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -14,7 +16,7 @@ from tests.integration.following import QUICK, Follower, Load, Nginx
 from tests.integration.logger import access_line
 from tests.integration.processes import eventually
 from tests.integration.proxy import Proxy
-from tests.integration.servers import Memcached, require_program
+from tests.integration.servers import IS_ROOT, Memcached, require_program
 
 ROTATIONS = 20
 KILLS = 20
@@ -270,3 +272,175 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
             if not running:
                 follower.start()
         expect_all(memcached, follower, lambda: written)
+
+
+def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    """What a sudden end leaves in memcached when only a part has arrived: the one mark without the other."""
+    log = logs / "access.log"
+    with follow(place, memcached, log, first=QUICK) as follower:
+        log.write_bytes(access_line("/a") * 3)
+        old = follower.state.read_bytes()
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        follower.kill()
+        follower.state.write_bytes(old)
+        (ended,) = (key.decode() for key in sorted(memcached.keys()) if key.endswith(b"-ended"))
+        client = memcached.client()
+        client.set(ended, b"1")
+        client.close()
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/b"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
+    assert "the follower was killed while memcached was counting" in follower.stderr
+    assert "3 hits in doubt are not counted again" in follower.stderr
+
+
+def test_without_its_state_file_memcached_tells_nothing_and_with_an_old_one_everything(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log, first=QUICK) as follower:
+        old = follower.state.read_bytes()
+        log.write_bytes(access_line("/a") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        follower.kill()
+        follower.state.write_bytes(old)  # as after a power failure
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/b"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
+
+
+def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log, first=QUICK) as follower:
+        Path(f"{follower.state}.new").mkdir()
+        log.write_bytes(access_line("/a") * 3)
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        eventually(lambda: "cannot write the state file" in follower.stderr, what="it says so")
+        follower.kill()
+        follower.launch()
+        assert follower.wait() == 1
+        assert f"cannot write the state file (Is a directory): {follower.state}" in follower.stderr
+        Path(f"{follower.state}.new").rmdir()
+        follower.start()
+        with log.open("ab") as file:
+            file.write(access_line("/b"))
+        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
+
+
+def test_ended_properly_it_goes_on_at_once_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    written = Counter[str]()
+    with follow(place, memcached, log) as follower:
+        for signal_number in (signal.SIGTERM, signal.SIGINT) * 3:
+            with Writer(log) as writer:
+                writer.wait_for(500)
+                assert follower.stop(signal_number) == 0
+                writer.wait_for(500)
+            written += writer.written
+            follower.start()
+        expect_all(memcached, follower, lambda: written)
+    assert follower.stderr.count("first time") == 0
+
+
+def test_ended_while_memcached_is_away_it_counts_the_rest_the_next_time(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log = logs / "access.log"
+    with follow(place, memcached, log, args=("--drain-timeout", "0.2"), first=QUICK) as follower:
+        memcached.pause()
+        log.write_bytes(access_line("/a") * 3)
+        eventually(lambda: follower.asked("hits 3"), what="it has read the lines")
+        assert follower.stop() == 0
+        assert "ended before everything was delivered: 3 hits waiting; the next start counts" in follower.stderr
+        memcached.resume()
+        follower.start()
+        expect_all(memcached, follower, lambda: Counter({"/a": 3}))
+        memcached.kill()
+        assert follower.stop() == 0
+        follower.launch()  # there is nothing to ask memcached after a proper end
+        eventually(follower.has_begun, what=lambda: follower.stderr)
+
+
+def test_it_can_be_ended_while_it_waits_for_memcached_to_begin(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    log.touch()
+    with follow(place, memcached, log) as follower:
+        follower.kill()
+        memcached.kill()
+        follower.launch()
+        eventually(lambda: "cannot reach memcached" in follower.stderr, what="it looks for memcached")
+        assert follower.stop() == 0
+
+
+def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path, memcached: Memcached) -> None:
+    log = logs / "access.log"
+    quick = "import fasthits.health as h; h.PUBLISH_SECONDS = 0.1"
+    with follow(place, memcached, log, first=quick) as follower:
+        log.write_bytes(access_line("/a") * 3 + access_line("/b", method="POST") + b"nonsense\n")
+        figures = {"lines": 5, "hits": 3, "filtered": 1, "malformed": 1, "delivered": 3}
+        eventually(lambda: memcached.figures() == figures, what=lambda: f"{memcached.figures()}")
+        assert follower.asked("lines 5, hits 3, filtered 1, malformed 1, pending 0, delivered 3, in doubt 0")
+
+
+def test_rules_and_formats_hold_for_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
+    a, b = logs / "a.log", logs / "b.json"
+    with follow(
+        place, memcached, a, logs / "*.json", args=("--exclude-path", "/private/*", "--fold-slash")
+    ) as follower:
+        a.write_bytes(access_line("/x/") + access_line("/private/x"))
+        b.write_text('{"time_local": "12/Mar/2026:10:00:00 +0100", "request": "GET /x HTTP/1.1", "status": 200}\n' * 2)
+        expect_all(memcached, follower, lambda: Counter({"/x": 3}))
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
+    log, own = logs / "access.log", place / "own"
+    log.write_bytes(access_line("/old"))
+    log.chmod(0o600)
+    own.mkdir()
+    shutil.chown(own, "nobody")
+    state = own / "follow.state"
+    with follow(place, memcached, log, args=("--user", "nobody", "--state", str(state))) as follower:
+        eventually(
+            lambda: f"cannot read log file: {log} (Permission denied; the user who follows" in follower.stderr,
+            what=lambda: follower.stderr,
+        )
+        log.chmod(0o644)
+        with log.open("ab") as file:
+            file.write(access_line("/new"))
+        expect_all(memcached, follower, lambda: Counter({"/new": 1}))
+        assert follower.stop() == 0
+
+
+def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
+    log, other = logs / "access.log", logs / "other.log"
+    with follow(place, memcached, log) as follower:
+        second = follow(place, memcached, log)
+        with pytest.raises(AssertionError, match="another follower"):
+            second.__enter__()
+        assert follower.stop() == 0
+    for files, args, said in (
+        ([other], (), f"the state file is of other logs ({log}): {follower.state} (name another one with --state FILE"),
+        (
+            [log],
+            ("--state", str(place / "no" / "state")),
+            f"no folder for the state file: {place}/no (make it: install",
+        ),
+        ([], ("--state", "x"), "--state is for --follow: x (name the log file with --follow FILE)"),
+        (["-"], (), "cannot follow this: '-' (name a log file, with * for several)"),
+    ):
+        wrong = follow(place, memcached, *files, args=args)
+        wrong.launch()
+        assert wrong.wait() in (1, 2)
+        assert said in wrong.stderr
+    follower.state.write_text("{")
+    broken = follow(place, memcached, log)
+    broken.launch()
+    assert broken.wait() == 1
+    assert f"the state file is damaged: {follower.state} (put a copy of it back, or delete it" in broken.stderr
