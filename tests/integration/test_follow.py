@@ -274,6 +274,58 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
         expect_all(memcached, follower, lambda: written)
 
 
+DIE = """
+import os, signal, fasthits.carrier as c, fasthits.connections as k
+c.SETTLE_SECONDS = 0.5
+flag = {flag!r}
+def die():
+    os.unlink(flag)
+    {pause}
+    os.kill(os.getpid(), signal.SIGKILL)
+send, receive, begun = k.Channel.send, k.Channel.receive, []
+def watched_send(self, data):
+    mine = bytes(data[:4]) == b"set " and os.path.exists(flag)
+    if mine and {moment!r} == "before":
+        die()
+    if mine and {pause!r}:
+        {pause}
+    sent = send(self, data)
+    assert not mine or sent == len(data), "it did not go in one send"
+    if mine and {moment!r} == "after":
+        die()
+    begun.append(mine)
+    return sent
+def watched_receive(self):
+    received = receive(self)
+    if received and begun and begun[-1] and {moment!r} == "answered":
+        die()
+    return received
+k.Channel.send, k.Channel.receive = watched_send, watched_receive
+"""
+"""Python that has a follower killed before it sends a segment, after that, or when it is answered, if a file exists."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "answered", "hanging"])
+def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcached, moment: str) -> None:
+    log, flag = logs / "access.log", place / "die"
+    expected = Counter({f"/{number}": 20 for number in range(400)})
+    lines = b"".join(access_line(path) for path in expected.elements())
+    pause = f"os.kill({memcached.pid}, signal.SIGSTOP)" if moment == "hanging" else "pass"
+    first = DIE.format(flag=str(flag), moment="after" if moment == "hanging" else moment, pause=pause)
+    with follow(place, memcached, log, first=first) as follower:
+        for number in range(5):
+            flag.touch()
+            with log.open("ab") as file:
+                file.write(lines)
+            assert follower.wait() == -signal.SIGKILL
+            follower.launch()
+            memcached.resume()
+            eventually(follower.has_begun, 20, lambda: follower.stderr)
+            total = Counter({path: views * (number + 1) for path, views in expected.items()})
+            expect_all(memcached, follower, lambda total=total: total)
+    assert "in doubt" not in follower.stderr
+
+
 def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
