@@ -19,12 +19,18 @@ SUFFIXES = {
 }
 """The endings of the names of compressed files, each with its decoder: its module, imported when needed, and class."""
 
+PIECE_BYTES = 1 << 14
+"""How much is decompressed at a time: as much may be lost in front of a damaged place."""
+
 READ_AHEAD = 4
 """How many blocks there are at a time, one of which is being counted."""
 
 
 class DamagedError(Exception):
-    """The compressed data is damaged or cut short, somewhere in front of the position to which it has been read."""
+    """The compressed data is damaged or cut short, somewhere in front of the position to which it has been read.
+
+    It comes after all that could be decompressed.
+    """
 
 
 def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memoryview]:
@@ -52,17 +58,23 @@ def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memory
 
 
 def _fill(
-    read: Callable[[bytearray], int],
+    read: Callable[[memoryview], int],
     free: "SimpleQueue[bytearray | None]",
     filled: "SimpleQueue[memoryview | Exception | None]",
 ) -> None:
-    try:
-        while (buffer := free.get()) is not None and (size := read(buffer)):
-            filled.put(memoryview(buffer)[:size])
-    except Exception as error:
-        filled.put(error if _is_read_error(error) else _damaged(error))
-    else:
-        filled.put(None)
+    while (buffer := free.get()) is not None:
+        view, size = memoryview(buffer), 0
+        problem = None
+        try:
+            while size < len(buffer) and (got := read(view[size : size + PIECE_BYTES])):
+                size += got
+        except Exception as error:
+            problem = error if _is_read_error(error) else _damaged(error)
+        if size:
+            filled.put(view[:size])
+        if problem or size < len(buffer):
+            filled.put(problem)
+            return
 
 
 def _is_read_error(error: Exception) -> bool:

@@ -14,7 +14,7 @@ class Installation:
     """How fasthits is run here, and with what."""
 
     program: Sequence[str]
-    """The command, its first word an absolute path."""
+    """The command: the interpreter, an absolute path, and its arguments."""
     user: str
     logs: str
     database: str
@@ -24,8 +24,10 @@ class Installation:
     def __post_init__(self) -> None:
         """Refuse what no two of these programs would read alike. Raises UsageError."""
         for word in (*self.program, self.user, self.logs, self.database, *self.memcached):
-            if not word or not word.isprintable() or re.search(r"[\"'\\$;]", word):
-                raise UsageError("not a name for a configuration", repr(word), "no quotes, backslashes, $ or ; in it")
+            if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
+                raise UsageError(
+                    "not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it"
+                )
         if re.search(r"[*?\[]", self.logs):
             raise UsageError("cronolog writes one file, so not a PATTERN for it", repr(self.logs), "no *, ? or [ in it")
 
@@ -59,7 +61,8 @@ def apache(here: Installation) -> str:
     """Return Apache's lines: one that counts, one that keeps a file a day."""
     return f"""\
 # Apache, beside or in place of the CustomLog there is: one line counts live, the other keeps each day for the rollup.
-{_custom_log(here.log(), "combined")}
+# The shell discards the log while Python cannot start, because Apache stands still when nobody reads it.
+{_custom_log_to_logger(here, "combined")}
 {_custom_log(["/usr/bin/cronolog", here.logs], "combined")}
 """
 
@@ -71,7 +74,7 @@ def apache_short(here: Installation) -> str:
 # address, referer or user agent leaves Apache, and no client can make it long enough to be torn in the pipe (over 4,096
 # bytes) but by a path of that length.
 LogFormat "%t \\"%r\\" %>s %b" fasthits
-{_custom_log(here.log(), "fasthits")}
+{_custom_log_to_logger(here, "fasthits")}
 """
 
 
@@ -136,6 +139,35 @@ def _custom_log(command: Sequence[str], log_format: str) -> str:
     """Return Apache's line. Apache itself cuts the command into words; no shell does, and no folder is searched."""
     words = " ".join(f"'{word}'" if " " in word else word for word in command)
     return f'CustomLog "|{words}" {log_format}'
+
+
+def _custom_log_to_logger(here: Installation, log_format: str) -> str:
+    """Return Apache's line for the logger, which reads its pipe even when its Python cannot start.
+
+    A shell ignores what Apache sends to a logger that is to end, and all that it starts inherits that. It asks whether
+    Python can import the part of fasthits that supervises the logger. If not it says why and lets ``cat`` discard lines
+    for a minute, and asks again; SIGUSR2 is the signal that ``cat`` does not ignore, and ``timeout`` exits with 124.
+    After any other exit, such as that at the end of input, ``cat`` reads to the end. Then ``exec`` replaces the shell:
+    Apache sees one process, and no two ever read the pipe.
+
+    ``-I`` isolates Python from PYTHONPATH, PYTHONHOME and the user's own packages. Apache unquotes the words of a
+    command that begins with ``|$`` before a shell sees them, so the shell is named here.
+    """
+    python = _shell_word(here.program[0])
+    script = (
+        'set -f; trap "" TERM HUP INT USR1 PIPE;',
+        f'until why=$({python} -I -c "import fasthits.__main__" 2>&1 </dev/null); do',
+        "timeout -s USR2 5 echo fasthits: Python cannot start, log lines are discarded: $why >&2;",
+        "timeout -s USR2 60 cat >/dev/null; [ $? -eq 124 ] || exec cat >/dev/null; done;",
+        f"exec {' '.join(map(_shell_word, here.log()))}",
+    )
+    text = " \\\n  ".join(line.replace('"', r"\"") for line in script)
+    return f"CustomLog \"|/bin/sh -c '{text}'\" {log_format}"
+
+
+def _shell_word(word: str) -> str:
+    """Return *word*, which has no quotes, backslashes, $ or backquotes, as one word of a shell."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else f'"{word}"'
 
 
 def _systemd_command(command: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ kill. While memcached is away the follower reads on, so that a file may be rotat
 
 import os
 import select
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from fasthits.backlog import FreshBacklog
+from fasthits.causes import warning_figure
 from fasthits.connections import Abandoned
 from fasthits.deliveries import Deliveries
 from fasthits.errors import StateError, UsageError
@@ -24,9 +26,11 @@ from fasthits.health import FIGURES, Health
 from fasthits.inotify import FolderWatch, Rename
 from fasthits.keys import hit_key
 from fasthits.memcached import Row
-from fasthits.piped import NO_LOSS, Say, Throttle
+from fasthits.misfits import Misfit, Misfits
+from fasthits.piped import NO_LOSS, Say
 from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile, check_patterns
 from fasthits.selection import Selection
+from fasthits.supervisor import Throttle
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
@@ -47,11 +51,16 @@ class _Lines:
 
     def __init__(self, selection: Selection) -> None:
         self.backlog = FreshBacklog(selection)
+        self._misfits = Misfits(selection)
         self._seen = Counter[str]()
 
-    def feed(self, lines: bytes) -> None:
-        """Count whole lines. Raises UsageError as `Intake.feed` does."""
+    def feed(self, lines: bytes) -> Misfit | None:
+        """Count whole lines; return what is wrong with most of them, if that is due. Raises UsageError as `Intake`."""
         self.backlog.intake.feed(lines)
+        now = time.monotonic()
+        misfit = self._misfits.look(self.backlog.intake, lines) if now >= self._misfits.at else None
+        self._misfits.wake(now)
+        return misfit
 
     def size(self) -> tuple[int, int]:
         """Return the number of rows, and the bytes they take."""
@@ -97,7 +106,8 @@ class Follower:
         self._check_state()
         self._prefix = prefix
         self._say = say
-        self._report = Throttle(say)
+        self._throttle = Throttle(say)
+        self._throttle_lock = threading.Lock()
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._selection = selection
@@ -118,6 +128,11 @@ class Follower:
         """Later marks that some servers have reached already, while others have to get the lines in front of them."""
         self._health = Health(self._figures_to_publish)
         self._look_at = self._save_at = 0.0
+
+    def _report(self, cause: str, text: str) -> None:
+        """Say *text*, once a minute for each cause; the carriers do so, too."""
+        with self._throttle_lock:
+            self._throttle(cause, text)
 
     def stop(self) -> None:
         """End `run` soon; a signal handler may call this."""
@@ -266,9 +281,10 @@ class Follower:
         counted = self._uncut[tail.file] = self._lines.setdefault(tail.file, _Lines(self._selection))
         before = counted.size()
         try:
-            counted.feed(lines)
+            if misfit := counted.feed(lines):
+                self._report(f"{misfit.cause} {tail.path}", f"{tail.path}: {misfit.text}")
         except UsageError as lack:
-            self._report("format", f"{tail.path}: {lack}: lines are counted as if it were not there")
+            self._report(f"format {tail.path}", f"{tail.path}: {lack}: lines are counted as if it were not there")
         rows, size = counted.size()
         self._rows += rows - before[0]
         self._bytes += size - before[1]
@@ -355,12 +371,14 @@ class Follower:
         """Return the figures of what has been delivered."""
         totals = self._deliveries.totals()
         totals["in doubt"] += self._doubted
+        for cause, times in self._throttle.said.copy().items():
+            totals[warning_figure(cause.partition(" ")[0])] += times
         return totals
 
     def _figures(self) -> dict[str, int]:
         """Return all figures so far, with those of what waits."""
         totals = Counter(self._figures_to_publish()) + self._deliveries.waiting()
-        names = [*FIGURES[:4], "pending", *FIGURES[4:]]
+        names = [*FIGURES[:4], "pending", *FIGURES[4:9]]
         return {name: totals[name] for name in names}
 
     def _losses(self) -> str:

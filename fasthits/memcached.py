@@ -67,12 +67,27 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         ) from error
 
 
-def server_stats(server: str) -> dict[str, str]:
-    """Return what *server* says about itself: the answer to ``stats``. Raises MemcachedError."""
+def server_stats(server: str, which: str = "") -> dict[str, str]:
+    """Return what *server* says about itself: the answer to ``stats``, or to ``stats items``. Raises MemcachedError."""
+    with _asking(server) as client:
+        return {
+            name.decode(): value.decode() if isinstance(value, bytes) else str(value)
+            for name, value in client.stats(*filter(None, [which])).items()
+        }
+
+
+def server_version(server: str) -> str:
+    """Return the version of *server*, over a connection of its own; a proxy has one as well. Raises MemcachedError."""
+    with _asking(server) as client:
+        version: bytes = client.version()
+        return version.decode("ascii", "backslashreplace")
+
+
+@contextmanager
+def _asking(server: str) -> Iterator[Client]:
     with _reading([server]) as cluster:
         (client,) = cluster.clients.values()
-        answer = client.stats()
-    return {name.decode(): value.decode() if isinstance(value, bytes) else str(value) for name, value in answer.items()}
+        yield client
 
 
 def read_as_django(servers: Sequence[str], key: str) -> object:

@@ -7,7 +7,7 @@ from fasthits.errors import PrivilegeError, UsageError
 
 
 def become(user: str) -> None:
-    """Make this process run as *user*, with the user's own group and no other, so that it cannot get back.
+    """Make this process run as *user*, with the groups that *user* is in and no others, so that it cannot get back.
 
     Whatever is imported later must be readable by *user*: import beforehand. Raises UsageError when there is no such
     user, PrivilegeError when this process may not.
@@ -19,7 +19,7 @@ def become(user: str) -> None:
     if os.getresuid() == (account.pw_uid,) * 3 and os.geteuid() != 0:
         return
     try:
-        os.setgroups([])
+        os.initgroups(account.pw_name, account.pw_gid)
         os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
         os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
     except OSError as error:

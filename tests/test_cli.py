@@ -29,7 +29,7 @@ def test_help_names_every_command(arguments: list[str]) -> None:
     [
         (
             "log",
-            ['CustomLog "|/usr/bin/fasthits log --user www-data" combined', "FASTHITS_MEMCACHED", "127.0.0.1:11211"],
+            ["fasthits conf", "fasthits log --check", "FASTHITS_MEMCACHED", "127.0.0.1:11211"],
         ),
         ("rollup", ["fasthits rollup 2026-03-12", "FASTHITS_LOGS", "FASTHITS_TO", "hits.db", "yesterday"]),
         ("today", ["PATH...", "FASTHITS_MEMCACHED", "--date"]),

@@ -4,6 +4,7 @@ A command is a function of its name in one of the modules here, which are import
 """
 
 import os
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from typer.models import CommandInfo
 
 from fasthits import __version__
 from fasthits.cli.output import say
-from fasthits.errors import FasthitsError
+from fasthits.errors import FasthitsError, UsageError
 
 COMMANDS = {
     "log": "log",
@@ -38,6 +39,10 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 BARE = {"--keep-query": "all", "--referrers": "site"}
 """What options mean that need no value, where none follows."""
+
+
+RAISE = object()
+"""As the context's object: errors are raised, for the caller to say."""
 
 
 class _Command(TyperCommand):
@@ -71,6 +76,8 @@ class _Commands(TyperGroup):
         return self.commands[cmd_name]
 
     def invoke(self, ctx: Any) -> Any:
+        if ctx.obj is RAISE:
+            return super().invoke(ctx)
         try:
             return super().invoke(ctx)
         except FasthitsError as error:
@@ -96,6 +103,24 @@ app = typer.Typer(
     context_settings=SETTINGS,
     rich_markup_mode="rich",
 )
+
+
+def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
+    """Return what counts as the arguments of ``fasthits log`` say, or the exit code where that is all.
+
+    Raises FasthitsError, a UsageError for what typer would print as a box of several lines.
+    """
+    try:
+        result = app(list(arguments), prog_name="fasthits", standalone_mode=False, obj=RAISE)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own, whose classes it does not name in public
+            raise
+        message = error.format_message().rstrip(".")
+        failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
+        if not subject:
+            failed, subject = "wrong usage", failed
+        raise UsageError(failed, subject, "fasthits log --help") from error
+    return result if callable(result) else int(result or 0)
 
 
 def _version(wanted: bool) -> None:

@@ -1,9 +1,8 @@
 """``fasthits conf``: what to paste."""
 
 import os
-import shutil
+import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,15 +31,19 @@ def conf(
     """
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
+    from fasthits.errors import UsageError
     from fasthits.servers import check_servers
     from fasthits.tables import open_table
 
+    if not _runs_isolated():
+        hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
+        raise UsageError("Apache and cron would not find fasthits", f"{sys.executable} -I -m fasthits", hint)
     servers = check_servers(memcached)
     has_date(logs)
     kept = os.path.abspath(database)
     open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
     here = Installation(
-        program=_program(),
+        program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from whatever the environment says
         user=user,
         logs=os.path.abspath(logs),
         database=kept,
@@ -49,10 +52,7 @@ def conf(
     typer.echo("\n".join(texts(here)), nl=False)
 
 
-def _program() -> list[str]:
-    """Return how this very program is started, by an absolute path: Apache and cron look in no other folders."""
-    started = shutil.which(sys.argv[0])
-    if started and not started.endswith(".py"):
-        return [os.path.abspath(started)]
-    beside = Path(sys.executable).with_name("fasthits")
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", "fasthits"]
+def _runs_isolated() -> bool:
+    """Tell whether this Python finds fasthits in no folder of this user's, and without help of the environment."""
+    command = [sys.executable, "-I", "-c", "import fasthits.__main__"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

@@ -1,21 +1,35 @@
 """``fasthits log``: the piped logger."""
 
-import os
-import select
 import signal
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
-from fasthits.display import printable
-from fasthits.errors import UsageError
+from fasthits.errors import MemcachedError, UsageError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
+from fasthits.supervisor import Throttle, say
 
 if TYPE_CHECKING:
     from fasthits.follower import Follower
+
+NEEDED = (
+    *("fasthits.config", "fasthits.memcached", "fasthits.piped", "fasthits.privileges", "fasthits.selection"),
+    *("fasthits.agents", "fasthits.jsonlines", "hashlib", "tomllib"),
+)
+"""The modules that a logger may use at any time, and what these use."""
+
+
+def preload() -> None:
+    """Import all that a logger may ever need."""
+    for name in NEEDED:
+        import_module(name)
+    with suppress(ImportError):  # it is an extra
+        import_module("orjson")
 
 
 @takes_rules
@@ -64,63 +78,76 @@ def log(
             "Default: follow.state in systemd's StateDirectory, or in /var/lib/fasthits.",
         ),
     ] = None,
-) -> None:
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Tell whether a logger with these arguments would work, and end. Reads no input."),
+    ] = False,
+) -> Callable[[int], None] | None:
     """Count log lines into memcached: from standard input, as Apache's piped logger, or from log files.
 
-    In Apache's configuration, with the absolute path that `command -v fasthits` prints:
+    `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, `fasthits log --check`
+    with the options of that line tells whether they work.
+
+    The logger reads until its input ends, because Apache waits when nobody reads. When it cannot count, because of a
+    mistake in the options or in fasthits.toml for example, it discards lines, says why, and tries again every five
+    seconds. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache sends SIGTERM while it
+    still writes. Messages go to standard error, which is Apache's error log, one a minute for each cause; SIGUSR1 asks
+    for one with the figures so far. With --bots apart no bots count here.
+
+    For nginx and others that write files there is --follow. It counts each line once, over rotation, restarts and
+    kills, and ends at SIGTERM:
 
     \b
-        CustomLog "|/usr/bin/fasthits log --user www-data" combined
-
-    It goes on until its input ends. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache
-    sends SIGTERM while it still writes. Messages go to standard error, which is Apache's error log, one a minute for
-    each cause; SIGUSR1 asks for one with the figures so far. With --bots apart no bots count here.
-
-    For nginx and others that write files:
-
-    \b
-        fasthits log --follow /var/log/nginx/access.log --user fasthits
-
-    Each line counts once, over rotation and restarts. SIGTERM ends it.
+        fasthits log --follow /var/log/nginx/access.log
     """
     from fasthits import privileges
-    from fasthits.follower import Follower
+    from fasthits.backlog import FreshBacklog
     from fasthits.memcached import CounterStore
     from fasthits.piped import Reader
-    from fasthits.positions import state_path
     from fasthits.selection import Selection
 
+    if follow:
+        import_module("fasthits.follower")
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
     selection = Selection(rules.live)
+    FreshBacklog(selection)  # raises what its format lacks, while this process may still be root
     if user is not None:
         privileges.become(user)
+    if check:
+        _check_servers(servers, prefix)
+        typer.echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
+        return None
+
     if follow:
-        _follow(
-            Follower(
-                follow,
-                state_path(state),
-                servers,
-                prefix,
-                ttl,
-                _say_unless_blocked,
-                max_paths,
-                drain_timeout,
-                selection,
-            )
+        from fasthits.follower import Follower
+        from fasthits.positions import state_path
+
+        follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, selection)
+        return lambda _: _follow(follower)
+
+    report = Throttle(say)
+
+    def count(discarded: int) -> None:
+        reader = Reader(
+            0,
+            lambda watch: CounterStore(servers, prefix, ttl, watch),
+            say,
+            max_paths,
+            drain_timeout,
+            selection,
+            report,
+            discarded,
         )
-        return
-    reader = Reader(
-        0,
-        lambda watch: CounterStore(servers, prefix, ttl, watch),
-        _say_unless_blocked,
-        max_paths,
-        drain_timeout,
-        selection,
-    )
-    signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
-    reader.run()
+        signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
+        try:
+            reader.run()
+        finally:
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            reader.close()
+
+    return count
 
 
 def _follow(follower: "Follower") -> None:
@@ -132,8 +159,12 @@ def _follow(follower: "Follower") -> None:
     follower.run()
 
 
-def _say_unless_blocked(message: str) -> None:
-    """Print a line on stderr, but not if that would mean to wait for whoever reads it, nor if it is full or gone."""
-    if select.select([], [2], [], 0)[1]:
-        with suppress(OSError):
-            os.write(2, f"fasthits: {printable(message)}\n".encode())
+def _check_servers(servers: Sequence[str], prefix: str) -> None:
+    """Warn of each server that does not answer: hits would wait for it."""
+    from fasthits.memcached import read_views
+
+    for server in servers:
+        try:
+            read_views([server], [f"{prefix}check"])
+        except MemcachedError as error:
+            say(f"warning: {error}; hits wait until it does")

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -131,16 +131,16 @@ def _rule_options() -> dict[str, Any]:
     return options
 
 
-def takes_servers(command: Callable[..., None]) -> Callable[..., None]:
+def takes_servers(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return *command* with the options SERVERS in place of its parameter ``servers``, a list of Server."""
 
     @wraps(command)
     def with_options(
         *, memcached: list[str], tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **arguments: Any
-    ) -> None:
+    ) -> Any:
         from fasthits.servers import TlsFiles, check_servers
 
-        command(**arguments, servers=check_servers(memcached, TlsFiles(tls_ca, tls_cert, tls_key)))
+        return command(**arguments, servers=check_servers(memcached, TlsFiles(tls_ca, tls_cert, tls_key)))
 
     parameters = list(inspect.signature(command).parameters.values())
     place = next(number for number, parameter in enumerate(parameters) if parameter.name == "servers")
@@ -149,15 +149,26 @@ def takes_servers(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def takes_rules(command: Callable[..., None]) -> Callable[..., None]:
+def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
     @wraps(command)
-    def with_options(*, config: Path | None, **arguments: Any) -> None:
-        given = take_rules(arguments)
-        command(**arguments, rules=read_rules(given, config))
+    def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> Any:
+        return command(**arguments, rules=read_rules(given, config))
 
-    parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "rules"]
+    return takes_options_of_rules(with_rules)
+
+
+def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *command* with the options RULES in place of its parameter ``given``, and ``--config``, not read yet."""
+
+    @wraps(command)
+    def with_options(*, config: Path | None, **arguments: Any) -> Any:
+        given = take_rules(arguments)
+        return command(given=given, config=config, **arguments)
+
+    replaced = {"rules", "given", "config"}
+    parameters = [each for each in inspect.signature(command).parameters.values() if each.name not in replaced]
     _set_parameters(with_options, parameters + [_option(name, each, None) for name, each in _rule_options().items()])
     return with_options
 

@@ -1,6 +1,6 @@
 """Fixtures: a public directory, memcached servers and loggers in it, all ended with the test."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -45,11 +45,13 @@ def client(memcached: Memcached) -> Iterator[Client]:
 
 @pytest.fixture
 def start_logger(place: Path) -> Iterator[Callable[..., Logger]]:
-    """Start a `fasthits log` with these arguments; `env` and `first` are those of Logger."""
+    """Start a `fasthits log` with these arguments; `env`, `first` and `command` are those of Logger."""
     with ExitStack() as loggers:
 
-        def start(*args: str, env: Mapping[str, str] | None = None, first: str = "") -> Logger:
-            return loggers.enter_context(Logger(place, *args, env=env, first=first))
+        def start(
+            *args: str, env: Mapping[str, str] | None = None, first: str = "", command: Sequence[str] = ()
+        ) -> Logger:
+            return loggers.enter_context(Logger(place, *args, env=env, first=first, command=command))
 
         yield start
 

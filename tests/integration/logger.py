@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Self
@@ -41,8 +41,15 @@ def access_lines(paths: Iterable[str | bytes], day: date = DAY) -> bytes:
 class Logger:
     """A running `fasthits log` (the reader) with its courier; its stderr is a file in *directory*, as under Apache."""
 
-    def __init__(self, directory: Path, *args: str, env: Mapping[str, str] | None = None, first: str = "") -> None:
-        """*first* is Python that runs in it before anything else."""
+    def __init__(
+        self,
+        directory: Path,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        first: str = "",
+        command: Sequence[str] = (),
+    ) -> None:
+        """*first* is Python that runs in it before anything else; *command* is run in place of `fasthits log`."""
         self.mark = new_mark()
         self._stderr_path = directory / f"stderr-{self.mark[:8]}"
         read_end, self._write_end = os.pipe()
@@ -50,9 +57,7 @@ class Logger:
         try:
             with self._stderr_path.open("wb") as stderr:
                 self.process = subprocess.Popen(
-                    [sys.executable, "-c", f"{first}\n{RUN}", "log", *args]
-                    if first
-                    else fasthits_command("log", *args),
+                    [*(command or self._command(first)), *args],
                     stdin=read_end,
                     stdout=subprocess.DEVNULL,
                     stderr=stderr,
@@ -61,6 +66,10 @@ class Logger:
                 )
         finally:
             os.close(read_end)
+
+    @staticmethod
+    def _command(first: str) -> list[str]:
+        return [sys.executable, "-c", f"{first}\n{RUN}", "log"] if first else fasthits_command("log")
 
     def __enter__(self) -> Self:
         return self

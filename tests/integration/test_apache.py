@@ -3,11 +3,11 @@
 import csv
 import io
 import json
+import os
 import random
 import re
 import signal
 import socket
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +18,9 @@ from threading import Event
 
 from fasthits.keys import hit_key
 from tests import reference
+from tests.integration.installation import USER, custom_log
 from tests.integration.processes import children_of, eventually, outlives, run_fasthits
-from tests.integration.servers import Apache, Memcached, cronolog, piped
+from tests.integration.servers import Apache, Memcached, cronolog
 
 LONG = "/" + "long" * 75
 
@@ -67,16 +68,30 @@ def mixed_requests(seed: int, rounds: int) -> list[tuple[bytes, str | None]]:
 
 
 def log_command(memcached: Memcached) -> str:
-    """Return `CustomLog`'s first argument for a logger that counts to *memcached*."""
-    return piped(sys.executable, "-m", "fasthits", "log", "--memcached", memcached.spec)
+    """Return `CustomLog`'s first argument for a logger that counts to *memcached*, as `fasthits conf` prints it."""
+    return custom_log(run_fasthits("conf", "--memcached", memcached.spec, "--user", USER))
+
+
+def open_pipes(pid: int, *descriptors: str) -> set[str]:
+    """Return the names of the pipes that process *pid* has open, under these or any descriptors."""
+    found = set()
+    with suppress(OSError):
+        for descriptor in descriptors or os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return {name for name in found if name.startswith("pipe:")}
 
 
 def wait_for_logger(apache: Apache, known: frozenset[int] = frozenset()) -> frozenset[int]:
-    """Return *known* and the logger that is new since, when that has started as far as to outlive a SIGTERM."""
+    """Return *known* and the logger that is new since, when that has started as far as to outlive a SIGTERM.
+
+    There is one more at Apache's start, which has checked its configuration: Apache does not hold that one's pipe.
+    """
 
     def new_loggers() -> frozenset[int]:
+        pipes = open_pipes(apache.pid)
         readers = set(apache.processes("fasthits")) & set(children_of(apache.pid)) - known
-        return frozenset(pid for pid in readers if outlives(pid, signal.SIGTERM))
+        return frozenset(pid for pid in readers if outlives(pid, signal.SIGTERM) and open_pipes(pid, "0") & pipes)
 
     return known | eventually(new_loggers, what="a new logger has started")
 

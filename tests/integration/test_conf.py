@@ -2,16 +2,18 @@
 
 import os
 import re
-import shutil
 import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.days import DEFAULT_LOGS
+from fasthits.keys import DEFAULT_SERVER, hit_key
 from tests.commands import fasthits, hit, write
-from tests.integration.processes import eventually
+from tests.integration.installation import Installation
+from tests.integration.processes import PROJECT, eventually
 from tests.integration.servers import IS_ROOT, Apache, Memcached
 
 USER = "www-data" if IS_ROOT else "nobody"
@@ -24,7 +26,8 @@ def conf(*args: str) -> str:
 
 
 def custom_logs(text: str) -> list[str]:
-    return [line for line in text.splitlines() if line.startswith(("CustomLog", "LogFormat"))]
+    r"""Return Apache's directives; a line that ends with ``\`` goes on in the next one."""
+    return re.findall(r"^(?:CustomLog|LogFormat) .*?(?<!\\)$", text, re.MULTILINE | re.DOTALL)
 
 
 def crontab_commands(text: str) -> list[str]:
@@ -79,7 +82,7 @@ def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
 
 def test_what_stands_instead_of_another_part_or_needs_a_folder_says_so() -> None:
     apache, short, cron, systemd, *_ = conf("--user", "joe", "--database", "/srv/my kept/hits.db").split("\n\n")
-    assert apache.count("fasthits log") == short.count("fasthits log") == 1
+    assert apache.count("fasthits log ") == short.count("fasthits log ") == 1
     assert short.startswith("# Apache, instead of the first of these lines (with both each hit counts twice):")
     for part in (cron, systemd):
         assert "install -d -o joe '/srv/my kept'" in part
@@ -92,10 +95,29 @@ def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
     assert "log --memcached a:1 --memcached b:2" in text
 
 
-def test_the_program_has_an_absolute_path_that_exists() -> None:
-    programs = re.findall(r'CustomLog "\|(\S+) ', conf())
-    assert [program for program in programs if not shutil.which(program) and "cronolog" not in program] == []
-    assert all(os.path.isabs(program) for program in programs)
+def test_every_program_has_an_absolute_path_and_python_is_isolated() -> None:
+    text = conf()
+    assert text.count(" -m fasthits ") == text.count(f"{sys.executable} -I -m fasthits ") > 3
+    programs = re.findall(r'CustomLog "\|(\S+) ', text)
+    assert {"/bin/sh", "/usr/bin/cronolog"} == set(programs)
+
+
+def test_readme_shows_apaches_lines() -> None:
+    shown = custom_logs(re.sub("^    ", "", (PROJECT / "README.md").read_text(), flags=re.MULTILINE))
+    printed = custom_logs(conf("--logs", DEFAULT_LOGS, "--memcached", DEFAULT_SERVER))
+    assert shown == [line.replace(sys.executable, "/opt/fasthits/bin/python") for line in printed[:2]]
+
+
+def test_what_only_the_environment_makes_importable_is_refused(place: Path) -> None:
+    """As after `pip install --user`: root's Python would not find it."""
+    here = Installation.make(place / "opt")
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    here.package.rename(elsewhere / "fasthits")
+    command = [str(here.python), "-m", "fasthits", "conf"]
+    done = subprocess.run(command, capture_output=True, env={"PYTHONPATH": str(elsewhere)}, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(f"fasthits: Apache and cron would not find fasthits: {here.python} -I".encode())
 
 
 def test_every_part_begins_with_a_comment() -> None:
@@ -109,6 +131,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--logs", "/a'b"),
         ("--database", "/a\nb.db"),
         ("--logs", "/%H"),
+        ("--user", "`id`"),
     ],
 )
 def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:

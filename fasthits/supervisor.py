@@ -1,0 +1,253 @@
+"""Keeps the pipe of a web server flowing when its lines cannot be counted.
+
+A web server starts a logger, writes to its pipe, and stands still when nobody reads that pipe. So a logger must not
+end before its input does, whatever is wrong with its options, its configuration, its user, or its own code. It works in
+three steps, each of which may fail:
+
+    load     import the program
+    prepare  read the options and the configuration, become --user
+    count    read the pipe until it ends
+
+When a step fails, `supervise` says why, discards lines for RETRY_SECONDS, and takes that step again: so an operator
+mends a mistake and need not restart the web server. When counting fails, what was prepared stays, because the user that
+the process has become may not be able to read it again.
+
+Lines may be discarded as root: when --user names nobody there is no better user, and a process that had become somebody
+else could not try again. So nothing interprets these bytes; only their newlines are counted.
+
+This module imports nothing but the standard library and modules that import nothing: it works when the rest does not.
+"""
+
+import gc
+import importlib
+import os
+import select
+import signal
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from fasthits.display import counted, printable
+from fasthits.errors import FasthitsError
+
+RETRY_SECONDS = 5.0
+PROOF_SECONDS = 1.0
+"""How long counting must go well after a failure until that is said."""
+REPORT_SECONDS = 60.0
+READ_BYTES = 1 << 20
+MESSAGE_CHARACTERS = 1000
+"""A longer message is cut, because a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
+
+Count = Callable[[int], None]
+"""Counts until the input ends. Is given the number of lines that were discarded since it was called before."""
+Prepare = Callable[[], Count | int]
+"""Returns what counts, or the exit code when nothing is to be counted (--help, --check)."""
+
+
+def say(message: str) -> None:
+    """Print a line on stderr, but do not wait for whoever reads it; nothing happens when it is full or gone."""
+    with suppress(OSError):
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, f"fasthits: {printable(message)[:MESSAGE_CHARACTERS]}\n".encode())
+
+
+def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
+    """Load, prepare and count, again and again until the input ends; return the exit code.
+
+    The first failure is the last where nobody waits for us to read: when standard input is no pipe, FIFO or socket, or
+    without *wait*.
+    """
+    own_pid = os.getpid()
+    pipe = _Pipe(0)
+    logger = _Logger(load, pipe)
+    while True:
+        try:
+            return logger.attempt()
+        except BaseException as error:
+            if os.getpid() != own_pid:  # a forked child must never read the pipe beside us
+                os._exit(1)
+            failure = describe(error)
+        gc.collect()  # what the failed attempt has counted must not stay beside that of the next one
+        if not (wait and pipe.has_writer()):
+            say(failure.text)
+            return failure.exit_code
+        logger.cannot_count(failure)
+        if not pipe.discard(RETRY_SECONDS):
+            logger.tell_the_end()
+            return failure.exit_code
+
+
+class Failure(NamedTuple):
+    """Why lines cannot be counted."""
+
+    text: str
+    cause: str
+    """The same for failures that are to be reported once a minute, all of them together."""
+    exit_code: int
+
+
+def describe(error: BaseException) -> Failure:
+    """Return what to say of an exception, in one line: an expected one names its cause, any other one its place.
+
+    >>> describe(KeyError("a")).text
+    "unexpected error: KeyError('a')"
+    """
+    if isinstance(error, FasthitsError):
+        return Failure(str(error), str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", "interrupted", 130)
+    if isinstance(error, MemoryError):
+        return Failure("out of memory", "memory", 1)
+    if isinstance(error, ImportError):
+        text = f"cannot import a part of fasthits: {error} (install fasthits again)"
+        return Failure(text, str(error), 1)
+    traceback = error.__traceback__
+    while traceback and traceback.tb_next:
+        traceback = traceback.tb_next
+    place = f" ({os.path.basename(traceback.tb_frame.f_code.co_filename)}:{traceback.tb_lineno})" if traceback else ""
+    code = error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1
+    return Failure(f"unexpected error: {error!r}{place}", type(error).__name__ + place, code)
+
+
+class _Pipe:
+    """The input while nobody counts: it is read and thrown away."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._buffer = bytearray(READ_BYTES)  # made now, as later there may be no memory
+        self._within_line = False
+        self.lines = 0
+        """How many lines were discarded since somebody has counted."""
+        self.unreported = 0
+        """How many of them nobody who counts has been told of."""
+
+    def has_writer(self) -> bool:
+        """Tell whether a writer may wait for us: not on a terminal, a file or /dev/null."""
+        with suppress(OSError):
+            mode = os.fstat(self._fd).st_mode
+            return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        return False
+
+    def discard(self, seconds: float) -> bool:
+        """Discard what comes for some seconds, and the rest of the last line; False when the input has ended.
+
+        Who counts after this begins with a whole line. Reading fails as it ends: there is nothing more to come.
+        """
+        until = time.monotonic() + seconds
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        while (left := until - time.monotonic()) > 0 or self._within_line:
+            if not poll.poll(left * 1000 if left > 0 else None):
+                continue
+            view = memoryview(self._buffer)[: READ_BYTES if left > 0 else 1]
+            try:
+                size = os.readv(self._fd, [view])
+            except BlockingIOError:
+                continue
+            except OSError:
+                return False
+            if size == 0:
+                return False
+            lines = self._buffer.count(b"\n", 0, size)
+            self.lines += lines
+            self.unreported += lines
+            self._within_line = self._buffer[size - 1] != ord("\n")
+        return True
+
+
+class Throttle:
+    """Passes on one line a minute for each cause, and counts them."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.said = Counter[str]()
+        """How many lines were passed on, by cause."""
+        self._say = say
+        self._quiet_until: dict[str, float] = {}
+
+    def __call__(self, cause: str, text: str) -> bool:
+        """Say *text*, unless *cause* had a line less than a minute ago; tell whether it was said."""
+        now = time.monotonic()
+        self._quiet_until = {known: at for known, at in self._quiet_until.items() if at > now}
+        if cause in self._quiet_until:
+            return False
+        self._quiet_until[cause] = now + REPORT_SECONDS
+        self.said[cause] += 1
+        self._say(text)
+        return True
+
+
+class _Logger:
+    """What there is of a logger: a step that has succeeded is not taken again, except counting. It says how it goes."""
+
+    def __init__(self, load: Callable[[], Prepare], pipe: _Pipe) -> None:
+        self._load = load
+        self._prepare: Prepare | None = None
+        self._count: Count | None = None
+        self._pipe = pipe
+        self._report = Throttle(say)
+        self._failed = False
+
+    def attempt(self) -> int:
+        """Count until the input ends, or do what else is asked for; return the exit code."""
+        count = self._count or self._get_ready()
+        if isinstance(count, int):
+            return count
+        self._count = count
+        if self._failed:
+            signal.signal(signal.SIGALRM, lambda *_: self._tell_that_it_counts())
+            signal.setitimer(signal.ITIMER_REAL, PROOF_SECONDS)
+        begun_at, discarded = time.monotonic(), self._pipe.unreported
+        self._pipe.unreported = 0
+        try:
+            count(discarded)
+        except BaseException:
+            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon to have published them
+                self._pipe.unreported += discarded
+            raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._failed:
+            self.tell_the_end()
+        return 0
+
+    def cannot_count(self, failure: Failure) -> None:
+        """Say why lines are discarded, now and whenever SIGUSR1 asks."""
+        self._failed = True
+        signal.signal(signal.SIGUSR1, lambda *_: say(self._cannot_count(failure.text)))
+        self._report(failure.cause, self._cannot_count(failure.text))
+
+    def tell_the_end(self) -> None:
+        """Say what was discarded and not told yet."""
+        say(f"the log has ended; {self._discarded()}")
+
+    def _get_ready(self) -> Count | int:
+        importlib.invalidate_caches()
+        if self._prepare is None:
+            self._prepare = self._load_anew()
+        return self._prepare()
+
+    def _load_anew(self) -> Prepare:
+        """Load; after a failure forget what was loaded, lest the next try mixes old modules with new ones."""
+        before = set(sys.modules)
+        try:
+            return self._load()
+        except BaseException:
+            for name in sys.modules.keys() - before:
+                if name.partition(".")[0] not in sys.stdlib_module_names:
+                    del sys.modules[name]
+            raise
+
+    def _tell_that_it_counts(self) -> None:
+        if self._report("begin", f"counting now; {self._discarded()}"):
+            self._failed, self._pipe.lines = False, 0
+
+    def _cannot_count(self, why: str) -> str:
+        so_far = f" ({self._pipe.lines:,} so far)" if self._pipe.lines else ""
+        return f"cannot count, log lines are discarded{so_far}: {why}"
+
+    def _discarded(self) -> str:
+        return f"{counted(self._pipe.lines, 'line')} discarded"
