@@ -69,6 +69,18 @@ CAUSES: Mapping[str, Cause] = {
         "lost its helper process and started another",
         "look for the out-of-memory killer in the system's log: journalctl -k",
     ),
+    "unreadable": Cause(
+        "could not read a log file that it follows",
+        "put the user who follows into the file's group, often adm",
+    ),
+    "truncated": Cause(
+        "found a log file truncated and no copy of it",
+        "let logrotate rename logs, without copytruncate; fasthits warm repairs the counters",
+    ),
+    "state": Cause(
+        "could not write the state file of the logs that it follows",
+        "make room on the disk of the state file",
+    ),
     OTHER: Cause(
         "warned of something else",
         "read the web server's error log",

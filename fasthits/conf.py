@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from fasthits.errors import UsageError
 from fasthits.units import follow_units, rollup_units, serve_units
 
-NGINX_LOG = "/var/log/nginx/access.log"
-
 
 @dataclass(frozen=True)
 class Installation:
@@ -23,14 +21,18 @@ class Installation:
     database: str
     servers: Sequence[str]
     """The options that tell where memcached is; none for the default."""
+    followed: str
+    """The log of a server without piped logs."""
 
     def __post_init__(self) -> None:
         """Refuse what no two of these programs would read alike. Raises UsageError."""
-        for word in (*self.program, self.user, self.logs, self.database, *self.servers):
+        for word in (*self.program, self.user, self.logs, self.database, *self.servers, self.followed):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
                 raise UsageError(
                     "not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it"
                 )
+        if re.search(r"[*?\[%]", self.followed):
+            raise UsageError("not one log file", repr(self.followed), "no *, ?, [ or % in it")
         if re.search(r"[*?\[]", self.logs):
             raise UsageError("cronolog writes one file, so not a PATTERN for it", repr(self.logs), "no *, ? or [ in it")
 
@@ -40,7 +42,7 @@ class Installation:
 
     def follow(self) -> list[str]:
         """Return the command that counts what nginx logs; systemd starts it as the user."""
-        return [*self.program, "log", "--follow", NGINX_LOG, *self.servers]
+        return [*self.program, "log", "--follow", self.followed, *self.servers]
 
     def rollup(self, logs: str = "") -> list[str]:
         """Return the command of the nightly rollup, of *logs* if they are given."""
@@ -72,7 +74,7 @@ def texts(here: Installation) -> list[str]:
 def account(here: Installation) -> str:
     """Return the shell commands that make the user: it may read the logs, write the database, and nothing else."""
     user = shlex.quote(here.user)
-    folders = " ".join(map(shlex.quote, (here.log_folder, os.path.dirname(NGINX_LOG))))
+    folders = " ".join(map(shlex.quote, (here.log_folder, os.path.dirname(here.followed))))
     return f"""\
 # Once, as root: a user that may read the logs and write the database, and nothing else. It does not join a group:
 # Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl is in the package acl. Other users who
@@ -151,7 +153,7 @@ def logrotate(here: Installation) -> str:
 def nginx(here: Installation) -> str:
     """Return a service that counts from nginx's log file, as nginx has no piped logs."""
     units = follow_units(here.user, here.follow(), here.database_folder)
-    rollup = shlex.join(here.rollup(f"{NGINX_LOG}*"))
+    rollup = shlex.join(here.rollup(f"{here.followed}*"))
     return f"""\
 # nginx: a service that follows its log, rotated or not. Its nightly rollup, in place of the one above:
 # {rollup}

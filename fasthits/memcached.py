@@ -135,6 +135,14 @@ def _cluster(servers: Sequence[str], **options: Any) -> HashClient:
     return cluster
 
 
+def router(servers: Sequence[Server]) -> tuple[list[Server], Callable[[str], Server]]:
+    """Return the distinct ones of *servers*, and what tells which of them has a key, as Django's cache looks for it."""
+    nodes = {server.node: server for server in servers}
+    only = servers[0] if len(nodes) == 1 else None
+    choose = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
+    return list(nodes.values()), lambda key: only or nodes[choose(key)]
+
+
 @dataclass
 class Delivery:
     """What became of some rows, in hits; the sum of all is the sum of their views."""

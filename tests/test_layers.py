@@ -58,6 +58,7 @@ LAYERS = [
             "report",
             "supervisor",
         },
+        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions"},
     },
     {"web"},
     {"cli", "django"},

@@ -27,6 +27,9 @@ def conf(
         list[str],
         typer.Option(metavar="SERVER", envvar="FASTHITS_MEMCACHED", help="As for `fasthits log`."),
     ] = [DEFAULT_SERVER],  # noqa: B006
+    follow: Annotated[
+        str, typer.Option(metavar="FILE", help="The log of nginx, or of another server without piped logs.")
+    ] = "/var/log/nginx/access.log",
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -59,6 +62,7 @@ def conf(
         logs=os.path.abspath(pattern),
         database=kept,
         servers=options,
+        followed=os.path.abspath(follow),
     )
     typer.echo("\n".join(texts(here)), nl=False)
 

@@ -40,6 +40,8 @@ FIGURE_KEY = re.compile(
     "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+)"
 )
 """Beside those of hits, a logger makes these keys and no others."""
+PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
+"""Keys by which a follower marks its place."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 IS_ROOT = os.geteuid() == 0
 
@@ -245,7 +247,7 @@ class Memcached:
         return {name: number for name, number in found.items() if number}
 
     def _names(self) -> list[str]:
-        return [key.decode("ascii") for key in self.keys()]
+        return [name for name in (key.decode("ascii") for key in self.keys()) if not PLACE_KEY.fullmatch(name)]
 
     def _numbers(self, keys: Iterable[str]) -> dict[str, int]:
         client = self.client()

@@ -14,7 +14,7 @@ from fasthits.days import DEFAULT_LOGS, ONE_DAY
 from fasthits.keys import DEFAULT_SERVER, hit_key
 from tests.commands import fasthits, hit, write
 from tests.integration.installation import Installation
-from tests.integration.processes import PROJECT, eventually
+from tests.integration.processes import PROJECT, environment, eventually, marked_processes
 from tests.integration.servers import IS_ROOT, Apache, Memcached, require_program
 
 USER = "www-data" if IS_ROOT else "nobody"
@@ -204,9 +204,27 @@ def test_the_commands_of_units_are_those_of_fasthits(place: Path) -> None:
     commands = re.findall(r"^ExecStart=(.*)$", conf("--logs", f"{place}/%Y-%m-%d.log", "--memcached", "a:1,b:2"), re.M)
     assert [command.split(" -m fasthits ")[1].split()[0] for command in commands] == ["rollup", "log", "serve"]
     assert all("--memcached a:1 --memcached b:2" in command for command in commands[1:])
-    for command in (commands[0], commands[2]):
+    for command in commands:
         done = subprocess.run([*shlex.split(command.replace("%%", "%")), "--help"], capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_service_for_nginx_counts_what_is_logged(place: Path, memcached: Memcached) -> None:
+    log = write(place / "nginx" / "access.log")
+    text = units(conf("--follow", str(log), "--memcached", memcached.spec), place)[
+        "fasthits-follow.service"
+    ].read_text()
+    (command,) = re.findall(r"^ExecStart=(.*)$", text, re.M)
+    (place / "state").mkdir()
+    with marked_processes() as mark:
+        env = environment(mark, {"STATE_DIRECTORY": str(place / "state")})
+        process = subprocess.Popen(shlex.split(command), env=env, stderr=subprocess.DEVNULL)
+        eventually((place / "state" / "follow.state").exists, what="the follower runs")
+        with log.open("ab") as file:
+            file.write(hit("/a", date.today()) * 3)
+        eventually(lambda: memcached.views(hit_key(date.today(), b"/a")) == 3, what="each line is counted")
+        process.terminate()
+        assert process.wait(10) == 0
 
 
 def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
@@ -261,6 +279,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--database", "/a\nb.db"),
         ("--logs", "/%H"),
         ("--user", "`id`"),
+        ("--follow", "/var/log/*.log"),
     ],
 )
 def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:
