@@ -7,7 +7,6 @@ any way, goes through a reader of CSV.
 
 import csv
 import io
-import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ class CsvFile:
 
     def __init__(self, path: Path, columns: Sequence[str], numbers: int = 1) -> None:
         """The last *numbers* of *columns* are numbers of hits."""
-        self.path = Path(os.path.realpath(path))
+        self.path = path
         self._columns = columns
         self._numbers = numbers
         self._header = csv_line(columns)

@@ -8,18 +8,14 @@ UTC. That shows in the lines.
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 
 from fasthits import logfiles
 from fasthits.days import ONE_DAY, file_name
-from fasthits.extents import Ends, Extent, Gap, is_over, look
+from fasthits.extents import Ends, Extent, Gap, is_over, look, runs_on
 from fasthits.logfiles import LogFile
 from fasthits.selection import Selection
 
-FIRST_MOMENTS = timedelta(seconds=10)
-"""How long into the next day the lines of a file may be; cronolog's are for some milliseconds."""
-OF_THE_DAY_BEFORE = timedelta(hours=6)
-"""Half of a file's first lines are further than this in front of its day only where it is named for its end."""
 LONGEST_PERIOD = 366
 DAYS_AROUND = (-7, -1, 1)
 """A server that has a file on one of these days, counted from another, should have one on that day."""
@@ -54,11 +50,11 @@ class DayFiles:
             yield Gap(f"no log file: {file_name(self.pattern, day)}")
         for own in map(self._look, self._files(day)):
             end = ends.get(own.log_file)
-            if self._is_named_for_its_end(own, first):
+            if own.is_before(first):
                 if not following:
                     text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is not there"
                     yield Gap(text, self._hint())
-            elif end and last < date.max and end - _start(last + ONE_DAY, end) > FIRST_MOMENTS:
+            elif end and runs_on(end, last):
                 text = f"{own.name} runs on into {end:%Y-%m-%d %H:%M:%S}, so the file before it may have the beginning"
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
@@ -67,19 +63,21 @@ class DayFiles:
     def notes(self, day: date) -> Iterator[str]:
         """Yield what is worth knowing of *day*, of which nothing is missing."""
         for own in map(self._look, self._files(day)):
-            if self._is_named_for_its_end(own, self._period(day)[0]):
+            if own.is_before(self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"
 
-    def absent_servers(self, day: date) -> list[str]:
-        """Return the names of files that are missing on *day*: of servers that have one on other days around."""
+    def absent_servers(self, day: date, ends: Ends) -> list[str]:
+        """Return the names of files that are missing on *day*, of servers that have one on other days around, and of
+        files without a line that parses."""
+        silent = [each.name for each in self._files(day) if each not in ends and not self._look(each).begin]
         if "*" not in self.pattern:
-            return []
+            return silent
         there = self._servers(day)
         around = [
             date.fromordinal(at) for step in DAYS_AROUND if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
         ]
         expected = {server for other in around for server in self._servers(other)}
-        return sorted(self._name_for(server, day) for server in expected - there)
+        return sorted([*silent, *(self._name_for(server, day) for server in expected - there)])
 
     def days_there(self, day: date) -> list[date]:
         """Return the days around *day* that have a file."""
@@ -113,9 +111,6 @@ class DayFiles:
         self._periods[name] = bounds[0], bounds[1]
         return self._periods[name]
 
-    def _is_named_for_its_end(self, own: Extent, first: date) -> bool:
-        return own.middle is not None and _start(first, own.middle) - own.middle > OF_THE_DAY_BEFORE
-
     def _servers(self, day: date) -> set[tuple[str, ...]]:
         """Return what ``*`` stands for in the names of *day*'s files."""
         parts = file_name(self.pattern, day).split("*")
@@ -135,8 +130,3 @@ class DayFiles:
         if not name or "/" in after or "%%" in self.pattern:
             return ""
         return f"name all files of the log: --logs '{before.rstrip('-._')}*'"
-
-
-def _start(day: date, stamp: datetime) -> datetime:
-    """Return when *day* begins in the zone of *stamp*."""
-    return datetime.combine(day, time(), stamp.tzinfo)

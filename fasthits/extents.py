@@ -15,6 +15,10 @@ SLACK_SECONDS = 2 * 3600.0
 """How far the clock that stamps files may be from the one that stamps lines; an hour of it is for summer time."""
 WESTERNMOST_SECONDS = 14 * 3600.0
 """How much earlier than in UTC a day begins in the first time zone to see it."""
+FIRST_MOMENTS = timedelta(seconds=10)
+"""How long into the next day the lines of a day's file may be; cronolog's are for some milliseconds."""
+SLOW_REQUESTS = timedelta(seconds=30)
+"""Half of the first lines of a day's file are further in front of the day only where it is named for its end."""
 
 
 class Gap(NamedTuple):
@@ -60,15 +64,28 @@ class Extent:
         """The day of its first line; `date.min` if that is not known."""
         return self.begin.date() if self.begin else date.min
 
+    def is_before(self, day: date) -> bool:
+        """Tell whether most of its first lines are of the day before, too many for requests that ended on *day*."""
+        return self.middle is not None and _midnight(day, self.middle) - self.middle > SLOW_REQUESTS
+
     def start(self) -> float:
         """Return when it begins, in seconds since 1970."""
         return self.begin.timestamp() if self.begin else 0.0
 
 
+def runs_on(end: datetime, day: date) -> bool:
+    """Tell whether a file that ends then has more of the day after *day* than cronolog puts into *day*'s file."""
+    return end.date() > day and end - _midnight(day, end) > timedelta(days=1) + FIRST_MOMENTS
+
+
+def _midnight(day: date, stamp: datetime) -> datetime:
+    return datetime.combine(day, time(), stamp.tzinfo)
+
+
 def earliest_start(day: date, stamp: datetime | None = None) -> float:
     """Return, in seconds since 1970, before when no line of *day* was written, in the zone of *stamp* or anywhere."""
     if stamp:
-        return datetime.combine(day, time(), stamp.tzinfo).timestamp() - SLACK_SECONDS
+        return _midnight(day, stamp).timestamp() - SLACK_SECONDS
     return (day - date(1970, 1, 1)).total_seconds() - WESTERNMOST_SECONDS - SLACK_SECONDS
 
 

@@ -1,19 +1,15 @@
-"""The views of past days, read from the SQLite file that rollups write. A rollup at the same time is not disturbed: the
-file is opened for reading only, and for the time of one query."""
+"""The views of past days, read from the SQLite file that rollups write."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
+from fasthits.database import reading
 from fasthits.errors import TableError
 from fasthits.rules import part_host
-
-LOCK_SECONDS = 10.0
-"""How long to wait for the moment in which a rollup puts a day in its place."""
-
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
 _PATH_BY_DAY = """
@@ -38,6 +34,7 @@ class History:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._held: sqlite3.Connection | None = None
 
     def last_days(self, number: int) -> list[date]:
         """Return the days that end with the newest one there is, *number* of them at most, in order; none if empty."""
@@ -86,15 +83,22 @@ class History:
             return [path for (path,) in database.execute(query, [*_ends(days), pattern, limit])]
 
     @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let all methods called meanwhile, in this thread, read the same rows: a rollup does not commit before."""
+        with self._database() as database:
+            self._held = database
+            try:
+                yield
+            finally:
+                self._held = None
+
+    @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        if not self._file.is_file():
-            raise TableError("no such database", self._file, "fasthits rollup makes it; name another with --database")
-        try:
-            address = f"{self._file.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS)) as database:
+        if self._held:
+            yield self._held
+        else:
+            with reading(self._file) as database:
                 yield database
-        except sqlite3.Error as error:
-            raise TableError("cannot read database", self._file, str(error)) from error
 
 
 def _path_by_day(

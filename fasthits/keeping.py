@@ -12,6 +12,7 @@ from fasthits.sources import NAME_LOGS
 
 NAMED_GAPS = 3
 """How many things that are missing of a day are named."""
+NAMED_SERVERS = 10
 NAMED_DAYS = 10
 """How many days with fewer hits are named, with their numbers."""
 
@@ -46,15 +47,26 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     for day, gaps in found.parts.items():
         if day not in found.days:
             ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
-            yield f"not the whole day, left as it was: {day}: {join_gaps(gaps)} ({'; '.join(ways)})"
+            yield f"not the whole day, left as it was: {day}: {_join(gaps)} ({'; '.join(ways)})"
     if fewer:
         named = "; ".join(map(str, fewer[:NAMED_DAYS]))
         more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
         yield f"fewer hits than are kept, left as it was: {named}{more} (--replace to replace it all the same)"
 
 
-def join_gaps(gaps: Sequence[Gap]) -> str:
-    """Return what is missing of a day, in one line."""
+def remarks(found: Counted) -> Iterator[str]:
+    """Yield what is to be known of the days that were counted: which are parts, which servers had nothing of them."""
+    yield from found.notes
+    for day in found.days:
+        if day in found.parts:
+            yield f"{day} is a part: {_join(found.parts[day])}"
+    for day, names in found.missing_servers.items():
+        more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
+        named = ", ".join(names[:NAMED_SERVERS]) + more
+        yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def _join(gaps: Sequence[Gap]) -> str:
     texts = list(dict.fromkeys(gap.text for gap in gaps))
     more = len(texts) - NAMED_GAPS
     return "; ".join(texts[:NAMED_GAPS]) + f"; and {more} more" * (more > 0)

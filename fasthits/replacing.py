@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EEXIST, EWOULDBLOCK
+from errno import EACCES, EEXIST, ELOOP, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,16 +15,64 @@ from fasthits.errors import TableError
 LOCK_SECONDS = 60.0
 """How long to wait for another process that replaces the same file."""
 LOCK_POLL_SECONDS = 0.05
+MAX_LINKS = 40
+"""As Linux follows."""
 
 
 def check_file(path: Path) -> None:
     """Raise TableError for a target that cannot be written, as far as that shows."""
-    if path.exists() and not path.is_file():
+    try:
+        file = resolve(path)
+    except OSError as error:
+        raise TableError("target cannot be written", path, error.strerror or str(error)) from error
+    if file.exists() and not file.is_file():
         raise TableError("target is not a file", path, "name one with --to TARGET")
-    if not path.parent.is_dir():
-        raise TableError("no such folder", path.parent, "make it, or name another with --to TARGET")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if not file.parent.is_dir():
+        folder = file.parent if path.is_symlink() else path.parent
+        raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
+    if not os.access(file.parent, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
         raise TableError("target may not be written", path, "name another with --to TARGET")
+
+
+def resolve(path: Path) -> Path:
+    """Return the file that *path* leads to, links followed; the last part of it need not be there.
+
+    In a folder where everybody may make files but not remove others' (/tmp), strangers' links are not followed and
+    their files not taken for ours, as Linux does with fs.protected_symlinks and fs.protected_regular. Raises OSError.
+    """
+    at, links = Path("/"), 0
+    parts = list(reversed(path.absolute().parts[1:]))
+    while parts:
+        part = parts.pop()
+        step = at.parent if part == ".." else at / part
+        try:
+            is_link = part != ".." and stat.S_ISLNK(step.lstat().st_mode)
+        except FileNotFoundError:
+            is_link = False
+        if is_link or not parts:
+            check_maker(step)
+        if not is_link:
+            at = step
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            raise OSError(ELOOP, os.strerror(ELOOP), str(path))
+        leads_to = Path(step.readlink())
+        at = Path("/") if leads_to.is_absolute() else at
+        parts += reversed(leads_to.parts[leads_to.is_absolute() :])
+    return at
+
+
+def check_maker(path: Path) -> None:
+    """Raise PermissionError for what a stranger has put into a folder where everybody may make files, such as /tmp."""
+    try:
+        found, folder = path.lstat(), path.parent.stat()
+    except FileNotFoundError:
+        return
+    is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
+    if is_shared and found.st_uid not in (os.geteuid(), folder.st_uid):
+        failed = f"user {found.st_uid} has made {path}, in a folder where everybody may: name one elsewhere"
+        raise PermissionError(EACCES, failed, str(path))
 
 
 @contextmanager
@@ -34,6 +82,7 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
     All of them are replaced, or none, and nobody else replaces them meanwhile. A new file has the old one's mode and
     owner. Raises OSError.
     """
+    paths = tuple(map(resolve, paths))
     with ExitStack() as open_files:
         new = [open_files.enter_context(_new_file(path)) for path in paths]
         yield new
@@ -109,10 +158,10 @@ def write_summary(file: Path, figures: Mapping[str, object]) -> None:
 
     try:
         text = json.dumps(figures, indent=2).encode() + b"\n"
-        if file.exists() and not file.is_file():
+        if resolve(file) and file.exists() and not file.is_file():  # such as /dev/stderr
             file.write_bytes(text)
         else:
-            with replacing(file.resolve()) as (new,):
+            with replacing(file) as (new,):
                 new.write(text)
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error

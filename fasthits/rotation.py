@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import date
 from typing import NamedTuple
 
 from fasthits import compression
@@ -27,15 +28,17 @@ class LogName(NamedTuple):
     """Whether the file was rotated. Otherwise it still has that name: the server writes to it."""
     number: int | None
     """How often it was rotated, where its name tells."""
+    day: date | None = None
+    """The day in its name."""
 
 
 def read_name(name: str) -> LogName:
     """Return what the name of a log file tells.
 
     >>> read_name("/var/log/nginx/access.log.2.gz")
-    LogName(series='/var/log/nginx/access.log', rotated=True, number=2)
+    LogName(series='/var/log/nginx/access.log', rotated=True, number=2, day=None)
     >>> read_name("/var/log/httpd/access_log-20261124")
-    LogName(series='/var/log/httpd/access_log', rotated=True, number=None)
+    LogName(series='/var/log/httpd/access_log', rotated=True, number=None, day=datetime.date(2026, 11, 24))
     """
     folder, slash, file = name.rpartition("/")
     place = _FOLDER_OF_DAY.sub("*", folder + slash)
@@ -46,7 +49,12 @@ def read_name(name: str) -> LogName:
         return LogName(place + file, False, None)
     number = found.groupdict().get("number")
     series = place + (found["base"] or "") + (found["ending"] or "")
-    return LogName(series, True, None if number is None else int(number))
+    if number is not None:
+        return LogName(series, True, int(number))
+    day = None
+    with suppress(ValueError):  # of digits that are not a date
+        day = date.fromisoformat(re.sub(r"\D", "", file[len(found["base"] or "") :])[:8])
+    return LogName(series, True, None, day)
 
 
 def others_of(series: str, known: Collection[str]) -> list[tuple[str, float]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from fasthits.days import ONE_DAY
-from fasthits.extents import Ends, Extent, Gap, earliest_start, is_over, look
+from fasthits.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
 from fasthits.logfiles import LogFile
 from fasthits.rotation import others_of, read_name
 from fasthits.selection import Selection
@@ -30,17 +30,18 @@ class Series:
         self._numbers = {each.number for each in names if each.number is not None}
         self.rotations = max([sum(each.rotated for each in names), *self._numbers])
         """How often the log was rotated, at the least."""
-        self.neighbours: Sequence[Series] = ()
-        """Other series that were found with it."""
+        self.neighbours: list[Series] = []
+        """The series that were found in its folder, itself among them."""
         full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
-        # One that is too old tells that the log was there before; so all others need not be opened.
-        looked_at = [look(each, selection) for each in [*self._old[-1:], *full[len(self._old) :]]]
-        if self._old and not looked_at[0].trusted:
-            looked_at = [look(each, selection) for each in full]
-        self._extents = looked_at
-        self._in_order = sorted((each for each in looked_at if each.begin), key=Extent.start)
+        self._extents = [look(each, selection) for each in full[len(self._old) :]]
+        if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
+            # The newest of those that are too old tells that the log was there before; the others need not be opened.
+            self._extents.insert(0, look(self._old[-1], selection))
+            if not self._extents[0].trusted:
+                self._extents[:1] = [look(each, selection) for each in self._old]
+        self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
 
     def extents_of(self, day: date) -> list[Extent]:
         """Return the files that can hold lines of *day*, those of requests that ended on the next day, too."""
@@ -51,8 +52,8 @@ class Series:
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
-        if not self._in_order:
-            return  # nothing is known
+        if not self._in_order or self._has_file_of(day, ends):
+            return
         first, last = self._in_order[0], self._in_order[-1]
         if first.first_day >= day and not self._is_all(day):
             yield Gap(f"its beginning is missing: {first.name} begins at {_text(first.begin)}", self._hint(day))
@@ -86,6 +87,11 @@ class Series:
             return False
         days = {each for span in spans for each in span} | {date.fromtimestamp(each.modified) for each in self._old}
         return any(day - DAYS_AROUND <= each < day for each in days)
+
+    def _has_file_of(self, day: date, ends: Ends) -> bool:
+        """Tell whether there is a file named for *day*, as cronolog names them, that has the lines of that day."""
+        own = [each for each in self._in_order if read_name(each.name).day == day and not each.is_before(day)]
+        return bool(own) and not any(runs_on(ends[each.log_file], day) for each in own if each.log_file in ends)
 
     def _ends(self, ends: Ends) -> Iterator[datetime]:
         for each in self._extents:

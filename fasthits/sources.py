@@ -1,9 +1,10 @@
 """The log files for some days: which to read, what they hold of each day, and what is missing."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fasthits import logfiles
 from fasthits.dayfiles import DayFiles
@@ -12,9 +13,10 @@ from fasthits.errors import LogFileError
 from fasthits.extents import Ends, Gap
 from fasthits.formats import Format
 from fasthits.logfiles import STDIN, LogFile
-from fasthits.rotation import read_name
 from fasthits.selection import Selection
-from fasthits.series import Series
+
+if TYPE_CHECKING:
+    from fasthits.series import Series
 
 NAME_LOGS = "name another with --logs PATTERN or FASTHITS_LOGS"
 
@@ -50,7 +52,8 @@ class Sources:
             each for pattern, has_day in dated.items() if not has_day for each in _find(pattern, days)
         )
         self._streams = [each for each in found if each.size is None]
-        self._series = _series_of([each for each in found if each.size is not None], days[0], selection)
+        regular = [each for each in found if each.size is not None]
+        self._series = _series_of(regular, days[0], selection) if regular else []
         self.missing: dict[date, str] = {}
         """The days without any file that can hold them, each with the name of one that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
@@ -80,7 +83,7 @@ class Sources:
                 judged.gaps[day] = gaps
             else:
                 judged.notes += [note for each in self._all for note in each.notes(day)]
-            absent = [name for each in self._day_files for name in each.absent_servers(day)]
+            absent = [name for each in self._day_files for name in each.absent_servers(day, ends)]
             if len(self._series) > 1:
                 absent += [each.name for each in self._series if each.is_absent(day, ends)]
             if absent:
@@ -112,12 +115,17 @@ def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
     return found
 
 
-def _series_of(files: Sequence[LogFile], first_day: date, selection: Selection) -> list[Series]:
+def _series_of(files: Sequence[LogFile], first_day: date, selection: Selection) -> "list[Series]":
     """Return *files* as series, those of one folder being neighbours."""
+    from fasthits.rotation import read_name  # 3 ms that cronolog's names do not need
+    from fasthits.series import Series
+
     by_name: dict[str, list[LogFile]] = {}
     for each in files:
         by_name.setdefault(read_name(each.name).series, []).append(each)
     every = [Series(name, found, first_day, selection) for name, found in by_name.items()]
+    by_folder: dict[str, list[Series]] = {}
     for series in every:
-        series.neighbours = [other for other in every if Path(other.name).parent == Path(series.name).parent]
+        series.neighbours = by_folder.setdefault(os.path.dirname(series.name), [])
+        series.neighbours.append(series)
     return every

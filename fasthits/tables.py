@@ -12,10 +12,11 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from fasthits._parse import WHOLE, HitCounter
 from fasthits.csvfiles import Block, CsvFile, csv_line, replace_days
+from fasthits.database import reading, writing
 from fasthits.errors import TableError, UsageError
 from fasthits.keeping import Fewer, find_fewer
 from fasthits.layouts import PLAIN, Cell, Layout
-from fasthits.replacing import LOCK_SECONDS, check_file
+from fasthits.replacing import check_file
 
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
@@ -73,21 +74,15 @@ class SqliteFile(Table):
         self._layouts = layouts
 
     def check(self) -> None:
-        with self._errors():
-            check_file(self._path)
-            if self._path.exists() and self._path.stat().st_size:
-                with closing(self._connect("mode=ro")) as database:
-                    self._check_columns(database)
+        check_file(self._path)
+        if self._path.exists() and self._path.stat().st_size:
+            with reading(self._path) as database:
+                self._check_columns(database)
 
     def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with (
-            _gathered(days, shares, self._layouts) as new,
-            self._errors(),
-            closing(self._connect("mode=rwc")) as database,
-        ):
-            database.execute("BEGIN IMMEDIATE")
+        with _gathered(days, shares, self._layouts) as new, writing(self._path) as database:
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
@@ -95,25 +90,14 @@ class SqliteFile(Table):
             left = {day for day, *_ in fewer}
             replaced = [day for day in days if day not in left]
             if not replaced:
+                database.rollback()
                 return Replaced(0, fewer)
             for layout in self._layouts:
                 dates = ((day.isoformat(),) for day in replaced)
                 database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
                 _insert(database, layout, new.rows(layout, {day.isoformat() for day in left}))
             rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
-            database.execute("COMMIT")
         return Replaced(rows, fewer)
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        """Give the database in a transaction that is rolled back unless it was committed."""
-        with self._errors(), closing(self._connect("mode=rwc")) as database:
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        address = f"{self._path.absolute().as_uri()}?{mode}"
-        return sqlite3.connect(address, uri=True, timeout=LOCK_SECONDS, isolation_level=None)
 
     def _check_columns(self, database: sqlite3.Connection) -> None:
         for layout in self._layouts:
@@ -122,13 +106,6 @@ class SqliteFile(Table):
                 failed = f"its table {layout.name} is not ({', '.join(layout.columns)}), as these options make it, but"
                 there = ", ".join(name for name, _ in found)
                 raise TableError(f"{failed} ({there})", self._path, "name another with --to TARGET")
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise TableError("cannot write to SQLite file", self._path, str(error)) from error
 
 
 class CsvFiles(Table):

@@ -152,7 +152,7 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
     sqlite3.connect(tmp_path / "empty.db").close()
     for name, message in (
         ("none.db", "fasthits: no such database: none.db (fasthits rollup makes it; name another with --database)"),
-        ("text.db", "fasthits: cannot read database: text.db (file is not a database)"),
+        ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another)"),
         ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)

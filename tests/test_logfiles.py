@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fasthits import logfiles
-from fasthits.errors import LogFileError
+from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.logfiles import LogFile, Segment, find
 
 if sys.version_info >= (3, 14):
@@ -135,6 +135,21 @@ def test_what_is_behind_a_damaged_place_is_not_read(suffix: str, tmp_path: Path)
     file.write_bytes(data)
     with pytest.raises(LogFileError, match="damaged or cut short"):
         decompressed(file)
+
+
+def test_what_is_in_front_of_a_damaged_place_comes_first(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"access.log{suffix}"
+    lines = b"".join(b"line %d of no pattern that repeats %x\n" % (n, hash(str(n))) for n in range(40_000))
+    file.write_bytes(COMPRESS[suffix](lines)[:-9])
+    (found,) = find(str(file))
+    (segment,) = found.segments()
+    pieces: list[bytes] = []
+    with pytest.raises(DamagedLogError, match="damaged or cut short"):
+        pieces.extend(map(bytes, segment.blocks(bytearray(64), lambda size: None)))
+    read = b"".join(pieces)
+    assert lines.startswith(read)
+    lost = {".gz": 1 << 17, ".zst": 1 << 17, ".bz2": 900_000, ".xz": 1 << 17}  # bzip2 needs its blocks whole
+    assert len(lines) - len(read) <= lost[suffix]
 
 
 @pytest.mark.parametrize("content", [b"plain text, and much more of it\n", b"\x1f\x8b\x08\x00" + b"\xff" * 100])

@@ -497,7 +497,7 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
         (["2026-03-12", "--logs", "a.log", "--to", ""], 2, "not a TARGET: '' (a name that ends in"),
         (["2026-03-12", "--logs", "a.log", "--to", "no/hits.db"], 1, "no such folder: no (make it"),
-        (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot write to SQLite file: text.db (file is not"),
+        (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot read database: text.db (file is not"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.csv"], 1, "not a CSV file of fasthits: "),
     ],
 )
@@ -566,23 +566,48 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     assert b"Broken" not in done.stderr
 
 
-def test_an_interrupt_ends_it_with_130_even_while_it_waits_for_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "message"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_signal_ends_it_even_while_it_waits_for_input(
+    sent: signal.Signals, code: int, message: str, kept: Path, tmp_path: Path
+) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     # A shell without job control has its background jobs ignore SIGINT, and they pass that on.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     program += "from fasthits.__main__ import main; main()"
-    command = [sys.executable, "-c", program, "rollup", str(DAY), "--logs", pipe, "--to", "-"]
+    command = [sys.executable, "-c", program, "rollup", str(DAY), "--logs", pipe, "--to", kept]
     with (
         subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE) as running,
         pipe.open("wb") as log,  # opens as soon as the other side reads, and stays open
     ):
-        log.write(hit("/"))
+        log.write(hit("/") * 9)
         log.flush()
-        running.send_signal(signal.SIGINT)
+        running.send_signal(sent)
         _, stderr = running.communicate(timeout=30)
-    assert running.returncode == 130
-    assert only_line(stderr) == "fasthits: interrupted"
+    assert running.returncode == code
+    assert only_line(stderr) == f"fasthits: {message}"
+    assert rows_in(kept) == KEPT
+    assert sorted(os.listdir(tmp_path)) == sorted([kept.name, "pipe"])
+
+
+def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = ["nohup", sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", pipe, "--to", kept]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], stderr=subprocess.PIPE) as running:
+        with pipe.open("wb") as log:
+            running.send_signal(signal.SIGHUP)
+            log.write(hit("/") * 9)
+        running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert rows_in(kept) == [KEPT[0], ("2026-03-12", "/", 9), KEPT[2]]
 
 
 def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:

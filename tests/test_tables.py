@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import replacing, tables
+from fasthits import database, replacing
 from fasthits._parse import WHOLE, HitCounter, LineRules
 from fasthits.errors import TableError, UsageError
 from fasthits.keeping import Fewer
@@ -300,7 +300,7 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
 def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(database, "WRITE_LOCK_SECONDS", 0.05)
     file = tmp_path / "hits.db"
     SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
     other = sqlite3.connect(file, isolation_level=None)

@@ -288,6 +288,18 @@ def test_cronologs_file_is_the_whole_day_on_a_quiet_site_too(tmp_path: Path) -> 
         assert summary["parts"] == {}
 
 
+def test_the_file_of_a_day_is_the_whole_day_however_it_is_named(tmp_path: Path) -> None:
+    days = [YESTERDAY - timedelta(1), YESTERDAY]
+    for day in days:
+        lines = [line("/a", midnight(day) + timedelta(hours=hours)) for hours in (9, 12)]
+        for file in (f"{day}.log", f"{day:%Y/%m/%d}/access.log", f"access.log-{day:%Y%m%d}"):
+            write(tmp_path / file, *lines)
+    names = ["{day}.log", "{day:%Y/%m/%d}/access.log", "access.log-{day:%Y%m%d}"]
+    for pattern in [name.format(day=YESTERDAY) for name in names] + ["2*.log", "*/*/*/access.log", "access.log-*"]:
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
+
+
 def test_a_file_a_month_is_whole_for_its_days(tmp_path: Path) -> None:
     days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 12), date(2026, 3, 31)]
     for day in days:
@@ -316,11 +328,13 @@ def test_servers_that_have_no_file_of_the_day_but_on_days_around_are_named(tmp_p
         for number in days:
             day = YESTERDAY + timedelta(number)
             write(tmp_path / server / f"{day}.log", line("/a", midnight(day) + timedelta(hours=3)))
+    write(tmp_path / "web6" / f"{YESTERDAY}.log")
+    write(tmp_path / "web7" / f"{YESTERDAY}.log", b"of another format\n" * 9)
     code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2})
-    missing = [f"web2/{YESTERDAY}.log", f"web3/{YESTERDAY}.log"]
+    missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
-    assert f"  warning: nothing of {YESTERDAY} in {', '.join(missing)}, which have other days around\n" in said
+    assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
 
 
 def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:

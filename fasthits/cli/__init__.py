@@ -5,6 +5,7 @@ A command is a function of its name in one of the modules here, which are import
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from typer.models import CommandInfo
 
 from fasthits import __version__
 from fasthits.cli.output import say
+from fasthits.cli.signals import Ended
 from fasthits.errors import FasthitsError, UsageError
 
 COMMANDS = {
@@ -83,6 +85,10 @@ class _Commands(TyperGroup):
         except FasthitsError as error:
             say(str(error))
             raise typer.Exit(error.exit_code) from error
+        except Ended as error:
+            with suppress(OSError):  # after SIGHUP there may be no terminal
+                say(f"ended by {error.signal.name}")
+            raise typer.Exit(128 + error.signal) from error
         except KeyboardInterrupt as error:
             say("interrupted")
             raise typer.Exit(130) from error

@@ -38,9 +38,11 @@ def history(
         if not path.startswith(PATH_STARTS):
             raise UsageError("not a PATH", repr(path), "it begins with /")
     kept = History(Path(database))
-    wanted = kept.last_days(days)
     asked = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
-    _print(kept.paths(list(dict.fromkeys(asked)), wanted), wanted, as_json, as_csv)
+    with kept.at_one_moment():
+        wanted = kept.last_days(days)
+        rows = kept.paths(list(dict.fromkeys(asked)), wanted)
+    _print(rows, wanted, as_json, as_csv)
 
 
 def most_read(
@@ -59,8 +61,10 @@ def most_read(
 
     _check(as_json, as_csv)
     kept = History(Path(database))
-    wanted = kept.last_days(days)
-    _print(kept.most_read(wanted, limit), wanted, as_json, as_csv)
+    with kept.at_one_moment():
+        wanted = kept.last_days(days)
+        rows = kept.most_read(wanted, limit)
+    _print(rows, wanted, as_json, as_csv)
 
 
 def _check(as_json: bool, as_csv: bool) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
 from fasthits.cli.output import say
+from fasthits.cli.signals import end_at_signals
 from fasthits.display import counted
 from fasthits.errors import TableError
 
@@ -29,17 +30,20 @@ def report(
     from fasthits.replacing import replacing
     from fasthits.report import Report
 
+    end_at_signals()
     kept = History(Path(database))
-    wanted = kept.last_days(days)
-    if not wanted:
-        raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
-    page = Report(wanted, kept.site(wanted), kept.most_read(wanted, limit), datetime.now().astimezone()).html()
+    with kept.at_one_moment():
+        wanted = kept.last_days(days)
+        if not wanted:
+            raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
+        found = Report(wanted, kept.site(wanted), kept.most_read(wanted, limit), datetime.now().astimezone())
+    page = found.html()
     if to == "-":
         sys.stdout.write(page)
         sys.stdout.flush()
         return
     try:
-        with replacing(Path(to).resolve()) as (file,):
+        with replacing(Path(to)) as (file,):
             file.write(page.encode())
     except OSError as error:
         raise TableError("cannot write report", to, error.strerror or str(error)) from error

@@ -11,6 +11,7 @@ import typer
 from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
+from fasthits.cli.signals import end_at_signals
 from fasthits.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from fasthits.rollup import Summary
 
 
-SHOWN_OF_LINE = 200
+SHOWN_OF_LINE = 120
 """How many characters of a malformed line are shown: as far as the request, as a rule."""
-SHOWN_SERVERS = 10
 QUIET_MALFORMED = 0.1
 """With --quiet a greater share of malformed lines is told."""
 
@@ -103,6 +103,7 @@ def rollup(
     from fasthits.rollup import roll_up
     from fasthits.tables import open_table
 
+    end_at_signals()
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
@@ -117,7 +118,9 @@ def rollup(
     if left or not quiet or _has_warnings(result):
         _print_summary(result, to)
     if summary is not None:
-        write_summary(summary, result.counted.figures() | {"seconds": result.seconds})
+        write_summary(
+            summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
+        )
     if left:
         raise typer.Exit(1)
 
@@ -145,7 +148,7 @@ def _has_warnings(result: "Summary") -> bool:
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.keeping import join_gaps
+    from fasthits.keeping import remarks
 
     found = result.counted
     # A log in which nothing is known was read as combined, for want of something better.
@@ -162,15 +165,8 @@ def _print_summary(result: "Summary", target: str) -> None:
     for example in found.examples:
         head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
         typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
-    for note in found.notes:
-        typer.echo(f"  {printable(note)}", err=True)
-    for day, gaps in found.parts.items():
-        if day in found.days:
-            typer.echo(f"  {day} is a part: {printable(join_gaps(gaps))}", err=True)
-    for day, names in found.missing_servers.items():
-        shown = ", ".join(map(printable, names[:SHOWN_SERVERS]))
-        more = f" and {len(names) - SHOWN_SERVERS:,} more" * (len(names) > SHOWN_SERVERS)
-        typer.echo(f"  warning: nothing of {day} in {shown}{more}, which have other days around", err=True)
+    for remark in remarks(found):
+        typer.echo(f"  {printable(remark)}", err=True)
     if result.days:
         where = "standard output" if target == "-" else target
         typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

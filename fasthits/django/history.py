@@ -6,14 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
 
 from fasthits.counting import Counted, count_hits
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
+from fasthits.keeping import Fewer, find_fewer
 from fasthits.rules import Rules
 from fasthits.sources import Patterns
 
@@ -39,11 +41,39 @@ class Parsed:
     loose_views: int = 0
     top: list[tuple[int, bytes]] = field(default_factory=list)
     """The TOP_PATHS most read of them, as (views, path)."""
+    fewer: list[Fewer] = field(default_factory=list)
+    """The days that stayed, as more views of objects are kept."""
 
     @property
     def objects(self) -> int:
         """How many objects were read."""
         return len({key for _, key in self.views})
+
+    def hits(self) -> Counter[date]:
+        """Return the views of all objects by day."""
+        hits = Counter[date]()
+        for (day, _), views in self.views.items():
+            hits[day] += views
+        return hits
+
+    @property
+    def saved(self) -> "Saved":
+        """What was saved."""
+        left = {day for day, *_ in self.fewer}
+        views = {key: views for key, views in self.views.items() if key[0] not in left}
+        return Saved(
+            [day for day in self.counted.days if day not in left],
+            len({key for _, key in views}),
+            sum(views.values()),
+        )
+
+
+class Saved(NamedTuple):
+    """The days that were saved, and how many objects and views of them."""
+
+    days: list[date]
+    objects: int
+    views: int
 
 
 def parse_logs(
@@ -53,10 +83,13 @@ def parse_logs(
     threads: int | None = None,
     max_bytes: int | None = None,
     as_part: bool = False,
+    with_fewer: bool = False,
 ) -> Parsed:
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
 
-    The arguments are those of `count_hits`. Paths that lead to one object add up; those that lead to none are left out.
+    Paths that lead to one object add up; those that lead to none are left out. A day of which more views are kept stays
+    as it is, unless *with_fewer*; so does one without a line. The arguments but this are those of `count_hits`.
+
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
     counted = count_hits(days, patterns, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today())
@@ -65,7 +98,7 @@ def parse_logs(
         rows = iter(counter.rows())
         while batch := list(islice(rows, BATCH_PATHS)):
             _tie(batch, parsed)
-    _save(parsed.counted.days, parsed.views)
+    _save(parsed, with_fewer)
     return parsed
 
 
@@ -84,12 +117,21 @@ def _tie(rows: Iterable[tuple[date, bytes, int]], parsed: Parsed) -> None:
     parsed.top = heapq.nlargest(TOP_PATHS, [*parsed.top, *loose])
 
 
-def _save(days: Sequence[date], views: Counter[tuple[date, ObjectKey]]) -> None:
-    rows = iter(views.items())
-    with transaction.atomic(router.db_for_write(Hits)):
-        Hits.objects.filter(date__in=days).delete()
+def _save(parsed: Parsed, with_fewer: bool) -> None:
+    database = router.db_for_write(Hits)
+    own_type = ContentType.objects.db_manager(database).get_for_model(Hits)
+    kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
+    with transaction.atomic(database):
+        # Others who save wait at this row, in SQLite at the file, until the transaction ends. A lock on the rows that
+        # are kept would not do where there are none.
+        ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
+        if not with_fewer:
+            parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
+        saved = set(parsed.saved.days)
+        kept.filter(date__in=saved).delete()
+        rows = (item for item in parsed.views.items() if item[0][0] in saved)
         while batch := [_row(day, key, views) for (day, key), views in islice(rows, SAVED_ROWS)]:
-            Hits.objects.bulk_create(batch)
+            Hits.objects.using(database).bulk_create(batch)
 
 
 def _row(day: date, key: ObjectKey, views: int) -> Any:

@@ -40,7 +40,7 @@ class Archive:
         self._file = file
         self._history = History(file)
         self._one_at_a_time = asyncio.Lock()
-        self._kept = lru_cache(ANSWERS)(lambda state, find, *arguments: find(*arguments))
+        self._kept = lru_cache(ANSWERS)(lambda state, find, *arguments: self._find(find, *arguments))
 
     async def daily(self, path: str | None, number: int) -> DailyViews:
         """Return the views of a path, or of all paths together, on the last days."""
@@ -63,6 +63,10 @@ class Archive:
         async with self._one_at_a_time:
             answer: Answer = await run_sync(self._kept, self._state(), find, *arguments)
             return answer
+
+    def _find(self, find: Callable[..., Answer], *arguments: object) -> Answer:
+        with self._history.at_one_moment():
+            return find(*arguments)
 
     def _state(self) -> tuple[int, ...]:
         """Return what becomes another when the database does."""

@@ -87,9 +87,16 @@ def count_today(memcached: Memcached) -> Iterator[Callable[[Iterable[str]], None
 def parse_log(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Return a function that writes lines to a day's log and runs the command; it returns what was said."""
 
-    def parse(lines: bytes, *arguments: str, day: date = DAY, **options: Any) -> tuple[str, str]:
+    def parse(
+        lines: bytes,
+        *arguments: str,
+        day: date = DAY,
+        out: io.StringIO | None = None,
+        err: io.StringIO | None = None,
+        **options: Any,
+    ) -> tuple[str, str]:
         write(tmp_path / f"{day}.log", lines)
-        out, err = io.StringIO(), io.StringIO()
+        out, err = out or io.StringIO(), err or io.StringIO()
         words = arguments or (str(day),)
         call_command("parse_log", *words, "--logs", f"{tmp_path}/%Y-%m-%d.log", stdout=out, stderr=err, **options)
         return out.getvalue(), err.getvalue()

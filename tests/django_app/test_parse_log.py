@@ -1,5 +1,6 @@
 """`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
 
+import io
 import json
 import os
 import random
@@ -22,6 +23,7 @@ from django.urls import set_script_prefix
 from fasthits.django import history, models
 from fasthits.django.models import Hits
 from fasthits.options import RULES
+from tests.commands import write
 from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.integration.logger import DAY, access_line, access_lines
 from tests.integration.processes import PROJECT
@@ -127,8 +129,58 @@ def test_again_changes_nothing_and_a_new_log_replaces_the_day(parse_log: ParseLo
     for _ in range(2):
         parse_log(lines)
         assert (history_of(release), history_of(other)) == ({before: 5, DAY: 3}, {DAY: 1})
-    parse_log(access_lines(["/press/a/"]))
-    assert (history_of(release), history_of(other)) == ({before: 5, DAY: 1}, {})
+    parse_log(access_lines(["/press/a/"] * 4))
+    assert (history_of(release), history_of(other)) == ({before: 5, DAY: 4}, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"", "the log is empty, left as it was: 2026-03-12 ("),
+        (b"no line\n" * 3, "not one of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
+        (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
+        (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (--re"),
+        (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (--re"),
+        (access_line("/press/a/", method="POST"), "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, "),
+    ],
+)
+def test_a_kept_day_is_not_replaced_by_less(
+    parse_log: ParseLog, release: PressRelease, lines: bytes, message: str
+) -> None:
+    other = PressRelease.objects.create(title="B", slug="b")
+    parse_log(access_lines(["/press/a/"] * 2 + ["/press/b/"] * 3))
+    with pytest.raises(CommandError) as error:
+        parse_log(lines)
+    assert (error.value.returncode, str(error.value)[: len(message)]) == (1, message)
+    assert (history_of(release), history_of(other)) == ({DAY: 2}, {DAY: 3})
+    if "fewer" in message:
+        out, _ = parse_log(lines, str(DAY), "--replace")
+        assert f"{lines.count(b'GET /press/a/')} hits of {'1 object' if b'GET /press/' in lines else '0 obj'}" in out
+        assert sum(history_of(release).values()) == lines.count(b"GET /press/a/")
+        assert history_of(other) == {}
+
+
+def test_hits_of_objects_that_are_gone_are_not_missed(parse_log: ParseLog, release: PressRelease) -> None:
+    other = PressRelease.objects.create(title="B", slug="b")
+    lines = access_lines(["/press/a/"] * 2 + ["/press/b/"] * 3)
+    parse_log(lines)
+    other.delete()
+    parse_log(lines)
+    assert history_of(release) == {DAY: 2}
+
+
+def test_of_a_range_the_other_days_are_saved(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+    days = [DAY + timedelta(number) for number in range(4)]
+    Hits.objects.create(date=days[1], content_object=release, views=5)
+    write(tmp_path / f"{days[1]}.log", access_line("/press/a/", days[1]))
+    write(tmp_path / f"{days[2]}.log", b"")
+    write(tmp_path / f"{days[3]}.log", access_line("/press/a/", days[3]) * 7)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(CommandError, match=f"fewer hits than are kept, left as it was: {days[1]}: 1 counted, 5 kept"):
+        parse_log(access_line("/press/a/", days[0]), f"{days[0]}..{days[3]}", out=out, err=err)
+    assert f"8 hits of 1 object saved for {days[0]}, {days[3]}\n" in out.getvalue()
+    assert f"no line of the day, left as it was: {days[2]} (the log has " in err.getvalue()
+    assert history_of(release) == {days[0]: 1, days[1]: 5, days[3]: 7}
 
 
 def test_a_range_of_days_of_which_one_has_no_log(parse_log: ParseLog, release: PressRelease) -> None:
@@ -136,9 +188,12 @@ def test_a_range_of_days_of_which_one_has_no_log(parse_log: ParseLog, release: P
     Hits.objects.create(date=third, content_object=release, views=9)
     parse_log(access_line("/press/a/", first), day=first)
     parse_log(access_line("/press/a/", first) + access_line("/press/a/", second) * 2, day=second)
-    out, _ = parse_log(access_line("/press/a/", fourth) * 4, f"{first}..{fourth}", day=fourth)
+    with pytest.raises(
+        CommandError,
+        match=rf"^no log file, left as it was: {third} \(there are files for {first}\.\.{second}, {fourth}; ",
+    ):
+        parse_log(access_line("/press/a/", fourth) * 4, f"{first}..{fourth}", day=fourth)
     assert history_of(release) == {first: 2, second: 2, third: 9, fourth: 4}
-    assert f"no log file, left as it was: {third}\n" in out
 
 
 def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
@@ -162,6 +217,9 @@ def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_pat
         "malformed": 1,
         "formats": ["combined"],
         "passes": 1,
+        "days": [str(DAY)],
+        "parts": {},
+        "missing_servers": {},
         "objects": 1,
         "hits_of_objects": 3,
         "paths_without_object": 2,
@@ -252,7 +310,7 @@ def test_a_day_is_saved_as_a_whole_or_not_at_all(
 
 def queries_of(parse_log: ParseLog, paths: list[str]) -> list[str]:
     with CaptureQueriesContext(connection) as queries:
-        parse_log(access_lines(paths), verbosity=0)
+        parse_log(access_lines(paths), str(DAY), "--replace", verbosity=0)
     statements = [query["sql"] for query in queries.captured_queries]
     return [sql for sql in statements if sql.startswith(("SELECT", "DECLARE"))]
 
@@ -260,7 +318,7 @@ def queries_of(parse_log: ParseLog, paths: list[str]) -> list[str]:
 def test_a_model_takes_one_query_however_many_paths_and_objects_there_are(parse_log: ParseLog) -> None:
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(2000))
     photos = Photo.objects.bulk_create(Photo(caption="x") for _ in range(2000))
-    ContentType.objects.get_for_models(PressRelease, Photo)
+    ContentType.objects.get_for_models(PressRelease, Photo, Hits)
     with override_settings(FASTHITS={}):
         few = queries_of(parse_log, ["/press/x1/", photos[1].get_absolute_url(), "/nothing/", "/press/none/"])
         many = [f"/press/x{number}/" for number in range(3000)] + [photo.get_absolute_url() for photo in photos]
@@ -346,7 +404,7 @@ def test_an_option_comes_before_the_setting_and_that_before_the_file(
         ({"exclude_path": ["/*"]}, ["--exclude-path", "/a*", "--exclude-path", "/b*"], 7),
     ):
         with override_settings(FASTHITS={"RULES": setting}):
-            parse_log(lines, str(DAY), *options)
+            parse_log(lines, str(DAY), "--replace", *options)
         assert history_of(release) == {DAY: views}, (setting, options)
 
 

@@ -65,8 +65,8 @@ def folder(place: Path) -> Path:
 
 
 def run_doctor(folder: Path, spec: str, *args: str, **env: str) -> Said:
-    logs = () if "--logs" in args else ("--logs", folder / PATTERN)
-    done = fasthits("doctor", "--memcached", spec, *logs, *args, cwd=folder, **env)
+    env = {"FASTHITS_LOGS": str(folder / PATTERN)} | env
+    done = fasthits("doctor", "--memcached", spec, *args, cwd=folder, **env)
     assert done.stderr == b"", done.stderr
     checks = {}
     for each in done.stdout.decode().splitlines():

@@ -15,6 +15,7 @@ from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
+from fasthits.keeping import days_left, remarks
 from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
 from fasthits.places import choose_logs
 from fasthits.replacing import write_summary
@@ -59,6 +60,9 @@ class Command(BaseCommand):
             default=MAX_MEMORY,
             help=f"{MAX_MEMORY_HELP} By default {MAX_MEMORY}.",
         )
+        parser.add_argument(
+            "--replace", action="store_true", help="Replace a day even if more hits of it are kept than were counted."
+        )
         counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] comes before the file, too.')
         counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
         for name, (kind, metavar, text) in RULES.items():
@@ -73,6 +77,7 @@ class Command(BaseCommand):
         summary: Path | None,
         threads: int | None,
         max_memory: str,
+        replace: bool,
         config: Path | None,
         verbosity: int,
         **others: Any,
@@ -84,7 +89,7 @@ class Command(BaseCommand):
             rules, max_bytes = rules_with(take_rules(others), config), parse_max_memory(max_memory)
             wanted = parse_days(days, today())
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
-            parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial)
+            parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -102,6 +107,10 @@ class Command(BaseCommand):
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
             self.stderr.write(f"and {counted(more, 'more path')}")
+        if left := list(map(printable, days_left(parsed.counted, parsed.fewer))):
+            for line in left[:-1]:
+                self.stderr.write(line)
+            raise CommandError(left[-1], returncode=1)
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
         """Return the PATTERNs *given*, or those of the settings, or the one of the usual places, which is named."""
@@ -113,21 +122,18 @@ class Command(BaseCommand):
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
         found = parsed.counted
-        if found.missing:
-            self.stdout.write(f"no log file, left as it was: {name_days(found.missing)}")
-        elif not found.days:
-            self.stdout.write("no line of these days, nothing replaced")
         reasons = "".join(f", {lines:,} filtered ({reason})" for reason, lines in found.filtered.items())
         self.stdout.write(
             f"{counted(found.lines, 'line')} of {counted(found.files, 'file')}: "
             f"{counted(found.hits, 'hit')}{reasons}, {found.malformed:,} malformed"
         )
-        self.stdout.write(
-            f"{counted(parsed.views.total(), 'hit')} of {counted(parsed.objects, 'object')} saved "
-            f"for {name_days(found.days) or 'no day'}"
-        )
+        saved = parsed.saved
+        of_objects = f"{counted(saved.views, 'hit')} of {counted(saved.objects, 'object')}"
+        self.stdout.write(f"{of_objects} saved for {name_days(saved.days) or 'no day'}")
         loose = f"{counted(parsed.loose_views, 'hit')} of {counted(parsed.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
+        for remark in remarks(found):
+            self.stdout.write(printable(remark))
 
 
 def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
 
 def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
+        "days": list(map(str, parsed.saved.days)),
         "objects": parsed.objects,
         "hits_of_objects": parsed.views.total(),
         "paths_without_object": parsed.loose_paths,
