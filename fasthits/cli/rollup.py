@@ -142,9 +142,10 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 def _has_warnings(result: "Summary") -> bool:
     """Tell whether the summary has more to say than numbers."""
+    from fasthits.keeping import remarks
+
     found = result.counted
-    too_many_malformed = found.malformed > found.lines * QUIET_MALFORMED
-    return too_many_malformed or bool(found.missing_servers) or bool(found.parts.keys() & set(found.days))
+    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
