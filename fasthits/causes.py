@@ -94,7 +94,7 @@ LOSSES: Mapping[str, Cause] = {
     "refused": Cause("hits were refused by memcached", "use another --prefix everywhere"),
     "dropped": Cause("hits were dropped for want of room", "raise --max-paths; fasthits warm repairs the counters"),
     "discarded": Cause(
-        "lines were discarded while a logger could not start",
+        "lines were discarded while a logger could not count",
         "fasthits log --check with the logger's options says why; fasthits warm repairs the counters",
     ),
 }

@@ -12,12 +12,16 @@ When a step fails, `supervise` says why, discards lines for RETRY_SECONDS, and t
 mends a mistake and need not restart the web server. When counting fails, what was prepared stays, because the user that
 the process has become may not be able to read it again.
 
+Loading and preparing may take long: on a slow disk, or while the server that knows --user does not answer. After
+PATIENCE_SECONDS a thread discards lines when the pipe fills up. Before that no line is lost, and Apache may wait.
+
 Lines may be discarded as root: when --user names nobody there is no better user, and a process that had become somebody
 else could not try again. So nothing interprets these bytes; only their newlines are counted.
 
 This module imports nothing but the standard library and modules that import nothing: it works when the rest does not.
 """
 
+import fcntl
 import gc
 import importlib
 import os
@@ -25,10 +29,12 @@ import select
 import signal
 import stat
 import sys
+import termios
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from threading import Event, Thread
 from typing import NamedTuple
 
 from fasthits.display import counted, printable
@@ -39,6 +45,10 @@ PROOF_SECONDS = 1.0
 """How long counting must go well after a failure until that is said."""
 REPORT_SECONDS = 60.0
 READ_BYTES = 1 << 20
+PATIENCE_SECONDS = 2.0
+"""Ten times what loading and preparing take on a busy machine."""
+LOOK_SECONDS = 0.1
+LEAST_PIPE_BYTES = 1 << 16
 MESSAGE_CHARACTERS = 1000
 """A longer message is cut, because a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
 
@@ -66,7 +76,7 @@ def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
     logger = _Logger(load, pipe)
     while True:
         try:
-            return logger.attempt()
+            return logger.attempt(wait and pipe.has_writer())
         except BaseException as error:
             if os.getpid() != own_pid:  # a forked child must never read the pipe beside us
                 os._exit(1)
@@ -132,6 +142,35 @@ class _Pipe:
             return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
         return False
 
+    @contextmanager
+    def kept_flowing(self) -> Iterator[None]:
+        """Discard in a thread meanwhile, whenever a quarter of the pipe is full; what remains begins with a whole line.
+
+        No page of a pipe need be more than half full, as only a line that fits is added to a page.
+        """
+        over = Event()
+        thread = Thread(target=self._keep_flowing, args=[over], daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.discard(0.0)
+
+    def _keep_flowing(self, over: Event) -> None:
+        try:
+            capacity = fcntl.fcntl(self._fd, fcntl.F_GETPIPE_SZ)
+        except OSError:  # a socket
+            capacity = LEAST_PIPE_BYTES
+        seconds = PATIENCE_SECONDS
+        with suppress(OSError):
+            while not over.wait(seconds):
+                seconds = LOOK_SECONDS
+                waiting = fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4))
+                if int.from_bytes(waiting, sys.byteorder) > capacity // 4:
+                    self._read(READ_BYTES)
+
     def discard(self, seconds: float) -> bool:
         """Discard what comes for some seconds, and the rest of the last line; False when the input has ended.
 
@@ -143,20 +182,24 @@ class _Pipe:
         while (left := until - time.monotonic()) > 0 or self._within_line:
             if not poll.poll(left * 1000 if left > 0 else None):
                 continue
-            view = memoryview(self._buffer)[: READ_BYTES if left > 0 else 1]
             try:
-                size = os.readv(self._fd, [view])
+                if not self._read(READ_BYTES if left > 0 else 1):
+                    return False
             except BlockingIOError:
                 continue
             except OSError:
                 return False
-            if size == 0:
-                return False
+        return True
+
+    def _read(self, most: int) -> int:
+        """Discard what can be read at once; return how many bytes that were, 0 at the end."""
+        size = os.readv(self._fd, [memoryview(self._buffer)[:most]])
+        if size:
             lines = self._buffer.count(b"\n", 0, size)
             self.lines += lines
             self.unreported += lines
             self._within_line = self._buffer[size - 1] != ord("\n")
-        return True
+        return size
 
 
 class Throttle:
@@ -191,12 +234,17 @@ class _Logger:
         self._report = Throttle(say)
         self._failed = False
 
-    def attempt(self) -> int:
-        """Count until the input ends, or do what else is asked for; return the exit code."""
-        count = self._count or self._get_ready()
+    def attempt(self, keep_flowing: bool) -> int:
+        """Count until the input ends, or do what else is asked for; return the exit code.
+
+        With *keep_flowing* the pipe does not fill up before counting begins.
+        """
+        with self._pipe.kept_flowing() if keep_flowing else nullcontext():
+            count = self._count or self._get_ready()
         if isinstance(count, int):
             return count
         self._count = count
+        self._failed |= self._pipe.lines > 0
         if self._failed:
             signal.signal(signal.SIGALRM, lambda *_: self._tell_that_it_counts())
             signal.setitimer(signal.ITIMER_REAL, PROOF_SECONDS)

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -314,6 +315,26 @@ def test_nothing_is_counted_as_root_when_the_user_is_gone(
     assert logger.finish() == 2
     assert "no such user: 'nobody-has-this-name' (name another with --user)" in logger.stderr
     assert memcached.counters() == {}
+
+
+def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
+    place: Path, memcached: Memcached, start_logger: StartLogger
+) -> None:
+    """Here the configuration is a FIFO that nobody writes to yet. It could be on a disk far away."""
+    config = place / "fasthits.toml"
+    os.mkfifo(config)
+    logger = start_logger("--memcached", memcached.spec, "--config", str(config))
+    writer = Thread(target=logger.write, args=[LINES], daemon=True)  # more than the pipe holds
+    writer.start()
+    eventually(lambda: not writer.is_alive(), what="all is written")
+    config.write_text("exclude-bots = true\n")
+    (line,) = eventually(lambda: said(logger, "counting now"), what="the logger counts")
+    (discarded,) = numbers([line])
+    assert discarded > 0
+    logger.write(access_line("/a"))
+    memcached.expect({KEY: 30_001 - discarded})
+    assert "malformed 0," in ask_status(logger)
+    assert logger.finish() == 0
 
 
 # Nothing is imported while it counts

@@ -24,7 +24,7 @@ def init(self, fd, init=_Pipe.__init__):
 _Pipe.__init__ = init
 """
 TOLD = [
-    "7 lines were discarded while a logger could not start (fasthits log --check with the logger's options says why; "
+    "7 lines were discarded while a logger could not count (fasthits log --check with the logger's options says why; "
     "fasthits warm repairs the counters)",
     "a logger could not reach memcached: 1 warning today (start memcached, or name another with --memcached; hits wait "
     "meanwhile)",
