@@ -123,6 +123,7 @@ class Channel:
         return self.socket
 
     def close(self) -> None:
+        """Close the connection, at once."""
         self.socket.close()
 
 
@@ -174,8 +175,12 @@ class Connector:
         raw = place.open(CONNECT_SECONDS, self._watch)
         try:
             channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw
-        except (TimeoutError, ConnectionError, ssl.SSLEOFError) as error:
-            raise self._probe(place) or error from error
+        except TimeoutError as error:
+            hint = f"no TLS handshake within {CONNECT_SECONDS:g} s"
+            raise self._probe(place) or MemcachedError("memcached does not answer", self.server, hint) from error
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            hint = "in the TLS handshake: look at its log"
+            raise self._probe(place) or MemcachedError("memcached hung up", self.server, hint) from error
         except ssl.SSLError as error:
             known = isinstance(error, ssl.SSLCertVerificationError) or "ALERT" in str(error.reason)
             raise (None if known else self._probe(place)) or _tls_problem(self.server, error) from error
@@ -223,36 +228,40 @@ def prove(channel: Channel, server: Server) -> None:
         if server.tls:
             hint = "a client certificate may be missing: name it with --tls-cert FILE and --tls-key FILE"
         raise _Unanswered("memcached hung up without an answer", server, hint)
+    raise _misfit(server, reply)
+
+
+def _misfit(server: Server, reply: bytes) -> MemcachedError:
+    """Return what is wrong when *reply* is the answer to ``version``, and what to do."""
     said = reply.partition(b"\n")[0].rstrip().decode("ascii", "backslashreplace")
     if reply.startswith(_TLS_ALERT):
-        raise _wants_tls(server)
+        return _wants_tls(server)
     if reply.startswith(b"CLIENT_ERROR unauthenticated"):
-        raise MemcachedError("memcached wants a password", server, "start it without -Y: fasthits sends none")
+        return MemcachedError("memcached wants a password", server, "start it without -Y: fasthits sends none")
     if reply.startswith(b"ERROR Too many open connections"):
-        raise MemcachedError("memcached has no connection left", server, "start it with a higher -c")
+        return MemcachedError("memcached has no connection left", server, "start it with a higher -c")
     if reply.startswith(b"SERVER_ERROR"):
-        raise MemcachedError("the proxy cannot reach its memcached", server, said)
-    raise MemcachedError("this is not memcached", server, f"it says {said[:80]!r}: check host and port")
+        return MemcachedError("the proxy cannot reach its memcached", server, said)
+    return MemcachedError("this is not memcached", server, f"it says {said[:80]!r}: check host and port")
 
 
 def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedError | None:
     """Return what a server that does not answer speaks, found by further connections; None when that stays unknown."""
     try:
         if server.tls:
-            with closing(place.open(PROBE_SECONDS, watch)) as channel:
-                prove(channel, server)
-            hint = f"start it with -Z, or write {server.removeprefix(TLS)}"
-            return MemcachedError("memcached speaks no TLS", server, hint)
+            reply = _answer(place, watch, b"version\r\n")
+            if _VERSION.fullmatch(reply):
+                hint = f"start it with -Z, or write {server.removeprefix(TLS)}"
+                return MemcachedError("memcached speaks no TLS", server, hint)
+            return None if not reply or reply.startswith(_TLS_ALERT) else _misfit(server, reply)
         if place.host and _speaks_tls(place, watch):
             return _wants_tls(server)
         binary = _answer(place, watch, _BINARY_VERSION, enough=b"\x81").startswith(b"\x81")
         # Every memcached answers that if nobody told it otherwise, and this one may have started a moment ago.
         if binary and not _answer(place, watch, b"version\r\n"):
             return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
-    except (OSError, _Unanswered):
+    except OSError:
         pass
-    except MemcachedError as error:
-        return error
     return None
 
 
@@ -367,4 +376,5 @@ def _tls_problem(server: Server, error: ssl.SSLError) -> MemcachedError:
 
 
 def reason_of(error: Exception) -> str:
+    """Return why something failed, as the system or a library says it."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

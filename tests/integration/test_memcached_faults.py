@@ -77,7 +77,9 @@ def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(memcac
     assert peak_kib(logger.pid) < MEMORY_KIB
     assert logger.finish() == 0
     assert memcached.counters() == sent
-    assert causes(logger) == {"fasthits: memcached has not answered for N s: N hits wait": 1}
+    (said,) = causes(logger).elements()
+    # The first where a batch was on its way, the second where the connection had been idle, or was not there yet.
+    assert "memcached has not answered for N s: N hits wait" in said or "said nothing for N s): N hits waiting" in said
 
 
 def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
