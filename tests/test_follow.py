@@ -60,8 +60,15 @@ def test_the_first_time_counting_begins_at_the_end_and_says_so(log: Path) -> Non
     following = Following(log)
     append(log, "new\n")
     assert following.lines() == ["new"]
-    hint = f"(fasthits warm --logs {log} counts what it holds already)"
-    assert following.said == [f"{log} is followed for the first time: counting from its end {hint}"]
+    hint = f"(fasthits warm --logs {log} counts what was there already)"
+    assert following.said == [f"{log} is followed for the first time: counting from the end {hint}"]
+
+
+def test_the_first_time_many_files_are_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("a.log", "b.log", "c.log"):
+        append(tmp_path / name, "old\n")
+    (said,) = Following(tmp_path / "*.log").said
+    assert said.startswith(f"3 files of {tmp_path}/*.log are followed for the first time: counting from the end (")
 
 
 def test_a_line_waits_for_its_newline(log: Path) -> None:

@@ -56,7 +56,7 @@ LAYERS = [
             "report",
             "supervisor",
         },
-        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions"},
+        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions", "tally"},
     },
     {"web"},
     {"cli", "django"},
