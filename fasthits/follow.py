@@ -13,6 +13,7 @@ import shlex
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from fasthits.compression import SUFFIXES
 from fasthits.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
@@ -139,8 +140,7 @@ class Files:
         """Where log files have been found."""
         self._starts: dict[FileId, int] = {}
         """Where to begin in files that could not be opened yet."""
-        self._resumed: dict[FileId, Tail | None] = {}
-        """What goes on in the place of each file that was followed before."""
+        self._held: dict[FileId, int] = {}
         self._searched: set[str] = set()
         """Patterns whose folders could be read, so that a file found there later is a new one."""
 
@@ -204,17 +204,12 @@ class Files:
         """
         self._searched |= set(patterns)
         for position in positions:
-            if position.file in self._resumed:
-                tail = self._resumed[position.file]
-                if tail and tail.offset < position.offset:
-                    tail.move_to(position.offset)
-                continue
-            self._resumed[position.file] = tail = self._reopen(position) or self._take_copy(position)
-            if tail is None:
+            if not self._reopen(position) and not self._take_copy(position):
                 self._say(
                     f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
                     "lines that it got later are not counted (fasthits warm repairs the counters)"
                 )
+        self._let_go()
         paths = {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}
         for path, names in _rotated(paths).items():
             for name in names:
@@ -251,6 +246,7 @@ class Files:
 
     def close(self) -> None:
         """Close all files."""
+        self._let_go()
         for tail in list(self.tails.values()):
             self.drop(tail)
 
@@ -282,14 +278,27 @@ class Files:
         hint = "the user who follows must be able to read it: put the user into its group, often adm"
         self._report(f"unreadable {path}", f"cannot read log file: {path} ({error.strerror}; {hint})")
 
+    def hold(self, positions: Positions) -> None:
+        """Keep files open until `resume` is told how far they have been read, though they may be deleted meanwhile."""
+        for position in positions:
+            for path in _places(position):
+                with suppress(OSError):
+                    self._held[position.file] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    break
+
+    def _let_go(self) -> None:
+        for fd in self._held.values():
+            os.close(fd)
+        self._held.clear()
+
     def _reopen(self, position: Position) -> Tail | None:
         """Go on with a file, whatever its name is now; None when its lines are no longer in it."""
-        for path in (position.path, *_neighbours(position.path)):
+        names = _places(position)
+        if position.file in self._held:
+            names.append(f"/dev/fd/{self._held[position.file]}")
+        for path in names:
             found = _status(path)
-            if not found or _id(found) != position.file or not stat.S_ISREG(found.st_mode):
-                continue
-            named_so = path == position.path or path in rotations(position.path)
-            if not (named_so or position.head) or not (tail := self._open(path, found, 0)):
+            if not found or _id(found) != position.file or not (tail := self._open(path, found, 0)):
                 continue
             if found.st_size >= position.offset and tail.begins_like(position):
                 tail.path = position.path
@@ -321,6 +330,21 @@ class Files:
             tail.path, tail.rotated = path, True
             if any(position.head and tail.begins_like(position) for position in positions):
                 self.drop(tail)
+
+
+def _places(position: Position) -> list[str]:
+    """Return the names that the file of *position* has in its folder now."""
+    # A file of which nothing is known may be another one with the number of one that was deleted.
+    candidates = [
+        path
+        for path in dict.fromkeys((position.path, *_neighbours(position.path)))
+        if position.head or position.path in (path, _unturned(path))
+    ]
+    return [path for path in candidates if (found := _status(path)) and _is_file(found, position.file)]
+
+
+def _is_file(status: os.stat_result, file: FileId) -> bool:
+    return _id(status) == file and stat.S_ISREG(status.st_mode)
 
 
 def rotations(path: str) -> list[str]:

@@ -142,10 +142,10 @@ class Follower:
         state = self._state
         marks = dict(state.marks)
         patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
-        self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         if marks and not state.clean:
+            self._files.hold(_earliest(marks))
             marks = self._recover(marks)
-            self._files.resume(_earliest(marks), (), {}, float("inf"))
+        self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         self._folders.watch(self._files.folders())
         self._files.look()
         servers = self._deliveries.servers()

@@ -270,6 +270,22 @@ def test_after_a_restart_the_rest_is_read_from_the_copy(log: Path) -> None:
     assert restarted.again(log).lines() == []
 
 
+def test_after_a_kill_a_file_may_go_while_memcached_is_asked(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    (position,) = (tail.position() for tail in following.files.tails.values())
+    following.files.close()
+    restarted = Following()
+    restarted.files.hold((position,))
+    log.unlink()
+    append(log, "three\n")
+    restarted.files.resume((position,), [], {}, 0.0)
+    assert [restarted.files.read(tail) for tail in restarted.files.tails.values()] == [b"two\n"]
+    assert restarted.said == []
+
+
 def test_after_a_restart_nothing_of_a_copy_is_counted_twice(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
