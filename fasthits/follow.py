@@ -14,6 +14,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from fasthits.compression import SUFFIXES
 from fasthits.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
@@ -200,9 +201,11 @@ class Files:
     def resume(self, positions: Positions, patterns: Iterable[str], known: dict[FileId, int], saved_at: float) -> None:
         """Go on at *positions*, and find what was rotated since *saved_at*, of which *known* is all that was not.
 
-        Files of other patterns than *patterns* are begun at their end. What is missing is said.
+        Files of other patterns than *patterns* are begun at their end; those of no pattern any more are left alone.
+        What is missing is said.
         """
         self._searched |= set(patterns)
+        positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
         for position in positions:
             if not self._reopen(position) and not self._take_copy(position):
                 self._say(

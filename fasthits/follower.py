@@ -169,6 +169,8 @@ class Follower:
     def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:
         """Return how far the servers are after a kill, which may be further than the state file knows."""
         self._recovering = True
+        if self._stopped:
+            raise Abandoned
         found, self._doubted = self._deliveries.recover(marks, self._began_at)
         self._recovering = False
         if self._doubted:

@@ -277,13 +277,16 @@ def test_after_a_kill_a_file_may_go_while_memcached_is_asked(log: Path) -> None:
     append(log, "two\n")
     (position,) = (tail.position() for tail in following.files.tails.values())
     following.files.close()
-    restarted = Following()
-    restarted.files.hold((position,))
+    said: list[str] = []
+    files = Files([str(log)], said.append, lambda cause, text: said.append(text))
+    files.hold((position,))
     log.unlink()
     append(log, "three\n")
-    restarted.files.resume((position,), [], {}, 0.0)
-    assert [restarted.files.read(tail) for tail in restarted.files.tails.values()] == [b"two\n"]
-    assert restarted.said == []
+    files.resume((position,), [str(log)], {}, 0.0)
+    files.look()
+    assert sorted(files.read(tail) for tail in files.tails.values()) == [b"three\n", b"two\n"]
+    assert said == []
+    files.close()
 
 
 def test_after_a_restart_nothing_of_a_copy_is_counted_twice(log: Path) -> None:
@@ -317,6 +320,18 @@ def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Pa
     files.look()
     assert [files.read(tail) for tail in files.tails.values()] == [b""]
     assert "other.log is followed for the first time" in said[0]
+
+
+def test_after_a_restart_without_a_file_that_was_followed_it_is_left_alone(log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.log"
+    following = Following(log, other)
+    append(log, "one\n")
+    append(other, "two\n")
+    assert following.lines() == ["one", "two"]
+    restarted = following.again(log)
+    append(log, "three\n")
+    append(other, "four\n")
+    assert restarted.lines() == ["three"]
 
 
 @pytest.mark.parametrize(
