@@ -492,6 +492,10 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
         wrong.launch()
         assert wrong.wait() in (1, 2)
         assert said in wrong.stderr
+    checked = follow(place, memcached, log, args=("--check", "--state", str(place / "no" / "state")))
+    checked.launch()
+    assert checked.wait() == 1
+    assert "no folder for the state file" in checked.stderr
     follower.state.write_text("{")
     broken = follow(place, memcached, log)
     broken.launch()
