@@ -9,9 +9,12 @@ then is in the copy, which begins with the same bytes and stands beside it.
 import glob
 import os
 import re
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from fasthits.compression import SUFFIXES
 from fasthits.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
@@ -90,17 +93,18 @@ class Tail:
         if not end and len(block) == BLOCK_BYTES:
             block = os.pread(self._fd, most, self.offset)
             end = block.find(b"\n") + 1 or len(block) // LONGEST_LINE_BYTES * LONGEST_LINE_BYTES
-        if end:
-            self.offset += end
-            self._grew_at = time.monotonic()
-            self._learn_head()
-        return block[:end].lstrip(b"\0") if block.startswith(b"\0") else block[:end]
+        if not end:
+            return b""
+        self.offset += end
+        self._grew_at = time.monotonic()
+        self._learn_head()
+        return _whole(block[:end])
 
     def last_line(self) -> bytes:
         """Return what has no newline behind it, now that none will come."""
         block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
         self.offset += len(block)
-        return block
+        return _whole(block)
 
     def is_over(self) -> bool:
         """Tell whether nobody writes to it any more."""
@@ -114,6 +118,12 @@ class Tail:
     def _learn_head(self) -> None:
         if len(self._head) < min(self.offset, HEAD_BYTES):
             self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
+
+
+def _whole(lines: bytes) -> bytes:
+    """Return *lines* with a newline behind the last one, and without the NULs of a hole in front of the first."""
+    lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
+    return lines if lines.endswith(b"\n") or not lines else lines + b"\n"
 
 
 class Files:
@@ -131,8 +141,7 @@ class Files:
         """Where log files have been found."""
         self._starts: dict[FileId, int] = {}
         """Where to begin in files that could not be opened yet."""
-        self._resumed: dict[FileId, Tail | None] = {}
-        """What goes on in the place of each file that was followed before."""
+        self._held: dict[FileId, int] = {}
         self._searched: set[str] = set()
         """Patterns whose folders could be read, so that a file found there later is a new one."""
 
@@ -149,15 +158,16 @@ class Files:
         current: dict[str, FileId] = {}
         for pattern in self._patterns:
             is_new = pattern in self._searched
+            begun = 0
             for path in _expand(pattern):
                 if found := self._find(path):
                     current[path] = file = _id(found)
-                    if file in self.tails:
-                        continue
-                    start = 0 if is_new else found.st_size
-                    if self._open(path, found, start) and start:
-                        hint = f"fasthits warm --logs {path} counts what it holds already"
-                        self._say(f"{path} is followed for the first time: counting from its end ({hint})")
+                    if file not in self.tails:
+                        begun += bool(self._open(path, found, 0 if is_new else found.st_size)) and found.st_size > 0
+            if begun and not is_new:
+                what = f"{pattern} is" if begun == 1 else f"{begun:,} files of {pattern} are"
+                hint = f"fasthits warm --logs {shlex.quote(pattern)} counts what was there already"
+                self._say(f"{what} followed for the first time: counting from the end ({hint})")
             if _could_search(pattern):
                 self._searched.add(pattern)
         self._paths |= current.keys()
@@ -167,8 +177,8 @@ class Files:
         self._starts = {file: start for file, start in self._starts.items() if file in here}
         self.known = {
             _id(found): found.st_size
-            for path in current
-            for name in rotations(path)
+            for names in _rotated(current).values()
+            for name in names
             if (found := _status(name)) and _id(found) not in self.tails
         }
 
@@ -191,23 +201,21 @@ class Files:
     def resume(self, positions: Positions, patterns: Iterable[str], known: dict[FileId, int], saved_at: float) -> None:
         """Go on at *positions*, and find what was rotated since *saved_at*, of which *known* is all that was not.
 
-        Files of other patterns than *patterns* are begun at their end. What is missing is said.
+        Files of other patterns than *patterns* are begun at their end; those of no pattern any more are left alone.
+        What is missing is said.
         """
         self._searched |= set(patterns)
+        positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
         for position in positions:
-            if position.file in self._resumed:
-                tail = self._resumed[position.file]
-                if tail and tail.offset < position.offset:
-                    tail.move_to(position.offset)
-                continue
-            self._resumed[position.file] = tail = self._reopen(position) or self._take_copy(position)
-            if tail is None:
+            if not self._reopen(position) and not self._take_copy(position):
                 self._say(
                     f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
                     "lines that it got later are not counted (fasthits warm repairs the counters)"
                 )
-        for path in {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}:
-            for name in rotations(path):
+        self._let_go()
+        paths = {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}
+        for path, names in _rotated(paths).items():
+            for name in names:
                 found = _status(name)
                 if found and found.st_mtime >= saved_at and known.get(_id(found)) != found.st_size:
                     self._take_up(name, path, found, positions)
@@ -241,6 +249,7 @@ class Files:
 
     def close(self) -> None:
         """Close all files."""
+        self._let_go()
         for tail in list(self.tails.values()):
             self.drop(tail)
 
@@ -272,14 +281,27 @@ class Files:
         hint = "the user who follows must be able to read it: put the user into its group, often adm"
         self._report(f"unreadable {path}", f"cannot read log file: {path} ({error.strerror}; {hint})")
 
+    def hold(self, positions: Positions) -> None:
+        """Keep files open until `resume` is told how far they have been read, though they may be deleted meanwhile."""
+        for position in positions:
+            for path in _places(position):
+                with suppress(OSError):
+                    self._held[position.file] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    break
+
+    def _let_go(self) -> None:
+        for fd in self._held.values():
+            os.close(fd)
+        self._held.clear()
+
     def _reopen(self, position: Position) -> Tail | None:
         """Go on with a file, whatever its name is now; None when its lines are no longer in it."""
-        for path in (position.path, *_neighbours(position.path)):
+        names = _places(position)
+        if position.file in self._held:
+            names.append(f"/dev/fd/{self._held[position.file]}")
+        for path in names:
             found = _status(path)
-            if not found or _id(found) != position.file or not stat.S_ISREG(found.st_mode):
-                continue
-            named_so = path == position.path or path in rotations(position.path)
-            if not (named_so or position.head) or not (tail := self._open(path, found, 0)):
+            if not found or _id(found) != position.file or not (tail := self._open(path, found, 0)):
                 continue
             if found.st_size >= position.offset and tail.begins_like(position):
                 tail.path = position.path
@@ -313,15 +335,41 @@ class Files:
                 self.drop(tail)
 
 
+def _places(position: Position) -> list[str]:
+    """Return the names that the file of *position* has in its folder now."""
+    # A file of which nothing is known may be another one with the number of one that was deleted.
+    candidates = [
+        path
+        for path in dict.fromkeys((position.path, *_neighbours(position.path)))
+        if position.head or position.path in (path, _unturned(path))
+    ]
+    return [path for path in candidates if (found := _status(path)) and _is_file(found, position.file)]
+
+
+def _is_file(status: os.stat_result, file: FileId) -> bool:
+    return _id(status) == file and stat.S_ISREG(status.st_mode)
+
+
 def rotations(path: str) -> list[str]:
     """Return the names of the files beside *path* that were made of it by rotation, but for compressed ones."""
-    stem, extension = os.path.splitext(os.path.basename(path))
-    name = re.compile(
-        f"{re.escape(stem + extension)}{_TURN}|{re.escape(stem)}{_TURN}{re.escape(extension)}"
-        if extension
-        else f"{re.escape(stem)}{_TURN}"
-    )
-    return [each for each in _neighbours(path) if name.fullmatch(os.path.basename(each))]
+    return _rotated([path]).get(path, [])
+
+
+def _rotated(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return the rotations of each of *paths* that has any."""
+    wanted = set(paths)
+    found: dict[str, list[str]] = {}
+    for folder in {os.path.dirname(path) for path in wanted}:
+        for name in _neighbours(os.path.join(folder, "")):
+            if (path := _unturned(name)) in wanted:
+                found.setdefault(path, []).append(name)
+    return found
+
+
+def _unturned(path: str) -> str | None:
+    """Return what a file was called before rotation gave it the name *path*."""
+    turn = _TURNED.fullmatch(path)
+    return turn[1] + turn[2] if turn else None
 
 
 def _neighbours(path: str) -> list[str]:
@@ -337,7 +385,7 @@ def _expand(pattern: str) -> list[str]:
     if not glob.has_magic(pattern):
         return [pattern]
     names = {name for name in glob.glob(pattern) if not name.endswith(tuple(SUFFIXES))}
-    return sorted(name for name in names if not ((turn := _TURNED.fullmatch(name)) and turn[1] + turn[2] in names))
+    return sorted(name for name in names if _unturned(name) not in names)
 
 
 def _could_search(pattern: str) -> bool:

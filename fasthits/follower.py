@@ -7,16 +7,16 @@ kill. While memcached is away the follower reads on, so that a file may be rotat
 """
 
 import os
+import resource
 import select
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 
-from fasthits.backlog import FreshBacklog
 from fasthits.causes import warning_figure
 from fasthits.connections import Abandoned
 from fasthits.deliveries import Deliveries
@@ -25,12 +25,11 @@ from fasthits.follow import Files, Tail
 from fasthits.health import FIGURES, Health
 from fasthits.inotify import FolderWatch, Rename
 from fasthits.keys import hit_key
-from fasthits.memcached import Row
-from fasthits.misfits import Misfit, Misfits
 from fasthits.piped import NO_LOSS, Say
 from fasthits.positions import START_OVER, FileId, Mark, Position, Positions, State, StateFile, check_patterns
 from fasthits.selection import Selection
 from fasthits.supervisor import Throttle
+from fasthits.tally import Tally
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
@@ -44,40 +43,6 @@ WATCHED_LOOK_SECONDS = 1.0
 SAVE_SECONDS = 1.0
 NUMBERS = 1 << 20
 """From one mark to the next, so that there are numbers in between for what is read again."""
-
-
-class _Lines:
-    """The hits in one file since the last segment was cut."""
-
-    def __init__(self, selection: Selection) -> None:
-        self.backlog = FreshBacklog(selection)
-        self._misfits = Misfits(selection)
-        self._seen = Counter[str]()
-
-    def feed(self, lines: bytes) -> Misfit | None:
-        """Count whole lines; return what is wrong with most of them, if that is due. Raises UsageError as `Intake`."""
-        self.backlog.intake.feed(lines)
-        now = time.monotonic()
-        misfit = self._misfits.look(self.backlog.intake, lines) if now >= self._misfits.at else None
-        self._misfits.wake(now)
-        return misfit
-
-    def size(self) -> tuple[int, int]:
-        """Return the number of rows, and the bytes they take."""
-        return len(self.backlog), self.backlog.memory()
-
-    def take(self) -> Iterator[Row]:
-        """Remove and yield all rows."""
-        while self.backlog:
-            yield from self.backlog.take()
-
-    def figures(self) -> Counter[str]:
-        """Return what figures have risen since the last time, after all rows have been taken."""
-        counter, hits = self.backlog.counter, self.backlog.hits()
-        filtered = counter.lines - hits - counter.malformed
-        now = Counter(lines=counter.lines, hits=hits, filtered=filtered, malformed=counter.malformed)
-        rise, self._seen = now - self._seen, now
-        return rise
 
 
 class Follower:
@@ -110,7 +75,6 @@ class Follower:
         self._throttle_lock = threading.Lock()
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
-        self._selection = selection
         self._stopped = self._asked = self._recovering = False
         self._doubted = 0
         """Hits that a follower before this one has left in doubt."""
@@ -118,10 +82,7 @@ class Follower:
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
-        self._lines: dict[FileId, _Lines] = {}
-        self._uncut: dict[FileId, _Lines] = {}
-        self._rows = self._bytes = 0
-        """What waits to be cut."""
+        self._tally = Tally(selection)
         self._last = Mark(0, ())
         """Where the last segment ends."""
         self._ahead: list[Mark] = []
@@ -151,6 +112,9 @@ class Follower:
 
         Raises StateError when the state cannot be written, before anything is counted.
         """
+        with suppress(OSError, ValueError):  # a rotated file is kept open beside the new one, and there may be many
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         try:
             self._begin()
             while not self._stopped:
@@ -178,10 +142,10 @@ class Follower:
         state = self._state
         marks = dict(state.marks)
         patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
-        self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         if marks and not state.clean:
+            self._files.hold(_earliest(marks))
             marks = self._recover(marks)
-            self._files.resume(_earliest(marks), (), {}, float("inf"))
+        self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
         self._folders.watch(self._files.folders())
         self._files.look()
         servers = self._deliveries.servers()
@@ -205,6 +169,8 @@ class Follower:
     def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:
         """Return how far the servers are after a kill, which may be further than the state file knows."""
         self._recovering = True
+        if self._stopped:
+            raise Abandoned
         found, self._doubted = self._deliveries.recover(marks, self._began_at)
         self._recovering = False
         if self._doubted:
@@ -232,7 +198,7 @@ class Follower:
         if changed or now >= self._look_at:
             self._look(renames)
         outcome = self._read_on()
-        waits = self._uncut or now >= self._health.at
+        waits = self._tally or now >= self._health.at
         if waits and not self._ahead and self._deliveries.wants_more():
             self._cut()
         if self._ahead and outcome is _Reading.ENDED:
@@ -249,7 +215,7 @@ class Follower:
         self._files.look(renames)
         if self._ahead:
             self._limit()
-        self._lines = {file: lines for file, lines in self._lines.items() if file in self._files.tails}
+        self._tally.forget_all_but(self._files.tails)
         self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
 
     def _read_on(self) -> "_Reading":
@@ -260,9 +226,9 @@ class Follower:
         while found:
             found = False
             for tail in list(self._files.tails.values()):
-                if self._rows >= SEGMENT_ROWS or self._bytes >= SEGMENT_BYTES:
+                if self._tally.rows >= SEGMENT_ROWS or self._tally.bytes >= SEGMENT_BYTES:
                     self._cut()
-                if self._deliveries.rows + self._rows >= self._max_paths:
+                if self._deliveries.rows + self._tally.rows >= self._max_paths:
                     self._report(
                         "paths", f"{self._deliveries.rows:,} rows wait for memcached: the rest waits in the files"
                     )
@@ -278,33 +244,24 @@ class Follower:
         lines = self._files.read(tail)
         if not lines:
             return False
-        counted = self._uncut[tail.file] = self._lines.setdefault(tail.file, _Lines(self._selection))
-        before = counted.size()
         try:
-            if misfit := counted.feed(lines):
+            if misfit := self._tally.feed(tail.file, lines):
                 self._report(f"{misfit.cause} {tail.path}", f"{tail.path}: {misfit.text}")
         except UsageError as lack:
             self._report(f"format {tail.path}", f"{tail.path}: {lack}: lines are counted as if it were not there")
-        rows, size = counted.size()
-        self._rows += rows - before[0]
-        self._bytes += size - before[1]
         return True
 
     def _cut(self, mark: Mark | None = None) -> None:
         """Make a segment of what has been read, up to *mark* or else to where the files have been read."""
-        views = Counter[str]()
-        figures = Counter[str]()
-        for lines in self._uncut.values():
-            for day, path, hits in lines.take():
+        if self._tally or mark:
+            views = Counter[str]()
+            rows, figures = self._tally.take()
+            for day, path, hits in rows:
                 views[hit_key(day, path, self._prefix)] += hits
-            figures += lines.figures()
-        if self._uncut or mark:
             self._send(views, mark, figures)
-        self._uncut.clear()
-        self._rows = self._bytes = 0
         now = time.monotonic()
-        if now >= self._health.at and not self._ahead and (rows := self._health.take()):
-            self._send(Counter({hit_key(day, path, self._prefix): rise for day, path, rise in rows}))
+        if now >= self._health.at and not self._ahead and (published := self._health.take()):
+            self._send(Counter({hit_key(day, path, self._prefix): rise for day, path, rise in published}))
 
     def _send(self, views: Counter[str], mark: Mark | None = None, figures: Counter[str] | None = None) -> None:
         """Have a segment delivered: of hits, or with no *figures* one of figures."""

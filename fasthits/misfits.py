@@ -5,6 +5,7 @@ Without this a logger that is given the wrong format counts nothing and says not
 
 from collections import deque
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitCounter
@@ -46,11 +47,14 @@ class Misfits:
     """Looks at the lines of one log now and then, while there are any."""
 
     def __init__(self, selection: Selection) -> None:
-        rules = selection.rules
-        self._lenient = Selection(replace(rules, methods=tuple({*rules.methods, *METHODS})))
+        self._rules = selection.rules
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
         self.at = float("inf")
         """When to look: a time of the monotonic clock; never while there are no new lines."""
+
+    @cached_property
+    def _lenient(self) -> Selection:
+        return Selection(replace(self._rules, methods=tuple({*self._rules.methods, *METHODS})))
 
     def wake(self, now: float) -> None:
         """Take notice that a line has come."""

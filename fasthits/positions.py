@@ -1,5 +1,6 @@
 """Where a follower stands in its files, and the state file that remembers it over restarts."""
 
+import errno
 import fcntl
 import json
 import os
@@ -95,17 +96,11 @@ class StateFile:
     def __init__(self, path: str) -> None:
         """Lock it. Raises StateError."""
         self.path = path
-        folder = os.path.dirname(path) or "."
-        if os.path.isdir(path):
-            raise StateError("the state file is a folder", path, "name a file with --state FILE")
-        if not os.path.isdir(folder):
-            hint = f"make it: install -d -o USER {folder}; or name a file elsewhere with --state FILE"
-            raise StateError("no folder for the state file", folder, hint)
+        folder = check_place(path)
         try:
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            hint = f"the user who follows must own {folder}, or name a file elsewhere with --state FILE"
-            raise StateError(f"cannot write the state file ({error.strerror})", path, hint) from error
+            raise _unwritable(path, folder, error.strerror) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -163,6 +158,24 @@ class StateFile:
     def close(self) -> None:
         """Let others use it."""
         os.close(self._lock)
+
+
+def check_place(path: str) -> str:
+    """Return the folder of a state file. Raises StateError when it cannot be there, as far as that shows."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise StateError("the state file is a folder", path, "name a file with --state FILE")
+    if not os.path.isdir(folder):
+        hint = f"make it: install -d -o USER {folder}; or name a file elsewhere with --state FILE"
+        raise StateError("no folder for the state file", folder, hint)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, folder, os.strerror(errno.EACCES))
+    return folder
+
+
+def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
+    hint = f"the user who follows must own {folder}, or name a file elsewhere with --state FILE"
+    return StateError(f"cannot write the state file ({reason})", path, hint)
 
 
 def _private(path: str, flags: int) -> int:

@@ -60,8 +60,15 @@ def test_the_first_time_counting_begins_at_the_end_and_says_so(log: Path) -> Non
     following = Following(log)
     append(log, "new\n")
     assert following.lines() == ["new"]
-    hint = f"(fasthits warm --logs {log} counts what it holds already)"
-    assert following.said == [f"{log} is followed for the first time: counting from its end {hint}"]
+    hint = f"(fasthits warm --logs {log} counts what was there already)"
+    assert following.said == [f"{log} is followed for the first time: counting from the end {hint}"]
+
+
+def test_the_first_time_many_files_are_told_in_one_line(tmp_path: Path) -> None:
+    for name in ("a.log", "b.log", "c.log"):
+        append(tmp_path / name, "old\n")
+    (said,) = Following(tmp_path / "*.log").said
+    assert said.startswith(f"3 files of {tmp_path}/*.log are followed for the first time: counting from the end (")
 
 
 def test_a_line_waits_for_its_newline(log: Path) -> None:
@@ -263,6 +270,25 @@ def test_after_a_restart_the_rest_is_read_from_the_copy(log: Path) -> None:
     assert restarted.again(log).lines() == []
 
 
+def test_after_a_kill_a_file_may_go_while_memcached_is_asked(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    (position,) = (tail.position() for tail in following.files.tails.values())
+    following.files.close()
+    said: list[str] = []
+    files = Files([str(log)], said.append, lambda cause, text: said.append(text))
+    files.hold((position,))
+    log.unlink()
+    append(log, "three\n")
+    files.resume((position,), [str(log)], {}, 0.0)
+    files.look()
+    assert sorted(files.read(tail) for tail in files.tails.values()) == [b"three\n", b"two\n"]
+    assert said == []
+    files.close()
+
+
 def test_after_a_restart_nothing_of_a_copy_is_counted_twice(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
@@ -294,6 +320,18 @@ def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Pa
     files.look()
     assert [files.read(tail) for tail in files.tails.values()] == [b""]
     assert "other.log is followed for the first time" in said[0]
+
+
+def test_after_a_restart_without_a_file_that_was_followed_it_is_left_alone(log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.log"
+    following = Following(log, other)
+    append(log, "one\n")
+    append(other, "two\n")
+    assert following.lines() == ["one", "two"]
+    restarted = following.again(log)
+    append(log, "three\n")
+    append(other, "four\n")
+    assert restarted.lines() == ["three"]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ LAYERS = [
             "report",
             "supervisor",
         },
-        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions"},
+        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions", "tally"},
     },
     {"web"},
     {"cli", "django"},

@@ -107,7 +107,8 @@ def log(
     from fasthits.selection import Selection
 
     if follow:
-        import_module("fasthits.follower")
+        from fasthits.follower import Follower
+        from fasthits.positions import check_patterns, check_place, state_path
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
@@ -116,14 +117,14 @@ def log(
     if user is not None:
         privileges.become(user)
     if check:
+        if follow:
+            check_patterns(follow)
+            check_place(state_path(state))
         _check_servers(servers, prefix)
         typer.echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None
 
     if follow:
-        from fasthits.follower import Follower
-        from fasthits.positions import state_path
-
         follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, selection)
         return lambda _: _follow(follower)
 

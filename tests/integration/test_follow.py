@@ -349,9 +349,7 @@ def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
     assert "3 hits in doubt are not counted again" in follower.stderr
 
 
-def test_without_its_state_file_memcached_tells_nothing_and_with_an_old_one_everything(
-    place: Path, logs: Path, memcached: Memcached
-) -> None:
+def test_with_an_old_state_file_memcached_tells_how_far_it_is(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         old = follower.state.read_bytes()
@@ -359,10 +357,13 @@ def test_without_its_state_file_memcached_tells_nothing_and_with_an_old_one_ever
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         follower.kill()
         follower.state.write_bytes(old)  # as after a power failure
-        follower.start()
         with log.open("ab") as file:
             file.write(access_line("/b"))
-        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
+        logrotate(place, log, "copytruncate")
+        with log.open("ab") as file:
+            file.write(access_line("/c") * 9)
+        follower.start()
+        expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1, "/c": 9}))
 
 
 def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, memcached: Memcached) -> None:
@@ -491,6 +492,10 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
         wrong.launch()
         assert wrong.wait() in (1, 2)
         assert said in wrong.stderr
+    checked = follow(place, memcached, log, args=("--check", "--state", str(place / "no" / "state")))
+    checked.launch()
+    assert checked.wait() == 1
+    assert "no folder for the state file" in checked.stderr
     follower.state.write_text("{")
     broken = follow(place, memcached, log)
     broken.launch()
