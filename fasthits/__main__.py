@@ -22,7 +22,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     command = next((word for word in arguments if not word.startswith("-")), None)
     is_logger = command == "log" and {"--help", "-h"}.isdisjoint(arguments)
-    reads = is_logger and "--check" not in arguments
+    follows = any(word.partition("=")[0] == "--follow" for word in arguments)
+    reads = is_logger and not follows and "--check" not in arguments
     if reads:
         for ignored in IGNORED_BY_LOG:
             signal.signal(ignored, signal.SIG_IGN)

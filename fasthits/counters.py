@@ -7,7 +7,7 @@ for by name all day.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from socket import socket
@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 
 from fasthits.connections import ANSWER_SECONDS, Connector
 from fasthits.errors import MemcachedError
+from fasthits.health import FIGURES
+from fasthits.keys import figure_path
 from fasthits.memcached import BATCH_ROWS
 
 PIECE_BYTES = 1 << 20
@@ -56,6 +58,12 @@ class CounterReader:
                 self._dump()
             return self._values()
 
+    def figures(self, day: date) -> dict[str, int]:
+        """Return the figures of *day* that loggers have published to this server, by name. Raises MemcachedError."""
+        names = {f"{self._prefix}{day}{figure_path(name).decode('ascii')}": name for name in FIGURES}
+        with self._errors():
+            return {names[key]: number for key, number in self._numbers(list(names))}
+
     def close(self) -> None:
         """Close the connection, if there is one; it is made again when needed."""
         self._drop()
@@ -91,13 +99,14 @@ class CounterReader:
 
     def _values(self) -> dict[str, int]:
         head = f"{self._prefix}{self._day}"
-        paths = list(self._paths)
-        views: dict[str, int] = {}
-        for start in range(0, len(paths), BATCH_ROWS):
-            keys = " ".join(head + path for path in paths[start : start + BATCH_ROWS])
-            for lines in self._ask(f"get {keys}\r\n".encode("ascii")):
-                views.update((key[len(head) :].decode("ascii"), int(value)) for key, value in _VALUE.findall(lines))
-        return views
+        return {key[len(head) :]: number for key, number in self._numbers([head + path for path in self._paths])}
+
+    def _numbers(self, keys: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """Yield each of *keys* that has a counter, with its value."""
+        for start in range(0, len(keys), BATCH_ROWS):
+            request = f"get {' '.join(keys[start : start + BATCH_ROWS])}\r\n".encode("ascii")
+            for lines in self._ask(request):
+                yield from ((key.decode("ascii"), int(value)) for key, value in _VALUE.findall(lines))
 
     def _ask(self, request: bytes) -> Iterator[bytes]:
         """Send *request* and yield its reply up to ``END``: whole lines, and all of them at once up to PIECE_BYTES.

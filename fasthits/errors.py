@@ -40,6 +40,10 @@ class TableError(FasthitsError):
     """The target of a rollup cannot be read or written; what it held is still there."""
 
 
+class StateError(FasthitsError):
+    """The state file of a follower cannot be used; nothing has been counted."""
+
+
 class MemcachedError(FasthitsError):
     """memcached cannot be reached, or holds something else where a counter should be."""
 

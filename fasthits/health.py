@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 
+from fasthits.causes import CAUSES, warning_figure
 from fasthits.keys import figure_path, hit_key
 from fasthits.memcached import Row, read_views
 
@@ -15,9 +16,11 @@ PUBLISH_SECONDS = 10.0
 
 FIGURES = (
     *("lines", "hits", "filtered", "malformed"),
-    *("delivered", "in doubt", "refused", "dropped", "reconnects"),
+    *("delivered", "in doubt", "refused", "dropped", "reconnects", "discarded"),
+    *map(warning_figure, CAUSES),
 )
-"""Each line is a hit, filtered or malformed; a hit that is in none of the next four waits."""
+"""Each line is a hit, filtered or malformed; a hit that is in none of the next four waits. Discarded lines are none of
+these lines: they came while a logger could not count. The rest are numbers of warnings."""
 
 
 class Health:
@@ -28,7 +31,7 @@ class Health:
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
-        """*figures* returns all of FIGURES, none of them lower than before; it is called after this."""
+        """*figures* returns those of FIGURES that are not 0, none lower than before; it is called after this."""
         self._figures = figures
         self._seen = [0] * len(FIGURES)
         self._published = Counter[bytes]()
@@ -58,7 +61,7 @@ class Health:
 
     def _now(self) -> list[int]:
         figures = self._figures()
-        return [figures[name] for name in FIGURES]
+        return [figures.get(name, 0) for name in FIGURES]
 
 
 def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:

@@ -54,6 +54,15 @@ def figure_path(figure: str) -> bytes:
     return b"!" + figure.replace(" ", "-").encode("ascii")
 
 
+def place_key(follower: str, name: str, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the key under which a follower of log files marks its place: it belongs to no day.
+
+    >>> place_key("c0ffee", "begun")
+    ':1:!follow-c0ffee-begun'
+    """
+    return f"{prefix}!follow-{follower}-{name}"
+
+
 def check_prefix(prefix: str) -> str:
     """Return *prefix*; raise UsageError when keys that begin with it would not be legal."""
     if not prefix.isascii() or prefix.encode().translate(None, _LEGAL):

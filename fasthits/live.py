@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 
+from fasthits.causes import warnings_of
 from fasthits.counters import CounterReader
 from fasthits.errors import MemcachedError
 
@@ -39,6 +40,8 @@ class Sample:
     most_read: list[LivePath]
     problems: list[str] = field(default_factory=list)
     """What is wrong with servers whose counters are therefore missing."""
+    warnings: list[str] = field(default_factory=list)
+    """What loggers have lost or warned of today, a sentence each."""
 
 
 class LiveViews:
@@ -68,7 +71,7 @@ class LiveViews:
         Raises MemcachedError when none of them answers.
         """
         at, now = datetime.now().astimezone(), time.monotonic()
-        views, problems = self._ask(at.date())
+        views, figures, problems = self._ask(at.date())
         failing = {str(problem.subject) for problem in problems}
         if at.date() != self._day or failing != self._failing or now - self._sampled_at > GAP_SECONDS:
             self._begin_window(now)
@@ -90,6 +93,7 @@ class LiveViews:
                 for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
             ],
             problems=[str(problem) for problem in problems],
+            warnings=list(map(str, warnings_of(figures))),
         )
 
     def close(self) -> None:
@@ -97,17 +101,19 @@ class LiveViews:
         for reader in self._readers:
             reader.close()
 
-    def _ask(self, day: date) -> tuple[dict[str, int], list[MemcachedError]]:
+    def _ask(self, day: date) -> tuple[dict[str, int], dict[str, int], list[MemcachedError]]:
         views: dict[str, int] = {}
+        figures: dict[str, int] = {}
         problems = []
         for reader in self._readers:
             try:
                 views |= reader.views(day)
+                figures |= reader.figures(day)
             except MemcachedError as problem:
                 problems.append(problem)
         if len(problems) == len(self._readers):
             raise problems[0]
-        return views, problems
+        return views, figures, problems
 
     def _begin_window(self, now: float) -> None:
         self._increases.clear()

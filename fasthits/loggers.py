@@ -1,25 +1,87 @@
 """The loggers that run on this machine, found among its processes."""
 
 import os
+import pwd
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 PROCESSES = Path("/proc")
 
 
+class RunningLogger(NamedTuple):
+    """A ``fasthits log`` that runs: the process that reads, and how it was started."""
+
+    pid: int
+    user: str
+    """The name of the user that it runs as, a number where there is no name."""
+    words: Sequence[str]
+    """The arguments behind ``log``."""
+    environ: Mapping[str, str]
+    """Empty where it may not be read."""
+
+    def options(self) -> dict[str, list[str]]:
+        """Return the values of its options by their names without dashes; an option without a value has ``""``."""
+        values = defaultdict(list)
+        name = ""
+        for word in self.words:
+            if word.startswith("--"):
+                name, equals, value = word[2:].partition("=")
+                values[name].append(value)
+                name = "" if equals else name
+            elif name:
+                values[name][-1] = word
+                name = ""
+        return dict(values)
+
+
 def count_loggers() -> int:
     """Return how many ``fasthits log`` run here; a logger and its courier are one."""
-    parents = {int(entry.name): _parent(entry) for entry in PROCESSES.iterdir() if entry.name.isdigit()}
-    loggers = {pid for pid in parents if _is_logger(PROCESSES / str(pid))}
-    return sum(parents[pid] not in loggers for pid in loggers)
+    return len(find_loggers())
 
 
-def _is_logger(process: Path) -> bool:
+def find_loggers() -> list[RunningLogger]:
+    """Return all ``fasthits log`` that run here; a logger and its courier are one."""
+    words = {int(each.name): _words_of(each) for each in PROCESSES.iterdir() if each.name.isdigit()}
+    loggers = {pid: found for pid, found in words.items() if found is not None}
+    outer = [pid for pid in loggers if _parent(PROCESSES / str(pid)) not in loggers]
+    return [
+        RunningLogger(pid, _user_of(PROCESSES / str(pid)), loggers[pid] or [], _environ_of(PROCESSES / str(pid)))
+        for pid in sorted(outer)
+    ]
+
+
+def _words_of(process: Path) -> list[str] | None:
+    """Return the arguments behind ``fasthits log``; None for another program."""
     try:
-        words = (process / "cmdline").read_bytes().split(b"\0")
+        words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
     except OSError:  # it has ended
-        return False
-    return any(os.path.basename(word) == b"fasthits" and following == b"log" for word, following in pairwise(words))
+        return None
+    for at, (word, following) in enumerate(pairwise(words)):
+        if os.path.basename(word) == "fasthits" and following == "log":
+            return words[at + 2 : -1]
+    return None
+
+
+def _environ_of(process: Path) -> dict[str, str]:
+    try:
+        words = (process / "environ").read_bytes().split(b"\0")
+    except OSError:  # it has ended, or is somebody else's
+        return {}
+    pairs = (os.fsdecode(word).partition("=") for word in words)
+    return {name: value for name, _, value in pairs if name.startswith("FASTHITS_")}
+
+
+def _user_of(process: Path) -> str:
+    try:
+        uid = process.stat().st_uid
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+    except OSError:
+        return "?"
 
 
 def _parent(process: Path) -> int:

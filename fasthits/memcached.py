@@ -62,12 +62,27 @@ def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         ) from error
 
 
-def server_stats(server: str) -> dict[str, str]:
-    """Return what *server* says about itself: the answer to ``stats``. Raises MemcachedError."""
+def server_stats(server: str, which: str = "") -> dict[str, str]:
+    """Return what *server* says about itself: the answer to ``stats``, or to ``stats items``. Raises MemcachedError."""
+    with _asking(server) as client:
+        return {
+            name.decode(): value.decode() if isinstance(value, bytes) else str(value)
+            for name, value in client.stats(*filter(None, [which])).items()
+        }
+
+
+def server_version(server: str) -> str:
+    """Return the version of *server*, over a connection of its own; a proxy has one as well. Raises MemcachedError."""
+    with _asking(server) as client:
+        version: bytes = client.version()
+        return version.decode("ascii", "backslashreplace")
+
+
+@contextmanager
+def _asking(server: str) -> Iterator[Client]:
     with _reading([server]) as cluster:
         (client,) = cluster.clients.values()
-        answer = client.stats()
-    return {name.decode(): value.decode() if isinstance(value, bytes) else str(value) for name, value in answer.items()}
+        yield client
 
 
 def read_as_django(servers: Sequence[str], key: str) -> object:
@@ -118,6 +133,14 @@ def _cluster(servers: Sequence[str], **options: Any) -> HashClient:
         cluster.add_server(server.address)
         cluster.clients[server.node].connector = Connector(server)
     return cluster
+
+
+def router(servers: Sequence[Server]) -> tuple[list[Server], Callable[[str], Server]]:
+    """Return the distinct ones of *servers*, and what tells which of them has a key, as Django's cache looks for it."""
+    nodes = {server.node: server for server in servers}
+    only = servers[0] if len(nodes) == 1 else None
+    choose = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
+    return list(nodes.values()), lambda key: only or nodes[choose(key)]
 
 
 @dataclass

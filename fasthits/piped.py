@@ -12,15 +12,18 @@ import fcntl
 import os
 import select
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from fasthits.backlog import Backlog, FreshBacklog
+from fasthits.causes import warning_figure
 from fasthits.connections import RETRY_SECONDS
 from fasthits.courier import Courier
 from fasthits.errors import LogFileError, UsageError
 from fasthits.health import Health
 from fasthits.memcached import CounterStore, Delivery
+from fasthits.misfits import Misfits
 from fasthits.selection import Selection
 from fasthits.supervisor import Throttle
 
@@ -64,21 +67,27 @@ class Reader:
         drain_seconds: float,
         selection: Selection,
         report: Throttle | None = None,
+        discarded: int = 0,
     ) -> None:
         """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
 
-        Readers that follow each other share *report*, so that they keep to that together.
+        Readers that follow each other share *report*, so that they keep to that together. *discarded* lines of this
+        pipe were thrown away before: they are published as such.
         """
         self.totals = Totals()
+        self._discarded = discarded
         self._fd = fd
         self._open_store = open_store
         self._say = say
         self._report = report or Throttle(say)
+        self._said_before = self._report.said.copy()
         self._max_paths = max_paths
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._read_bytes = 0
         self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
         self._fresh = FreshBacklog(selection)
+        self._misfits = Misfits(selection)
         self._returned = Backlog()
         self._health = Health(self._figures_to_publish)
         # The figures first, being few and seldom: after the hits they would wait for as long as there always are some.
@@ -108,6 +117,8 @@ class Reader:
                 if self._fd in ready and not self._read():
                     self._ended = True
                     deadline = time.monotonic() + self._drain_seconds
+                if time.monotonic() >= self._misfits.at:
+                    self._look_for_misfits()
         finally:
             self._end()
 
@@ -146,10 +157,17 @@ class Reader:
 
     def _figures_to_publish(self) -> dict[str, int]:
         """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
-        figures = self._figures()
+        warnings = Counter[str]()
+        for cause, lines in (self._report.said - self._said_before).items():
+            warnings[warning_figure(cause)] += lines
+        figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
         return figures
+
+    def _look_for_misfits(self) -> None:
+        if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):
+            self._report(*misfit)
 
     def _waiting(self) -> bool:
         return any(self._sources) or bool(self._courier and self._courier.rows)
@@ -171,6 +189,8 @@ class Reader:
         dropped = counter.dropped
         try:
             if size:
+                self._read_bytes = size
+                self._misfits.wake(time.monotonic())
                 self._fresh.intake.feed(self._buffer[:size])
             else:
                 self._fresh.intake.finish()
@@ -219,7 +239,7 @@ class Reader:
         now = time.monotonic()
         poll = select.poll()
         poll.register(self._asked, select.POLLIN)
-        wake_at = [deadline]
+        wake_at = [deadline, self._misfits.at]
         if self._courier:
             poll.register(self._courier.fileno(), self._courier.events())
         if not self._ended:

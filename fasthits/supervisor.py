@@ -31,6 +31,7 @@ import stat
 import sys
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from threading import Event, Thread
@@ -51,8 +52,8 @@ LEAST_PIPE_BYTES = 1 << 16
 MESSAGE_CHARACTERS = 1000
 """A longer message is cut, because a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
 
-Count = Callable[[], None]
-"""Counts until the input ends."""
+Count = Callable[[int], None]
+"""Counts until the input ends. Is given the number of lines that were discarded since it was called before."""
 Prepare = Callable[[], Count | int]
 """Returns what counts, or the exit code when nothing is to be counted (--help, --check)."""
 
@@ -131,6 +132,8 @@ class _Pipe:
         self._within_line = False
         self.lines = 0
         """How many lines were discarded since somebody has counted."""
+        self.unreported = 0
+        """How many of them nobody who counts has been told of."""
 
     def has_writer(self) -> bool:
         """Tell whether a writer may wait for us: not on a terminal, a file or /dev/null."""
@@ -192,15 +195,19 @@ class _Pipe:
         """Discard what can be read at once; return how many bytes that were, 0 at the end."""
         size = os.readv(self._fd, [memoryview(self._buffer)[:most]])
         if size:
-            self.lines += self._buffer.count(b"\n", 0, size)
+            lines = self._buffer.count(b"\n", 0, size)
+            self.lines += lines
+            self.unreported += lines
             self._within_line = self._buffer[size - 1] != ord("\n")
         return size
 
 
 class Throttle:
-    """Passes on one line a minute for each cause."""
+    """Passes on one line a minute for each cause, and counts them."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
+        self.said = Counter[str]()
+        """How many lines were passed on, by cause."""
         self._say = say
         self._quiet_until: dict[str, float] = {}
 
@@ -211,6 +218,7 @@ class Throttle:
         if cause in self._quiet_until:
             return False
         self._quiet_until[cause] = now + REPORT_SECONDS
+        self.said[cause] += 1
         self._say(text)
         return True
 
@@ -240,8 +248,14 @@ class _Logger:
         if self._failed:
             signal.signal(signal.SIGALRM, lambda *_: self._tell_that_it_counts())
             signal.setitimer(signal.ITIMER_REAL, PROOF_SECONDS)
+        begun_at, discarded = time.monotonic(), self._pipe.unreported
+        self._pipe.unreported = 0
         try:
-            count()
+            count(discarded)
+        except BaseException:
+            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon to have published them
+                self._pipe.unreported += discarded
+            raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if self._failed:

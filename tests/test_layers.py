@@ -16,7 +16,7 @@ LAYERS = [
     {"_parse"},
     {
         *("errors", "display", "days", "keys", "escapes", "directives", "formats", "rules", "options", "conf"),
-        *("sparkline", "botwords", "memo", "patterns", "servers", "replies"),
+        *("sparkline", "botwords", "memo", "patterns", "servers", "replies", "causes", "units"),
     },
     {
         *{
@@ -49,7 +49,19 @@ LAYERS = [
             *("extents", "series", "dayfiles", "sources", "rotation", "places"),
             "tables",
         },
-        *{"connections", "counters", "live", "health", "history", "doctor", "loggers", "report", "supervisor"},
+        *{
+            "connections",
+            "counters",
+            "live",
+            "health",
+            "history",
+            "doctor",
+            "loggers",
+            "misfits",
+            "report",
+            "supervisor",
+        },
+        *{"carrier", "deliveries", "follow", "follower", "inotify", "positions", "tally"},
     },
     {"web"},
     {"cli", "django"},

@@ -625,3 +625,20 @@ def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:
     assert running.returncode == 0
     assert b"\xe2\x94\x81" in seen
     assert b"1,000 hits" in seen
+
+
+def test_quiet_prints_nothing_unless_something_is_wrong(tmp_path: Path) -> None:
+    yesterday = date.today() - timedelta(days=1)
+    for day in (yesterday, date.today()):
+        write(tmp_path / f"{day}.log", hit("/a", day, "00:00:00"))
+    arguments = ("rollup", "--quiet", "--logs", tmp_path / "%Y-%m-%d.log", "--to", tmp_path / "hits.db")
+    done = fasthits(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    write(tmp_path / f"{yesterday}.log", hit("/a", yesterday, "00:00:00"), b"nonsense\n" * 2)
+    done = fasthits(*arguments)
+    assert done.returncode == 0
+    assert b"2 malformed, such as" in done.stderr
+    (tmp_path / f"{yesterday}.log").unlink()
+    done = fasthits(*arguments)
+    assert done.returncode == 1
+    assert str(yesterday).encode() in done.stderr

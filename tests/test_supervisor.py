@@ -69,7 +69,7 @@ def test_a_child_that_fails_does_not_read_the_pipe() -> None:
 import os
 from fasthits.supervisor import supervise
 
-def count():
+def count(discarded):
     if os.fork() == 0:
         raise ZeroDivisionError
     print(os.waitstatus_to_exitcode(os.wait()[1]), os.read(0, 100))

@@ -153,7 +153,7 @@ app = typer.Typer(
 )
 
 
-def prepare_logger(arguments: Sequence[str]) -> Callable[[], None] | int:
+def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
     """Return what counts as the arguments of ``fasthits log`` say, or the exit code where that is all.
 
     Raises FasthitsError, a UsageError for what typer would print as a box of several lines.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Logs
+from fasthits.cli.options import Logs, TlsCa, TlsCert, TlsKey
 from fasthits.days import DEFAULT_LOGS
 from fasthits.errors import UsageError
 from fasthits.keys import DEFAULT_SERVER
@@ -16,7 +16,9 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 
 def conf(
-    user: Annotated[str, typer.Option(metavar="NAME", help="Who counts, and owns the database.")] = "www-data",
+    user: Annotated[
+        str, typer.Option(metavar="NAME", help="Who counts, and owns the database: a user of its own.")
+    ] = "fasthits",
     logs: Logs = None,
     database: Annotated[
         str, typer.Option(metavar="FILE", help="Where the nightly rollup goes; NAME must be able to write there.")
@@ -25,6 +27,12 @@ def conf(
         list[str],
         typer.Option(metavar="SERVER", envvar="FASTHITS_MEMCACHED", help="As for `fasthits log`."),
     ] = [DEFAULT_SERVER],  # noqa: B006
+    follow: Annotated[
+        str, typer.Option(metavar="FILE", help="The log of nginx, or of another server without piped logs.")
+    ] = "/var/log/nginx/access.log",
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
 ) -> None:
     """Print what to paste into the configuration of Apache or nginx, cron or systemd, with this installation's paths.
 
@@ -32,13 +40,16 @@ def conf(
     """
     from fasthits.conf import Installation, texts
     from fasthits.days import has_date
-    from fasthits.servers import check_servers
+    from fasthits.servers import TlsFiles, check_servers
     from fasthits.tables import open_table
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
         raise UsageError("Apache and cron would not find fasthits", f"{sys.executable} -I -m fasthits", hint)
-    servers = check_servers(memcached)
+    files = TlsFiles(*(file and os.path.abspath(file) for file in (tls_ca, tls_cert, tls_key)))
+    servers = check_servers(memcached, files)
+    options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
+    options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     if logs and len(logs) > 1:
         raise UsageError("cronolog writes one file, so not several PATTERNs for it", ", ".join(logs), "name one")
     pattern = logs[0] if logs else DEFAULT_LOGS
@@ -50,7 +61,8 @@ def conf(
         user=user,
         logs=os.path.abspath(pattern),
         database=kept,
-        memcached=[] if servers == [DEFAULT_SERVER] else servers,
+        servers=options,
+        followed=os.path.abspath(follow),
     )
     typer.echo("\n".join(texts(here)), nl=False)
 

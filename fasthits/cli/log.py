@@ -4,15 +4,18 @@ import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
-from fasthits.errors import MemcachedError
+from fasthits.errors import MemcachedError, UsageError
 from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules import Rules
 from fasthits.supervisor import Throttle, say
+
+if TYPE_CHECKING:
+    from fasthits.follower import Follower
 
 NEEDED = (
     *("fasthits.config", "fasthits.memcached", "fasthits.piped", "fasthits.privileges", "fasthits.selection"),
@@ -59,12 +62,28 @@ def log(
             help="How long to go on delivering when the log has ended and memcached is away.",
         ),
     ] = 5.0,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Count from this log file instead of standard input, over rotation and restarts, until SIGTERM. "
+            "Give it once for each file, or with * for several.",
+        ),
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="File in which --follow remembers how far it has counted. "
+            "Default: follow.state in systemd's StateDirectory, or in /var/lib/fasthits.",
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option("--check", help="Tell whether a logger with these arguments would work, and end. Reads no input."),
     ] = False,
-) -> Callable[[], None] | None:
-    """Count log lines from standard input into memcached, as Apache's piped logger.
+) -> Callable[[int], None] | None:
+    """Count log lines into memcached: from standard input, as Apache's piped logger, or from log files.
 
     `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, `fasthits log --check`
     with the options of that line tells whether they work.
@@ -74,6 +93,12 @@ def log(
     seconds. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache sends SIGTERM while it
     still writes. Messages go to standard error, which is Apache's error log, one a minute for each cause; SIGUSR1 asks
     for one with the figures so far. With --bots apart no bots count here.
+
+    For nginx and others that write files there is --follow. It counts each line once, over rotation, restarts and
+    kills, and ends at SIGTERM:
+
+    \b
+        fasthits log --follow /var/log/nginx/access.log
     """
     from fasthits import privileges
     from fasthits.backlog import FreshBacklog
@@ -81,19 +106,31 @@ def log(
     from fasthits.piped import Reader
     from fasthits.selection import Selection
 
+    if follow:
+        from fasthits.follower import Follower
+        from fasthits.positions import check_patterns, check_place, state_path
     check_prefix(prefix)
+    if state is not None and not follow:
+        raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
     selection = Selection(rules.live)
     FreshBacklog(selection)  # raises what its format lacks, while this process may still be root
     if user is not None:
         privileges.become(user)
     if check:
+        if follow:
+            check_patterns(follow)
+            check_place(state_path(state))
         _check_servers(servers, prefix)
         typer.echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None
 
+    if follow:
+        follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, selection)
+        return lambda _: _follow(follower)
+
     report = Throttle(say)
 
-    def count() -> None:
+    def count(discarded: int) -> None:
         reader = Reader(
             0,
             lambda watch: CounterStore(servers, prefix, ttl, watch),
@@ -102,6 +139,7 @@ def log(
             drain_timeout,
             selection,
             report,
+            discarded,
         )
         signal.signal(signal.SIGUSR1, lambda *_: reader.ask_status())
         try:
@@ -111,6 +149,15 @@ def log(
             reader.close()
 
     return count
+
+
+def _follow(follower: "Follower") -> None:
+    """Follow until SIGTERM or SIGINT: unlike a piped logger, a follower is a service."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: follower.stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, lambda *_: follower.ask_status())
+    follower.run()
 
 
 def _check_servers(servers: Sequence[str], prefix: str) -> None:

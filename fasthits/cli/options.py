@@ -3,7 +3,7 @@
 import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import wraps
 from pathlib import Path
@@ -201,11 +201,22 @@ def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
 
     @wraps(command)
-    def with_options(*, config: Path | None, **arguments: Any) -> Any:
-        given = take_rules(arguments)
+    def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> Any:
         return command(**arguments, rules=read_rules(given, config))
 
-    parameters = [each for each in inspect.signature(command).parameters.values() if each.name != "rules"]
+    return takes_options_of_rules(with_rules)
+
+
+def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return *command* with the options RULES in place of its parameter ``given``, and ``--config``, not read yet."""
+
+    @wraps(command)
+    def with_options(*, config: Path | None, **arguments: Any) -> Any:
+        given = take_rules(arguments)
+        return command(given=given, config=config, **arguments)
+
+    replaced = {"rules", "given", "config"}
+    parameters = [each for each in inspect.signature(command).parameters.values() if each.name not in replaced]
     _set_parameters(with_options, parameters + [_option(name, each, None) for name, each in _rule_options().items()])
     return with_options
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SHOWN_OF_LINE = 120
 """How many characters of a malformed line are shown: as far as the request, as a rule."""
+QUIET_MALFORMED = 0.1
+"""With --quiet a greater share of malformed lines is told."""
 
 
 class Referrers(StrEnum):
@@ -73,6 +75,9 @@ def rollup(
     search_terms: Annotated[
         bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing if all is well, as cron mails whatever is printed.")
+    ] = False,
     partial: Annotated[
         bool,
         typer.Option("--partial", help="Count a day even if its beginning or end is missing, or a file is damaged."),
@@ -110,7 +115,8 @@ def rollup(
     left = list(days_left(result.counted, result.fewer))
     for line in left:
         say(line)
-    _print_summary(result, to)
+    if left or not quiet or _has_warnings(result):
+        _print_summary(result, to)
     if summary is not None:
         write_summary(
             summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
@@ -132,6 +138,14 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
     if search_terms:
         layouts.append(searches_layout(rules.by_host))
     return layouts
+
+
+def _has_warnings(result: "Summary") -> bool:
+    """Tell whether the summary has more to say than numbers."""
+    from fasthits.keeping import remarks
+
+    found = result.counted
+    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
 
 
 def _print_summary(result: "Summary", target: str) -> None:

@@ -66,7 +66,7 @@ def top(
 def _print_json(sample: "Sample") -> None:
     paths = [{"path": each.path, "views": each.views} for each in sample.most_read]
     document = {"at": sample.at.isoformat(), "views": sample.views, "paths": sample.paths, "most_read": paths}
-    typer.echo(json.dumps(document | {"problems": sample.problems}, indent=2))
+    typer.echo(json.dumps(document | {"problems": sample.problems, "warnings": sample.warnings}, indent=2))
 
 
 def _print_table(sample: "Sample") -> None:
@@ -75,8 +75,8 @@ def _print_table(sample: "Sample") -> None:
     for each in sample.most_read:
         bar = "█" * max(1, each.views * BAR_WIDTH // max(most, 1))
         typer.echo(f"{each.views:>12,}  {bar:<{BAR_WIDTH}}  {printable(each.path)}")
-    for problem in sample.problems:
-        say(problem)
+    for text in (*sample.problems, *sample.warnings):
+        say(text)
 
 
 def _watch(live: "LiveViews", servers: str) -> None:
@@ -114,6 +114,7 @@ def _screen(sample: "Sample", problem: str, servers: str, height: int) -> Group:
         f"   {counted(sample.paths, 'path')}",
     )
     problems = [Text(printable(text), style="bold red") for text in [*sample.problems, *filter(None, [problem])]]
+    problems += [Text(text, style="yellow", no_wrap=True, overflow="ellipsis") for text in sample.warnings]
     rows = sample.most_read[: max(0, height - LINES_AROUND - len(problems))]
     return Group(title, totals, *problems, Text(), _table(rows), Text("q ends", style="dim"))
 

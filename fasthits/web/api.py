@@ -31,6 +31,7 @@ def sample_document(sample: Sample, limit: int) -> dict[str, Any]:
         "rate": None if sample.rate is None else round(sample.rate, 2),
         "most_read": [each._asdict() for each in sample.most_read[:limit]],
         "problems": sample.problems,
+        "warnings": sample.warnings,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
+from fasthits.causes import CAUSES, warning_figure
 from fasthits.live import Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,6 +53,10 @@ def _gauges(figures: Figures) -> Iterator[tuple[str, str, Mapping[str, float]]]:
         yield "logger_hits_today", "What became of the hits among them that wait no more.", hits
         text = "Connections to memcached that loggers have made today in place of one that was lost."
         yield "logger_reconnects_today", text, {"": health["reconnects"]}
+        text = "Lines that loggers have thrown away today while they could not count."
+        yield "logger_discarded_lines_today", text, {"": health["discarded"]}
+        warnings = {f'{{cause="{cause}"}}': health[warning_figure(cause)] for cause in CAUSES}
+        yield "logger_warnings_today", "Warnings of all loggers today, one a minute for each cause.", warnings
     if figures.newest_day:
         midnight = datetime.combine(figures.newest_day, datetime.min.time(), UTC)
         seconds = int(midnight.timestamp())

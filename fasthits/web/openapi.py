@@ -53,6 +53,7 @@ _SAMPLE = _object(
     rate={"type": ["number", "null"], "minimum": 0, "description": "Views a second; null when not known yet."},
     most_read=_list(_object(path=TEXT, views=COUNT, last_minute=COUNT)),
     problems=_list(TEXT),
+    warnings=_list(TEXT),
 )
 
 DESCRIPTION: Schema = {

@@ -37,9 +37,11 @@ START_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
 FIGURE_KEY = re.compile(
     r"[^/#]*\d{4}-\d\d-\d\d!"
-    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects)"
+    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+)"
 )
 """Beside those of hits, a logger makes these keys and no others."""
+PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
+"""Keys by which a follower marks its place."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 IS_ROOT = os.geteuid() == 0
 
@@ -230,14 +232,22 @@ class Memcached:
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
-        """Return what loggers have published of themselves, all days and prefixes together; no zeros."""
+        """Return what loggers have published of themselves, all days and prefixes together; no zeros, no warnings."""
+        return {name: number for name, number in self._published().items() if not name.startswith("warning-")}
+
+    def warnings(self) -> dict[str, int]:
+        """Return how often loggers have warned, by cause, all days and prefixes together."""
+        found = self._published().items()
+        return {name.removeprefix("warning-"): number for name, number in found if name.startswith("warning-")}
+
+    def _published(self) -> dict[str, int]:
         found = Counter[str]()
         for key, number in self._numbers(filter(FIGURE_KEY.fullmatch, self._names())).items():
             found[key.rpartition("!")[2]] += number
         return {name: number for name, number in found.items() if number}
 
     def _names(self) -> list[str]:
-        return [key.decode("ascii") for key in self.keys()]
+        return [name for name in (key.decode("ascii") for key in self.keys()) if not PLACE_KEY.fullmatch(name)]
 
     def _numbers(self, keys: Iterable[str]) -> dict[str, int]:
         client = self.client()

@@ -228,6 +228,7 @@ def test_after_an_unexpected_error_in_the_middle_it_counts_again(
     assert logger.finish() == 0
     assert "Traceback" not in logger.stderr
     assert memcached.counters() == {KEY: 2}
+    assert memcached.figures()["discarded"] == 30_000
 
 
 def ask_status(logger: Logger) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from fasthits.errors import MemcachedError
 from fasthits.health import FIGURES, Health, read_figures
-from fasthits.keys import figure_path, hit_key
+from fasthits.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
 from tests.integration.proxy import Proxy
@@ -77,7 +77,7 @@ def test_the_end_of_input_publishes_what_became_of_each_line(memcached: Memcache
     keys = [hit_key(day, figure_path("lines")) for day in days]
     (item,) = filter(None, map(memcached.item, keys))
     assert (item.value, item.flags) == (b"8", 2)
-    assert 86_400 - 60 <= item.ttl <= 86_400
+    assert DEFAULT_TTL_SECONDS - 60 <= item.ttl <= DEFAULT_TTL_SECONDS
 
 
 def test_several_loggers_add_up(memcached: Memcached, start_logger: StartLogger) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from fasthits.keys import figure_path, hit_key
 from tests.commands import fasthits, hit, write
 from tests.integration.browser import Browser
 from tests.integration.logger import Logger, access_line
@@ -209,3 +210,10 @@ def test_the_page_opens_with_a_token_and_keeps_it_out_of_the_address(place: Path
         page.until(lambda: page.text("#status") == "Live")
         assert page.driver.current_url == served.url
         eventually(lambda: page.text("#views") == "0")
+
+
+def test_warnings_of_loggers_are_shown(open_page: Callable[..., Browser], memcached: Memcached) -> None:
+    key = hit_key(date.today(), figure_path("warning malformed"))
+    assert memcached.ask(f"add {key} 2 600 1\r\n4".encode()) == b"STORED\r\n"
+    page = open_page()
+    page.until(lambda: "could not read most of its lines: 4 warnings today" in page.text("#problems"))

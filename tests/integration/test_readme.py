@@ -82,7 +82,7 @@ def test_how_a_line_was_read(tmp_path: Path, env: dict[str, str]) -> None:
     assert do(command, tmp_path, env) == printed
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/django.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/django.md", "docs/troubleshooting.md"])
 def test_links_lead_somewhere(name: str) -> None:
     page = PROJECT / name
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):

@@ -46,7 +46,7 @@ export class Today {
 
   #show(sample) {
     setStatus("live", "Live");
-    setProblems(sample.problems);
+    setProblems([...sample.problems, ...sample.warnings]);
     this.#rise(sample.views);
     element("last-minute").textContent = count(sample.last_minute);
     element("rate").textContent = rate(sample.rate);

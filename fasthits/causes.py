@@ -1,0 +1,132 @@
+"""Why numbers may be wrong: the causes that loggers warn of, each with what it means and what to do.
+
+A logger prints its warnings to standard error, where they may be lost (``ErrorLog syslog:`` gives it /dev/null). So it
+also counts them in memcached, one counter for each cause and day, without any text of a stranger.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fasthits.display import counted
+
+
+class Cause(NamedTuple):
+    """What happened, as the predicate of "a logger", and what to do about it."""
+
+    text: str
+    remedy: str
+
+
+OTHER = "other"
+"""The cause of every warning that has no name here."""
+
+CAUSES: Mapping[str, Cause] = {
+    "malformed": Cause(
+        "could not read most of its lines",
+        "give it the format of its log with --format; fasthits explain shows what it makes of a line",
+    ),
+    "methods": Cause(
+        "found no HTTP method in most of its lines",
+        "give it the format of its log with --format; fasthits explain shows what it makes of a line",
+    ),
+    "format": Cause(
+        "counts lines that lack what its rules look at",
+        "log with vhost_combined, or leave the rule out",
+    ),
+    "unreachable": Cause(
+        "could not reach memcached",
+        "start memcached, or name another with --memcached; hits wait meanwhile",
+    ),
+    "stalled": Cause(
+        "waited for memcached for a long time",
+        "look at memcached's machine and the network to it; hits wait meanwhile",
+    ),
+    "doubt": Cause(
+        "got no clear answer whether hits were counted",
+        "look at the proxy in front of memcached; fasthits warm repairs the counters",
+    ),
+    "lost": Cause(
+        "lost its connection to memcached before the answer came",
+        "fasthits warm repairs the counters",
+    ),
+    "full": Cause(
+        "found no room in memcached for new counters",
+        "give memcached more memory: -m in /etc/memcached.conf",
+    ),
+    "refused": Cause(
+        "met a key in memcached that is not a counter",
+        "something else uses these keys: use another --prefix everywhere",
+    ),
+    "paths": Cause(
+        "dropped hits, because too many paths waited for memcached",
+        "raise --max-paths, then fasthits warm repairs the counters",
+    ),
+    "memory": Cause(
+        "ran out of memory and lost lines",
+        "give the machine more memory, then fasthits warm repairs the counters",
+    ),
+    "courier": Cause(
+        "lost its helper process and started another",
+        "look for the out-of-memory killer in the system's log: journalctl -k",
+    ),
+    "unreadable": Cause(
+        "could not read a log file that it follows",
+        "put the user who follows into the file's group, often adm",
+    ),
+    "truncated": Cause(
+        "found a log file truncated and no copy of it",
+        "let logrotate rename logs, without copytruncate; fasthits warm repairs the counters",
+    ),
+    "state": Cause(
+        "could not write the state file of the logs that it follows",
+        "make room on the disk of the state file",
+    ),
+    OTHER: Cause(
+        "warned of something else",
+        "read the web server's error log",
+    ),
+}
+"""By the name that a warning has in the logger. Some events have a figure of their own, and no cause: hits in doubt,
+refused and dropped, and lines that were discarded."""
+
+LOSSES: Mapping[str, Cause] = {
+    "in doubt": Cause("hits may have been counted or not", "fasthits warm repairs the counters"),
+    "refused": Cause("hits were refused by memcached", "use another --prefix everywhere"),
+    "dropped": Cause("hits were dropped for want of room", "raise --max-paths; fasthits warm repairs the counters"),
+    "discarded": Cause(
+        "lines were discarded while a logger could not count",
+        "fasthits log --check with the logger's options says why; fasthits warm repairs the counters",
+    ),
+}
+"""The figures of loggers that mean a loss, with what each number is of."""
+
+
+class Warned(NamedTuple):
+    """What the figures of the loggers say of one cause or loss today, and what to do."""
+
+    cause: str
+    text: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.remedy})"
+
+
+def warning_figure(cause: str) -> str:
+    """Return the name of the figure that counts the warnings of a cause."""
+    return f"warning {cause if cause in CAUSES else OTHER}"
+
+
+def warnings_of(figures: Mapping[str, int]) -> list[Warned]:
+    """Return the losses and the warnings among the figures of the loggers."""
+    losses = [
+        Warned(name, f"{number:,} {text}", remedy)
+        for name, (text, remedy) in LOSSES.items()
+        if (number := figures.get(name, 0))
+    ]
+    warnings = [
+        Warned(cause, f"a logger {text}: {counted(times, 'warning')} today", remedy)
+        for cause, (text, remedy) in CAUSES.items()
+        if (times := figures.get(warning_figure(cause), 0))
+    ]
+    return losses + warnings

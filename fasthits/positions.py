@@ -1,0 +1,204 @@
+"""Where a follower stands in its files, and the state file that remembers it over restarts."""
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from fasthits.errors import StateError, UsageError
+
+DEFAULT_STATE = "/var/lib/fasthits/follow.state"
+HEAD_BYTES = 1024
+"""So much of a file's beginning is its fingerprint, once so much of it has been read."""
+STATE_FORMAT = 1
+START_OVER = "put a copy of it back, or delete it: counting then starts at the end of the files"
+
+FileId = tuple[int, int]
+"""Device and inode."""
+
+
+class Position(NamedTuple):
+    """Up to where a file has been counted: *offset* is where a line begins."""
+
+    path: str
+    """Where the file was when it was found; it may have been renamed since."""
+    device: int
+    inode: int
+    offset: int
+    head: int
+    """How many of the file's first bytes the fingerprint is of."""
+    fingerprint: str
+
+    @property
+    def file(self) -> FileId:
+        return self.device, self.inode
+
+
+Positions = tuple[Position, ...]
+
+
+def fingerprint(head: bytes) -> str:
+    """Return what tells files that begin with different bytes apart."""
+    return blake2b(head, digest_size=12).hexdigest()
+
+
+class Mark(NamedTuple):
+    """Everything in front of these positions has been counted. Of two marks the one with the higher number is later."""
+
+    number: int
+    positions: Positions
+
+    def encode(self) -> str:
+        """Return the mark as JSON."""
+        return json.dumps(self, separators=(",", ":"))
+
+    @classmethod
+    def of(cls, values: object) -> "Mark":
+        """Return the mark that JSON has given. Raises ValueError for anything else."""
+        if not isinstance(values, list) or len(values) != 2 or type(values[0]) is not int:
+            raise ValueError
+        return cls(values[0], tuple(map(_position, values[1])))
+
+
+def _position(values: object) -> Position:
+    kinds = [str, int, int, int, int, str]
+    if not isinstance(values, list) or [type(value) for value in values] != kinds:
+        raise ValueError
+    return Position(*values)
+
+
+@dataclass
+class State:
+    """What the state file holds."""
+
+    follower: str = field(default_factory=lambda: secrets.token_hex(6))
+    """The name under which this follower marks its place in memcached."""
+    patterns: list[str] = field(default_factory=list)
+    marks: dict[str, Mark] = field(default_factory=dict)
+    """How far each server's counters are."""
+    known: dict[FileId, int] = field(default_factory=dict)
+    """The sizes of the rotated files that were there."""
+    clean: bool = False
+    """Whether the follower that wrote this has ended properly, with nothing on its way to memcached."""
+    saved_at: float = 0.0
+    """When, on the clock of the file system."""
+
+
+class StateFile:
+    """The state file of one follower, which no other one can open meanwhile."""
+
+    def __init__(self, path: str) -> None:
+        """Lock it. Raises StateError."""
+        self.path = path
+        folder = check_place(path)
+        try:
+            self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unwritable(path, folder, error.strerror) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._lock)
+            hint = "two would count each line twice; end it, or name another file with --state FILE for other logs"
+            raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+
+    def load(self) -> State | None:
+        """Return what the file holds; None when there is none. Raises StateError."""
+        try:
+            text = Path(self.path).read_bytes()
+            saved_at = os.stat(self.path).st_mtime
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StateError(f"cannot read the state file ({error.strerror})", self.path) from error
+        try:
+            held = json.loads(text)
+            if held["format"] != STATE_FORMAT:
+                raise StateError("the state file is of another version of fasthits", self.path, START_OVER)
+            marks = {str(mark[0]): Mark.of(mark) for mark in held["marks"]}
+            return State(
+                follower=_text(held["follower"]),
+                patterns=list(map(_text, held["patterns"])),
+                marks={server: marks[str(number)] for server, number in held["servers"].items()},
+                known={(int(device), int(inode)): int(size) for device, inode, size in held["known"]},
+                clean=held["clean"] is True,
+                saved_at=saved_at,
+            )
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            raise StateError("the state file is damaged", self.path, START_OVER) from error
+
+    def save(self, state: State) -> None:
+        """Put *state* in the place of what the file holds, as a whole and on the disk. Raises OSError."""
+        distinct = {mark.number: mark for mark in state.marks.values()}
+        held = {
+            "format": STATE_FORMAT,
+            "follower": state.follower,
+            "clean": state.clean,
+            "patterns": state.patterns,
+            "servers": {server: mark.number for server, mark in state.marks.items()},
+            "marks": list(distinct.values()),
+            "known": [[*file, size] for file, size in state.known.items()],
+        }
+        new = f"{self.path}.new"
+        with open(new, "w", encoding="utf-8", opener=_private) as file:
+            json.dump(held, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(new, self.path)
+
+    def close(self) -> None:
+        """Let others use it."""
+        os.close(self._lock)
+
+
+def check_place(path: str) -> str:
+    """Return the folder of a state file. Raises StateError when it cannot be there, as far as that shows."""
+    folder = os.path.dirname(path) or "."
+    if os.path.isdir(path):
+        raise StateError("the state file is a folder", path, "name a file with --state FILE")
+    if not os.path.isdir(folder):
+        hint = f"make it: install -d -o USER {folder}; or name a file elsewhere with --state FILE"
+        raise StateError("no folder for the state file", folder, hint)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _unwritable(path, folder, os.strerror(errno.EACCES))
+    return folder
+
+
+def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
+    hint = f"the user who follows must own {folder}, or name a file elsewhere with --state FILE"
+    return StateError(f"cannot write the state file ({reason})", path, hint)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def state_path(given: str | None) -> str:
+    """Return where the state is: *given*, or in the folder that systemd has made for it, or DEFAULT_STATE."""
+    if given is not None:
+        return given
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return os.path.join(folder, "follow.state") if folder else DEFAULT_STATE
+
+
+def check_patterns(patterns: Sequence[str]) -> list[str]:
+    """Return *patterns* with absolute paths, each once. Raises UsageError."""
+    for pattern in patterns:
+        if not pattern or pattern == "-":
+            raise UsageError("cannot follow this", repr(pattern), "name a log file, with * for several")
+    return list(dict.fromkeys(map(os.path.abspath, patterns)))

@@ -1,0 +1,99 @@
+"""systemd's units for fasthits, with as few rights as they need."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+NETWORK = "AF_UNIX AF_INET AF_INET6"
+
+_HARDENING = """\
+UMask=0027
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome={home}
+PrivateTmp=yes
+PrivateDevices=yes
+PrivateUsers=yes
+ProtectProc=invisible
+ProtectClock=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectControlGroups=yes
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+"""
+
+
+def rollup_units(user: str, command: Sequence[str], folder: str) -> str:
+    """Return a service and a timer that run *command* each night as *user*, who may write to *folder*."""
+    service = _service("fasthits-rollup", "Nightly rollup of page hits", user, command, folder, "AF_UNIX")
+    service = service.replace("[Service]\n", "[Service]\nType=oneshot\n") + "PrivateNetwork=yes\n"
+    return f"""\
+{service}
+# /etc/systemd/system/fasthits-rollup.timer (systemctl enable --now fasthits-rollup.timer)
+[Unit]
+Description=Nightly rollup of page hits
+[Timer]
+OnCalendar=*-*-* 00:10:00
+Persistent=true
+[Install]
+WantedBy=timers.target
+"""
+
+
+def follow_units(user: str, command: Sequence[str], folder: str) -> str:
+    """Return a service that runs *command* as *user* and keeps its state in *folder*, or one of systemd's."""
+    return _lasting(_service("fasthits-follow", "Live counter of page hits", user, command, folder, NETWORK))
+
+
+def serve_units(user: str, command: Sequence[str], folder: str) -> str:
+    """Return a service that runs *command* as *user*; it only reads *folder*."""
+    return _lasting(_service("fasthits-serve", "Web page with page hits", user, command, folder, NETWORK))
+
+
+def _service(name: str, text: str, user: str, command: Sequence[str], folder: str, families: str) -> str:
+    """Return a service that may write to *folder* alone, with sockets of some *families*."""
+    used = (*(word for word in command if word.startswith("/")), folder)
+    home = "read-only" if any(re.match("/(home|root|run/user)/", word) for word in used) else "yes"
+    return f"""\
+# /etc/systemd/system/{name}.service
+[Unit]
+Description={text}
+After=network.target
+[Service]
+User={user}
+ExecStart={" ".join(map(_word, command))}
+{_writable(folder)}
+RestrictAddressFamilies={families}
+{_HARDENING.format(home=home)}"""
+
+
+def _lasting(service: str) -> str:
+    """Return a service that runs from the start of the machine on (systemctl enable --now)."""
+    return f"{service}Restart=always\nRestartSec=5\n[Install]\nWantedBy=multi-user.target\n"
+
+
+def _writable(folder: str) -> str:
+    """Return the lines that let a service write to *folder*; systemd makes those below /var/lib."""
+    path = PurePosixPath(folder)
+    if path.parts[:3] == ("/", "var", "lib") and len(path.parts) > 3:
+        state = os.path.relpath(folder, "/var/lib")
+        return f"StateDirectory={_word(state)}\nStateDirectoryMode=0750"
+    # The follower's own state is in a folder of systemd's even then.
+    return f"StateDirectory=fasthits\nStateDirectoryMode=0750\nReadWritePaths={_word(folder)}"
+
+
+def _word(word: str) -> str:
+    word = word.replace("%", "%%")
+    return f'"{word}"' if " " in word else word
