@@ -22,7 +22,7 @@ cdef enum:
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
     MAX_CSV_FIELDS = 10    # of a path
-    CSV_ROW_BYTES = 64     # more than a row needs besides its path: date, views, commas, quotes, newline
+    CSV_ROW_BYTES = 80     # more than a row needs besides its path: date, views, commas, quotes, newline
 
 cdef enum:                 # levels
     BY_DAY, BY_VIEWS, BY_PATH
@@ -193,14 +193,32 @@ cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
     return found
 
 
+cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
+    """Tell whether a spreadsheet would calculate a field, or would without the apostrophes that it begins with.
+
+    `harmless` in csvfiles.py is the same for Python.
+    """
+    cdef size_t i = 0
+    while i < size and p[i] == b"'":
+        i += 1
+    if i == size or size == 1:
+        return False
+    return p[i] == b"=" or p[i] == b"+" or p[i] == b"-" or p[i] == b"@" or p[i] == b"\t" or p[i] == b"\r"
+
+
 cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
-    """Write a field of up to twice *size* and two bytes."""
+    """Write a field of up to twice *size* and three bytes, with an apostrophe before what would be a formula."""
     cdef size_t i
-    if not needs_quotes(p, size):
+    cdef bint quoted = needs_quotes(p, size)
+    if quoted:
+        out[0] = b'"'
+        out += 1
+    if is_formula(p, size):
+        out[0] = b"'"
+        out += 1
+    if not quoted:
         memcpy(out, p, size)
         return out + size
-    out[0] = b'"'
-    out += 1
     for i in range(size):
         out[0] = p[i]
         out += 1

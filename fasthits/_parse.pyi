@@ -205,7 +205,8 @@ class HitCounter:
         """Yield (day, lines of CSV, their number) by day, then views, most first, then path; those with views.
 
         A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day. A
-        path of several *fields*, up to ten, which newlines part, is as many.
+        path of several *fields*, up to ten, which newlines part, is as many. A field that a spreadsheet would take for
+        a formula has an apostrophe before it: see `fasthits.csvfiles.harmless`.
         """
     def views_by_day(self) -> dict[date, int]:
         """Return the views of each day that has any: the sum of its rows, of this table alone."""

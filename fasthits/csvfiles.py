@@ -237,8 +237,21 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
 def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:
     """Write the header and *rows* of date, path and views to *stream*."""
     stream.write(csv_line(columns))
-    stream.writelines(csv_line([day, path, str(views)]) for day, path, views in rows)
+    stream.writelines(csv_line([day, harmless(path), str(views)]) for day, path, views in rows)
     stream.flush()
+
+
+def harmless(text: str) -> str:
+    """Return *text* with an apostrophe before it where a spreadsheet would take it for a formula.
+
+    Referrers, search terms and hosts come from strangers. These are the first characters that OWASP names for CSV
+    injection; a lone ``-`` stays, as it stands for no host. What begins with apostrophes and then such a character gets
+    one more, so that no two texts become one: to read it back, take one away.
+
+    >>> harmless("=1+1"), harmless("'=1+1"), harmless("/a=1"), harmless("-")
+    ("'=1+1", "''=1+1", '/a=1', '-')
+    """
+    return "'" + text if len(text) > 1 and text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def csv_line(fields: Iterable[str]) -> bytes:
@@ -250,5 +263,6 @@ def csv_line(fields: Iterable[str]) -> bytes:
     return (",".join(quoted) + "\n").encode()
 
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = re.compile(r'[",\r\n]')
 _QUOTED_FIELD = re.compile(rb',"[^"]*(?:""[^"]*)*"(?=[,\n])')

@@ -106,6 +106,8 @@ def _errors(failed: str, file: Path) -> Iterator[None]:
         raise TableError(failed, file, error.strerror or str(error)) from error
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
+        if str(error).startswith("no such table"):
+            hint = ": fasthits rollup fills it"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 

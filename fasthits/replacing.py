@@ -30,7 +30,7 @@ def check_file(path: Path) -> None:
     if not file.parent.is_dir():
         folder = file.parent if path.is_symlink() else path.parent
         raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
-    if not os.access(file.parent, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+    if not all(os.access(each, os.W_OK, effective_ids=True) for each in (file.parent, file) if each.exists()):
         raise TableError("target may not be written", path, "name another with --to TARGET")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from fasthits._parse import WHOLE, HitCounter
-from fasthits.csvfiles import Block, CsvFile, csv_line, replace_days
+from fasthits.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
 from fasthits.database import reading, writing
 from fasthits.errors import TableError, UsageError
 from fasthits.keeping import Fewer, find_fewer
@@ -202,7 +202,7 @@ class _OfDatabase(_Gathered):
 
     def blocks(self, layout: Layout) -> Iterator[Block]:
         for row in self._in_order(layout, ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]):
-            yield Block(row[0], csv_line(map(str, row)), 1)
+            yield Block(row[0], csv_line(harmless(str(cell)) for cell in row), 1)
 
     def _in_order(self, layout: Layout, order: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         with _sorting_errors():

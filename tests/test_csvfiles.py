@@ -2,8 +2,10 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
-from itertools import groupby
+from datetime import date
+from itertools import groupby, product
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import csvfiles
-from fasthits.csvfiles import Block, CsvFile, Written, csv_line, replace_days
+from fasthits._parse import HitCounter
+from fasthits.csvfiles import Block, CsvFile, Written, csv_line, harmless, replace_days
 from fasthits.errors import TableError
 from tests.commands import write
 
@@ -147,3 +150,39 @@ def test_a_header_may_have_quotes(tmp_path: Path) -> None:
     file = write(tmp_path / "hits.csv", b'"date","path","views"\r\n"2026-03-11","/a","1"\r\n')
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
     assert file.read_bytes() == b"date,path,views\n2026-03-11,/a,1\n"
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "==", "'=1", "''+1", "=,", '="a"', "-"]
+PLAIN_TEXTS = ["/=1", "a=1", "'", "'a", "", " =1", "1-1", "é", "http://=1"]
+
+
+def read_back(cell: str) -> str:
+    """Return what a cell was before it was made harmless, as the documentation tells to."""
+    return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
+
+
+@pytest.mark.parametrize("text", FORMULAS + PLAIN_TEXTS)
+def test_what_a_spreadsheet_would_calculate_is_harmless_in_all_csv_and_can_be_read_back(text: str) -> None:
+    cell = harmless(text)
+    assert (cell == text) == (text in [*PLAIN_TEXTS, "-"])
+    assert cell == "-" or not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert read_back(cell) == text
+    counter = HitCounter()
+    counter.add(date(2026, 3, 12), f"/p\n{text}\n{text}".encode(), 7)
+    ((_, lines, _),) = counter.csv(3)
+    assert lines == csv_line(["2026-03-12", "/p", cell, cell, "7"])
+
+
+def test_no_two_texts_become_one() -> None:
+    texts = ["".join(chars) for size in range(5) for chars in product("'=-a", repeat=size)]
+    assert len({harmless(text) for text in texts}) == len(texts)
+    assert [read_back(harmless(text)) for text in texts] == texts
+
+
+def test_rows_with_formulas_are_copied_as_they_are(tmp_path: Path) -> None:
+    """Whether their block goes through a reader of CSV or not, they get no second apostrophe."""
+    rows = b"2026-03-11,'=1,1\n2026-03-11,=old,1\n2026-03-12,'=1,1\n"
+    file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
+    for day in ("2026-03-13", "2026-03-14"):
+        replace_days([CsvFile(file, COLUMNS)], [day], [[Block(day, day.encode() + b",/c,1\n", 1)]])
+    assert file.read_bytes() == b"date,path,views\n" + rows + b"2026-03-13,/c,1\n2026-03-14,/c,1\n"

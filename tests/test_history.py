@@ -153,7 +153,7 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
     for name, message in (
         ("none.db", "fasthits: no such database: none.db (fasthits rollup makes it; name another with --database)"),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another)"),
-        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits)"),
+        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import sqlite3
 from contextlib import closing
 from datetime import date
@@ -400,3 +401,33 @@ def test_mistakes_are_one_clear_line_and_change_nothing(
         assert said[0].startswith(f"fasthits: {message}")
         assert len(said) == 1 or " malformed" in "".join(said)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+STRANGERS = b"".join(
+    b'=HYPERLINK(1):80 192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 '
+    b'"https://www.google.com/search?q=%b" "Mozilla/5.0"\n' % terms
+    for terms in (b"%3DSUM(A1:A9)", b"%2B1", b"-2%2B3", b"@A1", b"plain")
+)
+
+
+@pytest.mark.parametrize("by_host", [True, False])
+def test_no_cell_of_csv_from_a_stranger_is_a_formula_and_sqlite_has_the_text(by_host: bool, tmp_path: Path) -> None:
+    write(tmp_path / "access.log", STRANGERS)
+    options = ["--referrers", "--search-terms", "--format", "vhost_combined"] + ["--by-host"] * by_host
+    for to in ("hits.csv", "hits.db", "hits.csv"):
+        done = fasthits("rollup", str(DAY), "--logs", "access.log", "--to", to, *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    cells = [
+        cell
+        for file in ("hits.csv", "hits.referrers.csv", "hits.searches.csv")
+        for row in rows_of((tmp_path / file).read_bytes())[1]
+        for cell in row
+    ]
+    assert [cell for cell in cells if re.match(r"[=+\-@\t\r]", cell)] == []
+    with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        kept = database.execute("SELECT terms FROM searches").fetchall()
+    found = {row[-2] for row in rows_of((tmp_path / "hits.searches.csv").read_bytes())[1]}
+    assert {terms for (terms,) in kept} == {cell.removeprefix("'") for cell in found}
+    assert sum(cell.startswith("'") for cell in found) >= 3
+    if by_host:
+        assert any(cell.startswith("'=hyperlink") for cell in cells)

@@ -20,7 +20,7 @@ from fasthits import database, replacing
 from fasthits._parse import WHOLE, HitCounter, LineRules
 from fasthits.errors import TableError, UsageError
 from fasthits.keeping import Fewer
-from fasthits.layouts import hits_layout, referrers_layout
+from fasthits.layouts import PLAIN, hits_layout, referrers_layout
 from fasthits.tables import CsvFiles, Replaced, SqliteFile, Table, open_table
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
@@ -370,8 +370,9 @@ def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path)
     assert len(csv_rows(real)) == 2
 
 
-def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> None:
-    file = tmp_path / "hits.csv"
+@pytest.mark.parametrize("name", READERS)
+def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
     script = (
         "import sys; from datetime import date;"
         "from fasthits._parse import HitCounter; from fasthits.tables import open_table;"
@@ -380,9 +381,10 @@ def test_two_rollups_into_one_csv_file_at_once_both_count(tmp_path: Path) -> Non
         "open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(file)]
-    running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 9)]
-    assert [process.wait() for process in running] == [0] * 8
-    assert len(csv_rows(file)) == 8 * 20000
+    running = [subprocess.Popen([*command, str(day)], cwd=Path(__file__).parents[1]) for day in range(1, 7)]
+    assert [process.wait() for process in running] == [0] * 6
+    assert len(READERS[name](file)) == 6 * 20000
+    assert os.listdir(tmp_path) == [name]
 
 
 def test_what_another_process_writes_is_waited_for_and_then_an_error(
@@ -413,3 +415,48 @@ def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monke
             fcntl.flock(fd, fcntl.LOCK_EX)
         table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]
+
+
+def test_nobody_else_can_open_the_new_file_before_it_has_the_old_ones_mode(tmp_path: Path) -> None:
+    with replacing.replacing(tmp_path / "hits.csv") as (new,):
+        assert stat.S_IMODE((tmp_path / ".hits.csv.new").stat().st_mode) == 0o600
+        new.write(b"x")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert stat.S_IMODE((tmp_path / "hits.csv").stat().st_mode) == 0o666 & ~mask
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path: Path) -> None:
+    left = tmp_path / ".hits.csv.new"
+    for owner, of_folder, removed in ((0, 1234, True), (1234, 1234, True), (1234, 0, False)):
+        os.chown(tmp_path, of_folder, of_folder)
+        left.write_text("half a day")
+        os.chown(left, owner, owner)
+        if removed:
+            table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+            assert os.listdir(tmp_path) == ["hits.csv"]
+        else:
+            with pytest.raises(TableError, match="user 1234 has made a file of that name: remove it"):
+                table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+            assert left.read_text() == "half a day"
+
+
+def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
+    layouts = [PLAIN, referrers_layout()]
+    rules = LineRules(referers={"referrers": lambda _: None})
+
+    def replace() -> Replaced:
+        counter = HitCounter(rules=rules)
+        counter.add(MARCH[0], b"/", 1)
+        counter.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
+        return open_table(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], [counter])
+
+    (tmp_path / "hits.referrers.csv").write_text("date,path,referrer,views\n2026-03-02,/,x,1\n2026-03-01,/,x,1\n")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    with pytest.raises(TableError, match="not sorted by date"):
+        replace()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    (tmp_path / "hits.referrers.csv").unlink()
+    assert replace() == Replaced(1, [])
+    assert sorted(os.listdir(tmp_path)) == ["hits.csv", "hits.referrers.csv"]
