@@ -45,13 +45,14 @@ class DayFiles:
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
         first, last = self._period(day)
-        following = self._files(last + ONE_DAY) if last < date.max else []
+        following = self._servers(last + ONE_DAY) if last < date.max else {}
+        server_of = {name: server for server, names in self._servers(day).items() for name in names}
         if not self._files(day):
             yield Gap(f"no log file: {file_name(self.pattern, day)}")
         for own in map(self._look, self._files(day)):
             end = ends.get(own.log_file)
             if own.is_before(first):
-                if not following:
+                if server_of.get(own.name) not in following:
                     text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is not there"
                     yield Gap(text, self._hint())
             elif end and runs_on(end, last):
@@ -77,7 +78,7 @@ class DayFiles:
             date.fromordinal(at) for step in DAYS_AROUND if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
         ]
         expected = {server for other in around for server in self._servers(other)}
-        return sorted([*silent, *(self._name_for(server, day) for server in expected - there)])
+        return sorted([*silent, *(self._name_for(server, day) for server in expected - there.keys())])
 
     def days_there(self, day: date) -> list[date]:
         """Return the days around *day* that have a file."""
@@ -111,14 +112,17 @@ class DayFiles:
         self._periods[name] = bounds[0], bounds[1]
         return self._periods[name]
 
-    def _servers(self, day: date) -> set[tuple[str, ...]]:
-        """Return what ``*`` stands for in the names of *day*'s files."""
+    def _servers(self, day: date) -> dict[tuple[str, ...], list[str]]:
+        """Return what ``*`` stands for in the names of *day*'s files, each with these names."""
         parts = file_name(self.pattern, day).split("*")
         matching = re.compile(
             "([^/]*)".join(map(re.escape, parts)) + f"(?:{'|'.join(map(re.escape, logfiles.SUFFIXES))})"
         )
-        found = (matching.fullmatch(each.name) for each in self._files(day))
-        return {each.groups() for each in found if each}
+        servers: dict[tuple[str, ...], list[str]] = {}
+        for each in self._files(day):
+            if found := matching.fullmatch(each.name):
+                servers.setdefault(found.groups(), []).append(each.name)
+        return servers
 
     def _name_for(self, server: tuple[str, ...], day: date) -> str:
         parts = file_name(self.pattern, day).split("*")

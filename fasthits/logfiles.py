@@ -149,6 +149,7 @@ def _suffix(name: str) -> str:
 
 def _matches(name: str) -> list[str]:
     if "*" in name:
+        _check_folder(os.path.dirname(name.partition("*")[0]) or ".")
         return glob.glob("*".join(glob.escape(part) for part in name.split("*")))
     try:
         os.stat(name)
@@ -157,6 +158,17 @@ def _matches(name: str) -> list[str]:
     except OSError as error:
         raise LogFileError("cannot read log file", name, error.strerror or "") from error
     return [name]
+
+
+def _check_folder(folder: str) -> None:
+    """Raise LogFileError for a folder that may not be listed: in it glob would find nothing."""
+    try:
+        os.scandir(folder).close()
+    except PermissionError as error:
+        hint = "run this as a user who may; on Debian, one in the group adm"
+        raise LogFileError("cannot look into the folder of log files", folder, hint) from error
+    except OSError:
+        return  # there is no such folder
 
 
 def _log_file(name: str) -> LogFile:

@@ -60,10 +60,12 @@ def read_name(name: str) -> LogName:
 def others_of(series: str, known: Collection[str]) -> list[tuple[str, float]]:
     """Return the files beside those *known* that are of a series by their names, each with the time of its last
     change, in order."""
-    folder = os.path.dirname(series) or "."
-    with suppress(OSError), os.scandir(folder) as entries:  # a folder need not be listed for its files to be read
-        names = {os.path.join(os.path.dirname(series), entry.name): entry.stat().st_mtime for entry in entries}
-        return sorted(
-            (name, at) for name, at in names.items() if name not in known and read_name(name).series == series
-        )
-    return []
+    folder, file = os.path.split(series)
+    stem = file.removesuffix(".log")
+    others = []
+    with suppress(OSError), os.scandir(folder or ".") as entries:  # files can be read in a folder that cannot be listed
+        for entry in entries:
+            name = os.path.join(folder, entry.name)
+            if entry.name.startswith(stem) and name not in known and read_name(name).series == series:
+                others.append((name, entry.stat().st_mtime))
+    return sorted(others)

@@ -7,6 +7,7 @@ when a line from after it is, or the file to which the server still writes.
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from functools import cached_property
 
 from fasthits.days import ONE_DAY
 from fasthits.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
@@ -25,10 +26,10 @@ class Series:
         """It will be asked about days from *first_day* on. Raises LogFileError for a file that cannot be read."""
         self.name = name
         self._files = files
-        names = [read_name(each.name) for each in files]
-        self._live = not all(each.rotated for each in names)
-        self._numbers = {each.number for each in names if each.number is not None}
-        self.rotations = max([sum(each.rotated for each in names), *self._numbers])
+        self._names = {each.name: read_name(each.name) for each in files}
+        self._live = not all(each.rotated for each in self._names.values())
+        self._numbers = {each.number for each in self._names.values() if each.number is not None}
+        self.rotations = max([sum(each.rotated for each in self._names.values()), *self._numbers])
         """How often the log was rotated, at the least."""
         self.neighbours: list[Series] = []
         """The series that were found in its folder, itself among them."""
@@ -45,9 +46,9 @@ class Series:
 
     def extents_of(self, day: date) -> list[Extent]:
         """Return the files that can hold lines of *day*, those of requests that ended on the next day, too."""
+        written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
-            return self._extents  # in which the lines of several logs may have been put together, in any order
-        written = (each for each in self._extents if each.may_end_on(day))
+            return written  # in which the lines of several logs may have been put together, in any order
         return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
@@ -90,7 +91,7 @@ class Series:
 
     def _has_file_of(self, day: date, ends: Ends) -> bool:
         """Tell whether there is a file named for *day*, as cronolog names them, that has the lines of that day."""
-        own = [each for each in self._in_order if read_name(each.name).day == day and not each.is_before(day)]
+        own = [each for each in self._in_order if self._names[each.name].day == day and not each.is_before(day)]
         return bool(own) and not any(runs_on(ends[each.log_file], day) for each in own if each.log_file in ends)
 
     def _ends(self, ends: Ends) -> Iterator[datetime]:
@@ -110,7 +111,7 @@ class Series:
 
     def _lost(self, day: date) -> str:
         """Return the name of a file whose number is not there, between those that are before and after *day*."""
-        numbers = {read_name(each.name).number or 0: each.first_day for each in self._in_order}
+        numbers = {self._names[each.name].number or 0: each.first_day for each in self._in_order}
         after = max((number for number, first in numbers.items() if first > day), default=min({1, *self._numbers}) - 1)
         before = min((number for number, first in numbers.items() if first < day), default=0)
         there = self._numbers | {0}
@@ -118,9 +119,12 @@ class Series:
 
     def _unnamed(self, day: date) -> list[str]:
         """Return the files of the log that were not named, and may hold lines of *day*."""
-        known = {each.name for each in self._files}
         bound = earliest_start(day, self._in_order[0].begin)
-        return [name for name, modified in others_of(self.name, known) if modified >= bound]
+        return [name for name, modified in self._others if modified >= bound]
+
+    @cached_property
+    def _others(self) -> list[tuple[str, float]]:
+        return others_of(self.name, self._names.keys())
 
     def _hint(self, day: date) -> str:
         unnamed = self._unnamed(day)

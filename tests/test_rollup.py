@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits import logfiles
+from fasthits import extents, logfiles
 from fasthits.rollup import roll_up
 from fasthits.sources import NAME_LOGS
 from fasthits.tables import CsvStream
@@ -121,6 +121,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
+        patch.setattr(extents, "SLACK_SECONDS", float("inf"))  # lines may be of days to come
         summary = roll_up(days, (f"{folder}/*.log",), CsvStream(io.BytesIO()), threads)
     assert summary.counted.lines == sum(lines for _, lines, *_ in counts)
     assert summary.counted.hits == sum(hits for _, _, hits, *_ in counts)
@@ -479,6 +480,19 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 1
     assert only_line(done.stderr) == f"fasthits: cannot read log file: {log} (Permission denied)"
+
+
+def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    write(tmp_path / "logs" / "access.log", hit("/"))
+    (tmp_path / "logs").chmod(0o700)
+    program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{tmp_path}/logs/access.log*"))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 1
+    assert only_line(done.stderr).startswith(
+        f"fasthits: cannot look into the folder of log files: {tmp_path}/logs (run"
+    )
 
 
 @pytest.mark.parametrize(

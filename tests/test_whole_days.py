@@ -174,6 +174,18 @@ def test_dateext_names_files_by_the_day_of_the_rotation(logs: Path, tmp_path: Pa
     assert f"{logs}/access.log-{before:%Y%m%d}.gz has mostly lines of the day before, as logrotate's dateext" in said
 
 
+def test_dateext_of_several_servers_is_judged_for_each(tmp_path: Path) -> None:
+    before = YESTERDAY - timedelta(1)
+    for server in ("web1", "web2"):
+        Rotated(tmp_path / server / "log", EARLY, *DATEEXT).write(STAMPS[-900:], RUN)
+    named = ("--logs", "*/log/access.log-%Y%m%d")
+    assert rolled(tmp_path, str(before), *named)[0] == 0
+    (tmp_path / "web2" / "log" / f"access.log-{YESTERDAY:%Y%m%d}").unlink()
+    code, _, said, _ = rolled(tmp_path, str(before), *named, "--replace")
+    assert code == 1
+    assert f"its end is missing: web2/log/access.log-{before:%Y%m%d}.gz has mostly lines of the day before" in said
+
+
 def test_files_named_for_the_day_before_their_rotation_lack_its_beginning(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, timedelta(minutes=5), "rotate 14", "compress", "dateext", "dateyesterday").write(STAMPS[-900:], RUN)
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log-%Y%m%d")
@@ -346,6 +358,17 @@ def test_servers_that_have_no_file_of_the_day_but_on_days_around_are_named(tmp_p
     missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
     assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
+
+
+def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:
+    old = write(tmp_path / "access.log.old", line("/old", midnight(YESTERDAY - timedelta(30))) * 9)
+    os.utime(old, ((midnight(YESTERDAY) - timedelta(29)).timestamp(),) * 2)
+    write(tmp_path / "access.log", line("/a", midnight(YESTERDAY)))
+    code, rows, _, summary = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows, summary["files"]) == (0, {(str(YESTERDAY), "/a"): 1}, 1)
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log.old")
+    assert code == 1
+    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: access.log.old (access.log.old begins at ")
 
 
 def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:
