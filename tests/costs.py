@@ -89,7 +89,7 @@ CASES: Mapping[str, Case] = {
         Rules(keep_query=("page", "lang"), decode=True), "path", "abcdefg&",
         ("&", "page&", "&page=1", "&page", "&pagepage=", "=", "%26", "&%70age", "?", "lang=&"), 8,
     ),
-    "fold": Case(Rules(fold_slash=True), "path", "/abcdefg", ("/", "/index.html", "a/", "/index.htm", "/a//"), 30),
+    "fold": Case(Rules(fold_slash=True), "path", "/abcdefg", ("/", "/index.html", "a/", "/a//", "/" * 64 + "a"), 30),
     "hosts": Case(Rules(by_host=True, format="vhost_combined"), "path", "/abcdefg", ("http://", "//", ":", "["), 4),
     "site": Case(Rules(), "referer", "abcdefg/", REFERERS, 10, lambda: keepers(False)),
     "page": Case(Rules(), "referer", "abcdefg/", REFERERS, 10, lambda: keepers(True)),
