@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from benchmarks.tasks import ROOT
-from fasthits.agents import bot_matcher, match_any
+from fasthits.rules.bots import bot_matcher, match_any
 
 AGENTS = ROOT / "build" / "agents"
 _FIXTURES = Path("device_detector/tests/fixtures/upstream")

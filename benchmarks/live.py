@@ -16,7 +16,7 @@ from benchmarks.corpora import Corpus
 from benchmarks.server import Memcached, get
 from benchmarks.tasks import ROOT, SEARCH, Figures, Task, environment
 from benchmarks.truth import WrongTotals
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 
 TICK_SECONDS = 0.001
 TICKS_A_PROBE = 10

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.corpus import Expected
 from benchmarks.truth import Difference, Truth, compare
-from fasthits.health import FIGURES
-from fasthits.keys import figure_path, hit_key
+from fasthits.live.keys import figure_path, hit_key
+from fasthits.live.statistics import FIGURES
 
 START_SECONDS = 10
 KEYS_A_GET = 200

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from benchmarks.bots import AGENTS, list_alone, read_bots, read_people
-from fasthits.agents import AGENT_BYTES, bot_matcher
+from fasthits.rules.bots import AGENT_BYTES, bot_matcher
 
 if not AGENTS.exists() and not os.environ.get("FASTHITS_REQUIRE_SERVERS"):
     pytest.skip("make build/agents fetches the agents", allow_module_level=True)

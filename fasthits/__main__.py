@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 
-from fasthits.supervisor import Prepare, supervise
+from fasthits.live.supervisor import Prepare, supervise
 
 IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
 

@@ -147,9 +147,9 @@ class LineRules:
     where there is none, a space, and that. *host_end* is what stands behind a virtual host that begins a line.
 
     *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
-    in brackets that is searched for. None: lines are like those of combined. `Format.reading` (fasthits/formats.py)
-    makes them. Raises ValueError for steps without a time. Where a needed step looks for a text that may be anywhere in
-    the rest of a line, only the first ANCHORS times of a line are tried, so that its cost stays linear in its length.
+    in brackets that is searched for. None: lines are like those of combined. `Format.reading` makes them, in
+    fasthits/rules/formats.py. Raises ValueError for steps without a time. Where a needed step looks for a text that
+    may be anywhere in the rest of a line, only the first ANCHORS times of a line are tried, so that its cost stays linear in its length.
     """
 
     def __new__(
@@ -273,7 +273,7 @@ class HitCounter:
 
         A line is ``date,path,views``, quoted by RFC 4180 and ended by a newline alone. A block has lines of one day. A
         path of several *fields*, up to ten, which newlines part, is as many. A field that a spreadsheet would take for
-        a formula has an apostrophe before it: see `fasthits.csvfiles.harmless`.
+        a formula has an apostrophe before it: see `fasthits.daily.csvfiles.harmless`.
         """
     def views_by_day(self) -> dict[date, int]:
         """Return the views of each day that has any: the sum of its rows, of this table alone."""

@@ -1,4 +1,8 @@
-"""What is shown to people: strings from strangers, made safe to look at, and numbers with their nouns."""
+"""What is shown to people: text from strangers made safe to print, numbers with their nouns, and bars."""
+
+from collections.abc import Sequence
+
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def counted(number: int, noun: str) -> str:
@@ -18,3 +22,13 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """Return a bar for each of *values*, 0 being the lowest and the greatest of them the highest.
+
+    >>> sparkline([0, 1, 2, 4, 8])
+    '▁▁▂▄█'
+    """
+    most = max(values, default=0) or 1
+    return "".join(BARS[value * (len(BARS) - 1) // most] for value in values)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from fasthits._parse import HitCounter
-from fasthits.formats import Format
-from fasthits.layouts import referrers_layout, searches_layout
-from fasthits.rules import Rules
-from fasthits.selection import ASSUMED, NO_KEEPERS, Keepers, Lines, Selection
+from fasthits.daily.columns import referrers_layout, searches_layout
+from fasthits.rules.formats import Format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import ASSUMED, NO_KEEPERS, Keepers, Lines, Selection
 
 SIZES = (1 << 13, 1 << 16)
 """Bytes of the field that a stranger fills."""

@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
-from fasthits.agents import BOT, FILTERED, agent_verdict
-from fasthits.directives import Field, Literal
-from fasthits.formats import NAMES, Format
-from fasthits.jsonlines import combined_lines
-from fasthits.rules import Bots, Rules, final_path
+from fasthits.rules.bots import BOT, FILTERED, agent_verdict
+from fasthits.rules.directives import Field, Literal
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.rules import Bots, Rules, final_path
 
 LINE_BYTES = 1 << 20
 DEFAULT_RULES = Rules()

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.certificates import Authority
 from tests.integration.gateways import Gateway, Haproxy, Stunnel
 from tests.integration.logger import DAY, Logger, access_line, access_lines

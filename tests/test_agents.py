@@ -7,11 +7,11 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.agents import AGENT_BYTES, BOT, COUNTS, FILTERED, agent_verdict, bot_matcher, match_any
-from fasthits.botwords import PEOPLE, WORDS
-from fasthits.escapes import escape
-from fasthits.patterns import translate
-from fasthits.rules import Bots, Rules
+from fasthits.rules.bots import AGENT_BYTES, BOT, COUNTS, FILTERED, agent_verdict, bot_matcher, match_any
+from fasthits.rules.botwords import PEOPLE, WORDS
+from fasthits.rules.escapes import escape
+from fasthits.rules.patterns import translate
+from fasthits.rules.rules import Bots, Rules
 
 FIREFOX = b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CHROME = (

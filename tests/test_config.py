@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from fasthits import config
-from fasthits.config import find_config, load_config
 from fasthits.errors import UsageError
-from fasthits.rules import OPTIONS, Rules, make_rules
+from fasthits.rules import config
+from fasthits.rules.config import find_config, load_config
+from fasthits.rules.rules import OPTIONS, Rules, make_rules
 
 FILE = """\
 # what counts

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import csvfiles
 from fasthits._parse import HitCounter
-from fasthits.csvfiles import Block, CsvFile, Written, csv_line, harmless, replace_days
+from fasthits.daily import csvfiles
+from fasthits.daily.csvfiles import Block, CsvFile, Written, csv_line, harmless, replace_days
 from fasthits.errors import TableError
 from tests.commands import write
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from fasthits._parse import HitCounter
+from fasthits.daily.columns import PLAIN
+from fasthits.daily.history import History
+from fasthits.daily.targets import SqliteFile, open_table
 from fasthits.errors import TableError
-from fasthits.history import History
-from fasthits.layouts import PLAIN
-from fasthits.tables import SqliteFile, open_table
 from tests.commands import fasthits, hit, write
 
 DAY = date(2026, 3, 12)
@@ -46,9 +46,9 @@ KILLED = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from fasthits import database
-from fasthits.layouts import PLAIN
-from fasthits.tables import SqliteFile
+from fasthits.daily import database
+from fasthits.daily.columns import PLAIN
+from fasthits.daily.targets import SqliteFile
 from tests.test_database import DAY, counter
 
 def rows(counted):
@@ -157,8 +157,8 @@ def test_what_is_read_at_one_moment_is_of_one_moment(kept: Path) -> None:
         days = history.last_days(1)
         program = f"""
 from pathlib import Path
-from fasthits import database
-from fasthits.tables import SqliteFile
+from fasthits.daily import database
+from fasthits.daily.targets import SqliteFile
 from tests.test_database import DAY, counter
 database.WRITE_LOCK_SECONDS = 0.1
 SqliteFile(Path({str(kept)!r})).replace([DAY], [counter(20)])

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from fasthits.days import file_name, has_date, name_days, parse_day, parse_days
+from fasthits.daily.days import file_name, has_date, name_days, parse_day, parse_days
 from fasthits.errors import UsageError
 
 TODAY = date(2026, 3, 12)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
-from fasthits.explain import explain, read_fields
-from fasthits.formats import NAMES, parse_format
-from fasthits.rules import Rules
-from fasthits.selection import Selection
+from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import Selection
+from fasthits.upkeep.explain import explain, read_fields
 from tests.commands import fasthits, hit, write
 from tests.reference import judge, split_lines, trim
 from tests.test_selection import DAY, form_of, lacks_a_field, mixed_logs, rules

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fasthits import follow
-from fasthits.follow import Files, rotations
-from fasthits.positions import Positions
+from fasthits.live.follow import files as follow
+from fasthits.live.follow.files import Files, rotations
+from fasthits.live.follow.positions import Positions
 
 
 class Following:

@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from fasthits.directives import DateLayout, Field, Kind, Literal, date_layout
 from fasthits.errors import UsageError
-from fasthits.formats import NAMES, Format, detect, parse_format
+from fasthits.rules.directives import DateLayout, Field, Kind, Literal, date_layout
+from fasthits.rules.formats import NAMES, Format, detect, parse_format
 
 
 def words(text: str) -> list[str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.history import History
-from fasthits.sparkline import sparkline
+from fasthits.daily.history import History
+from fasthits.display import sparkline
 from tests.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits.errors import UsageError
-from fasthits.health import FIGURES
-from fasthits.keys import KEY_BYTES, check_prefix, figure_path, hit_key
+from fasthits.live.keys import KEY_BYTES, check_prefix, figure_path, hit_key
+from fasthits.live.statistics import FIGURES
 
 DAY = date(2026, 3, 12)
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import lines as library
-from fasthits.counting import count_hits
+from fasthits.daily.counting import count_hits
+from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import LogFileError, UsageError
-from fasthits.lines import parse_lines
 from tests.commands import hit, write
 from tests.reference import LINE_BYTES, judge, split_lines
 from tests.strategies import blocks_of

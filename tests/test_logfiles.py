@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from fasthits import logfiles
+from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.logfiles import LogFile, Segment, find
 from fasthits.errors import DamagedLogError, LogFileError
-from fasthits.logfiles import LogFile, Segment, find
 
 if sys.version_info >= (3, 14):
     from compression import zstd

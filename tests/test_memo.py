@@ -1,6 +1,6 @@
 """Answers that are remembered."""
 
-from fasthits.memo import REMEMBERED_BYTES, remember
+from fasthits.rules.memo import REMEMBERED_BYTES, remember
 
 
 def test_short_texts_are_asked_for_once_and_long_ones_are_not_kept() -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from fasthits.errors import StateError, UsageError
-from fasthits.positions import DEFAULT_STATE, Mark, Position, State, StateFile, check_patterns, fingerprint, state_path
+from fasthits.live.follow.positions import (
+    DEFAULT_STATE,
+    Mark,
+    Position,
+    State,
+    StateFile,
+    check_patterns,
+    fingerprint,
+    state_path,
+)
 
 POSITION = Position("/var/log/nginx/access.log", 64768, 4711, 815, 20, fingerprint(b"x" * 20))
 STATE = State("c0ffee", ["/var/log/nginx/*.log"], {"a:1": Mark(7, (POSITION,)), "b:2": Mark(3, ())}, {(1, 2): 3}, True)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import parse_line
-from fasthits.formats import NAMES, parse_format
-from fasthits.rules import Rules, make_rules
+from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.rules import Rules, make_rules
 from tests import reference
 from tests.strategies import escaped, lines
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.referrers import referrer_page, referrer_site
-from fasthits.searches import MAX_PARAMETERS, TERMS_CHARACTERS, find_search
+from fasthits.rules.referrers import referrer_page, referrer_site
+from fasthits.rules.searches import MAX_PARAMETERS, TERMS_CHARACTERS, find_search
 from tests.strategies import escape, escaped
 
 OWN = {"example.com", "localhost"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.replies import COUNTED, REPLY_BYTES, Outcome, Replies
+from fasthits.live.replies import COUNTED, REPLY_BYTES, Outcome, Replies
 
 SURE, NOT, NEVER, DOUBT = Outcome.COUNTED, Outcome.NOT_COUNTED, Outcome.REFUSED, Outcome.UNKNOWN
 

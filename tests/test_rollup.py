@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits import extents, logfiles
-from fasthits.rollup import roll_up
-from fasthits.sources import NAME_LOGS
-from fasthits.tables import CsvStream
+from fasthits.daily.logs import extents, logfiles
+from fasthits.daily.logs.sources import NAME_LOGS
+from fasthits.daily.rollup import roll_up
+from fasthits.daily.targets import CsvStream
 from tests.commands import fasthits, hit, write
 from tests.reference import count
 from tests.strategies import logs

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.config import load_config
-from fasthits.formats import NAMES, Format, parse_format
-from fasthits.layouts import hits_layout, referrers_layout
-from fasthits.options import RULES
-from fasthits.rollup import roll_up as count_up
-from fasthits.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules, read_option
-from fasthits.tables import open_table
+from fasthits.daily.columns import hits_layout, referrers_layout
+from fasthits.daily.rollup import roll_up as count_up
+from fasthits.daily.targets import open_table
+from fasthits.rules.config import load_config
+from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.options import RULES
+from fasthits.rules.rules import OPTIONS, STATIC_ENDINGS, Rules, make_rules, read_option
 from tests.commands import fasthits, write
 from tests.reference import Counts, count
 

@@ -4,12 +4,12 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from fasthits.extents import is_over
-from fasthits.formats import Format, parse_format
-from fasthits.rotation import LogName, read_name
-from fasthits.rules import Rules
-from fasthits.selection import Selection
-from fasthits.stamps import form_of, stamps
+from fasthits.daily.logs.extents import is_over
+from fasthits.daily.logs.rotation import LogName, read_name
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import Selection
+from fasthits.rules.stamps import form_of, stamps
 from tests.commands import hit
 
 DAY = date(2026, 11, 24)

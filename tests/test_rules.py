@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import normalise, unescape
 from fasthits.errors import UsageError
-from fasthits.rules import (
+from fasthits.rules.rules import (
     STATIC_ENDINGS,
     Rules,
     compile_globs,

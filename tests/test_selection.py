@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits import logfiles
 from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
-from fasthits.counting import Counted, count_hits
+from fasthits.daily.counting import Counted, count_hits
+from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
-from fasthits.formats import NAMES, Format
-from fasthits.rules import Rules
-from fasthits.selection import ASSUMED, Intake, Selection
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import ASSUMED, Intake, Selection
 from tests.commands import hit, write
 from tests.reference import count, split_lines
 from tests.strategies import blocks_of, logs

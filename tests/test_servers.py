@@ -8,7 +8,7 @@ import pytest
 from pymemcache.client.hash import HashClient
 
 from fasthits.errors import UsageError
-from fasthits.servers import Server, TlsFiles, check_servers
+from fasthits.live.servers import Server, TlsFiles, check_servers
 from tests.integration.certificates import Authority
 
 

@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from fasthits import supervisor
 from fasthits.errors import UsageError
-from fasthits.supervisor import Throttle, describe
+from fasthits.live import supervisor
+from fasthits.live.supervisor import Throttle, describe
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_child_that_fails_does_not_read_the_pipe() -> None:
     """Two readers of a pipe tear each other's lines."""
     program = """
 import os
-from fasthits.supervisor import supervise
+from fasthits.live.supervisor import supervise
 
 def count(discarded):
     if os.fork() == 0:

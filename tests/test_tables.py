@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import database, replacing
 from fasthits._parse import WHOLE, HitCounter, LineRules
+from fasthits.daily import atomic as replacing
+from fasthits.daily import database
+from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
+from fasthits.daily.keeping import Fewer
+from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table, open_table
 from fasthits.errors import TableError, UsageError
-from fasthits.keeping import Fewer
-from fasthits.layouts import PLAIN, hits_layout, referrers_layout
-from fasthits.tables import CsvFiles, Replaced, SqliteFile, Table, open_table
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 Row = tuple[str, str, int]
@@ -155,7 +156,7 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
     """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitCounter;"
-        "from fasthits.tables import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
+        "from fasthits.daily.targets import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
         "counter = HitCounter(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
@@ -316,7 +317,7 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from fasthits._parse import WHOLE
-from fasthits.tables import open_table
+from fasthits.daily.targets import open_table
 
 day = date(2026, 3, 1)
 
@@ -375,7 +376,7 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     file = tmp_path / name
     script = (
         "import sys; from datetime import date;"
-        "from fasthits._parse import HitCounter; from fasthits.tables import open_table;"
+        "from fasthits._parse import HitCounter; from fasthits.daily.targets import open_table;"
         "day = date(2026, 3, int(sys.argv[2])); counter = HitCounter();"
         "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
         "open_table(sys.argv[1]).replace([day], [counter])"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.logfiles import LogFile
-from fasthits.rules import Rules
-from fasthits.selection import Selection
-from fasthits.sources import Sources
+from fasthits.daily.logs.logfiles import LogFile
+from fasthits.daily.logs.sources import Sources
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import Selection
 from tests.commands import fasthits, write
 from tests.test_rollup import rows_of
 

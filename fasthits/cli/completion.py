@@ -4,7 +4,7 @@ import glob
 import os
 from datetime import date, timedelta
 
-from fasthits.days import DEFAULT_LOGS
+from fasthits.daily.days import DEFAULT_LOGS
 
 OFFERED_DAYS = 7
 

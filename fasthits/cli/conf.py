@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import Logs, TlsCa, TlsCert, TlsKey
-from fasthits.days import DEFAULT_LOGS
+from fasthits.daily.days import DEFAULT_LOGS
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_SERVER
+from fasthits.live.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"
 
@@ -38,10 +38,10 @@ def conf(
 
     Nothing is changed. Each part begins with a comment that says what it is for.
     """
-    from fasthits.conf import Installation, texts
-    from fasthits.days import has_date
-    from fasthits.servers import TlsFiles, check_servers
-    from fasthits.tables import open_table
+    from fasthits.daily.days import has_date
+    from fasthits.daily.targets import open_table
+    from fasthits.live.servers import TlsFiles, check_servers
+    from fasthits.upkeep.conf import Installation, texts
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"

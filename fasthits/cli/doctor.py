@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import Logs, Prefix, To, takes_options_of_rules, takes_servers
-from fasthits.days import DEFAULT_LOGS
+from fasthits.daily.days import DEFAULT_LOGS
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, check_prefix
+from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 COLOURS = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
@@ -39,11 +39,11 @@ def doctor(
     Give it the options that the logger has. Exit code 1 if a check failed. On a busy site it takes up to 15 seconds,
     because it waits for the loggers' figures.
     """
-    from fasthits.config import find_config
-    from fasthits.days import has_date
-    from fasthits.doctor import Setup, Verdict, examine
-    from fasthits.logfiles import STDIN
-    from fasthits.places import find_usual_logs
+    from fasthits.daily.days import has_date
+    from fasthits.daily.logs.logfiles import STDIN
+    from fasthits.daily.logs.places import find_usual_logs
+    from fasthits.rules.config import find_config
+    from fasthits.upkeep.doctor import Setup, Verdict, examine
 
     patterns = tuple(logs or find_usual_logs()) or (DEFAULT_LOGS,)
     for pattern in patterns:

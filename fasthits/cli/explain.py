@@ -6,9 +6,9 @@ import typer
 
 from fasthits.cli.completion import complete_day
 from fasthits.cli.options import takes_rules
-from fasthits.days import parse_day
+from fasthits.daily.days import parse_day
 from fasthits.display import printable
-from fasthits.rules import Rules
+from fasthits.rules.rules import Rules
 
 
 @takes_rules
@@ -39,8 +39,8 @@ def explain(
     """
     from datetime import date
 
-    from fasthits import explain as library
-    from fasthits.selection import Selection
+    from fasthits.rules.selection import Selection
+    from fasthits.upkeep import explain as library
 
     only = parse_day(day, date.today()) if day else None
     for each in library.explain(log_file, Selection(rules), lines or (), only):

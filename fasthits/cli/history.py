@@ -10,13 +10,13 @@ import typer
 
 from fasthits.cli.options import DEFAULT_DATABASE, AsCsv, AsJson, Database, Limit, NumberOfDays
 from fasthits.cli.output import say
-from fasthits.days import name_days
+from fasthits.daily.days import name_days
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import PATH_STARTS
+from fasthits.live.keys import PATH_STARTS
 
 if TYPE_CHECKING:
-    from fasthits.history import PathHistory
+    from fasthits.daily.history import PathHistory
 
 
 def history(
@@ -31,7 +31,7 @@ def history(
     The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
     was read: date, path, views.
     """
-    from fasthits.history import History
+    from fasthits.daily.history import History
 
     _check(as_json, as_csv)
     for path in paths:
@@ -57,7 +57,7 @@ def most_read(
     The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
     was read: date, path, views.
     """
-    from fasthits.history import History
+    from fasthits.daily.history import History
 
     _check(as_json, as_csv)
     kept = History(Path(database))
@@ -82,7 +82,7 @@ def _print(rows: "Sequence[PathHistory]", days: Sequence[date], as_json: bool, a
 
 
 def _print_table(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
-    from fasthits.sparkline import sparkline
+    from fasthits.display import sparkline
 
     if not days:
         say("nothing is kept yet: fasthits rollup fills the database")
@@ -106,7 +106,7 @@ def _print_json(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
 def _print_csv(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
     import sys
 
-    from fasthits.csvfiles import write_csv
+    from fasthits.daily.csvfiles import write_csv
 
     write_csv(
         sys.stdout.buffer,

@@ -10,16 +10,17 @@ import typer
 
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.errors import MemcachedError, UsageError
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
-from fasthits.rules import Rules
-from fasthits.supervisor import Throttle, say
+from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.live.supervisor import Throttle, say
+from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.follower import Follower
+    from fasthits.live.follow.follower import Follower
 
 NEEDED = (
-    *("fasthits.config", "fasthits.memcached", "fasthits.piped", "fasthits.privileges", "fasthits.selection"),
-    *("fasthits.agents", "fasthits.jsonlines", "hashlib", "tomllib"),
+    *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
+    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.selection"),
+    *("hashlib", "tomllib"),
 )
 """The modules that a logger may use at any time, and what these use."""
 
@@ -100,15 +101,15 @@ def log(
     \b
         fasthits log --follow /var/log/nginx/access.log
     """
-    from fasthits import privileges
-    from fasthits.backlog import FreshBacklog
-    from fasthits.memcached import CounterStore
-    from fasthits.piped import Reader
-    from fasthits.selection import Selection
+    from fasthits.live import privileges
+    from fasthits.live.backlog import FreshBacklog
+    from fasthits.live.memcached import CounterStore
+    from fasthits.live.reader import Reader
+    from fasthits.rules.selection import Selection
 
     if follow:
-        from fasthits.follower import Follower
-        from fasthits.positions import check_patterns, check_place, state_path
+        from fasthits.live.follow.follower import Follower
+        from fasthits.live.follow.positions import check_patterns, check_place, state_path
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
@@ -162,7 +163,7 @@ def _follow(follower: "Follower") -> None:
 
 def _check_servers(servers: Sequence[str], prefix: str) -> None:
     """Warn of each server that does not answer: hits would wait for it."""
-    from fasthits.memcached import read_views
+    from fasthits.live.memcached import read_views
 
     for server in servers:
         try:

@@ -13,14 +13,14 @@ import typer
 
 from fasthits.cli.completion import complete_day, complete_logs
 from fasthits.cli.output import say
-from fasthits.config import read_rules
-from fasthits.days import DEFAULT_LOGS, split_patterns
+from fasthits.daily.days import DEFAULT_LOGS, split_patterns
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
-from fasthits.options import CONFIG_HELP, RULES, take_rules
+from fasthits.live.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
+from fasthits.rules.config import read_rules
+from fasthits.rules.options import CONFIG_HELP, RULES, take_rules
 
 if TYPE_CHECKING:
-    from fasthits.sources import Patterns
+    from fasthits.daily.logs.sources import Patterns
 
 Memcached = Annotated[
     list[str],
@@ -101,7 +101,7 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
     """
     if given:
         return tuple(given)
-    from fasthits.places import choose_logs
+    from fasthits.daily.logs.places import choose_logs
 
     found = choose_logs(days)
     if found != (DEFAULT_LOGS,):
@@ -186,7 +186,7 @@ def takes_servers(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_options(
         *, memcached: list[str], tls_ca: str | None, tls_cert: str | None, tls_key: str | None, **arguments: Any
     ) -> Any:
-        from fasthits.servers import TlsFiles, check_servers
+        from fasthits.live.servers import TlsFiles, check_servers
 
         return command(**arguments, servers=check_servers(memcached, TlsFiles(tls_ca, tls_cert, tls_key)))
 

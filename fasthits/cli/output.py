@@ -10,7 +10,7 @@ import typer
 from fasthits.display import printable
 
 if TYPE_CHECKING:
-    from fasthits.counting import Progress
+    from fasthits.daily.counting import Progress
 
 
 def say(message: str) -> None:

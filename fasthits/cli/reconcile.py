@@ -7,10 +7,10 @@ import typer
 
 from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, find_patterns, takes_rules, takes_servers
 from fasthits.cli.output import progress_bar, say
-from fasthits.days import parse_day
+from fasthits.daily.days import parse_day
 from fasthits.display import counted, printable
-from fasthits.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
-from fasthits.rules import Rules
+from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
+from fasthits.rules.rules import Rules
 
 
 @takes_rules
@@ -32,7 +32,7 @@ def check(
     The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
-    from fasthits.reconcile import compare
+    from fasthits.upkeep.reconcile import compare
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
@@ -72,7 +72,7 @@ def warm(
     It waits while they deliver what has piled up; a hit on its way for longer than --settle would count twice.
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
-    from fasthits import reconcile
+    from fasthits.upkeep import reconcile
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])

@@ -26,9 +26,9 @@ def report(
 
     It has no script and loads nothing.
     """
-    from fasthits.history import History
-    from fasthits.replacing import replacing
-    from fasthits.report import Report
+    from fasthits.daily.atomic import replacing
+    from fasthits.daily.history import History
+    from fasthits.daily.report import Report
 
     end_at_signals()
     kept = History(Path(database))

@@ -12,15 +12,15 @@ from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
 from fasthits.cli.signals import end_at_signals
-from fasthits.days import name_days, parse_days
+from fasthits.daily.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
-from fasthits.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
-from fasthits.rules import Rules
+from fasthits.rules.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.layouts import Layout
-    from fasthits.rollup import Summary
+    from fasthits.daily.columns import Layout
+    from fasthits.daily.rollup import Summary
 
 
 SHOWN_OF_LINE = 120
@@ -98,10 +98,10 @@ def rollup(
     of which it has only a part, or fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the
     date that stands in their line; those that ended after midnight are found in the next day's file.
     """
-    from fasthits.keeping import days_left
-    from fasthits.replacing import write_summary
-    from fasthits.rollup import roll_up
-    from fasthits.tables import open_table
+    from fasthits.daily.atomic import write_summary
+    from fasthits.daily.keeping import days_left
+    from fasthits.daily.rollup import roll_up
+    from fasthits.daily.targets import open_table
 
     end_at_signals()
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
@@ -127,7 +127,7 @@ def rollup(
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
     """Return the tables that the options ask for."""
-    from fasthits.layouts import hits_layout, referrers_layout, searches_layout
+    from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if referrers:
@@ -142,14 +142,14 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 def _has_warnings(result: "Summary") -> bool:
     """Tell whether the summary has more to say than numbers."""
-    from fasthits.keeping import remarks
+    from fasthits.daily.keeping import remarks
 
     found = result.counted
     return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.keeping import remarks
+    from fasthits.daily.keeping import remarks
 
     found = result.counted
     # A log in which nothing is known was read as combined, for want of something better.

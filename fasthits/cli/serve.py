@@ -9,7 +9,7 @@ import typer
 from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.keys import DEFAULT_PREFIX, check_prefix
+from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 
 @takes_servers

@@ -8,10 +8,10 @@ import typer
 
 from fasthits.cli.completion import complete_day
 from fasthits.cli.options import Prefix, takes_servers
-from fasthits.days import parse_day
+from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, PATH_STARTS, check_prefix, hit_key
+from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS, check_prefix, hit_key
 
 
 @takes_servers
@@ -26,7 +26,7 @@ def today(
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:
     """Print how often each PATH has been read today, from the live counters: views, a tab, the path."""
-    from fasthits.memcached import read_views
+    from fasthits.live.memcached import read_views
 
     for path in paths:
         if not path.startswith(PATH_STARTS) or "?" in path:

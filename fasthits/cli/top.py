@@ -24,10 +24,10 @@ from fasthits.cli.options import AsJson, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.display import counted, printable
 from fasthits.errors import MemcachedError
-from fasthits.keys import DEFAULT_PREFIX, check_prefix
+from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 if TYPE_CHECKING:
-    from fasthits.live import LivePath, LiveViews, Sample
+    from fasthits.live.sampler import LivePath, LiveViews, Sample
 
 REFRESH_SECONDS = 1.0
 BAR_WIDTH = 24
@@ -52,7 +52,7 @@ def top(
 
     It looks again each second, until q or Ctrl-C. A path that is no key is shown as # and its SHA-256.
     """
-    from fasthits.live import LiveViews
+    from fasthits.live.sampler import LiveViews
 
     live = LiveViews(servers, check_prefix(prefix))
     if as_json:

@@ -12,12 +12,12 @@ from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from fasthits.config import put_before, read_rules
-from fasthits.days import has_date, split_patterns
+from fasthits.daily.days import has_date, split_patterns
 from fasthits.errors import UsageError
-from fasthits.keys import DEFAULT_PREFIX, check_prefix
-from fasthits.rules import OPTIONS, Rules
-from fasthits.servers import Server, TlsFiles, check_servers
+from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
+from fasthits.live.servers import Server, TlsFiles, check_servers
+from fasthits.rules.config import put_before, read_rules
+from fasthits.rules.rules import OPTIONS, Rules
 
 NAME = "FASTHITS"
 

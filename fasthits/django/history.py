@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
 
-from fasthits.counting import Counted, count_hits
+from fasthits.daily.counting import Counted, count_hits
+from fasthits.daily.keeping import Fewer, find_fewer
+from fasthits.daily.logs.sources import Patterns
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
-from fasthits.keeping import Fewer, find_fewer
-from fasthits.rules import Rules
-from fasthits.sources import Patterns
+from fasthits.rules.rules import Rules
 
 BATCH_PATHS = 100_000
 """How many paths are tied to their objects at once: a query for each model and so many paths."""

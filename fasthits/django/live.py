@@ -16,10 +16,10 @@ from django.core.cache.backends.memcached import BaseMemcachedCache, PyMemcacheC
 from django.utils.encoding import iri_to_uri
 
 from fasthits.django.conf import setting
-from fasthits.keys import DEFAULT_SERVER, hit_key
-from fasthits.memcached import read_views
-from fasthits.rules import final_path
-from fasthits.servers import Server, check_servers
+from fasthits.live.keys import DEFAULT_SERVER, hit_key
+from fasthits.live.memcached import read_views
+from fasthits.live.servers import Server, check_servers
+from fasthits.rules.rules import final_path
 
 AWAY_SECONDS = 5.0
 """How long memcached is left alone when it has failed: a page must not wait for it again and again."""

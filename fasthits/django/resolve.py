@@ -23,8 +23,8 @@ from django.views.generic.edit import BaseDeleteView, BaseUpdateView
 from django.views.generic.list import MultipleObjectMixin
 
 from fasthits.django.conf import setting
-from fasthits.escapes import unescape
-from fasthits.rules import Rules
+from fasthits.rules.escapes import unescape
+from fasthits.rules.rules import Rules
 
 IN_VALUES = 900
 """Up to so many objects are asked for by name, which every database allows in a query; more in one pass over all."""

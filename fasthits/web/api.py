@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from fasthits.errors import FasthitsError
-from fasthits.live import Sample
-from fasthits.loggers import count_loggers
+from fasthits.live.processes import count_loggers
+from fasthits.live.sampler import Sample
 from fasthits.web import parameters
 from fasthits.web.archive import ALL_DAYS, Archive
 from fasthits.web.badge import badge

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from anyio.to_thread import run_sync
 
-from fasthits.history import History, PathHistory
+from fasthits.daily.history import History, PathHistory
 
 ANSWERS = 256
 """How many answers are kept."""

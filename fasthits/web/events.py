@@ -7,7 +7,7 @@ from contextlib import suppress
 from starlette.types import Message, Receive, Scope, Send
 
 from fasthits.errors import MemcachedError
-from fasthits.live import Sample
+from fasthits.live.sampler import Sample
 from fasthits.web.api import sample_document
 from fasthits.web.now import SAMPLE_SECONDS, Now
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
-from fasthits.causes import CAUSES, warning_figure
-from fasthits.live import Sample
+from fasthits.live.causes import CAUSES, warning_figure
+from fasthits.live.sampler import Sample
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

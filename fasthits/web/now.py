@@ -8,10 +8,10 @@ from datetime import date
 from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
-from fasthits.health import read_figures
-from fasthits.keys import hit_key
-from fasthits.live import LiveViews, Sample
-from fasthits.memcached import read_views
+from fasthits.live.keys import hit_key
+from fasthits.live.memcached import read_views
+from fasthits.live.sampler import LiveViews, Sample
+from fasthits.live.statistics import read_figures
 
 SAMPLE_SECONDS = 1.0
 LISTED_PATHS = 100

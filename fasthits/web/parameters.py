@@ -3,7 +3,7 @@
 from starlette.requests import Request
 
 from fasthits.errors import UsageError
-from fasthits.keys import PATH_STARTS
+from fasthits.live.keys import PATH_STARTS
 
 MAX_DAYS = 3660
 MAX_LIMIT = 100

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import FoundFields, HitCounter, LineRules, ParsedLine, find_fields, parse_line, parse_lines
-from fasthits.directives import Field
-from fasthits.formats import NAMES, Format, parse_format
+from fasthits.rules.directives import Field
+from fasthits.rules.formats import NAMES, Format, parse_format
 from tests import reference
 from tests.core.support import DAY, INTACT, TIME, as_parsed, line
 from tests.core.test_line_rules import FORMATS, lines_of

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, WHOLE, HitCounter, LineRules
-from fasthits.agents import agent_verdict
-from fasthits.directives import Literal
-from fasthits.formats import NAMES, Format, parse_format
-from fasthits.rules import Rules
+from fasthits.rules.bots import agent_verdict
+from fasthits.rules.directives import Literal
+from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.rules import Rules
 from tests import reference
 from tests.strategies import logs
 

@@ -147,7 +147,7 @@ def test_it_is_asked_again_when_it_may_be_back(
 def test_a_memcached_that_hangs_is_waited_for_once(
     memcached: Memcached, count_today: CountToday, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fasthits.connections.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("fasthits.live.connections.ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(live, "AWAY_SECONDS", 1000.0)
     releases = [PressRelease.objects.create(title="x", slug=f"x{number}") for number in range(20)]
     memcached.pause()

@@ -22,7 +22,7 @@ from django.urls import set_script_prefix
 
 from fasthits.django import history, models
 from fasthits.django.models import Hits
-from fasthits.options import RULES
+from fasthits.rules.options import RULES
 from tests.commands import write
 from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.integration.logger import DAY, access_line, access_lines

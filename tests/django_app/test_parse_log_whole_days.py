@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test.utils import override_settings
 
-from fasthits import places
+from fasthits.daily.logs import places
 from fasthits.django.models import Hits
 from tests.commands import write
 from tests.django_app.models import PressRelease

@@ -21,7 +21,7 @@ from tests.integration.processes import (
 )
 from tests.integration.servers import IS_ROOT, free_port, require_program
 
-QUICK = "import fasthits.carrier as s; s.SETTLE_SECONDS = 0.3"
+QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
 """For tests with many kills: a memcached that is not stopped needs no more."""
 
 

@@ -16,7 +16,7 @@ from datetime import date
 from pathlib import Path
 from threading import Event
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests import reference
 from tests.integration.installation import USER, custom_log
 from tests.integration.processes import children_of, eventually, outlives, run_fasthits

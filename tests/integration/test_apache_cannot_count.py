@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.installation import Installation
 from tests.integration.processes import eventually
 from tests.integration.servers import IS_ROOT, Apache, Memcached, piped

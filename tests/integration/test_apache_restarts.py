@@ -19,7 +19,7 @@ from typing import Self
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests import reference
 from tests.integration.processes import children_of, eventually, is_alive, outlives
 from tests.integration.servers import Apache, Memcached, piped

@@ -8,7 +8,7 @@ import re
 import signal
 from collections.abc import Callable
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
 from tests.integration.servers import Memcached, free_port

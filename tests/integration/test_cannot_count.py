@@ -17,7 +17,7 @@ from threading import Thread
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.installation import Installation, custom_log, shell_command
 from tests.integration.logger import DAY, RUN, Logger, access_line, access_lines
 from tests.integration.processes import (
@@ -36,7 +36,7 @@ StartLogger = Callable[..., Logger]
 
 KEY = hit_key(DAY, b"/a")
 WRONG = ("--oops",)
-HASTY = "import fasthits.supervisor; fasthits.supervisor.RETRY_SECONDS = 0.1"
+HASTY = "import fasthits.live.supervisor; fasthits.live.supervisor.RETRY_SECONDS = 0.1"
 """Python after which the logger tries again soon."""
 LINES = access_lines(["/a"] * 30_000)
 """More than a pipe holds."""
@@ -184,8 +184,8 @@ def failing(switch: Path, error: str, after: bool = False) -> str:
     It raises before it has read or, with *after*, when what it has read is counted.
     """
     return f"""
-import os, fasthits.piped
-read = fasthits.piped.Reader._read
+import os, fasthits.live.reader
+read = fasthits.live.reader.Reader._read
 def failing(reader):
     if not os.path.exists({str(switch)!r}):
         return read(reader)
@@ -194,7 +194,7 @@ def failing(reader):
     if {after}:
         read(reader)
     raise {error}
-fasthits.piped.Reader._read = failing
+fasthits.live.reader.Reader._read = failing
 """
 
 
@@ -268,13 +268,13 @@ def test_what_could_not_be_imported_is_imported_when_it_can(
     here = Installation.make(place / "opt")
     module, other = here.package / "backlog.py", here.package / "selection.py"
     text = module.read_text()
-    module.write_text("import fasthits.selection, no_such_module\n" + text)
+    module.write_text("import fasthits.rules.selection, no_such_module\n" + text)
     main = f"{HASTY}\n{RUN}"
     logger = start_logger("--memcached", memcached.spec, command=[str(here.python), "-I", "-c", main, "log"])
     (why,) = eventually(lambda: said(logger, "cannot count"), what="the logger says why")
     assert "cannot import a part of fasthits: No module named 'no_such_module'" in why
     other.write_text(other.read_text() + "\nNEW = 1\n")
-    module.write_text(text + "\nfrom fasthits.selection import NEW\n")
+    module.write_text(text + "\nfrom fasthits.rules.selection import NEW\n")
     eventually(lambda: said(logger, "counting now"), what="the logger counts")
     count_one(memcached, logger, 1)
     assert logger.finish() == 0
@@ -340,12 +340,12 @@ def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
 # Nothing is imported while it counts
 
 WATCH_IMPORTS = """
-import os, sys, fasthits.piped
-run = fasthits.piped.Reader.run
+import os, sys, fasthits.live.reader
+run = fasthits.live.reader.Reader.run
 def watched(reader):
     sys.addaudithook(lambda event, args: event == "import" and os.write(2, f"late import: {args[0]}\\n".encode()))
     run(reader)
-fasthits.piped.Reader.run = watched
+fasthits.live.reader.Reader.run = watched
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, run_fasthits
 from tests.integration.proxy import Proxy

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.days import DEFAULT_LOGS, ONE_DAY
-from fasthits.keys import DEFAULT_SERVER, hit_key
+from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY
+from fasthits.live.keys import DEFAULT_SERVER, hit_key
 from tests.commands import fasthits, hit, write
 from tests.integration.installation import Installation
 from tests.integration.processes import PROJECT, environment, eventually, marked_processes

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.connections import KEEPALIVE, RETRY_SECONDS, UNANSWERED_SECONDS, Connector
-from fasthits.keys import hit_key
+from fasthits.live.connections import KEEPALIVE, RETRY_SECONDS, UNANSWERED_SECONDS, Connector
+from fasthits.live.keys import hit_key
 from tests.integration.certificates import Authority
 from tests.integration.gateways import Haproxy
 from tests.integration.logger import DAY, Logger, access_lines
@@ -257,12 +257,12 @@ def test_a_server_that_hangs_up_sees_few_connections_also_at_the_end(
         assert 3 <= stranger.accepted <= tries + PROBES
 
 
-OFTEN = "import fasthits.health; fasthits.health.PUBLISH_SECONDS = 0.05\n"
+OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.05\n"
 """So that the figures would make a connection far more often."""
 PROBES = 3
 
 
-SELDOM = f"import fasthits.health; fasthits.health.PUBLISH_SECONDS = {2 * RETRY_SECONDS}\n"
+SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = {2 * RETRY_SECONDS}\n"
 """So that no connection that the figures ask for is refused as too early."""
 
 
@@ -291,7 +291,7 @@ def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logge
 
 
 def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
-    soon = "import fasthits.memcached; fasthits.memcached.IDLE_SECONDS = 0.05\n"
+    soon = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 0.05\n"
     with Proxy(memcached, seed=1) as proxy:
         logger = start_logger("--memcached", proxy.spec, first=soon)
         logger.write(access_lines(["/a"]))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, is_alive
 from tests.integration.servers import Memcached

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, access_lines
 from tests.integration.processes import run_fasthits
 from tests.integration.servers import Memcached

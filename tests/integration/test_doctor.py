@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from fasthits.days import ONE_DAY
-from fasthits.keys import figure_path, hit_key
+from fasthits.daily.days import ONE_DAY
+from fasthits.live.keys import figure_path, hit_key
 from tests.commands import fasthits, write
 from tests.integration.logger import Logger, access_line
 from tests.integration.processes import eventually

@@ -275,7 +275,7 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
 
 
 DIE = """
-import os, signal, fasthits.carrier as c, fasthits.connections as k
+import os, signal, fasthits.live.follow.carrier as c, fasthits.live.connections as k
 c.SETTLE_SECONDS = 0.5
 flag = {flag!r}
 def die():
@@ -431,7 +431,7 @@ def test_it_can_be_ended_while_it_waits_for_memcached_to_begin(place: Path, logs
 
 def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
-    quick = "import fasthits.health as h; h.PUBLISH_SECONDS = 0.1"
+    quick = "import fasthits.live.statistics as h; h.PUBLISH_SECONDS = 0.1"
     with follow(place, memcached, log, first=quick) as follower:
         log.write_bytes(access_line("/a") * 3 + access_line("/b", method="POST") + b"nonsense\n")
         figures = {"lines": 5, "hits": 3, "filtered": 1, "malformed": 1, "delivered": 3}

@@ -9,8 +9,8 @@ from datetime import date
 import pytest
 
 from fasthits.errors import MemcachedError
-from fasthits.health import FIGURES, Health, read_figures
-from fasthits.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
+from fasthits.live.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
+from fasthits.live.statistics import FIGURES, Health, read_figures
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
 from tests.integration.proxy import Proxy
@@ -20,14 +20,14 @@ from tests.integration.test_status import read_status, wait_until_settled
 
 StartLogger = Callable[..., Logger]
 
-OFTEN = "import fasthits.health; fasthits.health.PUBLISH_SECONDS = 0.05\n"
+OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.05\n"
 TELL = """
-import os, fasthits.health
-def take(self, take=fasthits.health.Health.take):
+import os, fasthits.live.statistics
+def take(self, take=fasthits.live.statistics.Health.take):
     if rows := take(self):
         os.write(2, b"taken\\n")
     return rows
-fasthits.health.Health.take = take
+fasthits.live.statistics.Health.take = take
 """
 POST = access_line("/a", method="POST")
 NONSENSE = b"no line of a log\n"

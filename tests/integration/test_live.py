@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from fasthits import live
-from fasthits.counters import CounterReader
 from fasthits.errors import MemcachedError
-from fasthits.health import FIGURES
-from fasthits.keys import figure_path, hit_key
-from fasthits.live import LivePath, LiveViews
+from fasthits.live import sampler as live
+from fasthits.live.keys import figure_path, hit_key
+from fasthits.live.listing import CounterReader
+from fasthits.live.sampler import LivePath, LiveViews
+from fasthits.live.statistics import FIGURES
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually
 from tests.integration.proxy import Proxy

@@ -12,7 +12,7 @@ import pytest
 from pymemcache import serde
 from pymemcache.client.base import Client
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests import reference
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, run_fasthits

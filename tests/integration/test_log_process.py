@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line
 from tests.integration.processes import PROJECT, eventually, is_alive, run_fasthits
 from tests.integration.servers import IS_ROOT, Memcached

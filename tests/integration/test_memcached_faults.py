@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import hit_key
-from fasthits.memcached import PIECE_BYTES
+from fasthits.live.keys import hit_key
+from fasthits.live.memcached import PIECE_BYTES
 from tests.integration.gateways import Twemproxy
 from tests.integration.logger import DAY, Logger, access_lines
 from tests.integration.processes import eventually, run_fasthits

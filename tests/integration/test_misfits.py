@@ -11,17 +11,17 @@ from tests.integration.servers import Memcached
 StartLogger = Callable[..., Logger]
 
 SOON = """
-import fasthits.misfits, fasthits.health
-fasthits.misfits.LOOK_SECONDS = 0.3
-fasthits.health.PUBLISH_SECONDS = 0.05
+import fasthits.live.misfits, fasthits.live.statistics
+fasthits.live.misfits.LOOK_SECONDS = 0.3
+fasthits.live.statistics.PUBLISH_SECONDS = 0.05
 """
 TELL = """
 import os
-def look(self, intake, block, look=fasthits.misfits.Misfits.look):
+def look(self, intake, block, look=fasthits.live.misfits.Misfits.look):
     found = look(self, intake, block)
     os.write(2, f"looked at {intake.counter.lines}\\n".encode())
     return found
-fasthits.misfits.Misfits.look = look
+fasthits.live.misfits.Misfits.look = look
 """
 SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400 226 "-" "-"\n'
 

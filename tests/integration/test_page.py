@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from fasthits.keys import figure_path, hit_key
+from fasthits.live.keys import figure_path, hit_key
 from tests.commands import fasthits, hit, write
 from tests.integration.browser import Browser
 from tests.integration.logger import Logger, access_line

@@ -18,7 +18,7 @@ from subprocess import PIPE, STDOUT
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import (
     children_of,

@@ -20,7 +20,7 @@ from typing import Self
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests import reference
 from tests.integration.logger import DAY, access_line, access_lines
 from tests.integration.processes import (

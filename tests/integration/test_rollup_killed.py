@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fasthits import database
 from fasthits.cli import app
+from fasthits.daily import database
 from tests.commands import hit, write
 
 KILLS = 34

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.formats import NAMES, Format, parse_format
-from fasthits.keys import hit_key
-from fasthits.rules import Rules
+from fasthits.live.keys import hit_key
+from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.rules import Rules
 from tests.integration.logger import DAY, Logger, access_lines
 from tests.integration.processes import eventually, run_fasthits
 from tests.integration.servers import Memcached

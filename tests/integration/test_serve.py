@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from fasthits.web.events import MAX_STREAMS
 from fasthits.web.openapi import DESCRIPTION
 from tests.commands import fasthits, hit, write

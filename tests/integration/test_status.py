@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fasthits.keys import hit_key
+from fasthits.live.keys import hit_key
 from tests.integration.logger import DAY, Logger, access_line, access_lines
 from tests.integration.processes import eventually, is_alive, outlives
 from tests.integration.servers import Memcached, free_port

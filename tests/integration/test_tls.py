@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pymemcache.client.hash import HashClient
 
-from fasthits.keys import hit_key
-from fasthits.servers import check_servers
+from fasthits.live.keys import hit_key
+from fasthits.live.servers import check_servers
 from tests.integration.certificates import Authority
 from tests.integration.gateways import Stunnel
 from tests.integration.logger import DAY, Logger, access_lines

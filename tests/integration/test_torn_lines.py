@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.keys import KEY_BYTES, hit_key
+from fasthits.live.keys import KEY_BYTES, hit_key
 from tests import reference
 from tests.integration.logger import DAY, Logger, access_line
 from tests.integration.processes import eventually

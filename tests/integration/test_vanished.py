@@ -62,7 +62,7 @@ def cable() -> Iterator[tuple[Namespace, Namespace]]:
         yield here, there
 
 
-NEVER_IDLE = "import fasthits.memcached; fasthits.memcached.IDLE_SECONDS = 1e9"
+NEVER_IDLE = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 1e9"
 """So that the batch is risked; otherwise the connection would have to prove itself, which takes ANSWER_SECONDS."""
 
 

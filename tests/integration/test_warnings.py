@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.causes import CAUSES, LOSSES, OTHER, warnings_of
-from fasthits.health import FIGURES
+from fasthits.live.causes import CAUSES, LOSSES, OTHER, warnings_of
+from fasthits.live.statistics import FIGURES
 from tests.integration.logger import Logger, access_line
 from tests.integration.processes import eventually, run_fasthits
 from tests.integration.servers import Memcached
@@ -17,7 +17,7 @@ from tests.integration.webserver import Served
 StartLogger = Callable[..., Logger]
 
 DISCARDED = """
-from fasthits.supervisor import _Pipe
+from fasthits.live.supervisor import _Pipe
 def init(self, fd, init=_Pipe.__init__):
     init(self, fd)
     self.unreported = 7
@@ -70,9 +70,9 @@ def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached
     logger = start_logger(
         "--memcached",
         memcached.spec,
-        first="import fasthits.piped as p; p.Reader._look_for_misfits = lambda self: (\n"
+        first="import fasthits.live.reader as p; p.Reader._look_for_misfits = lambda self: (\n"
         "    setattr(self._misfits, 'at', float('inf')), self._report('invented', 'an invention'))\n"
-        "import fasthits.misfits; fasthits.misfits.LOOK_SECONDS = 0",
+        "import fasthits.live.misfits; fasthits.live.misfits.LOOK_SECONDS = 0",
     )
     logger.write(access_line("/a"))
     eventually(lambda: "an invention" in logger.stderr, what="the logger warns")

@@ -9,17 +9,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from fasthits.days import name_days, parse_days
+from fasthits.daily.atomic import write_summary
+from fasthits.daily.days import name_days, parse_days
+from fasthits.daily.keeping import days_left, remarks
+from fasthits.daily.logs.places import choose_logs
+from fasthits.daily.logs.sources import Patterns
 from fasthits.display import counted, printable
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.keeping import days_left, remarks
-from fasthits.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
-from fasthits.places import choose_logs
-from fasthits.replacing import write_summary
-from fasthits.sources import Patterns
+from fasthits.rules.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
 
 
 class Command(BaseCommand):

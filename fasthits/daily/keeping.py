@@ -1,0 +1,87 @@
+"""Days that stay as they are after a count: a day that is kept is replaced by a better count of it, and by no other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from fasthits.daily.counting import Counted
+from fasthits.daily.days import name_days
+from fasthits.daily.logs.extents import Gap
+from fasthits.daily.logs.sources import NAME_LOGS
+from fasthits.display import counted as number_of
+
+NAMED_GAPS = 3
+"""How many things that are missing of a day are named."""
+NAMED_SERVERS = 10
+NAMED_DAYS = 10
+"""How many days with fewer hits are named, with their numbers."""
+
+
+class Fewer(NamedTuple):
+    """A day of which fewer hits were counted than are kept."""
+
+    day: date
+    counted: int
+    kept: int
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.counted:,} counted, {self.kept:,} kept"
+
+
+def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fewer]:
+    """Return the days of *kept* with fewer hits in *counted*, in order. Both have the hits of days, all paths together.
+
+    >>> find_fewer({date(2026, 3, 12): 7}, {date(2026, 3, 12): 7, date(2026, 3, 13): 1})
+    [Fewer(day=datetime.date(2026, 3, 13), counted=0, kept=1)]
+    """
+    return [Fewer(day, counted.get(day, 0), hits) for day, hits in sorted(kept.items()) if counted.get(day, 0) < hits]
+
+
+def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
+    """Yield why days were left as they were, and what to type: a line for each reason, none if no day was left."""
+    if found.missing:
+        hints = "; ".join(found.hints_of_missing())
+        yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
+    if found.unseen:
+        yield _why_unseen(found)
+    for day, gaps in found.parts.items():
+        if day not in found.days:
+            ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
+            yield f"not the whole day, left as it was: {day}: {_join(gaps)} ({'; '.join(ways)})"
+    if fewer:
+        named = "; ".join(map(str, fewer[:NAMED_DAYS]))
+        more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
+        yield f"fewer hits than are kept, left as it was: {named}{more} (--replace to replace it all the same)"
+
+
+def remarks(found: Counted) -> Iterator[str]:
+    """Yield what is to be known of the days that were counted: which are parts, which servers had nothing of them."""
+    yield from found.notes
+    for day in found.days:
+        if day in found.parts:
+            yield f"{day} is a part: {_join(found.parts[day])}"
+    for day, names in found.missing_servers.items():
+        more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
+        named = ", ".join(names[:NAMED_SERVERS]) + more
+        yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def _join(gaps: Sequence[Gap]) -> str:
+    texts = list(dict.fromkeys(gap.text for gap in gaps))
+    more = len(texts) - NAMED_GAPS
+    return "; ".join(texts[:NAMED_GAPS]) + f"; and {more} more" * (more > 0)
+
+
+def _why_unseen(found: Counted) -> str:
+    days = name_days(found.unseen)
+    explain = f"fasthits explain {found.any_file} shows how lines are read"
+    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen()]))
+    if not found.lines:
+        return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
+    if not found.days_seen:
+        hints += [f"tried as {found.tried}", "give the right format with --format", explain]
+        return f"not one of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
+    hints += [f"the log has {name_days(sorted(found.days_seen))}", NAME_LOGS]
+    if found.malformed:
+        hints.append(f"{number_of(found.malformed, 'line')} did not parse")
+    return f"no line of the day, left as it was: {days} ({'; '.join([*hints, explain])})"

@@ -1,0 +1,136 @@
+"""Logs whose names have the date, as cronolog makes them: a file a day, or a month.
+
+cronolog names a file by its clock when a line is logged, which is when the request has ended. So a file has the lines
+of its day, the last ones of the day before, and those of the first moments of the next one. Others name files
+otherwise: logrotate's ``dateext`` by the day of the rotation, so that most lines are of the day before; rotatelogs by
+UTC. That shows in the lines.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+
+from fasthits.daily.days import ONE_DAY, file_name
+from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.extents import Ends, Extent, Gap, is_over, look, runs_on
+from fasthits.daily.logs.logfiles import LogFile
+from fasthits.rules.selection import Selection
+
+LONGEST_PERIOD = 366
+DAYS_AROUND = (-7, -1, 1)
+"""A server that has a file on one of these days, counted from another, should have one on that day."""
+
+_DATEEXT = "has mostly lines of the day before, as logrotate's dateext names files"
+
+
+class DayFiles:
+    """The files of one pattern."""
+
+    def __init__(self, pattern: str, selection: Selection) -> None:
+        self.pattern = pattern
+        self._selection = selection
+        self._found: dict[str, list[LogFile]] = {}
+        self._extents: dict[LogFile, Extent] = {}
+        self._periods: dict[str, tuple[date, date]] = {}
+
+    def extents_of(self, day: date) -> list[Extent]:
+        """Return the files of *day* and, if there are any, those of the next day.
+
+        Raises LogFileError for a file that cannot be read.
+        """
+        own = self._files(day)
+        following = self._files(day + ONE_DAY) if own and day < date.max else []
+        return [self._look(each) for each in dict.fromkeys([*own, *following])]
+
+    def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
+        """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
+        first, last = self._period(day)
+        following = self._servers(last + ONE_DAY) if last < date.max else {}
+        server_of = {name: server for server, names in self._servers(day).items() for name in names}
+        if not self._files(day):
+            yield Gap(f"no log file: {file_name(self.pattern, day)}")
+        for own in map(self._look, self._files(day)):
+            end = ends.get(own.log_file)
+            if own.is_before(first):
+                if server_of.get(own.name) not in following:
+                    text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is not there"
+                    yield Gap(text, self._hint())
+            elif end and runs_on(end, last):
+                text = f"{own.name} runs on into {end:%Y-%m-%d %H:%M:%S}, so the file before it may have the beginning"
+                yield Gap(text, self._hint())
+            elif not is_over(day, end, today, now):
+                yield Gap(f"it is not over in the time zone of {own.name}, {end:%z}", "run it again later")
+
+    def notes(self, day: date) -> Iterator[str]:
+        """Yield what is worth knowing of *day*, of which nothing is missing."""
+        for own in map(self._look, self._files(day)):
+            if own.is_before(self._period(day)[0]):
+                yield f"{own.name} {_DATEEXT}"
+
+    def absent_servers(self, day: date, ends: Ends) -> list[str]:
+        """Return the names of files that are missing on *day*, of servers that have one on other days around, and of
+        files without a line that parses."""
+        silent = [each.name for each in self._files(day) if each not in ends and not self._look(each).begin]
+        if "*" not in self.pattern:
+            return silent
+        there = self._servers(day)
+        around = [
+            date.fromordinal(at) for step in DAYS_AROUND if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
+        ]
+        expected = {server for other in around for server in self._servers(other)}
+        return sorted([*silent, *(self._name_for(server, day) for server in expected - there.keys())])
+
+    def days_there(self, day: date) -> list[date]:
+        """Return the days around *day* that have a file."""
+        ordinals = range(max(1, day.toordinal() - 45), min(date.max.toordinal(), day.toordinal() + 45) + 1)
+        return [each for each in map(date.fromordinal, ordinals) if self._files(each)]
+
+    def _files(self, day: date) -> list[LogFile]:
+        name = file_name(self.pattern, day)
+        if name not in self._found:
+            self._found[name] = logfiles.find(name)
+        return self._found[name]
+
+    def _look(self, log_file: LogFile) -> Extent:
+        if log_file not in self._extents:
+            self._extents[log_file] = look(log_file, self._selection)
+        return self._extents[log_file]
+
+    def _period(self, day: date) -> tuple[date, date]:
+        """Return the first and the last of the days in a row that *day*'s file is of, by its name."""
+        name, bounds = file_name(self.pattern, day), []
+        first, last = self._periods.get(name, (date.max, date.min))
+        if first <= day <= last:
+            return first, last
+        for step in (-1, 1):
+            at = day.toordinal()
+            while 0 < at + step <= date.max.toordinal() and abs(at - day.toordinal()) < LONGEST_PERIOD:
+                if file_name(self.pattern, date.fromordinal(at + step)) != name:
+                    break
+                at += step
+            bounds.append(date.fromordinal(at))
+        self._periods[name] = bounds[0], bounds[1]
+        return self._periods[name]
+
+    def _servers(self, day: date) -> dict[tuple[str, ...], list[str]]:
+        """Return what ``*`` stands for in the names of *day*'s files, each with these names."""
+        parts = file_name(self.pattern, day).split("*")
+        matching = re.compile(
+            "([^/]*)".join(map(re.escape, parts)) + f"(?:{'|'.join(map(re.escape, logfiles.SUFFIXES))})"
+        )
+        servers: dict[tuple[str, ...], list[str]] = {}
+        for each in self._files(day):
+            if found := matching.fullmatch(each.name):
+                servers.setdefault(found.groups(), []).append(each.name)
+        return servers
+
+    def _name_for(self, server: tuple[str, ...], day: date) -> str:
+        parts = file_name(self.pattern, day).split("*")
+        return "".join(part + star for part, star in zip(parts, [*server, ""], strict=True))
+
+    def _hint(self) -> str:
+        before, _, after = re.split("(%[^%])", self.pattern, maxsplit=1)
+        name = before.rpartition("/")[2].rstrip("-._")
+        if not name or "/" in after or "%%" in self.pattern:
+            return ""
+        return f"name all files of the log: --logs '{before.rstrip('-._')}*'"

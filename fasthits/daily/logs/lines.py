@@ -1,0 +1,116 @@
+"""The lines of logs in any format, one by one: read as the core reads them when it counts."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, TypeAlias, cast
+
+from fasthits import _parse
+from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
+from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
+from fasthits.errors import LogFileError
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import ASSUMED, DETECTED_LINES, Selection
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+Source: TypeAlias = "str | os.PathLike[str] | Buffer | Iterable[Buffer]"
+"""A name of log files, in which ``*`` stands for any characters, ``-`` for standard input; what a log holds; or blocks
+of that, which may begin and end anywhere in a line, such as an open binary file."""
+
+
+def parse_lines(
+    source: Source,
+    format: str = "auto",  # noqa: A002  # the name that the option has everywhere
+    json_fields: Mapping[str, str] | None = None,
+) -> Iterator[ParsedLine | None]:
+    """Yield the fields of each line of *source*, None for a malformed one: as many as there are lines.
+
+    *format* is the name of a format or its string in the server's configuration; ``auto`` tells it by the first lines
+    of each log. *json_fields* are as for `jsonlines.combined_lines`. Texts of JSON have Apache's escapes.
+
+    Raises LogFileError for a file that is missing or unreadable, UsageError for an unknown format.
+
+    >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8"\\njunk\\n'
+    >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
+    [('2026-03-12', b'/a', 200), None]
+    """
+    selection = Selection(Rules(format=format, json_fields=dict(json_fields or {})))
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        files = logfiles.find(name)
+        if not files:
+            raise LogFileError("no such log file", name)
+        return chain.from_iterable(_parse_log(*open_log(log_file, selection), selection) for log_file in files)
+    return _parse_log(*_open_source(source, selection), selection)
+
+
+def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[bytes]]:
+    """Return the format of a log file, which is the one that it is counted by, and its lines in blocks of whole lines.
+
+    Raises LogFileError, and UsageError for a format without a field that the rules look at; reading the blocks raises
+    LogFileError.
+    """
+    blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
+    form = None if log_file.size is None else selection.checked(selection.detect(*log_file.head()))
+    return _open_blocks(map(bytes, blocks), form, selection)
+
+
+def _open_blocks(blocks: Iterator[bytes], form: Format | None, selection: Selection) -> tuple[Format, Iterator[bytes]]:
+    """Return *form*, or that of the first block in which a line has one, and the lines in blocks of whole lines."""
+    form = form or selection.form
+    head = b""
+    while form is None:
+        block = next(blocks, b"")
+        head += block
+        form = selection.detect(head, ended=not block)
+        if form:
+            selection.check(form)
+        elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
+            form = ASSUMED
+    return form, _whole_lines(chain([head], blocks))
+
+
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the same lines in blocks that end where a line ends, as much as is looked at of each."""
+    tail = b""
+    for block in blocks:
+        whole, newline, rest = block.rpartition(b"\n")
+        if newline:
+            yield tail + whole + newline
+            tail = b""
+        tail = (tail + rest)[: LINE_BYTES + 1]
+    if tail:
+        yield tail
+
+
+def _open_source(source: "Buffer | Iterable[Buffer]", selection: Selection) -> tuple[Format, Iterator[bytes]]:
+    """Return the format of a buffer, told by its head as that of a file is, or of blocks, and the lines."""
+    try:
+        view = memoryview(cast("Buffer", source)).cast("B")
+    except TypeError:
+        blocks = (memoryview(block).tobytes() for block in cast("Iterable[Buffer]", source))
+        return _open_blocks(blocks, None, selection)
+    form = selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES) or ASSUMED
+    blocks = (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
+    return _open_blocks(blocks, form, selection)
+
+
+def _parse_log(form: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:
+    if form.parts:
+        rules = LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
+        return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
+    return _parse_json(blocks, combined_lines(selection.rules.json_fields))
+
+
+def _parse_json(blocks: Iterator[bytes], convert: Callable[[bytes], bytes]) -> Iterator[ParsedLine | None]:
+    rules = LineRules(**NAMES["vhost_combined"].reading())  # type: ignore[arg-type]  # it is made for this
+    for block in blocks:
+        # A newline behind the last line would make one more of it.
+        for line in _parse.parse_lines(convert(block.removesuffix(b"\n")) + b"\n", rules):
+            vhost = None if line is None or line.vhost == b"-" else line.vhost
+            yield line and line._replace(host_part=None, vhost=vhost, status=line.status or None)

@@ -1,0 +1,199 @@
+"""Log files as blocks of lines: found by name, cut into segments for several threads."""
+
+import glob
+import io
+import os
+import stat
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+from fasthits.daily.logs import compression
+from fasthits.errors import DamagedLogError, LogFileError
+
+SUFFIXES = ("", *compression.SUFFIXES)
+"""What may follow a log file's name; of several the first that is there is read."""
+
+HEAD_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 19
+"""As much as the processor's nearer caches hold, so that lines are not fetched from memory twice."""
+SEGMENT_BYTES = 16 << 20
+SCAN_BYTES = 1 << 14
+
+STDIN = "-"
+
+Advance = Callable[[int], None]
+"""Is told how many bytes of a file have been read since it was last called."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """The lines of a log file that begin in [start, stop); all of them where it can only be read from the front."""
+
+    log_file: "LogFile"
+    start: int = 0
+    stop: int | None = None
+
+    def blocks(self, buffer: bytearray, advance: Advance) -> Generator[memoryview]:
+        """Yield the segment's lines, block by block, each good until the next; only the file's last line can lack its
+        newline.
+
+        Raises LogFileError when the file cannot be read, or is not the one, or not as long as, it was when it was
+        found; DamagedLogError after all that could be decompressed.
+        """
+        name = self.log_file.name
+        with _errors_of(name):
+            if name == STDIN:
+                with open(0, "rb", buffering=0, closefd=False) as stream:
+                    yield from _stream_blocks(stream, buffer, advance)
+                return
+            with open(name, "rb", buffering=0) as file:
+                if _identity(os.fstat(file.fileno())) != self.log_file.identity:
+                    raise LogFileError("log file was replaced while it was read", name, "run it again")
+                if self.stop is not None:
+                    yield from self._lines(file.fileno(), self.stop, buffer, advance)
+                elif suffix := _suffix(name):
+                    yield from self._decompressed(file, suffix, advance)
+                else:
+                    yield from _stream_blocks(file, buffer, advance)
+
+    def _decompressed(self, file: io.FileIO, suffix: str, advance: Advance) -> Iterator[memoryview]:
+        before = 0
+        try:
+            for block in compression.decompress(file, suffix, BLOCK_BYTES):
+                after = file.tell()
+                advance(after - before)
+                before = after
+                yield block
+        except compression.DamagedError as error:
+            at = f"after {file.tell():,} of {self.log_file.size:,} bytes" if self.log_file.size else "in the middle"
+            hint = f"{at}: {error}"
+            raise DamagedLogError("compressed log file is damaged or cut short", self.log_file.name, hint) from error
+
+    def _lines(self, fd: int, stop: int, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
+        view = memoryview(buffer)
+        offset = self._line_start(fd, self.start, stop)
+        end = self._line_start(fd, stop, self.log_file.size or 0) if offset < stop else stop
+        while offset < end:
+            size = os.preadv(fd, [view[: end - offset]], offset)
+            if size == 0:
+                raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
+            advance(size)
+            yield view[:size]
+            offset += size
+
+    def _line_start(self, fd: int, at: int, limit: int) -> int:
+        """Return where the first line from *at* on begins, or *limit* if none begins before it."""
+        offset = at - 1
+        while 0 <= offset < limit:
+            ahead = os.pread(fd, min(SCAN_BYTES, limit - offset), offset)
+            newline = ahead.find(b"\n")
+            if newline >= 0:
+                return offset + newline + 1
+            offset = offset + len(ahead) if ahead else limit
+        return limit if at else 0
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log file, or standard input, as it was when it was found; equal to itself whatever its name and size."""
+
+    name: str = field(compare=False)
+    identity: tuple[int, int] | None = None
+    """Device and inode."""
+    size: int | None = field(compare=False, default=None)
+    """In bytes on the disk; None where that is unknown before the end."""
+    modified: float = field(compare=False, default=0.0)
+    """When it was last written, in seconds since 1970."""
+
+    def head(self) -> tuple[bytes, bool]:
+        """Return the first HEAD_BYTES or more, and whether the log ends there; nothing of a log that can be read only
+        once.
+
+        Raises LogFileError.
+        """
+        if self.size is None:
+            return b"", False
+        with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
+            head = bytes(next(blocks, b""))
+            try:
+                return head, next(blocks, None) is None
+            except LogFileError:  # it is damaged behind the head, which shows when it is read
+                return head, False
+
+    def segments(self) -> list[Segment]:
+        """Return the parts that can be read at the same time: one, but for a plain file."""
+        if self.size is None or _suffix(self.name):
+            return [Segment(self)]
+        return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
+
+
+def find(name: str) -> list[LogFile]:
+    """Return the log files of *name*, in which ``*`` stands for any characters but ``/``, in order; none is no error.
+
+    Of a plain file and its compressed copies only the plain one is taken. ``-`` is standard input. Raises LogFileError
+    for a directory and for what may not be looked at.
+    """
+    if name == STDIN:
+        return [LogFile(name)]
+    found: dict[str, str] = {}
+    for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
+        found.setdefault(match.removesuffix(_suffix(match)), match)  # of one name the plain file is the first in order
+    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are one
+
+
+def _suffix(name: str) -> str:
+    """Return the ending that tells how a file is compressed, "" for none."""
+    return next((suffix for suffix in compression.SUFFIXES if name.endswith(suffix)), "")
+
+
+def _matches(name: str) -> list[str]:
+    if "*" in name:
+        _check_folder(os.path.dirname(name.partition("*")[0]) or ".")
+        return glob.glob("*".join(glob.escape(part) for part in name.split("*")))
+    try:
+        os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise LogFileError("cannot read log file", name, error.strerror or "") from error
+    return [name]
+
+
+def _check_folder(folder: str) -> None:
+    """Raise LogFileError for a folder that may not be listed: in it glob would find nothing."""
+    try:
+        os.scandir(folder).close()
+    except PermissionError as error:
+        hint = "run this as a user who may; on Debian, one in the group adm"
+        raise LogFileError("cannot look into the folder of log files", folder, hint) from error
+    except OSError:
+        return  # there is no such folder
+
+
+def _log_file(name: str) -> LogFile:
+    with _errors_of(name):
+        status = os.stat(name)
+    if stat.S_ISDIR(status.st_mode):
+        raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
+    size = status.st_size if stat.S_ISREG(status.st_mode) else None
+    return LogFile(name, _identity(status), size, status.st_mtime)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _stream_blocks(stream: io.FileIO, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
+    view = memoryview(buffer)
+    while size := stream.readinto(buffer):
+        advance(size)
+        yield view[:size]
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LogFileError("cannot read log file", name, error.strerror or str(error)) from error

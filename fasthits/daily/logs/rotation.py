@@ -1,0 +1,71 @@
+"""The names that logs get when they are rotated: ``access.log``, ``access.log.1``, ``access.log.2.gz`` are one series.
+
+logrotate numbers old files, or with ``dateext`` (as on RHEL and Fedora) puts the day of the rotation behind the name;
+with ``extension .log`` both stand in front of that. lumberjack, which Caddy uses, writes the time of the rotation.
+"""
+
+import os
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import date
+from typing import NamedTuple
+
+from fasthits.daily.logs import compression
+
+_DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}"
+_MARK = re.compile(rf"(?:(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[-._](?:{_DATE}))|{_DATE})(?P<ending>\.log)?")
+_FOLDER_OF_DAY = re.compile(rf"(?<=/)(?:\d{{4}}/\d\d(?:/\d\d)?|{_DATE})(?=/)")
+_TIME_OF_ROTATION = re.compile(r"(?P<base>.+?)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}(?P<ending>\.log)")
+
+
+class LogName(NamedTuple):
+    """What the name of a log file tells."""
+
+    series: str
+    """The name that the file had while it was written; the same for all files of a series."""
+    rotated: bool
+    """Whether the file was rotated. Otherwise it still has that name: the server writes to it."""
+    number: int | None
+    """How often it was rotated, where its name tells."""
+    day: date | None = None
+    """The day in its name."""
+
+
+def read_name(name: str) -> LogName:
+    """Return what the name of a log file tells.
+
+    >>> read_name("/var/log/nginx/access.log.2.gz")
+    LogName(series='/var/log/nginx/access.log', rotated=True, number=2, day=None)
+    >>> read_name("/var/log/httpd/access_log-20261124")
+    LogName(series='/var/log/httpd/access_log', rotated=True, number=None, day=datetime.date(2026, 11, 24))
+    """
+    folder, slash, file = name.rpartition("/")
+    place = _FOLDER_OF_DAY.sub("*", folder + slash)
+    for suffix in compression.SUFFIXES:
+        file = file.removesuffix(suffix)
+    found = _TIME_OF_ROTATION.fullmatch(file) or _MARK.fullmatch(file)
+    if not found:
+        return LogName(place + file, False, None)
+    number = found.groupdict().get("number")
+    series = place + (found["base"] or "") + (found["ending"] or "")
+    if number is not None:
+        return LogName(series, True, int(number))
+    day = None
+    with suppress(ValueError):  # of digits that are not a date
+        day = date.fromisoformat(re.sub(r"\D", "", file[len(found["base"] or "") :])[:8])
+    return LogName(series, True, None, day)
+
+
+def others_of(series: str, known: Collection[str]) -> list[tuple[str, float]]:
+    """Return the files beside those *known* that are of a series by their names, each with the time of its last
+    change, in order."""
+    folder, file = os.path.split(series)
+    stem = file.removesuffix(".log")
+    others = []
+    with suppress(OSError), os.scandir(folder or ".") as entries:  # files can be read in a folder that cannot be listed
+        for entry in entries:
+            name = os.path.join(folder, entry.name)
+            if entry.name.startswith(stem) and name not in known and read_name(name).series == series:
+                others.append((name, entry.stat().st_mtime))
+    return sorted(others)

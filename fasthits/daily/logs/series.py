@@ -1,0 +1,138 @@
+"""Logs whose names have no date, as logrotate keeps them: which files can hold a day, and whether they hold all of it.
+
+A series is one log with its rotated files (see rotation.py). Its files follow each other in time: where a file
+begins, the one before has ended. So the beginning of a day is there when a line from before that day is, and its end
+when a line from after it is, or the file to which the server still writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
+from functools import cached_property
+
+from fasthits.daily.days import ONE_DAY
+from fasthits.daily.logs.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
+from fasthits.daily.logs.logfiles import LogFile
+from fasthits.daily.logs.rotation import others_of, read_name
+from fasthits.rules.selection import Selection
+
+DAYS_AROUND = timedelta(days=7)
+"""How long before a day a server must have logged something to be missing on that day."""
+
+
+class Series:
+    """The files of one log, the rotated ones and the one that is written to, as far as they were named."""
+
+    def __init__(self, name: str, files: Sequence[LogFile], first_day: date, selection: Selection) -> None:
+        """It will be asked about days from *first_day* on. Raises LogFileError for a file that cannot be read."""
+        self.name = name
+        self._files = files
+        self._names = {each.name: read_name(each.name) for each in files}
+        self._live = not all(each.rotated for each in self._names.values())
+        self._numbers = {each.number for each in self._names.values() if each.number is not None}
+        self.rotations = max([sum(each.rotated for each in self._names.values()), *self._numbers])
+        """How often the log was rotated, at the least."""
+        self.neighbours: list[Series] = []
+        """The series that were found in its folder, itself among them."""
+        full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
+        bound = earliest_start(first_day)
+        self._old = [each for each in full if each.modified < bound]
+        self._extents = [look(each, selection) for each in full[len(self._old) :]]
+        if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
+            # The newest of those that are too old tells that the log was there before; the others need not be opened.
+            self._extents.insert(0, look(self._old[-1], selection))
+            if not self._extents[0].trusted:
+                self._extents[:1] = [look(each, selection) for each in self._old]
+        self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
+
+    def extents_of(self, day: date) -> list[Extent]:
+        """Return the files that can hold lines of *day*, those of requests that ended on the next day, too."""
+        written = [each for each in self._extents if each.may_end_on(day)]
+        if len(self._files) == 1:
+            return written  # in which the lines of several logs may have been put together, in any order
+        return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
+
+    def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
+        """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
+        if not self._in_order or self._has_file_of(day, ends):
+            return
+        first, last = self._in_order[0], self._in_order[-1]
+        if first.first_day >= day and not self._is_all(day):
+            yield Gap(f"its beginning is missing: {first.name} begins at {_text(first.begin)}", self._hint(day))
+        elif lost := self._lost(day):
+            yield Gap(f"a file is missing: {lost}")
+        end = ends.get(last.log_file)
+        if last.first_day > day or any(each.date() > day for each in self._ends(ends)):
+            return
+        if self._live:
+            if not is_over(day, last.begin, today, now):
+                yield Gap(f"it is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
+        elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log had come to its end before
+            yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
+
+    def notes(self, day: date) -> Iterator[str]:
+        """Yield what is worth knowing of *day*, of which nothing is missing."""
+        first = self._in_order[0] if self._in_order else None
+        if first and first.first_day == day:
+            yield f"{first.name} begins at {_text(first.begin)}: taken for the log's first day"
+
+    def span(self) -> str:
+        """Return in words when the log begins and was last written, as far as it is known."""
+        written = datetime.fromtimestamp(max(each.modified for each in self._files))
+        begins = f"begins at {_text(self._in_order[0].begin)} and " if self._in_order else ""
+        return f"{self.name} {begins}was last written at {_text(written)}"
+
+    def is_absent(self, day: date, ends: Ends) -> bool:
+        """Tell whether there are lines from the week before *day*, but none of that day."""
+        spans = [(each.first_day, ends.get(each.log_file, each.begin).date()) for each in self._in_order if each.begin]
+        if any(first <= day <= last for first, last in spans):
+            return False
+        days = {each for span in spans for each in span} | {date.fromtimestamp(each.modified) for each in self._old}
+        return any(day - DAYS_AROUND <= each < day for each in days)
+
+    def _has_file_of(self, day: date, ends: Ends) -> bool:
+        """Tell whether there is a file named for *day*, as cronolog names them, that has the lines of that day."""
+        own = [each for each in self._in_order if self._names[each.name].day == day and not each.is_before(day)]
+        return bool(own) and not any(runs_on(ends[each.log_file], day) for each in own if each.log_file in ends)
+
+    def _ends(self, ends: Ends) -> Iterator[datetime]:
+        for each in self._extents:
+            if each.log_file in ends:
+                yield ends[each.log_file]
+
+    def _is_all(self, day: date) -> bool:
+        """Tell whether nothing of *day* was in front of the first line that is there, as on a log's first day.
+
+        Where old files are removed nothing tells how many there were. So a log must never have been rotated, or once
+        only, and others beside it more often.
+        """
+        if self._unnamed(day):
+            return False
+        return self.rotations == 0 or (self.rotations == 1 and any(each.rotations > 1 for each in self.neighbours))
+
+    def _lost(self, day: date) -> str:
+        """Return the name of a file whose number is not there, between those that are before and after *day*."""
+        numbers = {self._names[each.name].number or 0: each.first_day for each in self._in_order}
+        after = max((number for number, first in numbers.items() if first > day), default=min({1, *self._numbers}) - 1)
+        before = min((number for number, first in numbers.items() if first < day), default=0)
+        there = self._numbers | {0}
+        return next((f"{self.name}.{number}" for number in range(after + 1, before) if number not in there), "")
+
+    def _unnamed(self, day: date) -> list[str]:
+        """Return the files of the log that were not named, and may hold lines of *day*."""
+        bound = earliest_start(day, self._in_order[0].begin)
+        return [name for name, modified in self._others if modified >= bound]
+
+    @cached_property
+    def _others(self) -> list[tuple[str, float]]:
+        return others_of(self.name, self._names.keys())
+
+    def _hint(self, day: date) -> str:
+        unnamed = self._unnamed(day)
+        if not unnamed:
+            return ""
+        pattern = self.name if all(name.startswith(self.name) for name in unnamed) else self.name.removesuffix(".log")
+        return f"name all files of the log: --logs '{pattern}*'"
+
+
+def _text(stamp: datetime | None) -> str:
+    return f"{stamp:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,268 @@
+"""Where a rollup goes: SQLite, CSV file or CSV on standard output. A day's rows are replaced as one or not at all."""
+
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from datetime import date
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+from fasthits._parse import WHOLE, HitCounter
+from fasthits.daily.atomic import check_file
+from fasthits.daily.columns import PLAIN, Cell, Layout
+from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
+from fasthits.daily.database import reading, writing
+from fasthits.daily.keeping import Fewer, find_fewer
+from fasthits.errors import TableError, UsageError
+
+STDOUT = "-"
+SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+
+
+class Replaced(NamedTuple):
+    """How many rows of views were put into a table, and the days that stayed, as it has more hits of them."""
+
+    rows: int
+    fewer: list[Fewer]
+
+
+class Table(Protocol):
+    """A target of rollups."""
+
+    def check(self) -> None:
+        """Raise TableError for what will keep `replace` from working, as far as it shows without changing anything."""
+
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
+
+        A day that has more hits in the table stays as it is, in all tables, unless *with_fewer*. No other rollup comes
+        between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
+        Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, and on
+        the disk when it returns. Raises TableError with the old rows intact.
+        """
+
+
+def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
+    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or raise UsageError.
+
+    It has the tables of *layouts*, views before all others: in CSV each is a file, ``hits.csv`` and beside it
+    ``hits.referrers.csv``; standard output takes one alone.
+    """
+    if target == STDOUT:
+        if len(layouts) > 1:
+            hint = "name a file with --to TARGET"
+            raise UsageError("more than one table does not go to standard output", layouts[1].name, hint)
+        return CsvStream(sys.stdout.buffer, layouts[0])
+    suffix = Path(target).suffix.lower()
+    if suffix == ".csv":
+        return CsvFiles(Path(target), layouts)
+    if suffix in SQLITE_SUFFIXES:
+        return SqliteFile(Path(target), layouts)
+    raise UsageError(
+        "not a TARGET", target, "a name that ends in .csv, .db, .sqlite or .sqlite3, or - for standard output"
+    )
+
+
+class SqliteFile(Table):
+    """The tables of a SQLite file, which are made where they are not there."""
+
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
+        self._path = path
+        self._layouts = layouts
+
+    def check(self) -> None:
+        check_file(self._path)
+        if self._path.exists() and self._path.stat().st_size:
+            with reading(self._path) as database:
+                self._check_columns(database)
+
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        with _gathered(days, shares, self._layouts) as new, writing(self._path) as database:
+            for layout in self._layouts:
+                database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
+            self._check_columns(database)
+            fewer = [] if with_fewer else find_fewer(new.hits, _hits_by_day(database, self._layouts[0], days))
+            left = {day for day, *_ in fewer}
+            replaced = [day for day in days if day not in left]
+            if not replaced:
+                database.rollback()
+                return Replaced(0, fewer)
+            for layout in self._layouts:
+                dates = ((day.isoformat(),) for day in replaced)
+                database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
+                _insert(database, layout, new.rows(layout, {day.isoformat() for day in left}))
+            rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
+        return Replaced(rows, fewer)
+
+    def _check_columns(self, database: sqlite3.Connection) -> None:
+        for layout in self._layouts:
+            found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
+            if found and found != [(name, name in layout.texts) for name in layout.columns]:
+                failed = f"its table {layout.name} is not ({', '.join(layout.columns)}), as these options make it, but"
+                there = ", ".join(name for name, _ in found)
+                raise TableError(f"{failed} ({there})", self._path, "name another with --to TARGET")
+
+
+class CsvFiles(Table):
+    """A CSV file for each table, all in one folder."""
+
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
+        self._layouts = layouts
+        self._files = [
+            CsvFile(
+                path if not at else path.with_suffix(f".{layout.name}{path.suffix}"),
+                layout.columns,
+                len(layout.numbers),
+            )
+            for at, layout in enumerate(layouts)
+        ]
+
+    def check(self) -> None:
+        for file in self._files:
+            file.check()
+
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        with _gathered(days, shares, self._layouts, as_csv=True) as new:
+            written = replace_days(
+                self._files,
+                [day.isoformat() for day in days],
+                [new.blocks(layout) for layout in self._layouts],
+                None if with_fewer else {day.isoformat(): hits for day, hits in new.hits.items()},
+            )
+            kept = {date.fromisoformat(day): hits for day, hits in written.left.items()}
+            return Replaced(written.rows, find_fewer(new.hits, kept))
+
+
+class CsvStream(Table):
+    """CSV on an open stream, which holds nothing to replace."""
+
+    def __init__(self, stream: BinaryIO, layout: Layout = PLAIN) -> None:
+        self._stream = stream
+        self._layout = layout
+
+    def check(self) -> None:
+        pass
+
+    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+        rows = 0
+        self._stream.write(csv_line(self._layout.columns))
+        with _gathered(days, shares, [self._layout], as_csv=True) as new:
+            for block in new.blocks(self._layout):
+                rows += block.rows
+                self._stream.write(block.lines)
+        self._stream.flush()
+        return Replaced(rows, [])
+
+
+class _Gathered(Protocol):
+    """All rows of a run, those of one counter or those of several put together."""
+
+    hits: Mapping[date, int]
+    """Of each day that has any, all rows of views together."""
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        """Yield the rows of a table but those of the days *left*, in the order of its primary key."""
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        """Yield the rows of a table by day, then views, most first, then path."""
+
+
+class _OfCounter(_Gathered):
+    def __init__(self, counter: HitCounter) -> None:
+        self._counter = counter
+        hits = Counter(counter.views_by_day())
+        if counter.bots is not None:
+            hits.update(counter.bots.views_by_day())
+        self.hits = hits
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        rows = layout.rows(self._counter)
+        return (row for row in rows if row[0] not in left) if left else rows
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        assert layout.csv is not None
+        return (Block(day.isoformat(), lines, rows) for day, lines, rows in layout.csv(self._counter))
+
+
+class _OfDatabase(_Gathered):
+    def __init__(self, database: sqlite3.Connection, hits: Mapping[date, int]) -> None:
+        self._database = database
+        self.hits = hits
+
+    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
+        rows = self._in_order(layout, layout.texts)
+        return (row for row in rows if row[0] not in left)
+
+    def blocks(self, layout: Layout) -> Iterator[Block]:
+        for row in self._in_order(layout, ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]):
+            yield Block(row[0], csv_line(harmless(str(cell)) for cell in row), 1)
+
+    def _in_order(self, layout: Layout, order: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        with _sorting_errors():
+            yield from self._database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}")
+
+
+@contextmanager
+def _gathered(
+    days: Sequence[date], shares: Iterable[HitCounter], layouts: Sequence[Layout], as_csv: bool = False
+) -> Iterator[_Gathered]:
+    """Give all rows, which are of *days*.
+
+    What one counter does not have, or not as CSV, is put together by SQLite in a temporary file.
+    """
+    counters = iter(shares)
+    first = next(counters)
+    if first.share == WHOLE and (all(layout.csv for layout in layouts) or not as_csv):
+        yield _OfCounter(first)
+        return
+    with closing(sqlite3.connect("", isolation_level=None)) as database:
+        with _sorting_errors():
+            database.execute("BEGIN")
+            for layout in layouts:
+                database.execute(f"CREATE TABLE {layout.declaration}")
+            for counter in chain([first], counters):
+                for layout in layouts:
+                    _insert(database, layout, layout.rows(counter))
+            gathered = _OfDatabase(database, _hits_by_day(database, layouts[0], days))
+        yield gathered
+
+
+@contextmanager
+def _sorting_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = "raise --max-memory, or name a folder with more room in SQLITE_TMPDIR"
+        raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
+
+
+def _insert(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
+    """Insert rows in the order of the primary key: at the end of the tree, or beside the last one.
+
+    Rows that are equal but for their numbers add up: of different shares, from paths that were no UTF-8 or have become
+    one, or where a layout says so.
+    """
+    values = ", ".join("?" * len(layout.columns))
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
+    database.executemany(f"INSERT INTO {layout.name} VALUES ({values}) ON CONFLICT DO UPDATE SET {sums}", rows)
+
+
+def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[date]) -> dict[date, int]:
+    """Return the hits of those of *days*, which are in order, that have rows."""
+    total = " + ".join(f"sum({number})" for number in layout.numbers)
+    query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
+    found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))
+    return {day: found[day.isoformat()] or 0 for day in days if day.isoformat() in found}
+
+
+def _count_rows(database: sqlite3.Connection, layout: Layout, day: date) -> int:
+    """Return how many rows a day has; the changes made would be more, where rows of two shares have become one."""
+    (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
+    return int(rows)

@@ -1,0 +1,380 @@
+"""Connections to memcached, each proved before anything is risked on it: it has answered ``version``.
+
+A proxy takes connections for a memcached that is away, and a server of another kind takes them as well. What is sent
+to either is lost. So a connection counts as made when a ``VERSION`` line has come back over it; and when something else
+has, or nothing, the error says what is there and what to do.
+"""
+
+import encodings.idna  # noqa: F401 (getaddrinfo's first call loads it: too late for a user who may not read it)
+import errno
+import os
+import re
+import select
+import socket
+import ssl
+import struct
+import time
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from fasthits.errors import MemcachedError
+from fasthits.live.replies import REPLY_BYTES
+from fasthits.live.servers import TLS, Server
+
+CONNECT_SECONDS = 2.0
+"""How long connecting to one address may take, and the TLS handshake on it."""
+ANSWER_SECONDS = 2.0
+"""How long an answer to a question that changes nothing may take."""
+PROBE_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+"""The least time between two attempts to connect to a server."""
+PROBE_AGAIN_SECONDS = 60.0
+
+KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
+"""After 10 s without a word the system asks whether a server's machine is there at all, and gives up 20 s later."""
+UNANSWERED_SECONDS = 30
+"""How long the server's machine may leave a packet unacknowledged (TCP_USER_TIMEOUT, tcp(7))."""
+
+RECV_BYTES = 1 << 16
+
+_VERSION = re.compile(rb"VERSION [!-~][ -~]*\r\n")
+_TLS_ALERT = b"\x15\x03"
+_BINARY_VERSION = struct.pack("!BBHBBHIIQ", 0x80, 0x0B, 0, 0, 0, 0, 0, 0, 0)
+"""``version`` in the binary protocol, which an answer of 0x81 proves (memcached's doc/protocol-binary.xml)."""
+
+
+class Abandoned(Exception):
+    """Nobody waits for the answer any more."""
+
+
+class Channel:
+    """A connected socket, with or without TLS, that never blocks: whoever uses it waits with `wait`."""
+
+    def __init__(self, connection: socket.socket, watch: int | None = None) -> None:
+        """*watch* is a file descriptor: when its other end is closed, waiting raises Abandoned."""
+        connection.setblocking(False)
+        self.socket = connection
+        self._watch = watch
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what goes now, and return how many bytes that was."""
+        try:
+            return self.socket.send(data)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def receive(self) -> bytes | None:
+        """Return what has come, None when there is nothing yet, and ``b""`` at the end."""
+        try:
+            return self.socket.recv(RECV_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def wait(self, events: int, until: float = float("inf")) -> None:
+        """Wait for *events* of poll. Raises TimeoutError when it is *until*, a time of the monotonic clock."""
+        poll = select.poll()
+        poll.register(self.socket, events)
+        if self._watch is not None:
+            poll.register(self._watch, 0)
+        seconds = until - time.monotonic()
+        ready = dict(poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000))
+        if self._watch in ready:
+            raise Abandoned
+        if not ready:
+            raise TimeoutError("timed out")
+
+    def ask(self, request: bytes, seconds: float, enough: bytes = b"\n") -> tuple[bytes, bool]:
+        """Send a short *request*; return what came back until it held *enough*, and whether the server hung up first.
+
+        After *seconds* it returns what there is. Raises ssl.SSLError.
+        """
+        until = time.monotonic() + seconds
+        reply = b""
+        try:
+            while request:
+                if sent := self.send(request):
+                    request = request[sent:]
+                else:
+                    self.wait(select.POLLOUT, until)
+            while enough not in reply and len(reply) <= REPLY_BYTES:
+                received = self.receive()
+                if received is None:
+                    self.wait(select.POLLIN, until)
+                elif received:
+                    reply += received
+                else:
+                    return reply, True
+        except TimeoutError:
+            pass
+        except (ConnectionError, ssl.SSLEOFError):
+            return reply, True
+        return reply, False
+
+    def quiet(self) -> bool:
+        """Return whether the connection is open and nothing has come that nobody asked for, as far as can be told."""
+        try:
+            return self.receive() is None
+        except OSError:
+            return False
+
+    def blocking(self, seconds: float) -> socket.socket:
+        """Return the socket for use by others, which waits *seconds* at most for each answer."""
+        self.socket.settimeout(seconds)
+        return self.socket
+
+    def close(self) -> None:
+        """Close the connection, at once."""
+        self.socket.close()
+
+
+class Connector:
+    """Makes connections to one server, each proved, and no more than one attempt every RETRY_SECONDS."""
+
+    def __init__(self, server: str, watch: int | None = None) -> None:
+        """*watch* is as for `Channel`."""
+        self.server = Server(server)
+        self._watch = watch
+        self._failure: MemcachedError | None = None
+        self._tried_at = self._probed_at = float("-inf")
+        self._probed: MemcachedError | None = None
+
+    def connect(self) -> Channel:
+        """Return a new connection over which the server has answered. Tries each address that the name has.
+
+        Raises MemcachedError, which says what is wrong and what to do; at once when the last attempt was just before.
+        """
+        now = time.monotonic()
+        if now < self._tried_at + RETRY_SECONDS:
+            raise self._failure or MemcachedError("cannot reach memcached", self.server, "it hung up just now")
+        self._tried_at = now
+        failures: dict[str, OSError | MemcachedError] = {}
+        try:
+            places = _places(self.server)
+        except (OSError, UnicodeError) as error:  # UnicodeError: what cannot be the name of a host
+            self._failure = MemcachedError("cannot reach memcached", self.server, reason_of(error))
+            raise self._failure from error
+        for place in places:
+            try:
+                channel = self._connect_to(place)
+                self._failure = None
+                return channel
+            except (OSError, MemcachedError) as error:
+                failures[place.name] = error
+        # An address where something answers tells more than one where nothing does.
+        self._failure = next((error for error in failures.values() if isinstance(error, MemcachedError)), None)
+        if self._failure is None:
+            reasons = {name: reason_of(error) for name, error in failures.items()}
+            same = len(set(reasons.values())) == 1
+            text = next(iter(reasons.values())) if same else ", ".join(": ".join(each) for each in reasons.items())
+            self._failure = MemcachedError("cannot reach memcached", self.server, text)
+        raise self._failure
+
+    def _connect_to(self, place: "_Place") -> Channel:
+        """Return a proved connection to one address. Raises OSError, or MemcachedError when something is there."""
+        tls = self.server.tls if place.host else None  # as pymemcache, which has none on Unix sockets
+        raw = place.open(CONNECT_SECONDS, self._watch)
+        try:
+            channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw
+        except TimeoutError as error:
+            hint = f"no TLS handshake within {CONNECT_SECONDS:g} s"
+            raise self._probe(place) or MemcachedError("memcached does not answer", self.server, hint) from error
+        except (ConnectionError, ssl.SSLEOFError) as error:
+            hint = "in the TLS handshake: look at its log"
+            raise self._probe(place) or MemcachedError("memcached hung up", self.server, hint) from error
+        except ssl.SSLError as error:
+            known = isinstance(error, ssl.SSLCertVerificationError) or "ALERT" in str(error.reason)
+            raise (None if known else self._probe(place)) or _tls_problem(self.server, error) from error
+        try:
+            prove(channel, self.server)
+        except _Unanswered as error:
+            channel.close()
+            raise self._probe(place) or error from None
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    def _probe(self, place: "_Place") -> MemcachedError | None:
+        """Return what is there that does not answer, if that can be found out; it is looked at once a minute."""
+        now = time.monotonic()
+        if now >= self._probed_at + PROBE_AGAIN_SECONDS:
+            self._probed_at = now
+            self._probed = _look_at(place, self.server, self._watch)
+        return self._probed
+
+
+class _Unanswered(MemcachedError):
+    """A connection was taken, but ``version`` got no answer."""
+
+
+def prove(channel: Channel, server: Server) -> None:
+    """Return when *server* has answered ``version`` as memcached does.
+
+    Raises MemcachedError, which says what it did instead and what to do, after ANSWER_SECONDS at most.
+    """
+    try:
+        reply, hung_up = channel.ask(b"version\r\n", ANSWER_SECONDS)
+    except ssl.SSLError as error:
+        raise _tls_problem(server, error) from error
+    except OSError as error:
+        raise MemcachedError("cannot reach memcached", server, reason_of(error)) from error
+    if _VERSION.fullmatch(reply):
+        return
+    if not reply and not hung_up:
+        hint = f"it took the connection and said nothing for {ANSWER_SECONDS:g} s"
+        raise _Unanswered("memcached does not answer", server, hint)
+    if not reply:
+        hint = "a proxy whose memcached is down?"
+        if server.tls:
+            hint = "a client certificate may be missing: name it with --tls-cert FILE and --tls-key FILE"
+        raise _Unanswered("memcached hung up without an answer", server, hint)
+    raise _misfit(server, reply)
+
+
+def _misfit(server: Server, reply: bytes) -> MemcachedError:
+    """Return what is wrong when *reply* is the answer to ``version``, and what to do."""
+    said = reply.partition(b"\n")[0].rstrip().decode("ascii", "backslashreplace")
+    if reply.startswith(_TLS_ALERT):
+        return _wants_tls(server)
+    if reply.startswith(b"CLIENT_ERROR unauthenticated"):
+        return MemcachedError("memcached wants a password", server, "start it without -Y: fasthits sends none")
+    if reply.startswith(b"ERROR Too many open connections"):
+        return MemcachedError("memcached has no connection left", server, "start it with a higher -c")
+    if reply.startswith(b"SERVER_ERROR"):
+        return MemcachedError("the proxy cannot reach its memcached", server, said)
+    return MemcachedError("this is not memcached", server, f"it says {said[:80]!r}: check host and port")
+
+
+def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedError | None:
+    """Return what a server that does not answer speaks, found by further connections; None when that stays unknown."""
+    try:
+        if server.tls:
+            reply = _answer(place, watch, b"version\r\n")
+            if _VERSION.fullmatch(reply):
+                hint = f"start it with -Z, or write {server.removeprefix(TLS)}"
+                return MemcachedError("memcached speaks no TLS", server, hint)
+            return None if not reply or reply.startswith(_TLS_ALERT) else _misfit(server, reply)
+        if place.host and _speaks_tls(place, watch):
+            return _wants_tls(server)
+        binary = _answer(place, watch, _BINARY_VERSION, enough=b"\x81").startswith(b"\x81")
+        # Every memcached answers that if nobody told it otherwise, and this one may have started a moment ago.
+        if binary and not _answer(place, watch, b"version\r\n"):
+            return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
+    except OSError:
+        pass
+    return None
+
+
+def _answer(place: "_Place", watch: int | None, request: bytes, enough: bytes = b"\n") -> bytes:
+    with closing(place.open(PROBE_SECONDS, watch)) as channel:
+        return channel.ask(request, PROBE_SECONDS, enough)[0]
+
+
+def _speaks_tls(place: "_Place", watch: int | None) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it only looks: nothing is sent, so nobody needs to be trusted
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with closing(place.open(PROBE_SECONDS, watch)) as channel:
+        try:
+            _start_tls(channel, context, place.host, PROBE_SECONDS, watch).close()
+        except ssl.SSLEOFError:
+            return False
+        except ssl.SSLError as error:
+            return "ALERT" in str(error.reason)
+        return True
+
+
+class _Place(NamedTuple):
+    """One address of a server."""
+
+    family: int
+    address: Any
+    host: str
+    """As the server's certificate has it; empty for a Unix socket."""
+
+    @property
+    def name(self) -> str:
+        return str(self.address if self.family == socket.AF_UNIX else self.address[0])
+
+    def open(self, seconds: float, watch: int | None) -> Channel:
+        """Return a connection that has proved nothing yet. Raises OSError."""
+        channel = Channel(socket.socket(self.family, socket.SOCK_STREAM), watch)
+        try:
+            if self.family != socket.AF_UNIX:
+                _set_options(channel.socket)
+            number = channel.socket.connect_ex(self.address)
+            if number == errno.EINPROGRESS:
+                channel.wait(select.POLLOUT, time.monotonic() + seconds)
+                number = channel.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                raise OSError(number, os.strerror(number))
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+
+def _places(server: Server) -> list[_Place]:
+    if isinstance(server.address, str):
+        return [_Place(socket.AF_UNIX, server.address, "")]
+    host, port = server.address
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [_Place(family, address, host) for family, _, _, _, address in found]
+
+
+def _set_options(connection: socket.socket) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED_SECONDS * 1000)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _start_tls(channel: Channel, tls: ssl.SSLContext, host: str, seconds: float, watch: int | None) -> Channel:
+    """Return *channel* under TLS; the one given is of no use any more. Raises OSError."""
+    wrapped = tls.wrap_socket(channel.socket, server_hostname=host or None, do_handshake_on_connect=False)
+    secure = Channel(wrapped, watch)
+    until = time.monotonic() + seconds
+    try:
+        while True:
+            try:
+                wrapped.do_handshake()
+                return secure
+            except ssl.SSLWantReadError:
+                secure.wait(select.POLLIN, until)
+            except ssl.SSLWantWriteError:
+                secure.wait(select.POLLOUT, until)
+    except BaseException:
+        secure.close()
+        raise
+
+
+def _wants_tls(server: Server) -> MemcachedError:
+    return MemcachedError("memcached wants TLS", server, f"write {TLS}{server}")
+
+
+_BAD_CERTIFICATES = {
+    **dict.fromkeys((9, 10), "renew the server's certificate, or look at the clock of this machine"),
+    **dict.fromkeys((18, 19, 20, 21), "name the authority that signed it with --tls-ca FILE"),
+    **dict.fromkeys((62, 64), "write the name that stands in the server's certificate"),
+}
+"""What to do, by OpenSSL's X509_V_ERR_ numbers (X509_STORE_CTX_get_error(3))."""
+
+
+def _tls_problem(server: Server, error: ssl.SSLError) -> MemcachedError:
+    """Return what is wrong with TLS to *server*, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = _BAD_CERTIFICATES.get(error.verify_code, "")
+        reason = error.verify_message.rstrip(".")
+        return MemcachedError("memcached's certificate is not trusted", server, f"{reason}; {hint}".rstrip("; "))
+    reason = str(error.reason or error).replace("_", " ").lower()
+    if "CERTIFICATE_REQUIRED" in str(error.reason) or "HANDSHAKE_FAILURE" in str(error.reason):
+        hint = "name it with --tls-cert FILE and --tls-key FILE"
+        return MemcachedError("memcached wants a client certificate", server, f"{reason}; {hint}")
+    if "ALERT" in str(error.reason):
+        return MemcachedError("memcached refuses the client certificate", server, f"{reason}; see --tls-cert")
+    return MemcachedError("cannot reach memcached over TLS", server, reason)
+
+
+def reason_of(error: Exception) -> str:
+    """Return why something failed, as the system or a library says it."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,0 +1,305 @@
+"""Hits of followed files on their way to memcached, so that what became of them can be told after a kill at any moment.
+
+The hits between two marks in the files are a segment. Each server gets its part of it, in two steps. The first makes
+sure that every counter is there; it counts nothing, so it may be repeated. The second counts:
+
+    set ...begun NUMBER MARK noreply | incr KEY VIEWS noreply | ... | set ...ended NUMBER
+
+goes out in one send. memcached carries out whatever is in its socket, also when the sender is dead, as long as it need
+not answer: an answer to a closed connection would close its end, too, and the rest would be lost (of 60 senders killed
+right after the send 52 lost a part of 1,000 increments with answers, none without). So after a kill ``begun`` and
+``ended`` have the same number, and its mark is where to go on, whatever the state file says. Where only ``begun`` has
+a number, it is not known which hits arrived: they are not sent again, and reported.
+"""
+
+import select
+import socket
+import threading
+import time
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from json import loads
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from fasthits.errors import MemcachedError
+from fasthits.live.connections import RETRY_SECONDS, Abandoned, Channel, Connector, reason_of
+from fasthits.live.follow.positions import Mark
+from fasthits.live.keys import place_key
+from fasthits.live.memcached import INTEGER_FLAG
+from fasthits.live.servers import Server
+
+SEND_BYTES = 1 << 20
+"""Room for what goes out in one send, if the system allows it."""
+SETTLE_SECONDS = 2.0
+"""How long a server that answers gets for what lies in the socket of a connection that has ended."""
+REMOTE_SETTLE_SECONDS = 35.0
+"""The same after a kill, where the network may still carry what was sent: TCP_USER_TIMEOUT is less."""
+
+Part = Sequence[tuple[str, int]]
+"""Keys and views."""
+
+
+@dataclass
+class Segment:
+    """The hits between two marks."""
+
+    mark: Mark
+    """Where it ends."""
+    parts: Mapping[str, Part]
+    """What each server gets."""
+    waiting: set[str]
+    """The servers that have not got it."""
+    rows: int
+    figures: Mapping[str, int] | None
+    """Lines and their kinds; None where the parts are no hits but such figures."""
+
+    def hits(self) -> int:
+        """Return how many hits the servers have to get."""
+        return sum(self.hits_for(server) for server in self.waiting)
+
+    def hits_for(self, server: str) -> int:
+        """Return how many hits are for *server*."""
+        return 0 if self.figures is None else sum(views for _, views in self.parts.get(server, ()))
+
+
+@dataclass
+class Outcome:
+    """What became of a part, in hits."""
+
+    delivered: int = 0
+    in_doubt: int = 0
+    refused: int = 0
+
+
+class Place(NamedTuple):
+    """What a server knows of how far its counters are."""
+
+    begun: Mark | None
+    hits: int
+    """Of the part that was begun last."""
+    ended: int
+    """The number of the segment that was ended last."""
+
+
+class Carrier(threading.Thread):
+    """Brings the parts for one server there, one after the other, however long that takes."""
+
+    def __init__(
+        self,
+        server: Server,
+        follower: str,
+        prefix: str,
+        ttl: int,
+        watch: int,
+        report: Callable[[str, str], object],
+        done: Callable[[str, Segment, Outcome], None],
+    ) -> None:
+        """*done* is called in this thread after each segment. The thread ends when the other end of *watch* is closed.
+
+        No other thread calls `recover` once this one has been started.
+        """
+        super().__init__(name=f"carrier to {server}", daemon=True)
+        self.server = server
+        self.queue: SimpleQueue[Segment | None] = SimpleQueue()
+        self.reconnects = 0
+        self.busy_since: float | None = None
+        """Since when the server has owed an answer; a time of the monotonic clock."""
+        self.unsure = False
+        """Whether something has been sent of which it is not known what became."""
+        self.failure: BaseException | None = None
+        self._begun_key = place_key(follower, "begun", prefix)
+        self._ended_key = place_key(follower, "ended", prefix)
+        self._ttl = ttl
+        self._watch = watch
+        self._report = report
+        self._done = done
+        self._connector = Connector(server, watch)
+        self._channel: Channel | None = None
+        self._connected_before = False
+
+    def run(self) -> None:
+        """Deliver what comes through the queue, until None does."""
+        try:
+            while segment := self.queue.get():
+                outcome = self._deliver(segment) if segment.parts.get(self.server) else Outcome()
+                self._done(self.server, segment, outcome)
+        except Abandoned:
+            pass
+        except BaseException as failure:
+            self.failure = failure
+            raise
+        finally:
+            self._disconnect()
+
+    def recover(self, killed_before: float) -> Place:
+        """Return how far the server's counters are, when a follower was killed before that time of the monotonic clock.
+
+        Waits until the server answers. Raises Abandoned.
+        """
+        address = self.server.address
+        local = isinstance(address, str) or address[0].startswith(("localhost", "127.", "::1"))
+        return self._settled(killed_before + (0.0 if local else REMOTE_SETTLE_SECONDS))
+
+    def _settled(self, until: float, number: int | None = None) -> Place:
+        """Return the place of a server that answers, once no older connection can change it any more.
+
+        That is at once when segment *number*, the last one there is, has ended; else not before *until*.
+        """
+        answered_at = float("inf")
+        while True:
+            try:
+                place = self._place(self._connected())
+            except (OSError, MemcachedError) as error:
+                answered_at = float("inf")
+                self._failed(error)
+                continue
+            now = time.monotonic()
+            answered_at = min(answered_at, now)
+            if place.ended == number or now >= max(answered_at + SETTLE_SECONDS, until):
+                return place
+            self._pause(0.05)
+
+    def _deliver(self, segment: Segment) -> Outcome:
+        """Count this server's part of *segment* once; return what became of it."""
+        mark, part = segment.mark, segment.parts[self.server]
+        sent: Outcome | None = None
+        while True:
+            try:
+                if sent:  # and the connection was lost before the answer
+                    place = self._settled(time.monotonic(), mark.number)
+                    self.unsure = False
+                    if place.ended == mark.number:
+                        return sent
+                    if place.begun and place.begun.number == mark.number:
+                        doubt = f"connection to memcached lost while it was counting: {self.server}"
+                        self._report(f"lost {self.server}", f"{doubt}, {sent.delivered:,} hits in doubt")
+                        return Outcome(0, sent.delivered, sent.refused)
+                    sent = None
+                channel = self._connected()
+                ready, refused = self._prepare(channel, part)
+                if ready is None:
+                    self._pause(RETRY_SECONDS)
+                    continue
+                if segment.figures is None:
+                    refused = 0
+                sent = Outcome(max(0, segment.hits_for(self.server) - refused), 0, refused)
+                self.unsure = True
+                self._count(channel, mark, sent.delivered, ready)
+                self.unsure = False
+                return sent
+            except (OSError, MemcachedError) as error:
+                self._failed(error)
+
+    def _prepare(self, channel: Channel, part: Part) -> tuple[Part | None, int]:
+        """Make sure that all counters of *part* are there.
+
+        Returns those that count, None when the server has no room for one, and the hits of those that do not.
+        """
+        request = "".join(f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} 0\r\n" for key, _ in part)
+        replies = self._exchange(channel, request.encode("ascii"), 2 * len(part)).split(b"\r\n")
+        ready, refused = [], 0
+        for (key, views), added, counted in zip(part, replies[::2], replies[1::2], strict=False):
+            if counted.isdigit():
+                ready.append((key, views))
+            elif counted.startswith((b"NOT_FOUND", b"SERVER_ERROR")):
+                said = _text(added if counted.startswith(b"NOT_FOUND") else counted)
+                text = f"memcached has no room for new counters: {self.server} ({said})"
+                self._report(f"full {self.server}", f"{text}; hits wait, raise its -m")
+                return None, 0
+            else:
+                refused += views
+                text = f"memcached refuses to count: {key} on {self.server} ({_text(counted)})"
+                self._report(f"refused {self.server}", f"{text}; something else uses this key, try another --prefix")
+        return ready, refused
+
+    def _count(self, channel: Channel, mark: Mark, hits: int, part: Part) -> None:
+        """Have *part* counted, which is so many *hits*, between the two marks that tell."""
+        with suppress(OSError):
+            channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+        begun = f"{mark.number} {hits} {b64encode(zlib.compress(mark.encode().encode(), 1)).decode()}"
+        ended = str(mark.number)
+        request = [f"set {self._begun_key} 0 {self._ttl} {len(begun)} noreply\r\n{begun}\r\n"]
+        request += [f"incr {key} {views} noreply\r\n" for key, views in part]
+        request += [f"set {self._ended_key} 0 {self._ttl} {len(ended)}\r\n{ended}\r\n"]
+        self._exchange(channel, "".join(request).encode("ascii"), 1)
+
+    def _place(self, channel: Channel) -> Place:
+        """Ask the server how far its counters are."""
+        reply = self._exchange(channel, f"get {self._begun_key} {self._ended_key}\r\n".encode(), None)
+        lines = reply.split(b"\r\n")
+        held = {line.split()[1].decode(): value for line, value in pairwise(lines) if line.startswith(b"VALUE ")}
+        try:
+            _, hits, packed = held[self._begun_key].split()
+            begun = Mark.of(loads(zlib.decompress(b64decode(packed))))
+            return Place(begun, int(hits), int(held.get(self._ended_key, b"-1")))
+        except KeyError:
+            return Place(None, 0, -1)
+        except (ValueError, zlib.error) as error:
+            raise MemcachedError("this is no mark of a follower", self._begun_key, "try another --prefix") from error
+
+    def _exchange(self, channel: Channel, request: bytes, lines: int | None) -> bytes:
+        """Send *request* and return the reply, of so many *lines* or, where they are None, up to ``END``.
+
+        Sends and reads in turns, so that neither side can fill up and wait for the other. Raises OSError.
+        """
+        unsent = memoryview(request)
+        reply = bytearray()
+        missing = 1 if lines is None else lines
+        self.busy_since = time.monotonic()
+        while unsent or missing > 0:
+            unsent = unsent[channel.send(unsent) :] if unsent else unsent
+            received = channel.receive()
+            if received:
+                reply += received
+                missing -= received.count(b"\n") if lines else _is_over(reply)
+            elif received is not None:
+                raise ConnectionResetError("it closed the connection")
+            else:
+                channel.wait(select.POLLIN | (select.POLLOUT if unsent else 0))
+        self.busy_since = None
+        return bytes(reply)
+
+    def _connected(self) -> Channel:
+        """Return a connection over which the server has answered. Raises MemcachedError."""
+        if self._channel and not self._channel.quiet():
+            self._disconnect()
+        if not self._channel:
+            self._channel = self._connector.connect()
+            self.reconnects += self._connected_before
+            self._connected_before = True
+        return self._channel
+
+    def _disconnect(self) -> None:
+        if self._channel:
+            self._channel.close()
+            self._channel = None
+
+    def _failed(self, error: OSError | MemcachedError) -> None:
+        """Report what keeps hits from the server, and wait a little."""
+        self.busy_since = None
+        self._disconnect()
+        if isinstance(error, OSError):
+            error = MemcachedError("connection to memcached lost", self.server, reason_of(error))
+        self._report(f"unreachable {self.server}", str(error))
+        self._pause(RETRY_SECONDS)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless nobody waits for this any more. Raises Abandoned."""
+        poll = select.poll()
+        poll.register(self._watch, 0)
+        if poll.poll(seconds * 1000):
+            raise Abandoned
+
+
+def _is_over(reply: bytearray) -> bool:
+    """Tell whether the answer to a ``get`` is complete."""
+    return reply.endswith(b"\r\n") and (reply.endswith(b"END\r\n") or b"ERROR" in reply[:13])
+
+
+def _text(reply: bytes) -> str:
+    return reply.decode("ascii", "backslashreplace")

@@ -1,0 +1,166 @@
+"""Segments on their way to all servers, and what has become of them."""
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+from fasthits.live.follow.carrier import Carrier, Outcome, Segment
+from fasthits.live.follow.positions import Mark
+from fasthits.live.memcached import router
+from fasthits.live.servers import Server
+
+STALL_SECONDS = 10.0
+SPREAD_SECONDS = 1.0
+"""How often a segment is cut for servers that are fast while another one is far behind."""
+FAR_BEHIND = 100
+"""So many segments."""
+
+Report = Callable[[str, str], object]
+
+
+class Deliveries:
+    """Gives each server its part of each segment, one carrier for each, so that none waits for another."""
+
+    def __init__(
+        self, servers: Sequence[str], follower: str, prefix: str, ttl: int, report: Report, event: int
+    ) -> None:
+        """*event* is an eventfd that is written to whenever a server has got something."""
+        self._report = report
+        self._event = event
+        self._watched, self._hang_up = os.pipe2(os.O_CLOEXEC)
+        names, self._server_of = router(list(map(Server, servers)))
+        self._carriers: dict[str, Carrier] = {
+            name: Carrier(name, follower, prefix, ttl, self._watched, report, self._done) for name in names
+        }
+        self._from: dict[str, int] = {}
+        self._sent_at = 0.0
+        # What the threads share:
+        self._lock = threading.Lock()
+        self._marks: dict[str, Mark] = {}
+        self._totals = Counter[str]()
+        self._under_way = Counter[str]()
+        self._segments: deque[Segment] = deque()
+        self.rows = 0
+        """How many rows wait."""
+
+    def servers(self) -> list[str]:
+        """Return the distinct servers."""
+        return list(self._carriers)
+
+    def recover(self, marks: Mapping[str, Mark], killed_before: float) -> tuple[dict[str, Mark], int]:
+        """Return how far the servers are by their own account, when a follower was killed that had saved *marks*.
+
+        And how many hits it left in doubt. Waits until all servers answer. Raises Abandoned.
+        """
+        found, doubted = dict(marks), 0
+        for name, carrier in self._carriers.items():
+            place = carrier.recover(killed_before)
+            if name in marks and place.begun and place.begun.number > marks[name].number:
+                found[name] = place.begun
+                doubted += place.hits if place.ended != place.begun.number else 0
+        return found, doubted
+
+    def start(self, marks: Mapping[str, Mark]) -> None:
+        """Begin to deliver; each server gets what is behind its mark."""
+        self._marks = dict(marks)
+        self._from = {name: mark.number for name, mark in marks.items()}
+        for carrier in self._carriers.values():
+            carrier.start()
+
+    def send(self, views: Mapping[str, int], behind: int, mark: Mark, figures: Mapping[str, int] | None) -> None:
+        """Deliver the *views* of keys: the hits between the mark numbered *behind* and *mark*, or figures."""
+        to = {name for name, number in self._from.items() if number <= behind}
+        parts: dict[str, list[tuple[str, int]]] = {name: [] for name in to}
+        for key, number in views.items():
+            if (part := parts.get(self._server_of(key))) is not None:
+                part.append((key, number))
+        segment = Segment(mark, parts, set(to), len(views), figures)
+        self._sent_at = time.monotonic()
+        with self._lock:
+            self._segments.append(segment)
+            self.rows += segment.rows
+            self._under_way.update(to)
+        for name in to:
+            self._carriers[name].queue.put(segment)
+
+    def _done(self, server: str, segment: Segment, outcome: Outcome) -> None:
+        """Book what a server has got; the carriers call this."""
+        with self._lock:
+            self._totals["delivered"] += outcome.delivered
+            self._totals["in doubt"] += outcome.in_doubt
+            self._totals["refused"] += outcome.refused
+            self._marks[server] = segment.mark
+            self._under_way[server] -= 1
+            segment.waiting.discard(server)
+            if not segment.waiting:
+                self._segments.remove(segment)
+                self.rows -= segment.rows
+                self._totals.update(segment.figures or {})
+        os.eventfd_write(self._event, 1)
+
+    def __len__(self) -> int:
+        return len(self._segments)
+
+    def wants_more(self) -> bool:
+        """Tell whether some server has nothing to do; seldom when another is far behind, as all that waits for that."""
+        with self._lock:
+            under_way = [self._under_way[name] for name in self._carriers]
+        spread = time.monotonic() >= self._sent_at + SPREAD_SECONDS
+        return min(under_way) == 0 and (max(under_way) < FAR_BEHIND or spread)
+
+    def marks(self) -> dict[str, Mark]:
+        """Return how far each server is."""
+        with self._lock:
+            return dict(self._marks)
+
+    def totals(self) -> Counter[str]:
+        """Return the figures of what has been delivered, so that no kill makes them wrong."""
+        with self._lock:
+            totals = Counter(self._totals)
+        totals["reconnects"] = sum(carrier.reconnects for carrier in self._carriers.values())
+        return totals
+
+    def waiting(self) -> Counter[str]:
+        """Return the figures of what has not been delivered, with the hits in it as ``pending``."""
+        figures = Counter[str]()
+        with self._lock:
+            for segment in self._segments:
+                figures.update(segment.figures or {})
+                figures["pending"] += segment.hits()
+        return figures
+
+    def check(self) -> None:
+        """Report a server that does not answer. Raises what has ended a carrier, which nothing should."""
+        now = time.monotonic()
+        for name, carrier in self._carriers.items():
+            if carrier.failure:
+                raise carrier.failure
+            since = carrier.busy_since
+            if since is not None and now >= since + STALL_SECONDS:
+                waiting = f"{self.rows:,} rows wait, and further lines in the files"
+                self._report(f"stalled {name}", f"{name} has not answered for {STALL_SECONDS:.0f} s: {waiting}")
+
+    def abandon(self) -> None:
+        """Wait for no server any more; a signal handler may call this."""
+        hang_up, self._hang_up = self._hang_up, -1
+        if hang_up >= 0:
+            os.close(hang_up)
+
+    def is_sure(self) -> bool:
+        """Tell, after `close`, whether it is known of all that was sent what became of it."""
+        return not any(carrier.unsure for carrier in self._carriers.values())
+
+    def close(self) -> None:
+        """End all threads when they have delivered what they have, or at once after `abandon`."""
+        if self._watched < 0:
+            return
+        for carrier in self._carriers.values():
+            carrier.queue.put(None)
+            with suppress(RuntimeError):  # it has not been started
+                carrier.join()
+        self.abandon()
+        os.close(self._watched)
+        self._watched = -1

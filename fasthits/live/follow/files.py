@@ -1,0 +1,421 @@
+"""Log files that are still being written, followed over rotation.
+
+A file is known by its device and inode, not by its name. While it is followed it stays open, so a rename changes
+nothing: it is read on, and for KEEP_SECONDS after its last line, because its writer may find out late. A file that has
+become shorter, or begins with other bytes than before, was truncated (logrotate's copytruncate): what had not been read
+then is in the copy, which begins with the same bytes and stands beside it.
+"""
+
+import glob
+import os
+import re
+import shlex
+import stat
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+
+from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
+
+COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
+"""Nobody writes lines to files with these endings."""
+BLOCK_BYTES = 1 << 14
+LONGEST_LINE_BYTES = 1 << 20
+"""A line that is longer is counted in pieces."""
+KEEP_SECONDS = 3600.0
+"""How long a rotated file is looked at after its last line."""
+KEEP_DELETED_SECONDS = 60.0
+"""The same for a deleted one, which takes room on the disk as long as it is open."""
+
+Report = Callable[[str, str], object]
+"""Is given a cause and a line for the operator."""
+
+NO_FILE: FileId = (0, 0)
+
+_TURN = r"(?:\.\d{1,4}|[.-]\d{8}(?:[.-]?\d+)*|[.-]\d{4}-\d\d-\d\d(?:[.-]?\d+)*|\.old|\.bak)"
+"""What rotation puts behind a name, or in front of its extension: a number (0 to 9999), a date, or a word."""
+_TURNED = re.compile(rf"(.+?){_TURN}((?:\.[a-z]+)?)", re.S)
+
+
+class Tail:
+    """One file, read from a position on."""
+
+    def __init__(self, path: str, fd: int, offset: int) -> None:
+        """*fd* is the open file."""
+        status = os.fstat(fd)
+        self.path = path
+        self.file: FileId = (status.st_dev, status.st_ino)
+        self.origin = self.file
+        """The file that it is a copy of, or itself."""
+        self.offset = offset
+        self.limit: int | None = None
+        """Up to where it is read for now."""
+        self.rotated = False
+        """Whether it has another name than it had, or none."""
+        self._fd = fd
+        self._head = b""
+        self._grew_at = time.monotonic()
+        self._learn_head()
+
+    def position(self) -> Position:
+        """Return up to where it has been read."""
+        return Position(self.path, *self.file, self.offset, len(self._head), fingerprint(self._head))
+
+    def begins_like(self, position: Position) -> bool:
+        """Tell whether it begins with the bytes that the file of *position* began with."""
+        head = os.pread(self._fd, position.head, 0)
+        return len(head) == position.head and fingerprint(head) == position.fingerprint
+
+    def move_to(self, offset: int) -> None:
+        """Go on from there, where a line begins."""
+        self.offset = offset
+        self._head = b""
+        self._learn_head()
+
+    def is_truncated(self) -> bool:
+        """Tell whether it is no longer the file that has been read so far."""
+        return os.fstat(self._fd).st_size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
+
+    def start_again(self) -> None:
+        """Read it from its first byte that is not in a hole: a writer that does not append leaves one."""
+        try:
+            self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
+        except OSError:
+            self.offset = 0
+        self._head = b""
+        self.origin = NO_FILE
+
+    def read(self) -> bytes:
+        """Return the next whole lines, empty when there are none. Raises OSError."""
+        most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
+        block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
+        end = block.rfind(b"\n") + 1
+        if not end and len(block) == BLOCK_BYTES:
+            block = os.pread(self._fd, most, self.offset)
+            end = block.find(b"\n") + 1 or len(block) // LONGEST_LINE_BYTES * LONGEST_LINE_BYTES
+        if not end:
+            return b""
+        self.offset += end
+        self._grew_at = time.monotonic()
+        self._learn_head()
+        return _whole(block[:end])
+
+    def last_line(self) -> bytes:
+        """Return what has no newline behind it, now that none will come."""
+        block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
+        self.offset += len(block)
+        return _whole(block)
+
+    def is_over(self) -> bool:
+        """Tell whether nobody writes to it any more."""
+        keep = KEEP_SECONDS if os.fstat(self._fd).st_nlink else KEEP_DELETED_SECONDS
+        return self.rotated and self.limit is None and time.monotonic() > self._grew_at + keep
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+    def _learn_head(self) -> None:
+        if len(self._head) < min(self.offset, HEAD_BYTES):
+            self._head = os.pread(self._fd, min(self.offset, HEAD_BYTES), 0)
+
+
+def _whole(lines: bytes) -> bytes:
+    """Return *lines* with a newline behind the last one, and without the NULs of a hole in front of the first."""
+    lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
+    return lines if lines.endswith(b"\n") or not lines else lines + b"\n"
+
+
+class Files:
+    """The files that some patterns name, now and later."""
+
+    def __init__(self, patterns: Sequence[str], say: Callable[[str], None], report: Report) -> None:
+        """*say* gets what happens once, *report* what may happen again and again."""
+        self.tails: dict[FileId, Tail] = {}
+        self.known: dict[FileId, int] = {}
+        """The sizes of the rotated files that are there; one that is not among them has come since."""
+        self._patterns = patterns
+        self._say = say
+        self._report = report
+        self._paths: set[str] = set()
+        """Where log files have been found."""
+        self._starts: dict[FileId, int] = {}
+        """Where to begin in files that could not be opened yet."""
+        self._held: dict[FileId, int] = {}
+        self._searched: set[str] = set()
+        """Patterns whose folders could be read, so that a file found there later is a new one."""
+
+    def folders(self) -> set[str]:
+        """Return the folders that the files are in, and those where patterns look for more."""
+        return {os.path.dirname(path) for path in (*self._patterns, *self._paths)}
+
+    def look(self, renames: Iterable[tuple[str, str]] = ()) -> None:
+        """Find new files, and notice which ones were rotated.
+
+        *renames* since the last time, old path and new path, tell of files that were renamed before they were seen.
+        """
+        self._follow_renames(renames)
+        current: dict[str, FileId] = {}
+        for pattern in self._patterns:
+            is_new = pattern in self._searched
+            begun = 0
+            for path in _expand(pattern):
+                if found := self._find(path):
+                    current[path] = file = _id(found)
+                    if file not in self.tails:
+                        begun += bool(self._open(path, found, 0 if is_new else found.st_size)) and found.st_size > 0
+            if begun and not is_new:
+                what = f"{pattern} is" if begun == 1 else f"{begun:,} files of {pattern} are"
+                hint = f"fasthits warm --logs {shlex.quote(pattern)} counts what was there already"
+                self._say(f"{what} followed for the first time: counting from the end ({hint})")
+            if _could_search(pattern):
+                self._searched.add(pattern)
+        self._paths |= current.keys()
+        here = set(current.values())
+        for file, tail in self.tails.items():
+            tail.rotated = file not in here
+        self._starts = {file: start for file, start in self._starts.items() if file in here}
+        self.known = {
+            _id(found): found.st_size
+            for names in _rotated(current).values()
+            for name in names
+            if (found := _status(name)) and _id(found) not in self.tails
+        }
+
+    def _follow_renames(self, renames: Iterable[tuple[str, str]]) -> None:
+        """Find the files that had come and were renamed since the last look."""
+        unseen: dict[str, str] = {}
+        for old, new in renames:
+            if old in unseen:
+                unseen[new] = unseen.pop(old)
+            elif self._is_followed(old):
+                unseen[new] = old
+        for name, path in unseen.items():
+            found = _status(name)
+            if found and self.known.get(_id(found)) != found.st_size:
+                self._take_up(name, path, found, ())
+
+    def _is_followed(self, path: str) -> bool:
+        return path in self._patterns or path in self._paths
+
+    def resume(self, positions: Positions, patterns: Iterable[str], known: dict[FileId, int], saved_at: float) -> None:
+        """Go on at *positions*, and find what was rotated since *saved_at*, of which *known* is all that was not.
+
+        Files of other patterns than *patterns* are begun at their end; those of no pattern any more are left alone.
+        What is missing is said.
+        """
+        self._searched |= set(patterns)
+        positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
+        for position in positions:
+            if not self._reopen(position) and not self._take_copy(position):
+                self._say(
+                    f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
+                    "lines that it got later are not counted (fasthits warm repairs the counters)"
+                )
+        self._let_go()
+        paths = {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}
+        for path, names in _rotated(paths).items():
+            for name in names:
+                found = _status(name)
+                if found and found.st_mtime >= saved_at and known.get(_id(found)) != found.st_size:
+                    self._take_up(name, path, found, positions)
+
+    def read(self, tail: Tail) -> bytes:
+        """Return the next whole lines of a file, empty when there are none; the file is closed when it is over."""
+        try:
+            if tail.is_truncated():
+                self._truncated(tail)
+            lines = tail.read()
+            if not lines and tail.is_over():
+                lines = tail.last_line()
+                self.drop(tail)
+        except OSError as error:
+            self._unreadable(tail.path, error)
+            return b""
+        return lines
+
+    def _truncated(self, tail: Tail) -> None:
+        """Go on with the beginning of a file that was truncated, and with the copy that was made of it."""
+        position = tail.position()
+        tail.start_again()
+        if not self._take_copy(position):
+            text = f"{tail.path} was truncated and has no copy beside it: lines not read before are lost"
+            self._report(f"truncated {tail.path}", text)
+
+    def drop(self, tail: Tail) -> None:
+        """Close a file."""
+        del self.tails[tail.file]
+        tail.close()
+
+    def close(self) -> None:
+        """Close all files."""
+        self._let_go()
+        for tail in list(self.tails.values()):
+            self.drop(tail)
+
+    def _find(self, path: str) -> os.stat_result | None:
+        """Return what *path* is; None, reported where that can be mended, when it is no log file."""
+        found = _status(path, lambda error: self._unreadable(path, error))
+        if found and not stat.S_ISREG(found.st_mode):
+            self._report(f"no file {path}", f"cannot follow this, it is not a file: {path}")
+            return None
+        return found
+
+    def _open(self, path: str, found: os.stat_result, offset: int) -> Tail | None:
+        """Begin to read a file at *offset*, or where it was to be begun when it could not be opened before."""
+        start = self._starts.setdefault(_id(found), offset)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            self._unreadable(path, error)
+            return None
+        if _id(os.fstat(fd)) != _id(found):  # it was rotated just now
+            os.close(fd)
+            return None
+        del self._starts[_id(found)]
+        tail = Tail(path, fd, start)
+        self.tails[tail.file] = tail
+        return tail
+
+    def _unreadable(self, path: str, error: OSError) -> None:
+        hint = "the user who follows must be able to read it: put the user into its group, often adm"
+        self._report(f"unreadable {path}", f"cannot read log file: {path} ({error.strerror}; {hint})")
+
+    def hold(self, positions: Positions) -> None:
+        """Keep files open until `resume` is told how far they have been read, though they may be deleted meanwhile."""
+        for position in positions:
+            for path in _places(position):
+                with suppress(OSError):
+                    self._held[position.file] = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    break
+
+    def _let_go(self) -> None:
+        for fd in self._held.values():
+            os.close(fd)
+        self._held.clear()
+
+    def _reopen(self, position: Position) -> Tail | None:
+        """Go on with a file, whatever its name is now; None when its lines are no longer in it."""
+        names = _places(position)
+        if position.file in self._held:
+            names.append(f"/dev/fd/{self._held[position.file]}")
+        for path in names:
+            found = _status(path)
+            if not found or _id(found) != position.file or not (tail := self._open(path, found, 0)):
+                continue
+            if found.st_size >= position.offset and tail.begins_like(position):
+                tail.path = position.path
+                tail.move_to(position.offset)
+                return tail
+            if path == position.path:  # it was truncated, or is another one with the number of one that was deleted
+                tail.start_again()
+                return None
+            self.drop(tail)
+        return None
+
+    def _take_copy(self, position: Position) -> Tail | None:
+        """Read the rest of a file from a copy that stands beside it, if there is one."""
+        for path in rotations(position.path) if position.head else ():
+            found = _status(path)
+            if not found or found.st_size < position.offset or _id(found) in self.tails:
+                continue
+            if tail := self._open(path, found, 0):
+                if tail.begins_like(position):
+                    tail.path, tail.origin, tail.rotated = position.path, position.file, True
+                    tail.move_to(position.offset)
+                    return tail
+                self.drop(tail)
+        return None
+
+    def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:
+        """Read a rotated file that nobody has seen yet; one that begins like a file that was read is a copy of it."""
+        if _id(found) not in self.tails and stat.S_ISREG(found.st_mode) and (tail := self._open(name, found, 0)):
+            tail.path, tail.rotated = path, True
+            if any(position.head and tail.begins_like(position) for position in positions):
+                self.drop(tail)
+
+
+def _places(position: Position) -> list[str]:
+    """Return the names that the file of *position* has in its folder now."""
+    # A file of which nothing is known may be another one with the number of one that was deleted.
+    candidates = [
+        path
+        for path in dict.fromkeys((position.path, *_neighbours(position.path)))
+        if position.head or position.path in (path, _unturned(path))
+    ]
+    return [path for path in candidates if (found := _status(path)) and _is_file(found, position.file)]
+
+
+def _is_file(status: os.stat_result, file: FileId) -> bool:
+    return _id(status) == file and stat.S_ISREG(status.st_mode)
+
+
+def rotations(path: str) -> list[str]:
+    """Return the names of the files beside *path* that were made of it by rotation, but for compressed ones."""
+    return _rotated([path]).get(path, [])
+
+
+def _rotated(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Return the rotations of each of *paths* that has any."""
+    wanted = set(paths)
+    found: dict[str, list[str]] = {}
+    for folder in {os.path.dirname(path) for path in wanted}:
+        for name in _neighbours(os.path.join(folder, "")):
+            if (path := _unturned(name)) in wanted:
+                found.setdefault(path, []).append(name)
+    return found
+
+
+def _unturned(path: str) -> str | None:
+    """Return what a file was called before rotation gave it the name *path*."""
+    turn = _TURNED.fullmatch(path)
+    return turn[1] + turn[2] if turn else None
+
+
+def _neighbours(path: str) -> list[str]:
+    folder = os.path.dirname(path)
+    try:
+        return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    except OSError:
+        return []
+
+
+def _expand(pattern: str) -> list[str]:
+    """Return the log files that *pattern* names now: no compressed ones, and none made by rotation of another."""
+    if not glob.has_magic(pattern):
+        return [pattern]
+    names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
+    return sorted(name for name in names if _unturned(name) not in names)
+
+
+def _could_search(pattern: str) -> bool:
+    """Tell whether all files that *pattern* names show, so that one that comes later is new."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    try:
+        if glob.has_magic(pattern):
+            os.listdir(folder)
+        else:
+            os.stat(pattern)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _status(path: str, report: Callable[[OSError], None] | None = None) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if report:
+            report(error)
+        return None
+
+
+def _id(status: os.stat_result) -> FileId:
+    return status.st_dev, status.st_ino

@@ -1,0 +1,374 @@
+"""The follower: counts log files that are still being written, exactly once, over kills and rotation.
+
+    files --lines--> Follower --segments--> a Carrier for each server --> memcached
+
+The files are the backlog. What has been read waits in memory only as far as there is room, and is read again after a
+kill. While memcached is away the follower reads on, so that a file may be rotated or truncated meanwhile.
+"""
+
+import os
+import resource
+import select
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+
+from fasthits.errors import StateError, UsageError
+from fasthits.live.causes import warning_figure
+from fasthits.live.connections import Abandoned
+from fasthits.live.follow.deliveries import Deliveries
+from fasthits.live.follow.files import Files, Tail
+from fasthits.live.follow.inotify import FolderWatch, Rename
+from fasthits.live.follow.positions import (
+    START_OVER,
+    FileId,
+    Mark,
+    Position,
+    Positions,
+    State,
+    StateFile,
+    check_patterns,
+)
+from fasthits.live.follow.tally import Tally
+from fasthits.live.keys import hit_key
+from fasthits.live.reader import NO_LOSS, Say
+from fasthits.live.statistics import FIGURES, Health
+from fasthits.live.supervisor import Throttle
+from fasthits.rules.selection import Selection
+
+SEGMENT_ROWS = 500
+SEGMENT_BYTES = 1 << 15
+"""A segment has so many rows, or bytes of keys, or a block of lines more: what a server takes that has just stopped."""
+READ_SECONDS = 0.025
+"""How long lines are left to gather after some have been read."""
+LOOK_SECONDS = 0.25
+"""How often folders and files are looked at where there is no inotify."""
+WATCHED_LOOK_SECONDS = 1.0
+"""How often at least where there is, which does not see what other machines do."""
+SAVE_SECONDS = 1.0
+NUMBERS = 1 << 20
+"""From one mark to the next, so that there are numbers in between for what is read again."""
+
+
+class Follower:
+    """Counts the lines of some files into memcached, from `run` until `stop`."""
+
+    def __init__(
+        self,
+        patterns: Sequence[str],
+        state: str,
+        servers: Sequence[str],
+        prefix: str,
+        ttl: int,
+        say: Say,
+        max_paths: int,
+        drain_seconds: float,
+        selection: Selection,
+    ) -> None:
+        """*state* is the name of the state file; *say* gets lines for the operator, one a minute for each cause.
+
+        Raises UsageError for what is no name of files, StateError when the state cannot be used.
+        """
+        self._began_at = time.monotonic()
+        self._patterns = check_patterns(patterns)
+        self._state_file = StateFile(state)
+        self._state = self._state_file.load() or State()
+        self._check_state()
+        self._prefix = prefix
+        self._say = say
+        self._throttle = Throttle(say)
+        self._throttle_lock = threading.Lock()
+        self._max_paths = max_paths
+        self._drain_seconds = drain_seconds
+        self._stopped = self._asked = self._recovering = False
+        self._doubted = 0
+        """Hits that a follower before this one has left in doubt."""
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
+        self._folders = FolderWatch()
+        self._files = Files(self._patterns, say, self._report)
+        self._tally = Tally(selection)
+        self._last = Mark(0, ())
+        """Where the last segment ends."""
+        self._ahead: list[Mark] = []
+        """Later marks that some servers have reached already, while others have to get the lines in front of them."""
+        self._health = Health(self._figures_to_publish)
+        self._look_at = self._save_at = 0.0
+
+    def _report(self, cause: str, text: str) -> None:
+        """Say *text*, once a minute for each cause; the carriers do so, too."""
+        with self._throttle_lock:
+            self._throttle(cause, text)
+
+    def stop(self) -> None:
+        """End `run` soon; a signal handler may call this."""
+        self._stopped = True
+        os.eventfd_write(self._event, 1)
+        if self._recovering:
+            self._deliveries.abandon()
+
+    def ask_status(self) -> None:
+        """Have the figures so far reported, soon; a signal handler may call this."""
+        self._asked = True
+        os.eventfd_write(self._event, 1)
+
+    def run(self) -> None:
+        """Follow until `stop` is called, and go on until all that was read is delivered or the drain time is over.
+
+        Raises StateError when the state cannot be written, before anything is counted.
+        """
+        with suppress(OSError, ValueError):  # a rotated file is kept open beside the new one, and there may be many
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        try:
+            self._begin()
+            while not self._stopped:
+                self._step()
+            self._drain()
+        except Abandoned:  # stopped before it had begun
+            pass
+        finally:
+            self._deliveries.abandon()
+            self._deliveries.close()
+            self._folders.close()
+            self._files.close()
+            self._state_file.close()
+
+    # To begin with: where?
+
+    def _check_state(self) -> None:
+        before = self._state.patterns
+        if before and not set(before) & set(self._patterns):
+            hint = f"name another one with --state FILE, or {START_OVER}"
+            raise StateError(f"the state file is of other logs ({before[0]})", self._state_file.path, hint)
+
+    def _begin(self) -> None:
+        """Find the places where to go on, and write down that it has begun."""
+        state = self._state
+        marks = dict(state.marks)
+        patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
+        if marks and not state.clean:
+            self._files.hold(_earliest(marks))
+            marks = self._recover(marks)
+        self._files.resume(_earliest(marks), patterns, state.known, state.saved_at)
+        self._folders.watch(self._files.folders())
+        self._files.look()
+        servers = self._deliveries.servers()
+        newest = max(marks.values(), default=self._last)
+        if set(marks) != set(servers):
+            if any(mark < newest for mark in marks.values()):
+                self._say("the servers are not the same as before: hits that some had not got are not counted")
+            marks = dict.fromkeys(servers, newest)
+        self._last, *self._ahead = sorted(set(marks.values()))
+        if not self._ahead:
+            self._last = Mark(newest.number, self._positions())
+            marks = dict.fromkeys(servers, self._last)
+        self._limit()
+        self._state = State(state.follower, self._patterns, marks, self._files.known)
+        try:
+            self._state_file.save(self._state)
+        except OSError as error:
+            raise StateError(f"cannot write the state file ({error.strerror})", self._state_file.path) from error
+        self._deliveries.start(marks)
+
+    def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:
+        """Return how far the servers are after a kill, which may be further than the state file knows."""
+        self._recovering = True
+        if self._stopped:
+            raise Abandoned
+        found, self._doubted = self._deliveries.recover(marks, self._began_at)
+        self._recovering = False
+        if self._doubted:
+            hits = f"{self._doubted:,} hits in doubt are not counted again"
+            self._say(f"the follower was killed while memcached was counting, or out of reach: {hits}")
+        return found
+
+    def _limit(self) -> None:
+        """Let the files be read up to the next mark that some server has reached already."""
+        if not self._ahead:
+            for tail in self._files.tails.values():
+                tail.limit = None
+            return
+        limits = {position.file: position.offset for position in self._ahead[0].positions}
+        older = {position.file for position in self._last.positions}
+        for tail in self._files.tails.values():
+            tail.limit = limits.get(tail.origin, None if tail.origin in older else tail.offset)
+
+    # Again and again
+
+    def _step(self) -> None:
+        """Look, read, cut, save what there is, and wait for more."""
+        now = time.monotonic()
+        changed, renames = self._folders.changes()
+        if changed or now >= self._look_at:
+            self._look(renames)
+        outcome = self._read_on()
+        waits = self._tally or now >= self._health.at
+        if waits and not self._ahead and self._deliveries.wants_more():
+            self._cut()
+        if self._ahead and outcome is _Reading.ENDED:
+            self._cut(self._ahead.pop(0))
+            self._limit()
+            return
+        self._save()
+        self._deliveries.check()
+        self._wait(outcome)
+
+    def _look(self, renames: Iterable[Rename]) -> None:
+        """See what has become of the files."""
+        self._folders.watch(self._files.folders())
+        self._files.look(renames)
+        if self._ahead:
+            self._limit()
+        self._tally.forget_all_but(self._files.tails)
+        self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
+
+    def _read_on(self) -> "_Reading":
+        """Read all files on, until there is nothing more, or no room, or it has taken long."""
+        until = time.monotonic() + LOOK_SECONDS
+        outcome = _Reading.ENDED
+        found = True
+        while found:
+            found = False
+            for tail in list(self._files.tails.values()):
+                if self._tally.rows >= SEGMENT_ROWS or self._tally.bytes >= SEGMENT_BYTES:
+                    self._cut()
+                if self._deliveries.rows + self._tally.rows >= self._max_paths:
+                    self._report(
+                        "paths", f"{self._deliveries.rows:,} rows wait for memcached: the rest waits in the files"
+                    )
+                    return _Reading.FULL
+                if self._read(tail):
+                    found, outcome = True, _Reading.FOUND
+            if time.monotonic() >= until or self._stopped:
+                break
+        return outcome
+
+    def _read(self, tail: Tail) -> bool:
+        """Count the next lines of a file, if there are any."""
+        lines = self._files.read(tail)
+        if not lines:
+            return False
+        try:
+            if misfit := self._tally.feed(tail.file, lines):
+                self._report(f"{misfit.cause} {tail.path}", f"{tail.path}: {misfit.text}")
+        except UsageError as lack:
+            self._report(f"format {tail.path}", f"{tail.path}: {lack}: lines are counted as if it were not there")
+        return True
+
+    def _cut(self, mark: Mark | None = None) -> None:
+        """Make a segment of what has been read, up to *mark* or else to where the files have been read."""
+        if self._tally or mark:
+            views = Counter[str]()
+            rows, figures = self._tally.take()
+            for day, path, hits in rows:
+                views[hit_key(day, path, self._prefix)] += hits
+            self._send(views, mark, figures)
+        now = time.monotonic()
+        if now >= self._health.at and not self._ahead and (published := self._health.take()):
+            self._send(Counter({hit_key(day, path, self._prefix): rise for day, path, rise in published}))
+
+    def _send(self, views: Counter[str], mark: Mark | None = None, figures: Counter[str] | None = None) -> None:
+        """Have a segment delivered: of hits, or with no *figures* one of figures."""
+        behind = self._last.number
+        self._last = mark or Mark(behind + (1 if self._ahead else NUMBERS), self._positions())
+        self._deliveries.send(views, behind, self._last, figures)
+
+    def _positions(self) -> Positions:
+        return tuple(tail.position() for tail in self._files.tails.values())
+
+    def _wait(self, outcome: "_Reading") -> None:
+        """Wait until there may be something to do, and tell the figures if somebody has asked for them."""
+        poll = select.poll()
+        poll.register(self._event, select.POLLIN)
+        seconds = READ_SECONDS
+        if outcome is not _Reading.FOUND:
+            seconds = min(self._look_at, self._health.at) - time.monotonic()
+            changes = self._folders.fileno()
+            if outcome is _Reading.ENDED and changes is not None:
+                poll.register(changes, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000)
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._event)
+        if self._asked:
+            self._asked = False
+            figures = self._figures() | {"uptime": int(time.monotonic() - self._began_at)}
+            self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+
+    def _save(self, clean: bool = False) -> None:
+        """Write down how far the servers are, if that has changed and was not done just now."""
+        now = time.monotonic()
+        state = replace(self._state, marks=self._deliveries.marks(), known=self._files.known, clean=clean)
+        if now >= self._save_at and state != self._state:
+            self._state, self._save_at = state, now + SAVE_SECONDS
+            try:
+                self._state_file.save(state)
+            except OSError as error:
+                text = f"cannot write the state file: {self._state_file.path} ({error.strerror})"
+                self._report("state", f"{text}; counting goes on, memcached remembers how far it is")
+
+    def _drain(self) -> None:
+        """Deliver what has been read, if that does not take too long, and write down where it ends."""
+        deadline = time.monotonic() + self._drain_seconds
+        poll = select.poll()
+        poll.register(self._event, select.POLLIN)
+        for _ in range(2):  # the hits, then the figures that they make
+            self._cut()
+            while self._deliveries and time.monotonic() < deadline:
+                poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+                with suppress(BlockingIOError):
+                    os.eventfd_read(self._event)
+            self._health.at = 0.0
+        if self._figures()["pending"]:
+            self._say(f"ended before everything was delivered: {self._losses()}; the next start counts what waits")
+        if self._deliveries:
+            self._deliveries.abandon()
+        self._deliveries.close()
+        self._save_at = 0.0
+        self._save(clean=self._deliveries.is_sure())
+
+    # Figures
+
+    def _figures_to_publish(self) -> Mapping[str, int]:
+        """Return the figures of what has been delivered."""
+        totals = self._deliveries.totals()
+        totals["in doubt"] += self._doubted
+        for cause, times in self._throttle.said.copy().items():
+            totals[warning_figure(cause.partition(" ")[0])] += times
+        return totals
+
+    def _figures(self) -> dict[str, int]:
+        """Return all figures so far, with those of what waits."""
+        totals = Counter(self._figures_to_publish()) + self._deliveries.waiting()
+        names = [*FIGURES[:4], "pending", *FIGURES[4:9]]
+        return {name: totals[name] for name in names}
+
+    def _losses(self) -> str:
+        figures = self._figures()
+        losses = {"waiting": figures["pending"], **{name: figures[name] for name in ("in doubt", "refused")}}
+        return ", ".join(f"{hits:,} hits {what}" for what, hits in losses.items() if hits) or NO_LOSS
+
+
+class _Reading(Enum):
+    """How reading the files on has ended."""
+
+    FOUND = auto()
+    """There were lines, and more may be there soon."""
+    ENDED = auto()
+    """There was nothing."""
+    FULL = auto()
+    """There is no room for more."""
+
+
+def _earliest(marks: Mapping[str, Mark]) -> Positions:
+    """Return where to read on so that every server gets all; files that only later marks have are read whole."""
+    places: dict[FileId, Position] = {}
+    ordered = sorted(set(marks.values()))
+    for mark in ordered:
+        for position in mark.positions:
+            places.setdefault(position.file, position if mark is ordered[0] else position._replace(offset=0))
+    return tuple(places.values())

@@ -1,0 +1,110 @@
+"""Hits of many log files at once, counted together where the files have the same format."""
+
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from fasthits.live.backlog import FreshBacklog
+from fasthits.live.follow.positions import FileId
+from fasthits.live.memcached import Row
+from fasthits.live.misfits import Misfit, Misfits
+from fasthits.rules.formats import Format
+from fasthits.rules.selection import Selection
+
+
+class _Lines:
+    """The hits in one file, or in all files that have the same format."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._backlog = FreshBacklog(selection)
+        self._misfits = Misfits(selection)
+        self._seen = Counter[str]()
+
+    @property
+    def form(self) -> Format | None:
+        """The format, once it is known."""
+        return self._backlog.intake.form
+
+    def size(self) -> tuple[int, int]:
+        """Return the number of rows, and the bytes they take."""
+        return len(self._backlog), self._backlog.memory()
+
+    def feed(self, lines: bytes) -> Misfit | None:
+        """Count whole lines; return what is wrong with most of them, if that is due. Raises UsageError as `Intake`."""
+        self._backlog.intake.feed(lines)
+        now = time.monotonic()
+        misfit = self._misfits.look(self._backlog.intake, lines) if now >= self._misfits.at else None
+        self._misfits.wake(now)
+        return misfit
+
+    def take(self) -> Iterator[Row]:
+        """Remove and yield all rows."""
+        while self._backlog:
+            yield from self._backlog.take()
+
+    def figures(self) -> Counter[str]:
+        """Return what figures have risen since the last time, after all rows have been taken."""
+        counter, hits = self._backlog.counter, self._backlog.hits()
+        filtered = counter.lines - hits - counter.malformed
+        now = Counter(lines=counter.lines, hits=hits, filtered=filtered, malformed=counter.malformed)
+        rise, self._seen = now - self._seen, now
+        return rise
+
+
+class Tally:
+    """The hits of some files since they were last taken."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.rows = self.bytes = 0
+        """What waits to be taken."""
+        self._selection = selection
+        self._lines: dict[FileId, _Lines] = {}
+        self._alone: set[FileId] = set()
+        self._of_format: dict[Format, _Lines] = {}
+        self._fed: dict[int, _Lines] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._fed)
+
+    def feed(self, file: FileId, lines: bytes) -> Misfit | None:
+        """Count whole lines of a file; return what is wrong with most of them, if that is due.
+
+        Raises UsageError, once for each format and with the lines counted, when it lacks what the rules look at.
+        """
+        if file not in self._lines:
+            self._lines[file] = _Lines(self._selection)
+            self._alone.add(file)
+        counted = self._lines[file]
+        self._fed[id(counted)] = counted
+        rows, size = counted.size()
+        try:
+            return counted.feed(lines)
+        finally:
+            rows_now, size_now = counted.size()
+            self.rows += rows_now - rows
+            self.bytes += size_now - size
+
+    def take(self) -> tuple[list[Row], Counter[str]]:
+        """Remove and return all rows, and what figures of lines have risen."""
+        rows: list[Row] = []
+        figures = Counter[str]()
+        for lines in self._fed.values():
+            rows += lines.take()
+            figures += lines.figures()
+        self._fed.clear()
+        self.rows = self.bytes = 0
+        self._share()
+        return rows, figures
+
+    def forget_all_but(self, files: Collection[FileId]) -> None:
+        """Forget files that are no longer read."""
+        self._lines = {file: lines for file, lines in self._lines.items() if file in files}
+        self._alone &= self._lines.keys()
+
+    def _share(self) -> None:
+        """Have files whose format is known by now counted together: a counter for each would take much room."""
+        for file in list(self._alone):
+            lines = self._lines[file]
+            if lines.form:
+                self._lines[file] = self._of_format.setdefault(lines.form, lines)
+                self._alone.discard(file)

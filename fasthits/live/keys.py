@@ -1,0 +1,72 @@
+"""The live counters in memcached: where they are, what they are called, how long they live.
+
+One function makes their names, for the writer and for every reader.
+"""
+
+from datetime import date
+
+from fasthits.errors import UsageError
+
+DEFAULT_SERVER = "127.0.0.1:11211"
+
+DEFAULT_TTL_SECONDS = 26 * 60 * 60
+"""A day has 25 hours when the clocks go back, and a counter that was born just after midnight must outlive it."""
+MAX_TTL_SECONDS = 30 * 24 * 60 * 60
+"""memcached takes more for a date (its REALTIME_MAXDELTA)."""
+
+DEFAULT_PREFIX = ":1:"
+"""What Django's cache puts before a key by default: KEY_PREFIX "", VERSION 1."""
+
+PATH_STARTS = ("/", "http://", "https://")
+"""How the path of a hit begins."""
+
+KEY_BYTES = 250
+"""The longest key of memcached (its KEY_MAX_LENGTH)."""
+
+_LEGAL = bytes(range(0x21, 0x7F))
+_HASHED_BYTES = len("2026-03-12#") + 64  # SHA-256 in hex
+
+
+def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the key of the counter of *path* on *day*: ASCII, legal in memcached, distinct for distinct arguments.
+
+    A path that is too long for a key, or holds a byte outside 0x21-0x7e, goes in as ``#`` and its SHA-256 in hex; a
+    path that is a hit never begins with ``#``. *prefix* is one that `check_prefix` accepts.
+
+    >>> hit_key(date(2026, 3, 12), b"/about")
+    ':1:2026-03-12/about'
+    >>> hit_key(date(2026, 3, 12), b"/a b")[:26]
+    ':1:2026-03-12#73c9c45d21e1'
+    """
+    if len(prefix) + len("2026-03-12") + len(path) > KEY_BYTES or path.translate(None, _LEGAL):
+        from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
+
+        return f"{prefix}{day.isoformat()}#{sha256(path).hexdigest()}"
+    return f"{prefix}{day.isoformat()}{path.decode('ascii')}"
+
+
+def figure_path(figure: str) -> bytes:
+    """Return what stands for a path in the key of a figure of the loggers: it begins as no path of a hit does.
+
+    >>> hit_key(date(2026, 3, 12), figure_path("in doubt"))
+    ':1:2026-03-12!in-doubt'
+    """
+    return b"!" + figure.replace(" ", "-").encode("ascii")
+
+
+def place_key(follower: str, name: str, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return the key under which a follower of log files marks its place: it belongs to no day.
+
+    >>> place_key("c0ffee", "begun")
+    ':1:!follow-c0ffee-begun'
+    """
+    return f"{prefix}!follow-{follower}-{name}"
+
+
+def check_prefix(prefix: str) -> str:
+    """Return *prefix*; raise UsageError when keys that begin with it would not be legal."""
+    if not prefix.isascii() or prefix.encode().translate(None, _LEGAL):
+        raise UsageError("key prefix with a space, control or non-ASCII character", repr(prefix))
+    if len(prefix) > KEY_BYTES - _HASHED_BYTES:
+        raise UsageError(f"key prefix longer than {KEY_BYTES - _HASHED_BYTES} characters", repr(prefix))
+    return prefix

@@ -1,0 +1,316 @@
+"""The live counters in memcached: pymemcache connects, finds a key's server and reads; adding is pipelined here.
+
+A counter is born with ``add KEY 2 TTL 1`` and the value 0, and counts with ``incr KEY N``. Flag 2 is what pymemcache,
+pylibmc and python-memcached give integers, so that each of them, and Django's cache over them, reads an int back. Who
+comes second finds the counter there (NOT_STORED) and counts all the same: when several loggers create one at once
+nothing is lost or counted twice, and the first one sets the time to live. Each command has one line of reply, in order,
+so that the outcome of every counter is known; both are in every version of the text protocol (memcached's
+doc/protocol.txt).
+"""
+
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from pymemcache.client.base import Client
+from pymemcache.client.hash import HashClient
+from pymemcache.exceptions import MemcacheError
+from pymemcache.serde import pickle_serde
+
+from fasthits.errors import MemcachedError
+from fasthits.live.connections import ANSWER_SECONDS, Channel, Connector, prove, reason_of
+from fasthits.live.keys import hit_key
+from fasthits.live.replies import COUNTED, Answer, Outcome, Replies
+from fasthits.live.servers import Server
+
+LOCK_SECONDS = 600
+
+INTEGER_FLAG = 2
+BATCH_ROWS = 1000
+"""How many counters are added to, or read, in a round trip."""
+PIECE_BYTES = 1 << 14
+"""Two pieces of a batch are on their way at most: what the connection may cost, and what a server that has stopped
+takes, so that TCP_USER_TIMEOUT does not take it for one that has vanished."""
+IDLE_SECONDS = 1.0
+"""After this time without an answer a connection must prove itself again: a proxy's may lead nowhere by now."""
+KNOWN_ROUTES = 1 << 17
+
+Row = tuple[date, bytes, int]
+"""Day, path, views."""
+
+
+def read_views(servers: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
+    """Return the live views of each of *keys* that has a counter: one ``get_many`` for up to BATCH_ROWS of them.
+
+    Raises MemcachedError when a server does not answer, or a key holds something else.
+    """
+    values: dict[str, bytes] = {}
+    with _reading(servers) as client:
+        for start in range(0, len(keys), BATCH_ROWS):
+            values |= client.get_many(keys[start : start + BATCH_ROWS])
+    try:
+        return {key: int(value) for key, value in values.items()}
+    except ValueError as error:
+        wrong = next(key for key, value in values.items() if not value.strip().isdigit())
+        raise MemcachedError(
+            "no number in counter", wrong, "something else uses this key; try another --prefix"
+        ) from error
+
+
+def server_stats(server: str, which: str = "") -> dict[str, str]:
+    """Return what *server* says about itself: the answer to ``stats``, or to ``stats items``. Raises MemcachedError."""
+    with _asking(server) as client:
+        return {
+            name.decode(): value.decode() if isinstance(value, bytes) else str(value)
+            for name, value in client.stats(*filter(None, [which])).items()
+        }
+
+
+def server_version(server: str) -> str:
+    """Return the version of *server*, over a connection of its own; a proxy has one as well. Raises MemcachedError."""
+    with _asking(server) as client:
+        version: bytes = client.version()
+        return version.decode("ascii", "backslashreplace")
+
+
+@contextmanager
+def _asking(server: str) -> Iterator[Client]:
+    with _reading([server]) as cluster:
+        (client,) = cluster.clients.values()
+        yield client
+
+
+def read_as_django(servers: Sequence[str], key: str) -> object:
+    """Return what Django's cache would return for *key*, None when there is nothing. Raises MemcachedError."""
+    with _reading(servers, serde=pickle_serde) as client:
+        return client.get(key)
+
+
+@contextmanager
+def locked(servers: Sequence[str], key: str) -> Iterator[None]:
+    """Hold *key* in memcached meanwhile, on whatever machine. Raises MemcachedError when somebody else does."""
+    with _reading(servers) as client:
+        if not client.add(key, b"locked", expire=LOCK_SECONDS, noreply=False):
+            hint = f"or was killed less than {LOCK_SECONDS // 60} minutes ago"
+            raise MemcachedError("another one is at work", key, hint)
+        try:
+            yield
+        finally:
+            client.delete(key, noreply=False)
+
+
+@contextmanager
+def _reading(servers: Sequence[str], **options: Any) -> Iterator[HashClient]:
+    cluster = _cluster(servers, **options)
+    try:
+        yield cluster
+    except (OSError, MemcacheError) as error:
+        raise MemcachedError("memcached does not answer", ", ".join(servers), reason_of(error)) from error
+    finally:
+        cluster.close()
+
+
+class _ProvedClient(Client):  # type: ignore[misc]
+    """pymemcache's client, over a connection that has answered."""
+
+    connector: Connector
+
+    def _connect(self) -> None:
+        self.close()
+        self.sock = self.connector.connect().blocking(ANSWER_SECONDS)
+
+
+def _cluster(servers: Sequence[str], **options: Any) -> HashClient:
+    """Return pymemcache's client of *servers*; which of them a key belongs to it decides as Django's cache does."""
+    cluster = HashClient([], **options)
+    cluster.client_class = _ProvedClient
+    for server in map(Server, servers):
+        cluster.add_server(server.address)
+        cluster.clients[server.node].connector = Connector(server)
+    return cluster
+
+
+def router(servers: Sequence[Server]) -> tuple[list[Server], Callable[[str], Server]]:
+    """Return the distinct ones of *servers*, and what tells which of them has a key, as Django's cache looks for it."""
+    nodes = {server.node: server for server in servers}
+    only = servers[0] if len(nodes) == 1 else None
+    choose = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
+    return list(nodes.values()), lambda key: only or nodes[choose(key)]
+
+
+@dataclass
+class Delivery:
+    """What became of some rows, in hits; the sum of all is the sum of their views."""
+
+    delivered: int = 0
+    in_doubt: int = 0
+    """The connection was lost before the answer came: they may have been counted, so they are not sent again."""
+    refused: int = 0
+    """memcached would not count them, and would not another time."""
+    returned: list[Row] = field(default_factory=list)
+    """Rows that have not been counted, for want of a connection or of room; they may be sent again."""
+    reconnects: int = 0
+    """Connections made in place of one that was lost."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Why not everything was delivered, by kind: one example of each."""
+
+
+class CounterStore:
+    """Adds to the counters, over one connection a server that is made when needed and kept.
+
+    A server that does not answer is waited for, since what is sent again could count twice. While it is waited for,
+    *watch* is looked at, a file descriptor: when its other end is closed, Abandoned is raised.
+    """
+
+    def __init__(self, servers: Sequence[str], prefix: str, ttl: int, watch: int | None = None) -> None:
+        self._prefix = prefix
+        self._ttl = ttl
+        self._pipelines = {server.node: _Pipeline(server, watch) for server in map(Server, servers)}
+        # The library's own choice of a server, which Django's cache makes too; a hash in Python, so remembered.
+        self._server_of = lru_cache(KNOWN_ROUTES)(_cluster(servers).hasher.get_node)
+
+    def add_views(self, rows: Iterable[Row], before_sending: Callable[[], object] = lambda: None) -> Delivery:
+        """Add the views of *rows*, of distinct day and path, to their counters; one round trip a server.
+
+        *before_sending* is called before the first byte goes to a server that has proved itself; never when none has.
+        """
+        by_server: dict[str, list[tuple[str, Row]]] = {}
+        only = next(iter(self._pipelines)) if len(self._pipelines) == 1 else None
+        for row in rows:
+            key = hit_key(row[0], row[1], self._prefix)
+            by_server.setdefault(only or self._server_of(key), []).append((key, row))
+        delivery = Delivery()
+        for server, keyed in by_server.items():
+            pipeline = self._pipelines[server]
+            try:
+                delivery.reconnects += pipeline.connect()
+            except MemcachedError as error:
+                delivery.returned += [row for _, row in keyed]
+                delivery.problems["unreachable"] = str(error)
+            else:
+                before_sending()
+                self._add_views(pipeline, keyed, delivery)
+        return delivery
+
+    def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
+        requests = [
+            f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
+            for key, (_, _, views) in keyed
+        ]
+        answers, begun = pipeline.exchange(requests)
+        name = pipeline.server
+        for (key, row), answer in zip(keyed, answers, strict=False):
+            if answer is COUNTED:
+                delivery.delivered += row[2]
+            elif answer.outcome is Outcome.NOT_COUNTED:
+                delivery.returned.append(row)
+                delivery.problems["full"] = f"memcached has no room for new counters: {name} ({answer.text})"
+            elif answer.outcome is Outcome.REFUSED:
+                delivery.refused += row[2]
+                delivery.problems["refused"] = f"memcached refuses to count: {key} on {name} ({answer.text})"
+            else:
+                delivery.in_doubt += row[2]
+                delivery.problems["doubt"] = (
+                    f"no clear answer whether hits were counted: {key} on {name} ({answer.text})"
+                )
+        if begun > len(answers):
+            delivery.in_doubt += sum(row[2] for _, row in keyed[len(answers) : begun])
+            delivery.problems["lost"] = f"connection to memcached lost before it answered: {name}"
+        delivery.returned += [row for _, row in keyed[begun:]]
+
+
+class _Pipeline:
+    """One server's connection, over which many commands go at once and the replies are read while they do."""
+
+    def __init__(self, server: Server, watch: int | None) -> None:
+        self.server = server
+        self._connector = Connector(server, watch)
+        self._channel: Channel | None = None
+        self._answered_at = 0.0
+        self._connected_before = False
+
+    def connect(self) -> bool:
+        """Make sure that there is a proved connection, and return whether it is in place of one that was lost.
+
+        Raises MemcachedError when there can be none.
+        """
+        if self._channel is not None:
+            if self._is_good(self._channel):
+                return False
+            self._drop()
+        self._channel = self._connector.connect()
+        self._answered_at = time.monotonic()
+        again, self._connected_before = self._connected_before, True
+        return again
+
+    def _is_good(self, channel: Channel) -> bool:
+        if not channel.quiet():
+            return False
+        if time.monotonic() < self._answered_at + IDLE_SECONDS:
+            return True
+        try:
+            prove(channel, self.server)
+        except MemcachedError:
+            return False
+        return True
+
+    def _drop(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def exchange(self, requests: Sequence[bytes]) -> tuple[list[Answer], int]:
+        """Send *requests*, of two commands each; return the answers in their order, and how many requests were begun.
+
+        Two pieces are on their way at most: the next one goes when the first of them is answered, and none goes any
+        more when an answer leaves doubt. Fewer answers than requests begun mean that the connection was lost. Sends and
+        reads in turns as the socket allows, so that neither side can fill up and wait for the other.
+        """
+        channel, replies = self._channel, Replies()
+        assert channel is not None, "connect() comes first"
+        answers = replies.answers
+        unsent = memoryview(b"")
+        begun = go_on_at = 0
+        while len(answers) < begun or (replies.trusted and begun < len(requests)):
+            if not unsent and replies.trusted and begun < len(requests) and len(answers) >= go_on_at:
+                go_on_at, begun = begun, _end_of_piece(requests, begun)
+                unsent = memoryview(b"".join(requests[go_on_at:begun]))
+            try:
+                sent = channel.send(unsent) if unsent else 0
+                unsent = unsent[sent:]
+                received = channel.receive()
+                if received:
+                    replies.feed(received)
+                elif received is not None:
+                    break
+                elif not sent:
+                    channel.wait(select.POLLIN | select.POLLOUT if unsent else select.POLLIN)
+            except OSError:
+                break
+            if not replies.in_step:
+                break
+        if len(answers) >= begun and replies.left(begun):  # then a NOT_FOUND may be the reply to something else
+            answers = [
+                Answer(Outcome.UNKNOWN, text) if outcome is Outcome.NOT_COUNTED else Answer(outcome, text)
+                for outcome, text in answers[:begun]
+            ]
+            replies.trusted = False
+        if replies.trusted and len(answers) == begun:
+            self._answered_at = time.monotonic()
+        else:
+            self._drop()
+        return answers, begun
+
+
+def _end_of_piece(requests: Sequence[bytes], start: int) -> int:
+    """Return where the piece ends that begins with request *start*."""
+    size, end = 0, start
+    while end < len(requests) and size < PIECE_BYTES:
+        size += len(requests[end])
+        end += 1
+    return end

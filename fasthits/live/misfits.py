@@ -1,0 +1,109 @@
+"""Whether the lines of a log have the format that they are read with: a logger with a wrong one says so.
+
+Without this a logger that is given the wrong format counts nothing and says nothing, which looks like a quiet site.
+"""
+
+from collections import deque
+from dataclasses import replace
+from functools import cached_property
+from typing import NamedTuple
+
+from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits.rules.selection import ASSUMED, Intake, Selection
+
+LOOK_SECONDS = 30.0
+"""How long after the first line, and how often from then on, the lines of LOOKS such times are looked at."""
+LOOKS = 2
+ENOUGH_LINES = 20
+"""Fewer lines within LOOKS looks are judged only if no line of the log has ever been good."""
+FEWEST_LINES = 3
+BAD_SHARE = 0.9
+EXAMPLE_BYTES = 100
+
+METHODS = (
+    *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"),  # RFC 9110, RFC 5789
+    *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PRI", "PURGE"),
+    *("-", ""),  # a request that never came
+)
+"""A line with another method is not read rightly, or comes from somebody who does not speak HTTP."""
+
+
+class Misfit(NamedTuple):
+    """That most lines are not as they should be: the name of the cause, and a sentence."""
+
+    cause: str
+    text: str
+
+
+class _Seen(NamedTuple):
+    """How many lines there have been, and how many of them could not be read, or had a method that does not count."""
+
+    lines: int
+    malformed: int
+    methods: int
+
+
+class Misfits:
+    """Looks at the lines of one log now and then, while there are any."""
+
+    def __init__(self, selection: Selection) -> None:
+        self._rules = selection.rules
+        self._before = deque([_Seen(0, 0, 0)], LOOKS)
+        self.at = float("inf")
+        """When to look: a time of the monotonic clock; never while there are no new lines."""
+
+    @cached_property
+    def _lenient(self) -> Selection:
+        return Selection(replace(self._rules, methods=tuple({*self._rules.methods, *METHODS})))
+
+    def wake(self, now: float) -> None:
+        """Take notice that a line has come."""
+        self.at = min(self.at, now + LOOK_SECONDS)
+
+    def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+        """Return what is wrong with the lines counted of late, if most are bad; *block* is what was read last."""
+        self.at = float("inf")
+        counter = intake.counter
+        now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
+        then = self._before[0]
+        self._before.append(now)
+        lines = now.lines - then.lines
+        never_good = now.lines == now.malformed + now.methods
+        if lines < (FEWEST_LINES if never_good else ENOUGH_LINES):
+            if never_good:
+                self._before = deque([_Seen(0, 0, 0)], LOOKS)  # few as they are, all that came so far are looked at
+            return None
+        malformed, methods = now.malformed - then.malformed, now.methods - then.methods
+        if malformed + methods < lines * BAD_SHARE:
+            return None
+        form = (intake.form or ASSUMED).name
+        trial = _count(self._lenient, intake, block)
+        if malformed >= methods:
+            example = trial.examples[0][1] if trial.examples else b""
+            what = f"{malformed:,} of the last {lines:,} lines cannot be read as {form}"
+            return Misfit("malformed", what + _advice(example))
+        if trial.filtered.get("method", 0) < trial.lines * BAD_SHARE:
+            return None  # the methods are those of HTTP: they are not wanted here, as the rules say
+        what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {form} has it"
+        return Misfit("methods", what + _advice(_whole_lines(block).partition(b"\n")[0]))
+
+
+def _count(selection: Selection, intake: Intake, block: bytes | memoryview) -> HitCounter:
+    form = intake.form or ASSUMED
+    counter = HitCounter(rules=selection.line_rules(form))
+    lines = selection.lines_into(counter, form)
+    lines.feed(_whole_lines(block))
+    lines.finish()
+    return counter
+
+
+def _whole_lines(block: bytes | memoryview) -> bytes:
+    """Return what is between the first and the last newline of some bytes; all of it where there are no two."""
+    text = bytes(block[: 2 * LINE_BYTES])
+    first, last = text.find(b"\n") + 1, text.rfind(b"\n") + 1
+    return text[first:last] if first < last else text
+
+
+def _advice(example: bytes) -> str:
+    shown = example[:EXAMPLE_BYTES].decode("utf-8", "backslashreplace")
+    return f", such as {shown!r} (use --format; fasthits explain shows what is read)"

@@ -1,0 +1,333 @@
+"""The reader: the process that Apache starts. It reads the pipe and counts, and never waits for anything else.
+
+    Apache --pipe--> Reader --batches of rows--> courier --> memcached
+
+A web server whose log pipe is full stands still, so the reader's only wait is for input, the courier or the clock,
+whichever is first. While a batch is away it goes on counting: the slower the courier, the more hits a row stands for,
+and the fewer rows there are for a hit. Nothing is read in a hurry either: a line on an idle site goes out at once, but
+under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
+"""
+
+import fcntl
+import os
+import select
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fasthits.errors import LogFileError, UsageError
+from fasthits.live.backlog import Backlog, FreshBacklog
+from fasthits.live.causes import warning_figure
+from fasthits.live.connections import RETRY_SECONDS
+from fasthits.live.courier import Courier
+from fasthits.live.memcached import CounterStore, Delivery
+from fasthits.live.misfits import Misfits
+from fasthits.live.statistics import Health
+from fasthits.live.supervisor import Throttle
+from fasthits.rules.selection import Selection
+
+READ_BYTES = 1 << 20
+READ_SECONDS = 0.025
+"""How long the pipe is left alone after a read that gave less than a QUIET_PART of what it holds."""
+QUIET_PART = 1 / 4
+PIPE_BYTES = 1 << 16
+"""What is taken for the size of a pipe where input is none: the least that one has."""
+PATH_BYTES = 512
+"""What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
+RESTART_SECONDS = 1.0
+"""How long after its start a courier that died is replaced, at the earliest."""
+NO_LOSS = "no hit lost"
+STALL_SECONDS = 10.0
+"""How long memcached may keep a batch before that is reported."""
+
+Say = Callable[[str], None]
+"""Is given a line for the server's error log."""
+
+
+@dataclass
+class Totals:
+    """What became of the hits so far; those that are in none of these are pending."""
+
+    delivered: int = 0
+    in_doubt: int = 0
+    refused: int = 0
+    reconnects: int = 0
+
+
+class Reader:
+    """Counts the lines of one pipe into memcached, from `run` until the pipe's end."""
+
+    def __init__(
+        self,
+        fd: int,
+        open_store: Callable[[int], CounterStore],
+        say: Say,
+        max_paths: int,
+        drain_seconds: float,
+        selection: Selection,
+        report: Throttle | None = None,
+        discarded: int = 0,
+    ) -> None:
+        """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
+
+        Readers that follow each other share *report*, so that they keep to that together. *discarded* lines of this
+        pipe were thrown away before: they are published as such.
+        """
+        self.totals = Totals()
+        self._discarded = discarded
+        self._fd = fd
+        self._open_store = open_store
+        self._say = say
+        self._report = report or Throttle(say)
+        self._said_before = self._report.said.copy()
+        self._max_paths = max_paths
+        self._drain_seconds = drain_seconds
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._read_bytes = 0
+        self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
+        self._fresh = FreshBacklog(selection)
+        self._misfits = Misfits(selection)
+        self._returned = Backlog()
+        self._health = Health(self._figures_to_publish)
+        # The figures first, being few and seldom: after the hits they would wait for as long as there always are some.
+        self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
+        self._away_from: Health | Backlog = self._fresh
+        self._courier: Courier | None = None
+        self._ended = False
+        self._asked = os.eventfd(0)
+        self._begun_at = time.monotonic()
+        # The earliest times for what may not be done at once; all times are of the monotonic clock.
+        self._read_at = self._start_at = self._stalled_at = 0.0
+
+    def run(self) -> None:
+        """Count until the pipe ends, and go on until all is delivered or the drain time is over.
+
+        What could not be delivered by then is reported. Raises LogFileError when the pipe cannot be read.
+        """
+        deadline = float("inf")
+        try:
+            while not self._ended or (self._waiting() and time.monotonic() < deadline):
+                self._send()
+                ready = self._wait_until(deadline)
+                if self._courier and (events := ready.get(self._courier.fileno())):
+                    self._talk(self._courier, events)
+                if self._asked in ready:
+                    self._report_status()
+                if self._fd in ready and not self._read():
+                    self._ended = True
+                    deadline = time.monotonic() + self._drain_seconds
+                if time.monotonic() >= self._misfits.at:
+                    self._look_for_misfits()
+        finally:
+            self._end()
+
+    def pending(self) -> int:
+        """Return the number of hits that have been counted and have not reached memcached yet."""
+        fresh, totals = self._fresh, self.totals
+        return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+
+    def close(self) -> None:
+        """Give back what the system has lent; nothing else may be called after this."""
+        os.close(self._asked)
+
+    def ask_status(self) -> None:
+        """Have the figures so far reported, soon; a signal handler may call this."""
+        os.eventfd_write(self._asked, 1)
+
+    def _report_status(self) -> None:
+        os.eventfd_read(self._asked)
+        figures = self._figures() | {"uptime": int(time.monotonic() - self._begun_at)}
+        self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
+
+    def _figures(self) -> dict[str, int]:
+        counter, totals, hits = self._fresh.counter, self.totals, self._fresh.hits()
+        return {
+            "lines": counter.lines,
+            "hits": hits,
+            "filtered": counter.lines - hits - counter.malformed,
+            "malformed": counter.malformed,
+            "pending": self.pending(),
+            "delivered": totals.delivered,
+            "in doubt": totals.in_doubt,
+            "refused": totals.refused,
+            "dropped": counter.dropped,
+            "reconnects": totals.reconnects,
+        }
+
+    def _figures_to_publish(self) -> dict[str, int]:
+        """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
+        warnings = Counter[str]()
+        for cause, lines in (self._report.said - self._said_before).items():
+            warnings[warning_figure(cause)] += lines
+        figures = self._figures() | {"discarded": self._discarded} | warnings
+        if self._fresh.reshapes:
+            figures["hits"] -= figures["pending"]
+        return figures
+
+    def _look_for_misfits(self) -> None:
+        if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):
+            self._report(*misfit)
+
+    def _waiting(self) -> bool:
+        return any(self._sources) or bool(self._courier and self._courier.rows)
+
+    def _read(self) -> bool:
+        """Count what the pipe holds; False at its end."""
+        counter = self._fresh.counter
+        try:
+            size = os.readv(self._fd, [self._buffer])
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
+        self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
+        away = len(self._courier.rows) if self._courier and self._away_from is not self._health else 0
+        elsewhere = self._fresh.left + len(self._returned) + away
+        full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
+        counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
+        dropped = counter.dropped
+        try:
+            if size:
+                self._read_bytes = size
+                self._misfits.wake(time.monotonic())
+                self._fresh.intake.feed(self._buffer[:size])
+            else:
+                self._fresh.intake.finish()
+        except UsageError as lack:
+            self._report("format", f"{lack}: lines are counted as if it were not there")
+        except MemoryError:
+            self._max_paths = len(counter)
+            self._report(
+                "memory", f"out of memory: lines were lost, and no more than {len(counter):,} paths are kept now"
+            )
+        if counter.dropped > dropped:
+            waiting = f"{len(counter) + elsewhere:,} paths wait for memcached, with no room for more"
+            self._report("paths", f"{waiting}: {counter.dropped:,} hits dropped")
+        return size > 0
+
+    def _send(self) -> None:
+        """Give the courier a batch, if it has none, there is one, and the time has come."""
+        now = time.monotonic()
+        if self._courier is None:
+            if now < self._start_at:
+                return
+            self._start_at = now + RESTART_SECONDS
+            try:
+                self._courier = Courier(self._open_store)
+            except OSError as error:
+                self._report("courier", f"cannot start a courier ({error.strerror}): {self._losses()}")
+                return
+        if self._courier.rows:
+            if now >= self._stalled_at:
+                self._stalled_at = now + STALL_SECONDS
+                self._report(
+                    "stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait"
+                )
+            return
+        if self._ended:  # the last figures are those of when all is delivered
+            self._health.at = float("inf") if self._returned or self._fresh else 0.0
+        for source in self._sources:
+            if now >= source.at and (rows := source.take()):
+                self._away_from = source
+                self._courier.send(rows)
+                self._stalled_at = now + STALL_SECONDS
+                return
+
+    def _wait_until(self, deadline: float) -> dict[int, int]:
+        """Wait until something can be done, and return the events of the file descriptors that are ready."""
+        now = time.monotonic()
+        poll = select.poll()
+        poll.register(self._asked, select.POLLIN)
+        wake_at = [deadline, self._misfits.at]
+        if self._courier:
+            poll.register(self._courier.fileno(), self._courier.events())
+        if not self._ended:
+            if now >= self._read_at:
+                poll.register(self._fd, select.POLLIN)
+            else:
+                wake_at.append(self._read_at)
+        if self._courier is None:
+            wake_at.append(self._start_at)
+        elif self._courier.rows:
+            wake_at.append(self._stalled_at)
+        else:
+            wake_at += [self._health.at, *(each.at for each in (self._returned, self._fresh) if each)]
+        seconds = min(wake_at) - now
+        return dict(poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000))
+
+    def _talk(self, courier: Courier, events: int) -> None:
+        try:
+            if events & select.POLLOUT:
+                courier.write()
+            delivery = courier.read() if events & ~select.POLLOUT else None
+        except EOFError:
+            self._bury(courier)
+        else:
+            if delivery:
+                self._book(delivery)
+
+    def _book(self, delivery: Delivery) -> None:
+        self.totals.reconnects += delivery.reconnects
+        if self._away_from is self._health:
+            self._health.put(delivery.returned)
+            if self._ended:
+                return  # what keeps figures from memcached now is nobody's concern any more
+        else:
+            self.totals.delivered += delivery.delivered
+            self.totals.in_doubt += delivery.in_doubt
+            self.totals.refused += delivery.refused
+            if delivery.returned:
+                self._take_back(delivery)
+        for cause, text in delivery.problems.items():
+            self._report(cause, f"{text}: {self._losses()}")
+
+    def _take_back(self, delivery: Delivery) -> None:
+        """Keep what memcached did not get until the next try."""
+        retry_at = time.monotonic() + RETRY_SECONDS
+        nothing_got_there = self._away_from is self._fresh and not delivery.delivered
+        if nothing_got_there:  # otherwise one server of several is away: what is for the others must not wait for it
+            self._fresh.at = retry_at
+        if nothing_got_there and not self._fresh.reshapes:
+            self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
+        else:
+            self._returned.put(delivery.returned)
+            self._returned.at = retry_at
+
+    def _bury(self, courier: Courier) -> None:
+        """Settle the batch of a courier that has died; another one will be started."""
+        self._settle(courier)
+        self._report("courier", f"the courier died and is replaced: {self._losses()}")
+
+    def _settle(self, courier: Courier) -> None:
+        """End the courier and book the batch that is away with it: what it had taken is not sent again."""
+        courier.end()
+        self._courier = None
+        if self._away_from is self._health:
+            self._health.put(() if courier.taken else courier.rows)
+        elif courier.taken:
+            self.totals.in_doubt += sum(views for _, _, views in courier.rows)
+        else:
+            self._returned.put(courier.rows)
+
+    def _losses(self) -> str:
+        figures = self._figures()
+        losses = {"waiting": figures["pending"], **{name: figures[name] for name in ("in doubt", "refused", "dropped")}}
+        return ", ".join(f"{hits:,} hits {what}" for what, hits in losses.items() if hits) or NO_LOSS
+
+    def _end(self) -> None:
+        if self._courier:
+            self._settle(self._courier)
+        if self.pending():
+            hint = "fasthits warm repairs the counters"
+            self._report("end", f"ended before everything was delivered: {self._losses()} ({hint})")
+        elif (losses := self._losses()) != NO_LOSS:
+            self._report("end", f"ended: {losses} in all")
+
+
+def _pipe_bytes(fd: int) -> int:
+    """Return how many bytes the pipe holds."""
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    except OSError:
+        return PIPE_BYTES

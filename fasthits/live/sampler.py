@@ -1,0 +1,129 @@
+"""Today, as all loggers and servers together count it: totals, what is read most, and how fast it rises."""
+
+import heapq
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import NamedTuple
+
+from fasthits.errors import MemcachedError
+from fasthits.live.causes import warnings_of
+from fasthits.live.listing import CounterReader
+
+WINDOW_SECONDS = 60.0
+GAP_SECONDS = 10.0
+"""After so long without a sample nobody knows when the views in between came, so the window begins anew; as it does
+when a server fails or is back, whose views would look like new ones."""
+
+
+class LivePath(NamedTuple):
+    """A path as in the log, or ``#`` and its SHA-256 for one that is no key; its views today and in the window."""
+
+    path: str
+    views: int
+    last_minute: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The live counters at one moment."""
+
+    at: datetime
+    day: date
+    views: int
+    paths: int
+    last_minute: int
+    rate: float | None
+    """Views a second over the window; None for the first sample of one."""
+    most_read: list[LivePath]
+    problems: list[str] = field(default_factory=list)
+    """What is wrong with servers whose counters are therefore missing."""
+    warnings: list[str] = field(default_factory=list)
+    """What loggers have lost or warned of today, a sentence each."""
+
+
+class LiveViews:
+    """Takes samples of the live counters of today, one at a time, and keeps what changed within WINDOW_SECONDS."""
+
+    def __init__(self, servers: Sequence[str], prefix: str) -> None:
+        self._readers = [CounterReader(server, prefix) for server in servers]
+        self._views: dict[str, int] = {}
+        self._day = date.min
+        self._failing: set[str] = set()
+        self._window_from = self._sampled_at = -GAP_SECONDS
+        self._increases: deque[tuple[float, dict[str, int]]] = deque()
+        self._recent: Counter[str] = Counter()
+
+    def views_of(self, path: str) -> int | None:
+        """Return the views of a path in the last sample, None when it had none."""
+        return self._views.get(path)
+
+    def search(self, text: str, limit: int) -> list[str]:
+        """Return the most read of the last sample's paths that hold *text*, whatever its case."""
+        wanted, views = text.lower(), self._views
+        return heapq.nlargest(limit, (path for path in views if wanted in path.lower()), key=views.__getitem__)
+
+    def sample(self, limit: int) -> Sample:
+        """Ask the servers, and return what they say, with the *limit* paths that are read most.
+
+        Raises MemcachedError when none of them answers.
+        """
+        at, now = datetime.now().astimezone(), time.monotonic()
+        views, figures, problems = self._ask(at.date())
+        failing = {str(problem.subject) for problem in problems}
+        if at.date() != self._day or failing != self._failing or now - self._sampled_at > GAP_SECONDS:
+            self._begin_window(now)
+        else:
+            self._slide_window(now, views)
+        self._failing = failing
+        self._views, self._day, self._sampled_at = views, at.date(), now
+        passed = min(now - self._window_from, WINDOW_SECONDS)
+        last_minute = self._recent.total()
+        return Sample(
+            at=at,
+            day=self._day,
+            views=sum(views.values()),
+            paths=len(views),
+            last_minute=last_minute,
+            rate=last_minute / passed if passed else None,
+            most_read=[
+                LivePath(path, count, self._recent[path])
+                for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
+            ],
+            problems=[str(problem) for problem in problems],
+            warnings=list(map(str, warnings_of(figures))),
+        )
+
+    def close(self) -> None:
+        """Close the connections; they are made again when needed."""
+        for reader in self._readers:
+            reader.close()
+
+    def _ask(self, day: date) -> tuple[dict[str, int], dict[str, int], list[MemcachedError]]:
+        views: dict[str, int] = {}
+        figures: dict[str, int] = {}
+        problems = []
+        for reader in self._readers:
+            try:
+                views |= reader.views(day)
+                figures |= reader.figures(day)
+            except MemcachedError as problem:
+                problems.append(problem)
+        if len(problems) == len(self._readers):
+            raise problems[0]
+        return views, figures, problems
+
+    def _begin_window(self, now: float) -> None:
+        self._increases.clear()
+        self._recent.clear()
+        self._window_from = now
+
+    def _slide_window(self, now: float, views: dict[str, int]) -> None:
+        before = self._views
+        increase = {path: count - before.get(path, 0) for path, count in views.items() if count > before.get(path, 0)}
+        self._increases.append((now, increase))
+        self._recent.update(increase)
+        while self._increases[0][0] <= now - WINDOW_SECONDS:
+            self._recent -= Counter(self._increases.popleft()[1])

@@ -1,0 +1,118 @@
+"""Which user agents count: bots, by a list and by general words, and those that the user names.
+
+The list is that of the package crawler-user-agents: 1,500 regular expressions, of which nearly all are plain texts.
+Strangers choose the agents, so no regular expression with a repetition ever runs on them. Each pattern becomes
+texts, and one pass over the first AGENT_BYTES of an agent looks up every three bytes in a table of the texts
+that have these three bytes in them. docs/bots.md has the measurements.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+
+from fasthits.rules.escapes import unescape
+from fasthits.rules.patterns import Row, translate
+from fasthits.rules.rules import Rules, compile_globs
+
+COUNTS, FILTERED, BOT = range(3)
+"""What `agent_verdict` says of an agent: its lines count, are filtered as ``agent``, or are a bot's."""
+
+AGENT_BYTES = 512
+"""How much of an agent is looked at. The longest of 37,000 real agents has 419 bytes (docs/bots.md)."""
+
+_PIECE_BYTES = 3
+_COMMON = (
+    b"mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko) chrome/ version/ mobile/ "
+    b"safari/537.36 (linux; android 10; k build/ (iphone; cpu iphone os like mac os x) (macintosh; intel mac os x)"
+)
+"""Pieces that are in many agents of people: texts are filed under other pieces where they can be."""
+
+
+def agent_verdict(rules: Rules) -> Callable[[bytes], int]:
+    """Return the function that says of a user agent, as it was logged, what its lines do.
+
+    A glob matches the whole agent, in any case; one without ``*``, ``?`` and ``[`` matches where it occurs. An agent
+    that was not logged is ``-``, and no bot. Only the first AGENT_BYTES of an agent are looked at.
+    """
+    included = _compile_agents(rules.include_agents) if rules.include_agents else None
+    excluded = _compile_agents(rules.exclude_agents) if rules.exclude_agents else None
+    is_bot = bot_matcher() if rules.bots != "count" else None
+
+    def verdict(agent: bytes) -> int:
+        agent = unescape(agent[: 4 * AGENT_BYTES])[:AGENT_BYTES]  # an escape has four bytes at most
+        if (included and not included(agent)) or (excluded and excluded(agent)):
+            return FILTERED
+        return BOT if is_bot and is_bot(agent) else COUNTS
+
+    return verdict
+
+
+def _compile_agents(globs: tuple[str, ...]) -> Callable[[bytes], object]:
+    return compile_globs(tuple(glob if set(glob) & set("*?[") else f"*{glob}*" for glob in globs), any_case=True)
+
+
+def bot_matcher() -> Callable[[bytes], bool]:
+    """Return the function that tells whether an agent, as it was sent, is that of a bot."""
+    from crawleruseragents import CRAWLER_USER_AGENTS_DATA
+
+    from fasthits.rules.botwords import PEOPLE, WORDS
+
+    has_bot = match_any((crawler["pattern"] for crawler in CRAWLER_USER_AGENTS_DATA), WORDS)
+    find_people = re.compile(b"|".join(re.escape(text.encode()) for text in PEOPLE)).finditer
+
+    def is_bot(agent: bytes) -> bool:
+        agent = agent[:AGENT_BYTES]
+        if not has_bot(agent):
+            return False
+        kept, at = [], 0
+        for found in find_people(agent.lower()):
+            kept.append(agent[at : found.start()])
+            at = found.end()
+        return not at or has_bot(b" ".join([*kept, agent[at:]]))
+
+    return is_bot
+
+
+def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[bytes], bool]:
+    """Return the function that tells whether one of *patterns* or *words*, regular expressions, is found in bytes.
+
+    Of *words* letters match in any case. Only the first AGENT_BYTES are looked at. A pattern that `translate` cannot
+    translate exactly finds more than it should; one that would find every agent is left out, with a RuntimeWarning.
+
+    >>> match_any(["Googlebot\\\\/", "^curl"])(b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    True
+    """
+    texts: dict[bytes, list[tuple[int, bytes, bool]]] = {}  # by piece; each with the place of the piece in it
+    rows: dict[bytes, list[Row]] = {}  # likewise what is no plain text
+    always = []
+    for pattern, any_case in (*((pattern, False) for pattern in patterns), *((word, True) for word in words)):
+        for row in translate(pattern, any_case).rows:
+            if row.fits_all:
+                warnings.warn(f"the pattern {pattern!r} fits every agent and is left out", RuntimeWarning, stacklevel=2)
+                continue
+            lowered = [text.lower() for text in row.texts]
+            pieces = {text[at : at + _PIECE_BYTES] for text in lowered for at in range(len(text) - _PIECE_BYTES + 1)}
+            if not pieces:
+                always.append(row)
+                continue
+            piece = min(pieces, key=lambda piece: (piece in _COMMON, len(texts.get(piece, ())), piece))
+            if row.is_text:
+                texts.setdefault(piece, []).append((lowered[0].index(piece), row.texts[0], any_case))
+            else:
+                rows.setdefault(piece, []).append(row)
+
+    def is_found(agent: bytes) -> bool:
+        agent = agent[:AGENT_BYTES]
+        lowered = agent.lower()
+        candidates = {}
+        for at in range(len(agent) - _PIECE_BYTES + 1):
+            piece = lowered[at : at + _PIECE_BYTES]
+            if piece in texts:
+                for offset, text, any_case in texts[piece]:
+                    if at >= offset and (lowered if any_case else agent).startswith(text, at - offset):
+                        return True
+            if piece in rows:
+                candidates[piece] = rows[piece]
+        return any(row.is_in(agent) for found in (always, *candidates.values()) for row in found)
+
+    return is_found

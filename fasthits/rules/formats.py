@@ -1,0 +1,304 @@
+"""Log formats: what stands where in a line, by the name of a format or by its string in the server's configuration.
+
+A format is a sequence of literals and fields. Of each kind of field at most one is to be read; all that counting does
+not need is of the kind ``skip``.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from difflib import get_close_matches
+from ipaddress import IPv6Address
+from itertools import pairwise
+
+from fasthits.errors import UsageError
+from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
+
+
+@dataclass(frozen=True)
+class Format:
+    """What the lines of a log look like; without parts they are JSON objects."""
+
+    name: str
+    text: str = field(compare=False)
+    parts: tuple[Literal | Field, ...]
+
+    def field(self, kind: Kind) -> Field | None:
+        """Return the field of a kind other than ``skip``, if there is one."""
+        return next((part for part in self.parts if isinstance(part, Field) and part.kind == kind), None)
+
+    def require(self, kind: Kind, option: str) -> None:
+        """Raise UsageError when there is no field of *kind*, which *option* needs."""
+        if self.parts and not self.field(kind):
+            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
+
+    def reading(self) -> dict[str, object]:
+        """Return how the core is to read lines of this format: arguments of `LineRules`."""
+        first, second = (*self.parts[:2], None, None)[:2]
+        has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
+        parts = self.read_parts
+        return {
+            "host_end": second.text if has_host and isinstance(second, Literal) else None,
+            "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "anchored": self.anchored,
+            "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
+        }
+
+    @property
+    def read_parts(self) -> tuple[Literal | Field, ...]:
+        """The parts that are read, each by one step: all, or those from the time on."""
+        if not self.anchored:
+            return self.parts
+        start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
+        return self.parts[start:]
+
+    @property
+    def anchored(self) -> bool:
+        """Whether a line is read from its time on, which is searched for, and not from the left.
+
+        So it is where the request line follows the time as in Apache's common format, and nothing before the time
+        matters but a virtual host at the very beginning.
+        """
+        at = next((at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time"), 0)
+        before, after = self.parts[:at], self.parts[at + 1 : at + 3]
+        return (
+            self.parts[at:] != ()
+            and self.parts[at] == Field("time", "", 0, bracketed=True, time_format="apache", width=26)
+            and after == (Literal(b'] "'), Field("request", "", 0, quoted=True))
+            and all(isinstance(part, Literal) or part.kind in ("skip", "port") for part in before[1:])
+            and not (before and isinstance(before[0], Field) and before[0].kind not in ("skip", "vhost"))
+        )
+
+
+_WORDS = {"user_agent": "user agent", "vhost": "virtual host", "bytes": "bytes sent"} | {
+    kind: kind for kind in ("time", "request", "method", "target", "path", "query", "status", "referer")
+}
+_HINTS = {
+    "method": '"%r" or %m, "$request" or $request_method',
+    "path": '"%r" or %U, "$request" or $request_uri',
+    "query": '"%r" or %U%q, "$request" or $request_uri',
+    "status": "%>s or $status",
+    "referer": '"%{Referer}i" or "$http_referer"',
+    "user_agent": '"%{User-Agent}i" or "$http_user_agent"',
+    "vhost": "%v or $server_name",
+}
+
+NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
+"""What a line has to have, where its format has it; what follows the last of them need not be there."""
+
+_EPOCHS = {"epoch": (12, 1), "epoch_ms": (15, 10**3), "epoch_us": (18, 10**6)}
+"""The most digits of a number of seconds, or of parts of a second, and how many parts a second has."""
+
+_Step = tuple[str, str, object, tuple[object, ...] | None]
+
+
+def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
+    """Return a part of a format as the core takes it: kind, way to read it, what that needs, layout of a date."""
+    if part is None or isinstance(part, Literal):
+        return "skip", "literal", part.text if part else b"", None
+    if part.kind in ("status", "bytes"):
+        return part.kind, part.kind, 0, None
+    if part.time_format in _EPOCHS:
+        return part.kind, "epoch", _EPOCHS[part.time_format], None
+    if part.time_format:
+        how = part.time_format if part.time_format in ("apache", "iso8601") else "date"
+        layout = date_layout(part.time_format)
+        numbers = astuple(layout) if layout else ()
+        return part.kind, how, part.width or 0, tuple(-1 if number is None else int(number) for number in numbers)
+    if part.width:
+        return part.kind, "fixed", part.width, None
+    if part.quoted:
+        return part.kind, "quoted", 0, None
+    return part.kind, "text", after.text if isinstance(after, Literal) else b"", None
+
+
+_NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # one of them is in all strings of use, where % is a literal
+
+
+def parse_format(text: str) -> Format:
+    """Return the format of a name, of a LogFormat string of Apache, or of a log_format string of nginx.
+
+    >>> parse_format('%v %t "%r" %>s').field("status").column
+    12
+
+    Escapes are those of the configuration file. Raises UsageError, with the column, for what cannot be read, and for a
+    format without what every count needs: a date, a method, a path.
+    """
+    if text in NAMES:
+        return NAMES[text]
+    if _NGINX.search(text) or ("$" in text and "%" not in text):
+        return _assemble("nginx", text, scan_nginx(text))
+    if "%" in text:
+        return _assemble("apache", text, scan_apache(text))
+    near = get_close_matches(text, NAMES, 1)
+    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(NAMES)}, or the string of a LogFormat"
+    raise UsageError("no such log format", repr(text), hint)
+
+
+def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format:
+    """Return the format of *pieces*, of each kind the one field that is to be read."""
+    parts = _mark(_choose(_join(_join_request(_join(pieces)))))
+    for before, after in pairwise(parts):
+        if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
+            raise UsageError(
+                f"nothing stands between {before.directive} and {after.directive}"
+                f" in column {after.column} of the log format",
+                text,
+            )
+    found = Format(name, text, tuple(parts))
+    if not found.field("time"):
+        hint = "add %t, or %{...}t with fields of a fixed width: %Y, %m or %b, %d; or $time_local or $time_iso8601"
+        raise UsageError("log format without a date", text, hint)
+    kinds: tuple[Kind, ...] = ("request", "target", "path")
+    if not any(found.field(kind) for kind in kinds):
+        raise UsageError("log format without a path", text, f"add {_HINTS['path']}")
+    if not found.field("request") and not found.field("method"):
+        raise UsageError("log format without a method", text, f"add {_HINTS['method']}")
+    return found
+
+
+def _join(pieces: Iterable[Literal | Field]) -> list[Literal | Field]:
+    """Return *pieces* with those made one that stand side by side and are one: literals, what is skipped, path and
+    query."""
+    joined: list[Literal | Field] = []
+    for piece in pieces:
+        before = joined[-1] if joined else None
+        if isinstance(piece, Literal) and isinstance(before, Literal):
+            joined[-1] = Literal(before.text + piece.text)
+        elif isinstance(piece, Field) and isinstance(before, Field):
+            directive = before.directive + piece.directive
+            if before.directive.endswith("$is_args") and piece.directive in ("$args", "$query_string"):
+                joined[-1] = replace(before, directive=directive)
+            elif (before.kind, piece.kind) == ("path", "query"):
+                joined[-1] = replace(before, kind="target", directive=directive)
+            elif (before.kind, piece.kind, before.width) == ("skip", "skip", None):
+                joined[-1] = replace(before, directive=directive)
+            else:
+                joined.append(piece)
+        elif not isinstance(piece, Literal) or piece.text:
+            joined.append(piece)
+    return joined
+
+
+def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* with ``"%m %U%q %H"``, which is the request line (as Apache's manual says), made one field."""
+    for at in range(len(parts) - 6):
+        opening, method, _, target, _, protocol, closing = window = parts[at : at + 7]
+        kinds = [part.kind if isinstance(part, Field) else part.text for part in window]
+        if (
+            isinstance(opening, Literal)
+            and isinstance(closing, Literal)
+            and isinstance(method, Field)
+            and isinstance(target, Field)
+            and isinstance(protocol, Field)
+            and kinds[1:3] == ["method", b" "]
+            and kinds[3] in ("target", "path")
+            and kinds[4:6] == [b" ", "protocol"]
+            and opening.text.endswith(b'"')
+            and closing.text.startswith(b'"')
+        ):
+            directive = f"{method.directive} {target.directive} {protocol.directive}"
+            return [*parts[: at + 1], Field("request", directive, method.column), *parts[at + 6 :]]
+    return parts
+
+
+def _choose(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* in which each kind but ``skip`` occurs once at most, and no kind that another makes needless."""
+    chosen: dict[Kind, Field] = {}
+    for part in parts:
+        # The last status and the plainest time before others, the first of equals.
+        if isinstance(part, Field) and (
+            part.kind not in chosen
+            or (part.kind == "status" and ">" in part.directive and ">" not in chosen["status"].directive)
+            or (part.kind == "time" and part.time_format == "apache" != chosen["time"].time_format)
+        ):
+            chosen[part.kind] = part
+    needless: tuple[Kind, ...] = ()
+    if "request" in chosen:
+        needless = ("method", "target", "path", "query", "protocol")
+    elif "target" in chosen:
+        needless = ("path", "query")
+    kept = [part for kind, part in chosen.items() if kind not in needless]
+    return _join(
+        part
+        if isinstance(part, Literal) or any(part is other for other in kept)
+        else replace(part, kind="skip", time_format=None)
+        for part in parts
+    )
+
+
+def _mark(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts*, each field with what encloses it."""
+
+    def encloses(at: int, opening: bytes, closing: bytes) -> bool:
+        before, after = parts[at - 1] if at else None, parts[at + 1] if at + 1 < len(parts) else None
+        return (
+            isinstance(before, Literal)
+            and before.text.endswith(opening)
+            and isinstance(after, Literal)
+            and after.text.startswith(closing)
+        )
+
+    return [
+        replace(part, quoted=encloses(at, b'"', b'"'), bracketed=encloses(at, b"[", b"]"))
+        if isinstance(part, Field)
+        else part
+        for at, part in enumerate(parts)
+    ]
+
+
+JSON = Format("json", "json", ())
+
+NAMES = {
+    name: replace(_assemble(name, text, scan_apache(text)), name=name)
+    for name, text in {
+        "combined": '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
+        "common": '%h %l %u %t "%r" %>s %O',
+        "vhost_combined": '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
+        "vhost_common": '%v:%p %h %l %u %t "%r" %>s %O',
+        "short": "%v %t %m %U %>s",
+    }.items()
+} | {"json": JSON}
+"""The formats that have a name, as Debian's Apache spells them; bytes sent may be %b as well."""
+
+_CLF = re.compile(
+    rb'\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?:[^"\\]|\\.)*+" \d{3} (?:\d+|-)'
+    rb'(?:(?P<referer> "(?:[^"\\]|\\.)*+")| |\Z)',
+    re.DOTALL,
+)
+_SHORT = re.compile(rb"\S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] [^\s\"]+ \S+ \d{3}\s*")
+_VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
+
+
+def detect(lines: Sequence[bytes]) -> Format | None:
+    """Return the named format of *lines*, which are the first ones of a log, by what most of those are that can be
+    read; None when that is none. A log that mixes common and combined is combined."""
+    found = dict.fromkeys(NAMES, 0)
+    for line in lines:
+        if name := _name_of(line.strip()):
+            found[name] += 1
+    plain = found["common"] + found["combined"]
+    vhost = found["vhost_common"] + found["vhost_combined"]
+    best = max((plain, "common"), (vhost, "vhost_common"), (found["short"], "short"), (found["json"], "json"))
+    if best[0] == 0:
+        return None
+    combined = best[1].replace("common", "combined")
+    return NAMES[combined if found[combined] else best[1]]
+
+
+def _name_of(line: bytes) -> str | None:
+    if line.startswith(b"{") and line.endswith(b"}"):
+        return "json"
+    if found := _CLF.search(line):
+        vhost = _VHOST.match(line)
+        prefix = "vhost_" if vhost and not _is_ipv6(vhost["vhost"]) else ""
+        return prefix + ("combined" if found["referer"] else "common")
+    return "short" if _SHORT.fullmatch(line) else None
+
+
+def _is_ipv6(text: bytes) -> bool:
+    try:
+        IPv6Address(text.decode("ascii", "replace"))
+    except ValueError:
+        return False
+    return True

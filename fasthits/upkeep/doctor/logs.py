@@ -1,0 +1,107 @@
+"""Checks of the log files: that they are there, can be read and parsed, and by which clock they are written."""
+
+from datetime import date, datetime, timedelta
+
+from fasthits._parse import HitCounter
+from fasthits.daily.days import ONE_DAY, file_name
+from fasthits.daily.logs.logfiles import LogFile, Segment
+from fasthits.daily.logs.sources import Sources
+from fasthits.errors import LogFileError
+from fasthits.rules.config import CONFIG
+from fasthits.rules.selection import Selection
+from fasthits.rules.stamps import form_of, stamps
+from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
+
+SAMPLE_BYTES = 1 << 18
+SAMPLE_LINES = 1000
+PARSED_SHARE = 0.9
+AHEAD = timedelta(minutes=1)
+"""How far a log may be ahead of this machine's clock."""
+NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
+READABLE = "let the user read it: usermod -aG GROUP-OF-THE-FILE USER, or setfacl -m u:USER:r FILE"
+
+
+def found(setup: Setup, today: date) -> str:
+    """Say which files the rollup will read for yesterday."""
+    files = files_of(setup, today - ONE_DAY)
+    if not files and files_of(setup, today):
+        text = f"no file {file_name(setup.logs[0], today - ONE_DAY)} yet, but one of today"
+        raise Finding(text, "wait until tomorrow for the first rollup, or name older files with --logs", Verdict.WARN)
+    for each in _files_of(setup, today):
+        if not sample(each):
+            raise Finding(
+                f"log file is empty: {each.name}", f"look whether the web server writes to it, or {NAME_LOGS}"
+            )
+    return ", ".join(each.name for each in files)
+
+
+def parsed(setup: Setup, today: date) -> str:
+    """Say which format the log has, and how many of its lines parse."""
+    lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
+    selection = Selection(setup.rules)
+    form = form_of(lines, selection)
+    counter = HitCounter(rules=selection.line_rules(form))
+    taking = selection.lines_into(counter, form)
+    taking.feed(b"\n".join(lines))
+    taking.finish()
+    good = counter.lines - counter.malformed
+    if good < len(lines) * PARSED_SHARE or not good:
+        text = f"no format that fasthits knows: {len(lines) - good} of the first {len(lines)} lines"
+        remedy = f'log as combined, or write format = "..." into {CONFIG}; fasthits explain shows what is read'
+        raise Finding(text, remedy)
+    selection.check(form)
+    return f"{form.name}, {good} of {len(lines)} lines parse"
+
+
+def clock(setup: Setup, today: date) -> str:
+    """Say that the log is written by this machine's clock and in its time zone."""
+    file = _newest(setup, today)
+    selection = Selection(setup.rules)
+    lines = sample(file, at_end=True)
+    stamp = next(stamps(reversed(lines), form_of(lines, selection), selection), None)
+    if not stamp:
+        raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
+    here = stamp.astimezone()
+    if stamp.utcoffset() != here.utcoffset():
+        text = f"different time zones: {stamp:%z} in the log, {here:%z} here, where today and yesterday are made"
+        raise Finding(text, "set the same TZ for the web server and fasthits, or timedatectl set-timezone ZONE")
+    if stamp > datetime.now().astimezone() + AHEAD:
+        raise Finding(
+            f"the log is ahead of this machine's clock: {stamp}", "timedatectl set-ntp true, on both machines"
+        )
+    return f"{here:%z} in both, last line at {stamp:%Y-%m-%d %H:%M:%S}"
+
+
+def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
+    """Return some lines of a log file: the first, or the last ones of a plain file."""
+    segments = log_file.segments() or [Segment(log_file, 0, 0)]
+    at_end &= segments[-1].stop is not None
+    text = b""
+    for block in segments[-1 if at_end else 0].blocks(bytearray(SAMPLE_BYTES), lambda size: None):
+        text = bytes(block)
+        if not at_end:
+            break
+    lines = text.splitlines()
+    return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
+
+
+def files_of(setup: Setup, day: date) -> list[LogFile]:
+    """Return the files that can hold lines of *day*, those of its own name first; none if there are none."""
+    try:
+        return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
+    except LogFileError:
+        return []
+
+
+def _newest(setup: Setup, today: date) -> LogFile:
+    """Return the log of today if it has lines, else that of yesterday."""
+    files = [each for each in files_of(setup, today) if sample(each)]
+    return (files or _files_of(setup, today))[-1]
+
+
+def _files_of(setup: Setup, today: date) -> list[LogFile]:
+    """Return yesterday's log, or today's where there is none yet."""
+    for day in (today - ONE_DAY, today):
+        if files := files_of(setup, day):
+            return files
+    raise LogFileError("no log file", ", ".join(file_name(pattern, today - ONE_DAY) for pattern in setup.logs))

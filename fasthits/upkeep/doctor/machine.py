@@ -1,0 +1,80 @@
+"""Checks of this machine: the user, the configuration, the database and its disk, the pipes."""
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+from fasthits.daily.targets import STDOUT, open_table
+from fasthits.rules.config import read_rules
+from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
+
+PIPE_BYTES = 1 << 20
+LEAST_FREE_BYTES = 100 << 20
+LEAST_FREE_SHARE = 0.01
+REPAIR_TARGET = (
+    "the user must own the folder: install -d -m 0750 -o USER FOLDER; a file of another kind needs another --to"
+)
+
+
+def user(setup: Setup) -> str:
+    """Say as whom the files are looked at."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    if setup.user is None:
+        if os.geteuid() == 0:
+            text = "files are looked at as root, who may read everything"
+            raise Finding(text, "name the user that counts with --user, such as --user fasthits", Verdict.WARN)
+        return f"files are looked at as {me}"
+    try:
+        account = pwd.getpwnam(setup.user)
+    except (KeyError, ValueError) as error:
+        raise Finding(f"no such user: {setup.user}", f"useradd --system --user-group {setup.user}") from error
+    if os.geteuid() not in (0, account.pw_uid):
+        raise Finding(f"{me} cannot look at files as {setup.user}", "sudo fasthits doctor ...")
+    return f"files are looked at as {setup.user}"
+
+
+def program(setup: Setup) -> str:
+    """Say that the user can run this Python, and fasthits with it, as the nightly rollup does."""
+    command = [sys.executable, "-c", "import fasthits.cli.rollup, fasthits.daily.counting"]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        lines = done.stderr.strip().splitlines() if done.returncode else []
+        reason = lines[-1] if lines else f"exit code {done.returncode}" * bool(done.returncode)
+    except OSError as error:
+        reason = f"{error.strerror}: {sys.executable}"
+    if reason:
+        remedy = "install fasthits where everybody may read it: python3 -m venv /opt/fasthits, not below /root"
+        raise Finding(f"{setup.user} cannot run fasthits: {reason}", remedy)
+    return f"{setup.user} can run {sys.executable}"
+
+
+def configuration(setup: Setup) -> str:
+    """Say that the options can be read, and where from."""
+    read_rules(setup.given, setup.config)
+    return f"{setup.config} can be read" if setup.config else "no file, none needed"
+
+
+def database(setup: Setup) -> str:
+    """Say that the rollup's target can be written, and its disk has room."""
+    open_table(setup.target).check()
+    if setup.target == STDOUT:
+        return "standard output"
+    target = Path(setup.target)
+    disk = os.statvfs(target.absolute().parent)
+    free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    if (free < LEAST_FREE_BYTES and free < size * LEAST_FREE_SHARE) or free < LEAST_FREE_BYTES // 10:
+        text = f"disk nearly full: {free / 2**20:,.0f} MB left for {target}"
+        raise Finding(
+            text, f"make room on that disk (df -h {target.absolute().parent}), or name another place with --to"
+        )
+    return f"{target} {'can be written' if target.exists() else 'can be made'}"
+
+
+def pipe_size() -> str:
+    """Say that a pipe may be large enough to hold what Apache writes while nobody reads."""
+    size = int(Path("/proc/sys/fs/pipe-max-size").read_text())
+    if size < PIPE_BYTES:
+        raise Finding(f"pipes are small: {size:,} bytes", f"sysctl -w fs.pipe-max-size={PIPE_BYTES}")
+    return f"up to {size:,} bytes"

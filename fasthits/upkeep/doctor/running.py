@@ -1,0 +1,148 @@
+"""Checks of the loggers that run: whether they count where they are looked for, and all that is logged."""
+
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+from fasthits._parse import HitCounter
+from fasthits.daily.days import file_name
+from fasthits.errors import FasthitsError, LogFileError
+from fasthits.live.causes import warnings_of
+from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_SERVER, hit_key
+from fasthits.live.memcached import read_views
+from fasthits.live.processes import RunningLogger, find_loggers
+from fasthits.live.servers import check_servers
+from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
+from fasthits.rules.config import CONFIG
+from fasthits.rules.options import RULES
+from fasthits.rules.selection import Selection
+from fasthits.rules.stamps import form_of
+from fasthits.upkeep.doctor.logs import files_of
+from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
+
+GROWTH_SECONDS = 1.0
+"""How long a log is watched for a new line."""
+POLL_SECONDS = 0.2
+LATE_SECONDS = PUBLISH_SECONDS + 3
+"""Within this time a line that was logged is in the figures of its logger."""
+SAMPLE_BYTES = 1 << 18
+START = "put the line of fasthits conf into the web server's configuration, then apache2ctl graceful"
+GLOBAL_LOG = (
+    "a virtual host with a CustomLog of its own does not use that of the server: write GlobalLog instead of CustomLog "
+    "(Apache 2.4.19 or newer), or a line in each virtual host"
+)
+
+
+def agree(setup: Setup) -> str:
+    """Say that the loggers of this machine count to these servers, under this prefix, by these rules, as this user."""
+    loggers = find_loggers()
+    if not loggers:
+        raise Finding("no fasthits log runs on this machine", START, Verdict.WARN)
+    differing = [(logger, _differences(setup, logger)) for logger in loggers]
+    right = [logger for logger, options in differing if not options]
+    if right:
+        others = f", and {len(loggers) - len(right)} that count otherwise" * (len(right) < len(loggers))
+        return f"{len(right)} with these options (process {', '.join(str(each.pid) for each in right)}){others}"
+    logger, options = min(differing, key=lambda each: len(each[1]))
+    text = f"a logger runs with other options than these (process {logger.pid})"
+    raise Finding(text, f"fasthits doctor {' '.join(options)}")
+
+
+def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
+    """Return the options that doctor would have to have so that it agrees with a logger."""
+    options = logger.options()
+    found = []
+    servers: Sequence[str] = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED", DEFAULT_SERVER)]
+    with suppress(FasthitsError):  # a wrong name is shown as it is
+        servers = check_servers(servers)
+    if set(servers) != set(setup.servers):
+        found.append(f"--memcached {shlex.quote(','.join(servers))}")
+    prefix = (options.get("prefix") or [DEFAULT_PREFIX])[-1]
+    if prefix != setup.prefix:
+        found.append(f"--prefix {shlex.quote(prefix)}")
+    config = _config_of(logger)
+    if config != setup.config:
+        found.append(f"--config {shlex.quote(str(config or os.devnull))}")
+    user = (options.get("user") or [""])[-1]
+    if user and setup.user and user != setup.user:
+        found.append(f"--user {shlex.quote(user)}")
+    for name, (kind, _, _) in RULES.items():
+        values, given = options.get(name, []), setup.given.get(name)
+        if kind is bool:
+            if bool(values) != bool(given):
+                found.append(f"--{name}" if values else f"--no-{name}")
+        elif values and values != (list(given) if isinstance(given, list) else [given]):
+            found += [f"--{name} {shlex.quote(value)}" for value in values]
+    return found
+
+
+def _config_of(logger: RunningLogger) -> Path | None:
+    named = (logger.options().get("config") or [logger.environ.get("FASTHITS_CONFIG", "")])[-1]
+    if named:
+        try:
+            return Path(os.readlink(f"/proc/{logger.pid}/cwd"), named)
+        except OSError:
+            return Path(named)
+    return CONFIG if CONFIG.exists() else None
+
+
+def told(setup: Setup) -> str:
+    """Say that no logger has lost anything or warned today."""
+    figures = read_figures(setup.servers, setup.prefix)
+    if warned := warnings_of(figures):
+        raise Finding("; ".join(each.text for each in warned), "; ".join(each.remedy for each in warned), Verdict.WARN)
+    lines, hits, malformed = (figures[name] for name in ("lines", "hits", "malformed"))
+    return f"none today; {lines:,} lines read, {hits:,} hits, {malformed:,} malformed"
+
+
+def counted(setup: Setup, today: date) -> str:
+    """Say that what is logged is counted: new lines of today's log appear in the counters and in the figures."""
+    names = [each.name for each in files_of(setup, today)]
+    if not names:
+        raise LogFileError("no log of today", ", ".join(file_name(pattern, today) for pattern in setup.logs))
+    before, sizes = read_figures(setup.servers, setup.prefix)["lines"], _sizes(names)
+    give_up_at = time.monotonic() + GROWTH_SECONDS
+    while (grown := _grown(names, sizes)) is None:
+        if time.monotonic() > give_up_at:
+            return f"nothing was logged for {GROWTH_SECONDS:.0f} s; {before:,} lines counted today"
+        time.sleep(POLL_SECONDS)
+    give_up_at = time.monotonic() + LATE_SECONDS
+    keys = _keys_of(setup, grown[0], grown[1], today)
+    while True:
+        missing = [key for key in keys if key not in read_views(setup.servers, keys)]
+        lines = read_figures(setup.servers, setup.prefix)["lines"]
+        if lines > before and not missing:
+            return f"lines of {grown[0]} are counted, {lines:,} today"
+        if time.monotonic() > give_up_at:
+            what = f"there is no counter {missing[0]}" if missing else f"the loggers' !lines stays {lines:,}"
+            raise Finding(f"{grown[0]} grows, but it is not counted: {what}", GLOBAL_LOG if find_loggers() else START)
+        time.sleep(POLL_SECONDS)
+
+
+def _sizes(names: Sequence[str]) -> dict[str, int]:
+    return {name: os.stat(name).st_size for name in names}
+
+
+def _grown(names: Sequence[str], before: dict[str, int]) -> tuple[str, int] | None:
+    """Return the name of a file that has grown, and its size before."""
+    now = _sizes(names)
+    return next(((name, before[name]) for name in names if now[name] > before[name]), None)
+
+
+def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
+    """Return the keys of the hits of *today* that a log has from byte *start* on."""
+    selection = Selection(setup.rules.live)
+    with open(name, "rb") as file:
+        form = form_of(file.read(SAMPLE_BYTES).splitlines(), selection)
+        file.seek(start)
+        text = file.read(SAMPLE_BYTES)
+    counter = HitCounter(rules=selection.line_rules(form))
+    lines = selection.lines_into(counter, form)
+    lines.feed(text[: text.rfind(b"\n") + 1])
+    lines.finish()
+    paths = {selection.final_path(key) for day, key, _ in counter.rows() if day == today}
+    return [hit_key(today, path, setup.prefix) for path in paths if path]

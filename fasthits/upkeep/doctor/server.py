@@ -1,0 +1,123 @@
+"""Checks of memcached: whether it answers, keeps what it is given, and counts."""
+
+import time
+from collections.abc import Sequence
+from datetime import date
+from statistics import median
+from typing import NamedTuple
+
+from fasthits.errors import MemcachedError
+from fasthits.live.keys import hit_key
+from fasthits.live.memcached import CounterStore, read_as_django, server_stats, server_version
+from fasthits.upkeep.doctor.verdicts import Finding, Verdict
+
+ROUND_TRIPS = 20
+SLOW_SECONDS = 0.05
+EVICTION_SECONDS = 0.5
+"""How long evictions are watched for."""
+DAY_SECONDS = 26 * 3600
+"""How long a counter lives."""
+SMALL_BYTES = 400
+"""No counter takes more: a key of up to 250 bytes, a number, and what memcached adds."""
+TRIAL_PREFIX = "fasthits-doctor:"
+TRIAL_SECONDS = 60
+START = "systemctl start memcached, or name another with --memcached"
+REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
+"""What to do where an error's hint is the reason; of other errors the hint says what to do."""
+PLAIN = "use PORT of memcached's text protocol with --memcached HOST:PORT"
+
+
+def reach(server: str) -> str:
+    """Say which memcached answers, and how fast."""
+    try:
+        version = server_version(server)
+    except MemcachedError as error:
+        remedy = REMEDIES.get(error.failed)
+        if remedy or not error.hint:
+            raise Finding(str(error), remedy or START) from error
+        raise Finding(f"{error.failed}: {error.subject}", error.hint) from error
+    seconds = []
+    for _ in range(ROUND_TRIPS):
+        started = time.perf_counter()
+        server_version(server)
+        seconds.append(time.perf_counter() - started)
+    took = f"{median(seconds) * 1000:.1f} ms to connect and ask"
+    if median(seconds) > SLOW_SECONDS:
+        raise Finding(f"slow: {took}", "run memcached on this machine or nearer to it, and name it with --memcached")
+    return f"memcached {version}, {took}"
+
+
+class Losses(NamedTuple):
+    """What a server has lost of all items that are as small as counters: memcached treats each size by itself."""
+
+    evicted: int
+    """Thrown out to make room for others."""
+    refused: int
+    """Not stored for want of memory."""
+    unused: int
+    """Seconds for which the youngest of those evicted last had been unused."""
+
+
+def keeps(server: str) -> str:
+    """Say that the server has not thrown out counters for want of memory, as far as it tells."""
+    stats = _numbers(server)
+    if "evictions" not in stats:
+        text = "no statistics, as from a proxy (mcrouter, twemproxy): evictions cannot be seen here"
+        raise Finding(text, "run fasthits doctor with --memcached for each memcached behind the proxy", Verdict.WARN)
+    before = _losses(server)
+    time.sleep(EVICTION_SECONDS)
+    losses = _losses(server)
+    megabytes = stats["limit_maxbytes"] >> 20
+    remedy = f"give memcached more memory: -m {max(64, megabytes * 2)} in /etc/memcached.conf, then restart it"
+    since = f"in the {_duration(stats['uptime'])} since memcached started"
+    if now := losses.evicted - before.evicted:
+        text = f"memcached evicts: {now:,} items as small as counters within {EVICTION_SECONDS} s"
+        raise Finding(text, remedy)
+    if losses.refused:
+        text = f"memcached was full: it refused {losses.refused:,} items as small as counters {since}"
+        raise Finding(text, remedy)
+    if losses.evicted and losses.unused < DAY_SECONDS:
+        text = f"memcached was full: it threw out {losses.evicted:,} items as small as counters {since}"
+        raise Finding(f"{text}, some of them unused for only {_duration(losses.unused)}", remedy)
+    used = f"{stats['bytes'] / 2**20:,.0f} of {megabytes:,} MB used"
+    return f"none of counters, {stats['evictions']:,} of all items {since}; {used}"
+
+
+def counts(servers: Sequence[str], today: date) -> str:
+    """Say that a new counter reads back as Django wants it."""
+    store = CounterStore(servers, TRIAL_PREFIX, TRIAL_SECONDS)
+    key = hit_key(today, b"/", TRIAL_PREFIX)
+    for kind, problem in store.add_views([(today, b"/", 1)]).problems.items():
+        raise Finding(problem, "give memcached more memory with -m" if kind == "full" else START)
+    value = read_as_django(servers, key)
+    if type(value) is not int:
+        raise Finding(f"a counter does not read back as an int: {value!r}", PLAIN)
+    return f"Django's cache would read {key} as the int {value}"
+
+
+def _losses(server: str) -> Losses:
+    chunks = {
+        name[: -len(":chunk_size")]: size for name, size in _numbers(server, "slabs").items() if "chunk_s" in name
+    }
+    small = [f"items:{number}:" for number, size in chunks.items() if size <= SMALL_BYTES]
+    items = _numbers(server, "items")
+    evicted = {each: items.get(f"{each}evicted", 0) for each in small}
+    unused = [items[f"{each}evicted_time"] for each in small if evicted[each]]
+    refused = sum(items.get(f"{each}outofmemory", 0) for each in small)
+    return Losses(sum(evicted.values()), refused, min(unused, default=0))
+
+
+def _numbers(server: str, which: str = "") -> dict[str, int]:
+    """Return those statistics of a server that are numbers; none of a proxy, which does not know the command."""
+    try:
+        stats = server_stats(server, which)
+    except MemcachedError:
+        return {}
+    return {name: int(value) for name, value in stats.items() if value.isdigit()}
+
+
+def _duration(seconds: int) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

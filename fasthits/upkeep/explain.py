@@ -1,0 +1,181 @@
+"""Why a line of a log counts, or does not: the core's verdict on that one line, and the fields that the core finds."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from itertools import chain
+
+from fasthits._parse import FoundFields, HitCounter, LineRules, find_fields
+from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.lines import open_log
+from fasthits.errors import LogFileError
+from fasthits.rules.directives import Field, Literal
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.selection import Selection
+
+HIT, MALFORMED = "hit", "malformed"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What became of a line, and how it was read."""
+
+    number: int
+    """Of the line in its file, from 1."""
+    line: bytes
+    form: Format
+    bucket: str
+    """``hit``, ``malformed``, or the reason why it is filtered."""
+    why: str
+    fields: list[tuple[str, bytes]]
+    """What was read, each with its name, as far as that went."""
+
+
+def explain(name: str, selection: Selection, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
+    """Yield what became of the lines with these *numbers*; without numbers of the first line of each bucket.
+
+    Only hits of *day* count, if there is one. Raises LogFileError, also for a number that no line has, and UsageError.
+    """
+    files = logfiles.find(name)
+    if not files:
+        raise LogFileError("no such log file", name)
+    form, blocks = open_log(files[0], selection)
+    judge = _Judge(selection, form, day)
+    left, seen = set(numbers), set[str]()
+    lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
+    for number, line in enumerate(lines, 1):
+        if numbers and number not in left:
+            continue
+        bucket, path = judge(line)
+        if numbers or bucket not in seen:
+            yield judge.explain(number, line, bucket, path)
+        left.discard(number)
+        seen.add(bucket)
+        if numbers and not left:
+            return
+    if left:
+        raise LogFileError(f"log file has no line {min(left)}", name)
+
+
+class _Judge:
+    """Puts lines of one format into their buckets, and says why."""
+
+    def __init__(self, selection: Selection, form: Format, day: date | None) -> None:
+        self._selection = selection
+        self._form = form
+        self._day = day
+        self._counter = HitCounter(rules=selection.line_rules(form))
+        self._counter.count_only(None if day is None else [day])
+        self._lines = selection.lines_into(self._counter, form)
+        self._as_combined: Callable[[bytes], bytes] | None = (
+            None if form.parts else combined_lines(selection.rules.json_fields)
+        )
+
+    def __call__(self, line: bytes) -> tuple[str, bytes]:
+        """Return the bucket of a line, and its path if it is a hit."""
+        counter = self._counter
+        hits, malformed, filtered = counter.hits, counter.malformed, counter.filtered
+        self._lines.feed(line + b"\n")
+        if counter.malformed > malformed:
+            return MALFORMED, b""
+        if counter.hits == hits:
+            (reason,) = (Counter(counter.filtered) - Counter(filtered)).keys()
+            return reason, b""
+        rejected = Counter[str]()
+        drained = self._selection.finish(counter.drain(), rejected)
+        for reason in rejected:
+            return reason, b""
+        rows = chain(drained.rows(), drained.bots.rows() if drained.bots else ())
+        return HIT, next(path for _, path, _ in rows)
+
+    def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
+        """Return what is to be said of a line whose bucket is known."""
+        form, text = self._form, line
+        if self._as_combined:
+            form, text = NAMES["vhost_combined"], self._as_combined(text)
+        fields, stopped = read_fields(text, form)
+        if self._as_combined and bucket == MALFORMED:
+            fields, stopped = [], "it is no JSON object with a time and a request"
+        return Explanation(number, line, self._form, bucket, self._why(bucket, path, dict(fields), stopped), fields)
+
+    def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
+        rules = self._selection.rules
+        match bucket:
+            case "hit":
+                return f"counts as {_text(path)}"
+            case "malformed":
+                return stopped
+            case "method":
+                return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
+            case "target":
+                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is no path"
+            case "status":
+                return f"its status {_text(fields.get('status', b''))} is not one of those that count"
+            case "day":
+                return f"its time is not of {self._day}"
+            case "agent":
+                return "its user agent is excluded, or not one of those included"
+            case "bot":
+                return "its user agent is that of a known bot"
+            case "static":
+                return "its path ends like what pages load by themselves"
+        return "its path is excluded, or not one of those included"
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+# --- Fields -------------------------------------------------------------------------------------------------------
+
+
+def read_fields(line: bytes, form: Format) -> tuple[list[tuple[str, bytes]], str]:
+    """Return the fields of a line as the core finds them, each with its name, and where reading stopped, or ``""``.
+
+    >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
+    [('method', b'HEAD'), ('target', b'/a')]
+    """
+    found = find_fields(line, _line_rules(form))
+    parts = form.read_parts
+    fields = []
+    if form.anchored and found.fields:
+        fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
+    if found.host_size:
+        fields.append(("vhost", line[: found.host_size]))
+    for step, start, end in found.fields:
+        fields += _named(parts[step], line[start:end])
+    return fields, _trouble(found, form) if found.trouble else ""
+
+
+@lru_cache
+def _line_rules(form: Format) -> LineRules:
+    return LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
+
+
+def _trouble(found: FoundFields, form: Format) -> str:
+    part = form.read_parts[found.step]
+    if form.anchored and not found.fields and found.trouble == "absent":
+        return 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it'
+    match found.trouble:
+        case "day":
+            return f"no day of the calendar in column {found.stopped + 1}"
+        case "end":
+            return f"no end of {_name(part)} in column {found.stopped + 1}"
+    return f"no {_name(part)} in column {found.stopped + 1}"
+
+
+def _name(part: Literal | Field) -> str:
+    if isinstance(part, Literal):
+        return repr(_text(part.text))
+    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
+
+
+def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield a field, and the parts that a request line has."""
+    if isinstance(part, Field) and part.kind == "request":
+        yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
+    else:
+        yield _name(part), text
