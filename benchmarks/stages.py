@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.corpora import Corpus
 from benchmarks.tasks import Figures, Task
 from benchmarks.workload import NEVER
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 
 BLOCK_BYTES = 1 << 18
 
@@ -26,7 +26,7 @@ def read_blocks(path: Path, start: int = 0, stop: int | None = None) -> Iterator
             yield buffer, size
 
 
-def feed(counter: HitCounter, path: Path, start: int = 0, stop: int | None = None) -> HitCounter:
+def feed(counter: HitTable, path: Path, start: int = 0, stop: int | None = None) -> HitTable:
     """Feed a part of the file to *counter* and return it."""
     for buffer, size in read_blocks(path, start, stop):
         with memoryview(buffer) as view, view[:size] as block:
@@ -40,10 +40,10 @@ class Stage(Task):
 
     def __init__(self, name: str, corpus: Corpus) -> None:
         super().__init__(name, corpus, "")
-        self.counter = HitCounter()
+        self.counter = HitTable()
 
     def prepare(self) -> None:
-        self.counter = HitCounter()
+        self.counter = HitTable()
 
     def measure(self) -> Figures:
         started = time.perf_counter()
@@ -98,8 +98,8 @@ class Count(Stage):
         super().check()
         return self.demand_right(self.corpus.truth.difference((path, views) for _, path, views in self.counter.rows()))
 
-    def _count(self, start: int, stop: int) -> HitCounter:
-        counter = HitCounter()
+    def _count(self, start: int, stop: int) -> HitTable:
+        counter = HitTable()
         counter.count_only([self.corpus.truth.day])
         return feed(counter, self.corpus.log, start, stop)
 

@@ -13,7 +13,7 @@ from benchmarks.corpora import Corpus
 from benchmarks.corpus import Expected
 from benchmarks.fixture import Benchmark
 from benchmarks.workload import NEVER
-from fasthits._parse import HitCounter, parse_line, parse_lines
+from fasthits._parse import HitTable, parse_line, parse_lines
 
 ABSENT = b"\x01"  # Apache escapes it, so no line holds one
 
@@ -72,7 +72,7 @@ def test_count_paths_in_a_dict(benchmark: Benchmark, expected: Expected, paths: 
 
 def test_tokenise(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
     def tokenise() -> None:
-        counter = HitCounter()
+        counter = HitTable()
         counter.count_only([NEVER])
         counter.feed(block)
         assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, 0, expected.malformed)
@@ -82,8 +82,8 @@ def test_tokenise(benchmark: Benchmark, expected: Expected, block: bytes) -> Non
 
 
 def test_count(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
-    def count() -> HitCounter:
-        counter = HitCounter()
+    def count() -> HitTable:
+        counter = HitTable()
         counter.feed(block)
         assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, expected.hits, expected.malformed)
         assert counter.filtered == expected.filtered
@@ -97,7 +97,7 @@ def test_count_one_day(benchmark: Benchmark, expected: Expected, block: bytes) -
     hits, filtered = expected.of_day()
 
     def count() -> None:
-        counter = HitCounter()
+        counter = HitTable()
         counter.count_only([expected.day])
         counter.feed(block)
         assert (counter.lines, counter.hits, counter.filtered) == (expected.lines, hits, filtered)
@@ -108,11 +108,11 @@ def test_count_one_day(benchmark: Benchmark, expected: Expected, block: bytes) -
 def test_merge(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
     cut = block.index(b"\n", len(block) // 2) + 1
 
-    halves: list[HitCounter] = []
+    halves: list[HitTable] = []
 
     def count_halves() -> None:
         for half in block[:cut], block[cut:]:
-            halves.append(HitCounter())
+            halves.append(HitTable())
             halves[-1].feed(half)
 
     def merge() -> None:
@@ -124,7 +124,7 @@ def test_merge(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
 
 
 def test_rows(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(block)
 
     def read_rows() -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 
 NEVER = date(1970, 1, 1)
 
@@ -18,21 +18,21 @@ def load(block: bytes) -> None:
 
 def tokenise(block: bytes) -> None:
     """Judge all lines, none of them of a day that counts."""
-    counter = HitCounter()
+    counter = HitTable()
     counter.count_only([NEVER])
     counter.feed(block)
 
 
-def count(block: bytes) -> HitCounter:
+def count(block: bytes) -> HitTable:
     """Count all hits."""
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(block)
     return counter
 
 
 def merge(block: bytes) -> None:
     """Count all hits and merge them into another counter."""
-    HitCounter().merge(count(block))
+    HitTable().merge(count(block))
 
 
 def rows(block: bytes) -> None:

@@ -134,12 +134,12 @@ class LineRules:
     """What is looked at in a line, and what makes it a hit; counters of several threads can share it.
 
     A line is *filtered* by the first that applies of ``method`` (none of *methods*), ``target`` (no path), ``status``
-    (none of *statuses*), ``day`` (see `HitCounter.count_only`), ``agent`` and ``bot``.
+    (none of *statuses*), ``day`` (see `HitTable.count_only`), ``agent`` and ``bot``.
 
     *verdict* is called with each distinct user agent, as it was logged, ``b"-"`` where there is none: 0 counts, 1 is
-    filtered as ``agent``, 2 is a bot, which is filtered as ``bot`` or, with *apart*, counted in `HitCounter.bots`.
+    filtered as ``agent``, 2 is a bot, which is filtered as ``bot`` or, with *apart*, counted in `HitTable.bots`.
 
-    *referers* has up to two functions, by the name of a table in `HitCounter.by_referer`. Each is called with each
+    *referers* has up to two functions, by the name of a table in `HitTable.by_referer`. Each is called with each
     distinct referer of hits, as it was logged, and returns what is kept of it, which may be several texts with newlines
     between them, or None. What a bot was referred by is not asked for.
 
@@ -149,7 +149,8 @@ class LineRules:
     *steps* are the parts of a format, of which a line must have the first *needed*; with *anchored* the first is a time
     in brackets that is searched for. None: lines are like those of combined. `Format.reading` makes them, in
     fasthits/rules/formats.py. Raises ValueError for steps without a time. Where a needed step looks for a text that
-    may be anywhere in the rest of a line, only the first ANCHORS times of a line are tried, so that its cost stays linear in its length.
+    may be anywhere in the rest of a line, only the first ANCHORS times of a line are tried, so that its cost stays
+    linear in its length.
     """
 
     def __new__(
@@ -175,7 +176,7 @@ class LineRules:
         """What was given as *verdict*."""
 
 @final
-class HitCounter:
+class HitTable:
     """Views per day and path, counted from blocks of log lines.
 
     The table is open addressing in C memory, hashed with a seed of this process, because strangers choose the paths;
@@ -198,10 +199,10 @@ class HitCounter:
         cls, *, max_paths: int | None = None, max_bytes: int | None = None, rules: LineRules | None = None
     ) -> Self: ...
     @property
-    def bots(self) -> HitCounter | None:
+    def bots(self) -> HitTable | None:
         """Rows of the hits of bots, which are part of `hits` and not among the rows here; None but with *apart*."""
     @property
-    def by_referer(self) -> Mapping[str, HitCounter]:
+    def by_referer(self) -> Mapping[str, HitTable]:
         """For each table of `LineRules.referers` the rows of the hits of which it keeps something: their path is the
         key, a newline, and that. A row is in the `share` when its key is."""
     max_bytes: int | None
@@ -256,12 +257,12 @@ class HitCounter:
 
         Raises ValueError for a path longer than LINE_BYTES, and MemoryError, with nothing changed.
         """
-    def merge(self, other: HitCounter, /) -> None:
+    def merge(self, other: HitTable, /) -> None:
         """Move the rows and buckets of *other* here; its partial line and its examples stay with it.
 
         Raises ValueError for the counter itself, and MemoryError with some rows in neither; do not go on then.
         """
-    def drain(self) -> HitCounter:
+    def drain(self) -> HitTable:
         """Move all rows to a new counter and return that. Buckets and the partial line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in the order first seen. Raises RuntimeError when rows were taken away meanwhile, by
@@ -280,7 +281,7 @@ class HitCounter:
     def escape(self) -> None:
         r"""Write each byte of a path that is not UTF-8 as ``\xhh``, as Apache does; rows that become equal add up.
 
-        >>> counter = HitCounter()
+        >>> counter = HitTable()
         >>> counter.add(date(2026, 3, 12), b"/caf\xe9", 2)
         >>> counter.add(date(2026, 3, 12), rb"/caf\xe9", 3)
         >>> counter.escape()

@@ -357,13 +357,13 @@ cdef Span without_newline(const Py_buffer *view) noexcept:
 
 
 @cython.final
-cdef class HitCounter:
+cdef class HitTable:
     """Views per day and path, counted from blocks of log lines."""
 
     cdef Count count
     cdef cython.pymutex lock
     cdef LineRules line_rules
-    cdef readonly HitCounter bots
+    cdef readonly HitTable bots
     cdef readonly object by_referer    # for good, as the count points to them
     cdef dict answers          # places of answers, by what they hold
 
@@ -387,8 +387,8 @@ cdef class HitCounter:
         if self.count.seen == NULL:
             raise MemoryError
 
-    cdef HitCounter table_beside(self):
-        cdef HitCounter rows = HitCounter()
+    cdef HitTable table_beside(self):
+        cdef HitTable rows = HitTable()
         self.count.beside[self.count.tables_beside] = &rows.count
         self.count.tables_beside += 1
         return rows
@@ -608,12 +608,12 @@ cdef class HitCounter:
         if outcome == NO_MEMORY:
             raise MemoryError
 
-    def merge(self, HitCounter other not None, /):
+    def merge(self, HitTable other not None, /):
         """Move the rows and buckets of *other* here."""
         cdef bint merged
         # Locked in one order always, or two merges could wait for each other.
-        cdef HitCounter first = self if id(self) < id(other) else other
-        cdef HitCounter second = other if first is self else self
+        cdef HitTable first = self if id(self) < id(other) else other
+        cdef HitTable second = other if first is self else self
         if first is second:
             raise ValueError("a counter cannot be merged with itself")
         with first.lock, second.lock, nogil:
@@ -627,7 +627,7 @@ cdef class HitCounter:
 
     def drain(self):
         """Move all rows to a new counter and return that."""
-        cdef HitCounter drained = HitCounter(max_paths=self.max_paths, rules=self.line_rules)
+        cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
         with self.lock:
             move_rows(&self.count, &drained.count)
@@ -733,7 +733,7 @@ cdef class _Order:
         free(self.text)
 
 
-cdef _Order in_order(HitCounter counter, bint by_views):
+cdef _Order in_order(HitTable counter, bint by_views):
     cdef _Order order = _Order()
     cdef Count *count = &counter.count
     cdef bint done

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.daily.columns import referrers_layout, searches_layout
 from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
@@ -136,11 +136,11 @@ def main() -> None:
     """Count each line in a counter of its own, from its bytes to its final path."""
     for name, case in CASES.items():
         selection = Selection(case.rules, case.keepers())
-        form = selection.form or ASSUMED
+        log_format = selection.log_format or ASSUMED
 
-        def taker(selection: Selection = selection, form: Format = form) -> tuple[HitCounter, Lines]:
-            counter = HitCounter(rules=selection.line_rules(form))
-            return counter, selection.lines_into(counter, form)
+        def taker(selection: Selection = selection, log_format: Format = log_format) -> tuple[HitTable, Lines]:
+            counter = HitTable(rules=selection.line_rules(log_format))
+            return counter, selection.lines_into(counter, log_format)
 
         lines = [line_of(case, text or case.ordinary, size) for _, text, size in measured(name)]
         # What is imported and compiled at the first line is no cost of a line.

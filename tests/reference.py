@@ -124,18 +124,18 @@ def end_pattern(field: Field, after: bytes) -> bytes:
 
 
 @lru_cache
-def line_pattern(form: Format) -> re.Pattern[bytes]:
+def line_pattern(log_format: Format) -> re.Pattern[bytes]:
     """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
     start = 0
-    if form.anchored:
-        start = next(at for at, part in enumerate(form.parts) if isinstance(part, Field) and part.kind == "time")
-    last = max(at for at, part in enumerate(form.parts) if isinstance(part, Field) and part.kind in NEEDED)
-    pattern, tail = rb"\[" if form.anchored else rb"", rb""
-    for at, part in enumerate(form.parts[start:], start):
+    if log_format.anchored:
+        start = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+    last = max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+    pattern, tail = rb"\[" if log_format.anchored else rb"", rb""
+    for at, part in enumerate(log_format.parts[start:], start):
         if isinstance(part, Literal):
             step = re.escape(part.text)
         else:
-            following = form.parts[at + 1] if at + 1 < len(form.parts) else None
+            following = log_format.parts[at + 1] if at + 1 < len(log_format.parts) else None
             after = following.text if isinstance(following, Literal) else b""
             step = field_pattern(part, after) + (end_pattern(part, after) if at >= last else b"")
             if part.kind != "skip":
@@ -197,26 +197,31 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
         return None
 
 
-def read_fields(line: bytes, form: Format) -> dict[str, bytes] | None:
+def read_fields(line: bytes, log_format: Format) -> dict[str, bytes] | None:
     """Return the fields of a line by their kinds, or None for a malformed one."""
     line = trim(line)
-    if not form.parts:
+    if not log_format.parts:
         return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
-    clock = form.field("time")
+    clock = log_format.field("time")
     assert clock
     start = 0
-    pattern = line_pattern(form)
-    match = pattern.search(line) if form.anchored else pattern.match(line)
+    pattern = line_pattern(log_format)
+    match = pattern.search(line) if log_format.anchored else pattern.match(line)
     while match and not field_day(clock, match["time"]):
         start = match.start() + 1
-        match = pattern.search(line, start) if form.anchored else None
+        match = pattern.search(line, start) if log_format.anchored else None
     if not match:
         return None
     fields = {kind: text for kind, text in match.groupdict().items() if text is not None}
-    first = form.parts[0]
-    if form.anchored and isinstance(first, Field) and first.kind == "vhost" and isinstance(form.parts[1], Literal):
+    first = log_format.parts[0]
+    if (
+        log_format.anchored
+        and isinstance(first, Field)
+        and first.kind == "vhost"
+        and isinstance(log_format.parts[1], Literal)
+    ):
         address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[: match.start() + 1], re.DOTALL).groups(b"")
-        rest, found, _ = head.partition(form.parts[1].text)
+        rest, found, _ = head.partition(log_format.parts[1].text)
         vhost = address + rest
         fields |= {"vhost": vhost} if found and vhost and b" " not in vhost else {}
     return fields
@@ -247,13 +252,13 @@ def judge(
     line: bytes,
     days: Collection[date] | None = None,
     rules: Rules = DEFAULT_RULES,
-    form: Format = NAMES["combined"],
+    log_format: Format = NAMES["combined"],
 ) -> tuple[str, date | None, bytes | None]:
     """Return the bucket of a line (hit, malformed, or the reason why it is filtered), its day and its final path."""
-    fields = read_fields(line, form)
+    fields = read_fields(line, log_format)
     if fields is None:
         return "malformed", None, None
-    clock = (form if form.parts else NAMES["vhost_combined"]).field("time")
+    clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
     day = field_day(clock, fields["time"])
     method, path, query = target_of(fields)
@@ -289,10 +294,10 @@ def count(
     data: bytes,
     days: Collection[date] | None = None,
     rules: Rules = DEFAULT_RULES,
-    form: Format = NAMES["combined"],
+    log_format: Format = NAMES["combined"],
 ) -> Counts:
     """Count *data* as a whole log."""
-    judged = [judge(line, days, rules, form) for line in split_lines(data)]
+    judged = [judge(line, days, rules, log_format) for line in split_lines(data)]
     buckets = Counter(bucket for bucket, _, _ in judged)
     views = Counter((day, path) for bucket, day, path in judged if bucket == "hit")
     reasons = Counter({reason: lines for reason, lines in buckets.items() if reason not in ("hit", "malformed")})

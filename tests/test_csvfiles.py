@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.daily import csvfiles
 from fasthits.daily.csvfiles import Block, CsvFile, Written, csv_line, harmless, replace_days
 from fasthits.errors import TableError
@@ -167,7 +167,7 @@ def test_what_a_spreadsheet_would_calculate_is_harmless_in_all_csv_and_can_be_re
     assert (cell == text) == (text in [*PLAIN_TEXTS, "-"])
     assert cell == "-" or not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert read_back(cell) == text
-    counter = HitCounter()
+    counter = HitTable()
     counter.add(date(2026, 3, 12), f"/p\n{text}\n{text}".encode(), 7)
     ((_, lines, _),) = counter.csv(3)
     assert lines == csv_line(["2026-03-12", "/p", cell, cell, "7"])

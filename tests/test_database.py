@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.daily.columns import PLAIN
 from fasthits.daily.history import History
 from fasthits.daily.targets import SqliteFile, open_table
@@ -24,8 +24,8 @@ STRANGER = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
 
-def counter(paths: int, views: int = 1) -> HitCounter:
-    made = HitCounter()
+def counter(paths: int, views: int = 1) -> HitTable:
+    made = HitTable()
     for number in range(paths):
         made.add(DAY, b"/%d" % number, views)
     return made
@@ -141,7 +141,7 @@ def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -
     """Also those of a large day: SQLite by itself writes it to the file before it commits, and readers wait."""
     seen = []
 
-    def rows(counted: HitCounter) -> Iterator[tuple[str | int, ...]]:
+    def rows(counted: HitTable) -> Iterator[tuple[str | int, ...]]:
         yield from PLAIN.rows(counted)
         seen.append(fasthits("history", "/1", "--database", kept))
 

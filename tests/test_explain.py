@@ -17,7 +17,7 @@ from fasthits.rules.selection import Selection
 from fasthits.upkeep.explain import explain, read_fields
 from tests.commands import fasthits, hit, write
 from tests.reference import judge, split_lines, trim
-from tests.test_selection import DAY, form_of, lacks_a_field, mixed_logs, rules
+from tests.test_selection import DAY, detect_format, lacks_a_field, mixed_logs, rules
 
 BUCKETS = [
     hit("/a"),
@@ -47,7 +47,7 @@ def test_each_line_is_said_to_be_what_the_oracle_says(
     told = list(explain(str(log), Selection(wanted), range(1, len(lines) + 1), days))
     assert [each.number for each in told] == list(range(1, len(lines) + 1))
     for each, line in zip(told, lines, strict=True):
-        bucket, _, path = judge(line, None if days is None else [days], wanted, form_of(data))
+        bucket, _, path = judge(line, None if days is None else [days], wanted, detect_format(data))
         if bucket == "bot" and wanted.bots == "apart":
             assert each.bucket in ("hit", "path", "static")
             continue
@@ -94,7 +94,7 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "form", "line", "stopped"),
+    ("name", "log_format", "line", "stopped"),
     [
         ("nothing", "combined", b"", "no time like [12/Mar/2026:10:00:00 +0100] and a space"),
         ("request", "combined", b'[12/Mar/2026:10:00:00 +0100] "GET /a', "no request in column 31"),
@@ -106,8 +106,8 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
         ("whole", "$time_iso8601 $request_method $uri", b"2026-03-12T10:00:00Z GET /", ""),
     ],
 )
-def test_where_reading_stops_is_said(name: str, form: str, line: bytes, stopped: str) -> None:
-    _, said = read_fields(line, NAMES.get(form) or parse_format(form))
+def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, stopped: str) -> None:
+    _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
     assert said.startswith(stopped)
     assert bool(said) == bool(stopped)
 

@@ -1,4 +1,4 @@
-"""Log files that are followed: rotation in all its forms, one look after the other."""
+"""Log files that are followed: rotation in all its formats, one look after the other."""
 
 import os
 from collections.abc import Callable

@@ -18,7 +18,7 @@ from fasthits.errors import LogFileError, UsageError
 from tests.commands import hit, write
 from tests.reference import LINE_BYTES, judge, split_lines
 from tests.strategies import blocks_of
-from tests.test_selection import DAY, SAMPLES, form_of, mixed_logs
+from tests.test_selection import DAY, SAMPLES, detect_format, mixed_logs
 
 LOG = hit("/a") + b"junk\n" + hit("/b?c=1", method="HEAD").rstrip()
 
@@ -51,13 +51,13 @@ def test_files_are_found_by_name_and_pattern_and_decompressed(tmp_path: Path, mo
 
 @given(st.data(), mixed_logs)
 def test_lines_are_those_of_the_oracle_wherever_blocks_end(data: st.DataObject, log: bytes) -> None:
-    form = form_of(log)
+    log_format = detect_format(log)
     whole = list(parse_lines(log))
-    judged = [judge(text, form=form) for text in split_lines(log)]
+    judged = [judge(text, log_format=log_format) for text in split_lines(log)]
     assert [line and line.day for line in whole] == [day for _, day, _ in judged]
     assert [line is None for line in whole] == [bucket == "malformed" for bucket, _, _ in judged]
-    if form.parts:
-        assert list(parse_lines(data.draw(blocks_of(log)), format=form.text)) == whole
+    if log_format.parts:
+        assert list(parse_lines(data.draw(blocks_of(log)), format=log_format.text)) == whole
 
 
 @given(log=mixed_logs)

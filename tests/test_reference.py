@@ -156,8 +156,8 @@ def test_the_core_reads_named_formats_likewise(text: str, line: bytes, fields: F
     ],
 )
 def test_the_bucket_of_a_line(options: dict[str, object], line: bytes, bucket: str, path: bytes | None) -> None:
-    form = NAMES["vhost_combined"]
-    found, day, final = reference.judge(line, rules=make_rules(options), form=form)
+    log_format = NAMES["vhost_combined"]
+    found, day, final = reference.judge(line, rules=make_rules(options), log_format=log_format)
     assert (found, final) == (bucket, path)
     assert (day is None) == (bucket == "malformed")
 
@@ -180,7 +180,7 @@ known_lines = st.sampled_from([JSON, *(line for _, line, _ in LOGS)])
 def test_the_oracle_judges_any_line_in_any_format(line: bytes, text: str, more: bytes, size: int) -> None:
     for each in (line, line + more, more + line, line[:size]):
         rules = Rules(keep_query=True, by_host=True)
-        bucket, day, path = reference.judge(each, rules=rules, form=parse_format(text))
+        bucket, day, path = reference.judge(each, rules=rules, log_format=parse_format(text))
         assert bucket in ("hit", "malformed", "method", "target")
         assert (day is None) == (bucket == "malformed")
         assert bucket != "hit" or path.startswith(b"//")

@@ -78,7 +78,7 @@ def test_whatever_is_sent_a_site_is_plain(referer: bytes) -> None:
         (b"https://www.google.com/", None),
         (b"https://www.google.de/search?hl=de&q=caf%C3%A9+Berlin", ("Google", "café berlin")),
         (b"https://www.google.co.uk/search?q=", None),
-        (b"https://www.bing.com/search?q=two%20%20words&form=QBLH", ("Bing", "two words")),
+        (b"https://www.bing.com/search?q=two%20%20words&log_format=QBLH", ("Bing", "two words")),
         (b"https://duckduckgo.com/?q=apache+logs", ("DuckDuckGo", "apache logs")),
         (b"https://www.ecosia.org/search?q=trees", ("Ecosia", "trees")),
         (b"https://yandex.ru/search/?text=%D0%BB%D0%BE%D0%B3", ("Yandex", "лог")),

@@ -260,16 +260,16 @@ FORMATS: list[tuple[str, bytes, Format]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "data", "form"), FORMATS, ids=[text for text, _, _ in FORMATS])
-def test_a_format_is_named_pasted_or_detected(text: str, data: bytes, form: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "data", "log_format"), FORMATS, ids=[text for text, _, _ in FORMATS])
+def test_a_format_is_named_pasted_or_detected(text: str, data: bytes, log_format: Format, tmp_path: Path) -> None:
     rules = Rules(statuses=frozenset([200]))
-    expected = by_text(count(data, [DAY], rules, form))
+    expected = by_text(count(data, [DAY], rules, log_format))
     for option in (["--format", text], []):
         known = bool(option) or text in NAMES
         stdout, stderr = roll_up(tmp_path, "--status", "200", *option, data=data, code=not known)
         if known:
             assert {path: int(views) for _, path, views in rows_of(stdout)[1]} == expected
-            assert f"({form.name})" in stderr
+            assert f"({log_format.name})" in stderr
         assert "lines of 1 file" in stderr
 
 
@@ -286,8 +286,8 @@ def test_files_of_several_formats_are_counted_together(tmp_path: Path) -> None:
     done = fasthits("rollup", str(DAY), "--logs", "*.log", "--to", "-", "--exclude-static", cwd=tmp_path)
     parts = [(JSON * 1000, NAMES["json"]), (FORMATS[1][1] * 1000, NAMES["short"]), (HOSTILE * 100, NAMES["combined"])]
     views: dict[str, int] = {}
-    for data, form in parts:
-        for path, number in by_text(count(data, [DAY], Rules(exclude_static=True), form)).items():
+    for data, log_format in parts:
+        for path, number in by_text(count(data, [DAY], Rules(exclude_static=True), log_format)).items():
             views[path] = views.get(path, 0) + number
     assert {path: int(number) for _, path, number in rows_of(done.stdout)[1]} == views
     assert b"of 3 files (json and short and vhost_combined)" in done.stderr

@@ -9,7 +9,7 @@ from fasthits.daily.logs.rotation import LogName, read_name
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.rules import Rules
 from fasthits.rules.selection import Selection
-from fasthits.rules.stamps import form_of, stamps
+from fasthits.rules.stamps import detect_format, stamps
 from tests.commands import hit
 
 DAY = date(2026, 11, 24)
@@ -56,7 +56,7 @@ NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
 
 
 @pytest.mark.parametrize(
-    ("line", "form"),
+    ("line", "log_format"),
     [
         (hit("/"), "auto"),
         (b"example.org:80 " + hit("/"), "auto"),
@@ -66,12 +66,12 @@ NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
         (b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request_method":"GET","request_uri":"/"}', "json"),
     ],
 )
-def test_the_time_of_a_line_is_read_in_every_format(line: bytes, form: str) -> None:
-    selection = Selection(Rules(format=form))
+def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str) -> None:
+    selection = Selection(Rules(format=log_format))
     lines = [b"no line", b"", line.rstrip()]
-    found: Format = parse_format(form) if form != "auto" else form_of(lines, selection)
+    found: Format = parse_format(log_format) if log_format != "auto" else detect_format(lines, selection)
     (stamp,) = stamps(lines, found, selection)
-    if form.startswith("%{"):  # without a zone it is this machine's
+    if log_format.startswith("%{"):  # without a zone it is this machine's
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
         assert stamp == NOON
@@ -80,7 +80,7 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, form: str) -> N
 @pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
 def test_what_is_not_a_time_is_left_out(time: bytes) -> None:
     selection = Selection(Rules())
-    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], form_of([], selection), selection)) == []
+    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], selection), selection)) == []
 
 
 def test_a_day_is_over_where_the_log_is_written() -> None:

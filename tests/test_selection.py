@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
+from fasthits._parse import LINE_BYTES, WHOLE, HitTable
 from fasthits.daily.counting import Counted, count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
@@ -66,7 +66,7 @@ mixed_logs = st.builds(
 )
 
 
-def form_of(data: bytes) -> Format:
+def detect_format(data: bytes) -> Format:
     """Return the format that is detected in the beginning of a log."""
     return Selection(Rules()).detect(data, ended=True) or ASSUMED
 
@@ -79,7 +79,7 @@ def lacks_a_field(data: bytes, wanted: Rules) -> bool:
     return (wanted.by_host and not found.field("vhost")) or (wanted.looks_at_agents and not found.field("user_agent"))
 
 
-def rows_of(shares: Iterable[HitCounter]) -> tuple[Counter[tuple[date, bytes]], Counter[tuple[date, bytes]]]:
+def rows_of(shares: Iterable[HitTable]) -> tuple[Counter[tuple[date, bytes]], Counter[tuple[date, bytes]]]:
     """Return the views of people, and of bots."""
     people, bots = Counter[tuple[date, bytes]](), Counter[tuple[date, bytes]]()
     for counter in shares:
@@ -94,7 +94,7 @@ def check(counted: Counted, data: list[bytes], wanted: Rules, days: list[date]) 
     """Compare what was counted with what the oracle counts."""
     people, bots = rows_of(counted.shares())
     together = replace(wanted, bots="count") if wanted.bots == "apart" else wanted
-    oracle = [count(each, days, together, form_of(each)) for each in data]
+    oracle = [count(each, days, together, detect_format(each)) for each in data]
     assert people + bots == sum((each.views for each in oracle), Counter())
     assert counted.hits == sum(each.hits for each in oracle) == (people + bots).total()
     assert counted.malformed == sum(each.malformed for each in oracle)
@@ -102,7 +102,7 @@ def check(counted: Counted, data: list[bytes], wanted: Rules, days: list[date]) 
     assert counted.lines == sum(each.lines for each in oracle)
     assert counted.lines == counted.hits + sum(counted.filtered.values()) + counted.malformed
     if wanted.bots == "apart":
-        only_people = [count(each, days, replace(wanted, bots="exclude"), form_of(each)) for each in data]
+        only_people = [count(each, days, replace(wanted, bots="exclude"), detect_format(each)) for each in data]
         assert people == sum((each.views for each in only_people), Counter())
 
 
@@ -134,8 +134,8 @@ def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
     check(counted, [data], wanted, [DAY])
 
 
-def intake(form: str = "auto", **options: Any) -> Intake:
-    return Intake(Selection(Rules(format=form, **options)), lambda line_rules: HitCounter(rules=line_rules))
+def intake(log_format: str = "auto", **options: Any) -> Intake:
+    return Intake(Selection(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
 
 
 SHORT = b"o.example [12/Mar/2026:10:00:00 +0100] GET /a 200\n"
@@ -152,7 +152,7 @@ def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> 
     for at in range(0, len(data), size):
         read.feed(data[at : at + size])
     read.finish()
-    assert read.form is NAMES[name]
+    assert read.log_format is NAMES[name]
     counter = read.counter
     assert (counter.lines, counter.hits, counter.malformed) == (7, 4, 3)
     assert list(counter.rows()) == [(DAY, b"/a", 4)]
@@ -160,13 +160,13 @@ def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> 
 
 
 def test_a_share_that_was_narrowed_before_the_format_was_learnt_stays_narrow() -> None:
-    read = Intake(Selection(Rules()), lambda line_rules: HitCounter(rules=line_rules, max_bytes=200_000))
+    read = Intake(Selection(Rules()), lambda line_rules: HitTable(rules=line_rules, max_bytes=200_000))
     read.feed(b"torn away\n" * 100 + b"".join(hit(f"/{number}") for number in range(5_000)))
     share = read.counter.share
-    assert read.form is None
+    assert read.log_format is None
     assert share != WHOLE
     read.feed(hit("/0"))
-    assert read.form is NAMES["combined"]
+    assert read.log_format is NAMES["combined"]
     assert (read.counter.share, read.counter.hits) == (share, 5_001)
 
 
@@ -180,7 +180,7 @@ def test_blocks_of_a_pipe_may_end_anywhere(data: st.DataObject, log: bytes, name
     for each in (whole, cut):
         each.finish()
         assert each.counter.lines == len(split_lines(log))
-    if name != "auto" or not {each.form for each in (whole, cut)} - {None, ASSUMED, NAMES["common"]}:
+    if name != "auto" or not {each.log_format for each in (whole, cut)} - {None, ASSUMED, NAMES["common"]}:
         assert Counter(whole.counter.rows()) == Counter(cut.counter.rows())
         assert whole.counter.filtered == cut.counter.filtered
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import WHOLE, HitCounter, LineRules
+from fasthits._parse import WHOLE, HitTable, LineRules
 from fasthits.daily import atomic as replacing
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
@@ -54,9 +54,9 @@ def read(file: Path) -> list[Row]:
     return READERS[file.name](file)
 
 
-def shares(rows: dict[date, dict[str, int]]) -> list[HitCounter]:
+def shares(rows: dict[date, dict[str, int]]) -> list[HitTable]:
     """Return the rows, by day and path, as one counter has them."""
-    counter = HitCounter()
+    counter = HitTable()
     for day, paths in rows.items():
         for path, views in paths.items():
             counter.add(day, path.encode(), views)
@@ -84,7 +84,7 @@ def test_only_the_days_given_are_replaced(file: Path) -> None:
     assert [row[0] for row in read(file) if row[1] == "/a"] == ["2026-03-01", "2026-03-03", "2026-03-05"]
 
 
-def halves(rows: dict[date, dict[str, int]]) -> list[HitCounter]:
+def halves(rows: dict[date, dict[str, int]]) -> list[HitTable]:
     """Return the rows, by day and path, as two counters have them, each with a share of them."""
     counters = shares(rows) + shares(rows)
     for counter, share in zip(counters, ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])), strict=True):
@@ -93,7 +93,7 @@ def halves(rows: dict[date, dict[str, int]]) -> list[HitCounter]:
 
 
 @pytest.mark.parametrize("make", [shares, halves])
-def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., list[HitCounter]]) -> None:
+def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., list[HitTable]]) -> None:
     kept = {MARCH[0]: {"/": 1}, MARCH[1]: {"/a": 3, "/b,": 4}, MARCH[2]: {"/a": 3}, MARCH[3]: {"/a": 1}}
     table(file).replace(MARCH[:4], make(kept))
     new = {MARCH[0]: {"/new": 2}, MARCH[1]: {"/new": 6}, MARCH[2]: {"/new": 3}, MARCH[4]: {"/new": 1}}
@@ -121,8 +121,8 @@ def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(tmp_path: P
     layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
     rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
 
-    def counter(share: tuple[int, int], host: bytes, views: tuple[int, int], bots: int) -> HitCounter:
-        counted = HitCounter(rules=rules)
+    def counter(share: tuple[int, int], host: bytes, views: tuple[int, int], bots: int) -> HitTable:
+        counted = HitTable(rules=rules)
         assert counted.bots is not None
         for day, number in zip(MARCH, views, strict=False):
             for path in (b"//" + host + b"/%d" % at for at in range(9)):
@@ -155,9 +155,9 @@ def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(tmp_path: P
 def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_path: Path) -> None:
     """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
     script = (
-        "import sys; from datetime import date; from fasthits._parse import HitCounter;"
+        "import sys; from datetime import date; from fasthits._parse import HitTable;"
         "from fasthits.daily.targets import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
-        "counter = HitCounter(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
+        "counter = HitTable(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
     running = [subprocess.Popen([*command, str(views)], cwd=Path(__file__).parents[1]) for views in (8, 3, 5, 1, 7, 2)]
@@ -205,7 +205,7 @@ def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_up(file: Path) -> None:
-    counter = HitCounter()
+    counter = HitTable()
     for path, views in ((b"/caf\xe9", 2), (rb"/caf\xe9", 3), ("/café".encode(), 4), (b"/\xc3", 5)):
         counter.add(MARCH[0], path, views)
     table(file).replace(MARCH[:1], [counter])
@@ -216,7 +216,7 @@ def test_rows_of_several_shares_come_in_order_and_equal_ones_add_up(file: Path) 
     names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
     counters = []
     for share in ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])):
-        counter = HitCounter()
+        counter = HitTable()
         for number, name in enumerate(names):
             counter.add(MARCH[number % 2], name, 1 + number % 3)
         counter.share = share
@@ -376,8 +376,8 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     file = tmp_path / name
     script = (
         "import sys; from datetime import date;"
-        "from fasthits._parse import HitCounter; from fasthits.daily.targets import open_table;"
-        "day = date(2026, 3, int(sys.argv[2])); counter = HitCounter();"
+        "from fasthits._parse import HitTable; from fasthits.daily.targets import open_table;"
+        "day = date(2026, 3, int(sys.argv[2])); counter = HitTable();"
         "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
         "open_table(sys.argv[1]).replace([day], [counter])"
     )
@@ -448,7 +448,7 @@ def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
     rules = LineRules(referers={"referrers": lambda _: None})
 
     def replace() -> Replaced:
-        counter = HitCounter(rules=rules)
+        counter = HitTable(rules=rules)
         counter.add(MARCH[0], b"/", 1)
         counter.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
         return open_table(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], [counter])

@@ -44,7 +44,9 @@ def explain(
 
     only = parse_day(day, date.today()) if day else None
     for each in library.explain(log_file, Selection(rules), lines or (), only):
-        typer.echo(f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.form.name})")
+        typer.echo(
+            f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.log_format.name})"
+        )
         width = max((len(name) for name, _ in each.fields), default=0)
         for name, text in [("", each.line)] if not each.fields else each.fields:
             typer.echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.rules.memo import remember
 from fasthits.rules.rules import part_host
 
@@ -22,10 +22,10 @@ class Layout:
     """The columns that tell rows apart, ``date`` before all others."""
     numbers: tuple[str, ...]
     """The columns that add up, the one by which rows are in order before all others."""
-    rows: Callable[[HitCounter], Iterator[tuple[Cell, ...]]] = field(compare=False)
+    rows: Callable[[HitTable], Iterator[tuple[Cell, ...]]] = field(compare=False)
     """Returns the rows that a counter has for it; some of them may have equal texts, and are to be added up then."""
-    csv: Callable[[HitCounter], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
-    """Returns them as `HitCounter.csv` does, which not every table can be written by."""
+    csv: Callable[[HitTable], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
+    """Returns them as `HitTable.csv` does, which not every table can be written by."""
     keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
     """Tells what of a referer stands in a row, as `LineRules` is to be told; None where that is nothing."""
 
@@ -55,17 +55,17 @@ def _cells(day: date, path: str, by_host: bool) -> tuple[str, ...]:
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     """Return the table of views, with *apart* those of bots in a column of their own."""
 
-    def views(counter: HitCounter) -> Iterator[tuple[Cell, ...]]:
+    def views(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         counter.escape()
         for day, path, views in counter.sorted_rows():
             yield *_cells(day, path.decode(), by_host), views
 
-    def rows(counter: HitCounter) -> Iterator[tuple[Cell, ...]]:
+    def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         yield from ((*row, 0) for row in views(counter))
         if counter.bots is not None:
             yield from ((*row[:-1], 0, row[-1]) for row in views(counter.bots))
 
-    def csv(counter: HitCounter) -> Iterator[tuple[date, bytes, int]]:
+    def csv(counter: HitTable) -> Iterator[tuple[date, bytes, int]]:
         counter.escape()
         return counter.csv()
 
@@ -108,16 +108,16 @@ def searches_layout(by_host: bool = False) -> Layout:
 def _layout_by_referer(
     name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None], by_host: bool
 ) -> Layout:
-    def escaped(counter: HitCounter) -> HitCounter:
+    def escaped(counter: HitTable) -> HitTable:
         counter.by_referer[name].escape()
         return counter.by_referer[name]
 
-    def rows(counter: HitCounter) -> Iterator[tuple[Cell, ...]]:
+    def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         for day, key, views in escaped(counter).sorted_rows():
             path, *found = key.decode().split("\n")
             yield *_cells(day, path, by_host), *found, views
 
-    def csv(counter: HitCounter) -> Iterator[tuple[date, bytes, int]]:
+    def csv(counter: HitTable) -> Iterator[tuple[date, bytes, int]]:
         return escaped(counter).csv(1 + len(texts))
 
     return Layout(

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from fasthits._parse import EXAMPLES, WHOLE, HitCounter, LineRules
+from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
@@ -132,15 +132,15 @@ class Counted:
     @property
     def tried(self) -> str:
         """The format that the lines were read as."""
-        form = self._run.selection.form
-        return form.text if form else f"{ASSUMED.name}, as none was detected"
+        log_format = self._run.selection.log_format
+        return log_format.text if log_format else f"{ASSUMED.name}, as none was detected"
 
-    def _wanted(self, counter: HitCounter) -> HitCounter:
+    def _wanted(self, counter: HitTable) -> HitTable:
         """Return *counter* without the rows of days that are not whole."""
         unwanted = self.parts.keys() - set(self.days)
         return _without_days(counter, unwanted, self._run.selection) if unwanted else counter
 
-    def shares(self) -> Iterator[HitCounter]:
+    def shares(self) -> Iterator[HitTable]:
         """Yield counters that have all the rows between them; the one before is empty when the next one comes.
 
         Raises LogFileError as `count_hits` does.
@@ -192,9 +192,9 @@ def count_hits(
     return Counted(run, days, sources, judged, as_part)
 
 
-def _without_days(counter: HitCounter, days: Collection[date], selection: Selection) -> HitCounter:
+def _without_days(counter: HitTable, days: Collection[date], selection: Selection) -> HitTable:
     """Return the rows of *counter* but for those of *days*; it has no rows any more."""
-    wanted = HitCounter(rules=selection.line_rules(ASSUMED))
+    wanted = HitTable(rules=selection.line_rules(ASSUMED))
     wanted.share = counter.share
     pairs = [(counter, wanted), *((counter.by_referer[name], wanted.by_referer[name]) for name in counter.by_referer)]
     if counter.bots is not None and wanted.bots is not None:
@@ -233,16 +233,16 @@ class _Run:
 
     def _format_of(self, log_file: LogFile) -> Format | None:
         """Return the format of a file; None where that shows only when it is read."""
-        if self.selection.form or log_file.size is None:
-            return self.selection.form
-        return self.selection.checked(self.sources.forms[log_file])
+        if self.selection.log_format or log_file.size is None:
+            return self.selection.log_format
+        return self.selection.checked(self.sources.formats[log_file])
 
     def days_behind(self, log_file: LogFile) -> set[date]:
         """Return the days of which a file that is damaged can hold lines behind that place."""
         end = self.last.ends().get(log_file)
         return {day for day in self.files[log_file] if not end or day >= end.date()}
 
-    def count(self, first_hash: int) -> HitCounter:
+    def count(self, first_hash: int) -> HitTable:
         """Return the rows from *first_hash* on, as many as memory allows; all figures are those of all rows."""
         sizes = [log_file.size for log_file in self.files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
@@ -255,7 +255,7 @@ class _Run:
             self._check_readable_again()
         return counter
 
-    def count_rest(self, share: tuple[int, int]) -> Iterator[HitCounter]:
+    def count_rest(self, share: tuple[int, int]) -> Iterator[HitTable]:
         """Yield the rows behind *share*, a share in each pass."""
         while share[1] != WHOLE[1]:
             counter = self.count(share[1] + 1)
@@ -292,7 +292,7 @@ class _Pass:
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
         self._workers = min(threads, len(segments) or 1)
-        tables = len({form and selection.line_rules(form) for form in formats.values()})
+        tables = len({log_format and selection.line_rules(log_format) for log_format in formats.values()})
         if max_bytes:
             self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * tables) - 1))
         counters = self._workers * tables
@@ -303,9 +303,9 @@ class _Pass:
         """What is wrong with files that could not be read to their end."""
         self._stopped = False
 
-    def run(self, advance: Advance) -> HitCounter:
+    def run(self, advance: Advance) -> HitTable:
         """Count everything, and return the total."""
-        outcomes: SimpleQueue[list[HitCounter] | BaseException] = SimpleQueue()
+        outcomes: SimpleQueue[list[HitTable] | BaseException] = SimpleQueue()
         for _ in range(self._workers):
             # No pool: at an interrupt it would wait for a thread that waits for standard input.
             Thread(target=self._work, args=(advance, outcomes), daemon=True).start()
@@ -319,15 +319,15 @@ class _Pass:
         except BaseException:
             self._stopped = True
             raise
-        return self._merged(counters or [HitCounter(rules=self._selection.line_rules(ASSUMED))])
+        return self._merged(counters or [HitTable(rules=self._selection.line_rules(ASSUMED))])
 
-    def _open_counter(self, days: set[date], line_rules: LineRules) -> HitCounter:
-        counter = HitCounter(max_bytes=self._table_bytes, rules=line_rules)
+    def _open_counter(self, days: set[date], line_rules: LineRules) -> HitTable:
+        counter = HitTable(max_bytes=self._table_bytes, rules=line_rules)
         counter.share = self._share
         counter.count_only(days)
         return counter
 
-    def _merged(self, counters: list[HitCounter]) -> HitCounter:
+    def _merged(self, counters: list[HitTable]) -> HitTable:
         """Return the total, of the share that all of them have."""
         share = self._share[0], min(counter.share[1] for counter in counters)
         total = counters.pop()
@@ -338,7 +338,7 @@ class _Pass:
             total.merge(counter)
         return total
 
-    def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitCounter] | BaseException]") -> None:
+    def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> None:
         try:
             outcomes.put(self._count_segments(advance))
         except BaseException as error:
@@ -349,15 +349,15 @@ class _Pass:
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
-        return sorted({form.name for form in self._formats.values() if form})
+        return sorted({log_format.name for log_format in self._formats.values() if log_format})
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
         found = {}
         for log_file, segments in self._segments.items():
-            form = self._formats[log_file] or ASSUMED
+            log_format = self._formats[log_file] or ASSUMED
             for tail in (self._counted[segment].tail for segment in reversed(segments)):
-                if times := list(stamps(tail.split(b"\n"), form, self._selection)):
+                if times := list(stamps(tail.split(b"\n"), log_format, self._selection)):
                     found[log_file] = max(times)
                     break
         return found
@@ -372,27 +372,27 @@ class _Pass:
                 before += count.lines
         return examples[:EXAMPLES]
 
-    def _count_segments(self, advance: Advance) -> list[HitCounter]:
+    def _count_segments(self, advance: Advance) -> list[HitTable]:
         """Return one counter for all formats that are read alike, and one for each log whose format had to be learnt
         from it."""
-        counters: dict[LineRules, HitCounter] = {}
+        counters: dict[LineRules, HitTable] = {}
         alone = []
         buffer = bytearray(BLOCK_BYTES)
         while not self._stopped and (segment := self._next_segment()):
             log_file = segment.log_file
             open_counter = partial(self._open_counter, self._files[log_file])
-            if form := self._formats[log_file]:
-                line_rules = self._selection.line_rules(form)
+            if log_format := self._formats[log_file]:
+                line_rules = self._selection.line_rules(log_format)
                 if line_rules not in counters:
                     counters[line_rules] = open_counter(line_rules)
                 counters[line_rules].count_only(self._files[log_file])
-                intake = Intake(self._selection, counters.__getitem__, form)
+                intake = Intake(self._selection, counters.__getitem__, log_format)
             else:
                 intake = Intake(self._selection, open_counter)
             self._count_segment(segment, intake, buffer, advance)
-            if not form:
+            if not log_format:
                 alone.append(intake.counter)
-                self._formats[log_file] = intake.form or ASSUMED
+                self._formats[log_file] = intake.log_format or ASSUMED
         return alone + list(counters.values())
 
     def _next_segment(self) -> Segment | None:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from fasthits._parse import WHOLE, HitCounter
+from fasthits._parse import WHOLE, HitTable
 from fasthits.daily.atomic import check_file
 from fasthits.daily.columns import PLAIN, Cell, Layout
 from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
@@ -35,7 +35,7 @@ class Table(Protocol):
     def check(self) -> None:
         """Raise TableError for what will keep `replace` from working, as far as it shows without changing anything."""
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
 
         A day that has more hits in the table stays as it is, in all tables, unless *with_fewer*. No other rollup comes
@@ -79,7 +79,7 @@ class SqliteFile(Table):
             with reading(self._path) as database:
                 self._check_columns(database)
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         if not days:
             return Replaced(0, [])
         with _gathered(days, shares, self._layouts) as new, writing(self._path) as database:
@@ -126,7 +126,7 @@ class CsvFiles(Table):
         for file in self._files:
             file.check()
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         if not days:
             return Replaced(0, [])
         with _gathered(days, shares, self._layouts, as_csv=True) as new:
@@ -150,7 +150,7 @@ class CsvStream(Table):
     def check(self) -> None:
         pass
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitCounter], with_fewer: bool = False) -> Replaced:
+    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         rows = 0
         self._stream.write(csv_line(self._layout.columns))
         with _gathered(days, shares, [self._layout], as_csv=True) as new:
@@ -175,7 +175,7 @@ class _Gathered(Protocol):
 
 
 class _OfCounter(_Gathered):
-    def __init__(self, counter: HitCounter) -> None:
+    def __init__(self, counter: HitTable) -> None:
         self._counter = counter
         hits = Counter(counter.views_by_day())
         if counter.bots is not None:
@@ -211,7 +211,7 @@ class _OfDatabase(_Gathered):
 
 @contextmanager
 def _gathered(
-    days: Sequence[date], shares: Iterable[HitCounter], layouts: Sequence[Layout], as_csv: bool = False
+    days: Sequence[date], shares: Iterable[HitTable], layouts: Sequence[Layout], as_csv: bool = False
 ) -> Iterator[_Gathered]:
     """Give all rows, which are of *days*.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import islice
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.live.memcached import BATCH_ROWS, Row
 from fasthits.rules.selection import Intake, Selection
 
@@ -17,8 +17,8 @@ class Backlog:
     """Rows that wait, first come first served, while further hits are added up in `counter`."""
 
     def __init__(self) -> None:
-        self._counter = HitCounter()
-        self._drained = HitCounter()
+        self._counter = HitTable()
+        self._drained = HitTable()
         self._rows: Iterator[Row] = iter(())
         self.left = 0
         """How many rows wait besides those of `counter`."""
@@ -26,7 +26,7 @@ class Backlog:
         """When they may be taken, at the earliest; a time of the monotonic clock."""
 
     @property
-    def counter(self) -> HitCounter:
+    def counter(self) -> HitTable:
         """Where hits are added up."""
         return self._counter
 
@@ -66,12 +66,12 @@ class FreshBacklog(Backlog):
         super().__init__()
         self._selection = selection
         self._rejected = Counter[str]()
-        self.intake = Intake(selection, lambda line_rules: HitCounter(rules=line_rules))
+        self.intake = Intake(selection, lambda line_rules: HitTable(rules=line_rules))
         self.reshapes = selection.rules.looks_at_paths
         """Whether what is taken cannot be put back, being no raw key any more."""
 
     @property
-    def counter(self) -> HitCounter:
+    def counter(self) -> HitTable:
         """What counts the lines."""
         return self.intake.counter
 

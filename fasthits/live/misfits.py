@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import LINE_BYTES, HitTable
 from fasthits.rules.selection import ASSUMED, Intake, Selection
 
 LOOK_SECONDS = 30.0
@@ -76,22 +76,22 @@ class Misfits:
         malformed, methods = now.malformed - then.malformed, now.methods - then.methods
         if malformed + methods < lines * BAD_SHARE:
             return None
-        form = (intake.form or ASSUMED).name
+        log_format = (intake.log_format or ASSUMED).name
         trial = _count(self._lenient, intake, block)
         if malformed >= methods:
             example = trial.examples[0][1] if trial.examples else b""
-            what = f"{malformed:,} of the last {lines:,} lines cannot be read as {form}"
+            what = f"{malformed:,} of the last {lines:,} lines cannot be read as {log_format}"
             return Misfit("malformed", what + _advice(example))
         if trial.filtered.get("method", 0) < trial.lines * BAD_SHARE:
             return None  # the methods are those of HTTP: they are not wanted here, as the rules say
-        what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {form} has it"
+        what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {log_format} has it"
         return Misfit("methods", what + _advice(_whole_lines(block).partition(b"\n")[0]))
 
 
-def _count(selection: Selection, intake: Intake, block: bytes | memoryview) -> HitCounter:
-    form = intake.form or ASSUMED
-    counter = HitCounter(rules=selection.line_rules(form))
-    lines = selection.lines_into(counter, form)
+def _count(selection: Selection, intake: Intake, block: bytes | memoryview) -> HitTable:
+    log_format = intake.log_format or ASSUMED
+    counter = HitTable(rules=selection.line_rules(log_format))
+    lines = selection.lines_into(counter, log_format)
     lines.feed(_whole_lines(block))
     lines.finish()
     return counter

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from fasthits._parse import LINE_BYTES, HitCounter
+from fasthits._parse import LINE_BYTES, HitTable
 from fasthits.errors import UsageError
 from fasthits.rules.escapes import escape
 
@@ -81,7 +81,7 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
 class JsonLines:
     """Passes blocks of a JSON log on to a counter of lines of ``vhost_combined``."""
 
-    def __init__(self, counter: HitCounter, json_fields: Mapping[str, str]) -> None:
+    def __init__(self, counter: HitTable, json_fields: Mapping[str, str]) -> None:
         self._counter = counter
         self._convert = combined_lines(json_fields)
         self._tail = b""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from fasthits._parse import EXAMPLES, LINE_BYTES, HitCounter, LineRules
+from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
 from fasthits.errors import UsageError
 from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
 from fasthits.rules.memo import remember
@@ -40,24 +40,24 @@ class Selection:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.form = None if rules.format == "auto" else parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else parse_format(rules.format)
         """The format of all logs, None where it is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
         self._judge = final_path(rules)
-        if self.form:
-            self.check(self.form)
-        if rules.json_fields and self.form not in (None, JSON):
+        if self.log_format:
+            self.check(self.log_format)
+        if rules.json_fields and self.log_format not in (None, JSON):
             raise UsageError("--json-fields needs JSON lines", rules.format, "--format json")
 
-    def check(self, form: Format) -> None:
-        """Raise UsageError where *form* lacks what the rules look at."""
+    def check(self, log_format: Format) -> None:
+        """Raise UsageError where *log_format* lacks what the rules look at."""
         rules = self.rules
         if rules.by_host:
-            form.require("vhost", "--by-host")
+            log_format.require("vhost", "--by-host")
         if rules.statuses is not None:
-            form.require("status", "--status")
+            log_format.require("status", "--status")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),
@@ -65,15 +65,15 @@ class Selection:
             ("--exclude-agent", rules.exclude_agents),
         ):
             if given:
-                form.require("user_agent", option)
+                log_format.require("user_agent", option)
         if self._keepers:
-            form.require("referer", "--referrers")
+            log_format.require("referer", "--referrers")
 
-    def checked(self, form: Format | None) -> Format:
-        """Return *form*, or ASSUMED for None. Raises UsageError for a format without a field that the rules look at."""
-        if form:
-            self.check(form)
-        return form or ASSUMED
+    def checked(self, log_format: Format | None) -> Format:
+        """Return *log_format*, or ASSUMED for None. Raises UsageError for one that lacks what the rules look at."""
+        if log_format:
+            self.check(log_format)
+        return log_format or ASSUMED
 
     def detect(self, head: bytes, ended: bool) -> Format | None:
         """Return the format of a log that begins with *head*; None if no line of the head has a known format.
@@ -81,15 +81,15 @@ class Selection:
         *ended* says that the log ends there. If it does not, a last line without its newline goes on behind the head,
         so it tells nothing, unless it is all there is.
         """
-        if self.form:
-            return self.form
+        if self.log_format:
+            return self.log_format
         lines = head.split(b"\n")
         return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
 
-    def line_rules(self, form: Format) -> LineRules:
-        """Return the rules for lines of *form*: the same for all formats that are read alike."""
+    def line_rules(self, log_format: Format) -> LineRules:
+        """Return the rules for lines of *log_format*: the same for all formats that are read alike."""
         rules = self.rules
-        reading = (form if form.parts else NAMES["vhost_combined"]).reading()
+        reading = (log_format if log_format.parts else NAMES["vhost_combined"]).reading()
         if not rules.by_host:
             reading.pop("host_end", None)
         return self._line_rules.setdefault(
@@ -106,15 +106,15 @@ class Selection:
             ),
         )
 
-    def lines_into(self, counter: HitCounter, form: Format) -> Lines:
-        """Return what takes lines of *form* for *counter*, which has the rules for it."""
-        if form.parts:
+    def lines_into(self, counter: HitTable, log_format: Format) -> Lines:
+        """Return what takes lines of *log_format* for *counter*, which has the rules for it."""
+        if log_format.parts:
             return counter
         from fasthits.rules.jsonlines import JsonLines
 
         return JsonLines(counter, self.rules.json_fields)
 
-    def finish(self, raw: HitCounter, rejected: Counter[str]) -> HitCounter:
+    def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths, where rows that become equal add up.
 
         Hits that the rules do not want for their path are added to *rejected*, by reason. *raw* has no rows any more,
@@ -122,7 +122,7 @@ class Selection:
         """
         if not self.rules.looks_at_paths:
             return raw
-        final = HitCounter(rules=self.line_rules(ASSUMED))
+        final = HitTable(rules=self.line_rules(ASSUMED))
         final.share = raw.share
         self._finish_rows(raw, final, rejected)
         if raw.bots is not None and final.bots is not None:
@@ -136,7 +136,7 @@ class Selection:
         raw.drain()
         return final
 
-    def _finish_rows(self, raw: HitCounter, final: HitCounter, rejected: Counter[str]) -> None:
+    def _finish_rows(self, raw: HitTable, final: HitTable, rejected: Counter[str]) -> None:
         for day, key, views in raw.rows():
             if path := self.final_path(key, rejected, views):
                 final.add(day, path, views)
@@ -163,22 +163,22 @@ class Intake:
     """Counts the lines of one log that is read once, and learns its format from them."""
 
     def __init__(
-        self, selection: Selection, open_counter: Callable[[LineRules], HitCounter], form: Format | None = None
+        self, selection: Selection, open_counter: Callable[[LineRules], HitTable], log_format: Format | None = None
     ) -> None:
         """*open_counter* is called for a counter with some rules; again, when they turn out to be others."""
-        self.form = form or selection.form
+        self.log_format = log_format or selection.log_format
         """None as long as it is not known."""
         self._detected: Format | None = None
         self._selection = selection
         self._open_counter = open_counter
         self._head = b""
         self._examples: list[tuple[int, bytes]] = []
-        self._use(self.form or ASSUMED)
+        self._use(self.log_format or ASSUMED)
 
-    def _use(self, form: Format) -> None:
-        self.counter = self._open_counter(self._selection.line_rules(form))
+    def _use(self, log_format: Format) -> None:
+        self.counter = self._open_counter(self._selection.line_rules(log_format))
         """What has counted; another one when the format becomes known, with all that this one has."""
-        self._lines = self._selection.lines_into(self.counter, form)
+        self._lines = self._selection.lines_into(self.counter, log_format)
 
     @property
     def examples(self) -> list[tuple[int, bytes]]:
@@ -190,7 +190,7 @@ class Intake:
 
         Raises UsageError, once and with the lines counted, when their format lacks what the rules look at.
         """
-        if self.form:
+        if self.log_format:
             self._lines.feed(block)
             return
         self._head += block
@@ -223,10 +223,10 @@ class Intake:
         Lines that came before the first of a format that is known have been counted as ASSUMED.
         """
         self._detected = self._selection.detect(head, ended)
-        self.form = self._detected or otherwise
-        if self.form:
+        self.log_format = self._detected or otherwise
+        if self.log_format:
             before, self._examples = self.counter, self.counter.examples
-            self._use(self.form)
+            self._use(self.log_format)
             self.counter.max_paths, self.counter.share = before.max_paths, before.share
             self.counter.merge(before)
-        return self.form is not None
+        return self.log_format is not None

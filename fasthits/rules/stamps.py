@@ -15,21 +15,21 @@ _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
 """How many parts a second has."""
 
 
-def form_of(lines: Iterable[bytes], selection: Selection) -> Format:
+def detect_format(lines: Iterable[bytes], selection: Selection) -> Format:
     """Return the format of *lines*; combined if they have none that is known."""
     return selection.detect(b"\n".join(lines), ended=True) or ASSUMED
 
 
-def stamps(lines: Iterable[bytes], form: Format, selection: Selection) -> Iterator[datetime]:
+def stamps(lines: Iterable[bytes], log_format: Format, selection: Selection) -> Iterator[datetime]:
     """Yield the time of each line that has one, always with a zone: this machine's where the format has none."""
-    if not form.parts:
+    if not log_format.parts:
         from fasthits.rules.jsonlines import combined_lines  # which most logs do not need
 
-        lines, form = map(combined_lines(selection.rules.json_fields), lines), NAMES["vhost_combined"]
-    field = form.field("time")
+        lines, log_format = map(combined_lines(selection.rules.json_fields), lines), NAMES["vhost_combined"]
+    field = log_format.field("time")
     if not field or not field.time_format:
         return
-    rules = LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
+    rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
     for line in lines:
         parsed = parse_line(line, rules)
         if parsed:

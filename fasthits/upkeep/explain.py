@@ -7,7 +7,7 @@ from datetime import date
 from functools import lru_cache
 from itertools import chain
 
-from fasthits._parse import FoundFields, HitCounter, LineRules, find_fields
+from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError
@@ -26,7 +26,7 @@ class Explanation:
     number: int
     """Of the line in its file, from 1."""
     line: bytes
-    form: Format
+    log_format: Format
     bucket: str
     """``hit``, ``malformed``, or the reason why it is filtered."""
     why: str
@@ -42,8 +42,8 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
-    form, blocks = open_log(files[0], selection)
-    judge = _Judge(selection, form, day)
+    log_format, blocks = open_log(files[0], selection)
+    judge = _Judge(selection, log_format, day)
     left, seen = set(numbers), set[str]()
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
@@ -63,15 +63,15 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
 class _Judge:
     """Puts lines of one format into their buckets, and says why."""
 
-    def __init__(self, selection: Selection, form: Format, day: date | None) -> None:
+    def __init__(self, selection: Selection, log_format: Format, day: date | None) -> None:
         self._selection = selection
-        self._form = form
+        self._form = log_format
         self._day = day
-        self._counter = HitCounter(rules=selection.line_rules(form))
+        self._counter = HitTable(rules=selection.line_rules(log_format))
         self._counter.count_only(None if day is None else [day])
-        self._lines = selection.lines_into(self._counter, form)
+        self._lines = selection.lines_into(self._counter, log_format)
         self._as_combined: Callable[[bytes], bytes] | None = (
-            None if form.parts else combined_lines(selection.rules.json_fields)
+            None if log_format.parts else combined_lines(selection.rules.json_fields)
         )
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
@@ -93,10 +93,10 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return what is to be said of a line whose bucket is known."""
-        form, text = self._form, line
+        log_format, text = self._form, line
         if self._as_combined:
-            form, text = NAMES["vhost_combined"], self._as_combined(text)
-        fields, stopped = read_fields(text, form)
+            log_format, text = NAMES["vhost_combined"], self._as_combined(text)
+        fields, stopped = read_fields(text, log_format)
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "it is no JSON object with a time and a request"
         return Explanation(number, line, self._form, bucket, self._why(bucket, path, dict(fields), stopped), fields)
@@ -132,32 +132,32 @@ def _text(raw: bytes) -> str:
 # --- Fields -------------------------------------------------------------------------------------------------------
 
 
-def read_fields(line: bytes, form: Format) -> tuple[list[tuple[str, bytes]], str]:
+def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]], str]:
     """Return the fields of a line as the core finds them, each with its name, and where reading stopped, or ``""``.
 
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    found = find_fields(line, _line_rules(form))
-    parts = form.read_parts
+    found = find_fields(line, _line_rules(log_format))
+    parts = log_format.read_parts
     fields = []
-    if form.anchored and found.fields:
+    if log_format.anchored and found.fields:
         fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
     if found.host_size:
         fields.append(("vhost", line[: found.host_size]))
     for step, start, end in found.fields:
         fields += _named(parts[step], line[start:end])
-    return fields, _trouble(found, form) if found.trouble else ""
+    return fields, _trouble(found, log_format) if found.trouble else ""
 
 
 @lru_cache
-def _line_rules(form: Format) -> LineRules:
-    return LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
+def _line_rules(log_format: Format) -> LineRules:
+    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
 
 
-def _trouble(found: FoundFields, form: Format) -> str:
-    part = form.read_parts[found.step]
-    if form.anchored and not found.fields and found.trouble == "absent":
+def _trouble(found: FoundFields, log_format: Format) -> str:
+    part = log_format.read_parts[found.step]
+    if log_format.anchored and not found.fields and found.trouble == "absent":
         return 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it'
     match found.trouble:
         case "day":

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from fasthits._parse import HitCounter, ParsedLine
+from fasthits._parse import HitTable, ParsedLine
 from tests import reference
 
 DAY = date(2026, 3, 12)
@@ -75,9 +75,9 @@ def line(
 ENDINGS = {"open": b"", "LF": b"\n", "CRLF": b"\r\n"}
 
 
-def fed(*blocks: bytes, days: set[date] | None = None, max_paths: int | None = None) -> HitCounter:
+def fed(*blocks: bytes, days: set[date] | None = None, max_paths: int | None = None) -> HitTable:
     """Return a counter that has read *blocks* as one input."""
-    counter = HitCounter(max_paths=max_paths)
+    counter = HitTable(max_paths=max_paths)
     counter.count_only(days)
     for block in blocks:
         counter.feed(block)
@@ -95,7 +95,7 @@ def with_ending(text: bytes, ending: str) -> bytes:
     return text.removesuffix(b"\r") + b"\r\n" if ending == "CRLF" else text + ENDINGS[ending]
 
 
-def views(counter: HitCounter) -> dict[tuple[date, bytes], int]:
+def views(counter: HitTable) -> dict[tuple[date, bytes], int]:
     """Return the rows of a counter, after making sure that no row comes twice."""
     rows = list(counter.rows())
     table = {(day, path): count for day, path, count in rows}
@@ -103,14 +103,14 @@ def views(counter: HitCounter) -> dict[tuple[date, bytes], int]:
     return table
 
 
-def state(counter: HitCounter) -> tuple[object, ...]:
+def state(counter: HitTable) -> tuple[object, ...]:
     """Return all that can be asked of a counter."""
     rows = list(counter.rows())
     buckets = counter.lines, counter.hits, counter.filtered, counter.malformed, counter.dropped
     return rows, len(counter), buckets, counter.examples, counter.days_seen
 
 
-def agrees(counter: HitCounter, expected: reference.Counts) -> bool:
+def agrees(counter: HitTable, expected: reference.Counts) -> bool:
     """Compare all numbers of a counter with those of the oracle, on failure by an assertion that shows them."""
     found = reference.Counts(
         Counter(views(counter)), counter.lines, counter.hits, Counter(counter.filtered), counter.malformed
@@ -120,12 +120,12 @@ def agrees(counter: HitCounter, expected: reference.Counts) -> bool:
     return True
 
 
-def assert_every_line_in_a_bucket(counter: HitCounter) -> None:
+def assert_every_line_in_a_bucket(counter: HitTable) -> None:
     """Fail unless the buckets add up to the lines."""
     assert counter.lines == counter.hits + sum(counter.filtered.values()) + counter.malformed
 
 
-def assert_balanced(counter: HitCounter) -> None:
+def assert_balanced(counter: HitTable) -> None:
     """Fail unless every line is in a bucket, and every hit in a row or dropped; `add` and `drain` upset the latter."""
     assert_every_line_in_a_bucket(counter)
     assert sum(views(counter).values()) == counter.hits - counter.dropped

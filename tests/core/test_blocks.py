@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, HitCounter, parse_line
+from fasthits._parse import LINE_BYTES, HitTable, parse_line
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -77,7 +77,7 @@ def test_a_slice_of_a_memoryview_is_read_within_its_bounds() -> None:
     assert views(fed(memoryview(data)[1 : 1 + len(INTACT)])) == {(DAY, b"/intact"): 1}
 
 
-@pytest.mark.parametrize("read", [parse_line, HitCounter().feed], ids=["parse_line", "feed"])
+@pytest.mark.parametrize("read", [parse_line, HitTable().feed], ids=["parse_line", "feed"])
 class TestWrongTypes:
     """What no bytes-like object in one piece is, is refused."""
 
@@ -92,7 +92,7 @@ class TestWrongTypes:
 
 
 def test_refused_blocks_leave_the_counter_as_it_was() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(INTACT[:50])
     for wrong in (memoryview(b"abcd")[::2], "text", None):
         with pytest.raises((BufferError, TypeError)):
@@ -104,7 +104,7 @@ def test_refused_blocks_leave_the_counter_as_it_was() -> None:
 
 def test_a_block_is_released_after_feed() -> None:
     block = bytearray(INTACT)
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(block)
     parse_line(block)
     block += b"\n"
@@ -114,7 +114,7 @@ def test_a_block_is_released_after_feed() -> None:
 
 def test_a_counter_copies_what_it_keeps_of_a_block() -> None:
     block = bytearray(INTACT + b"\nbad line\n" + INTACT[:-20])
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(block)
     block[:] = b"\xff" * len(block)
     counter.feed(INTACT[-20:])
@@ -124,7 +124,7 @@ def test_a_counter_copies_what_it_keeps_of_a_block() -> None:
 
 
 def test_finish_ends_a_line_once_and_another_input_may_follow() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.finish()
     assert counter.lines == 0
     counter.feed(INTACT)

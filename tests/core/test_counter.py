@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 
-from fasthits._parse import EXAMPLE_BYTES, EXAMPLES, HitCounter
+from fasthits._parse import EXAMPLE_BYTES, EXAMPLES, HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -45,9 +45,9 @@ def test_examples_are_the_first_malformed_lines(data: bytes) -> None:
 
 
 WRONG_CALLS = {
-    "positional max_paths": lambda counter: HitCounter(5),
-    "max_paths": lambda counter: HitCounter(max_paths="5"),
-    "max_bytes": lambda counter: HitCounter(max_bytes="5"),
+    "positional max_paths": lambda counter: HitTable(5),
+    "max_paths": lambda counter: HitTable(max_paths="5"),
+    "max_bytes": lambda counter: HitTable(max_bytes="5"),
     "assigned max_paths": lambda counter: setattr(counter, "max_paths", "5"),
     "merge of None": lambda counter: counter.merge(None),
     "merge of a dict": lambda counter: counter.merge({}),
@@ -62,7 +62,7 @@ WRONG_CALLS = {
 
 
 @pytest.mark.parametrize("call", WRONG_CALLS.values(), ids=WRONG_CALLS)
-def test_wrong_types_are_refused(call: Callable[[HitCounter], object]) -> None:
+def test_wrong_types_are_refused(call: Callable[[HitTable], object]) -> None:
     counter = fed(INTACT)
     with pytest.raises(TypeError):
         call(counter)
@@ -72,7 +72,7 @@ def test_wrong_types_are_refused(call: Callable[[HitCounter], object]) -> None:
 
 
 def test_a_new_counter_is_empty() -> None:
-    assert state(HitCounter()) == ([], 0, (0, 0, {}, 0, 0), [], set())
+    assert state(HitTable()) == ([], 0, (0, 0, {}, 0, 0), [], set())
 
 
 def test_filtered_names_the_first_reason_that_holds_and_no_zeros() -> None:
@@ -103,7 +103,7 @@ def test_what_a_counter_returns_is_a_copy() -> None:
 
 
 def test_buckets_are_not_to_be_assigned() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     for name in ("lines", "hits", "filtered", "malformed", "dropped", "examples", "days_seen"):
         with pytest.raises(AttributeError):
             setattr(counter, name, 5)
@@ -111,7 +111,7 @@ def test_buckets_are_not_to_be_assigned() -> None:
 
 def test_count_only_holds_from_then_on() -> None:
     today, tomorrow = (line(time=write_time(day)) + b"\n" for day in (DAYS[1], DAYS[2]))
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(today + tomorrow)
     counter.count_only([DAYS[2]])
     counter.feed(today + tomorrow)
@@ -126,7 +126,7 @@ def test_count_only_holds_from_then_on() -> None:
 
 
 def test_count_only_holds_for_the_day_of_the_line_before_too() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     for days in (None, {DAYS[2]}, {DAY}, {DAYS[2]}, None):
         counter.count_only(days)
         counter.feed(INTACT + b"\n")
@@ -134,7 +134,7 @@ def test_count_only_holds_for_the_day_of_the_line_before_too() -> None:
 
 
 def test_count_only_judges_a_line_when_it_is_complete() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(INTACT[:-5])
     counter.count_only({DAY + timedelta(days=1)})
     counter.feed(INTACT[-5:] + b"\n")
@@ -144,7 +144,7 @@ def test_count_only_judges_a_line_when_it_is_complete() -> None:
 
 def test_count_only_takes_any_collection_and_keeps_no_tie_to_it() -> None:
     days = [DAY, DAY]
-    counter = HitCounter()
+    counter = HitTable()
     counter.count_only(days)
     days.clear()
     counter.feed(INTACT + b"\n")
@@ -180,4 +180,4 @@ def test_example_of_a_line_in_two_blocks_is_its_head(size: int, cut: int) -> Non
 
 def test_no_subclasses() -> None:
     with pytest.raises(TypeError):
-        type("Sub", (HitCounter,), {})
+        type("Sub", (HitTable,), {})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import FoundFields, HitCounter, LineRules, ParsedLine, find_fields, parse_line, parse_lines
+from fasthits._parse import FoundFields, HitTable, LineRules, ParsedLine, find_fields, parse_line, parse_lines
 from fasthits.rules.directives import Field
 from fasthits.rules.formats import NAMES, Format, parse_format
 from tests import reference
@@ -15,16 +15,16 @@ from tests.core.test_line_rules import FORMATS, lines_of
 from tests.strategies import logs
 
 
-def rules_of(form: Format) -> LineRules:
-    return LineRules(**form.reading())
+def rules_of(log_format: Format) -> LineRules:
+    return LineRules(**log_format.reading())
 
 
-def oracle(text: bytes, form: Format) -> dict[str, object] | None:
+def oracle(text: bytes, log_format: Format) -> dict[str, object] | None:
     """Return what the oracle reads in a line that `ParsedLine` has, too."""
-    fields = reference.read_fields(text, form)
+    fields = reference.read_fields(text, log_format)
     if fields is None:
         return None
-    clock = form.field("time")
+    clock = log_format.field("time")
     method, path, query = reference.target_of(fields)
     size = fields.get("bytes")
     return {
@@ -41,19 +41,19 @@ def oracle(text: bytes, form: Format) -> dict[str, object] | None:
     }
 
 
-def assert_read_as_by_the_oracle(text: bytes, form: Format) -> None:
-    rules = rules_of(form)
-    expected = oracle(text, form)
+def assert_read_as_by_the_oracle(text: bytes, log_format: Format) -> None:
+    rules = rules_of(log_format)
+    expected = oracle(text, log_format)
     parsed = parse_line(text, rules)
     assert (parsed is None) == (expected is None)
     if parsed and expected:
         assert {name: getattr(parsed, name) for name in expected} == expected
-    assert_found_as_by_the_oracle(find_fields(text, rules), text, form)
+    assert_found_as_by_the_oracle(find_fields(text, rules), text, log_format)
 
 
-def assert_found_as_by_the_oracle(found: FoundFields, text: bytes, form: Format) -> None:
-    expected = reference.read_fields(text, form)
-    parts = form.read_parts
+def assert_found_as_by_the_oracle(found: FoundFields, text: bytes, log_format: Format) -> None:
+    expected = reference.read_fields(text, log_format)
+    parts = log_format.read_parts
     named = {
         parts[step].kind: text[start:end]
         for step, start, end in found.fields
@@ -66,30 +66,30 @@ def assert_found_as_by_the_oracle(found: FoundFields, text: bytes, form: Format)
         if found.host_size:
             named["vhost"] = text[: found.host_size]
         assert named == expected
-    counter = HitCounter(rules=rules_of(form))
+    counter = HitTable(rules=rules_of(log_format))
     counter.feed(text + b"\n")
     assert (found.trouble != "") == (counter.malformed == 1)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_lines_nearly_of_a_format_are_read_as_the_oracle_reads_them(name: str) -> None:
-    form = FORMATS[name]
+    log_format = FORMATS[name]
 
-    @given(lines_of(form).filter(lambda text: b"\n" not in text))
+    @given(lines_of(log_format).filter(lambda text: b"\n" not in text))
     def check(text: bytes) -> None:
-        assert_read_as_by_the_oracle(text, form)
+        assert_read_as_by_the_oracle(text, log_format)
 
     check()
 
 
 @given(data=logs(), name=st.sampled_from(sorted(FORMATS)))
 def test_any_log_is_read_as_the_oracle_reads_it(data: bytes, name: str) -> None:
-    form = FORMATS[name]
-    found = list(parse_lines(data, rules_of(form)))
+    log_format = FORMATS[name]
+    found = list(parse_lines(data, rules_of(log_format)))
     texts = reference.split_lines(data)
-    assert found == [parse_line(text, rules_of(form)) for text in texts]
+    assert found == [parse_line(text, rules_of(log_format)) for text in texts]
     for text in texts:
-        assert_read_as_by_the_oracle(text, form)
+        assert_read_as_by_the_oracle(text, log_format)
 
 
 @given(logs())
@@ -163,9 +163,9 @@ TROUBLES = {
 }
 
 
-@pytest.mark.parametrize(("text", "form", "expected"), TROUBLES.values(), ids=TROUBLES)
-def test_where_reading_stops_and_why(text: bytes, form: str, expected: tuple[int, int, str]) -> None:
-    found = find_fields(text, rules_of(NAMES.get(form) or parse_format(form)))
+@pytest.mark.parametrize(("text", "log_format", "expected"), TROUBLES.values(), ids=TROUBLES)
+def test_where_reading_stops_and_why(text: bytes, log_format: str, expected: tuple[int, int, str]) -> None:
+    found = find_fields(text, rules_of(NAMES.get(log_format) or parse_format(log_format)))
     assert found[2:] == expected
 
 

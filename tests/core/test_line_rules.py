@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitCounter, LineRules
+from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
 from fasthits.rules.formats import NAMES, Format, parse_format
@@ -17,7 +17,7 @@ from tests.strategies import logs
 
 DAY = date(2026, 3, 12)
 FORMATS = {
-    **{name: form for name, form in NAMES.items() if form.parts},
+    **{name: log_format for name, log_format in NAMES.items() if log_format.parts},
     "combined and more": parse_format('%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X}i" %D'),
     "time between": parse_format('%h %l %u %t "%r" %D %>s %b "%{User-Agent}i" "%{Referer}i"'),
     "nginx": parse_format(
@@ -63,10 +63,10 @@ PIECES = {
 
 
 @st.composite
-def lines_of(draw: st.DrawFn, form: Format) -> bytes:
+def lines_of(draw: st.DrawFn, log_format: Format) -> bytes:
     """Lines that are of the format, nearly."""
     line = b""
-    for part in form.parts:
+    for part in log_format.parts:
         if isinstance(part, Literal):
             line += draw(st.sampled_from([part.text] * 30 + [b"", b" ", b'"']))
         else:
@@ -88,7 +88,7 @@ RULES = st.builds(
 )
 
 
-def line_rules(rules: Rules, form: Format) -> LineRules:
+def line_rules(rules: Rules, log_format: Format) -> LineRules:
     """Return the rules as the core takes them."""
     return LineRules(
         methods=[method.encode() for method in rules.methods],
@@ -96,11 +96,11 @@ def line_rules(rules: Rules, form: Format) -> LineRules:
         keep_query=bool(rules.keep_query),
         by_host=rules.by_host,
         verdict=agent_verdict(rules) if rules.looks_at_agents else None,
-        **form.reading(),
+        **log_format.reading(),
     )
 
 
-def expected(data: bytes, rules: Rules, form: Format, days: list[date] | None) -> tuple[object, ...]:
+def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | None) -> tuple[object, ...]:
     plain = Rules(
         methods=rules.methods,
         statuses=rules.statuses,
@@ -110,10 +110,10 @@ def expected(data: bytes, rules: Rules, form: Format, days: list[date] | None) -
     buckets: Counter[str] = Counter()
     views: Counter[tuple[date, bytes]] = Counter()
     for line in reference.split_lines(data):
-        bucket, day, _ = reference.judge(line, days, plain, form)
+        bucket, day, _ = reference.judge(line, days, plain, log_format)
         buckets[bucket] += 1
         if bucket == "hit":
-            fields = reference.read_fields(line, form)
+            fields = reference.read_fields(line, log_format)
             assert fields is not None
             assert day is not None
             _, path, query = reference.target_of(fields)
@@ -124,7 +124,7 @@ def expected(data: bytes, rules: Rules, form: Format, days: list[date] | None) -
 
 
 def counted(data: bytes, rules: LineRules, days: list[date] | None, block: int) -> tuple[object, ...]:
-    counter = HitCounter(rules=rules)
+    counter = HitTable(rules=rules)
     counter.count_only(days)
     for at in range(0, len(data), block):
         counter.feed(data[at : at + block])
@@ -135,10 +135,10 @@ def counted(data: bytes, rules: LineRules, days: list[date] | None, block: int) 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_lines_nearly_of_a_format_are_counted_as_the_oracle_counts(name: str) -> None:
-    form = FORMATS[name]
+    log_format = FORMATS[name]
 
     @given(
-        lines=st.lists(lines_of(form), max_size=8),
+        lines=st.lists(lines_of(log_format), max_size=8),
         rules=RULES,
         days=st.sampled_from([None, [DAY]]),
         block=st.sampled_from([1, 7, 100, 10**6]),
@@ -146,15 +146,15 @@ def test_lines_nearly_of_a_format_are_counted_as_the_oracle_counts(name: str) ->
     )
     def check(lines: list[bytes], rules: Rules, days: list[date] | None, block: int, end: bytes) -> None:
         data = b"\n".join(lines) + end
-        assert counted(data, line_rules(rules, form), days, block) == expected(data, rules, form, days)
+        assert counted(data, line_rules(rules, log_format), days, block) == expected(data, rules, log_format, days)
 
     check()
 
 
 @given(data=logs(), rules=RULES, name=st.sampled_from(sorted(FORMATS)), block=st.sampled_from([1, 50, 10**6]))
 def test_any_log_is_counted_as_the_oracle_counts(data: bytes, rules: Rules, name: str, block: int) -> None:
-    form = FORMATS[name]
-    assert counted(data, line_rules(rules, form), None, block) == expected(data, rules, form, None)
+    log_format = FORMATS[name]
+    assert counted(data, line_rules(rules, log_format), None, block) == expected(data, rules, log_format, None)
 
 
 def test_a_user_agent_is_asked_for_once() -> None:
@@ -170,7 +170,7 @@ def test_a_user_agent_is_asked_for_once() -> None:
     data = b"".join(map(line, (b"person", b"bad", b"bot", b"person", b"bot", b"bot")))
     for apart, hits, filtered in ((False, 2, {"agent": 1, "bot": 3}), (True, 5, {"agent": 1})):
         asked.clear()
-        counter = HitCounter(rules=LineRules(verdict=verdict, apart=apart))
+        counter = HitTable(rules=LineRules(verdict=verdict, apart=apart))
         for at in range(0, len(data), 10):
             counter.feed(data[at : at + 10])
         assert (counter.hits, counter.filtered, counter.malformed) == (hits, filtered, 0)
@@ -185,7 +185,7 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     def verdict(agent: bytes) -> int:
         raise RuntimeError(agent)
 
-    counter = HitCounter(rules=LineRules(verdict=verdict))
+    counter = HitTable(rules=LineRules(verdict=verdict))
     with pytest.raises(RuntimeError, match="-"):
         counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
     assert counter.lines == 0
@@ -209,7 +209,7 @@ def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
         return referer + b"\n!"
 
     rules = LineRules(referers={"heads": keep, "all": keep_all})
-    counter = HitCounter(rules=rules)
+    counter = HitTable(rules=rules)
     for referer, path in (
         (b"x:1", b"/a"),
         (b"-", b"/a"),
@@ -232,7 +232,7 @@ def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
     assert list(counter.by_referer["all"].csv(3)) == [
         (DAY, b"2026-03-12,/a,x:1,!,2\n2026-03-12,/a,x:2,!,1\n2026-03-12,/b,y,!,1\n", 3)
     ]
-    other = HitCounter(rules=rules)
+    other = HitTable(rules=rules)
     other.merge(counter)
     drained = other.drain()
     assert [len(each) for each in drained.by_referer.values()] == [1, 3]
@@ -246,7 +246,7 @@ def test_there_are_two_tables_of_referers_at_most() -> None:
 
 def test_tables_cannot_be_taken_from_a_counter_that_fills_them() -> None:
     rules = LineRules(referers={"heads": keep})
-    counter = HitCounter(rules=rules)
+    counter = HitTable(rules=rules)
     with pytest.raises(AttributeError):
         counter.by_referer.clear()  # type: ignore[attr-defined]
     with pytest.raises(TypeError):
@@ -255,14 +255,14 @@ def test_tables_cannot_be_taken_from_a_counter_that_fills_them() -> None:
 
 @pytest.mark.parametrize("fields", [0, 11])
 def test_a_path_has_ten_fields_at_most(fields: int) -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.add(DAY, b'"\n' * fields, 1)
     with pytest.raises(ValueError, match="1 to 10 fields"):
         next(counter.csv(fields))
 
 
 def test_what_is_too_long_for_a_row_is_not_kept() -> None:
-    counter = HitCounter(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
+    counter = HitTable(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
     counter.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
     assert counter.hits == 2
     assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
@@ -273,7 +273,7 @@ def test_hits_without_room_are_dropped_from_each_table(size: int) -> None:
     rules = LineRules(
         verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer * size}
     )
-    counter = HitCounter(rules=rules)
+    counter = HitTable(rules=rules)
     counter.max_paths = 2
     for number in range(5):
         counter.feed(referred(b"/%d" % number, b"xy") + referred(b"/%d" % number, b"xy", b"bot"))
@@ -282,7 +282,7 @@ def test_hits_without_room_are_dropped_from_each_table(size: int) -> None:
 
 
 def test_what_bots_were_referred_by_is_not_asked_for() -> None:
-    counter = HitCounter(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
+    counter = HitTable(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
     counter.feed(referred(b"/a", b"x:1"))
     assert counter.hits == 1
     assert len(counter.by_referer["heads"]) == 0
@@ -290,7 +290,7 @@ def test_what_bots_were_referred_by_is_not_asked_for() -> None:
 
 def test_many_answers_keep_their_places() -> None:
     """More referers than are remembered at a time."""
-    counter = HitCounter(rules=LineRules(referers={"heads": keep}))
+    counter = HitTable(rules=LineRules(referers={"heads": keep}))
     long = b"l" * 60_000
     for number in range(600):
         counter.feed(referred(b"/%d" % number, b"%d:%b" % (number // 2, long)))
@@ -311,13 +311,13 @@ def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> No
         referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number // 3 % 2 else b"x")
         for number in range(12_000)
     )
-    whole = HitCounter(rules=rules)
+    whole = HitTable(rules=rules)
     whole.feed(data)
     sums = [Counter[bytes]() for _ in range(4)]
     shares = []
     first = 0
     while first <= WHOLE[1]:
-        counter = HitCounter(rules=rules, max_bytes=max_bytes)
+        counter = HitTable(rules=rules, max_bytes=max_bytes)
         counter.share = first, WHOLE[1]
         for at in range(0, len(data), 50_000):
             counter.feed(data[at : at + 50_000])
@@ -333,18 +333,18 @@ def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> No
         assert total == {path: views for _, path, views in table.rows()}
 
 
-def tables_of(counter: HitCounter) -> list[HitCounter]:
+def tables_of(counter: HitTable) -> list[HitTable]:
     assert counter.bots is not None
     return [counter, counter.bots, *counter.by_referer.values()]
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])
 def test_of_a_format_with_a_text_that_is_looked_for_four_times_are_tried(times: int, bucket: str) -> None:
-    form = parse_format('%t "%r" %{x}i | %>s')
+    log_format = parse_format('%t "%r" %{x}i | %>s')
     line = b'[%b] "GET /a" x | 200\n' % DAYS[0]
-    counter = HitCounter(rules=line_rules(Rules(), form))
+    counter = HitTable(rules=line_rules(Rules(), log_format))
     counter.feed((b'[%b] "' % DAYS[0]) * times + line)
     assert (counter.hits, counter.malformed) == ((1, 0) if bucket == "hit" else (0, 1))
-    brackets = HitCounter(rules=line_rules(Rules(), form))
+    brackets = HitTable(rules=line_rules(Rules(), log_format))
     brackets.feed(b"[" * 99 + line)
     assert brackets.hits == 1

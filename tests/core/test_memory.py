@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fasthits._parse import EXAMPLE_BYTES, LINE_BYTES, HitCounter
+from fasthits._parse import EXAMPLE_BYTES, LINE_BYTES, HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -44,7 +44,7 @@ def test_a_line_of_a_hundred_megabytes_is_one_malformed_line_in_little_memory(ru
 
 def use_and_drop(data: bytes) -> int:
     """Use a counter in every way that takes memory and return how large the process was then."""
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(data)
     counter.feed(INTACT * 1000)
     drained = counter.drain()
@@ -102,7 +102,7 @@ def feed_until_memory_ends() -> None:
     data = b"".join(distinct_lines(1000, start=1000 * number) + other_lines for number in range(200))
     block_bytes = 65_500
     blocks = [memoryview(data)[at : at + block_bytes] for at in range(0, len(data), block_bytes)]
-    counter = HitCounter()
+    counter = HitTable()
     with memory_limit(6 * MIB):
         failed_at = None
         for number, block in enumerate(blocks):
@@ -130,7 +130,7 @@ def test_feed_without_memory_loses_no_line_before(run_alone: Callable[..., objec
 
 def add_until_memory_ends() -> None:
     paths = [b"/%d/" % number + b"p" * (number % 500) for number in range(200_000)]
-    counter, added = HitCounter(), 0
+    counter, added = HitTable(), 0
     with memory_limit(6 * MIB):
         try:
             for path in paths:
@@ -151,7 +151,7 @@ def test_add_without_memory_changes_nothing(run_alone: Callable[..., object]) ->
 
 
 def merge_until_memory_ends() -> None:
-    counter, other = fed(distinct_lines(400_000)), HitCounter()  # whose index has room for all, but not their paths
+    counter, other = fed(distinct_lines(400_000)), HitTable()  # whose index has room for all, but not their paths
     for number in range(200_000):
         other.add(DAY, b"/other/%d/" % number + b"p" * 500, 1)
     own, others = views(counter), views(other)
@@ -175,7 +175,7 @@ def test_merge_without_memory_leaves_both_usable(run_alone: Callable[..., object
 
 def keep_a_partial_line_until_memory_ends() -> None:
     block = b"x" * (LINE_BYTES - 1)
-    counters = [HitCounter() for _ in range(40)]
+    counters = [HitTable() for _ in range(40)]
     failures = 0
     with memory_limit(4 * MIB):
         for counter in counters:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits._parse import LINE_BYTES, HitCounter, normalise, parse_line, unescape
+from fasthits._parse import LINE_BYTES, HitTable, normalise, parse_line, unescape
 from tests import reference
 from tests.core.support import as_parsed
 
@@ -67,7 +67,7 @@ class Guarded:
         return self.lay(0, data)
 
 
-def assert_counts(counter: HitCounter, data: bytes) -> None:
+def assert_counts(counter: HitTable, data: bytes) -> None:
     """Fail unless a counter says of *data* what the oracle does."""
     views = Counter({(day, path): count for day, path, count in counter.rows()})
     found = reference.Counts(views, counter.lines, counter.hits, Counter(counter.filtered), counter.malformed)
@@ -81,7 +81,7 @@ def read_parts_of_lines_beside_guards() -> None:
         for data in {part + ending for part in parts for ending in (b"", b"\r", b"\n", b"\r\n")}:
             for lay in (guarded.before_the_end, guarded.at_the_start):
                 assert parse_line(lay(data)) == as_parsed(reference.parse(data)), data
-                counter = HitCounter()
+                counter = HitTable()
                 counter.feed(lay(data))
                 counter.finish()
                 assert_counts(counter, data)
@@ -125,7 +125,7 @@ def read_blocks_cut_anywhere_beside_guards() -> None:
                 (first.before_the_end, second.at_the_start),
                 (first.at_the_start, second.before_the_end),
             ):
-                counter = HitCounter()
+                counter = HitTable()
                 counter.feed(lay_first(data[:cut]))
                 counter.feed(lay_second(data[cut:]))
                 counter.finish()
@@ -143,7 +143,7 @@ def read_blocks_that_fill_the_room_between_guards() -> None:
         block += (INTACT + b"\n") * (guarded.size // len(INTACT))
         block = block[: guarded.size]
         assert len(block) == guarded.size
-        counter = HitCounter()
+        counter = HitTable()
         counter.feed(guarded.at_the_start(block))
         counter.finish()
         assert_counts(counter, block)
@@ -164,7 +164,7 @@ def read_lines_as_long_as_the_limit_beside_guards() -> None:
             for lay in (guarded.before_the_end, guarded.at_the_start):
                 assert parse_line(lay(line)) == as_parsed(reference.parse(line))
                 for cut in (0, 1, size - 1, size):
-                    counter = HitCounter()
+                    counter = HitTable()
                     counter.feed(lay(line[:cut]))
                     counter.feed(lay(line[cut:]))
                     counter.finish()
@@ -192,7 +192,7 @@ def test_guards_catch_a_single_byte(run_alone: Callable[..., object], read: Call
 
 def read_rows_while_the_table_is_replaced() -> None:
     for taken in range(1, 40):
-        counter = HitCounter()
+        counter = HitTable()
         for number in range(40):
             counter.add(DAY, b"/first/%d" % number, 1)
         rows = counter.rows()
@@ -222,7 +222,7 @@ class NoDay:
 
 def count_days_of_no_calendar() -> None:
     for ordinal in (0, -1, -(2**31), date.max.toordinal() + 1, date.max.toordinal() + 9, 2**31 - 1):
-        counter = HitCounter()
+        counter = HitTable()
         with pytest.raises((TypeError, ValueError)):
             counter.count_only([NoDay(ordinal)])
         with pytest.raises((TypeError, ValueError)):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitCounter
+from fasthits._parse import LINE_BYTES, WHOLE, HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -35,9 +35,9 @@ Rows = dict[tuple[date, bytes], int]
 csv.field_size_limit(4 * LINE_BYTES)
 
 
-def filled(rows: Rows) -> HitCounter:
+def filled(rows: Rows) -> HitTable:
     """Return a counter that has *rows*."""
-    counter = HitCounter()
+    counter = HitTable()
     for (day, path), count in rows.items():
         counter.add(day, path, count)
     return counter
@@ -155,25 +155,25 @@ def test_blocks_of_csv_are_of_some_size() -> None:
     assert len(blocks) < 20
 
 
-TAKERS: dict[str, Callable[[HitCounter], object]] = {
+TAKERS: dict[str, Callable[[HitTable], object]] = {
     "drain": lambda counter: counter.drain(),
     "share": lambda counter: setattr(counter, "share", (0, 1 << 63)),
     "escape": lambda counter: counter.escape(),
     "feed": lambda counter: counter.feed(distinct_lines(60_000, start=40_000)),
 }
-READERS: dict[str, Callable[[HitCounter], Iterator[tuple[object, ...]]]] = {
-    "rows": HitCounter.rows,
-    "sorted_rows": HitCounter.sorted_rows,
-    "csv": HitCounter.csv,
+READERS: dict[str, Callable[[HitTable], Iterator[tuple[object, ...]]]] = {
+    "rows": HitTable.rows,
+    "sorted_rows": HitTable.sorted_rows,
+    "csv": HitTable.csv,
 }
 
 
 @pytest.mark.parametrize("take", TAKERS.values(), ids=TAKERS)
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_rows_that_are_taken_away_end_their_readers(
-    take: Callable[[HitCounter], object], read: Callable[[HitCounter], Iterator[tuple[object, ...]]]
+    take: Callable[[HitTable], object], read: Callable[[HitTable], Iterator[tuple[object, ...]]]
 ) -> None:
-    counter = HitCounter(max_bytes=4 * MIB)
+    counter = HitTable(max_bytes=4 * MIB)
     counter.add(DAY, b"/\xff", 1)
     counter.feed(distinct_lines(40_000))
     assert counter.share == WHOLE
@@ -252,13 +252,13 @@ def test_escape_of_long_and_many_paths() -> None:
 # --- Shares -------------------------------------------------------------------------------------------------------
 
 
-def figures(counter: HitCounter) -> tuple[object, ...]:
+def figures(counter: HitTable) -> tuple[object, ...]:
     """Return what is the same in all shares."""
     return counter.lines, counter.hits, counter.filtered, counter.malformed, counter.examples, counter.days_seen
 
 
-def with_share(share: tuple[int, int], data: bytes, days: set[date] | None = None) -> HitCounter:
-    counter = HitCounter()
+def with_share(share: tuple[int, int], data: bytes, days: set[date] | None = None) -> HitTable:
+    counter = HitTable()
     counter.share = share
     counter.count_only(days)
     counter.feed(data)
@@ -266,11 +266,11 @@ def with_share(share: tuple[int, int], data: bytes, days: set[date] | None = Non
     return counter
 
 
-def shares_of(data: bytes, max_bytes: int, block_bytes: int = 1 << 16) -> Iterator[HitCounter]:
+def shares_of(data: bytes, max_bytes: int, block_bytes: int = 1 << 16) -> Iterator[HitTable]:
     """Yield counters of successive shares, until all rows have been in one."""
     first = 0
     while first <= WHOLE[1]:
-        counter = HitCounter(max_bytes=max_bytes)
+        counter = HitTable(max_bytes=max_bytes)
         counter.share = first, WHOLE[1]
         for at in range(0, len(data), block_bytes):
             counter.feed(data[at : at + block_bytes])
@@ -339,7 +339,7 @@ def test_bounded_counters_have_all_rows_between_them(log: Callable[[], bytes], b
 
 
 def test_the_bound_may_change_and_none_is_none() -> None:
-    counter = HitCounter(max_bytes=MIB)
+    counter = HitTable(max_bytes=MIB)
     assert (counter.max_bytes, counter.share) == (MIB, WHOLE)
     counter.max_bytes = None
     counter.feed(distinct_lines(30_000))
@@ -353,11 +353,11 @@ def test_the_bound_may_change_and_none_is_none() -> None:
 
 def test_a_new_counter_has_the_whole_share() -> None:
     assert WHOLE == (0, 2**64 - 1)
-    assert (HitCounter().share, HitCounter().max_bytes) == (WHOLE, None)
+    assert (HitTable().share, HitTable().max_bytes) == (WHOLE, None)
 
 
 def test_a_bound_that_no_row_fits_under_is_a_memory_error_and_loses_no_line_before() -> None:
-    counter = HitCounter(max_bytes=1000)
+    counter = HitTable(max_bytes=1000)
     counter.feed(b"bad\n")
     with pytest.raises(MemoryError):
         counter.feed(b"worse\n" + INTACT + b"\n" + INTACT + b"\n")
@@ -379,8 +379,8 @@ def test_what_is_no_share_is_refused(wrong: object) -> None:
 @pytest.mark.parametrize("wrong", ["5", -1, 2**64], ids=repr)
 def test_what_is_no_bound_is_refused(wrong: object) -> None:
     with pytest.raises((TypeError, ValueError, OverflowError)):
-        HitCounter(max_bytes=wrong)
-    counter = HitCounter(max_bytes=5)
+        HitTable(max_bytes=wrong)
+    counter = HitTable(max_bytes=5)
     with pytest.raises((TypeError, ValueError, OverflowError)):
         counter.max_bytes = wrong
     assert counter.max_bytes == 5
@@ -392,7 +392,7 @@ def test_what_is_no_bound_is_refused(wrong: object) -> None:
 def feed_bounded() -> None:
     bound = 16 * MIB
     blocks = [distinct_lines(10_000, start=10_000 * number) for number in range(60)]
-    counter = HitCounter(max_bytes=bound)
+    counter = HitTable(max_bytes=bound)
     before = status_of_process("VmHWM")
     for block in blocks:
         for text in block.splitlines(keepends=True):  # the index grows after some single one

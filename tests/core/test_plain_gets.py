@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -123,7 +123,7 @@ def test_times_are_judged_the_same_in_any_order(drawn: list[bytes]) -> None:
 @given(logs(), st.integers(1, 70))
 def test_hits_in_batches_are_those_that_come_one_by_one(data: bytes, times: int) -> None:
     data = (data + b"\n") * times
-    whole, singly = fed(data), HitCounter()
+    whole, singly = fed(data), HitTable()
     for text in data.split(b"\n")[:-1]:
         singly.feed(text + b"\n")
     assert state(singly) == state(whole)

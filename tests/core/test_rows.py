@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -37,7 +37,7 @@ def test_counts_of_two_logs_merge_to_those_of_both_in_one(first: bytes, second: 
 
 @given(st.lists(logs(ended=True), max_size=4))
 def test_drained_rows_add_up_to_all_rows(parts: list[bytes]) -> None:
-    counter, drained = HitCounter(), HitCounter()
+    counter, drained = HitTable(), HitTable()
     for part in parts:
         counter.feed(part)
         drained.merge(counter.drain())
@@ -59,7 +59,7 @@ def test_max_paths_keeps_the_first_rows_and_counts_the_rest_as_dropped(data: byt
 
 
 def test_max_paths_may_change_at_any_time() -> None:
-    counter = HitCounter(max_paths=1)
+    counter = HitTable(max_paths=1)
     assert counter.max_paths == 1
     a, b, c = (line(b"GET /%b" % name) + b"\n" for name in (b"a", b"b", b"c"))
     counter.feed(a + b + a)
@@ -85,7 +85,7 @@ def test_max_paths_is_a_bound_on_rows_so_a_path_of_another_day_needs_room() -> N
 
 
 def test_drain_makes_room_under_max_paths() -> None:
-    counter = HitCounter(max_paths=1)
+    counter = HitTable(max_paths=1)
     counter.feed(distinct_lines(2))
     assert list(counter.drain().rows()) == [(DAY, b"/0", 1)]
     counter.feed(distinct_lines(2, start=1))
@@ -94,7 +94,7 @@ def test_drain_makes_room_under_max_paths() -> None:
 
 
 def test_memory_is_that_of_the_rows_and_goes_with_them() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     assert counter.memory == 0
     counter.add(DAY, b"/" * 8, 1)
     counter.add(DAY, b"/" * 8, 1)
@@ -106,9 +106,9 @@ def test_memory_is_that_of_the_rows_and_goes_with_them() -> None:
 
 
 def test_max_paths_bounds_add_and_merge_too() -> None:
-    counter = HitCounter(max_paths=2)
+    counter = HitTable(max_paths=2)
     counter.add(DAY, b"/a", 5)
-    other = HitCounter()
+    other = HitTable()
     for name, count in ((b"/b", 2), (b"/c", 3), (b"/a", 4)):
         other.add(DAY, name, count)
     counter.merge(other)
@@ -127,7 +127,7 @@ def test_merge_adds_what_the_other_dropped() -> None:
 
 
 def test_add_changes_rows_and_no_bucket() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.add(DAY, b"/a", 3)
     counter.add(DAY, b"/a", 4)
     counter.add(DAYS[2], b"/a", 1)
@@ -140,7 +140,7 @@ def test_add_changes_rows_and_no_bucket() -> None:
 
 @pytest.mark.parametrize("path", [b"", b"/", b"/a?b", b"\0", b"/a\0b", b"\n", b"\xff" * 70_000], ids=range(7))
 def test_add_takes_any_path(path: bytes) -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.add(DAY, path, 1)
     counter.add(DAY, path + b"x", 1)
     counter.add(DAY, path, 1)
@@ -153,7 +153,7 @@ def test_paths_that_differ_behind_a_nul_are_two() -> None:
 
 
 def test_counts_pass_four_billion() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.add(DAY, b"/a", 2**32 - 1)
     counter.feed(line() + b"\n" + line() + b"\n")
     assert list(counter.rows()) == [(DAY, b"/a", 2**32 + 1)]
@@ -166,7 +166,7 @@ def test_counts_pass_four_billion() -> None:
 
 
 def test_drain_takes_the_rows_and_leaves_the_rest() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(distinct_lines(3) + b"bad\n" + line(b"HEAD /a") + b"\n" + INTACT[:60])
     buckets = state(counter)[2]
     drained = counter.drain()
@@ -183,8 +183,8 @@ def test_drain_takes_the_rows_and_leaves_the_rest() -> None:
 
 
 def test_drain_of_an_empty_counter_is_empty() -> None:
-    counter = HitCounter()
-    assert state(counter.drain()) == state(counter) == state(HitCounter())
+    counter = HitTable()
+    assert state(counter.drain()) == state(counter) == state(HitTable())
 
 
 def test_a_drained_counter_counts_on_by_itself() -> None:
@@ -211,7 +211,7 @@ def test_merge_keeps_own_rows_first_and_appends_those_of_the_other_in_their_orde
 
 
 def test_merge_leaves_the_other_empty_but_for_its_partial_line_and_examples() -> None:
-    counter, other = HitCounter(), HitCounter()
+    counter, other = HitTable(), HitTable()
     counter.feed(INTACT[:40])
     other.feed(distinct_lines(2) + b"bad\n" + INTACT[:60])
     before = state(other)
@@ -230,7 +230,7 @@ def test_rows_of_a_counter_that_was_merged_are_not_read_on() -> None:
     other = fed(distinct_lines(10))
     rows = other.rows()
     next(rows)
-    HitCounter().merge(other)
+    HitTable().merge(other)
     with pytest.raises(RuntimeError, match="taken"):
         next(rows)
 
@@ -248,7 +248,7 @@ def test_merge_with_itself_is_refused_and_changes_nothing() -> None:
 def test_merge_of_an_empty_counter_changes_nothing() -> None:
     counter = fed(distinct_lines(3) + b"bad\n")
     before = state(counter)
-    counter.merge(HitCounter())
+    counter.merge(HitTable())
     assert state(counter) == before
 
 
@@ -261,7 +261,7 @@ def test_merge_of_many_rows_loses_none() -> None:
 
 def test_table_grows_to_many_paths_and_finds_them_again() -> None:
     data = distinct_lines(200_000)
-    counter = HitCounter()
+    counter = HitTable()
     counter.feed(data)
     assert list(counter.rows()) == [(DAY, b"/%d" % number, 1) for number in range(200_000)]
     counter.feed(data)
@@ -279,7 +279,7 @@ def test_long_and_short_paths_share_a_table() -> None:
 @pytest.mark.parametrize("size", range(1, 50, 8))
 def test_tables_filled_to_the_brim_lose_no_row(size: int) -> None:
     for first in range(0, 96, 8):
-        counter = HitCounter()
+        counter = HitTable()
         paths = [b"/" * first, *(b"%0*d" % (size + 4, number) for number in range(2500))]
         for path in paths:
             counter.add(DAY, path, 1)
@@ -300,7 +300,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_rows_go_on_while_the_table_grows(change: Callable[[HitCounter], object]) -> None:
+def test_rows_go_on_while_the_table_grows(change: Callable[[HitTable], object]) -> None:
     counter = fed(distinct_lines(1000))
     rows = counter.rows()
     seen = [next(rows)]

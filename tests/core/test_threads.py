@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from tests import reference
 from tests.core.support import (
     DAY,
@@ -18,7 +18,7 @@ from tests.core.support import (
 
 
 def test_two_threads_may_feed_one_counter() -> None:
-    counter = HitCounter()
+    counter = HitTable()
     blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
 
     def feed_all() -> None:
@@ -40,7 +40,7 @@ def test_two_threads_may_feed_one_counter() -> None:
 
 
 def test_threads_may_drain_and_merge_a_counter_that_is_fed() -> None:
-    counter, total = HitCounter(), HitCounter()
+    counter, total = HitTable(), HitTable()
     blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
 
     def feed_all() -> None:
@@ -64,7 +64,7 @@ def feed_two_counters_while_a_third_thread_looks_on() -> bool:
     block *= 400_000
     started: list[int] = []
     finished: list[int] = []
-    counters = HitCounter(), HitCounter()
+    counters = HitTable(), HitTable()
 
     def feed(number: int) -> None:
         started.append(number)
@@ -89,7 +89,7 @@ def test_feed_works_without_the_gil() -> None:
 def merge_two_counters_into_each_other() -> None:
     block = distinct_lines(300) * 20
     for _ in range(40):
-        first, second = HitCounter(), HitCounter()
+        first, second = HitTable(), HitTable()
         with switch_interval(1e-6):
             in_threads(
                 *(lambda counter=counter: [counter.feed(block) for _ in range(4)] for counter in (first, second)),

@@ -266,7 +266,7 @@ def test_what_could_not_be_imported_is_imported_when_it_can(
 ) -> None:
     """As when files are replaced while it starts: of what it had loaded before nothing is left."""
     here = Installation.make(place / "opt")
-    module, other = here.package / "backlog.py", here.package / "selection.py"
+    module, other = here.package / "live" / "backlog.py", here.package / "rules" / "selection.py"
     text = module.read_text()
     module.write_text("import fasthits.rules.selection, no_such_module\n" + text)
     main = f"{HASTY}\n{RUN}"

@@ -479,7 +479,7 @@ def test_the_format_is_told(folder: Path, memcached: Memcached, end: str, name: 
 
 
 @pytest.mark.parametrize(
-    ("text", "form", "name"),
+    ("text", "log_format", "name"),
     [
         ("o [{:%d/%b/%Y:%H:%M:%S %z}] GET / 200", "auto", "short"),
         ('{{"ts": {:%s}.5, "method": "GET", "uri": "/"}}', "auto", "json"),
@@ -489,12 +489,12 @@ def test_the_format_is_told(folder: Path, memcached: Memcached, end: str, name: 
     ],
 )
 def test_every_format_is_known_also_that_of_the_configuration(
-    folder: Path, memcached: Memcached, text: str, form: str, name: str
+    folder: Path, memcached: Memcached, text: str, log_format: str, name: str
 ) -> None:
     midnight = datetime.combine(date.today(), datetime.min.time()).astimezone()
     for day in (midnight - ONE_DAY, midnight):
         write(log_of(folder, day), (text.format(day) + "\n").encode() * 10, b"\xfftorn")
-    write(folder / "rules.toml", f"format = '{form.format()}'\n".encode())
+    write(folder / "rules.toml", f"format = '{log_format.format()}'\n".encode())
     said = doctor(folder, memcached.spec, FASTHITS_CONFIG=str(folder / "rules.toml"))
     assert said.failed() == {}
     assert said.checks["log format"][1] == f"{name}, 10 of 11 lines parse"

@@ -59,7 +59,7 @@ def test_examples_are_short(start: StartLogger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "line", "told"),
+    ("log_format", "line", "told"),
     [
         (
             "combined",
@@ -71,8 +71,8 @@ def test_examples_are_short(start: StartLogger) -> None:
         ("combined", b'{"ts": 1, "method": "GET", "uri": "/"}\n', "cannot be read as combined"),
     ],
 )
-def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, form: str, line: bytes, told: str) -> None:
-    logger = start("--format", form)
+def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format: str, line: bytes, told: str) -> None:
+    logger = start("--format", log_format)
     logger.write(line * 30)
     eventually(lambda: logger.stderr, what="the logger warns")
     assert told in logger.stderr

@@ -39,16 +39,16 @@ RULES: list[tuple[list[str], Rules, bytes, Format]] = [
 ]
 
 
-def expected(data: bytes, rules: Rules, form: Format) -> dict[str, int]:
-    return {hit_key(day, path): views for (day, path), views in count(data, None, rules, form).views.items()}
+def expected(data: bytes, rules: Rules, log_format: Format) -> dict[str, int]:
+    return {hit_key(day, path): views for (day, path), views in count(data, None, rules, log_format).views.items()}
 
 
-@pytest.mark.parametrize(("options", "rules", "data", "form"), RULES, ids=[" ".join(row[0]) for row in RULES])
+@pytest.mark.parametrize(("options", "rules", "data", "log_format"), RULES, ids=[" ".join(row[0]) for row in RULES])
 def test_a_logger_counts_what_the_oracle_counts_and_check_agrees(
     options: list[str],
     rules: Rules,
     data: bytes,
-    form: Format,
+    log_format: Format,
     memcached: Memcached,
     start_logger: StartLogger,
     place: Path,
@@ -58,7 +58,7 @@ def test_a_logger_counts_what_the_oracle_counts_and_check_agrees(
         logger.write_pieces([data[at : at + 700]])
     assert logger.finish() == 0
     assert logger.stderr == ""
-    assert memcached.counters() == expected(data, rules, form)
+    assert memcached.counters() == expected(data, rules, log_format)
     (place / "access.log").write_bytes(data)
     where = ["--logs", str(place / "access.log"), "--memcached", memcached.spec, "--settle", "0"]
     checked = run_fasthits("check", str(DAY), *where, *options)

@@ -38,7 +38,7 @@ class Extent:
     """A log file, and where it begins; a file without lines, or without a known format, begins at no time."""
 
     log_file: LogFile
-    form: Format | None = None
+    log_format: Format | None = None
     """None where none of its first lines has a format that is known."""
     begin: datetime | None = None
     """The time of its first line."""
@@ -95,11 +95,11 @@ def look(log_file: LogFile, selection: Selection) -> Extent:
         head, ended = log_file.head()
     except DamagedLogError:  # which is found again, and told, when the file is read
         head, ended = b"", False
-    form = selection.detect(head, ended)
+    log_format = selection.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
-    found = list(stamps(lines, form or ASSUMED, selection))
+    found = list(stamps(lines, log_format or ASSUMED, selection))
     middle = sorted(found)[len(found) // 2] if found else None
-    return Extent(log_file, form, found[0] if found else None, middle)
+    return Extent(log_file, log_format, found[0] if found else None, middle)
 
 
 def is_over(day: date, stamp: datetime | None, today: date, now: datetime) -> bool:

@@ -56,23 +56,25 @@ def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[
     LogFileError.
     """
     blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
-    form = None if log_file.size is None else selection.checked(selection.detect(*log_file.head()))
-    return _open_blocks(map(bytes, blocks), form, selection)
+    log_format = None if log_file.size is None else selection.checked(selection.detect(*log_file.head()))
+    return _open_blocks(map(bytes, blocks), log_format, selection)
 
 
-def _open_blocks(blocks: Iterator[bytes], form: Format | None, selection: Selection) -> tuple[Format, Iterator[bytes]]:
-    """Return *form*, or that of the first block in which a line has one, and the lines in blocks of whole lines."""
-    form = form or selection.form
+def _open_blocks(
+    blocks: Iterator[bytes], log_format: Format | None, selection: Selection
+) -> tuple[Format, Iterator[bytes]]:
+    """Return *log_format*, or that of the first block in which a line has one, and blocks of whole lines."""
+    log_format = log_format or selection.log_format
     head = b""
-    while form is None:
+    while log_format is None:
         block = next(blocks, b"")
         head += block
-        form = selection.detect(head, ended=not block)
-        if form:
-            selection.check(form)
+        log_format = selection.detect(head, ended=not block)
+        if log_format:
+            selection.check(log_format)
         elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
-            form = ASSUMED
-    return form, _whole_lines(chain([head], blocks))
+            log_format = ASSUMED
+    return log_format, _whole_lines(chain([head], blocks))
 
 
 def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -95,14 +97,14 @@ def _open_source(source: "Buffer | Iterable[Buffer]", selection: Selection) -> t
     except TypeError:
         blocks = (memoryview(block).tobytes() for block in cast("Iterable[Buffer]", source))
         return _open_blocks(blocks, None, selection)
-    form = selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES) or ASSUMED
+    log_format = selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES) or ASSUMED
     blocks = (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
-    return _open_blocks(blocks, form, selection)
+    return _open_blocks(blocks, log_format, selection)
 
 
-def _parse_log(form: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:
-    if form.parts:
-        rules = LineRules(**form.reading())  # type: ignore[arg-type]  # it is made for this
+def _parse_log(log_format: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:
+    if log_format.parts:
+        rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
         return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
     return _parse_json(blocks, combined_lines(selection.rules.json_fields))
 

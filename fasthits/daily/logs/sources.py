@@ -58,14 +58,14 @@ class Sources:
         """The days without any file that can hold them, each with the name of one that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
         """The files to read, each with the days of which it can hold lines."""
-        self.forms: dict[LogFile, Format | None] = {}
+        self.formats: dict[LogFile, Format | None] = {}
         """Their formats; None where that is not known before they are read."""
         self._all: list[DayFiles | Series] = [*self._day_files, *self._series]
         for day in days:
             extents = [extent for each in self._all for extent in each.extents_of(day)]
             for extent in extents:
                 self.files.setdefault(extent.log_file, set()).add(day)
-                self.forms[extent.log_file] = extent.form
+                self.formats[extent.log_file] = extent.log_format
             if not extents and not self._streams:
                 self.missing[day] = file_name(patterns[0], day)
 

@@ -21,9 +21,9 @@ class _Lines:
         self._seen = Counter[str]()
 
     @property
-    def form(self) -> Format | None:
+    def log_format(self) -> Format | None:
         """The format, once it is known."""
-        return self._backlog.intake.form
+        return self._backlog.intake.log_format
 
     def size(self) -> tuple[int, int]:
         """Return the number of rows, and the bytes they take."""
@@ -105,6 +105,6 @@ class Tally:
         """Have files whose format is known by now counted together: a counter for each would take much room."""
         for file in list(self._alone):
             lines = self._lines[file]
-            if lines.form:
-                self._lines[file] = self._of_format.setdefault(lines.form, lines)
+            if lines.log_format:
+                self._lines[file] = self._of_format.setdefault(lines.log_format, lines)
                 self._alone.discard(file)

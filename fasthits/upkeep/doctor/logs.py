@@ -2,14 +2,14 @@
 
 from datetime import date, datetime, timedelta
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
 from fasthits.rules.config import CONFIG
 from fasthits.rules.selection import Selection
-from fasthits.rules.stamps import form_of, stamps
+from fasthits.rules.stamps import detect_format, stamps
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
 SAMPLE_BYTES = 1 << 18
@@ -39,9 +39,9 @@ def parsed(setup: Setup, today: date) -> str:
     """Say which format the log has, and how many of its lines parse."""
     lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
     selection = Selection(setup.rules)
-    form = form_of(lines, selection)
-    counter = HitCounter(rules=selection.line_rules(form))
-    taking = selection.lines_into(counter, form)
+    log_format = detect_format(lines, selection)
+    counter = HitTable(rules=selection.line_rules(log_format))
+    taking = selection.lines_into(counter, log_format)
     taking.feed(b"\n".join(lines))
     taking.finish()
     good = counter.lines - counter.malformed
@@ -49,8 +49,8 @@ def parsed(setup: Setup, today: date) -> str:
         text = f"no format that fasthits knows: {len(lines) - good} of the first {len(lines)} lines"
         remedy = f'log as combined, or write format = "..." into {CONFIG}; fasthits explain shows what is read'
         raise Finding(text, remedy)
-    selection.check(form)
-    return f"{form.name}, {good} of {len(lines)} lines parse"
+    selection.check(log_format)
+    return f"{log_format.name}, {good} of {len(lines)} lines parse"
 
 
 def clock(setup: Setup, today: date) -> str:
@@ -58,7 +58,7 @@ def clock(setup: Setup, today: date) -> str:
     file = _newest(setup, today)
     selection = Selection(setup.rules)
     lines = sample(file, at_end=True)
-    stamp = next(stamps(reversed(lines), form_of(lines, selection), selection), None)
+    stamp = next(stamps(reversed(lines), detect_format(lines, selection), selection), None)
     if not stamp:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from fasthits._parse import HitCounter
+from fasthits._parse import HitTable
 from fasthits.daily.days import file_name
 from fasthits.errors import FasthitsError, LogFileError
 from fasthits.live.causes import warnings_of
@@ -20,7 +20,7 @@ from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
 from fasthits.rules.config import CONFIG
 from fasthits.rules.options import RULES
 from fasthits.rules.selection import Selection
-from fasthits.rules.stamps import form_of
+from fasthits.rules.stamps import detect_format
 from fasthits.upkeep.doctor.logs import files_of
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -137,11 +137,11 @@ def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
     """Return the keys of the hits of *today* that a log has from byte *start* on."""
     selection = Selection(setup.rules.live)
     with open(name, "rb") as file:
-        form = form_of(file.read(SAMPLE_BYTES).splitlines(), selection)
+        log_format = detect_format(file.read(SAMPLE_BYTES).splitlines(), selection)
         file.seek(start)
         text = file.read(SAMPLE_BYTES)
-    counter = HitCounter(rules=selection.line_rules(form))
-    lines = selection.lines_into(counter, form)
+    counter = HitTable(rules=selection.line_rules(log_format))
+    lines = selection.lines_into(counter, log_format)
     lines.feed(text[: text.rfind(b"\n") + 1])
     lines.finish()
     paths = {selection.final_path(key) for day, key, _ in counter.rows() if day == today}
