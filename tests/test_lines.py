@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits import lines as library
 from fasthits.daily.counting import count_hits
+from fasthits.daily.logs import lines as library
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import LogFileError, UsageError
 from tests.commands import hit, write
