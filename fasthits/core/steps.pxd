@@ -5,10 +5,10 @@ the steps up to the last one that counting needs; after that, reading stops wher
 reader tolerates, it tolerates in `take_step`.
 
 If the time comes before the request, as in Apache's common format, the line is not read from the left, because a user
-name may hold spaces, brackets and quotes. The anchor is then the time: ``[``, then the fixed layout
+name may hold spaces, brackets and quotes. Then the time is the anchor: ``[``, then the fixed layout
 ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
-(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. If the steps do not
-agree from there on, the reader tries the next ``[``. The cost of a line stays linear in its length: a request or a number ends
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. If the steps do not agree from
+there on, the reader tries the next ``[``. The cost of a line stays linear in its length: a request or a number ends
 before the next time begins, because that has a quote. If a format needs a field that may go on to the end of the line,
 the reader tries only MAX_ANCHORS times.
 """
