@@ -7,8 +7,17 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.rules.bots import AGENT_BYTES, BOT, COUNTS, FILTERED, agent_verdict, bot_matcher, match_any
-from fasthits.rules.botwords import PEOPLE, WORDS
+from fasthits.rules.bots import (
+    AGENT_BYTES,
+    BOT,
+    COUNTS,
+    FILTERED,
+    PEOPLE,
+    WORDS,
+    agent_verdict,
+    bot_matcher,
+    match_any,
+)
 from fasthits.rules.escapes import escape
 from fasthits.rules.patterns import translate
 from fasthits.rules.rules import Bots, Rules

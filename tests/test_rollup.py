@@ -503,7 +503,7 @@ def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path: Path) -> None:
         (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
         (["2026-02-30"], 2, "no such day: 2026-02-30"),
         *(
-            (["2026-03-12", f"--max-memory={size}"], 2, f"not a SIZE for --max-memory: {size!r} (32M or more, or 2G)")
+            (["2026-03-12", f"--max-memory={size}"], 2, f"invalid --max-memory: {size!r} (32M or more, for example 2G)")
             for size in ("31M", "0G", "", "G", "512", "512K", "5 G", "-1G", "1.5G", "\u0661G", "1GB", "1" * 40 + "G")
         ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),

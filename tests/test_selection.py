@@ -16,8 +16,9 @@ from fasthits.daily.counting import Counted, count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
 from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.intake import Intake
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.selection import ASSUMED, Selection
 from tests.commands import hit, write
 from tests.reference import count, split_lines
 from tests.strategies import blocks_of, logs

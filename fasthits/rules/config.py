@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from fasthits.errors import UsageError
-from fasthits.rules.rules import OPTIONS, Rules, make_rules, read_option
+from fasthits.rules.options import OPTIONS, make_rules
+from fasthits.rules.rules import Rules
 
 CONFIG = Path("/etc/fasthits.toml")
 
@@ -45,7 +46,7 @@ def load_config(path: Path) -> dict[str, object]:
         if name in options:
             raise UsageError(f"key given twice {where}", key)
         try:
-            read_option(name, value)
+            OPTIONS[name].read(name, value)
         except UsageError as error:
             raise UsageError(f"{error.failed} {where}", error.subject, error.hint) from error
         options[name] = value
