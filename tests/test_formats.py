@@ -209,7 +209,7 @@ def test_other_formats_are_read_from_the_left(text: str) -> None:
         ("%m%U %t", "nothing stands between %m and %U in column 3 of the log format: %m%U %t"),
         ("%t %r%s", "nothing stands between %r and %s in column 6 of the log format: %t %r%s"),
         ("%t %r%D", "nothing stands between %r and %D in column 6 of the log format: %t %r%D"),
-        ("%t\\n%r", "line break within a line, behind column 3 of the log format: %t\\n%r"),
+        ("%t\\n%r", "line break after column 3 of the log format: %t\\n%r"),
         ("$request $", "unfinished variable in column 10 of the log format: $request $"),
         ("[$time_local] $stauts", "unknown variable $stauts in column 15 of the log format"),
         ("[$time_local] $mine", "unknown variable $mine in column 15 of the log format"),
