@@ -120,7 +120,7 @@ def test_any_pattern_is_found_where_it_is(pattern: str, agent: str) -> None:
     for any_case in (False, True):
         translation = translate(pattern, any_case)
         if any(row.fits_all for row in translation.rows):
-            with pytest.warns(RuntimeWarning, match="fits every agent"):
+            with pytest.warns(RuntimeWarning, match="matches every agent"):
                 match_any([], [pattern]) if any_case else match_any([pattern])
             continue
         found = (match_any([], [pattern]) if any_case else match_any([pattern]))(agent.encode())

@@ -368,7 +368,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--format", "%t %r %v %m"], 1, "not one of 57 lines parses, left as it was: 2026-03-12 (tried as %t %r "),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),
         (["--json-fields", "time=ts"], 0, ""),
-        (["--config", "no.toml"], 2, "cannot read configuration: no.toml"),
+        (["--config", "no.toml"], 2, "cannot read config file: no.toml"),
         (["--config", "bad.toml"], 2, "unknown key in line 2 of bad.toml: statuss (did you mean status?)"),
         (["--to", "hits.csv", "--by-host"], 1, "not a CSV file of fasthits: "),
         (

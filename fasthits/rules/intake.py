@@ -1,4 +1,4 @@
-"""Counts one log that is read once, and detects its format from its first lines."""
+"""Counts a log that can be read only once, and detects its format on the way."""
 
 from collections.abc import Callable
 
@@ -8,14 +8,14 @@ from fasthits.rules.selection import ASSUMED, Selection
 
 
 class Intake:
-    """Counts the lines of one log that is read once, and learns its format from them."""
+    """Counts the lines of a log that can be read only once, such as a pipe, and detects its format from them."""
 
     def __init__(
         self, selection: Selection, open_hit_table: Callable[[LineRules], HitTable], log_format: Format | None = None
     ) -> None:
-        """*open_hit_table* is called for a counter with some rules; again, when they turn out to be others."""
+        """*open_hit_table* makes a hit table for rules. It is called again if the detected format needs other rules."""
         self.log_format = log_format or selection.log_format
-        """None as long as it is not known."""
+        """None until it is known."""
         self._detected: Format | None = None
         self._selection = selection
         self._open_hit_table = open_hit_table
@@ -25,18 +25,18 @@ class Intake:
 
     def _use(self, log_format: Format) -> None:
         self.hit_table = self._open_hit_table(self._selection.line_rules(log_format))
-        """What has counted; another one when the format becomes known, with all that this one has."""
+        """All that has been counted. When the format becomes known, another hit table takes over with all hits."""
         self._lines = self._selection.lines_into(self.hit_table, log_format)
 
     @property
     def examples(self) -> list[tuple[int, bytes]]:
-        """The first malformed lines, as a counter has them."""
+        """The first malformed lines, as in `HitTable.examples`."""
         return (self._examples + self.hit_table.examples)[:EXAMPLES]
 
     def feed(self, block: bytes | memoryview) -> None:
         """Count the lines of *block*, which may begin and end anywhere in a line.
 
-        Raises UsageError, once and with the lines counted, when their format lacks what the rules look at.
+        Raises UsageError if the detected format lacks a field that a rule needs: once, after counting the lines.
         """
         if self.log_format:
             self._lines.feed(block)
@@ -52,7 +52,7 @@ class Intake:
             self._head = tail
 
     def finish(self) -> None:
-        """Count the last line, if it has no newline: the input ends here. Raises UsageError as `feed` does."""
+        """Count a last line without a newline: the input ends here. Raises UsageError as `feed` does."""
         if self._head:
             self._learn(self._head, ASSUMED, ended=True)
             self._lines.feed(self._head)
@@ -68,7 +68,7 @@ class Intake:
     def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
         """Detect the format of the lines in *head*, and tell whether it is known now.
 
-        Lines that came before the first of a format that is known have been counted as ASSUMED.
+        Lines before the first line of a known format have been counted as ASSUMED.
         """
         self._detected = self._selection.detect(head, ended)
         self.log_format = self._detected or otherwise

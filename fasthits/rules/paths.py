@@ -9,16 +9,16 @@ from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 _ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
 _FOLDED = re.compile(rb"(?:/|(?:lmth|mth|php)\.xedni/)*+")
-"""Slashes and the names of an index, read from the end of a path: only so does each byte count once."""
+"""Slashes and index files, in reverse: read from the end of a path, the match looks at each byte only once."""
 
 
 def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
-    """Return the function that turns a raw key into its path, and the reason (``path``, ``static``) or None for a hit.
+    """Return the function that turns a raw key into its path and None for a hit, or a reason (``path``, ``static``).
 
-    In this order the query loses the parameters that are not kept, path and query are decoded, the slash is folded,
-    globs look at the path with the query that is left, and static endings are looked for before the query. With hosts
-    told apart the result is ``//`` host path; globs do not see the host, and the path of ``http://origin/path`` is
-    ``/path``.
+    The steps, in this order: drop the query's parameters that are not kept; normalise the percent-encoding of path and
+    query; fold the slash; match the globs with the path and the rest of the query; look for static endings before the
+    query. With hosts kept apart the result is ``//`` host path; globs do not see the host, and the path of
+    ``http://origin/path`` is ``/path``.
 
     >>> final_path(Rules(decode=True, fold_slash=True))(rb"/caf\\xc3\\xa9/")
     (b'/caf%C3%A9', None)
@@ -50,7 +50,7 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
 
 
 def part_host(path: str) -> tuple[str, str]:
-    """Return the host and the path that a path of hosts told apart consists of.
+    """Split the path of a hit that is counted by host into the host and the path.
 
     >>> part_host("//www.example.org/about")
     ('www.example.org', '/about')
@@ -60,14 +60,14 @@ def part_host(path: str) -> tuple[str, str]:
 
 
 def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
-    """Return the function that turns a target into its path, and its query with the ``?`` before it."""
+    """Return the function that splits a target into its path and its query, with the ``?`` in the query."""
     keep = None
     if isinstance(rules.keep_query, tuple):
         names = [name.encode("utf-8", "surrogateescape") for name in rules.keep_query]
         keep = parameter_keeper(map(normalise, names) if rules.decode else names)
 
     def reshape(target: bytes) -> tuple[bytes, bytes]:
-        # Without queries the core has cut them off; a ? is one that the server has decoded.
+        # Without keep_query the core has cut off the query. A ? that is left was %3F, decoded by the server.
         path, mark, query = target.partition(b"?") if rules.keep_query else (target, b"", b"")
         query = mark + query
         if query and rules.decode:
@@ -87,7 +87,7 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
 
 
 def parameter_keeper(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
-    """Return the function that reduces a query, which begins with ``?``, to the parameters with one of *names*.
+    """Return the function that drops a query's parameters, except those named in *names*. A query begins with ``?``.
 
     >>> parameter_keeper([b"a", b"b"])(b"?b=1&utm_source=x&a=2")
     b'?b=1&a=2'
@@ -102,7 +102,7 @@ def parameter_keeper(names: Iterable[bytes]) -> Callable[[bytes], bytes]:
 
 
 def fold_slash(path: bytes) -> bytes:
-    """Return *path* without the slashes and the names of an index at its end; the root is ``/``.
+    """Return *path* without slashes and index files at its end; the root stays ``/``.
 
     >>> fold_slash(b"/page/index.html")
     b'/page'

@@ -253,7 +253,7 @@ def test_memory_too_small_for_all_paths_changes_nothing(
         (["--max-memory", "banana"], r"invalid --max-memory: 'banana' \(32M or more, for example 2G\)", 2),
         (["--max-memory", "31M"], "invalid --max-memory: '31M'", 2),
         (["--threads", "0"], "--threads is 1 or more: 0", 2),
-        (["--config", "none.toml"], r"cannot read configuration: none.toml \(No such file", 2),
+        (["--config", "none.toml"], r"cannot read config file: none.toml \(No such file", 2),
         (["--status", "ok"], "invalid status: 'ok'", 2),
         (["--exclude-bots", "--bots", "apart"], "exclude-bots contradicts bots: apart", 2),
         (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),

@@ -604,9 +604,9 @@ def test_a_disk_that_is_nearly_full_is_told(folder: Path, memcached: Memcached) 
     ("text", "told"),
     [
         (b"exclude-botts = true\n", "did you mean exclude-bots?"),
-        (b"status = \n", "configuration is not TOML"),
-        (b"\xff", "configuration is not TOML"),
-        (None, "cannot read configuration"),
+        (b"status = \n", "config file is not valid TOML"),
+        (b"\xff", "config file is not valid TOML"),
+        (None, "cannot read config file"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_told(
