@@ -141,7 +141,7 @@ def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
-                f"nothing stands between {before.directive} and {after.directive}"
+                f"no separator between {before.directive} and {after.directive}"
                 f" in column {after.column} of the log format",
                 text,
             )
