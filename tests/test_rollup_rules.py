@@ -331,7 +331,7 @@ def test_every_option_is_a_key_of_the_file_and_in_the_help(tmp_path: Path) -> No
 
 EXAMPLES = {
     "format": '%h %l %u %t "%r" %>s %b',
-    "json-fields": "time=ts,path=req.uri",
+    "json-fields": "path=request.uri",
     "method": "GET,POST",
     "status": "200,304",
     "include-path": "/blog/*",
@@ -344,7 +344,7 @@ EXAMPLES = {
     "bots": "apart",
     "include-agent": "Mozilla/*",
     "exclude-agent": "UptimeRobot",
-    "by-host": "//example.org/about.html",
+    "by-host": "//example.org/a",
 }
 
 

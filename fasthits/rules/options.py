@@ -133,7 +133,7 @@ OPTIONS = {
     ),
     "json-fields": Option(
         *("json_fields", _json_fields, str, "KIND=NAME,..."),
-        "Field names of JSON logs: time=ts,path=req.uri. Only for names that nginx, Caddy and Traefik do not use. "
+        "Field names of JSON logs: path=request.uri. Needed only for names that nginx, Caddy and Traefik do not use. "
         f"Kinds: {', '.join(JSON_KINDS)}.",
     ),
     "method": Option(
@@ -146,11 +146,11 @@ OPTIONS = {
     ),
     "include-path": Option(
         *("include_paths", _path_globs, list[str], "GLOB"),
-        "Count only paths that match: '/blog/*'. Repeat the option for more globs.",
+        "Count only paths that match: '/blog/*'. Can be repeated.",
     ),
     "exclude-path": Option(
         *("exclude_paths", _path_globs, list[str], "GLOB"),
-        "Do not count paths that match: '/admin/*'. Repeat the option for more globs.",
+        "Do not count paths that match: '/admin/*'. Can be repeated.",
     ),
     "exclude-static": Option(
         *("exclude_static", _switch, bool, None),
@@ -170,24 +170,24 @@ OPTIONS = {
     ),
     "exclude-bots": Option(
         *("bots", _switch, bool, None),
-        "Do not count known bots, such as Googlebot. The user agent tells.",
+        "Do not count bots with a known user agent, such as Googlebot.",
     ),
     "bots": Option(
         *("bots", _bots, str, "WHAT"),
-        "Known bots: count (the default), exclude, or apart (in a column of their own).",
+        "What to do with known bots: count (the default), exclude, or apart (count them in a column of their own).",
     ),
     "include-agent": Option(
         *("include_agents", _globs, list[str], "GLOB"),
-        "Count only user agents that contain the text or match the glob: 'Mozilla/*'. Repeat the option for more.",
+        "Count only user agents that contain the text or match the glob: 'Mozilla/*'. Can be repeated.",
     ),
     "exclude-agent": Option(
         *("exclude_agents", _globs, list[str], "GLOB"),
-        "Do not count user agents that contain the text or match the glob: UptimeRobot. Repeat the option for more.",
+        "Do not count user agents that contain the text or match the glob: UptimeRobot. Can be repeated.",
     ),
     "by-host": Option(
         *("by_host", _switch, bool, None),
-        "Count each virtual host separately. The path becomes //HOST/PATH, as in //example.org/about.html; tables "
-        "have a column for the host.",
+        "Count each virtual host separately. The path becomes //HOST/PATH, as in //example.org/a. Tables get a "
+        "column for the host.",
     ),
 }
 """The options that set rules, by name."""

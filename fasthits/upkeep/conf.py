@@ -123,8 +123,7 @@ def cron(here: Installation) -> str:
     """Return the crontab line for the nightly rollup."""
     command = shlex.join(here.rollup()).replace("%", r"\%")  # cron reads % as a newline
     return f"""\
-# cron, in /etc/cron.d/fasthits: the nightly rollup, ten minutes after midnight. It prints only problems, and cron mails
-# them.
+# cron, in /etc/cron.d/fasthits: the nightly rollup, at 00:10. It prints only problems, and cron mails them.
 10 0 * * *  {here.user}  umask 027; {command}
 """
 
