@@ -457,11 +457,9 @@ main()
 """
 
 
-def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
+def test_a_log_that_may_not_be_read_is_an_error(place: Path) -> None:
     """Run as a user who may not read it; root may read everything."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    log = write(tmp_path / "access.log", hit("/"))
+    log = write(place / "access.log", hit("/"))
     log.chmod(0)
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(str(log)))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=PROJECT)
@@ -469,16 +467,14 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     assert only_line(done.stderr) == f"fasthits: cannot read log file: {log} (Permission denied)"
 
 
-def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
-    write(tmp_path / "logs" / "access.log", hit("/"))
-    (tmp_path / "logs").chmod(0o700)
-    program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{tmp_path}/logs/access.log*"))
+def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
+    write(place / "logs" / "access.log", hit("/"))
+    (place / "logs").chmod(0o700)
+    program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{place}/logs/access.log*"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=PROJECT)
     assert done.returncode == 1
     assert only_line(done.stderr).startswith(
-        f"fasthits: cannot look into the folder of log files: {tmp_path}/logs (run"
+        f"fasthits: cannot look into the folder of log files: {place}/logs (run"
     )
 
 
