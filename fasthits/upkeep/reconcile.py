@@ -7,12 +7,13 @@ it. A hit cannot have come from the files if the counter has it and the files do
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.counting import DEFAULT_RULES, Progress, count_hits
+from fasthits._parse import HitTable
+from fasthits.daily.counting import DEFAULT_RULES, Progress, count_days
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
 from fasthits.errors import MemcachedError
@@ -125,10 +126,14 @@ class LiveDay:
                 in_files = self._views_in_files()
 
     def _views_in_files(self) -> dict[bytes, int]:
-        counted = count_hits([self.day], self.logs, progress=self.progress, rules=self.rules.live, as_part=True)
+        def take(_: object, tables: Iterator[HitTable]) -> dict[bytes, int]:
+            return {path: views for table in tables for _, path, views in table.rows()}
+
+        rules = self.rules.live
+        counted, views = count_days([self.day], self.logs, take, progress=self.progress, rules=rules, as_part=True)
         for error in counted.damaged:
             raise error
-        return {path: views for _, path, views in counted.counter.rows()}
+        return views
 
     def _views_in_counters(self, paths: Iterable[bytes]) -> dict[bytes, int]:
         keys = {path: hit_key(self.day, path, self.prefix) for path in paths}
