@@ -1,4 +1,4 @@
-"""Counts a log that can be read only once, and detects its format on the way."""
+"""Counts a log in one reading, and detects its format on the way if it is not known."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from fasthits.rules.selection import ASSUMED, Selection
 
 
 class Intake:
-    """Counts the lines of a log that can be read only once, such as a pipe, and detects its format from them."""
+    """Counts the lines of one log in one reading. It detects the format from the lines if the format is not known."""
 
     def __init__(
         self, selection: Selection, open_hit_table: Callable[[LineRules], HitTable], log_format: Format | None = None

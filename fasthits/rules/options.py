@@ -209,6 +209,6 @@ def make_rules(options: Mapping[str, object]) -> Rules:
 
 
 def take_options(arguments: dict[str, Any]) -> dict[str, object]:
-    """Remove the OPTIONS from *arguments*, a command's parameters, and return those that were given, by name."""
+    """Remove the OPTIONS from *arguments*, a command's parameters, and return the given options by name."""
     values = {name: arguments.pop(name.replace("-", "_")) for name in OPTIONS}
     return {name: value for name, value in values.items() if value not in (None, [])}
