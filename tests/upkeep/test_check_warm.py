@@ -127,7 +127,7 @@ def test_warm_waits_for_what_a_logger_has_still_to_deliver(
     with log.open("ab") as file:
         file.write(backlog)
     with Proxy(memcached, seed=1) as proxy:
-        proxy.delay = 0.3  # for each thousand
+        proxy.delay = 0.1  # for each piece of a reply: together they take longer than warm waits
         logger = start_logger("--memcached", proxy.spec)
         logger.write(backlog)
         logger.wait_until_read()
