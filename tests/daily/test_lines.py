@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.daily.counting import count_hits
+from fasthits import count_hits
 from fasthits.daily.logs import lines as library
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import LogFileError, UsageError
