@@ -15,7 +15,7 @@ from tests.support.logger import Logger
 from tests.support.processes import PROJECT
 from tests.support.servers import Memcached, public_directory
 
-for name, examples in (("small", 15), ("default", 80), ("thorough", 2000)):
+for name, examples in (("tiny", 5), ("default", 80), ("thorough", 2000)):
     settings.register_profile(
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
