@@ -123,6 +123,7 @@ def test_no_line_is_lost_or_counted_twice_over_rotations_of_nginx(
         expect_all(memcached, follower, lambda: lines_of(logs.iterdir()))
 
 
+@pytest.mark.slow
 def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     moment = random.Random(5)

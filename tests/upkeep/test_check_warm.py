@@ -84,6 +84,7 @@ def test_warm_adds_only_what_is_missing_and_takes_nothing_away(memcached: Memcac
     assert [live(memcached, path) for path in ("/a", "/b", "/c")] == [12, 9, 4]
 
 
+@pytest.mark.slow
 def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rests(
     memcached: Memcached, logger: Logger, log: Path
 ) -> None:
