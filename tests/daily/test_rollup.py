@@ -585,7 +585,7 @@ def test_a_signal_ends_it_even_while_it_waits_for_input(
         log.write(hit("/") * 9)
         log.flush()
         running.send_signal(sent)
-        _, stderr = running.communicate(timeout=30)
+        _, stderr = running.communicate(timeout=60)
     assert running.returncode == code
     assert only_line(stderr) == f"fasthits: {message}"
     assert rows_in(kept) == KEPT
@@ -600,7 +600,7 @@ def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Pat
         with pipe.open("wb") as log:
             running.send_signal(signal.SIGHUP)
             log.write(hit("/") * 9)
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
     assert running.returncode == 0
     assert rows_in(kept) == [KEPT[0], ("2026-03-12", "/", 9), KEPT[2]]
 

@@ -279,7 +279,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
     ):
         running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=30)
+        _, stderr = running.communicate(timeout=60)
     assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
 
 

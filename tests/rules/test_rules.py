@@ -209,17 +209,6 @@ def test_rules_that_look_at_no_path_leave_it(rules: Rules) -> None:
     assert rules.looks_at_paths or changed == (b"o HTTP://O/%7e/a.css/?x=1&a=2", None)
 
 
-@pytest.mark.parametrize("size", [1 << 20])
-@pytest.mark.parametrize("part", [b"/", b"/index.php", b"../", b"/.", b"%2e/", b"%", b"\\", b"a=&", b"a", b"*"])
-def test_the_longest_line_takes_no_longer_than_its_length(part: bytes, size: int) -> None:
-    """Quadratic code would take hours."""
-    key = b"/?" + part * (size // len(part)) if b"=" in part else b"/" + part * (size // len(part)) + b"x"
-    judge = final_path(
-        Rules(include_paths=("*a*b*c*", "/*"), exclude_static=True, keep_query=("b",), fold_slash=True, decode=True)
-    )
-    judge(key)
-
-
 @pytest.mark.parametrize(
     ("options", "rules"),
     [
