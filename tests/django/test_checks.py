@@ -1,0 +1,84 @@
+"""What `manage.py check` says of mistakes."""
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.db import models
+from django.test.utils import isolate_apps, override_settings
+
+from fasthits.django.checks import check_models
+from fasthits.django.models import HitsMixin
+
+
+def found() -> list[tuple[str, str]]:
+    return [(message.id, message.msg) for message in run_checks() if message.id.startswith("fasthits.")]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"MEMCACHED": "web1:11211,web2:11211", "PREFIX": "site:3:", "CACHE": "default", "RULES": {"bots": "apart"}},
+        {"MEMCACHED": ["unix:/run/memcached.sock"], "LOGS": "/logs/%Y-%m-%d.log", "TIME_ZONE": "Europe/Berlin"},
+        {"MEMCACHED": None, "RESOLVER": "tests.django_app.urls.find_object"},
+        {"RESOLVER": lambda path, match: None},
+    ],
+)
+def test_what_is_right_is_not_mentioned(settings: dict[str, Any]) -> None:
+    with override_settings(FASTHITS=settings):
+        assert found() == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "message"),
+    [
+        ({"MEMCACHE": "web1"}, "E002", "FASTHITS has no key 'MEMCACHE'."),
+        ({"MEMCACHED": "web1:port"}, "E003", "FASTHITS[\"MEMCACHED\"]: not a memcached server: 'web1:port'."),
+        ({"MEMCACHED": []}, "E003", 'FASTHITS["MEMCACHED"]: no memcached server: --memcached.'),
+        ({"MEMCACHED": "web1", "TLS_CA": "ca.pem"}, "E003", 'FASTHITS["MEMCACHED"]: TLS files, but no TLS server'),
+        ({"MEMCACHED": "tls://web1", "TLS_CA": "none.pem"}, "E003", 'FASTHITS["MEMCACHED"]: cannot use --tls-ca: none'),
+        ({"TLS_CA": 5}, "E003", 'FASTHITS["TLS_CA"] makes no sense: 5.'),
+        ({"MEMCACHED": 11211}, "E003", 'FASTHITS["MEMCACHED"] makes no sense: 11211.'),
+        ({"PREFIX": "my site:"}, "E003", 'FASTHITS["PREFIX"]: key prefix with a space'),
+        ({"PREFIX": None}, "E003", 'FASTHITS["PREFIX"] makes no sense: None.'),
+        ({"LOGS": "/logs/%H.log"}, "E003", 'FASTHITS["LOGS"]: PATTERN names the time of day with %H: /logs/%H.log.'),
+        ({"CACHE": "fast"}, "E003", "FASTHITS[\"CACHE\"] makes no sense: 'fast'."),
+        ({"RESOLVER": "no.such.module"}, "E003", "FASTHITS[\"RESOLVER\"] makes no sense: 'no.such.module'."),
+        ({"RESOLVER": 5}, "E003", 'FASTHITS["RESOLVER"] makes no sense: 5.'),
+        ({"TIME_ZONE": "Mars"}, "E003", "FASTHITS[\"TIME_ZONE\"] makes no sense: 'Mars'."),
+        ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
+        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: invalid status: 'ok'."),
+        ({"RULES": {"by_host": True}}, "E003", 'FASTHITS["RULES"]: no rule for objects, whose addresses have no host'),
+        (["MEMCACHED"], "E001", "FASTHITS is not a dict."),
+    ],
+)
+def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
+    with override_settings(FASTHITS=settings):
+        ((number, said),) = found()
+    assert number == f"fasthits.{code}"
+    assert said.startswith(message)
+
+
+@isolate_apps("tests.django_app")
+def test_a_counted_model_without_an_address_is_an_error() -> None:
+    class Homeless(HitsMixin):
+        class Meta:
+            app_label = "django_app"
+
+    class Housed(Homeless):
+        def get_absolute_url(self) -> str:
+            return "/"
+
+        class Meta:
+            app_label = "django_app"
+
+    config = apps.get_app_config("django_app")
+    config.models = {"homeless": Homeless, "housed": Housed}
+    try:
+        (error,) = check_models([config])
+    finally:
+        config.models = apps.all_models["django_app"]
+    assert (error.id, error.obj) == ("fasthits.E004", Homeless)
+    assert issubclass(Homeless, models.Model)

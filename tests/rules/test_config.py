@@ -1,0 +1,94 @@
+"""The file in which rules can stand."""
+
+from pathlib import Path
+
+import pytest
+
+from fasthits.errors import UsageError
+from fasthits.rules import config
+from fasthits.rules.config import find_config, load_config
+from fasthits.rules.options import OPTIONS, make_rules
+from fasthits.rules.rules import Rules
+
+FILE = """\
+# what counts
+method = ["GET", "POST"]
+status = "2xx,304"
+exclude_path = ["/admin/*"]
+include-path = "/*"
+exclude-static = true
+keep-query = ["page"]
+fold-slash = true
+decode = true
+bots = "apart"
+exclude-bots = false
+include-agent = "*"
+exclude-agent = ["curl"]
+by-host = false
+format = '%v %t "%r" %>s'
+
+[json-fields]
+time = "ts"
+"""
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "fasthits.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
+    options = load_config(write(tmp_path, FILE))
+    assert options.keys() == OPTIONS.keys()
+    assert make_rules(options) == Rules(
+        methods=("GET", "POST"),
+        statuses=frozenset({*range(200, 300), 304}),
+        include_paths=("/*",),
+        exclude_paths=("/admin/*",),
+        exclude_static=True,
+        keep_query=("page",),
+        fold_slash=True,
+        decode=True,
+        bots="apart",
+        include_agents=("*",),
+        exclude_agents=("curl",),
+        format='%v %t "%r" %>s',
+        json_fields={"time": "ts"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\nexclude-bot = true\n", "unknown key in line 2 of {}: exclude-bot (did you mean exclude-bots?)"),
+        ("[rules]\nstatus = 200\n", "unknown key in line 1 of {}: rules (one of format, json-fields, "),
+        ('\n\n"hm hm" = 1\n', "unknown key in line 3 of {}: hm hm (one of "),
+        ("\nstatus = 'ok'\n", "invalid status in line 2 of {}: 'ok' (for example 200,304 or 2xx or 400-404)"),
+        ("decode = true\nfold_slash = 3", "fold-slash must be true or false in line 2 of {}: 3"),
+        ("json-fields.tme = 'ts'", "json-fields has no kind 'tme' in line 1 of {}: "),
+        ("fold-slash = true\nfold_slash = true", "key given twice in line 2 of {}: fold_slash"),
+        ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10))"),
+        ("status = 200\nstatus = 200\n", "config file is not valid TOML: {} (Cannot overwrite a value (at line 2, "),
+        (b"status = '\xff'", "config file is not valid TOML: {} ("),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError) as raised:
+        load_config(path)
+    assert str(raised.value).startswith(message.format(path))
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read config file"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_where_the_file_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "CONFIG", tmp_path / "fasthits.toml")
+    assert find_config({}) is None
+    path = write(tmp_path, FILE)
+    assert find_config({}) == path
+    assert find_config({"FASTHITS_CONFIG": "other.toml"}) == Path("other.toml")
+    assert find_config({"FASTHITS_CONFIG": ""}) == path

@@ -1,0 +1,153 @@
+"""Processes of the tests: waiting for what they do, finding what they leave behind, ending them by id.
+
+Every process a test starts carries `MARK` in its environment, with a value of its own. Children inherit it, so a
+courier, an orphaned logger or a cronolog is found and ended by its id even when whoever started it is long gone.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+import fasthits
+
+Result = TypeVar("Result")
+
+MARK = "FASTHITS_TEST_MARK"
+POLL_SECONDS = 0.005
+PROJECT = Path(fasthits.__file__).parents[1]
+
+
+def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | Callable[[], str] = "") -> Result:
+    """Return the first true value of *check*, called again and again; AssertionError after *timeout* seconds.
+
+    Timeouts of tests are for machines that are ten times as busy as they can be: no test is to fail by chance.
+
+    *what* was waited for, as a text or, where it is to say how things stand then, as a function.
+    """
+    deadline = time.monotonic() + timeout
+    while not (result := check()):
+        if time.monotonic() > deadline:
+            awaited = what() if callable(what) else what or check.__doc__ or "what was waited for"
+            raise AssertionError(f"not within {timeout} s: {awaited}; last seen: {result!r}")
+        time.sleep(POLL_SECONDS)
+    return result
+
+
+def new_mark() -> str:
+    """Return a value for `MARK` that no other process has."""
+    return uuid.uuid4().hex
+
+
+def environment(mark: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which `python -m fasthits` runs from any directory, without the caller's own settings.
+
+    *settings* are added last. The terminal is wide, so that no message is wrapped.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
+    path = os.pathsep.join(filter(None, (str(PROJECT), own.get("PYTHONPATH"))))
+    return own | {"PYTHONPATH": path, "COLUMNS": "200", MARK: mark} | dict(settings or {})
+
+
+def fasthits_command(*args: str) -> list[str]:
+    """Return the argument list that runs `fasthits` with this Python."""
+    return [sys.executable, "-m", "fasthits", *args]
+
+
+def run_fasthits(
+    *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `fasthits` to its end and return its exit status, stdout and stderr; nothing of it is left running."""
+    mark = new_mark()
+    try:
+        return subprocess.run(
+            fasthits_command(*args),
+            input=stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env=environment(mark, env),
+        )
+    finally:
+        kill_marked(mark)
+
+
+def _process_ids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _state_and_parent(pid: int) -> tuple[str, int] | None:
+    with suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return fields[0].decode(), int(fields[1])
+    return None
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether process *pid* runs; a zombie does not."""
+    found = _state_and_parent(pid)
+    return found is not None and found[0] not in "ZX"
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the ids of the running children of *pid*."""
+    return [
+        child
+        for child in _process_ids()
+        if (found := _state_and_parent(child)) and found[1] == pid and found[0] not in "ZX"
+    ]
+
+
+def outlives(pid: int, number: signal.Signals) -> bool:
+    """Tell whether process *pid* has arranged for a signal: ignores, catches or blocks it. Not while it starts."""
+    with suppress(OSError):
+        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigIgn", "SigCgt", "SigBlk"))
+    return False
+
+
+def marked(mark: str) -> list[int]:
+    """Return the ids of all running processes whose environment holds `MARK` with this value."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for pid in _process_ids():
+        with suppress(OSError):  # gone meanwhile, or somebody else's
+            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                found.append(pid)
+    return found
+
+
+def kill_marked(mark: str) -> None:
+    """End all processes with this mark, by their ids, and wait until they are gone."""
+
+    def all_gone() -> bool:
+        left = marked(mark)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
+
+    eventually(all_gone, what="the killed processes are gone")
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child of ours, stopped or not, and collect it."""
+    if process.poll() is None:
+        process.kill()
+    process.wait(timeout=60)
+
+
+@contextmanager
+def marked_processes() -> Iterator[str]:
+    """Give a new mark, and end whatever carries it when the block is left."""
+    mark = new_mark()
+    try:
+        yield mark
+    finally:
+        kill_marked(mark)

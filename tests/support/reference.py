@@ -1,0 +1,305 @@
+"""The slow oracle: what one line holds and what a log counts to, by regular expressions and a Counter.
+
+The fields of combined are read twice over, by an expression written by hand and by the one that any format gets.
+"""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+from fasthits.rules.bots import BOT, FILTERED, agent_verdict
+from fasthits.rules.directives import Field, Literal
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.paths import final_path
+from fasthits.rules.rules import Bots, Rules
+
+LINE_BYTES = 1 << 20
+DEFAULT_RULES = Rules()
+MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+
+QUOTED = rb'(?:[^"\\]|\\.)*+'  # up to the first quote that no backslash escapes
+LINE = re.compile(
+    rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
+    rb'"(?P<request>%b)" (?P<status>\d{3}) (?P<bytes_sent>\d+|-)(?= |\Z)'
+    rb'(?: "(?P<referer>%b)"(?: "(?P<user_agent>%b)")?)?' % (QUOTED, QUOTED, QUOTED),
+    re.DOTALL,
+)
+
+
+class Counts(NamedTuple):
+    """What a log counts to."""
+
+    views: Counter[tuple[date, bytes]]
+    lines: int
+    hits: int
+    filtered: Counter[str]
+    malformed: int
+
+
+def split_lines(data: bytes) -> list[bytes]:
+    """Return the lines of *data*, the last one with or without a newline."""
+    lines = data.split(b"\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def trim(line: bytes) -> bytes:
+    """Return what is looked at of a line."""
+    return line.removesuffix(b"\n").removesuffix(b"\r")[:LINE_BYTES]
+
+
+def day_of(time: bytes) -> date | None:
+    """Return the day that a time is of, or None if the calendar has none such."""
+    day, month, year = time[:2], time[3:6], time[7:11]
+    try:
+        return date(int(year), MONTHS.index(month) + 1, int(day))
+    except ValueError:
+        return None
+
+
+def parse(line: bytes) -> dict[str, bytes | None] | None:
+    """Return the fields of a line by the names of ParsedLine, or None for a malformed one."""
+    line = trim(line)
+    start = 0
+    while (match := LINE.search(line, start)) and not day_of(match["time"]):
+        start = match.start() + 1
+    if not match:
+        return None
+    method, space, rest = match["request"].partition(b" ")
+    target, second_space, protocol = rest.partition(b" ")
+    return {
+        "host_part": line[: match.start()].removesuffix(b" "),
+        "time": match["time"],
+        "method": method,
+        "target": target if space else None,
+        "path": target.partition(b"?")[0] if space else None,
+        "protocol": protocol if second_space else None,
+        "status": match["status"],
+        "bytes_sent": match["bytes_sent"],
+        "referer": match["referer"],
+        "user_agent": match["user_agent"],
+    }
+
+
+# --- Any format ---------------------------------------------------------------------------------------------------
+
+NEEDED = {"time", "request", "method", "target", "path", "query", "status", "bytes"}
+"""A line that lacks one of these, or has something else in its place, is malformed. What follows the last one need not
+be there."""
+
+TIMES = {
+    "apache": rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
+    "iso8601": rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)",
+    "epoch": rb"\d{1,12}+(?:\.\d*+)?+",
+    "epoch_ms": rb"\d{1,15}+",
+    "epoch_us": rb"\d{1,18}+",
+}
+
+
+def field_pattern(field: Field, after: bytes) -> bytes:
+    """Return the regular expression of one field, *after* being the literal behind it; it never gives back a byte."""
+    if field.kind == "status":
+        return rb"\d{3}"
+    if field.kind == "bytes":
+        return rb"(?:\d++|-)"
+    if field.time_format in TIMES:
+        return TIMES[field.time_format]
+    if field.width:
+        return rb".{%d}" % field.width
+    if field.quoted:
+        return QUOTED
+    return rb"(?>(?:(?!%b).)*)" % re.escape(after) if after else rb".*+"
+
+
+def end_pattern(field: Field, after: bytes) -> bytes:
+    """Return what has to stand behind a field behind which nothing is needed."""
+    if field.quoted:
+        return rb'(?=")'
+    if field.kind in ("status", "bytes") or field.time_format or field.width:
+        return rb"(?=%b| |\Z)" % re.escape(after[:1]) if after else rb"(?= |\Z)"
+    return rb""
+
+
+@lru_cache
+def line_pattern(log_format: Format) -> re.Pattern[bytes]:
+    """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
+    start = 0
+    if log_format.anchored:
+        start = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+    last = max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+    pattern, tail = rb"\[" if log_format.anchored else rb"", rb""
+    for at, part in enumerate(log_format.parts[start:], start):
+        if isinstance(part, Literal):
+            step = re.escape(part.text)
+        else:
+            following = log_format.parts[at + 1] if at + 1 < len(log_format.parts) else None
+            after = following.text if isinstance(following, Literal) else b""
+            step = field_pattern(part, after) + (end_pattern(part, after) if at >= last else b"")
+            if part.kind != "skip":
+                step = rb"(?P<%b>%b)" % (part.kind.encode(), step)
+        if at <= last:
+            pattern += step
+        else:
+            pattern += rb"(?>" + step
+            tail += rb")?+"
+    return re.compile(pattern + tail, re.DOTALL)
+
+
+def field_day(field: Field, text: bytes) -> date | None:
+    """Return the day of a time, for seconds since 1970 the local one, or None if there is none such."""
+    match field.time_format:
+        case "apache":
+            return day_of(text)
+        case "epoch" | "epoch_ms" | "epoch_us" as unit:
+            seconds = int(text.partition(b".")[0]) // {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}[unit]
+            local = time.localtime(seconds)
+            return date(*local[:3]) if local.tm_year <= 9999 else None
+        case "iso8601":
+            return pattern_day("%Y-%m-%d", text[:10])
+        case str(pattern):
+            return pattern_day(pattern, text)
+    return None
+
+
+DATE_ITEMS = {"Y": rb"\d{4}", "y": rb"\d\d", "m": rb"\d\d", "b": rb".{3}", "d": rb"[ \d]\d", "e": rb"[ \d]\d"}
+DATE_ITEMS["j"] = rb"\d{3}"
+WIDTHS = {"Y": 4, "G": 4, "b": 3, "j": 3, "a": 3, "z": 5, "u": 1, "w": 1, "%": 1, "": 1}
+
+
+def pattern_day(pattern: str, text: bytes) -> date | None:
+    """Return the day of a time; all but its date, each item of that where it first stands, may be anything."""
+    items = re.findall(r"%(.)|[^%]", pattern, re.DOTALL)
+    year_item = "Y" if "Y" in items else "y"
+    month_item = next((item for item in "mb" if item in items), "")
+    day_item = next((item for item in "de" if item in items and month_item), "j")
+    wanted = {year_item, month_item, day_item} if day_item != "j" else {year_item, "j"}
+    regex = b""
+    for at, item in enumerate(items):
+        if item in wanted and item not in items[:at]:
+            regex += b"(?P<%b>%b)" % (item.encode(), DATE_ITEMS[item])
+        else:
+            regex += b".{%d}" % WIDTHS.get(item, 2)
+    found = re.fullmatch(regex, text, re.DOTALL)
+    if not found:
+        return None
+    year, day = int(found[year_item]), int(found[day_item])
+    if year_item == "y":
+        year += 1900 if year >= 69 else 2000
+    try:
+        if day_item == "j":
+            found_day = date(year, 1, 1) + timedelta(days=day - 1)
+            return found_day if found_day.year == year else None
+        return date(year, MONTHS.index(found["b"]) + 1 if month_item == "b" else int(found["m"]), day)
+    except (ValueError, OverflowError):
+        return None
+
+
+def read_fields(line: bytes, log_format: Format) -> dict[str, bytes] | None:
+    """Return the fields of a line by their kinds, or None for a malformed one."""
+    line = trim(line)
+    if not log_format.parts:
+        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
+    clock = log_format.field("time")
+    assert clock
+    start = 0
+    pattern = line_pattern(log_format)
+    match = pattern.search(line) if log_format.anchored else pattern.match(line)
+    while match and not field_day(clock, match["time"]):
+        start = match.start() + 1
+        match = pattern.search(line, start) if log_format.anchored else None
+    if not match:
+        return None
+    fields = {kind: text for kind, text in match.groupdict().items() if text is not None}
+    first = log_format.parts[0]
+    if (
+        log_format.anchored
+        and isinstance(first, Field)
+        and first.kind == "vhost"
+        and isinstance(log_format.parts[1], Literal)
+    ):
+        address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[: match.start() + 1], re.DOTALL).groups(b"")
+        rest, found, _ = head.partition(log_format.parts[1].text)
+        vhost = address + rest
+        fields |= {"vhost": vhost} if found and vhost and b" " not in vhost else {}
+    return fields
+
+
+def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
+    """Return method, path and query of a line, the path being None where there is none."""
+    if "request" in fields:
+        method, _, rest = fields["request"].partition(b" ")
+        target = rest.partition(b" ")[0] if b" " in fields["request"] else None
+    else:
+        method, target = fields["method"], fields.get("target")
+        if target is None:
+            query = fields.get("query", b"")
+            return method, fields["path"], query if query.startswith(b"?") else b""
+    if target is None:
+        return method, None, b""
+    path, mark, query = target.partition(b"?")
+    return method, path, mark + query
+
+
+@lru_cache
+def cached_verdict(bots: Bots, include: tuple[str, ...], exclude: tuple[str, ...]) -> Callable[[bytes], int]:
+    return agent_verdict(Rules(bots=bots, include_agents=include, exclude_agents=exclude))
+
+
+def judge(
+    line: bytes,
+    days: Collection[date] | None = None,
+    rules: Rules = DEFAULT_RULES,
+    log_format: Format = NAMES["combined"],
+) -> tuple[str, date | None, bytes | None]:
+    """Return the bucket of a line (hit, malformed, or the reason why it is filtered), its day and its final path."""
+    fields = read_fields(line, log_format)
+    if fields is None:
+        return "malformed", None, None
+    clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
+    assert clock
+    day = field_day(clock, fields["time"])
+    method, path, query = target_of(fields)
+    key = path
+    if path is not None:
+        key = path + query if rules.keep_query else path
+        if rules.by_host:
+            key = fields.get("vhost", b"-") + b" " + key
+    final, path_reason = final_path(rules)(key) if key is not None else (None, None)
+    verdict = cached_verdict(rules.bots, rules.include_agents, rules.exclude_agents)(fields.get("user_agent", b"-"))
+    if method.decode("latin-1") not in rules.methods:
+        return "method", day, final
+    if not (path or b"").startswith((b"/", b"http://", b"https://")):
+        return "target", day, final
+    if rules.statuses is not None and int(fields["status"]) not in rules.statuses:
+        return "status", day, final
+    if days is not None and day not in days:
+        return "day", day, final
+    if verdict:
+        return {FILTERED: "agent", BOT: "bot"}[verdict], day, final
+    return path_reason or "hit", day, final
+
+
+def hits(data: bytes, days: Collection[date] | None = None) -> Iterator[tuple[date, bytes]]:
+    """Yield day and path of each hit in *data*."""
+    for line in split_lines(data):
+        bucket, day, path = judge(line, days)
+        if bucket == "hit":
+            yield day, path
+
+
+def count(
+    data: bytes,
+    days: Collection[date] | None = None,
+    rules: Rules = DEFAULT_RULES,
+    log_format: Format = NAMES["combined"],
+) -> Counts:
+    """Count *data* as a whole log."""
+    judged = [judge(line, days, rules, log_format) for line in split_lines(data)]
+    buckets = Counter(bucket for bucket, _, _ in judged)
+    views = Counter((day, path) for bucket, day, path in judged if bucket == "hit")
+    reasons = Counter({reason: lines for reason, lines in buckets.items() if reason not in ("hit", "malformed")})
+    return Counts(views, buckets.total(), buckets["hit"], reasons, buckets["malformed"])
