@@ -1,8 +1,8 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: log lines in, views per day and path out. _parse.pyi is its documentation.
 
-This is its public face; core/__init__.pxd says what is in which room of it. All of it is compiled into this one
-module. What runs over the lines is ``noexcept nogil``.
+This file is the public face. core/__init__.pxd is the map of the rest, which is compiled into this module. Code that
+runs for each line is ``noexcept nogil``.
 """
 
 cimport cython
@@ -83,12 +83,12 @@ class FoundFields(NamedTuple):
 
 
 def unescape(text, /):
-    """Return the bytes that were logged as *text*."""
+    r"""Return the bytes that the server logged as *text*. A backslash that begins no escape stays."""
     return rewritten(text, False)
 
 
 def normalise(text, /):
-    """Return *text* as RFC 3986 writes it."""
+    r"""Return *text* in the normal form of RFC 3986 (6.2.2.1 and 6.2.2.2), however it was logged. The result is ASCII."""
     return rewritten(text, True)
 
 
@@ -114,7 +114,7 @@ _COMBINED_NEEDED = 7
 
 @cython.final
 cdef class LineRules:
-    """What is looked at in a line, and what makes it a hit."""
+    """The log format of lines, and which lines are hits. Hit tables of several threads can share it."""
 
     cdef Rules rules
     cdef readonly object verdict
@@ -210,7 +210,7 @@ def parse_line(line, LineRules rules=None, /):
 
 
 def parse_lines(block, LineRules rules=None, /):
-    """Yield the fields of each line of *block*, None for a malformed one."""
+    """Yield the fields of each line of *block*, or None for a malformed line."""
     cdef Py_buffer view
     cdef Cursor rest
     cdef Span line
@@ -227,7 +227,7 @@ def parse_lines(block, LineRules rules=None, /):
 
 
 def find_fields(line, LineRules rules=None, /):
-    """Return where the fields of one line stand, and where reading stopped and why."""
+    """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`."""
     cdef Py_buffer view
     cdef Span text
     cdef Reading reading, furthest
@@ -323,18 +323,18 @@ cdef class HitTable:
 
     @property
     def lines(self):
-        """Lines read so far, the last unterminated one only after `finish`."""
+        """Lines read so far. A last line without a newline counts after `finish`."""
         with self.lock:
             return line_count(&self.tally)
 
     @property
     def hits(self):
-        """Lines that are hits, of the days that count."""
+        """Hits of the days that count."""
         return self.tally.buckets[HIT]
 
     @property
     def filtered(self):
-        """Parsed lines that are no hits, by reason; no zeros."""
+        """Parsed lines that are not hits, by the first reason that applies (see `LineRules`); no zeros."""
         return filtered_lines(self.tally.buckets)
 
     @property
@@ -349,7 +349,7 @@ cdef class HitTable:
 
     @property
     def examples(self):
-        """The first malformed lines: the number of the line, from 1, and its first bytes."""
+        """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
         with self.lock:
             return [
                 (example.line, example.text[:example.size])
@@ -358,14 +358,14 @@ cdef class HitTable:
 
     @property
     def days_seen(self):
-        """The days of all parsed lines, whether they count or not."""
+        """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
         with self.lock:
             ordinals = ordinals_of(self.tally.seen)
         return {day_from_ordinal(ordinal) for ordinal in ordinals}
 
     @property
     def memory(self):
-        """Bytes that the rows take."""
+        """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
         return self.tally.table.used
 
     @property
@@ -387,7 +387,7 @@ cdef class HitTable:
         return self.tally.table.rows
 
     def count_only(self, days, /):
-        """From here on count the hits of *days* alone, the others being filtered as ``day``; None counts every day."""
+        """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
         with self.lock:
             free(self.tally.wanted)
@@ -395,7 +395,7 @@ cdef class HitTable:
             self.tally.last_day = 0
 
     def feed(self, block, /):
-        """Tally the lines of *block*, which may begin and end anywhere in a line."""
+        """Count the lines of *block*, which may begin and end anywhere in a line."""
         cdef Py_buffer view
         cdef Cursor left
         cdef int outcome = ASKED
@@ -414,7 +414,7 @@ cdef class HitTable:
             raise MemoryError
 
     def finish(self):
-        """Tally the last line, if it has no newline: the input ends here."""
+        """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
         with self.lock:
             while outcome == ASKED:
@@ -426,7 +426,7 @@ cdef class HitTable:
             raise MemoryError
 
     def add(self, day, path, views, /):
-        """Add *views* hits (not lines) to a row."""
+        """Add *views* to a row. `lines` and `hits` do not change."""
         cdef Span span
         cdef uint64_t hash
         cdef int32_t ordinal = as_ordinal(day)
@@ -446,13 +446,13 @@ cdef class HitTable:
             raise MemoryError
 
     def merge(self, HitTable other not None, /):
-        """Move the rows and buckets of *other* here."""
+        """Move the rows and the figures of *other* here. Its unfinished line and its examples stay there."""
         cdef bint merged
         # Locked in one order always, or two merges could wait for each other.
         cdef HitTable first = self if id(self) < id(other) else other
         cdef HitTable second = other if first is self else self
         if first is second:
-            raise ValueError("a counter cannot be merged with itself")
+            raise ValueError("a hit table cannot be merged with itself")
         with first.lock, second.lock, nogil:
             merged = move_count(&self.tally, &other.tally)
         if not merged:
@@ -463,7 +463,7 @@ cdef class HitTable:
             self.by_referer[name].merge(other.by_referer[name])
 
     def drain(self):
-        """Move all rows to a new counter and return that."""
+        """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
         with self.lock:
@@ -473,7 +473,7 @@ cdef class HitTable:
         return drained
 
     def rows(self):
-        """Yield (day, path, views) in the order in which the rows were first seen."""
+        """Yield (day, path, views) in the order first seen."""
         cdef size_t offset = 0
         cdef int32_t ordinal = 0
         cdef uint64_t changes = self.tally.changes
@@ -493,7 +493,7 @@ cdef class HitTable:
             yield found
 
     def sorted_rows(self):
-        """Yield (day, path, views) by day, then path."""
+        """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out."""
         cdef _Order reading = _Order(self, False)
         cdef Order *order = &reading.order
         cdef int32_t ordinal = 0
@@ -511,7 +511,7 @@ cdef class HitTable:
             yield found
 
     def csv(self, fields=1, /):
-        """Yield (day, lines of CSV, their number) by day, then views, most first, then path, which is some *fields*."""
+        """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path."""
         cdef _Order reading
         cdef Order *order
         cdef size_t size, before
@@ -537,13 +537,13 @@ cdef class HitTable:
             yield found
 
     def views_by_day(self):
-        """The views of all rows of each day."""
+        """Return the sum of the views of each day in this table. Days without views are left out."""
         with self.lock:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
 
     def escape(self):
-        """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
+        r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
         with self.lock, nogil:
             escaped = escape_rows(&self.tally)
@@ -574,7 +574,7 @@ cdef class _Order:
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:
     if tally.changes != changes:
-        raise RuntimeError("rows were taken from the counter while they were read")
+        raise RuntimeError("rows were removed from the hit table while they were read")
     return 0
 
 

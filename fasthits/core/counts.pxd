@@ -116,7 +116,7 @@ cdef inline void flush(Tally *tally) noexcept nogil:
 
 
 cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Tally a hit; False, with nothing counted, without memory."""
+    """Count a hit; False, with nothing counted, without memory."""
     if not tally.first_hash <= hash <= tally.last_hash:
         pass
     elif has_room(&tally.batch, path.size):
@@ -274,14 +274,14 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
 
 
 cdef inline bint count_bot(Tally *tally, uint64_t hash, int32_t day, Span key) noexcept nogil:
-    """Tally a hit of a bot, if it is in the share still; False without memory."""
+    """Count a hit of a bot, if it is in the share still; False without memory."""
     if not narrow(tally, key.size):
         return False
     return hash > tally.last_hash or count_at_once(tally.bots, hash, day, key)
 
 
 cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
-    """Tally a hit in a table beside that of views; False without memory."""
+    """Count a hit in a table beside that of views; False without memory."""
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
     counts.dropped += outcome == NO_ROOM
     return outcome != NO_MEMORY
@@ -343,7 +343,7 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
 cdef inline bint count_by_referer(
     Tally *tally, const Answer *answer, uint64_t path_hash, int32_t day, Span key
 ) noexcept nogil:
-    """Tally a hit in each table that keeps something of its referer; False without memory."""
+    """Count a hit in each table that keeps something of its referer; False without memory."""
     cdef Tally *counts
     cdef Span text, both
     cdef uint64_t hash
@@ -411,7 +411,7 @@ cdef inline bint keep_partial(Tally *tally, const char *start, size_t size) noex
 
 
 cdef inline int count_partial(Tally *tally) noexcept nogil:
-    """Tally the partial line, which is complete now."""
+    """Count the partial line, which is complete now."""
     cdef size_t size = tally.partial_size
     cdef int outcome = COUNTED
     if size:
@@ -424,7 +424,7 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
 
 
 cdef inline int count_block(Tally *tally, Cursor *block) noexcept nogil:
-    """Tally the lines that end in the block and keep the partial one behind them.
+    """Count the lines that end in the block and keep the partial one behind them.
 
     Where it has ASKED, the block begins with what is still to be counted.
     """
