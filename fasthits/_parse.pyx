@@ -118,7 +118,7 @@ cdef class LineRules:
 
     cdef Rules rules
     cdef readonly object verdict
-    cdef readonly object referers    # for good, as counters have a table for each
+    cdef readonly object referers    # for good, as hit tables have a table for each
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(

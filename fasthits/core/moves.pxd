@@ -81,14 +81,14 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
 
 
 cdef inline void move_rows(Tally *tally, Tally *to) noexcept nogil:
-    """Move all rows to a counter that has none."""
+    """Move all rows to a hit table that has none."""
     to.table = tally.table
     memset(&tally.table, 0, sizeof(Table))
     tally.changes += 1
 
 
 cdef inline bint move_count(Tally *tally, Tally *other) noexcept nogil:
-    """Move the rows and buckets of another counter; False without memory, with some rows in neither."""
+    """Move the rows and buckets of another hit table; False without memory, with some rows in neither."""
     cdef int bucket
     cdef int32_t byte
     other.changes += 1
