@@ -63,10 +63,10 @@ def test_lines_are_those_of_the_oracle_wherever_blocks_end(data: st.DataObject, 
 @given(log=mixed_logs)
 def test_as_many_lines_are_malformed_as_are_counted(log: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = write(tmp_path_factory.mktemp("log") / "access.log", log)
-    counted = count_hits([DAY], [str(file)], as_part=True)
+    counted = count_hits(file)
     lines = list(parse_lines(file))
     assert (len(lines), lines.count(None)) == (counted.lines, counted.malformed)
-    assert {line.day for line in lines if line} == counted.days_seen
+    assert {line.day for line in lines if line} == set(counted.days)
 
 
 @pytest.mark.parametrize("name", SAMPLES)

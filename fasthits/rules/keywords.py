@@ -42,9 +42,8 @@ def rules_of(keywords: Mapping[str, object]) -> Rules:
     for name, value in keywords.items():
         option = _OPTIONS.get(name, name.replace("_", "-"))
         if name not in RuleOptions.__annotations__ or option not in OPTIONS:
-            close = get_close_matches(name, RuleOptions.__annotations__, 1, 0.5) or [
-                ", ".join(RuleOptions.__annotations__)
-            ]
-            raise UsageError("no such argument", name, f"try {close[0]}")
+            close = get_close_matches(name, RuleOptions.__annotations__, 1, 0.5)
+            hint = f"try {close[0]}" if close else f"one of {', '.join(RuleOptions.__annotations__)}"
+            raise UsageError("no such argument", name, hint)
         options[option] = value
     return make_rules(options)

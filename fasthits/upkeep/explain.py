@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from itertools import chain
@@ -28,7 +28,7 @@ class Explanation:
     number: int
     """Of the line in its file, from 1."""
     line: bytes
-    log_format: Format
+    log_format: Format = field(repr=False)
     bucket: str
     """``hit``, ``malformed``, or the reason why it is filtered."""
     why: str
@@ -122,15 +122,8 @@ class _Judge:
         fields, stopped = read_fields(text, log_format)
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "it is no JSON object with a time and a request"
-        return Explanation(
-            number,
-            line,
-            self._form,
-            bucket,
-            self._why(bucket, path, dict(fields), stopped),
-            fields,
-            _text(path) if bucket == HIT else None,
-        )
+        why = self._why(bucket, path, dict(fields), stopped)
+        return Explanation(number, line, self._form, bucket, why, fields, _text(path) if bucket == HIT else None)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._selection.rules

@@ -130,8 +130,8 @@ def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview
         while block := memoryview(read(BLOCK_BYTES)):
             yield block
     else:
-        for block in cast("Iterable[Buffer]", source):
-            yield memoryview(block)
+        for buffer in cast("Iterable[Buffer]", source):
+            yield memoryview(buffer)
 
 
 def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
