@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from datetime import date
+from typing import TYPE_CHECKING
 
 from fasthits.errors import UsageError
 from fasthits.live import keys
@@ -14,8 +16,10 @@ from fasthits.live.keys import (
     PATH_STARTS,
     check_prefix,
 )
-from fasthits.live.memcached import BATCH_ROWS, CounterStore, Delivery, read_views
 from fasthits.live.servers import Server, check_servers
+
+if TYPE_CHECKING:
+    from fasthits.live.memcached import Delivery
 
 Servers = str | Sequence[str]
 """A server, ``HOST:PORT``, ``unix:/PATH`` or ``tls://HOST:PORT``; or several, also in one text with commas."""
@@ -47,6 +51,8 @@ def hits_today(
     Raises MemcachedError when a server does not answer or a counter holds no number; UsageError for an invalid
     argument.
     """
+    from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
+
     today = day or date.today()
     by_path = {path: hit_key(today, path, prefix) for path in paths}
     found = read_views(_servers_of(memcached), list(by_path.values()))
@@ -58,7 +64,7 @@ def add_views(
     memcached: Servers = DEFAULT_SERVER,
     prefix: str = DEFAULT_PREFIX,
     ttl: int = DEFAULT_TTL_SECONDS,
-) -> Delivery:
+) -> "Delivery":
     """Add the views of *rows*, (day, path, views) as `HitCount.rows` gives them, to the live counters.
 
     No view is ever added twice, so nothing is sent again whose outcome is unknown. Look at the result: ``delivered``
@@ -67,23 +73,17 @@ def add_views(
 
     A counter lives *ttl* seconds from its first view. Raises UsageError, with nothing sent, for an invalid argument.
     """
-    store = CounterStore(_servers_of(memcached), check_prefix(prefix), _check_ttl(ttl))
+    from fasthits.live.memcached import CounterStore
+
+    servers, prefix, ttl = _servers_of(memcached), check_prefix(prefix), _check_ttl(ttl)
     views = Counter[tuple[date, bytes]]()
     for day, path, number in rows:
         if not isinstance(number, int) or number < 1:
             raise UsageError("not a number of views", repr(number), "1 or more")
         views[day, _path_of(path)] += number
-    batch = [(day, path, number) for (day, path), number in views.items()]
-    whole = Delivery()
-    for start in range(0, len(batch), BATCH_ROWS):
-        part = store.add_views(batch[start : start + BATCH_ROWS])
-        whole.delivered += part.delivered
-        whole.in_doubt += part.in_doubt
-        whole.refused += part.refused
-        whole.returned += part.returned
-        whole.reconnects += part.reconnects
-        whole.problems |= part.problems
-    return whole
+    summed = [(day, path, number) for (day, path), number in views.items()]
+    with closing(CounterStore(servers, prefix, ttl)) as store:
+        return store.add_views(summed)
 
 
 def _path_of(path: str | bytes) -> bytes:
