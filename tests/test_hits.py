@@ -225,6 +225,11 @@ def test_a_source_without_bytes_is_refused(source: object) -> None:
         count_hits(source)
 
 
+def test_a_list_of_names_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"gives bytes, not PosixPath .*: \*names\)"):
+        count_hits([tmp_path / "a.log", tmp_path / "b.log"])
+
+
 def test_a_line_is_explained_one_at_a_time() -> None:
     assert explain_line(hit("/a")).path == "/a"
     assert explain_line(hit("/a"), day=BEFORE).bucket == "day"

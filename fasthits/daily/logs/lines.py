@@ -127,11 +127,19 @@ def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview
     # One read of a pipe gives what is there; a whole block would have to be waited for.
     read = getattr(source, "read1", None) or getattr(source, "read", None)
     if read:
-        while block := memoryview(read(BLOCK_BYTES)):
+        while block := _bytes_of(read(BLOCK_BYTES)):
             yield block
     else:
         for buffer in cast("Iterable[Buffer]", source):
-            yield memoryview(buffer)
+            yield _bytes_of(buffer)
+
+
+def _bytes_of(block: object) -> memoryview:
+    try:
+        return memoryview(cast("Buffer", block))
+    except TypeError as error:
+        hint = "open a file with 'rb', and give names of files one by one: *names"
+        raise TypeError(f"a stream of log lines gives bytes, not {type(block).__name__} ({hint})") from error
 
 
 def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
