@@ -15,7 +15,7 @@ from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
-from fasthits.rules.keywords import RuleOptions, rules_of
+from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.selection import Selection
 
 HIT, MALFORMED = "hit", "malformed"
@@ -53,7 +53,7 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
     selection = Selection(rules_of(rules))
-    judge = _Judge(selection, selection.checked(selection.detect(text, ended=True)), day)
+    judge = _Judge(selection, selection.checked(selection.detect(text, ended=True)), day and day_of(day))
     return judge.explain(1, text, *judge(text))
 
 
