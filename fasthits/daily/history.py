@@ -13,7 +13,7 @@ from fasthits.daily.database import reading
 from fasthits.daily.days import ONE_DAY, name_days
 from fasthits.errors import TableError, UsageError
 from fasthits.rules.keywords import day_of
-from fasthits.rules.rules import part_host
+from fasthits.rules.paths import part_host
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
 _PATH_BY_DAY = """

@@ -15,12 +15,13 @@ from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.counting import count_days
 from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
+from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
 from fasthits.daily.passes import Example
 from fasthits.errors import FasthitsError, UsageError
+from fasthits.rules.intake import Intake
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.options import LEAST_MEMORY, parse_max_memory
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.selection import ASSUMED, Selection
 
 ViewsByDay = Mapping[date, Mapping[str, int]]
 
@@ -192,7 +193,7 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     for block in blocks:
         intake.feed(block)
     intake.finish()
-    raw = _whole(intake.counter, max_bytes)
+    raw = _whole(intake.hit_table, max_bytes)
     rejected = Counter[str]()
     table = selection.finish(raw, rejected)
     return _Part(
