@@ -17,7 +17,7 @@ from fasthits.daily.columns import PLAIN
 from fasthits.daily.history import History
 from fasthits.daily.targets import SqliteFile, open_table
 from fasthits.errors import TableError
-from tests.commands import fasthits, hit, write
+from tests.commands import fasthits, hit, let_everyone_in, write
 
 DAY = date(2026, 3, 12)
 STRANGER = 65534
@@ -110,8 +110,7 @@ def test_the_first_rollup_of_all_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("locked", ["folder", "file"])
 def test_who_may_not_write_is_told_who_may(kept: Path, locked: str) -> None:
     leave_half_written(kept)
-    for folder in (kept.parent, *kept.parent.parents[:2]):
-        folder.chmod(0o755)
+    let_everyone_in(kept.parent)
     if locked == "file":
         kept.parent.chmod(0o777)
     with as_stranger(), pytest.raises(TableError, match="a rollup was killed while it wrote") as error:
@@ -124,8 +123,7 @@ def test_who_may_not_write_is_told_who_may(kept: Path, locked: str) -> None:
 
 @AS_ROOT
 def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept: Path) -> None:
-    for folder in (kept.parent, *kept.parent.parents[:2]):
-        folder.chmod(0o755)
+    let_everyone_in(kept.parent)
     before = kept.read_bytes()
     with as_stranger():
         assert views_in(kept) == 10

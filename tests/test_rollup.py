@@ -23,7 +23,8 @@ from fasthits.daily.logs import extents, logfiles
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.daily.rollup import roll_up
 from fasthits.daily.targets import CsvStream
-from tests.commands import fasthits, hit, write
+from tests.commands import fasthits, hit, let_everyone_in, write
+from tests.integration.processes import PROJECT, eventually
 from tests.reference import count
 from tests.strategies import logs
 
@@ -472,8 +473,7 @@ main()
 
 def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
     """Run as a user who may not read it; root may read everything."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_everyone_in(tmp_path)
     log = write(tmp_path / "access.log", hit("/"))
     log.chmod(0)
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(str(log)))
@@ -483,8 +483,7 @@ def test_a_log_that_may_not_be_read_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_listed_is_an_error(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    let_everyone_in(tmp_path)
     write(tmp_path / "logs" / "access.log", hit("/"))
     (tmp_path / "logs").chmod(0o700)
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{tmp_path}/logs/access.log*"))
@@ -609,6 +608,44 @@ def test_a_signal_ends_it_even_while_it_waits_for_input(
     assert only_line(stderr) == f"fasthits: {message}"
     assert rows_in(kept) == KEPT
     assert sorted(os.listdir(tmp_path)) == sorted([kept.name, "pipe"])
+
+
+LOST_SIGNAL = """
+import os, signal, sys, threading
+from fasthits.__main__ import main
+
+def end():
+    sys.stdin.read()
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=end, daemon=True).start()
+main()
+"""
+"""Its SIGTERM goes to a thread that is not the main thread, and so does not end what the main thread waits for. The same
+happens to a signal that comes just before the main thread begins to wait."""
+
+
+def test_a_signal_that_wakes_nobody_ends_it_all_the_same(kept: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-c", LOST_SIGNAL, "rollup", str(DAY), "--logs", pipe, "--to", kept]
+    with (
+        subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as running,
+        pipe.open("wb") as log,
+    ):
+        log.write(hit("/") * 9)
+        log.flush()
+        eventually(lambda: _sleeps(running.pid))
+        _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert only_line(stderr) == "fasthits: ended by SIGTERM"
+    assert rows_in(kept) == KEPT
+
+
+def _sleeps(process: int) -> bool:
+    """Tell whether all threads of a process sleep."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks} == {"S"}
 
 
 def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Path) -> None:

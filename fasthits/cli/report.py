@@ -9,11 +9,12 @@ import typer
 
 from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
 from fasthits.cli.output import say
-from fasthits.cli.signals import end_at_signals
 from fasthits.display import counted
 from fasthits.errors import TableError
+from fasthits.signals import ended_by_signals
 
 
+@ended_by_signals()
 def report(
     days: NumberOfDays = 30,
     to: Annotated[str, typer.Option(metavar="FILE", help="What is written; - is standard output.")] = "report.html",
@@ -30,7 +31,6 @@ def report(
     from fasthits.daily.history import History
     from fasthits.daily.report import Report
 
-    end_at_signals()
     kept = History(Path(database))
     with kept.at_one_moment():
         wanted = kept.last_days(days)

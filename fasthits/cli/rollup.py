@@ -11,12 +11,12 @@ import typer
 from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
-from fasthits.cli.signals import end_at_signals
 from fasthits.daily.days import name_days, parse_days
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
 from fasthits.rules.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.rules.rules import Rules
+from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from fasthits.daily.columns import Layout
@@ -37,6 +37,7 @@ class Referrers(StrEnum):
 
 
 @takes_rules
+@ended_by_signals()
 def rollup(
     rules: Rules,
     days: Annotated[
@@ -103,7 +104,6 @@ def rollup(
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets import open_table
 
-    end_at_signals()
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())

@@ -3,9 +3,10 @@
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
@@ -28,6 +29,9 @@ DEFAULT_RULES = Rules()
 LEAST_TABLE_BYTES = 4 << 20
 """Where memory for a table of that size is not there for each thread, fewer threads count."""
 
+
+SIGNAL_SECONDS = 0.25
+"""How long a wait may last. Python handles a signal between two waits; only some signals end one."""
 
 TAIL_BYTES = 1 << 13
 """How much of a file's end tells when it ends: some lines, as one of a slow request can be of an earlier time."""
@@ -312,7 +316,7 @@ class _Pass:
         counters = []
         try:
             for _ in range(self._workers):
-                outcome = outcomes.get()
+                outcome = _wait_for(outcomes)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 counters += outcome
@@ -417,6 +421,13 @@ class _Pass:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         self._counted[segment] = _SegmentCount(size, intake.counter.lines - lines_before, examples, tail)
+
+
+def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
+    """Return the next outcome. A signal ends the wait, also a signal that came just before it."""
+    while True:
+        with suppress(Empty):
+            return outcomes.get(timeout=SIGNAL_SECONDS)
 
 
 class _SegmentCount(NamedTuple):

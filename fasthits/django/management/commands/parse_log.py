@@ -20,6 +20,7 @@ from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
+from fasthits.signals import Ended, ended_by_signals
 
 
 class Command(BaseCommand):
@@ -68,6 +69,7 @@ class Command(BaseCommand):
         for name, (kind, metavar, text) in RULES.items():
             counts.add_argument(f"--{name}", help=text.replace("%", "%%"), **_how_to_take(kind, metavar))
 
+    @ended_by_signals()
     def handle(
         self,
         *,
@@ -96,6 +98,8 @@ class Command(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             raise CommandError(f"cannot save hits, nothing changed: {printable(str(error))}") from error
+        except Ended as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
         except KeyboardInterrupt as error:
             raise CommandError("interrupted", returncode=130) from error
         if verbosity > 0:
