@@ -18,6 +18,7 @@ from fasthits.daily.history import History
 from fasthits.daily.targets import SqliteFile, open_table
 from fasthits.errors import TableError
 from tests.commands import fasthits, hit, let_everyone_in, write
+from tests.integration.processes import PROJECT, eventually
 
 DAY = date(2026, 3, 12)
 STRANGER = 65534
@@ -220,6 +221,35 @@ def test_on_a_full_disk_the_old_numbers_stand_and_every_command_works(
         assert views_in(target) == 10
     write(tmp_path / "a.log", hit("/new") * 11)
     assert fasthits("rollup", str(DAY), "--logs", log, "--to", target).returncode == 0
+
+
+PENDING_BYTE = 1 << 30
+"""SQLite's lock on it keeps new readers away: a rollup wants to commit."""
+
+
+def wants_to_commit(process: int) -> bool:
+    locks = map(str.split, Path("/proc/locks").read_text().splitlines())
+    return any(lock[4:5] == [str(process)] and str(PENDING_BYTE) in lock for lock in locks)
+
+
+def has_open(process: int, file: Path) -> bool:
+    folder = f"/proc/{process}/fd"
+    return str(file) in {os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)}
+
+
+@pytest.mark.parametrize("other", ["BEGIN IMMEDIATE", "BEGIN"])
+def test_a_signal_ends_the_wait_for_another_rollup_or_a_reader(kept: Path, other: str) -> None:
+    write(kept.parent / "a.log", hit("/") * 11)
+    with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as database:
+        database.execute(other)
+        database.execute("SELECT * FROM hits").fetchone()
+        command = [sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", kept.parent / "a.log", "--to", kept]
+        with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running:
+            eventually(lambda: wants_to_commit(running.pid) if other == "BEGIN" else has_open(running.pid, kept), 60)
+            running.terminate()
+            _, stderr = running.communicate(timeout=30)
+    assert (running.returncode, stderr) == (143, b"fasthits: ended by SIGTERM\n")
+    assert views_in(kept) == 10
 
 
 def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:

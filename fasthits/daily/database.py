@@ -10,6 +10,7 @@ the file and may write it. So a reader, who opens it for reading only, opens it 
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ READ_LOCK_SECONDS = 10.0
 """How long a reader waits for the moment in which a rollup commits."""
 WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another one, and for readers to end."""
+SIGNAL_SECONDS = 0.25
+"""Python handles a signal between two waits of SQLite, not while SQLite waits."""
 WRITE_CACHE_BYTES = 256 << 20
 """What a rollup changes is kept in memory up to that; what is more is written before it commits, and readers wait."""
 
@@ -45,9 +48,24 @@ def writing(file: Path) -> Iterator[sqlite3.Connection]:
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
             database.execute("PRAGMA synchronous = EXTRA")  # what is committed is on the disk, also its folder
-            database.execute("BEGIN IMMEDIATE")
+            _wait_to(database, "BEGIN IMMEDIATE")
             yield database
-            database.commit()
+            if database.in_transaction:
+                _wait_to(database, "COMMIT")
+
+
+def _wait_to(database: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement that may have to wait for others. A signal can end the wait: SQLite's own waits are short."""
+    give_up_at = time.monotonic() + WRITE_LOCK_SECONDS
+    database.execute(f"PRAGMA busy_timeout = {SIGNAL_SECONDS * 1000:.0f}")
+    while True:
+        try:
+            database.execute(statement)
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+    database.execute(f"PRAGMA busy_timeout = {WRITE_LOCK_SECONDS * 1000:.0f}")
 
 
 def _own_file(file: Path, make: bool = False) -> Path:

@@ -269,7 +269,15 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert history_of(release) == {DAY: 5}
 
 
-def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "message"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     program = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     program += "runpy.run_module('tests.django_app', run_name='__main__')"
@@ -278,9 +286,9 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
         (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
     ):
-        running.send_signal(signal.SIGINT)
+        running.send_signal(sent)
         _, stderr = running.communicate(timeout=30)
-    assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
+    assert (running.returncode, stderr) == (code, f"CommandError: {message}\n".encode())
 
 
 def refuse_views(number: int) -> None:
