@@ -128,7 +128,7 @@ def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept
     before = kept.read_bytes()
     with as_stranger():
         assert views_in(kept) == 10
-        with pytest.raises(TableError, match="target may not be written"):
+        with pytest.raises(TableError, match="no permission to write target"):
             SqliteFile(kept).check()
         with pytest.raises(TableError, match="cannot write to SQLite file"):
             SqliteFile(kept).replace([DAY], [counter(10)])

@@ -366,7 +366,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--exclude-bots", "--bots", "apart"], 2, "bots are either excluded or not"),
         (["--status", "20"], 2, "not a status: '20'"),
         (["--format", "w3c"], 2, "no such log format: 'w3c'"),
-        (["--format", "%t %r %v %m"], 1, "not one of 57 lines parses, left as it was: 2026-03-12 (tried as %t %r "),
+        (["--format", "%t %r %v %m"], 1, "none of 57 lines parses, left as it was: 2026-03-12 (tried as %t %r "),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),
         (["--json-fields", "time=ts"], 0, ""),
         (["--config", "no.toml"], 2, "cannot read configuration: no.toml"),

@@ -27,9 +27,9 @@ def report(
 
     It has no script and loads nothing.
     """
-    from fasthits.daily.atomic import replacing
+    from fasthits.daily.atomic import check_start, replacing
     from fasthits.daily.history import History
-    from fasthits.daily.report import Report
+    from fasthits.daily.report import DOCTYPE, Report
 
     kept = History(Path(database))
     with kept.at_one_moment():
@@ -43,6 +43,7 @@ def report(
         sys.stdout.flush()
         return
     try:
+        check_start(Path(to), DOCTYPE.encode())
         with replacing(Path(to)) as (file,):
             file.write(page.encode())
     except OSError as error:

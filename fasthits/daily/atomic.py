@@ -15,6 +15,8 @@ from fasthits.errors import TableError
 LOCK_SECONDS = 60.0
 """How long to wait for another process that replaces the same file."""
 LOCK_POLL_SECONDS = 0.05
+SUMMARY_START = b"{\n"
+"""No JSON log begins so: it has a whole object on its first line."""
 MAX_LINKS = 40
 """As Linux follows."""
 
@@ -31,7 +33,9 @@ def check_file(path: Path) -> None:
         folder = file.parent if path.is_symlink() else path.parent
         raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
     if not all(os.access(each, os.W_OK, effective_ids=True) for each in (file.parent, file) if each.exists()):
-        raise TableError("target may not be written", path, "name another with --to TARGET")
+        raise TableError(
+            "no permission to write target", path, "run this as its owner, or name another with --to TARGET"
+        )
 
 
 def resolve(path: Path) -> Path:
@@ -161,10 +165,20 @@ def write_summary(file: Path, figures: Mapping[str, object]) -> None:
         if resolve(file) and file.exists() and not file.is_file():  # such as /dev/stderr
             file.write_bytes(text)
         else:
+            check_start(file, SUMMARY_START)
             with replacing(file) as (new,):
                 new.write(text)
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error
+
+
+def check_start(file: Path, start: bytes) -> None:
+    """Raise FileExistsError if *file* is there and begins otherwise: it is not ours, and may be a log."""
+    if not file.is_file():
+        return
+    with file.open("rb") as found:
+        if found.read(len(start)) not in (b"", start):
+            raise FileExistsError(EEXIST, "there is another kind of file; name another", str(file))
 
 
 def _check_leftover(name: Path) -> None:

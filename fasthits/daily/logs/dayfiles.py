@@ -20,7 +20,7 @@ LONGEST_PERIOD = 366
 DAYS_AROUND = (-7, -1, 1)
 """A server that has a file on one of these days, counted from another, should have one on that day."""
 
-_DATEEXT = "has mostly lines of the day before, as logrotate's dateext names files"
+_DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a file for the day of its rotation"
 
 
 class DayFiles:
@@ -53,13 +53,13 @@ class DayFiles:
             end = ends.get(own.log_file)
             if own.is_before(first):
                 if server_of.get(own.name) not in following:
-                    text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is not there"
+                    text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is missing"
                     yield Gap(text, self._hint())
             elif end and runs_on(end, last):
-                text = f"{own.name} runs on into {end:%Y-%m-%d %H:%M:%S}, so the file before it may have the beginning"
+                text = f"{own.name} goes on until {end:%Y-%m-%d %H:%M:%S}, so the day may begin in the file before it"
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
-                yield Gap(f"it is not over in the time zone of {own.name}, {end:%z}", "run it again later")
+                yield Gap(f"the day is not over in the time zone of {own.name}, {end:%z}", "run it again later")
 
     def notes(self, day: date) -> Iterator[str]:
         """Yield what is worth knowing of *day*, of which nothing is missing."""

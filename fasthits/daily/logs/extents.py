@@ -44,6 +44,8 @@ class Extent:
     """The time of its first line."""
     middle: datetime | None = None
     """The time that half of its first lines are before."""
+    start_hash: int | None = None
+    """Of its first lines; None where there is no line, or no time in the lines."""
 
     @property
     def name(self) -> str:
@@ -98,8 +100,9 @@ def look(log_file: LogFile, selection: Selection) -> Extent:
     log_format = selection.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
     found = list(stamps(lines, log_format or ASSUMED, selection))
-    middle = sorted(found)[len(found) // 2] if found else None
-    return Extent(log_file, log_format, found[0] if found else None, middle)
+    if not found:
+        return Extent(log_file, log_format)
+    return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], hash(tuple(lines)))
 
 
 def is_over(day: date, stamp: datetime | None, today: date, now: datetime) -> bool:

@@ -165,8 +165,8 @@ def _check_folder(folder: str) -> None:
     try:
         os.scandir(folder).close()
     except PermissionError as error:
-        hint = "run this as a user who may; on Debian, one in the group adm"
-        raise LogFileError("cannot look into the folder of log files", folder, hint) from error
+        hint = "Permission denied; run this as root or, on Debian and Ubuntu, as a user in the group adm"
+        raise LogFileError("cannot list the folder of log files", folder, hint) from error
     except OSError:
         return  # there is no such folder
 

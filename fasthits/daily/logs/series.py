@@ -18,6 +18,8 @@ from fasthits.rules.selection import Selection
 DAYS_AROUND = timedelta(days=7)
 """How long before a day a server must have logged something to be missing on that day."""
 
+_KEEP_MORE = "if older files were removed, let logrotate keep more, as with rotate 14"
+
 
 class Series:
     """The files of one log, the rotated ones and the one that is written to, as far as they were named."""
@@ -65,7 +67,7 @@ class Series:
             return
         if self._live:
             if not is_over(day, last.begin, today, now):
-                yield Gap(f"it is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
+                yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
         elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log had come to its end before
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
@@ -129,7 +131,7 @@ class Series:
     def _hint(self, day: date) -> str:
         unnamed = self._unnamed(day)
         if not unnamed:
-            return ""
+            return _KEEP_MORE if self.rotations else ""
         pattern = self.name if all(name.startswith(self.name) for name in unnamed) else self.name.removesuffix(".log")
         return f"name all files of the log: --logs '{pattern}*'"
 

@@ -1,7 +1,7 @@
 """The log files for some days: which to read, what they hold of each day, and what is missing."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from fasthits.rules.selection import Selection
 if TYPE_CHECKING:
     from fasthits.daily.logs.series import Series
 
-NAME_LOGS = "name another with --logs PATTERN or FASTHITS_LOGS"
+NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
 
 Patterns = tuple[str, ...]
 """PATTERNs: names with strftime fields, with ``*``, or both; ``-`` for standard input."""
@@ -61,11 +61,15 @@ class Sources:
         self.formats: dict[LogFile, Format | None] = {}
         """Their formats; None where that is not known before they are read."""
         self._all: list[DayFiles | Series] = [*self._day_files, *self._series]
+        self._starts: dict[int, dict[LogFile, None]] = {}
+        """The files by their first lines."""
         for day in days:
             extents = [extent for each in self._all for extent in each.extents_of(day)]
             for extent in extents:
                 self.files.setdefault(extent.log_file, set()).add(day)
                 self.formats[extent.log_file] = extent.log_format
+                if extent.start_hash is not None:
+                    self._starts.setdefault(extent.start_hash, {})[extent.log_file] = None
             if not extents and not self._streams:
                 self.missing[day] = file_name(patterns[0], day)
 
@@ -76,7 +80,7 @@ class Sources:
             if day in self.missing:
                 continue
             if day >= today:
-                judged.notes.append(f"{day} is not over: this is a part of it")
+                judged.notes.append(f"{day} is not over: this is only a part of it")
                 continue
             gaps = [gap for each in self._all for gap in each.gaps(day, ends, today, now)]
             if gaps:
@@ -90,9 +94,15 @@ class Sources:
                 judged.missing_servers[day] = absent
         if self._streams and any(day < today for day in self._days):
             names = "standard input" if self._streams[0].name == STDIN else self._streams[0].name
-            judged.notes.append(f"{names} does not tell whether it has all of {name_days(self._days)}")
+            judged.notes.append(f"{names} does not show whether it has all of {name_days(self._days)}")
+        judged.notes += self._copies()
         judged.notes = list(dict.fromkeys(judged.notes))
         return judged
+
+    def _copies(self) -> Iterator[str]:
+        """Yield a warning for files that begin with the same lines: a copy counts its hits twice."""
+        for names in ([each.name for each in files] for files in self._starts.values() if len(files) > 1):
+            yield f"warning: the same lines begin {', '.join(names)}: if these are copies, their hits count twice"
 
     def error_of_missing(self) -> LogFileError:
         """Return what to raise when no day has a file."""
