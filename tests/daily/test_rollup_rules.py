@@ -375,10 +375,18 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (
             ["--to", "hits.db", "--by-host"],
             1,
-            "its table hits is not (date, host, path, views), as these options make it,",
+            "these options make a table hits (date, host, path, views), but the file has (date, path, views)",
         ),
-        (["--to", "hits.db", "--bots", "apart"], 1, "its table hits is not (date, path, views, bots)"),
-        (["--to", "refs.db", "--referrers"], 1, "its table referrers is not (date, path, referrer, views)"),
+        (
+            ["--to", "hits.db", "--bots", "apart"],
+            1,
+            "these options make a table hits (date, path, views, bots), but the",
+        ),
+        (
+            ["--to", "refs.db", "--referrers"],
+            1,
+            "these options make a table referrers (date, path, referrer, views), but",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line_and_change_nothing(

@@ -20,7 +20,7 @@ from fasthits._parse import WHOLE, HitTable, LineRules
 from fasthits.daily import atomic as replacing
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
-from fasthits.daily.keeping import Fewer
+from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table, open_table
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT
@@ -439,7 +439,7 @@ def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path
             table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
             assert os.listdir(tmp_path) == ["hits.csv"]
         else:
-            with pytest.raises(TableError, match="user 1234 has made a file of that name: remove it"):
+            with pytest.raises(TableError, match="user 1234 has made a file of that name; remove it"):
                 table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
             assert left.read_text() == "half a day"
 

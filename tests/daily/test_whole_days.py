@@ -209,7 +209,7 @@ def test_the_first_day_of_a_log_is_whole_and_said_so(logs: Path, tmp_path: Path)
     Rotated(logs, EARLY).log.write_bytes(b"".join(line("/a", at) for at in every(7, first, midnight(TODAY))))
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert (code, sum(rows.values())) == (0, 119)
-    assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: taken for the log's first day\n" in said
+    assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: this is taken as the log's first day\n" in said
 
 
 def test_where_old_files_are_removed_the_oldest_day_is_not_taken_for_whole(logs: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_new_site_among_others_begins_on_its_first_day(logs: Path, tmp_path: P
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/*access.log*")
     assert code == 0, said
     assert rows[str(YESTERDAY), "/a"] == OF_YESTERDAY + sum(at.date() == YESTERDAY for at in every(7, began, RUN))
-    assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: taken for the log's first day" in said
+    assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: this is taken as the log's first day" in said
 
 
 def test_a_rotated_file_that_was_removed_is_missed(logs: Path, tmp_path: Path) -> None:
