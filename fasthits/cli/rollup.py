@@ -102,7 +102,8 @@ def rollup(
     \b
         fasthits rollup --logs '/var/log/nginx/access.log*'
         fasthits rollup 2026-03-12
-        fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
+        fasthits rollup --to hits.csv --referrers
+        fasthits rollup 2026-03-01..yesterday --logs '/srv/*/%Y-%m-%d.log'
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
     The new rows of a day replace its old rows, so a second run changes nothing. A day stays as it is, and the exit code

@@ -88,7 +88,10 @@ def _why_unseen(found: Counted) -> str:
         if found.examples and found.examples[0].head.startswith(DOCKER_START):
             hints.insert(0, "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -")
         return f"none of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
-    hints += [f"the log has {name_days(sorted(found.days_seen))}", NAME_LOGS]
+    hints.append(f"the log has {name_days(sorted(found.days_seen))}")
+    if min(found.days_seen) > max(found.unseen):
+        hints.append("if the log is new, run this again tomorrow")
+    hints.append(NAME_LOGS)
     if found.malformed:
         hints.append(f"{number_of(found.malformed, 'line')} did not parse")
     return f"no line of the day, left as it was: {days} ({'; '.join([*hints, explain])})"

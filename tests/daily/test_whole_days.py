@@ -425,6 +425,13 @@ def test_what_to_do_about_a_day_whose_older_file_is_gone(logs: Path, tmp_path: P
     assert "(if older files were removed, let logrotate keep more, as with rotate 14; --partial counts what" in said
 
 
+def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", line("/a", midnight(TODAY)))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
+
+
 def test_dockers_log_files_are_recognised(tmp_path: Path) -> None:
     wrapped = {"log": line("/a", midnight(YESTERDAY)).decode(), "stream": "stdout", "time": "2026-03-12T00:00:00Z"}
     write(tmp_path / "c" / "1-json.log", json.dumps(wrapped, separators=(",", ":")).encode() + b"\n")
