@@ -89,7 +89,7 @@ def _why_unseen(found: Counted) -> str:
             hints.insert(0, "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -")
         return f"none of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
     hints.append(f"the log has {name_days(sorted(found.days_seen))}")
-    if min(found.days_seen) > max(found.unseen):
+    if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:
         hints.append("if the log is new, run this again tomorrow")
     hints.append(NAME_LOGS)
     if found.malformed:
