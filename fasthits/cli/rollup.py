@@ -12,9 +12,9 @@ from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
 from fasthits.daily.days import name_days, parse_days
+from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
-from fasthits.rules.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.rules.rules import Rules
 from fasthits.signals import ended_by_signals
 

@@ -33,7 +33,7 @@ WRITE_CACHE_BYTES = 256 << 20
 def reading(file: Path) -> Iterator[sqlite3.Connection]:
     """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block."""
     if not file.is_file():
-        raise TableError("no such database", file, "fasthits rollup creates it; or name another with --database")
+        raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
     with _errors("cannot read database", file), closing(_open_to_read(_own_file(file))) as database:
         yield database
 
@@ -128,7 +128,7 @@ def _errors(failed: str, file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
         if str(error).startswith("no such table"):
-            hint = ": fasthits rollup creates it"
+            hint = ": fasthits rollup fills it"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 

@@ -263,7 +263,7 @@ def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
         assert done.returncode == 1
         said = done.stderr.decode().splitlines()
         assert len(said) == 1
-        assert "database disk image is malformed: take a copy of it from before, or roll the days up again" in said[0]
+        assert "database disk image is malformed: restore a backup, or roll up the days again" in said[0]
     assert kept.read_bytes() == before
 
 
