@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,16 @@ def test_the_version_is_printed() -> None:
     assert (done.returncode, done.stdout) == (0, f"fasthits {__version__}\n".encode())
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["help"]])
 def test_help_names_every_command(arguments: list[str]) -> None:
-    shown = fasthits(*arguments).stdout.decode()
-    assert all(f" {command} " in shown for command in COMMANDS)
+    done = fasthits(*arguments)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert all(f"\n  {command} " in done.stdout.decode() for command in COMMANDS)
+
+
+def test_without_a_command_the_help_is_an_error() -> None:
+    done = fasthits()
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", fasthits("--help").stdout)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,10 @@ def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str
         (["rollup", "--output=hits.csv"], "did you mean --to?"),
         (["rollup", "--db", "hits.db"], "did you mean --to?"),
         (["most-read", "--to", "hits.db"], "did you mean --database?"),
-        (["rollup", "--summry", "x"], "--summary"),
+        (["rollup", "--summry", "x"], "no such option: --summry (did you mean --summary?)"),
+        (["rollup", "--ttl", "60"], "no such option: --ttl (fasthits rollup --help)"),
+        (["--oops"], "no such option: --oops (fasthits --help)"),
+        (["today"], "missing argument 'PATH...' (fasthits today --help)"),
         (["history", "/", "--days", "7d"], "a whole number from 1 to 3660"),
         (["most-read", "--days", "9" * 30], "a whole number from 1 to 3660"),
     ],
@@ -117,13 +127,39 @@ def test_a_wrong_name_or_number_suggests_the_right_one(arguments: list[str], sug
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_wraps_its_paragraphs_at_the_edge_alone(command: str) -> None:
-    shown = fasthits(command, "--help", COLUMNS="2000").stdout.decode()
-    description = shown.partition("Usage:")[2].partition("╭")[0].splitlines()[1:]
-    sentences = [line.strip() for line in description if re.match(r" *[A-Z][a-z]* ", line) and "|" not in line]
-    assert sentences
-    assert [line for line in sentences if not line.endswith((".", ":", "?"))] == []
-    assert fasthits("help", command, COLUMNS="2000").stdout.decode() == shown
+def test_help_breaks_lines_only_at_the_edge(command: str) -> None:
+    for columns in (60, 80, 120):
+        shown = fasthits(command, "--help", COLUMNS=str(columns)).stdout.decode()
+        assert fasthits("help", command, COLUMNS=str(columns)).stdout.decode() == shown
+        description = shown.partition("\nOptions:\n")[0].partition("\nArguments:\n")[0]
+        width = min(columns, 100) - 2
+        for paragraph in description.split("\n\n")[1:]:
+            lines = [line[2:] for line in paragraph.splitlines()]
+            assert lines[0].startswith("    ") or lines == textwrap.wrap(" ".join(lines), width - 2)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_breaks_no_option_in_two(command: str) -> None:
+    options = re.findall(r"^  (?:-h, )?(--[a-z-]+)", fasthits(command, "--help").stdout.decode(), re.M)
+    assert "--help" in options
+    wide = fasthits(command, "--help", COLUMNS="100").stdout.decode()
+    for columns in ("60", "80"):
+        narrow = fasthits(command, "--help", COLUMNS=columns).stdout.decode()
+        assert {name: narrow.count(name) for name in options} == {name: wide.count(name) for name in options}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_examples(command: str) -> None:
+    description = fasthits(command, "--help").stdout.decode().partition("\nOptions:\n")[0]
+    assert re.search(rf"^      (?:.*\| )?fasthits {command}\b", description, re.M)
+
+
+def test_a_group_of_options_has_a_heading_and_numbers_have_their_range() -> None:
+    shown = fasthits("warm", "--help").stdout.decode()
+    headings = re.findall(r"^(\S.*):$", shown, re.M)
+    assert headings == ["Arguments", "Options", "memcached", "What counts, and under which path"]
+    assert "1 to 2592000]" in shown
+    assert "<=" not in shown
 
 
 SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
