@@ -228,10 +228,10 @@ def fasthits(
     CSV.
 
     \b
-        fasthits conf                      what to paste into Apache's or nginx's configuration
-        fasthits rollup                    keep yesterday's views in hits.db
-        fasthits top                       watch what is read now
-        fasthits help rollup               the help of a command
+        fasthits conf           what to paste into Apache's or nginx's configuration
+        fasthits top            watch what is read now
+        fasthits rollup         keep yesterday's views in hits.db
+        fasthits help rollup    show the help of a command
 
     A hit is a log line with the method GET and a path. The query string does not count. Options narrow this.
     `fasthits explain` shows why a line counts or does not.

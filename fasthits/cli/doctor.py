@@ -39,7 +39,8 @@ def doctor(
     \b
         fasthits doctor
         fasthits doctor --user fasthits --to /var/lib/fasthits/hits.db
-        fasthits doctor --logs '/var/log/nginx/access.log*' --django-settings mysite.settings
+        fasthits doctor --logs '/var/log/nginx/access.log*'
+        fasthits doctor --django-settings mysite.settings
 
     Prints a line for each check: ok, warn or FAIL, what was found and, after ->, what to do. Exit code 1 if a check
     failed. Give the options that the logger has. On a busy site the command takes up to 15 seconds, because it waits

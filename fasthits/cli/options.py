@@ -96,11 +96,11 @@ Logs = Annotated[
         metavar="PATTERN",
         autocompletion=complete_logs,
         callback=_or_environment,
-        show_default="the log in one of the usual places",
+        show_default=False,
         help="Log files. With one file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. With rotated files: "
         "'/var/log/nginx/access.log*'. * also stands for several servers: '/srv/*/access.log'. Compressed files (.gz, "
-        ".zst, .bz2, .xz) are found too. - is standard input. Can be repeated. FASTHITS_LOGS holds several, separated "
-        "by colons.",
+        ".zst, .bz2, .xz) are found too. - is standard input. Can be repeated. Default: FASTHITS_LOGS, "
+        "patterns separated by colons; else the log in one of the usual places.",
     ),
 ]
 

@@ -29,7 +29,8 @@ def serve(
         typer.Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Require this secret. A browser opens /?token=SECRET once; a program sends Authorization: Bearer SECRET.",
+            help="Require this secret. A browser opens /?token=SECRET once. A program sends the header Authorization: "
+            "Bearer SECRET.",
         ),
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Answer everyone who can reach the port.")] = False,

@@ -119,7 +119,7 @@ def test_hostile_paths_are_text_everywhere(open_page: Callable[..., Browser], lo
     page.until(lambda: page.text("#paths") == str(len(HOSTILE) + 1))
     live = set(page.texts("#most-read .path"))
     assert {path for path in shown if "202e" not in path} <= live
-    assert sum(path.startswith("a path too long or odd for a key (#") for path in live) == 2
+    assert sum(path.startswith("a long or unusual path (#") for path in live) == 2
     page.find('#range [value="7"]').send_keys(Keys.SPACE)
     page.until(lambda: set(shown) <= set(page.texts("#kept .path")))
     for path, text in (*zip(HOSTILE, shown, strict=True), (LONG, LONG)):
@@ -152,7 +152,7 @@ def test_the_search_box_works_by_keyboard_alone(open_page: Callable[..., Browser
     page.find("#search").send_keys(Keys.ENTER)
     page.until(lambda: page.text("#subject") == "/blog/" and page.text("#kept-total") == "30")
     page.find("#search").send_keys("nothing has this")
-    page.until(lambda: page.texts("#found li") == ["No page has that in its path."])
+    page.until(lambda: page.texts("#found li") == ["No path contains this."])
     page.find("#search").send_keys(Keys.ENTER)
     assert page.text("#subject") == "/blog/"
 
