@@ -104,7 +104,7 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
 
 
 def test_traffic_without_any(staff: Client) -> None:
-    assert text_of(staff.get("/admin/fasthits/hits/").content).count("Nothing has been read.") == 3
+    assert text_of(staff.get("/admin/fasthits/hits/").content).count("No views yet.") == 3
 
 
 def test_traffic_is_for_those_who_may_see_it() -> None:

@@ -252,11 +252,11 @@ def test_memory_too_small_for_all_paths_changes_nothing(
         (["--logs", ""], "not a PATTERN: ''", 2),
         (["--max-memory", "banana"], r"not a SIZE for --max-memory: 'banana' \(32M or more, or 2G\)", 2),
         (["--max-memory", "31M"], "not a SIZE for --max-memory: '31M'", 2),
-        (["--threads", "0"], "--threads is 1 or more: 0", 2),
+        (["--threads", "0"], "--threads must be 1 or more: 0", 2),
         (["--config", "none.toml"], r"cannot read configuration: none.toml \(No such file", 2),
         (["--status", "ok"], "not a status: 'ok'", 2),
         (["--exclude-bots", "--bots", "apart"], "bots are either excluded or not: exclude-bots and bots", 2),
-        (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),
+        (["--by-host"], "not a rule for Django: by-host", 2),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(
