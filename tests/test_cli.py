@@ -93,7 +93,7 @@ def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[st
     ],
     ids=" ".join,
 )
-def test_a_mistake_in_the_arguments_is_told_with_exit_code_2(arguments: list[str]) -> None:
+def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list[str]) -> None:
     done = fasthits(*arguments)
     assert done.returncode == 2
     assert done.stdout == b""
@@ -181,6 +181,6 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
         ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>&-", 0, ""),
     ],
 )
-def test_streams_that_are_closed_or_full_are_told_or_borne(command: str, code: int, stderr: str) -> None:
+def test_closed_or_full_streams_are_reported(command: str, code: int, stderr: str) -> None:
     done = subprocess.run(f"{SHELL} {command}", shell=True, input=hit("/"), capture_output=True, cwd=ROOT)
     assert (done.returncode, done.stderr.decode()) == (code, stderr)

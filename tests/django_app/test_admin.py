@@ -38,7 +38,7 @@ def text_of(html: bytes) -> str:
     return " ".join(unescape(re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", html.decode())).split())
 
 
-def test_the_list_has_two_columns_for_one_round_trip_and_no_query(
+def test_the_list_has_two_columns_and_costs_one_round_trip_and_no_query(
     memcached: Memcached, count_today: CountToday, staff: Client
 ) -> None:
     for number in range(30):
@@ -59,7 +59,7 @@ def test_the_list_has_two_columns_for_one_round_trip_and_no_query(
     assert titles == [f"T{number}" for number in range(29, -1, -1)]  # the most read first
 
 
-def test_an_object_shows_its_history_to_be_read_alone(count_today: CountToday, staff: Client) -> None:
+def test_an_object_shows_its_history_read_only(count_today: CountToday, staff: Client) -> None:
     release = PressRelease.objects.create(title="A", slug="a")
     read(release, 1, 41)
     read(release, 31, 97)
@@ -103,11 +103,11 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 
-def test_traffic_without_any(staff: Client) -> None:
+def test_traffic_without_hits(staff: Client) -> None:
     assert text_of(staff.get("/admin/fasthits/hits/").content).count("No views yet.") == 3
 
 
-def test_traffic_is_for_those_who_may_see_it() -> None:
+def test_traffic_needs_the_permission_to_view_hits() -> None:
     user = User.objects.create_user("some", is_staff=True)
     client = Client()
     client.force_login(user)

@@ -116,7 +116,7 @@ def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, releas
         assert release.hits_today == 3
 
 
-def test_no_memcached_no_number_and_no_error(
+def test_without_memcached_the_number_is_0_and_there_is_no_error(
     memcached: Memcached, count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])
@@ -133,7 +133,7 @@ def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) 
         assert release.hits_today == 0
 
 
-def test_it_is_asked_again_when_it_may_be_back(
+def test_memcached_is_asked_again_after_a_pause(
     memcached: Memcached, count_today: CountToday, release: PressRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "AWAY_SECONDS", 0.0)
@@ -144,7 +144,7 @@ def test_it_is_asked_again_when_it_may_be_back(
     assert release.hits_today == 1
 
 
-def test_a_memcached_that_hangs_is_waited_for_once(
+def test_only_one_page_waits_for_a_memcached_that_hangs(
     memcached: Memcached, count_today: CountToday, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fasthits.live.connections.ANSWER_SECONDS", 0.1)
@@ -168,7 +168,7 @@ def test_a_value_that_is_no_number_is_none(
     assert release.hits_today == 0
 
 
-def test_an_object_without_an_address_has_no_hits(
+def test_an_object_without_a_url_has_no_hits(
     count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])
@@ -190,7 +190,7 @@ def test_an_object_without_an_address_has_no_hits(
         ("/a\r\nset x 0 0 1", b"/aset%20x%200%200%201"),
     ],
 )
-def test_the_path_is_as_the_log_has_it(address: str, path: bytes) -> None:
+def test_the_path_is_the_path_in_the_log(address: str, path: bytes) -> None:
     class Page:
         def get_absolute_url(self) -> str:
             return address
@@ -214,7 +214,7 @@ def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: 
         assert answer.json() == {"/press/a/": 3}
 
 
-def test_today_is_the_day_where_apache_is() -> None:
+def test_today_is_the_day_in_the_web_servers_time_zone() -> None:
     for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # whose dates differ at any time
         with override_settings(FASTHITS={"TIME_ZONE": name}):
             assert live.today() == datetime.now(ZoneInfo(name)).date()
@@ -236,7 +236,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
 
 
 @pytest.mark.parametrize("through", ["straight", PYMEMCACHE, PYLIBMC])
-def test_a_page_of_100_objects_takes_one_round_trip_and_no_query_more(
+def test_a_page_of_100_objects_costs_one_round_trip_and_no_extra_query(
     memcached: Memcached, count_today: CountToday, through: str
 ) -> None:
     releases = PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(120))
@@ -281,7 +281,7 @@ def test_the_json_is_bounded(memcached: Memcached, release: PressRelease) -> Non
     assert Client().post("/fasthits/hits_today.json", {"path": "/press/a/"}).status_code == 405
 
 
-def test_an_error_of_the_site_is_logged_and_costs_its_path(
+def test_an_error_of_the_site_is_logged_and_affects_only_its_path(
     count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])

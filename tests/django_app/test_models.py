@@ -73,7 +73,7 @@ def test_the_history_of_an_object(objects: list[Any]) -> None:
     assert list(views_by_day(new, 3).items()) == [(days_ago(3), 0), (days_ago(2), 4), (days_ago(1), 3)]
 
 
-def test_the_history_goes_with_its_object(objects: list[Any]) -> None:
+def test_the_history_is_deleted_with_its_object(objects: list[Any]) -> None:
     objects[0].delete()
     assert not Hits.objects.of_model(type(objects[0])).exclude(object_id=str(objects[1].pk)).exists()
     assert Hits.objects.for_object(objects[1]).count() == 3

@@ -25,7 +25,7 @@ def start(log: Path, where: dict[str, Any], *options: str) -> "subprocess.Popen[
     return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_of_several_at_once_the_day_is_that_of_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
     """Each has hits of another object, so that rows of two would not get in each other's way."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(1, 6))
     logs = [
@@ -45,7 +45,7 @@ GATE = 4711
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_what_is_saved_meanwhile_is_waited_for_and_compared_with(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+def test_a_run_waits_for_another_run_and_compares_with_its_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
     """The one with five hits stops in the middle of its transaction until the other one waits for it."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in (3, 5))
     more, less = (

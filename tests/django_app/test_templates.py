@@ -70,13 +70,13 @@ def test_the_sparkline_is_an_image_with_a_title_and_a_table(release: PressReleas
     assert [int(row.findtext("td") or "") for row in rows] == [34] + [0] * 28 + [1200]
 
 
-def test_the_sparkline_of_what_was_never_read() -> None:
+def test_the_sparkline_of_an_object_that_was_never_read() -> None:
     figure = ElementTree.fromstring(render("{% sparkline obj days=1 %}", obj=PressRelease(pk=5)))
     assert figure.findtext("svg/title") == "Read 0 times in the last 1 days"
 
 
 @override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de")
-def test_numbers_are_localised_where_they_are_read_and_not_where_they_are_drawn(release: PressRelease) -> None:
+def test_numbers_are_localised_in_text_and_not_in_the_drawing(release: PressRelease) -> None:
     html = render("{% sparkline obj %} {{ obj|hits:30 }}", obj=release)
     figure = ElementTree.fromstring(html.rpartition(" ")[0])
     assert html.endswith(" 1.234")
@@ -84,7 +84,7 @@ def test_numbers_are_localised_where_they_are_read_and_not_where_they_are_drawn(
     assert all(len(point.split(",")) == 2 for point in figure.find("svg/polyline").get("points").split())
 
 
-def test_nothing_of_an_object_gets_into_the_page_unescaped() -> None:
+def test_texts_of_an_object_are_escaped() -> None:
     found: list[str] = []
 
     class Tags(HTMLParser):

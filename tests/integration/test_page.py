@@ -137,7 +137,7 @@ def test_hostile_paths_are_text_everywhere(open_page: Callable[..., Browser], lo
     assert page.complaints() == []
 
 
-def test_the_search_box_works_by_keyboard_alone(open_page: Callable[..., Browser]) -> None:
+def test_the_search_box_works_with_the_keyboard_only(open_page: Callable[..., Browser]) -> None:
     page = open_page()
     page.find("body").send_keys("/")
     assert page.run("return document.activeElement.id") == "search"
@@ -184,7 +184,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(open_page: Callable[..
     assert (page.run(ground), page.text("#theme")) == (dark, "Theme: dark")
 
 
-def test_it_says_when_there_are_no_numbers_and_goes_on_by_itself(
+def test_the_page_says_when_there_are_no_numbers_and_recovers(
     open_page: Callable[..., Browser], memcached: Memcached, logger: Logger, kept: Path
 ) -> None:
     page = open_page()
@@ -196,7 +196,7 @@ def test_it_says_when_there_are_no_numbers_and_goes_on_by_itself(
     assert page.texts("#problems li") == []
 
 
-def test_without_a_database_it_says_what_makes_one(place: Path, memcached: Memcached) -> None:
+def test_without_a_database_the_page_says_what_makes_it(place: Path, memcached: Memcached) -> None:
     with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser() as page:
         page.driver.get(served.url)
         page.until(lambda: "fasthits rollup makes it" in page.text("#history-problem"))
