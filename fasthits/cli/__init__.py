@@ -50,10 +50,15 @@ OTHER_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("[DATE]",)),
     **dict.fromkeys(("--output", "--out", "-o", "--db", "--database", "--to"), ("--to", "--database")),
     **dict.fromkeys(("--log", "--file", "--input"), ("--logs",)),
+    **dict.fromkeys(("--bind", "--listen"), ("--host",)),
+    **dict.fromkeys(("-n", "--top"), ("--limit",)),
     "--server": ("--memcached",),
     "--log-format": ("--format",),
 }
 """Options of other programs and commands, and the options or the argument to suggest in their place."""
+
+OTHER_COMMANDS = {"import": "rollup", "count": "rollup", "watch": "top", "live": "top", "web": "serve"}
+"""Commands that people may expect, and ours."""
 
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
 """What typer says of a number, and what we say."""
@@ -68,7 +73,7 @@ RAISE = object()
 class _Command(TyperCommand):
     """A command that suggests the right option, accepts BARE options without a value, and groups options in its help.
 
-    typer does none of these without its boxes, which leave 26 columns for text on a terminal of 80.
+    typer groups options only in its boxes, which leave 26 columns for text on a terminal of 80.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -84,9 +89,13 @@ class _Command(TyperCommand):
         ]
         return super().parse_args(ctx, filled)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}
-        for each in self.get_params(ctx):
+        parameters: list[Any] = self.get_params(ctx)
+        for each in parameters:
             own = "Arguments" if each.param_type_name == "argument" else "Options"
             name, text = each.get_help_record(ctx)
             for pattern, words in RANGES.items():
@@ -168,7 +177,9 @@ class _Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             if ctx is None or ctx.resilient_parsing or cmd_name.startswith("-"):
                 return None
-            near = get_close_matches(cmd_name, COMMANDS, 1)
+            near = (
+                [OTHER_COMMANDS[cmd_name]] if cmd_name in OTHER_COMMANDS else get_close_matches(cmd_name, COMMANDS, 1)
+            )
             hint = f"did you mean {near[0]}?" if near else "fasthits --help lists the commands"
             raise UsageError("no such command", repr(cmd_name), hint)
         if cmd_name not in self.commands:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import SERVER_PANEL, Logs, TlsCa, TlsCert, TlsKey
+from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
 from fasthits.daily.days import DEFAULT_LOGS
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_SERVER
@@ -17,21 +17,13 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 def conf(
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="User that counts and owns the database. Make one for fasthits alone.")
+        str, typer.Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
     ] = "fasthits",
     logs: Logs = None,
     database: Annotated[
         str, typer.Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
     ] = KEPT,
-    memcached: Annotated[
-        list[str],
-        typer.Option(
-            metavar="SERVER",
-            envvar="FASTHITS_MEMCACHED",
-            help="As for `fasthits log`.",
-            rich_help_panel=SERVER_PANEL,
-        ),
-    ] = [DEFAULT_SERVER],  # noqa: B006
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     follow: Annotated[
         str, typer.Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
     ] = "/var/log/nginx/access.log",

@@ -30,41 +30,21 @@ Memcached = Annotated[
     typer.Option(
         metavar="SERVER",
         envvar="FASTHITS_MEMCACHED",
-        help="HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Repeat it for several servers. They share the "
-        "keys as in Django's PyMemcacheCache, so give both the same list.",
+        help="HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Several servers: separate them by commas, or "
+        "repeat the option. They share the keys as in Django's PyMemcacheCache, so give both the same list.",
         rich_help_panel=SERVER_PANEL,
     ),
 ]
-TlsCa = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_CA",
-        show_default=False,
-        rich_help_panel=SERVER_PANEL,
-        help="CA certificates to trust for tls:// servers, instead of the system's.",
-    ),
-]
-TlsCert = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_CERT",
-        show_default=False,
-        rich_help_panel=SERVER_PANEL,
-        help="Client certificate for tls:// servers that demand one.",
-    ),
-]
-TlsKey = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_KEY",
-        show_default=False,
-        rich_help_panel=SERVER_PANEL,
-        help="Private key of --tls-cert, unless that file holds both.",
-    ),
-]
+
+
+def _tls_file(name: str, text: str) -> Any:
+    variable = f"FASTHITS_TLS_{name}"
+    return typer.Option(metavar="FILE", envvar=variable, show_default=False, help=text, rich_help_panel=SERVER_PANEL)
+
+
+TlsCa = Annotated[str | None, _tls_file("CA", "CA certificates to trust for tls:// servers, instead of the system's.")]
+TlsCert = Annotated[str | None, _tls_file("CERT", "Client certificate, for tls:// servers that require one.")]
+TlsKey = Annotated[str | None, _tls_file("KEY", "Private key of --tls-cert, unless that file holds both.")]
 SERVERS: dict[str, tuple[Any, Any]] = {
     "memcached": (Memcached, [DEFAULT_SERVER]),
     "tls_ca": (TlsCa, None),

@@ -1,4 +1,4 @@
-"""The app's configuration for Django."""
+"""The app's AppConfig."""
 
 from django.apps import AppConfig
 

@@ -21,7 +21,7 @@ from fasthits.live.memcached import read_views
 from fasthits.live.servers import Server, check_servers
 from fasthits.rules.rules import final_path
 
-AWAY_SECONDS = 5.0
+PAUSE_SECONDS = 5.0
 """Pause after memcached has failed, so that not every page waits for it."""
 
 log = logging.getLogger("fasthits.django")
@@ -57,18 +57,18 @@ def with_hits_today(objects: Iterable[T]) -> list[T]:
 
 def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
     """Return today's views of those *paths* that have been read; an empty dict while memcached does not answer."""
-    global _away_until
-    if not paths or time.monotonic() < _away_until:
+    global _paused_until
+    if not paths or time.monotonic() < _paused_until:
         return {}
     try:
         return _read(paths)
     except Exception as error:  # of the cache's client library
-        _away_until = time.monotonic() + AWAY_SECONDS
-        log.warning("no live counters for %.0f s: %s: %s", AWAY_SECONDS, type(error).__name__, error)
+        _paused_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("no live counters for %.0f s: %s: %s", PAUSE_SECONDS, type(error).__name__, error)
         return {}
 
 
-_away_until = float("-inf")
+_paused_until = float("-inf")
 
 
 def _path_or_none(obj: Any) -> bytes | None:

@@ -1,7 +1,6 @@
 """Server-sent events: a sample a second to every open page, encoded once for all pages.
 
-Written out instead of taken from `sse-starlette`: that would save some twenty lines, and cost a dependency and four
-tasks a stream.
+Without `sse-starlette`, which would save some twenty lines, but patches uvicorn and runs four tasks a stream.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ def shared_tables(database: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What Django's own test runner sets up; and no memory of a memcached that was away."""
     setup_test_environment(debug=False)
-    monkeypatch.setattr(live, "_away_until", float("-inf"))
+    monkeypatch.setattr(live, "_paused_until", float("-inf"))
     yield
     teardown_test_environment()
 

@@ -136,7 +136,7 @@ def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) 
 def test_memcached_is_asked_again_after_a_pause(
     memcached: Memcached, count_today: CountToday, release: PressRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 0.0)
     memcached.kill()
     assert release.hits_today == 0
     memcached.start(keep_port=True)
@@ -148,7 +148,7 @@ def test_only_one_page_waits_for_a_memcached_that_hangs(
     memcached: Memcached, count_today: CountToday, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fasthits.live.connections.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(live, "AWAY_SECONDS", 1000.0)
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 1000.0)
     releases = [PressRelease.objects.create(title="x", slug=f"x{number}") for number in range(20)]
     memcached.pause()
     try:
