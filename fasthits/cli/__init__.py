@@ -3,23 +3,22 @@
 Each command is a function in a module of this folder. A module is imported when one of its commands is used.
 """
 
-import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib import import_module
-from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 from fasthits import __version__
+from fasthits.cli.command import Command, help_text
 from fasthits.cli.output import say
 from fasthits.cli.signals import Ended
 from fasthits.errors import FasthitsError, UsageError
@@ -43,76 +42,11 @@ COMMANDS = {
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
-BARE = {"--keep-query": "all", "--referrers": "site"}
-"""What an option means when it is given without a value."""
-
-OTHER_NAMES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("[DATE]",)),
-    **dict.fromkeys(("--output", "--out", "-o", "--db", "--database", "--to"), ("--to", "--database")),
-    **dict.fromkeys(("--log", "--file", "--input"), ("--logs",)),
-    **dict.fromkeys(("--bind", "--listen"), ("--host",)),
-    **dict.fromkeys(("-n", "--top"), ("--limit",)),
-    "--server": ("--memcached",),
-    "--log-format": ("--format",),
-}
-"""Options of other programs and commands, and the options or the argument to suggest in their place."""
-
 OTHER_COMMANDS = {"import": "rollup", "count": "rollup", "watch": "top", "live": "top", "web": "serve"}
 """Commands that people may expect, and ours."""
 
-RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
-"""What typer says of a number, and what we say."""
-
-FIRST = ("Arguments", "Options")
-"""The groups that come first in a help; the panels follow."""
-
 RAISE = object()
 """As the context's object: the caller handles errors."""
-
-
-class _Command(TyperCommand):
-    """A command that suggests the right option, accepts BARE options without a value, and groups options in its help.
-
-    typer groups options only in its boxes, which leave 26 columns for text on a terminal of 80.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        known = {name for each in self.params for name in (*each.opts, each.metavar)}
-        for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
-            for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
-                days = "give the days as an argument: 2026-03-01..2026-03-12"
-                raise UsageError("no such option", name, days if meant == "[DATE]" else f"did you mean {meant}?")
-        following = [*args, "-"][1:]
-        filled = [
-            f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
-            for arg, after in zip(args, following, strict=True)
-        ]
-        return super().parse_args(ctx, filled)
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        panels: dict[str, list[tuple[str, str]]] = {}
-        parameters: list[Any] = self.get_params(ctx)
-        for each in parameters:
-            own = "Arguments" if each.param_type_name == "argument" else "Options"
-            name, text = each.get_help_record(ctx)
-            for pattern, words in RANGES.items():
-                text = re.sub(pattern, words, text)
-            panels.setdefault(each.rich_help_panel or own, []).append((name, text))
-        for name in sorted(panels, key=(*FIRST, *panels).index):
-            with formatter.section(name):
-                formatter.write_dl(panels[name])
-
-
-def help_text(function: Callable[..., Any]) -> str:
-    """Return a command's docstring for ``--help``: each paragraph is one line, which the terminal wraps.
-
-    A paragraph that begins with ``\\b`` keeps its lines.
-    """
-    paragraphs = re.split(r"\n\s*\n", inspect.getdoc(function) or "")
-    return "\n\n".join(text if text.startswith("\b") else " ".join(text.split()) for text in paragraphs)
 
 
 @contextmanager
@@ -177,10 +111,8 @@ class _Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             if ctx is None or ctx.resilient_parsing or cmd_name.startswith("-"):
                 return None
-            near = (
-                [OTHER_COMMANDS[cmd_name]] if cmd_name in OTHER_COMMANDS else get_close_matches(cmd_name, COMMANDS, 1)
-            )
-            hint = f"did you mean {near[0]}?" if near else "fasthits --help lists the commands"
+            near = OTHER_COMMANDS.get(cmd_name) or next(iter(get_close_matches(cmd_name, COMMANDS, 1)), None)
+            hint = f"did you mean {near}?" if near else "fasthits --help lists the commands"
             raise UsageError("no such command", repr(cmd_name), hint)
         if cmd_name not in self.commands:
             module = import_module(f"fasthits.cli.{COMMANDS[cmd_name]}")
@@ -188,7 +120,7 @@ class _Commands(TyperGroup):
             text = help_text(function)
             command = CommandInfo(
                 name=cmd_name,
-                cls=_Command,
+                cls=Command,
                 callback=function,
                 help=text,
                 short_help=re.split(r"(?<=\.)\s", text)[0],

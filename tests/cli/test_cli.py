@@ -1,14 +1,16 @@
 """The command line itself: help that teaches, and errors a careless user meets."""
 
+import io
 import re
 import subprocess
 import sys
 import textwrap
+from contextlib import redirect_stdout
 
 import pytest
 
 from fasthits import __version__
-from fasthits.cli import COMMANDS
+from fasthits.cli import COMMANDS, app
 from tests.support.commands import fasthits, hit
 from tests.support.processes import PROJECT
 
@@ -109,6 +111,7 @@ def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list
         (["serve", "--listen", "::"], "did you mean --host?"),
         (["xyzzy"], "fasthits --help lists the commands"),
         (["rollup", "--since", "2026-03-01"], "give the days as an argument: 2026-03-01..2026-03-12"),
+        (["check", "--date", "2026-03-01"], "give the day as an argument: 2026-03-12"),
         (["rollup", "--output=hits.csv"], "did you mean --to?"),
         (["rollup", "--db", "hits.db"], "did you mean --to?"),
         (["most-read", "--to", "hits.db"], "did you mean --database?"),
@@ -127,11 +130,19 @@ def test_a_wrong_name_or_number_suggests_the_right_one(arguments: list[str], sug
     assert suggestion in done.stderr.decode()
 
 
+def help_at(columns: int, *arguments: str) -> str:
+    """Return the help on a terminal of so many columns."""
+    with pytest.MonkeyPatch.context() as environment, redirect_stdout(io.StringIO()) as shown:
+        environment.setenv("COLUMNS", str(columns))
+        assert app(list(arguments), prog_name="fasthits", standalone_mode=False) == 0
+    return shown.getvalue()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_breaks_lines_only_at_the_edge(command: str) -> None:
     for columns in (60, 80, 120):
-        shown = fasthits(command, "--help", COLUMNS=str(columns)).stdout.decode()
-        assert fasthits("help", command, COLUMNS=str(columns)).stdout.decode() == shown
+        shown = help_at(columns, command, "--help")
+        assert help_at(columns, "help", command) == shown
         description = shown.partition("\nOptions:\n")[0].partition("\nArguments:\n")[0]
         width = min(columns, 100) - 2
         for paragraph in description.split("\n\n")[1:]:
@@ -141,22 +152,22 @@ def test_help_breaks_lines_only_at_the_edge(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_breaks_no_option_in_two(command: str) -> None:
-    options = re.findall(r"^  (?:-h, )?(--[a-z-]+)", fasthits(command, "--help").stdout.decode(), re.M)
+    wide = help_at(100, command, "--help")
+    options = re.findall(r"^  (?:-h, )?(--[a-z-]+)", wide, re.M)
     assert "--help" in options
-    wide = fasthits(command, "--help", COLUMNS="100").stdout.decode()
-    for columns in ("60", "80"):
-        narrow = fasthits(command, "--help", COLUMNS=columns).stdout.decode()
+    for columns in (60, 80):
+        narrow = help_at(columns, command, "--help")
         assert {name: narrow.count(name) for name in options} == {name: wide.count(name) for name in options}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_shows_examples(command: str) -> None:
-    description = fasthits(command, "--help").stdout.decode().partition("\nOptions:\n")[0]
+    description = help_at(80, command, "--help").partition("\nOptions:\n")[0]
     assert re.search(rf"^      (?:.*\| )?fasthits {command}\b", description, re.M)
 
 
 def test_a_group_of_options_has_a_heading_and_numbers_have_their_range() -> None:
-    shown = fasthits("warm", "--help").stdout.decode()
+    shown = help_at(80, "warm", "--help")
     headings = re.findall(r"^(\S.*):$", shown, re.M)
     assert headings == ["Arguments", "Options", "memcached", "What counts, and under which path"]
     assert "1 to 2592000]" in shown
