@@ -1,4 +1,4 @@
-"""The command line itself: help that teaches, and errors a careless user meets."""
+"""The command line: its help, and the errors of a careless user."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed, asked for as the shells' scripts do."""
+"""Shell completion, called as the shells' scripts call it."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ YESTERDAY = date.today() - timedelta(days=1)
 
 
 def bash(line: str, cwd: Path | None = None) -> list[str]:
-    """Return what is offered for the last word of *line*."""
+    """Return the completions of the last word of *line*."""
     words = line.split(" ")
     asked = {"_FASTHITS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     done = fasthits(cwd=cwd, **asked)

@@ -34,7 +34,7 @@ def read(obj: object, days_ago: int, views: int) -> None:
 
 
 def text_of(html: bytes) -> str:
-    """Return what a browser would show of *html*, more or less, in one line."""
+    """Return the text of *html* on one line, roughly as a browser shows it."""
     return " ".join(unescape(re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", html.decode())).split())
 
 
@@ -99,7 +99,7 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     hits = [
         query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]
     ]
-    assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two whose newest objects can be told
+    assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two models with newest objects
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 

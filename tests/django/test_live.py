@@ -1,4 +1,4 @@
-"""`hits_today` of an object and of many, from a real memcached, through Django's cache and straight."""
+"""`hits_today` of one object and of many, from a real memcached: through Django's cache and directly."""
 
 import logging
 import ssl
@@ -36,7 +36,7 @@ def release() -> PressRelease:
 
 
 def reads(memcached: Memcached) -> int:
-    """Return how many keys have been asked for."""
+    """Return the number of keys that were asked for."""
     answer = memcached.ask(b"stats", b"END\r\n")
     return int(answer.partition(b"STAT cmd_get ")[2].split()[0])
 
@@ -61,7 +61,7 @@ def test_the_counters_are_read_through_djangos_cache(
     memcached: Memcached, release: PressRelease, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_fasthits("log", "--memcached", memcached.spec, stdin=access_lines(["/press/a/"] * 3, live.today()))
-    monkeypatch.setattr(live, "read_views", None)  # which reads them straight
+    monkeypatch.setattr(live, "read_views", None)  # the direct way
     with override_settings(CACHES=cache_of(backend, memcached.spec), FASTHITS={}):
         assert release.hits_today == 3
         assert with_hits_today([release])[0].hits_today == 3
@@ -97,7 +97,7 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
 
 
 def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
-    """Through Django's cache, straight with its TLS settings, and straight with our own."""
+    """Through Django's cache, directly with its TLS settings, and directly with ours."""
     authority = Authority(place)
     memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
     ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
@@ -215,7 +215,7 @@ def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: 
 
 
 def test_today_is_the_day_in_the_web_servers_time_zone() -> None:
-    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # whose dates differ at any time
+    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # their dates always differ
         with override_settings(FASTHITS={"TIME_ZONE": name}):
             assert live.today() == datetime.now(ZoneInfo(name)).date()
         with override_settings(FASTHITS={}, TIME_ZONE=name):
@@ -228,7 +228,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
     in_order = Photo.objects.order_by("caption")
     assert [photo.hits_today for photo in with_hits_today(in_order)] == [0, 1, 1]
     with CaptureQueriesContext(connection) as queries:
-        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated, and is still
+        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated and stays so
     assert len(queries) == 0
     page = Paginator(in_order, 2).page(2)
     with_hits_today(page)
@@ -249,7 +249,7 @@ def test_a_page_of_100_objects_costs_one_round_trip_and_no_extra_query(
         ):
             page = Client().get("/press/")
         assert page.content.decode().count("</a> 2</li>") == 100
-        assert len(queries) == 2  # Django's own: how many there are, and those of the page
+        assert len(queries) == 2  # Django's own: the number of objects, and the objects of the page
         asked = [command for command in wire.commands if not command.startswith((b"version", b"quit"))]
         assert len(asked) == 1
         assert asked[0].startswith(b"get")

@@ -1,4 +1,4 @@
-"""`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
+"""`manage.py parse_log`: from log lines to the `Hits` of objects."""
 
 import io
 import json
@@ -278,7 +278,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
     with (
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
+        (tmp_path / "pipe").open("wb"),  # opens when the other side reads, and stays open
     ):
         running.send_signal(signal.SIGINT)
         _, stderr = running.communicate(timeout=30)
@@ -286,7 +286,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
 
 
 def refuse_views(number: int) -> None:
-    """Let the database refuse every row with so many views."""
+    """Make the database refuse every row with so many views."""
     if connection.vendor == "sqlite":
         body = "BEGIN SELECT RAISE(ABORT, 'no more'); END"
     else:
@@ -327,7 +327,7 @@ def test_a_model_takes_one_query_however_many_paths_and_objects_there_are(parse_
         random.Random(1).shuffle(many)
         all_of_them = queries_of(parse_log, [*many, *(f"/nothing/{number}/" for number in range(3000))])
     assert (len(few), len(all_of_them)) == (2, 2)
-    assert all(" IN (" in sql for sql in few)  # by name, not by a pass over the whole table
+    assert all(" IN (" in sql for sql in few)  # by value, not by reading the whole table
     assert Hits.objects.filter(views=1).count() == 4000
 
 

@@ -1,4 +1,4 @@
-"""`manage.py parse_log` in processes of its own, on a database that several of them use, or that one leaves behind."""
+"""`manage.py parse_log` in its own processes: several at once, and one that is killed."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def start(log: Path, where: dict[str, Any], *options: str) -> "subprocess.Popen[
 
 
 def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
-    """Each has hits of another object, so that rows of two would not get in each other's way."""
+    """Each run has hits of a different object, so their rows do not collide."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(1, 6))
     logs = [
         write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number)
@@ -41,12 +41,12 @@ def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: di
 
 
 GATE = 4711
-"""An advisory lock of PostgreSQL."""
+"""The number of an advisory lock of PostgreSQL."""
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_a_run_waits_for_another_run_and_compares_with_its_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
-    """The one with five hits stops in the middle of its transaction until the other one waits for it."""
+    """The run with five hits pauses in its transaction until the other run waits for it."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in (3, 5))
     more, less = (
         write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number) for number in (5, 3)

@@ -1,4 +1,4 @@
-"""`manage.py parse_log` and the whole day: rotated logs, several patterns, damaged files, servers that are missing."""
+"""`manage.py parse_log` and whole days: rotated logs, several patterns, damaged files, missing servers."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def release() -> PressRelease:
 
 
 def parsed(folder: Path, *words: str, **options: Any) -> tuple[str, dict[str, Any]]:
-    """Return what the command says for yesterday, and its summary."""
+    """Return the command's output for yesterday, and its summary."""
     out = io.StringIO()
     summary = folder / "summary.json"
     call_command("parse_log", str(YESTERDAY), *words, summary=summary, stdout=out, stderr=out, **options)

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("databa
 
 @pytest.fixture
 def release() -> PressRelease:
-    """One with 1200 views yesterday and 34 thirty days ago, and one view too old to be shown."""
+    """A press release with 1200 views yesterday, 34 thirty days ago, and one view too old to show."""
     made = PressRelease.objects.create(title="A", slug="a")
     for ago, views in ((1, 1200), (30, 34), (31, 1)):
         Hits.objects.create(date=live.today() - timedelta(ago), content_object=made, views=views)
@@ -62,7 +62,7 @@ def test_the_sparkline_is_an_image_with_a_title_and_a_table(release: PressReleas
     assert line is not None
     points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
     assert len(points) == 30
-    assert points[-1] == (148.0, 2.0)  # the most is at the top, today's end at the right
+    assert points[-1] == (148.0, 2.0)  # the highest day at the top, the newest at the right
     assert [y for _, y in points[1:-1]] == [28.0] * 28
     assert points[0][0] == 2.0
     assert 2.0 < points[0][1] < 28.0

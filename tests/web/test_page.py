@@ -1,4 +1,4 @@
-"""The page in a real browser: numbers that rise while Apache's lines come, history, hostile paths, everybody's use."""
+"""The page in a real browser: rising numbers, history, hostile paths, keyboard use and accessibility."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with 120 days: / is read once to five times on each, hostile and long paths on the last."""
+    """A database with 120 days: / is read one to five times a day, hostile and long paths on the last day."""
     folder = tmp_path_factory.mktemp("kept")
     lines = [hit("/", day) * (day.day % 5 + 1) + hit("/blog/", day) for day in DAYS]
     odd = [hit(path.replace('"', r"\""), DAYS[-1]) for path in (*HOSTILE, LONG)]

@@ -1,4 +1,4 @@
-"""`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who is let in."""
+"""`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who gets an answer."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ LONG = "/" + "x" * 2000
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with three days: / is read 3, 2 and 1 times, /old once on each."""
+    """A database with three days: / is read 3, 2 and 1 times, /old once a day."""
     folder = tmp_path_factory.mktemp("kept")
     for views, day in zip((3, 2, 1), DAYS, strict=True):
         write(folder / f"{day}.log", hit("/", day) * views + hit("/old", day))
