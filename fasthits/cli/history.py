@@ -28,10 +28,6 @@ def history(
 ) -> None:
     """Print how often each PATH was read on past days: views, views a day, a bar for each day, the path.
 
-    \b
-        fasthits history /about.html
-        fasthits history / /blog/ --days 365 --csv
-
     The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
     was read: date, path, views.
     """
@@ -57,10 +53,6 @@ def most_read(
     as_csv: AsCsv = False,
 ) -> None:
     """Print the paths that were read most on past days: views, views a day, a bar for each day, the path.
-
-    \b
-        fasthits most-read
-        fasthits most-read --days 30 --limit 100 --json
 
     The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
     was read: date, path, views.

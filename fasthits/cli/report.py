@@ -24,10 +24,6 @@ def report(
 ) -> None:
     """Write the views of past days into one HTML file, to mail or to keep: a chart, and the most read paths.
 
-    \b
-        fasthits report
-        fasthits report --days 7 --to week.html
-
     It has no script and loads nothing.
     """
     from fasthits.daily.atomic import replacing
