@@ -43,6 +43,7 @@ class Command(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments. Raises UsageError for OTHER_NAMES, and typer's errors for other mistakes."""
         known = {name for each in self.params for name in each.opts}
         for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
             for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
@@ -55,9 +56,11 @@ class Command(TyperCommand):
         return super().parse_args(ctx, filled)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the words of the usage line, without typer's braces around required arguments."""
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options: a heading for each group, and ranges in words."""
         panels: dict[str, list[tuple[str, str]]] = {}
         parameters: list[Any] = self.get_params(ctx)
         for each in parameters:
