@@ -42,12 +42,12 @@ def check(
     Reads the log before and after the counters, so hits that arrive meanwhile are not differences. Use the same rules
     as `fasthits log`; keep them in a config file that both read.
     """
-    from fasthits.upkeep.reconcile import compare
+    from fasthits.upkeep.reconcile import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = compare(date_, patterns, servers, check_prefix(prefix), settle, progress, rules)
+        result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).compare()
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
@@ -88,11 +88,11 @@ def warm(
 
     Use the same rules as `fasthits log`; keep them in a config file that both read.
     """
-    from fasthits.upkeep import reconcile
+    from fasthits.upkeep.reconcile import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = reconcile.warm(date_, patterns, servers, check_prefix(prefix), ttl, settle, progress, rules)
+        result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).warm(ttl)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} already right")

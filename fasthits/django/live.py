@@ -19,7 +19,7 @@ from fasthits.django.conf import setting
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
 from fasthits.live.memcached import read_views
 from fasthits.live.servers import Server, check_servers
-from fasthits.rules.rules import final_path
+from fasthits.rules.paths import final_path
 
 PAUSE_SECONDS = 5.0
 """Pause after memcached has failed, so that not every page waits for it."""

@@ -49,7 +49,7 @@ def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
         ({"RESOLVER": 5}, "E003", 'FASTHITS["RESOLVER"] is invalid: 5.'),
         ({"TIME_ZONE": "Mars"}, "E003", "FASTHITS[\"TIME_ZONE\"] is invalid: 'Mars'."),
         ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
-        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: not a status: 'ok'."),
+        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: invalid status: 'ok'."),
         ({"RULES": {"by_host": True}}, "E003", 'FASTHITS["RULES"]: not a rule for Django: by-host'),
         (["MEMCACHED"], "E001", "FASTHITS is not a dict."),
     ],
