@@ -14,7 +14,7 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display"},
+    {"errors", "display", "signals"},
     {"rules"},
     {"live", "daily"},
     {"upkeep", "keys"},

@@ -20,8 +20,8 @@ from typer.models import CommandInfo
 from fasthits import __version__
 from fasthits.cli.command import Command, help_text
 from fasthits.cli.output import say
-from fasthits.cli.signals import Ended
 from fasthits.errors import FasthitsError, UsageError
+from fasthits.signals import Ended
 
 COMMANDS = {
     "log": "log",
@@ -64,8 +64,8 @@ def _errors_told(ctx: Any) -> Iterator[None]:
         raise typer.Exit(error.exit_code) from error
     except Ended as error:
         with suppress(OSError):  # after SIGHUP there may be no terminal
-            say(f"ended by {error.signal.name}")
-        raise typer.Exit(128 + error.signal) from error
+            say(str(error))
+        raise typer.Exit(error.exit_code) from error
     except KeyboardInterrupt as error:
         say("interrupted")
         raise typer.Exit(130) from error

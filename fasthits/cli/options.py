@@ -96,7 +96,7 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
 
     found = choose_logs(days)
     if found != (DEFAULT_LOGS,):
-        say(f"no --logs given, so using {found[0]}")
+        say(f"no --logs given: this reads {found[0]}")
     return found
 
 

@@ -22,7 +22,7 @@ _OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND h
 
 
 class PathHistory(NamedTuple):
-    """A path's views on each of some days, and in all of them."""
+    """A path's views on some days: all together, and day by day."""
 
     path: str
     views: int
@@ -30,14 +30,14 @@ class PathHistory(NamedTuple):
 
 
 class History:
-    """What rollups have put into a SQLite file. Every method raises TableError when that cannot be read."""
+    """The days in a SQLite file. Every method raises TableError if it cannot read the file."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._held: sqlite3.Connection | None = None
 
     def last_days(self, number: int) -> list[date]:
-        """Return the days that end with the newest one there is, *number* of them at most, in order; none if empty."""
+        """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
         with self._database() as database:
             first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
         if last is None:
@@ -45,22 +45,22 @@ class History:
         try:
             start, end = date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal()
         except (TypeError, ValueError) as error:  # a table of another program
-            raise TableError("database with dates that are none", self._file, str(error)) from error
+            raise TableError("database with invalid dates", self._file, str(error)) from error
         start = max(start, end - number + 1)
         return [date.fromordinal(day) for day in range(start, end + 1)]
 
     def site(self, days: Sequence[date]) -> list[int]:
-        """Return the views of all paths together on each of *days*, which follow each other, as everywhere here."""
+        """Return the views of all paths together on each of *days*. Here and below, *days* follow each other."""
         query = "SELECT date, sum(views) FROM hits WHERE date BETWEEN ? AND ? GROUP BY date"
         with self._database() as database:
             found = dict(database.execute(query, _ends(days)))
         return [found.get(day.isoformat(), 0) for day in days]
 
     def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths*, in their order; what was never read has zeros.
+        """Return the histories of *paths*, in their order. A path that nobody read has zeros.
 
-        In a table with hosts ``//HOST/PATH``, as the live counters have it, is the path of that host, ``/PATH`` that of
-        all.
+        In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters; ``/PATH`` adds up all
+        hosts.
         """
         with self._database() as database:
             by_host = any(name == "host" for _, name, *_ in database.execute("PRAGMA table_info(hits)"))
@@ -73,7 +73,7 @@ class History:
         return self.paths(self.search("", days, limit), days)
 
     def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
-        """Return the paths read on *days* that hold *text*, ASCII letters in either case, most read first."""
+        """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
         query = (
             "SELECT path FROM hits WHERE date BETWEEN ? AND ? AND path LIKE ? ESCAPE '!' "
             "GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
@@ -84,7 +84,7 @@ class History:
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
-        """Let all methods called meanwhile, in this thread, read the same rows: a rollup does not commit before."""
+        """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
         with self._database() as database:
             self._held = database
             try:

@@ -1,4 +1,4 @@
-"""Counts the hits of some days in the log files, finds their objects and saves them."""
+"""Hits counted in log files, assigned to Django objects, and saved day by day."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -13,18 +13,18 @@ from django.db import router, transaction
 
 from fasthits._parse import HitTable
 from fasthits.daily.counting import Counted, count_days
-from fasthits.daily.keeping import Fewer, find_fewer
 from fasthits.daily.logs.sources import Patterns
+from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
 from fasthits.rules.rules import Rules
 
 BATCH_PATHS = 100_000
-"""Paths whose objects are looked up at once: one query for each model and so many paths."""
+"""So many paths are resolved to objects at once, with one query for each model."""
 
 SAVED_ROWS = 5_000
-"""Rows to insert at once."""
+"""So many rows are inserted at once."""
 
 TOP_PATHS = 20
 
@@ -39,7 +39,7 @@ class Tied:
     """Paths without an object."""
     loose_views: int = 0
     top: list[tuple[int, bytes]] = field(default_factory=list)
-    """The TOP_PATHS most read paths without an object, as (views, path)."""
+    """The TOP_PATHS most read of the paths without an object, as (views, path)."""
 
 
 @dataclass
@@ -50,11 +50,11 @@ class Parsed:
     resolver: PathResolver
     tied: Tied
     fewer: list[Fewer] = field(default_factory=list)
-    """The days left as they were, because more views are saved than were counted."""
+    """Days that were left as they were, because more views of objects are kept."""
 
     @property
     def objects(self) -> int:
-        """Number of objects that were read."""
+        """The number of objects that were read."""
         return len({key for _, key in self.tied.views})
 
     def hits(self) -> Counter[date]:
@@ -77,7 +77,7 @@ class Parsed:
 
 
 class Saved(NamedTuple):
-    """The saved days, and their numbers of objects and views."""
+    """The days that were saved, with the number of their objects and views."""
 
     days: list[date]
     objects: int
@@ -93,7 +93,7 @@ def parse_logs(
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Parsed:
-    """Count the hits of *days* and replace the rows of `Hits` of those days, in one transaction.
+    """Count the hits of *days* and replace all rows of `Hits` of those days, in one transaction.
 
     The paths of one object add up; paths without an object are left out. A day stays as it is if the log has no line
     of it, or if more views are saved than were counted, unless *with_fewer*. The other arguments are `count_days`'s.

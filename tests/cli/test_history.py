@@ -58,7 +58,7 @@ def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], 
         database.commit()
     done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode().startswith("fasthits: database with dates that are none: other.db (")
+    assert done.stderr.decode().startswith("fasthits: database with invalid dates: other.db (")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -151,7 +151,10 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
     write(tmp_path / "text.db", b"this is no database, whatever its name is")
     sqlite3.connect(tmp_path / "empty.db").close()
     for name, message in (
-        ("none.db", "fasthits: no such database: none.db (fasthits rollup makes it; name another with --database)"),
+        (
+            "none.db",
+            "fasthits: no such database: none.db (fasthits rollup makes it; or name another with --database)",
+        ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another)"),
         ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
     ):

@@ -139,10 +139,10 @@ def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
     ("lines", "message"),
     [
         (b"", "the log is empty, left as it was: 2026-03-12 ("),
-        (b"no line\n" * 3, "not one of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
+        (b"no line\n" * 3, "none of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
         (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
-        (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (--re"),
-        (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (--re"),
+        (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (is a"),
+        (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (is a"),
         (access_line("/press/a/", method="POST"), "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, "),
     ],
 )
@@ -271,7 +271,15 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     assert history_of(release) == {DAY: 5}
 
 
-def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "message"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
+    ],
+)
+def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     program = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     program += "runpy.run_module('tests.django_app', run_name='__main__')"
@@ -280,9 +288,9 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
         (tmp_path / "pipe").open("wb"),  # opens when the other side reads, and stays open
     ):
-        running.send_signal(signal.SIGINT)
+        running.send_signal(sent)
         _, stderr = running.communicate(timeout=60)
-    assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
+    assert (running.returncode, stderr) == (code, f"CommandError: {message}\n".encode())
 
 
 def refuse_views(number: int) -> None:

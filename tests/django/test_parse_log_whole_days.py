@@ -60,7 +60,7 @@ def test_a_part_of_a_rotated_log_is_an_error_and_the_whole_log_is_the_day(
     assert f"--logs '{logs}/access.log*'; --partial counts what is there" in str(error.value)
     assert views() == 1
     said, summary = parsed(tmp_path, "--logs", f"{logs}/{pattern}", "--partial")
-    assert f"{YESTERDAY} is a part: {missing}" in said
+    assert f"{YESTERDAY} is only a part: {missing}" in said
     assert 1 < views() < OF_YESTERDAY
     assert list(summary["parts"]) == [str(YESTERDAY)]
     with override_settings(FASTHITS={"LOGS": [f"{logs}/access.log*"]}):
@@ -103,7 +103,7 @@ def test_a_damaged_file_is_an_error_and_its_readable_part_counts_with_partial(
         parsed(tmp_path, "--logs", f"{tmp_path}/*/%F.log")
     assert (error.value.returncode, views()) == (1, 0)
     said, _ = parsed(tmp_path, "--logs", f"{tmp_path}/*/%F.log", "--partial")
-    assert f"{YESTERDAY} is a part: compressed log file is damaged or cut short: " in said
+    assert f"{YESTERDAY} is only a part: compressed log file is damaged or cut short: " in said
     assert 5 < views() < 50_005
 
 
@@ -127,5 +127,5 @@ def test_without_any_logs_the_usual_place_is_named(
     monkeypatch.setattr(places, "USUAL_LOGS", usual)
     monkeypatch.delenv("FASTHITS_LOGS", raising=False)
     said, _ = parsed(tmp_path)
-    assert said.startswith(f"no LOGS in FASTHITS, so using {usual[1]}\n")
+    assert said.startswith(f"no LOGS in FASTHITS: this reads {usual[1]}\n")
     assert views() == 1

@@ -11,16 +11,17 @@ from django.db import DatabaseError
 
 from fasthits.daily.atomic import write_summary
 from fasthits.daily.days import name_days, parse_days
-from fasthits.daily.keeping import days_left, remarks
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.refusals import days_left, remarks
 from fasthits.display import counted, printable
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
+from fasthits.signals import Ended, ended_by_signals
 
 
 class Command(BaseCommand):
@@ -69,6 +70,7 @@ class Command(BaseCommand):
         for name, option in OPTIONS.items():
             counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
 
+    @ended_by_signals()
     def handle(
         self,
         *,
@@ -97,6 +99,8 @@ class Command(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             raise CommandError(f"cannot save hits, nothing changed: {printable(str(error))}") from error
+        except Ended as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
         except KeyboardInterrupt as error:
             raise CommandError("interrupted", returncode=130) from error
         if verbosity > 0:
@@ -118,7 +122,7 @@ class Command(BaseCommand):
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
-        self.stdout.write(f"no LOGS in FASTHITS, so using {found[0]}")
+        self.stdout.write(f"no LOGS in FASTHITS: this reads {found[0]}")
         return found
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
