@@ -24,7 +24,12 @@ def today(
     ] = "today",
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:
-    """Print how often each PATH has been read today, from the live counters: views, a tab, the path."""
+    """Print today's views of each PATH from the live counters: the views, a tab, the path.
+
+    \b
+        fasthits today /about.html
+        fasthits today / /blog/ --date yesterday
+    """
     from fasthits.live.counters import hits_today
 
     for path in paths:

@@ -145,7 +145,7 @@ def _date_of(text: object, file: Path) -> date:
     try:
         return date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
     except (TypeError, ValueError) as error:
-        raise TableError("database with dates that are none", file, str(error)) from error
+        raise TableError("database with invalid dates", file, str(error)) from error
 
 
 def _ends(days: Sequence[date]) -> tuple[str, str]:
