@@ -20,7 +20,10 @@ A_RULE = "--exclude-bots"
 WIDTH = 100
 
 EXAMPLES = [
-    ("Count yesterday into hits.db, from all files of a rotated log", "fasthits rollup --logs '/var/log/nginx/access.log*'"),
+    (
+        "Count yesterday into hits.db, from all files of a rotated log",
+        "fasthits rollup --logs '/var/log/nginx/access.log*'",
+    ),
     ("Follow a log and count it live", "fasthits log --follow /var/log/nginx/access.log"),
     ("Print what to paste into Apache's configuration and cron", "fasthits conf"),
     ("Check the options of a logger before Apache is reloaded", "fasthits log --check --user fasthits"),
@@ -43,12 +46,12 @@ FILES = {
     "/etc/fasthits.toml": "Rules for all commands, by the names of the options: exclude-bots = true.",
     "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another one.",
     "/var/lib/fasthits/hits.db": "Database in what conf prints.",
-    "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets STATE_DIRECTORY.",
+    "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets its folder.",
 }
 EXIT_CODES = {
     "0": "All is done.",
-    "1": "Something failed, or was not done in full: a file is missing, a server does not answer, a day stays as it was; "
-    "check found a difference, or doctor a fault.",
+    "1": "Something failed, or was not done in full: a file is missing, a server does not answer, a day stays as "
+    "it was; check found a difference, or doctor a fault.",
     "2": "Wrong usage.",
     "129, 130, 143": "SIGHUP, SIGINT or SIGTERM ended the command.",
 }
@@ -121,8 +124,8 @@ def page() -> str:
     """Return the page of commands, in Markdown."""
     lines = [
         *("<!-- made by python -m docs.reference -->", "# Commands", ""),
-        "`fasthits COMMAND --help` and `man fasthits` show this page, too. `fasthits --install-completion` makes bash, zsh and",
-        "fish complete commands, options, DATE and PATTERN.",
+        "`fasthits COMMAND --help` and `man fasthits` show the same. `fasthits --install-completion` makes bash, zsh and fish",
+        "complete commands, options, DATE and PATTERN.",
         "",
     ]
     for name, command in commands():
