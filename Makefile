@@ -99,7 +99,7 @@ lint: .venv/installed-dev
 # The renewed pages are part of the repository; the site is not.
 docs: .venv/installed-dev
 	$(BIN)/python -m docs.reference
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open build/site/index.html"
 
 # What is missing of the rivals is named in the table; BENCH='--size 4GB' and the like for other logs.
