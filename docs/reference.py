@@ -124,8 +124,8 @@ def page() -> str:
     """Return the page of commands, in Markdown."""
     lines = [
         *("<!-- made by python -m docs.reference -->", "# Commands", ""),
-        "`fasthits COMMAND --help` and `man fasthits` show the same. `fasthits --install-completion` makes bash, zsh and fish",
-        "complete commands, options, DATE and PATTERN.",
+        "`fasthits COMMAND --help` and `man fasthits` show the same. `fasthits --install-completion` makes bash, zsh",
+        "and fish complete commands, options, DATE and PATTERN.",
         "",
     ]
     for name, command in commands():

@@ -3,6 +3,7 @@
 A block of ```console that begins with ``$ fasthits`` is run. A block after ``<!-- not run: REASON -->`` is not.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,12 +11,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
 from typing import NamedTuple
 
 import pytest
 
 from benchmarks.corpus import write_day
+from fasthits import __version__
 from tests.integration.installation import USER
 from tests.integration.logger import access_line, access_lines
 from tests.integration.processes import PROJECT, environment, fasthits_command, new_mark
@@ -123,6 +125,28 @@ def test_a_transcript_prints_what_the_page_shows(
         printed = do(command, counted, env)
         if shown:
             assert comparable(printed, memcached.spec) == comparable(shown), command
+
+
+def test_the_lines_of_install_lead_to_a_fasthits(tmp_path: Path) -> None:
+    """As in a fresh clone, but in a folder of this test's instead of /opt and /usr/bin."""
+    clone = copytree(PROJECT, tmp_path / "clone", ignore=ignore_patterns(".*", "build", "demo", "*.so", "__pycache__"))
+    (tmp_path / "bin").mkdir()
+    section = README.read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    script = "\n".join(lines).replace("/opt/", f"{tmp_path}/opt/").replace("/usr/bin/", f"{tmp_path}/bin/")
+    subprocess.run(["sh", "-ec", script], cwd=clone, check=True, capture_output=True, timeout=600)
+    done = subprocess.run([tmp_path / "bin" / "fasthits", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == f"fasthits {__version__}\n", done.stderr
+
+
+def test_make_demo_leads_to_live_numbers(tmp_path: Path) -> None:
+    """It is this script, once .venv is there."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    demo = ["bash", str(PROJECT / "benchmarks" / "demo.sh")]
+    env = environment(new_mark(), {"PATH": path})
+    done = subprocess.run(demo, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\$ fasthits today .*\n[1-9]\d*\t/", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_readme_is_short() -> None:
