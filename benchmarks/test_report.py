@@ -28,6 +28,14 @@ def test_the_page_is_what_was_recorded() -> None:
     assert report.PAGE.read_text(encoding="utf-8") == report.page()
 
 
+def test_readme_says_what_was_recorded() -> None:
+    day = record.load("1GB")
+    assert day is not None
+    lines, seconds = day["corpus"]["lines"], day["tasks"]["`fasthits rollup`"]["seconds"]["median"]
+    said = f"A day's log of 1 GB, {lines / 1e6:.1f} million lines, takes {seconds:.1f} seconds"
+    assert said in (report.ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_the_page_begins_with_the_rows_that_miss() -> None:
     losses = report.page().partition("## Where fasthits loses\n")[2].partition("\n## ")[0]
     results = [result for name in RECORDED if (result := record.load(name))]

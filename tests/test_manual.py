@@ -24,7 +24,8 @@ def test_the_page_of_commands_is_not_stale() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_the_help_is_in_both(command: str) -> None:
     shown = fasthits(command, "--help").stdout.decode()
-    options = set(re.findall(r"^│ (?:\*)? +(--[a-z-]+)", shown, re.M)) - {"--help"}
+    options = set(re.findall(r"^[│* ]+(--[a-z-]+)", shown, re.M)) - {"--help"}
+    assert options
     manual = reference.manual().replace("\\", "")
     part = manual.partition(f".SS fasthits {command}\n")[2].partition("\n.S")[0]
     part += manual.partition("\n.SH RULES\n")[2].partition("\n.SH")[0] * (".BR RULES" in part)
