@@ -153,3 +153,21 @@ def anchors(text: str) -> list[str]:
     """Return what the headings of a page are linked by."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    for name in re.findall(r"`((?:fasthits|tests|benchmarks|docs)/[^`\s]*\.py)`", page.read_text()):
+        assert (PROJECT / name).exists(), name
+
+
+def test_modules_that_architecture_names_are_there() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    rooms = "live|daily|rules|upkeep|cli|web|follow"
+    names = re.findall(rf"(?<![\w/.])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
+        rf"`((?:{rooms})/\w+)\.py`", text
+    )
+    assert len(names) > 20
+    for name in names:
+        module = PROJECT / "fasthits" / re.sub("^follow", "live/follow", name.replace(".", "/"))
+        assert module.is_dir() or module.with_suffix(".py").exists(), name
