@@ -164,7 +164,7 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
 def test_modules_that_architecture_names_are_there() -> None:
     text = (PROJECT / "docs" / "architecture.md").read_text()
     rooms = "live|daily|rules|upkeep|cli|web|follow"
-    names = re.findall(rf"(?<![\w/.])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
+    names = re.findall(rf"(?<![\w/.(])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
         rf"`((?:{rooms})/\w+)\.py`", text
     )
     assert len(names) > 20
