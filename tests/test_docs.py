@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
+import fasthits
 from benchmarks.corpus import write_day
 from tests.support.installation import USER
 from tests.support.logger import access_line, access_lines
@@ -125,10 +126,11 @@ def test_a_transcript_prints_what_the_page_shows(
 
 
 def test_python_in_readme_is_done(counted: Path, env: dict[str, str]) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
-    assert blocks
-    for block in blocks:
-        subprocess.run([sys.executable, "-c", block], cwd=counted, env=env, check=True, capture_output=True, timeout=60)
+    ((program, shown),) = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=counted, env=env, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (shown, "")
 
 
 def test_the_manual_is_a_site_without_a_warning(tmp_path: Path) -> None:
@@ -137,6 +139,9 @@ def test_the_manual_is_a_site_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(build, cwd=PROJECT, capture_output=True, text=True, env=site, timeout=120)
     assert done.returncode == 0, done.stderr
     assert {page.stem for page in PAGES[1:]} <= {page.stem for page in (tmp_path / "site").glob("*.html")}
+    reference = (tmp_path / "site" / "python-reference.html").read_text()
+    names = set(fasthits.__all__) - {"__version__"}
+    assert {name for name in names if f'id="fasthits.{name}"' not in reference} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
