@@ -176,3 +176,14 @@ def test_modules_that_architecture_names_are_there() -> None:
     for name in names:
         module = PROJECT / "fasthits" / re.sub("^follow", "live/follow", name.replace(".", "/"))
         assert module.is_dir() or module.with_suffix(".py").exists(), name
+
+
+def test_messages_that_a_page_explains_are_in_the_code() -> None:
+    code = "".join(file.read_text() for file in (PROJECT / "fasthits").rglob("*.py"))
+    code = re.sub(r'"\s*f?"', "", code)
+    tables = (PROJECT / "docs" / "troubleshooting.md").read_text()
+    tables += (PROJECT / "docs" / "memcached.md").read_text().partition("## Messages")[2]
+    messages = re.findall(r"^\| `([^`]*)` \|", tables, re.MULTILINE)
+    words = [part for message in messages for part in re.findall(r"[a-z' ,]{8,}", message.partition(":")[0])]
+    assert len(messages) > 15
+    assert [part for part in words if part not in code] == []
