@@ -473,9 +473,7 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{place}/logs/access.log*"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=PROJECT)
     assert done.returncode == 1
-    assert only_line(done.stderr).startswith(
-        f"fasthits: cannot look into the folder of log files: {place}/logs (run"
-    )
+    assert only_line(done.stderr).startswith(f"fasthits: cannot look into the folder of log files: {place}/logs (run")
 
 
 @pytest.mark.parametrize(
