@@ -8,7 +8,7 @@ from benchmarks import chart, record, report
 from benchmarks.corpora import Corpus
 from benchmarks.record import RECORDED, Record
 from benchmarks.rows import FASTER, MORE_MS, TIMES, Measure, Row
-from benchmarks.tasks import Figures, Task
+from benchmarks.tasks import ROOT, Figures, Task
 
 
 @pytest.fixture(params=[name for name in RECORDED if record.load(name)])
@@ -33,7 +33,7 @@ def test_readme_says_what_was_recorded() -> None:
     assert day is not None
     lines, seconds = day["corpus"]["lines"], day["tasks"]["`fasthits rollup`"]["seconds"]["median"]
     said = f"A day's log of 1 GB, {lines / 1e6:.1f} million lines, takes {seconds:.1f} seconds"
-    assert said in (report.ROOT / "README.md").read_text(encoding="utf-8")
+    assert said in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_page_begins_with_the_rows_that_miss() -> None:

@@ -5,7 +5,8 @@ from difflib import get_close_matches
 from typing import TypedDict
 
 from fasthits.errors import UsageError
-from fasthits.rules.rules import OPTIONS, Bots, Rules, make_rules
+from fasthits.rules.options import OPTIONS, make_rules
+from fasthits.rules.rules import Bots, Rules
 
 
 class RuleOptions(TypedDict, total=False):
