@@ -10,7 +10,8 @@ import pytest
 import fasthits
 from fasthits.errors import UsageError
 from fasthits.rules.keywords import RuleOptions, rules_of
-from fasthits.rules.rules import OPTIONS, Rules
+from fasthits.rules.options import OPTIONS
+from fasthits.rules.rules import Rules
 
 USER = """
 from datetime import date

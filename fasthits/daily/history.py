@@ -12,7 +12,8 @@ from typing import NamedTuple
 from fasthits.daily.database import reading
 from fasthits.daily.days import ONE_DAY, name_days
 from fasthits.errors import TableError, UsageError
-from fasthits.rules.rules import part_host
+from fasthits.rules.keywords import day_of
+from fasthits.rules.paths import part_host
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
 _PATH_BY_DAY = """
@@ -60,7 +61,7 @@ class History:
         """
         with self.at_one_moment():
             kept = self.days
-            wanted = kept if days is None else sorted(set(days).intersection(kept))
+            wanted = kept if days is None else sorted(set(map(day_of, days)).intersection(kept))
             (found,) = self.paths([path], wanted)
         return dict(zip(wanted, found.by_day, strict=True))
 

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -15,12 +15,13 @@ from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.counting import count_days
 from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
+from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
 from fasthits.daily.passes import Example
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.rules.keywords import RuleOptions, rules_of
-from fasthits.rules.options import LEAST_MEMORY, parse_max_memory
+from fasthits.rules.intake import Intake
+from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.selection import ASSUMED, Selection
 
 ViewsByDay = Mapping[date, Mapping[str, int]]
 
@@ -85,7 +86,7 @@ def count_hits(
 
     A text or path names log files, as ``--logs`` does: ``access.log*``, ``/srv/logs/%Y-%m-%d.log``, compressed or not.
     Bytes are a log. Everything else is a stream: a binary file, or an iterable of blocks of bytes, which may end
-    anywhere in a line; it is read once, block by block.
+    anywhere in a line; it is read once, block by block. A file that several names match counts once.
 
     *days* are the only days that count: a date, dates, or a text as for ``fasthits rollup``: ``2026-03-12``,
     ``yesterday``, ``2026-03-01..2026-03-31``. Without *days* all lines count. What is there is counted, even of a day
@@ -109,6 +110,8 @@ def count_hits(
     """
     if not sources:
         raise UsageError("nothing to count", "count_hits()", "name files, or give a stream or bytes")
+    if threads is not None and threads < 1:
+        raise UsageError("not a number of threads", threads, "1 or more")
     wanted, asked, max_bytes = rules_of(rules), _days_of(days), _bytes_of(max_memory)
     names = [os.fspath(source) for source in sources if isinstance(source, str | os.PathLike)]
     parts = [_count_files(names, asked, threads, max_bytes, wanted)] if names else []
@@ -127,18 +130,10 @@ def _days_of(days: "date | str | Iterable[date] | None") -> list[date] | None:
         return None
     if isinstance(days, str):
         return parse_days(days, date.today())
-    found = sorted({_day_of(day) for day in ([days] if isinstance(days, date) else days)})
+    found = sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})
     if not found:
         raise UsageError("no days", repr(days), "leave it out to count all days")
     return found
-
-
-def _day_of(day: object) -> date:
-    if isinstance(day, datetime):
-        return day.date()
-    if not isinstance(day, date):
-        raise UsageError("not a date", repr(day), "for example datetime.date(2026, 3, 12)")
-    return day
 
 
 def _bytes_of(max_memory: int | str | None) -> int | None:
@@ -198,7 +193,7 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     for block in blocks:
         intake.feed(block)
     intake.finish()
-    raw = _whole(intake.counter, max_bytes)
+    raw = _whole(intake.hit_table, max_bytes)
     rejected = Counter[str]()
     table = selection.finish(raw, rejected)
     return _Part(

@@ -7,7 +7,8 @@ from itertools import islice
 
 from fasthits._parse import HitTable
 from fasthits.live.memcached import BATCH_ROWS, Row
-from fasthits.rules.selection import Intake, Selection
+from fasthits.rules.intake import Intake
+from fasthits.rules.selection import Selection
 
 BATCH_BYTES = 1 << 20
 """A batch is complete when its paths have so many bytes, if not BATCH_ROWS rows before."""
@@ -73,7 +74,7 @@ class FreshBacklog(Backlog):
     @property
     def counter(self) -> HitTable:
         """What counts the lines."""
-        return self.intake.counter
+        return self.intake.hit_table
 
     def hits(self) -> int:
         """Return how many lines were hits; one is no more once its path turns out to be one that does not count."""

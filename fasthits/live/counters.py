@@ -17,6 +17,7 @@ from fasthits.live.keys import (
     check_prefix,
 )
 from fasthits.live.servers import Server, check_servers
+from fasthits.rules.keywords import day_of
 
 if TYPE_CHECKING:
     from fasthits.live.memcached import Delivery
@@ -33,7 +34,7 @@ def hit_key(day: date, path: str | bytes, prefix: str = DEFAULT_PREFIX) -> str:
     >>> hit_key(date(2026, 3, 12), "/about")
     ':1:2026-03-12/about'
     """
-    return keys.hit_key(day, _path_of(path), check_prefix(prefix))
+    return keys.hit_key(day_of(day), _path_of(path), check_prefix(prefix))
 
 
 def hits_today(
@@ -53,6 +54,8 @@ def hits_today(
     """
     from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
 
+    if isinstance(paths, str):
+        raise UsageError("paths are several", repr(paths), f"for example [{paths!r}]")
     today = day or date.today()
     by_path = {path: hit_key(today, path, prefix) for path in paths}
     found = read_views(_servers_of(memcached), list(by_path.values()))
@@ -80,7 +83,7 @@ def add_views(
     for day, path, number in rows:
         if not isinstance(number, int) or number < 1:
             raise UsageError("not a number of views", repr(number), "1 or more")
-        views[day, _path_of(path)] += number
+        views[day_of(day), _path_of(path)] += number
     summed = [(day, path, number) for (day, path), number in views.items()]
     with closing(CounterStore(servers, prefix, ttl)) as store:
         return store.add_views(summed)
@@ -88,7 +91,7 @@ def add_views(
 
 def _path_of(path: str | bytes) -> bytes:
     raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
-    if not raw.startswith(tuple(start.encode() for start in PATH_STARTS)):
+    if not isinstance(raw, bytes) or not raw.startswith(tuple(start.encode() for start in PATH_STARTS)):
         raise UsageError("not a path", repr(path), "a path begins with /")
     return raw
 

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.intake import Intake
+from fasthits.rules.selection import ASSUMED, Selection
 
 LOOK_SECONDS = 30.0
 """How long after the first line, and how often from then on, the lines of LOOKS such times are looked at."""
@@ -63,7 +64,7 @@ class Misfits:
     def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         """Return what is wrong with the lines counted of late, if most are bad; *block* is what was read last."""
         self.at = float("inf")
-        counter = intake.counter
+        counter = intake.hit_table
         now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
         then = self._before[0]
         self._before.append(now)

@@ -1,6 +1,7 @@
-"""The rules as keyword arguments of Python functions: named as the options are, with ``_`` for ``-``."""
+"""The arguments of the public Python functions: rules named as the options are, with ``_`` for ``-``, and days."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import TypedDict
 
@@ -48,3 +49,16 @@ def rules_of(keywords: Mapping[str, object]) -> Rules:
             raise UsageError("no such argument", name, hint)
         options[option] = value
     return make_rules(options)
+
+
+def day_of(day: object) -> date:
+    """Return a date, that of a datetime; raise UsageError for anything else.
+
+    >>> day_of(datetime(2026, 3, 12, 10, 30))
+    datetime.date(2026, 3, 12)
+    """
+    if isinstance(day, datetime):
+        return day.date()
+    if not isinstance(day, date):
+        raise UsageError("not a date", repr(day), "for example datetime.date(2026, 3, 12)")
+    return day

@@ -200,6 +200,8 @@ def test_more_paths_than_memory_is_an_error_and_no_part_of_the_number(tmp_path: 
         ((b"",), {"days": []}, "no days"),
         ((b"",), {"days": ["2026-03-12"]}, "not a date"),
         ((b"",), {"days": "12 March"}, "not a DATE"),
+        ((b"",), {"days": [5]}, "not a date"),
+        ((b"",), {"threads": -1}, "not a number of threads"),
         ((b"",), {"max_memory": 5}, "too little for max_memory"),
         ((b"",), {"status": "all"}, "not a status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
@@ -233,6 +235,7 @@ def test_a_list_of_names_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
 def test_a_line_is_explained_one_at_a_time() -> None:
     assert explain_line(hit("/a")).path == "/a"
     assert explain_line(hit("/a"), day=BEFORE).bucket == "day"
+    assert explain_line(hit("/a"), day=datetime(2026, 3, 12, 10)).bucket == "hit"
     assert explain_line(hit("/caf%C3%A9").rstrip(), exclude_path="/caf*").path is None
     with pytest.raises(UsageError, match="more than one line"):
         explain_line(LOG)

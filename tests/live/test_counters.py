@@ -1,7 +1,7 @@
 """Live counters for one's own code, against a real memcached."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import pytest
 from pymemcache.client.base import Client
@@ -62,11 +62,20 @@ def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
         add_views([(TODAY, "/a", 1)], **options)
 
 
+def test_one_path_is_no_list_of_its_letters() -> None:
+    with pytest.raises(UsageError, match="paths are several"):
+        hits_today("/about")
+
+
 def test_keys_are_those_of_the_loggers() -> None:
     for path in ("/", "/a?b", "/" + "x" * 300, "/é", "//example.org/a"):
         assert (
             hit_key(TODAY, path, "p:") == hit_key(TODAY, path.encode(), "p:") == own_hit_key(TODAY, path.encode(), "p:")
         )
+    assert hit_key(datetime(2026, 3, 12, 10), "/a") == ":1:2026-03-12/a"
+    for day, path in (("2026-03-12", "/a"), (TODAY, None)):
+        with pytest.raises(UsageError, match=r"not a (date|path)"):
+            hit_key(day, path)
     with pytest.raises(UsageError, match="not a path: 'about'"):
         hit_key(TODAY, "about")
     with pytest.raises(UsageError, match="key prefix"):

@@ -116,7 +116,7 @@ def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
 def test_what_stands_instead_of_another_part_says_so() -> None:
     _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
     assert apache.count("fasthits log ") == short.count("fasthits log ") == hosts.count("fasthits log ") == 1
-    assert short.startswith("# Apache, instead of the first of these lines (with both each hit counts twice):")
+    assert short.startswith("# Apache, instead of the first line above (with both, each hit counts twice):")
     assert hosts.startswith("# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer)")
     assert cron.startswith("# cron, ")
     assert systemd.startswith("# systemd, instead of cron: ")
