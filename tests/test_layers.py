@@ -22,7 +22,7 @@ LAYERS = [
     {"cli", "django"},
     {"__main__"},
 ]
-"""The rooms, from the bottom: a room uses those below it, never one beside it. README's map says what is in each."""
+"""The rooms, from the bottom: a room uses those below it, never one beside it. See docs/architecture.md."""
 
 SYSTEMS = {
     "backports": {"daily.logs.compression"},
