@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def history(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="Paths as in the log, without the query: /news/")
+    ],
     days: NumberOfDays = 30,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
@@ -28,15 +30,19 @@ def history(
 ) -> None:
     """Print how often each PATH was read on past days: views, views a day, a bar for each day, the path.
 
-    The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
-    was read: date, path, views.
+    \b
+        fasthits history / /news/
+        fasthits history /news/ --days 365 --csv
+
+    Past days are the days that `fasthits rollup` has kept. `--csv` prints date, path and views, with a row for each day
+    on which somebody read the path.
     """
     from fasthits.daily.history import History
 
     _check(as_json, as_csv)
     for path in paths:
         if not path.startswith(PATH_STARTS):
-            raise UsageError("not a PATH", repr(path), "it begins with /")
+            raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
     kept = History(Path(database))
     asked = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
     with kept.at_one_moment():
@@ -52,10 +58,14 @@ def most_read(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Print the paths that were read most on past days: views, views a day, a bar for each day, the path.
+    """Print the most read paths of past days: views, views a day, a bar for each day, the path.
 
-    The days are those that `fasthits rollup` has kept, up to the newest. `--csv` has a row for each day on which a path
-    was read: date, path, views.
+    \b
+        fasthits most-read
+        fasthits most-read --days 365 --limit 100 --json
+
+    Past days are the days that `fasthits rollup` has kept. `--csv` prints date, path and views, with a row for each day
+    on which somebody read the path.
     """
     from fasthits.daily.history import History
 
@@ -69,7 +79,7 @@ def most_read(
 
 def _check(as_json: bool, as_csv: bool) -> None:
     if as_json and as_csv:
-        raise UsageError("only one of these", "--json, --csv")
+        raise UsageError("choose one of these options", "--json, --csv")
 
 
 def _print(rows: "Sequence[PathHistory]", days: Sequence[date], as_json: bool, as_csv: bool) -> None:

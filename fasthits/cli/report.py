@@ -9,28 +9,33 @@ import typer
 
 from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
 from fasthits.cli.output import say
-from fasthits.cli.signals import end_at_signals
 from fasthits.display import counted
 from fasthits.errors import TableError
+from fasthits.signals import ended_by_signals
 
 
+@ended_by_signals()
 def report(
     days: NumberOfDays = 30,
-    to: Annotated[str, typer.Option(metavar="FILE", help="What is written; - is standard output.")] = "report.html",
+    to: Annotated[
+        str, typer.Option(metavar="FILE", help="The HTML file to write; - is standard output.")
+    ] = "report.html",
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help="How many of the most read paths are in it.")
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Paths in the list of the most read.")
     ] = 50,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
-    """Write the views of past days into one HTML file, to mail or to keep: a chart, and the most read paths.
+    """Write an HTML file with a chart of past days and the most read paths, to mail or to keep.
 
-    It has no script and loads nothing.
+    \b
+        fasthits report --days 90 --to march.html
+
+    The file has no script and loads nothing.
     """
-    from fasthits.daily.atomic import replacing
+    from fasthits.daily.atomic import check_start, replacing
     from fasthits.daily.history import History
-    from fasthits.daily.report import Report
+    from fasthits.daily.report import DOCTYPE, Report
 
-    end_at_signals()
     kept = History(Path(database))
     with kept.at_one_moment():
         wanted = kept.last_days(days)
@@ -43,6 +48,7 @@ def report(
         sys.stdout.flush()
         return
     try:
+        check_start(Path(to), DOCTYPE.encode())
         with replacing(Path(to)) as (file,):
             file.write(page.encode())
     except OSError as error:

@@ -11,12 +11,12 @@ import typer
 from fasthits.cli.completion import complete_days
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
-from fasthits.cli.signals import end_at_signals
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
 from fasthits.rules.rules import Rules
+from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from fasthits.daily.columns import Layout
@@ -24,26 +24,27 @@ if TYPE_CHECKING:
 
 
 SHOWN_OF_LINE = 120
-"""How many characters of a malformed line are shown: as far as the request, as a rule."""
+"""Characters that the summary shows of a malformed line; mostly the request is among them."""
 QUIET_MALFORMED = 0.1
-"""With --quiet a greater share of malformed lines is told."""
+"""With --quiet, a greater share of malformed lines is worth a summary."""
 
 
 class Referrers(StrEnum):
-    """What of a referer is kept."""
+    """Which part of a referrer a rollup keeps."""
 
     SITE = "site"
     FULL = "full"
 
 
 @takes_rules
+@ended_by_signals()
 def rollup(
     rules: Rules,
     days: Annotated[
         str,
         typer.Argument(
             metavar="[DATE]",
-            help="YYYY-MM-DD, yesterday, today, or A..B with both ends in.",
+            help="YYYY-MM-DD, yesterday, today, or a range: 2026-03-01..2026-03-12.",
             show_default=True,
             autocompletion=complete_days,
         ),
@@ -51,59 +52,69 @@ def rollup(
     logs: Logs = None,
     to: To = "hits.db",
     summary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the summary there, as JSON.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Also write the summary to FILE, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="How many threads count.", show_default="one a processor")
+        int | None, typer.Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
     max_memory: Annotated[str, typer.Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
     referrers: Annotated[
         Referrers | None,
         typer.Option(
             metavar="[site|full]",
-            help="Also fill a table referrers: by path the sites that readers came from, as www.example.com, or the "
-            "full pages there, as https://www.example.com/news.",
+            help="Also fill the table referrers: where the readers of each path came from. site keeps "
+            "www.example.com, full keeps https://www.example.com/news.",
             show_default=False,
         ),
     ] = None,
     own_host: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="HOST", help="A site that is no referrer, nor those below it: example.org.", show_default=False
+            metavar="HOST",
+            help="Your own host, such as example.org. It and its subdomains are not counted as referrers.",
+            show_default=False,
         ),
     ] = None,
     search_terms: Annotated[
-        bool, typer.Option("--search-terms", help="Also fill a table searches: what readers of a path searched for.")
+        bool,
+        typer.Option(
+            "--search-terms", help="Also fill the table searches: what readers searched for before they came to a path."
+        ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing if all is well, as cron mails whatever is printed.")
+        bool, typer.Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Count a day even if its beginning or end is missing, or a file is damaged."),
+        typer.Option(
+            "--partial", help="Count a day even if its beginning or its end is missing, or a file is damaged."
+        ),
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace a day even if more hits of it are kept than were counted.")
+        bool,
+        typer.Option(
+            "--replace", help="Replace a day even if the new count has fewer hits, as after a change of rules."
+        ),
     ] = False,
 ) -> None:
-    """Reduce a day's log to its views per path, in SQLite or CSV.
+    """Count the views of each path on a day, and keep them in SQLite or CSV.
 
     \b
         fasthits rollup --logs '/var/log/nginx/access.log*'
         fasthits rollup 2026-03-12
-        fasthits rollup 2026-03-01..yesterday --logs '/srv/*/log/%Y-%m-%d.log' --to hits.csv
+        fasthits rollup --to hits.csv --referrers
+        fasthits rollup 2026-03-01..yesterday --logs '/srv/*/%Y-%m-%d.log'
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
-    A day's rows replace those of that day, so that running it again changes nothing. A day that the log does not have,
-    of which it has only a part, or fewer hits than are kept, stays as it is, and the exit code is 1. Hits count for the
-    date that stands in their line; those that ended after midnight are found in the next day's file.
+    The new rows of a day replace its old rows, so a second run changes nothing. A day stays as it is, and the exit code
+    is 1, if the log has no line of it, only a part of it, or fewer hits than are kept. A hit counts for the date in its
+    line. Requests that ended after midnight are in the next day's file: fasthits reads that, too.
     """
     from fasthits.daily.atomic import write_summary
-    from fasthits.daily.keeping import days_left
+    from fasthits.daily.refusals import days_left
     from fasthits.daily.rollup import roll_up
     from fasthits.daily.targets import open_table
 
-    end_at_signals()
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
     wanted = parse_days(days, date.today())
@@ -126,7 +137,7 @@ def rollup(
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
-    """Return the tables that the options ask for."""
+    """Return the layouts of the tables that the options ask for."""
     from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
@@ -141,18 +152,18 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 
 def _has_warnings(result: "Summary") -> bool:
-    """Tell whether the summary has more to say than numbers."""
-    from fasthits.daily.keeping import remarks
+    """Tell whether the summary has remarks, or many malformed lines."""
+    from fasthits.daily.refusals import remarks
 
     found = result.counted
     return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.daily.keeping import remarks
+    from fasthits.daily.refusals import remarks
 
     found = result.counted
-    # A log in which nothing is known was read as combined, for want of something better.
+    # If nothing parses, the format is only a guess.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes * found.passes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats

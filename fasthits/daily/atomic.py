@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole or not at all."""
+"""Files that are replaced as a whole or not at all: written beside the old file, then renamed."""
 
 import fcntl
 import os
@@ -13,32 +13,36 @@ from typing import BinaryIO
 from fasthits.errors import TableError
 
 LOCK_SECONDS = 60.0
-"""How long to wait for another process that replaces the same file."""
+"""How long a process waits for another process that replaces the same file."""
 LOCK_POLL_SECONDS = 0.05
+SUMMARY_START = b"{\n"
+"""No JSON log begins so: it has a whole object on its first line."""
 MAX_LINKS = 40
-"""As Linux follows."""
+"""As many as Linux follows."""
 
 
 def check_file(path: Path) -> None:
-    """Raise TableError for a target that cannot be written, as far as that shows."""
+    """Raise TableError if *path* cannot be written, as far as that shows without writing."""
     try:
         file = resolve(path)
     except OSError as error:
-        raise TableError("target cannot be written", path, error.strerror or str(error)) from error
+        raise TableError("cannot write target", path, error.strerror or str(error)) from error
     if file.exists() and not file.is_file():
-        raise TableError("target is not a file", path, "name one with --to TARGET")
+        raise TableError("target is not a file", path, "name a file with --to TARGET")
     if not file.parent.is_dir():
         folder = file.parent if path.is_symlink() else path.parent
         raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
     if not all(os.access(each, os.W_OK, effective_ids=True) for each in (file.parent, file) if each.exists()):
-        raise TableError("target may not be written", path, "name another with --to TARGET")
+        raise TableError(
+            "no permission to write target", path, "run this as its owner, or name another with --to TARGET"
+        )
 
 
 def resolve(path: Path) -> Path:
-    """Return the file that *path* leads to, links followed; the last part of it need not be there.
+    """Return the file that *path* leads to through links. The file need not exist.
 
-    In a folder where everybody may make files but not remove others' (/tmp), strangers' links are not followed and
-    their files not taken for ours, as Linux does with fs.protected_symlinks and fs.protected_regular. Raises OSError.
+    In a folder such as /tmp, where every user may create files, another user's link or file is an error, as it is with
+    Linux's fs.protected_symlinks and fs.protected_regular. Raises OSError.
     """
     at, links = Path("/"), 0
     parts = list(reversed(path.absolute().parts[1:]))
@@ -64,23 +68,24 @@ def resolve(path: Path) -> Path:
 
 
 def check_maker(path: Path) -> None:
-    """Raise PermissionError for what a stranger has put into a folder where everybody may make files, such as /tmp."""
+    """Raise PermissionError for another user's file in a folder where every user may create files, such as /tmp."""
     try:
         found, folder = path.lstat(), path.parent.stat()
     except FileNotFoundError:
         return
     is_shared = folder.st_mode & stat.S_ISVTX and folder.st_mode & stat.S_IWOTH
     if is_shared and found.st_uid not in (os.geteuid(), folder.st_uid):
-        failed = f"user {found.st_uid} has made {path}, in a folder where everybody may: name one elsewhere"
+        failed = f"user {found.st_uid} has made {path}, in a folder that every user may write to; choose another folder"
         raise PermissionError(EACCES, failed, str(path))
 
 
 @contextmanager
 def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
-    """Give a new file to be filled for each of *paths*, which takes its place at the end: complete and on the disk.
+    """Give a new file for each of *paths*, to be written in the block. At its end they replace the old files.
 
-    All of them are replaced, or none, and nobody else replaces them meanwhile. A new file has the old one's mode and
-    owner. Raises OSError.
+    They are complete and on the disk before. If the block raises an error, no file is replaced. Meanwhile no other
+    process replaces them. A new file has the old file's mode and owner. Only a kill between two renames leaves some
+    files old and some new. Raises OSError.
     """
     paths = tuple(map(resolve, paths))
     with ExitStack() as open_files:
@@ -102,17 +107,18 @@ def _name_of_new(path: Path) -> Path:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Give the file that is to take the place of *path*, beside it; it is removed if it does not.
+    """Give the new file, which is beside *path*; it is removed if it does not replace *path*.
 
-    Its name is the same in all processes, and whoever has a lock on it writes it: others wait. Only those who may write
-    it can open it, so that nobody else can hold the lock. One that is there and not locked is of a process that was
-    killed.
+    It has the same name in all processes. The process that holds its lock writes it, the others wait. Only its user can
+    open it, so nobody else can hold the lock. A file of that name without a lock is of a process that was killed.
     """
     name = _name_of_new(path)
     give_up_at = time.monotonic() + LOCK_SECONDS
     while (file := _take(name)) is None:
         if time.monotonic() > give_up_at:
-            raise OSError(EWOULDBLOCK, f"another process writes it, for {LOCK_SECONDS:.0f} s now", str(path))
+            raise OSError(
+                EWOULDBLOCK, f"another process has been writing it for {LOCK_SECONDS:.0f} s; try again later", str(path)
+            )
         time.sleep(LOCK_POLL_SECONDS)
     with file:
         try:
@@ -123,7 +129,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _take(name: Path) -> BinaryIO | None:
-    """Return a new file, locked; None while another process has it."""
+    """Return the new file, locked; None while another process has it."""
     try:
         fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         is_mine = True
@@ -131,7 +137,7 @@ def _take(name: Path) -> BinaryIO | None:
         _check_leftover(name)
         try:
             fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:  # it has taken its place
+        except FileNotFoundError:  # it has replaced the old file
             return None
         is_mine = False
     try:
@@ -150,7 +156,7 @@ def _take(name: Path) -> BinaryIO | None:
 
 
 def write_summary(file: Path, figures: Mapping[str, object]) -> None:
-    """Write *figures* to *file* as JSON: in its place as a whole, or into what is no file, such as /dev/stderr.
+    """Write *figures* to *file* as JSON: replace a file as a whole, write into a device such as /dev/stderr.
 
     Raises TableError.
     """
@@ -161,18 +167,28 @@ def write_summary(file: Path, figures: Mapping[str, object]) -> None:
         if resolve(file) and file.exists() and not file.is_file():  # such as /dev/stderr
             file.write_bytes(text)
         else:
+            check_start(file, SUMMARY_START)
             with replacing(file) as (new,):
                 new.write(text)
     except OSError as error:
         raise TableError("cannot write summary", file, error.strerror or "") from error
 
 
+def check_start(file: Path, start: bytes) -> None:
+    """Raise FileExistsError if *file* exists and does not begin with *start*: it may be a log."""
+    if not resolve(file).is_file():
+        return
+    with file.open("rb") as found:
+        if found.read(len(start)) not in (b"", start):
+            raise FileExistsError(EEXIST, "it is another kind of file; name another", str(file))
+
+
 def _check_leftover(name: Path) -> None:
-    """Raise OSError for a new file that no process of ours can have begun."""
+    """Raise OSError if another user has made the new file."""
     with suppress(FileNotFoundError):
         found, folder = name.lstat(), name.parent.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_uid not in (os.geteuid(), folder.st_uid):
-            raise OSError(EEXIST, f"user {found.st_uid} has made a file of that name: remove it", str(name))
+            raise OSError(EEXIST, f"user {found.st_uid} has made a file of that name; remove it", str(name))
 
 
 def _is_at(name: Path, fd: int) -> bool:

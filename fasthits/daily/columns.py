@@ -1,4 +1,4 @@
-"""The tables that a rollup fills: their columns, and the rows that a counter has for them."""
+"""The tables that a rollup fills: their columns, and how their rows come out of a hit table."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
@@ -15,28 +15,28 @@ Cell = str | int
 
 @dataclass(frozen=True)
 class Layout:
-    """What one table looks like, and what is in it."""
+    """A table: its columns, and where its rows come from."""
 
     name: str
     texts: tuple[str, ...]
-    """The columns that tell rows apart, ``date`` before all others."""
+    """The columns of the primary key; ``date`` is the first."""
     numbers: tuple[str, ...]
-    """The columns that add up, the one by which rows are in order before all others."""
+    """The columns that add up. CSV is sorted by the first of them."""
     rows: Callable[[HitTable], Iterator[tuple[Cell, ...]]] = field(compare=False)
-    """Returns the rows that a counter has for it; some of them may have equal texts, and are to be added up then."""
+    """Returns the rows in a hit table. Rows with equal texts are to be added up."""
     csv: Callable[[HitTable], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
-    """Returns them as `HitTable.csv` does, which not every table can be written by."""
+    """Returns the rows as `HitTable.csv` does; None if that cannot write this table."""
     keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
-    """Tells what of a referer stands in a row, as `LineRules` is to be told; None where that is nothing."""
+    """Maps a referer to the text to store, or None to store nothing; see `LineRules`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all columns, in their order."""
+        """The names of all columns, in order."""
         return self.texts + self.numbers
 
     @property
     def declaration(self) -> str:
-        """The table as SQLite is told of it."""
+        """The table's declaration in SQL."""
         columns = [f"{text} TEXT" for text in self.texts] + [f"{number} INTEGER" for number in self.numbers]
         return f"{self.name}({', '.join(columns)}, PRIMARY KEY ({', '.join(self.texts)})) WITHOUT ROWID"
 
@@ -46,14 +46,14 @@ def _texts(by_host: bool) -> tuple[str, ...]:
 
 
 def _cells(day: date, path: str, by_host: bool) -> tuple[str, ...]:
-    """Return the date and the path, with *by_host* parted from the host that it begins with."""
+    """Return the date and the path; with *by_host*, the host that the path begins with stands before it."""
     if not by_host:
         return day.isoformat(), path
     return day.isoformat(), *part_host(path)
 
 
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
-    """Return the table of views, with *apart* those of bots in a column of their own."""
+    """Return the table of views. With *apart*, the views of bots have a column of their own."""
 
     def views(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         counter.escape()
@@ -82,7 +82,7 @@ PLAIN = hits_layout()
 
 
 def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_host: bool = False) -> Layout:
-    """Return the table of the sites, or with *full* the pages, that readers of a path came from; not of *own_hosts*."""
+    """Return the table of the sites, or with *full* the pages, that readers of a path came from, except *own_hosts*."""
     from fasthits.rules.referrers import referrer_page, referrer_site
 
     referrer_of = referrer_page if full else referrer_site
@@ -95,7 +95,7 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
 
 
 def searches_layout(by_host: bool = False) -> Layout:
-    """Return the table of what readers of a path had searched for, and where."""
+    """Return the table of the search engines and search terms by which readers found a path."""
     from fasthits.rules.searches import find_search
 
     def keep(referer: bytes) -> bytes | None:

@@ -1,8 +1,7 @@
-"""A CSV file of many days: some of them are replaced, the others stay as they are.
+"""CSV files: some days are replaced, the others stay as they are.
 
-The old rows are copied, not read: a year of days has many millions. A block of lines is of one day when as many of its
-lines begin with that day as there are lines, outside of quotes; only a block in which two days meet, or that is odd in
-any way, goes through a reader of CSV.
+Old rows are copied in blocks, not parsed: a year has many millions of them. A block is of one day if all its lines
+begin with that day, outside of quotes. Only a block in which two days meet, or that is odd in another way, is parsed.
 """
 
 import csv
@@ -29,7 +28,7 @@ csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as f
 
 
 class Block(NamedTuple):
-    """Some rows of a day as lines of CSV."""
+    """Some rows of a day, as lines of CSV."""
 
     day: str
     lines: bytes
@@ -37,7 +36,7 @@ class Block(NamedTuple):
 
 
 class Written(NamedTuple):
-    """How many new rows were written, and the hits of the days that stayed as they were, by day."""
+    """The number of new rows, and the hits by day of days that were left as they were."""
 
     rows: int
     left: dict[str, int]
@@ -46,18 +45,18 @@ class Written(NamedTuple):
 class CsvFile:
     """A CSV file with the rows of many days: by date, then views (most first), then path.
 
-    It is written anew beside the old one and put in its place: see `replace_days`.
+    `replace_days` writes a new file and puts it in place of the old one.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], numbers: int = 1) -> None:
-        """The last *numbers* of *columns* are numbers of hits."""
+        """The last *numbers* of *columns* hold numbers of hits."""
         self.path = path
         self._columns = columns
         self._numbers = numbers
         self._header = csv_line(columns)
 
     def check(self) -> None:
-        """Raise TableError for what will keep `replace` from working, as far as it shows."""
+        """Raise TableError if the file cannot be replaced, as far as that shows."""
         with self._errors():
             check_file(self.path)
             if self.path.exists():
@@ -67,10 +66,9 @@ class CsvFile:
     def write_days(
         self, file: BinaryIO, days: Collection[str], blocks: Iterable[Block], counted: Mapping[str, int] | None = None
     ) -> Written:
-        """Write to *file* what is to take the place of this one: its rows, but for *days* those of *blocks*, which are
-        of these days and in order.
+        """Write the new content to *file*: the rows of this file, but for *days* the rows in *blocks*, in order.
 
-        With *counted*, the hits in *blocks* by day, a day stays as it is where it has more hits here.
+        *counted* has the hits in *blocks* by day. With it, a day that has more hits in this file stays as it is.
         """
         rows, left = 0, {}
         old, new = (
@@ -90,8 +88,10 @@ class CsvFile:
         return Written(rows, left)
 
     def _write_day(self, file: BinaryIO, pieces: Iterator[tuple[str, bool, Block]], counted: float) -> tuple[int, int]:
-        """Write the old blocks of a day, and then the new ones in their place, unless the old ones have more hits than
-        were *counted*; return the rows of new ones, and the hits of old ones that stay."""
+        """Write the old blocks of a day; if they have no more hits than *counted*, write the new blocks in their place.
+
+        Return the number of new rows, and the hits of old blocks that stay.
+        """
         start, rows, kept = file.tell(), 0, 0
         for _, is_new, block in pieces:
             if not is_new:
@@ -107,11 +107,11 @@ class CsvFile:
         return rows, kept if kept > counted else 0
 
     def _hits_in(self, block: Block) -> int:
-        """Return the sum of all numbers."""
+        """Return the sum of all numbers in a block."""
         lines = _without_quoted(block.lines).split(b"\n")[:-1]
         try:
             return sum(int(number) for line in lines for number in line.rsplit(b",", self._numbers)[1:])
-        except ValueError:  # numbers may be in quotes, too
+        except ValueError:  # a number may be in quotes
             pass
         rows = csv.reader(io.StringIO(block.lines.decode(), newline=""))
         try:
@@ -120,7 +120,7 @@ class CsvFile:
             raise TableError(f"CSV file has no number of views in a row of {block.day}", self.path) from error
 
     def _old_blocks(self) -> Iterator[Block]:
-        """Yield the rows of the file, and check that they are in order by day."""
+        """Yield the rows of the file. Raise TableError unless they are sorted by day."""
         if not self.path.exists():
             return
         before, number = "", 2
@@ -130,15 +130,15 @@ class CsvFile:
                 for block in self._split_by_day(lines, number):
                     if block.day < before:
                         failed = f"CSV file is not sorted by date: {block.day} follows {before}"
-                        raise TableError(failed, self.path, "sort it")
+                        raise TableError(failed, self.path, "sort it, or name another with --to")
                     before = block.day
                     number += block.rows
                     yield block
 
     def _split_by_day(self, lines: bytes, number: int) -> Iterable[Block]:
-        """Return the rows in *lines*, the first of which is row *number*, as blocks of a day each."""
+        """Return the rows in *lines* as blocks of one day each. The first row is row *number* of the file."""
         if not lines.isascii():
-            lines.decode()  # or it is no file of ours
+            lines.decode()  # raises UnicodeDecodeError for another kind of file
         day = lines[:DAY_CHARACTERS]
         bare = _without_quoted(lines)
         rows = bare.count(b"\n")
@@ -161,7 +161,7 @@ class CsvFile:
     def _check_header(self, old: BinaryIO) -> None:
         first = old.readline().decode()
         if first and next(csv.reader([first])) != list(self._columns):
-            hint = f"its first line is not {','.join(self._columns)}, as the options want it; name another with --to"
+            hint = f"with these options its first line must be {','.join(self._columns)}; name another with --to"
             raise TableError("not a CSV file of fasthits", self.path, hint)
 
     @contextmanager
@@ -180,10 +180,10 @@ def replace_days(
     blocks: Sequence[Iterable[Block]],
     counted: Mapping[str, int] | None = None,
 ) -> Written:
-    """Put *blocks*, those of each file, which are of *days* and in order, in place of all rows of *days*.
+    """Replace all rows of *days* in *files* by *blocks*, which has the blocks of each file, in order.
 
-    With *counted*, the hits by day of the blocks of the first file, a day of which that file has more stays as it is in
-    all files. All are replaced or none. Raises TableError with nothing changed.
+    *counted* has the hits by day of the first file's blocks. With it, a day of which the first file has more hits stays
+    as it is in all files. All files are replaced, or none. Raises TableError with nothing changed.
     """
     first, *others = files
     try:
@@ -202,11 +202,11 @@ def replace_days(
 
 
 class _NothingNew(Exception):
-    """Leaves files as they are."""
+    """Ends `replacing` without replacing a file."""
 
 
 def _without_quoted(lines: bytes) -> bytes:
-    """Return whole rows without their fields in quotes, which may hold commas and newlines, but not the first ones."""
+    """Return whole rows without quoted fields, which may hold commas and newlines. First fields are never quoted."""
     return _QUOTED_FIELD.sub(b",", lines) if b'"' in lines else lines
 
 
@@ -216,9 +216,9 @@ def _cut(file: BinaryIO, size: int) -> None:
 
 
 def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
-    """Yield what is left of *file* in pieces that end with a row, and with a newline.
+    """Yield the rest of *file* in pieces that end at the end of a row, with a newline.
 
-    Behind a row the number of quotes is even: a field in quotes may hold newlines.
+    At the end of a row the number of quotes is even. A quoted field may hold newlines.
     """
     tail = b""
     while piece := file.read(PIECE_BYTES):
@@ -227,7 +227,7 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         if whole.count(b'"') % 2:
             tail = whole + tail
             if len(tail) > QUOTED_BYTES:
-                raise csv.Error("a quote has no other one that belongs to it")
+                raise csv.Error("a quoted field has no end")
         elif whole:
             yield whole
     if tail:
@@ -244,9 +244,9 @@ def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str
 def harmless(text: str) -> str:
     """Return *text* with an apostrophe before it where a spreadsheet would take it for a formula.
 
-    Referrers, search terms and hosts come from strangers. These are the first characters that OWASP names for CSV
-    injection; a lone ``-`` stays, as it stands for no host. What begins with apostrophes and then such a character gets
-    one more, so that no two texts become one: to read it back, take one away.
+    Referrers, search terms and hosts come from strangers. OWASP names these first characters for CSV injection. The
+    text ``-``, which means no host, stays. A text that begins with apostrophes and then such a character gets one more
+    apostrophe, so that different texts stay different: a program that reads it removes one.
 
     >>> harmless("=1+1"), harmless("'=1+1"), harmless("/a=1"), harmless("-")
     ("'=1+1", "''=1+1", '/a=1', '-')
@@ -255,9 +255,9 @@ def harmless(text: str) -> str:
 
 
 def csv_line(fields: Iterable[str]) -> bytes:
-    """Return *fields* as a line of CSV, quoted by RFC 4180 but ended by a newline alone, as Unix's tools want it.
+    """Return *fields* as a line of CSV, quoted as in RFC 4180, but ended by a newline only, as Unix tools want it.
 
-    csv.writer would do, but up to Python 3.12 it leaves a carriage return unquoted where the line ends in a newline.
+    csv.writer will not do: up to Python 3.12 it leaves a carriage return unquoted if lines end in a newline.
     """
     quoted = ('"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field for field in fields)
     return (",".join(quoted) + "\n").encode()

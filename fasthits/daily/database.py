@@ -1,15 +1,17 @@
-"""The SQLite file that rollups fill, opened to read or to write.
+"""The SQLite file that rollups fill: opened to read or to write, and recovered after a kill.
 
-It has a rollback journal, not a write-ahead log. Readers go on while a rollup writes, as it keeps what it changes in
-memory until it commits (WRITE_CACHE_BYTES). A log would need files beside the database that every reader can write,
-and does not work on a network file system; writing 300,000 rows through one took four times as long.
+The file has a rollback journal, not a write-ahead log. Readers go on while a rollup writes, because the rollup keeps
+its changes in memory until it commits (WRITE_CACHE_BYTES). A write-ahead log would need files beside the database that
+every reader can write, and does not work on a network file system; writing 300,000 rows through it took four times as
+long.
 
-A rollup that is killed while it commits leaves a journal from which the old rows are put back by the next one who opens
-the file and may write it. So a reader, who opens it for reading only, opens it for writing once in that case.
+A rollup that is killed while it commits leaves its journal behind. From it, SQLite restores the old rows when a process
+opens the database for writing. So a reader, which opens it for reading only, opens it for writing once in that case.
 """
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -18,42 +20,61 @@ from fasthits.daily.atomic import check_maker, resolve
 from fasthits.errors import TableError
 
 READ_LOCK_SECONDS = 10.0
-"""How long a reader waits for the moment in which a rollup commits."""
+"""How long a reader waits while a rollup commits."""
 WRITE_LOCK_SECONDS = 60.0
-"""How long a rollup waits for another one, and for readers to end."""
+"""How long a rollup waits for another rollup, and for readers."""
+SIGNAL_SECONDS = 0.25
+"""Python handles a signal between two waits of SQLite, not while SQLite waits."""
 WRITE_CACHE_BYTES = 256 << 20
-"""What a rollup changes is kept in memory up to that; what is more is written before it commits, and readers wait."""
+"""A rollup keeps its changes in memory up to this size. It writes more than that at once, and readers wait."""
 
 
 @contextmanager
 def reading(file: Path) -> Iterator[sqlite3.Connection]:
-    """Give the database as it is at one moment, for reading only. Raises TableError, also for errors of the block."""
+    """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block."""
     if not file.is_file():
-        raise TableError("no such database", file, "fasthits rollup makes it; name another with --database")
+        raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
     with _errors("cannot read database", file), closing(_open_to_read(_own_file(file))) as database:
         yield database
 
 
 @contextmanager
 def writing(file: Path) -> Iterator[sqlite3.Connection]:
-    """Give the database, made if need be, in a transaction, the only one that writes. It is committed at the end.
+    """Give the database in a transaction that is committed at the end of the block. No other process writes meanwhile.
 
-    If the block raises an error, nothing has changed. Raises TableError, also for errors of SQLite in the block.
+    The file is created if it does not exist. If the block raises an error, nothing has changed. Raises TableError, also
+    for SQLite errors of the block.
     """
     with _errors("cannot write to SQLite file", file):
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
             database.execute("PRAGMA synchronous = EXTRA")  # what is committed is on the disk, also its folder
-            database.execute("BEGIN IMMEDIATE")
+            _wait_to(database, "BEGIN IMMEDIATE")
             yield database
-            database.commit()
+            if database.in_transaction:
+                _wait_to(database, "COMMIT")
+
+
+def _wait_to(database: sqlite3.Connection, statement: str) -> None:
+    """Execute a statement that may have to wait for others. A signal can end the wait: SQLite's own waits are short."""
+    give_up_at = time.monotonic() + WRITE_LOCK_SECONDS
+    database.execute(f"PRAGMA busy_timeout = {SIGNAL_SECONDS * 1000:.0f}")
+    while True:
+        try:
+            database.execute(statement)
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+    database.execute(f"PRAGMA busy_timeout = {WRITE_LOCK_SECONDS * 1000:.0f}")
 
 
 def _own_file(file: Path, make: bool = False) -> Path:
-    """Return the file that *file* leads to, with *make* an empty one where there is none.
+    """Return the file that *file* leads to; with *make*, create it if it does not exist.
 
-    Raises PermissionError where a stranger has made it, or what SQLite would take for its journal: see `resolve`.
+    Raises PermissionError if another user has made the file, or a file that SQLite would take for its journal: see
+    `resolve`.
     """
     path = resolve(file)
     if make:
@@ -74,20 +95,20 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
-    # SQLite does not put back what a killed rollup has changed, unless it may write.
+    # SQLite restores the old rows after a killed rollup only if it may write.
     try:
         _begin_to_read(path, "rw").close()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
-        failed = "a rollup was killed while it wrote, and who reads may not undo that"
+        failed = "a rollup was killed while it wrote, and only a user who may write to the database can undo that"
         command = f"sudo -u '#{path.stat().st_uid}' fasthits most-read --database {path}"
-        raise TableError(failed, path, f"run once, as one who may write: {command}") from error
+        raise TableError(failed, path, f"run once: {command}") from error
     return _begin_to_read(path, "ro")
 
 
 def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
-    """Return a connection that keeps the file as it is until it is closed."""
+    """Return a connection that sees the file as it is now, until it is closed."""
     database = _connect(path, mode, READ_LOCK_SECONDS)
     try:
         database.execute("BEGIN")
@@ -112,8 +133,8 @@ def _errors(failed: str, file: Path) -> Iterator[None]:
 
 
 _HINTS = {
-    sqlite3.SQLITE_BUSY: ": another program writes to it, or reads it; try again",
-    sqlite3.SQLITE_CORRUPT: ": take a copy of it from before, or roll the days up again into another one",
-    sqlite3.SQLITE_NOTADB: ": name another",
-    sqlite3.SQLITE_FULL: ": make room, then run it again",
+    sqlite3.SQLITE_BUSY: ": another program is writing or reading it; try again",
+    sqlite3.SQLITE_CORRUPT: ": restore a backup, or roll up the days again into another file",
+    sqlite3.SQLITE_NOTADB: ": name another file",
+    sqlite3.SQLITE_FULL: ": free some space, then run it again",
 }

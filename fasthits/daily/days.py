@@ -1,4 +1,4 @@
-"""DATE arguments, and the patterns by which cronolog names the files of a day."""
+"""DATE arguments, and PATTERNs: names of log files with the fields of a date, such as %Y-%m-%d."""
 
 import os
 import re
@@ -10,20 +10,20 @@ from fasthits.errors import UsageError
 ONE_DAY = timedelta(days=1)
 
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
-"""The pattern of a day's log where none is given."""
+"""The PATTERN that is used when none is given."""
 
-# What names a day, a month or a year; of strftime's the rest is the time of day, the locale's, or not portable.
+# Fields of a day, a month or a year. strftime's other fields are the time of day, or depend on the system.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
 
 
 def parse_days(text: str, today: date) -> list[date]:
-    """Return the days that a DATE names, in order: ``YYYY-MM-DD``, ``yesterday``, ``today`` or ``A..B``, both ends in.
+    """Return the days of a DATE, in order: ``YYYY-MM-DD``, ``yesterday``, ``today`` or ``A..B``, which includes both.
 
     >>> parse_days("2026-02-28..2026-03-01", date(2026, 3, 12))
     [datetime.date(2026, 2, 28), datetime.date(2026, 3, 1)]
 
-    Raises UsageError for anything else, a range that ends before it begins among them.
+    Raises UsageError for anything else, and for a range that ends before it begins.
     """
     first, dots, last = text.partition("..")
     start = parse_day(first, today)
@@ -34,7 +34,7 @@ def parse_days(text: str, today: date) -> list[date]:
 
 
 def parse_day(text: str, today: date) -> date:
-    """Return the day that a DATE other than a range names. Raises UsageError for anything else."""
+    """Return the day of a DATE that is no range. Raises UsageError for anything else."""
     if text == "today":
         return today
     if text == "yesterday":
@@ -49,7 +49,7 @@ def parse_day(text: str, today: date) -> date:
 
 
 def name_days(days: Iterable[date]) -> str:
-    """Return *days*, given in order, as a reader would write them.
+    """Return *days*, which are in order, as text.
 
     >>> name_days([date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 12)])
     '2026-03-01..2026-03-03, 2026-03-12'
@@ -64,20 +64,20 @@ def name_days(days: Iterable[date]) -> str:
 
 
 def has_date(pattern: str) -> bool:
-    """Tell whether the file that *pattern* names depends on the day. Raises UsageError for what is no pattern."""
+    """Tell whether *pattern* has a field of a date. Raises UsageError for an invalid PATTERN."""
     fields = re.findall(r"%(.?)", pattern, re.DOTALL)
     for field in fields:
         if field in _TIME_FIELDS:
-            raise UsageError(f"PATTERN names the time of day with %{field}", pattern, "put * in its place")
+            raise UsageError(f"PATTERN names the time of day with %{field}", pattern, "write * instead")
         if field not in _DATE_FIELDS and field != "%":
-            raise UsageError(f"PATTERN has no field %{field}", pattern, "a % of the name itself is written %%")
+            raise UsageError(f"PATTERN has no field %{field}", pattern, "write %% for a % in the name")
     if not re.fullmatch(r"[^\0\ud800-\udfff]+", pattern):  # surrogates: bytes of an argument that are not UTF-8
         raise UsageError("not a PATTERN", repr(pattern), "for example /var/log/apache2/%Y/%m/%d/access.log")
     return any(field != "%" for field in fields)
 
 
 def split_patterns(text: str) -> tuple[str, ...]:
-    """Return the PATTERNs of an environment variable, which colons part as in PATH.
+    """Return the PATTERNs of an environment variable, separated by colons as in PATH.
 
     >>> split_patterns("/srv/a/%F.log:/srv/b/access.log*")
     ('/srv/a/%F.log', '/srv/b/access.log*')
@@ -86,7 +86,7 @@ def split_patterns(text: str) -> tuple[str, ...]:
 
 
 def file_name(pattern: str, day: date) -> str:
-    """Return the name of the file of *day*; it may still hold ``*``.
+    """Return the name of *day*'s file. A ``*`` in *pattern* stays.
 
     >>> file_name("logs/*/%Y/%m/%d/access.log", date(2026, 3, 12))
     'logs/*/2026/03/12/access.log'

@@ -1,14 +1,18 @@
 """The views of past days, read from the SQLite file that rollups write."""
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from fasthits.daily.database import reading
-from fasthits.errors import TableError
+from fasthits.daily.days import ONE_DAY, name_days
+from fasthits.errors import TableError, UsageError
+from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
@@ -20,9 +24,17 @@ SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{
 """
 _OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
 
+# Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
+_DAYS = """
+WITH RECURSIVE days(day) AS (
+    SELECT min(date) FROM hits UNION ALL SELECT (SELECT min(date) FROM hits WHERE date > day) FROM days WHERE day > ''
+)
+SELECT day FROM days WHERE day IS NOT NULL
+"""
+
 
 class PathHistory(NamedTuple):
-    """A path's views on each of some days, and in all of them."""
+    """A path's views on some days: all together, and day by day."""
 
     path: str
     views: int
@@ -30,37 +42,51 @@ class PathHistory(NamedTuple):
 
 
 class History:
-    """What rollups have put into a SQLite file. Every method raises TableError when that cannot be read."""
+    """The days in a SQLite file. Every method raises TableError if it cannot read the file."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, database: "str | os.PathLike[str]") -> None:
+        self._file = Path(database)
         self._held: sqlite3.Connection | None = None
 
+    @property
+    def days(self) -> list[date]:
+        """The days that have rows, in order."""
+        with self._database() as database:
+            return [_date_of(day, self._file) for (day,) in database.execute(_DAYS)]
+
+    def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
+        """Return the views of *path* on *days*, by default on all `days`: 0 where other paths were read.
+
+        A day without any row is left out: nothing is known of it. With hosts in the table see `paths`.
+        """
+        with self.at_one_moment():
+            kept = self.days
+            wanted = kept if days is None else sorted(set(map(day_of, days)).intersection(kept))
+            (found,) = self.paths([path], wanted)
+        return dict(zip(wanted, found.by_day, strict=True))
+
     def last_days(self, number: int) -> list[date]:
-        """Return the days that end with the newest one there is, *number* of them at most, in order; none if empty."""
+        """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
         with self._database() as database:
             first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
         if last is None:
             return []
-        try:
-            start, end = date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal()
-        except (TypeError, ValueError) as error:  # a table of another program
-            raise TableError("database with dates that are none", self._file, str(error)) from error
+        start, end = (_date_of(day, self._file).toordinal() for day in (first, last))
         start = max(start, end - number + 1)
         return [date.fromordinal(day) for day in range(start, end + 1)]
 
     def site(self, days: Sequence[date]) -> list[int]:
-        """Return the views of all paths together on each of *days*, which follow each other, as everywhere here."""
+        """Return the views of all paths together on each of *days*. Here and below, *days* follow each other."""
         query = "SELECT date, sum(views) FROM hits WHERE date BETWEEN ? AND ? GROUP BY date"
         with self._database() as database:
             found = dict(database.execute(query, _ends(days)))
         return [found.get(day.isoformat(), 0) for day in days]
 
     def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths*, in their order; what was never read has zeros.
+        """Return the histories of *paths*, in their order. A path that nobody read has zeros.
 
-        In a table with hosts ``//HOST/PATH``, as the live counters have it, is the path of that host, ``/PATH`` that of
-        all.
+        In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters; ``/PATH`` adds up all
+        hosts.
         """
         with self._database() as database:
             by_host = any(name == "host" for _, name, *_ in database.execute("PRAGMA table_info(hits)"))
@@ -68,12 +94,17 @@ class History:
         by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
         return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
 
-    def most_read(self, days: Sequence[date], limit: int) -> list[PathHistory]:
-        """Return the histories of the *limit* paths that were read most on *days*, most read first."""
+    def most_read(self, days: Sequence[date], limit: int = 20) -> list[PathHistory]:
+        """Return the histories of the *limit* paths that were read most on *days*, most read first.
+
+        Raises UsageError for days that do not follow each other.
+        """
+        if any(after - before != ONE_DAY for before, after in pairwise(days)):
+            raise UsageError("days do not follow each other", name_days(days), "name the first to the last of them")
         return self.paths(self.search("", days, limit), days)
 
     def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
-        """Return the paths read on *days* that hold *text*, ASCII letters in either case, most read first."""
+        """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
         query = (
             "SELECT path FROM hits WHERE date BETWEEN ? AND ? AND path LIKE ? ESCAPE '!' "
             "GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
@@ -84,13 +115,13 @@ class History:
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
-        """Let all methods called meanwhile, in this thread, read the same rows: a rollup does not commit before."""
+        """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
         with self._database() as database:
-            self._held = database
+            held, self._held = self._held, database
             try:
                 yield
             finally:
-                self._held = None
+                self._held = held
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -108,6 +139,13 @@ def _path_by_day(
         host, rest = part_host(path)
         return database.execute(_OF_A_HOST, [*_ends(days), rest, host])
     return database.execute(_OF_ALL_HOSTS, [*_ends(days), path])
+
+
+def _date_of(text: object, file: Path) -> date:
+    try:
+        return date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
+    except (TypeError, ValueError) as error:
+        raise TableError("database with invalid dates", file, str(error)) from error
 
 
 def _ends(days: Sequence[date]) -> tuple[str, str]:

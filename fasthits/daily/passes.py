@@ -3,9 +3,10 @@
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
@@ -26,6 +27,9 @@ Files = Mapping[LogFile, Collection[date] | None]
 
 LEAST_TABLE_BYTES = 4 << 20
 """With less memory than this for the table of each thread, fewer threads count."""
+
+SIGNAL_SECONDS = 0.25
+"""How long a wait may last. Python handles a signal between two waits; only some signals end one."""
 
 TAIL_BYTES = 1 << 13
 """How much of a file's end is searched for its latest time: some lines, as the last one can be of a slow request."""
@@ -146,7 +150,7 @@ class Pass:
         tables = []
         try:
             for _ in range(self._workers):
-                outcome = outcomes.get()
+                outcome = _wait_for(outcomes)
                 if isinstance(outcome, BaseException):
                     raise outcome
                 tables += outcome
@@ -252,6 +256,13 @@ class Pass:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         self._counted[segment] = _SegmentCount(size, intake.hit_table.lines - lines_before, examples, tail)
+
+
+def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
+    """Return the next outcome. A signal ends the wait, also a signal that came just before it."""
+    while True:
+        with suppress(Empty):
+            return outcomes.get(timeout=SIGNAL_SECONDS)
 
 
 class _SegmentCount(NamedTuple):

@@ -13,6 +13,8 @@ from fasthits.daily.days import name_days
 from fasthits.daily.history import PathHistory
 from fasthits.display import printable
 
+DOCTYPE = "<!doctype html>\n"
+"""How a report begins."""
 CHART_WIDTH, CHART_HEIGHT = 880, 240
 AXIS_LEFT, AXIS_BOTTOM = 52, 24
 SPARK_WIDTH, SPARK_HEIGHT = 120, 22
@@ -61,7 +63,7 @@ class Report:
         root = Element("html", {"lang": "en"})
         title = f"fasthits: {name_days(self.days)}"
         root.extend([_head(title), self._body()])
-        return f"<!doctype html>\n{tostring(root, encoding='unicode', method='html')}\n"
+        return f"{DOCTYPE}{tostring(root, encoding='unicode', method='html')}\n"
 
     def _body(self) -> Element:
         body = Element("body")

@@ -1,4 +1,4 @@
-"""The nightly batch: the hits of some days, counted and put into one table."""
+"""The nightly batch: count the hits of some days and put them into a target."""
 
 import time
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from datetime import date
 from functools import partial
 
 from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
-from fasthits.daily.keeping import Fewer
 from fasthits.daily.logs.sources import Patterns
+from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import Table
 from fasthits.rules.rules import Rules
 from fasthits.rules.selection import NO_KEEPERS, Keepers
@@ -21,12 +21,12 @@ class Summary:
     counted: Counted
     rows: int
     fewer: list[Fewer]
-    """The days that stayed, as more hits of them are kept."""
+    """Days that were left as they were, because the table has more hits of them."""
     seconds: float
 
     @property
     def days(self) -> list[date]:
-        """The days that were put into the table."""
+        """The days whose rows were replaced."""
         left = {day for day, *_ in self.fewer}
         return [day for day in self.counted.days if day not in left]
 
@@ -43,11 +43,11 @@ def roll_up(
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Summary:
-    """Put the hits of *days* into *table*, in place of those days' rows.
+    """Replace the rows of *days* in *table* by the hits in the logs.
 
-    Days that were not counted stay as they are, and those of which *table* has more hits, unless *with_fewer*; see
-    `days_left`. The other arguments are those of `count_days`. Raises LogFileError, TableError and UsageError with
-    nothing changed.
+    A day stays as it is if it could not be counted or, without *with_fewer*, if *table* has more hits of it;
+    `days_left` says why. The other arguments are those of `count_days`. Raises LogFileError, TableError and UsageError
+    with nothing changed.
     """
     started = time.monotonic()
     table.check()

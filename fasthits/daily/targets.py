@@ -1,4 +1,4 @@
-"""Where a rollup goes: SQLite, CSV file or CSV on standard output. A day's rows are replaced as one or not at all."""
+"""Targets of a rollup: SQLite, CSV files, CSV on standard output. A day's rows are replaced together or not at all."""
 
 import sqlite3
 import sys
@@ -15,7 +15,7 @@ from fasthits.daily.atomic import check_file
 from fasthits.daily.columns import PLAIN, Cell, Layout
 from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
 from fasthits.daily.database import reading, writing
-from fasthits.daily.keeping import Fewer, find_fewer
+from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.errors import TableError, UsageError
 
 STDOUT = "-"
@@ -23,7 +23,7 @@ SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 class Replaced(NamedTuple):
-    """How many rows of views were put into a table, and the days that stayed, as it has more hits of them."""
+    """The number of new rows of views, and the days that were left as they were, because the table has more hits."""
 
     rows: int
     fewer: list[Fewer]
@@ -33,12 +33,12 @@ class Table(Protocol):
     """A target of rollups."""
 
     def check(self) -> None:
-        """Raise TableError for what will keep `replace` from working, as far as it shows without changing anything."""
+        """Raise TableError if `replace` cannot work, as far as that shows without changing anything."""
 
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
-        """Put the rows of *shares* in place of all rows of *days*, which are in order and hold all days of theirs.
+        """Replace all rows of *days* by the rows of *shares*. *days* are in order, and include all days of *shares*.
 
-        A day that has more hits in the table stays as it is, in all tables, unless *with_fewer*. No other rollup comes
+        Without *with_fewer*, a day that has more hits in the table stays as it is, in all tables. No other rollup comes
         between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
         Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, and on
         the disk when it returns. Raises TableError with the old rows intact.
@@ -48,13 +48,13 @@ class Table(Protocol):
 def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or raise UsageError.
 
-    It has the tables of *layouts*, views before all others: in CSV each is a file, ``hits.csv`` and beside it
-    ``hits.referrers.csv``; standard output takes one alone.
+    It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
+    it, ``hits.referrers.csv``. Standard output takes only one table.
     """
     if target == STDOUT:
         if len(layouts) > 1:
             hint = "name a file with --to TARGET"
-            raise UsageError("more than one table does not go to standard output", layouts[1].name, hint)
+            raise UsageError("standard output takes only one table", layouts[1].name, hint)
         return CsvStream(sys.stdout.buffer, layouts[0])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
@@ -62,12 +62,12 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     if suffix in SQLITE_SUFFIXES:
         return SqliteFile(Path(target), layouts)
     raise UsageError(
-        "not a TARGET", target, "a name that ends in .csv, .db, .sqlite or .sqlite3, or - for standard output"
+        "not a TARGET", target, "use a name that ends in .csv, .db, .sqlite or .sqlite3, or - for standard output"
     )
 
 
 class SqliteFile(Table):
-    """The tables of a SQLite file, which are made where they are not there."""
+    """Tables in a SQLite file, which are created if they do not exist."""
 
     def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
         self._path = path
@@ -103,7 +103,7 @@ class SqliteFile(Table):
         for layout in self._layouts:
             found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
             if found and found != [(name, name in layout.texts) for name in layout.columns]:
-                failed = f"its table {layout.name} is not ({', '.join(layout.columns)}), as these options make it, but"
+                failed = f"these options make a table {layout.name} ({', '.join(layout.columns)}), but the file has"
                 there = ", ".join(name for name, _ in found)
                 raise TableError(f"{failed} ({there})", self._path, "name another with --to TARGET")
 
@@ -141,7 +141,7 @@ class CsvFiles(Table):
 
 
 class CsvStream(Table):
-    """CSV on an open stream, which holds nothing to replace."""
+    """CSV on an open stream. There are no old rows."""
 
     def __init__(self, stream: BinaryIO, layout: Layout = PLAIN) -> None:
         self._stream = stream
@@ -162,16 +162,16 @@ class CsvStream(Table):
 
 
 class _Gathered(Protocol):
-    """All rows of a run, those of one counter or those of several put together."""
+    """All rows of a run: of one hit table, or of several put together."""
 
     hits: Mapping[date, int]
-    """Of each day that has any, all rows of views together."""
+    """The hits of each day that has any, all paths together."""
 
     def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
-        """Yield the rows of a table but those of the days *left*, in the order of its primary key."""
+        """Yield a table's rows in the order of its primary key, without the days in *left*."""
 
     def blocks(self, layout: Layout) -> Iterator[Block]:
-        """Yield the rows of a table by day, then views, most first, then path."""
+        """Yield a table's rows by day, then views (most first), then path."""
 
 
 class _OfCounter(_Gathered):
@@ -213,9 +213,10 @@ class _OfDatabase(_Gathered):
 def _gathered(
     days: Sequence[date], shares: Iterable[HitTable], layouts: Sequence[Layout], as_csv: bool = False
 ) -> Iterator[_Gathered]:
-    """Give all rows, which are of *days*.
+    """Give all rows; they are of *days*.
 
-    What one counter does not have, or not as CSV, is put together by SQLite in a temporary file.
+    If there are several hit tables, or one that cannot write its rows as CSV, SQLite sorts the rows in a temporary
+    file.
     """
     counters = iter(shares)
     first = next(counters)
@@ -244,10 +245,10 @@ def _sorting_errors() -> Iterator[None]:
 
 
 def _insert(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
-    """Insert rows in the order of the primary key: at the end of the tree, or beside the last one.
+    """Insert rows, which are in the order of the primary key, so that SQLite appends them.
 
-    Rows that are equal but for their numbers add up: of different shares, from paths that were no UTF-8 or have become
-    one, or where a layout says so.
+    The numbers of rows with equal texts add up. Such rows come from different shares, or from paths that become equal
+    when they are written as UTF-8.
     """
     values = ", ".join("?" * len(layout.columns))
     sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
@@ -255,7 +256,7 @@ def _insert(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[C
 
 
 def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[date]) -> dict[date, int]:
-    """Return the hits of those of *days*, which are in order, that have rows."""
+    """Return the hits by day of those *days* that have rows. *days* are in order."""
     total = " + ".join(f"sum({number})" for number in layout.numbers)
     query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
     found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))
@@ -263,6 +264,6 @@ def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[da
 
 
 def _count_rows(database: sqlite3.Connection, layout: Layout, day: date) -> int:
-    """Return how many rows a day has; the changes made would be more, where rows of two shares have become one."""
+    """Return how many rows a day has. SQLite's own count would be more where rows of two shares add up."""
     (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
     return int(rows)

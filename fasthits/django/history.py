@@ -1,4 +1,4 @@
-"""The hits of some days, counted in the log files, tied to their objects and saved."""
+"""Hits counted in log files, assigned to Django objects, and saved day by day."""
 
 import heapq
 from collections import Counter, defaultdict
@@ -13,48 +13,48 @@ from django.db import router, transaction
 
 from fasthits._parse import HitTable
 from fasthits.daily.counting import Counted, count_days
-from fasthits.daily.keeping import Fewer, find_fewer
 from fasthits.daily.logs.sources import Patterns
+from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
 from fasthits.rules.rules import Rules
 
 BATCH_PATHS = 100_000
-"""How many paths are tied to their objects at once: a query for each model and so many paths."""
+"""So many paths are resolved to objects at once, with one query for each model."""
 
 SAVED_ROWS = 5_000
-"""How many rows are made at once, to be inserted."""
+"""So many rows are inserted at once."""
 
 TOP_PATHS = 20
 
 
 @dataclass
 class Tied:
-    """Views, tied to their objects."""
+    """Views by object."""
 
     views: Counter[tuple[date, ObjectKey]] = field(default_factory=Counter)
     """The views of the objects."""
     loose_paths: int = 0
-    """How many paths lead to no object."""
+    """Paths without an object."""
     loose_views: int = 0
     top: list[tuple[int, bytes]] = field(default_factory=list)
-    """The TOP_PATHS most read of them, as (views, path)."""
+    """The TOP_PATHS most read of the paths without an object, as (views, path)."""
 
 
 @dataclass
 class Parsed:
-    """What was counted, and what became of it."""
+    """What was counted, and which objects it belongs to."""
 
     counted: Counted
     resolver: PathResolver
     tied: Tied
     fewer: list[Fewer] = field(default_factory=list)
-    """The days that stayed, as more views of objects are kept."""
+    """Days that were left as they were, because more views of objects are kept."""
 
     @property
     def objects(self) -> int:
-        """How many objects were read."""
+        """The number of objects that were read."""
         return len({key for _, key in self.tied.views})
 
     def hits(self) -> Counter[date]:
@@ -77,7 +77,7 @@ class Parsed:
 
 
 class Saved(NamedTuple):
-    """The days that were saved, and how many objects and views of them."""
+    """The days that were saved, with the number of their objects and views."""
 
     days: list[date]
     objects: int
@@ -93,10 +93,10 @@ def parse_logs(
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Parsed:
-    """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
+    """Count the hits of *days* and replace all rows of `Hits` of those days, in one transaction.
 
-    Paths that lead to one object add up; those that lead to none are left out. A day of which more views are kept stays
-    as it is, unless *with_fewer*; so does one without a line. The other arguments are those of `count_days`.
+    The paths of one object add up; paths without an object are left out. A day stays as it is if the log has no line
+    of it, or if more views are saved than were counted, unless *with_fewer*. The other arguments are `count_days`'s.
 
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
@@ -138,8 +138,8 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
     own_type = ContentType.objects.db_manager(database).get_for_model(Hits)
     kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
     with transaction.atomic(database):
-        # Others who save wait at this row, in SQLite at the file, until the transaction ends. A lock on the rows that
-        # are kept would not do where there are none.
+        # Other savers wait for this row, in SQLite for the file, until the transaction ends. A lock on the saved rows
+        # would not do, because there may be none.
         ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
         if not with_fewer:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))

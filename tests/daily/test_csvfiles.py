@@ -141,7 +141,7 @@ def test_a_quote_that_nothing_closes_is_not_looked_behind_for_ever(
     monkeypatch.setattr(csvfiles, "QUOTED_BYTES", 10_000)
     data = b'date,path,views\n2026-03-11,/a"b,1\n' + b"2026-03-11,/c,1\n" * 1_000
     file = write(tmp_path / "hits.csv", data)
-    with pytest.raises(TableError, match="a quote has no other one"):
+    with pytest.raises(TableError, match="a quoted field has no end"):
         replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[]])
     assert file.read_bytes() == data
 

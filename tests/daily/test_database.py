@@ -18,7 +18,7 @@ from fasthits.daily.history import History
 from fasthits.daily.targets import SqliteFile, open_table
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
-from tests.support.processes import PROJECT
+from tests.support.processes import PROJECT, eventually
 
 DAY = date(2026, 3, 12)
 STRANGER = 65534
@@ -126,7 +126,7 @@ def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept
     before = kept.read_bytes()
     with as_stranger():
         assert views_in(kept) == 10
-        with pytest.raises(TableError, match="target may not be written"):
+        with pytest.raises(TableError, match="no permission to write target"):
             SqliteFile(kept).check()
         with pytest.raises(TableError, match="cannot write to SQLite file"):
             SqliteFile(kept).replace([DAY], [counter(10)])
@@ -221,6 +221,35 @@ def test_on_a_full_disk_the_old_numbers_stand_and_every_command_works(
     assert fasthits("rollup", str(DAY), "--logs", log, "--to", target).returncode == 0
 
 
+PENDING_BYTE = 1 << 30
+"""SQLite's lock on it keeps new readers away: a rollup wants to commit."""
+
+
+def wants_to_commit(process: int) -> bool:
+    locks = map(str.split, Path("/proc/locks").read_text().splitlines())
+    return any(lock[4:5] == [str(process)] and str(PENDING_BYTE) in lock for lock in locks)
+
+
+def has_open(process: int, file: Path) -> bool:
+    folder = f"/proc/{process}/fd"
+    return str(file) in {os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)}
+
+
+@pytest.mark.parametrize("other", ["BEGIN IMMEDIATE", "BEGIN"])
+def test_a_signal_ends_the_wait_for_another_rollup_or_a_reader(kept: Path, other: str) -> None:
+    write(kept.parent / "a.log", hit("/") * 11)
+    with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as database:
+        database.execute(other)
+        database.execute("SELECT * FROM hits").fetchone()
+        command = [sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", kept.parent / "a.log", "--to", kept]
+        with subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running:
+            eventually(lambda: wants_to_commit(running.pid) if other == "BEGIN" else has_open(running.pid, kept), 60)
+            running.terminate()
+            _, stderr = running.communicate(timeout=30)
+    assert (running.returncode, stderr) == (143, b"fasthits: ended by SIGTERM\n")
+    assert views_in(kept) == 10
+
+
 def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
     SqliteFile(kept).replace([DAY], [counter(5_000)])
     with kept.open("r+b") as file:
@@ -234,7 +263,7 @@ def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
         assert done.returncode == 1
         said = done.stderr.decode().splitlines()
         assert len(said) == 1
-        assert "database disk image is malformed: take a copy of it from before, or roll the days up again" in said[0]
+        assert "database disk image is malformed: restore a backup, or roll up the days again" in said[0]
     assert kept.read_bytes() == before
 
 

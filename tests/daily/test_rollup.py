@@ -25,7 +25,7 @@ from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.daily.rollup import roll_up
 from fasthits.daily.targets import CsvStream
 from tests.support.commands import fasthits, hit, write
-from tests.support.processes import PROJECT
+from tests.support.processes import PROJECT, eventually
 from tests.support.reference import count
 from tests.support.strategies import logs
 
@@ -192,36 +192,36 @@ OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' 
         (
             "2026-03-12",
             OF_ANOTHER_FORMAT,
-            "not one of 9 lines parses, left as it was: 2026-03-12 (tried as combined, as none was detected; give the "
-            "right format with --format; fasthits explain a.log shows how lines are read)",
+            "none of 9 lines parses, left as it was: 2026-03-12 (tried as combined, as none was detected; give the "
+            "right format with --format; fasthits explain a.log shows how each line is read)",
         ),
         (
             "2026-03-12",
             hit("/", DAY - timedelta(1)) + hit("/", DAY + timedelta(1)),
             f"no line of the day, left as it was: 2026-03-12 (the log has 2026-03-11, 2026-03-13; {NAME_LOGS}; "
-            "fasthits explain a.log shows how lines are read)",
+            "fasthits explain a.log shows how each line is read)",
         ),
         (
             "2026-03-12",
             hit("/", DAY - timedelta(1)) + OF_ANOTHER_FORMAT,
             f"no line of the day, left as it was: 2026-03-12 (the log has 2026-03-11; {NAME_LOGS}; "
-            "9 lines did not parse; fasthits explain a.log shows how lines are read)",
+            "9 lines did not parse; fasthits explain a.log shows how each line is read)",
         ),
         (
             "2026-03-12",
             hit("/new") * 2,
-            "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (--replace to replace it all the "
-            "same)",
+            "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (is a log missing? if only "
+            "the rules have changed, --replace replaces the day)",
         ),
         (
             "2026-03-12",
             hit("/new", method="HEAD") * 5,
-            "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 3 kept (--replace to replace it all the "
-            "same)",
+            "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 3 kept (is a log missing? if only "
+            "the rules have changed, --replace replaces the day)",
         ),
     ],
 )
-def test_a_kept_day_is_not_replaced_by_less(kept: Path, days: str, log: bytes, message: str) -> None:
+def test_a_saved_day_is_not_replaced_by_fewer_hits(kept: Path, days: str, log: bytes, message: str) -> None:
     write(kept.parent / "a.log", log)
     before = kept.read_bytes(), kept.stat().st_mtime_ns
     done = fasthits("rollup", days, "--logs", "a.log", "--to", kept.name, "--summary", "s.json", cwd=kept.parent)
@@ -269,7 +269,7 @@ def test_of_a_range_the_other_days_go_in(kept: Path, logs: str) -> None:
     done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", logs, "--to", kept.name, cwd=kept.parent)
     assert done.returncode == 1
     said = done.stderr.decode()
-    assert "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (--replace" in said
+    assert "fewer hits than are kept, left as it was: 2026-03-12: 2 counted, 3 kept (is a log" in said
     if "%" in logs:
         assert (
             "no log file, left as it was: 2026-03-14 (there are files for 2026-03-11..2026-03-13, 2026-03-15; " in said
@@ -287,10 +287,10 @@ def test_many_days_with_fewer_hits_are_named_in_one_line(tmp_path: Path) -> None
     whole = b"".join(hit("/", day) * 2000 for day in days)
     assert fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole, cwd=tmp_path).returncode == 0
     done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole[: len(whole) // 24], cwd=tmp_path)
-    assert "2026-03-12: 1,000 counted, 2,000 kept (--replace" in done.stderr.decode()
+    assert "2026-03-12: 1,000 counted, 2,000 kept (is a log" in done.stderr.decode()
     done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=b"".join(map(partial(hit, "/"), days)),
                     cwd=tmp_path)  # fmt: skip
-    assert "; 2026-03-21: 1 counted, 2,000 kept; and 2 more days (--replace" in done.stderr.decode()
+    assert "; 2026-03-21: 1 counted, 2,000 kept; and 2 more days (is a log" in done.stderr.decode()
 
 
 @pytest.mark.parametrize("target", ["-", *TARGETS])
@@ -473,7 +473,7 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{place}/logs/access.log*"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=PROJECT)
     assert done.returncode == 1
-    assert only_line(done.stderr).startswith(f"fasthits: cannot look into the folder of log files: {place}/logs (run")
+    assert only_line(done.stderr).startswith(f"fasthits: cannot list the folder of log files: {place}/logs (Perm")
 
 
 @pytest.mark.parametrize(
@@ -538,6 +538,21 @@ def test_a_summary_goes_into_what_is_special_and_through_a_link(tmp_path: Path) 
     assert json.loads((tmp_path / "real.json").read_text())["hits"] == 1
 
 
+@pytest.mark.parametrize("content", [b"a log\n", b'{"status":200}\n', b"\0"])
+def test_neither_a_summary_nor_a_report_overwrites_another_kind_of_file(content: bytes, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.log", content)
+    write(tmp_path / "b.log", hit("/a"))
+    for _ in range(2):
+        assert fasthits("rollup", str(DAY), "--logs", "b.log", "--summary", "s.json", cwd=tmp_path).returncode == 0
+        assert fasthits("report", "--to", "r.html", cwd=tmp_path).returncode == 0
+    for command in (["rollup", str(DAY), "--logs", "b.log", "--summary", "a.log"], ["report", "--to", "a.log"]):
+        done = fasthits(*command, cwd=tmp_path)
+        assert done.returncode == 1
+        message = done.stderr.decode().splitlines()[-1]
+        assert message.endswith(": a.log (there is another kind of file; name another)")
+    assert log.read_bytes() == content
+
+
 def test_csv_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/\u20ac".encode()))
     locale = {"PYTHONIOENCODING": "latin-1", "LC_ALL": "C"}
@@ -590,6 +605,44 @@ def test_a_signal_ends_it_even_while_it_waits_for_input(
     assert only_line(stderr) == f"fasthits: {message}"
     assert rows_in(kept) == KEPT
     assert sorted(os.listdir(tmp_path)) == sorted([kept.name, "pipe"])
+
+
+LOST_SIGNAL = """
+import os, signal, sys, threading
+from fasthits.__main__ import main
+
+def end():
+    sys.stdin.read()
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+threading.Thread(target=end, daemon=True).start()
+main()
+"""
+"""Its SIGTERM goes to a thread that is not the main thread, so it does not end a wait of the main thread. Nor does a
+signal that comes just before such a wait."""
+
+
+def test_a_signal_that_wakes_nobody_ends_it_all_the_same(kept: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-c", LOST_SIGNAL, "rollup", str(DAY), "--logs", pipe, "--to", kept]
+    with (
+        subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as running,
+        pipe.open("wb") as log,
+    ):
+        log.write(hit("/") * 9)
+        log.flush()
+        eventually(lambda: _sleeps(running.pid))
+        _, stderr = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert only_line(stderr) == "fasthits: ended by SIGTERM"
+    assert rows_in(kept) == KEPT
+
+
+def _sleeps(process: int) -> bool:
+    """Tell whether all threads of a process sleep."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks} == {"S"}
 
 
 def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 
 from fasthits.cli import app
 from fasthits.daily import database
-from tests.support.commands import hit, write
+from tests.support.commands import fasthits, hit, write
+from tests.support.processes import PROJECT
 
 KILLS = 34
 """Of each target: a hundred together."""
@@ -104,3 +106,34 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
     assert os.waitpid(start_rollup(tmp_path, logs[0], target), 0)[1] == 0
     assert {each.name for each in tmp_path.iterdir()} == {"1.log", "2.log", "stderr", name}
     assert set(read(target).values()) == {1}
+
+
+KILLED_BETWEEN_RENAMES = """
+import os, pathlib, signal, sys
+from fasthits.__main__ import main
+rename = pathlib.Path.replace
+
+def rename_then_die(path, target):
+    rename(path, target)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+pathlib.Path.replace = rename_then_die
+main()
+"""
+
+
+def test_a_kill_between_two_csv_files_is_put_right_by_the_same_rollup(tmp_path: Path) -> None:
+    """Two files cannot be replaced at one moment: the first has the new day, the second one the old."""
+    first = hit("/a").replace(b'"-"', b'"https://a.example/"')
+    write(tmp_path / "1.log", first)
+    write(tmp_path / "2.log", first * 2)
+    options = ["2026-03-12", "--referrers", "--to", "hits.csv", "--logs"]
+    assert fasthits("rollup", *options, "1.log", cwd=tmp_path).returncode == 0
+    program = [sys.executable, "-c", KILLED_BETWEEN_RENAMES, "rollup", *options, "2.log"]
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    assert subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True).returncode == -signal.SIGKILL
+    files = [tmp_path / "hits.csv", tmp_path / "hits.referrers.csv"]
+    assert [file.read_bytes()[-2:] for file in files] == [b"2\n", b"1\n"]
+    assert fasthits("rollup", *options, "2.log", cwd=tmp_path).returncode == 0
+    assert [file.read_bytes()[-2:] for file in files] == [b"2\n", b"2\n"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["1.log", "2.log", "hits.csv", "hits.referrers.csv"]

@@ -20,7 +20,7 @@ from fasthits._parse import WHOLE, HitTable, LineRules
 from fasthits.daily import atomic as replacing
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
-from fasthits.daily.keeping import Fewer
+from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table, open_table
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT
@@ -295,7 +295,7 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
         database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
     database.close()
     for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))):
-        with pytest.raises(TableError, match="its table hits"):
+        with pytest.raises(TableError, match="these options make a table hits"):
             attempt()
 
 
@@ -398,7 +398,7 @@ def test_what_another_process_writes_is_waited_for_and_then_an_error(
     new.write_text("being written by the one that has the lock")
     with new.open("r+b") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(TableError, match="another process writes it"):
+        with pytest.raises(TableError, match="another process has been writing it"):
             table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
         assert new.read_text() == "being written by the one that has the lock"
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 1)]
@@ -439,7 +439,7 @@ def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path
             table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
             assert os.listdir(tmp_path) == ["hits.csv"]
         else:
-            with pytest.raises(TableError, match="user 1234 has made a file of that name: remove it"):
+            with pytest.raises(TableError, match="user 1234 has made a file of that name; remove it"):
                 table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
             assert left.read_text() == "half a day"
 

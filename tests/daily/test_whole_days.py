@@ -147,7 +147,7 @@ def test_a_part_of_a_rotated_log_is_an_error_that_names_the_pattern_for_all_of_i
     code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/{pattern}", "--partial")
     assert code == 0
     assert 1 < rows[str(YESTERDAY), "/a"] <= OF_YESTERDAY
-    assert f"  {YESTERDAY} is a part: {expected}" in said
+    assert f"  {YESTERDAY} is only a part: {expected}" in said
     assert summary["days"] == [str(YESTERDAY)]
     code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY})
@@ -164,8 +164,8 @@ def test_dateext_names_files_by_the_day_of_the_rotation(logs: Path, tmp_path: Pa
     assert (code, rows) == (1, KEPT)
     assert (
         f"{YESTERDAY}: its end is missing: {logs}/access.log-{YESTERDAY:%Y%m%d} has mostly lines of the day before, as "
-        "logrotate's dateext names files, and the file of the next day is not there (name all files of the log: "
-        f"--logs '{logs}/access.log*'; --partial counts what is there)"
+        "logrotate's dateext names a file for the day of its rotation, and the file of the next day is missing "
+        f"(name all files of the log: --logs '{logs}/access.log*'; --partial counts what is there)"
     ) in said
     code, rows, _, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert (code, rows, summary["files"]) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}, 2)
@@ -191,7 +191,7 @@ def test_files_named_for_the_day_before_their_rotation_lack_its_beginning(logs: 
     Rotated(logs, timedelta(minutes=5), "rotate 14", "compress", "dateext", "dateyesterday").write(STAMPS[-900:], RUN)
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log-%Y%m%d")
     assert (code, rows) == (1, {})
-    assert f"/access.log-{YESTERDAY:%Y%m%d}.gz runs on into {TODAY} 00:0" in said
+    assert f"/access.log-{YESTERDAY:%Y%m%d}.gz goes on until {TODAY} 00:0" in said
     code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY})
 
@@ -209,7 +209,7 @@ def test_the_first_day_of_a_log_is_whole_and_said_so(logs: Path, tmp_path: Path)
     Rotated(logs, EARLY).log.write_bytes(b"".join(line("/a", at) for at in every(7, first, midnight(TODAY))))
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert (code, sum(rows.values())) == (0, 119)
-    assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: taken for the log's first day\n" in said
+    assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: this is taken as the log's first day\n" in said
 
 
 def test_where_old_files_are_removed_the_oldest_day_is_not_taken_for_whole(logs: Path, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_a_new_site_among_others_begins_on_its_first_day(logs: Path, tmp_path: P
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/*access.log*")
     assert code == 0, said
     assert rows[str(YESTERDAY), "/a"] == OF_YESTERDAY + sum(at.date() == YESTERDAY for at in every(7, began, RUN))
-    assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: taken for the log's first day" in said
+    assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: this is taken as the log's first day" in said
 
 
 def test_a_rotated_file_that_was_removed_is_missed(logs: Path, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_today_is_a_part_and_no_error_and_the_whole_day_replaces_it(tmp_path: Pa
     for pattern in ("access.log", "%F.log"):
         code, rows, said, _ = rolled(tmp_path, "today", "--logs", pattern)
         assert (code, rows) == (0, {(str(TODAY), "/a"): 1})
-        assert f"  {TODAY} is not over: this is a part of it\n" in said
+        assert f"  {TODAY} is not over: this is only a part of it\n" in said
     with log.open("ab") as more:
         more.write(line("/a", midnight(TODAY)) * 2)
     assert rolled(tmp_path, "today", "--logs", "access.log*")[:2] == (0, {(str(TODAY), "/a"): 3})
@@ -285,7 +285,7 @@ def test_a_day_that_is_not_over_in_the_zone_of_the_log_is_a_part(tmp_path: Path)
     for pattern in ("access.log", "%F.log"):
         code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
         assert (code, rows) == (1, {})
-        assert "it is not over in the time zone of " in said
+        assert "the day is not over in the time zone of " in said
         assert "-2359 (run it again later; --partial counts what is there)" in said
 
 
@@ -293,7 +293,7 @@ def test_standard_input_is_taken_at_its_word(tmp_path: Path) -> None:
     lines = line("/a", midnight(YESTERDAY) + timedelta(hours=1))
     done = fasthits("rollup", "yesterday", "--logs", "-", "--to", "-", stdin=lines, TZ="UTC", cwd=tmp_path)
     assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
-    assert f"  standard input does not tell whether it has all of {YESTERDAY}\n" in done.stderr.decode()
+    assert f"  standard input does not show whether it has all of {YESTERDAY}\n" in done.stderr.decode()
 
 
 # --- Names with a date --------------------------------------------------------------------------------------------
@@ -404,12 +404,48 @@ def test_several_patterns_add_up_and_a_file_is_read_once_however_it_is_reached(t
     assert rows_of((tmp_path / "env.csv").read_bytes()) == expected[1]
 
 
+def test_copies_that_a_star_reaches_are_named(tmp_path: Path) -> None:
+    lines = b"".join(line(f"/{n}", midnight(YESTERDAY) + timedelta(hours=n)) for n in range(3))
+    write(tmp_path / "access.log", lines, line("/a", midnight(TODAY)))
+    write(tmp_path / "access.log.bak", lines, line("/a", midnight(TODAY)))
+    write(tmp_path / "access.log.1.gz", gzip.compress(line("/a", midnight(YESTERDAY) - timedelta(hours=3))))
+    warning = "warning: the same lines begin access.log, access.log.bak: if these are copies, their hits count twice\n"
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet")
+    assert (code, sum(rows.values())) == (0, 6)
+    assert f"  {warning}" in said
+    (tmp_path / "access.log.bak").unlink()
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet", "--replace")
+    assert (code, said) == (0, "")
+
+
+def test_what_to_do_about_a_day_whose_older_file_is_gone(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, MIDNIGHT, "rotate 1", "create").write(STAMPS[-500:], RUN)
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert code == 1
+    assert "(if older files were removed, let logrotate keep more, as with rotate 14; --partial counts what" in said
+
+
+def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", line("/a", midnight(TODAY)))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
+
+
+def test_dockers_log_files_are_recognised(tmp_path: Path) -> None:
+    wrapped = {"log": line("/a", midnight(YESTERDAY)).decode(), "stream": "stdout", "time": "2026-03-12T00:00:00Z"}
+    write(tmp_path / "c" / "1-json.log", json.dumps(wrapped, separators=(",", ":")).encode() + b"\n")
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
+    assert code == 1
+    assert "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -" in said
+
+
 def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> None:
     noon = midnight(YESTERDAY) + timedelta(hours=12)
     write(tmp_path / "a.log", line("/a", noon))
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "none.log*")
     assert (code, rows) == (1, {})
-    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: none.log* (name another with --logs PATTERN")
+    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: none.log* (name another log with --logs PATTERN")
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "%F.log")
     assert (code, rows) == (1, {})
     assert f"not the whole day, left as it was: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
@@ -434,7 +470,7 @@ def test_a_damaged_file_among_others_says_how_to_count_what_is_readable(tmp_path
     assert rows[str(YESTERDAY), "/a"] == 10
     assert 20_000 < len(rows) < 30_000
     assert summary["hits"] == sum(rows.values())
-    assert f"  {YESTERDAY} is a part: {damaged}" in said
+    assert f"  {YESTERDAY} is only a part: {damaged}" in said
 
 
 def test_of_a_range_a_damaged_file_leaves_its_day_alone(tmp_path: Path) -> None:
@@ -477,7 +513,7 @@ def test_without_logs_the_usual_place_that_has_one_is_named(tmp_path: Path, plac
     done = without_logs(tmp_path / "var", "rollup", "--to", "-")
     assert done.returncode == 0, done.stderr
     assert rows_of(done.stdout) == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
-    assert done.stderr.decode().startswith(f"fasthits: no --logs given, so this is /var/log/{place}*\n")
+    assert done.stderr.decode().startswith(f"fasthits: no --logs given: this reads /var/log/{place}*\n")
 
 
 def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""The log files that hold a day: found, judged whether the day is whole, decompressed, read as blocks of lines."""
+"""The log files of a day: found, decompressed and read as blocks of lines; and whether they hold the whole day."""

@@ -1,7 +1,7 @@
-"""Compressed log files: decompressed by a thread of their own while the lines before are being counted.
+"""Compressed log files: a thread decompresses the next block while the last one is counted.
 
-The decoders are of the kind that Python's own `gzip.GzipFile` is: they read on through several members, check sums, and
-raise for a stream that is damaged or ends too early.
+The decoders work as Python's own `gzip.GzipFile`: they read through several members, check sums, and raise for a stream
+that is damaged or ends too early.
 """
 
 import sys
@@ -17,26 +17,26 @@ SUFFIXES = {
     ".bz2": ("bz2", "BZ2File"),
     ".xz": ("lzma", "LZMAFile"),
 }
-"""The endings of the names of compressed files, each with its decoder: its module, imported when needed, and class."""
+"""By the ending of a compressed file's name, the module and the class of its decoder. It is imported when needed."""
 
 PIECE_BYTES = 1 << 14
-"""How much is decompressed at a time: as much may be lost in front of a damaged place."""
+"""How much is decompressed at a time. So much may be lost before a damaged place."""
 
 READ_AHEAD = 4
-"""How many blocks there are at a time, one of which is being counted."""
+"""Blocks in memory at a time, of which one is being counted."""
 
 
 class DamagedError(Exception):
-    """The compressed data is damaged or cut short, somewhere in front of the position to which it has been read.
+    """The compressed data is damaged or cut short, somewhere before the position to which it has been read.
 
-    It comes after all that could be decompressed.
+    It is raised after everything that could be decompressed.
     """
 
 
 def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memoryview]:
-    """Yield the decompressed content of *file*, block by block, each good until the next.
+    """Yield the decompressed content of *file* in blocks. A block is valid until the next.
 
-    Raises DamagedError; OSError when the file cannot be read.
+    Raises DamagedError; OSError if the file cannot be read.
     """
     module, name = SUFFIXES[suffix]
     decoder = getattr(import_module(module), name)
@@ -45,7 +45,7 @@ def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memory
     free: SimpleQueue[bytearray | None] = SimpleQueue()
     for _ in range(READ_AHEAD):
         free.put(bytearray(block_bytes))
-    # No pool: at an interrupt it would wait for a thread that waits for a pipe.
+    # No pool: Ctrl-C would wait for a thread that waits for a pipe.
     Thread(target=_fill, args=(stream.readinto, free, filled), daemon=True).start()
     try:
         while (block := filled.get()) is not None:
@@ -78,7 +78,7 @@ def _fill(
 
 
 def _is_read_error(error: Exception) -> bool:
-    """Tell whether the file could not be read, rather than its content: that error has a number."""
+    """Tell whether the file, not its content, could not be read: only such an error has a number."""
     return isinstance(error, OSError) and error.errno is not None
 
 

@@ -12,7 +12,7 @@ from fasthits.daily.logs import compression
 from fasthits.errors import DamagedLogError, LogFileError
 
 SUFFIXES = ("", *compression.SUFFIXES)
-"""What may follow a log file's name; of several the first that is there is read."""
+"""The endings of a log file's name. If it is there with several of them, the first is read."""
 
 HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 19
@@ -23,23 +23,23 @@ SCAN_BYTES = 1 << 14
 STDIN = "-"
 
 Advance = Callable[[int], None]
-"""Is told how many bytes of a file have been read since it was last called."""
+"""Is called with the number of bytes that were read since its last call."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The lines of a log file that begin in [start, stop); all of them where it can only be read from the front."""
+    """The lines of a log file that begin in [start, stop); all lines if the file can only be read from its start."""
 
     log_file: "LogFile"
     start: int = 0
     stop: int | None = None
 
     def blocks(self, buffer: bytearray, advance: Advance) -> Generator[memoryview]:
-        """Yield the segment's lines, block by block, each good until the next; only the file's last line can lack its
+        """Yield the segment's lines in blocks. A block is valid until the next. Only the file's last line can lack its
         newline.
 
-        Raises LogFileError when the file cannot be read, or is not the one, or not as long as, it was when it was
-        found; DamagedLogError after all that could be decompressed.
+        Raises LogFileError if the file cannot be read, was replaced, or has shrunk since it was found; DamagedLogError
+        after everything that could be decompressed.
         """
         name = self.log_file.name
         with _errors_of(name):
@@ -83,7 +83,7 @@ class Segment:
             offset += size
 
     def _line_start(self, fd: int, at: int, limit: int) -> int:
-        """Return where the first line from *at* on begins, or *limit* if none begins before it."""
+        """Return where the first line at or after *at* begins; *limit* if no line begins before *limit*."""
         offset = at - 1
         while 0 <= offset < limit:
             ahead = os.pread(fd, min(SCAN_BYTES, limit - offset), offset)
@@ -96,19 +96,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class LogFile:
-    """A log file, or standard input, as it was when it was found; equal to itself whatever its name and size."""
+    """A log file, or standard input, as it was when it was found. Equal if it is the same file, whatever its name."""
 
     name: str = field(compare=False)
     identity: tuple[int, int] | None = None
     """Device and inode."""
     size: int | None = field(compare=False, default=None)
-    """In bytes on the disk; None where that is unknown before the end."""
+    """In bytes on the disk; None for a pipe or standard input."""
     modified: float = field(compare=False, default=0.0)
-    """When it was last written, in seconds since 1970."""
+    """When it was last changed, in seconds since 1970."""
 
     def head(self) -> tuple[bytes, bool]:
-        """Return the first HEAD_BYTES or more, and whether the log ends there; nothing of a log that can be read only
-        once.
+        """Return the first HEAD_BYTES or more, and whether the log ends there; b"" for a pipe.
 
         Raises LogFileError.
         """
@@ -118,32 +117,32 @@ class LogFile:
             head = bytes(next(blocks, b""))
             try:
                 return head, next(blocks, None) is None
-            except LogFileError:  # it is damaged behind the head, which shows when it is read
+            except LogFileError:  # damaged after the head: reading the whole file reports it
                 return head, False
 
     def segments(self) -> list[Segment]:
-        """Return the parts that can be read at the same time: one, but for a plain file."""
+        """Return the parts that threads can read at the same time: several only of a plain file."""
         if self.size is None or _suffix(self.name):
             return [Segment(self)]
         return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
 
 
 def find(name: str) -> list[LogFile]:
-    """Return the log files of *name*, in which ``*`` stands for any characters but ``/``, in order; none is no error.
+    """Return the log files of *name*, in order; [] if there are none. ``*`` stands for any characters except ``/``.
 
-    Of a plain file and its compressed copies only the plain one is taken. ``-`` is standard input. Raises LogFileError
-    for a directory and for what may not be looked at.
+    Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Raises
+    LogFileError for a directory, and for files that this user may not see.
     """
     if name == STDIN:
         return [LogFile(name)]
     found: dict[str, str] = {}
     for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
-        found.setdefault(match.removesuffix(_suffix(match)), match)  # of one name the plain file is the first in order
-    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are one
+        found.setdefault(match.removesuffix(_suffix(match)), match)  # the plain file comes first
+    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are the same
 
 
 def _suffix(name: str) -> str:
-    """Return the ending that tells how a file is compressed, "" for none."""
+    """Return the ending that tells how a file is compressed; "" for a plain file."""
     return next((suffix for suffix in compression.SUFFIXES if name.endswith(suffix)), "")
 
 
@@ -161,14 +160,14 @@ def _matches(name: str) -> list[str]:
 
 
 def _check_folder(folder: str) -> None:
-    """Raise LogFileError for a folder that may not be listed: in it glob would find nothing."""
+    """Raise LogFileError for a folder that this user may not list: glob would find nothing in it."""
     try:
         os.scandir(folder).close()
     except PermissionError as error:
-        hint = "run this as a user who may; on Debian, one in the group adm"
-        raise LogFileError("cannot look into the folder of log files", folder, hint) from error
+        hint = "Permission denied; run this as root or, on Debian and Ubuntu, as a user in the group adm"
+        raise LogFileError("cannot list the folder of log files", folder, hint) from error
     except OSError:
-        return  # there is no such folder
+        return  # no such folder
 
 
 def _log_file(name: str) -> LogFile:

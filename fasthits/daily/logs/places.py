@@ -1,4 +1,4 @@
-"""The usual places of logs: those of Apache and nginx on Debian, Ubuntu, RHEL and Fedora."""
+"""The usual places of logs: Apache's and nginx's on Debian, Ubuntu, RHEL and Fedora."""
 
 import glob
 import re
@@ -18,14 +18,14 @@ USUAL_LOGS = (
     "/var/log/httpd/ssl_access_log*",
     "/var/log/nginx/access.log*",
 )
-"""PATTERNs of the logs that logrotate keeps."""
+"""PATTERNs of logs that logrotate rotates."""
 
 
 def find_usual_logs(root: str = "") -> list[str]:
-    """Return the PATTERNs of the usual places that have a log, below the folder *root*.
+    """Return the PATTERNs of the usual places below the folder *root* that have a log.
 
-    If there is a tree of cronolog's by the days, that is `DEFAULT_LOGS` alone. Raises LogFileError for a place that may
-    not be looked at.
+    If cronolog keeps a folder for each day there, that is only `DEFAULT_LOGS`. Raises LogFileError for a folder that
+    this user may not list.
     """
     digits = re.sub("%.", lambda field: "[0-9]" * (4 if field[0] == "%Y" else 2), DEFAULT_LOGS)
     if glob.glob(f"{glob.escape(root)}{digits}*"):
@@ -34,13 +34,13 @@ def find_usual_logs(root: str = "") -> list[str]:
 
 
 def choose_logs(days: Sequence[date], root: str = "") -> Patterns:
-    """Return the PATTERN of the one usual log that can have lines of *days*.
+    """Return the PATTERN of the log in a usual place that can have lines of *days*.
 
-    Raises LogFileError when there is no log in the usual places, UsageError when several can have such lines.
+    Raises LogFileError if there is no log in the usual places, UsageError if several logs can have such lines.
     """
     found = find_usual_logs(root)
     if not found:
-        hint = "name yours with --logs PATTERN or FASTHITS_LOGS; who runs this must be able to read it"
+        hint = "name yours with --logs PATTERN or FASTHITS_LOGS; this user must be able to read it"
         raise LogFileError("no log in the usual places", ", ".join([DEFAULT_LOGS, *USUAL_LOGS]), hint)
     if len(found) > 1:
         bound = earliest_start(days[0])

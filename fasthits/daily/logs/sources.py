@@ -1,14 +1,14 @@
-"""The log files for some days: which to read, what they hold of each day, and what is missing."""
+"""What PATTERNs name: the log files to read for some days, and what is missing of each day."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from fasthits.daily.days import file_name, has_date, name_days
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.dayfiles import DayFiles
+from fasthits.daily.logs.dated import DatedLog
 from fasthits.daily.logs.extents import Ends, Gap
 from fasthits.daily.logs.logfiles import STDIN, LogFile
 from fasthits.errors import LogFileError
@@ -16,9 +16,9 @@ from fasthits.rules.formats import Format
 from fasthits.rules.selection import Selection
 
 if TYPE_CHECKING:
-    from fasthits.daily.logs.series import Series
+    from fasthits.daily.logs.rotated import RotatedLog
 
-NAME_LOGS = "name another with --logs PATTERN or FASTHITS_LOGS"
+NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
 
 Patterns = tuple[str, ...]
 """PATTERNs: names with strftime fields, with ``*``, or both; ``-`` for standard input."""
@@ -26,84 +26,94 @@ Patterns = tuple[str, ...]
 
 @dataclass
 class Judgement:
-    """What the files that were read tell about the days that were asked for."""
+    """What the files tell about the days, when all files have been read."""
 
     gaps: dict[date, list[Gap]] = field(default_factory=dict)
-    """What is missing of the days that are not whole, by day."""
+    """The days that are not whole, each with what is missing."""
     notes: list[str] = field(default_factory=list)
-    """What else is worth knowing."""
+    """Remarks and warnings."""
     missing_servers: dict[date, list[str]] = field(default_factory=dict)
-    """By day, the files or logs of servers that have none of that day, but of others around it."""
+    """By day, the files or logs of servers that have no line of that day, but lines of days around it."""
 
 
 class Sources:
-    """What some patterns name."""
+    """The log files that patterns name for some days."""
 
     def __init__(self, patterns: Patterns, days: Sequence[date], selection: Selection) -> None:
         """Find the files for *days*.
 
-        Raises LogFileError when a pattern names no file at all, or a file cannot be read; UsageError for what is not a
+        Raises LogFileError if a pattern names no file at all, or a file cannot be read; UsageError for an invalid
         pattern.
         """
         self._days = days
         dated = {pattern: pattern != STDIN and has_date(pattern) for pattern in dict.fromkeys(patterns)}
-        self._day_files = [DayFiles(pattern, selection) for pattern, has_day in dated.items() if has_day]
+        self._dated = [DatedLog(pattern, selection) for pattern, has_day in dated.items() if has_day]
         found = dict.fromkeys(
             each for pattern, has_day in dated.items() if not has_day for each in _find(pattern, days)
         )
         self._streams = [each for each in found if each.size is None]
         regular = [each for each in found if each.size is not None]
-        self._series = _series_of(regular, days[0], selection) if regular else []
+        self._rotated = _rotated_logs(regular, days[0], selection) if regular else []
         self.missing: dict[date, str] = {}
-        """The days without any file that can hold them, each with the name of one that is not there."""
+        """The days without a file, each with the name of a file that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
-        """The files to read, each with the days of which it can hold lines."""
+        """The files to read, each with the days that it can hold."""
         self.formats: dict[LogFile, Format | None] = {}
-        """Their formats; None where that is not known before they are read."""
-        self._all: list[DayFiles | Series] = [*self._day_files, *self._series]
+        """Their formats; None if the first lines do not show it."""
+        self._all: list[DatedLog | RotatedLog] = [*self._dated, *self._rotated]
+        self._starts: dict[int, dict[LogFile, None]] = {}
+        """The files by their first lines."""
         for day in days:
             extents = [extent for each in self._all for extent in each.extents_of(day)]
             for extent in extents:
                 self.files.setdefault(extent.log_file, set()).add(day)
                 self.formats[extent.log_file] = extent.log_format
+                if extent.start_hash is not None:
+                    self._starts.setdefault(extent.start_hash, {})[extent.log_file] = None
             if not extents and not self._streams:
                 self.missing[day] = file_name(patterns[0], day)
 
     def judge(self, ends: Ends, today: date, now: datetime) -> Judgement:
-        """Return what is missing of each day, when all files have been read, down to their *ends*."""
+        """Return what is missing of each day, when all files have been read. *ends* are the files' ends."""
         judged = Judgement()
         for day in self._days:
             if day in self.missing:
                 continue
             if day >= today:
-                judged.notes.append(f"{day} is not over: this is a part of it")
+                judged.notes.append(f"{day} is not over: this is only a part of it")
                 continue
             gaps = [gap for each in self._all for gap in each.gaps(day, ends, today, now)]
             if gaps:
                 judged.gaps[day] = gaps
             else:
                 judged.notes += [note for each in self._all for note in each.notes(day)]
-            absent = [name for each in self._day_files for name in each.absent_servers(day, ends)]
-            if len(self._series) > 1:
-                absent += [each.name for each in self._series if each.is_absent(day, ends)]
+            absent = [name for each in self._dated for name in each.absent_servers(day, ends)]
+            if len(self._rotated) > 1:
+                absent += [each.name for each in self._rotated if each.is_absent(day, ends)]
             if absent:
                 judged.missing_servers[day] = absent
         if self._streams and any(day < today for day in self._days):
             names = "standard input" if self._streams[0].name == STDIN else self._streams[0].name
-            judged.notes.append(f"{names} does not tell whether it has all of {name_days(self._days)}")
+            judged.notes.append(f"{names} does not show whether it has all of {name_days(self._days)}")
+        judged.notes += self._copies()
         judged.notes = list(dict.fromkeys(judged.notes))
         return judged
 
+    def _copies(self) -> Iterator[str]:
+        """Yield a warning for files that begin with the same lines: a copy counts its hits twice."""
+        for names in ([each.name for each in files] for files in self._starts.values() if len(files) > 1):
+            yield f"warning: the same lines begin {', '.join(names)}: if these are copies, their hits count twice"
+
     def error_of_missing(self) -> LogFileError:
-        """Return what to raise when no day has a file."""
+        """Return the error to raise if no day has a file."""
         hint = "; ".join(self.hints_of_missing())
         return LogFileError(f"no log file for {name_days(self.missing)}", next(iter(self.missing.values())), hint)
 
     def hints_of_missing(self) -> list[str]:
-        """Return what is there in place of the days without a file, and what to type."""
-        there = sorted({day for each in self._day_files for day in each.days_there(self._days[0])})
+        """Return what to type for days without a file, and which days have files."""
+        there = sorted({day for each in self._dated for day in each.days_there(self._days[0])})
         hints = [f"there are files for {name_days(there)}"] if there else []
-        return [*hints, *(each.span() for each in self._series[:1]), NAME_LOGS]
+        return [*hints, *(each.span() for each in self._rotated[:1]), NAME_LOGS]
 
 
 def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
@@ -115,17 +125,17 @@ def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
     return found
 
 
-def _series_of(files: Sequence[LogFile], first_day: date, selection: Selection) -> "list[Series]":
-    """Return *files* as series, those of one folder being neighbours."""
-    from fasthits.daily.logs.rotation import read_name  # 3 ms that cronolog's names do not need
-    from fasthits.daily.logs.series import Series
+def _rotated_logs(files: Sequence[LogFile], first_day: date, selection: Selection) -> "list[RotatedLog]":
+    """Return the logs that *files* belong to. Logs in one folder are neighbours."""
+    from fasthits.daily.logs.names import read_name  # 3 ms that cronolog's names do not need
+    from fasthits.daily.logs.rotated import RotatedLog
 
     by_name: dict[str, list[LogFile]] = {}
     for each in files:
-        by_name.setdefault(read_name(each.name).series, []).append(each)
-    every = [Series(name, found, first_day, selection) for name, found in by_name.items()]
-    by_folder: dict[str, list[Series]] = {}
-    for series in every:
-        series.neighbours = by_folder.setdefault(os.path.dirname(series.name), [])
-        series.neighbours.append(series)
+        by_name.setdefault(read_name(each.name).log, []).append(each)
+    every = [RotatedLog(name, found, first_day, selection) for name, found in by_name.items()]
+    by_folder: dict[str, list[RotatedLog]] = {}
+    for log in every:
+        log.neighbours = by_folder.setdefault(os.path.dirname(log.name), [])
+        log.neighbours.append(log)
     return every

@@ -11,64 +11,66 @@ from django.db import DatabaseError
 
 from fasthits.daily.atomic import write_summary
 from fasthits.daily.days import name_days, parse_days
-from fasthits.daily.keeping import days_left, remarks
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.refusals import days_left, remarks
 from fasthits.display import counted, printable
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
+from fasthits.signals import Ended, ended_by_signals
 
 
 class Command(BaseCommand):
-    """Options in, a summary out."""
+    """Turns options into a call of `parse_logs`, and its result into a summary."""
 
     help = (
-        "Count the hits of a day in its log, tie them to the objects whose pages they are, and keep them. "
-        "The hits of that day are replaced, so that running it again changes nothing."
+        "Count the hits of a day in its log, find the objects whose pages were read, and save their hits. "
+        "The hits of that day are replaced, so a second run changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a DATE, and options as those of ``fasthits rollup``."""
+        """Take a DATE, and the options of ``fasthits rollup``."""
         parser.add_argument(
             "days",
             metavar="DATE",
             nargs="?",
             default="yesterday",
-            help="YYYY-MM-DD, yesterday (the default), today, or A..B with both ends in.",
+            help="YYYY-MM-DD, yesterday (the default), today, or a range such as 2026-03-01..2026-03-12.",
         )
         parser.add_argument(
             "--logs",
             metavar="PATTERN",
             action="append",
-            help='The log, as for fasthits rollup; by default FASTHITS["LOGS"]. - is standard input. Can be repeated.',
+            help='Log files, as for fasthits rollup. Default: FASTHITS["LOGS"]. - is standard input. Can be repeated.',
         )
         parser.add_argument(
             "--partial",
             action="store_true",
-            help="Count a day even if its beginning or end is missing, or a file is damaged.",
+            help="Save a day even if its beginning or end is missing, or a file is damaged.",
         )
-        parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary there, as JSON.")
         parser.add_argument(
-            "--threads", metavar="N", type=int, help="How many threads count; by default one a processor."
+            "--summary", metavar="FILE", type=Path, help="Also write the summary to this file, as JSON."
         )
+        parser.add_argument("--threads", metavar="N", type=int, help="Threads that count. Default: one per processor.")
         parser.add_argument(
             "--max-memory",
             metavar="SIZE",
             default=MAX_MEMORY,
-            help=f"{MAX_MEMORY_HELP} By default {MAX_MEMORY}.",
+            help=f"{MAX_MEMORY_HELP} Default: {MAX_MEMORY}.",
         )
         parser.add_argument(
-            "--replace", action="store_true", help="Replace a day even if more hits of it are kept than were counted."
+            "--replace", action="store_true", help="Replace a day even if more hits are saved than were counted."
         )
-        counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] comes before the file, too.')
+        counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] overrides the config file.')
         counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
         for name, option in OPTIONS.items():
             counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
 
+    @ended_by_signals()
     def handle(
         self,
         *,
@@ -83,10 +85,10 @@ class Command(BaseCommand):
         verbosity: int,
         **others: Any,
     ) -> None:
-        """Do it, and say what was done; an error that the user can act on is one line, and nothing was changed."""
+        """Count, save and print a summary. After an error of one line nothing has changed."""
         try:
             if threads is not None and threads < 1:
-                raise UsageError("--threads is 1 or more", threads)
+                raise UsageError("--threads must be 1 or more", threads)
             rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
             wanted = parse_days(days, today())
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
@@ -97,6 +99,8 @@ class Command(BaseCommand):
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:
             raise CommandError(f"cannot save hits, nothing changed: {printable(str(error))}") from error
+        except Ended as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
         except KeyboardInterrupt as error:
             raise CommandError("interrupted", returncode=130) from error
         if verbosity > 0:
@@ -114,11 +118,11 @@ class Command(BaseCommand):
             raise CommandError(left[-1], returncode=1)
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
-        """Return the PATTERNs *given*, or those of the settings, or the one of the usual places, which is named."""
+        """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
-        self.stdout.write(f"no LOGS in FASTHITS, so this is {found[0]}")
+        self.stdout.write(f"no LOGS in FASTHITS: this reads {found[0]}")
         return found
 
     def _say_what_was_done(self, parsed: Parsed) -> None:

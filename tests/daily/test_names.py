@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from fasthits.daily.logs.extents import is_over
-from fasthits.daily.logs.rotation import LogName, read_name
+from fasthits.daily.logs.names import LogName, read_name
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.rules import Rules
 from fasthits.rules.selection import Selection
@@ -16,7 +16,7 @@ DAY = date(2026, 11, 24)
 
 
 @pytest.mark.parametrize(
-    ("name", "series", "number", "day"),
+    ("name", "log", "number", "day"),
     [
         ("/v/access.log.1", "/v/access.log", 1, None),
         ("/v/access.log.14.gz", "/v/access.log", 14, None),
@@ -32,12 +32,12 @@ DAY = date(2026, 11, 24)
         ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None),
     ],
 )
-def test_a_rotated_file_is_of_the_series_of_its_log(name: str, series: str, number: int | None, day: date) -> None:
-    assert read_name(name) == LogName(series, True, number, day)
+def test_a_rotated_file_is_belongs_to_its_log(name: str, log: str, number: int | None, day: date) -> None:
+    assert read_name(name) == LogName(log, True, number, day)
 
 
 @pytest.mark.parametrize(
-    ("name", "series"),
+    ("name", "log"),
     [
         ("access.log", "access.log"),
         ("/v/access.log.gz", "/v/access.log"),
@@ -48,8 +48,8 @@ def test_a_rotated_file_is_of_the_series_of_its_log(name: str, series: str, numb
         ("", ""),
     ],
 )
-def test_other_files_are_logs_of_their_own(name: str, series: str) -> None:
-    assert read_name(name) == LogName(series, False, None, None)
+def test_other_files_are_logs_of_their_own(name: str, log: str) -> None:
+    assert read_name(name) == LogName(log, False, None, None)
 
 
 NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))

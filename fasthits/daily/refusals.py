@@ -1,4 +1,4 @@
-"""Days that stay as they are after a count: a day that is kept is replaced by a better count of it, and by no other."""
+"""Which days a run leaves as they were, and why: only a better count of a day replaces the day that is kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -11,14 +11,19 @@ from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
 
 NAMED_GAPS = 3
-"""How many things that are missing of a day are named."""
+"""How many missing pieces of a day a message names."""
 NAMED_SERVERS = 10
 NAMED_DAYS = 10
-"""How many days with fewer hits are named, with their numbers."""
+"""How many days with fewer hits a message names, with their numbers."""
+
+WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
+
+DOCKER_START = b'{"log":'
+"""A line of Docker's log driver json-file begins so; the line of the web server is a string in it."""
 
 
 class Fewer(NamedTuple):
-    """A day of which fewer hits were counted than are kept."""
+    """A day with fewer hits in the new count than in the kept one."""
 
     day: date
     counted: int
@@ -29,7 +34,7 @@ class Fewer(NamedTuple):
 
 
 def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fewer]:
-    """Return the days of *kept* with fewer hits in *counted*, in order. Both have the hits of days, all paths together.
+    """Return the days that have fewer hits in *counted* than in *kept*, in order. Both map a day to its hits.
 
     >>> find_fewer({date(2026, 3, 12): 7}, {date(2026, 3, 12): 7, date(2026, 3, 13): 1})
     [Fewer(day=datetime.date(2026, 3, 13), counted=0, kept=1)]
@@ -38,7 +43,7 @@ def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fe
 
 
 def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
-    """Yield why days were left as they were, and what to type: a line for each reason, none if no day was left."""
+    """Yield a line for each reason why days were left as they were, with what to type; nothing if no day was left."""
     if found.missing:
         hints = "; ".join(found.hints_of_missing)
         yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
@@ -51,15 +56,15 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     if fewer:
         named = "; ".join(map(str, fewer[:NAMED_DAYS]))
         more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
-        yield f"fewer hits than are kept, left as it was: {named}{more} (--replace to replace it all the same)"
+        yield f"fewer hits than are kept, left as it was: {named}{more} ({WHY_FEWER})"
 
 
 def remarks(found: Counted) -> Iterator[str]:
-    """Yield what is to be known of the days that were counted: which are parts, which servers had nothing of them."""
+    """Yield notes and warnings about the days that were counted: parts of days, servers without a line."""
     yield from found.notes
     for day in found.days:
         if day in found.parts:
-            yield f"{day} is a part: {_join(found.parts[day])}"
+            yield f"{day} is only a part: {_join(found.parts[day])}"
     for day, names in found.missing_servers.items():
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
         named = ", ".join(names[:NAMED_SERVERS]) + more
@@ -74,14 +79,19 @@ def _join(gaps: Sequence[Gap]) -> str:
 
 def _why_unseen(found: Counted) -> str:
     days = name_days(found.unseen)
-    explain = f"fasthits explain {found.any_file} shows how lines are read"
+    explain = f"fasthits explain {found.any_file} shows how each line is read"
     hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen]))
     if not found.lines:
         return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:
         hints += [f"tried as {found.tried}", "give the right format with --format", explain]
-        return f"not one of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
-    hints += [f"the log has {name_days(sorted(found.days_seen))}", NAME_LOGS]
+        if found.examples and found.examples[0].head.startswith(DOCKER_START):
+            hints.insert(0, "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -")
+        return f"none of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
+    hints.append(f"the log has {name_days(sorted(found.days_seen))}")
+    if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:
+        hints.append("if the log is new, run this again tomorrow")
+    hints.append(NAME_LOGS)
     if found.malformed:
         hints.append(f"{number_of(found.malformed, 'line')} did not parse")
     return f"no line of the day, left as it was: {days} ({'; '.join([*hints, explain])})"

@@ -1,8 +1,8 @@
-"""Logs whose names have no date, as logrotate keeps them: which files can hold a day, and whether they hold all of it.
+"""Logs as logrotate keeps them, without a date in the pattern: which files can hold a day, and whether it is whole.
 
-A series is one log with its rotated files (see rotation.py). Its files follow each other in time: where a file
-begins, the one before has ended. So the beginning of a day is there when a line from before that day is, and its end
-when a line from after it is, or the file to which the server still writes.
+The files of a log follow each other in time: where a file begins, the file before it has ended. So the beginning of a
+day is there if a line from before that day is there. Its end is there if a line from after it is there, or the file to
+which the server still writes. names.py tells which files belong to one log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,47 +12,49 @@ from functools import cached_property
 from fasthits.daily.days import ONE_DAY
 from fasthits.daily.logs.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.daily.logs.rotation import others_of, read_name
+from fasthits.daily.logs.names import others_of, read_name
 from fasthits.rules.selection import Selection
 
 DAYS_AROUND = timedelta(days=7)
-"""How long before a day a server must have logged something to be missing on that day."""
+"""A server is missing on a day if it has logged something so long before, or later, but nothing on that day."""
+
+_KEEP_MORE = "if older files were removed, let logrotate keep more, as with rotate 14"
 
 
-class Series:
-    """The files of one log, the rotated ones and the one that is written to, as far as they were named."""
+class RotatedLog:
+    """One log: its rotated files and the file that the server writes to, as far as a pattern names them."""
 
     def __init__(self, name: str, files: Sequence[LogFile], first_day: date, selection: Selection) -> None:
-        """It will be asked about days from *first_day* on. Raises LogFileError for a file that cannot be read."""
+        """*first_day* is the first day that matters. Raises LogFileError for a file that cannot be read."""
         self.name = name
         self._files = files
         self._names = {each.name: read_name(each.name) for each in files}
         self._live = not all(each.rotated for each in self._names.values())
         self._numbers = {each.number for each in self._names.values() if each.number is not None}
         self.rotations = max([sum(each.rotated for each in self._names.values()), *self._numbers])
-        """How often the log was rotated, at the least."""
-        self.neighbours: list[Series] = []
-        """The series that were found in its folder, itself among them."""
+        """How often the log was rotated, at least."""
+        self.neighbours: list[RotatedLog] = []
+        """The logs in the same folder, this log among them."""
         full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
         self._extents = [look(each, selection) for each in full[len(self._old) :]]
         if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
-            # The newest of those that are too old tells that the log was there before; the others need not be opened.
+            # The newest of the old files shows that the log existed before. The others need not be opened.
             self._extents.insert(0, look(self._old[-1], selection))
             if not self._extents[0].trusted:
                 self._extents[:1] = [look(each, selection) for each in self._old]
         self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
 
     def extents_of(self, day: date) -> list[Extent]:
-        """Return the files that can hold lines of *day*, those of requests that ended on the next day, too."""
+        """Return the files that can hold lines of *day*, also of requests that ended on the next day."""
         written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
-            return written  # in which the lines of several logs may have been put together, in any order
+            return written  # its lines may come from several logs, in any order
         return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
-        """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
+        """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""
         if not self._in_order or self._has_file_of(day, ends):
             return
         first, last = self._in_order[0], self._in_order[-1]
@@ -65,24 +67,24 @@ class Series:
             return
         if self._live:
             if not is_over(day, last.begin, today, now):
-                yield Gap(f"it is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
-        elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log had come to its end before
+                yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
+        elif last.may_end_on(day) and not (end and end.date() < day):  # else the log ended before *day*
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
     def notes(self, day: date) -> Iterator[str]:
-        """Yield what is worth knowing of *day*, of which nothing is missing."""
+        """Yield remarks on *day*, of which nothing is missing."""
         first = self._in_order[0] if self._in_order else None
         if first and first.first_day == day:
-            yield f"{first.name} begins at {_text(first.begin)}: taken for the log's first day"
+            yield f"{first.name} begins at {_text(first.begin)}: this is taken as the log's first day"
 
     def span(self) -> str:
-        """Return in words when the log begins and was last written, as far as it is known."""
+        """Return, as text, when the log begins and when it was last written."""
         written = datetime.fromtimestamp(max(each.modified for each in self._files))
         begins = f"begins at {_text(self._in_order[0].begin)} and " if self._in_order else ""
         return f"{self.name} {begins}was last written at {_text(written)}"
 
     def is_absent(self, day: date, ends: Ends) -> bool:
-        """Tell whether there are lines from the week before *day*, but none of that day."""
+        """Tell whether the log has lines of the week before *day*, but no line of that day."""
         spans = [(each.first_day, ends.get(each.log_file, each.begin).date()) for each in self._in_order if each.begin]
         if any(first <= day <= last for first, last in spans):
             return False
@@ -90,7 +92,7 @@ class Series:
         return any(day - DAYS_AROUND <= each < day for each in days)
 
     def _has_file_of(self, day: date, ends: Ends) -> bool:
-        """Tell whether there is a file named for *day*, as cronolog names them, that has the lines of that day."""
+        """Tell whether a file is named for *day*, as cronolog names files, and has the lines of that day."""
         own = [each for each in self._in_order if self._names[each.name].day == day and not each.is_before(day)]
         return bool(own) and not any(runs_on(ends[each.log_file], day) for each in own if each.log_file in ends)
 
@@ -100,17 +102,17 @@ class Series:
                 yield ends[each.log_file]
 
     def _is_all(self, day: date) -> bool:
-        """Tell whether nothing of *day* was in front of the first line that is there, as on a log's first day.
+        """Tell whether the log begins on *day*: whether no older file of it was removed.
 
-        Where old files are removed nothing tells how many there were. So a log must never have been rotated, or once
-        only, and others beside it more often.
+        Removed files leave no trace. So the log must never have been rotated, or only once while a log beside it was
+        rotated more often.
         """
         if self._unnamed(day):
             return False
         return self.rotations == 0 or (self.rotations == 1 and any(each.rotations > 1 for each in self.neighbours))
 
     def _lost(self, day: date) -> str:
-        """Return the name of a file whose number is not there, between those that are before and after *day*."""
+        """Return the name of a missing file between the files before and after *day*; "" if none is missing."""
         numbers = {self._names[each.name].number or 0: each.first_day for each in self._in_order}
         after = max((number for number, first in numbers.items() if first > day), default=min({1, *self._numbers}) - 1)
         before = min((number for number, first in numbers.items() if first < day), default=0)
@@ -118,7 +120,7 @@ class Series:
         return next((f"{self.name}.{number}" for number in range(after + 1, before) if number not in there), "")
 
     def _unnamed(self, day: date) -> list[str]:
-        """Return the files of the log that were not named, and may hold lines of *day*."""
+        """Return files of the log that no pattern names, but that may hold lines of *day*."""
         bound = earliest_start(day, self._in_order[0].begin)
         return [name for name, modified in self._others if modified >= bound]
 
@@ -129,7 +131,7 @@ class Series:
     def _hint(self, day: date) -> str:
         unnamed = self._unnamed(day)
         if not unnamed:
-            return ""
+            return _KEEP_MORE if self.rotations else ""
         pattern = self.name if all(name.startswith(self.name) for name in unnamed) else self.name.removesuffix(".log")
         return f"name all files of the log: --logs '{pattern}*'"
 

@@ -1,9 +1,9 @@
-"""Logs whose names have the date, as cronolog makes them: a file a day, or a month.
+"""Logs as cronolog keeps them, with the date in the pattern: a file for each day, or for each month.
 
-cronolog names a file by its clock when a line is logged, which is when the request has ended. So a file has the lines
-of its day, the last ones of the day before, and those of the first moments of the next one. Others name files
-otherwise: logrotate's ``dateext`` by the day of the rotation, so that most lines are of the day before; rotatelogs by
-UTC. That shows in the lines.
+cronolog names a file for the time when it logs a line: when the request has ended. So a file has the lines of its day,
+the last lines of the day before, and lines of the first moments of the next day. Other programs name files otherwise:
+logrotate's ``dateext`` for the day of the rotation, so that most lines are of the day before; rotatelogs by UTC. The
+lines show which it is.
 """
 
 import re
@@ -18,12 +18,12 @@ from fasthits.rules.selection import Selection
 
 LONGEST_PERIOD = 366
 DAYS_AROUND = (-7, -1, 1)
-"""A server that has a file on one of these days, counted from another, should have one on that day."""
+"""A server that has a file on one of these days around a day should have a file on that day, too."""
 
-_DATEEXT = "has mostly lines of the day before, as logrotate's dateext names files"
+_DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a file for the day of its rotation"
 
 
-class DayFiles:
+class DatedLog:
     """The files of one pattern."""
 
     def __init__(self, pattern: str, selection: Selection) -> None:
@@ -34,7 +34,7 @@ class DayFiles:
         self._periods: dict[str, tuple[date, date]] = {}
 
     def extents_of(self, day: date) -> list[Extent]:
-        """Return the files of *day* and, if there are any, those of the next day.
+        """Return the files of *day* and, if there are any, the files of the next day.
 
         Raises LogFileError for a file that cannot be read.
         """
@@ -43,7 +43,7 @@ class DayFiles:
         return [self._look(each) for each in dict.fromkeys([*own, *following])]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
-        """Yield what is missing of *day*; *ends* are those of the files in `extents_of`."""
+        """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""
         first, last = self._period(day)
         following = self._servers(last + ONE_DAY) if last < date.max else {}
         server_of = {name: server for server, names in self._servers(day).items() for name in names}
@@ -53,23 +53,23 @@ class DayFiles:
             end = ends.get(own.log_file)
             if own.is_before(first):
                 if server_of.get(own.name) not in following:
-                    text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is not there"
+                    text = f"its end is missing: {own.name} {_DATEEXT}, and the file of the next day is missing"
                     yield Gap(text, self._hint())
             elif end and runs_on(end, last):
-                text = f"{own.name} runs on into {end:%Y-%m-%d %H:%M:%S}, so the file before it may have the beginning"
+                text = f"{own.name} goes on until {end:%Y-%m-%d %H:%M:%S}, so the day may begin in the file before it"
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
-                yield Gap(f"it is not over in the time zone of {own.name}, {end:%z}", "run it again later")
+                yield Gap(f"the day is not over in the time zone of {own.name}, {end:%z}", "run it again later")
 
     def notes(self, day: date) -> Iterator[str]:
-        """Yield what is worth knowing of *day*, of which nothing is missing."""
+        """Yield remarks on *day*, of which nothing is missing."""
         for own in map(self._look, self._files(day)):
             if own.is_before(self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"
 
     def absent_servers(self, day: date, ends: Ends) -> list[str]:
-        """Return the names of files that are missing on *day*, of servers that have one on other days around, and of
-        files without a line that parses."""
+        """Return the names of *day*'s files that have no line that parses, and of files that are not there, although
+        their servers have files on days around."""
         silent = [each.name for each in self._files(day) if each not in ends and not self._look(each).begin]
         if "*" not in self.pattern:
             return silent
@@ -97,7 +97,7 @@ class DayFiles:
         return self._extents[log_file]
 
     def _period(self, day: date) -> tuple[date, date]:
-        """Return the first and the last of the days in a row that *day*'s file is of, by its name."""
+        """Return the first and the last day of *day*'s file, by its name."""
         name, bounds = file_name(self.pattern, day), []
         first, last = self._periods.get(name, (date.max, date.min))
         if first <= day <= last:
@@ -113,7 +113,7 @@ class DayFiles:
         return self._periods[name]
 
     def _servers(self, day: date) -> dict[tuple[str, ...], list[str]]:
-        """Return what ``*`` stands for in the names of *day*'s files, each with these names."""
+        """Return the names of *day*'s files, by what ``*`` stands for in them: a server or a site."""
         parts = file_name(self.pattern, day).split("*")
         matching = re.compile(
             "([^/]*)".join(map(re.escape, parts)) + f"(?:{'|'.join(map(re.escape, logfiles.SUFFIXES))})"

@@ -1,7 +1,7 @@
-"""The names that logs get when they are rotated: ``access.log``, ``access.log.1``, ``access.log.2.gz`` are one series.
+"""Names of rotated files: ``access.log``, ``access.log.1`` and ``access.log.2.gz`` are files of one log.
 
-logrotate numbers old files, or with ``dateext`` (as on RHEL and Fedora) puts the day of the rotation behind the name;
-with ``extension .log`` both stand in front of that. lumberjack, which Caddy uses, writes the time of the rotation.
+logrotate adds a number to the names of old files, or with ``dateext`` (RHEL, Fedora) the day of the rotation; with
+``extension .log`` it puts them before ``.log``. lumberjack, which Caddy uses, adds the time of the rotation.
 """
 
 import os
@@ -20,25 +20,25 @@ _TIME_OF_ROTATION = re.compile(r"(?P<base>.+?)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\
 
 
 class LogName(NamedTuple):
-    """What the name of a log file tells."""
+    """What the name of a log file shows."""
 
-    series: str
-    """The name that the file had while it was written; the same for all files of a series."""
+    log: str
+    """The name that the file had while it was written: the same for all files of a log."""
     rotated: bool
-    """Whether the file was rotated. Otherwise it still has that name: the server writes to it."""
+    """Whether the file was rotated. If not, the server still writes to it."""
     number: int | None
-    """How often it was rotated, where its name tells."""
+    """How often the file was rotated, if its name has a number."""
     day: date | None = None
-    """The day in its name."""
+    """The day in its name, if there is one."""
 
 
 def read_name(name: str) -> LogName:
-    """Return what the name of a log file tells.
+    """Return what the name of a log file shows.
 
     >>> read_name("/var/log/nginx/access.log.2.gz")
-    LogName(series='/var/log/nginx/access.log', rotated=True, number=2, day=None)
+    LogName(log='/var/log/nginx/access.log', rotated=True, number=2, day=None)
     >>> read_name("/var/log/httpd/access_log-20261124")
-    LogName(series='/var/log/httpd/access_log', rotated=True, number=None, day=datetime.date(2026, 11, 24))
+    LogName(log='/var/log/httpd/access_log', rotated=True, number=None, day=datetime.date(2026, 11, 24))
     """
     folder, slash, file = name.rpartition("/")
     place = _FOLDER_OF_DAY.sub("*", folder + slash)
@@ -48,24 +48,23 @@ def read_name(name: str) -> LogName:
     if not found:
         return LogName(place + file, False, None)
     number = found.groupdict().get("number")
-    series = place + (found["base"] or "") + (found["ending"] or "")
+    log = place + (found["base"] or "") + (found["ending"] or "")
     if number is not None:
-        return LogName(series, True, int(number))
+        return LogName(log, True, int(number))
     day = None
     with suppress(ValueError):  # of digits that are not a date
         day = date.fromisoformat(re.sub(r"\D", "", file[len(found["base"] or "") :])[:8])
-    return LogName(series, True, None, day)
+    return LogName(log, True, None, day)
 
 
-def others_of(series: str, known: Collection[str]) -> list[tuple[str, float]]:
-    """Return the files beside those *known* that are of a series by their names, each with the time of its last
-    change, in order."""
-    folder, file = os.path.split(series)
+def others_of(log: str, known: Collection[str]) -> list[tuple[str, float]]:
+    """Return the other files of a log in its folder, except those *known*, each with the time of its last change."""
+    folder, file = os.path.split(log)
     stem = file.removesuffix(".log")
     others = []
     with suppress(OSError), os.scandir(folder or ".") as entries:  # files can be read in a folder that cannot be listed
         for entry in entries:
             name = os.path.join(folder, entry.name)
-            if entry.name.startswith(stem) and name not in known and read_name(name).series == series:
+            if entry.name.startswith(stem) and name not in known and read_name(name).log == log:
                 others.append((name, entry.stat().st_mtime))
     return sorted(others)
