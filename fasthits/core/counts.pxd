@@ -398,6 +398,8 @@ cdef inline bint keep_partial(Tally *tally, const char *start, size_t size) noex
     cdef char *partial
     if size > room:
         size = room
+    if size == 0:
+        return True    # memcpy must not get NULL, even for no bytes (C11 7.24.1)
     if tally.partial_size + size > capacity:
         capacity = max(tally.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
         partial = <char *>realloc(tally.partial, capacity)

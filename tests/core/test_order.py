@@ -180,7 +180,7 @@ def test_rows_that_are_taken_away_end_their_readers(
     rows = read(counter)
     assert next(rows)
     take(counter)
-    with pytest.raises(RuntimeError, match="taken"):
+    with pytest.raises(RuntimeError, match="removed"):
         next(rows)
     assert counter.share == WHOLE or len(counter) < 100_000
     assert sum(number for *_, number in counter.csv()) == len(counter)

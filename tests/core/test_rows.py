@@ -231,7 +231,7 @@ def test_rows_of_a_counter_that_was_merged_are_not_read_on() -> None:
     rows = other.rows()
     next(rows)
     HitTable().merge(other)
-    with pytest.raises(RuntimeError, match="taken"):
+    with pytest.raises(RuntimeError, match="removed"):
         next(rows)
 
 
