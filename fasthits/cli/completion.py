@@ -1,4 +1,4 @@
-"""What a shell offers for DATE and PATTERN when Tab is pressed."""
+"""Shell completion of DATE and PATTERN."""
 
 import glob
 import os
@@ -10,19 +10,19 @@ OFFERED_DAYS = 7
 
 
 def complete_day(incomplete: str) -> list[str]:
-    """Return the DATEs that begin with *incomplete*: today, yesterday, and the last days by their dates."""
+    """Return the DATEs that begin with *incomplete*: today, yesterday, and the dates of the last OFFERED_DAYS."""
     days = [str(date.today() - timedelta(days=before)) for before in range(1, OFFERED_DAYS + 1)]
     return [day for day in ("today", "yesterday", *days) if day.startswith(incomplete)]
 
 
 def complete_days(incomplete: str) -> list[str]:
-    """Return the DATEs, or the ranges of them, that begin with *incomplete*."""
+    """Return the DATEs, or ranges A..B, that begin with *incomplete*."""
     first, dots, last = incomplete.partition("..")
     return [f"{first}..{day}" for day in complete_day(last)] if dots else complete_day(first)
 
 
 def complete_logs(incomplete: str) -> list[str]:
-    """Return the PATTERNs that begin with *incomplete*: the usual one, and the files and folders there are."""
+    """Return the PATTERNs that begin with *incomplete*: the default, and existing files and folders."""
     usual = [pattern for pattern in (DEFAULT_LOGS,) if pattern.startswith(incomplete)]
     there = sorted(glob.glob(glob.escape(incomplete) + "*"))
     return usual + [f"{name}/" if os.path.isdir(name) else name for name in there]

@@ -1,4 +1,4 @@
-"""``fasthits conf``: what to paste."""
+"""``fasthits conf``: configuration to paste."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import Logs, TlsCa, TlsCert, TlsKey
+from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
 from fasthits.daily.days import DEFAULT_LOGS
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_SERVER
@@ -17,26 +17,28 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 def conf(
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="Who counts, and owns the database: a user of its own.")
+        str, typer.Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
     ] = "fasthits",
     logs: Logs = None,
     database: Annotated[
-        str, typer.Option(metavar="FILE", help="Where the nightly rollup goes; NAME must be able to write there.")
+        str, typer.Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
     ] = KEPT,
-    memcached: Annotated[
-        list[str],
-        typer.Option(metavar="SERVER", envvar="FASTHITS_MEMCACHED", help="As for `fasthits log`."),
-    ] = [DEFAULT_SERVER],  # noqa: B006
+    memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     follow: Annotated[
-        str, typer.Option(metavar="FILE", help="The log of nginx, or of another server without piped logs.")
+        str, typer.Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
     ] = "/var/log/nginx/access.log",
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
 ) -> None:
-    """Print what to paste into the configuration of Apache or nginx, cron or systemd, with this installation's paths.
+    """Print configuration to paste for Apache or nginx, and for cron or systemd, with this installation's paths.
 
-    Nothing is changed. Each part begins with a comment that says what it is for.
+    \b
+        fasthits conf
+        fasthits conf --user www-stats --database /srv/stats/hits.db
+        fasthits conf --follow /var/log/caddy/access.log
+
+    Changes nothing. Each part begins with a comment that says what it is for.
     """
     from fasthits.daily.days import has_date
     from fasthits.daily.targets import open_table
@@ -51,13 +53,13 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     if logs and len(logs) > 1:
-        raise UsageError("cronolog writes one file, so not several PATTERNs for it", ", ".join(logs), "name one")
+        raise UsageError("cronolog writes one file", ", ".join(logs), "name one PATTERN")
     pattern = logs[0] if logs else DEFAULT_LOGS
     has_date(pattern)
     kept = os.path.abspath(database)
-    open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
+    open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(
-        program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from whatever the environment says
+        program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from the environment
         user=user,
         logs=os.path.abspath(pattern),
         database=kept,
@@ -68,6 +70,6 @@ def conf(
 
 
 def _runs_isolated() -> bool:
-    """Tell whether this Python finds fasthits in no folder of this user's, and without help of the environment."""
+    """Tell whether this Python finds fasthits without the user's own folders and without environment variables."""
     command = [sys.executable, "-I", "-c", "import fasthits.__main__"]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

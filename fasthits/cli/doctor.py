@@ -1,4 +1,4 @@
-"""``fasthits doctor``: is everything in place?"""
+"""``fasthits doctor``: check an installation."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -27,17 +27,24 @@ def doctor(
     to: To = "hits.db",
     user: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Look at files as this user: the one that counts and rolls up. Needs root."),
+        typer.Option(metavar="NAME", help="Check files as this user, who counts and rolls up. Needs root."),
     ] = None,
     django_settings: Annotated[
         str | None,
-        typer.Option(metavar="MODULE", help="Also compare the site's cache and time zone, as Django reads them."),
+        typer.Option(metavar="MODULE", help="Also check the cache and the time zone in these Django settings."),
     ] = None,
 ) -> None:
-    """Check what fasthits needs, one line each: ok, or what is wrong and, behind ->, what to type or set.
+    """Check an installation: memcached, loggers, logs, clock, database.
 
-    Give it the options that the logger has. Exit code 1 if a check failed. On a busy site it takes up to 15 seconds,
-    because it waits for the loggers' figures.
+    \b
+        fasthits doctor
+        fasthits doctor --user fasthits --to /var/lib/fasthits/hits.db
+        fasthits doctor --logs '/var/log/nginx/access.log*'
+        fasthits doctor --django-settings mysite.settings
+
+    Prints a line for each check: ok, warn or FAIL, what was found and, after ->, what to do. Exit code 1 if a check
+    failed. Give the options that the logger has. On a busy site the command takes up to 15 seconds, because it waits
+    for the loggers' figures.
     """
     from fasthits.daily.days import has_date
     from fasthits.daily.logs.logfiles import STDIN
@@ -48,7 +55,7 @@ def doctor(
     patterns = tuple(logs or find_usual_logs()) or (DEFAULT_LOGS,)
     for pattern in patterns:
         if not has_date(pattern) and pattern == STDIN:
-            raise UsageError("not a PATTERN of files", pattern, "name the files of the log with --logs")
+            raise UsageError("doctor needs log files", pattern, "name them with --logs")
     found = config or find_config()
     setup = Setup(
         servers=servers,

@@ -1,4 +1,4 @@
-"""``fasthits explain``: why lines count, or do not."""
+"""``fasthits explain``: why lines count or do not."""
 
 from typing import Annotated
 
@@ -14,28 +14,29 @@ from fasthits.rules.rules import Rules
 @takes_rules
 def explain(
     rules: Rules,
-    log_file: Annotated[str, typer.Argument(metavar="LOGFILE", help="A log, compressed or not; - is standard input.")],
+    log_file: Annotated[
+        str, typer.Argument(metavar="LOGFILE", help="Log file, compressed or not. - is standard input.")
+    ],
     lines: Annotated[
         list[int] | None,
-        typer.Argument(
-            metavar="[LINE]...", min=1, help="Numbers of lines; without them one line of each kind is shown."
-        ),
+        typer.Argument(metavar="[LINE]...", min=1, help="Line numbers. Default: one line of each kind."),
     ] = None,
     day: Annotated[
         str | None,
         typer.Option(
             "--date",
             metavar="DATE",
-            help="Count the hits of this day alone, as rollup does.",
+            help="Count only hits of this day, as rollup does.",
             autocompletion=complete_day,
         ),
     ] = None,
 ) -> None:
-    """Print how lines of a log are read, and why each of them counts or does not.
+    """Show why lines of a log count or do not, and how fasthits reads them.
 
     \b
         fasthits explain access.log
         fasthits explain access.log 17 1204 --exclude-bots
+        tail -n 1 access.log | fasthits explain -
     """
     from datetime import date
 

@@ -22,61 +22,51 @@ from fasthits.rules.options import CONFIG_HELP, OPTIONS, take_options
 if TYPE_CHECKING:
     from fasthits.daily.logs.sources import Patterns
 
+SERVER_PANEL = "memcached"
+RULE_PANEL = "What counts, and under which path"
+
 Memcached = Annotated[
     list[str],
     typer.Option(
         metavar="SERVER",
         envvar="FASTHITS_MEMCACHED",
-        help="Where the counters are: HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Give it once for each "
-        "server; they share the keys as Django's PyMemcacheCache with the same list does.",
+        help="HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Several servers: separate them by commas, or "
+        "repeat the option. They share the keys as in Django's PyMemcacheCache, so give both the same list.",
+        rich_help_panel=SERVER_PANEL,
     ),
 ]
-TlsCa = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_CA",
-        show_default=False,
-        help="Certificates of the authorities to trust for tls:// servers, instead of the system's.",
-    ),
-]
-TlsCert = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_CERT",
-        show_default=False,
-        help="Client certificate for tls:// servers that demand one.",
-    ),
-]
-TlsKey = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        envvar="FASTHITS_TLS_KEY",
-        show_default=False,
-        help="Private key of --tls-cert, unless that file holds both.",
-    ),
-]
+
+
+def _tls_file(name: str, text: str) -> Any:
+    variable = f"FASTHITS_TLS_{name}"
+    return typer.Option(metavar="FILE", envvar=variable, show_default=False, help=text, rich_help_panel=SERVER_PANEL)
+
+
+TlsCa = Annotated[str | None, _tls_file("CA", "CA certificates to trust for tls:// servers, instead of the system's.")]
+TlsCert = Annotated[str | None, _tls_file("CERT", "Client certificate, for tls:// servers that require one.")]
+TlsKey = Annotated[str | None, _tls_file("KEY", "Private key of --tls-cert, unless that file holds both.")]
 SERVERS: dict[str, tuple[Any, Any]] = {
     "memcached": (Memcached, [DEFAULT_SERVER]),
     "tls_ca": (TlsCa, None),
     "tls_cert": (TlsCert, None),
     "tls_key": (TlsKey, None),
 }
-"""The options that tell where memcached is, with their defaults."""
+"""The options that say where memcached is, with their defaults."""
 Prefix = Annotated[
-    str, typer.Option(metavar="PREFIX", help="What stands before the date in a key: what Django's cache puts there.")
+    str,
+    typer.Option(
+        metavar="PREFIX", help="Key prefix. The default matches Django's cache.", rich_help_panel=SERVER_PANEL
+    ),
 ]
 
 Ttl = Annotated[
     int,
-    typer.Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="How long a counter lives from its first hit."),
+    typer.Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="Lifetime of a counter, from its first hit."),
 ]
 
 
 def _or_environment(given: list[str] | None) -> list[str]:
-    """Return the PATTERNs *given*, or those of FASTHITS_LOGS; none if neither is there."""
+    """Return the PATTERNs *given*, or those of FASTHITS_LOGS. No PATTERN if both are missing."""
     return given or list(split_patterns(os.environ.get("FASTHITS_LOGS", "")))
 
 
@@ -86,16 +76,17 @@ Logs = Annotated[
         metavar="PATTERN",
         autocompletion=complete_logs,
         callback=_or_environment,
-        show_default="FASTHITS_LOGS, parted by colons, or the log in one of the usual places",
-        help="The log: a file for each day, as cronolog names them, with %Y, %m, %d; or without a date, with all its "
-        "rotated files: '/var/log/nginx/access.log*'. * stands for several servers. Also found with .gz, .zst, .bz2 or "
-        ".xz behind. - is standard input. Can be repeated.",
+        show_default=False,
+        help="Log files. With one file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. With rotated files: "
+        "'/var/log/nginx/access.log*'. * also stands for several servers: '/srv/*/access.log'. Compressed files (.gz, "
+        ".zst, .bz2, .xz) are found too. - is standard input. Can be repeated. Default: FASTHITS_LOGS, "
+        "patterns separated by colons; else the log in one of the usual places.",
     ),
 ]
 
 
 def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
-    """Return the PATTERNs *given*, or the one of the usual places, which is named.
+    """Return the PATTERNs *given*, or the log in one of the usual places, after saying which.
 
     Raises LogFileError and UsageError as `choose_logs` does.
     """
@@ -105,22 +96,25 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
 
     found = choose_logs(days)
     if found != (DEFAULT_LOGS,):
-        say(f"no --logs given, so this is {found[0]}")
+        say(f"no --logs given: this reads {found[0]}")
     return found
 
 
 To = Annotated[
     str,
     typer.Option(
-        metavar="TARGET", envvar="FASTHITS_TO", help="What is written: *.db, *.sqlite, *.sqlite3, *.csv, or - for CSV."
+        metavar="TARGET",
+        envvar="FASTHITS_TO",
+        help="Where to keep the views: *.db, *.sqlite or *.sqlite3 is SQLite, *.csv is CSV, - is CSV on standard "
+        "output.",
     ),
 ]
 
 
 def check_seconds(seconds: float) -> float:
-    """Return *seconds*, unless that is NaN, which no bound keeps out."""
+    """Return *seconds*; refuse NaN, which passes every minimum and maximum."""
     if math.isnan(seconds):
-        raise typer.BadParameter("nan is no number of seconds.")
+        raise typer.BadParameter("nan is not a number of seconds.")
     return seconds
 
 
@@ -131,7 +125,7 @@ Settle = Annotated[
         max=3600,
         callback=check_seconds,
         metavar="SECONDS",
-        help="How long a hit may take from the file to memcached, or the other way round.",
+        help="Seconds to wait for hits that are logged but not yet counted, or counted but not yet logged.",
     ),
 ]
 Day = Annotated[
@@ -140,14 +134,14 @@ Day = Annotated[
 ]
 Database = Annotated[
     str,
-    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="The SQLite file that `fasthits rollup` writes."),
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite file that `fasthits rollup` writes."),
 ]
 DEFAULT_DATABASE = "hits.db"
 MAX_DAYS = 3660
 
 
 def number_of_days(text: str | int) -> int:
-    """Return the number of days that *text* is. Raises UsageError for anything but 1 to MAX_DAYS."""
+    """Return *text* as a number of days, 1 to MAX_DAYS. Raises UsageError for anything else."""
     digits = str(text)
     if not (digits.isascii() and digits.isdigit() and 1 <= int(digits) <= MAX_DAYS):
         raise UsageError("not a number of days", repr(text), f"a whole number from 1 to {MAX_DAYS}, such as 30")
@@ -160,27 +154,28 @@ NumberOfDays = Annotated[
         "--days", metavar="N", parser=number_of_days, help="Days to show, ending with the newest in the database."
     ),
 ]
-Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="How many paths.")]
+Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Paths to show.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 def _rule_options() -> dict[str, Any]:
     """Return the parameters for ``--config`` and for the OPTIONS that set rules: names and annotations."""
-    panel = "What counts, and under which path"
     help_of_config = typer.Option(
-        metavar="FILE", envvar="FASTHITS_CONFIG", help=CONFIG_HELP, show_default=False, rich_help_panel=panel
+        metavar="FILE", envvar="FASTHITS_CONFIG", help=CONFIG_HELP, show_default=False, rich_help_panel=RULE_PANEL
     )
     options: dict[str, Any] = {"config": Annotated[Path | None, help_of_config]}
     for name, rule in OPTIONS.items():
         spelling = f"--{name}/--no-{name}" if rule.kind is bool else f"--{name}"
-        option = typer.Option(spelling, metavar=rule.metavar, help=rule.help, show_default=False, rich_help_panel=panel)
+        option = typer.Option(
+            spelling, metavar=rule.metavar, help=rule.help, show_default=False, rich_help_panel=RULE_PANEL
+        )
         options[name.replace("-", "_")] = Annotated[rule.kind | None, option]
     return options
 
 
 def takes_servers(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *command* with the options SERVERS in place of its parameter ``servers``, a list of Server."""
+    """Return *command* with the options SERVERS instead of its parameter ``servers``, a list of Server."""
 
     @wraps(command)
     def with_options(
@@ -226,7 +221,7 @@ def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _set_parameters(wrapper: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
-    """Give *wrapper* these parameters as far as typer looks, which passes all of them by name."""
+    """Show typer *parameters* as those of *wrapper*. typer passes all of them by name."""
     by_name = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
     wrapper.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {each.name: each.annotation for each in by_name}

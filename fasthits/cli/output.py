@@ -1,4 +1,4 @@
-"""What commands say: messages to stderr, progress on a terminal."""
+"""Messages to stderr, and progress on a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def say(message: str) -> None:
-    """Print a message to stderr, as the program's."""
+    """Print ``fasthits: message`` to stderr."""
     typer.echo(f"fasthits: {printable(message)}", err=True)
 
 
 @contextmanager
 def progress_bar() -> "Iterator[Progress | None]":
-    """Give what draws a progress bar on a terminal, None where stderr is none."""
+    """Give a callback that draws a progress bar, or None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""``fasthits check`` and ``fasthits warm``: the live counters against the log."""
+"""``fasthits check`` and ``fasthits warm``: compare the live counters with the log, and add what they lack."""
 
 from datetime import date
 from typing import Annotated
@@ -22,15 +22,25 @@ def check(
     logs: Logs = None,
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
-        int, typer.Option(min=0, metavar="HITS", help="How many hits may be missing or too many in all.")
+        int,
+        typer.Option(
+            min=0, metavar="HITS", help="Differences to accept, in hits: missing and additional ones together."
+        ),
     ] = 0,
     settle: Settle = 2.0,
 ) -> None:
-    """Compare the live counters of DATE with its log, path by path. Exit code 1 means that they differ.
+    """Compare the live counters of DATE with its log, path by path.
 
-    Each path that differs is a line: ``missing`` or ``more``, views in the file, live views, the path, parted by tabs.
-    The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
-    Rules are to be those of `fasthits log`; best they stand in a file.
+    \b
+        fasthits check
+        fasthits check yesterday --logs '/var/log/apache2/%Y-%m-%d.log'
+        fasthits check --tolerance 10
+
+    Prints a line for each path that differs: `missing` or `more`, views in the log, live views, the path, separated by
+    tabs. The exit code is then 1.
+
+    Reads the log before and after the counters, so hits that arrive meanwhile are not differences. Use the same rules
+    as `fasthits log`; keep them in a config file that both read.
     """
     from fasthits.upkeep.reconcile import LiveDay
 
@@ -65,12 +75,18 @@ def warm(
     ttl: Ttl = DEFAULT_TTL_SECONDS,
     settle: Settle = 2.0,
 ) -> None:
-    """Put the live counters of DATE right from its log, after memcached has lost some.
+    """Add to the live counters of DATE the hits that its log has and they lack, after memcached has lost some.
 
-    What the log has more than the counters is added to them; a second run finds nothing to add. Loggers may go on
-    counting: then a hit that comes in between can hide one that is missing, never the other way round, so run it again.
-    It waits while they deliver what has piled up; a hit on its way for longer than --settle would count twice.
-    Rules are to be those of `fasthits log`; best they stand in a file.
+    \b
+        fasthits warm
+        fasthits warm --logs '/var/log/nginx/access.log*'
+        fasthits warm --settle 10
+
+    A second run finds nothing to add. Loggers may go on counting. A hit that arrives meanwhile can hide a missing hit,
+    so run the command again; no hit counts twice unless it takes longer than --settle from the log to memcached.
+    The command waits while loggers deliver hits that have piled up.
+
+    Use the same rules as `fasthits log`; keep them in a config file that both read.
     """
     from fasthits.upkeep.reconcile import LiveDay
 
@@ -79,4 +95,4 @@ def warm(
     with progress_bar() as progress:
         result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).warm(ttl)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
-    say(f"{date_}: {added}, {result.right:,} lacked none")
+    say(f"{date_}: {added}, {result.right:,} already right")

@@ -19,23 +19,32 @@ def serve(
     database: Database = DEFAULT_DATABASE,
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="Where to listen; for others than this machine only with the next two."),
+        typer.Option(metavar="ADDRESS", help="Address to listen on. Anything but loopback needs --token or --public."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0 takes any that is free.")] = 8765,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
+    ] = 8765,
     token: Annotated[
         str | None,
         typer.Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Answer those alone who know it: once as /?token=SECRET, or as Authorization: Bearer SECRET.",
+            help="Require this secret. A browser opens /?token=SECRET once. A program sends the header Authorization: "
+            "Bearer SECRET.",
         ),
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Answer everybody who can reach the port.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Answer everyone who can reach the port.")] = False,
 ) -> None:
-    """Serve a page that shows what is read, as it is read, and the views of past days; until Ctrl-C.
+    """Serve a web page with today's views, live, and the views of past days.
 
-    It also has a JSON interface (/openapi.json), /badge.svg?path=/about.html, and /metrics for Prometheus. It needs
-    the extra `web`: starlette and uvicorn. The database is only read.
+    \b
+        fasthits serve
+        fasthits serve --database /var/lib/fasthits/hits.db --port 8080
+        FASTHITS_TOKEN=... fasthits serve --host 0.0.0.0
+
+    Runs until Ctrl-C. Also serves a JSON interface (/openapi.json), a view counter as a picture
+    (/badge.svg?path=/about.html), and /metrics for Prometheus. Never writes to the database. Needs the extra `web`: pip
+    install 'fasthits[web]'.
     """
     try:
         from fasthits.web.app import Settings
@@ -46,7 +55,9 @@ def serve(
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
 
     if token == "":
-        raise UsageError("token is empty", "--token", "is the variable set that it comes from?")
+        raise UsageError(
+            "token is empty", "--token", "FASTHITS_TOKEN is empty, or a variable in your command is not set"
+        )
     if not (_is_loopback(host) or token or public):
         raise UsageError("others could read the numbers", host, "add --token SECRET, or --public if they may")
     shown = f"[{host}]" if ":" in host else host

@@ -50,6 +50,11 @@ def top(
 ) -> None:
     """Watch what is read most today, with its views in the last minute, from the live counters of all loggers.
 
+    \b
+        fasthits top
+        fasthits top --once --limit 5
+        fasthits top --json
+
     It looks again each second, until q or Ctrl-C. A path that is no key is shown as # and its SHA-256.
     """
     from fasthits.live.sampler import LiveViews

@@ -1,1 +1,1 @@
-"""A Django app: on each page how often it was read today, live, and a history tied to the object itself."""
+"""A Django app: shows on each page how often it was read today, live, and keeps the history of each object."""

@@ -1,4 +1,4 @@
-"""The admin: columns and a history for the objects of a counted model, and a page "Traffic" over all of them."""
+"""The admin: columns and a history for counted models, and a page "Traffic" with the most read objects."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -23,12 +23,12 @@ HISTORY_DAYS = 30
 TOP_OBJECTS = 20
 CANDIDATES = 500
 NEW_OBJECTS = 100
-"""memcached does not say which counters it has. So those most read today are looked for among so many objects most read
-in the last 30 days, and so many new ones of each model."""
+"""memcached cannot list counters by value. So the page looks for today's most read objects among the CANDIDATES most
+read of the last 30 days and the NEW_OBJECTS newest of each model."""
 
 
 class HitsInline(GenericTabularInline):
-    """The last 30 days of an object, to be read alone: ``inlines = [HitsInline]``."""
+    """The last 30 days of an object, read-only: ``inlines = [HitsInline]``."""
 
     model = Hits
     template = "admin/fasthits/history.html"
@@ -38,43 +38,43 @@ class HitsInline(GenericTabularInline):
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Return the days shown."""
+        """Return the rows of the last HISTORY_DAYS."""
         return super().get_queryset(request).filter(date__gte=first_day(HISTORY_DAYS))
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: the log says what was read."""
+        """Return False: only `parse_log` writes hits."""
         return False
 
     has_change_permission = has_delete_permission = has_add_permission
 
 
 class HitsAdminMixin:
-    """A ModelAdmin with the columns "today" and "last 7 days", and with `HitsInline` on the page of an object.
+    """Adds the columns "today" and "last 7 days" to a ModelAdmin, and `HitsInline` to the page of an object.
 
-    The list takes no query more than without it, and one ``get_many``.
+    The list costs no extra query, and one ``get_many``.
     """
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Return the objects with the views of the last 7 days, which the list can be sorted by."""
+        """Return the objects with their views of the last 7 days, so the list can be sorted by them."""
         return with_hits(super().get_queryset(request), COLUMN_DAYS)  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[str]:
-        """Return the columns, ours last."""
+        """Return the columns, with the two of hits last."""
         return [*super().get_list_display(request), "hits_today_column", "hits_days_column"]  # type: ignore[misc]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        """Return the inlines; a new object has no history."""
+        """Return the inlines, with `HitsInline` unless the object is new."""
         return [*super().get_inlines(request, obj), *([HitsInline] if obj else [])]  # type: ignore[misc]
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Return the list, with the live counters of its page."""
+        """Return the list, with today's hits of the objects on its page."""
         changelist = super().get_changelist_instance(request)  # type: ignore[misc]
         live.with_hits_today(changelist.result_list)
         return changelist
 
     @admin.display(description="today")
     def hits_today_column(self, obj: Any) -> int:
-        """Return the live counter."""
+        """Return today's hits."""
         return obj.hits_today
 
     @admin.display(description=f"last {COLUMN_DAYS} days", ordering=f"-{annotation(COLUMN_DAYS)}")
@@ -89,10 +89,10 @@ class Read(NamedTuple):
     name: str
     kind: str
     address: str | None
-    """Where it can be changed, if it can be."""
+    """Its change page in the admin; None if there is no such page."""
     views: int
     percent: int
-    """Of the most read one's views."""
+    """Views as a percentage of the most read object's."""
 
 
 @admin.register(Hits)
@@ -100,7 +100,7 @@ class TrafficAdmin(admin.ModelAdmin):
     """The page "Traffic": the most read objects today, and over 7 and 30 days."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: the log says what was read."""
+        """Return False: only `parse_log` writes hits."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -110,7 +110,7 @@ class TrafficAdmin(admin.ModelAdmin):
     has_delete_permission = has_change_permission
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
-        """Return the page, which stands where the list of all rows would."""
+        """Return the page, which replaces the list of all rows."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         week, month = _most_read(7, TOP_OBJECTS), _most_read(30, CANDIDATES)
@@ -147,7 +147,7 @@ def _most_read(days: int, limit: int) -> dict[tuple[int, str], int]:
 
 
 def _objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]:
-    """Return the objects that are still there, in a query for each model."""
+    """Return the objects that still exist, with one query for each model."""
     by_type: dict[int, set[str]] = defaultdict(set)
     for content_type, key in keys:
         by_type[content_type].add(key)
@@ -160,7 +160,7 @@ def _objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]
 
 
 def _newest() -> Iterator[Model]:
-    """Yield the newest objects of each model with HitsMixin, where its primary key or ``get_latest_by`` tells them."""
+    """Yield the newest objects of each model with HitsMixin, by ``get_latest_by`` or an integer primary key."""
     for model in apps.get_models():
         latest = model._meta.get_latest_by or (isinstance(model._meta.pk, IntegerField) and "pk")
         if issubclass(model, HitsMixin) and latest:

@@ -1,10 +1,10 @@
-"""The app as Django knows it."""
+"""The app's AppConfig."""
 
 from django.apps import AppConfig
 
 
 class FasthitsConfig(AppConfig):
-    """Its tables and templates are called ``fasthits``."""
+    """The app ``fasthits.django``, with the label ``fasthits``."""
 
     name = "fasthits.django"
     label = "fasthits"

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` says of this app: mistakes in FASTHITS, and models that cannot be counted."""
+"""Checks for ``manage.py check``: mistakes in the settings FASTHITS, and models that cannot be counted."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -12,14 +12,14 @@ from fasthits.errors import UsageError
 
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Return an error for each key of FASTHITS that is none of ours, or has a value without sense."""
+    """Return an error for each unknown key of FASTHITS, and for each invalid value."""
     if not isinstance(given(), dict):
         return [Error(f"{NAME} is not a dict.", id="fasthits.E001")]
     errors: list[CheckMessage] = []
     for key in given().keys() - KEYS.keys():
         close = get_close_matches(str(key), KEYS, n=1)
-        hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(KEYS)}."
-        errors.append(Error(f"{NAME} has no key {key!r}.", hint=hint, id="fasthits.E002"))
+        hint = f"Did you mean {close[0]!r}?" if close else f"Valid keys: {', '.join(KEYS)}."
+        errors.append(Error(f"{NAME} has an unknown key: {key!r}.", hint=hint, id="fasthits.E002"))
     for key in KEYS:
         try:
             setting(key)
@@ -30,7 +30,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Return an error for each model with HitsMixin that has no ``get_absolute_url``: its page is not known."""
+    """Return an error for each model with HitsMixin but without ``get_absolute_url``, which gives the page to count."""
     from fasthits.django.models import HitsMixin
 
     configs = apps.get_app_configs() if app_configs is None else app_configs

@@ -1,4 +1,4 @@
-"""The settings of a site: the dict FASTHITS, of which every key may be left out."""
+"""The site's settings: the dict FASTHITS. Every key is optional."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ NAME = "FASTHITS"
 
 
 class Key(NamedTuple):
-    """A key of FASTHITS: the value it has when it is left out, and what makes of a value the one to use."""
+    """A key of FASTHITS: a function for its default, and a function that checks and converts its value."""
 
     default: Callable[[], Any]
     read: Callable[[Any], Any]
@@ -67,65 +67,66 @@ def _read_rules(value: Mapping[str, Any]) -> Rules:
 def _options(value: Mapping[str, Any]) -> dict[str, Any]:
     options = {name.replace("_", "-"): option for name, option in value.items()}
     if unknown := options.keys() - OPTIONS.keys():
-        raise UsageError("no such rule", ", ".join(sorted(unknown)), f"there are {', '.join(OPTIONS)}")
+        raise UsageError("no such rule", ", ".join(sorted(unknown)), f"valid rules: {', '.join(OPTIONS)}")
     return options
 
 
 def _rules_of_objects(options: Mapping[str, Any], config: Path | None = None) -> Rules:
     rules = read_rules(options, config)
     if rules.by_host:
-        raise UsageError("no rule for objects, whose addresses have no host", "by-host", "set it to False in RULES")
+        raise UsageError(
+            "not a rule for Django", "by-host", "objects' URLs have no host; set by_host to False in RULES"
+        )
     return rules.live
 
 
 KEYS = {
-    # Where the counters are; None: where the cache has its values.
+    # Servers with the counters. None: the servers of CACHE.
     "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
-    # Files for those of them with tls://, as for the logger.
+    # Files for tls:// servers, as for the logger.
     "TLS_CA": Key(lambda: os.environ.get("FASTHITS_TLS_CA"), _read_file),
     "TLS_CERT": Key(lambda: os.environ.get("FASTHITS_TLS_CERT"), _read_file),
     "TLS_KEY": Key(lambda: os.environ.get("FASTHITS_TLS_KEY"), _read_file),
     "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
     "CACHE": Key(lambda: "default", _read_cache),
-    # A PATTERN or several; none: the log in one of the usual places.
+    # A PATTERN or several. Empty: the log in one of the usual places.
     "LOGS": Key(lambda: split_patterns(os.environ.get("FASTHITS_LOGS", "")), _read_patterns),
-    # What counts: options as the logger has them, in place of those in its configuration file.
+    # What counts: the logger's options. They override those in the config file.
     "RULES": Key(dict, _read_rules),
-    # What finds the object of a path that the views do not tell: (path, match) -> object or None.
+    # Finds the object of a path whose view does not tell it: (path, match) -> object or None.
     "RESOLVER": Key(lambda: None, _read_callable),
-    # Where Apache's clock is: its zone decides which day a hit is of.
+    # Time zone of the web server. It decides the day of a hit.
     "TIME_ZONE": Key(lambda: settings.TIME_ZONE, ZoneInfo),
 }
 
 
 def given() -> dict[str, Any]:
-    """Return FASTHITS as it stands in the site's settings."""
+    """Return FASTHITS from the site's settings, unchecked."""
     return getattr(settings, NAME, {})
 
 
 @cache
 def setting(key: str) -> Any:
-    """Return the value of a key, or what stands for it where it is left out. Raises UsageError for one without sense.
+    """Return the value of a key, or its default. Raises UsageError for an invalid value.
 
-    The values are: MEMCACHED a list or None, TLS_CA, TLS_CERT and TLS_KEY texts or None, PREFIX and CACHE texts, LOGS a
-    tuple of them, RULES Rules, RESOLVER a function or None, TIME_ZONE a ZoneInfo.
+    The types: MEMCACHED a list of Server or None; TLS_CA, TLS_CERT and TLS_KEY str or None; PREFIX and CACHE str; LOGS
+    a tuple of str; RULES Rules; RESOLVER a function or None; TIME_ZONE a ZoneInfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:
         return KEYS[key].read(value)
     except UsageError as error:
         raise UsageError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error
-    except Exception as error:  # of whatever is tried there: an import, a time zone, a value of another type
-        raise UsageError(f'{NAME}["{key}"] makes no sense', repr(value), f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # from an import, a time zone, a value of a wrong type
+        raise UsageError(f'{NAME}["{key}"] is invalid', repr(value), f"{type(error).__name__}: {error}") from error
 
 
 def rules_with(options: Mapping[str, Any], config: Path | None = None) -> Rules:
-    """Return what counts where *options*, named as on the command line, come before those of RULES; and those before
-    the file *config*, or the one that is found.
+    """Return the rules: *options*, named as on the command line, override RULES, which override the config file.
 
-    Raises UsageError as `setting` and `read_rules` do.
+    The file is *config* or, if that is None, the default one. Raises UsageError as `setting` and `read_rules` do.
     """
-    rules: Rules = setting("RULES")  # whose mistakes are told as its own
+    rules: Rules = setting("RULES")  # reports mistakes in RULES as such
     if not options and config is None:
         return rules
     return _rules_of_objects(put_before(options, _options(given().get("RULES", {}))), config)

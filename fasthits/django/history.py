@@ -31,7 +31,7 @@ TOP_PATHS = 20
 
 @dataclass
 class Tied:
-    """Views, tied to their objects."""
+    """Views by object."""
 
     views: Counter[tuple[date, ObjectKey]] = field(default_factory=Counter)
     """The views of the objects."""
@@ -95,8 +95,8 @@ def parse_logs(
 ) -> Parsed:
     """Count the hits of *days* and replace all rows of `Hits` of those days, in one transaction.
 
-    Paths that lead to one object add up; those that lead to none are left out. A day of which more views are kept stays
-    as it is, unless *with_fewer*; so does one without a line. The other arguments are those of `count_days`.
+    The paths of one object add up; paths without an object are left out. A day stays as it is if the log has no line
+    of it, or if more views are saved than were counted, unless *with_fewer*. The other arguments are `count_days`'s.
 
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
@@ -138,8 +138,8 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
     own_type = ContentType.objects.db_manager(database).get_for_model(Hits)
     kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
     with transaction.atomic(database):
-        # Others who save wait at this row, in SQLite at the file, until the transaction ends. A lock on the rows that
-        # are kept would not do where there are none.
+        # Other savers wait for this row, in SQLite for the file, until the transaction ends. A lock on the saved rows
+        # would not do, because there may be none.
         ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
         if not with_fewer:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))

@@ -1,6 +1,6 @@
 """How often the page of an object has been read today, from the counters that ``fasthits log`` keeps in memcached.
 
-Nothing here raises: a page must not break because a counter is away. What went wrong is logged, and the number is 0.
+Nothing here raises: a page must not break because memcached is down. The error is logged, and the number is 0.
 """
 
 import logging
@@ -21,8 +21,8 @@ from fasthits.live.memcached import read_views
 from fasthits.live.servers import Server, check_servers
 from fasthits.rules.paths import final_path
 
-AWAY_SECONDS = 5.0
-"""How long memcached is left alone when it has failed: a page must not wait for it again and again."""
+PAUSE_SECONDS = 5.0
+"""Pause after memcached has failed, so that not every page waits for it."""
 
 log = logging.getLogger("fasthits.django")
 
@@ -30,23 +30,23 @@ T = TypeVar("T")
 
 
 def today() -> date:
-    """Return the day that Apache stamps its lines with now."""
+    """Return the current day in the web server's time zone."""
     return datetime.now(setting("TIME_ZONE")).date()
 
 
 def path_of(obj: Any) -> bytes:
-    """Return the path of an object's page as it stands in the log: that of ``get_absolute_url``, percent-encoded."""
+    """Return the path of an object's page as in the log: from ``get_absolute_url``, percent-encoded."""
     return iri_to_uri(urlsplit(str(obj.get_absolute_url())).path or "/").encode("ascii")
 
 
 def hits_today(obj: Any) -> int:
-    """Return how often the page of *obj* has been read today. One round trip; `with_hits_today` is for many objects."""
+    """Return how often *obj*'s page has been read today. One round trip; for many objects use `with_hits_today`."""
     path = _path_or_none(obj)
     return 0 if path is None else read_today([path]).get(path, 0)
 
 
 def with_hits_today(objects: Iterable[T]) -> list[T]:
-    """Return *objects*, a queryset's too, as a list, each with its ``hits_today``: one ``get_many`` for them all."""
+    """Return *objects*, such as a queryset, as a list, each with its ``hits_today``: one ``get_many`` for all."""
     found = list(objects)
     paths = [_path_or_none(obj) for obj in found]
     views = read_today({path for path in paths if path is not None})
@@ -56,26 +56,26 @@ def with_hits_today(objects: Iterable[T]) -> list[T]:
 
 
 def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
-    """Return today's views of those of *paths* that have been read; none at all while memcached is away."""
-    global _away_until
-    if not paths or time.monotonic() < _away_until:
+    """Return today's views of those *paths* that have been read; an empty dict while memcached does not answer."""
+    global _paused_until
+    if not paths or time.monotonic() < _paused_until:
         return {}
     try:
         return _read(paths)
-    except Exception as error:  # whatever the client library of the site's cache raises
-        _away_until = time.monotonic() + AWAY_SECONDS
-        log.warning("no live counters for %.0f s: %s: %s", AWAY_SECONDS, type(error).__name__, error)
+    except Exception as error:  # of the cache's client library
+        _paused_until = time.monotonic() + PAUSE_SECONDS
+        log.warning("no live counters for %.0f s: %s: %s", PAUSE_SECONDS, type(error).__name__, error)
         return {}
 
 
-_away_until = float("-inf")
+_paused_until = float("-inf")
 
 
 def _path_or_none(obj: Any) -> bytes | None:
     try:
         return path_of(obj)
-    except Exception:  # of the site's own get_absolute_url
-        log.exception("no live counter of %s %s: its path is not known", type(obj).__name__, getattr(obj, "pk", ""))
+    except Exception:  # of the site's get_absolute_url
+        log.exception("no live counter of %s %s: get_absolute_url failed", type(obj).__name__, getattr(obj, "pk", ""))
         return None
 
 
@@ -93,9 +93,9 @@ def _read(paths: Collection[bytes]) -> dict[bytes, int]:
 
 
 def _place() -> tuple[Sequence[str], BaseMemcachedCache | None]:
-    """Return the servers that hold the counters, and Django's cache where it finds the same keys on them.
+    """Return the servers with the counters, and Django's cache if it finds the same keys on the same servers.
 
-    Other clients than pymemcache choose among several servers by other rules than the logger.
+    With several servers only pymemcache chooses the server of a key as the logger does.
     """
     alias, prefix = setting("CACHE"), setting("PREFIX")
     cache, servers = caches[alias], setting("MEMCACHED")

@@ -1,4 +1,4 @@
-"""The history: how often the page of each object was read on each day; and what a counted model inherits."""
+"""The history: how often each object's page was read on each day; and the mixin for counted models."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -13,23 +13,22 @@ from fasthits.django import live
 
 
 def first_day(days: int) -> date:
-    """Return the first of the last *days* days: whole ones, before today.
+    """Return the first of the last *days* whole days before today.
 
-    Today's hits are not in the history before the day is over, unless ``parse_log today`` has put them there; then they
-    count, too.
+    Today's hits enter the history when the day is over, or earlier by ``parse_log today``; then they count, too.
     """
     return live.today() - timedelta(days)
 
 
 def annotation(days: int | None) -> str:
-    """Return what `with_hits` calls its sums: ``hits_7_days``, ``hits_all_days``."""
+    """Return the name of the attribute that `with_hits` adds: ``hits_7_days``, ``hits_all_days``."""
     return f"hits_{'all' if days is None else days}_days"
 
 
 def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
-    """Return *objects*, each with the views of the last *days* days, or of all, as ``hits_7_days``, ``hits_all_days``.
+    """Return *objects*, each with its views of the last *days* days or of all: ``hits_7_days``, ``hits_all_days``.
 
-    They are summed in the query of the objects itself.
+    The query of the objects sums them; there is no other query.
     """
     hits = Hits.objects.using(objects.db).of_model(objects.model).filter(object_id=_object_id(objects))
     if days is not None:
@@ -46,13 +45,13 @@ def _key_field(model: type[models.Model]) -> models.Field:
 
 
 def _has_text_uuids(objects: QuerySet) -> bool:
-    """Tell whether the database writes the primary keys as 32 hex digits, and not with hyphens as we do."""
+    """Tell whether the database stores UUID keys as 32 hex digits, while `Hits.object_id` has hyphens."""
     is_uuid = isinstance(_key_field(objects.model), models.UUIDField)
     return is_uuid and not connections[objects.db].features.has_native_uuid_field
 
 
 def _object_id(objects: QuerySet) -> Func:
-    """Return the `Hits.object_id` of a row of *objects*, in the query around ours."""
+    """Return an expression for the `Hits.object_id` of a row of *objects*, in the outer query."""
     text = Cast(OuterRef("pk"), models.TextField())
     if not _has_text_uuids(objects):
         return text
@@ -62,7 +61,7 @@ def _object_id(objects: QuerySet) -> Func:
 
 
 def _primary_key(objects: QuerySet) -> Any:
-    """Return the primary key of an object, from the `Hits.object_id` of a row of Hits."""
+    """Return an expression for the primary key of an object, from `Hits.object_id`."""
     field = _key_field(objects.model)
     if _has_text_uuids(objects):
         return Replace("object_id", Value("-"), Value(""), output_field=models.CharField())
@@ -72,38 +71,38 @@ def _primary_key(objects: QuerySet) -> Any:
 
 
 class HitsQuerySet(models.QuerySet):
-    """Days of objects."""
+    """Rows of `Hits`: an object and a day each."""
 
     def of_model(self, model: type[models.Model]) -> "HitsQuerySet":
-        """Return those of the objects of *model*."""
+        """Return the rows of all objects of *model*."""
         return self.filter(content_type=ContentType.objects.db_manager(self.db).get_for_model(model))
 
     def for_object(self, obj: models.Model) -> "HitsQuerySet":
-        """Return those of *obj*, newest first."""
+        """Return the rows of *obj*, newest first."""
         return self.of_model(type(obj)).filter(object_id=str(obj.pk)).order_by("-date")
 
     def between(self, first: date, last: date) -> "HitsQuerySet":
-        """Return those of the days from *first* to *last*, both in."""
+        """Return the rows from *first* to *last*, both included."""
         return self.filter(date__range=(first, last))
 
     def most_read(self, model: type[models.Model], days: int = 7) -> QuerySet:
         """Return the objects of *model* that were read in the last *days* days, most read first, in one query.
 
-        Their views are in ``hits_7_days``, or as many days as it is.
+        Their views are in ``hits_7_days``, named after *days*.
         """
         objects = model._default_manager.using(self.db).all()
         read = self.of_model(model).filter(date__gte=first_day(days)).order_by().values(key=_primary_key(objects))
         return with_hits(objects.filter(pk__in=read), days).order_by(f"-{annotation(days)}", "pk")
 
     def totals(self) -> QuerySet:
-        """Return the views of each day, all objects together, oldest first, as rows with ``date`` and ``total``."""
+        """Return the views of each day, all objects together, oldest first: rows with ``date`` and ``total``."""
         return (
             self.order_by("date").values("date").annotate(total=Sum("views")).values_list("date", "total", named=True)
         )
 
 
 class Hits(models.Model):
-    """How often the page of an object was read on a day. ``parse_log`` writes these rows, a day's anew each time."""
+    """How often the page of an object was read on a day. ``parse_log`` replaces the rows of a day each time."""
 
     date = models.DateField()
     content_type = models.ForeignKey(ContentType, models.CASCADE, db_index=False)  # the indexes below begin with it
@@ -130,18 +129,18 @@ class Hits(models.Model):
 
 
 class CountedQuerySet(models.QuerySet):
-    """Objects of a counted model. A manager of your own inherits from it: ``CountedQuerySet.as_manager()``."""
+    """Objects of a counted model. Let your own queryset inherit from it: ``objects = MyQuerySet.as_manager()``."""
 
     def with_hits(self, days: int | None = None) -> "CountedQuerySet":
-        """Return the objects, each with the views of the last *days* days, or of all: see `with_hits`."""
+        """Return the objects, each with its views of the last *days* days or of all: see `with_hits`."""
         return with_hits(self, days)
 
 
 class HitsMixin(models.Model):
-    """A model whose objects have a page each, at ``get_absolute_url()``, that is counted."""
+    """A model whose objects have a page each, at ``get_absolute_url()``. fasthits counts it."""
 
     hits = GenericRelation(Hits)
-    """The history of the object, newest first. It is deleted with it."""
+    """The history of the object, newest first. It is deleted with the object."""
 
     objects = CountedQuerySet.as_manager()
 
@@ -150,9 +149,9 @@ class HitsMixin(models.Model):
 
     @property
     def hits_today(self) -> int:
-        """How often the page has been read today: read live, unless `with_hits_today` has done so for the whole page.
+        """How often the page has been read today: live, or as `with_hits_today` has found it.
 
-        0 when there is no counter, or memcached is away.
+        0 if there is no counter, or memcached does not answer.
         """
         known: int | None = self.__dict__.get("hits_today")
         return live.hits_today(self) if known is None else known
@@ -163,12 +162,12 @@ class HitsMixin(models.Model):
 
     @property
     def hits_total(self) -> int:
-        """How often the page was read on all the days that are kept."""
+        """How often the page was read on all days of the history."""
         return sum_hits(self)
 
 
 def sum_hits(obj: models.Model, days: int | None = None) -> int:
-    """Return the views of an object in the last *days* days, or in all: one query, none where `with_hits` was there."""
+    """Return the views of an object in the last *days* days or in all: one query, none after `with_hits`."""
     known: int | None = getattr(obj, annotation(days), None)
     if known is not None:
         return known
@@ -179,7 +178,7 @@ def sum_hits(obj: models.Model, days: int | None = None) -> int:
 
 
 def views_by_day(obj: models.Model, days: int) -> dict[date, int]:
-    """Return the views of an object on each of the last *days* days, oldest first, those without any among them."""
+    """Return the views of an object on each of the last *days* days, oldest first, including days with 0 views."""
     first = first_day(days)
     views = dict.fromkeys((first + timedelta(day) for day in range(days)), 0)
     rows = Hits.objects.for_object(obj).filter(date__gte=first, date__lt=live.today())

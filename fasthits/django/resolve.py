@@ -1,7 +1,7 @@
-"""From the paths of a log to the objects whose pages they are, by the URLs and views of the site itself.
+"""Finds the objects of the paths in a log, by the site's own URLs and views.
 
-A path is resolved as Django would for a request. What its view says of its object, a model and the fields that the URL
-gives, makes one question; the questions of many paths are asked in one query for each model.
+Each path is resolved as Django does for a request. Its view tells the model and the fields that the URL gives. The
+objects of many paths are then found in one query for each model.
 """
 
 from collections import defaultdict
@@ -27,23 +27,23 @@ from fasthits.rules.escapes import unescape
 from fasthits.rules.rules import Rules
 
 IN_VALUES = 900
-"""Up to so many objects are asked for by name, which every database allows in a query; more in one pass over all."""
+"""Up to so many values go into a query, which every database allows. For more, one query reads all objects."""
 
 ERRORS = 10
-"""How many of the errors are kept to be shown."""
+"""Errors to keep and show."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
 class ObjectKey(NamedTuple):
-    """An object as `Hits` refers to it."""
+    """The key of an object in `Hits`."""
 
     content_type_id: int
     object_id: str
 
 
 class Lookup(NamedTuple):
-    """Objects of a model, or of a queryset of it, to be found by the values of these fields."""
+    """A way to find objects: a model, a queryset of it or None, and the fields to search by."""
 
     model: type[models.Model]
     queryset: Any
@@ -52,14 +52,14 @@ class Lookup(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """What a view shows: an object of a model, by one of some choices of (field, argument of the URL)."""
+    """The object that a view shows: its model, and choices of (field, argument of the URL) to find it by."""
 
     model: type[models.Model]
     queryset: Any
     choices: tuple[tuple[tuple[str, str], ...], ...]
 
     def question(self, arguments: dict[str, Any]) -> tuple[Lookup, tuple[Any, ...]] | None:
-        """Return the lookup and the values that *arguments* of a URL ask for; None when there can be no object."""
+        """Return the lookup and the values for the *arguments* of a URL; None if no object can match."""
         for pairs in self.choices:
             if all(argument in arguments for _, argument in pairs):
                 fields = tuple(name for name, _ in pairs)
@@ -72,9 +72,9 @@ class Source:
 
 
 def counts(model: type[models.Model], **fields: str) -> Callable[[View], View]:
-    """Tell that a view shows an object of *model*, found by *fields*, each with the name of the URL's argument.
+    """Mark a view: it shows an object of *model*, found by *fields*, each given by an argument of the URL.
 
-    ``@counts(Issue, year="year", number="issue")``. Without any they are ``pk`` or ``slug``, as for a DetailView.
+    ``@counts(Issue, year="year", number="issue")``. Default: ``pk`` or ``slug``, as for a DetailView.
     """
     choices = (tuple(fields.items()),) if fields else ((("pk", "pk"),), (("slug", "slug"),))
 
@@ -87,9 +87,9 @@ def counts(model: type[models.Model], **fields: str) -> Callable[[View], View]:
 
 @cache
 def source_of(view: Callable[..., Any]) -> Source | None:
-    """Return what a view shows, as `counts` or its class says; None for a view that says nothing.
+    """Return what a view shows, from `counts` or from its class; None if neither tells.
 
-    A class says it by ``model`` or ``queryset``, as DetailView does. Lists, and forms that edit or delete, are not the
+    A class tells it by ``model`` or ``queryset``, as DetailView does. Lists and forms that edit or delete are not an
     object's page.
     """
     if hasattr(view, "fasthits_source"):
@@ -115,7 +115,7 @@ def source_of(view: Callable[..., Any]) -> Source | None:
 def _field_of(model: Any, name: str) -> models.Field | None:
     try:
         found = model._meta.pk if name == "pk" else model._meta.get_field(name)
-    except FieldDoesNotExist:  # a lookup through a relation
+    except FieldDoesNotExist:  # a lookup across a relation
         return None
     while found.is_relation:
         found = found.target_field
@@ -123,9 +123,9 @@ def _field_of(model: Any, name: str) -> models.Field | None:
 
 
 def _read_value(model: Any, name: str, value: Any) -> Any:
-    """Return *value* as the field has it. Raises ValidationError for one that it cannot have, which a database refuses.
+    """Return *value* in the field's type. Raises ValidationError for values that a database refuses.
 
-    The arguments come from strangers: an integer may have a hundred digits, a text a NUL.
+    Strangers write the URLs: an integer may have a hundred digits, a text may contain NUL.
     """
     column = _field_of(model, name)
     if column is not None:
@@ -138,7 +138,7 @@ def _read_value(model: Any, name: str, value: Any) -> Any:
 
 
 def path_info(path: bytes) -> str:
-    r"""Return a path of the log as Django sees it: without host, the log's escapes and percent encoding undone.
+    r"""Return a path of the log as Django sees it: without host, log escapes and percent-encoding.
 
     >>> path_info(rb"http://o.example/caf%C3%A9/\"x\x7f")
     '/café/"x\x7f'
@@ -150,26 +150,26 @@ def path_info(path: bytes) -> str:
 
 @dataclass
 class PathResolver:
-    """Finds the objects of paths, and keeps what went wrong meanwhile: an error costs its path alone."""
+    """Finds the objects of paths, and keeps the errors. An error affects only its own path."""
 
     rules: Rules = field(default_factory=lambda: setting("RULES"))
-    """Those by which the paths were counted."""
+    """The rules by which the paths were counted."""
     failed: int = 0
-    """How many paths had an error."""
+    """Number of paths with an error."""
     errors: list[tuple[bytes, Exception]] = field(default_factory=list)
-    """The first ERRORS of them."""
+    """The first ERRORS errors, each with its path."""
 
     def __post_init__(self) -> None:
         self._urls = get_resolver()
-        self._urls.url_patterns  # noqa: B018 (a URLconf that cannot be imported is no error of a path)
+        self._urls.url_patterns  # noqa: B018 (fails here if the URLconf cannot be imported, not for each path)
         self._by_hand = setting("RESOLVER")
         self._root = get_script_prefix()
         self._has_languages = is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]
 
     def find(self, paths: Iterable[bytes]) -> dict[bytes, ObjectKey]:
-        """Return the objects of those of *paths*, distinct ones, that are the page of one.
+        """Return the objects of *paths*, which are distinct, without the paths that are no object's page.
 
-        One query for each model and way to look objects up; and what the site's own RESOLVER does for each of the rest.
+        Costs one query for each model and way to find its objects, and a call of RESOLVER for each remaining path.
         """
         asked: dict[Lookup, dict[tuple[Any, ...], list[bytes]]] = defaultdict(lambda: defaultdict(list))
         matches = {}
@@ -178,7 +178,7 @@ class PathResolver:
                 match = self._match(self._text_of(path))
                 source = source_of(match.func) if match else None
                 question = source.question(match.kwargs) if match and source else None
-            except Exception as error:  # of a path converter or a view's attributes, the site's own
+            except Exception as error:  # of the site's path converter or view
                 self._report(path, error)
                 continue
             if question:
@@ -202,7 +202,7 @@ class PathResolver:
         return path_info(path.partition(b"?")[0] if self.rules.keep_query else path)
 
     def _match(self, path: str) -> ResolverMatch | None:
-        """Return the view of a path; without its last slash it is what CommonMiddleware redirects to."""
+        """Return the view of a path, or of the path with a slash at its end, where CommonMiddleware would redirect."""
         if path.startswith(self._root):
             path = "/" + path[len(self._root) :]
         if not self._has_languages:
@@ -220,12 +220,12 @@ class PathResolver:
         return None
 
     def _look_up(self, lookup: Lookup, wanted: dict[tuple[Any, ...], list[bytes]]) -> dict[bytes, ObjectKey]:
-        """Return the object of each path of *wanted*, which has the paths by the values that they ask for."""
+        """Return the object of each path. *wanted* maps values of the lookup's fields to the paths that give them."""
         try:
             primary_keys = self._primary_keys(lookup, wanted)
         except DatabaseError:
             raise
-        except Exception as error:  # of a view that names a field which is none
+        except Exception as error:  # of a view that names an unknown field
             for paths in wanted.values():
                 for path in paths:
                     self._report(path, error)
@@ -242,7 +242,7 @@ class PathResolver:
         return found
 
     def _primary_keys(self, lookup: Lookup, wanted: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], set[Any]]:
-        """Return the primary keys of the objects with the values of *wanted*, in one query."""
+        """Return the primary keys of the objects by their values, for the values in *wanted*, in one query."""
         objects = (lookup.model._default_manager if lookup.queryset is None else lookup.queryset).order_by()
         if len(wanted) <= IN_VALUES:
             objects = objects.filter(**{f"{lookup.fields[0]}__in": {values[0] for values in wanted}})

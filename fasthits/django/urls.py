@@ -1,4 +1,4 @@
-"""The addresses of the app: ``path("fasthits/", include("fasthits.django.urls"))``."""
+"""The URLs of the app: ``path("fasthits/", include("fasthits.django.urls"))``."""
 
 from django.urls import path
 

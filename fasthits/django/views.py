@@ -1,4 +1,4 @@
-"""The live counters as JSON, for pages that are open."""
+"""The live counters as JSON, for open pages."""
 
 from django.http import HttpRequest, HttpResponseBadRequest, JsonResponse
 from django.http.response import HttpResponseBase
@@ -9,16 +9,16 @@ from fasthits.django.live import log, read_today
 from fasthits.django.resolve import PathResolver
 
 PATHS = 100
-"""How many paths a request may ask for: a query for each model that they lead to, and one ``get_many``."""
+"""Paths that a request may ask for. A request costs a query for each model, and one ``get_many``."""
 
 
 @require_safe
 @cache_control(max_age=1, public=True)
 def hits_today(request: HttpRequest) -> HttpResponseBase:
-    """Answer ``?path=/a/&path=/b/`` with today's views by path, of the paths of objects alone."""
+    """Answer ``?path=/a/&path=/b/`` with today's views by path. Paths that are no object's page are left out."""
     asked = dict.fromkeys(path.encode() for path in request.GET.getlist("path") if path.startswith("/"))
     if len(asked) > PATHS:
-        return HttpResponseBadRequest(f"more than {PATHS} paths")
+        return HttpResponseBadRequest(f"more than {PATHS} paths; ask for fewer at once")
     resolver = PathResolver()
     counted = resolver.find(asked)
     for path, error in resolver.errors:

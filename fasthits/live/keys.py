@@ -24,7 +24,8 @@ KEY_BYTES = 250
 """The longest key of memcached (its KEY_MAX_LENGTH)."""
 
 _LEGAL = bytes(range(0x21, 0x7F))
-_HASHED_BYTES = len("2026-03-12#") + 64  # SHA-256 in hex
+_DAY_BYTES = len("2026-03-12")
+_HASHED_BYTES = _DAY_BYTES + len("#") + 64  # SHA-256 in hex
 
 
 def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
@@ -38,11 +39,20 @@ def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
     >>> hit_key(date(2026, 3, 12), b"/a b")[:26]
     ':1:2026-03-12#73c9c45d21e1'
     """
-    if len(prefix) + len("2026-03-12") + len(path) > KEY_BYTES or path.translate(None, _LEGAL):
+    if len(prefix) + _DAY_BYTES + len(path) > KEY_BYTES or path.translate(None, _LEGAL):
         from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
 
         return f"{prefix}{day.isoformat()}#{sha256(path).hexdigest()}"
     return f"{prefix}{day.isoformat()}{path.decode('ascii')}"
+
+
+def path_in_key(key: str, prefix: str = DEFAULT_PREFIX) -> str:
+    """Return what `hit_key` put into *key* for a path: the path, or ``#`` and its SHA-256.
+
+    >>> path_in_key(":1:2026-03-12/about")
+    '/about'
+    """
+    return key[len(prefix) + _DAY_BYTES :]
 
 
 def figure_path(figure: str) -> bytes:

@@ -1,1 +1,1 @@
-"""The web page: today's views as they rise and those of past days, with a JSON interface, a badge and metrics."""
+"""The web page: today's views, live, and the views of past days; with a JSON interface, a badge and metrics."""

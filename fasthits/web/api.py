@@ -1,4 +1,4 @@
-"""The JSON interface, the badge and the metrics; openapi.py describes them."""
+"""The JSON interface, the badge and the metrics. openapi.py describes them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ BADGE_SECONDS = 60
 
 
 def sample_document(sample: Sample, limit: int) -> dict[str, Any]:
-    """Return a sample as it goes out in JSON, with its first *limit* paths."""
+    """Return a sample as a JSON document, with its first *limit* paths."""
     return {
         "at": sample.at.isoformat(timespec="milliseconds"),
         "day": str(sample.day),
@@ -36,14 +36,14 @@ def sample_document(sample: Sample, limit: int) -> dict[str, Any]:
 
 
 class Api:
-    """The handlers of all requests but those for the page and its events."""
+    """Handles every request except those for the page and its events."""
 
     def __init__(self, now: Now, archive: Archive) -> None:
         self._now = now
         self._archive = archive
 
     def routes(self) -> list[Route]:
-        """Return a route for each of them."""
+        """Return the routes."""
         return [
             Route("/api/today", self.today),
             Route("/api/top", self.top),
@@ -66,30 +66,30 @@ class Api:
         return JSONResponse(sample_document(await self._now.sample(), limit))
 
     async def history(self, request: Request) -> Response:
-        """Answer with the views of a path, or of all, on each of the last days."""
+        """Answer with the views on each of the last days, of a path or of all paths together."""
         path, number = parameters.optional_path(request), parameters.days(request)
         days, views = await self._archive.daily(path, number)
         return JSONResponse({"path": path, "days": list(map(str, days)), "views": views, "total": sum(views)})
 
     async def most_read(self, request: Request) -> Response:
-        """Answer with the paths that were read most on the last days."""
+        """Answer with the most read paths of the last days."""
         number, limit = parameters.days(request), parameters.limit(request)
         days, paths = await self._archive.most_read(number, limit)
         return JSONResponse({"days": list(map(str, days)), "paths": [each._asdict() for each in paths]})
 
     async def search(self, request: Request) -> Response:
-        """Answer with paths that hold a text: those read most today, then those read most on the days kept."""
+        """Answer with paths that contain a text: the most read today first, then the most read of the last days."""
         text, limit = parameters.text(request), parameters.limit(request)
         found: dict[str, None] = {}
         for source in (self._now, self._archive):
             try:
                 found |= dict.fromkeys(await source.search(text, limit))
-            except FasthitsError:  # the page says elsewhere that there is no memcached, or no database
+            except FasthitsError:  # the page already says that memcached or the database is missing
                 continue
         return JSONResponse({"paths": list(found)[:limit]})
 
     async def badge(self, request: Request) -> Response:
-        """Answer with a picture of a path's views on all days kept and today."""
+        """Answer with a picture of a path's views: today's and those of all days in the database."""
         path = parameters.path(request)
         views = 0
         for count in (self._now.views_of(path), self._views_kept(path)):
@@ -106,7 +106,7 @@ class Api:
         return sum(count for day, count in zip(days, views, strict=True) if day < today)
 
     async def metrics(self, request: Request) -> Response:
-        """Answer with figures for Prometheus."""
+        """Answer with metrics for Prometheus. A figure that cannot be read is left out."""
         try:
             sample = await self._now.sample()
         except FasthitsError:

@@ -1,4 +1,4 @@
-"""The application: the page, its events, the JSON interface and the guard before them."""
+"""The application: the page, its events and the JSON interface, behind the guard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class Settings:
     database: Path
     token: str | None = None
     names: frozenset[str] | None = None
-    """The Hosts that are answered; None for all."""
+    """The Host names to answer; None for all."""
 
 
 def create_app(settings: Settings) -> tuple[Starlette, Events]:
-    """Return the application, and its streams, which somebody has to end when the server does."""
+    """Return the application, and its event streams, which the server must end when it ends."""
     now, archive = Now(settings.servers, settings.prefix), Archive(settings.database)
     events = Events(now)
     routes = [

@@ -1,4 +1,4 @@
-"""The past days, for all requests together: one query at a time, and none twice while the database is the same."""
+"""Past days, for all requests together: one query at a time, and no query twice while the database is unchanged."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from fasthits.daily.history import History, PathHistory
 
 ANSWERS = 256
-"""How many answers are kept."""
+"""Answers to keep in memory."""
 SEARCHED_DAYS = 30
 ALL_DAYS = 36_525
 
@@ -34,7 +34,7 @@ class MostRead(NamedTuple):
 
 
 class Archive:
-    """What rollups have kept in a SQLite file. Every method raises TableError when that cannot be read."""
+    """The views in the SQLite file of a rollup. Every method raises TableError when the file cannot be read."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -43,19 +43,19 @@ class Archive:
         self._kept = lru_cache(ANSWERS)(lambda state, find, *arguments: self._find(find, *arguments))
 
     async def daily(self, path: str | None, number: int) -> DailyViews:
-        """Return the views of a path, or of all paths together, on the last days."""
+        """Return the views on each of the last *number* days, of a path or of all paths together."""
         return await self._ask(self._daily, path, number)
 
     async def most_read(self, number: int, limit: int) -> MostRead:
-        """Return what was read most on the last days."""
+        """Return the *limit* most read paths of the last *number* days."""
         return await self._ask(self._most_read, number, limit)
 
     async def search(self, text: str, limit: int) -> list[str]:
-        """Return the paths that hold *text* and were read most on the last SEARCHED_DAYS."""
+        """Return the most read paths of the last SEARCHED_DAYS that contain *text*."""
         return await self._ask(self._search, text, limit)
 
     async def newest_day(self) -> date | None:
-        """Return the newest day, None when there is none."""
+        """Return the newest day in the database, or None."""
         days = await self._ask(self._history.last_days, 1)
         return days[-1] if days else None
 
@@ -69,7 +69,7 @@ class Archive:
             return find(*arguments)
 
     def _state(self) -> tuple[int, ...]:
-        """Return what becomes another when the database does."""
+        """Return a value that changes when the database file changes."""
         try:
             status = self._file.stat()
         except OSError:

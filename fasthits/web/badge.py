@@ -1,15 +1,15 @@
-"""A view counter as a small picture, to be shown on other pages."""
+"""A view counter as a small picture, for other pages to show."""
 
 from xml.etree import ElementTree
 
 HEIGHT = 20
 PADDING = 6
 NARROW, WIDE = 4.0, 7.2
-"""Widths of ``,`` and of a digit or letter in the badge's type."""
+"""Widths of a comma and of a digit or letter in the badge's font."""
 
 
 def badge(label: str, views: int) -> bytes:
-    """Return an SVG picture that says *label* and *views*.
+    """Return an SVG picture with *label* and *views*.
 
     >>> badge("views", 1234)[:50]
     b'<svg xmlns="http://www.w3.org/2000/svg" width="93"'

@@ -1,4 +1,4 @@
-"""Who may ask, and what every answer tells the browser to refuse."""
+"""Who gets an answer, and what every answer tells the browser to refuse."""
 
 import hashlib
 import hmac
@@ -14,7 +14,7 @@ COOKIE = "fasthits"
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 HEADERS: Mapping[str, str] = {
-    # The page has no script or style of its own, and nothing in it can become one.
+    # The page has no inline script or style, and no text in it can become a script or style.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -29,11 +29,13 @@ HEADERS: Mapping[str, str] = {
 
 
 class Guard:
-    """Lets those requests through that may be answered, and adds HEADERS to every answer that lacks one.
+    """Refuses requests without the token or with a foreign Host, and adds missing HEADERS to every answer.
 
-    With a token, those that carry it: as ``Authorization: Bearer``, as ``?token=``, or as the cookie that the page sets
-    in return. With *names*, those whose Host is one of them: a page elsewhere whose name its owner has made to lead to
-    this machine (DNS rebinding) could read the answers otherwise.
+    A request carries the token as ``Authorization: Bearer``, as ``?token=``, or as the cookie that the page sets in
+    return. With *names*, the Host must be one of them. Otherwise a stranger's page, whose name resolves to this machine
+    (DNS rebinding), could read the answers.
+
+    Starlette's TrustedHostMiddleware is no shorter here, and its refusal is a text that does not say what to do.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, names: frozenset[str] | None) -> None:
@@ -59,7 +61,7 @@ class Guard:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         if self._names is not None and _host_name(headers.get("host", "")) not in self._names:
-            error = "this Host is not served here: start fasthits serve with --public or --token"
+            error = "this Host name is refused: start fasthits serve with --token, or with --public if anyone may look"
             return JSONResponse({"error": error}, 421)
         if self._token is None:
             return None
@@ -67,7 +69,7 @@ class Guard:
         if given is not None and self._is_token(given.encode()):
             if scope["path"] != "/":
                 return None
-            page = RedirectResponse("./", 303)  # so that the token does not stay in the address bar
+            page = RedirectResponse("./", 303)  # keeps the token out of the address bar
             page.set_cookie(COOKIE, self._cookie(), httponly=True, samesite="strict")
             return page
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
@@ -75,7 +77,7 @@ class Guard:
             return None
         if hmac.compare_digest(_cookie_of(headers).encode(), self._cookie().encode()):
             return None
-        error = "open this page as /?token=TOKEN once, or send Authorization: Bearer TOKEN"
+        error = "token missing or wrong: open /?token=TOKEN once, or send the header Authorization: Bearer TOKEN"
         return JSONResponse({"error": error}, 401, {"WWW-Authenticate": "Bearer"})
 
     def _is_token(self, given: bytes) -> bool:

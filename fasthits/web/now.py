@@ -1,25 +1,24 @@
-"""Today, for all requests together: one sample of the live counters a second at most, however many look."""
+"""Today's live counters, for all requests together: at most one sample a second, however many people look."""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import date
 
 from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
-from fasthits.live.keys import hit_key
+from fasthits.live.keys import hit_key, path_in_key
 from fasthits.live.memcached import read_views
 from fasthits.live.sampler import LiveViews, Sample
 from fasthits.live.statistics import read_figures
 
 SAMPLE_SECONDS = 1.0
 LISTED_PATHS = 100
-"""How many paths a sample lists."""
+"""Paths that a sample lists."""
 
 
 class Now:
-    """The live counters of today. While nobody asks, nobody reads them: there is no background task."""
+    """Today's live counters. It reads them only when a request asks; there is no background task."""
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._live = LiveViews(servers, prefix)
@@ -30,7 +29,7 @@ class Now:
         self._outcome: Sample | MemcachedError = MemcachedError("not asked yet", "memcached")
 
     async def sample(self) -> Sample:
-        """Return the newest sample, SAMPLE_SECONDS old at most. Raises MemcachedError, which is kept as long."""
+        """Return a sample that is at most SAMPLE_SECONDS old. Raises MemcachedError, the same one for as long."""
         async with self._sampling:
             if time.monotonic() >= self._sampled_at + SAMPLE_SECONDS:
                 try:
@@ -43,24 +42,24 @@ class Now:
         return self._outcome
 
     async def views_of(self, path: str) -> int:
-        """Return the views of a path in the newest sample, or what its counter says where that has none.
+        """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.
 
-        *path* stands as in the log, or as in a sample. Raises MemcachedError.
+        *path* is written as in the log, or as in a sample. Raises MemcachedError.
         """
-        await self.sample()
+        day = (await self.sample()).day
         if path.startswith("#"):
             return self._live.views_of(path) or 0
-        key = hit_key(date.today(), path.encode(), self._prefix)
-        views = self._live.views_of(key[len(f"{self._prefix}2026-03-12") :])
+        key = hit_key(day, path.encode(), self._prefix)
+        views = self._live.views_of(path_in_key(key, self._prefix))
         if views is None:
             views = (await run_sync(read_views, self._servers, [key])).get(key, 0)
         return views
 
     async def logger_figures(self) -> dict[str, int]:
-        """Return what all loggers together have published today. Raises MemcachedError."""
+        """Return today's figures of all loggers together. Raises MemcachedError."""
         return await run_sync(read_figures, self._servers, self._prefix)
 
     async def search(self, text: str, limit: int) -> list[str]:
-        """Return the paths of the newest sample that hold *text*, most read first. Raises MemcachedError."""
+        """Return the paths of the newest sample that contain *text*, most read first. Raises MemcachedError."""
         await self.sample()
         return await run_sync(self._live.search, text, limit)

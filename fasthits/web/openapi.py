@@ -37,20 +37,22 @@ PATH: Schema = {"type": "string", "pattern": r"^(/|https?://|#)[^?]*$", "maxLeng
 
 _ERROR = {"application/json": {"schema": _object(error=TEXT)}}
 _ERRORS = {
-    "400": "A parameter is missing or makes no sense.",
+    "400": "A parameter is missing or invalid.",
     "401": "The token is missing or wrong.",
-    "503": "memcached or the database does not answer.",
+    "503": "memcached or the database cannot be read.",
 }
-_PATH_TEXT = "As in the log, without the query; or # and the SHA-256 of one that is no key."
-_DAYS = _parameter("days", "How many days, up to the newest one kept.", _number(MAX_DAYS, 30))
-_LIMIT = _parameter("limit", "How many paths at most.", _number(MAX_LIMIT, 20))
+_PATH_TEXT = (
+    "Path as in the log, without the query; or, as in /api/top, # and the SHA-256 of a path too long for a key."
+)
+_DAYS = _parameter("days", "Days, ending with the newest in the database.", _number(MAX_DAYS, 30))
+_LIMIT = _parameter("limit", "Paths to return.", _number(MAX_LIMIT, 20))
 _SAMPLE = _object(
     at={"type": "string", "format": "date-time"},
     day=DAY,
     views=COUNT,
     paths=COUNT,
     last_minute=COUNT,
-    rate={"type": ["number", "null"], "minimum": 0, "description": "Views a second; null when not known yet."},
+    rate={"type": ["number", "null"], "minimum": 0, "description": "Views a second; null in the first sample."},
     most_read=_list(_object(path=TEXT, views=COUNT, last_minute=COUNT)),
     problems=_list(TEXT),
     warnings=_list(TEXT),
@@ -61,32 +63,32 @@ DESCRIPTION: Schema = {
     "info": {"title": "fasthits", "version": __version__, "description": "How often was each page read?"},
     "paths": {
         "/api/today": _get(
-            "Views of a path today.",
+            "Today's views of a path.",
             [_parameter("path", _PATH_TEXT, PATH, required=True)],
             _object(path=TEXT, views=COUNT),
         ),
-        "/api/top": _get("What is read most today, and the totals.", [_LIMIT], _SAMPLE),
+        "/api/top": _get("Today's most read paths, and totals.", [_LIMIT], _SAMPLE),
         "/api/history": _get(
             "Views on each of the last days, of a path or of all paths together.",
             [_parameter("path", _PATH_TEXT, PATH), _DAYS],
             _object(path={"type": ["string", "null"]}, days=_list(DAY), views=_list(COUNT), total=COUNT),
         ),
         "/api/most-read": _get(
-            "What was read most on the last days.",
+            "Most read paths of the last days.",
             [_DAYS, _LIMIT],
             _object(days=_list(DAY), paths=_list(_object(path=TEXT, views=COUNT, by_day=_list(COUNT)))),
         ),
         "/api/search": _get(
-            "Paths that hold a text, those read most today first.",
+            "Paths that contain a text, most read today first.",
             [_parameter("q", "Part of a path.", {**TEXT, "minLength": 1, "maxLength": MAX_TEXT}, True), _LIMIT],
             _object(paths=_list(TEXT)),
         ),
         "/badge.svg": _get(
-            "A picture of a path's views on all days kept and today.",
+            "Picture of a path's views: today's and those of all days in the database.",
             [_parameter("path", _PATH_TEXT, PATH, required=True)],
             TEXT,
             "image/svg+xml",
         ),
-        "/metrics": _get("Figures for Prometheus.", [], TEXT, "text/plain; version=0.0.4; charset=utf-8"),
+        "/metrics": _get("Metrics for Prometheus.", [], TEXT, "text/plain; version=0.0.4; charset=utf-8"),
     },
 }

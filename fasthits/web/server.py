@@ -13,11 +13,11 @@ END_SECONDS = 2
 
 
 class ListenError(FasthitsError):
-    """The address cannot be listened on."""
+    """The server cannot listen on this address."""
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 is any free one. Raises ListenError."""
+    """Return a listening socket. Port 0 takes a free port. Raises ListenError."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)
@@ -35,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, listening: socket.socket) -> None:
-    """Answer requests until SIGINT or SIGTERM, which is raised again at the end."""
+    """Answer requests until SIGINT or SIGTERM; uvicorn then raises the signal again."""
     app, events = create_app(settings)
 
     class Server(uvicorn.Server):

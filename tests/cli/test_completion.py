@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed, asked for as the shells' scripts do."""
+"""Shell completion, called as the shells' scripts call it."""
 
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ YESTERDAY = date.today() - timedelta(days=1)
 
 
 def bash(line: str, cwd: Path | None = None) -> list[str]:
-    """Return what is offered for the last word of *line*."""
+    """Return the completions of the last word of *line*."""
     words = line.split(" ")
     asked = {"_FASTHITS_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     done = fasthits(cwd=cwd, **asked)
@@ -40,7 +40,7 @@ def test_a_range_is_offered_from_its_dots_on() -> None:
 
 
 @pytest.mark.parametrize("command", ["rollup", "check", "warm", "conf", "doctor"])
-def test_a_pattern_is_offered_from_the_usual_one_and_from_what_is_there(command: str, tmp_path: Path) -> None:
+def test_the_default_pattern_and_existing_files_are_offered(command: str, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "access.log").touch()
     assert "/var/log/apache2/%Y/%m/%d/access.log" in bash(f"fasthits {command} --logs /var/log/apache2/%")
@@ -49,7 +49,7 @@ def test_a_pattern_is_offered_from_the_usual_one_and_from_what_is_there(command:
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_are_answered_too(shell: str) -> None:
+def test_other_shells_get_completions_too(shell: str) -> None:
     asked = {"_FASTHITS_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": "fasthits rollup yest"}
     done = fasthits(**asked, _TYPER_COMPLETE_FISH_ACTION="get-args")
     assert b"yesterday" in done.stdout

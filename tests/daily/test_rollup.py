@@ -221,7 +221,7 @@ OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' 
         ),
     ],
 )
-def test_a_kept_day_is_not_replaced_by_less(kept: Path, days: str, log: bytes, message: str) -> None:
+def test_a_saved_day_is_not_replaced_by_fewer_hits(kept: Path, days: str, log: bytes, message: str) -> None:
     write(kept.parent / "a.log", log)
     before = kept.read_bytes(), kept.stat().st_mtime_ns
     done = fasthits("rollup", days, "--logs", "a.log", "--to", kept.name, "--summary", "s.json", cwd=kept.parent)

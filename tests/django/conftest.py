@@ -1,4 +1,4 @@
-"""The site in this process, with each database in turn: every test begins with empty tables."""
+"""The site in this process, with each database in turn. Every test begins with empty tables."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ from tests.support.servers import Memcached, public_directory
 
 
 def use_database(settings: dict[str, Any]) -> None:
-    """Let Django use another database from now on, which gets the site's tables."""
+    """Make Django use another database, and create the site's tables in it."""
     connections.settings["default"] = connections.configure_settings({"default": settings})["default"]
     connections["default"] = connections.create_connection("default")
     call_command("migrate", run_syncdb=True, verbosity=0)
@@ -31,7 +31,7 @@ def use_database(settings: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Each database in turn, as DATABASES has it."""
+    """Each database in turn, as an entry of DATABASES."""
     with public_directory() as directory, ExitStack() as servers:
         if request.param == "sqlite":
             where = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(directory / "site.sqlite3")}
@@ -44,7 +44,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def tables(database: dict[str, Any]) -> Iterator[None]:
-    """Empty tables, for what happens in this process alone: all of it is rolled back."""
+    """Empty tables for this process only: the test is rolled back."""
     ContentType.objects.clear_cache()
     with transaction.atomic():
         yield
@@ -53,7 +53,7 @@ def tables(database: dict[str, Any]) -> Iterator[None]:
 
 @pytest.fixture
 def shared_tables(database: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Empty tables that other processes see, too; and where they are."""
+    """Empty tables that other processes see, too. Returns their entry of DATABASES."""
     ContentType.objects.clear_cache()
     yield database
     call_command("flush", verbosity=0, interactive=False)
@@ -61,16 +61,16 @@ def shared_tables(database: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What Django's own test runner sets up; and no memory of a memcached that was away."""
+    """The set-up of Django's own test runner, without memory of an earlier memcached that failed."""
     setup_test_environment(debug=False)
-    monkeypatch.setattr(live, "_away_until", float("-inf"))
+    monkeypatch.setattr(live, "_paused_until", float("-inf"))
     yield
     teardown_test_environment()
 
 
 @pytest.fixture
 def count_today(memcached: Memcached) -> Iterator[Callable[[Iterable[str]], None]]:
-    """Return a function that counts a hit of each path now, by a real `fasthits log`; the site reads them."""
+    """Return a function that counts a hit of each path by a real `fasthits log`. The site reads the counters."""
 
     def count(paths: Iterable[str]) -> None:
         lines = access_lines(paths, live.today())
@@ -82,7 +82,7 @@ def count_today(memcached: Memcached) -> Iterator[Callable[[Iterable[str]], None
 
 @pytest.fixture
 def parse_log(tmp_path: Path) -> Callable[..., tuple[str, str]]:
-    """Return a function that writes lines to a day's log and runs the command; it returns what was said."""
+    """Return a function that writes lines to a day's log, runs the command and returns its output."""
 
     def parse(
         lines: bytes,

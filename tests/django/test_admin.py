@@ -34,11 +34,11 @@ def read(obj: object, days_ago: int, views: int) -> None:
 
 
 def text_of(html: bytes) -> str:
-    """Return what a browser would show of *html*, more or less, in one line."""
+    """Return the text of *html* on one line, roughly as a browser shows it."""
     return " ".join(unescape(re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", html.decode())).split())
 
 
-def test_the_list_has_two_columns_for_one_round_trip_and_no_query(
+def test_the_list_has_two_columns_and_costs_one_round_trip_and_no_query(
     memcached: Memcached, count_today: CountToday, staff: Client
 ) -> None:
     for number in range(30):
@@ -59,7 +59,7 @@ def test_the_list_has_two_columns_for_one_round_trip_and_no_query(
     assert titles == [f"T{number}" for number in range(29, -1, -1)]  # the most read first
 
 
-def test_an_object_shows_its_history_to_be_read_alone(count_today: CountToday, staff: Client) -> None:
+def test_an_object_shows_its_history_read_only(count_today: CountToday, staff: Client) -> None:
     release = PressRelease.objects.create(title="A", slug="a")
     read(release, 1, 41)
     read(release, 31, 97)
@@ -99,15 +99,15 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     hits = [
         query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]
     ]
-    assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two whose newest objects can be told
+    assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two models with newest objects
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 
-def test_traffic_without_any(staff: Client) -> None:
-    assert text_of(staff.get("/admin/fasthits/hits/").content).count("Nothing has been read.") == 3
+def test_traffic_without_hits(staff: Client) -> None:
+    assert text_of(staff.get("/admin/fasthits/hits/").content).count("No views yet.") == 3
 
 
-def test_traffic_is_for_those_who_may_see_it() -> None:
+def test_traffic_needs_the_permission_to_view_hits() -> None:
     user = User.objects.create_user("some", is_staff=True)
     client = Client()
     client.force_login(user)

@@ -1,4 +1,4 @@
-"""What the app makes public is documented; its modules can be imported only where Django is set up."""
+"""The app's public names are documented. Its modules can be imported only where Django is set up."""
 
 import pytest
 

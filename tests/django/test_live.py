@@ -1,4 +1,4 @@
-"""`hits_today` of an object and of many, from a real memcached, through Django's cache and straight."""
+"""`hits_today` of one object and of many, from a real memcached: through Django's cache and directly."""
 
 import logging
 import ssl
@@ -36,7 +36,7 @@ def release() -> PressRelease:
 
 
 def reads(memcached: Memcached) -> int:
-    """Return how many keys have been asked for."""
+    """Return the number of keys that were asked for."""
     answer = memcached.ask(b"stats", b"END\r\n")
     return int(answer.partition(b"STAT cmd_get ")[2].split()[0])
 
@@ -61,7 +61,7 @@ def test_the_counters_are_read_through_djangos_cache(
     memcached: Memcached, release: PressRelease, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_fasthits("log", "--memcached", memcached.spec, stdin=access_lines(["/press/a/"] * 3, live.today()))
-    monkeypatch.setattr(live, "read_views", None)  # which reads them straight
+    monkeypatch.setattr(live, "read_views", None)  # the direct way
     with override_settings(CACHES=cache_of(backend, memcached.spec), FASTHITS={}):
         assert release.hits_today == 3
         assert with_hits_today([release])[0].hits_today == 3
@@ -97,7 +97,7 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
 
 
 def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
-    """Through Django's cache, straight with its TLS settings, and straight with our own."""
+    """Through Django's cache, directly with its TLS settings, and directly with ours."""
     authority = Authority(place)
     memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
     ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
@@ -116,7 +116,7 @@ def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, releas
         assert release.hits_today == 3
 
 
-def test_no_memcached_no_number_and_no_error(
+def test_without_memcached_the_number_is_0_and_there_is_no_error(
     memcached: Memcached, count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])
@@ -133,10 +133,10 @@ def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) 
         assert release.hits_today == 0
 
 
-def test_it_is_asked_again_when_it_may_be_back(
+def test_memcached_is_asked_again_after_a_pause(
     memcached: Memcached, count_today: CountToday, release: PressRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "AWAY_SECONDS", 0.0)
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 0.0)
     memcached.kill()
     assert release.hits_today == 0
     memcached.start(keep_port=True)
@@ -144,11 +144,11 @@ def test_it_is_asked_again_when_it_may_be_back(
     assert release.hits_today == 1
 
 
-def test_a_memcached_that_hangs_is_waited_for_once(
+def test_only_one_page_waits_for_a_memcached_that_hangs(
     memcached: Memcached, count_today: CountToday, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fasthits.live.connections.ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr(live, "AWAY_SECONDS", 1000.0)
+    monkeypatch.setattr(live, "PAUSE_SECONDS", 1000.0)
     releases = [PressRelease.objects.create(title="x", slug=f"x{number}") for number in range(20)]
     memcached.pause()
     try:
@@ -168,7 +168,7 @@ def test_a_value_that_is_no_number_is_none(
     assert release.hits_today == 0
 
 
-def test_an_object_without_an_address_has_no_hits(
+def test_an_object_without_a_url_has_no_hits(
     count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])
@@ -190,7 +190,7 @@ def test_an_object_without_an_address_has_no_hits(
         ("/a\r\nset x 0 0 1", b"/aset%20x%200%200%201"),
     ],
 )
-def test_the_path_is_as_the_log_has_it(address: str, path: bytes) -> None:
+def test_the_path_is_the_path_in_the_log(address: str, path: bytes) -> None:
     class Page:
         def get_absolute_url(self) -> str:
             return address
@@ -214,8 +214,8 @@ def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: 
         assert answer.json() == {"/press/a/": 3}
 
 
-def test_today_is_the_day_where_apache_is() -> None:
-    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # whose dates differ at any time
+def test_today_is_the_day_in_the_web_servers_time_zone() -> None:
+    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # their dates always differ
         with override_settings(FASTHITS={"TIME_ZONE": name}):
             assert live.today() == datetime.now(ZoneInfo(name)).date()
         with override_settings(FASTHITS={}, TIME_ZONE=name):
@@ -228,7 +228,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
     in_order = Photo.objects.order_by("caption")
     assert [photo.hits_today for photo in with_hits_today(in_order)] == [0, 1, 1]
     with CaptureQueriesContext(connection) as queries:
-        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated, and is still
+        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated and stays so
     assert len(queries) == 0
     page = Paginator(in_order, 2).page(2)
     with_hits_today(page)
@@ -236,7 +236,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
 
 
 @pytest.mark.parametrize("through", ["straight", PYMEMCACHE, PYLIBMC])
-def test_a_page_of_100_objects_takes_one_round_trip_and_no_query_more(
+def test_a_page_of_100_objects_costs_one_round_trip_and_no_extra_query(
     memcached: Memcached, count_today: CountToday, through: str
 ) -> None:
     releases = PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(120))
@@ -249,7 +249,7 @@ def test_a_page_of_100_objects_takes_one_round_trip_and_no_query_more(
         ):
             page = Client().get("/press/")
         assert page.content.decode().count("</a> 2</li>") == 100
-        assert len(queries) == 2  # Django's own: how many there are, and those of the page
+        assert len(queries) == 2  # Django's own: the number of objects, and the objects of the page
         asked = [command for command in wire.commands if not command.startswith((b"version", b"quit"))]
         assert len(asked) == 1
         assert asked[0].startswith(b"get")
@@ -281,7 +281,7 @@ def test_the_json_is_bounded(memcached: Memcached, release: PressRelease) -> Non
     assert Client().post("/fasthits/hits_today.json", {"path": "/press/a/"}).status_code == 405
 
 
-def test_an_error_of_the_site_is_logged_and_costs_its_path(
+def test_an_error_of_the_site_is_logged_and_affects_only_its_path(
     count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
 ) -> None:
     count_today(["/press/a/"])

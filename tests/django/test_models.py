@@ -1,4 +1,4 @@
-"""The history of objects: what the managers and the mixin say, in how many queries."""
+"""The history of objects: results of the managers and the mixin, and their numbers of queries."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,14 +20,14 @@ def days_ago(days: int) -> Any:
 
 
 def read(obj: Any, views: dict[int, int]) -> Any:
-    """Give an object a history: views by how many days ago they were."""
+    """Give an object a history: a map from days ago to views."""
     Hits.objects.bulk_create(Hits(date=days_ago(ago), content_object=obj, views=count) for ago, count in views.items())
     return obj
 
 
 @pytest.fixture(params=["integer", "uuid", "string"])
 def objects(request: pytest.FixtureRequest) -> list[Any]:
-    """Three objects of a kind: read much long ago, read last week, never read; and one of another model beside them."""
+    """Three objects of a model, read much long ago, read last week and never read; and an object of another model."""
     made = {
         "integer": lambda name: PressRelease.objects.create(title=name, slug=name),
         "uuid": lambda name: Photo.objects.create(caption=name),
@@ -41,7 +41,7 @@ def objects(request: pytest.FixtureRequest) -> list[Any]:
 
 def test_with_hits_annotates_sums_in_the_query_of_the_objects(objects: list[Any]) -> None:
     model = type(objects[0])
-    model.objects.with_hits().first()  # the content type is known from here on
+    model.objects.with_hits().first()  # caches the content type
     with CaptureQueriesContext(connection) as queries:
         found = {str(obj): obj for obj in model.objects.with_hits(days=7).with_hits(days=30).with_hits()}
         sums = [(obj.hits_7_days, obj.hits_30_days, obj.hits_total) for obj in map(found.get, map(str, objects))]
@@ -73,7 +73,7 @@ def test_the_history_of_an_object(objects: list[Any]) -> None:
     assert list(views_by_day(new, 3).items()) == [(days_ago(3), 0), (days_ago(2), 4), (days_ago(1), 3)]
 
 
-def test_the_history_goes_with_its_object(objects: list[Any]) -> None:
+def test_the_history_is_deleted_with_its_object(objects: list[Any]) -> None:
     objects[0].delete()
     assert not Hits.objects.of_model(type(objects[0])).exclude(object_id=str(objects[1].pk)).exists()
     assert Hits.objects.for_object(objects[1]).count() == 3

@@ -1,4 +1,4 @@
-"""`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
+"""`manage.py parse_log`: from log lines to the `Hits` of objects."""
 
 import io
 import json
@@ -64,7 +64,7 @@ def test_paths_that_lead_to_one_object_add_up(parse_log: ParseLog, release: Pres
     assert err == ""
 
 
-def test_what_is_no_page_of_an_object_is_left_out_and_listed(parse_log: ParseLog, release: PressRelease) -> None:
+def test_paths_without_an_object_are_left_out_and_listed(parse_log: ParseLog, release: PressRelease) -> None:
     hidden = Photo.objects.create(caption="hidden")
     paths = ["/press/a/edit/", "/press/about/a/", "/press/", "/about/", "/admin/", "/no/such/page", "/press/none/"]
     paths += [hidden.get_absolute_url(), f"/photos/{uuid.uuid4()}/", "/press/a/\\x1b[2J"]
@@ -78,7 +78,7 @@ def test_what_is_no_page_of_an_object_is_left_out_and_listed(parse_log: ParseLog
     assert err == ""
 
 
-def test_an_error_of_the_site_costs_its_path_alone(parse_log: ParseLog, release: PressRelease) -> None:
+def test_an_error_of_the_site_affects_only_its_path(parse_log: ParseLog, release: PressRelease) -> None:
     Note.objects.create(slug="a")
     out, err = parse_log(access_lines(["/broken/boom/", "/error/", "/notes/a/", "/press/a/"]))
     assert history_of(release) == {DAY: 1}
@@ -104,7 +104,7 @@ def test_an_error_of_the_site_costs_its_path_alone(parse_log: ParseLog, release:
         "https://site.example",
     ],
 )
-def test_what_strangers_ask_for_neither_breaks_the_run_nor_the_database(
+def test_hostile_paths_break_neither_the_run_nor_the_database(
     parse_log: ParseLog, release: PressRelease, path: str
 ) -> None:
     out, err = parse_log(access_lines([path, "/press/a/"]))
@@ -121,7 +121,9 @@ def test_two_objects_by_the_same_fields_are_an_error_of_the_path(parse_log: Pars
     assert not Hits.objects.exists()
 
 
-def test_again_changes_nothing_and_a_new_log_replaces_the_day(parse_log: ParseLog, release: PressRelease) -> None:
+def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
     other = PressRelease.objects.create(title="B", slug="b")
     before = DAY - timedelta(1)
     Hits.objects.create(date=before, content_object=release, views=5)
@@ -144,7 +146,7 @@ def test_again_changes_nothing_and_a_new_log_replaces_the_day(parse_log: ParseLo
         (access_line("/press/a/", method="POST"), "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, "),
     ],
 )
-def test_a_kept_day_is_not_replaced_by_less(
+def test_a_saved_day_is_not_replaced_by_fewer_hits(
     parse_log: ParseLog, release: PressRelease, lines: bytes, message: str
 ) -> None:
     other = PressRelease.objects.create(title="B", slug="b")
@@ -160,7 +162,7 @@ def test_a_kept_day_is_not_replaced_by_less(
         assert history_of(other) == {}
 
 
-def test_hits_of_objects_that_are_gone_are_not_missed(parse_log: ParseLog, release: PressRelease) -> None:
+def test_hits_of_deleted_objects_are_not_missed(parse_log: ParseLog, release: PressRelease) -> None:
     other = PressRelease.objects.create(title="B", slug="b")
     lines = access_lines(["/press/a/"] * 2 + ["/press/b/"] * 3)
     parse_log(lines)
@@ -169,7 +171,7 @@ def test_hits_of_objects_that_are_gone_are_not_missed(parse_log: ParseLog, relea
     assert history_of(release) == {DAY: 2}
 
 
-def test_of_a_range_the_other_days_are_saved(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+def test_a_range_saves_the_other_days(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
     days = [DAY + timedelta(number) for number in range(4)]
     Hits.objects.create(date=days[1], content_object=release, views=5)
     write(tmp_path / f"{days[1]}.log", access_line("/press/a/", days[1]))
@@ -183,7 +185,7 @@ def test_of_a_range_the_other_days_are_saved(parse_log: ParseLog, release: Press
     assert history_of(release) == {days[0]: 1, days[1]: 5, days[3]: 7}
 
 
-def test_a_range_of_days_of_which_one_has_no_log(parse_log: ParseLog, release: PressRelease) -> None:
+def test_a_range_with_a_day_without_a_log(parse_log: ParseLog, release: PressRelease) -> None:
     first, second, third, fourth = (DAY + timedelta(number) for number in range(4))
     Hits.objects.create(date=third, content_object=release, views=9)
     parse_log(access_line("/press/a/", first), day=first)
@@ -252,11 +254,11 @@ def test_memory_too_small_for_all_paths_changes_nothing(
         (["--logs", ""], "not a PATTERN: ''", 2),
         (["--max-memory", "banana"], r"invalid --max-memory: 'banana' \(32M or more, for example 2G\)", 2),
         (["--max-memory", "31M"], "invalid --max-memory: '31M'", 2),
-        (["--threads", "0"], "--threads is 1 or more: 0", 2),
+        (["--threads", "0"], "--threads must be 1 or more: 0", 2),
         (["--config", "none.toml"], r"cannot read config file: none.toml \(No such file", 2),
         (["--status", "ok"], "invalid status: 'ok'", 2),
         (["--exclude-bots", "--bots", "apart"], "exclude-bots contradicts bots: apart", 2),
-        (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),
+        (["--by-host"], "not a rule for Django: by-host", 2),
     ],
 )
 def test_a_mistake_is_one_line_and_changes_nothing(
@@ -284,7 +286,7 @@ def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message
     command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
     with (
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
+        (tmp_path / "pipe").open("wb"),  # opens when the other side reads, and stays open
     ):
         running.send_signal(sent)
         _, stderr = running.communicate(timeout=60)
@@ -292,7 +294,7 @@ def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message
 
 
 def refuse_views(number: int) -> None:
-    """Let the database refuse every row with so many views."""
+    """Make the database refuse every row with so many views."""
     if connection.vendor == "sqlite":
         body = "BEGIN SELECT RAISE(ABORT, 'no more'); END"
     else:
@@ -333,7 +335,7 @@ def test_a_model_takes_one_query_however_many_paths_and_objects_there_are(parse_
         random.Random(1).shuffle(many)
         all_of_them = queries_of(parse_log, [*many, *(f"/nothing/{number}/" for number in range(3000))])
     assert (len(few), len(all_of_them)) == (2, 2)
-    assert all(" IN (" in sql for sql in few)  # by name, not by a pass over the whole table
+    assert all(" IN (" in sql for sql in few)  # by value, not by reading the whole table
     assert Hits.objects.filter(views=1).count() == 4000
 
 
@@ -394,7 +396,7 @@ def test_the_rules_are_those_of_the_rollup(
     assert (said["hits"], said["filtered"], said["lines"]) == (views, filtered, 7)
 
 
-def test_an_option_comes_before_the_setting_and_that_before_the_file(
+def test_an_option_overrides_the_settings_which_override_the_config_file(
     parse_log: ParseLog, release: PressRelease, tmp_path: Path
 ) -> None:
     bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")

@@ -1,4 +1,4 @@
-"""`manage.py parse_log` in processes of its own, on a database that several of them use, or that one leaves behind."""
+"""`manage.py parse_log` in its own processes: several at once, and one that is killed."""
 
 import json
 import os
@@ -25,8 +25,8 @@ def start(log: Path, where: dict[str, Any], *options: str) -> "subprocess.Popen[
     return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_of_several_at_once_the_day_is_that_of_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
-    """Each has hits of another object, so that rows of two would not get in each other's way."""
+def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+    """Each run has hits of a different object, so their rows do not collide."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(1, 6))
     logs = [
         write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number)
@@ -41,12 +41,12 @@ def test_of_several_at_once_the_day_is_that_of_the_most_hits(shared_tables: dict
 
 
 GATE = 4711
-"""An advisory lock of PostgreSQL."""
+"""The number of an advisory lock of PostgreSQL."""
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_what_is_saved_meanwhile_is_waited_for_and_compared_with(shared_tables: dict[str, Any], tmp_path: Path) -> None:
-    """The one with five hits stops in the middle of its transaction until the other one waits for it."""
+def test_a_run_waits_for_another_run_and_compares_with_its_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+    """The run with five hits pauses in its transaction until the other run waits for it."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in (3, 5))
     more, less = (
         write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number) for number in (5, 3)

@@ -1,4 +1,4 @@
-"""`manage.py parse_log` and the whole day: rotated logs, several patterns, damaged files, servers that are missing."""
+"""`manage.py parse_log` and whole days: rotated logs, several patterns, damaged files, missing servers."""
 
 import gzip
 import io
@@ -28,7 +28,7 @@ def release() -> PressRelease:
 
 
 def parsed(folder: Path, *words: str, **options: Any) -> tuple[str, dict[str, Any]]:
-    """Return what the command says for yesterday, and its summary."""
+    """Return the command's output for yesterday, and its summary."""
     out = io.StringIO()
     summary = folder / "summary.json"
     call_command("parse_log", str(YESTERDAY), *words, summary=summary, stdout=out, stderr=out, **options)
@@ -47,7 +47,7 @@ def views() -> int:
         (("rotate 14", "compress", "delaycompress", "dateext"), "access.log-%Y%m%d", "its end is missing"),
     ],
 )
-def test_a_part_of_a_rotated_log_is_an_error_and_all_of_it_the_whole_day(
+def test_a_part_of_a_rotated_log_is_an_error_and_the_whole_log_is_the_day(
     release: PressRelease, tmp_path: Path, options: tuple[str, ...], pattern: str, missing: str
 ) -> None:
     logs = tmp_path / "logs"
@@ -68,7 +68,7 @@ def test_a_part_of_a_rotated_log_is_an_error_and_all_of_it_the_whole_day(
     assert views() == OF_YESTERDAY
 
 
-def test_of_a_range_the_whole_days_are_saved(release: PressRelease, tmp_path: Path) -> None:
+def test_a_range_saves_its_whole_days(release: PressRelease, tmp_path: Path) -> None:
     Rotated(tmp_path / "logs", EARLY).write(STAMPS[-900:], RUN, "/press/a/")
     before = YESTERDAY - timedelta(1)
     with pytest.raises(CommandError, match=f"^not the whole day, left as it was: {YESTERDAY}: ") as error:
@@ -93,7 +93,7 @@ def test_several_patterns_from_options_settings_and_environment_add_up(
         assert views() == 3
 
 
-def test_a_damaged_file_is_an_error_and_its_readable_part_is_counted_where_asked_for(
+def test_a_damaged_file_is_an_error_and_its_readable_part_counts_with_partial(
     release: PressRelease, tmp_path: Path
 ) -> None:
     write(tmp_path / "a" / f"{YESTERDAY}.log", line("/press/a/", NOON) * 5)

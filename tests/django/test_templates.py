@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("databa
 
 @pytest.fixture
 def release() -> PressRelease:
-    """One with 1200 views yesterday and 34 thirty days ago, and one view too old to be shown."""
+    """A press release with 1200 views yesterday, 34 thirty days ago, and one view too old to show."""
     made = PressRelease.objects.create(title="A", slug="a")
     for ago, views in ((1, 1200), (30, 34), (31, 1)):
         Hits.objects.create(date=live.today() - timedelta(ago), content_object=made, views=views)
@@ -62,7 +62,7 @@ def test_the_sparkline_is_an_image_with_a_title_and_a_table(release: PressReleas
     assert line is not None
     points = [tuple(map(float, point.split(","))) for point in line.get("points", "").split()]
     assert len(points) == 30
-    assert points[-1] == (148.0, 2.0)  # the most is at the top, today's end at the right
+    assert points[-1] == (148.0, 2.0)  # the highest day at the top, the newest at the right
     assert [y for _, y in points[1:-1]] == [28.0] * 28
     assert points[0][0] == 2.0
     assert 2.0 < points[0][1] < 28.0
@@ -70,13 +70,13 @@ def test_the_sparkline_is_an_image_with_a_title_and_a_table(release: PressReleas
     assert [int(row.findtext("td") or "") for row in rows] == [34] + [0] * 28 + [1200]
 
 
-def test_the_sparkline_of_what_was_never_read() -> None:
+def test_the_sparkline_of_an_object_that_was_never_read() -> None:
     figure = ElementTree.fromstring(render("{% sparkline obj days=1 %}", obj=PressRelease(pk=5)))
     assert figure.findtext("svg/title") == "Read 0 times in the last 1 days"
 
 
 @override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de")
-def test_numbers_are_localised_where_they_are_read_and_not_where_they_are_drawn(release: PressRelease) -> None:
+def test_numbers_are_localised_in_text_and_not_in_the_drawing(release: PressRelease) -> None:
     html = render("{% sparkline obj %} {{ obj|hits:30 }}", obj=release)
     figure = ElementTree.fromstring(html.rpartition(" ")[0])
     assert html.endswith(" 1.234")
@@ -84,7 +84,7 @@ def test_numbers_are_localised_where_they_are_read_and_not_where_they_are_drawn(
     assert all(len(point.split(",")) == 2 for point in figure.find("svg/polyline").get("points").split())
 
 
-def test_nothing_of_an_object_gets_into_the_page_unescaped() -> None:
+def test_texts_of_an_object_are_escaped() -> None:
     found: list[str] = []
 
     class Tags(HTMLParser):

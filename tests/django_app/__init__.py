@@ -1,1 +1,1 @@
-"""A small site, as a user of the app would have it: what tests/django tries."""
+"""A small site that uses the app, for tests/django."""

@@ -1,4 +1,4 @@
-"""``python -m tests.django_app.measure``: what ``parse_log`` of a busy day takes beside a bare rollup of it.
+"""``python -m tests.django_app.measure``: time and memory of ``parse_log`` for a busy day, compared with a rollup.
 
 A million lines; four in five are hits of 10,000 press releases, the others of as many paths with no object as there are
 (--strangers, 30,000). SQLite, and all totals are checked before a time is printed.
@@ -32,7 +32,9 @@ def main() -> None:
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "site.sqlite3")}
         os.environ |= {"SITE_DATABASE": json.dumps(database), "DJANGO_SETTINGS_MODULE": "tests.django_app.settings"}
         log = folder / "access.log"
-        with multiprocessing.get_context("spawn").Pool(1) as pool:  # its memory is not ours, nor our children's
+        with multiprocessing.get_context("spawn").Pool(
+            1
+        ) as pool:  # keeps its memory apart from ours and our children's
             hits = pool.apply(make_site_and_log, (log, strangers))
         days = [str(DAY), "--logs", str(log)]
         rollup, _, _ = run("fasthits", "rollup", *days, "--to", str(folder / "hits.db"))
@@ -43,7 +45,7 @@ def main() -> None:
 
 
 def run(*module: str) -> tuple[float, float, str]:
-    """Run a module with arguments; return the seconds and megabytes that it took, and what it said."""
+    """Run a module with arguments; return its seconds, its megabytes and its output."""
     started = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", *module], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -56,7 +58,7 @@ def run(*module: str) -> tuple[float, float, str]:
 
 
 def make_site_and_log(log: Path, strangers: int) -> int:
-    """Make the tables, the objects and the log; return how many hits the objects have."""
+    """Make the tables, the objects and the log; return the number of hits of objects."""
     import django
 
     django.setup()

@@ -1,4 +1,4 @@
-"""What the site shows: press releases by slug, photos by UUID, tags by their name, issues by year and number."""
+"""The site's models: press releases by slug, photos by UUID, tags by name, issues by year and number."""
 
 import uuid
 
@@ -9,7 +9,7 @@ from fasthits.django.models import HitsMixin
 
 
 class PressRelease(HitsMixin):
-    """A page at its slug; slugs it had before lead to it, too."""
+    """A page at its slug. Former slugs lead to it, too."""
 
     title = models.CharField(max_length=100)
     slug = models.SlugField(unique=True)
@@ -18,12 +18,12 @@ class PressRelease(HitsMixin):
         return self.title
 
     def get_absolute_url(self) -> str:
-        """Return the address of its page."""
+        """Return the URL of its page."""
         return reverse("press_release", args=[self.slug])
 
 
 class OldSlug(models.Model):
-    """What a press release was called once."""
+    """A former slug of a press release."""
 
     slug = models.SlugField(primary_key=True)
     press_release = models.ForeignKey(PressRelease, models.CASCADE)
@@ -39,7 +39,7 @@ class Photo(HitsMixin):
         return self.caption
 
     def get_absolute_url(self) -> str:
-        """Return the address of its page."""
+        """Return the URL of its page."""
         return reverse("photo", args=[self.pk])
 
 
@@ -49,7 +49,7 @@ class Tag(HitsMixin):
     name = models.CharField(max_length=50, primary_key=True)
 
     def get_absolute_url(self) -> str:
-        """Return the address of its page."""
+        """Return the URL of its page."""
         return reverse("tag", args=[self.name])
 
 
@@ -60,11 +60,11 @@ class Issue(HitsMixin):
     number = models.IntegerField()
 
     def get_absolute_url(self) -> str:
-        """Return the address of its page."""
+        """Return the URL of its page."""
         return reverse("issue", args=[self.year, self.number])
 
 
 class Note(models.Model):
-    """Something without HitsMixin and without a page."""
+    """A model without HitsMixin and without a page."""
 
     slug = models.SlugField(unique=True)

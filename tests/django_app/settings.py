@@ -1,4 +1,4 @@
-"""The site's settings. Where its database, memcached and log are comes from the environment."""
+"""The site's settings. The places of its database, memcached and log come from the environment."""
 
 import json
 import os

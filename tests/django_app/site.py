@@ -1,4 +1,4 @@
-"""The site as a process of its own, in front of a browser."""
+"""The site in its own process, for a browser."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ class Site:
 
     @classmethod
     def of_tests(cls, log: Path, database: Mapping[str, Any], memcached: str) -> Self:
-        """Return the site of this folder, on a database that is there."""
+        """Return this folder's site, on an existing database."""
         where = {"SITE_DATABASE": json.dumps(dict(database)), "SITE_MEMCACHED": memcached, "SITE_DEBUG": "1"}
         return cls(["-m", "tests.django_app"], log, **where)
 

@@ -1,4 +1,4 @@
-"""The site's addresses and views."""
+"""The site's URLs and views."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, T
 
 
 class BrokenConverter:
-    """One that fails, other than by ValueError, for some arguments."""
+    """A converter that fails for some arguments with an error other than ValueError."""
 
     regex = "[^/]+"
 
@@ -31,7 +31,7 @@ register_converter(BrokenConverter, "broken")
 
 
 class PressReleaseList(ListView):
-    """All press releases, a hundred on a page."""
+    """All press releases, a hundred a page."""
 
     model = PressRelease
     paginate_by = 100
@@ -40,14 +40,14 @@ class PressReleaseList(ListView):
 
 
 class PressReleaseDetail(DetailView):
-    """A press release, with everything that the app offers."""
+    """A press release, with every feature of the app."""
 
     model = PressRelease
     template_name = "django_app/press_release.html"
 
 
 class PhotoPage(View):
-    """No DetailView, but the same attributes."""
+    """A view with the attributes of a DetailView."""
 
     queryset = Photo.objects.exclude(caption="hidden")
     pk_url_kwarg = "photo"
@@ -60,12 +60,12 @@ class PhotoPage(View):
 @never_cache
 @counts(Issue, year="year", number="issue")
 def issue_page(request: HttpRequest, year: int, issue: int) -> HttpResponse:
-    """Return an issue by a function."""
+    """Return an issue, from a function view."""
     return HttpResponse(str(get_object_or_404(Issue, year=year, number=issue)))
 
 
 def find_object(path: str, match: ResolverMatch | None) -> Any:
-    """Return the press release that had the slug, for pages that the views do not tell."""
+    """Return the press release that once had the slug: the site's RESOLVER."""
     if match and match.url_name == "press_release":
         old = OldSlug.objects.filter(slug=match.kwargs["slug"]).select_related("press_release").first()
         return old and old.press_release
@@ -86,7 +86,7 @@ urlpatterns = [
     path("photos/<uuid:photo>/", PhotoPage.as_view(), name="photo"),
     path("tags/<str:pk>", DetailView.as_view(model=Tag), name="tag"),
     path("issues/<int:year>/<int:issue>/", issue_page, name="issue"),
-    path("notes/<slug:slug>/", DetailView.as_view(model=Note, slug_field="title")),  # a field that it has not
+    path("notes/<slug:slug>/", DetailView.as_view(model=Note, slug_field="title")),  # an unknown field
     path("numbers/<int:pk>/", DetailView.as_view(model=PressRelease)),
     path("about/", TemplateView.as_view(template_name="about.html")),
     path("broken/<broken:pk>/", DetailView.as_view(model=Tag)),

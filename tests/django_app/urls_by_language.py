@@ -1,4 +1,4 @@
-"""The site's addresses below a language each."""
+"""The site's URLs, with a language prefix."""
 
 from django.conf.urls.i18n import i18n_patterns
 from django.urls import path

@@ -1,4 +1,4 @@
-"""What goes over the wire to memcached: a proxy in front of a real one that keeps the commands."""
+"""A proxy in front of a real memcached that records the commands."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from tests.support.servers import Memcached
 
 
 class Wire:
-    """Forwards connections to a memcached, for use in a `with`; `commands` are the lines that clients have sent."""
+    """Forwards connections to a memcached, for use in a `with`. `commands` are the lines that clients have sent."""
 
     def __init__(self, memcached: Memcached) -> None:
         self._memcached = memcached

@@ -65,10 +65,10 @@ def test_warm_brings_back_all_that_memcached_lost_once(memcached: Memcached, log
     assert logger.finish() == 0
     memcached.restart()
     first = run("warm", log, memcached)
-    assert first.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 0 lacked none\n"
+    assert first.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 0 already right\n"
     assert run("check", log, memcached).returncode == 0
     second = run("warm", log, memcached)
-    assert second.stderr == b"fasthits: 2026-03-12: 0 hits added to 0 counters, 5 lacked none\n"
+    assert second.stderr == b"fasthits: 2026-03-12: 0 hits added to 0 counters, 5 already right\n"
     assert [first.returncode, second.returncode, live(memcached, "/a"), live(memcached, LONG)] == [0, 0, 12, 5]
     item = memcached.item(hit_key(DAY, b"/a"))
     assert item is not None
@@ -134,7 +134,7 @@ def test_warm_waits_for_what_a_logger_has_still_to_deliver(
         logger.wait_until_read()
         done = run("warm", log, memcached, "--settle", "1")
         assert logger.finish() == 0
-    assert done.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 10,000 lacked none\n"
+    assert done.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 10,000 already right\n"
     assert run("check", log, memcached).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""The description of the JSON interface is true: schemathesis asks what it allows, and what it does not."""
+"""The OpenAPI description is true: schemathesis sends valid and invalid requests, and compares the answers."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The page in a real browser: numbers that rise while Apache's lines come, history, hostile paths, everybody's use."""
+"""The page in a real browser: rising numbers, history, hostile paths, keyboard use and accessibility."""
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with 120 days: / is read once to five times on each, hostile and long paths on the last."""
+    """A database with 120 days: / is read one to five times a day, hostile and long paths on the last day."""
     folder = tmp_path_factory.mktemp("kept")
     lines = [hit("/", day) * (day.day % 5 + 1) + hit("/blog/", day) for day in DAYS]
     odd = [hit(path.replace('"', r"\""), DAYS[-1]) for path in (*HOSTILE, LONG)]
@@ -119,7 +119,7 @@ def test_hostile_paths_are_text_everywhere(open_page: Callable[..., Browser], lo
     page.until(lambda: page.text("#paths") == str(len(HOSTILE) + 1))
     live = set(page.texts("#most-read .path"))
     assert {path for path in shown if "202e" not in path} <= live
-    assert sum(path.startswith("a path too long or odd for a key (#") for path in live) == 2
+    assert sum(path.startswith("a long or unusual path (#") for path in live) == 2
     page.find('#range [value="7"]').send_keys(Keys.SPACE)
     page.until(lambda: set(shown) <= set(page.texts("#kept .path")))
     for path, text in (*zip(HOSTILE, shown, strict=True), (LONG, LONG)):
@@ -137,7 +137,7 @@ def test_hostile_paths_are_text_everywhere(open_page: Callable[..., Browser], lo
     assert page.complaints() == []
 
 
-def test_the_search_box_works_by_keyboard_alone(open_page: Callable[..., Browser]) -> None:
+def test_the_search_box_works_with_the_keyboard_only(open_page: Callable[..., Browser]) -> None:
     page = open_page()
     page.find("body").send_keys("/")
     assert page.run("return document.activeElement.id") == "search"
@@ -152,7 +152,7 @@ def test_the_search_box_works_by_keyboard_alone(open_page: Callable[..., Browser
     page.find("#search").send_keys(Keys.ENTER)
     page.until(lambda: page.text("#subject") == "/blog/" and page.text("#kept-total") == "30")
     page.find("#search").send_keys("nothing has this")
-    page.until(lambda: page.texts("#found li") == ["No page has that in its path."])
+    page.until(lambda: page.texts("#found li") == ["No path contains this."])
     page.find("#search").send_keys(Keys.ENTER)
     assert page.text("#subject") == "/blog/"
 
@@ -184,7 +184,7 @@ def test_the_theme_follows_the_system_until_one_is_chosen(open_page: Callable[..
     assert (page.run(ground), page.text("#theme")) == (dark, "Theme: dark")
 
 
-def test_it_says_when_there_are_no_numbers_and_goes_on_by_itself(
+def test_the_page_says_when_there_are_no_numbers_and_recovers(
     open_page: Callable[..., Browser], memcached: Memcached, logger: Logger, kept: Path
 ) -> None:
     page = open_page()
@@ -196,7 +196,7 @@ def test_it_says_when_there_are_no_numbers_and_goes_on_by_itself(
     assert page.texts("#problems li") == []
 
 
-def test_without_a_database_it_says_what_makes_one(place: Path, memcached: Memcached) -> None:
+def test_without_a_database_the_page_says_what_makes_it(place: Path, memcached: Memcached) -> None:
     with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser() as page:
         page.driver.get(served.url)
         page.until(lambda: "fasthits rollup makes it" in page.text("#history-problem"))

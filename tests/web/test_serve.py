@@ -1,4 +1,4 @@
-"""`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who is let in."""
+"""`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who gets an answer."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ LONG = "/" + "x" * 2000
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with three days: / is read 3, 2 and 1 times, /old once on each."""
+    """A database with three days: / is read 3, 2 and 1 times, /old once a day."""
     folder = tmp_path_factory.mktemp("kept")
     for views, day in zip((3, 2, 1), DAYS, strict=True):
         write(folder / f"{day}.log", hit("/", day) * views + hit("/old", day))
@@ -93,7 +93,9 @@ def test_events_come_as_the_numbers_rise(served: Served, logger: Logger) -> None
         assert seen["most_read"] == [{"path": "/a", "views": 2, "last_minute": 2}]
 
 
-def test_events_say_when_memcached_goes_and_go_on_when_it_is_back(served: Served, memcached: Memcached) -> None:
+def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
+    served: Served, memcached: Memcached
+) -> None:
     with closing(served.events()) as events:
         assert next(events)[0] == "sample"
         memcached.kill()
@@ -146,7 +148,7 @@ def test_the_badge_counts_all_days_and_today(served: Served, logger: Logger) -> 
     assert picture.findtext("{*}title") == "views: 1,240"
 
 
-def test_metrics_are_totals_and_never_one_for_each_path(served: Served, logger: Logger) -> None:
+def test_metrics_are_totals_and_not_per_path(served: Served, logger: Logger) -> None:
     count(logger, "/a", "/b")
     text = eventually(lambda: b"fasthits_views_today 2\n" in (body := served.ask("/metrics").body) and body.decode())
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -158,7 +160,7 @@ def test_metrics_are_totals_and_never_one_for_each_path(served: Served, logger: 
     assert "/" not in text
 
 
-def test_metrics_tell_what_became_of_the_lines_of_all_loggers(
+def test_metrics_count_the_lines_of_all_loggers_by_outcome(
     served: Served, start_logger: Callable[..., Logger], memcached: Memcached
 ) -> None:
     assert b'fasthits_logger_lines_today{outcome="hit"} 0\n' in served.ask("/metrics").body
@@ -198,7 +200,7 @@ def test_metrics_tell_what_became_of_the_lines_of_all_loggers(
         "/api/today?path=/" + "x" * 8192,
     ],
 )
-def test_parameters_that_make_no_sense_are_told(served: Served, target: str) -> None:
+def test_invalid_parameters_are_errors(served: Served, target: str) -> None:
     answer = served.ask(target)
     assert answer.status == 400
     assert list(answer.json()) == ["error"]
@@ -216,7 +218,7 @@ def test_every_answer_tells_the_browser_to_be_strict(served: Served, target: str
     assert "server" not in headers
 
 
-def test_only_reading_is_served(served: Served) -> None:
+def test_only_reading_requests_are_answered(served: Served) -> None:
     assert [served.ask("/api/top", method).status for method in ("POST", "PUT", "DELETE", "TRACE")] == [405] * 4
     assert served.ask("/api/top", "HEAD").status == 200
     for target in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/", "/static/uplot"):
@@ -224,7 +226,7 @@ def test_only_reading_is_served(served: Served) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""])
-def test_a_name_that_was_made_to_lead_here_is_refused(served: Served, host: str) -> None:
+def test_a_foreign_host_name_is_refused(served: Served, host: str) -> None:
     assert served.ask("/api/top", Host=host).status == 421
     assert served.ask("/events", Host=host).status == 421
     for own in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:80"):
@@ -254,19 +256,19 @@ def test_public_answers_everybody(start: Callable[..., Served]) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "some.example"])
-def test_others_than_this_machine_need_a_token_or_public(host: str) -> None:
+def test_listening_beyond_loopback_needs_a_token_or_public(host: str) -> None:
     done = run_fasthits("serve", "--host", host)
     assert done.returncode == 2
     assert done.stderr.startswith(b"fasthits: others could read the numbers: ")
 
 
-def test_an_empty_token_is_none_and_refused() -> None:
+def test_an_empty_token_is_refused() -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
         done = run_fasthits("serve", "--host", host, "--public", "--token", "", "--port", "0")
         assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
 
 
-def test_a_port_that_is_taken_is_told_in_one_line(served: Served) -> None:
+def test_a_port_in_use_is_an_error_of_one_line(served: Served) -> None:
     done = run_fasthits("serve", "--port", str(served.port))
     assert done.returncode == 1
     assert done.stderr.startswith(f"fasthits: cannot listen: 127.0.0.1 port {served.port} (".encode())
@@ -288,7 +290,7 @@ def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_soon_although_somebody_looks(start: Callable[..., Served], number: signal.Signals) -> None:
+def test_it_ends_soon_while_a_page_is_open(start: Callable[..., Served], number: signal.Signals) -> None:
     served = start()
     with closing(served.events()) as events:
         next(events)
@@ -298,7 +300,7 @@ def test_it_ends_soon_although_somebody_looks(start: Callable[..., Served], numb
     assert served.said.count("\n") == 1
 
 
-def test_readers_who_go_leave_nothing_behind(served: Served) -> None:
+def test_streams_that_readers_leave_are_closed(served: Served) -> None:
     descriptors = Path(f"/proc/{served.process.pid}/fd")
     served.ask("/api/top")
     before = len(list(descriptors.iterdir()))
@@ -313,7 +315,7 @@ def test_readers_who_go_leave_nothing_behind(served: Served) -> None:
     assert {open_stream() for _ in range(20)} == {b"HTTP/1.1 200"}
 
 
-def test_there_are_so_many_streams_and_no_more(served: Served) -> None:
+def test_the_number_of_streams_is_limited(served: Served) -> None:
     with ExitStack() as opened:
         for _ in range(MAX_STREAMS):
             stream = opened.enter_context(socket.create_connection(("127.0.0.1", served.port)))

@@ -1,1 +1,1 @@
-"""The commands of the app."""
+"""The app's commands."""

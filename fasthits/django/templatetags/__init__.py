@@ -1,1 +1,1 @@
-"""The tags and filters of the app."""
+"""The app's template tags and filters."""

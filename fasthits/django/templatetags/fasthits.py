@@ -1,4 +1,4 @@
-"""``{% load fasthits %}``: numbers and the sparkline."""
+"""``{% load fasthits %}``: hits and the sparkline."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from fasthits.django.models import sum_hits, views_by_day
 register = template.Library()
 
 WIDTH, HEIGHT, MARGIN = 150, 30, 2
-"""Of the sparkline, in the units of its viewBox."""
+"""The sparkline's size, in units of its viewBox."""
 
 
 @register.simple_tag
@@ -29,7 +29,7 @@ def hits(obj: Model, days: int) -> int:
 
 @register.filter
 def with_hits_today(objects: Any) -> list[Any]:
-    """Return *objects* with the counters of all of them fetched at once: ``{% for obj in page|with_hits_today %}``."""
+    """Return *objects* with today's hits, read in one round trip: ``{% for obj in page|with_hits_today %}``."""
     return live.with_hits_today(objects)
 
 

@@ -7,7 +7,7 @@ const PULSE_AT_LEAST_SECONDS = 10;
 const BARS_UP_TO_DAYS = 120;
 const FONT = "12px system-ui, sans-serif";
 
-/** The colour of a custom property, as the theme has it now. */
+/** The colour of a custom property in the current theme. */
 function color(name, alpha = 1) {
   const probe = document.body.appendChild(document.createElement("span"));
   probe.style.color = `color-mix(in srgb, var(${name}) ${alpha * 100}%, transparent)`;
@@ -16,7 +16,7 @@ function color(name, alpha = 1) {
   return found;
 }
 
-/** A chart in *box* that *draw* makes for its size; made again when that or the theme changes. */
+/** A chart that fills *box*. It is resized with the box, and drawn anew when the theme changes. */
 class Chart {
   #box;
   #plot = null;
@@ -117,7 +117,7 @@ function compact(number) {
   return new Intl.NumberFormat("en", { notation: "compact" }).format(number);
 }
 
-/** A plugin that says day and views beside the cursor. */
+/** A plugin that shows day and views beside the cursor. */
 function tooltip() {
   const box = document.createElement("div");
   box.className = "tooltip";

@@ -1,4 +1,4 @@
-// The days before today: a chart, a table and what was read most, of all pages or of one.
+// Past days: a chart, a table and the most read pages, for all pages or for one page.
 import { DailyChart } from "./charts.js";
 import { PageList } from "./pages.js";
 import { ask, count, day, pageName } from "./text.js";
@@ -16,7 +16,7 @@ export class History {
     element("all-pages").addEventListener("click", () => choose(null));
   }
 
-  /** Show the last days of a page, or of all pages for null. */
+  /** Show the last *days* days of a page, or of all pages if *path* is null. */
   async show(path, days) {
     this.#asking.abort();
     this.#asking = new AbortController();
@@ -39,7 +39,7 @@ export class History {
     }
   }
 
-  /** Keep today's number of the page that is shown up to date. */
+  /** Update today's number of the page shown. */
   async refresh(sample) {
     const path = this.#path;
     if (path === null) return;
@@ -55,13 +55,13 @@ export class History {
   #draw({ days, views, total }, wanted) {
     const problem = element("history-problem");
     problem.hidden = days.length > 0;
-    problem.textContent = "No day is kept yet: fasthits rollup does that.";
+    problem.textContent = "The database has no days yet. Run fasthits rollup.";
     element("chart").hidden = days.length === 0;
     element("kept-total").textContent = count(total);
     element("kept-average").textContent = days.length ? count(Math.round(total / days.length)) : "–";
     const best = views.indexOf(Math.max(...views));
     element("kept-best").textContent = total ? `${count(views[best])} on ${day(days[best])}` : "–";
-    element("kept-title").textContent = `Most read in these ${wanted} days`;
+    element("kept-title").textContent = `Most read in ${wanted} days`;
     element("days").replaceChildren(...days.map((name, at) => tableRow(day(name), count(views[at]))).reverse());
     if (days.length === 0) return;
     const text = `Views per day from ${day(days[0])} to ${day(days.at(-1))}: ${count(total)} in all`;

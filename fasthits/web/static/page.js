@@ -1,4 +1,4 @@
-// The page: what is looked at stands in the address, after #, so that it can be linked to and gone back from.
+// The page. The address holds the path and the days shown, after #, so links and the back button work.
 import { History } from "./history.js";
 import { Search } from "./search.js";
 import { Today } from "./today.js";

@@ -1,4 +1,4 @@
-// A list of pages with bars, in which rows move to their places when the order changes.
+// A list of pages with bars. Rows move to their new places when the order changes.
 import { count, pageName } from "./text.js";
 
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
@@ -14,7 +14,7 @@ export class PageList {
     this.#choose = choose;
   }
 
-  /** Show pages, each with path, views and, for live ones, last_minute. */
+  /** Show pages: each has path, views and, if live, last_minute. */
   show(pages) {
     const before = new Map([...this.#rows].map(([path, row]) => [path, row.item.offsetTop]));
     const focused = document.activeElement;

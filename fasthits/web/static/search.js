@@ -1,4 +1,4 @@
-// The search box: a combobox whose list holds the pages found, by the pattern of WAI-ARIA's authoring practices.
+// The search box: a combobox with a list of matching pages, after the WAI-ARIA authoring practices.
 import { ask, pageName } from "./text.js";
 
 const WAIT_MS = 150;
@@ -16,7 +16,7 @@ export class Search {
     input.addEventListener("input", () => this.#later());
     input.addEventListener("keydown", (event) => this.#key(event));
     input.addEventListener("blur", () => this.#close());
-    list.addEventListener("pointerdown", (event) => event.preventDefault()); // or the box would lose the focus
+    list.addEventListener("pointerdown", (event) => event.preventDefault()); // keeps the focus in the box
     document.addEventListener("keydown", (event) => {
       const typing = event.target instanceof HTMLInputElement && event.target.type !== "radio";
       if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -45,7 +45,7 @@ export class Search {
 
   #show(paths) {
     if (!paths.length) {
-      this.#say("No page has that in its path.");
+      this.#say("No path contains this.");
       return;
     }
     list.replaceChildren(...paths.map((path, at) => {

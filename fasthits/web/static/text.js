@@ -1,4 +1,4 @@
-// Numbers, days and paths as people read them. Everything here ends up as text, never as markup.
+// Numbers, days and paths for people to read. The page shows all of this as text, never as markup.
 
 const COUNTS = new Intl.NumberFormat("en");
 const RATES = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -9,7 +9,7 @@ export const count = (number) => COUNTS.format(number);
 export const rate = (number) => number === null ? "–" : RATES.format(number);
 export const day = (text) => DAYS.format(new Date(text));
 
-/** A path with what could not be seen, or would turn the text around, written as an escape. */
+/** A path with escapes for characters that are invisible or would reverse the text. */
 export function readable(path) {
   return path.replace(/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu, (char) => {
     const code = char.codePointAt(0);
@@ -17,10 +17,10 @@ export function readable(path) {
   });
 }
 
-/** What a page is called: its path; one too long for a counter's key has none but its hash. */
-export const pageName = (path) => path.startsWith("#") ? `a path too long or odd for a key (${path})` : readable(path);
+/** The name of a page: its path. Of a path too long for a counter's key only the hash is known. */
+export const pageName = (path) => path.startsWith("#") ? `a long or unusual path (${path})` : readable(path);
 
-/** The answer of the server in JSON. Throws an Error that says what went wrong. */
+/** The server's JSON answer. Throws an Error with a message for the reader. */
 export async function ask(address, signal) {
   let answer;
   try {

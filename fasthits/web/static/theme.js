@@ -1,4 +1,4 @@
-// The theme: the system's, or the one that was chosen here. A script of its own, so that it is there before the page.
+// The theme: the system's, or the reader's choice. A separate script, so that it applies before the page is drawn.
 (() => {
   const CHOICES = ["auto", "light", "dark"];
   const root = document.documentElement;
@@ -6,7 +6,7 @@
   function stored() {
     try {
       return localStorage.getItem("theme");
-    } catch { // storage may be forbidden
+    } catch { // the browser may forbid storage
       return null;
     }
   }
@@ -28,7 +28,7 @@
       try {
         localStorage.setItem("theme", theme);
       } catch {
-        // then it lasts as long as the page
+        // the choice lasts as long as the page
       }
       dispatchEvent(new Event("themechange"));
     });

@@ -1,4 +1,4 @@
-// Today, as it goes on: an event a second from the server while the page is looked at.
+// Today, live: an event a second from the server while the page is visible.
 import { PulseChart } from "./charts.js";
 import { PageList } from "./pages.js";
 import { count, rate } from "./text.js";
@@ -31,7 +31,7 @@ export class Today {
     this.#stream.addEventListener("problem", (event) => this.#fail([JSON.parse(event.data).error]));
     this.#stream.addEventListener("error", () => {
       setStatus("broken", "Connecting");
-      if (this.#stream?.readyState === EventSource.CLOSED) { // refused: the browser does not try again by itself
+      if (this.#stream?.readyState === EventSource.CLOSED) { // refused: the browser does not try again
         this.#stream = null;
         setTimeout(() => document.hidden || this.#open(), RETRY_MS);
       }
@@ -71,7 +71,7 @@ export class Today {
     this.#last = { at, views: sample.views };
   }
 
-  /** Let the total count up to *views*, unless that is the first number, or motion is not wanted. */
+  /** Let the total count up to *views*; show the first number at once, and every number if motion is unwanted. */
   #rise(views) {
     document.title = `${count(views)} views today · fasthits`;
     const from = this.#shown;
@@ -82,7 +82,7 @@ export class Today {
     }
     const began = performance.now();
     const step = (now) => {
-      if (this.#target !== views) return; // a newer sample has come
+      if (this.#target !== views) return; // a newer sample took over
       const share = Math.min(1, (now - began) / RISE_MS);
       this.#put(Math.round(from + (views - from) * share));
       if (share < 1) requestAnimationFrame(step);

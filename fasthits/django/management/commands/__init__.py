@@ -1,1 +1,1 @@
-"""The commands of the app, a module for each."""
+"""The app's commands, a module each."""

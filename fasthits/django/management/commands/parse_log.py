@@ -25,49 +25,47 @@ from fasthits.signals import Ended, ended_by_signals
 
 
 class Command(BaseCommand):
-    """Takes options, prints a summary."""
+    """Turns options into a call of `parse_logs`, and its result into a summary."""
 
     help = (
-        "Count the hits of a day in its log, and keep them for the objects that the pages belong to. "
-        "The new hits of a day replace its old hits, so a second run changes nothing."
+        "Count the hits of a day in its log, find the objects whose pages were read, and save their hits. "
+        "The hits of that day are replaced, so a second run changes nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take a DATE and the options of ``fasthits rollup``."""
+        """Take a DATE, and the options of ``fasthits rollup``."""
         parser.add_argument(
             "days",
             metavar="DATE",
             nargs="?",
             default="yesterday",
-            help="YYYY-MM-DD, yesterday (the default), today, or a range: 2026-03-01..2026-03-12.",
+            help="YYYY-MM-DD, yesterday (the default), today, or a range such as 2026-03-01..2026-03-12.",
         )
         parser.add_argument(
             "--logs",
             metavar="PATTERN",
             action="append",
-            help='The log, as for fasthits rollup; by default FASTHITS["LOGS"]. - is standard input. Can be repeated.',
+            help='Log files, as for fasthits rollup. Default: FASTHITS["LOGS"]. - is standard input. Can be repeated.',
         )
         parser.add_argument(
             "--partial",
             action="store_true",
-            help="Count a day even if its beginning or its end is missing, or a file is damaged.",
+            help="Save a day even if its beginning or end is missing, or a file is damaged.",
         )
-        parser.add_argument("--summary", metavar="FILE", type=Path, help="Also write the summary to FILE, as JSON.")
         parser.add_argument(
-            "--threads", metavar="N", type=int, help="Threads that count. By default one for each processor."
+            "--summary", metavar="FILE", type=Path, help="Also write the summary to this file, as JSON."
         )
+        parser.add_argument("--threads", metavar="N", type=int, help="Threads that count. Default: one per processor.")
         parser.add_argument(
             "--max-memory",
             metavar="SIZE",
             default=MAX_MEMORY,
-            help=f"{MAX_MEMORY_HELP} By default {MAX_MEMORY}.",
+            help=f"{MAX_MEMORY_HELP} Default: {MAX_MEMORY}.",
         )
         parser.add_argument(
-            "--replace",
-            action="store_true",
-            help="Replace a day even if the new count has fewer hits, as after a change of rules.",
+            "--replace", action="store_true", help="Replace a day even if more hits are saved than were counted."
         )
-        counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] comes before the file, too.')
+        counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] overrides the config file.')
         counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
         for name, option in OPTIONS.items():
             counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
@@ -87,10 +85,10 @@ class Command(BaseCommand):
         verbosity: int,
         **others: Any,
     ) -> None:
-        """Count, save and print a summary. An error that the user can act on is one line, and nothing has changed."""
+        """Count, save and print a summary. After an error of one line nothing has changed."""
         try:
             if threads is not None and threads < 1:
-                raise UsageError("--threads is 1 or more", threads)
+                raise UsageError("--threads must be 1 or more", threads)
             rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
             wanted = parse_days(days, today())
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
@@ -120,7 +118,7 @@ class Command(BaseCommand):
             raise CommandError(left[-1], returncode=1)
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
-        """Return the PATTERNs *given*, or those of the settings, or the one in a usual place; print that."""
+        """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
