@@ -155,7 +155,7 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
             "none.db",
             "fasthits: no such database: none.db (fasthits rollup makes it; or name another with --database)",
         ),
-        ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another)"),
+        ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another file)"),
         ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
