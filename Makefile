@@ -8,13 +8,14 @@ SHELL := /bin/bash
 # How the tests are shared among processes: by files, in the order of tests/conftest.py.
 WORKERS ?= 2
 SPREAD := --dist loadfile --no-loadscope-reorder
-.PHONY: help demo page programs test lint bench instructions clean
+.PHONY: help demo page programs test lint docs bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
+	@echo "make docs   the manual as a site, in build/site"
 	@echo "make bench  seconds for a day of 1 GB beside those of other programs, and what they are to be"
 	@echo "make instructions  what the core takes for a line, counted by callgrind; RECORD=1 writes it down"
 	@echo "make clean  remove all that these have made"
@@ -91,6 +92,12 @@ test: programs .venv/installed-dev .venv/django-4.2 build/agents build/axe
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py
+
+# The renewed pages are part of the repository; the site is not.
+docs: .venv/installed-dev
+	$(BIN)/python -m docs.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open build/site/index.html"
 
 # What is missing of the rivals is named in the table; BENCH='--size 4GB' and the like for other logs.
 bench: .venv/installed-bench

@@ -11,8 +11,8 @@ alike. What would take minutes is run on a smaller log of the same site; its sec
 marked with ~. Wrong totals of fasthits end the benchmark with an error; those of others are said. Programs that are
 missing are named.
 
-The record of a whole run goes to benchmarks/results, from where README's table and picture are made; that of some rows
-or of another size goes to build/bench/results.
+The record of a whole run goes to benchmarks/results. The page on speed and its picture are made from it. The record of
+some rows, or of another size, goes to build/bench/results.
 
 Other work on the machine shows in the ranges: believe no difference smaller than they are.
 """

@@ -1,4 +1,4 @@
-"""The picture in README: a bar for each program, its length the logarithm of the seconds it takes for the same day."""
+"""The picture on speed: a bar for each program, as long as the logarithm of the seconds it takes for the same day."""
 
 import math
 from html import escape

@@ -12,7 +12,7 @@ from benchmarks.tasks import Figures, Task, is_here
 
 RESULTS = Path(__file__).with_name("results")
 RECORDED = ("4GB", "1GB", "distinct")
-"""The corpora whose records are part of the project, in the order of the README."""
+"""The corpora whose records are part of the project, in the order of the page on speed."""
 
 Record = dict[str, Any]
 

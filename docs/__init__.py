@@ -1,1 +1,1 @@
-"""What is made from the project itself for its readers: the manual page and README's reference."""
+"""What is made from the project itself for its readers: the manual page, the page of commands, the pictures."""

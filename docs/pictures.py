@@ -1,4 +1,4 @@
-"""Takes README's pictures from real runs: python -m docs.pictures.
+"""Takes the pictures of README and docs from real runs: python -m docs.pictures.
 
 A made-up site is rolled up for 90 days and read for half a minute, through a real logger into a real memcached, while a
 real Chromium and a real terminal look on.

@@ -1,7 +1,10 @@
-"""Writes docs/fasthits.1 and the reference in README.md from the texts that --help shows: python -m docs.reference."""
+"""Writes docs/fasthits.1 and docs/commands.md from the texts that --help shows: python -m docs.reference.
+
+The options of rules are the same in several commands. Both pages describe them once.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,47 @@ from fasthits import __version__
 from fasthits.cli import app
 
 ROOT = Path(__file__).parents[1]
-README, MANUAL = ROOT / "README.md", ROOT / "docs" / "fasthits.1"
-BEGIN, END = "<!-- commands: made by python -m docs.reference -->", "<!-- end of commands -->"
-PRINTED = 116
+PAGE, MANUAL = ROOT / "docs" / "commands.md", ROOT / "docs" / "fasthits.1"
+A_RULE = "--exclude-bots"
+"""An option that is a rule. The other rules are in the same panel of the help."""
+WIDTH = 100
+
+EXAMPLES = [
+    (
+        "Count yesterday into hits.db, from all files of a rotated log",
+        "fasthits rollup --logs '/var/log/nginx/access.log*'",
+    ),
+    ("Follow a log and count it live", "fasthits log --follow /var/log/nginx/access.log"),
+    ("Print what to paste into Apache's configuration and cron", "fasthits conf"),
+    ("Check the options of a logger before Apache is reloaded", "fasthits log --check --user fasthits"),
+    ("Today's number of two pages", "fasthits today / /about.html"),
+    ("The ten pages that were read most in the last week", "fasthits most-read --days 7 --limit 10"),
+    ("Why lines of a log count or do not", "fasthits explain access.log --exclude-bots"),
+    ("Find what is set up wrong", "fasthits doctor --user fasthits --to /var/lib/fasthits/hits.db"),
+]
+ENVIRONMENT = {
+    "FASTHITS_MEMCACHED": "memcached servers, with commas between them. As --memcached.",
+    "FASTHITS_TLS_CA": "Certificates of the authorities to trust. As --tls-ca.",
+    "FASTHITS_TLS_CERT": "Client certificate. As --tls-cert.",
+    "FASTHITS_TLS_KEY": "Private key of the client certificate. As --tls-key.",
+    "FASTHITS_LOGS": "Patterns of log files, with colons between them. As --logs.",
+    "FASTHITS_TO": "Where rollup writes, and the database that history, most-read, report and serve read.",
+    "FASTHITS_CONFIG": "File with rules, instead of /etc/fasthits.toml. As --config.",
+    "FASTHITS_TOKEN": "Secret that serve requires. As --token.",
+}
+FILES = {
+    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: exclude-bots = true.",
+    "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another one.",
+    "/var/lib/fasthits/hits.db": "Database in what conf prints.",
+    "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets its folder.",
+}
+EXIT_CODES = {
+    "0": "All is done.",
+    "1": "Something failed, or was not done in full: a file is missing, a server does not answer, a day stays as "
+    "it was; check found a difference, or doctor a fault.",
+    "2": "Wrong usage.",
+    "129, 130, 143": "SIGHUP, SIGINT or SIGTERM ended the command.",
+}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -24,8 +65,19 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 
 def parameters(command: Any) -> list[Any]:
-    """Return the arguments and options that are the command's own."""
-    return [each for each in command.params if "--help" not in each.opts]
+    """Return the arguments and options of a command, without rules and --help."""
+    return [each for each in command.params if "--help" not in each.opts and each not in rules(command)]
+
+
+def rules(command: Any) -> list[Any]:
+    """Return the options of a command that are rules."""
+    panels = {each.rich_help_panel for each in command.params if A_RULE in each.opts}
+    return [each for each in command.params if getattr(each, "rich_help_panel", None) in panels]
+
+
+def all_rules() -> list[Any]:
+    """Return the options that are rules, from the first command that takes them."""
+    return next(found for _, command in commands() if (found := rules(command)))
 
 
 def label(parameter: Any) -> str:
@@ -38,10 +90,11 @@ def label(parameter: Any) -> str:
 
 
 def synopsis(name: str, command: Any) -> list[str]:
-    """Return the words of a call, optional ones in brackets."""
+    """Return the words of a call, optional words in brackets."""
     words = [label(each) for each in parameters(command) if each.param_type_name == "argument"]
     options = [each for each in parameters(command) if each.param_type_name != "argument"]
-    return [f"fasthits {name}", *words, *(f"[{label(each)}]" + "..." * each.multiple for each in options)]
+    optional = (f"[{label(each)}]" + "..." * each.multiple for each in options)
+    return [f"fasthits {name}", *words, *optional, *["[RULES]"] * bool(rules(command))]
 
 
 def remarks(parameter: Any) -> str:
@@ -53,26 +106,63 @@ def remarks(parameter: Any) -> str:
     return "; ".join(f"{name}: {value}" for name, value in said.items() if value not in (None, ""))
 
 
-def readme(text: str) -> str:
-    """Return *text* with the reference in its place: a synopsis and a sentence for each command."""
-    lines = []
+def described(parameter: Any) -> str:
+    """Return the help of a parameter, with its remarks."""
+    said = remarks(parameter)
+    return f"{parameter.help or ''}{f' ({said})' * bool(said)}".strip()
+
+
+def paragraphs(text: str) -> Iterator[tuple[bool, list[str]]]:
+    """Yield the paragraphs of a help text, and whether its lines are kept: those after a line ``\\b`` are."""
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        kept = paragraph.lstrip().startswith("\b")
+        lines = [line.strip() for line in paragraph.strip().lstrip("\b").strip("\n").splitlines() if line.strip()]
+        yield kept, lines if kept else [" ".join(lines)]
+
+
+def page() -> str:
+    """Return the page of commands, in Markdown."""
+    lines = [
+        *("<!-- made by python -m docs.reference -->", "# Commands", ""),
+        "`fasthits COMMAND --help` and `man fasthits` show the same. `fasthits --install-completion` makes bash, zsh",
+        "and fish complete commands, options, DATE and PATTERN.",
+        "",
+    ]
     for name, command in commands():
-        line = ""
-        for word in synopsis(name, command):
-            if line and len(line) + 1 + len(word) > PRINTED:
-                lines.append(line)
-                line = "     " + word
-            else:
-                line = f"{line} {word}" if line else word
-        lines += [line, f"        {sentence(command.help)}"]
-    block = "\n".join([BEGIN, "```", *lines, "```", END])
-    before, _, rest = text.partition(BEGIN)
-    return before + block + rest.partition(END)[2]
+        lines += [f"## fasthits {name}", "", *fence(wrapped(synopsis(name, command))), ""]
+        for kept, text in paragraphs(command.help):
+            lines += [*(fence(text) if kept else map(markdown, text)), ""]
+        lines += [f"- `{label(each)}`: {markdown(described(each))}" for each in parameters(command)]
+        lines += ["", "Also takes the [rules](#rules)."] * bool(rules(command))
+        lines.append("")
+    lines += ["## Rules", "", "These options say what counts and under which path ([examples](rules.md)).", ""]
+    lines += [f"- `{label(each)}`: {markdown(described(each))}" for each in all_rules()]
+    for heading, entries in (("Environment", ENVIRONMENT), ("Files", FILES), ("Exit codes", EXIT_CODES)):
+        lines += ["", f"## {heading}", "", *(f"- `{name}`: {markdown(text)}" for name, text in entries.items())]
+    return "\n".join(lines) + "\n"
 
 
-def sentence(text: str) -> str:
-    """Return the first paragraph's first sentence on one line."""
-    return " ".join(re.split(r"(?<=\.)\s", text.strip())[0].split())
+def fence(lines: Iterable[str]) -> list[str]:
+    """Return *lines* as a block of code."""
+    return ["```text", *lines, "```"]
+
+
+def wrapped(words: list[str]) -> list[str]:
+    """Return *words* in lines of at most WIDTH characters; all lines but the first are indented."""
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + 1 + len(word) > WIDTH:
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}"
+    return lines
+
+
+def markdown(text: str) -> str:
+    """Return *text* so that Markdown shows it as it is; what stands between backticks stays code."""
+    parts = text.replace("``", "`").split("`")
+    shown = [part if place % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for place, part in enumerate(parts)]
+    return "`".join(shown)
 
 
 def manual() -> str:
@@ -94,23 +184,30 @@ def manual() -> str:
         call = roff(" ".join(synopsis(name, command)))
         lines += [f".SS fasthits {name}", f".B {call}", ".PP", *prose(command.help)]
         for each in parameters(command):
-            said = remarks(each)
-            lines += [".TP", f".B {roff(label(each))}", roff(f"{each.help or ''}{f' ({said})' * bool(said)}".strip())]
-    lines += [
-        ".SH EXIT STATUS",
-        *("0 done; 1 failed; 2 usage; 130 interrupted.", ".SH SEE ALSO", ".BR memcached (1),"),
-        ".BR apache2 (8)",
-    ]
+            lines += tagged(label(each), described(each))
+        lines += [".PP", "Also takes the options in", ".BR RULES ."] * bool(rules(command))
+    lines += [".SH RULES", "These options say what counts and under which path."]
+    for each in all_rules():
+        lines += tagged(label(each), described(each))
+    lines += [".SH EXAMPLES"]
+    for text, call in EXAMPLES:
+        lines += [".PP", f"{roff(text)}:", ".PP", ".nf", ".RS", roff(call), ".RE", ".fi"]
+    for heading, entries in (("ENVIRONMENT", ENVIRONMENT), ("FILES", FILES), ("EXIT STATUS", EXIT_CODES)):
+        lines += [f".SH {heading}", *(line for entry in entries.items() for line in tagged(*entry))]
+    lines += [".SH SEE ALSO", ".BR memcached (1),", ".BR logrotate (8),", ".BR apache2 (8)"]
     return "\n".join(lines) + "\n"
 
 
+def tagged(name: str, text: str) -> list[str]:
+    """Return a paragraph with *name* in front of it, in roff."""
+    return [".TP", f".B {roff(name)}", roff(text)]
+
+
 def prose(text: str) -> Iterator[str]:
-    """Yield the paragraphs of a help text; one that begins with ``\\b`` keeps its lines."""
-    for number, paragraph in enumerate(re.split(r"\n\s*\n", text.strip())):
-        kept = paragraph.lstrip().startswith("\b")
-        lines = [line.strip() for line in paragraph.strip().lstrip("\b").strip("\n").splitlines()]
+    """Yield a help text in roff."""
+    for number, (kept, lines) in enumerate(paragraphs(text)):
         yield from [".PP"] * (number > 0)
-        yield from [".nf", ".RS", *map(roff, filter(None, lines)), ".RE", ".fi"] if kept else [roff(" ".join(lines))]
+        yield from [".nf", ".RS", *map(roff, lines), ".RE", ".fi"] if kept else map(roff, lines)
 
 
 def roff(text: str) -> str:
@@ -120,5 +217,5 @@ def roff(text: str) -> str:
 
 
 if __name__ == "__main__":
-    MANUAL.write_text(manual())
-    README.write_text(readme(README.read_text()))
+    MANUAL.write_text(manual(), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,34 +1,36 @@
 # cython: language_level=3, autotestdict=False, auto_pickle=False
 """The compiled core: log lines in, views per day and path out. _parse.pyi is its documentation.
 
-This is its public face; core/__init__.pxd says what is in which room of it. All of it is compiled into this one
-module. What runs over the lines is ``noexcept nogil``.
+This file is the public face. core/__init__.pxd is the map of the rest, which is compiled into this module. Code that
+runs for each line is ``noexcept nogil``.
 """
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from fasthits.core.codes cimport normalise_bytes, unescape_bytes
+from fasthits.core.answers cimport learn
+from fasthits.core.codes cimport rewritten
 from fasthits.core.counts cimport (
-    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Answer, Count, count_block,
-    count_partial, has_day, line_count, take_away_rows,
+    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
+    line_count, take_away_rows,
 )
-from fasthits.core.lines cimport (
-    BOT, HIT, MALFORMED, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Rules, settle, take_host,
-)
+from fasthits.core.csv cimport MAX_CSV_FIELDS, Text, write_csv_rows
+from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
+from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
+from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
 from fasthits.core.moves cimport escape_rows, move_count, move_rows
-from fasthits.core.order cimport AHEAD, CSV_ROW_BYTES, MAX_CSV_FIELDS, Place, place_rows, sort_places, write_csv_row
+from fasthits.core.order cimport Order, put_in_order
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
-    METHOD, NO_DAY, NO_END, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS,
-    TIME, USER_AGENT, VHOST, Reading, Step, field_of, fill_line, read_line,
+    METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
+    VHOST, Reading, add_step, fill_line, read_line,
 )
 from fasthits.core.table cimport (
-    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, drop_slots, free_table, hash_row, prefetch_row, row_at,
-    row_bytes, row_path, secrets,
+    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, add_views, free_table, hash_row, row_at, row_bytes, row_path,
+    secrets,
 )
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
@@ -37,10 +39,6 @@ import os
 from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
-
-cdef enum:
-    CSV_BLOCK = 1 << 18
-    KNOWN_BYTES = 1 << 24      # of user agents, and of referers, that need not be asked for again
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 
@@ -85,31 +83,13 @@ class FoundFields(NamedTuple):
 
 
 def unescape(text, /):
-    """Return the bytes that were logged as *text*."""
+    r"""Return the bytes that the server logged as *text*. A backslash that begins no escape stays."""
     return rewritten(text, False)
 
 
 def normalise(text, /):
-    """Return *text* as RFC 3986 writes it."""
+    r"""Return *text* in the normal form of RFC 3986 (6.2.2.1 and 6.2.2.2), however it was logged. The result is ASCII."""
     return rewritten(text, True)
-
-
-cdef bytes rewritten(text, bint normalises):
-    cdef Py_buffer view
-    cdef char *out
-    PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)
-    try:
-        out = <char *>malloc(3 * <size_t>view.len + 1)
-        if out == NULL:
-            raise MemoryError
-        try:
-            if normalises:
-                return out[:normalise_bytes(out, <const char *>view.buf, <size_t>view.len)]
-            return out[:unescape_bytes(out, <const char *>view.buf, <size_t>view.len)]
-        finally:
-            free(out)
-    finally:
-        PyBuffer_Release(&view)
 
 
 _KINDS = {
@@ -134,11 +114,11 @@ _COMBINED_NEEDED = 7
 
 @cython.final
 cdef class LineRules:
-    """What is looked at in a line, and what makes it a hit."""
+    """The log format of lines, and which lines are hits. Hit tables of several threads can share it."""
 
     cdef Rules rules
     cdef readonly object verdict
-    cdef readonly object referers    # for good, as counters have a table for each
+    cdef readonly object referers    # for good, as hit tables have a table for each
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
@@ -174,7 +154,8 @@ cdef class LineRules:
         for i in range(KINDS):
             self.rules.steps.at[i] = -1
         for kind, how, what, layout in steps:
-            self.add_step(kind, how, what, layout)
+            self.kept.append(what)
+            add_step(&self.rules.steps, _KINDS.get(kind, SKIP), _WAYS[how], what, layout)
         if not 0 <= self.rules.steps.at[TIME] < needed:
             raise ValueError("a format needs a time")
         if anchored and self.rules.steps.step[0].how != CLF_TIME:
@@ -184,52 +165,11 @@ cdef class LineRules:
     def __dealloc__(self):
         free(self.rules.methods)
 
-    cdef int add_step(self, kind, how, what, layout) except -1:
-        cdef Step *step = &self.rules.steps.step[self.rules.steps.count]
-        step.kind = _KINDS.get(kind, SKIP)
-        step.how = _WAYS[how]
-        if how in ("literal", "text"):
-            if how == "literal" and not what:
-                raise ValueError("a literal has at least one byte")
-            self.kept.append(what)
-            step.text, step.size = what, len(what)
-        elif how == "epoch":
-            step.size, step.divisor = what
-        else:
-            step.size = what
-        if layout is not None:
-            (step.layout.year, step.layout.year_digits, step.layout.month, step.layout.month_named, step.layout.day,
-             step.layout.day_digits) = layout
-        self.rules.steps.at[step.kind] = self.rules.steps.count
-        self.rules.steps.count += 1
-        return 0
-
-
-cdef Span span_of(bytes text):
-    cdef Span span
-    span.start, span.size = text, len(text)
-    return span
-
 
 cdef LineRules PLAIN = LineRules()
 
 cdef object day_from_ordinal = date.fromordinal
 cdef object tuple_new = tuple.__new__
-
-
-cdef object as_bytes(Span span):
-    return None if span.start == NULL else span.start[:span.size]
-
-
-cdef object as_number(Span span):
-    """Return a number of up to 18 digits; None for any other text."""
-    cdef uint64_t value = 0
-    cdef size_t i
-    if span.start == NULL or span.size > 18 or span.start[0] == b"-":
-        return None
-    for i in range(span.size):
-        value = value * 10 + <uint64_t>(span.start[i] - c"0")
-    return value
 
 
 @cython.final
@@ -248,28 +188,12 @@ cdef class _Parser:
         cdef const Rules *rules = &self.line_rules.rules
         cdef Reading reading
         cdef Line line
-        cdef Span before, query
         if not read_line(line_cursor(start, size), &rules.steps, rules.steps.count, &reading, &self.memo, NULL):
             return None
         fill_line(&line, &reading, &rules.steps)
-        if rules.host_end.start != NULL:
-            take_host(start, line.time, rules.host_end, &line.host)
-        before.start, before.size = NULL, 0
-        if rules.steps.anchored:
-            before.start, before.size = start, <size_t>(line.time - 1 - start)
-            if before.size and before.start[before.size - 1] == b" ":
-                before.size -= 1
-        query = line.query
-        if query.size:
-            query.start, query.size = query.start + 1, query.size - 1
         if line.day != self.ordinal:
             self.ordinal, self.day = line.day, day_from_ordinal(line.day)
-        return tuple_new(ParsedLine, (
-            self.day, as_bytes(field_of(&reading, &rules.steps, TIME)), as_bytes(line.method), as_bytes(line.target),
-            as_bytes(line.path), as_bytes(query), as_bytes(line.protocol), as_number(line.status),
-            as_number(field_of(&reading, &rules.steps, BYTES)), as_bytes(line.referer), as_bytes(line.user_agent),
-            as_bytes(line.host), as_bytes(before),
-        ))
+        return tuple_new(ParsedLine, values_of_line(start, self.day, &line, &reading, rules))
 
 
 def parse_line(line, LineRules rules=None, /):
@@ -286,7 +210,7 @@ def parse_line(line, LineRules rules=None, /):
 
 
 def parse_lines(block, LineRules rules=None, /):
-    """Yield the fields of each line of *block*, None for a malformed one."""
+    """Yield the fields of each line of *block*, or None for a malformed line."""
     cdef Py_buffer view
     cdef Cursor rest
     cdef Span line
@@ -303,7 +227,7 @@ def parse_lines(block, LineRules rules=None, /):
 
 
 def find_fields(line, LineRules rules=None, /):
-    """Return where the fields of one line stand, and where reading stopped and why."""
+    """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`."""
     cdef Py_buffer view
     cdef Span text
     cdef Reading reading, furthest
@@ -320,47 +244,22 @@ def find_fields(line, LineRules rules=None, /):
             line_cursor(text.start, text.size), &known.steps, known.steps.count, &reading, &memo, &furthest
         )
         if is_read or not known.steps.anchored:
-            return found_fields(text, known, &reading, is_read)
-        return found_fields(text, known, &furthest, False)
+            return found_fields(places_of_fields(text, known, &reading, is_read))
+        return found_fields(places_of_fields(text, known, &furthest, False))
     finally:
         PyBuffer_Release(&view)
 
 
-cdef object found_fields(Span line, const Rules *rules, const Reading *reading, bint is_read):
-    cdef Span host
-    cdef Py_ssize_t start
-    cdef int i
-    fields = []
-    for i in range(reading.agreed):
-        if rules.steps.step[i].how != LITERAL:
-            start = reading.found[i].start - line.start
-            fields.append(FoundField(i, start, start + <Py_ssize_t>reading.found[i].size))
-    host.size = 0
-    if reading.agreed and rules.host_end.start != NULL:
-        take_host(line.start, reading.found[0].start, rules.host_end, &host)
-    if is_read:
-        trouble = ""
-    else:
-        trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
-    start = line.size
-    if reading.agreed < rules.steps.count:
-        start = 0 if reading.stopped == NULL else reading.stopped - line.start
-    return FoundFields(fields, host.size, reading.agreed, start, trouble)
-
-
-cdef Span without_newline(const Py_buffer *view) noexcept:
-    cdef Span line
-    line.start, line.size = <const char *>view.buf, <size_t>view.len
-    if line.size and line.start[line.size - 1] == b"\n":
-        line.size -= 1
-    return line
+cdef object found_fields(tuple found):
+    fields, host_size, step, stopped, trouble = found
+    return FoundFields([FoundField(*field) for field in fields], host_size, step, stopped, trouble)
 
 
 @cython.final
 cdef class HitTable:
     """Views per day and path, counted from blocks of log lines."""
 
-    cdef Count count
+    cdef Tally tally
     cdef cython.pymutex lock
     cdef LineRules line_rules
     cdef readonly HitTable bots
@@ -369,155 +268,131 @@ cdef class HitTable:
 
     def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
         self.line_rules = rules if rules is not None else PLAIN
-        self.count.rules = &self.line_rules.rules
+        self.tally.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
             self.bots = self.table_beside()
-            self.count.bots = &self.bots.count
+            self.tally.bots = &self.bots.tally
         self.answers = {}
         by_referer = {}
         for table, name in enumerate(self.line_rules.referers):
             rows = self.table_beside()
             by_referer[name] = rows
-            self.count.by_referer[<int>table] = &rows.count
+            self.tally.by_referer[<int>table] = &rows.tally
         self.by_referer = MappingProxyType(by_referer)
         self.max_paths = max_paths
-        self.count.max_bytes = as_limit(max_bytes)
-        self.count.last_hash = LAST_HASH
-        self.count.seen = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)    # untouched pages cost nothing
-        if self.count.seen == NULL:
-            raise MemoryError
+        self.tally.max_bytes = as_limit(max_bytes)
+        self.tally.last_hash = LAST_HASH
+        self.tally.seen = no_days()
 
     cdef HitTable table_beside(self):
         cdef HitTable rows = HitTable()
-        self.count.beside[self.count.tables_beside] = &rows.count
-        self.count.tables_beside += 1
+        self.tally.beside[self.tally.tables_beside] = &rows.tally
+        self.tally.tables_beside += 1
         return rows
 
     def __dealloc__(self):
-        free_table(&self.count.table)
-        free(self.count.wanted)
-        free(self.count.seen)
-        free(self.count.partial)
-        free_table(&self.count.agents)
-        free_table(&self.count.referers)
-        free(self.count.answers)
-        free(self.count.key)
+        free_table(&self.tally.table)
+        free(self.tally.wanted)
+        free(self.tally.seen)
+        free(self.tally.partial)
+        free_table(&self.tally.agents)
+        free_table(&self.tally.referers)
+        free(self.tally.answers)
+        free(self.tally.key)
 
     @property
     def max_paths(self):
         """At most this many rows; None for no bound."""
-        return None if self.count.max_rows == <size_t>-1 else self.count.max_rows
+        return None if self.tally.max_rows == <size_t>-1 else self.tally.max_rows
 
     @max_paths.setter
     def max_paths(self, max_paths):
         cdef int i
-        self.count.max_rows = as_limit(max_paths)
-        for i in range(self.count.tables_beside):
-            self.count.beside[i].max_rows = self.count.max_rows
+        self.tally.max_rows = as_limit(max_paths)
+        for i in range(self.tally.tables_beside):
+            self.tally.beside[i].max_rows = self.tally.max_rows
 
     @property
     def max_bytes(self):
         """The table takes at most this much memory; None for no bound."""
-        return None if self.count.max_bytes == <size_t>-1 else self.count.max_bytes
+        return None if self.tally.max_bytes == <size_t>-1 else self.tally.max_bytes
 
     @max_bytes.setter
     def max_bytes(self, max_bytes):
-        self.count.max_bytes = as_limit(max_bytes)
+        self.tally.max_bytes = as_limit(max_bytes)
 
     @property
     def lines(self):
-        """Lines read so far, the last unterminated one only after `finish`."""
+        """Lines read so far. A last line without a newline counts after `finish`."""
         with self.lock:
-            return line_count(&self.count)
+            return line_count(&self.tally)
 
     @property
     def hits(self):
-        """Lines that are hits, of the days that count."""
-        return self.count.buckets[HIT]
+        """Hits of the days that count."""
+        return self.tally.buckets[HIT]
 
     @property
     def filtered(self):
-        """Parsed lines that are no hits, by reason; no zeros."""
-        counts = {
-            "method": self.count.buckets[OTHER_METHOD],
-            "target": self.count.buckets[NO_PATH],
-            "status": self.count.buckets[OTHER_STATUS],
-            "day": self.count.buckets[OTHER_DAY],
-            "agent": self.count.buckets[OTHER_AGENT],
-            "bot": self.count.buckets[BOT],
-        }
-        return {reason: lines for reason, lines in counts.items() if lines}
+        """Parsed lines that are not hits, by the first reason that applies (see `LineRules`); no zeros."""
+        return filtered_lines(self.tally.buckets)
 
     @property
     def malformed(self):
         """Lines that did not parse."""
-        return self.count.buckets[MALFORMED]
+        return self.tally.buckets[MALFORMED]
 
     @property
     def dropped(self):
         """Hits that found no room under *max_paths*; part of `hits`."""
-        return self.count.dropped
+        return self.tally.dropped
 
     @property
     def examples(self):
-        """The first malformed lines: the number of the line, from 1, and its first bytes."""
+        """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
         with self.lock:
             return [
                 (example.line, example.text[:example.size])
-                for example in self.count.examples[:self.count.examples_taken]
+                for example in self.tally.examples[:self.tally.examples_taken]
             ]
 
     @property
     def days_seen(self):
-        """The days of all parsed lines, whether they count or not."""
-        days = set()
-        cdef int32_t byte, day
+        """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
         with self.lock:
-            for byte in range(LAST_DAY // 8 + 1):
-                if self.count.seen[byte]:
-                    for day in range(byte * 8, byte * 8 + 8):
-                        if has_day(self.count.seen, day):
-                            days.add(day_from_ordinal(day))
-        return days
+            ordinals = ordinals_of(self.tally.seen)
+        return {day_from_ordinal(ordinal) for ordinal in ordinals}
 
     @property
     def memory(self):
-        """Bytes that the rows take."""
-        return self.count.table.used
+        """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
+        return self.tally.table.used
 
     @property
     def share(self):
         """The first and the last hash of the rows that are kept."""
         with self.lock:
-            return self.count.first_hash, self.count.last_hash
+            return self.tally.first_hash, self.tally.last_hash
 
     @share.setter
     def share(self, share):
         cdef uint64_t first, last
         first, last = share
         with self.lock, nogil:
-            if not first <= self.count.first_hash <= self.count.last_hash <= last:
-                take_away_rows(&self.count, first, last)
-            self.count.first_hash, self.count.last_hash = first, last
+            if not first <= self.tally.first_hash <= self.tally.last_hash <= last:
+                take_away_rows(&self.tally, first, last)
+            self.tally.first_hash, self.tally.last_hash = first, last
 
     def __len__(self):
-        return self.count.table.rows
+        return self.tally.table.rows
 
     def count_only(self, days, /):
-        """From here on count the hits of *days* alone, the others being filtered as ``day``; None counts every day."""
-        cdef uint8_t *wanted = NULL
-        cdef int32_t day
-        ordinals = None if days is None else [as_ordinal(each) for each in days]
-        if ordinals is not None:
-            wanted = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)
-            if wanted == NULL:
-                raise MemoryError
-            for day in ordinals:
-                wanted[day >> 3] |= <uint8_t>(1 << (day & 7))
+        """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
+        cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
         with self.lock:
-            free(self.count.wanted)
-            self.count.wanted = wanted
-            self.count.last_day = 0
+            free(self.tally.wanted)
+            self.tally.wanted = wanted
+            self.tally.last_day = 0
 
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
@@ -530,66 +405,28 @@ cdef class HitTable:
             with self.lock:
                 while outcome == ASKED:
                     with nogil:
-                        outcome = count_block(&self.count, &left)
+                        outcome = count_block(&self.tally, &left)
                     if outcome == ASKED:
-                        self.learn()
+                        learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
         finally:
             PyBuffer_Release(&view)
         if outcome == NO_MEMORY_LEFT:
             raise MemoryError
 
     def finish(self):
-        """Count the last line, if it has no newline: the input ends here."""
+        """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
         with self.lock:
             while outcome == ASKED:
                 with nogil:
-                    outcome = count_partial(&self.count)
+                    outcome = count_partial(&self.tally)
                 if outcome == ASKED:
-                    self.learn()
+                    learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
         if outcome == NO_MEMORY_LEFT:
             raise MemoryError
 
-    cdef int learn(self) except -1:
-        """Have the answer to what was asked, and remember it."""
-        cdef Span asked = self.count.asked
-        cdef Table *known = self.count.asked_for
-        cdef bint is_referer = known == &self.count.referers
-        cdef uint64_t answer, hash
-        if known.used > KNOWN_BYTES:    # strangers choose them
-            free_table(known)
-            if is_referer:
-                self.answers.clear()
-        if is_referer:
-            answer = self.place_of(tuple([read(as_bytes(asked)) for read in self.line_rules.referers.values()]))
-        else:
-            answer = self.line_rules.verdict(as_bytes(asked))
-        hash = hash_row(secrets, 0, asked.start, asked.size)
-        if add_views(known, hash, 0, asked, answer + 1, <size_t>-1) == NO_MEMORY:
-            raise MemoryError
-        return 0
-
-    cdef uint64_t place_of(self, tuple texts) except? 0:
-        """Return the place of an answer, which is put behind the others where it is new."""
-        cdef size_t place = len(self.answers)
-        cdef Answer *answers
-        cdef int table
-        if texts in self.answers:
-            return self.answers[texts]
-        if place & (place - 1) == 0:    # room is for a power of two
-            answers = <Answer *>realloc(self.count.answers, max(<size_t>1, 2 * place) * sizeof(Answer))
-            if answers == NULL:
-                raise MemoryError
-            self.count.answers = answers
-        memset(&self.count.answers[place], 0, sizeof(Answer))
-        for table, text in enumerate(texts):
-            if text is not None:
-                self.count.answers[place].text[table] = span_of(text)
-        self.answers[texts] = place
-        return place
-
     def add(self, day, path, views, /):
-        """Add *views* hits (not lines) to a row."""
+        """Add *views* to a row. `lines` and `hits` do not change."""
         cdef Span span
         cdef uint64_t hash
         cdef int32_t ordinal = as_ordinal(day)
@@ -602,22 +439,22 @@ cdef class HitTable:
         cdef uint64_t hits = views
         with self.lock:
             hash = hash_row(secrets, ordinal, span.start, span.size)
-            outcome = add_views(&self.count.table, hash, ordinal, span, hits, self.count.max_rows)
+            outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
             if outcome == NO_ROOM:
-                self.count.dropped += hits
+                self.tally.dropped += hits
         if outcome == NO_MEMORY:
             raise MemoryError
 
     def merge(self, HitTable other not None, /):
-        """Move the rows and buckets of *other* here."""
+        """Move the rows and the figures of *other* here. Its unfinished line and its examples stay there."""
         cdef bint merged
         # Locked in one order always, or two merges could wait for each other.
         cdef HitTable first = self if id(self) < id(other) else other
         cdef HitTable second = other if first is self else self
         if first is second:
-            raise ValueError("a counter cannot be merged with itself")
+            raise ValueError("a hit table cannot be merged with itself")
         with first.lock, second.lock, nogil:
-            merged = move_count(&self.count, &other.count)
+            merged = move_count(&self.tally, &other.tally)
         if not merged:
             raise MemoryError
         if self.bots is not None and other.bots is not None:
@@ -626,28 +463,28 @@ cdef class HitTable:
             self.by_referer[name].merge(other.by_referer[name])
 
     def drain(self):
-        """Move all rows to a new counter and return that."""
+        """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
         with self.lock:
-            move_rows(&self.count, &drained.count)
-            for i in range(self.count.tables_beside):
-                move_rows(self.count.beside[i], drained.count.beside[i])
+            move_rows(&self.tally, &drained.tally)
+            for i in range(self.tally.tables_beside):
+                move_rows(self.tally.beside[i], drained.tally.beside[i])
         return drained
 
     def rows(self):
-        """Yield (day, path, views) in the order in which the rows were first seen."""
+        """Yield (day, path, views) in the order first seen."""
         cdef size_t offset = 0
         cdef int32_t ordinal = 0
-        cdef uint64_t changes = self.count.changes
+        cdef uint64_t changes = self.tally.changes
         cdef Row *row
         day = None
         while True:
             with self.lock:
-                check_unchanged(&self.count, changes)
-                if offset >= self.count.table.used:
+                check_unchanged(&self.tally, changes)
+                if offset >= self.tally.table.used:
                     return
-                row = row_at(&self.count.table, offset)
+                row = row_at(&self.tally.table, offset)
                 offset += row_bytes(row.size)
                 if row.day != ordinal:
                     ordinal = row.day
@@ -656,15 +493,16 @@ cdef class HitTable:
             yield found
 
     def sorted_rows(self):
-        """Yield (day, path, views) by day, then path."""
-        cdef _Order order = in_order(self, False)
+        """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out."""
+        cdef _Order reading = _Order(self, False)
+        cdef Order *order = &reading.order
         cdef int32_t ordinal = 0
         cdef Row *row
         day = None
         while order.next < order.count:
             with self.lock:
-                check_unchanged(&self.count, order.changes)
-                row = row_at(&self.count.table, order.places[order.next].offset)
+                check_unchanged(&self.tally, reading.changes)
+                row = row_at(&self.tally.table, order.places[order.next].offset)
                 order.next += 1
                 if row.day != ordinal:
                     ordinal = row.day
@@ -673,119 +511,70 @@ cdef class HitTable:
             yield found
 
     def csv(self, fields=1, /):
-        """Yield (day, lines of CSV, their number) by day, then views, most first, then path, which is some *fields*."""
-        cdef _Order order
+        """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path."""
+        cdef _Order reading
+        cdef Order *order
         cdef size_t size, before
+        cdef const char *date_start
+        cdef int some_fields
         if not 1 <= fields <= MAX_CSV_FIELDS:
             raise ValueError(f"a path has 1 to {MAX_CSV_FIELDS} fields, not {fields}")
-        order = in_order(self, True)
+        some_fields = fields
+        reading = _Order(self, True)
+        order = &reading.order
         while order.next < order.count:
             with self.lock:
-                check_unchanged(&self.count, order.changes)
-                day = day_from_ordinal(row_at(&self.count.table, order.places[order.next].offset).day)
+                check_unchanged(&self.tally, reading.changes)
+                day = day_from_ordinal(row_at(&self.tally.table, order.places[order.next].offset).day)
                 date_text = day.isoformat().encode("ascii")
                 before = order.next
-                size = write_rows(order, &self.count.table, date_text, fields)
+                date_start = date_text
+                with nogil:
+                    size = write_csv_rows(&reading.text, order, &self.tally.table, date_start, some_fields)
                 if size == 0:
                     raise MemoryError
-                found = day, order.text[:size], order.next - before
+                found = day, reading.text.start[:size], order.next - before
             yield found
 
     def views_by_day(self):
-        """The views of all rows of each day."""
-        cdef size_t offset = 0
-        cdef uint64_t views = 0
-        cdef int32_t ordinal = 0
-        cdef Row *row
-        found = {}
+        """Return the sum of the views of each day in this table. Days without views are left out."""
         with self.lock:
-            while offset < self.count.table.used:
-                row = row_at(&self.count.table, offset)
-                offset += row_bytes(row.size)
-                if row.day != ordinal:
-                    add_to_day(found, ordinal, views)
-                    ordinal, views = row.day, 0
-                views += row.views
-        add_to_day(found, ordinal, views)
-        return found
+            found = views_by_ordinal(&self.tally.table)
+        return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
 
     def escape(self):
-        """Write each byte that is not UTF-8 as ``\\xhh``; rows that become equal add up."""
+        r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
         with self.lock, nogil:
-            escaped = escape_rows(&self.count)
+            escaped = escape_rows(&self.tally)
         if not escaped:
             raise MemoryError
 
 
 @cython.final
 cdef class _Order:
-    """Where the rows of a counter are, in order, and how many of them have been read."""
+    """The rows of a hit table in order, for an iterator that reads them."""
 
-    cdef Place *places
-    cdef size_t count, next
-    cdef uint64_t changes
-    cdef char *text
-    cdef size_t capacity
+    cdef Order order
+    cdef Text text
+    cdef uint64_t changes    # of the hit table when it was put in order
+
+    def __cinit__(self, HitTable hit_table, bint by_views):
+        cdef bint done
+        with hit_table.lock, nogil:
+            self.changes = hit_table.tally.changes
+            done = put_in_order(&self.order, &hit_table.tally.table, by_views)
+        if not done:
+            raise MemoryError
 
     def __dealloc__(self):
-        free(self.places)
-        free(self.text)
+        free(self.order.places)
+        free(self.text.start)
 
 
-cdef _Order in_order(HitTable counter, bint by_views):
-    cdef _Order order = _Order()
-    cdef Count *count = &counter.count
-    cdef bint done
-    with counter.lock, nogil:
-        order.changes = count.changes
-        drop_slots(&count.table)    # as large as the places, and not needed when all rows are there
-        order.places = <Place *>malloc((count.table.rows + 1) * sizeof(Place))
-        done = order.places != NULL
-        if done:
-            order.count = place_rows(&count.table, order.places)
-            done = sort_places(&count.table, order.places, order.count, by_views, secrets[0])
-    if not done:
-        raise MemoryError
-    return order
-
-
-cdef size_t write_rows(_Order order, const Table *table, const char *day, int fields) noexcept:
-    """Write the next rows of one day as CSV, some CSV_BLOCK bytes, and return their size; 0 without memory."""
-    cdef size_t size = 0
-    cdef size_t needed
-    cdef const Row *row = row_at(table, order.places[order.next].offset)
-    cdef int32_t ordinal = row.day
-    cdef char *text
-    with nogil:
-        while order.next < order.count:
-            if order.next + AHEAD < order.count:
-                prefetch_row(row_at(table, order.places[order.next + AHEAD].offset))
-            row = row_at(table, order.places[order.next].offset)
-            needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
-            if row.day != ordinal or (size and needed > order.capacity):
-                break
-            if needed > order.capacity:
-                text = <char *>realloc(order.text, max(needed, <size_t>CSV_BLOCK))
-                if text == NULL:
-                    return 0
-                order.text, order.capacity = text, max(needed, <size_t>CSV_BLOCK)
-            size = <size_t>(write_csv_row(order.text + size, day, row, fields) - order.text)
-            order.next += 1
-    return size
-
-
-cdef int add_to_day(dict found, int32_t ordinal, uint64_t views) except -1:
-    """Add some views to those of a day."""
-    if views:
-        day = day_from_ordinal(ordinal)
-        found[day] = found.get(day, 0) + views
-    return 0
-
-
-cdef int check_unchanged(Count *count, uint64_t changes) except -1:
-    if count.changes != changes:
-        raise RuntimeError("rows were taken from the counter while they were read")
+cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:
+    if tally.changes != changes:
+        raise RuntimeError("rows were removed from the hit table while they were read")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The manual page and README's reference say what --help says."""
+"""The manual page and the page of commands say what --help says."""
 
 import re
 import subprocess
@@ -17,21 +17,32 @@ def test_the_manual_page_is_not_stale() -> None:
     assert reference.MANUAL.read_text() == reference.manual(), STALE
 
 
-def test_the_reference_in_the_readme_is_not_stale() -> None:
-    text = reference.README.read_text()
-    assert text.count(reference.BEGIN) == text.count(reference.END) == 1
-    assert text == reference.readme(text), STALE
+def test_the_page_of_commands_is_not_stale() -> None:
+    assert reference.PAGE.read_text() == reference.page(), STALE
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_the_help_is_in_both(command: str) -> None:
     shown = fasthits(command, "--help").stdout.decode()
-    options = set(re.findall(r"^  (--[a-z-]+)", shown, re.M))
-    page = reference.manual().replace("\\", "")
-    part = page.partition(f".SS fasthits {command}\n")[2].partition(".SS ")[0]
+    options = set(re.findall(r"^  (--[a-z-]+)", shown, re.M)) - {"--help"}
+    assert options
+    manual = reference.manual().replace("\\", "")
+    part = manual.partition(f".SS fasthits {command}\n")[2].partition("\n.S")[0]
+    part += manual.partition("\n.SH RULES\n")[2].partition("\n.SH")[0] * (".BR RULES" in part)
     assert {option for option in options if f".B {option}" not in part} == set()
-    call = reference.README.read_text().partition(f"\nfasthits {command}")[2].partition("\n        ")[0]
-    assert {option for option in options if f"[{option}" not in call} == set()
+    page = reference.page()
+    part = page.partition(f"\n## fasthits {command}\n")[2].partition("\n## ")[0]
+    part += page.partition("\n## Rules\n")[2].partition("\n## ")[0] * ("[rules](#rules)" in part)
+    assert {option for option in options if f"\n- `{option}" not in part} == set()
+
+
+def test_rules_are_described_once() -> None:
+    assert reference.manual().count(r".B \-\-decode") == reference.page().count("- `--decode`") == 1
+
+
+def test_every_variable_of_the_help_is_in_the_environment() -> None:
+    named = {each.envvar for _, command in reference.commands() for each in command.params if each.envvar}
+    assert named | {"FASTHITS_LOGS"} == reference.ENVIRONMENT.keys()
 
 
 def test_man_shows_the_page_without_a_warning() -> None:

@@ -1,98 +1,50 @@
-"""README.md: its transcripts are done, command by command, on the logs of `make demo`, and print what it shows."""
+"""README.md is short, and what it tells a newcomer to type works in a fresh clone."""
 
+import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from shutil import copytree, ignore_patterns
 
 import pytest
 
-from tests.support.logger import access_line, access_lines
-from tests.support.processes import PROJECT, environment, fasthits_command, new_mark
-from tests.support.servers import Memcached
+from fasthits import __version__
+from tests.support.processes import PROJECT, environment, new_mark
 
-TEXT = (PROJECT / "README.md").read_text()
-LOGS = "demo/logs/%Y/%m/%d/access.log"
-YESTERDAY, TODAY = "2026-11-23", "2026-11-24"
-SETTLE = ("--settle", "0.1")
-OF_TODAY = {"today": ("--date", TODAY), "check": (TODAY, *SETTLE), "warm": (TODAY, *SETTLE)}
-"""What commands need when the clock shows another day than in README."""
-GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+README = PROJECT / "README.md"
+MOST_LINES = 150
 
 
-def transcript(first: str) -> list[tuple[str, list[str]]]:
-    """Return the commands of the transcript that begins with *first*, each with the lines that it prints."""
-    (block,) = re.findall(rf"^```console\n(\$ {re.escape(first)}.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
-    steps = [step.splitlines() for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-    return [(command, printed) for command, *printed in steps]
+@pytest.mark.slow
+def test_the_lines_of_install_lead_to_a_fasthits(tmp_path: Path) -> None:
+    """As in a fresh clone, but in a folder of this test's instead of /opt and /usr/bin."""
+    clone = copytree(PROJECT, tmp_path / "clone", ignore=ignore_patterns(".*", "build", "demo", "*.so", "__pycache__"))
+    (tmp_path / "bin").mkdir()
+    section = README.read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
+    lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
+    script = "\n".join(lines).replace("/opt/", f"{tmp_path}/opt/").replace("/usr/bin/", f"{tmp_path}/bin/")
+    subprocess.run(["sh", "-ec", script], cwd=clone, check=True, capture_output=True, timeout=600)
+    done = subprocess.run([tmp_path / "bin" / "fasthits", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == f"fasthits {__version__}\n", done.stderr
 
 
-def do(command: str, cwd: Path, env: Mapping[str, str]) -> list[str]:
-    """Run a command and return what it prints, stdout and stderr."""
-    words = shlex.split(command)
-    if words[0] == "fasthits":
-        words = [*fasthits_command(*words[1:]), *OF_TODAY.get(words[1], ())]
-    done = subprocess.run(
-        words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
-    )
-    return done.stdout.splitlines()
+def test_make_demo_leads_to_live_numbers(tmp_path: Path) -> None:
+    """It is this script, once .venv is there."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    demo = ["bash", str(PROJECT / "benchmarks" / "demo.sh")]
+    env = environment(new_mark(), {"PATH": path})
+    done = subprocess.run(demo, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^\$ fasthits today .*\n[1-9]\d*\t/", done.stdout, re.MULTILINE), done.stdout
 
 
-def without_time(lines: list[str]) -> list[str]:
-    """Return lines of which no two runs print the same as they are."""
-    return [re.sub(r"in \d\.\d\d s \(\d\.\d\d GB/s\)", "in no time", line).rstrip() for line in lines]
+def test_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= MOST_LINES
 
 
-@pytest.fixture
-def env(memcached: Memcached) -> dict[str, str]:
-    return environment(new_mark(), {"FASTHITS_MEMCACHED": memcached.spec, "FASTHITS_LOGS": LOGS})
-
-
-@pytest.fixture
-def counted(tmp_path: Path, env: dict[str, str]) -> Path:
-    """The folder where `make demo` has been, without its rollups: the logs of two days, the second one counted live."""
-    for day, *size in ([YESTERDAY, "--lines", "20000"], [TODAY, "--lines", "5000", "--seed", "2"]):
-        corpus = [sys.executable, "-m", "benchmarks.corpus", LOGS, day, *size]
-        subprocess.run(corpus, cwd=tmp_path, env=env, check=True, stdout=subprocess.DEVNULL)
-    with (tmp_path / "demo" / "logs" / TODAY.replace("-", "/") / "access.log").open() as log:
-        subprocess.run(fasthits_command("log"), stdin=log, env=env, check=True)
-    return tmp_path
-
-
-def test_a_number_of_today_and_all_of_a_day_before(counted: Path, env: dict[str, str]) -> None:
-    for command, printed in transcript("fasthits today / "):
-        assert without_time(do(command, counted, env)) == without_time(printed), command
-
-
-def test_what_memcached_has_lost_is_found_and_put_right(
-    counted: Path, env: dict[str, str], memcached: Memcached
-) -> None:
-    assert memcached.ask(f"delete :1:{TODAY}/".encode()) == b"DELETED\r\n"
-    for command, printed in transcript("fasthits check"):
-        assert do(command, counted, env) == printed, command
-
-
-def test_how_a_line_was_read(tmp_path: Path, env: dict[str, str]) -> None:
-    line = access_line("/blog/", query="?page=2").replace(b"Mozilla/5.0", GOOGLEBOT.encode())
-    line = line.replace(b"127.0.0.1", b"66.249.73.135").replace(b" 5 ", b" 512 ")
-    (tmp_path / "access.log").write_bytes(access_lines(["/a"] * 1203) + line)
-    ((command, printed),) = transcript("fasthits explain")
-    assert do(command, tmp_path, env) == printed
-
-
-@pytest.mark.parametrize("name", ["README.md", "docs/django.md", "docs/troubleshooting.md"])
-def test_links_lead_somewhere(name: str) -> None:
-    page = PROJECT / name
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
-        file, _, anchor = target.partition("#")
-        linked = page.parent / file if file else page
-        assert linked.exists(), target
-        assert not anchor or anchor in anchors(linked.read_text()), target
-
-
-def anchors(text: str) -> list[str]:
-    """Return what the headings of a page are linked by."""
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+def test_the_lines_for_django_are_those_of_the_tutorial() -> None:
+    (block,) = re.findall(r"^```diff\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE)
+    lines = [line for line in block.splitlines() if not line.startswith("# ")]
+    tutorial = (PROJECT / "docs" / "django.md").read_text().splitlines()
+    assert [line for line in lines if line not in tutorial] == []

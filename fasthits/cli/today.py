@@ -1,6 +1,5 @@
 """``fasthits today``: the live counters of some paths."""
 
-import os
 from datetime import date
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from fasthits.cli.options import Prefix, takes_servers
 from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import UsageError
-from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS, check_prefix, hit_key
+from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 
 
 @takes_servers
@@ -31,13 +30,11 @@ def today(
         fasthits today /about.html
         fasthits today / /blog/ --date yesterday
     """
-    from fasthits.live.memcached import read_views
+    from fasthits.live.counters import hits_today
 
     for path in paths:
         if not path.startswith(PATH_STARTS) or "?" in path:
             raise UsageError("not a PATH", repr(path), "it begins with / and has no ?")
-    date_ = parse_day(day, date.today())
-    keys = [hit_key(date_, os.fsencode(path), check_prefix(prefix)) for path in paths]
-    views = read_views(servers, keys)
-    for path, key in zip(paths, keys, strict=True):
-        typer.echo(f"{views.get(key, 0)}\t{printable(path)}")
+    views = hits_today(paths, servers, prefix, parse_day(day, date.today()))
+    for path in paths:
+        typer.echo(f"{views[path] or 0}\t{printable(path)}")

@@ -1,8 +1,22 @@
-"""The rooms of the compiled core, `fasthits._parse`: bytes in, counts out; no files, no servers, nearly all without
-the GIL.
+"""The compiled core, `fasthits._parse`: bytes in, counts out. No files, no servers, nearly no GIL.
 
-A line comes in through lines.pxd. plain.pxd reads the shape that nearly all lines have, steps.pxd every format, both
-with tokens.pxd. counts.pxd puts lines into buckets and hits into the tables of table.pxd; moves.pxd takes rows from
-one table to another; order.pxd sorts and writes them; utf8.pxd escapes what is not UTF-8; codes.pxd reads
-escapes and percent-encoding.
+Lines, from the smallest step up:
+- tokens.pxd: bytes up to a byte, quoted text, digits; the struct of a line
+- times.pxd: the day in a time
+- plain.pxd: the fast path, for the shape that nearly all lines have
+- steps.pxd: the general path, for every log format
+- lines.pxd: rules; which fields are read, and whether a line is a hit
+
+Counting:
+- table.pxd: the hit table; views by day and path
+- counts.pxd: the books; lines into buckets, hits into hit tables
+- answers.pxd: asks Python once about each user agent and referer
+- moves.pxd: rows from one hit table to another
+- days.pxd: days that count, days seen, views of each day
+
+Out:
+- order.pxd: sorts rows
+- csv.pxd: writes them as CSV
+- fields.pxd: fields of a line as Python objects
+- utf8.pxd, codes.pxd: escapes and percent-encoding
 """

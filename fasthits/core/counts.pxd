@@ -1,8 +1,8 @@
-"""The books: lines into buckets, and hits into tables.
+"""The books: puts each line into a bucket, and each hit into a hit table.
 
-A line of the plain rules costs little more than its look-up, so hits wait in batches. Whether a user agent counts, and
-what is kept of a referer, is asked for once, of Python, which needs the interpreter: so the count stops before that
-line, with ASKED, and goes on when the answer is in the table of agents or of referers.
+A line costs little more than its look-up, so hits wait in batches. Python functions say whether a user agent counts and
+what to keep of a referer, once for each distinct text. They need the interpreter, so the count stops before that line
+with ASKED, and goes on when the answer is in the table of agents or of referers.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
@@ -40,7 +40,7 @@ cdef struct Example:
     size_t size
     char text[MAX_EXAMPLE]
 
-cdef struct Count:
+cdef struct Tally:         # all that one HitTable holds
     Table table
     Batch batch            # empty between calls
     uint64_t changes       # how often rows were taken away, so that offsets in the table became void
@@ -62,153 +62,153 @@ cdef struct Count:
     Table agents           # verdicts, plus one, by user agent
     Table referers         # places in answers, plus one, by referer
     Answer *answers
-    Table *asked_for       # the one of these two that lacks
+    Table *asked_for       # agents or referers: the table that lacks an answer
     Span asked             # the user agent or referer, good as long as the line
     bint partial_whole     # the partial line is complete, and waits for that
     char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
     size_t key_size, key_capacity
-    Count *bots            # where rows of bots go, or NULL
-    Count *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Count *beside[1 + MAX_REFERER_TABLES]    # all of these, whose rows belong to the share of their keys
+    Tally *bots            # where rows of bots go, or NULL
+    Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
+    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these, whose rows belong to the share of their keys
     int tables_beside
 
 
-cdef inline uint64_t line_count(Count *count) noexcept nogil:
+cdef inline uint64_t line_count(Tally *tally) noexcept nogil:
     cdef uint64_t lines = 0
     cdef int bucket
     for bucket in range(BUCKETS):
-        lines += count.buckets[bucket]
+        lines += tally.buckets[bucket]
     return lines
 
 
-cdef inline void keep_example(Count *count, Cursor line) noexcept nogil:
-    cdef Example *example = &count.examples[count.examples_taken]
-    example.line = line_count(count) + 1
+cdef inline void keep_example(Tally *tally, Cursor line) noexcept nogil:
+    cdef Example *example = &tally.examples[tally.examples_taken]
+    example.line = line_count(tally) + 1
     example.size = min(<size_t>(line.end - line.p), <size_t>MAX_EXAMPLE)
     memcpy(example.text, line.p, example.size)
-    count.examples_taken += 1
+    tally.examples_taken += 1
 
 
 cdef inline bint has_day(const uint8_t *days, int32_t day) noexcept nogil:
     return days[day >> 3] >> (day & 7) & 1
 
 
-cdef inline bint counts_day(Count *count, int32_t day) noexcept nogil:
-    """Tell whether the hits of *day* count, and remember that it was there."""
-    if day != count.last_day:
-        count.last_day = day
-        count.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
-        count.last_counts = count.wanted == NULL or has_day(count.wanted, day)
-    return count.last_counts
+cdef inline bint counts_day(Tally *tally, int32_t day) noexcept nogil:
+    """Tell whether the hits of *day* tally, and remember that it was there."""
+    if day != tally.last_day:
+        tally.last_day = day
+        tally.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
+        tally.last_counts = tally.wanted == NULL or has_day(tally.wanted, day)
+    return tally.last_counts
 
 
-cdef inline void flush_batch(Count *count) noexcept nogil:
-    count.dropped += add_batch(&count.table, &count.batch, count.max_rows)
-    count.key_size = 0
+cdef inline void flush_batch(Tally *tally) noexcept nogil:
+    tally.dropped += add_batch(&tally.table, &tally.batch, tally.max_rows)
+    tally.key_size = 0
 
 
-cdef inline void flush(Count *count) noexcept nogil:
+cdef inline void flush(Tally *tally) noexcept nogil:
     """Add the hits that wait in batches, as their paths are about to go."""
     cdef int i
-    flush_batch(count)
-    for i in range(count.tables_beside):
-        flush_batch(count.beside[i])
+    flush_batch(tally)
+    for i in range(tally.tables_beside):
+        flush_batch(tally.beside[i])
 
 
-cdef inline bint count_hit(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Count a hit; False, with nothing counted, without memory."""
-    if not count.first_hash <= hash <= count.last_hash:
+    if not tally.first_hash <= hash <= tally.last_hash:
         pass
-    elif has_room(&count.batch, path.size):
-        put_hit(&count.table, &count.batch, hash, day, path)
-    elif not count_hit_at_once(count, hash, day, path):
+    elif has_room(&tally.batch, path.size):
+        put_hit(&tally.table, &tally.batch, hash, day, path)
+    elif not count_hit_at_once(tally, hash, day, path):
         return False
-    count.buckets[HIT] += 1
+    tally.buckets[HIT] += 1
     return True
 
 
-cdef inline void take_away_rows(Count *count, uint64_t first, uint64_t last) noexcept nogil:
+cdef inline void take_away_rows(Tally *tally, uint64_t first, uint64_t last) noexcept nogil:
     """Keep the rows with views whose key has a hash in [first, last]; whoever reads rows learns of it."""
     cdef int i
-    keep_rows(&count.table, first, last, False)
-    count.changes += 1
-    for i in range(count.tables_beside):
-        keep_rows(&count.beside[i].table, first, last, True)
-        count.beside[i].changes += 1
+    keep_rows(&tally.table, first, last, False)
+    tally.changes += 1
+    for i in range(tally.tables_beside):
+        keep_rows(&tally.beside[i].table, first, last, True)
+        tally.beside[i].changes += 1
 
 
-cdef inline size_t rows_of_all(const Count *count) noexcept nogil:
+cdef inline size_t rows_of_all(const Tally *tally) noexcept nogil:
     """Return the number of rows of all tables."""
-    cdef size_t rows = count.table.rows
+    cdef size_t rows = tally.table.rows
     cdef int i
-    for i in range(count.tables_beside):
-        rows += count.beside[i].table.rows
+    for i in range(tally.tables_beside):
+        rows += tally.beside[i].table.rows
     return rows
 
 
-cdef inline size_t bytes_of_all(const Count *count, size_t path_size) noexcept nogil:
+cdef inline size_t bytes_of_all(const Tally *tally, size_t path_size) noexcept nogil:
     """Return how much memory a row more in each table would have all of them take, for a moment at least."""
-    cdef size_t size = bytes_with_room(&count.table, path_size)
+    cdef size_t size = bytes_with_room(&tally.table, path_size)
     cdef int i
-    for i in range(count.tables_beside):
-        size += bytes_with_room(&count.beside[i].table, path_size)
+    for i in range(tally.tables_beside):
+        size += bytes_with_room(&tally.beside[i].table, path_size)
     return size
 
 
-cdef inline bint narrow(Count *count, size_t path_size) noexcept nogil:
+cdef inline bint narrow(Tally *tally, size_t path_size) noexcept nogil:
     """Halve the share until each table may take one row more; False where that would not help."""
-    while bytes_of_all(count, path_size) > count.max_bytes:
-        flush(count)
-        if rows_of_all(count) == 0 or count.first_hash == count.last_hash:
+    while bytes_of_all(tally, path_size) > tally.max_bytes:
+        flush(tally)
+        if rows_of_all(tally) == 0 or tally.first_hash == tally.last_hash:
             return False
-        count.last_hash = count.first_hash + (count.last_hash - count.first_hash) // 2
-        take_away_rows(count, count.first_hash, count.last_hash)
+        tally.last_hash = tally.first_hash + (tally.last_hash - tally.first_hash) // 2
+        take_away_rows(tally, tally.first_hash, tally.last_hash)
     return True
 
 
-cdef inline bint count_hit_at_once(Count *count, uint64_t hash, int32_t day, Span path) noexcept nogil:
+cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Add the batch and a hit that it has no room for, if it is in the share still; False without memory."""
     cdef Outcome outcome
-    flush(count)
-    if not narrow(count, path.size):
+    flush(tally)
+    if not narrow(tally, path.size):
         return False
-    if hash > count.last_hash:
+    if hash > tally.last_hash:
         return True
-    outcome = add_views(&count.table, hash, day, path, 1, count.max_rows)
-    count.dropped += outcome == NO_ROOM
-    make_room(&count.table)
-    open_batch(&count.table, &count.batch)
+    outcome = add_views(&tally.table, hash, day, path, 1, tally.max_rows)
+    tally.dropped += outcome == NO_ROOM
+    make_room(&tally.table)
+    open_batch(&tally.table, &tally.batch)
     return outcome != NO_MEMORY
 
 
-cdef inline int count_line(Count *count, const char *start, size_t size) noexcept nogil:
+cdef inline int count_line(Tally *tally, const char *start, size_t size) noexcept nogil:
     """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none."""
-    cdef const Rules *rules = count.rules
+    cdef const Rules *rules = tally.rules
     cdef Cursor rest
     cdef Line line
     rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
-    if not rules.knows_plain_gets or not take_plain_get(&rest, &line, &count.memo):
-        return count_other_line(count, start, size)
+    if not rules.knows_plain_gets or not take_plain_get(&rest, &line, &tally.memo):
+        return count_other_line(tally, start, size)
     if not rules.plain:
-        return count_plain_get_by_rules(count, start, size, rest, &line)
-    if not counts_day(count, line.day):
-        count.buckets[OTHER_DAY] += 1
+        return count_plain_get_by_rules(tally, start, size, rest, &line)
+    if not counts_day(tally, line.day):
+        tally.buckets[OTHER_DAY] += 1
         return COUNTED
-    return COUNTED if count_hit(count, plain_hash(&line), line.day, line.path) else NO_MEMORY_LEFT
+    return COUNTED if count_hit(tally, plain_hash(&line), line.day, line.path) else NO_MEMORY_LEFT
 
 
 cdef inline int count_plain_get_by_rules(
-    Count *count, const char *start, size_t size, Cursor rest, Line *line
+    Tally *tally, const char *start, size_t size, Cursor rest, Line *line
 ) noexcept nogil:
-    take_rest_of_plain_get(count.rules, start, size, rest, line, &count.memo)
-    return judge(count, line, True)
+    take_rest_of_plain_get(tally.rules, start, size, rest, line, &tally.memo)
+    return judge(tally, line, True)
 
 
-cdef inline int count_other_line(Count *count, const char *start, size_t size) noexcept nogil:
+cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
     cdef Line line
-    if not take_line(count.rules, start, size, &line, &count.memo):
-        return count_malformed(count, start, size)
-    return judge(count, &line, False)
+    if not take_line(tally.rules, start, size, &line, &tally.memo):
+        return count_malformed(tally, start, size)
+    return judge(tally, &line, False)
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
@@ -219,86 +219,86 @@ cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
     return hash_words(secrets, line.day, masked_words(path.start, path.size), path.size)
 
 
-cdef inline int count_malformed(Count *count, const char *start, size_t size) noexcept nogil:
-    if count.examples_taken < MAX_EXAMPLES:
-        keep_example(count, line_cursor(start, size))
-    count.buckets[MALFORMED] += 1
+cdef inline int count_malformed(Tally *tally, const char *start, size_t size) noexcept nogil:
+    if tally.examples_taken < MAX_EXAMPLES:
+        keep_example(tally, line_cursor(start, size))
+    tally.buckets[MALFORMED] += 1
     return COUNTED
 
 
-cdef inline int judge(Count *count, const Line *line, bint is_plain_get) noexcept nogil:
+cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcept nogil:
     """Put a line that was read into the bucket of the first rule that it does not meet, or count it as a hit."""
-    cdef const Rules *rules = count.rules
+    cdef const Rules *rules = tally.rules
     cdef Span key
     cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
     cdef int bucket = bucket_of(rules, line, is_plain_get)
-    if not counts_day(count, line.day) and bucket == HIT:
+    if not counts_day(tally, line.day) and bucket == HIT:
         bucket = OTHER_DAY
     if bucket != HIT:
-        count.buckets[bucket] += 1
+        tally.buckets[bucket] += 1
         return COUNTED
     if rules.by_agent:
-        verdict = verdict_on(count, line.user_agent)
+        verdict = verdict_on(tally, line.user_agent)
         if verdict == UNKNOWN:
             return ASKED
         if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
-            count.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
+            tally.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
             return COUNTED
     if not rules.keep_query and not rules.by_host:
         key = line.path
-    elif not make_key(count, line, &key):
+    elif not make_key(tally, line, &key):
         return NO_MEMORY_LEFT
     if is_plain_get and key.start == line.path.start and key.size == line.path.size:
         hash = plain_hash(line)
     else:
         hash = hash_row(secrets, line.day, key.start, key.size)
-    if not count.first_hash <= hash <= count.last_hash:
-        count.buckets[HIT] += 1
+    if not tally.first_hash <= hash <= tally.last_hash:
+        tally.buckets[HIT] += 1
         return COUNTED
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
-        place = known(count, &count.referers, line.referer)
+        place = known(tally, &tally.referers, line.referer)
         if place == UNKNOWN:
             return ASKED
-        if not count_by_referer(count, &count.answers[place - 1], hash, line.day, key):
+        if not count_by_referer(tally, &tally.answers[place - 1], hash, line.day, key):
             return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if not count_bot(count, hash, line.day, key):
+        if not count_bot(tally, hash, line.day, key):
             return NO_MEMORY_LEFT
-    elif key.start != count.key:
-        return COUNTED if count_hit(count, hash, line.day, key) else NO_MEMORY_LEFT
-    elif not count_hit_at_once(count, hash, line.day, key):    # a batch would need the key for longer than it is there
+    elif key.start != tally.key:
+        return COUNTED if count_hit(tally, hash, line.day, key) else NO_MEMORY_LEFT
+    elif not count_hit_at_once(tally, hash, line.day, key):    # a batch would need the key for longer than it is there
         return NO_MEMORY_LEFT
-    count.buckets[HIT] += 1
+    tally.buckets[HIT] += 1
     return COUNTED
 
 
-cdef inline bint count_bot(Count *count, uint64_t hash, int32_t day, Span key) noexcept nogil:
+cdef inline bint count_bot(Tally *tally, uint64_t hash, int32_t day, Span key) noexcept nogil:
     """Count a hit of a bot, if it is in the share still; False without memory."""
-    if not narrow(count, key.size):
+    if not narrow(tally, key.size):
         return False
-    return hash > count.last_hash or count_at_once(count.bots, hash, day, key)
+    return hash > tally.last_hash or count_at_once(tally.bots, hash, day, key)
 
 
-cdef inline bint count_at_once(Count *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
+cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
     """Count a hit in a table beside that of views; False without memory."""
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
     counts.dropped += outcome == NO_ROOM
     return outcome != NO_MEMORY
 
 
-cdef inline uint64_t verdict_on(Count *count, Span user_agent) noexcept nogil:
+cdef inline uint64_t verdict_on(Tally *tally, Span user_agent) noexcept nogil:
     """Return what is known of a user agent; UNKNOWN leaves it to be asked for."""
     if user_agent.start == NULL:
         user_agent.start, user_agent.size = b"-", 1
-    return known(count, &count.agents, user_agent)
+    return known(tally, &tally.agents, user_agent)
 
 
-cdef inline uint64_t known(Count *count, Table *answers, Span text) noexcept nogil:
+cdef inline uint64_t known(Tally *tally, Table *answers, Span text) noexcept nogil:
     """Return what is known of a text; UNKNOWN leaves it to be asked for."""
     cdef uint64_t answer = views_of(answers, hash_row(secrets, 0, text.start, text.size), 0, text)
     if answer == UNKNOWN:
-        count.asked_for, count.asked = answers, text
+        tally.asked_for, tally.asked = answers, text
     return answer
 
 
@@ -306,12 +306,12 @@ cdef inline bint has_referer(Span referer) noexcept nogil:
     return referer.size > 1 or (referer.size == 1 and referer.start[0] != b"-")
 
 
-cdef inline bint make_key(Count *count, const Line *line, Span *key) noexcept nogil:
+cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept nogil:
     """Put together the key of a row: host and a space, the path, the query, as the rules want it; False without memory.
 
     What stands in the line as one is not copied.
     """
-    cdef const Rules *rules = count.rules
+    cdef const Rules *rules = tally.rules
     cdef Span host = line.host
     cdef size_t host_size = 0
     cdef size_t query_size = line.query.size if rules.keep_query else 0
@@ -325,38 +325,38 @@ cdef inline bint make_key(Count *count, const Line *line, Span *key) noexcept no
             host.start, host.size = b"-", 1
         host_size = host.size + 1
     size = host_size + line.path.size + query_size
-    if size > count.key_capacity:
-        text = <char *>realloc(count.key, 2 * size)
+    if size > tally.key_capacity:
+        text = <char *>realloc(tally.key, 2 * size)
         if text == NULL:
             return False
-        count.key, count.key_capacity = text, 2 * size
+        tally.key, tally.key_capacity = text, 2 * size
     if host_size:
-        memcpy(count.key, host.start, host.size)
-        count.key[host.size] = b" "
-    memcpy(count.key + host_size, line.path.start, line.path.size)
+        memcpy(tally.key, host.start, host.size)
+        tally.key[host.size] = b" "
+    memcpy(tally.key + host_size, line.path.start, line.path.size)
     if query_size:
-        memcpy(count.key + host_size + line.path.size, line.query.start, query_size)
-    key.start, key.size = count.key, size
+        memcpy(tally.key + host_size + line.path.size, line.query.start, query_size)
+    key.start, key.size = tally.key, size
     return True
 
 
 cdef inline bint count_by_referer(
-    Count *count, const Answer *answer, uint64_t path_hash, int32_t day, Span key
+    Tally *tally, const Answer *answer, uint64_t path_hash, int32_t day, Span key
 ) noexcept nogil:
     """Count a hit in each table that keeps something of its referer; False without memory."""
-    cdef Count *counts
+    cdef Tally *counts
     cdef Span text, both
     cdef uint64_t hash
     cdef int i
-    for i in range(count.rules.referer_tables):
-        text, counts = answer.text[i], count.by_referer[i]
+    for i in range(tally.rules.referer_tables):
+        text, counts = answer.text[i], tally.by_referer[i]
         both.size = key.size + 1 + text.size
         if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
             continue
         if not has_room(&counts.batch, both.size):
-            if not renew_batch(count, counts, both.size):
+            if not renew_batch(tally, counts, both.size):
                 return False
-            if path_hash > count.last_hash:
+            if path_hash > tally.last_hash:
                 return True
         both.start = counts.key + counts.key_size
         memcpy(counts.key + counts.key_size, key.start, key.size)
@@ -373,7 +373,7 @@ cdef inline bint count_by_referer(
     return True
 
 
-cdef inline bint renew_batch(Count *count, Count *counts, size_t key_size) noexcept nogil:
+cdef inline bint renew_batch(Tally *tally, Tally *counts, size_t key_size) noexcept nogil:
     """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
     least; False without."""
     cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
@@ -384,67 +384,67 @@ cdef inline bint renew_batch(Count *count, Count *counts, size_t key_size) noexc
         if key == NULL:
             return False
         counts.key, counts.key_capacity = key, needed
-    if not narrow(count, key_size):
+    if not narrow(tally, key_size):
         return False
     make_room(&counts.table)
     open_batch(&counts.table, &counts.batch)
     return True
 
 
-cdef inline bint keep_partial(Count *count, const char *start, size_t size) noexcept nogil:
+cdef inline bint keep_partial(Tally *tally, const char *start, size_t size) noexcept nogil:
     """Append to the partial line as much of *start* as is ever looked at; False when memory ran out."""
-    cdef size_t room = MAX_LINE + 1 - count.partial_size
-    cdef size_t capacity = count.partial_capacity
+    cdef size_t room = MAX_LINE + 1 - tally.partial_size
+    cdef size_t capacity = tally.partial_capacity
     cdef char *partial
     if size > room:
         size = room
-    if count.partial_size + size > capacity:
-        capacity = max(count.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
-        partial = <char *>realloc(count.partial, capacity)
+    if tally.partial_size + size > capacity:
+        capacity = max(tally.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
+        partial = <char *>realloc(tally.partial, capacity)
         if partial == NULL:
-            count.partial_size = 0    # or its head would be taken for that of another line
+            tally.partial_size = 0    # or its head would be taken for that of another line
             return False
-        count.partial, count.partial_capacity = partial, capacity
-    memcpy(count.partial + count.partial_size, start, size)
-    count.partial_size += size
+        tally.partial, tally.partial_capacity = partial, capacity
+    memcpy(tally.partial + tally.partial_size, start, size)
+    tally.partial_size += size
     return True
 
 
-cdef inline int count_partial(Count *count) noexcept nogil:
+cdef inline int count_partial(Tally *tally) noexcept nogil:
     """Count the partial line, which is complete now."""
-    cdef size_t size = count.partial_size
+    cdef size_t size = tally.partial_size
     cdef int outcome = COUNTED
     if size:
-        outcome = count_line(count, count.partial, size)
-    flush(count)
-    count.partial_whole = outcome == ASKED
+        outcome = count_line(tally, tally.partial, size)
+    flush(tally)
+    tally.partial_whole = outcome == ASKED
     if outcome != ASKED:
-        count.partial_size = 0
+        tally.partial_size = 0
     return outcome
 
 
-cdef inline int count_block(Count *count, Cursor *block) noexcept nogil:
+cdef inline int count_block(Tally *tally, Cursor *block) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them.
 
     Where it has ASKED, the block begins with what is still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED
-    if count.partial_size and not count.partial_whole and block.p != block.end:
+    if tally.partial_size and not tally.partial_whole and block.p != block.end:
         if not take_until(block, b"\n", &line):
             take_rest(block, &line)
-            return COUNTED if keep_partial(count, line.start, line.size) else NO_MEMORY_LEFT
-        if not keep_partial(count, line.start, line.size):
+            return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
+        if not keep_partial(tally, line.start, line.size):
             return NO_MEMORY_LEFT
-        count.partial_whole = True
-    if count.partial_whole:
-        outcome = count_partial(count)
+        tally.partial_whole = True
+    if tally.partial_whole:
+        outcome = count_partial(tally)
     while outcome == COUNTED and take_until(block, b"\n", &line):
-        outcome = count_line(count, line.start, line.size)
-    if outcome == ASKED and not count.partial_whole:
+        outcome = count_line(tally, line.start, line.size)
+    if outcome == ASKED and not tally.partial_whole:
         block.p = line.start
-    flush(count)
+    flush(tally)
     if outcome == COUNTED:
         take_rest(block, &line)
-        outcome = COUNTED if keep_partial(count, line.start, line.size) else NO_MEMORY_LEFT
+        outcome = COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
     return outcome

@@ -1,4 +1,4 @@
-"""What a line holds, by the rules and the format of a log, and whether that makes it a hit."""
+"""Rules: what is read of a line, and whether the line is a hit."""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset

@@ -1,10 +1,10 @@
-"""Rows on their way: from one table to another, and from one spelling of their paths to another."""
+"""Moves rows from one hit table to another, and rewrites paths that are not UTF-8."""
 
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fasthits.core.counts cimport LAST_DAY, Count, take_away_rows
+from fasthits.core.counts cimport LAST_DAY, Tally, take_away_rows
 from fasthits.core.lines cimport BUCKETS
 from fasthits.core.table cimport (
     DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, Outcome, Row, Table, add_views, drop_slots, free_slots, free_table,
@@ -22,7 +22,7 @@ cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
     return True
 
 
-cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
+cdef inline bint move_table(Tally *tally, Table *other) noexcept nogil:
     """Add the rows of another table, whose memory is given back on the way; False without memory, with some of them in
     neither."""
     cdef size_t offset = 0
@@ -32,16 +32,16 @@ cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
     cdef Row *row
     cdef Span path
     cdef Outcome outcome = DONE
-    if end and not add_slots(&count.table, min(other.rows, count.max_rows)):
+    if end and not add_slots(&tally.table, min(other.rows, tally.max_rows)):
         return False
     drop_slots(other)
     while offset < end and outcome != NO_MEMORY:
-        ahead = prefetch_slots(&count.table, other, ahead, offset)
+        ahead = prefetch_slots(&tally.table, other, ahead, offset)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
-        outcome = add_views(&count.table, row.hash, row.day, path, row.views, count.max_rows)
+        outcome = add_views(&tally.table, row.hash, row.day, path, row.views, tally.max_rows)
         if outcome == NO_ROOM:
-            count.dropped += row.views
+            tally.dropped += row.views
         offset += row_bytes(row.size)
         if offset - released >= RELEASED_BYTES:
             released = release_rows(other, released, offset)
@@ -49,10 +49,10 @@ cdef inline bint move_table(Count *count, Table *other) noexcept nogil:
     return outcome != NO_MEMORY
 
 
-cdef inline bint escape_rows(Count *count) noexcept nogil:
+cdef inline bint escape_rows(Tally *tally) noexcept nogil:
     """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
     cdef size_t offset = 0
-    cdef size_t end = count.table.used
+    cdef size_t end = tally.table.used
     cdef size_t escaped_rows = 0
     cdef Row *row
     cdef Span path
@@ -60,7 +60,7 @@ cdef inline bint escape_rows(Count *count) noexcept nogil:
     cdef uint64_t hash
     cdef Outcome outcome = DONE
     while offset < end and outcome == DONE:
-        row = row_at(&count.table, offset)
+        row = row_at(&tally.table, offset)
         if row.views and not is_utf8(row_path(row), row.size):
             text = <char *>malloc(4 * <size_t>row.size)
             if text == NULL:
@@ -68,38 +68,38 @@ cdef inline bint escape_rows(Count *count) noexcept nogil:
                 break
             path.start, path.size = text, escape_bytes(text, row_path(row), row.size)
             hash = hash_row(secrets, row.day, path.start, path.size)
-            outcome = add_views(&count.table, hash, row.day, path, row.views, <size_t>-1)
+            outcome = add_views(&tally.table, hash, row.day, path, row.views, <size_t>-1)
             free(text)
-            row = row_at(&count.table, offset)    # the arena may have moved
+            row = row_at(&tally.table, offset)    # the arena may have moved
             if outcome == DONE:
                 row.views = 0
                 escaped_rows += 1
         offset += row_bytes(row.size)
     if escaped_rows:
-        take_away_rows(count, 0, <uint64_t>-1)
+        take_away_rows(tally, 0, <uint64_t>-1)
     return outcome == DONE
 
 
-cdef inline void move_rows(Count *count, Count *to) noexcept nogil:
-    """Move all rows to a counter that has none."""
-    to.table = count.table
-    memset(&count.table, 0, sizeof(Table))
-    count.changes += 1
+cdef inline void move_rows(Tally *tally, Tally *to) noexcept nogil:
+    """Move all rows to a hit table that has none."""
+    to.table = tally.table
+    memset(&tally.table, 0, sizeof(Table))
+    tally.changes += 1
 
 
-cdef inline bint move_count(Count *count, Count *other) noexcept nogil:
-    """Move the rows and buckets of another counter; False without memory, with some rows in neither."""
+cdef inline bint move_count(Tally *tally, Tally *other) noexcept nogil:
+    """Move the rows and buckets of another hit table; False without memory, with some rows in neither."""
     cdef int bucket
     cdef int32_t byte
     other.changes += 1
-    if not move_table(count, &other.table):
+    if not move_table(tally, &other.table):
         return False
     for bucket in range(BUCKETS):
-        count.buckets[bucket] += other.buckets[bucket]
+        tally.buckets[bucket] += other.buckets[bucket]
         other.buckets[bucket] = 0
-    count.dropped += other.dropped
+    tally.dropped += other.dropped
     other.dropped = 0
     for byte in range(LAST_DAY // 8 + 1):
         if other.seen[byte]:
-            count.seen[byte] |= other.seen[byte]
+            tally.seen[byte] |= other.seen[byte]
     return True

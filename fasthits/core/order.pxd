@@ -1,4 +1,4 @@
-"""The rows of a table in order, and as lines of CSV.
+"""The order of the rows of a hit table: by day and path, or by day, views and path.
 
 Rows stay where they are; what is sorted are their places, 16 bytes each, by multikey quicksort (Bentley and Sedgewick,
 1997): by one key of eight bytes after the other, day, then views where asked for, then the path seven bytes at a time.
@@ -7,11 +7,13 @@ and the parts that wait are kept on a stack of our own, because strangers choose
 or deep.
 """
 
-from libc.stdint cimport uint8_t, uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memchr, memcmp, memcpy
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy
 
-from fasthits.core.table cimport Row, Table, mix, prefetch_row, row_at, row_bytes, row_path
+from fasthits.core.table cimport (
+    Row, Table, drop_slots, mix, prefetch_row, row_at, row_bytes, row_path, secrets,
+)
 from fasthits.core.tokens cimport load8
 
 cdef extern from "<endian.h>" nogil:
@@ -21,8 +23,6 @@ cdef enum:
     AHEAD = 16             # places whose rows are asked for before they are needed, as they lie anywhere in memory
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
-    MAX_CSV_FIELDS = 10    # of a path
-    CSV_ROW_BYTES = 80     # more than a row needs besides its path: date, views, commas, quotes, newline
 
 cdef enum:                 # levels
     BY_DAY, BY_VIEWS, BY_PATH
@@ -30,6 +30,10 @@ cdef enum:                 # levels
 cdef struct Place:
     uint64_t key
     size_t offset          # of the row
+
+cdef struct Order:         # the places of the rows of a table, and how many of them have been read
+    Place *places
+    size_t count, next
 
 cdef struct Part:          # places whose rows are equal in all keys before this one
     size_t start, size
@@ -171,86 +175,11 @@ cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
     return count
 
 
-cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
-    cdef char[20] digits
-    cdef int i = 20
-    while True:
-        i -= 1
-        digits[i] = <char>(c"0" + number % 10)
-        number //= 10
-        if number == 0:
-            break
-    memcpy(out, digits + i, 20 - i)
-    return out + 20 - i
-
-
-cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
-    """Tell whether RFC 4180 wants a field in quotes; with no branch for a byte, so that compilers can vectorise it."""
-    cdef uint8_t found = 0
-    cdef size_t i
-    for i in range(size):
-        found |= (p[i] == b'"') | (p[i] == b",") | (p[i] == b"\r") | (p[i] == b"\n")
-    return found
-
-
-cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
-    """Tell whether a spreadsheet would calculate a field, or would without the apostrophes that it begins with.
-
-    `harmless` in csvfiles.py is the same for Python.
-    """
-    cdef size_t i = 0
-    while i < size and p[i] == b"'":
-        i += 1
-    if i == size or size == 1:
+cdef inline bint put_in_order(Order *order, Table *table, bint by_views) noexcept nogil:
+    """Sort the places of all rows with views; False without memory."""
+    drop_slots(table)    # as large as the places, and not needed when all rows are there
+    order.places = <Place *>malloc((table.rows + 1) * sizeof(Place))
+    if order.places == NULL:
         return False
-    return p[i] == b"=" or p[i] == b"+" or p[i] == b"-" or p[i] == b"@" or p[i] == b"\t" or p[i] == b"\r"
-
-
-cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
-    """Write a field of up to twice *size* and three bytes, with an apostrophe before what would be a formula."""
-    cdef size_t i
-    cdef bint quoted = needs_quotes(p, size)
-    if quoted:
-        out[0] = b'"'
-        out += 1
-    if is_formula(p, size):
-        out[0] = b"'"
-        out += 1
-    if not quoted:
-        memcpy(out, p, size)
-        return out + size
-    for i in range(size):
-        out[0] = p[i]
-        out += 1
-        if p[i] == b'"':
-            out[0] = b'"'
-            out += 1
-    out[0] = b'"'
-    return out + 1
-
-
-cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int fields) noexcept nogil:
-    """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes.
-
-    A path of several *fields* has newlines between them.
-    """
-    cdef const char *p = row_path(row)
-    cdef const char *end = p + row.size
-    cdef const char *newline
-    memcpy(out, day, 10)
-    out[10] = b","
-    out += 11
-    while fields > 1:
-        newline = <const char *>memchr(p, b"\n", <size_t>(end - p))
-        if newline == NULL:
-            break
-        out = write_csv_field(out, p, <size_t>(newline - p))
-        out[0] = b","
-        out += 1
-        p = newline + 1
-        fields -= 1
-    out = write_csv_field(out, p, <size_t>(end - p))
-    out[0] = b","
-    out = write_number(out + 1, row.views)
-    out[0] = b"\n"
-    return out + 1
+    order.count = place_rows(table, order.places)
+    return sort_places(table, order.places, order.count, by_views, secrets[0])

@@ -1,8 +1,8 @@
-"""The fast path: a plain GET, ``... [time] "GET /path HTTP/1.1" 200 512``, which nearly every line is.
+"""The fast path: reads a plain GET, ``... [time] "GET /path HTTP/1.1" 200 512``. Nearly every line is one.
 
-Its path's end is looked for in 64 bytes at once, and what follows has its fixed place. The few branches go the same way
-for nearly every line: one that a processor cannot foretell costs as much as 60 instructions. What has another shape
-takes the general path (steps.pxd), which reads all that this one reads, and reads it alike.
+It searches 64 bytes at once for the end of the path; what follows has a fixed place. Its few branches go the same way
+for nearly every line: a branch that the processor guesses wrong costs as much as 60 instructions. A line of another
+shape takes the general path (steps.pxd), which reads plain GETs too, with the same result.
 """
 
 from libc.stdint cimport uint8_t, uint64_t
@@ -143,7 +143,7 @@ cdef inline bint take_plain_get(Cursor *line, Line *out, DayMemo *memo) noexcept
 
 
 cdef inline void take_plain_referer_and_agent(Cursor *line, bint wants_agent, Line *out) noexcept nogil:
-    """Take `` "referer" "user agent"`` behind a plain GET, as much of it as is there; the user agent if it is wanted."""
+    """Take `` "referer" "user agent"`` behind a plain GET as far as they are there; the user agent only if wanted."""
     memset(&out.referer, 0, sizeof(Span))
     memset(&out.user_agent, 0, sizeof(Span))
     if (skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer)

@@ -1,15 +1,16 @@
-"""The general path: lines of any format, read step by step.
+"""The general path: reads lines of any log format, step by step.
 
-A format is a row of steps: a literal, or a field with its way to find the end. A line has to agree up to the last step
-that counting needs; of what follows, as much as agrees is read. All tolerance has its place here, in `take_step`.
+A log format is a row of steps. Each step is a literal, or a field and the way to find its end. A line has to agree with
+the steps up to the last one that counting needs; after that, reading stops where the line disagrees. Whatever the
+reader tolerates, it tolerates in `take_step`.
 
-Where the time stands as in Apache's common format, before the request, the line is not read from the left, because a
-user name may hold spaces, brackets and quotes. The anchor is then the time: ``[``, then the fixed layout
+If the time comes before the request, as in Apache's common format, the line is not read from the left, because a user
+name may hold spaces, brackets and quotes. Then the time is the anchor: ``[``, then the fixed layout
 ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
-(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. Where the steps do not agree
-from there on, the next ``[`` is tried. The cost of a line stays linear in its length: a request or a number ends before
-the next time begins, as that has a quote; where a format has a needed field that may go on for the rest of the line,
-MAX_ANCHORS times are tried.
+(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. If the steps do not agree from
+there on, the reader tries the next ``[``. The cost of a line stays linear in its length: a request or a number ends
+before the next time begins, because that has a quote. If a format needs a field that may go on to the end of the line,
+the reader tries only MAX_ANCHORS times.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
@@ -61,6 +62,26 @@ cdef struct Reading:       # of a line
     int32_t day
     const char *stopped    # where the next step does not agree, and why
     int trouble
+
+
+cdef inline int add_step(Steps *steps, int kind, int how, what, layout) except -1:
+    """Add a step; the caller keeps *what* alive."""
+    cdef Step *step = &steps.step[steps.count]
+    step.kind, step.how = kind, how
+    if how == LITERAL or how == TEXT:
+        if how == LITERAL and not what:
+            raise ValueError("a literal has at least one byte")
+        step.text, step.size = what, len(what)
+    elif how == EPOCH_TIME:
+        step.size, step.divisor = what
+    else:
+        step.size = what
+    if layout is not None:
+        (step.layout.year, step.layout.year_digits, step.layout.month, step.layout.month_named, step.layout.day,
+         step.layout.day_digits) = layout
+    steps.at[kind] = steps.count
+    steps.count += 1
+    return 0
 
 
 cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexcept nogil:
@@ -174,8 +195,8 @@ cdef inline uint64_t anchors_among(const char *p) noexcept nogil:
 cdef inline const char *find_anchor(const char *p, const char *end) noexcept nogil:
     """Return the next ``[`` with the first colon of a time behind it and room for that time; NULL if there is none.
 
-    Nearly always it is the first ``[``. A stranger can send a megabyte of them: so the others are looked for in 64 bytes
-    at once (2 instructions a byte; with a memchr for each, 36).
+    Nearly always it is the first ``[``. A stranger can send a megabyte of them, so the search goes on 64 bytes at a
+    time: 2 instructions a byte. A memchr for each costs 36.
     """
     cdef uint64_t anchors
     p = <const char *>memchr(p, b"[", <size_t>(end - p))

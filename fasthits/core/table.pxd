@@ -1,12 +1,12 @@
-"""The counting table: views by day and path, in memory of its own.
+"""The hit table: views by day and path, in C memory.
 
-Rows lie one behind the other in one arena, in the order first seen: a header, then the path. Beside it an
+Rows lie one after the other in one arena, in the order first seen: a header, then the path. An
 open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
-two cache misses, one slot and one row. Rows are addressed by offset, as the arena moves when it grows.
+two cache misses, one slot and one row. The index holds offsets, because the arena moves when it grows.
 
-A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits are put into
-a batch, and looked up together when it is full: all their slots are asked for, then all their rows, then they are
-compared. (1,000,000 lines, tokenised and counted: 100 ns a line one by one, 65 ns in batches.)
+A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits wait in a
+batch. When it is full, they are looked up together: all their slots are fetched, then all their rows, then the paths
+are compared. (1,000,000 lines, tokenised and counted: 100 ns a line one by one, 65 ns in batches.)
 
 The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
 A path of up to 64 bytes is hashed as if it had 64, zeros behind it, so that no branch depends on its size, which no
@@ -77,7 +77,7 @@ cdef enum:
 cdef enum Outcome:
     DONE, NO_ROOM, NO_MEMORY
 
-cdef struct Table:
+cdef struct Table:         # a hit table; also the known user agents and referers, with an answer for views
     char *arena            # Rows; NULL before the first
     size_t used, capacity
     uint64_t *slots        # 0 is free; else 24 bits of hash over 40 bits of (offset / ROW_ALIGN + 1)

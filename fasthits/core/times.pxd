@@ -1,6 +1,6 @@
-"""The day in a time, however a log writes it. No zone is converted: the day is the one that is written.
+"""Times: finds the day in a time of any layout. No zone is converted: the day is the date in the text.
 
-The last date is remembered: the eleven bytes of the next line's date need only be compared with it.
+The reader remembers the last date, so most lines cost only a comparison of eleven bytes.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t

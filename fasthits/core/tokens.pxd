@@ -1,4 +1,4 @@
-"""The smallest steps through a line: bytes up to a byte, in quotes, digits; what is kept of a line.
+"""Tokens: the smallest steps through a line (bytes up to a byte, in quotes, digits), and the struct of a line.
 
 Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one.
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.

@@ -1,4 +1,4 @@
-"""UTF-8: whether bytes are, and how those that are not are written."""
+"""UTF-8: tells whether bytes are UTF-8, and escapes bytes that are not as ``\\xhh``."""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy

@@ -1,14 +1,18 @@
 """The views of past days, read from the SQLite file that rollups write."""
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from fasthits.daily.database import reading
-from fasthits.errors import TableError
+from fasthits.daily.days import ONE_DAY, name_days
+from fasthits.errors import TableError, UsageError
+from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
@@ -19,6 +23,14 @@ WITH RECURSIVE days(day) AS (
 SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{} GROUP BY date
 """
 _OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
+
+# Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
+_DAYS = """
+WITH RECURSIVE days(day) AS (
+    SELECT min(date) FROM hits UNION ALL SELECT (SELECT min(date) FROM hits WHERE date > day) FROM days WHERE day > ''
+)
+SELECT day FROM days WHERE day IS NOT NULL
+"""
 
 
 class PathHistory(NamedTuple):
@@ -32,9 +44,26 @@ class PathHistory(NamedTuple):
 class History:
     """The days in a SQLite file. Every method raises TableError if it cannot read the file."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, database: "str | os.PathLike[str]") -> None:
+        self._file = Path(database)
         self._held: sqlite3.Connection | None = None
+
+    @property
+    def days(self) -> list[date]:
+        """The days that have rows, in order."""
+        with self._database() as database:
+            return [_date_of(day, self._file) for (day,) in database.execute(_DAYS)]
+
+    def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
+        """Return the views of *path* on *days*, by default on all `days`: 0 where other paths were read.
+
+        A day without any row is left out: nothing is known of it. With hosts in the table see `paths`.
+        """
+        with self.at_one_moment():
+            kept = self.days
+            wanted = kept if days is None else sorted(set(map(day_of, days)).intersection(kept))
+            (found,) = self.paths([path], wanted)
+        return dict(zip(wanted, found.by_day, strict=True))
 
     def last_days(self, number: int) -> list[date]:
         """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
@@ -42,10 +71,7 @@ class History:
             first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
         if last is None:
             return []
-        try:
-            start, end = date.fromisoformat(first).toordinal(), date.fromisoformat(last).toordinal()
-        except (TypeError, ValueError) as error:  # a table of another program
-            raise TableError("database with invalid dates", self._file, str(error)) from error
+        start, end = (_date_of(day, self._file).toordinal() for day in (first, last))
         start = max(start, end - number + 1)
         return [date.fromordinal(day) for day in range(start, end + 1)]
 
@@ -68,8 +94,13 @@ class History:
         by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
         return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
 
-    def most_read(self, days: Sequence[date], limit: int) -> list[PathHistory]:
-        """Return the histories of the *limit* paths that were read most on *days*, most read first."""
+    def most_read(self, days: Sequence[date], limit: int = 20) -> list[PathHistory]:
+        """Return the histories of the *limit* paths that were read most on *days*, most read first.
+
+        Raises UsageError for days that do not follow each other.
+        """
+        if any(after - before != ONE_DAY for before, after in pairwise(days)):
+            raise UsageError("days do not follow each other", name_days(days), "name the first to the last of them")
         return self.paths(self.search("", days, limit), days)
 
     def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
@@ -86,11 +117,11 @@ class History:
     def at_one_moment(self) -> Iterator[None]:
         """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
         with self._database() as database:
-            self._held = database
+            held, self._held = self._held, database
             try:
                 yield
             finally:
-                self._held = None
+                self._held = held
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -108,6 +139,13 @@ def _path_by_day(
         host, rest = part_host(path)
         return database.execute(_OF_A_HOST, [*_ends(days), rest, host])
     return database.execute(_OF_ALL_HOSTS, [*_ends(days), path])
+
+
+def _date_of(text: object, file: Path) -> date:
+    try:
+        return date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
+    except (TypeError, ValueError) as error:
+        raise TableError("database with invalid dates", file, str(error)) from error
 
 
 def _ends(days: Sequence[date]) -> tuple[str, str]:

@@ -197,6 +197,11 @@ class CounterStore:
                 self._add_views(pipeline, keyed, delivery)
         return delivery
 
+    def close(self) -> None:
+        """Close the connections; they are made again when needed."""
+        for pipeline in self._pipelines.values():
+            pipeline.drop()
+
     def _add_views(self, pipeline: "_Pipeline", keyed: Sequence[tuple[str, Row]], delivery: Delivery) -> None:
         requests = [
             f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} {views}\r\n".encode("ascii")
@@ -242,7 +247,7 @@ class _Pipeline:
         if self._channel is not None:
             if self._is_good(self._channel):
                 return False
-            self._drop()
+            self.drop()
         self._channel = self._connector.connect()
         self._answered_at = time.monotonic()
         again, self._connected_before = self._connected_before, True
@@ -259,7 +264,8 @@ class _Pipeline:
             return False
         return True
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Close the connection, if there is one."""
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -303,7 +309,7 @@ class _Pipeline:
         if replies.trusted and len(answers) == begun:
             self._answered_at = time.monotonic()
         else:
-            self._drop()
+            self.drop()
         return answers, begun
 
 

@@ -2,18 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from itertools import chain
+from typing import Unpack
 
 from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.selection import Selection
 
 HIT, MALFORMED = "hit", "malformed"
@@ -26,12 +28,33 @@ class Explanation:
     number: int
     """The line's number in its file, from 1."""
     line: bytes
-    log_format: Format
+    log_format: Format = field(repr=False)
     bucket: str
     """``hit``, ``malformed``, or why it is filtered: ``method``, ``status``, ``bot`` ..."""
     why: str
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
+    path: str | None = None
+    """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
+
+
+def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOptions]) -> Explanation:
+    """Return what becomes of *line* and why, as ``fasthits explain`` tells it.
+
+    *rules* are those of `count_hits`; without ``log_format`` the line tells its format. With *day* only hits of that
+    day count. Raises UsageError for invalid rules, several lines, and a format without a field of the rules;
+    TypeError for text.
+
+    >>> found = explain_line(b'::1 - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200 5', method="GET,HEAD")
+    >>> found.bucket, found.path
+    ('hit', '/a')
+    """
+    text = bytes(memoryview(line)).removesuffix(b"\n")
+    if b"\n" in text:
+        raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
+    selection = Selection(rules_of(rules))
+    judge = _Judge(selection, selection.checked(selection.detect(text, ended=True)), day and day_of(day))
+    return judge.explain(1, text, *judge(text))
 
 
 def explain(name: str, selection: Selection, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
@@ -99,9 +122,8 @@ class _Judge:
         fields, stopped = read_fields(text, log_format)
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
-        return Explanation(
-            number, line, self._log_format, bucket, self._why(bucket, path, dict(fields), stopped), fields
-        )
+        why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
+        return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._selection.rules

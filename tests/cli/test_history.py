@@ -12,6 +12,7 @@ import pytest
 
 from fasthits.daily.history import History
 from fasthits.display import sparkline
+from fasthits.errors import TableError, UsageError
 from tests.support.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)
@@ -170,3 +171,31 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"fasthits rollup fills" in done.stderr
     assert json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout) == {"paths": []}
+
+
+def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
+    """Python's own view of the table: a day without any row is unknown, and not zero."""
+    first, second, gap = LAST - timedelta(3), LAST - timedelta(2), LAST - timedelta(1)
+    file = tmp_path / "hits.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
+        rows = [(first, "/a", 2), (second, "/b", 5), (LAST, "/a", 3), (LAST, "/b", 1)]
+        database.executemany("INSERT INTO hits VALUES (?, ?, ?)", [(str(day), path, n) for day, path, n in rows])
+        database.commit()
+    kept = History(str(file))
+    assert kept.days == [first, second, LAST]
+    assert kept.views("/a") == {first: 2, second: 0, LAST: 3}
+    assert kept.views("/a", [LAST, gap]) == {LAST: 3}
+    assert kept.views("/none", [gap]) == {}
+    with kept.at_one_moment():
+        assert kept.views("/b") == {first: 0, second: 5, LAST: 1}
+        file.unlink()
+        assert kept.days == [first, second, LAST]
+    with pytest.raises(TableError, match="no such database"):
+        _ = kept.days
+
+
+def test_the_most_read_of_days_apart_would_be_wrong(database: Path) -> None:
+    with pytest.raises(UsageError, match="days do not follow each other"):
+        History(database).most_read([DAYS[0], DAYS[-1]])
+    assert History(database).most_read(DAYS) == History(database).most_read(DAYS, 20)

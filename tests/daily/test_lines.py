@@ -57,16 +57,16 @@ def test_lines_are_those_of_the_oracle_wherever_blocks_end(data: st.DataObject, 
     assert [line and line.day for line in whole] == [day for _, day, _ in judged]
     assert [line is None for line in whole] == [bucket == "malformed" for bucket, _, _ in judged]
     if log_format.parts:
-        assert list(parse_lines(data.draw(blocks_of(log)), format=log_format.text)) == whole
+        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.text)) == whole
 
 
 @given(log=mixed_logs)
 def test_as_many_lines_are_malformed_as_are_counted(log: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = write(tmp_path_factory.mktemp("log") / "access.log", log)
-    counted = count_hits([DAY], [str(file)], as_part=True)
+    counted = count_hits(file)
     lines = list(parse_lines(file))
     assert (len(lines), lines.count(None)) == (counted.lines, counted.malformed)
-    assert {line.day for line in lines if line} == counted.days_seen
+    assert {line.day for line in lines if line} == set(counted.days)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -79,7 +79,7 @@ def test_formats_are_told_by_themselves(name: str) -> None:
 
 def test_a_format_can_be_given() -> None:
     log = b"2026-03-12T10:00:00Z GET /a?b 404\nx\n"
-    first, second = parse_lines(log, format="$time_iso8601 $request_method $request_uri $status")
+    first, second = parse_lines(log, log_format="$time_iso8601 $request_method $request_uri $status")
     assert (first.day, first.path, first.query, first.status, second) == (date(2026, 3, 12), b"/a", b"b", 404, None)
     (line,) = parse_lines(b'{"ts": 1773306000, "m": "GET", "u": "/a"}', "json", {"method": "m", "path": "u"})
     assert (line.method, line.path, line.status, line.vhost, line.host_part) == (b"GET", b"/a", None, None, None)
@@ -114,4 +114,4 @@ def test_missing_files_and_unknown_formats_are_errors(tmp_path: Path) -> None:
     with pytest.raises(LogFileError, match="no such log file"):
         parse_lines(tmp_path / "no.log")
     with pytest.raises(UsageError, match="no such log format: 'combind'"):
-        parse_lines(LOG, format="combind")
+        parse_lines(LOG, log_format="combind")

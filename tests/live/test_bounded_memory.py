@@ -1,6 +1,6 @@
 """Many distinct paths while memcached is down: memory stays bounded, and what was dropped is counted and said.
 
-FASTHITS_PATHS=20000000 sends twenty million. README gives the bound: 100 MB, and 600 bytes a path of --max-paths.
+FASTHITS_PATHS=20000000 sends twenty million. The bound in docs/safety.md: 100 MB, and 600 bytes a path of --max-paths.
 """
 
 import os
@@ -27,7 +27,7 @@ def peak_kib(pid: int) -> int:
 
 
 def bound_kib(max_paths: int) -> int:
-    """Return what README says that each process has at most, in KiB."""
+    """Return what docs/safety.md says that each process has at most, in KiB."""
     return (100_000_000 + 600 * max_paths) // 1024
 
 

@@ -138,6 +138,16 @@ def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
     check(found, [data], wanted, [DAY])
 
 
+def test_figures_are_complete_though_nobody_takes_the_rows(tmp_path: Path) -> None:
+    data = b"".join(hit(f"/{number}.css") for number in range(30_000)) + hit("/a")
+    log = write(tmp_path / "access.log", data)
+    wanted = Rules(exclude_static=True)
+    found, days = count_days([DAY], (str(log),), lambda days, tables: days, 1, max_bytes=1 << 20, rules=wanted)
+    assert found.passes > 1
+    assert (found.hits, found.filtered, found.lines) == (1, {"static": 30_000}, 30_001)
+    assert days == found.days == [DAY]
+
+
 def intake(log_format: str = "auto", **options: Any) -> Intake:
     return Intake(Selection(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
 

@@ -249,8 +249,8 @@ def test_every_program_has_an_absolute_path_and_python_is_isolated() -> None:
     assert {"/bin/sh", "/usr/bin/cronolog"} == set(programs)
 
 
-def test_readme_shows_apaches_lines() -> None:
-    shown = custom_logs(re.sub("^    ", "", (PROJECT / "README.md").read_text(), flags=re.MULTILINE))
+def test_the_manual_shows_apaches_lines() -> None:
+    shown = custom_logs(re.sub("^    ", "", (PROJECT / "docs" / "live.md").read_text(), flags=re.MULTILINE))
     printed = custom_logs(conf("--logs", DEFAULT_LOGS, "--memcached", DEFAULT_SERVER))
     assert shown == [line.replace(sys.executable, "/opt/fasthits/bin/python") for line in printed[:2]]
 

@@ -1,15 +1,16 @@
 """The lines of logs in any format, one by one: read as the core reads them when it counts."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from fasthits import _parse
 from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.rules import Rules
@@ -18,35 +19,53 @@ from fasthits.rules.selection import ASSUMED, DETECTED_LINES, Selection
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-Source: TypeAlias = "str | os.PathLike[str] | Buffer | Iterable[Buffer]"
-"""A name of log files, in which ``*`` stands for any characters, ``-`` for standard input; what a log holds; or blocks
-of that, which may begin and end anywhere in a line, such as an open binary file."""
+
+class BinaryFile(Protocol):
+    """An open file, response or decompressor that is read as bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to *size* bytes, none only at the end."""
+
+
+Stream: TypeAlias = "Buffer | BinaryFile | Iterable[Buffer]"
+"""A log as bytes; an open binary file; or blocks of bytes, which may begin and end anywhere in a line."""
+Source: TypeAlias = "str | os.PathLike[str] | Stream"
+"""A name of log files, in which ``*`` stands for any characters, ``-`` for standard input; or a stream."""
+
+_COMPRESSED = re.compile(rb"\x1f\x8b|\x28\xb5\x2f\xfd|\xfd7zXZ\0|BZh[1-9]1AY&SY")
+"""The first bytes of gzip, zstd, xz and bzip2."""
 
 
 def parse_lines(
     source: Source,
-    format: str = "auto",  # noqa: A002  # the name that the option has everywhere
+    log_format: str = "auto",
     json_fields: Mapping[str, str] | None = None,
 ) -> Iterator[ParsedLine | None]:
-    """Yield the fields of each line of *source*, None for a malformed one: as many as there are lines.
+    """Yield the fields of each line of *source*, None for a malformed line: as many as there are lines.
 
-    *format* is the name of a format or its string in the server's configuration; ``auto`` tells it by the first lines
-    of each log. *json_fields* are as for `jsonlines.combined_lines`. Texts of JSON have Apache's escapes.
+    *source* is a name of log files, compressed or not, in which ``*`` stands for any characters; bytes, which are a
+    log; an open binary file; or an iterable of blocks of bytes.
 
-    Raises LogFileError for a file that is missing or unreadable, UsageError for an unknown format.
+    *log_format* is the name of a format or its string in the server's configuration; ``auto`` detects it from the first
+    lines of each log. *json_fields* names the fields of JSON lines, as ``--json-fields`` does: ``{"time": "ts"}``.
+    Texts of JSON have Apache's escapes.
+
+    Raises LogFileError for a file that is missing or unreadable, UsageError for an unknown format or a stream of
+    compressed bytes, TypeError for a stream of text.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8"\\njunk\\n'
     >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
     [('2026-03-12', b'/a', 200), None]
     """
-    selection = Selection(Rules(format=format, json_fields=dict(json_fields or {})))
+    selection = Selection(Rules(format=log_format, json_fields=dict(json_fields or {})))
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         files = logfiles.find(name)
         if not files:
             raise LogFileError("no such log file", name)
         return chain.from_iterable(_parse_log(*open_log(log_file, selection), selection) for log_file in files)
-    return _parse_log(*_open_source(source, selection), selection)
+    known, views = open_stream(source, selection)
+    return _parse_log(*_open_blocks(map(bytes, views), known, selection), selection)
 
 
 def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[bytes]]:
@@ -90,16 +109,47 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield tail
 
 
-def _open_source(source: "Buffer | Iterable[Buffer]", selection: Selection) -> tuple[Format, Iterator[bytes]]:
-    """Return the format of a buffer, told by its head as that of a file is, or of blocks, and the lines."""
+def open_stream(source: Stream, selection: Selection) -> tuple[Format | None, Iterator[memoryview]]:
+    """Return the format of a buffer, detected in its head as that of a file is, None for other streams; and blocks.
+
+    Raises TypeError for a stream without bytes. UsageError for a format without a field that the rules look at; reading
+    the blocks raises it for compressed bytes.
+    """
     try:
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
-        blocks = (memoryview(block).tobytes() for block in cast("Iterable[Buffer]", source))
-        return _open_blocks(blocks, None, selection)
-    log_format = selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES) or ASSUMED
-    blocks = (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
-    return _open_blocks(blocks, log_format, selection)
+        return None, _checked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)))
+    log_format = selection.checked(selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES))
+    return log_format, _checked(view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES))
+
+
+def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview]:
+    # One read of a pipe gives what is there; a whole block would have to be waited for.
+    read = getattr(source, "read1", None) or getattr(source, "read", None)
+    if read:
+        while block := _bytes_of(read(BLOCK_BYTES)):
+            yield block
+    else:
+        for buffer in cast("Iterable[Buffer]", source):
+            yield _bytes_of(buffer)
+
+
+def _bytes_of(block: object) -> memoryview:
+    try:
+        return memoryview(cast("Buffer", block))
+    except TypeError as error:
+        hint = "open a file with 'rb', and give names of files one by one: *names"
+        raise TypeError(f"a stream of log lines gives bytes, not {type(block).__name__} ({hint})") from error
+
+
+def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
+    """Yield *blocks*; raise UsageError if the first one is compressed."""
+    first = True
+    for block in blocks:
+        if first and _COMPRESSED.match(block):
+            raise UsageError("a stream of compressed bytes", bytes(block[:4]), "decompress it first: gzip.open(stream)")
+        first = False
+        yield block
 
 
 def _parse_log(log_format: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:

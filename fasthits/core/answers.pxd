@@ -1,0 +1,53 @@
+"""What the rules' Python functions have answered about user agents and referers, so that each is asked once."""
+
+from libc.stdint cimport uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memset
+
+from fasthits.core.counts cimport Answer, Tally
+from fasthits.core.fields cimport as_bytes, span_of
+from fasthits.core.table cimport NO_MEMORY, Table, add_views, free_table, hash_row, secrets
+from fasthits.core.tokens cimport Span
+
+cdef enum:
+    KNOWN_BYTES = 1 << 24      # of user agents, and of referers, that need not be asked for again
+
+
+cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
+    """Return the place of an answer in `tally.answers`; a new answer is put behind the others."""
+    cdef size_t place = len(places)
+    cdef Answer *answers
+    cdef int table
+    if texts in places:
+        return places[texts]
+    if place & (place - 1) == 0:    # room is for a power of two
+        answers = <Answer *>realloc(tally.answers, max(<size_t>1, 2 * place) * sizeof(Answer))
+        if answers == NULL:
+            raise MemoryError
+        tally.answers = answers
+    memset(&tally.answers[place], 0, sizeof(Answer))
+    for table, text in enumerate(texts):
+        if text is not None:
+            tally.answers[place].text[table] = span_of(text)
+    places[texts] = place
+    return place
+
+
+cdef inline int learn(Tally *tally, dict places, verdict, referers) except -1:
+    """Ask the rules about the user agent or referer that the count stopped at, and remember the answer."""
+    cdef Span asked = tally.asked
+    cdef Table *known = tally.asked_for
+    cdef bint is_referer = known == &tally.referers
+    cdef uint64_t answer, hash
+    if known.used > KNOWN_BYTES:    # strangers choose them
+        free_table(known)
+        if is_referer:
+            places.clear()
+    if is_referer:
+        answer = place_of(tally, places, tuple([read(as_bytes(asked)) for read in referers.values()]))
+    else:
+        answer = verdict(as_bytes(asked))
+    hash = hash_row(secrets, 0, asked.start, asked.size)
+    if add_views(known, hash, 0, asked, answer + 1, <size_t>-1) == NO_MEMORY:
+        raise MemoryError
+    return 0

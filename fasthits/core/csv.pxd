@@ -1,0 +1,128 @@
+"""The rows of a hit table as lines of CSV: quoted by RFC 4180, with an apostrophe before a formula."""
+
+from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdlib cimport realloc
+from libc.string cimport memchr, memcpy
+
+from fasthits.core.order cimport AHEAD, Order
+from fasthits.core.table cimport Row, Table, prefetch_row, row_at, row_path
+
+cdef enum:
+    MAX_CSV_FIELDS = 10    # of a path
+    CSV_ROW_BYTES = 80     # more than a row needs besides its path: date, views, commas, quotes, newline
+    CSV_BLOCK = 1 << 18
+
+cdef struct Text:          # memory that the lines are written to
+    char *start
+    size_t capacity
+
+
+cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
+    cdef char[20] digits
+    cdef int i = 20
+    while True:
+        i -= 1
+        digits[i] = <char>(c"0" + number % 10)
+        number //= 10
+        if number == 0:
+            break
+    memcpy(out, digits + i, 20 - i)
+    return out + 20 - i
+
+
+cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
+    """Tell whether RFC 4180 wants a field in quotes; with no branch for a byte, so that compilers can vectorise it."""
+    cdef uint8_t found = 0
+    cdef size_t i
+    for i in range(size):
+        found |= (p[i] == b'"') | (p[i] == b",") | (p[i] == b"\r") | (p[i] == b"\n")
+    return found
+
+
+cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
+    """Tell whether a spreadsheet would calculate a field, or would without the apostrophes that it begins with.
+
+    `harmless` in csvfiles.py is the same for Python.
+    """
+    cdef size_t i = 0
+    while i < size and p[i] == b"'":
+        i += 1
+    if i == size or size == 1:
+        return False
+    return p[i] == b"=" or p[i] == b"+" or p[i] == b"-" or p[i] == b"@" or p[i] == b"\t" or p[i] == b"\r"
+
+
+cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
+    """Write a field of up to twice *size* and three bytes, with an apostrophe before what would be a formula."""
+    cdef size_t i
+    cdef bint quoted = needs_quotes(p, size)
+    if quoted:
+        out[0] = b'"'
+        out += 1
+    if is_formula(p, size):
+        out[0] = b"'"
+        out += 1
+    if not quoted:
+        memcpy(out, p, size)
+        return out + size
+    for i in range(size):
+        out[0] = p[i]
+        out += 1
+        if p[i] == b'"':
+            out[0] = b'"'
+            out += 1
+    out[0] = b'"'
+    return out + 1
+
+
+cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int fields) noexcept nogil:
+    """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes.
+
+    A path of several *fields* has newlines between them.
+    """
+    cdef const char *p = row_path(row)
+    cdef const char *end = p + row.size
+    cdef const char *newline
+    memcpy(out, day, 10)
+    out[10] = b","
+    out += 11
+    while fields > 1:
+        newline = <const char *>memchr(p, b"\n", <size_t>(end - p))
+        if newline == NULL:
+            break
+        out = write_csv_field(out, p, <size_t>(newline - p))
+        out[0] = b","
+        out += 1
+        p = newline + 1
+        fields -= 1
+    out = write_csv_field(out, p, <size_t>(end - p))
+    out[0] = b","
+    out = write_number(out + 1, row.views)
+    out[0] = b"\n"
+    return out + 1
+
+
+cdef inline size_t write_csv_rows(
+    Text *text, Order *order, const Table *table, const char *day, int fields
+) noexcept nogil:
+    """Write the next rows of one day, about CSV_BLOCK bytes, and return their size; 0 without memory."""
+    cdef size_t size = 0
+    cdef size_t needed
+    cdef const Row *row = row_at(table, order.places[order.next].offset)
+    cdef int32_t ordinal = row.day
+    cdef char *start
+    while order.next < order.count:
+        if order.next + AHEAD < order.count:
+            prefetch_row(row_at(table, order.places[order.next + AHEAD].offset))
+        row = row_at(table, order.places[order.next].offset)
+        needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
+        if row.day != ordinal or (size and needed > text.capacity):
+            break
+        if needed > text.capacity:
+            start = <char *>realloc(text.start, max(needed, <size_t>CSV_BLOCK))
+            if start == NULL:
+                return 0
+            text.start, text.capacity = start, max(needed, <size_t>CSV_BLOCK)
+        size = <size_t>(write_csv_row(text.start + size, day, row, fields) - text.start)
+        order.next += 1
+    return size

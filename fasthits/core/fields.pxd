@@ -1,0 +1,93 @@
+"""What is read of lines as Python objects: fields for parse_line and find_fields, and the reasons of filtered lines."""
+
+from libc.stdint cimport uint64_t
+
+from fasthits.core.lines cimport (
+    BOT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Rules, take_host,
+)
+from fasthits.core.steps cimport BYTES, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
+from fasthits.core.tokens cimport Line, Span
+
+
+cdef inline Span span_of(bytes text):
+    cdef Span span
+    span.start, span.size = text, len(text)
+    return span
+
+
+cdef inline object as_bytes(Span span):
+    return None if span.start == NULL else span.start[:span.size]
+
+
+cdef inline object as_number(Span span):
+    """Return a number of up to 18 digits; None for any other text."""
+    cdef uint64_t value = 0
+    cdef size_t i
+    if span.start == NULL or span.size > 18 or span.start[0] == b"-":
+        return None
+    for i in range(span.size):
+        value = value * 10 + <uint64_t>(span.start[i] - c"0")
+    return value
+
+
+cdef inline tuple values_of_line(
+    const char *start, object day, Line *line, const Reading *reading, const Rules *rules
+):
+    """Return the values of ParsedLine."""
+    cdef Span before, query
+    if rules.host_end.start != NULL:
+        take_host(start, line.time, rules.host_end, &line.host)
+    before.start, before.size = NULL, 0
+    if rules.steps.anchored:
+        before.start, before.size = start, <size_t>(line.time - 1 - start)
+        if before.size and before.start[before.size - 1] == b" ":
+            before.size -= 1
+    query = line.query
+    if query.size:
+        query.start, query.size = query.start + 1, query.size - 1
+    return (
+        day, as_bytes(field_of(reading, &rules.steps, TIME)), as_bytes(line.method), as_bytes(line.target),
+        as_bytes(line.path), as_bytes(query), as_bytes(line.protocol), as_number(line.status),
+        as_number(field_of(reading, &rules.steps, BYTES)), as_bytes(line.referer), as_bytes(line.user_agent),
+        as_bytes(line.host), as_bytes(before),
+    )
+
+
+cdef inline tuple places_of_fields(Span line, const Rules *rules, const Reading *reading, bint is_read):
+    """Return what FoundFields holds, with a tuple for each field."""
+    cdef Span host
+    cdef Py_ssize_t start
+    cdef int i
+    fields = []
+    for i in range(reading.agreed):
+        if rules.steps.step[i].how != LITERAL:
+            start = reading.found[i].start - line.start
+            fields.append((i, start, start + <Py_ssize_t>reading.found[i].size))
+    host.size = 0
+    if reading.agreed and rules.host_end.start != NULL:
+        take_host(line.start, reading.found[0].start, rules.host_end, &host)
+    if is_read:
+        trouble = ""
+    else:
+        trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
+    start = line.size
+    if reading.agreed < rules.steps.count:
+        start = 0 if reading.stopped == NULL else reading.stopped - line.start
+    return fields, host.size, reading.agreed, start, trouble
+
+
+cdef inline Span without_newline(const Py_buffer *view) noexcept:
+    cdef Span line
+    line.start, line.size = <const char *>view.buf, <size_t>view.len
+    if line.size and line.start[line.size - 1] == b"\n":
+        line.size -= 1
+    return line
+
+
+cdef inline dict filtered_lines(const uint64_t *buckets):
+    """Return the numbers of filtered lines by reason, without zeros."""
+    lines = {
+        "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH], "status": buckets[OTHER_STATUS],
+        "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+    }
+    return {reason: number for reason, number in lines.items() if number}

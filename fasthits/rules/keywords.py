@@ -1,0 +1,64 @@
+"""The arguments of the public Python functions: rules named as the options are, with ``_`` for ``-``, and days."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from difflib import get_close_matches
+from typing import TypedDict
+
+from fasthits.errors import UsageError
+from fasthits.rules.options import OPTIONS, make_rules
+from fasthits.rules.rules import Bots, Rules
+
+
+class RuleOptions(TypedDict, total=False):
+    """What counts as a hit, and under which path. A rule that is left out has its default, as on the command line."""
+
+    log_format: str
+    """``auto``, a name such as ``combined``, or the string of the server's configuration."""
+    json_fields: dict[str, str] | str
+    method: list[str] | tuple[str, ...] | str
+    status: list[str | int] | list[int] | list[str] | tuple[str | int, ...] | str | int
+    include_path: list[str] | tuple[str, ...] | str
+    exclude_path: list[str] | tuple[str, ...] | str
+    exclude_static: bool
+    keep_query: list[str] | tuple[str, ...] | str | bool
+    fold_slash: bool
+    decode: bool
+    bots: Bots
+    exclude_bots: bool
+    include_agent: list[str] | tuple[str, ...] | str
+    exclude_agent: list[str] | tuple[str, ...] | str
+    by_host: bool
+
+
+_OPTIONS = {"log_format": "format"}
+
+
+def rules_of(keywords: Mapping[str, object]) -> Rules:
+    """Return the rules that keyword arguments make. Raises UsageError for an unknown name or an invalid value.
+
+    >>> rules_of({"exclude_bots": True, "status": "200,304"}).bots
+    'exclude'
+    """
+    options = {}
+    for name, value in keywords.items():
+        option = _OPTIONS.get(name, name.replace("_", "-"))
+        if name not in RuleOptions.__annotations__ or option not in OPTIONS:
+            close = get_close_matches(name, RuleOptions.__annotations__, 1, 0.5)
+            hint = f"try {close[0]}" if close else f"one of {', '.join(RuleOptions.__annotations__)}"
+            raise UsageError("no such argument", name, hint)
+        options[option] = value
+    return make_rules(options)
+
+
+def day_of(day: object) -> date:
+    """Return a date, that of a datetime; raise UsageError for anything else.
+
+    >>> day_of(datetime(2026, 3, 12, 10, 30))
+    datetime.date(2026, 3, 12)
+    """
+    if isinstance(day, datetime):
+        return day.date()
+    if not isinstance(day, date):
+        raise UsageError("not a date", repr(day), "for example datetime.date(2026, 3, 12)")
+    return day

@@ -1,0 +1,82 @@
+"""Live counters for one's own code, against a real memcached."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+
+import pytest
+from pymemcache.client.base import Client
+
+from fasthits import add_views, count_hits, hit_key, hits_today
+from fasthits.errors import MemcachedError, UsageError
+from fasthits.live.keys import hit_key as own_hit_key
+from tests.support.commands import hit
+from tests.support.servers import Memcached, free_port
+
+TODAY = date.today()
+
+
+def test_what_is_added_is_read(memcached: Memcached, client: Client) -> None:
+    rows = [(TODAY, "/a", 2), (TODAY, b"/a", 3), (TODAY - timedelta(1), "/a", 7), (TODAY, "/b c", 1)]
+    delivery = add_views(rows, memcached.spec)
+    assert (delivery.delivered, delivery.in_doubt, delivery.refused, delivery.returned) == (13, 0, 0, [])
+    assert hits_today(["/a", "/b c", "/none"], memcached.spec) == {"/a": 5, "/b c": 1, "/none": None}
+    assert hits_today(["/a"], [memcached.spec], day=TODAY - timedelta(1)) == {"/a": 7}
+    assert hits_today(["/a"], memcached.spec, prefix="other:") == {"/a": None}
+    assert hits_today([], memcached.spec) == {}
+    assert client.get(hit_key(TODAY, "/a")) == b"5"
+
+
+def test_many_rows_and_several_servers(memcached: Memcached, start_memcached: Callable[..., Memcached]) -> None:
+    servers = f"{memcached.spec},{start_memcached().spec}"
+    log = b"".join(hit(f"/{number}", TODAY) for number in range(3500))
+    assert add_views(count_hits(log).rows(), servers).delivered == 3500
+    found = hits_today([f"/{number}" for number in range(3500)], servers)
+    assert set(found.values()) == {1}
+
+
+def test_what_was_not_added_comes_back_and_can_be_added_again(memcached: Memcached) -> None:
+    down = f"127.0.0.1:{free_port()}"
+    delivery = add_views([(TODAY, "/a", 2), (TODAY, "/b", 1)], down)
+    assert (delivery.delivered, delivery.in_doubt) == (0, 0)
+    assert delivery.returned == [(TODAY, b"/a", 2), (TODAY, b"/b", 1)]
+    assert "unreachable" in delivery.problems
+    assert add_views(delivery.returned, memcached.spec).delivered == 3
+    with pytest.raises(MemcachedError, match="cannot reach memcached"):
+        hits_today(["/a"], down)
+
+
+@pytest.mark.parametrize(
+    "row", [(TODAY, "/a", 0), (TODAY, "/a", -1), (TODAY, "/a", 1.5), (TODAY, "a", 1), (TODAY, "", 1)]
+)
+def test_an_invalid_row_is_an_error_with_nothing_sent(row: tuple[date, str, int], memcached: Memcached) -> None:
+    with pytest.raises(UsageError):
+        add_views([(TODAY, "/good", 1), row], memcached.spec)
+    assert hits_today(["/good"], memcached.spec) == {"/good": None}
+
+
+@pytest.mark.parametrize(
+    "options", [{"prefix": "a b"}, {"memcached": "nowhere:port"}, {"memcached": []}, {"ttl": 0}, {"ttl": 10**9}]
+)
+def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        add_views([(TODAY, "/a", 1)], **options)
+
+
+def test_one_path_is_no_list_of_its_letters() -> None:
+    with pytest.raises(UsageError, match="paths are several"):
+        hits_today("/about")
+
+
+def test_keys_are_those_of_the_loggers() -> None:
+    for path in ("/", "/a?b", "/" + "x" * 300, "/é", "//example.org/a"):
+        assert (
+            hit_key(TODAY, path, "p:") == hit_key(TODAY, path.encode(), "p:") == own_hit_key(TODAY, path.encode(), "p:")
+        )
+    assert hit_key(datetime(2026, 3, 12, 10), "/a") == ":1:2026-03-12/a"
+    for day, path in (("2026-03-12", "/a"), (TODAY, None)):
+        with pytest.raises(UsageError, match=r"not a (date|path)"):
+            hit_key(day, path)
+    with pytest.raises(UsageError, match="not a path: 'about'"):
+        hit_key(TODAY, "about")
+    with pytest.raises(UsageError, match="key prefix"):
+        hit_key(TODAY, "/", "a b")

@@ -1,0 +1,189 @@
+"""README and docs: what they tell a reader to type is done, on the logs of `make demo`, and prints what they show.
+
+A block of ```console that begins with ``$ fasthits`` is run. A block after ``<!-- not run: REASON -->`` is not.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from shutil import copytree
+from typing import NamedTuple
+
+import pytest
+
+import fasthits
+from benchmarks.corpus import write_day
+from tests.support.installation import USER
+from tests.support.logger import access_line, access_lines
+from tests.support.processes import PROJECT, environment, fasthits_command, new_mark
+from tests.support.servers import Memcached
+
+README = PROJECT / "README.md"
+PAGES = [README, *sorted((PROJECT / "docs").glob("*.md"))]
+LOGS = "demo/logs/%Y/%m/%d/access.log"
+YESTERDAY, TODAY = date(2026, 11, 23), date(2026, 11, 24)
+SETTLE = ("--settle", "0.1")
+OF_TODAY = {"today": ("--date", f"{TODAY}"), "check": (f"{TODAY}", *SETTLE), "warm": (f"{TODAY}", *SETTLE)}
+"""What commands need because the clock shows another day than the pages do."""
+GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+NOT_RUN = re.compile(r"<!-- not run: \S.* -->\n\Z")
+LINES_OF_DAYS = (1900, 1700, 2000, 1600, 1500, 1100, 1000, 1800, 1700, 1900, 1600, 1500, 1200, 1000)
+"""The sizes of the logs of the 14 days up to yesterday."""
+
+
+class Transcript(NamedTuple):
+    """A block of a page: its commands, each with the lines that it prints."""
+
+    page: str
+    steps: list[tuple[str, list[str]]]
+
+
+def transcripts() -> Iterator[Transcript]:
+    """Yield the blocks of all pages that are to be run."""
+    for page in PAGES:
+        text = page.read_text()
+        for block in re.finditer(r"^```console\n(\$ fasthits .*?)^```$", text, re.DOTALL | re.MULTILINE):
+            if not NOT_RUN.search(text[: block.start()]):
+                steps = [step.splitlines() for step in re.split(r"^\$ ", block[1], flags=re.MULTILINE)[1:]]
+                yield Transcript(page.name, [(command, printed) for command, *printed in steps])
+
+
+def do(command: str, cwd: Path, env: Mapping[str, str]) -> list[str]:
+    """Run a command, which has to succeed, and return what it prints, stdout and stderr."""
+    words = shlex.split(command.replace("--user fasthits", f"--user {USER}"))
+    if words[0] == "fasthits":
+        words = [*fasthits_command(*words[1:]), *OF_TODAY.get(words[1], ())]
+    done = subprocess.run(
+        words, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+    )
+    assert done.returncode == (1 if words[3:4] == ["check"] else 0), done.stdout
+    return done.stdout.splitlines()
+
+
+def comparable(lines: list[str], server: str = "") -> list[str]:
+    """Return lines without what differs from run to run: times, the port of memcached, the user."""
+    text = "\n".join(lines)
+    text = re.sub(r"in \d\.\d\d s \(\d\.\d\d GB/s\)", "in no time", text)
+    if server:
+        text = text.replace(server, "127.0.0.1:11211").replace(f" as {USER}", " as fasthits")
+    return [line.rstrip() for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder such as `make demo` leaves: logs of two days, one line of a bot, and a database of 14 days."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_day(folder / YESTERDAY.strftime(LOGS), YESTERDAY, 20_000)
+    write_day(folder / TODAY.strftime(LOGS), TODAY, 5_000, seed=2)
+    for before, lines in enumerate(reversed(LINES_OF_DAYS)):
+        day = YESTERDAY - timedelta(before)
+        write_day(folder / "demo" / "days" / f"{day}.log", day, lines)
+    first = YESTERDAY - timedelta(len(LINES_OF_DAYS) - 1)
+    rules = ("--exclude-static", "--exclude-path", "/robots.txt")
+    roll_up = fasthits_command("rollup", f"{first}..{YESTERDAY}", "--logs", "demo/days/%Y-%m-%d.log", *rules)
+    subprocess.run(roll_up, cwd=folder, env=environment(new_mark()), check=True, stderr=subprocess.DEVNULL)
+    line = access_line("/blog/", query="?page=2").replace(b"Mozilla/5.0", GOOGLEBOT.encode())
+    line = line.replace(b"127.0.0.1", b"66.249.73.135").replace(b" 5 ", b" 512 ")
+    (folder / "access.log").write_bytes(access_lines(["/a"] * 1203) + line)
+    return folder
+
+
+@pytest.fixture
+def env(memcached: Memcached) -> dict[str, str]:
+    return environment(new_mark(), {"FASTHITS_MEMCACHED": memcached.spec, "FASTHITS_LOGS": LOGS})
+
+
+@pytest.fixture
+def counted(demo: Path, tmp_path: Path, env: dict[str, str]) -> Path:
+    """A copy of the demo, with today's log counted live."""
+    copytree(demo, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / TODAY.strftime(LOGS)).open() as log:
+        subprocess.run(fasthits_command("log"), stdin=log, env=env, check=True)
+    return tmp_path
+
+
+def lose_the_front_page(memcached: Memcached) -> None:
+    assert memcached.ask(f"delete :1:{TODAY}/".encode()) == b"DELETED\r\n"
+
+
+BEFORE: dict[str, Callable[[Memcached], None]] = {"fasthits check": lose_the_front_page}
+"""What happens before a transcript that begins with a command."""
+
+
+@pytest.mark.parametrize("transcript", list(transcripts()), ids=lambda each: f"{each.page}: {each.steps[0][0]}")
+def test_a_transcript_prints_what_the_page_shows(
+    transcript: Transcript, counted: Path, env: dict[str, str], memcached: Memcached
+) -> None:
+    BEFORE.get(transcript.steps[0][0], lambda _: None)(memcached)
+    for command, shown in transcript.steps:
+        printed = do(command, counted, env)
+        if shown:
+            assert comparable(printed, memcached.spec) == comparable(shown), command
+
+
+def test_python_in_readme_is_done(counted: Path, env: dict[str, str]) -> None:
+    ((program, shown),) = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=counted, env=env, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (shown, "")
+
+
+def test_the_manual_is_a_site_without_a_warning(tmp_path: Path) -> None:
+    site = environment(new_mark(), {"NO_MKDOCS_2_WARNING": "1"})
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(build, cwd=PROJECT, capture_output=True, text=True, env=site, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {page.stem for page in PAGES[1:]} <= {page.stem for page in (tmp_path / "site").glob("*.html")}
+    reference = (tmp_path / "site" / "python-reference.html").read_text()
+    names = set(fasthits.__all__) - {"__version__"}
+    assert {name for name in names if f'id="fasthits.{name}"' not in reference} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        file, _, anchor = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text()), target
+
+
+def anchors(text: str) -> list[str]:
+    """Return what the headings of a page are linked by."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    for name in re.findall(r"`((?:fasthits|tests|benchmarks|docs)/[^`\s]*\.py)`", page.read_text()):
+        assert (PROJECT / name).exists(), name
+
+
+def test_modules_that_architecture_names_are_there() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    rooms = "live|daily|rules|upkeep|cli|web|follow"
+    names = re.findall(rf"(?<![\w/.(])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
+        rf"`((?:{rooms})/\w+)\.py`", text
+    )
+    assert len(names) > 20
+    for name in names:
+        module = PROJECT / "fasthits" / re.sub("^follow", "live/follow", name.replace(".", "/"))
+        assert module.is_dir() or module.with_suffix(".py").exists(), name
+
+
+def test_messages_that_a_page_explains_are_in_the_code() -> None:
+    code = "".join(file.read_text() for file in (PROJECT / "fasthits").rglob("*.py"))
+    code = re.sub(r'"\s*f?"', "", code)
+    tables = (PROJECT / "docs" / "troubleshooting.md").read_text()
+    tables += (PROJECT / "docs" / "memcached.md").read_text().partition("## Messages")[2]
+    messages = re.findall(r"^\| `([^`]*)` \|", tables, re.MULTILINE)
+    words = [part for message in messages for part in re.findall(r"(?<!\w)[a-z' ,]{8,}", message.partition(":")[0])]
+    assert len(messages) > 15
+    assert [part for part in words if part not in code] == []

@@ -1,0 +1,105 @@
+"""The public names: light to import, typed, and what they promise."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+import fasthits
+from fasthits.errors import UsageError
+from fasthits.rules.keywords import RuleOptions, rules_of
+from fasthits.rules.options import OPTIONS
+from fasthits.rules.rules import Rules
+
+USER = """
+from datetime import date
+from pathlib import Path
+import fasthits
+
+count = fasthits.count_hits(Path("a.log"), b"junk", open("b.log", "rb"), days=date(2026, 3, 12), exclude_bots=True)
+reveal_type(count)
+reveal_type(count.views)
+reveal_type(list(count.rows()))
+reveal_type(list(fasthits.parse_lines("a.log", log_format="combined")))
+reveal_type(fasthits.explain_line(b"", status=[200]).path)
+reveal_type(fasthits.hits_today(["/"]))
+reveal_type(fasthits.add_views(count.rows()))
+reveal_type(fasthits.hit_key(date.today(), "/"))
+reveal_type(fasthits.History("hits.db").views("/"))
+fasthits.count_hits("a.log", exclude_bot=True)
+fasthits.no_such_name
+"""
+REVEALED = [
+    "HitCount",
+    "Mapping[datetime.date, Mapping[str, int]]",
+    "list[tuple[datetime.date, str, int]]",
+    "ParsedLine",
+    "str | None",
+    "dict[str, int | None]",
+    "Delivery",
+    "str",
+    "dict[datetime.date, int]",
+]
+
+
+def test_a_script_sees_precise_types(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(USER)
+    cache = f"--cache-dir={tmp_path}"
+    command = [sys.executable, "-m", "mypy", "--strict", cache, "--config-file=", "script.py"]
+    root = str(Path(fasthits.__file__).parents[1])
+    done = subprocess.run(command, cwd=tmp_path, env={"MYPYPATH": root}, capture_output=True, text=True)
+    notes = [line.partition("Revealed type is ")[2] for line in done.stdout.splitlines() if "Revealed" in line]
+    assert len(notes) == len(REVEALED), done.stdout
+    for note, expected in zip(notes, REVEALED, strict=True):
+        assert expected in note.replace("typing.", "").replace("builtins.", ""), note
+    errors = [line for line in done.stdout.splitlines() if "script.py" in line and " error: " in line]
+    assert [line.partition(" error: ")[2].split('"')[1] for line in errors] == ["exclude_bot", "no_such_name"], (
+        done.stdout
+    )
+
+
+def test_a_name_is_imported_when_it_is_used() -> None:
+    program = """
+import sys, fasthits
+def own(): return {name for name in sys.modules if name.startswith("fasthits.")}
+assert not own(), own()
+fasthits.hit_key
+assert "fasthits.live.counters" in own() and "fasthits.daily" not in own()
+fasthits.count_hits(b"junk")
+heavy = {"pymemcache", "sqlite3", "csv", "json", "django", "typer", "rich", "crawleruseragents", "ssl"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[1]
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_public_names_are_there_and_no_others() -> None:
+    assert dir(fasthits) == sorted(fasthits.__all__)
+    assert len(fasthits.__all__) <= 13
+    for name in fasthits.__all__:
+        assert getattr(fasthits, name) is not None
+    with pytest.raises(AttributeError, match="module 'fasthits' has no attribute 'count_hit'"):
+        _ = fasthits.count_hit
+    assert issubclass(UsageError, fasthits.FasthitsError)
+
+
+def test_each_rule_is_a_keyword() -> None:
+    names = {name.replace("_", "-").replace("log-format", "format") for name in get_type_hints(RuleOptions)}
+    assert names == set(OPTIONS)
+    assert rules_of({}) == Rules()
+    assert rules_of({"log_format": "common", "status": [200, "3xx"], "exclude_path": "/a,b"}) == Rules(
+        format="common", statuses=frozenset([200, *range(300, 400)]), exclude_paths=("/a,b",)
+    )
+
+
+@pytest.mark.parametrize("name", ["exclude_bot", "format", "exclude-bots", "as_part", "threads_"])
+def test_an_unknown_rule_is_an_error_that_says_what_there_is(name: str) -> None:
+    with pytest.raises(UsageError, match=f"no such argument: {name} ") as raised:
+        fasthits.count_hits(b"", **{name: True})
+    if name == "exclude_bot":
+        assert raised.value.hint == "try exclude_bots"
