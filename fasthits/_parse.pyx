@@ -88,7 +88,7 @@ def unescape(text, /):
 
 
 def normalise(text, /):
-    r"""Return *text* in the normal form of RFC 3986 (6.2.2.1 and 6.2.2.2), however it was logged. The result is ASCII."""
+    r"""Return *text* in the normal form of RFC 3986, however it was logged. The result is ASCII."""
     return rewritten(text, True)
 
 

@@ -164,7 +164,7 @@ def page(here: Installation) -> str:
     """Return a service for the web page."""
     units = serve_units(here.user, here.serve(), here.database_folder)
     return f"""\
-# The web page, on this machine only (http://127.0.0.1:8000/). To open it to others see: fasthits serve --help
+# The web page, on this machine only (http://127.0.0.1:8765/). To open it to others see: fasthits serve --help
 {units}"""
 
 
