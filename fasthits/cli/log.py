@@ -169,4 +169,4 @@ def _check_servers(servers: Sequence[str], prefix: str) -> None:
         try:
             read_views([server], [f"{prefix}check"])
         except MemcachedError as error:
-            say(f"warning: {error}; hits wait until it does")
+            say(f"warning: {error}; hits wait until it answers")
