@@ -1,12 +1,14 @@
 """`fasthits doctor`: a line a check; where one fails, what is wrong and the command or setting that mends it."""
 
 import contextlib
+import gzip
 import os
 import re
 import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -530,6 +532,28 @@ def test_logs_that_are_not_there_or_empty_are_told(folder: Path, memcached: Memc
     failed = failing(folder, memcached.spec, "--logs", "nothing-%d.log")
     assert {"log is counted", "yesterday's log", "log format", "clock and time zone"} == set(failed)
     assert all("name the web server's log with --logs" in text for text in failed.values())
+
+
+def test_yesterday_must_be_whole(folder: Path, memcached: Memcached) -> None:
+    """A rollup would leave out a day that is not, and doctor says so before the night."""
+    noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))
+    log = folder / "kept/access.log"
+    write(log, line(noon) + line(noon + ONE_DAY))
+    write(log.with_name("access.log.1"), line(noon - ONE_DAY))
+    os.utime(log.with_name("access.log.1"), (time.time(), noon.timestamp()))
+    assert doctor(folder, memcached.spec, "--logs", f"{log}*").checks["yesterday's log"][0] == "ok"
+    verdict, found, remedy = doctor(folder, memcached.spec, "--logs", str(log)).checks["yesterday's log"]
+    assert (verdict, remedy) == ("FAIL", f"name all files of the log: --logs '{log}*'")
+    assert f"is not whole, so the rollup will leave it out: its beginning is missing: {log} begins at" in found
+
+
+def test_the_end_of_yesterday_is_found_in_compressed_logs_as_well(folder: Path, memcached: Memcached) -> None:
+    noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))
+    log = folder / "kept/access.log.1.gz"
+    for last, verdict in ((noon + ONE_DAY, "ok"), (noon, "FAIL")):
+        write(log, gzip.compress(line(noon - ONE_DAY) + line(noon) * 10_000 + line(last)))
+        checks = doctor(folder, memcached.spec, "--logs", f"{log.parent}/access.log*").checks
+        assert checks["yesterday's log"][0] == verdict, checks["yesterday's log"]
 
 
 @AS_ROOT

@@ -8,7 +8,7 @@ from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
 from fasthits.rules.config import CONFIG
-from fasthits.rules.selection import Selection
+from fasthits.rules.selection import ASSUMED, Selection
 from fasthits.rules.stamps import detect_format, stamps
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -22,17 +22,37 @@ READABLE = "let the user read it: usermod -aG GROUP-OF-THE-FILE USER, or setfacl
 
 
 def found(setup: Setup, today: date) -> str:
-    """Say which files the rollup will read for yesterday."""
-    files = files_of(setup, today - ONE_DAY)
+    """Say which files the rollup will read for yesterday, and that they have the whole day."""
+    yesterday = today - ONE_DAY
+    files = files_of(setup, yesterday)
     if not files and files_of(setup, today):
-        text = f"no file {file_name(setup.logs[0], today - ONE_DAY)} yet, but one of today"
+        text = f"no file {file_name(setup.logs[0], yesterday)} yet, but one of today"
         raise Finding(text, "wait until tomorrow for the first rollup, or name older files with --logs", Verdict.WARN)
     for each in _files_of(setup, today):
         if not sample(each):
             raise Finding(
                 f"log file is empty: {each.name}", f"look whether the web server writes to it, or {NAME_LOGS}"
             )
+    _check_whole(setup, yesterday, today)
     return ", ".join(each.name for each in files)
+
+
+def _check_whole(setup: Setup, day: date, today: date) -> None:
+    """Raise Finding unless the logs have all of *day*, as a rollup judges it."""
+    selection = Selection(setup.rules)
+    sources = Sources(setup.logs, [day], selection)
+    ends = {}
+    for each in sources.files:
+        log_format = selection.log_format or sources.formats[each] or ASSUMED
+        if times := list(stamps(sample(each, at_end=True), log_format, selection)):
+            ends[each] = max(times)
+    judged = sources.judge(ends, today, datetime.now().astimezone())
+    for gap in judged.gaps.get(day, []):
+        text = f"{day} is not whole, so the rollup will leave it out: {gap.text}"
+        raise Finding(text, gap.hint or "fasthits rollup --partial counts what is there")
+    for names in judged.missing_servers.values():
+        remedy = "look whether these servers logged then, and whether their files are in place"
+        raise Finding(f"some logs have no line of {day}: {', '.join(names)}", remedy, Verdict.WARN)
 
 
 def parsed(setup: Setup, today: date) -> str:
@@ -73,12 +93,13 @@ def clock(setup: Setup, today: date) -> str:
 
 
 def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
-    """Return some lines of a log file: the first, or the last ones of a plain file."""
-    segments = log_file.segments() or [Segment(log_file, 0, 0)]
-    at_end &= segments[-1].stop is not None
+    """Return the first or the last lines of a log file; a compressed file is read to its end for these."""
+    segment = (log_file.segments() or [Segment(log_file, 0, 0)])[-1 if at_end else 0]
+    if at_end and segment.stop is not None:
+        segment = Segment(log_file, max(0, segment.stop - SAMPLE_BYTES), segment.stop)
     text = b""
-    for block in segments[-1 if at_end else 0].blocks(bytearray(SAMPLE_BYTES), lambda size: None):
-        text = bytes(block)
+    for block in segment.blocks(bytearray(SAMPLE_BYTES), lambda size: None):
+        text = (text + block)[-SAMPLE_BYTES:]
         if not at_end:
             break
     lines = text.splitlines()
