@@ -73,6 +73,10 @@ CAUSES: Mapping[str, Cause] = {
         "could not read a log file that it follows",
         "put the user who follows into the file's group, often adm",
     ),
+    "special": Cause(
+        "was told to follow a folder, a pipe or a device instead of a log file",
+        "name the log file with --follow FILE",
+    ),
     "truncated": Cause(
         "found a log file truncated and no copy of it",
         "let logrotate rename logs, without copytruncate; fasthits warm repairs the counters",

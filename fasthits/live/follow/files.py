@@ -258,7 +258,7 @@ class Files:
         """Return what *path* is; None, reported where that can be mended, when it is no log file."""
         found = _status(path, lambda error: self._unreadable(path, error))
         if found and not stat.S_ISREG(found.st_mode):
-            self._report(f"no file {path}", f"cannot follow this, it is not a file: {path}")
+            self._report(f"special {path}", f"cannot follow this, it is not a file: {path}")
             return None
         return found
 
