@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import Logs, TlsCa, TlsCert, TlsKey
-from fasthits.daily.days import DEFAULT_LOGS
-from fasthits.errors import UsageError
+from fasthits.cli.output import say
+from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"
@@ -36,12 +36,12 @@ def conf(
 ) -> None:
     """Print what to paste into the configuration of Apache or nginx, cron or systemd, with this installation's paths.
 
-    Nothing is changed. Each part begins with a comment that says what it is for.
+    Nothing is changed. Each part begins with a comment that says what it is for. Without --logs it is for the logs in
+    the usual places; where there are none, cronolog is to write them.
     """
-    from fasthits.daily.days import has_date
     from fasthits.daily.targets import open_table
     from fasthits.live.servers import TlsFiles, check_servers
-    from fasthits.upkeep.conf import Installation, texts
+    from fasthits.upkeep.conf import Installation, choose_logs, texts
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
@@ -50,21 +50,29 @@ def conf(
     servers = check_servers(memcached, files)
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
-    if logs and len(logs) > 1:
-        raise UsageError("cronolog writes one file, so not several PATTERNs for it", ", ".join(logs), "name one")
-    pattern = logs[0] if logs else DEFAULT_LOGS
-    has_date(pattern)
+    patterns = logs or choose_logs(_found())
     kept = os.path.abspath(database)
     open_table(kept)  # which is not made before a rollup, but a name that is none would stop that
     here = Installation(
         program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from whatever the environment says
         user=user,
-        logs=os.path.abspath(pattern),
+        logs=list(map(os.path.abspath, patterns)),
         database=kept,
         servers=options,
         followed=os.path.abspath(follow),
     )
     typer.echo("\n".join(texts(here)), nl=False)
+
+
+def _found() -> list[str]:
+    """Return the PATTERNs of the logs in the usual places, as far as this user may look at them."""
+    from fasthits.daily.logs.places import find_usual_logs
+
+    try:
+        return find_usual_logs()
+    except LogFileError as error:
+        say(f"{error}: this is for cronolog; run it as root, or name the log with --logs")
+        return []
 
 
 def _runs_isolated() -> bool:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fasthits.daily.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
@@ -17,7 +18,8 @@ class Installation:
     program: Sequence[str]
     """The command: the interpreter, an absolute path, and its arguments."""
     user: str
-    logs: str
+    logs: Sequence[str]
+    """PATTERNs of the log: one with a date, which cronolog is to write, or others, which logrotate keeps."""
     database: str
     servers: Sequence[str]
     """The options that tell where memcached is; none for the default."""
@@ -26,15 +28,15 @@ class Installation:
 
     def __post_init__(self) -> None:
         """Refuse what no two of these programs would read alike. Raises UsageError."""
-        for word in (*self.program, self.user, self.logs, self.database, *self.servers, self.followed):
+        for word in (*self.program, self.user, *self.logs, self.database, *self.servers, self.followed):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
                 raise UsageError(
                     "not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it"
                 )
         if re.search(r"[*?\[%]", self.followed):
             raise UsageError("not one log file", repr(self.followed), "no *, ?, [ or % in it")
-        if re.search(r"[*?\[]", self.logs):
-            raise UsageError("cronolog writes one file, so not a PATTERN for it", repr(self.logs), "no *, ? or [ in it")
+        if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
+            raise UsageError("cronolog writes one file", ", ".join(self.logs), "name one PATTERN without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
         """Return the command of the logger, which becomes the user itself."""
@@ -44,23 +46,39 @@ class Installation:
         """Return the command that counts what nginx logs; systemd starts it as the user."""
         return [*self.program, "log", "--follow", self.followed, *self.servers]
 
-    def rollup(self, logs: str = "") -> list[str]:
+    def rollup(self, *logs: str) -> list[str]:
         """Return the command of the nightly rollup, of *logs* if they are given."""
-        return [*self.program, "rollup", "--quiet", "--logs", logs or self.logs, "--to", self.database]
+        named = [word for pattern in logs or self.logs for word in ("--logs", pattern)]
+        return [*self.program, "rollup", "--quiet", *named, "--to", self.database]
 
     def serve(self) -> list[str]:
         """Return the command of the web page."""
         return [*self.program, "serve", "--database", self.database, *self.servers]
 
     @property
-    def log_folder(self) -> str:
-        """The folder in which all logs of cronolog are."""
-        return re.split("[%*]", self.logs)[0].rpartition("/")[0] or "/"
+    def uses_cronolog(self) -> bool:
+        """Whether cronolog is to write the log."""
+        return has_date(self.logs[0])
+
+    @property
+    def log_folders(self) -> list[str]:
+        """The folders in which all logs are."""
+        named = [*(re.split(r"[%*?\[]", pattern)[0] for pattern in self.logs), self.followed]
+        return list(dict.fromkeys(name.rpartition("/")[0] or "/" for name in named))
 
     @property
     def database_folder(self) -> str:
         """The folder of the database, which a rollup does not make."""
         return os.path.dirname(self.database)
+
+
+def choose_logs(found: Sequence[str]) -> list[str]:
+    """Return the PATTERNs to roll up where these logs were found in the usual places: nginx's only without Apache's.
+
+    With both, nginx is often in front of Apache, and each hit is in both logs.
+    """
+    apache = [pattern for pattern in found if "/nginx/" not in pattern]
+    return apache or list(found) or [DEFAULT_LOGS]
 
 
 def texts(here: Installation) -> list[str]:
@@ -74,7 +92,7 @@ def texts(here: Installation) -> list[str]:
 def account(here: Installation) -> str:
     """Return the shell commands that make the user: it may read the logs, write the database, and nothing else."""
     user = shlex.quote(here.user)
-    folders = " ".join(map(shlex.quote, (here.log_folder, os.path.dirname(here.followed))))
+    folders = " ".join(map(shlex.quote, here.log_folders))
     return f"""\
 # Once, as root: a user that may read the logs and write the database, and nothing else. It does not join a group:
 # Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl is in the package acl. Other users who
@@ -89,14 +107,17 @@ done
 
 
 def apache(here: Installation) -> str:
-    """Return Apache's lines: one that counts, one that keeps a file a day."""
+    """Return Apache's lines: one that counts and, with cronolog, one that keeps a file a day."""
+    purpose, keeping = "beside the CustomLog there is, which keeps the log for the rollup: this line counts live.", ""
+    if here.uses_cronolog:
+        purpose = "beside or in place of the CustomLog there is: one line counts live, the other keeps each day."
+        keeping = _log_to_pipe([_CRONOLOG, *here.logs], "combined") + "\n"
     return f"""\
-# Apache, beside or in place of the CustomLog there is: one line counts live, the other keeps each day for the rollup.
+# Apache, {purpose}
 # A virtual host with a CustomLog of its own does not use those of the server: write GlobalLog for CustomLog then.
 # The shell discards the log while Python cannot start, because Apache stands still when nobody reads it.
 {_log_to_logger(here, "combined")}
-{_log_to_pipe([_CRONOLOG, here.logs], "combined")}
-"""
+{keeping}"""
 
 
 def apache_short(here: Installation) -> str:
@@ -139,9 +160,14 @@ def systemd(here: Installation) -> str:
 
 
 def logrotate(here: Installation) -> str:
-    """Return what keeps the disk from filling with cronolog's files, which logrotate does not know."""
-    folder = shlex.quote(here.log_folder)
-    name = shlex.quote(re.sub("%.", "*", here.logs.rpartition("/")[2]))
+    """Return what keeps the disk from filling: logrotate does not know cronolog's files."""
+    if not here.uses_cronolog:
+        return """\
+# logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not. Apache's reload
+# loses no hit.
+"""
+    folder = shlex.quote(here.log_folders[0])
+    name = shlex.quote(re.sub("%.", "*", here.logs[0].rpartition("/")[2]))
     command = f"find {folder} -name {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
 # logrotate: nothing to do. It must not touch cronolog's files, which have a name a day; this line of a crontab
@@ -153,10 +179,10 @@ def logrotate(here: Installation) -> str:
 def nginx(here: Installation) -> str:
     """Return a service that counts from nginx's log file, as nginx has no piped logs."""
     units = follow_units(here.user, here.follow(), here.database_folder)
-    rollup = shlex.join(here.rollup(f"{here.followed}*"))
+    rotated = f"{here.followed}*"
+    rollup = f" Its nightly rollup, in place of the one above:\n# {shlex.join(here.rollup(rotated))}"
     return f"""\
-# nginx: a service that follows its log, rotated or not. Its nightly rollup, in place of the one above:
-# {rollup}
+# nginx: a service that follows its log, rotated or not.{rollup * (rotated not in here.logs)}
 {units}"""
 
 

@@ -112,7 +112,7 @@ def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) ->
 def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words: list[str]) -> None:
     with running(place, piped(sys.executable, "-I", "-m", "fasthits", *words)) as apache:
         assert answers(apache) == REQUESTS
-        (line,) = eventually(lambda: said(apache, "cannot count, log lines are discarded"), what="the error log says why")
+        (line,) = eventually(lambda: said(apache, "cannot count, log lines are discarded"), what="it says why")
         assert f"this is no piped logger: {' '.join(['fasthits', *words])} (fasthits conf prints the line" in line
         apache.stop()
         assert "failed unexpectedly" not in apache.error_log
