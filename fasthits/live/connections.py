@@ -231,6 +231,23 @@ def prove(channel: Channel, server: Server) -> None:
     raise _misfit(server, reply)
 
 
+def reach(channel: Channel, server: Server, key: str) -> None:
+    """Return when *server* has looked for counter *key*, which this leaves as it is.
+
+    Some proxies, such as twemproxy and mcrouter, answer ``version`` themselves while their memcached is down. Raises
+    MemcachedError.
+    """
+    try:
+        reply, hung_up = channel.ask(f"incr {key} 0\r\n".encode("ascii"), ANSWER_SECONDS)
+    except OSError as error:
+        raise MemcachedError("cannot reach memcached", server, reason_of(error)) from error
+    if not reply:
+        how = "hung up" if hung_up else f"said nothing for {ANSWER_SECONDS:g} s"
+        raise MemcachedError("memcached does not answer", server, f"it {how} when it was asked for a counter")
+    if reply.startswith(b"SERVER_ERROR"):
+        raise _misfit(server, reply)
+
+
 def _misfit(server: Server, reply: bytes) -> MemcachedError:
     """Return what is wrong when *reply* is the answer to ``version``, and what to do."""
     said = reply.partition(b"\n")[0].rstrip().decode("ascii", "backslashreplace")

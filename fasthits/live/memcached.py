@@ -23,7 +23,7 @@ from pymemcache.exceptions import MemcacheError
 from pymemcache.serde import pickle_serde
 
 from fasthits.errors import MemcachedError
-from fasthits.live.connections import ANSWER_SECONDS, Channel, Connector, prove, reason_of
+from fasthits.live.connections import ANSWER_SECONDS, Channel, Connector, prove, reach, reason_of
 from fasthits.live.keys import hit_key
 from fasthits.live.replies import COUNTED, Answer, Outcome, Replies
 from fasthits.live.servers import Server
@@ -188,7 +188,7 @@ class CounterStore:
         for server, keyed in by_server.items():
             pipeline = self._pipelines[server]
             try:
-                delivery.reconnects += pipeline.connect()
+                delivery.reconnects += pipeline.connect(keyed[0][0])
             except MemcachedError as error:
                 delivery.returned += [row for _, row in keyed]
                 delivery.problems["unreachable"] = str(error)
@@ -234,16 +234,21 @@ class _Pipeline:
         self._answered_at = 0.0
         self._connected_before = False
 
-    def connect(self) -> bool:
-        """Make sure that there is a proved connection, and return whether it is in place of one that was lost.
+    def connect(self, key: str) -> bool:
+        """Make sure of a connection that is proved and reaches counter *key*; tell whether it replaces a lost one.
 
-        Raises MemcachedError when there can be none.
+        Raises MemcachedError when there is no such connection.
         """
         if self._channel is not None:
             if self._is_good(self._channel):
                 return False
             self._drop()
         self._channel = self._connector.connect()
+        try:
+            reach(self._channel, self.server, key)
+        except BaseException:
+            self._drop()
+            raise
         self._answered_at = time.monotonic()
         again, self._connected_before = self._connected_before, True
         return again

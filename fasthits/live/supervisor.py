@@ -150,12 +150,14 @@ class _Pipe:
         """
         over = Event()
         thread = Thread(target=self._keep_flowing, args=[over], daemon=True)
-        thread.start()
+        with suppress(RuntimeError):  # the system has no thread left (TasksMax=): the pipe must do without one
+            thread.start()
         try:
             yield
         finally:
             over.set()
-            thread.join()
+            if thread.ident:
+                thread.join()
             self.discard(0.0)
 
     def _keep_flowing(self, over: Event) -> None:

@@ -338,6 +338,23 @@ def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
     assert logger.finish() == 0
 
 
+NO_THREAD = """
+import threading
+def start(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+"""
+
+
+def test_it_counts_though_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
+    """systemd's TasksMax= is one for all of Apache's processes and threads."""
+    logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
+    logger.write(access_line("/a"))
+    memcached.expect({KEY: 1})
+    assert logger.finish() == 0
+    assert logger.stderr == ""
+
+
 # Nothing is imported while it counts
 
 WATCH_IMPORTS = """

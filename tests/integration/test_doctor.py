@@ -534,6 +534,13 @@ def test_logs_that_are_not_there_or_empty_are_told(folder: Path, memcached: Memc
     assert all("name the web server's log with --logs" in text for text in failed.values())
 
 
+def test_a_pipe_in_place_of_a_log_is_told_and_not_waited_for(folder: Path, memcached: Memcached) -> None:
+    os.mkfifo(folder / "access.log")
+    failed = failing(folder, memcached.spec, "--logs", str(folder / "access.log"))
+    assert {"yesterday's log", "log format", "clock and time zone"} <= set(failed)
+    assert "not a file, so it cannot be looked at" in failed["yesterday's log"]
+
+
 def test_yesterday_must_be_whole(folder: Path, memcached: Memcached) -> None:
     """A rollup would leave out a day that is not, and doctor says so before the night."""
     noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))

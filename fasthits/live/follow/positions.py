@@ -68,7 +68,7 @@ class Mark(NamedTuple):
 
 def _position(values: object) -> Position:
     kinds = [str, int, int, int, int, str]
-    if not isinstance(values, list) or [type(value) for value in values] != kinds:
+    if not isinstance(values, list) or [type(value) for value in values] != kinds or min(values[1:5]) < 0:
         raise ValueError
     return Position(*values)
 
@@ -133,7 +133,7 @@ class StateFile:
                 clean=held["clean"] is True,
                 saved_at=saved_at,
             )
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             raise StateError("the state file is damaged", self.path, START_OVER) from error
 
     def save(self, state: State) -> None:

@@ -93,7 +93,12 @@ def clock(setup: Setup, today: date) -> str:
 
 
 def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
-    """Return the first or the last lines of a log file; a compressed file is read to its end for these."""
+    """Return the first or the last lines of a log file; a compressed file is read to its end for these.
+
+    Raises Finding for what can be read only once.
+    """
+    if log_file.size is None:
+        raise Finding(f"not a file, so it cannot be looked at: {log_file.name}", NAME_LOGS)
     segment = (log_file.segments() or [Segment(log_file, 0, 0)])[-1 if at_end else 0]
     if at_end and segment.stop is not None:
         segment = Segment(log_file, max(0, segment.stop - SAMPLE_BYTES), segment.stop)
