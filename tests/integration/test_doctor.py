@@ -21,7 +21,7 @@ from fasthits.daily.days import ONE_DAY
 from fasthits.live.keys import figure_path, hit_key
 from tests.commands import fasthits, write
 from tests.integration.logger import Logger, access_line
-from tests.integration.processes import eventually
+from tests.integration.processes import end_process, eventually
 from tests.integration.servers import IS_ROOT, Apache, Memcached, free_port, require_program
 
 PATTERN = "logs/%Y/%m/%d/access.log"
@@ -375,6 +375,19 @@ def test_no_logger_is_a_warning(place: Path) -> None:
     alone = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "fasthits", "doctor"]
     done = subprocess.run(alone, cwd=place, capture_output=True, text=True, check=False)
     assert "warn  loggers: no fasthits log runs on this machine -> put the line of fasthits conf into" in done.stdout
+
+
+def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -> None:
+    log = log_of(folder, date.today())
+    with contextlib.ExitStack() as stack:
+        for number, name in enumerate([str(log), os.path.relpath(log, folder)]):
+            state = folder / f"{number}.state"
+            command = [sys.executable, "-m", "fasthits", "log", "--follow", name, "--state", str(state)]
+            process = subprocess.Popen([*command, "--memcached", memcached.spec], cwd=folder)
+            stack.callback(end_process, process)
+            eventually(state.exists, what="the follower runs")
+        text = run_doctor(folder, memcached.spec).failed()["loggers"]
+        assert f"both follow {log}, so each line counts twice -> end one of them: kill {process.pid}" in text
 
 
 def append(file: Path, stop: list[bool]) -> None:

@@ -42,6 +42,7 @@ def agree(setup: Setup) -> str:
     loggers = find_loggers()
     if not loggers:
         raise Finding("no fasthits log runs on this machine", START, Verdict.WARN)
+    _check_followers(loggers)
     differing = [(logger, _differences(setup, logger)) for logger in loggers]
     right = [logger for logger, options in differing if not options]
     if right:
@@ -50,6 +51,19 @@ def agree(setup: Setup) -> str:
     logger, options = min(differing, key=lambda each: len(each[1]))
     text = f"a logger runs with other options than these (process {logger.pid})"
     raise Finding(text, f"fasthits doctor {' '.join(options)}")
+
+
+def _check_followers(loggers: Sequence[RunningLogger]) -> None:
+    """Raise Finding when two loggers follow the same file into the same counters."""
+    followers: dict[tuple[str, ...], int] = {}
+    for logger in loggers:
+        options = logger.options()
+        for pattern in options.get("follow", []):
+            file = str(_absolute(logger, pattern))
+            first = followers.setdefault((file, *options.get("prefix", []), *options.get("memcached", [])), logger.pid)
+            if first != logger.pid:
+                text = f"processes {first} and {logger.pid} both follow {file}, so each line counts twice"
+                raise Finding(text, f"end one of them: kill {logger.pid}")
 
 
 def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
@@ -83,11 +97,15 @@ def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
 def _config_of(logger: RunningLogger) -> Path | None:
     named = (logger.options().get("config") or [logger.environ.get("FASTHITS_CONFIG", "")])[-1]
     if named:
-        try:
-            return Path(os.readlink(f"/proc/{logger.pid}/cwd"), named)
-        except OSError:
-            return Path(named)
+        return _absolute(logger, named)
     return CONFIG if CONFIG.exists() else None
+
+
+def _absolute(logger: RunningLogger, name: str) -> Path:
+    try:
+        return Path(os.readlink(f"/proc/{logger.pid}/cwd"), name)
+    except OSError:  # it has ended, or is somebody else's
+        return Path(name)
 
 
 def told(setup: Setup) -> str:
