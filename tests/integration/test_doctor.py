@@ -581,7 +581,9 @@ def test_the_end_of_yesterday_is_found_in_compressed_logs_as_well(folder: Path, 
 def test_logs_that_the_user_may_not_read_are_told(folder: Path, memcached: Memcached, unreadable: str) -> None:
     for day in (date.today(), date.today() - ONE_DAY):
         (folder / day.strftime(unreadable)).chmod(0o700)
-    assert {"yesterday's log", "log format"} <= set(failing(folder, memcached.spec, "--user", "www-data"))
+    failed = failing(folder, memcached.spec, "--user", "www-data")
+    assert {"yesterday's log", "log format", "log is counted"} <= set(failed)
+    assert "(Permission denied) -> let the user read it: setfacl " in failed["yesterday's log"]
     assert failing(folder, memcached.spec) == {}
 
 

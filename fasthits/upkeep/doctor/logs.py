@@ -1,5 +1,7 @@
 """Checks of the log files: that they are there, can be read and parsed, and by which clock they are written."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 
 from fasthits._parse import HitTable
@@ -18,7 +20,7 @@ PARSED_SHARE = 0.9
 AHEAD = timedelta(minutes=1)
 """How far a log may be ahead of this machine's clock."""
 NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
-READABLE = "let the user read it: usermod -aG GROUP-OF-THE-FILE USER, or setfacl -m u:USER:r FILE"
+READABLE = "let the user read it: setfacl -R -m u:USER:rX FOLDER, or usermod -aG GROUP-OF-THE-FILE USER"
 
 
 def found(setup: Setup, today: date) -> str:
@@ -103,10 +105,11 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
     if at_end and segment.stop is not None:
         segment = Segment(log_file, max(0, segment.stop - SAMPLE_BYTES), segment.stop)
     text = b""
-    for block in segment.blocks(bytearray(SAMPLE_BYTES), lambda size: None):
-        text = (text + block)[-SAMPLE_BYTES:]
-        if not at_end:
-            break
+    with _permission_told():
+        for block in segment.blocks(bytearray(SAMPLE_BYTES), lambda size: None):
+            text = (text + block)[-SAMPLE_BYTES:]
+            if not at_end:
+                break
     lines = text.splitlines()
     return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
 
@@ -114,9 +117,21 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
 def files_of(setup: Setup, day: date) -> list[LogFile]:
     """Return the files that can hold lines of *day*, those of its own name first; none if there are none."""
     try:
-        return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
+        with _permission_told():
+            return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
     except LogFileError:
         return []
+
+
+@contextmanager
+def _permission_told() -> Iterator[None]:
+    """Raise Finding, with what gives the permission, for a file or a folder that the user may not read."""
+    try:
+        yield
+    except LogFileError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise Finding(f"{error.failed}: {error.subject} (Permission denied)", READABLE) from error
+        raise
 
 
 def _newest(setup: Setup, today: date) -> LogFile:
