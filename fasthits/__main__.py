@@ -45,12 +45,12 @@ def main() -> None:
         from fasthits.cli import app
 
         app(prog_name="fasthits")
-    except KeyboardInterrupt:  # before the command line could take care of it
+    except KeyboardInterrupt:  # before the command line could handle it
         sys.exit(130)
 
 
 def _load_logger() -> Prepare:
-    """Import whatever a logger will need. Later, its files may be gone, or its user may not be able to read them."""
+    """Import everything that a logger may need: later the files may be gone, or unreadable for --user."""
     from fasthits.cli import prepare_logger
     from fasthits.cli.log import preload
 
@@ -75,7 +75,7 @@ def _refuse() -> Count | int:
 
 
 def _widen_pipe() -> None:
-    """Let the pipe on standard input hold what the system allows; what is no pipe, or may not grow, stays as it is."""
+    """Give the pipe on standard input the largest size that the system allows, if it is a pipe."""
     try:
         with open("/proc/sys/fs/pipe-max-size") as size:
             fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, int(size.read()))
@@ -84,12 +84,12 @@ def _widen_pipe() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put something in the place of standard streams that are closed, or the next file opened would be taken for one.
+    """Replace standard streams that are closed, or the next file opened would get the number of one of them.
 
-    Reading or writing it fails as with a closed one; but what goes to stderr then goes nowhere.
+    Reading or writing the replacement fails, as with a closed stream; only what is written to stderr vanishes.
     """
     if sys.stdin is None:
-        os.open(os.devnull, os.O_WRONLY)  # the lowest free descriptor, that is the closed one
+        os.open(os.devnull, os.O_WRONLY)  # which gets the lowest free number, that of stdin
     if sys.stdout is None:
         os.open(os.devnull, os.O_RDONLY)
         sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -97,7 +97,7 @@ def _open_standard_streams() -> None:
         os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # a table's text, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale
 
 
 if __name__ == "__main__":

@@ -27,16 +27,16 @@ def doctor(
     to: To = "hits.db",
     user: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Look at files as this user: the one that counts and rolls up. Needs root."),
+        typer.Option(metavar="NAME", help="Look at files as this user, who counts and rolls up. Needs root."),
     ] = None,
     django_settings: Annotated[
         str | None,
-        typer.Option(metavar="MODULE", help="Also compare the site's cache and time zone, as Django reads them."),
+        typer.Option(metavar="MODULE", help="Also check the cache and the time zone of this Django site."),
     ] = None,
 ) -> None:
-    """Check what fasthits needs, one line each: ok, or what is wrong and, behind ->, what to type or set.
+    """Check everything that fasthits needs: a line for each check, with what to type or set behind ->.
 
-    Give it the options that the logger has. Exit code 1 if a check failed. On a busy site it takes up to 15 seconds,
+    Give it the options of the logger. The exit code is 1 if a check failed. On a busy site it takes up to 15 seconds,
     because it waits for the loggers' figures.
     """
     from fasthits.daily.days import has_date

@@ -25,7 +25,7 @@ def today(
     ] = "today",
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:
-    """Print how often each PATH has been read today, from the live counters: views, a tab, the path."""
+    """Print today's views of each PATH from the live counters: the views, a tab, the path."""
     from fasthits.live.memcached import read_views
 
     for path in paths:
