@@ -125,5 +125,5 @@ def test_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert check_patterns(["a.log", f"{tmp_path}/a.log", "/b/*"]) == [f"{tmp_path}/a.log", "/b/*"]
     for nothing in ("", "-"):
-        with pytest.raises(UsageError, match="cannot follow this"):
+        with pytest.raises(UsageError, match="not a file to follow"):
             check_patterns([nothing])

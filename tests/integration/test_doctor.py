@@ -127,7 +127,7 @@ def test_one_of_several_servers_that_is_away_is_named(folder: Path, memcached: M
 def test_a_memcached_that_hangs_is_told(folder: Path, memcached: Memcached) -> None:
     memcached.pause()
     told = failing(folder, memcached.spec)["memcached"]
-    assert "it took the connection and said nothing" in told
+    assert "it accepted the connection and said nothing" in told
     assert "-> systemctl restart memcached" in told
 
 

@@ -486,7 +486,7 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
             f"no folder for the state file: {place}/no (make it: install",
         ),
         ([], ("--state", "x"), "--state is for --follow: x (name the log file with --follow FILE)"),
-        (["-"], (), "cannot follow this: '-' (name a log file, with * for several)"),
+        (["-"], (), "not a file to follow: '-' (name a log file; * stands for several)"),
     ):
         wrong = follow(place, memcached, *files, args=args)
         wrong.launch()

@@ -62,8 +62,8 @@ def test_the_environment_names_the_files_as_well(memcached: Memcached, authority
     [
         (["127.0.0.1"], False, "", "unable to get local issuer certificate; name the authority that signed it with "),
         (["127.0.0.1"], False, "other", "unable to get local issuer certificate; name the authority that signed it "),
-        (["127.0.0.1"], True, "ca", "certificate has expired; renew the server's certificate, or look at the clock "),
-        (["db.example"], False, "ca", "IP address mismatch, certificate is not valid for '127.0.0.1'; write the name "),
+        (["127.0.0.1"], True, "ca", "certificate has expired; renew the server's certificate, or check the clock "),
+        (["db.example"], False, "ca", "IP address mismatch, certificate is not valid for '127.0.0.1'; use the name "),
     ],
     ids=["unknown authority", "another authority", "expired", "another name"],
 )
