@@ -163,7 +163,7 @@ def test_truncated_and_longer_again_than_before(log: Path) -> None:
     os.truncate(log, 0)
     append(log, "two\nthree\n")
     assert following.lines() == ["three", "two"]
-    assert following.said == [f"{log} was truncated, and there is no copy in its folder: lines not read before are lost"]
+    assert following.said == [f"{log} was truncated and has no copy in its folder: lines not read before are lost"]
 
 
 def test_a_writer_that_does_not_append_leaves_a_hole(log: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_proxy_without_statistics_is_no_failure(folder: Path, memcached: Memca
             proxy.kill()
     assert said.failed() == {}
     assert said.checks["evictions"][0] == "warn"
-    assert "no statistics, as from a proxy" in said.checks["evictions"][1]
+    assert "no statistics, as behind a proxy" in said.checks["evictions"][1]
     assert said.checks["counters are ints"][0] == "ok"
 
 
@@ -210,7 +210,7 @@ def test_evictions_of_items_as_small_as_counters_are_told(
 
 @pytest.mark.parametrize(
     ("option", "statistics", "told"),
-    [((), "evicted", "it threw out"), (("-M",), "outofmemory", "it refused")],
+    [((), "evicted", "it removed"), (("-M",), "outofmemory", "it refused")],
 )
 def test_a_memcached_that_was_full_is_told(
     folder: Path, start_memcached: Callable[..., Memcached], option: tuple[str, ...], statistics: str, told: str
@@ -285,7 +285,7 @@ def test_djangos_cache_is_compared(folder: Path, memcached: Memcached, settings:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (PYLIBMC, 'PyLibMCCache spreads keys over 2 servers in another way: it finds only some counters -> set "BACK'),
+        (PYLIBMC, 'PyLibMCCache spreads keys over 2 servers differently: it finds only some counters -> set "BACK'),
         (
             change('{"LOCATION": "<server>".replace("127.0.0.1", "localhost")}'),
             "Django looks for counters at localhost",
@@ -313,8 +313,8 @@ def test_settings_that_are_not_there_are_told(folder: Path, memcached: Memcached
     [
         ("Europe/Berlin", "Europe/Berlin", None),
         ("Europe/Berlin", "Europe/Paris", None),
-        ("Europe/Berlin", "UTC", '"UTC" has another today than this machine: in '),
-        ("Europe/London", "UTC", '"UTC" has another today than this machine: in '),
+        ("Europe/Berlin", "UTC", '"UTC" differs from this machine\'s time zone: in '),
+        ("Europe/London", "UTC", '"UTC" differs from this machine\'s time zone: in '),
         ("UTC", "America/New_York", 'zone, "UTC"'),
     ],
 )
@@ -694,13 +694,13 @@ def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
         check=False,
     )
     assert "FAIL  program: www-data cannot run fasthits: " in done.stdout
-    assert "-> install fasthits where everybody may read it" in done.stdout
+    assert "-> install fasthits where every user may read it" in done.stdout
 
 
 @AS_ROOT
 def test_root_is_told_that_it_sees_more_than_others(folder: Path, memcached: Memcached) -> None:
     verdict, text, remedy = doctor(folder, memcached.spec).checks["user"]
-    assert (verdict, text) == ("warn", "files are looked at as root, who may read everything")
+    assert (verdict, text) == ("warn", "this looks at files as root, who may read everything")
     assert "--user" in remedy
 
 

@@ -240,7 +240,7 @@ class Files:
         position = tail.position()
         tail.start_again()
         if not self._take_copy(position):
-            text = f"{tail.path} was truncated, and there is no copy in its folder: lines not read before are lost"
+            text = f"{tail.path} was truncated and has no copy in its folder: lines not read before are lost"
             self._report(f"truncated {tail.path}", text)
 
     def drop(self, tail: Tail) -> None:

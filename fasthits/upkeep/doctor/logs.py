@@ -1,4 +1,4 @@
-"""Checks of the log files: that they are there, can be read and parsed, and by which clock they are written."""
+"""Checks of the log files: that they exist, can be read and parsed, have all of yesterday, and by which clock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ SAMPLE_BYTES = 1 << 18
 SAMPLE_LINES = 1000
 PARSED_SHARE = 0.9
 AHEAD = timedelta(minutes=1)
-"""How far a log may be ahead of this machine's clock."""
+"""A log may be ahead of this machine's clock by this much."""
 NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
 READABLE = "let the user read it: setfacl -R -m u:USER:rX FOLDER, or usermod -aG GROUP-OF-THE-FILE USER"
 
@@ -58,7 +58,7 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
 
 
 def parsed(setup: Setup, today: date) -> str:
-    """Say which format the log has, and how many of its lines parse."""
+    """Say the format of the log, and how many of its lines parse."""
     lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
     selection = Selection(setup.rules)
     log_format = detect_format(lines, selection)
@@ -76,7 +76,7 @@ def parsed(setup: Setup, today: date) -> str:
 
 
 def clock(setup: Setup, today: date) -> str:
-    """Say that the log is written by this machine's clock and in its time zone."""
+    """Say that the log uses this machine's clock and time zone."""
     file = _newest(setup, today)
     selection = Selection(setup.rules)
     lines = sample(file, at_end=True)
@@ -85,7 +85,7 @@ def clock(setup: Setup, today: date) -> str:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()
     if stamp.utcoffset() != here.utcoffset():
-        text = f"different time zones: {stamp:%z} in the log, {here:%z} here, where today and yesterday are made"
+        text = f"different time zones: {stamp:%z} in the log, {here:%z} here, which decides what today is"
         raise Finding(text, "set the same TZ for the web server and fasthits, or timedatectl set-timezone ZONE")
     if stamp > datetime.now().astimezone() + AHEAD:
         raise Finding(
@@ -115,7 +115,7 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
 
 
 def files_of(setup: Setup, day: date) -> list[LogFile]:
-    """Return the files that can hold lines of *day*, those of its own name first; none if there are none."""
+    """Return the files that can hold lines of *day*, those named for it first."""
     try:
         with _permission_told():
             return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
@@ -135,13 +135,13 @@ def _permission_told() -> Iterator[None]:
 
 
 def _newest(setup: Setup, today: date) -> LogFile:
-    """Return the log of today if it has lines, else that of yesterday."""
+    """Return today's log if it has lines, else yesterday's."""
     files = [each for each in files_of(setup, today) if sample(each)]
     return (files or _files_of(setup, today))[-1]
 
 
 def _files_of(setup: Setup, today: date) -> list[LogFile]:
-    """Return yesterday's log, or today's where there is none yet."""
+    """Return yesterday's log files, or today's if there are none of yesterday."""
     for day in (today - ONE_DAY, today):
         if files := files_of(setup, day):
             return files
