@@ -90,7 +90,7 @@ test: .venv/installed-dev .venv/django-4.2 build/agents $(AXE)
 	@$(call need,command -v chromium,chromium)
 	@$(call need,command -v chromedriver,chromium-driver)
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
-	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django_app
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

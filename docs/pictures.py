@@ -17,12 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from tests.commands import fasthits, hit, write
-from tests.integration.browser import Browser
-from tests.integration.logger import Logger
-from tests.integration.servers import Memcached, public_directory
-from tests.integration.test_top import Terminal
-from tests.integration.webserver import Served
+from tests.cli.test_top import Terminal
+from tests.support.browser import Browser
+from tests.support.commands import fasthits, hit, write
+from tests.support.logger import Logger
+from tests.support.servers import Memcached, public_directory
+from tests.support.webserver import Served
 
 FOLDER = Path(__file__).parent
 TODAY = date.today()

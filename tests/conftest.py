@@ -1,34 +1,24 @@
-"""Hypothesis profiles (see --hypothesis-profile), a marker, a way to run a function in a new Python, and Django."""
+"""Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that end with the test."""
 
-import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from unittest.mock import patch
 
-import django
 import pytest
 from hypothesis import HealthCheck, settings
+from pymemcache.client.base import Client
 
-ROOT = Path(__file__).parents[1]
-
-# Before any module is imported that has models in it. What it does to the environment, its time zone above all, is not
-# for the other tests and the processes that they start.
-with patch.dict(os.environ, DJANGO_SETTINGS_MODULE="tests.django_app.settings"):
-    django.setup()
-time.tzset()
+from tests.support.logger import Logger
+from tests.support.processes import PROJECT
+from tests.support.servers import Memcached, public_directory
 
 for name, examples in (("small", 15), ("default", 80), ("thorough", 2000)):
     settings.register_profile(
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "measures_memory: looks at the size of a process, which a sanitizer distorts")
 
 
 @pytest.fixture
@@ -38,8 +28,59 @@ def run_alone() -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(function: Callable[[], None], expected: int = 0) -> subprocess.CompletedProcess[str]:
         code = f"from {function.__module__} import {function.__name__} as run\nrun()"
         command = [sys.executable, "-X", "faulthandler", "-c", code]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
         assert done.returncode == expected, f"{function.__name__} ended with {done.returncode}:\n{done.stderr[-4000:]}"
         return done
 
     return run
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A new directory that every user may read."""
+    with public_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def start_memcached(place: Path) -> Iterator[Callable[..., Memcached]]:
+    """Start further memcached servers: the options of memcached; `unix` and `certificate` are those of Memcached."""
+    with ExitStack() as servers:
+
+        def start(*args: str, unix: bool = False, certificate: Path | None = None) -> Memcached:
+            return servers.enter_context(Memcached(place, *args, unix=unix, certificate=certificate))
+
+        yield start
+
+
+@pytest.fixture
+def memcached(start_memcached: Callable[..., Memcached]) -> Memcached:
+    """An empty memcached on a port of 127.0.0.1."""
+    return start_memcached()
+
+
+@pytest.fixture
+def client(memcached: Memcached) -> Iterator[Client]:
+    """A plain client of `memcached`: values are bytes."""
+    client = memcached.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def start_logger(place: Path) -> Iterator[Callable[..., Logger]]:
+    """Start a `fasthits log` with these arguments; `env`, `first` and `command` are those of Logger."""
+    with ExitStack() as loggers:
+
+        def start(
+            *args: str, env: Mapping[str, str] | None = None, first: str = "", command: Sequence[str] = ()
+        ) -> Logger:
+            return loggers.enter_context(Logger(place, *args, env=env, first=first, command=command))
+
+        yield start
+
+
+@pytest.fixture
+def logger(start_logger: Callable[..., Logger], memcached: Memcached) -> Logger:
+    """A `fasthits log` that counts to `memcached`."""
+    return start_logger("--memcached", memcached.spec)

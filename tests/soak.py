@@ -28,13 +28,13 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import hit_key
-from tests.integration.certificates import Authority
-from tests.integration.gateways import Gateway, Haproxy, Stunnel
-from tests.integration.logger import DAY, Logger, access_line, access_lines
-from tests.integration.processes import eventually, outlives
-from tests.integration.proxy import Proxy
-from tests.integration.servers import Memcached, public_directory
-from tests.integration.test_status import STATUS_LINE, Status, wait_until_settled
+from tests.live.test_status import STATUS_LINE, Status, wait_until_settled
+from tests.support.certificates import Authority
+from tests.support.gateways import Gateway, Haproxy, Stunnel
+from tests.support.logger import DAY, Logger, access_line, access_lines
+from tests.support.processes import eventually, outlives
+from tests.support.proxy import Proxy
+from tests.support.servers import Memcached, public_directory
 
 PATHS = 3_000
 FLOOD_PATHS = 30_000

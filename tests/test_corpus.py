@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.corpus import ASKED, Expected, main, write_day
-from tests.reference import count, parse, split_lines
+from tests.support.reference import count, parse, split_lines
 
 DAY = date(2026, 3, 12)
 LINES = 50_000

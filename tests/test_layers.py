@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import hit, write
+from tests.support.commands import hit, write
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "fasthits"

@@ -7,8 +7,8 @@ import pytest
 
 from docs import reference
 from fasthits.cli import COMMANDS
-from tests.commands import fasthits
-from tests.integration.servers import require_program
+from tests.support.commands import fasthits
+from tests.support.servers import require_program
 
 STALE = "run python -m docs.reference"
 

@@ -2,9 +2,6 @@
 
 import ast
 import doctest
-import importlib
-import inspect
-import pkgutil
 import subprocess
 import sys
 import tarfile
@@ -13,16 +10,13 @@ from pathlib import Path
 
 import pytest
 
-import fasthits
 from fasthits import _parse
+from tests.support.documentation import MODULES as MODULES_WITH_DJANGO
+from tests.support.documentation import assert_documented, assert_examples_are_true
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
-MODULES = [
-    module.name
-    for module in pkgutil.walk_packages(fasthits.__path__, "fasthits.")
-    if not module.name.endswith("__main__")
-]
+MODULES = [name for name in MODULES_WITH_DJANGO if not name.startswith("fasthits.django")]
 
 
 def is_annotated(name: str) -> bool:
@@ -66,23 +60,12 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fasthits", *MODULES])
 def test_what_is_public_is_documented(name: str) -> None:
-    module = importlib.import_module(name)
-    assert module.__doc__
-    for public, value in vars(module).items():
-        if public.startswith("_") or getattr(value, "__module__", None) != name or not callable(value):
-            continue
-        if module is _parse and public == "ParsedLine":
-            continue  # a tuple of fields; the stub has their docstrings
-        assert inspect.getdoc(value), f"{name}.{public}"
-        for attribute, member in vars(value).items() if inspect.isclass(value) else ():
-            of_django = type(member).__module__.startswith("django.")  # a manager, by its descriptor
-            if not attribute.startswith("_") and inspect.isroutine(member) and not of_django:
-                assert inspect.getdoc(member), f"{name}.{public}.{attribute}"
+    assert_documented(name)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_are_true(name: str) -> None:
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
+    assert_examples_are_true(name)
 
 
 def test_examples_in_the_stub_are_true() -> None:

@@ -40,7 +40,7 @@ def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fe
 def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     """Yield why days were left as they were, and what to type: a line for each reason, none if no day was left."""
     if found.missing:
-        hints = "; ".join(found.hints_of_missing())
+        hints = "; ".join(found.hints_of_missing)
         yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
     if found.unseen:
         yield _why_unseen(found)
@@ -75,7 +75,7 @@ def _join(gaps: Sequence[Gap]) -> str:
 def _why_unseen(found: Counted) -> str:
     days = name_days(found.unseen)
     explain = f"fasthits explain {found.any_file} shows how lines are read"
-    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen()]))
+    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen]))
     if not found.lines:
         return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:

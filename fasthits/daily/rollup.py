@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
-from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_hits
+from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.keeping import Fewer
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.targets import Table
@@ -45,11 +46,11 @@ def roll_up(
     """Put the hits of *days* into *table*, in place of those days' rows.
 
     Days that were not counted stay as they are, and those of which *table* has more hits, unless *with_fewer*; see
-    `days_left`. The arguments but these are those of `count_hits`. Raises LogFileError, TableError and UsageError with
+    `days_left`. The other arguments are those of `count_days`. Raises LogFileError, TableError and UsageError with
     nothing changed.
     """
     started = time.monotonic()
     table.check()
-    counted = count_hits(days, patterns, threads, progress, max_bytes, rules, keepers, as_part)
-    replaced = table.replace(counted.days, counted.shares(), with_fewer)
+    replace = partial(table.replace, with_fewer=with_fewer)
+    counted, replaced = count_days(days, patterns, replace, threads, progress, max_bytes, rules, keepers, as_part)
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)

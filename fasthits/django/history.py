@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from django.contrib.contenttypes.models import ContentType
 from django.db import router, transaction
 
-from fasthits.daily.counting import Counted, count_hits
+from fasthits._parse import HitTable
+from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.keeping import Fewer, find_fewer
 from fasthits.daily.logs.sources import Patterns
 from fasthits.django.live import today
@@ -29,11 +30,9 @@ TOP_PATHS = 20
 
 
 @dataclass
-class Parsed:
-    """What was counted, and what became of it."""
+class Tied:
+    """Views, tied to their objects."""
 
-    counted: Counted
-    resolver: PathResolver
     views: Counter[tuple[date, ObjectKey]] = field(default_factory=Counter)
     """The views of the objects."""
     loose_paths: int = 0
@@ -41,18 +40,27 @@ class Parsed:
     loose_views: int = 0
     top: list[tuple[int, bytes]] = field(default_factory=list)
     """The TOP_PATHS most read of them, as (views, path)."""
+
+
+@dataclass
+class Parsed:
+    """What was counted, and what became of it."""
+
+    counted: Counted
+    resolver: PathResolver
+    tied: Tied
     fewer: list[Fewer] = field(default_factory=list)
     """The days that stayed, as more views of objects are kept."""
 
     @property
     def objects(self) -> int:
         """How many objects were read."""
-        return len({key for _, key in self.views})
+        return len({key for _, key in self.tied.views})
 
     def hits(self) -> Counter[date]:
         """Return the views of all objects by day."""
         hits = Counter[date]()
-        for (day, _), views in self.views.items():
+        for (day, _), views in self.tied.views.items():
             hits[day] += views
         return hits
 
@@ -60,7 +68,7 @@ class Parsed:
     def saved(self) -> "Saved":
         """What was saved."""
         left = {day for day, *_ in self.fewer}
-        views = {key: views for key, views in self.views.items() if key[0] not in left}
+        views = {key: views for key, views in self.tied.views.items() if key[0] not in left}
         return Saved(
             [day for day in self.counted.days if day not in left],
             len({key for _, key in views}),
@@ -88,33 +96,41 @@ def parse_logs(
     """Count the hits of *days* and put them in place of all rows of `Hits` of those days, in one transaction.
 
     Paths that lead to one object add up; those that lead to none are left out. A day of which more views are kept stays
-    as it is, unless *with_fewer*; so does one without a line. The arguments but this are those of `count_hits`.
+    as it is, unless *with_fewer*; so does one without a line. The other arguments are those of `count_days`.
 
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
-    counted = count_hits(days, patterns, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today())
-    parsed = Parsed(counted, PathResolver(rules))
-    for counter in parsed.counted.shares():
-        rows = iter(counter.rows())
-        while batch := list(islice(rows, BATCH_PATHS)):
-            _tie(batch, parsed)
+    resolver = PathResolver(rules)
+
+    def take(_: object, tables: Iterator[HitTable]) -> Tied:
+        tied = Tied()
+        for table in tables:
+            rows = iter(table.rows())
+            while batch := list(islice(rows, BATCH_PATHS)):
+                _tie(batch, resolver, tied)
+        return tied
+
+    counted, tied = count_days(
+        days, patterns, take, threads, max_bytes=max_bytes, rules=rules, as_part=as_part, today=today()
+    )
+    parsed = Parsed(counted, resolver, tied)
     _save(parsed, with_fewer)
     return parsed
 
 
-def _tie(rows: Iterable[tuple[date, bytes, int]], parsed: Parsed) -> None:
+def _tie(rows: Iterable[tuple[date, bytes, int]], resolver: PathResolver, tied: Tied) -> None:
     """Add the views of *rows* to their objects."""
     by_path: dict[bytes, list[tuple[date, int]]] = defaultdict(list)
     for day, path, views in rows:
         by_path[path].append((day, views))
-    keys = parsed.resolver.find(by_path)
+    keys = resolver.find(by_path)
     for path, key in keys.items():
         for day, views in by_path.pop(path):
-            parsed.views[day, key] += views
+            tied.views[day, key] += views
     loose = [(sum(views for _, views in days), path) for path, days in by_path.items()]
-    parsed.loose_paths += len(loose)
-    parsed.loose_views += sum(views for views, _ in loose)
-    parsed.top = heapq.nlargest(TOP_PATHS, [*parsed.top, *loose])
+    tied.loose_paths += len(loose)
+    tied.loose_views += sum(views for views, _ in loose)
+    tied.top = heapq.nlargest(TOP_PATHS, [*tied.top, *loose])
 
 
 def _save(parsed: Parsed, with_fewer: bool) -> None:
@@ -129,7 +145,7 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
         saved = set(parsed.saved.days)
         kept.filter(date__in=saved).delete()
-        rows = (item for item in parsed.views.items() if item[0][0] in saved)
+        rows = (item for item in parsed.tied.views.items() if item[0][0] in saved)
         while batch := [_row(day, key, views) for (day, key), views in islice(rows, SAVED_ROWS)]:
             Hits.objects.using(database).bulk_create(batch)
 

@@ -71,7 +71,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "unreadable": Cause(
         "could not read a log file that it follows",
-        "put the user who follows into the file's group, often adm",
+        "add the follower's user to the file's group, often adm",
     ),
     "special": Cause(
         "was told to follow a folder, a pipe or a device instead of a log file",

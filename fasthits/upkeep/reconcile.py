@@ -7,12 +7,13 @@ files have *afterwards* cannot have come from them.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.counting import DEFAULT_RULES, Progress, count_hits
+from fasthits._parse import HitTable
+from fasthits.daily.counting import DEFAULT_RULES, Progress, count_days
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
 from fasthits.errors import MemcachedError
@@ -145,10 +146,13 @@ def _missing_for_good(
 
 
 def _views(day: date, logs: Patterns, progress: Progress | None, rules: Rules) -> dict[bytes, int]:
-    counted = count_hits([day], logs, progress=progress, rules=rules.live, as_part=True)
+    def take(_: object, tables: Iterator[HitTable]) -> dict[bytes, int]:
+        return {path: views for table in tables for _, path, views in table.rows()}
+
+    counted, views = count_days([day], logs, take, progress=progress, rules=rules.live, as_part=True)
     for error in counted.damaged:
         raise error
-    return {path: views for _, path, views in counted.counter.rows()}
+    return views
 
 
 def _live_views(day: date, paths: Sequence[bytes], servers: Sequence[str], prefix: str) -> dict[bytes, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fasthits._parse import HitTable, ParsedLine
-from tests import reference
+from tests.support import reference
 
 DAY = date(2026, 3, 12)
 

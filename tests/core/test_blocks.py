@@ -8,7 +8,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_line
-from tests import reference
 from tests.core.support import (
     DAY,
     ENDINGS,
@@ -24,7 +23,8 @@ from tests.core.support import (
     state,
     views,
 )
-from tests.strategies import blocks_of, logs
+from tests.support import reference
+from tests.support.strategies import blocks_of, logs
 
 
 @given(st.binary(max_size=400))

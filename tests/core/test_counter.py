@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 
 from fasthits._parse import EXAMPLE_BYTES, EXAMPLES, HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     INTACT,
@@ -18,7 +17,8 @@ from tests.core.support import (
     state,
     views,
 )
-from tests.strategies import DAYS, day_sets, logs, write_time
+from tests.support import reference
+from tests.support.strategies import DAYS, day_sets, logs, write_time
 
 
 @given(logs(), day_sets)

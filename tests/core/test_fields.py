@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from fasthits._parse import FoundFields, HitTable, LineRules, ParsedLine, find_fields, parse_line, parse_lines
 from fasthits.rules.directives import Field
 from fasthits.rules.formats import NAMES, Format, parse_format
-from tests import reference
 from tests.core.support import DAY, INTACT, TIME, as_parsed, line
 from tests.core.test_line_rules import FORMATS, lines_of
-from tests.strategies import logs
+from tests.support import reference
+from tests.support.strategies import logs
 
 
 def rules_of(log_format: Format) -> LineRules:

@@ -12,8 +12,8 @@ from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
 from fasthits.rules.formats import NAMES, Format, parse_format
 from fasthits.rules.rules import Rules
-from tests import reference
-from tests.strategies import logs
+from tests.support import reference
+from tests.support.strategies import logs
 
 DAY = date(2026, 3, 12)
 FORMATS = {

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import EXAMPLE_BYTES, EXAMPLES, LINE_BYTES, ParsedLine, parse_line
-from tests import reference
 from tests.core.support import (
     DAY,
     FRONT,
@@ -27,7 +26,8 @@ from tests.core.support import (
     views,
     with_ending,
 )
-from tests.strategies import lines, valid_fields, write_line, write_time
+from tests.support import reference
+from tests.support.strategies import lines, valid_fields, write_line, write_time
 
 
 def fields(method: bytes, target: bytes | None = None, protocol: bytes | None = None, **others: bytes | None) -> Fields:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from fasthits._parse import EXAMPLE_BYTES, LINE_BYTES, HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     INTACT,
@@ -20,6 +19,7 @@ from tests.core.support import (
     status_of_process,
     views,
 )
+from tests.support import reference
 
 
 def read_an_endless_line() -> None:

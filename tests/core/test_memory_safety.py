@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from fasthits._parse import LINE_BYTES, HitTable, normalise, parse_line, unescape
-from tests import reference
 from tests.core.support import as_parsed
+from tests.support import reference
+from tests.support.processes import PROJECT
 
-ROOT = Path(__file__).parents[2]
 PAGE = mmap.PAGESIZE
 PROT_NONE = 0
 DAY = date(2026, 3, 12)
@@ -278,18 +278,20 @@ def run_in(directory: Path, command: list[str], **environment: str) -> str:
 def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
     libasan = find_libasan()
     tree = tmp_path / "tree"
-    shutil.copytree(ROOT / "fasthits", tree / "fasthits", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
-    kept = {"core", "django_app"}  # conftest.py sets Django up with the latter
     shutil.copytree(
-        ROOT / "tests",
+        PROJECT / "fasthits", tree / "fasthits", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+    )
+    kept = {"core", "support"}
+    shutil.copytree(
+        PROJECT / "tests",
         tree / "tests",
         ignore=lambda folder, names: [
             name for name in names if Path(name).suffix not in (".py", ".gz") and name not in kept
         ],
     )
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, tree)
+        if (PROJECT / name).exists():
+            shutil.copy(PROJECT / name, tree)
     flags = "-fsanitize=address -fno-omit-frame-pointer -g -O1"
     run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace"], CFLAGS=flags, LDFLAGS="-fsanitize=address")
     output = run_in(

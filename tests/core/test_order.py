@@ -14,7 +14,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, WHOLE, HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     INTACT,
@@ -28,7 +27,8 @@ from tests.core.support import (
     status_of_process,
     views,
 )
-from tests.strategies import DAYS, day_sets, logs
+from tests.support import reference
+from tests.support.strategies import DAYS, day_sets, logs
 
 Rows = dict[tuple[date, bytes], int]
 

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     FRONT,
@@ -18,7 +17,8 @@ from tests.core.support import (
     state,
     views,
 )
-from tests.strategies import logs
+from tests.support import reference
+from tests.support.strategies import logs
 
 ENDS_OF_PATHS = {
     "HTTP/1.1": b" HTTP/1.1",

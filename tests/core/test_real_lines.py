@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from fasthits._parse import parse_line
-from tests import reference
 from tests.core.support import (
     Fields,
     agrees,
@@ -17,6 +16,7 @@ from tests.core.support import (
     state,
     views,
 )
+from tests.support import reference
 
 LOG = gzip.decompress((Path(__file__).parent / "ugly.log.gz").read_bytes())
 

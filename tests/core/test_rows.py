@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     INTACT,
@@ -19,7 +18,8 @@ from tests.core.support import (
     state,
     views,
 )
-from tests.strategies import DAYS, logs, write_time
+from tests.support import reference
+from tests.support.strategies import DAYS, logs, write_time
 
 
 @given(logs(ended=True), logs())

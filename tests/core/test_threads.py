@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 
 from fasthits._parse import HitTable
-from tests import reference
 from tests.core.support import (
     DAY,
     INTACT,
@@ -15,6 +14,7 @@ from tests.core.support import (
     switch_interval,
     views,
 )
+from tests.support import reference
 
 
 def test_two_threads_may_feed_one_counter() -> None:

@@ -1,1 +1,1 @@
-"""A small site, as a user of the app would have it, and its tests."""
+"""A small site, as a user of the app would have it: what tests/django tries."""

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.integration.logger import DAY, access_line
+from tests.support.logger import DAY, access_line
 
 LINES = 1_000_000
 OBJECTS = 10_000

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from tests.integration.processes import end_process, environment, eventually, kill_marked, new_mark
-from tests.integration.servers import PORTS, free_port
+from tests.support.processes import end_process, environment, eventually, kill_marked, new_mark
+from tests.support.servers import PORTS, free_port
 
 START_SECONDS = 30.0
 

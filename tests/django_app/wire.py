@@ -5,7 +5,7 @@ import threading
 from contextlib import suppress
 from typing import Self
 
-from tests.integration.servers import Memcached
+from tests.support.servers import Memcached
 
 
 class Wire:

@@ -174,7 +174,7 @@ def check_place(path: str) -> str:
 
 
 def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
-    hint = f"the user who follows must own {folder}, or name a file elsewhere with --state FILE"
+    hint = f"the follower's user must own {folder}, or name a file elsewhere with --state FILE"
     return StateError(f"cannot write the state file ({reason})", path, hint)
 
 

@@ -101,7 +101,7 @@ class Command(BaseCommand):
         if verbosity > 0:
             self._say_what_was_done(parsed)
         if verbosity > 1:
-            for views, path in parsed.top:
+            for views, path in parsed.tied.top:
                 self.stdout.write(f"  {views:>9,} {_text(path)}")
         for path, reason in parsed.resolver.errors:
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
@@ -130,7 +130,7 @@ class Command(BaseCommand):
         saved = parsed.saved
         of_objects = f"{counted(saved.views, 'hit')} of {counted(saved.objects, 'object')}"
         self.stdout.write(f"{of_objects} saved for {name_days(saved.days) or 'no day'}")
-        loose = f"{counted(parsed.loose_views, 'hit')} of {counted(parsed.loose_paths, 'path')}"
+        loose = f"{counted(parsed.tied.loose_views, 'hit')} of {counted(parsed.tied.loose_paths, 'path')}"
         self.stdout.write(f"{loose} with no object")
         for remark in remarks(found):
             self.stdout.write(printable(remark))
@@ -149,9 +149,9 @@ def _figures(parsed: Parsed) -> dict[str, object]:
     return parsed.counted.figures() | {
         "days": list(map(str, parsed.saved.days)),
         "objects": parsed.objects,
-        "hits_of_objects": parsed.views.total(),
-        "paths_without_object": parsed.loose_paths,
-        "hits_without_object": parsed.loose_views,
+        "hits_of_objects": parsed.tied.views.total(),
+        "paths_without_object": parsed.tied.loose_paths,
+        "hits_without_object": parsed.tied.loose_views,
         "errors": parsed.resolver.failed,
     }
 

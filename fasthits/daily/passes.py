@@ -1,0 +1,261 @@
+"""Passes over log files by several threads: one, or several where memory is too small for all paths at once."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import date, datetime
+from functools import partial
+from queue import SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
+from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
+from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.rules.formats import Format
+from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.stamps import stamps
+
+Progress = Callable[[int | None], Advance]
+"""Receives the size of all files on the disk in bytes, None where it is unknown. Returns what is told of the progress
+through them, from any thread."""
+
+Files = Mapping[LogFile, Collection[date] | None]
+"""The files to read, each with the days that count in it; None for all days."""
+
+LEAST_TABLE_BYTES = 4 << 20
+"""With less memory than this for the table of each thread, fewer threads count."""
+
+TAIL_BYTES = 1 << 13
+"""How much of a file's end is searched for its latest time: some lines, as the last one can be of a slow request."""
+
+
+class Example(NamedTuple):
+    """A malformed line: its file, its number from 1, and its beginning."""
+
+    file: str
+    line: int
+    head: bytes
+
+
+class Passes:
+    """As many passes over *files* as their paths need: one, unless *max_bytes* is too little for the tables."""
+
+    def __init__(
+        self,
+        files: Files,
+        formats: Mapping[LogFile, Format | None],
+        selection: Selection,
+        threads: int | None = None,
+        progress: Progress | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        """*formats* are those of all files that can be read twice, None for an unknown one.
+
+        *threads* is by default one for each processor that this process may use. Raises UsageError for a format that
+        lacks a field of the rules.
+        """
+        self._files = files
+        self._selection = selection
+        self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._progress = progress
+        # Final paths have tables of their own, beside those that they are made from.
+        self._max_bytes = max_bytes and max_bytes // (1 + selection.rules.looks_at_paths)
+        self.number = 0
+        """How many passes there were."""
+        self.last: Pass
+        """The latest one."""
+
+    def _format_of(self, log_file: LogFile, detected: Format | None) -> Format | None:
+        """Return the format of a file; None where only reading the file shows it."""
+        if self._selection.log_format or log_file.size is None:
+            return self._selection.log_format
+        return self._selection.checked(detected)
+
+    def count(self, first_hash: int = 0) -> HitTable:
+        """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
+
+        Raises LogFileError for a file that cannot be read, or not again.
+        """
+        sizes = [log_file.size for log_file in self._files]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        advance = self._progress(total) if self._progress else lambda size: None
+        share = first_hash, WHOLE[1]
+        self.last = Pass(self._files, self._formats, self._selection, share, self._threads, self._max_bytes)
+        table = self.last.run(advance)
+        self.number += 1
+        if table.share[1] != WHOLE[1]:
+            self._check_readable_again()
+        return table
+
+    def count_rest(self, share: tuple[int, int]) -> Iterator[HitTable]:
+        """Yield the raw rows behind *share*, one share from each pass."""
+        while share[1] != WHOLE[1]:
+            table = self.count(share[1] + 1)
+            share = table.share
+            yield table
+
+    def _check_readable_again(self) -> None:
+        """Raise LogFileError if an input cannot be read twice, such as a pipe."""
+        for log_file in self._files:
+            if log_file.size is None:
+                hint = "raise --max-memory, or put it into a file"
+                raise LogFileError("too many paths for the memory, and what cannot be read twice", log_file.name, hint)
+
+
+class Pass:
+    """One pass over the files. Each thread has its own hit tables: one for all formats that are read alike."""
+
+    def __init__(
+        self,
+        files: Files,
+        formats: Mapping[LogFile, Format | None],
+        selection: Selection,
+        share: tuple[int, int],
+        threads: int,
+        max_bytes: int | None,
+    ) -> None:
+        self._files = files
+        self._formats = dict(formats)
+        self._selection = selection
+        self._share = share
+        self._segments = {log_file: log_file.segments() for log_file in files}
+        segments = [segment for log_file in files for segment in self._segments[log_file]]
+        # What can only be read from the front takes longest, so it comes first.
+        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._workers = min(threads, len(segments) or 1)
+        kinds = len({log_format and selection.line_rules(log_format) for log_format in formats.values()})
+        if max_bytes:
+            self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * kinds) - 1))
+        tables = self._workers * kinds
+        # Merging needs most: the table that all are merged into, as large as all together, and the last one merged.
+        self._table_bytes = max_bytes and max_bytes // (tables + (tables > 1))
+        self._counted: dict[Segment, _SegmentCount] = {}
+        self.damaged: dict[LogFile, DamagedLogError] = {}
+        """The files that could not be read to their end, each with the error."""
+        self._stopped = False
+
+    def run(self, advance: Advance) -> HitTable:
+        """Count all files, and return the total."""
+        outcomes: SimpleQueue[list[HitTable] | BaseException] = SimpleQueue()
+        for _ in range(self._workers):
+            # No pool: at an interrupt it would wait for a thread that waits for standard input.
+            Thread(target=self._work, args=(advance, outcomes), daemon=True).start()
+        tables = []
+        try:
+            for _ in range(self._workers):
+                outcome = outcomes.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                tables += outcome
+        except BaseException:
+            self._stopped = True
+            raise
+        return self._merged(tables or [HitTable(rules=self._selection.line_rules(ASSUMED))])
+
+    def _open_table(self, days: Collection[date] | None, line_rules: LineRules) -> HitTable:
+        table = HitTable(max_bytes=self._table_bytes, rules=line_rules)
+        table.share = self._share
+        table.count_only(days)
+        return table
+
+    def _merged(self, tables: list[HitTable]) -> HitTable:
+        """Return the total, of the share that all of them have."""
+        share = self._share[0], min(table.share[1] for table in tables)
+        total = tables.pop()
+        total.share, total.max_bytes = share, None
+        while tables:
+            table = tables.pop()
+            table.share = share
+            total.merge(table)
+        return total
+
+    def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> None:
+        try:
+            outcomes.put(self._count_segments(advance))
+        except BaseException as error:
+            outcomes.put(error)
+
+    def bytes_read(self) -> int:
+        """Return the bytes of all log lines, decompressed."""
+        return sum(count.size for count in self._counted.values())
+
+    def formats(self) -> list[str]:
+        """Return the names of the formats that the files have."""
+        return sorted({log_format.name for log_format in self._formats.values() if log_format})
+
+    def ends(self) -> dict[LogFile, datetime]:
+        """Return the latest time in the last lines of each file that has one."""
+        found = {}
+        for log_file, segments in self._segments.items():
+            log_format = self._formats[log_file] or ASSUMED
+            for tail in (self._counted[segment].tail for segment in reversed(segments)):
+                if times := list(stamps(tail.split(b"\n"), log_format, self._selection)):
+                    found[log_file] = max(times)
+                    break
+        return found
+
+    def examples(self) -> list[Example]:
+        """Return some malformed lines, numbered from the beginning of their files."""
+        examples = []
+        for log_file, segments in self._segments.items():
+            before = 0
+            for count in map(self._counted.__getitem__, segments):
+                examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
+                before += count.lines
+        return examples[:EXAMPLES]
+
+    def _count_segments(self, advance: Advance) -> list[HitTable]:
+        """Return one table for all formats that are read alike, and one for each log whose lines had to tell its
+        format."""
+        tables: dict[LineRules, HitTable] = {}
+        alone = []
+        buffer = bytearray(BLOCK_BYTES)
+        while not self._stopped and (segment := self._next_segment()):
+            log_file = segment.log_file
+            open_table = partial(self._open_table, self._files[log_file])
+            if log_format := self._formats[log_file]:
+                line_rules = self._selection.line_rules(log_format)
+                if line_rules not in tables:
+                    tables[line_rules] = open_table(line_rules)
+                tables[line_rules].count_only(self._files[log_file])
+                intake = Intake(self._selection, tables.__getitem__, log_format)
+            else:
+                intake = Intake(self._selection, open_table)
+            self._count_segment(segment, intake, buffer, advance)
+            if not log_format:
+                alone.append(intake.counter)
+                self._formats[log_file] = intake.log_format or ASSUMED
+        return alone + list(tables.values())
+
+    def _next_segment(self) -> Segment | None:
+        try:
+            return self._queue.popleft()
+        except IndexError:
+            return None
+
+    def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
+        lines_before, examples_before, size = intake.counter.lines, len(intake.examples), 0
+        tail = b""
+        try:
+            for block in segment.blocks(buffer, advance):
+                if self._stopped:
+                    return
+                intake.feed(block)
+                size += len(block)
+                last = bytes(block[-TAIL_BYTES:])
+                tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
+        except DamagedLogError as error:
+            self.damaged[segment.log_file] = error
+        intake.finish()
+        examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
+        self._counted[segment] = _SegmentCount(size, intake.counter.lines - lines_before, examples, tail)
+
+
+class _SegmentCount(NamedTuple):
+    size: int
+    lines: int
+    examples: list[tuple[int, bytes]]
+    tail: bytes
+    """The last bytes of the segment."""

@@ -1,0 +1,169 @@
+"""`fasthits history` and `fasthits most-read`: what rollups have kept, in tables, JSON and CSV."""
+
+import contextlib
+import csv
+import io
+import json
+import sqlite3
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from fasthits.daily.history import History
+from fasthits.display import sparkline
+from tests.support.commands import fasthits, hit, write
+
+LAST = date(2026, 3, 12)
+DAYS = [LAST - timedelta(days=before) for before in range(9, -1, -1)]
+HOSTILE = '/<script>"quoted",\u202e\x1b[2J'
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten days, by a real rollup: /a is read 0 to 9 times, /b once a day, others on the last one."""
+    folder = tmp_path_factory.mktemp("history")
+    for number, day in enumerate(DAYS):
+        write(folder / f"{day}.log", hit("/a", day) * number, hit("/b", day))
+    odd = [hit(HOSTILE.replace('"', r"\""), LAST), hit(b"/caf\xe9", LAST), hit("/100%_sure", LAST) * 2]
+    write(folder / "odd.log", *odd)
+    done = fasthits("rollup", f"{DAYS[0]}..{LAST}", "--logs", folder / "*.log", "--to", folder / "hits.db")
+    assert done.returncode == 0, done.stderr
+    return folder / "hits.db"
+
+
+def run(database: Path, *args: str) -> str:
+    done = fasthits(*args, "--database", database)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def test_history_is_a_line_a_path_in_the_order_asked_for(database: Path) -> None:
+    first, head, *rows = run(database, "history", "/b", "/a", "/never").splitlines()
+    assert first == "2026-03-03..2026-03-12"
+    assert head.split() == ["views", "a", "day", "path"]
+    assert [row.split() for row in rows] == [
+        ["10", "1.0", "██████████", "/b"],
+        ["45", "4.5", sparkline(range(10)), "/a"],
+        ["0", "0.0", "▁▁▁▁▁▁▁▁▁▁", "/never"],
+    ]
+
+
+@pytest.mark.parametrize("day", ["12.3.2026", 20260312])
+@pytest.mark.parametrize("command", [["history", "/"], ["most-read"], ["report", "--to", "-"]])
+def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], day: object) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as database:
+        database.execute("CREATE TABLE hits(date, path, views)")
+        database.execute("INSERT INTO hits VALUES (?, '/', 1)", [day])
+        database.commit()
+    done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith("fasthits: database with dates that are none: other.db (")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_days_end_with_the_newest_that_is_kept(database: Path) -> None:
+    document = json.loads(run(database, "history", "/a", "--days", "3", "--json"))
+    by_day = {"2026-03-10": 7, "2026-03-11": 8, "2026-03-12": 9}
+    assert document == {
+        "from": "2026-03-10",
+        "to": "2026-03-12",
+        "paths": [{"path": "/a", "views": 24, "by_day": by_day}],
+    }
+
+
+def test_csv_has_a_row_for_each_day_with_views(database: Path) -> None:
+    rows = list(csv.reader(io.StringIO(run(database, "history", "/a", "/b", "--days", "10", "--csv"))))
+    assert rows[0] == ["date", "path", "views"]
+    assert len(rows) == 1 + 9 + 10
+    assert rows[1] == ["2026-03-04", "/a", "1"]
+
+
+def test_most_read_comes_first(database: Path) -> None:
+    document = json.loads(run(database, "most-read", "--days", "1", "--json"))
+    assert [(each["path"], each["views"]) for each in document["paths"]] == [
+        ("/a", 9),
+        ("/100%_sure", 2),
+        (r"/<script>\"quoted\",‮" + "\x1b[2J", 1),
+        ("/b", 1),
+        (r"/caf\xe9", 1),
+    ]
+    assert [row.split()[-1] for row in run(database, "most-read", "--limit", "2").splitlines()[2:]] == ["/a", "/b"]
+
+
+def test_a_path_of_one_host_is_asked_for_as_the_live_counters_have_it(tmp_path: Path) -> None:
+    lines = [b"a.example:80 " + hit("/x"), b"b.example:443 " + hit("/x"), b"b.example:443 " + hit("/x")]
+    log = write(tmp_path / "access.log", *lines)
+    done = fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", "--by-host")
+    assert done.returncode == 0, done.stderr
+    asked = ["//a.example/x", "//b.example/x", "/x", "//c.example/x"]
+    found = History(tmp_path / "hits.db").paths(asked, [LAST])
+    assert [(each.path, each.views) for each in found] == list(zip(asked, [1, 2, 3, 0], strict=True))
+
+
+def test_hostile_paths_are_harmless_on_a_terminal(database: Path) -> None:
+    shown = run(database, "most-read")
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert r"/<script>\"quoted\",\u202e\x1b[2J" in shown
+
+
+def test_a_path_that_is_not_utf8_is_found_as_the_rollup_wrote_it(database: Path) -> None:
+    done = fasthits("history", b"/caf\xe9".decode(errors="surrogateescape"), "--database", database)
+    assert done.stdout.decode().splitlines()[-1].split()[0] == "1"
+
+
+def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:
+    kept = History(database)
+    assert kept.search("%_S", DAYS, 10) == ["/100%_sure"]
+    assert kept.search("", DAYS, 2) == ["/a", "/b"]
+    assert kept.search("'; DROP TABLE hits; --", DAYS, 10) == []
+
+
+def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE hits(host TEXT, date TEXT, path TEXT, bots INTEGER, views INTEGER)")
+        rows = [("one", "2026-03-12", "/a", 1, 2), ("two", "2026-03-12", "/a", 0, 3)]
+        database.executemany("INSERT INTO hits VALUES (?, ?, ?, ?, ?)", rows)
+        database.commit()
+    kept = History(file)
+    assert kept.most_read([LAST], 5) == [("/a", 5, [5])]
+    assert kept.site([LAST]) == [5]
+
+
+def test_reading_goes_on_while_a_rollup_writes(database: Path) -> None:
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("DELETE FROM hits")
+        assert run(database, "history", "/b").splitlines()[-1].split()[0] == "10"
+        writer.execute("ROLLBACK")
+
+
+def test_nothing_is_written_where_it_reads(database: Path) -> None:
+    before = database.stat().st_mtime_ns, sorted(database.parent.iterdir())
+    run(database, "most-read")
+    assert before == (database.stat().st_mtime_ns, sorted(database.parent.iterdir()))
+
+
+@pytest.mark.parametrize("command", [("history", "/a"), ("most-read",)])
+def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    write(tmp_path / "text.db", b"this is no database, whatever its name is")
+    sqlite3.connect(tmp_path / "empty.db").close()
+    for name, message in (
+        ("none.db", "fasthits: no such database: none.db (fasthits rollup makes it; name another with --database)"),
+        ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another)"),
+        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
+    ):
+        done = fasthits(*command, "--database", name, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")
+    assert fasthits(*command, "--json", "--csv").returncode == 2
+
+
+def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
+    done = fasthits("most-read", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"fasthits rollup fills" in done.stderr
+    assert json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout) == {"paths": []}

@@ -1,0 +1,85 @@
+"""`fasthits today PATH...`: a line a path, views and path, from the live counters."""
+
+import os
+from datetime import date
+
+import pytest
+
+from tests.support.logger import DAY, access_line, access_lines
+from tests.support.processes import run_fasthits
+from tests.support.servers import Memcached, free_port
+
+
+def log(memcached: Memcached, lines: bytes, *args: str) -> None:
+    """Count *lines* in memcached."""
+    done = run_fasthits("log", "--memcached", memcached.spec, *args, stdin=lines)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_each_path_has_a_line_in_the_order_asked_for(memcached: Memcached) -> None:
+    log(memcached, access_lines(["/a"] * 12 + ["/b"] + ["http://o.example/a"] * 2))
+    asked = ["/b", "/never-read", "/a", "http://o.example/a", "https://o.example/a", "/"]
+    done = run_fasthits("today", *asked, "--date", "2026-03-12", "--memcached", memcached.spec)
+    answer = b"1\t/b\n0\t/never-read\n12\t/a\n2\thttp://o.example/a\n0\thttps://o.example/a\n0\t/\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, answer, b"")
+
+
+def test_without_a_date_it_is_today(memcached: Memcached) -> None:
+    for _ in range(2):  # once more if midnight came between
+        today = date.today()
+        log(memcached, access_line("/a", today) + access_line("/a", DAY) * 3)
+        done = run_fasthits("today", "/a", "--memcached", memcached.spec)
+        if date.today() == today:
+            break
+    assert (done.returncode, done.stdout) == (0, b"1\t/a\n")
+
+
+def test_the_servers_come_from_the_environment_too(memcached: Memcached) -> None:
+    log(memcached, access_lines(["/a", "/a"]))
+    done = run_fasthits("today", "/a", "--date", "2026-03-12", env={"FASTHITS_MEMCACHED": memcached.spec})
+    assert (done.returncode, done.stdout) == (0, b"2\t/a\n")
+
+
+def test_the_prefix_is_that_of_the_logger(memcached: Memcached) -> None:
+    log(memcached, access_lines(["/a"]), "--prefix", "site:3:")
+    common = ("today", "/a", "--date", "2026-03-12", "--memcached", memcached.spec)
+    assert run_fasthits(*common, "--prefix", "site:3:").stdout == b"1\t/a\n"
+    assert run_fasthits(*common).stdout == b"0\t/a\n"
+
+
+def test_long_and_odd_paths_are_found_under_their_hashed_keys(memcached: Memcached) -> None:
+    paths = [b"/" + b"x" * 300, "/café".encode(), b"/caf\\xc3\\xa9"]
+    log(memcached, access_lines([paths[0]] + [paths[1]] * 2 + [paths[2]] * 3))
+    asked = [os.fsdecode(path) for path in paths]
+    done = run_fasthits("today", *asked, "--date", "2026-03-12", "--memcached", memcached.spec, env={"PYTHONUTF8": "1"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"".join(b"%d\t%b\n" % (views, path) for views, path in enumerate(paths, start=1))
+
+
+def test_a_server_that_refuses_is_one_line_on_stderr() -> None:
+    spec = f"127.0.0.1:{free_port()}"
+    done = run_fasthits("today", "/a", "/b", "--memcached", spec)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"fasthits: ")
+    assert done.stderr.count(b"\n") == 1
+    assert spec.encode() in done.stderr
+
+
+@pytest.mark.parametrize("path", ["a.html", "", "*", "ftp://o.example/a", "/a?b=1", "/a?", "http://o.example/?b"])
+def test_what_cannot_be_a_counted_path_is_a_usage_error(memcached: Memcached, path: str) -> None:
+    done = run_fasthits("today", "/a", path, "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
+    assert done.stderr
+
+
+@pytest.mark.parametrize("day", ["2026-02-31", "12/Mar/2026", "20260312", ""])
+def test_a_date_that_makes_no_sense_is_a_usage_error(memcached: Memcached, day: str) -> None:
+    done = run_fasthits("today", "/a", "--date", day, "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_path_is_needed(memcached: Memcached) -> None:
+    done = run_fasthits("today", "--memcached", memcached.spec)
+    assert (done.returncode, done.stdout) == (2, b"")

@@ -1,0 +1,1 @@
+"""Every day before today: logs found and read, rolled up into tables, reported."""

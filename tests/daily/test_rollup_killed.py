@@ -1,0 +1,106 @@
+"""A rollup that is killed at any moment, by any signal: the old or the new numbers stand, and every command works.
+
+What is looked at is read by our own commands. Another reader that may write would put right what it looks at.
+"""
+
+import csv
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fasthits.cli import app
+from fasthits.daily import database
+from tests.support.commands import hit, write
+
+KILLS = 34
+"""Of each target: a hundred together."""
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+PATHS = [f"/{number:05}/{'p' * 400}" for number in range(3_000)]
+GOLDEN = 0.618034
+"""Multiples of it, modulo 1, are spread evenly over 0 to 1, however many there are."""
+
+
+def start_rollup(folder: Path, log: Path, target: Path) -> int:
+    """Start a rollup in a child of this process, which has imported all that it needs; return its id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 70
+    try:
+        sys.stderr = (folder / "stderr").open("w", buffering=1)
+        app(["rollup", "2026-03-12", "--logs", str(log), "--to", str(target), "--replace"])
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 71
+    finally:
+        os._exit(code)
+
+
+def by_most_read(target: Path) -> dict[str, int]:
+    done = CliRunner().invoke(app, ["most-read", "--limit", "9000", "--json", "--database", str(target)])
+    assert done.exit_code == 0, done.stderr
+    return {each["path"]: each["views"] for each in json.loads(done.stdout)["paths"]}
+
+
+def by_rows(target: Path) -> dict[str, int]:
+    with target.open(newline="") as lines:
+        return {path: int(views) for _, path, views in list(csv.reader(lines))[1:]}
+
+
+def is_hot(target: Path) -> bool:
+    journal = Path(f"{target}-journal")
+    return journal.exists() and journal.read_bytes()[:1] not in (b"", b"\0")
+
+
+@pytest.mark.parametrize(
+    ("name", "read", "cache_bytes"),
+    [
+        ("hits.db", by_most_read, database.WRITE_CACHE_BYTES),
+        ("hits.db", by_most_read, 1 << 18),  # as with a day that is larger than the cache
+        ("hits.csv", by_rows, 0),
+    ],
+)
+def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
+    name: str,
+    read: Callable[[Path], dict[str, int]],
+    cache_bytes: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "WRITE_CACHE_BYTES", cache_bytes)
+    target = tmp_path / name
+    logs = [write(tmp_path / f"{views}.log", *(hit(path) * views for path in PATHS)) for views in (1, 2)]
+    seconds = 0.0
+    for log in (logs[0], logs[1], logs[0]):
+        started = time.monotonic()
+        assert os.waitpid(start_rollup(tmp_path, log, target), 0)[1] == 0
+        seconds = max(seconds, time.monotonic() - started)
+    old, hot, killed = 1, 0, 0
+    for number in range(KILLS):
+        new, there = 3 - old, set(tmp_path.iterdir())
+        child, sent = start_rollup(tmp_path, logs[new - 1], target), SIGNALS[number % 3]
+        time.sleep(seconds * (GOLDEN * number % 1))
+        os.kill(child, sent)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, -sent, 128 + sent)
+        if code == 128 + sent:
+            assert (tmp_path / "stderr").read_text() == f"fasthits: ended by {sent.name}\n"
+            assert set(tmp_path.iterdir()) <= there
+        killed += code != 0
+        hot += is_hot(target)
+        found = read(target)
+        assert found.keys() == set(PATHS)
+        (views,) = set(found.values())
+        assert views == new if code == 0 else views in (old, new)
+        old = views
+    assert killed
+    assert hot or cache_bytes != 1 << 18
+    assert os.waitpid(start_rollup(tmp_path, logs[0], target), 0)[1] == 0
+    assert {each.name for each in tmp_path.iterdir()} == {"1.log", "2.log", "stderr", name}
+    assert set(read(target).values()) == {1}

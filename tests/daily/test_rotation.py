@@ -1,0 +1,95 @@
+"""The names that rotated logs have, and the times in their lines."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from fasthits.daily.logs.extents import is_over
+from fasthits.daily.logs.rotation import LogName, read_name
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import Selection
+from fasthits.rules.stamps import detect_format, stamps
+from tests.support.commands import hit
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "number", "day"),
+    [
+        ("/v/access.log.1", "/v/access.log", 1, None),
+        ("/v/access.log.14.gz", "/v/access.log", 14, None),
+        ("access.1.log.zst", "access.log", 1, None),
+        ("/v/access_log-20261124", "/v/access_log", None, DAY),
+        ("/v/access.log-20261124.gz", "/v/access.log", None, DAY),
+        ("/v/access.log-2026112405", "/v/access.log", None, DAY),
+        ("/v/access.log-20261124-1764000000", "/v/access.log", None, DAY),
+        ("/v/access-20261124.log", "/v/access.log", None, DAY),
+        ("/v/access-2026-11-24T00-00-00.000.log.gz", "/v/access.log", None, DAY),
+        ("/v/2026-11-24.log", "/v/.log", None, DAY),
+        ("/v/access.log-99999999", "/v/access.log", None, None),
+        ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None),
+    ],
+)
+def test_a_rotated_file_is_of_the_series_of_its_log(name: str, series: str, number: int | None, day: date) -> None:
+    assert read_name(name) == LogName(series, True, number, day)
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("access.log", "access.log"),
+        ("/v/access.log.gz", "/v/access.log"),
+        ("/v/web-1.access.log", "/v/web-1.access.log"),
+        ("/v/access-1.log", "/v/access-1.log"),
+        ("/v/access.log.old", "/v/access.log.old"),
+        ("/v/2026/11/24/access.log", "/v/*/access.log"),
+        ("", ""),
+    ],
+)
+def test_other_files_are_logs_of_their_own(name: str, series: str) -> None:
+    assert read_name(name) == LogName(series, False, None, None)
+
+
+NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("line", "log_format"),
+    [
+        (hit("/"), "auto"),
+        (b"example.org:80 " + hit("/"), "auto"),
+        (b'2026-03-12T10:00:00+01:00 GET "/a b" 200', '$time_iso8601 $request_method "$request_uri" $status'),
+        (b"1773306000.000 GET /a 200", "$msec $request_method $request_uri $status"),
+        (b'12/03/2026 10:00 "GET /a HTTP/1.1"', '%{%d/%m/%Y %H:%M}t "%r"'),
+        (b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request_method":"GET","request_uri":"/"}', "json"),
+    ],
+)
+def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str) -> None:
+    selection = Selection(Rules(format=log_format))
+    lines = [b"no line", b"", line.rstrip()]
+    found: Format = parse_format(log_format) if log_format != "auto" else detect_format(lines, selection)
+    (stamp,) = stamps(lines, found, selection)
+    if log_format.startswith("%{"):  # without a zone it is this machine's
+        assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
+    else:
+        assert stamp == NOON
+
+
+@pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
+def test_what_is_not_a_time_is_left_out(time: bytes) -> None:
+    selection = Selection(Rules())
+    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], selection), selection)) == []
+
+
+def test_a_day_is_over_where_the_log_is_written() -> None:
+    now = datetime(2026, 11, 25, 0, 10, tzinfo=UTC)
+    west, east = (datetime(2026, 11, 24, 1, tzinfo=timezone(timedelta(hours=hours))) for hours in (-8, 9))
+    today = date(2026, 11, 25)
+    assert is_over(DAY, None, today, now)
+    assert not is_over(today, None, today, now)
+    assert not is_over(DAY, west, today, now)
+    assert is_over(DAY, west, today, now + timedelta(hours=8))
+    assert is_over(DAY, east, today, now)
+    assert is_over(date(1, 1, 1), datetime(1, 1, 1, 1, tzinfo=timezone(timedelta(hours=9))), today, now)

@@ -1,0 +1,290 @@
+"""`hits_today` of an object and of many, from a real memcached, through Django's cache and straight."""
+
+import logging
+import ssl
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.core.paginator import Paginator
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext, override_settings
+
+from fasthits.django import live
+from fasthits.django.live import with_hits_today
+from tests.django_app.models import Note, Photo, PressRelease
+from tests.django_app.wire import Wire
+from tests.support.certificates import Authority
+from tests.support.logger import access_lines
+from tests.support.processes import run_fasthits
+from tests.support.servers import Memcached, free_port
+
+pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+CountToday = Callable[[Iterable[str]], None]
+
+
+@pytest.fixture
+def release() -> PressRelease:
+    return PressRelease.objects.create(title="A", slug="a")
+
+
+def reads(memcached: Memcached) -> int:
+    """Return how many keys have been asked for."""
+    answer = memcached.ask(b"stats", b"END\r\n")
+    return int(answer.partition(b"STAT cmd_get ")[2].split()[0])
+
+
+def test_it_is_an_int_and_rises_with_the_log(count_today: CountToday, release: PressRelease) -> None:
+    assert release.hits_today == 0
+    count_today(["/press/a/"] * 3 + ["/press/b/"])
+    assert (release.hits_today, type(release.hits_today)) == (3, int)
+    count_today(["/press/a/"] * 2)
+    assert release.hits_today == 5
+
+
+def cache_of(backend: str, location: Any, **more: Any) -> dict[str, Any]:
+    return {"default": {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location, **more}}
+
+
+PYMEMCACHE, PYLIBMC = "memcached.PyMemcacheCache", "memcached.PyLibMCCache"
+
+
+@pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
+def test_the_counters_are_read_through_djangos_cache(
+    memcached: Memcached, release: PressRelease, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_fasthits("log", "--memcached", memcached.spec, stdin=access_lines(["/press/a/"] * 3, live.today()))
+    monkeypatch.setattr(live, "read_views", None)  # which reads them straight
+    with override_settings(CACHES=cache_of(backend, memcached.spec), FASTHITS={}):
+        assert release.hits_today == 3
+        assert with_hits_today([release])[0].hits_today == 3
+
+
+@pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
+@pytest.mark.parametrize(
+    ("caching", "counting"),
+    [
+        ({"KEY_PREFIX": "site", "VERSION": 3}, {}),
+        ({"KEY_PREFIX": "site", "VERSION": 3}, {"PREFIX": "site:3:"}),
+        ({}, {"PREFIX": "hits:"}),
+    ],
+    ids=["other prefix", "same prefix", "prefix of its own"],
+)
+def test_the_servers_are_those_of_the_cache_whatever_the_prefix(
+    memcached: Memcached, release: PressRelease, backend: str, caching: dict[str, Any], counting: dict[str, str]
+) -> None:
+    logging = ("log", "--memcached", memcached.spec, "--prefix", counting.get("PREFIX", ":1:"))
+    run_fasthits(*logging, stdin=access_lines(["/press/a/"] * 3, live.today()))
+    with override_settings(CACHES=cache_of(backend, memcached.spec, **caching), FASTHITS=counting):
+        assert release.hits_today == 3
+
+
+@pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
+def test_several_servers(start_memcached: Callable[..., Memcached], backend: str) -> None:
+    servers = [start_memcached().spec for _ in range(3)]
+    releases = [PressRelease(title="x", slug=f"x{number}") for number in range(30)]
+    lines = access_lines([release.get_absolute_url() for release in releases], live.today())
+    run_fasthits("log", "--memcached", ",".join(servers), stdin=lines)
+    with override_settings(CACHES=cache_of(backend, servers), FASTHITS={}):
+        assert [release.hits_today for release in with_hits_today(releases)] == [1] * 30
+
+
+def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
+    """Through Django's cache, straight with its TLS settings, and straight with our own."""
+    authority = Authority(place)
+    memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
+    ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
+    lines = access_lines(["/press/a/"] * 3, live.today())
+    options = ["--memcached", memcached.tls_spec, "--tls-ca", str(authority.file)]
+    assert run_fasthits("log", *options, stdin=lines).returncode == 0
+    assert run_fasthits("log", *options, "--prefix", "other:", stdin=lines * 2).returncode == 0
+    location = memcached.tls_spec.removeprefix("tls://")
+    context = ssl.create_default_context(cafile=authority.file)
+    caches = cache_of(PYMEMCACHE, location, OPTIONS={"tls_context": context})
+    with override_settings(CACHES=caches, FASTHITS={}):
+        assert release.hits_today == 3
+    with override_settings(CACHES=caches, FASTHITS={"PREFIX": "other:"}):
+        assert release.hits_today == 6
+    with override_settings(FASTHITS=ours):
+        assert release.hits_today == 3
+
+
+def test_no_memcached_no_number_and_no_error(
+    memcached: Memcached, count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    count_today(["/press/a/"])
+    memcached.kill()
+    assert [release.hits_today for _ in range(3)] == [0] * 3
+    assert with_hits_today([release])[0].hits_today == 0
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "cannot reach memcached" in caplog.text
+
+
+@pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
+def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) -> None:
+    with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{free_port()}"), FASTHITS={}):
+        assert release.hits_today == 0
+
+
+def test_it_is_asked_again_when_it_may_be_back(
+    memcached: Memcached, count_today: CountToday, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "AWAY_SECONDS", 0.0)
+    memcached.kill()
+    assert release.hits_today == 0
+    memcached.start(keep_port=True)
+    count_today(["/press/a/"])
+    assert release.hits_today == 1
+
+
+def test_a_memcached_that_hangs_is_waited_for_once(
+    memcached: Memcached, count_today: CountToday, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fasthits.live.connections.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(live, "AWAY_SECONDS", 1000.0)
+    releases = [PressRelease.objects.create(title="x", slug=f"x{number}") for number in range(20)]
+    memcached.pause()
+    try:
+        with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+            assert [release.hits_today for release in releases] == [0] * 20
+            assert wire.commands.count(b"version") == 1
+    finally:
+        memcached.resume()
+
+
+def test_a_value_that_is_no_number_is_none(
+    memcached: Memcached, count_today: CountToday, release: PressRelease
+) -> None:
+    client = memcached.client()
+    client.set(f":1:{live.today()}/press/a/", b"something else")
+    client.close()
+    assert release.hits_today == 0
+
+
+def test_an_object_without_an_address_has_no_hits(
+    count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    count_today(["/press/a/"])
+    unsaved, note = PressRelease(slug="no slug"), Note(slug="a")
+    assert unsaved.hits_today == 0
+    assert [obj.hits_today for obj in with_hits_today([unsaved, note, release])] == [0, 0, 1]
+    assert "NoReverseMatch" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("/a/", b"/a/"),
+        ("/a/?page=2#top", b"/a/"),
+        ("https://site.example/a/", b"/a/"),
+        ("https://site.example", b"/"),
+        ("/café/ä b", b"/caf%C3%A9/%C3%A4%20b"),
+        ("/caf%C3%A9/", b"/caf%C3%A9/"),
+        ("/a\r\nset x 0 0 1", b"/aset%20x%200%200%201"),
+    ],
+)
+def test_the_path_is_as_the_log_has_it(address: str, path: bytes) -> None:
+    class Page:
+        def get_absolute_url(self) -> str:
+            return address
+
+    assert live.path_of(Page()) == path
+
+
+def test_long_and_odd_paths_are_counted_under_a_hash(count_today: CountToday) -> None:
+    long = PressRelease(title="x", slug="x" * 300)
+    count_today([long.get_absolute_url()] * 2)
+    assert long.hits_today == 2
+
+
+def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: PressRelease) -> None:
+    logging = ("log", "--memcached", memcached.spec, "--fold-slash", "--decode")
+    paths = ["/press/a/", "/press/a", "/press/%61/", "/press/b/"]
+    assert run_fasthits(*logging, stdin=access_lines(paths, live.today())).returncode == 0
+    with override_settings(FASTHITS={"MEMCACHED": memcached.spec, "RULES": {"fold_slash": True, "decode": True}}):
+        assert release.hits_today == 3
+        answer = Client().get("/fasthits/hits_today.json", {"path": "/press/a/"})
+        assert answer.json() == {"/press/a/": 3}
+
+
+def test_today_is_the_day_where_apache_is() -> None:
+    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # whose dates differ at any time
+        with override_settings(FASTHITS={"TIME_ZONE": name}):
+            assert live.today() == datetime.now(ZoneInfo(name)).date()
+        with override_settings(FASTHITS={}, TIME_ZONE=name):
+            assert live.today() == datetime.now(ZoneInfo(name)).date()
+
+
+def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday) -> None:
+    photos = [Photo.objects.create(caption=f"{number}") for number in range(3)]
+    count_today([photo.get_absolute_url() for photo in photos[1:]])
+    in_order = Photo.objects.order_by("caption")
+    assert [photo.hits_today for photo in with_hits_today(in_order)] == [0, 1, 1]
+    with CaptureQueriesContext(connection) as queries:
+        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated, and is still
+    assert len(queries) == 0
+    page = Paginator(in_order, 2).page(2)
+    with_hits_today(page)
+    assert [photo.__dict__["hits_today"] for photo in page] == [1]
+
+
+@pytest.mark.parametrize("through", ["straight", PYMEMCACHE, PYLIBMC])
+def test_a_page_of_100_objects_takes_one_round_trip_and_no_query_more(
+    memcached: Memcached, count_today: CountToday, through: str
+) -> None:
+    releases = PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(120))
+    count_today([release.get_absolute_url() for release in releases] * 2)
+    with Wire(memcached) as wire:
+        caches = settings.CACHES if through == "straight" else cache_of(through, wire.spec)
+        with (
+            override_settings(CACHES=caches, FASTHITS={"MEMCACHED": wire.spec}),
+            CaptureQueriesContext(connection) as queries,
+        ):
+            page = Client().get("/press/")
+        assert page.content.decode().count("</a> 2</li>") == 100
+        assert len(queries) == 2  # Django's own: how many there are, and those of the page
+        asked = [command for command in wire.commands if not command.startswith((b"version", b"quit"))]
+        assert len(asked) == 1
+        assert asked[0].startswith(b"get")
+        assert asked[0].count(b"/press/x") == 100
+
+
+def test_the_json_of_open_pages(count_today: CountToday, release: PressRelease) -> None:
+    photo = Photo.objects.create(caption="x")
+    count_today(["/press/a/"] * 3 + ["/admin/", "/press/none/", "/press/"])
+    asked = ["/press/a/", photo.get_absolute_url(), "/admin/", "/press/none/", "/press/", "http://x/press/a/", "", "/é"]
+    answer = Client().get("/fasthits/hits_today.json", {"path": asked})
+    assert answer.json() == {"/press/a/": 3, photo.get_absolute_url(): 0}
+    assert answer.headers["Content-Type"] == "application/json"
+    assert "max-age=1" in answer.headers["Cache-Control"]
+    assert Client().get("/fasthits/hits_today.json").json() == {}
+
+
+def test_the_json_is_bounded(memcached: Memcached, release: PressRelease) -> None:
+    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+        PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(100))
+        paths = [f"/press/x{number}/" for number in range(101)]
+        assert Client().get("/fasthits/hits_today.json", {"path": paths}).status_code == 400
+        assert not wire.commands
+        ContentType.objects.get_for_model(PressRelease)
+        with CaptureQueriesContext(connection) as queries:
+            assert len(Client().get("/fasthits/hits_today.json", {"path": paths[:100]}).json()) == 100
+        assert len(queries) == 1
+        assert [command.split()[0] for command in wire.commands] == [b"version", b"get"]
+    assert Client().post("/fasthits/hits_today.json", {"path": "/press/a/"}).status_code == 405
+
+
+def test_an_error_of_the_site_is_logged_and_costs_its_path(
+    count_today: CountToday, release: PressRelease, caplog: pytest.LogCaptureFixture
+) -> None:
+    count_today(["/press/a/"])
+    answer = Client().get("/fasthits/hits_today.json", {"path": ["/broken/boom/", "/press/a/"]})
+    assert answer.json() == {"/press/a/": 1}
+    assert "ZeroDivisionError" in caplog.text

@@ -1,0 +1,431 @@
+"""`manage.py parse_log`: from log lines to `Hits`, tied to the objects whose pages they are."""
+
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.contenttypes.models import ContentType
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext, override_settings
+from django.urls import set_script_prefix
+
+from fasthits.django import history, models
+from fasthits.django.models import Hits
+from fasthits.rules.options import RULES
+from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
+from tests.support.commands import write
+from tests.support.logger import DAY, access_line, access_lines
+from tests.support.processes import PROJECT
+
+pytestmark = pytest.mark.usefixtures("tables")
+
+ParseLog = Callable[..., tuple[str, str]]
+
+
+def history_of(obj: object) -> dict[date, int]:
+    return dict(Hits.objects.for_object(obj).values_list("date", "views"))
+
+
+@pytest.fixture
+def release() -> PressRelease:
+    return PressRelease.objects.create(title="A", slug="a")
+
+
+def test_every_kind_of_primary_key_view_and_url_finds_its_object(parse_log: ParseLog, release: PressRelease) -> None:
+    photo, tag = Photo.objects.create(caption="x"), Tag.objects.create(name="café au lait")
+    issue, other = (Issue.objects.create(year=year, number=7) for year in (2025, 2026))
+    objects = [release, photo, tag, issue, other]
+    assert tag.get_absolute_url() == "/tags/caf%C3%A9%20au%20lait"
+    parse_log(access_lines([obj.get_absolute_url() for n, obj in enumerate(objects, 1) for _ in range(n)]))
+    assert [history_of(obj) for obj in objects] == [{DAY: number} for number in range(1, 6)]
+    assert [hits.content_object for hits in Hits.objects.order_by("views")] == objects
+    assert [obj.hits.get().object_id for obj in objects] == [str(obj.pk) for obj in objects]
+
+
+def test_paths_that_lead_to_one_object_add_up(parse_log: ParseLog, release: PressRelease) -> None:
+    OldSlug.objects.create(slug="old", press_release=release)
+    paths = ["/press/a/", "/press/a", "/press/%61/", "/press/old/", "/press/old", "http://site.example/press/a/"]
+    paths += [f"/numbers/{release.pk}/", f"/numbers/00{release.pk}/", "/latest/"]
+    out, err = parse_log(access_lines(paths) + access_line("/press/a/", query="?page=2"))
+    assert history_of(release) == {DAY: len(paths) + 1}
+    assert Hits.objects.count() == 1
+    assert "10 hits of 1 object saved for 2026-03-12\n" in out
+    assert err == ""
+
+
+def test_what_is_no_page_of_an_object_is_left_out_and_listed(parse_log: ParseLog, release: PressRelease) -> None:
+    hidden = Photo.objects.create(caption="hidden")
+    paths = ["/press/a/edit/", "/press/about/a/", "/press/", "/about/", "/admin/", "/no/such/page", "/press/none/"]
+    paths += [hidden.get_absolute_url(), f"/photos/{uuid.uuid4()}/", "/press/a/\\x1b[2J"]
+    out, err = parse_log(access_lines([*paths, *paths, "/press/a/", "/about/"]), verbosity=2)
+    assert history_of(release) == {DAY: 1}
+    assert Hits.objects.count() == 1
+    assert f"{2 * len(paths) + 1} hits of {len(paths)} paths with no object\n" in out
+    listed = out.splitlines()[-len(paths) :]
+    assert listed[0].split() == ["3", "/about/"]
+    assert {line.split(maxsplit=1)[1] for line in listed} == set(paths)
+    assert err == ""
+
+
+def test_an_error_of_the_site_costs_its_path_alone(parse_log: ParseLog, release: PressRelease) -> None:
+    Note.objects.create(slug="a")
+    out, err = parse_log(access_lines(["/broken/boom/", "/error/", "/notes/a/", "/press/a/"]))
+    assert history_of(release) == {DAY: 1}
+    assert "cannot resolve /broken/boom/: ZeroDivisionError: this converter is broken\n" in err
+    assert "cannot resolve /error/: LookupError: no such page \\x1b[31m\n" in err
+    assert "cannot resolve /notes/a/: FieldError: " in err
+    assert "3 hits of 3 paths with no object\n" in out
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/numbers/99999999999999999999999999/",
+        "/issues/99999999999999999999/1/",
+        "/tags/a%00b",
+        "/tags/%FF%FE",
+        "/tags/",
+        "/tags/" + "x" * 3000,
+        "/press/\\xff\\n\\\\/",
+        "//",
+        "/%",
+        "http://",
+        "https://site.example",
+    ],
+)
+def test_what_strangers_ask_for_neither_breaks_the_run_nor_the_database(
+    parse_log: ParseLog, release: PressRelease, path: str
+) -> None:
+    out, err = parse_log(access_lines([path, "/press/a/"]))
+    assert history_of(release) == {DAY: 1}
+    assert "1 hit of 1 path with no object" in out
+    assert err == ""
+
+
+def test_two_objects_by_the_same_fields_are_an_error_of_the_path(parse_log: ParseLog) -> None:
+    for _ in range(2):
+        Issue.objects.create(year=2026, number=1)
+    _, err = parse_log(access_lines(["/issues/2026/1/"]))
+    assert "cannot resolve /issues/2026/1/: MultipleObjectsReturned: 2 objects of Issue by year, number\n" in err
+    assert not Hits.objects.exists()
+
+
+def test_again_changes_nothing_and_a_new_log_replaces_the_day(parse_log: ParseLog, release: PressRelease) -> None:
+    other = PressRelease.objects.create(title="B", slug="b")
+    before = DAY - timedelta(1)
+    Hits.objects.create(date=before, content_object=release, views=5)
+    lines = access_lines(["/press/a/"] * 3 + ["/press/b/"])
+    for _ in range(2):
+        parse_log(lines)
+        assert (history_of(release), history_of(other)) == ({before: 5, DAY: 3}, {DAY: 1})
+    parse_log(access_lines(["/press/a/"] * 4))
+    assert (history_of(release), history_of(other)) == ({before: 5, DAY: 4}, {})
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (b"", "the log is empty, left as it was: 2026-03-12 ("),
+        (b"no line\n" * 3, "not one of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
+        (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
+        (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (--re"),
+        (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (--re"),
+        (access_line("/press/a/", method="POST"), "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, "),
+    ],
+)
+def test_a_kept_day_is_not_replaced_by_less(
+    parse_log: ParseLog, release: PressRelease, lines: bytes, message: str
+) -> None:
+    other = PressRelease.objects.create(title="B", slug="b")
+    parse_log(access_lines(["/press/a/"] * 2 + ["/press/b/"] * 3))
+    with pytest.raises(CommandError) as error:
+        parse_log(lines)
+    assert (error.value.returncode, str(error.value)[: len(message)]) == (1, message)
+    assert (history_of(release), history_of(other)) == ({DAY: 2}, {DAY: 3})
+    if "fewer" in message:
+        out, _ = parse_log(lines, str(DAY), "--replace")
+        assert f"{lines.count(b'GET /press/a/')} hits of {'1 object' if b'GET /press/' in lines else '0 obj'}" in out
+        assert sum(history_of(release).values()) == lines.count(b"GET /press/a/")
+        assert history_of(other) == {}
+
+
+def test_hits_of_objects_that_are_gone_are_not_missed(parse_log: ParseLog, release: PressRelease) -> None:
+    other = PressRelease.objects.create(title="B", slug="b")
+    lines = access_lines(["/press/a/"] * 2 + ["/press/b/"] * 3)
+    parse_log(lines)
+    other.delete()
+    parse_log(lines)
+    assert history_of(release) == {DAY: 2}
+
+
+def test_of_a_range_the_other_days_are_saved(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+    days = [DAY + timedelta(number) for number in range(4)]
+    Hits.objects.create(date=days[1], content_object=release, views=5)
+    write(tmp_path / f"{days[1]}.log", access_line("/press/a/", days[1]))
+    write(tmp_path / f"{days[2]}.log", b"")
+    write(tmp_path / f"{days[3]}.log", access_line("/press/a/", days[3]) * 7)
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.raises(CommandError, match=f"fewer hits than are kept, left as it was: {days[1]}: 1 counted, 5 kept"):
+        parse_log(access_line("/press/a/", days[0]), f"{days[0]}..{days[3]}", out=out, err=err)
+    assert f"8 hits of 1 object saved for {days[0]}, {days[3]}\n" in out.getvalue()
+    assert f"no line of the day, left as it was: {days[2]} (the log has " in err.getvalue()
+    assert history_of(release) == {days[0]: 1, days[1]: 5, days[3]: 7}
+
+
+def test_a_range_of_days_of_which_one_has_no_log(parse_log: ParseLog, release: PressRelease) -> None:
+    first, second, third, fourth = (DAY + timedelta(number) for number in range(4))
+    Hits.objects.create(date=third, content_object=release, views=9)
+    parse_log(access_line("/press/a/", first), day=first)
+    parse_log(access_line("/press/a/", first) + access_line("/press/a/", second) * 2, day=second)
+    with pytest.raises(
+        CommandError,
+        match=rf"^no log file, left as it was: {third} \(there are files for {first}\.\.{second}, {fourth}; ",
+    ):
+        parse_log(access_line("/press/a/", fourth) * 4, f"{first}..{fourth}", day=fourth)
+    assert history_of(release) == {first: 2, second: 2, third: 9, fourth: 4}
+
+
+def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+    yesterday = models.first_day(1)
+    (tmp_path / f"{yesterday}.log").write_bytes(access_line("/press/a/", yesterday))
+    call_command("parse_log", logs=f"{tmp_path}/%Y-%m-%d.log", verbosity=0)
+    with override_settings(FASTHITS={"LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
+        call_command("parse_log", verbosity=0)
+    assert history_of(release) == {yesterday: 1}
+
+
+def test_the_summary_as_json(parse_log: ParseLog, release: PressRelease, tmp_path: Path) -> None:
+    lines = access_lines(["/press/a/"] * 2 + ["/press/a", "/nothing", "/error/"]) + b"no line\n"
+    parse_log(lines + access_line("/press/a/", method="POST"), summary=tmp_path / "summary.json")
+    assert json.loads((tmp_path / "summary.json").read_text()) == {
+        "files": 1,
+        "bytes": (tmp_path / f"{DAY}.log").stat().st_size,
+        "lines": 7,
+        "hits": 5,
+        "filtered": {"method": 1},
+        "malformed": 1,
+        "formats": ["combined"],
+        "passes": 1,
+        "days": [str(DAY)],
+        "parts": {},
+        "missing_servers": {},
+        "objects": 1,
+        "hits_of_objects": 3,
+        "paths_without_object": 2,
+        "hits_without_object": 2,
+        "errors": 1,
+    }
+    with pytest.raises(CommandError, match="cannot write summary"):
+        parse_log(lines, summary=tmp_path / "no folder" / "summary.json")
+
+
+def test_memory_too_small_for_all_paths_changes_nothing(
+    parse_log: ParseLog, release: PressRelease, tmp_path: Path
+) -> None:
+    paths = [f"/no/{number}/{'x' * 900}" for number in range(40_000)]
+    lines = access_lines([*paths, "/press/a/", *paths, "/press/a"])
+    for memory, several in (("32m", True), ("1G", False)):
+        with override_settings(FASTHITS={}):
+            out, _ = parse_log(lines, str(DAY), "--max-memory", memory, summary=tmp_path / "summary.json")
+        assert history_of(release) == {DAY: 2}
+        assert "80,000 hits of 40,000 paths with no object" in out
+        assert (json.loads((tmp_path / "summary.json").read_text())["passes"] > 1) == several
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (["2026-03-12"], "no log file for 2026-03-12: ", 1),
+        (["12 March"], "not a DATE: '12 March'", 2),
+        (["--logs", "/logs/%H"], "PATTERN names the time of day", 2),
+        (["--logs", ""], "not a PATTERN: ''", 2),
+        (["--max-memory", "banana"], r"not a SIZE for --max-memory: 'banana' \(32M or more, or 2G\)", 2),
+        (["--max-memory", "31M"], "not a SIZE for --max-memory: '31M'", 2),
+        (["--threads", "0"], "--threads is 1 or more: 0", 2),
+        (["--config", "none.toml"], r"cannot read configuration: none.toml \(No such file", 2),
+        (["--status", "ok"], "not a status: 'ok'", 2),
+        (["--exclude-bots", "--bots", "apart"], "bots are either excluded or not: exclude-bots and bots", 2),
+        (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(
+    release: PressRelease, tmp_path: Path, arguments: list[str], message: str, code: int
+) -> None:
+    Hits.objects.create(date=DAY, content_object=release, views=5)
+    with pytest.raises(CommandError, match=message) as error:
+        call_command("parse_log", *([] if "--logs" in arguments else ["--logs", f"{tmp_path}/%F"]), *arguments)
+    assert error.value.returncode == code
+    assert history_of(release) == {DAY: 5}
+
+
+def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    program = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program += "runpy.run_module('tests.django_app', run_name='__main__')"
+    command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
+    with (
+        subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
+        (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
+    ):
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=30)
+    assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
+
+
+def refuse_views(number: int) -> None:
+    """Let the database refuse every row with so many views."""
+    if connection.vendor == "sqlite":
+        body = "BEGIN SELECT RAISE(ABORT, 'no more'); END"
+    else:
+        body = "EXECUTE FUNCTION refuse()"
+        function = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql"
+        connection.cursor().execute(f"{function} AS $$ BEGIN RAISE EXCEPTION 'no more'; END $$")
+    when = f"BEFORE INSERT ON fasthits_hits FOR EACH ROW WHEN (NEW.views = {number})"
+    connection.cursor().execute(f"CREATE TRIGGER refusing {when} {body}")
+
+
+def test_a_day_is_saved_as_a_whole_or_not_at_all(
+    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(20))
+    monkeypatch.setattr(history, "SAVED_ROWS", 10)
+    Hits.objects.create(date=DAY, content_object=release, views=5)
+    refuse_views(2)
+    with pytest.raises(CommandError, match="cannot save hits, nothing changed: no more"):
+        parse_log(access_lines([f"/press/x{number}/" for number in range(20)] + ["/press/x19/"]))
+    assert history_of(release) == {DAY: 5}
+    assert Hits.objects.count() == 1
+
+
+def queries_of(parse_log: ParseLog, paths: list[str]) -> list[str]:
+    with CaptureQueriesContext(connection) as queries:
+        parse_log(access_lines(paths), str(DAY), "--replace", verbosity=0)
+    statements = [query["sql"] for query in queries.captured_queries]
+    return [sql for sql in statements if sql.startswith(("SELECT", "DECLARE"))]
+
+
+def test_a_model_takes_one_query_however_many_paths_and_objects_there_are(parse_log: ParseLog) -> None:
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(2000))
+    photos = Photo.objects.bulk_create(Photo(caption="x") for _ in range(2000))
+    ContentType.objects.get_for_models(PressRelease, Photo, Hits)
+    with override_settings(FASTHITS={}):
+        few = queries_of(parse_log, ["/press/x1/", photos[1].get_absolute_url(), "/nothing/", "/press/none/"])
+        many = [f"/press/x{number}/" for number in range(3000)] + [photo.get_absolute_url() for photo in photos]
+        random.Random(1).shuffle(many)
+        all_of_them = queries_of(parse_log, [*many, *(f"/nothing/{number}/" for number in range(3000))])
+    assert (len(few), len(all_of_them)) == (2, 2)
+    assert all(" IN (" in sql for sql in few)  # by name, not by a pass over the whole table
+    assert Hits.objects.filter(views=1).count() == 4000
+
+
+def test_paths_come_in_batches_that_add_up(
+    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "BATCH_PATHS", 2)
+    paths = ["/press/a/", "/no/1", "/no/2", "/press/a", "/no/3", "/no/3", "/press/%61/"]
+    out, _ = parse_log(access_lines(paths), verbosity=2)
+    assert history_of(release) == {DAY: 3}
+    assert "4 hits of 3 paths with no object" in out
+    assert out.splitlines()[-3].split() == ["2", "/no/3"]
+
+
+def test_a_site_below_a_prefix(parse_log: ParseLog, release: PressRelease) -> None:
+    set_script_prefix("/site/")
+    try:
+        parse_log(access_lines(["/site/press/a/", release.get_absolute_url(), "/sitemap/"]))
+    finally:
+        set_script_prefix("/")
+    assert history_of(release) == {DAY: 2}
+
+
+@override_settings(ROOT_URLCONF="tests.django_app.urls_by_language", USE_I18N=True, LANGUAGE_CODE="en")
+def test_a_site_in_several_languages(parse_log: ParseLog, release: PressRelease) -> None:
+    parse_log(access_lines(["/en/press/a/", "/de/press/a/", "/xx/press/a/", "/press/a/"]))
+    assert history_of(release) == {DAY: 2}
+
+
+@pytest.mark.parametrize(
+    ("rules", "views", "filtered"),
+    [
+        ({}, 6, {"method": 1}),
+        ({"status": "200"}, 5, {"method": 1, "status": 1}),
+        ({"method": ["GET", "POST"], "exclude-bots": True}, 6, {"bot": 1}),
+        ({"bots": "apart"}, 5, {"method": 1, "bot": 1}),
+        ({"keep_query": True, "fold_slash": True, "decode": True}, 6, {"method": 1}),
+        ({"keep_query": ["page"], "exclude_path": ["*page=2"]}, 5, {"method": 1, "path": 1}),
+    ],
+)
+@pytest.mark.parametrize("append_slash", [True, False])
+def test_the_rules_are_those_of_the_rollup(
+    parse_log: ParseLog,
+    release: PressRelease,
+    tmp_path: Path,
+    rules: dict[str, Any],
+    views: int,
+    filtered: dict[str, int],
+    append_slash: bool,
+) -> None:
+    lines = access_line("/press/a/") * 2 + access_line("/press/%61/") + access_line("/press/a/", query="?page=2")
+    lines += access_line("/press/a/", status=404) + access_line("/press/a/", method="POST")
+    lines += access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    with override_settings(FASTHITS={"RULES": rules}, APPEND_SLASH=append_slash):
+        parse_log(lines, summary=tmp_path / "summary")
+    said = json.loads((tmp_path / "summary").read_text())
+    assert history_of(release) == {DAY: views}
+    assert (said["hits"], said["filtered"], said["lines"]) == (views, filtered, 7)
+
+
+def test_an_option_comes_before_the_setting_and_that_before_the_file(
+    parse_log: ParseLog, release: PressRelease, tmp_path: Path
+) -> None:
+    bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    lines = access_line("/press/a/") + access_line("/press/a/", status=404) * 2 + bot * 4
+    lines += access_line("/press/a/", method="POST") * 8
+    config = tmp_path / "rules.toml"
+    config.write_text("status = 200\nmethod = ['GET', 'POST']\nbots = 'exclude'\n")
+    for setting, options, views in (
+        ({}, [], 7),
+        ({}, ["--config", str(config)], 9),
+        ({"status": 404}, ["--config", str(config)], 2),
+        ({"status": 404}, ["--config", str(config), "--status", "2xx"], 9),
+        ({"exclude_bots": True}, ["--bots", "count"], 7),
+        ({"bots": "exclude"}, ["--no-exclude-bots", "--method", "GET,POST"], 15),
+        ({"exclude_path": ["/*"]}, ["--exclude-path", "/a*", "--exclude-path", "/b*"], 7),
+    ):
+        with override_settings(FASTHITS={"RULES": setting}):
+            parse_log(lines, str(DAY), "--replace", *options)
+        assert history_of(release) == {DAY: views}, (setting, options)
+
+
+def test_paths_resolve_as_the_options_made_them(parse_log: ParseLog, release: PressRelease) -> None:
+    lines = access_line("/press/a/", query="?page=2")
+    with override_settings(FASTHITS={}, APPEND_SLASH=False):
+        parse_log(lines, str(DAY), "--fold-slash", "--keep-query")
+    assert history_of(release) == {DAY: 1}
+
+
+def test_its_help_has_the_options_of_the_rollup(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("parse_log", "--help")
+    shown = capsys.readouterr().out
+    assert [
+        name for name in [*RULES, "logs", "summary", "threads", "max-memory", "config"] if f"--{name}" not in shown
+    ] == []
+    assert "/%7Ea and /~a are one" in " ".join(shown.split())
+
+
+@override_settings(APPEND_SLASH=False)
+def test_a_site_that_does_not_append_slashes(parse_log: ParseLog, release: PressRelease) -> None:
+    parse_log(access_lines(["/press/a/", "/press/a"]))
+    assert history_of(release) == {DAY: 1}

@@ -1,0 +1,118 @@
+"""`manage.py parse_log` in processes of its own, on a database that several of them use, or that one leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from fasthits.django.models import Hits
+from tests.django_app.models import PressRelease
+from tests.support.commands import write
+from tests.support.logger import DAY, access_line
+from tests.support.processes import PROJECT, eventually
+
+
+def start(log: Path, where: dict[str, Any], *options: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "tests.django_app", "parse_log", str(DAY), "--logs", str(log), *options]
+    environment = os.environ | {"SITE_DATABASE": json.dumps(where)}
+    return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_of_several_at_once_the_day_is_that_of_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+    """Each has hits of another object, so that rows of two would not get in each other's way."""
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(1, 6))
+    logs = [
+        write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number)
+        for number in (5, 2, 4, 1, 3)
+    ]  # fmt: skip
+    running = [start(log, shared_tables) for log in logs]
+    for process in running:
+        with process:
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0 or b" counted, " in said, said
+    assert [(hits.content_object.slug, hits.views) for hits in Hits.objects.all()] == [("x5", 5)]
+
+
+GATE = 4711
+"""An advisory lock of PostgreSQL."""
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_what_is_saved_meanwhile_is_waited_for_and_compared_with(shared_tables: dict[str, Any], tmp_path: Path) -> None:
+    """The one with five hits stops in the middle of its transaction until the other one waits for it."""
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in (3, 5))
+    more, less = (
+        write(tmp_path / f"{number}.log", access_line(f"/press/x{number}/") * number) for number in (5, 3)
+    )  # fmt: skip
+    with ExitStack() as running, connection.cursor() as cursor:
+
+        def waiting(kind: str) -> int:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = %s", [kind])
+            return int(cursor.fetchone()[0])
+
+        cursor.execute("SELECT pg_advisory_lock(%s)", [GATE])
+        cursor.execute(
+            f"CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql "
+            f"AS $$ BEGIN PERFORM pg_advisory_xact_lock({GATE}); RETURN NEW; END $$;"
+            "CREATE TRIGGER gate AFTER INSERT ON fasthits_hits FOR EACH ROW WHEN (NEW.views = 5) "
+            "EXECUTE FUNCTION wait_at_gate()"
+        )
+        try:
+            first = running.enter_context(start(more, shared_tables))
+            eventually(lambda: waiting("advisory"), 30, "the first one is in its transaction")
+            second = running.enter_context(start(less, shared_tables))
+            eventually(lambda: waiting("transactionid") or second.poll() is not None, 30, "the second one waits")
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [GATE])
+            first.communicate(timeout=30)
+            _, said = second.communicate(timeout=30)
+            assert (first.returncode, second.returncode) == (0, 1)
+            assert b"fewer hits than are kept, left as it was: 2026-03-12: 3 counted, 5 kept" in said
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+            cursor.execute("DROP TRIGGER gate ON fasthits_hits; DROP FUNCTION wait_at_gate")
+    assert [(hits.content_object.slug, hits.views) for hits in Hits.objects.all()] == [("x5", 5)]
+
+
+KILLED = """
+import os, signal
+import django
+django.setup()
+from fasthits.django import history
+
+def rows_then_kill(day, key, views, make=history._row):
+    rows_then_kill.made += 1
+    if rows_then_kill.made == 2_000:
+        os.kill(os.getpid(), signal.%s)
+    return make(day, key, views)
+
+rows_then_kill.made = 0
+history._row, history.SAVED_ROWS = rows_then_kill, 500
+from django.core.management import execute_from_command_line
+execute_from_command_line(["manage.py", "parse_log", "2026-03-12", "--logs", "%s"])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
+def test_killed_while_it_saves_the_old_numbers_stand(shared_tables: dict[str, Any], tmp_path: Path, name: str) -> None:
+    PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(3_000))
+    log = write(tmp_path / "a.log", *(access_line(f"/press/x{number}/") for number in range(3_000)))
+    old = write(tmp_path / "old.log", access_line("/press/x0/") * 7)
+    with start(old, shared_tables) as first:
+        first.communicate(timeout=60)
+    assert first.returncode == 0
+    where = {"SITE_DATABASE": json.dumps(shared_tables), "DJANGO_SETTINGS_MODULE": "tests.django_app.settings"}
+    program = [sys.executable, "-c", KILLED % (name, log)]
+    killed = subprocess.run(program, cwd=PROJECT, env=os.environ | where, capture_output=True)
+    assert killed.returncode == -signal.Signals[name], killed.stderr
+    assert [(hits.content_object.slug, hits.views) for hits in Hits.objects.all()] == [("x0", 7)]
+    with start(log, shared_tables) as again:
+        _, said = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    assert Hits.objects.count() == 3_000

@@ -1,0 +1,121 @@
+"""docs/django.md: its tutorial is done, line by line, in an empty folder; and the number is on the page."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.django_app.site import Site
+from tests.support.processes import PROJECT, environment, new_mark
+from tests.support.servers import Memcached
+
+TEXT = (PROJECT / "docs" / "django.md").read_text()
+TUTORIAL = TEXT.partition("## A number on the page, in ten lines")[2].partition("\n## ")[0]
+OWN_LINES = 10
+
+
+class Block(NamedTuple):
+    """A fenced block: its language and its text."""
+
+    language: str
+    text: str
+
+
+def blocks_of(text: str) -> list[Block]:
+    return [Block(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+
+
+def name_and_lines(block: Block) -> tuple[str, list[str]]:
+    """Return the file that a block's first line names, and its other lines."""
+    first, *lines = block.text.splitlines()
+    named = re.fullmatch(r"(?:# |<!-- )(\S+?)(?: -->)?", first)
+    assert named, first
+    return named[1], lines
+
+
+def change(file: Path, lines: list[str]) -> None:
+    """Change a file as the lines of a diff say, which are parted by ``@@``."""
+    hunks: list[list[str]] = [[]]
+    for line in lines:
+        if line == "@@":
+            hunks.append([])
+        else:
+            hunks[-1].append(line)
+    for hunk in hunks:
+        before, after = ("".join(f"{line[1:]}\n" for line in hunk if line[0] in kinds) for kinds in (" -", " +"))
+        text = file.read_text()
+        assert text.count(before) == 1, f"{file}: {before!r}"
+        file.write_text(text.replace(before, after))
+
+
+def run(block: Block, cwd: Path, env: dict[str, str]) -> None:
+    """Run the commands of a transcript in one shell; where there are answers in it, they have to come."""
+    commands = [line[2:] for line in block.text.splitlines() if line.startswith("$ ") and not is_install(line)]
+    answers = [line for line in block.text.splitlines() if not line.startswith("$ ")]
+    script = "set -e\n" + "\n".join(commands)
+    done = subprocess.run(["bash", "-c", script], cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    if answers:
+        said = re.sub(r"\d{4}-\d\d-\d\d", "2026-03-12", done.stdout).splitlines()
+        at = [number for number, line in enumerate(said) if line == answers[0]]
+        assert at, said
+        assert said[at[0] : at[0] + len(answers)] == answers
+
+
+def is_install(line: str) -> bool:
+    return line.startswith("$ pip install ")
+
+
+@pytest.fixture
+def env(tmp_path: Path, memcached: Memcached) -> dict[str, str]:
+    """The environment of a reader: this Python's programs are found first, and memcached is where it is."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, module in (("python", ""), ("django-admin", "-m django"), ("fasthits", "-m fasthits")):
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {module} "$@"\n')
+        (programs / name).chmod(0o755)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    return environment(new_mark(), {"PATH": path, "FASTHITS_MEMCACHED": memcached.spec, "LC_ALL": "C"})
+
+
+def test_the_tutorial_leads_to_a_number_on_the_page(tmp_path: Path, env: dict[str, str], memcached: Memcached) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for block in blocks_of(TUTORIAL):
+        if block.language == "console":
+            run(block, site, env)
+            continue
+        name, lines = name_and_lines(block)
+        if block.language == "diff":
+            change(site / name, lines)
+        else:
+            (site / name).parent.mkdir(parents=True, exist_ok=True)
+            (site / name).write_text("\n".join(lines) + "\n")
+    with Site(["manage.py"], tmp_path / "log", cwd=site, FASTHITS_MEMCACHED=memcached.spec) as running:
+        page = running.get("/press/first/")
+        assert '<p>Read <b data-fasthits="/press/first/">1</b> times today</p>' in page
+        assert "<svg" in page
+        assert running.get("/fasthits/hits_today.json?path=/press/first/") == '{"/press/first/": 1}'
+        assert "data-fasthits" in running.get(re.findall(r'<script src="([^"]+)"', page)[0])
+
+
+def test_it_takes_no_more_lines_than_it_says() -> None:
+    diffs = [block for block in blocks_of(TUTORIAL) if block.language == "diff"]
+    assert sum(line.startswith("+") for block in diffs for line in block.text.splitlines()) <= OWN_LINES
+
+
+def test_what_it_installs_is_an_extra_of_the_package() -> None:
+    (line,) = [line for block in blocks_of(TUTORIAL) for line in block.text.splitlines() if is_install(line)]
+    assert line == '$ pip install "fasthits[django]"'
+    assert "django" in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def test_python_in_the_text_is_python() -> None:
+    for block in blocks_of(TEXT):
+        if block.language == "python":
+            compile(block.text, "docs/django.md", "exec")

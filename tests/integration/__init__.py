@@ -1,1 +1,0 @@
-"""Tests against real servers, all on loopback and in temporary directories: memcached, apache2, cronolog, Django."""

@@ -1,0 +1,254 @@
+"""A real Apache under load is restarted and stopped in every way: each request that it answers is counted, once.
+
+The truth is a file that Apache itself writes beside the pipe. It tells its loggers to end before its old workers have
+logged their last lines, and starts new ones while the old ones still read.
+"""
+
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from threading import Event
+from typing import Self
+
+import pytest
+
+from fasthits.live.keys import hit_key
+from tests.live.test_apache import log_command, slow_download, wait_for_logger
+from tests.support import reference
+from tests.support.processes import children_of, eventually, is_alive, outlives
+from tests.support.servers import Apache, Memcached, piped
+
+BIG_BYTES = 16 << 20
+"""More than the sockets of a download hold, so that Apache is not done with it before its client is."""
+PIECE_BYTES = 1 << 18
+MAX_REQUESTS = 20_000
+"""Where a client ends by itself."""
+FURTHER_REQUESTS = 20
+
+Ask = Callable[[HTTPConnection, str], None]
+
+
+class Load:
+    """Four clients of an Apache that send requests until the `with` is left: on new and kept connections, and slowly.
+
+    A request without an answer is no error: Apache closes connections, and its port, while it restarts or ends.
+    """
+
+    def __init__(self, apache: Apache) -> None:
+        self.answered: Counter[str] = Counter()
+        self._apache = apache
+        self._over = Event()
+        self._threads = ThreadPoolExecutor(4)
+        self._clients: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        asks = {"/a.html": ask_anew, "/b.html": ask, "/index.html": ask, "/big.bin": self._ask_slowly}
+        self._clients = [self._threads.submit(self._send, target, ask) for target, ask in asks.items()]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._threads.shutdown()
+        for client in self._clients:
+            client.result()
+
+    def wait_for_more(self) -> None:
+        """Return when each client but the slow one has had further answers."""
+        goals = {path: self.answered[path] + FURTHER_REQUESTS for path in ("/a.html", "/b.html", "/index.html")}
+
+        def reached() -> bool:
+            return all(self.answered[path] >= min(goal, MAX_REQUESTS) for path, goal in goals.items())
+
+        eventually(reached, 30, lambda: f"{goals} answers; there are {self.answered}")
+
+    def _send(self, target: str, ask: Ask) -> None:
+        with closing(HTTPConnection("127.0.0.1", self._apache.port, timeout=30)) as connection:
+            while self.answered[target] < MAX_REQUESTS and not self._over.is_set():
+                try:
+                    ask(connection, target)
+                    self.answered[target] += 1
+                except (OSError, HTTPException):
+                    connection.close()
+                    self._over.wait(0.005)
+
+    def _ask_slowly(self, connection: HTTPConnection, target: str) -> None:
+        connection.request("GET", target, headers={"Connection": "close"})
+        response = connection.getresponse()
+        left = BIG_BYTES
+        while piece := response.read(PIECE_BYTES):
+            left -= len(piece)
+            self._over.wait(0.005)
+        if left:
+            raise ConnectionResetError(f"{left} bytes of {target} did not come")
+
+
+def ask(connection: HTTPConnection, target: str) -> None:
+    """Send a request on the connection that is there, if there is one, and read the whole answer."""
+    connection.request("GET", target)
+    connection.getresponse().read()
+
+
+def ask_anew(connection: HTTPConnection, target: str) -> None:
+    """Send a request on a connection of its own and read the whole answer."""
+    ask(connection, target)
+    connection.close()
+
+
+@contextmanager
+def apache_with_file(root: Path, command: str) -> Iterator[tuple[Apache, Path]]:
+    """Give an Apache that runs the logger *command* and also writes a log file, which holds all of its lines."""
+    access_log = root / "access.log"
+    root.mkdir(exist_ok=True)
+    files = {**Apache.FILES, "big.bin": bytes(BIG_BYTES)}
+    with Apache(root / "apache", [f'"{access_log}"', command], files=files) as apache:
+        yield apache, access_log
+
+
+def direct_command(memcached: Memcached) -> str:
+    """Return `CustomLog`'s first argument for a logger that Apache starts without a shell."""
+    return piped(sys.executable, "-m", "fasthits", "log", "--memcached", memcached.spec)
+
+
+def views_in(access_log: Path) -> dict[str, int]:
+    """Return the counters that the lines of a log file add up to."""
+    views = reference.count(access_log.read_bytes()).views
+    return {hit_key(day, path): count for (day, path), count in views.items()}
+
+
+def assert_all_counted(
+    memcached: Memcached, apache: Apache, access_log: Path, answered: Counter[str], unlogged: int = 0
+) -> None:
+    """Fail unless memcached holds what the file says, that has all answers, and the loggers had nothing to report.
+
+    But for *unlogged* answers: a worker that Apache kills between answer and line has written none, to no log.
+    """
+    expected = views_in(access_log)
+    logged: Counter[str] = Counter()
+    for _, path in reference.hits(access_log.read_bytes()):
+        logged[path.decode()] += 1
+    assert (answered - logged).total() <= unlogged
+    held = memcached.counters()
+    assert held == expected, f"off by {sum(held.values()) - sum(expected.values())} of {sum(expected.values())} hits"
+    assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
+
+
+# Under load
+
+
+def test_ten_graceful_restarts_under_load_lose_no_hit(place: Path, memcached: Memcached) -> None:
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        with Load(apache) as load:
+            loggers = wait_for_logger(apache)
+            for _ in range(10):
+                load.wait_for_more()
+                apache.graceful()
+                loggers = wait_for_logger(apache, loggers)
+            load.wait_for_more()
+        apache.stop()
+        assert len(loggers) == 11
+        assert_all_counted(memcached, apache, access_log, load.answered)
+
+
+def test_two_restarts_under_load_lose_no_hit(place: Path, memcached: Memcached) -> None:
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        with Load(apache) as load:
+            loggers = wait_for_logger(apache)
+            for _ in range(2):
+                load.wait_for_more()
+                apache.restart()
+                loggers = wait_for_logger(apache, loggers)
+            load.wait_for_more()
+        apache.stop()
+        assert len(loggers) == 3
+        assert_all_counted(memcached, apache, access_log, load.answered, unlogged=8)
+
+
+@pytest.mark.parametrize("end", [Apache.graceful_stop, Apache.stop], ids=["graceful-stop", "stop"])
+def test_the_end_of_apache_under_load_loses_no_hit(
+    place: Path, memcached: Memcached, end: Callable[[Apache], None]
+) -> None:
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        with Load(apache) as load:
+            wait_for_logger(apache)
+            load.wait_for_more()
+            end(apache)
+        assert_all_counted(memcached, apache, access_log, load.answered, unlogged=4)
+
+
+def test_a_graceful_restart_while_the_logger_still_starts_loses_no_hit(place: Path, memcached: Memcached) -> None:
+    """From when it ignores SIGTERM on, which it begins with, a logger may be told to end before it has read a line."""
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        marks = 10
+        with Load(apache) as load:
+            loggers = wait_for_logger(apache)
+            for _ in range(marks):
+                apache.graceful()
+                loggers = wait_for_logger(apache, loggers)
+                assert apache.request("/index.html?mark") == 200  # there is a line for it, certainly
+        wait_until_logged(access_log, b"/index.html?mark", marks)
+        apache.stop()
+        assert len(loggers) == 11
+        assert_all_counted(memcached, apache, access_log, load.answered + Counter({"/index.html": marks}))
+
+
+def wait_until_logged(access_log: Path, target: bytes, lines: int) -> None:
+    """Return when the file has that many lines of *target*: the answer goes out before the line is written."""
+    eventually(lambda: access_log.read_bytes().count(target) == lines, what=f"{lines} lines of {target!r}")
+
+
+# Old and new loggers
+
+
+def test_old_loggers_count_for_their_workers_beside_the_new_one(place: Path, memcached: Memcached) -> None:
+    """Three generations of workers, each with a download that does not end, keep three old loggers alive."""
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        loggers = wait_for_logger(apache)
+        with ExitStack() as downloads:
+            for number in range(3):
+                downloads.enter_context(slow_download(apache, f"/big.bin?{number}"))
+                apache.graceful()
+                loggers = wait_for_logger(apache, loggers)
+            assert len(loggers) == 4
+            assert apache.request("/a.html") == 200
+            wait_until_logged(access_log, b"/a.html", 1)
+            memcached.expect(views_in(access_log))
+            assert loggers <= set(children_of(apache.pid))
+            assert all(outlives(pid, signal.SIGTERM) for pid in loggers)
+            assert len({os.readlink(f"/proc/{pid}/fd/0") for pid in loggers}) == 4
+        eventually(lambda: sum(map(is_alive, loggers)) == 1, what="the old loggers have ended by themselves")
+        wait_until_logged(access_log, b"/big.bin", 3)
+        memcached.expect(views_in(access_log))
+        apache.stop()
+        assert_all_counted(memcached, apache, access_log, Counter({"/a.html": 1, "/big.bin": 3}))
+
+
+@pytest.mark.parametrize("shell", [False, True], ids=["direct", "shell"])
+def test_a_logger_killed_at_apaches_start_harms_nothing(place: Path, memcached: Memcached, shell: bool) -> None:
+    """Apache checks its configuration first, for which it starts the logger, to end it after some 2 ms.
+
+    The shell that `conf` prints ignores that, and its logger then lives on until its pipe has ended.
+    """
+    command = log_command(memcached) if shell else direct_command(memcached)
+    expected: Counter[str] = Counter()
+    for start in range(4):
+        with apache_with_file(place / str(start), command) as (apache, access_log):
+            assert [apache.request("/a.html") for _ in range(25)] == [200] * 25
+            wait_until_logged(access_log, b"/a.html", 25)
+            expected += Counter(views_in(access_log))
+            memcached.expect(expected)
+            processes = eventually(
+                lambda apache=apache: len(found := apache.processes("fasthits")) == 2 and found,
+                what="one logger and its courier are left",
+            )
+            apache.stop()
+            eventually(lambda left=processes: not any(map(is_alive, left)), what="both have ended with Apache")
+            assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
+    assert memcached.counters() == expected
+    assert expected.total() == 100

@@ -1,0 +1,324 @@
+"""A connection is used when memcached has answered on it; whatever else is there is told, with what to do.
+
+The servers are real: memcached in each of its ways, a web server, HAProxy.
+"""
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.connections import KEEPALIVE, RETRY_SECONDS, UNANSWERED_SECONDS, Connector
+from fasthits.live.keys import hit_key
+from tests.support.certificates import Authority
+from tests.support.gateways import Haproxy
+from tests.support.logger import DAY, Logger, access_lines
+from tests.support.processes import (
+    end_process,
+    environment,
+    eventually,
+    fasthits_command,
+    marked_processes,
+    run_fasthits,
+)
+from tests.support.proxy import Proxy, Stranger, hang_up, hang_up_later, say_nothing
+from tests.support.servers import IS_ROOT, Memcached, free_port, require_program
+
+StartMemcached = Callable[..., Memcached]
+StartLogger = Callable[..., Logger]
+
+
+def problem(spec: str) -> str:
+    """Return what `fasthits today` says of a server."""
+    done = run_fasthits("today", "/a", "--memcached", spec)
+    assert (done.returncode, done.stdout) == (1, b"")
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@contextmanager
+def odd_memcached(*args: str) -> Iterator[str]:
+    """Give the address of a memcached that does not answer as others do, once it takes connections."""
+    program, port = require_program("memcached"), free_port()
+    user = ["-u", "root"] if IS_ROOT else []
+    process = subprocess.Popen([program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", *user, *args])
+    try:
+        eventually(lambda: takes_connections(port), what="memcached takes connections")
+        yield f"127.0.0.1:{port}"
+    finally:
+        end_process(process)
+
+
+def takes_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_server_of_the_binary_protocol_is_told() -> None:
+    with odd_memcached("-B", "binary") as spec:
+        said = problem(spec)
+    assert said == f"fasthits: memcached speaks only the binary protocol: {spec} (start it without -S and -B)"
+
+
+def test_a_server_that_wants_a_password_is_told(place: Path) -> None:
+    (place / "passwords").write_text("user:password\n")
+    with odd_memcached("-Y", str(place / "passwords")) as spec:
+        said = problem(spec)
+    assert said == f"fasthits: memcached wants a password: {spec} (start it without -Y: fasthits sends none)"
+
+
+def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
+    start_memcached: StartMemcached, place: Path
+) -> None:
+    memcached = start_memcached(certificate=Authority(place).issue("127.0.0.1"))
+    secure = memcached.tls_spec.removeprefix("tls://")
+    assert problem(secure) == f"fasthits: memcached wants TLS: {secure} (write tls://{secure})"
+    plain = f"tls://{memcached.spec}"
+    hint = f"start it with -Z, or write {memcached.spec}"
+    assert problem(plain) == f"fasthits: memcached speaks no TLS: {plain} ({hint})"
+
+
+def test_a_server_without_a_connection_to_spare_is_told(start_memcached: StartMemcached) -> None:
+    server = start_memcached("-c", "40")
+    held = [server.connect() for _ in range(40)]
+    said = problem(server.spec)
+    for connection in held:
+        connection.close()
+    assert said == f"fasthits: memcached has no connection left: {server.spec} (start it with a higher -c)"
+
+
+@pytest.mark.parametrize("scheme", ["", "tls://"])
+def test_a_web_server_is_told(scheme: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        spec = f"{scheme}127.0.0.1:{web.server_port}"
+        said = problem(spec)
+        web.shutdown()
+    assert said.startswith(f"fasthits: this is not memcached: {spec} (it says '<!DOCTYPE HTML>'")
+    assert said.endswith("check host and port)")
+
+
+def greet(client: socket.socket) -> None:
+    client.sendall(b"SSH-2.0-OpenSSH_9.2p1\r\n")
+    say_nothing(client)
+
+
+def say_much(client: socket.socket) -> None:
+    client.sendall(b"x" * 100_000)
+    say_nothing(client)
+
+
+@pytest.mark.parametrize(
+    ("treat", "said"),
+    [
+        (say_nothing, "memcached does not answer: {} (it accepted the connection and said nothing for 2 s)"),
+        (hang_up, "memcached hung up without an answer: {} (a proxy whose memcached is down?)"),
+        (greet, "this is not memcached: {} (it says 'SSH-2.0-OpenSSH_9.2p1': check host and port)"),
+        (say_much, "this is not memcached: {} (it says '" + "x" * 80 + "': check host and port)"),
+        (
+            lambda client: (client.recv(100), client.sendall(b"VERSION 1\r\nVERSION 1\r\n")),
+            "this is not memcached: {} (it says 'VERSION 1': check host and port)",
+        ),
+        (
+            lambda client: (client.recv(100), client.sendall(b"SERVER_ERROR Connection refused\r\n")),
+            "the proxy cannot reach its memcached: {} (SERVER_ERROR Connection refused)",
+        ),
+        (
+            lambda client: (client.recv(100), client.sendall(b"-ERR unknown command 'version'\r\n")),
+            "this is not memcached: {} (it says \"-ERR unknown command 'version'\": check host and port)",
+        ),
+    ],
+)
+def test_a_stranger_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+    with Stranger(treat) as stranger:
+        assert problem(stranger.spec) == "fasthits: " + said.format(stranger.spec)
+
+
+def reset_tls(client: socket.socket) -> None:
+    """Hang up in a TLS handshake, and send a TLS alert to everybody else, as a TLS server does that is overloaded."""
+    if not client.recv(100).startswith(b"\x16"):
+        client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
+
+
+@pytest.mark.parametrize(
+    ("treat", "said"),
+    [
+        (say_nothing, "memcached does not answer: {} (no TLS handshake within 2 s)"),
+        (hang_up, "memcached hung up: {} (in the TLS handshake: look at its log)"),
+        (reset_tls, "memcached hung up: {} (in the TLS handshake: look at its log)"),
+    ],
+)
+def test_a_stranger_to_tls_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+    with Stranger(treat) as stranger:
+        assert problem(f"tls://{stranger.spec}") == "fasthits: " + said.format(f"tls://{stranger.spec}")
+
+
+def test_what_is_wrong_stands_in_the_loggers_line_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
+    with odd_memcached("-B", "binary") as spec:
+        logger = start_logger("--memcached", spec, "--drain-timeout", "0")
+        logger.write(access_lines(["/a"] * 3))
+        eventually(lambda: "binary protocol" in logger.stderr, what="the logger to say so")
+    assert logger.finish() == 0
+    assert "(start it without -S and -B): 3 hits waiting" in logger.stderr
+
+
+def test_hits_that_were_never_sent_are_not_in_doubt_when_the_log_ends(start_logger: StartLogger) -> None:
+    with Stranger(say_nothing) as stranger:
+        logger = start_logger("--memcached", stranger.spec, "--drain-timeout", "0.1")
+        logger.write(access_lines(["/a"] * 3))
+        eventually(lambda: stranger.accepted, what="the courier waits for an answer")
+        assert logger.finish() == 0
+    assert "3 hits waiting" in logger.stderr
+    assert "in doubt" not in logger.stderr
+
+
+@pytest.fixture
+def hosts(place: Path) -> Path:
+    """A file for /etc/hosts in which a name has an IPv6 address, which comes first, and an IPv4 address."""
+    file = place / "hosts"
+    file.write_text("::1 counters\n127.0.0.1 counters\n")
+    return file
+
+
+def with_hosts(hosts: Path, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run `fasthits` where *hosts* is /etc/hosts, which it is for nobody else."""
+    alone = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"])]
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    with marked_processes() as mark:
+        return subprocess.run(
+            [*alone, "sh", "-c", script, str(hosts), *fasthits_command(*args)],
+            input=stdin,
+            capture_output=True,
+            timeout=30,
+            env=environment(mark),
+            check=False,
+        )
+
+
+@pytest.mark.parametrize("scheme", ["", "tls://"])
+def test_each_address_of_a_name_is_tried(
+    start_memcached: StartMemcached, hosts: Path, place: Path, scheme: str
+) -> None:
+    authority = Authority(place)
+    memcached = start_memcached(certificate=authority.issue("counters"))
+    port = memcached.tls_port if scheme else memcached.port
+    options = ["--memcached", f"{scheme}counters:{port}", *(["--tls-ca", str(authority.file)] if scheme else [])]
+    done = with_hosts(hosts, "log", *options, stdin=access_lines(["/a"] * 3))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert memcached.counters() == {hit_key(DAY, b"/a"): 3}
+    done = with_hosts(hosts, "today", "/a", "--date", DAY.isoformat(), *options)
+    assert (done.stdout, done.stderr) == (b"3\t/a\n", b"")
+    done = with_hosts(hosts, "top", "--once", *options)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_is_wrong_at_each_address_is_told(hosts: Path) -> None:
+    spec = f"counters:{free_port()}"
+    done = with_hosts(hosts, "today", "/a", "--memcached", spec)
+    assert done.stderr.decode() == f"fasthits: cannot reach memcached: {spec} (Connection refused)\n"
+
+
+def test_a_machine_that_has_vanished_is_looked_for(memcached: Memcached) -> None:
+    """The system's own figures of the connection: test_vanished.py takes a machine away."""
+    connection = Connector(memcached.spec).connect().blocking(1)
+    with connection:
+        option = {name: connection.getsockopt(socket.IPPROTO_TCP, name) for name in KEEPALIVE}
+        assert option == KEEPALIVE
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == UNANSWERED_SECONDS * 1000
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    idle, interval, count = KEEPALIVE.values()
+    assert max(idle + interval * count, UNANSWERED_SECONDS) <= 60
+
+
+@pytest.mark.parametrize("treat", [hang_up, hang_up_later], ids=["at once", "at the first batch"])
+def test_a_server_that_hangs_up_sees_few_connections_also_at_the_end(
+    start_logger: StartLogger, treat: Callable[[socket.socket], object]
+) -> None:
+    begun = time.monotonic()
+    with Stranger(treat) as stranger:
+        logger = start_logger("--memcached", stranger.spec, "--drain-timeout", "2", first=OFTEN)
+        for number in range(100):
+            logger.write(access_lines([f"/{number}"]))
+            logger.wait_until_read()
+            time.sleep(0.01)
+        assert logger.finish() == 0
+        tries = (time.monotonic() - begun) / RETRY_SECONDS
+        assert 3 <= stranger.accepted <= tries + PROBES
+
+
+OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.05\n"
+"""So that the figures would make a connection far more often."""
+PROBES = 3
+
+
+SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = {2 * RETRY_SECONDS}\n"
+"""So that no connection that the figures ask for is refused as too early."""
+
+
+def test_figures_alone_make_no_connection(start_logger: StartLogger) -> None:
+    """A connection that is lost changes a figure, which is no reason for the next one."""
+    with Stranger(hang_up_later) as stranger:
+        logger = start_logger("--memcached", stranger.spec, first=SELDOM)
+        for connections in (1, 2):  # the second one in place of a lost one
+            logger.write(b"no line of a log\n")
+            eventually(lambda number=connections: stranger.accepted == number, what="the figures are sent")
+        time.sleep(6 * RETRY_SECONDS)  # in which further connections would be made
+        assert stranger.accepted == 2
+        assert logger.finish() == 0
+        assert stranger.accepted <= 3
+
+
+@pytest.mark.parametrize("scheme", ["", "tls://"])
+def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logger: StartLogger, scheme: str) -> None:
+    with Stranger(say_nothing) as stranger:
+        logger = start_logger("--memcached", scheme + stranger.spec)
+        logger.write(access_lines(["/a"]))
+        eventually(lambda: stranger.accepted, what="the courier connects")
+        logger.signal(signal.SIGKILL)
+        logger.wait()
+        eventually(lambda: not logger.processes(), timeout=1.0, what="the courier ends")
+
+
+def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
+    soon = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 0.05\n"
+    with Proxy(memcached, seed=1) as proxy:
+        logger = start_logger("--memcached", proxy.spec, first=soon)
+        logger.write(access_lines(["/a"]))
+        memcached.expect({hit_key(DAY, b"/a"): 1})
+        proxy.forget()
+        time.sleep(0.1)  # idle
+        logger.write(access_lines(["/a"] * 5))
+        memcached.expect({hit_key(DAY, b"/a"): 6})
+        assert logger.finish() == 0
+        assert logger.stderr == ""
+
+
+@pytest.mark.parametrize("program", ["a proxy", "haproxy"])
+def test_a_proxy_that_takes_connections_while_memcached_restarts_costs_no_hit(
+    memcached: Memcached, start_logger: StartLogger, place: Path, program: str
+) -> None:
+    gateway = Haproxy(place, memcached) if program == "haproxy" else Proxy(memcached, seed=1)
+    with gateway:
+        logger = start_logger("--memcached", gateway.spec)
+        logger.write(access_lines(["/a"] * 5))
+        memcached.expect({hit_key(DAY, b"/a"): 5})
+        memcached.kill()  # at rest, and its counters are gone
+        for number in range(40):
+            logger.write(access_lines([f"/{number}"] * 10))
+            logger.wait_until_read()
+            time.sleep(0.05)
+        memcached.start(keep_port=True)
+        memcached.expect({hit_key(DAY, f"/{number}".encode()): 10 for number in range(40)}, timeout=30)
+        assert logger.finish() == 0
+    assert "in doubt" not in logger.stderr

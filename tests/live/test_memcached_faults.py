@@ -1,0 +1,325 @@
+"""memcached hangs, is slow, dies, is full or holds a text where a counter should be: the pipe is read all the same.
+
+Lines come at 20,000 a second. The slowest write to the pipe is printed; with FASTHITS_TIMED=1 it must be under 50 ms.
+"""
+
+import os
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.keys import hit_key
+from fasthits.live.memcached import PIECE_BYTES
+from tests.support.gateways import Twemproxy
+from tests.support.logger import DAY, Logger, access_lines
+from tests.support.processes import eventually, run_fasthits
+from tests.support.proxy import Proxy
+from tests.support.servers import Memcached, free_port
+
+LINES_A_SECOND = 20_000
+HANG_SECONDS = 30
+"""Long enough for several reports of it, of which one may be said."""
+TIMED = os.environ.get("FASTHITS_TIMED") == "1"
+PATHS = [f"/page/{number}" for number in range(700)]
+MEMORY_KIB = 150_000
+
+
+def send_for(logger: Logger, seconds: float) -> Counter[str]:
+    """Write lines at the rate for some seconds, in pieces that a pipe takes as a whole; return the keys' views."""
+    sent: Counter[str] = Counter()
+    slowest = 0.0
+    piece = LINES_A_SECOND // 1000
+    begun = time.monotonic()
+    for number in range(int(seconds * 1000)):
+        time.sleep(max(0.0, begun + number / 1000 - time.monotonic()))
+        paths = [PATHS[(number * piece + each) % len(PATHS)] for each in range(piece)]
+        lines = access_lines(paths)
+        before = time.monotonic()
+        logger.write(lines)
+        slowest = max(slowest, time.monotonic() - before)
+        sent.update(hit_key(DAY, path.encode()) for path in paths)
+    print(f"slowest write {slowest * 1000:.1f} ms of {sent.total():,} lines")
+    assert not TIMED or slowest < 0.050
+    return sent
+
+
+def peak_kib(pid: int) -> int:
+    """Return the most memory that a process has had, in KiB."""
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+
+
+def causes(logger: Logger) -> Counter[str]:
+    """Return how often each message was said, numbers left out."""
+    return Counter(re.sub(r"[\d,]+", "N", line) for line in logger.stderr.splitlines())
+
+
+def status(logger: Logger, name: str) -> int:
+    """Return the last figure of that name that the logger has said of itself."""
+    return int(re.findall(rf"{name} (\d+)[,\n]", logger.stderr)[-1])
+
+
+def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(memcached: Memcached, logger: Logger) -> None:
+    sent = send_for(logger, 0.5)
+    memcached.pause()
+    try:
+        sent += send_for(logger, HANG_SECONDS)
+        logger.wait_until_read()
+    finally:
+        memcached.resume()
+    sent += send_for(logger, 0.5)
+    memcached.expect(sent, timeout=30)
+    assert peak_kib(logger.pid) < MEMORY_KIB
+    assert logger.finish() == 0
+    assert memcached.counters() == sent
+    (said,) = causes(logger).elements()
+    # The first where a batch was on its way, the second where the connection had been idle, or was not there yet.
+    assert "memcached has not answered for N s: N hits wait" in said or "said nothing for N s): N hits waiting" in said
+
+
+def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    with Proxy(memcached, seed=1) as proxy:
+        logger = start_logger("--memcached", proxy.spec)
+        proxy.delay = 0.2
+        sent = send_for(logger, 2)
+        proxy.delay, proxy.pause, proxy.piece_bytes = 0.0, 0.001, 50
+        sent += send_for(logger, 2)
+        logger.wait_until_read()
+        memcached.expect(sent, timeout=30)
+        assert peak_kib(logger.pid) < MEMORY_KIB
+        assert logger.finish() == 0
+    assert memcached.counters() == sent
+    assert logger.stderr == ""
+
+
+def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
+    memcached.expect(send_for(logger, 0.5), timeout=30)
+    memcached.kill()  # at rest, so that nothing is in doubt; its counters are gone
+    sent = send_for(logger, 2)
+    logger.wait_until_read()
+    memcached.start(keep_port=True)
+    sent += send_for(logger, 0.5)
+    memcached.expect(sent, timeout=30)
+    assert logger.finish() == 0
+    assert memcached.counters() == sent
+    said = causes(logger)
+    assert len(said) == 1
+    assert max(said.values()) == 1
+    assert "cannot reach memcached" in logger.stderr
+    assert re.search(r"[\d,]+ hits waiting", logger.stderr)
+
+
+def test_a_server_that_is_never_there_stops_no_writer(start_logger: Callable[..., Logger]) -> None:
+    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0.2")
+    sent = send_for(logger, 2)
+    logger.wait_until_read()
+    assert peak_kib(logger.pid) < MEMORY_KIB
+    assert logger.finish() == 0
+    last = logger.stderr.splitlines()[-1]
+    assert f"{sent.total():,} hits waiting" in last
+    assert "fasthits warm" in last
+    assert max(causes(logger).values()) == 1
+
+
+@pytest.fixture
+def full(start_memcached: Callable[..., Memcached]) -> Memcached:
+    """A memcached that refuses what is new, as its memory is taken up."""
+    server = start_memcached("-M", "-m", "2")
+    with server.connect() as connection:
+        for size in range(1, 100, 8):  # each size of item that a counter could have
+            answer = b"STORED"
+            for number in range(100_000):
+                connection.sendall(b"add other:%d:%d 0 0 %d\r\n%b\r\n" % (size, number, size, b"x" * size))
+                answer = connection.recv(200)
+                if b"SERVER_ERROR" in answer:
+                    break
+            assert b"SERVER_ERROR" in answer
+    return server
+
+
+def test_hits_that_a_full_server_refuses_wait_until_there_is_room(
+    full: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    logger = start_logger("--memcached", full.spec)
+    sent = send_for(logger, 1)
+    eventually(lambda: "no room for new counters" in logger.stderr, what="the logger to say so")
+    with full.connect() as connection:
+        connection.sendall(b"flush_all\r\n")
+        assert connection.recv(100) == b"OK\r\n"
+    full.expect(sent, timeout=30)
+    assert logger.finish() == 0
+    assert max(causes(logger).values()) == 1
+
+
+def test_a_counter_that_holds_a_text_is_left_and_its_hits_are_reported(memcached: Memcached, logger: Logger) -> None:
+    spoilt = hit_key(DAY, PATHS[3].encode())
+    client = memcached.client()
+    client.set(spoilt, b"text", noreply=False)
+    sent = send_for(logger, 1)
+    others = {key: views for key, views in sent.items() if key != spoilt}
+    eventually(lambda: client.get_many(list(others)) == {key: b"%d" % views for key, views in others.items()}, 30)
+    logger.wait_until_read()
+    eventually(lambda: asked(logger, "pending") == 0, what="nothing to be pending")
+    assert client.get(spoilt) == b"text"
+    client.close()
+    assert status(logger, "refused") == sent[spoilt]
+    assert f"memcached refuses to count: {spoilt} on " in logger.stderr
+    assert logger.finish() == 0
+
+
+def asked(logger: Logger, name: str) -> int:
+    """Ask the logger for its figures, and return one."""
+    said = logger.stderr.count("uptime")
+
+    def answers() -> bool:
+        logger.signal(signal.SIGUSR1)  # which a logger that still starts ignores
+        return logger.stderr.count("uptime") > said
+
+    eventually(answers, what="a status line")
+    return status(logger, name)
+
+
+def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    key = hit_key(DAY, b"/a")
+    with Proxy(memcached, seed=1) as proxy:
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(["/a"] * 10))
+        memcached.expect({key: 10})
+        proxy.instead = b"SERVER_ERROR Connection timed out"
+        logger.write(access_lines(["/a"] * 300))
+        eventually(lambda: asked(logger, "in doubt") == 300, what="the hits to be in doubt")
+        proxy.heal()
+        logger.write(access_lines(["/a"]))
+        memcached.expect({key: 311})
+        assert logger.finish() == 0
+    assert memcached.counters() == {key: 311}
+    said = (
+        f"no clear answer whether hits were counted: {key} on {proxy.spec} (NOT_STORED, SERVER_ERROR Connection timed"
+    )
+    assert said in logger.stderr
+
+
+def test_through_twemproxy_what_comes_late_is_not_sent_again(
+    memcached: Memcached, start_logger: Callable[..., Logger], place: Path
+) -> None:
+    with Twemproxy(place, memcached) as proxy:
+        logger = start_logger("--memcached", proxy.spec)
+        sent = Counter({hit_key(DAY, b"/0"): 1})
+        logger.write(access_lines(["/0"]))
+        memcached.expect(sent)
+        for turn in range(3):
+            memcached.pause()
+            paths = [f"/{number}" for number in range(200)] * 2
+            sent += Counter(hit_key(DAY, path.encode()) for path in paths)
+            logger.write(access_lines(paths))
+            eventually(lambda turn=turn: asked(logger, "in doubt") > turn, what="the proxy to answer")
+            memcached.resume()
+            eventually(lambda: asked(logger, "pending") == 0, what="the rest to be delivered")
+        in_doubt, delivered = asked(logger, "in doubt"), asked(logger, "delivered")
+        assert logger.finish() == 0
+    held = Counter(memcached.counters())
+    assert delivered + in_doubt == sent.total()
+    assert delivered <= held.total() <= delivered + in_doubt
+    assert not held - sent, "counted twice"
+
+
+def test_twemproxy_answers_for_a_memcached_that_is_down_and_few_hits_are_risked(
+    memcached: Memcached, start_logger: Callable[..., Logger], place: Path
+) -> None:
+    """It tells its version itself, so a batch would be in doubt each time it is tried."""
+    paths = [f"/{number}" for number in range(2000)]
+    with Twemproxy(place, memcached) as proxy:
+        memcached.kill()
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(paths * 3))
+        eventually(lambda: "the proxy cannot reach its memcached" in logger.stderr, what="the logger says so")
+        eventually(lambda: asked(logger, "pending") == 6000, what="all lines are counted and wait")
+        memcached.start(keep_port=True)
+        memcached.expect({hit_key(DAY, path.encode()): 3 for path in paths})
+        assert asked(logger, "in doubt") == 0
+        assert logger.finish() == 0
+
+
+def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    """Thousands of hits wait, and only those of the two pieces on their way are in doubt."""
+    paths = [f"/{number:0100}" for number in range(1000)]
+    with Proxy(memcached, seed=1) as proxy:
+        proxy.refuse()
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(paths))
+        logger.wait_until_read()
+        proxy.cut_after = len("VERSION 1.6.18\r\nNOT_FOUND\r\n") + 1
+        proxy.accept()
+        eventually(lambda: asked(logger, "pending") == 0, what="the rest to be delivered")
+        in_doubt = asked(logger, "in doubt")
+        assert logger.finish() == 0
+    row = len(f"add {hit_key(DAY, paths[0].encode())} 2 93600 1\r\n0\r\nincr {hit_key(DAY, paths[0].encode())} 1\r\n")
+    assert 0 < in_doubt <= 2 * (PIECE_BYTES // row + 1)
+    assert 1000 - in_doubt <= sum(memcached.counters().values()) <= 1000
+
+
+def test_a_server_that_is_away_keeps_nothing_from_the_others(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    """Few hits at a time, so that each retry of what waits for the absent server comes due before them."""
+    logger = start_logger(
+        "--memcached", memcached.spec, "--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0"
+    )
+    logger.write(access_lines(PATHS[:20]))
+    eventually(memcached.counters, what="the first hits")
+    for turn in range(1, 5):
+        logger.write(access_lines(PATHS[20 * turn : 20 * turn + 20]))
+        eventually(lambda turn=turn: asked(logger, "delivered") > 5 * turn, what=f"hits of turn {turn} to be delivered")
+        assert asked(logger, "pending") > 5 * turn
+        time.sleep(0.6)  # longer than a retry takes to come due
+    assert asked(logger, "delivered") + asked(logger, "pending") == 100
+    assert sum(memcached.counters().values()) == asked(logger, "delivered")
+    assert logger.finish() == 0
+
+
+def test_hits_that_a_hung_server_may_have_at_the_end_are_said_to_be_in_doubt(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.3")
+    logger.write(access_lines(["/a"]))
+    memcached.expect({hit_key(DAY, b"/a"): 1})
+    memcached.pause()
+    try:
+        logger.write(access_lines(["/b"] * 3))
+        logger.wait_until_read()
+        assert logger.finish() == 0
+    finally:
+        memcached.resume()
+    assert logger.stderr == "fasthits: ended: 3 hits in doubt in all\n"
+
+
+def test_a_server_at_its_limit_of_connections_has_hits_wait(start_memcached: Callable[..., Memcached]) -> None:
+    server = start_memcached("-c", "40")
+    held = [server.connect() for _ in range(40)]
+    try:
+        done = run_fasthits("log", "--memcached", server.spec, "--drain-timeout", "0.3", stdin=access_lines(["/a"] * 4))
+    finally:
+        for connection in held:
+            connection.close()
+    assert done.returncode == 0
+    assert b"in doubt" not in done.stderr
+
+
+def test_what_is_no_server_name_is_one_line(start_logger: Callable[..., Logger]) -> None:
+    logger = start_logger("--memcached", "foo..bar:11211", "--drain-timeout", "0.2")
+    logger.write(access_lines(["/a"] * 4))
+    assert logger.finish() == 0
+    lines = logger.stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["fasthits"] * 2
+    assert "4 hits waiting" in lines[-1]

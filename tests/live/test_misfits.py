@@ -1,0 +1,118 @@
+"""A logger that is given another format than its log has says so, once a minute, and a right one never does."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.logger import Logger, access_line
+from tests.support.processes import eventually
+from tests.support.servers import Memcached
+
+StartLogger = Callable[..., Logger]
+
+SOON = """
+import fasthits.live.misfits, fasthits.live.statistics
+fasthits.live.misfits.LOOK_SECONDS = 0.3
+fasthits.live.statistics.PUBLISH_SECONDS = 0.05
+"""
+TELL = """
+import os
+def look(self, intake, block, look=fasthits.live.misfits.Misfits.look):
+    found = look(self, intake, block)
+    os.write(2, f"looked at {intake.counter.lines}\\n".encode())
+    return found
+fasthits.live.misfits.Misfits.look = look
+"""
+SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400 226 "-" "-"\n'
+
+
+@pytest.fixture
+def start(start_logger: StartLogger, memcached: Memcached) -> Callable[..., Logger]:
+    """Start a `fasthits log` that looks at its lines often."""
+    return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, first=SOON + tell)
+
+
+def said_after_looking_at(logger: Logger, lines: int) -> list[str]:
+    """Return what the logger has said once it has looked at as many lines."""
+    eventually(lambda: f"looked at {lines}\n" in logger.stderr, what="the logger has looked")
+    return [line for line in logger.stderr.splitlines() if not line.startswith("looked at")]
+
+
+def test_a_quiet_site_in_another_format_is_told_with_an_example_and_what_to_do(
+    start: StartLogger, memcached: Memcached
+) -> None:
+    logger = start()
+    logger.write_pieces([b"10:00:00 GET /a \x1b[2J%d\n" % number for number in range(3)])
+    eventually(lambda: logger.stderr, what="the logger warns")
+    (said,) = logger.stderr.splitlines()
+    assert said.startswith("fasthits: 3 of the last 3 lines cannot be read as combined, such as '10:00:00 GET /a ")
+    assert "\x1b" not in said
+    assert said.endswith("(use --format; fasthits explain shows what is read)")
+    eventually(lambda: memcached.warnings() == {"malformed": 1}, what="the warning is published")
+
+
+def test_examples_are_short(start: StartLogger) -> None:
+    logger = start()
+    logger.write(b"\xff" * 5000 + b"\n" + b"\x00" * 60_000 + b"\n" + b"x\n" * 8)
+    eventually(lambda: logger.stderr, what="the logger warns")
+    assert len(logger.stderr) < 700
+
+
+@pytest.mark.parametrize(
+    ("log_format", "line", "told"),
+    [
+        (
+            "combined",
+            b'[12/Mar/2026:10:00:00 +0100] "/index.html" 200 5\n',
+            "have no HTTP method where combined has it",
+        ),
+        ("%t %h %m %U", b"[12/Mar/2026:10:00:00 +0100] GET ::1 /index.html\n", "have no HTTP method where apache"),
+        ("json", access_line("/a"), "cannot be read as json"),
+        ("combined", b'{"ts": 1, "method": "GET", "uri": "/"}\n', "cannot be read as combined"),
+    ],
+)
+def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format: str, line: bytes, told: str) -> None:
+    logger = start("--format", log_format)
+    logger.write(line * 30)
+    eventually(lambda: logger.stderr, what="the logger warns")
+    assert told in logger.stderr
+    assert "30 of the last 30 lines" in logger.stderr
+
+
+def test_a_format_that_changes_is_told(start: StartLogger) -> None:
+    logger = start(tell=TELL)
+    logger.write(access_line("/a") * 100)
+    assert said_after_looking_at(logger, 100) == []
+    logger.write_pieces([b"another format\n" * 1000])
+    said_after_looking_at(logger, 1100)
+    logger.write_pieces([b"another format\n" * 20])
+    said_after_looking_at(logger, 1120)
+    assert "cannot be read as combined, such as 'another format'" in logger.stderr
+
+
+def test_it_is_said_once_a_minute(start: StartLogger, memcached: Memcached) -> None:
+    logger = start()
+    logger.write_pieces([b"nonsense\n"] * 3)
+    eventually(lambda: logger.stderr, what="the logger warns")
+    for number in range(4, 24):
+        logger.write(b"nonsense\n")
+        eventually(lambda number=number: memcached.figures().get("malformed") == number)
+    assert len(logger.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([SCAN * 17, access_line("/a") * 3], id="a scan of a site that is read"),
+        pytest.param([b"nonsense\n"], id="one bad line of an idle site"),
+        pytest.param([access_line("/a"), b"nonsense\n" * 9], id="some bad lines of an idle site"),
+        pytest.param([access_line("/health", method="HEAD") * 50], id="nothing but health checks"),
+        pytest.param([access_line("/api", method="POST") * 50], id="nothing but POST"),
+    ],
+)
+def test_a_right_format_is_never_called_wrong(start: StartLogger, memcached: Memcached, lines: list[bytes]) -> None:
+    logger = start(tell=TELL)
+    logger.write_pieces(lines)
+    assert said_after_looking_at(logger, sum(block.count(b"\n") for block in lines)) == []
+    assert logger.finish() == 0
+    assert memcached.warnings() == {}

@@ -1,0 +1,375 @@
+"""The reader killed: another one goes on at the same pipe, alone, and only what was under way can be lost.
+
+Apache starts a logger that has died anew, on its next tick of a second, and keeps the pipe with all that is in it. Most
+tests here do that themselves, at once. None goes by the clock: what may be lost at a kill is known because the writer
+never goes further ahead of memcached than by one chunk of lines.
+"""
+
+import fcntl
+import os
+import random
+import re
+import signal
+import subprocess
+import termios
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from fasthits.live.keys import hit_key
+from tests.live.test_apache import log_command, open_pipes, wait_for_logger
+from tests.live.test_apache_restarts import Load, apache_with_file, views_in, wait_until_logged
+from tests.support import reference
+from tests.support.logger import DAY, access_line, access_lines
+from tests.support.processes import (
+    children_of,
+    end_process,
+    environment,
+    eventually,
+    fasthits_command,
+    is_alive,
+    kill_marked,
+    new_mark,
+)
+from tests.support.servers import Apache, Memcached
+
+CHUNK_LINES = 100
+LINE = access_line("/torn")
+
+
+class LastingPipe:
+    """A pipe with both ends kept open, as Apache does, and the `fasthits log` at its end, one after the other."""
+
+    def __init__(self, directory: Path, memcached: Memcached) -> None:
+        self._memcached = memcached
+        self._mark = new_mark()
+        self._stderr_path = directory / "stderr"
+        self._read_end, self._write_end = os.pipe()
+        self.name = os.readlink(f"/proc/self/fd/{self._read_end}")
+        self._readers: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+        for reader in self._readers:
+            end_process(reader)
+        kill_marked(self._mark)
+
+    @property
+    def pid(self) -> int:
+        """The reader's process id."""
+        return self._readers[-1].pid
+
+    @property
+    def stderr(self) -> str:
+        """What all readers and couriers have said so far."""
+        return self._stderr_path.read_text(errors="backslashreplace")
+
+    def start_reader(self) -> None:
+        with self._stderr_path.open("ab") as stderr:
+            reader = subprocess.Popen(
+                fasthits_command("log", "--memcached", self._memcached.spec),
+                stdin=self._read_end,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=environment(self._mark),
+                start_new_session=True,
+            )
+        self._readers.append(reader)
+
+    def kill_reader(self) -> None:
+        """Kill the reader and return when it is gone; its courier is not touched."""
+        self._readers[-1].kill()
+        self._readers[-1].wait(timeout=10)
+
+    def courier(self) -> int:
+        """Return the id of the reader's courier, as soon as it has one."""
+        (courier,) = eventually(lambda: children_of(self.pid), what="the reader has a courier")
+        return courier
+
+    def write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self._write_end, data) :]
+
+    def wait_until_read(self) -> None:
+        def unread() -> int:
+            count = bytearray(4)
+            fcntl.ioctl(self._read_end, termios.FIONREAD, count)
+            return int.from_bytes(count, "little")
+
+        eventually(lambda: unread() == 0, 15, lambda: f"the pipe is read; the loggers said {self.stderr!r}")
+
+    def wait_until_counted(self, path: str, views: int = 1) -> None:
+        key = hit_key(DAY, path.encode())
+        eventually(
+            lambda: self._memcached.views(key) == views,
+            15,
+            lambda: f"{views} views of {path}; the loggers said {self.stderr!r}",
+        )
+
+    def finish(self) -> int:
+        """End the input and return the last reader's exit status."""
+        self._close()
+        return self._readers[-1].wait(timeout=15)
+
+    def _close(self) -> None:
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            os.close(self._read_end)
+            self._write_end = self._read_end = -1
+
+
+@pytest.fixture
+def pipe(place: Path, memcached: Memcached) -> Iterator[LastingPipe]:
+    """A pipe with a reader that counts to `memcached`."""
+    with LastingPipe(place, memcached) as pipe:
+        pipe.start_reader()
+        yield pipe
+
+
+def holders_of(pipe: str) -> set[int]:
+    """Return the ids of all processes of this machine that have that pipe open, either end of it."""
+    holders = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # gone meanwhile, or somebody else's
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{fd}") == pipe:
+                        holders.add(int(pid))
+    return holders
+
+
+def bytes_waiting(memcached: Memcached) -> int:
+    """Return how many bytes its clients have sent that memcached has not read."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    local = f":{memcached.port:04X}"
+    return sum(int(fields[4].partition(":")[2], 16) for fields in lines if fields[1].endswith(local))
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a process for as long as the block lasts."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# What is lost
+
+
+def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memcached, pipe: LastingPipe) -> None:
+    """A chunk is written when the one before it has been counted. The kill comes at once, when it is read, or counted.
+
+    Each line has a path of its own, so that what is missing and what is there twice can be told line by line.
+    """
+    chance = random.Random(5)
+    sent: list[str] = []
+    at_risk: set[str] = set()
+    moments: list[Callable[[list[str]], None]] = [
+        lambda chunk: None,
+        lambda chunk: pipe.wait_until_read(),
+        lambda chunk: pipe.wait_until_counted(chunk[0]),
+        lambda chunk: pipe.wait_until_counted(chunk[CHUNK_LINES // 2]),
+    ]
+    for life in range(12):
+        chunk = []
+        for _ in range(chance.randrange(1, 12)):
+            if chunk:
+                pipe.wait_until_counted(chunk[-1])
+            chunk = [f"/{life}/{len(sent) + number}" for number in range(CHUNK_LINES)]
+            sent += chunk
+            pipe.write(access_lines(chunk))
+        moments[life % len(moments)](chunk)
+        pipe.kill_reader()
+        at_risk.update(chunk)
+        pipe.start_reader()
+    pipe.write(LINE)
+    pipe.wait_until_counted("/torn")
+    assert pipe.finish() == 0
+    # A counter of 0 was born, and its courier did not live to count: nothing of it is there.
+    counted = {key: views for key, views in memcached.counters().items() if views}
+    keys = {hit_key(DAY, path.encode()): path for path in sent}
+    missing = {path for key, path in keys.items() if key not in counted}
+    assert counted == {key: 1 for key, path in keys.items() if path not in missing} | {hit_key(DAY, b"/torn"): 1}
+    assert missing <= at_risk
+    assert "Traceback" not in pipe.stderr
+
+
+def test_what_waits_in_the_pipe_is_left_to_the_next_reader(memcached: Memcached, pipe: LastingPipe) -> None:
+    expected = 0
+    for _ in range(5):
+        pipe.write(access_lines(["/a"] * 50))
+        expected += 50
+        pipe.wait_until_counted("/a", expected)
+        pipe.kill_reader()
+        pipe.write(access_lines(["/a"] * 400))
+        expected += 400
+        pipe.start_reader()
+        pipe.wait_until_counted("/a", expected)
+    assert pipe.finish() == 0
+    assert memcached.counters() == {hit_key(DAY, b"/a"): expected}
+    assert pipe.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "cut", [1, LINE.index(b"["), LINE.index(b"[") + 5, LINE.index(b"/torn") + 3, len(LINE) - 10, len(LINE) - 1]
+)
+def test_a_half_read_line_is_lost_alone(memcached: Memcached, pipe: LastingPipe, cut: int) -> None:
+    """Its second half comes to the next reader, which drops it unless the time and all behind it are there."""
+    pipe.write(access_line("/a") + LINE[:cut])
+    pipe.wait_until_counted("/a")
+    pipe.wait_until_read()
+    pipe.kill_reader()
+    pipe.write(LINE[cut:] + access_line("/b"))
+    pipe.start_reader()
+    pipe.wait_until_counted("/b")
+    assert pipe.finish() == 0
+    views = reference.count(access_line("/a") + LINE[cut:] + access_line("/b")).views
+    assert (DAY, b"/torn") in views or cut > LINE.index(b"[")
+    assert memcached.counters() == {hit_key(day, path): count for (day, path), count in views.items()}
+
+
+# The old courier
+
+
+def test_the_courier_ends_when_its_reader_is_killed_while_memcached_hangs(
+    memcached: Memcached, pipe: LastingPipe
+) -> None:
+    """What it had sent may have been counted or not, but not twice, and the next reader sends none of it again."""
+    pipe.write(access_line("/a"))
+    pipe.wait_until_counted("/a")
+    courier = pipe.courier()
+    with stopped(memcached.pid):
+        pipe.write(access_lines(["/a"] * 10))
+        eventually(lambda: bytes_waiting(memcached) > 0, what="the batch is with memcached")
+        pipe.kill_reader()
+        eventually(lambda: not is_alive(courier), what="the old courier has ended, with no answer from memcached")
+        pipe.start_reader()
+        pipe.write(access_lines(["/b"] * 10))
+    pipe.wait_until_counted("/b", 10)
+    assert pipe.finish() == 0
+    counters = memcached.counters()
+    assert counters.pop(hit_key(DAY, b"/a")) in (1, 11)
+    assert counters == {hit_key(DAY, b"/b"): 10}
+
+
+def test_an_idle_courier_ends_when_its_reader_is_killed(pipe: LastingPipe) -> None:
+    for views in range(1, 4):
+        pipe.write(access_line("/a"))
+        pipe.wait_until_counted("/a", views)
+        courier = pipe.courier()
+        pipe.kill_reader()
+        eventually(lambda courier=courier: not is_alive(courier), what="the old courier has ended")
+        pipe.start_reader()
+    assert pipe.stderr == ""
+
+
+def test_no_courier_holds_the_pipe_not_even_one_that_outlives_its_reader(
+    memcached: Memcached, pipe: LastingPipe
+) -> None:
+    expected = 0
+    for _ in range(3):
+        pipe.write(access_line("/a"))
+        expected += 1
+        pipe.wait_until_counted("/a", expected)
+        old_courier = pipe.courier()
+        assert holders_of(pipe.name) == {os.getpid(), pipe.pid}
+        with stopped(old_courier):
+            pipe.kill_reader()
+            assert holders_of(pipe.name) == {os.getpid()}
+            pipe.start_reader()
+            lines = access_lines(["/a"] * 2000)
+            pipe.write(lines)
+            expected += 2000
+            pipe.wait_until_counted("/a", expected)
+            assert is_alive(old_courier)
+            assert holders_of(pipe.name) == {os.getpid(), pipe.pid}
+        eventually(lambda courier=old_courier: not is_alive(courier), what="the old courier has ended")
+    assert pipe.finish() == 0
+    assert memcached.counters() == {hit_key(DAY, b"/a"): expected}
+
+
+# Under Apache
+
+
+def readers_of(apache: Apache) -> list[int]:
+    """Return the loggers that run and whose pipes this Apache still holds, without their couriers."""
+    pipes = open_pipes(apache.pid)
+    readers = set(children_of(apache.pid)) & set(apache.processes("fasthits"))
+    return sorted(pid for pid in readers if open_pipes(pid, "0") & pipes)
+
+
+def name_of(pid: int) -> str:
+    """Return the name of a process's program, "" when it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+    return ""
+
+
+def loggers_with(apache: Apache, pipe: str) -> set[int]:
+    """Return the processes that have that pipe open and are not Apache's own, which hold both ends and never read."""
+    return {pid for pid in holders_of(pipe) if name_of(pid) not in ("apache2", "")}
+
+
+def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: Path, memcached: Memcached) -> None:
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        loggers = wait_for_logger(apache)
+        for kill in range(3):
+            (reader,) = readers_of(apache)
+            for _ in range(50):
+                assert apache.request("/a.html") == 200
+            wait_until_logged(access_log, b"/a.html", 100 * kill + 50)
+            memcached.expect(views_in(access_log))
+            (courier,) = children_of(reader)
+            pipe = os.readlink(f"/proc/{reader}/fd/0")
+            assert loggers_with(apache, pipe) == {reader}
+            with stopped(courier):
+                os.kill(reader, signal.SIGKILL)
+                eventually(lambda reader=reader: not is_alive(reader), what="the reader is gone")
+                for _ in range(50):
+                    assert apache.request("/a.html") == 200
+                loggers = wait_for_logger(apache, loggers)
+                wait_until_logged(access_log, b"/a.html", 100 * kill + 100)
+                memcached.expect(views_in(access_log))
+                (new_reader,) = readers_of(apache)
+                assert new_reader != reader
+                assert is_alive(courier)
+                assert loggers_with(apache, pipe) == {new_reader}
+            eventually(lambda courier=courier: not is_alive(courier), what="the old courier has ended")
+        apache.stop()
+        assert memcached.counters() == views_in(access_log)
+        assert sum(views_in(access_log).values()) == 300
+        assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
+
+
+def test_a_reader_killed_under_load_loses_only_what_was_under_way(place: Path, memcached: Memcached) -> None:
+    """Of three kills together no more is missing than at the last one had been logged and not been counted."""
+    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
+        with Load(apache) as load:
+            loggers = wait_for_logger(apache)
+            for _ in range(3):
+                load.wait_for_more()
+                (reader,) = readers_of(apache)
+                pipe = os.readlink(f"/proc/{reader}/fd/0")
+                counted = sum(memcached.counters().values())
+                os.kill(reader, signal.SIGKILL)
+                eventually(lambda reader=reader: not is_alive(reader), what="the reader is gone")
+                at_risk = sum(views_in(access_log).values()) - counted
+                loggers = wait_for_logger(apache, loggers)
+                load.wait_for_more()
+                assert loggers_with(apache, pipe) == set(readers_of(apache))
+        apache.stop()
+        logged, held = views_in(access_log), memcached.counters()
+        assert Counter(held) <= Counter(logged), "counted more than there was"
+        lost = sum(logged.values()) - sum(held.values())
+        print(f"{lost} of {sum(logged.values())} hits lost by three kills; {at_risk} were under way at the last")
+        assert lost <= at_risk
+        assert "Traceback" not in apache.error_log

@@ -1,0 +1,355 @@
+"""Torn, long and hostile lines: heads that are intact count, tails are dropped, nothing grows, and no byte of a line is
+anything but (part of) a key to memcached.
+
+Writes to a pipe are atomic up to 4,096 bytes; what is longer the system may cut, and put others' lines in between. So
+the tests tear lines in a first pipe, keep what comes out of it, and give just that to the logger: what it should count
+is then known from the bytes that it has seen.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.keys import KEY_BYTES, hit_key
+from tests.live.test_status import read_status
+from tests.support import reference
+from tests.support.logger import DAY, Logger, access_line
+from tests.support.processes import eventually
+from tests.support.servers import Memcached
+
+StartLogger = Callable[..., Logger]
+
+WRITERS = 6
+MEGABYTE = 1 << 20
+LIMIT_MEMORY_KB = 16 << 10
+"""How much a reader may grow, whatever comes: its buffer, one line, and what the allocator takes besides."""
+
+
+def expect_reference(memcached: Memcached, logger: Logger, data: bytes) -> reference.Counts:
+    """Fail unless the logger and memcached say of *data*, all that was written so far, what the oracle says of it.
+
+    A last line without a newline is not looked at. Returns what the oracle says.
+    """
+    counts = reference.count(data[: data.rindex(b"\n") + 1])
+    logger.wait_until_read(30)
+    eventually(lambda: read_status(logger).delivered == counts.hits, 30, lambda: f"{counts.hits} hits delivered")
+    status = read_status(logger)
+    filtered = counts.filtered.total()
+    assert (status.lines, status.hits, status.filtered, status.malformed) == (
+        *(counts.lines, counts.hits, filtered, counts.malformed),
+    )
+    assert memcached.counters() == keyed(counts)
+    return counts
+
+
+def keyed(counts: reference.Counts) -> dict[str, int]:
+    """Return the counters that memcached should hold."""
+    views: Counter[str] = Counter()
+    for (day, path), count in counts.views.items():
+        views[hit_key(day, path)] += count
+    return dict(views)
+
+
+def write_randomly(logger: Logger, data: bytes, seed: int) -> None:
+    """Write *data* in pieces of random sizes."""
+    chance = random.Random(seed)
+    at = 0
+    while at < len(data):
+        size = chance.choice([1, 7, 100, 1_000, 4_096, 70_000, 300_000])
+        logger.write(data[at : at + size])
+        at += size
+
+
+@pytest.fixture
+def running(memcached: Memcached, logger: Logger) -> Logger:
+    """A logger that has counted one hit of /up."""
+    logger.write(access_line("/up"))
+    memcached.expect({hit_key(DAY, b"/up"): 1})
+    return logger
+
+
+UP = access_line("/up")
+
+
+# Torn
+
+
+def long_line(path: str, size: int, where: str) -> bytes:
+    """Return a hit of *path*, *size* bytes long with its newline; *where* is what makes it long."""
+    line = access_line(path)
+    padding = b"x" * (size - len(line))
+    place = {"path": b" HTTP/1.1", "user": b" - [", "agent": b'"\n'}[where]
+    return padding.join(part for part in _cut(line, line.rindex(place)))
+
+
+def _cut(line: bytes, at: int) -> tuple[bytes, bytes]:
+    return line[:at], line[at:]
+
+
+def _write_lines(write_end: int, lines: Sequence[bytes], start: Event) -> None:
+    start.wait(30)
+    for line in lines:
+        while line:  # as Apache: the whole line, again what is left of it
+            line = line[os.write(write_end, line) :]
+
+
+def torn_together(writers: Iterable[Sequence[bytes]]) -> bytes:
+    """Return what comes out of one pipe when as many processes write their lines into it all at once."""
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGE_SIZE"))  # the smallest: it is full all the time
+    processes = [context.Process(target=_write_lines, args=(write_end, lines, start)) for lines in writers]
+    try:
+        for process in processes:
+            process.start()
+        os.close(write_end)
+        start.set()
+        pieces = []
+        while piece := os.read(read_end, 3_000):
+            pieces.append(piece)
+    finally:
+        os.close(read_end)
+        for process in processes:
+            process.kill()
+            process.join(30)
+    return b"".join(pieces)
+
+
+def test_long_lines_that_many_processes_tear_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+    chance = random.Random(7)
+    sizes = [90, 300, 4_095, 4_096, 4_097, 5_000, 8_100, 20_000]
+    lines = [
+        [
+            long_line(
+                f"/{writer}/{number % 5}", max(120, chance.choice(sizes)), chance.choice(["path", "user", "agent"])
+            )
+            for number in range(150)
+        ]
+        for writer in range(WRITERS)
+    ]
+    data = torn_together(lines)
+    assert sorted(data) == sorted(b"".join(map(b"".join, lines)))
+    sent = set(b"".join(map(b"".join, lines)).splitlines())
+    assert sum(line not in sent for line in data.splitlines()) > 100, "the lines were not torn"
+    running.write(data)
+    expect_reference(memcached, running, UP + data)
+    assert running.finish() == 0
+
+
+def test_writers_of_the_loggers_own_pipe_never_lose_a_short_line(memcached: Memcached, running: Logger) -> None:
+    """Lines up to 4,096 bytes are never torn. The pipe is full at first, as the reader does not read."""
+    lines = [
+        [long_line(f"/{writer}/{number % 50}", 120 + number * 37 % 3_977, "agent") for number in range(400)]
+        for writer in range(WRITERS)
+    ]
+    context = multiprocessing.get_context("fork")
+    start = context.Event()
+    write_end = os.open(f"/proc/{running.pid}/fd/0", os.O_WRONLY)
+    running.signal(signal.SIGSTOP)
+    processes = [context.Process(target=_write_lines, args=(write_end, own, start)) for own in lines]
+    try:
+        for process in processes:
+            process.start()
+        start.set()
+        eventually(lambda: running.unread() > 1 << 15, 30, "the pipe fills")
+        running.signal(signal.SIGCONT)
+        for process in processes:
+            process.join(30)
+            assert process.exitcode == 0
+    finally:
+        os.close(write_end)
+        for process in processes:
+            process.kill()
+            process.join(30)
+    data = UP + b"".join(map(b"".join, lines))
+    assert expect_reference(memcached, running, data).hits == 1 + WRITERS * 400
+    assert running.finish() == 0
+
+
+@pytest.mark.parametrize("where", ["path", "user", "agent"])
+def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
+    memcached: Memcached, running: Logger, where: str
+) -> None:
+    """Head, intact lines, rest: the head has no newline, so the first line in between ends it."""
+    line = long_line("/torn", 140, where)
+    between = access_line("/first") + access_line("/second")
+    data = b"".join(line[:cut] + between + line[cut:] for cut in range(len(line) + 1))
+    write_randomly(running, data, seed=3)
+    counts = expect_reference(memcached, running, UP + data)
+    cuts = len(line) + 1
+    assert counts.views[DAY, b"/second"] == cuts
+    assert counts.lines == 1 + 3 * cuts
+    assert 1 + 2 * cuts <= counts.hits < 1 + 3 * cuts
+    assert running.finish() == 0
+
+
+def test_a_last_line_without_newline_counts_wherever_it_ends_and_if_it_is_whole_enough(
+    place: Path, memcached: Memcached
+) -> None:
+    """Its end is the pipe's end; one that ends before its bytes is no line of a log."""
+    line = b'127.0.0.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "-"'
+    cuts = [1, line.index(b"[") + 10, line.index(b'"') + 6, line.index(b"200") + 3, line.index(b"200") + 5, len(line)]
+    expected: Counter[str] = Counter()
+    for cut in cuts:
+        with Logger(place, "--memcached", memcached.spec) as logger:
+            logger.write(UP + line[:cut])
+            assert logger.finish() == 0
+        expected.update(keyed(reference.count(UP + line[:cut])))
+        assert memcached.counters() == expected
+    assert expected[hit_key(DAY, b"/a")] == 2
+
+
+# Long
+
+
+def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+    a, b = access_line("/a"), access_line("/b")
+    lines = [
+        long_line("/agent", MEGABYTE, "agent"),
+        long_line("/agent", 3 * MEGABYTE, "agent"),
+        long_line("/user", MEGABYTE // 2, "user"),
+        long_line("/user", 2 * MEGABYTE, "user"),
+        long_line("/path", MEGABYTE // 2, "path"),
+        long_line("/path", 2 * MEGABYTE, "path"),
+        *(bytes(MEGABYTE - 100 + more) + a for more in range(0, 120, 10)),  # the end of what is looked at, in the line
+        b"\xff" * MEGABYTE + b"\n",
+        b"[" * MEGABYTE + b"\n",
+        b'[12/Mar/2026:10:00:00 +0100] "' * (MEGABYTE // 30) + b"\n",
+        b"\\" * MEGABYTE + b'" 200 5\n',
+        a.replace(b"/a", b"/" + b"\\" * MEGABYTE),
+    ]
+    data = b"".join(line + b for line in lines)
+    write_randomly(running, data, seed=11)
+    counts = expect_reference(memcached, running, UP + data)
+    assert counts.views[DAY, b"/b"] == len(lines)
+    assert counts.views[DAY, b"/agent"] == 2
+    assert 0 < counts.views[DAY, b"/a"] < 12
+    assert running.finish() == 0
+
+
+def test_binary_and_nul_are_bytes_like_others(memcached: Memcached, running: Logger) -> None:
+    chance = random.Random(13)
+    lines = []
+    for byte in range(256):
+        odd = bytes([byte])
+        lines += [access_line(b"/a" + odd + b"b"), odd + access_line("/head"), access_line("/tail") + odd]
+    lines += [chance.randbytes(chance.randrange(600)) + access_line("/after") for _ in range(300)]
+    data = b"".join(lines) + b"\n"
+    write_randomly(running, data, seed=17)
+    counts = expect_reference(memcached, running, UP + data)
+    assert counts.views[DAY, b"/after"] > 250
+    assert len(counts.views) > 200
+    assert running.finish() == 0
+
+
+def peak_memory_kb(pid: int) -> int:
+    """Return the most memory that a process has had so far."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmHWM"].split()[0])
+
+
+@pytest.mark.measures_memory
+@pytest.mark.parametrize("head", [b"", access_line("/long").removesuffix(b'"\n')], ids=["nothing", "hit"])
+def test_a_line_of_200_megabytes_takes_no_more_memory_than_one_of_a_megabyte(
+    memcached: Memcached, running: Logger, head: bytes
+) -> None:
+    before = peak_memory_kb(running.pid)
+    running.write(head)
+    piece = bytes(range(11, 256)) * (MEGABYTE // 245)
+    for _ in range(200):
+        running.write(piece)
+    running.write(b"\n" + access_line("/next"))
+    expected = {hit_key(DAY, path): 1 for path in [b"/up", b"/next", *([b"/long"] if head else [])]}
+    memcached.expect(expected, timeout=30)
+    grown = peak_memory_kb(running.pid) - before
+    status = read_status(running)
+    print(f"grown by {grown:,} KB from {before:,} KB")
+    assert grown < LIMIT_MEMORY_KB
+    assert (status.lines, status.hits) == (3, len(expected))
+    assert running.finish() == 0
+
+
+# Hostile
+
+COMMANDS = [
+    *(b"set evil 0 0 4\r\nevil\r\n", b"add evil 0 0 1\r\n1\r\n", b"append kept 0 0 1\r\n9\r\n", b"delete kept\r\n"),
+    *(b"incr kept 5\r\n", b"touch kept 1\r\n", b"flush_all\r\n", b"cas kept 0 0 1 1\r\n7\r\n", b"verbosity 2\r\n"),
+    *(b"ms evil S4\r\nevil\r\n", b"md kept\r\n", b"ma kept D5\r\n", b"mn\r\n", b"quit\r\n", b"shutdown\r\n"),
+    *(b"\x80\x01\x00\x04\x08\x00\x00\x00\x00\x00\x00\x10\x00\x00\x00\x00", b"set evil 0 0 9999999\r\n"),
+]
+SEPARATORS = [b" ", b"\t", b"\v", b"\f", b"\r", b"\0", b"\x85", b"\xa0", b"\xe2\x80\xa8", b"%0d%0a", b"\\r\\n", b"\x7f"]
+DAYS = [DAY, date(2026, 3, 13), date(1000, 1, 1), date(9999, 12, 31)]
+
+
+def hostile_path(chance: random.Random, prefix: str) -> bytes:
+    """Return a path, with no newline or space more often than not, that would do harm as anything but a key's part."""
+    kind = chance.randrange(6)
+    if kind == 0:  # commands, each of whose ends is some other separator
+        words = b"".join(chance.choices(COMMANDS, k=chance.randrange(1, 4)))
+        return b"/" + words.replace(b"\r\n", chance.choice(SEPARATORS)).replace(b" ", chance.choice(SEPARATORS))
+    if kind == 1:  # about as long as a key may be
+        room = KEY_BYTES - len(prefix) - len("2026-03-12")
+        filling = chance.choice([b"y", b"%", b"~", b"!", b"\x80"])
+        return (b"/" + filling * KEY_BYTES)[: room + chance.randrange(-2, 4)]
+    if kind == 2:  # what looks like another counter, or like a key that stands for a long path
+        return b"/" + chance.choice([b"#" + b"0" * 64, b":1:2026-03-12/up", b"../#", b"*", b"{}", b"%s%n"])
+    if kind == 3:
+        return b"http://h" + chance.randbytes(chance.randrange(40)).translate(None, b'\n ?"\\')
+    if kind == 4:
+        return b"/" + chance.randbytes(chance.randrange(40))
+    return b"/" + bytes(chance.choices(range(0x21, 0x7F), k=chance.randrange(300))).translate(None, b'?"\\')
+
+
+def hostile_lines(seed: int, count: int, prefix: str) -> bytes:
+    """Return lines of hostile paths, some of them torn by another one or by a memcached command."""
+    chance = random.Random(seed)
+    lines = []
+    for _ in range(count):
+        line = access_line(
+            hostile_path(chance, prefix), chance.choice(DAYS), query=chance.choice(["", "", "?set+evil"])
+        )
+        torn = chance.randrange(8)
+        at = chance.randrange(len(line))
+        if torn == 0:
+            line = line[:at] + chance.choice(COMMANDS) + line[at:]
+        elif torn == 1:
+            line = line[:at] + access_line(hostile_path(chance, prefix)) + line[at:]
+        elif torn == 2:
+            line = line[:at] + b"\n" * chance.randrange(3)
+        lines.append(line)
+        if chance.random() < 0.1:
+            lines.append(chance.choice(COMMANDS))
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("prefix", [":1:", "", "p" * 175], ids=["usual", "none", "long"])
+@pytest.mark.parametrize("seed", range(2))
+def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
+    memcached: Memcached, start_logger: StartLogger, prefix: str, seed: int
+) -> None:
+    data = hostile_lines(seed, 4_000, prefix)
+    counts = reference.count(data)
+    views: Counter[str] = Counter()
+    for (day, path), count in counts.views.items():
+        views[hit_key(day, path, prefix)] += count
+    assert len(views) > 1_500
+    assert {len(key) for key in views} >= {KEY_BYTES - 1, KEY_BYTES}
+    assert memcached.ask(b"set kept 0 0 4\r\n1234") == b"STORED\r\n"
+    logger = start_logger("--memcached", memcached.spec, "--prefix", prefix)
+    write_randomly(logger, data, seed)
+    assert logger.finish() == 0
+    assert logger.stderr == ""
+    assert memcached.counters() == views | {"kept": 1234}
+    stats = dict(line.split()[1:3] for line in memcached.ask(b"stats", b"END\r\n").splitlines()[:-1])
+    assert [stats[name] for name in (b"cmd_flush", b"cmd_touch", b"delete_hits", b"delete_misses")] == [b"0"] * 4
+    assert int(stats[b"cmd_set"]) <= 1 + counts.hits

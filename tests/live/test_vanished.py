@@ -1,0 +1,102 @@
+"""The machine of a memcached vanishes without a word: no FIN, no RST, nothing comes back.
+
+Two network namespaces of the test's own are joined by a virtual cable, a logger in one, memcached in the other. At some
+moment the second one begins to drop what it would send to the address of the first, as a machine does that has lost its
+power. New connections come from another address, and find memcached as they find one that is back.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.logger import DAY, RUN, access_lines
+from tests.support.processes import end_process, environment, eventually, fasthits_command, marked_processes
+from tests.support.servers import IS_ROOT, require_program
+
+HERE, THERE, HERE_LATER = "10.99.0.1", "10.99.0.2", "10.99.0.3"
+PORT = 11211
+
+
+class Namespace:
+    """A network of its own, held by a process that sleeps; for use in a `with`."""
+
+    def __enter__(self) -> "Namespace":
+        self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        own = os.readlink("/proc/self/ns/net")
+        eventually(lambda: os.readlink(f"/proc/{self.pid}/ns/net") != own, what="the namespace is made")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_process(self._holder)
+
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
+    def inside(self, *command: str) -> list[str]:
+        """Return the command that runs *command* in it."""
+        return ["nsenter", "--net", "--target", str(self.pid), *command]
+
+    def run(self, *command: str, check: bool = True) -> bytes:
+        return subprocess.run(self.inside(*command), check=check, capture_output=True, timeout=10).stdout
+
+
+@pytest.fixture
+def cable() -> Iterator[tuple[Namespace, Namespace]]:
+    """Two networks that are joined: HERE is the address in the first one, THERE in the second one."""
+    if not IS_ROOT:
+        pytest.skip("only root can make networks")
+    require_program("ip")
+    with Namespace() as here, Namespace() as there:
+        try:
+            here.run("ip", "link", "add", "near", "type", "veth", "peer", "name", "far", "netns", str(there.pid))
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"this kernel has no virtual cables: {error.stderr.decode().strip()}")
+        for space, device, address in ((here, "near", HERE), (there, "far", THERE)):
+            space.run("ip", "address", "add", f"{address}/24", "dev", device)
+            space.run("ip", "link", "set", device, "up")
+        yield here, there
+
+
+NEVER_IDLE = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 1e9"
+"""So that the batch is risked; otherwise the connection would have to prove itself, which takes ANSWER_SECONDS."""
+
+
+def test_a_machine_that_vanishes_is_given_up_within_a_minute(
+    cable: tuple[Namespace, Namespace], tmp_path: Path
+) -> None:
+    here, there = cable
+    program = require_program("memcached")
+    read, write = os.pipe()
+    with marked_processes() as mark, (tmp_path / "stderr").open("wb") as stderr:
+        serve = there.inside(program, "-l", THERE, "-p", str(PORT), "-U", "0", "-u", "nobody")
+        server = subprocess.Popen(serve, env=environment(mark))
+        command = [sys.executable, "-c", f"{NEVER_IDLE}\n{RUN}", "log", "--memcached", f"{THERE}:{PORT}"]
+        logger = subprocess.Popen(here.inside(*command), stdin=read, stderr=stderr, env=environment(mark))
+        os.close(read)
+        os.write(write, access_lines(["/a"]))
+        eventually(lambda: views(here, "/a") == 1, what="the first hit")
+        there.run("ip", "route", "add", "blackhole", f"{HERE}/32")
+        os.write(write, access_lines(["/a"] * 3))
+        here.run("ip", "address", "add", f"{HERE_LATER}/24", "dev", "near")
+        here.run("ip", "route", "change", "10.99.0.0/24", "dev", "near", "src", HERE_LATER)
+        eventually(lambda: views(here, "/a") == 4, what="the hits whose answer is lost")
+        os.write(write, access_lines(["/b"] * 5))
+        eventually(lambda: views(here, "/b") == 5, timeout=60, what="the next hits")
+        assert views(here, "/a") == 4
+        os.close(write)
+        assert logger.wait(timeout=15) == 0
+        end_process(server)
+    assert "3 hits in doubt" in (tmp_path / "stderr").read_text()
+
+
+def views(here: Namespace, path: str) -> int:
+    """Return the counter of a path, which is asked for from HERE."""
+    asked = ["today", path, "--date", DAY.isoformat(), "--memcached", f"{THERE}:{PORT}"]
+    with marked_processes() as mark:
+        done = subprocess.run(here.inside(*fasthits_command(*asked)), capture_output=True, env=environment(mark))
+    return int(done.stdout.split()[0]) if done.returncode == 0 else 0

@@ -1,0 +1,87 @@
+"""What loggers warn of can be read where people look, though nobody reads their standard error."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.causes import CAUSES, LOSSES, OTHER, warnings_of
+from fasthits.live.statistics import FIGURES
+from tests.live.test_health import OFTEN
+from tests.support.logger import Logger, access_line
+from tests.support.processes import eventually, run_fasthits
+from tests.support.servers import Memcached
+from tests.support.webserver import Served
+
+StartLogger = Callable[..., Logger]
+
+DISCARDED = """
+from fasthits.live.supervisor import _Pipe
+def init(self, fd, init=_Pipe.__init__):
+    init(self, fd)
+    self.unreported = 7
+_Pipe.__init__ = init
+"""
+TOLD = [
+    "7 lines were discarded while a logger could not count (fasthits log --check with the logger's options says why; "
+    "fasthits warm repairs the counters)",
+    "a logger could not reach memcached: 1 warning today (start memcached, or name another with --memcached; hits wait "
+    "meanwhile)",
+]
+
+
+@pytest.fixture
+def warned(start_logger: StartLogger, memcached: Memcached) -> Memcached:
+    """A memcached that was down for a while, and has the warnings of a logger since then."""
+    memcached.kill()
+    logger = start_logger("--memcached", memcached.spec, first=OFTEN + DISCARDED)
+    logger.write(access_line("/a"))
+    eventually(lambda: "cannot reach" in logger.stderr, what="the logger warns")
+    memcached.start(keep_port=True)
+    eventually(lambda: memcached.figures().get("delivered") == 1, what="the hit is delivered")
+    assert logger.finish() == 0
+    return memcached
+
+
+def test_warnings_are_published_when_memcached_is_back(warned: Memcached) -> None:
+    assert warned.warnings() == {"unreachable": 1}
+    assert warned.figures() == {"lines": 1, "hits": 1, "delivered": 1, "discarded": 7}
+
+
+def test_top_prints_them(warned: Memcached) -> None:
+    done = run_fasthits("top", "--once", "--memcached", warned.spec)
+    assert done.stderr.decode().splitlines() == [f"fasthits: {text}" for text in TOLD]
+    done = run_fasthits("top", "--json", "--memcached", warned.spec)
+    assert json.loads(done.stdout)["warnings"] == TOLD
+
+
+def test_the_web_server_answers_with_them(warned: Memcached, place: Path) -> None:
+    with Served(place, "--memcached", warned.spec) as served:
+        assert served.ask("/api/top").json()["warnings"] == TOLD
+        assert next(served.events())[1]["warnings"] == TOLD
+        metrics = served.ask("/metrics").body.decode()
+    assert 'fasthits_logger_warnings_today{cause="unreachable"} 1\n' in metrics
+    assert 'fasthits_logger_warnings_today{cause="lost"} 0\n' in metrics
+    assert "fasthits_logger_discarded_lines_today 7\n" in metrics
+
+
+def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached, start_logger: StartLogger) -> None:
+    logger = start_logger(
+        "--memcached",
+        memcached.spec,
+        first="import fasthits.live.reader as p; p.Reader._look_for_misfits = lambda self: (\n"
+        "    setattr(self._misfits, 'at', float('inf')), self._report('invented', 'an invention'))\n"
+        "import fasthits.live.misfits; fasthits.live.misfits.LOOK_SECONDS = 0",
+    )
+    logger.write(access_line("/a"))
+    eventually(lambda: "an invention" in logger.stderr, what="the logger warns")
+    assert logger.finish() == 0
+    assert memcached.warnings() == {OTHER: 1}
+
+
+def test_each_cause_says_what_happened_and_what_to_do() -> None:
+    found = warnings_of(dict.fromkeys(FIGURES, 2))
+    assert [warned.cause for warned in found] == [*LOSSES, *CAUSES]
+    assert all(warned.text.startswith(("a logger ", "2 ")) and warned.remedy for warned in found)
+    assert warnings_of({"hits": 3}) == []

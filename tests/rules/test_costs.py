@@ -1,0 +1,56 @@
+"""Whatever a stranger sends, a line costs at most a few times an ordinary one of its length, and no more for each byte.
+
+The costs are instructions, counted by callgrind, so that they are the same on any machine however busy.
+"""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.costs import CASES, SHORT, SIZES, measured
+from tests.support.processes import PROJECT
+
+GROWTH = 1.25
+"""Eight times as long a line costs at most eight times as much, and this much more for what is to be ignored."""
+NOISE = 400_000
+"""So many instructions a longer line takes at once, for memory."""
+
+
+@pytest.fixture(scope="session")
+def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, int], int]:
+    """Return the instructions that each line takes, without those of a short one."""
+    folder = tmp_path_factory.mktemp("costs")
+    command = [
+        *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/part", "--dump-before=getppid"),
+        *(sys.executable, "-m", "tests.support.costs"),
+    ]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = []
+    for part in sorted(folder.glob("part.*"), key=lambda part: int(part.suffix[1:])):
+        total = re.search(r"^totals: (\d+)", part.read_text(), re.MULTILINE)
+        assert total
+        counts.append(int(total[1]))
+    # What is counted before the first line of a case is none, nor does that line count the first time.
+    lines = [line for name in CASES for line in (None, None, *measured(name))]
+    taken = {line: count for line, count in zip(lines, counts, strict=True) if line}
+    return {line: count - taken[line[0], "", SHORT] for line, count in taken.items()}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_worst_line_costs_a_few_times_an_ordinary_one(name: str, costs: dict[tuple[str, str, int], int]) -> None:
+    case = CASES[name]
+    for size in SIZES:
+        ordinary = costs[name, case.ordinary, size]
+        assert ordinary > 0
+        for text in case.worst:
+            assert costs[name, text, size] <= case.most * ordinary, (text, size)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_longer_line_costs_no_more_for_each_byte(name: str, costs: dict[tuple[str, str, int], int]) -> None:
+    small, large = SIZES
+    for text in CASES[name].worst:
+        assert costs[name, text, large] <= GROWTH * large / small * max(0, costs[name, text, small]) + NOISE, text

@@ -1,0 +1,221 @@
+"""Counting by rules, from files and pipes, against the oracle: whatever the rules, every line is accounted for."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasthits._parse import LINE_BYTES, WHOLE, HitTable
+from fasthits.daily.counting import Counted, count_days
+from fasthits.daily.logs import logfiles
+from fasthits.errors import UsageError
+from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import ASSUMED, Intake, Selection
+from tests.support.commands import hit, write
+from tests.support.reference import count, split_lines
+from tests.support.strategies import blocks_of, logs
+
+DAY = date(2026, 3, 12)
+AGENTS = [b"Mozilla/5.0 (X11)", b"Googlebot/2.1 (+http://www.google.com/bot.html)", b"curl/8", b"-"]
+
+rules = st.builds(
+    Rules,
+    methods=st.sampled_from([("GET",), ("GET", "POST")]),
+    statuses=st.sampled_from([None, None, frozenset({200, 304}), frozenset(range(400, 500))]),
+    include_paths=st.sampled_from([(), (), ("/a*",), ("/*", "*x*")]),
+    exclude_paths=st.sampled_from([(), (), ("/a",), ("*=*",)]),
+    exclude_static=st.booleans(),
+    keep_query=st.sampled_from([False, True, ("b",)]),
+    fold_slash=st.booleans(),
+    decode=st.booleans(),
+    bots=st.sampled_from(["count", "exclude", "apart"]),
+    include_agents=st.sampled_from([(), (), ("Mozilla", "bot")]),
+    exclude_agents=st.sampled_from([(), (), ("curl*",)]),
+    by_host=st.booleans(),
+)
+
+
+@st.composite
+def lines_of_sites(draw: st.DrawFn) -> bytes:
+    """Draw a line of a virtual host, of one agent or another."""
+    host = draw(st.sampled_from([b"o.example:80 ", b"O.example:443 ", b"p:80 ", b"[::1]:80 ", b"[x:y ", b""]))
+    path = draw(
+        st.sampled_from([b"/a", b"/a/", b"/a?b=1&c", b"/%61", rb"/\xc3\xa9", b"/%c3%a9", b"/x.css", b"/a?", b"*"])
+    )
+    status = draw(st.sampled_from([b"200", b"304", b"404"]))
+    agent = draw(st.sampled_from(AGENTS))
+    referer = draw(st.sampled_from([b"-", b"http://x.example/a?b", b"http://www.google.com/search?q=%C3%A9+b", b"x"]))
+    method = draw(st.sampled_from([b"GET", b"GET", b"POST", b"HEAD"]))
+    day = draw(st.sampled_from([b"11", b"12", b"12"]))
+    return b'%b::1 - - [%b/Mar/2026:10:00:00 +0100] "%b %b HTTP/1.1" %b 5 "%b" "%b"' % (
+        host, day, method, path, status, referer, agent,
+    )  # fmt: skip
+
+
+mixed_logs = st.builds(
+    lambda lines, log: b"\n".join(lines) + b"\n" * bool(lines) + log,
+    st.lists(lines_of_sites(), max_size=12),
+    logs(),
+)
+
+
+def detect_format(data: bytes) -> Format:
+    """Return the format that is detected in the beginning of a log."""
+    return Selection(Rules()).detect(data, ended=True) or ASSUMED
+
+
+def lacks_a_field(data: bytes, wanted: Rules) -> bool:
+    """Tell whether the rules ask for a host or a user agent that the lines of a log cannot have."""
+    found = Selection(Rules()).detect(data, ended=True)
+    if found is None or not found.parts:
+        return False
+    return (wanted.by_host and not found.field("vhost")) or (wanted.looks_at_agents and not found.field("user_agent"))
+
+
+def rows_of(_: object, tables: Iterable[HitTable]) -> tuple[Counter[tuple[date, bytes]], Counter[tuple[date, bytes]]]:
+    """Return the views of people, and of bots."""
+    people, bots = Counter[tuple[date, bytes]](), Counter[tuple[date, bytes]]()
+    for counter in tables:
+        for day, path, views in counter.rows():
+            people[day, path] += views
+        for day, path, views in counter.bots.rows() if counter.bots is not None else ():
+            bots[day, path] += views
+    return people, bots
+
+
+Rows = Counter[tuple[date, bytes]]
+
+
+def check(found: tuple[Counted, tuple[Rows, Rows]], data: list[bytes], wanted: Rules, days: list[date]) -> None:
+    """Compare what was counted with what the oracle counts."""
+    counted, (people, bots) = found
+    together = replace(wanted, bots="count") if wanted.bots == "apart" else wanted
+    oracle = [count(each, days, together, detect_format(each)) for each in data]
+    assert people + bots == sum((each.views for each in oracle), Counter())
+    assert counted.hits == sum(each.hits for each in oracle) == (people + bots).total()
+    assert counted.malformed == sum(each.malformed for each in oracle)
+    assert Counter(counted.filtered) == sum((each.filtered for each in oracle), Counter())
+    assert counted.lines == sum(each.lines for each in oracle)
+    assert counted.lines == counted.hits + sum(counted.filtered.values()) + counted.malformed
+    if wanted.bots == "apart":
+        only_people = [count(each, days, replace(wanted, bots="exclude"), detect_format(each)) for each in data]
+        assert people == sum((each.views for each in only_people), Counter())
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.lists(mixed_logs, min_size=1, max_size=2), wanted=rules, threads=st.integers(1, 2))
+def test_whatever_the_rules_files_are_counted_as_the_oracle_counts(
+    data: list[bytes], wanted: Rules, threads: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("logs")
+    for number, each in enumerate(data):
+        write(folder / f"{number}.log", each)
+    days = [DAY, date(2026, 3, 11)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logfiles, "SEGMENT_BYTES", 500)
+        if any(lacks_a_field(each, wanted) for each in data):
+            with pytest.raises(UsageError, match=r"needs a log format with the (virtual host|user agent)"):
+                count_days(days, (f"{folder}/*.log",), rows_of, threads, rules=wanted)
+        else:
+            check(count_days(days, (f"{folder}/*.log",), rows_of, threads, rules=wanted), data, wanted, days)
+
+
+def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
+    """With too little memory for all raw keys, rows that become equal can come from several passes."""
+    data = b"".join(hit(f"/{number}/?a={number % 7}") + hit(f"/{number}.css") for number in range(30_000))
+    write(tmp_path / "access.log", data)
+    wanted = Rules(keep_query=True, fold_slash=True, exclude_static=True, exclude_paths=("/1*",), bots="apart")
+    found = count_days([DAY], (str(tmp_path / "access.log"),), rows_of, 1, max_bytes=1 << 20, rules=wanted)
+    assert found[0].passes > 1
+    check(found, [data], wanted, [DAY])
+
+
+def intake(log_format: str = "auto", **options: Any) -> Intake:
+    return Intake(Selection(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
+
+
+SHORT = b"o.example [12/Mar/2026:10:00:00 +0100] GET /a 200\n"
+JSON = b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request":"GET /a?b HTTP/2.0","status":200,"host":"o.example"}\n'
+SAMPLES = {"combined": hit("/a"), "vhost_combined": b"o.example:80 " + hit("/a"), "short": SHORT, "json": JSON}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> None:
+    """Of a pipe whose reader was killed the first line is the end of one."""
+    data = b"torn away\n\n" + SAMPLES[name] * 3 + b"bad\n" + SAMPLES[name].rstrip()
+    read = intake()
+    for at in range(0, len(data), size):
+        read.feed(data[at : at + size])
+    read.finish()
+    assert read.log_format is NAMES[name]
+    counter = read.counter
+    assert (counter.lines, counter.hits, counter.malformed) == (7, 4, 3)
+    assert list(counter.rows()) == [(DAY, b"/a", 4)]
+    assert [line for line, _ in read.examples] == [1, 2, 6]
+
+
+def test_a_share_that_was_narrowed_before_the_format_was_learnt_stays_narrow() -> None:
+    read = Intake(Selection(Rules()), lambda line_rules: HitTable(rules=line_rules, max_bytes=200_000))
+    read.feed(b"torn away\n" * 100 + b"".join(hit(f"/{number}") for number in range(5_000)))
+    share = read.counter.share
+    assert read.log_format is None
+    assert share != WHOLE
+    read.feed(hit("/0"))
+    assert read.log_format is NAMES["combined"]
+    assert (read.counter.share, read.counter.hits) == (share, 5_001)
+
+
+@given(data=st.data(), log=logs(), name=st.sampled_from(["auto", "json", "combined"]))
+def test_blocks_of_a_pipe_may_end_anywhere(data: st.DataObject, log: bytes, name: str) -> None:
+    log = log.replace(b"GET /b", JSON)
+    whole, cut = intake(name), intake(name)
+    whole.feed(log)
+    for block in data.draw(blocks_of(log)):
+        cut.feed(memoryview(block))
+    for each in (whole, cut):
+        each.finish()
+        assert each.counter.lines == len(split_lines(log))
+    if name != "auto" or not {each.log_format for each in (whole, cut)} - {None, ASSUMED, NAMES["common"]}:
+        assert Counter(whole.counter.rows()) == Counter(cut.counter.rows())
+        assert whole.counter.filtered == cut.counter.filtered
+
+
+def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
+    read = intake()
+    for _ in range(40):
+        read.feed(b"x" * 100_000)
+    read.feed(b"\n" + hit("/a"))
+    assert (read.counter.lines, read.counter.malformed) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Rules(format="combined", by_host=True), "--by-host needs a log format with the virtual host: "),
+        (Rules(format="common", bots="exclude"), "--exclude-bots needs a log format with the user agent: "),
+        (Rules(format="common", bots="apart"), "--bots apart needs a log format with the user agent: "),
+        (Rules(format="short", include_agents=("a",)), "--include-agent needs a log format with the user agent: "),
+        (Rules(format="short", exclude_agents=("a",)), "--exclude-agent needs a log format with the user agent: "),
+        (Rules(format='%t "%r"', statuses=frozenset([200])), "--status needs a log format with the status: "),
+        (Rules(format="short", json_fields={"time": "ts"}), "--json-fields needs JSON lines: short (--format json)"),
+    ],
+)
+def test_rules_that_want_what_a_format_lacks_are_an_error(wanted: Rules, message: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        Selection(wanted)
+    assert str(raised.value).startswith(message)
+
+
+def test_a_path_that_becomes_too_long_for_a_row_is_cut() -> None:
+    selection = Selection(Rules(decode=True))
+    path = selection.final_path(b"/" + b"\xff" * LINE_BYTES)
+    assert path is not None
+    assert len(path) == LINE_BYTES

@@ -1,0 +1,103 @@
+"""A real Chromium without a window, each with a profile of its own, and what it complains about."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from typing import Any, Self
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.support.processes import PROJECT, eventually
+from tests.support.servers import require_program
+
+AXE = PROJECT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+FLAGS = (
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
+)
+WAIT_SECONDS = 20
+_WATCH_POLICY = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));
+"""
+
+
+class Browser:
+    """One Chromium with one page, of the size and the theme that are asked for; for use in a `with`."""
+
+    def __init__(self, width: int = 1280, height: int = 900, *, dark: bool = False, still: bool = True) -> None:
+        self._profile = tempfile.TemporaryDirectory(prefix="fasthits-chromium-", ignore_cleanup_errors=True)
+        options = webdriver.ChromeOptions()
+        options.binary_location = require_program("chromium")
+        for flag in (*FLAGS, f"--user-data-dir={self._profile.name}", f"--window-size={width},{height}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        self.driver = webdriver.Chrome(options, Service(require_program("chromedriver")))
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.command("Emulation.setDeviceMetricsOverride", screen)
+        features = {"prefers-color-scheme": "dark" if dark else "light"} | (
+            {"prefers-reduced-motion": "reduce"} if still else {}
+        )
+        self.command(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": name, "value": value} for name, value in features.items()]},
+        )
+        self.command("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH_POLICY})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.quit()
+        self._profile.cleanup()
+
+    def command(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Send a command of the DevTools protocol."""
+        return self.driver.execute_cdp_cmd(name, arguments)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Run JavaScript in the page; `return` gives the answer."""
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector: str) -> WebElement:
+        """Return the first element."""
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector: str) -> str:
+        """Return the text of an element, shown or not."""
+        return str(self.find(selector).get_property("textContent") or "")
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements, in their order."""
+        script = "return [...document.querySelectorAll(arguments[0])].map((each) => each.textContent)"
+        return list(self.run(script, selector))
+
+    def until(self, check: Callable[[], object], what: str = "") -> None:
+        """Wait until *check* is true; a failure says what the page shows then."""
+        eventually(lambda: bool(check()), WAIT_SECONDS, lambda: f"{what}; the page shows {self.text('body')[:2000]!r}")
+
+    def complaints(self) -> list[str]:
+        """Return what the console has said so far, and each violation of the page's policy."""
+        log: list[dict[str, str]] = self.driver.get_log("browser")
+        return [f"{each['level']} {each['message']}" for each in log] + list(self.run("return window.violations"))
+
+    def faults(self) -> list[str]:
+        """Return the faults that axe-core finds and calls serious or critical."""
+        if not AXE.exists():
+            if os.environ.get("FASTHITS_REQUIRE_SERVERS") == "1":
+                pytest.fail(f"{AXE} is not there: make test installs it")
+            pytest.skip("axe-core is not installed")
+        self.command("Runtime.evaluate", {"expression": AXE.read_text()})
+        self.driver.set_script_timeout(60)
+        found = self.driver.execute_async_script("const done = arguments[0]; axe.run().then(done, (e) => done(`${e}`))")
+        assert isinstance(found, dict), found
+        return [
+            f"{fault['id']} ({fault['impact']}): {json.dumps([node['html'] for node in fault['nodes']])[:600]}"
+            for fault in found["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]

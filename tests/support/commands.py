@@ -1,0 +1,35 @@
+"""Runs the command line as a user does, and makes the log lines that it reads."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+from tests.support.processes import PROJECT
+
+
+def fasthits(
+    *args: str | Path, stdin: bytes = b"", cwd: Path | None = None, **env: str
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run ``fasthits`` to its end."""
+    command = [sys.executable, "-m", "fasthits", *map(str, args)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
+    path = os.pathsep.join([str(PROJECT), clean.get("PYTHONPATH", "")])
+    environment = clean | {"PYTHONPATH": path, "COLUMNS": "200"} | env
+    return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=environment, timeout=120)
+
+
+def hit(path: str | bytes, day: date = date(2026, 3, 12), clock: str = "10:00:00", method: str = "GET") -> bytes:
+    """Return a combined line, newline and all."""
+    target = path.encode() if isinstance(path, str) else path
+    stamp = f"{day:%d/%b/}{day.year:04}:{clock} +0100"
+    head = f'192.0.2.7 - - [{stamp}] "{method} '.encode()
+    return head + target + b' HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+
+
+def write(file: Path, *lines: bytes) -> Path:
+    """Write *lines* to *file*, making its folders."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"".join(lines))
+    return file

@@ -1,0 +1,175 @@
+"""`fasthits log --follow` as a service, and nginx, whose log files it follows."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.support.logger import RUN
+from tests.support.processes import (
+    children_of,
+    end_process,
+    environment,
+    eventually,
+    kill_marked,
+    new_mark,
+)
+from tests.support.servers import IS_ROOT, free_port, require_program
+
+QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
+"""For tests with many kills: a memcached that is not stopped needs no more."""
+
+
+class Follower:
+    """A follower that can be started again and again with the same arguments; its stderr is one file."""
+
+    def __init__(self, place: Path, *args: str, first: str = "") -> None:
+        """*first* is Python that runs in it before anything else."""
+        self.state = Path(args[args.index("--state") + 1]) if "--state" in args else place / "follow.state"
+        self._args = ["log", *args] if "--state" in args else ["log", "--state", str(self.state), *args]
+        self._first = first
+        self.mark = new_mark()
+        self._stderr = place / f"follower-{self.mark[:8]}"
+        self._stderr.touch()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process:
+            end_process(self.process)
+        kill_marked(self.mark)
+
+    @property
+    def stderr(self) -> str:
+        """What it has said so far, in all its lives."""
+        return self._stderr.read_text()
+
+    def start(self) -> None:
+        """Start it, and return when it follows."""
+        self.launch()
+        eventually(self.has_begun, 20, lambda: f"it follows; it said {self.stderr!r}")
+
+    def has_begun(self) -> bool:
+        """Tell whether it follows: then it has written its state, as it has not before."""
+        assert self._process().poll() is None, self.stderr
+        return self._saves() != self._saved_before
+
+    def launch(self) -> None:
+        """Start it."""
+        self._saved_before = self._saves()
+        with self._stderr.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", f"{self._first}\n{RUN}", *self._args],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                env=environment(self.mark),
+                start_new_session=True,
+            )
+
+    def wait(self, timeout: float = 15.0) -> int:
+        """Return its exit status when it has ended."""
+        return self._process().wait(timeout)
+
+    def kill(self) -> None:
+        """Kill its whole process group, as the kernel does when memory is short, say."""
+        os.killpg(self._process().pid, signal.SIGKILL)
+        self._process().wait()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End it as systemd does, and return its exit status."""
+        self._process().send_signal(number)
+        return self.wait()
+
+    def asked(self, wanted: str) -> bool:
+        """Ask it for its figures, and tell whether they hold these."""
+        said = len(self.stderr)
+        self._process().send_signal(signal.SIGUSR1)
+        eventually(lambda: "uptime" in self.stderr[said:], what="it tells its figures")
+        return wanted in self.stderr[said:]
+
+    def _process(self) -> subprocess.Popen[bytes]:
+        assert self.process is not None
+        return self.process
+
+    def _saves(self) -> tuple[int, int] | None:
+        try:
+            status = self.state.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+
+class Nginx:
+    """An nginx that answers everything with 200 and logs to *log*; for use in a `with`."""
+
+    def __init__(self, place: Path, log: Path) -> None:
+        self.port = free_port()
+        self._place = place
+        self._configuration = place / "nginx.conf"
+        user = "user root;" if IS_ROOT else ""
+        self._configuration.write_text(
+            f"""daemon off; master_process on; worker_processes 2; {user} pid {place}/nginx.pid;
+error_log {place}/nginx-error.log;
+events {{ worker_connections 256; }}
+http {{ access_log {log}; keepalive_requests 1000000;
+  server {{ listen 127.0.0.1:{self.port}; location / {{ return 200 x; }} }} }}
+"""
+        )
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        program = require_program("nginx")
+        self.process = subprocess.Popen([program, "-c", str(self._configuration), "-p", str(self._place)])
+        pid = self.process.pid
+        eventually(lambda: (self._place / "nginx.pid").exists() and len(children_of(pid)) == 2, what="nginx runs")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(timeout=10)
+
+    def reopen(self) -> None:
+        """Have it open its log anew, as logrotate's postrotate does."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGUSR1)
+
+
+class Load:
+    """Readers who ask for some paths as fast as they get them, until the `with` is left."""
+
+    def __init__(self, port: int, paths: Sequence[str], readers: int = 2) -> None:
+        self._port = port
+        self._request = b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths)
+        self._answers = len(paths)
+        self._ended = threading.Event()
+        self._threads = [threading.Thread(target=self._read) for _ in range(readers)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _read(self) -> None:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=20) as connection:
+            while not self._ended.is_set():
+                connection.sendall(self._request)
+                answer = b""
+                while answer.count(b"HTTP/1.1 200") < self._answers:
+                    piece = connection.recv(1 << 16)
+                    assert piece, "nginx has closed the connection"
+                    answer += piece

@@ -1,0 +1,139 @@
+"""`fasthits log` at the end of a pipe, as Apache would start it, and log lines to write into that pipe."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Self
+
+from tests.support.processes import (
+    children_of,
+    end_process,
+    environment,
+    eventually,
+    fasthits_command,
+    kill_marked,
+    marked,
+    new_mark,
+)
+
+RUN = "from fasthits.__main__ import main; main()"
+DAY = date(2026, 3, 12)
+
+
+def access_line(path: str | bytes, day: date = DAY, method: str = "GET", status: int = 200, query: str = "") -> bytes:
+    """Return a line of the combined format, newline included; a path in bytes goes in as it is."""
+    target = (path if isinstance(path, bytes) else path.encode("ascii")) + query.encode("ascii")
+    time = day.strftime("%d/%b/%Y:10:00:00 +0100").encode()
+    return b'127.0.0.1 - - [%b] "%b %b HTTP/1.1" %d 5 "-" "Mozilla/5.0"\n' % (time, method.encode(), target, status)
+
+
+def access_lines(paths: Iterable[str | bytes], day: date = DAY) -> bytes:
+    """Return one hit of each of *paths*, in their order."""
+    return b"".join(access_line(path, day) for path in paths)
+
+
+class Logger:
+    """A running `fasthits log` (the reader) with its courier; its stderr is a file in *directory*, as under Apache."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *args: str,
+        env: Mapping[str, str] | None = None,
+        first: str = "",
+        command: Sequence[str] = (),
+    ) -> None:
+        """*first* is Python that runs in it before anything else; *command* is run in place of `fasthits log`."""
+        self.mark = new_mark()
+        self._stderr_path = directory / f"stderr-{self.mark[:8]}"
+        read_end, self._write_end = os.pipe()
+        self.pipe = os.readlink(f"/proc/self/fd/{self._write_end}")
+        try:
+            with self._stderr_path.open("wb") as stderr:
+                self.process = subprocess.Popen(
+                    [*(command or self._command(first)), *args],
+                    stdin=read_end,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    env=environment(self.mark, env),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(read_end)
+
+    @staticmethod
+    def _command(first: str) -> list[str]:
+        return [sys.executable, "-c", f"{first}\n{RUN}", "log"] if first else fasthits_command("log")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        end_process(self.process)
+        kill_marked(self.mark)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def stderr(self) -> str:
+        """What it has said so far, both processes."""
+        return self._stderr_path.read_text(errors="backslashreplace")
+
+    def write(self, data: bytes) -> None:
+        """Write to its pipe; waits while the pipe is full, as Apache would."""
+        while data:
+            data = data[os.write(self._write_end, data) :]
+
+    def unread(self) -> int:
+        """Return the number of bytes in the pipe that nobody has read; works after its end, too."""
+        count = bytearray(4)
+        fcntl.ioctl(self._write_end, termios.FIONREAD, count)
+        return int.from_bytes(count, "little")
+
+    def wait_until_read(self, timeout: float = 10.0) -> None:
+        """Return when it has read all that was written."""
+        eventually(
+            lambda: self.unread() == 0, timeout, lambda: f"the logger has read its pipe; it said {self.stderr!r}"
+        )
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> None:
+        """Write each piece when the one before has been read, so that no two arrive in one read."""
+        for piece in pieces:
+            self.write(piece)
+            self.wait_until_read()
+
+    def children(self) -> list[int]:
+        """Return the ids of the reader's children: the courier."""
+        return children_of(self.pid)
+
+    def processes(self) -> list[int]:
+        """Return the ids of all that this logger has started and that still runs, itself included."""
+        return marked(self.mark)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the reader, as Apache does."""
+        os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """End its input; may be repeated."""
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
+
+    def wait(self, timeout: float = 15.0) -> int:
+        """Return its exit status when it has ended."""
+        return self.process.wait(timeout)
+
+    def finish(self, timeout: float = 15.0) -> int:
+        """End its input and return its exit status when it has ended."""
+        self.close()
+        return self.wait(timeout)

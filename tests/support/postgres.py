@@ -1,0 +1,73 @@
+"""A real PostgreSQL, on a socket in a directory of its own. As root it runs as nobody, since it will not as root."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+
+from tests.support.processes import end_process, eventually
+from tests.support.servers import IS_ROOT, require_program
+
+START_SECONDS = 30.0
+USER = "fasthits"
+
+
+def _program(name: str) -> str:
+    """Return the path of one of its programs, which Debian keeps apart by version, the newest one's."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
+    found = shutil.which(name, path=str(versions[-1])) if versions else None
+    return found or require_program(name)
+
+
+class Postgres:
+    """One PostgreSQL with an empty database ``postgres``, for use in a `with`; nothing of it has to survive."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "postgres"
+        self.process: subprocess.Popen[bytes] | None = None
+        self._as: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if IS_ROOT else {}
+
+    def __enter__(self) -> Self:
+        initdb, postgres = _program("initdb"), _program("postgres")
+        self.directory.mkdir(mode=0o700)
+        if IS_ROOT:
+            shutil.chown(self.directory, "nobody", "nogroup")
+        quiet = {"stdin": subprocess.DEVNULL, "cwd": self.directory, "env": os.environ | {"LC_ALL": "C.UTF-8"}}
+        made = subprocess.run(
+            [initdb, "-D", "data", "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions"],
+            capture_output=True,
+            text=True,
+            **quiet,
+            **self._as,
+        )
+        assert made.returncode == 0, made.stdout + made.stderr
+        settings = {"listen_addresses": "", "unix_socket_directories": str(self.directory), "fsync": "off"}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.directory / "log").open("wb") as log:
+            self.process = subprocess.Popen([postgres, "-D", "data", *options], stderr=log, **quiet, **self._as)
+        eventually(self._is_ready, START_SECONDS, lambda: (self.directory / "log").read_text())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                end_process(self.process)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What Django's DATABASES takes for it."""
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "HOST": str(self.directory),
+            "USER": USER,
+            "NAME": "postgres",
+        }
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.directory / "log").read_text()
+        return "ready to accept connections" in (self.directory / "log").read_text()

@@ -1,0 +1,178 @@
+"""What stands where memcached should: a proxy that spoils replies, and a stranger that is no memcached.
+
+The proxy delays replies, lets them drip, cuts them off, puts others in their place, or leads nowhere any more.
+"""
+
+import random
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Self
+
+from tests.support.processes import eventually
+from tests.support.servers import Memcached, free_port
+
+
+class Proxy:
+    """A TCP proxy in front of memcached that spoils its replies; for use in a `with`.
+
+    The attributes say how, and may be changed at any time: a reply comes `delay` seconds late and in pieces of at most
+    `piece_bytes`, each `pause` seconds after the other, and after `cut_after` further bytes of reply the connection is
+    closed, wherever in a line that is. With `instead`, that line stands in place of every number: memcached counts, and
+    the client is told otherwise. `accepted` is how many connections were taken.
+    """
+
+    def __init__(self, memcached: Memcached, seed: int) -> None:
+        self.delay = self.pause = 0.0
+        self.piece_bytes = 1 << 16
+        self.cut_after: int | None = None
+        self.instead: bytes | None = None
+        self.accepted = 0
+        self._memcached = memcached
+        self._random = random.Random(seed)
+        self._port = free_port()
+        self._listener: socket.socket | None = None
+        self._connections: set[socket.socket] = set()
+        self._forgotten: set[socket.socket] = set()
+
+    def __enter__(self) -> Self:
+        self.accept()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.refuse()
+
+    @property
+    def spec(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def heal(self) -> None:
+        """Pass replies on as they come."""
+        self.delay, self.pause, self.piece_bytes, self.cut_after, self.instead = 0.0, 0.0, 1 << 16, None, None
+
+    def forget(self) -> None:
+        """Lead nowhere on the connections that there are, as when a machine behind has vanished; not on later ones."""
+        self._forgotten |= self._connections
+
+    def accept(self) -> None:
+        """Take connections, at the same address each time."""
+        self._listener = socket.socket()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind(("127.0.0.1", self._port))
+        self._listener.listen()
+        threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
+
+    def refuse(self) -> None:
+        """Be as a server that has died: no connection lives, none is taken."""
+        listener, self._listener = self._listener, None
+        if listener:
+            _shut(listener)  # which wakes accept
+
+        def ended() -> bool:
+            for connection in list(self._connections):
+                _shut(connection)
+            return not self._connections and (listener is None or listener.fileno() < 0)
+
+        eventually(ended, what="the connections through the proxy have ended")
+
+    def _serve(self, listener: socket.socket) -> None:
+        with listener, suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                self.accepted += 1
+                self._connections.add(client)
+                threading.Thread(target=self._carry, args=[client], daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, suppress(OSError), self._memcached.connect() as server:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            server.settimeout(None)
+            requests = threading.Thread(target=self._ask, args=[client, server], daemon=True)
+            requests.start()
+            with suppress(OSError):
+                while (reply := server.recv(1 << 16)) and self._answer(client, reply):
+                    pass
+            _shut(client)
+            _shut(server)
+            requests.join()
+        self._connections.discard(client)
+        self._forgotten.discard(client)
+
+    def _ask(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while request := client.recv(1 << 16):
+                if client not in self._forgotten:
+                    server.sendall(request)
+        _shut(server)
+
+    def _answer(self, client: socket.socket, reply: bytes) -> bool:
+        """Pass on a reply; False when the connection is to be closed."""
+        time.sleep(self.delay)
+        if self.instead is not None:
+            reply = re.sub(rb"^\d+(?=\r$)", self.instead, reply, flags=re.MULTILINE)
+        while reply:
+            piece = reply[: self._random.randint(1, self.piece_bytes)][: self.cut_after]
+            client.sendall(piece)
+            if self.cut_after is not None:
+                self.cut_after = self.cut_after - len(piece) or None
+                if self.cut_after is None:
+                    return False
+            reply = reply[len(piece) :]
+            time.sleep(self.pause)
+        return True
+
+
+class Stranger:
+    """Something that listens on a port and is no memcached; for use in a `with`.
+
+    `accepted` is how many connections were taken. Each is given to *treat*, and closed afterwards.
+    """
+
+    def __init__(self, treat: Callable[[socket.socket], object]) -> None:
+        self.accepted = 0
+        self._treat = treat
+        self._listener = socket.create_server(("127.0.0.1", free_port()))
+        self.spec = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _shut(self._listener)
+
+    def _serve(self) -> None:
+        with self._listener, suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.accepted += 1
+                threading.Thread(target=self._meet, args=[client], daemon=True).start()
+
+    def _meet(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            self._treat(client)
+
+
+def say_nothing(client: socket.socket) -> None:
+    """Read whatever comes, and never answer."""
+    while client.recv(1 << 16):
+        pass
+
+
+def hang_up(client: socket.socket) -> None:
+    """Close the connection at once, as a proxy does whose server is down."""
+
+
+def hang_up_later(client: socket.socket) -> None:
+    """Answer ``version`` as memcached does, and close the connection at the next command."""
+    client.recv(1 << 16)
+    client.sendall(b"VERSION 1.6.18\r\n")
+    client.recv(1 << 16)
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,97 @@
+"""A running `fasthits serve` on a free port, and requests to it."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from tests.support.processes import (
+    end_process,
+    environment,
+    eventually,
+    fasthits_command,
+    kill_marked,
+    new_mark,
+)
+
+ANSWER_SECONDS = 20
+
+
+class Answer(NamedTuple):
+    """Status, headers in lower case, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Served:
+    """One `fasthits serve`; for use in a `with`."""
+
+    def __init__(self, directory: Path, *args: str) -> None:
+        self.mark = new_mark()
+        self._stderr = directory / f"serve-{self.mark[:8]}"
+        with self._stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                fasthits_command("serve", "--port", "0", *args),
+                stderr=stderr,
+                cwd=directory,
+                env=environment(self.mark),
+            )
+        found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 20)
+        assert isinstance(found, re.Match), self.said
+        self.port = int(found[1])
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_process(self.process)
+        kill_marked(self.mark)
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return self._stderr.read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Ask it to end, and return its exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+    def ask(self, target: str, method: str = "GET", **headers: str) -> Answer:
+        """Send one request, over a connection of its own."""
+        with self.connection() as connection:
+            connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """Yield the events of a stream: their names and what they carry."""
+        with self.connection() as connection:
+            connection.request("GET", "/events")
+            answer = connection.getresponse()
+            assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+            while line := answer.readline():
+                name = line.removeprefix(b"event: ").strip().decode()
+                data = json.loads(answer.readline().removeprefix(b"data: "))
+                assert answer.readline() == b"\n"
+                yield name, data
+
+    @contextmanager
+    def connection(self) -> Iterator[http.client.HTTPConnection]:
+        """Give a connection, closed at the end."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
+        try:
+            yield connection
+        finally:
+            connection.close()

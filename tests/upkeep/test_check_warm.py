@@ -1,0 +1,202 @@
+"""`fasthits check` and `fasthits warm`: the log against the live counters, and putting them right."""
+
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.keys import hit_key
+from tests.support.logger import DAY, Logger, access_line, access_lines
+from tests.support.processes import eventually, run_fasthits
+from tests.support.proxy import Proxy
+from tests.support.servers import Memcached
+
+SETTLE = ("--settle", "0.1")
+LONG = "/" + "long" * 100
+
+
+@pytest.fixture
+def log(place: Path) -> Path:
+    """The day's log: 5 paths, 30 hits, and lines that are none."""
+    file = place / "access.log"
+    paths = ["/a"] * 12 + ["/b"] * 8 + [LONG] * 5 + ["/c"] * 4 + ["/caf%C3%A9"]
+    file.write_bytes(access_lines(paths) + access_line("/a", method="POST") + b"malformed\n")
+    return file
+
+
+def run(command: str, log: Path, memcached: Memcached, *args: str) -> "subprocess.CompletedProcess[bytes]":
+    where = ("--logs", str(log), "--memcached", memcached.spec)
+    return run_fasthits(command, str(DAY), *where, *SETTLE, *args)
+
+
+def live(memcached: Memcached, path: str) -> int:
+    return memcached.views(hit_key(DAY, path.encode()))
+
+
+def test_counters_that_the_logger_made_are_equal_to_its_log(memcached: Memcached, logger: Logger, log: Path) -> None:
+    logger.write(log.read_bytes())
+    assert logger.finish() == 0
+    done = run("check", log, memcached)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr == b"fasthits: 5 paths equal, with 30 hits\n"
+
+
+def test_what_is_missing_and_what_is_more_is_told_path_by_path(memcached: Memcached, logger: Logger, log: Path) -> None:
+    logger.write(log.read_bytes() + access_line("/a") * 2)
+    assert logger.finish() == 0
+    client = memcached.client()
+    client.delete(hit_key(DAY, b"/b"))
+    client.decr(hit_key(DAY, b"/c"), 1)
+    client.close()
+    done = run("check", log, memcached)
+    assert done.returncode == 1
+    assert done.stdout.decode().splitlines() == ["missing\t8\t0\t/b", "missing\t4\t3\t/c", "more\t12\t14\t/a"]
+    assert b"2 paths equal, with 6 hits" in done.stderr
+    assert b"2 paths missing 9 hits (fasthits warm" in done.stderr
+    assert b"1 path with 2 hits more" in done.stderr
+    assert [run("check", log, memcached, "--tolerance", hits).returncode for hits in ("10", "11")] == [1, 0]
+
+
+def test_warm_brings_back_all_that_memcached_lost_once(memcached: Memcached, logger: Logger, log: Path) -> None:
+    logger.write(log.read_bytes())
+    assert logger.finish() == 0
+    memcached.restart()
+    first = run("warm", log, memcached)
+    assert first.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 0 lacked none\n"
+    assert run("check", log, memcached).returncode == 0
+    second = run("warm", log, memcached)
+    assert second.stderr == b"fasthits: 2026-03-12: 0 hits added to 0 counters, 5 lacked none\n"
+    assert [first.returncode, second.returncode, live(memcached, "/a"), live(memcached, LONG)] == [0, 0, 12, 5]
+    item = memcached.item(hit_key(DAY, b"/a"))
+    assert item is not None
+    assert item.flags == 2
+
+
+def test_warm_adds_only_what_is_missing_and_takes_nothing_away(memcached: Memcached, log: Path) -> None:
+    client = memcached.client()
+    for path, views in ((b"/a", 11), (b"/b", 9)):
+        client.set(hit_key(DAY, path), str(views).encode(), noreply=False, flags=2)
+    client.close()
+    assert run("warm", log, memcached).returncode == 0
+    assert [live(memcached, path) for path in ("/a", "/b", "/c")] == [12, 9, 4]
+
+
+def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rests(
+    memcached: Memcached, logger: Logger, log: Path
+) -> None:
+    """Each line goes to the log and to the logger, as Apache writes it; twice memcached loses everything."""
+    sent = Counter({"/a": 12, "/b": 8, LONG: 5, "/c": 4, "/caf%C3%A9": 1})
+    ended = threading.Event()
+
+    def read_on() -> None:
+        with log.open("ab", buffering=0) as file:
+            for number in range(200_000):
+                if ended.wait(0.0002):  # some thousand lines a second
+                    return
+                path = f"/{number % 40}" if number % 2 else "/a"
+                sent[path] += 1
+                file.write(access_line(path))
+                logger.write(access_line(path))
+
+    reading = threading.Thread(target=read_on)
+    reading.start()
+    try:
+        for _ in range(2):
+            memcached.restart()
+            for _ in range(2):
+                assert run("warm", log, memcached, "--settle", "1").returncode == 0  # longer than a retry
+                here = {path: live(memcached, path) for path in list(sent)}
+                assert {path: views for path, views in here.items() if views > sent[path]} == {}
+    finally:
+        ended.set()
+        reading.join()
+    assert logger.finish() == 0
+    assert run("warm", log, memcached).returncode == 0
+    in_doubt = {path: sent[path] - live(memcached, path) for path in sent}
+    assert set(in_doubt.values()) == {0}
+
+
+def test_warm_waits_for_what_a_logger_has_still_to_deliver(
+    memcached: Memcached, start_logger: Callable[..., Logger], log: Path
+) -> None:
+    """The log's first lines are from before memcached lost them; the others wait, as after an outage."""
+    backlog = access_lines(f"/waiting/{number}" for number in range(10_000))
+    with log.open("ab") as file:
+        file.write(backlog)
+    with Proxy(memcached, seed=1) as proxy:
+        proxy.delay = 0.3  # for each thousand
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(backlog)
+        logger.wait_until_read()
+        done = run("warm", log, memcached, "--settle", "1")
+        assert logger.finish() == 0
+    assert done.stderr == b"fasthits: 2026-03-12: 30 hits added to 5 counters, 10,000 lacked none\n"
+    assert run("check", log, memcached).returncode == 0
+
+
+def test_warm_reads_standard_input_once(memcached: Memcached, log: Path) -> None:
+    lines = log.read_bytes()
+    where = (str(DAY), "--logs", "-", "--memcached", memcached.spec, *SETTLE)
+    added = [run_fasthits("warm", *where, stdin=lines).stderr for _ in range(2)]
+    assert [b" 30 hits added to 5 counters" in added[0], b" 0 hits added to 0 counters" in added[1]] == [True, True]
+
+
+def test_two_at_once_do_not_add_twice(memcached: Memcached, log: Path) -> None:
+    client = memcached.client()
+    client.add(f":1:{DAY}#warm", b"somebody", noreply=False)
+    refused = run("warm", log, memcached)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(b"fasthits: another process is at work: :1:2026-03-12#warm (")
+    client.delete(f":1:{DAY}#warm", noreply=False)
+    client.close()
+    done = [None, None]
+
+    def warm(number: int) -> None:
+        done[number] = run("warm", log, memcached).returncode
+
+    both = [threading.Thread(target=warm, args=(number,)) for number in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join()
+    assert sorted(done) in ([0, 0], [0, 1])
+    assert live(memcached, "/a") == 12
+    assert memcached.item(f":1:{DAY}#warm") is None
+
+
+def test_several_servers_are_compared_and_warmed_alike(start_memcached: Callable[..., Memcached], log: Path) -> None:
+    specs = ",".join(start_memcached().spec for _ in range(2))
+    where = (str(DAY), "--logs", str(log), "--memcached", specs, *SETTLE)
+    assert run_fasthits("warm", *where).returncode == 0
+    assert run_fasthits("check", *where).stderr == b"fasthits: 5 paths equal, with 30 hits\n"
+
+
+@pytest.mark.parametrize("command", ["check", "warm"])
+def test_bad_input_is_one_line(command: str, memcached: Memcached, log: Path) -> None:
+    where = ("--memcached", memcached.spec)
+    for arguments, code, message in (
+        (("2026-03-12", "--logs", "/nothing", *where), 1, b"fasthits: no log file for 2026-03-12: /nothing ("),
+        (("2026-03-12..2026-03-13", *where), 2, b"fasthits: not a DATE: "),
+        (
+            (str(DAY), "--logs", str(log), *SETTLE, "--memcached", "127.0.0.1:1"),
+            1,
+            b"fasthits: cannot reach memcached: ",
+        ),
+    ):
+        done = run_fasthits(command, *arguments)
+        assert (done.returncode, done.stdout) == (code, b"")
+        assert done.stderr.startswith(message)
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_a_counter_that_holds_no_number_is_an_error_and_stays(memcached: Memcached, log: Path) -> None:
+    client = memcached.client()
+    client.set(hit_key(DAY, b"/a"), b"text", noreply=False)
+    done = run("warm", log, memcached)
+    assert (done.returncode, client.get(hit_key(DAY, b"/a"))) == (1, b"text")
+    client.close()
+    assert b"no number in counter: :1:2026-03-12/a" in done.stderr
+    eventually(lambda: memcached.item(f":1:{DAY}#warm") is None, what="the lock to be gone")

@@ -1,0 +1,311 @@
+"""`fasthits conf`: what it prints works where it is pasted."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY
+from fasthits.live.keys import DEFAULT_SERVER, hit_key
+from fasthits.upkeep.conf import choose_logs
+from tests.support.commands import fasthits, hit, write
+from tests.support.installation import Installation
+from tests.support.processes import PROJECT, environment, eventually, marked_processes
+from tests.support.servers import IS_ROOT, Apache, Memcached, require_program
+
+USER = "www-data" if IS_ROOT else "nobody"
+
+
+def conf(*args: str) -> str:
+    """Return what it prints, whatever logs this machine has."""
+    done = fasthits("conf", *args, FASTHITS_LOGS=DEFAULT_LOGS)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def custom_logs(text: str) -> list[str]:
+    r"""Return Apache's directives; a line that ends with ``\`` goes on in the next one."""
+    return re.findall(r"^(?:CustomLog|GlobalLog|LogFormat) .*?(?<!\\)$", text, re.MULTILINE | re.DOTALL)
+
+
+def crontab_commands(text: str) -> list[str]:
+    """Return the commands of crontab lines, as cron hands them to the shell."""
+    found = re.findall(r"^\d+ \d+ \* \* \*  \S+  (.*)$", text, re.M)
+    assert not [command for command in found if re.search(r"(?<!\\)%", command)]  # cron would cut it there
+    return [command.replace(r"\%", "%") for command in found]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
+def test_apache_counts_and_keeps_with_these_lines(place: Path, memcached: Memcached) -> None:
+    pattern = f"{place}/my logs/%Y/%m/%d/access.log"
+    lines = custom_logs(conf("--memcached", memcached.spec, "--logs", pattern, "--user", USER))
+    assert len(lines) == 6
+    with Apache(place / "apache", [], extra="\n".join(lines)) as apache:
+        assert [apache.request("/a.html") for _ in range(3)] == [200] * 3
+        today = date.today()
+        key = hit_key(today, b"/a.html")
+        eventually(lambda: memcached.views(key) == 6, what="each hit is counted by both loggers")
+        host_key = hit_key(today, b"//localhost/a.html")
+        eventually(lambda: memcached.views(host_key) == 3, what="each hit is counted by that of all hosts")
+        apache.stop()
+    assert Path(today.strftime(pattern)).read_bytes().count(b"GET /a.html") == 3
+    assert "error" not in apache.error_log.lower().replace("error_log", "")
+
+
+def test_the_nightly_rollup_and_the_compression_run_as_cron_would(place: Path) -> None:
+    yesterday = date.today() - ONE_DAY
+    pattern = f"{place}/my logs/%Y/%m/%d/access.log"
+    log = write(Path(yesterday.strftime(pattern)), hit("/a", yesterday))
+    write(Path(date.today().strftime(pattern)), hit("/a", date.today()))
+    rollup, compress = crontab_commands(conf("--logs", pattern, "--database", f"{place}/kept.db"))
+    assert rollup.endswith(f" rollup --quiet --logs '{pattern}' --to {place}/kept.db")
+    assert run_as_cron(rollup, place) == (0, ""), "cron would mail this"
+    kept = fasthits("history", "/a", "--days", "1", "--csv", "--database", place / "kept.db").stdout.decode()
+    assert kept.splitlines()[1:] == [f"{yesterday},/a,1"]
+    assert (place / "kept.db").stat().st_mode & 0o777 == 0o640
+    os.utime(log, (1e9, 1e9))
+    assert run_as_cron(compress, place) == (0, "")
+    assert log.with_name("access.log.gz").exists()
+    log.with_name("access.log.gz").unlink()
+    code, mail = run_as_cron(rollup, place)
+    assert code == 1
+    assert f"{yesterday}" in mail
+
+
+def run_as_cron(command: str, home: Path) -> tuple[int, str]:
+    """Run a command as cron does, and return its exit code and what cron would mail."""
+    environment = {"HOME": str(home), "LOGNAME": USER, "PATH": "/usr/bin:/bin", "SHELL": "/bin/sh"}
+    done = subprocess.run(["/bin/sh", "-c", command], env=environment, cwd=home, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may listen for all virtual hosts' logs as Apache does")
+def test_one_logger_counts_all_virtual_hosts_also_those_with_a_log_of_their_own(
+    place: Path, memcached: Memcached
+) -> None:
+    lines = custom_logs(conf("--memcached", memcached.spec, "--user", USER))
+    lines = [line for line in lines if "vhost_combined" in line]
+    hosts = [
+        f"<VirtualHost *:*>\nServerName {name}.example\n{own}\n</VirtualHost>"
+        for name, own in (("one", ""), ("two", f"CustomLog {place}/two.log combined"))
+    ]
+    with Apache(place / "apache", [], extra="\n".join([*lines, *hosts])) as apache:
+        for name in ("one", "two", "two"):
+            request = f"GET /a.html HTTP/1.1\r\nHost: {name}.example\r\nConnection: close\r\n\r\n"
+            assert b" 200 " in apache.exchange(request.encode())
+        today = date.today()
+        memcached.expect({hit_key(today, b"//one.example/a.html"): 1, hit_key(today, b"//two.example/a.html"): 2})
+        apache.stop()
+
+
+def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
+    log = write(place / "access.2026-03-12", hit("/a"))
+    write(place / "access.2026-03-11.gz", b"compressed")
+    for file in place.iterdir():
+        os.utime(file, (1e9, 1e9))
+    _, compress = crontab_commands(conf("--logs", f"{place}/access.%Y-%m-%d"))
+    done = subprocess.run(compress, shell=True, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not log.exists()
+    assert (place / "access.2026-03-11.gz").read_bytes() == b"compressed"
+
+
+def test_what_stands_instead_of_another_part_says_so() -> None:
+    _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
+    assert apache.count("fasthits log ") == short.count("fasthits log ") == hosts.count("fasthits log ") == 1
+    assert short.startswith("# Apache, instead of the first of these lines (with both each hit counts twice):")
+    assert hosts.startswith("# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer)")
+    assert cron.startswith("# cron, ")
+    assert systemd.startswith("# systemd, instead of cron: ")
+
+
+def test_logs_that_logrotate_keeps_are_rolled_up_and_left_to_it(place: Path) -> None:
+    found = [f"{place}/apache2/access.log*", f"{place}/apache2/other_vhosts_access.log*"]
+    text = conf("--logs", found[0], "--logs", found[1], "--follow", f"{place}/nginx/access.log")
+    (rollup,) = crontab_commands(text)
+    assert rollup.endswith(f" rollup --quiet --logs '{found[0]}' --logs '{found[1]}' --to /var/lib/fasthits/hits.db")
+    assert "cronolog" not in text
+    assert f"for folder in {place}/apache2 {place}/nginx; do" in text
+    assert f"# {sys.executable} -I -m fasthits rollup --quiet --logs '{place}/nginx/access.log*'" in text
+    nginx = conf("--logs", f"{place}/nginx/access.log*", "--follow", f"{place}/nginx/access.log")
+    assert "in place of the one above" not in nginx
+    assert f"log --follow {place}/nginx/access.log" in nginx
+
+
+def test_without_logs_what_is_found_is_rolled_up() -> None:
+    nginx, apache = "/var/log/nginx/access.log*", "/var/log/apache2/access.log*"
+    assert choose_logs([]) == choose_logs([DEFAULT_LOGS]) == [DEFAULT_LOGS]
+    assert choose_logs([nginx]) == [nginx]
+    assert choose_logs([apache, nginx]) == [apache]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
+def test_the_user_that_is_made_may_read_the_logs_and_write_the_database_and_nothing_else(place: Path) -> None:
+    log = write(place / "logs" / "old" / "access.log", b"a line\n")
+    log.chmod(0o640)
+    for folder in (place / "logs", log.parent):
+        folder.chmod(0o700)
+    pattern = f"{place}/logs/%Y-%m-%d.log"
+    account, *_ = conf("--user", USER, "--logs", pattern, "--database", f"{place}/kept/hits.db").split("\n\n")
+    subprocess.run(["/bin/sh", "-e", "-c", account], check=True)
+    (place / "logs" / "new.log").touch(0o640)
+
+    def may(*command: str | Path) -> bool:
+        become = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"]
+        return subprocess.run([*become, *command], capture_output=True, check=False).returncode == 0
+
+    assert may("cat", log)
+    assert may("cat", place / "logs" / "new.log")
+    assert may("touch", place / "kept" / "hits.db")
+    assert not may("touch", log)
+    assert not may("touch", place / "logs" / "mine")
+    assert (place / "kept").stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
+def test_the_user_is_made_once(place: Path) -> None:
+    for name in ("passwd", "group"):
+        write(place / "etc" / name, Path("/etc", name).read_bytes())
+    (place / "etc" / "shadow").touch()
+    (line,) = re.findall("^id -u .*$", conf("--user", "hitcounter"), re.M)
+    subprocess.run(line.replace("useradd ", f"useradd --prefix {place} "), shell=True, check=True, capture_output=True)
+    (made,) = re.findall("^hitcounter:.*$", (place / "etc" / "passwd").read_text(), re.M)
+    assert made.endswith(":/:/usr/sbin/nologin")
+    assert 0 < int(made.split(":")[2]) < 1000
+    made_again = subprocess.run(line.replace("hitcounter", USER), shell=True, capture_output=True, check=True)
+    assert made_again.stderr == b"", "who is there already is left alone"
+
+
+def units(text: str, folder: Path) -> dict[str, Path]:
+    """Write the units that `conf` has printed into *folder*, and return them by their names."""
+    found = re.findall(r"^# /etc/systemd/system/(\S+).*\n((?:.+\n)+)", text, re.M)
+    return {name: write(folder / name, unit.encode()) for name, unit in found}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--database", "/srv/my kept/hits.db", "--logs", "/srv/my logs/%Y-%m-%d.log"),
+        ("--database", "/home/joe/hits.db", "--memcached", "tls://localhost:1", "--user", "joe"),
+    ],
+)
+def test_systemd_takes_the_units_and_finds_little_exposed(place: Path, arguments: tuple[str, ...]) -> None:
+    require_program("systemd-analyze")
+    files = units(conf(*arguments), place)
+    names = ["fasthits-rollup.service", "fasthits-rollup.timer", "fasthits-follow.service", "fasthits-serve.service"]
+    assert list(files) == names
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *files.values()], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    for name in names:
+        if name.endswith(".service"):
+            check = ["systemd-analyze", "security", "--offline=yes", "--threshold=40", "--no-pager", files[name]]
+            done = subprocess.run(check, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+            assert "Overall exposure level" in done.stdout
+
+
+def test_a_service_may_write_to_the_databases_folder_alone(place: Path) -> None:
+    text = units(conf(), place)["fasthits-rollup.service"].read_text()
+    assert "StateDirectory=fasthits\nStateDirectoryMode=0750\n" in text
+    assert "ReadWritePaths" not in text
+    text = units(conf("--database", "/srv/my kept/hits.db"), place)["fasthits-rollup.service"].read_text()
+    assert 'ReadWritePaths="/srv/my kept"\n' in text
+    assert "UMask=0027\n" in text
+
+
+def test_the_commands_of_units_are_those_of_fasthits(place: Path) -> None:
+    """Each command is taken, as its help shows when it is asked for behind all its options."""
+    commands = re.findall(r"^ExecStart=(.*)$", conf("--logs", f"{place}/%Y-%m-%d.log", "--memcached", "a:1,b:2"), re.M)
+    assert [command.split(" -m fasthits ")[1].split()[0] for command in commands] == ["rollup", "log", "serve"]
+    assert all("--memcached a:1 --memcached b:2" in command for command in commands[1:])
+    for command in commands:
+        done = subprocess.run([*shlex.split(command.replace("%%", "%")), "--help"], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_service_for_nginx_counts_what_is_logged(place: Path, memcached: Memcached) -> None:
+    log = write(place / "nginx" / "access.log")
+    text = units(conf("--follow", str(log), "--memcached", memcached.spec), place)[
+        "fasthits-follow.service"
+    ].read_text()
+    (command,) = re.findall(r"^ExecStart=(.*)$", text, re.M)
+    (place / "state").mkdir()
+    with marked_processes() as mark:
+        env = environment(mark, {"STATE_DIRECTORY": str(place / "state")})
+        process = subprocess.Popen(shlex.split(command), env=env, stderr=subprocess.DEVNULL)
+        eventually((place / "state" / "follow.state").exists, what="the follower runs")
+        with log.open("ab") as file:
+            file.write(hit("/a", date.today()) * 3)
+        eventually(lambda: memcached.views(hit_key(date.today(), b"/a")) == 3, what="each line is counted")
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_systemd_gets_its_percents_doubled_and_spaces_quoted() -> None:
+    text = conf("--logs", "/my logs/%Y/access.log", "--user", "joe")
+    assert 'rollup --quiet --logs "/my logs/%%Y/access.log" --to /var/lib/fasthits/hits.db\n' in text
+    assert text.count("User=joe\n") == 3
+
+
+def test_tls_is_in_every_command_that_talks_to_memcached(place: Path) -> None:
+    require_program("openssl")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out ca.pem -days 1 -subj /CN=localhost"
+    subprocess.run(make.split(), cwd=place, check=True, capture_output=True)
+    text = conf("--memcached", "tls://cache.example:11211", "--tls-ca", f"{place}/ca.pem")
+    option = f"--memcached tls://cache.example:11211 --tls-ca {place}/ca.pem"
+    assert text.count(option) == len(re.findall(" -m fasthits (?:log|serve) ", text)) == 5
+
+
+def test_every_program_has_an_absolute_path_and_python_is_isolated() -> None:
+    text = conf()
+    assert text.count(" -m fasthits ") == text.count(f"{sys.executable} -I -m fasthits ") > 3
+    programs = re.findall(r'(?:Custom|Global)Log "\|(\S+) ', text)
+    assert {"/bin/sh", "/usr/bin/cronolog"} == set(programs)
+
+
+def test_readme_shows_apaches_lines() -> None:
+    shown = custom_logs(re.sub("^    ", "", (PROJECT / "README.md").read_text(), flags=re.MULTILINE))
+    printed = custom_logs(conf("--logs", DEFAULT_LOGS, "--memcached", DEFAULT_SERVER))
+    assert shown == [line.replace(sys.executable, "/opt/fasthits/bin/python") for line in printed[:2]]
+
+
+def test_what_only_the_environment_makes_importable_is_refused(place: Path) -> None:
+    """As after `pip install --user`: root's Python would not find it."""
+    here = Installation.make(place / "opt")
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    here.package.rename(elsewhere / "fasthits")
+    command = [str(here.python), "-m", "fasthits", "conf"]
+    done = subprocess.run(command, capture_output=True, env={"PYTHONPATH": str(elsewhere)}, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(f"fasthits: Apache and cron would not find fasthits: {here.python} -I".encode())
+
+
+def test_every_part_begins_with_a_comment() -> None:
+    assert all(part.startswith("# ") for part in conf().split("\n\n"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--user", 'a"b'),
+        ("--logs", "/a'b"),
+        ("--database", "/a\nb.db"),
+        ("--logs", "/%H"),
+        ("--logs", "/*/%Y-%m-%d.log"),
+        ("--user", "`id`"),
+        ("--follow", "/var/log/*.log"),
+    ],
+)
+def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:
+    done = fasthits("conf", *arguments)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"Traceback" not in done.stderr

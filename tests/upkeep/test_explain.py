@@ -1,0 +1,173 @@
+"""What is said of a line is what becomes of it, and what is shown of it is what is in it."""
+
+import gzip
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fasthits._parse import ANCHORS
+from fasthits.errors import LogFileError
+from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.rules import Rules
+from fasthits.rules.selection import Selection
+from fasthits.upkeep.explain import explain, read_fields
+from tests.rules.test_selection import DAY, detect_format, lacks_a_field, mixed_logs, rules
+from tests.support.commands import fasthits, hit, write
+from tests.support.reference import judge, split_lines, trim
+
+BUCKETS = [
+    hit("/a"),
+    hit("/b"),
+    hit("/", method="HEAD"),
+    hit("*"),
+    hit("/", date(2026, 3, 11)),
+    hit("/site.css"),
+    hit("/private/x"),
+    hit("/").replace(b"Mozilla", b"Googlebot"),
+    hit("/").replace(b"Mozilla", b"curl"),
+    hit("/").replace(b" 200 ", b" 404 "),
+    hit("/").replace(b" 200 ", b" 20 "),
+]
+OPTIONS = ["--exclude-bots", "--exclude-static", "--exclude-path", "/private/*", "--exclude-agent", "curl"]
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=mixed_logs, wanted=rules, days=st.sampled_from([None, DAY]))
+def test_each_line_is_said_to_be_what_the_oracle_says(
+    data: bytes, wanted: Rules, days: date | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if not data or lacks_a_field(data, wanted):
+        return
+    log = write(tmp_path_factory.mktemp("log") / "access.log", data)
+    lines = split_lines(data)
+    told = list(explain(str(log), Selection(wanted), range(1, len(lines) + 1), days))
+    assert [each.number for each in told] == list(range(1, len(lines) + 1))
+    for each, line in zip(told, lines, strict=True):
+        bucket, _, path = judge(line, None if days is None else [days], wanted, detect_format(data))
+        if bucket == "bot" and wanted.bots == "apart":
+            assert each.bucket in ("hit", "path", "static")
+            continue
+        assert each.bucket == bucket
+        assert all(text in trim(line) for _, text in each.fields)
+        if bucket == "hit" and path is not None:
+            assert each.why == f"counts as {path.decode('utf-8', 'backslashreplace')}"
+
+
+def test_one_line_of_each_bucket_is_shown(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", *BUCKETS)
+    done = fasthits("explain", log, *OPTIONS, "--status", "200", "--date", "2026-03-12")
+    assert done.returncode == 0
+    shown = [line for line in done.stdout.decode().splitlines() if not line.startswith(" ")]
+    assert shown == [
+        f"{log}:1: hit: counts as /a (combined)",
+        f"{log}:3: method: its method HEAD is not GET (combined)",
+        f"{log}:4: target: its target * is no path (combined)",
+        f"{log}:5: day: its time is not of 2026-03-12 (combined)",
+        f"{log}:6: static: its path ends like what pages load by themselves (combined)",
+        f"{log}:7: path: its path is excluded, or not one of those included (combined)",
+        f"{log}:8: bot: its user agent is that of a known bot (combined)",
+        f"{log}:9: agent: its user agent is excluded, or not one of those included (combined)",
+        f"{log}:10: status: its status 404 is not one of those that count (combined)",
+        f"{log}:11: malformed: no status in column 61 (combined)",
+    ]
+    assert b"    method           GET\n    target           /a\n" in done.stdout
+
+
+def test_lines_are_named_by_their_numbers_and_made_harmless(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", hit("/a"), hit(b"/\x1b[2J"), b"\x1b[2Jbad")
+    done = fasthits("explain", log, "3", "2")
+    assert b"\x1b" not in done.stdout
+    assert [line.split(":")[1] for line in done.stdout.decode().splitlines() if line[0] != " "] == ["2", "3"]
+    assert rb"    \x1b[2Jbad" in done.stdout.splitlines()[-1]
+
+
+def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", b'{"ts":"2026-03-12T10:00:00Z","method":"GET","uri":"/a"}\n{"ts":1}\n')
+    done = fasthits("explain", log)
+    assert f"{log}:1: hit: counts as /a (json)".encode() in done.stdout
+    assert b"    target           /a\n" in done.stdout
+    assert f"{log}:2: malformed: it is no JSON object with a time and a request (json)".encode() in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "log_format", "line", "stopped"),
+    [
+        ("nothing", "combined", b"", "no time like [12/Mar/2026:10:00:00 +0100] and a space"),
+        ("request", "combined", b'[12/Mar/2026:10:00:00 +0100] "GET /a', "no request in column 31"),
+        ("bytes", "common", b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5x', "no end of bytes in column 44"),
+        ("literal", "%t %m %U", b"[12/Mar/2026:10:00:00 +0100]GET", "no '] ' in column 28"),
+        ("width", "%{%F}t %m %U", b"2026-03", "no time in column 1"),
+        ("epoch", "%{sec}t %m %U", b"x GET /", "no time in column 1"),
+        ("iso", "$time_iso8601 $request_method $uri", b"2026", "no time in column 1"),
+        ("whole", "$time_iso8601 $request_method $uri", b"2026-03-12T10:00:00Z GET /", ""),
+    ],
+)
+def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, stopped: str) -> None:
+    _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
+    assert said.startswith(stopped)
+    assert bool(said) == bool(stopped)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["no.log"], 1, "no such log file: no.log"),
+        (["access.log", "7"], 1, "log file has no line 7: access.log"),
+        (["access.log", "0"], 2, ""),
+        (["access.log", "--by-host"], 2, "--by-host needs a log format with the virtual host"),
+        (["access.log", "--date", "x"], 2, "not a DATE"),
+    ],
+)
+def test_mistakes_are_told(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    write(tmp_path / "access.log", hit("/a"))
+    done = fasthits("explain", *arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert f"fasthits: {message}".encode() in done.stderr or not message
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", hit("/a"))
+    with pytest.raises(LogFileError, match="no line 2"):
+        list(explain(str(log), Selection(Rules()), [2], None))
+
+
+@pytest.mark.parametrize("name", ["access.log", "access.log.gz", "-"])
+def test_a_log_without_its_last_newline_has_the_same_format_for_explain_and_rollup(name: str, tmp_path: Path) -> None:
+    data = b'junk\n::1 - - [24/Nov/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "M"'
+    write(tmp_path / "access.log", data)
+    write(tmp_path / "access.log.gz", gzip.compress(data))
+    rollup = ["rollup", "2026-11-24", "--logs", name, "--to", "-", "--partial"]
+    for command in (["explain", name], rollup):
+        done = fasthits(*command, stdin=data, cwd=tmp_path)
+        assert done.returncode == 0
+        assert b"/a" in done.stdout
+        done = fasthits(*command, "--by-host", stdin=data, cwd=tmp_path)
+        assert done.returncode == 2
+        assert b"fasthits: --by-host needs a log format with the virtual host: " in done.stderr
+
+
+def test_long_lines_have_the_same_format_for_explain_and_rollup(tmp_path: Path) -> None:
+    """The first lines that are common fill the head of the file; only explain could look at the combined ones."""
+    common = b'::1 - - [24/Nov/2026:10:00:00 +0100] "GET /%b HTTP/1.1" 200 5\n'
+    log = write(tmp_path / "access.log", common % (b"a" * 5000) * 20, hit("/b"))
+    done = fasthits("explain", log, "1")
+    assert done.stdout.splitlines()[0].endswith(b" (common)")
+    done = fasthits("rollup", "2026-11-24", "--logs", log, "--to", "-", "--summary", tmp_path / "summary")
+    assert json.loads((tmp_path / "summary").read_text())["formats"] == ["common"]
+
+
+@pytest.mark.parametrize(("times", "bucket"), [(ANCHORS - 1, "hit"), (ANCHORS, "malformed")])
+def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, tmp_path: Path) -> None:
+    """Core and explanation agree on how many; each may look at all the rest of a line."""
+    line = b"h - " + b'[12/Mar/2026:10:00:00 +0100] "x" y | z ' * times
+    line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
+    path = tmp_path / "access.log"
+    path.write_bytes(line)
+    (found,) = explain(str(path), Selection(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
+    assert found.bucket == bucket
+    assert bool(dict(found.fields).get("status")) == (bucket == "hit")

@@ -1,0 +1,1 @@
+"""`fasthits serve`: its JSON interface, its page in a browser."""
