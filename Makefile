@@ -5,7 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo page test lint bench instructions clean
+# How the tests are shared among processes: by files, in the order of tests/conftest.py.
+WORKERS ?= 2
+SPREAD := --dist loadfile --no-loadscope-reorder
+.PHONY: help demo page programs test lint bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
@@ -53,12 +56,10 @@ page: .venv/installed-web
 	@$(call need,command -v memcached,memcached)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh page
 
-# A checker of accessibility that looks at the web page; it is not shipped.
-AXE := build/npm/node_modules/axe-core/axe.min.js
-
-$(AXE):
-	@$(call need,command -v npm,npm)
-	npm install --silent --no-save --no-package-lock --prefix build/npm axe-core@4
+# A checker of accessibility that looks at the web page, in a package that needs nothing else of it; it is not shipped.
+build/axe: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
+	@touch $@
 
 # Before the newest Django that .venv has: the oldest that is supported, found first on PYTHONPATH.
 .venv/django-4.2: .venv/installed-dev
@@ -71,26 +72,22 @@ build/agents: .venv/installed-dev
 		device-detector==6.5.1 fake-useragent==2.2.0
 	@touch $@
 
-test: .venv/installed-dev .venv/django-4.2 build/agents $(AXE)
-	@$(call need,command -v memcached,memcached)
-	@$(call need,test -x /usr/sbin/apache2,apache2-bin)
-	@$(call need,command -v cronolog,cronolog)
-	@$(call need,command -v logrotate,logrotate)
-	@$(call need,command -v systemd-analyze,systemd)
-	@$(call need,command -v setfacl,acl)
-	@$(call need,command -v faketime,faketime)
-	@$(call need,command -v haproxy,haproxy)
-	@$(call need,command -v stunnel,stunnel4)
-	@$(call need,command -v nutcracker,nutcracker)
-	@$(call need,command -v ip,iproute2)
-	@$(call need,test -x /usr/sbin/nginx,nginx-light)
-	@$(call need,command -v valgrind,valgrind)
-	@$(call need,command -v man,man-db)
-	@$(call need,ls /usr/lib/postgresql/*/bin/postgres,postgresql)
-	@$(call need,command -v chromium,chromium)
-	@$(call need,command -v chromedriver,chromium-driver)
-	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable
-	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django
+# What the tests start, as COMMAND or COMMAND=PACKAGE.
+PROGRAMS := $(PYTHON)=python3 gcc memcached apache2=apache2-bin nginx=nginx-light cronolog logrotate haproxy \
+	stunnel=stunnel4 nutcracker postgres=postgresql chromium chromedriver=chromium-driver systemd-analyze=systemd \
+	setfacl=acl faketime ip=iproute2 valgrind man=man-db openssl
+
+# All that is missing is named at once, and before anything is made.
+programs:
+	@PATH="$$PATH:/usr/sbin:/sbin:$$(echo /usr/lib/postgresql/*/bin | tr ' ' :)"; \
+	missing=$$(echo $$(for each in $(PROGRAMS); do command -v $${each%=*} >/dev/null || echo $${each#*=}; done)); \
+	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
+	$(call need,[ -z "$$missing" ],$$missing)
+
+# Two workers on two cores; slow files are first, so that both end together. The old Django runs beside them.
+test: programs .venv/installed-dev .venv/django-4.2 build/agents build/axe
+	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django -n $(WORKERS) $(SPREAD)
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

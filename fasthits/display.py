@@ -1,4 +1,4 @@
-"""What is shown to people: text from strangers made safe to print, numbers with their nouns, and bars."""
+"""Text for people to read: strangers' text made safe to print, numbers with their nouns, and bars."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ def counted(number: int, noun: str) -> str:
 def printable(text: str) -> str:
     r"""Return *text* with every character that a terminal could act on written as ``\xhh`` or ``\uhhhh``.
 
-    That is what `str.isprintable` rejects: control characters, bidirectional marks, separators other than the space,
-    and lone surrogates, as which the bytes of an argument or a file name come that are not UTF-8.
+    These are the characters that `str.isprintable` rejects: control characters, bidirectional marks, separators other
+    than the space, and lone surrogates (Python's form of bytes that are not UTF-8 in arguments and file names).
 
     >>> printable("/caf\u00e9\x1b[2J\u202e")
     '/café\\x1b[2J\\u202e'
@@ -25,7 +25,7 @@ def printable(text: str) -> str:
 
 
 def sparkline(values: Sequence[int]) -> str:
-    """Return a bar for each of *values*, 0 being the lowest and the greatest of them the highest.
+    """Return a bar for each of *values*: the lowest bar for 0, the highest for the greatest value.
 
     >>> sparkline([0, 1, 2, 4, 8])
     '▁▁▂▄█'

@@ -1,8 +1,8 @@
-"""What can go wrong for a user: one tree of exceptions, each with its exit code."""
+"""All errors that fasthits raises for a user to act on, each with its exit code."""
 
 
 class FasthitsError(Exception):
-    """Something failed that the user can act on: what, on which thing, and what to try.
+    """A failure that the user can act on: what failed, on which thing, and what to try.
 
     >>> str(FasthitsError("no such file", "access.log", "name another with --logs"))
     'no such file: access.log (name another with --logs)'
@@ -23,30 +23,30 @@ class FasthitsError(Exception):
 
 
 class UsageError(FasthitsError):
-    """An argument or setting makes no sense, whatever the state of the world."""
+    """An argument or a setting is invalid."""
 
     exit_code = 2
 
 
 class LogFileError(FasthitsError):
-    """A log file is missing, cannot be read, or ends before it should."""
+    """A log file is missing, unreadable or too short."""
 
 
 class DamagedLogError(LogFileError):
-    """A compressed log file is damaged, cut short, or still being written; what is before that place was read."""
+    """A compressed log file is damaged, cut short or still being written. All before that place was read."""
 
 
 class TableError(FasthitsError):
-    """The target of a rollup cannot be read or written; what it held is still there."""
+    """A rollup cannot read or write its target. The target still holds what it held."""
 
 
 class StateError(FasthitsError):
-    """The state file of a follower cannot be used; nothing has been counted."""
+    """A follower cannot use its state file. Nothing has been counted."""
 
 
 class MemcachedError(FasthitsError):
-    """memcached cannot be reached, or holds something else where a counter should be."""
+    """memcached is unreachable, or a counter's key holds something else."""
 
 
 class PrivilegeError(FasthitsError):
-    """The process may not become the user it was told to become."""
+    """The process has no permission to become the given user."""

@@ -1,5 +1,6 @@
 """Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that end with the test."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,11 +15,18 @@ from tests.support.logger import Logger
 from tests.support.processes import PROJECT
 from tests.support.servers import Memcached, public_directory
 
-for name, examples in (("small", 15), ("default", 80), ("thorough", 2000)):
+for name, examples in (("tiny", 5), ("default", 80), ("thorough", 2000)):
     settings.register_profile(
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with slow tests last; or first where workers share the files, so that all workers end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    shared = "PYTEST_XDIST_WORKER" in os.environ
+    items.sort(key=lambda item: (item.path in slow) != shared)
 
 
 @pytest.fixture

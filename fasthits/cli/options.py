@@ -17,7 +17,7 @@ from fasthits.daily.days import DEFAULT_LOGS, split_patterns
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
 from fasthits.rules.config import read_rules
-from fasthits.rules.options import CONFIG_HELP, RULES, take_rules
+from fasthits.rules.options import CONFIG_HELP, OPTIONS, take_options
 
 if TYPE_CHECKING:
     from fasthits.daily.logs.sources import Patterns
@@ -166,16 +166,16 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
 
 
 def _rule_options() -> dict[str, Any]:
-    """Return the annotations of the parameters that are options of rules."""
+    """Return the parameters for ``--config`` and for the OPTIONS that set rules: names and annotations."""
     panel = "What counts, and under which path"
     help_of_config = typer.Option(
         metavar="FILE", envvar="FASTHITS_CONFIG", help=CONFIG_HELP, show_default=False, rich_help_panel=panel
     )
     options: dict[str, Any] = {"config": Annotated[Path | None, help_of_config]}
-    for name, (kind, metavar, text) in RULES.items():
-        spelling = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
-        option = typer.Option(spelling, metavar=metavar, help=text, show_default=False, rich_help_panel=panel)
-        options[name.replace("-", "_")] = Annotated[kind | None, option]
+    for name, rule in OPTIONS.items():
+        spelling = f"--{name}/--no-{name}" if rule.kind is bool else f"--{name}"
+        option = typer.Option(spelling, metavar=rule.metavar, help=rule.help, show_default=False, rich_help_panel=panel)
+        options[name.replace("-", "_")] = Annotated[rule.kind | None, option]
     return options
 
 
@@ -198,7 +198,7 @@ def takes_servers(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *command* with the options RULES, and ``--config``, in place of its parameter ``rules``."""
+    """Return *command* with ``--config`` and the OPTIONS that set rules in place of its parameter ``rules``."""
 
     @wraps(command)
     def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> Any:
@@ -208,11 +208,11 @@ def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *command* with the options RULES in place of its parameter ``given``, and ``--config``, not read yet."""
+    """Return *command* with the OPTIONS that set rules in place of ``given``, and with ``config``, not read yet."""
 
     @wraps(command)
     def with_options(*, config: Path | None, **arguments: Any) -> Any:
-        given = take_rules(arguments)
+        given = take_options(arguments)
         return command(given=given, config=config, **arguments)
 
     replaced = {"rules", "given", "config"}

@@ -32,12 +32,12 @@ def check(
     The log is read twice, before and after the counters, so that hits that come meanwhile are no difference.
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
-    from fasthits.upkeep.reconcile import compare
+    from fasthits.upkeep.reconcile import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = compare(date_, patterns, servers, check_prefix(prefix), settle, progress, rules)
+        result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).compare()
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
@@ -72,11 +72,11 @@ def warm(
     It waits while they deliver what has piled up; a hit on its way for longer than --settle would count twice.
     Rules are to be those of `fasthits log`; best they stand in a file.
     """
-    from fasthits.upkeep import reconcile
+    from fasthits.upkeep.reconcile import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
     with progress_bar() as progress:
-        result = reconcile.warm(date_, patterns, servers, check_prefix(prefix), ttl, settle, progress, rules)
+        result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).warm(ttl)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} lacked none")

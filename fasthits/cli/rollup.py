@@ -13,9 +13,9 @@ from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import progress_bar, say
 from fasthits.cli.signals import end_at_signals
 from fasthits.daily.days import name_days, parse_days
+from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
-from fasthits.rules.options import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:

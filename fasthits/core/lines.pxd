@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
+from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, TEXT, THREE_DIGITS, TIME, USER_AGENT,
     VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
@@ -15,10 +16,12 @@ cdef enum:                 # buckets
 
 cdef enum:
     PLAIN_STEPS = 7        # that take_plain_get takes at once
+    COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
     bint knows_plain_gets  # the format begins as combined does, which is how take_plain_get reads a line
+    bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
     Span *methods
     int methods_count
     bint takes_get         # whether GET is one of them
@@ -48,6 +51,15 @@ cdef inline bint begins_as_combined(const Steps *steps) noexcept nogil:
     )
 
 
+cdef inline bint goes_on_as_combined(const Steps *steps) noexcept nogil:
+    """Tell whether `` "%{Referer}i" "%{User-Agent}i"`` is behind that."""
+    return (
+        steps.count >= COMBINED_STEPS
+        and is_step(&steps.step[7], 0, LITERAL, b' "', 2) and is_step(&steps.step[8], REFERER, QUOTED, NULL, 0)
+        and is_step(&steps.step[9], 0, LITERAL, b'" "', 3) and is_step(&steps.step[10], USER_AGENT, QUOTED, NULL, 0)
+    )
+
+
 cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef const Steps *steps = &rules.steps
@@ -62,6 +74,7 @@ cdef inline void settle(Rules *rules) noexcept nogil:
         rules.last = max(rules.last, steps.at[USER_AGENT] + 1)
     if rules.by_host:
         rules.last = max(rules.last, steps.at[VHOST] + 1)
+    rules.knows_agents = rules.last <= COMBINED_STEPS and goes_on_as_combined(steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
         and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
@@ -86,10 +99,14 @@ cdef inline void take_rest_of_plain_get(
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
-    if rules.last > PLAIN_STEPS or rules.by_host:
+    memset(&line.host, 0, sizeof(Span))
+    if rules.last > PLAIN_STEPS:
         rest.end = line_cursor(start, size).end
-        take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
-        fill_tail(line, &reading, &rules.steps)
+        if rules.knows_agents:
+            take_plain_referer_and_agent(&rest, rules.by_agent, line)
+        else:
+            take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
+            fill_tail(line, &reading, &rules.steps)
     if rules.by_host and rules.host_end.start != NULL:
         take_host(start, line.time, rules.host_end, &line.host)
 

@@ -10,14 +10,9 @@ from libc.string cimport memchr, memset
 
 from fasthits.core.times cimport CLF_SIZE, DayMemo, has_clock, take_clf_time
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, load4, load8, skip_past, take_digits_or_dash, take_quoted,
+    Cursor, Line, Span, from_little_endian, load4, load8, mask_of, skip_past, take_digits_or_dash, take_quoted,
+    trailing_zeros,
 )
-
-cdef extern from "<endian.h>" nogil:
-    uint64_t from_little_endian "le64toh" (uint64_t word) noexcept
-
-cdef extern from *:
-    int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
 
 
 cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
@@ -45,13 +40,10 @@ cdef inline uint64_t ends_of_path(const char *p) noexcept nogil:
     differ in one bit.
     """
     cdef uint8_t[64] found
-    cdef uint64_t mask = 0
     cdef int i
     for i in range(64):
         found[i] = ((<uint8_t>p[i] & 0xFD) == 0x20) | (<uint8_t>p[i] == 0x3F)
-    for i in range(8):
-        mask |= ((from_little_endian(load8(<const char *>found + 8 * i)) * 0x0102040810204080ULL) >> 56) << (8 * i)
-    return mask
+    return mask_of(found)
 
 
 cdef inline bint take_plain_path(Cursor *line, Span *path) noexcept nogil:
@@ -148,3 +140,12 @@ cdef inline bint take_plain_get(Cursor *line, Line *out, DayMemo *memo) noexcept
     if not take_plain_status(line, &out.status):
         return False
     return take_plain_bytes_sent(line) or (take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" "))
+
+
+cdef inline void take_plain_referer_and_agent(Cursor *line, bint wants_agent, Line *out) noexcept nogil:
+    """Take `` "referer" "user agent"`` behind a plain GET, as much of it as is there; the user agent if it is wanted."""
+    memset(&out.referer, 0, sizeof(Span))
+    memset(&out.user_agent, 0, sizeof(Span))
+    if (skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer)
+            and wants_agent and skip_past(line, b" ") and skip_past(line, b'"')):
+        take_quoted(line, &out.user_agent)

@@ -12,14 +12,15 @@ the next time begins, as that has a quote; where a format has a needed field tha
 MAX_ANCHORS times are tried.
 """
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memset
 
 from fasthits.core.times cimport (
     CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
+    Cursor, Line, Span, mask_of, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
+    trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -154,6 +155,42 @@ cdef inline bint take_steps(
     return True
 
 
+cdef inline bint is_anchor(const char *p) noexcept nogil:
+    return p[0] == b"[" and p[12] == b":"
+
+
+cdef inline uint64_t anchors_among(const char *p) noexcept nogil:
+    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each.
+
+    The loop has no branch, so compilers make vector instructions of it.
+    """
+    cdef uint8_t[64] found
+    cdef int i
+    for i in range(64):
+        found[i] = (p[i] == b"[") & (p[i + 12] == b":")
+    return mask_of(found)
+
+
+cdef inline const char *find_anchor(const char *p, const char *end) noexcept nogil:
+    """Return the next ``[`` with the first colon of a time behind it and room for that time; NULL if there is none.
+
+    Nearly always it is the first ``[``. A stranger can send a megabyte of them: so the others are looked for in 64 bytes
+    at once (2 instructions a byte; with a memchr for each, 36).
+    """
+    cdef uint64_t anchors
+    p = <const char *>memchr(p, b"[", <size_t>(end - p))
+    while p != NULL and end - p > CLF_SIZE:
+        if is_anchor(p):
+            return p
+        p += 1
+        while end - p >= 64 + CLF_SIZE:
+            anchors = anchors_among(p)
+            if anchors:
+                return p + trailing_zeros(anchors)
+            p += 64
+    return NULL
+
+
 cdef inline bint read_line(
     Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest
 ) noexcept nogil:
@@ -166,13 +203,11 @@ cdef inline bint read_line(
     if not steps.anchored:
         return take_steps(rest, steps, 0, last, reading, memo)
     while not steps.searches or tries < MAX_ANCHORS:
-        rest.p = <const char *>memchr(line.p, b"[", <size_t>(line.end - line.p))
+        rest.p = find_anchor(line.p, line.end)
         if rest.p == NULL:
             return False
         rest.p += 1
         line.p = rest.p
-        if line.end - line.p < CLF_SIZE or line.p[11] != b":":
-            continue
         if take_steps(rest, steps, 0, last, reading, memo):
             return True
         if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed):

@@ -4,8 +4,14 @@ Every step works on a cursor that ends where the line ends, so that a broken lin
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
+
+cdef extern from "<endian.h>" nogil:
+    uint64_t from_little_endian "le64toh" (uint64_t word) noexcept
+
+cdef extern from *:
+    int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
 
 cdef enum:
     MAX_LINE = 1 << 20
@@ -55,6 +61,15 @@ cdef inline uint64_t load4(const char *p) noexcept nogil:
     cdef uint32_t word
     memcpy(&word, p, 4)
     return word
+
+
+cdef inline uint64_t mask_of(const uint8_t *found) noexcept nogil:
+    """Return a bit for each of 64 bytes that are 0 or 1, the first byte's bit the lowest."""
+    cdef uint64_t mask = 0
+    cdef int i
+    for i in range(8):
+        mask |= ((from_little_endian(load8(<const char *>found + 8 * i)) * 0x0102040810204080ULL) >> 56) << (8 * i)
+    return mask
 
 
 cdef inline bint is_digit(char c) noexcept nogil:

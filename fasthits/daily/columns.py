@@ -6,7 +6,7 @@ from datetime import date
 
 from fasthits._parse import HitTable
 from fasthits.rules.memo import remember
-from fasthits.rules.rules import part_host
+from fasthits.rules.paths import part_host
 
 REMEMBERED_REFERERS = 1 << 13
 

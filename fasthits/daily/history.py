@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fasthits.daily.database import reading
 from fasthits.errors import TableError
-from fasthits.rules.rules import part_host
+from fasthits.rules.paths import part_host
 
 # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
 _PATH_BY_DAY = """

@@ -13,7 +13,8 @@ from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules.formats import Format
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.intake import Intake
+from fasthits.rules.selection import ASSUMED, Selection
 from fasthits.rules.stamps import stamps
 
 Progress = Callable[[int | None], Advance]
@@ -225,7 +226,7 @@ class Pass:
                 intake = Intake(self._selection, open_table)
             self._count_segment(segment, intake, buffer, advance)
             if not log_format:
-                alone.append(intake.counter)
+                alone.append(intake.hit_table)
                 self._formats[log_file] = intake.log_format or ASSUMED
         return alone + list(tables.values())
 
@@ -236,7 +237,7 @@ class Pass:
             return None
 
     def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
-        lines_before, examples_before, size = intake.counter.lines, len(intake.examples), 0
+        lines_before, examples_before, size = intake.hit_table.lines, len(intake.examples), 0
         tail = b""
         try:
             for block in segment.blocks(buffer, advance):
@@ -250,7 +251,7 @@ class Pass:
             self.damaged[segment.log_file] = error
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
-        self._counted[segment] = _SegmentCount(size, intake.counter.lines - lines_before, examples, tail)
+        self._counted[segment] = _SegmentCount(size, intake.hit_table.lines - lines_before, examples, tail)
 
 
 class _SegmentCount(NamedTuple):

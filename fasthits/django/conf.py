@@ -17,7 +17,8 @@ from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.live.servers import Server, TlsFiles, check_servers
 from fasthits.rules.config import put_before, read_rules
-from fasthits.rules.rules import OPTIONS, Rules
+from fasthits.rules.options import OPTIONS
+from fasthits.rules.rules import Rules
 
 NAME = "FASTHITS"
 

@@ -19,7 +19,7 @@ from fasthits.django.conf import setting
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
 from fasthits.live.memcached import read_views
 from fasthits.live.servers import Server, check_servers
-from fasthits.rules.rules import final_path
+from fasthits.rules.paths import final_path
 
 AWAY_SECONDS = 5.0
 """How long memcached is left alone when it has failed: a page must not wait for it again and again."""

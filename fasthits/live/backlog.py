@@ -7,7 +7,8 @@ from itertools import islice
 
 from fasthits._parse import HitTable
 from fasthits.live.memcached import BATCH_ROWS, Row
-from fasthits.rules.selection import Intake, Selection
+from fasthits.rules.intake import Intake
+from fasthits.rules.selection import Selection
 
 BATCH_BYTES = 1 << 20
 """A batch ends after BATCH_ROWS rows, or when its paths have this many bytes."""
@@ -73,7 +74,7 @@ class FreshBacklog(Backlog):
     @property
     def counter(self) -> HitTable:
         """The table that counts the lines."""
-        return self.intake.counter
+        return self.intake.hit_table
 
     def hits(self) -> int:
         """Return the number of hits, without those whose path `take` has rejected."""

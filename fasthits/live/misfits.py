@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.intake import Intake
+from fasthits.rules.selection import ASSUMED, Selection
 
 LOOK_SECONDS = 30.0
 """The time from the first line to the first look, and from one look to the next."""
@@ -63,7 +64,7 @@ class Misfits:
     def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         """Return what is wrong if most recent lines are bad; *block* is the block that was read last."""
         self.at = float("inf")
-        counter = intake.counter
+        counter = intake.hit_table
         now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
         then = self._before[0]
         self._before.append(now)

@@ -1,1 +1,1 @@
-"""What counts, under which path, and what log lines look like. Nothing here reads a file or talks to a server."""
+"""What counts, under which path, and what log lines look like. No module here reads a log or talks to a server."""

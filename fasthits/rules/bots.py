@@ -1,9 +1,9 @@
-"""Which user agents count: bots, by a list and by general words, and those that the user names.
+"""Which user agents count: known bots, and the agents that the user includes or excludes.
 
-The list is that of the package crawler-user-agents: 1,500 regular expressions, of which nearly all are plain texts.
-Strangers choose the agents, so no regular expression with a repetition ever runs on them. Each pattern becomes
-texts, and one pass over the first AGENT_BYTES of an agent looks up every three bytes in a table of the texts
-that have these three bytes in them. docs/bots.md has the measurements.
+Bots are known by a list and by general words. The list comes from the package crawler-user-agents: 1,500 regular
+expressions, nearly all of them plain texts. Strangers choose the agents, so no regular expression with a repetition
+ever runs on them. Instead each expression becomes texts, and one pass over the first AGENT_BYTES of an agent looks up
+every three bytes in a dictionary of the texts that contain them. docs/bots.md has the measurements.
 """
 
 import re
@@ -11,35 +11,70 @@ import warnings
 from collections.abc import Callable, Iterable
 
 from fasthits.rules.escapes import unescape
-from fasthits.rules.patterns import Row, translate
-from fasthits.rules.rules import Rules, compile_globs
+from fasthits.rules.patterns import Row, compile_globs, translate
+from fasthits.rules.rules import Rules
 
 COUNTS, FILTERED, BOT = range(3)
-"""What `agent_verdict` says of an agent: its lines count, are filtered as ``agent``, or are a bot's."""
+"""The verdicts on an agent: its lines count, are filtered as ``agent``, or come from a bot."""
 
 AGENT_BYTES = 512
-"""How much of an agent is looked at. The longest of 37,000 real agents has 419 bytes (docs/bots.md)."""
+"""Only this much of an agent is read. The longest of 37,000 real agents has 419 bytes (docs/bots.md)."""
 
 _PIECE_BYTES = 3
 _COMMON = (
     b"mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko) chrome/ version/ mobile/ "
     b"safari/537.36 (linux; android 10; k build/ (iphone; cpu iphone os like mac os x) (macintosh; intel mac os x)"
 )
-"""Pieces that are in many agents of people: texts are filed under other pieces where they can be."""
+"""Common in people's agents, so a text is filed under a rarer piece if it has one."""
+
+# Each word and text below earned its place on real agents. docs/bots.md has the figures and the command to repeat them.
+WORDS = (
+    # Bots that say so, or that give an address of their owner.
+    *("bots?([^a-z]|$)", "crawl", "spider", "scrap(er|ing|y)", "://", r"www\.", r"^mozilla/5\.0 \(compatible; [a-z]"),
+    # Purposes of bots.
+    *("analys", "analyz", "archiv", "audit", "check([^o]|$)", "collector", "domain([^/]|$)", "extract", "feed"),
+    *("fetch", "health", "inspect", "lookup", "monitor", "notif", "parser", "prerender", "preview", "probe"),
+    *("recon[/ -]", "research", r"rss([/ ;)\-]|$)", "scan", "screenshot", "sitemap", "snapshot", "subscriber"),
+    *("survey", "synthetic", "uptime", "validat", "verif", "google-"),
+    # Browsers without a person.
+    *("headless", "lighthouse", "phantomjs", "playwright", "puppeteer", "selenium", "webdriver"),
+    # Vulnerability scanners.
+    *("censys", "jndi:", "masscan", "nikto", "nmap", "shodan", "sqlmap", "zgrab"),
+    # HTTP libraries and tools.
+    *("aiohttp", "apache-", "axios/", "curl/", "go-http", "grpc-", "guzzle", "httpclient", "-http", "insomnia/"),
+    *("^java[/ ]", "libsoup", "libwww-perl", "lwp::", "node-", "okhttp", "perl/", "^php", "postman", "python", "^ruby"),
+    *("undici", "urllib", "wget", "winhttp"),
+)
+"""Regular expressions for words in bots' agents. Case does not matter."""
+
+PEOPLE = (
+    # Browsers that call themselves compatible.
+    *("(compatible; ibrowse", "(compatible; konqueror", "(compatible; linux", "(compatible; msie"),
+    *("(compatible; netscape", "(compatible; nokia", "(compatible; opera", "(compatible; oss"),
+    *("(compatible; polaris", "(compatible; teleca", "(compatible; u;", "(compatible; x11"),
+    # Phones.
+    *("; b bot ", "; c bot tab", "cubot", "; id bot", "; idbot5", "; m bot ", "; m_bot_", "; power bot", "; vr bot"),
+    *("; xbot", "; spider ", "butterfly build/", "htc butterfly", "htc j butterfly", "htc_butterfly", "viewsonic"),
+    "ap3a.240617.008",  # a release of Android 15
+    # Apps with a built-in browser, and browser extensions.
+    *("camscanner", "firephp", "http://bsalsa.com", "http://www.xbmc.org", "metaiab facebook", "safari/537.36 viber"),
+    *("sogoumobilebrowser", "sogoumse", "sogousearch", "sonic slack"),
+)
+"""Texts in people's agents that look like a bot's. The verdict leaves them out. Case does not matter."""
 
 
 def agent_verdict(rules: Rules) -> Callable[[bytes], int]:
-    """Return the function that says of a user agent, as it was logged, what its lines do.
+    """Return the function that gives the verdict on a user agent as logged: COUNTS, FILTERED or BOT.
 
-    A glob matches the whole agent, in any case; one without ``*``, ``?`` and ``[`` matches where it occurs. An agent
-    that was not logged is ``-``, and no bot. Only the first AGENT_BYTES of an agent are looked at.
+    A glob must match the whole agent; a text without ``*``, ``?`` and ``[`` may occur anywhere in it. Case does not
+    matter. A missing agent is logged as ``-`` and is no bot. Only the first AGENT_BYTES of an agent are read.
     """
     included = _compile_agents(rules.include_agents) if rules.include_agents else None
     excluded = _compile_agents(rules.exclude_agents) if rules.exclude_agents else None
     is_bot = bot_matcher() if rules.bots != "count" else None
 
     def verdict(agent: bytes) -> int:
-        agent = unescape(agent[: 4 * AGENT_BYTES])[:AGENT_BYTES]  # an escape has four bytes at most
+        agent = unescape(agent[: 4 * AGENT_BYTES])[:AGENT_BYTES]  # an escape has at most four bytes
         if (included and not included(agent)) or (excluded and excluded(agent)):
             return FILTERED
         return BOT if is_bot and is_bot(agent) else COUNTS
@@ -52,10 +87,8 @@ def _compile_agents(globs: tuple[str, ...]) -> Callable[[bytes], object]:
 
 
 def bot_matcher() -> Callable[[bytes], bool]:
-    """Return the function that tells whether an agent, as it was sent, is that of a bot."""
+    """Return the function that tells whether an agent, as sent and not as logged, is a bot's."""
     from crawleruseragents import CRAWLER_USER_AGENTS_DATA
-
-    from fasthits.rules.botwords import PEOPLE, WORDS
 
     has_bot = match_any((crawler["pattern"] for crawler in CRAWLER_USER_AGENTS_DATA), WORDS)
     find_people = re.compile(b"|".join(re.escape(text.encode()) for text in PEOPLE)).finditer
@@ -74,21 +107,23 @@ def bot_matcher() -> Callable[[bytes], bool]:
 
 
 def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[bytes], bool]:
-    """Return the function that tells whether one of *patterns* or *words*, regular expressions, is found in bytes.
+    """Return the function that finds one of *patterns* or *words*, which are regular expressions, in an agent.
 
-    Of *words* letters match in any case. Only the first AGENT_BYTES are looked at. A pattern that `translate` cannot
-    translate exactly finds more than it should; one that would find every agent is left out, with a RuntimeWarning.
+    For *words* case does not matter. Only the first AGENT_BYTES are read. A pattern that `translate` cannot translate
+    exactly finds more than it should. A pattern that would find every agent is left out, with a RuntimeWarning.
 
     >>> match_any(["Googlebot\\\\/", "^curl"])(b"Mozilla/5.0 (compatible; Googlebot/2.1)")
     True
     """
-    texts: dict[bytes, list[tuple[int, bytes, bool]]] = {}  # by piece; each with the place of the piece in it
-    rows: dict[bytes, list[Row]] = {}  # likewise what is no plain text
+    texts: dict[bytes, list[tuple[int, bytes, bool]]] = {}  # by piece, with the place of the piece in the text
+    rows: dict[bytes, list[Row]] = {}  # by piece: patterns that are no plain text
     always = []
     for pattern, any_case in (*((pattern, False) for pattern in patterns), *((word, True) for word in words)):
         for row in translate(pattern, any_case).rows:
             if row.fits_all:
-                warnings.warn(f"the pattern {pattern!r} fits every agent and is left out", RuntimeWarning, stacklevel=2)
+                warnings.warn(
+                    f"ignoring the pattern {pattern!r}, which matches every agent", RuntimeWarning, stacklevel=2
+                )
                 continue
             lowered = [text.lower() for text in row.texts]
             pieces = {text[at : at + _PIECE_BYTES] for text in lowered for at in range(len(text) - _PIECE_BYTES + 1)}

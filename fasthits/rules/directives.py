@@ -1,4 +1,4 @@
-"""The directives of Apache's LogFormat and the variables of nginx's log_format: which field of a line each one is.
+"""The directives of Apache's LogFormat and the variables of nginx's log_format: which field of a line each stands for.
 
 Directives are those of httpd 2.4 (mod_log_config.c, log_pre_config and parse_log_item; mod_logio.c; mod_ssl.c),
 variables those of nginx's core and of its HTTP modules.
@@ -28,48 +28,48 @@ Kind = typing.Literal[
     "vhost",
     "port",
 ]
-"""``target`` is the path with its query as it was sent, ``path`` has none, ``query`` is empty or begins with ``?``."""
+"""``target`` is the path with its query, as sent. ``path`` has no query. ``query`` is empty or begins with ``?``."""
 
 
 @dataclass(frozen=True)
 class Literal:
-    """Bytes that stand in every line."""
+    """Bytes that are the same in every line."""
 
     text: bytes
 
 
 @dataclass(frozen=True)
 class Field:
-    """Bytes that differ from line to line; two are equal when they are read alike."""
+    """Bytes that differ from line to line. Two fields are equal when the core reads them alike."""
 
     kind: Kind
     directive: str = field(compare=False)
     column: int = field(compare=False)
-    """Of the directive in the format, from 1."""
+    """Where the directive begins in the format, from 1."""
     quoted: bool = False
-    """Between quotes: it ends at the first quote that no backslash escapes."""
+    """Whether quotes enclose it. It then ends at the first quote without a backslash before it."""
     bracketed: bool = False
     time_format: str | None = None
     """``apache`` (dd/Mon/yyyy:HH:MM:SS +hhmm), ``iso8601``, ``epoch`` (seconds, perhaps with a fraction), ``epoch_ms``,
-    ``epoch_us``, or a pattern of strftime in which every field has a fixed width."""
+    ``epoch_us``, or a strftime pattern in which every field has a fixed width."""
     width: int | None = None
-    """In bytes, where it is fixed."""
+    """In bytes, if fixed."""
 
 
 @dataclass(frozen=True)
 class DateLayout:
-    """Where the date stands in a time of fixed width."""
+    """Where the date is in a time of fixed width."""
 
     year: int
     year_digits: int
-    """4, or 2 for 1969 to 2068."""
+    """4, or 2 for the years 1969 to 2068."""
     month: int | None
-    """None where the day is that of the year."""
+    """None if the day is the day of the year."""
     month_named: bool
-    """Three letters (Jan) and not two digits."""
+    """Whether it is three letters (Jan) instead of two digits."""
     day: int
     day_digits: int
-    """2, the first of which may be a space, or 3 for the day of the year."""
+    """2 (the first may be a space), or 3 for the day of the year."""
 
 
 _APACHE: dict[str, Kind] = {
@@ -108,14 +108,14 @@ _NGINX_SKIPPED = re.compile(
     """,
     re.VERBOSE,
 )
-_NGINX_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})", re.ASCII)
+_NGINX_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})?", re.ASCII)
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
 
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
 
 
 _APACHE_TIME = "%d/%b/%Y:%H:%M:%S %z"
-# What strftime makes of these in the locale C, in which Apache runs unless told otherwise.
+# As strftime expands them in the locale C, which is Apache's unless its environment says otherwise.
 _COMPOSITES = {
     **{"T": "%H:%M:%S", "X": "%H:%M:%S", "R": "%H:%M", "r": "%I:%M:%S %p", "F": "%Y-%m-%d", "h": "%b"},
     **{"D": "%m/%d/%y", "x": "%m/%d/%y", "c": "%a %b %e %H:%M:%S %Y", "n": "\n", "t": "\t"},
@@ -126,37 +126,34 @@ _WIDTHS = {"Y": 4, "G": 4, "b": 3, "a": 3, "j": 3, "z": 5, "u": 1, "w": 1, "%": 
 
 
 def scan_apache(text: str) -> Iterator[Literal | Field]:
-    """Yield the literals and fields of a LogFormat string; raise UsageError at what is none."""
-    at = 0
-    while at < len(text):
-        if text[at] != "%":
-            literal, at = _take_literal(text, at, "%")
-            yield literal
-            continue
-        found = _APACHE_DIRECTIVE.match(text, at)
-        assert found
-        name, argument = found["name"], found["argument"]
-        if name is None or name == "{":
-            raise UsageError(f"unfinished directive in column {at + 1} of the log format", text)
-        if found[0] == "%%":
-            yield Literal(b"%")
-        elif name not in _APACHE:
-            raise UsageError(f"unknown directive %{name} in column {at + 1} of the log format", text)
-        elif name == "t":
-            yield from _apache_time(argument, found[0], at + 1)
-        else:
-            kind = _HEADERS.get((argument or "").lower(), _APACHE[name]) if name == "i" else _APACHE[name]
-            if name == "p" and argument == "remote":
-                kind = "skip"
-            # With a list of statuses it is "-" for the others.
-            if re.search(r"\d", re.sub(r"\{.*?\}", "", found["options"])) and kind not in ("referer", "user_agent"):
-                kind = "skip"
-            yield Field(kind, found[0], at + 1)
-        at = found.end()
+    """Yield the literals and fields of a LogFormat string. Raises UsageError for an unknown or unfinished directive."""
+    for piece in _pieces(text, "%", _APACHE_DIRECTIVE):
+        yield from [piece] if isinstance(piece, Literal) else _apache_fields(piece)
+
+
+def _apache_fields(found: re.Match[str]) -> Iterator[Literal | Field]:
+    directive, column = found[0], found.start() + 1
+    name, argument = found["name"], found["argument"]
+    if name is None or name == "{":
+        raise UsageError(f"unfinished directive in column {column} of the log format", found.string)
+    if directive == "%%":
+        yield Literal(b"%")
+    elif name not in _APACHE:
+        raise UsageError(f"unknown directive %{name} in column {column} of the log format", found.string)
+    elif name == "t":
+        yield from _apache_time(argument, directive, column)
+    else:
+        kind = _HEADERS.get((argument or "").lower(), _APACHE[name]) if name == "i" else _APACHE[name]
+        if name == "p" and argument == "remote":
+            kind = "skip"
+        # With a list of statuses, as in %200b, Apache writes "-" for other statuses.
+        if re.search(r"\d", re.sub(r"\{.*?\}", "", found["options"])) and kind not in ("referer", "user_agent"):
+            kind = "skip"
+        yield Field(kind, directive, column)
 
 
 def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[Literal | Field]:
-    # "end:" is the time at which the request was done.
+    # "end:" stands for the time at which the request was done.
     pattern = re.sub(r"^(?:begin|end):?", "", argument or "", count=1)
     if not pattern:
         yield from (Literal(b"["), _time_field(directive, column, "apache"), Literal(b"]"))
@@ -167,40 +164,48 @@ def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[
 
 
 def scan_nginx(text: str) -> Iterator[Literal | Field]:
-    """Yield the literals and fields of a log_format string; raise UsageError at what is none."""
+    """Yield the literals and fields of a log_format string. Raises UsageError for an unknown or unfinished variable."""
+    for piece in _pieces(text, "$", _NGINX_VARIABLE):
+        yield piece if isinstance(piece, Literal) else _nginx_field(piece)
+
+
+def _nginx_field(found: re.Match[str]) -> Field:
+    name, column = found[1] or found[2], found.start() + 1
+    if name is None:
+        raise UsageError(f"unfinished variable in column {column} of the log format", found.string)
+    if name in _NGINX_TIMES:
+        return _time_field(f"${name}", column, _NGINX_TIMES[name])
+    if name in _NGINX or _NGINX_SKIPPED.fullmatch(name):
+        return Field(_NGINX.get(name, "skip"), f"${name}", column)
+    near = get_close_matches(name, _NGINX, 1)
+    own = "write $http_own for a variable of your own, which fasthits then skips"
+    hint = f"did you mean ${near[0]}? {own}" if near else own
+    raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
+
+
+def _pieces(text: str, sign: str, pattern: re.Pattern[str]) -> Iterator[Literal | re.Match[str]]:
+    """Yield the literals of a format string, and at each *sign* the match of *pattern*, which matches a sign at least.
+
+    Backslashes in literals mean the same in both servers. Raises UsageError for a line break.
+    """
     at = 0
     while at < len(text):
-        if text[at] != "$":
-            literal, at = _take_literal(text, at, "$")
-            yield literal
+        if text[at] == sign:
+            found = pattern.match(text, at)
+            assert found
+            yield found
+            at = found.end()
             continue
-        found = _NGINX_VARIABLE.match(text, at)
-        if not found:
-            raise UsageError(f"unfinished variable in column {at + 1} of the log format", text)
-        name = found[1] or found[2]
-        if name in _NGINX_TIMES:
-            yield _time_field(f"${name}", at + 1, _NGINX_TIMES[name])
-        elif name in _NGINX or _NGINX_SKIPPED.fullmatch(name):
-            yield Field(_NGINX.get(name, "skip"), f"${name}", at + 1)
-        else:
-            near = get_close_matches(name, _NGINX, 1)
-            own = "a variable of your own is skipped when you write $http_own for it"
-            hint = f"did you mean ${near[0]}? {own}" if near else own
-            raise UsageError(f"unknown variable ${name} in column {at + 1} of the log format", text, hint)
-        at = found.end()
-
-
-def _take_literal(text: str, start: int, stop: str) -> tuple[Literal, int]:
-    """Return the literal that begins at *start*, and where it ends; backslashes mean what they do in both servers."""
-    end = text.find(stop, start) if stop in text[start:] else len(text)
-    literal = re.sub(r"""\\([\\"'nrt])""", lambda escape: _ESCAPES[escape[1]], text[start:end])
-    if "\n" in literal:
-        raise UsageError(f"line break within a line, behind column {start + 1} of the log format", text)
-    return Literal(literal.encode("utf-8", "surrogateescape")), end
+        end = text.find(sign, at) if sign in text[at:] else len(text)
+        literal = re.sub(r"""\\([\\"'nrt])""", lambda escape: _ESCAPES[escape[1]], text[at:end])
+        if "\n" in literal:
+            raise UsageError(f"line break after column {at + 1} of the log format", text)
+        yield Literal(literal.encode("utf-8", "surrogateescape"))
+        at = end
 
 
 def _expand(pattern: str) -> str | None:
-    """Return *pattern* with single fields of fixed width in place of composite ones; None where one has no fixed width.
+    """Return *pattern* with composite fields replaced by single ones; None if a field has no fixed width.
 
     >>> _expand("%F %T")
     '%Y-%m-%d %H:%M:%S'
@@ -226,7 +231,7 @@ def _width(time_format: str) -> int:
 
 
 def date_layout(time_format: str) -> DateLayout | None:
-    """Return where the date stands in a time of this format; None where it has no whole date, or is an epoch.
+    """Return where the date is in a time of this format; None for a format without a whole date, and for an epoch.
 
     >>> date_layout("iso8601")
     DateLayout(year=0, year_digits=4, month=5, month_named=False, day=8, day_digits=2)

@@ -1,6 +1,6 @@
-r"""The escapes of a log: ``\"``, ``\\``, ``\n`` and the like, and ``\xhh`` for other bytes that do not print.
+r"""The escapes in a log: ``\"``, ``\\``, ``\n`` and the like, and ``\xhh`` for other unprintable bytes.
 
-So Apache writes them (ap_escape_logitem, httpd's server/util.c); nginx writes ``\xHH`` for all of them.
+Apache writes them like this (ap_escape_logitem, httpd's server/util.c). nginx writes ``\xHH`` for all of them.
 """
 
 import re
@@ -18,7 +18,7 @@ _LOGGED = [
 
 
 def escape(raw: bytes) -> bytes:
-    r"""Return *raw* as Apache logs it: printable ASCII in which each quote has a backslash before it.
+    r"""Return *raw* as Apache logs it: printable ASCII, with a backslash before each quote.
 
     >>> print(escape('é"\n'.encode()).decode())
     \xc3\xa9\"\n

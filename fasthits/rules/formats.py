@@ -1,7 +1,7 @@
-"""Log formats: what stands where in a line, by the name of a format or by its string in the server's configuration.
+"""Log formats: which field is where in a line, by a format's name or by its string in the server's configuration.
 
-A format is a sequence of literals and fields. Of each kind of field at most one is to be read; all that counting does
-not need is of the kind ``skip``.
+A format is a sequence of literals and fields. It has at most one field of each kind. Fields that counting does not need
+are of the kind ``skip``.
 """
 
 import re
@@ -17,23 +17,23 @@ from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_ap
 
 @dataclass(frozen=True)
 class Format:
-    """What the lines of a log look like; without parts they are JSON objects."""
+    """What the lines of a log look like. A format without parts means JSON objects."""
 
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
 
     def field(self, kind: Kind) -> Field | None:
-        """Return the field of a kind other than ``skip``, if there is one."""
+        """Return the field of *kind*, which is not ``skip``, or None."""
         return next((part for part in self.parts if isinstance(part, Field) and part.kind == kind), None)
 
     def require(self, kind: Kind, option: str) -> None:
-        """Raise UsageError when there is no field of *kind*, which *option* needs."""
+        """Raise UsageError if the format has no field of *kind*, which *option* needs."""
         if self.parts and not self.field(kind):
             raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
 
     def reading(self) -> dict[str, object]:
-        """Return how the core is to read lines of this format: arguments of `LineRules`."""
+        """Return how the core reads lines of this format, as arguments of `LineRules`."""
         first, second = (*self.parts[:2], None, None)[:2]
         has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
         parts = self.read_parts
@@ -46,7 +46,7 @@ class Format:
 
     @property
     def read_parts(self) -> tuple[Literal | Field, ...]:
-        """The parts that are read, each by one step: all, or those from the time on."""
+        """The parts that the core reads, each in one step: all parts, or the parts from the time on."""
         if not self.anchored:
             return self.parts
         start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
@@ -54,10 +54,10 @@ class Format:
 
     @property
     def anchored(self) -> bool:
-        """Whether a line is read from its time on, which is searched for, and not from the left.
+        """Whether the core searches a line for its time and reads on from there, instead of reading from the left.
 
-        So it is where the request line follows the time as in Apache's common format, and nothing before the time
-        matters but a virtual host at the very beginning.
+        It does if the request line follows the time as in Apache's common format, and if nothing before the time
+        matters except a virtual host at the beginning of the line.
         """
         at = next((at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time"), 0)
         before, after = self.parts[:at], self.parts[at + 1 : at + 3]
@@ -84,16 +84,16 @@ _HINTS = {
 }
 
 NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
-"""What a line has to have, where its format has it; what follows the last of them need not be there."""
+"""Fields that a line must have if its format has them. What follows the last of these may be missing."""
 
 _EPOCHS = {"epoch": (12, 1), "epoch_ms": (15, 10**3), "epoch_us": (18, 10**6)}
-"""The most digits of a number of seconds, or of parts of a second, and how many parts a second has."""
+"""The most digits that the number may have, and how many of these units are in a second."""
 
 _Step = tuple[str, str, object, tuple[object, ...] | None]
 
 
 def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
-    """Return a part of a format as the core takes it: kind, way to read it, what that needs, layout of a date."""
+    """Return a part as the core takes it: its kind, how to read it, what reading it needs, and the layout of a date."""
     if part is None or isinstance(part, Literal):
         return "skip", "literal", part.text if part else b"", None
     if part.kind in ("status", "bytes"):
@@ -112,17 +112,17 @@ def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
     return part.kind, "text", after.text if isinstance(after, Literal) else b"", None
 
 
-_NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # one of them is in all strings of use, where % is a literal
+_NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # every usable string has one of them; % is then a literal
 
 
 def parse_format(text: str) -> Format:
-    """Return the format of a name, of a LogFormat string of Apache, or of a log_format string of nginx.
+    """Return the format with this name, or with this string of Apache's LogFormat or nginx's log_format.
 
     >>> parse_format('%v %t "%r" %>s').field("status").column
     12
 
-    Escapes are those of the configuration file. Raises UsageError, with the column, for what cannot be read, and for a
-    format without what every count needs: a date, a method, a path.
+    Escapes are those of the server's configuration. Raises UsageError, with the column, for a string that it cannot
+    read, and for a format without a date, a method or a path, which counting needs.
     """
     if text in NAMES:
         return NAMES[text]
@@ -136,12 +136,12 @@ def parse_format(text: str) -> Format:
 
 
 def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format:
-    """Return the format of *pieces*, of each kind the one field that is to be read."""
+    """Return the format that consists of *pieces*, with one field of each kind."""
     parts = _mark(_choose(_join(_join_request(_join(pieces)))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
-                f"nothing stands between {before.directive} and {after.directive}"
+                f"no separator between {before.directive} and {after.directive}"
                 f" in column {after.column} of the log format",
                 text,
             )
@@ -158,8 +158,7 @@ def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format
 
 
 def _join(pieces: Iterable[Literal | Field]) -> list[Literal | Field]:
-    """Return *pieces* with those made one that stand side by side and are one: literals, what is skipped, path and
-    query."""
+    """Return *pieces* with neighbours joined that belong together: literals, skipped fields, a path and its query."""
     joined: list[Literal | Field] = []
     for piece in pieces:
         before = joined[-1] if joined else None
@@ -181,7 +180,7 @@ def _join(pieces: Iterable[Literal | Field]) -> list[Literal | Field]:
 
 
 def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
-    """Return *parts* with ``"%m %U%q %H"``, which is the request line (as Apache's manual says), made one field."""
+    """Return *parts* with ``"%m %U%q %H"`` as one field: the request line, as Apache's manual says."""
     for at in range(len(parts) - 6):
         opening, method, _, target, _, protocol, closing = window = parts[at : at + 7]
         kinds = [part.kind if isinstance(part, Field) else part.text for part in window]
@@ -203,10 +202,10 @@ def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
 
 
 def _choose(parts: list[Literal | Field]) -> list[Literal | Field]:
-    """Return *parts* in which each kind but ``skip`` occurs once at most, and no kind that another makes needless."""
+    """Return *parts* with at most one field of each kind. All other fields become ``skip``."""
     chosen: dict[Kind, Field] = {}
     for part in parts:
-        # The last status and the plainest time before others, the first of equals.
+        # Prefer the final status (>) and Apache's own time; otherwise take the first.
         if isinstance(part, Field) and (
             part.kind not in chosen
             or (part.kind == "status" and ">" in part.directive and ">" not in chosen["status"].directive)
@@ -228,7 +227,7 @@ def _choose(parts: list[Literal | Field]) -> list[Literal | Field]:
 
 
 def _mark(parts: list[Literal | Field]) -> list[Literal | Field]:
-    """Return *parts*, each field with what encloses it."""
+    """Return *parts* with each field marked as quoted or bracketed, or as neither."""
 
     def encloses(at: int, opening: bytes, closing: bytes) -> bool:
         before, after = parts[at - 1] if at else None, parts[at + 1] if at + 1 < len(parts) else None
@@ -259,7 +258,7 @@ NAMES = {
         "short": "%v %t %m %U %>s",
     }.items()
 } | {"json": JSON}
-"""The formats that have a name, as Debian's Apache spells them; bytes sent may be %b as well."""
+"""The named formats, as Debian's Apache spells them. The bytes may also be %b."""
 
 _CLF = re.compile(
     rb'\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?:[^"\\]|\\.)*+" \d{3} (?:\d+|-)'
@@ -271,8 +270,10 @@ _VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
 
 
 def detect(lines: Sequence[bytes]) -> Format | None:
-    """Return the named format of *lines*, which are the first ones of a log, by what most of those are that can be
-    read; None when that is none. A log that mixes common and combined is combined."""
+    """Return the named format of most of *lines*, the first lines of a log; None if no line has a known format.
+
+    A log that mixes common and combined is combined.
+    """
     found = dict.fromkeys(NAMES, 0)
     for line in lines:
         if name := _name_of(line.strip()):

@@ -1,8 +1,8 @@
-"""JSON logs of nginx, Caddy and Traefik, one object a line, as lines that the core counts.
+"""JSON logs of nginx, Caddy and Traefik (one object a line), converted to lines that the core counts.
 
-A line becomes a line, so that their numbers stay true: ``vhost:port - - - [time] "METHOD target PROTOCOL" status bytes
-"referer" "user agent"``, the format ``vhost_combined``, with Apache's escapes. What is no object with a time and a
-request stays as it is, and malformed.
+Each line becomes one line, so that line numbers stay right: ``vhost:port - - - [time] "METHOD target PROTOCOL" status
+bytes "referer" "user agent"``, the format ``vhost_combined``, with Apache's escapes. A line that is no object with a
+time and a request stays as it is and counts as malformed.
 """
 
 import re
@@ -28,8 +28,8 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "vhost": ("server_name", "request.host", "RequestHost", "host", "http_host"),
     "port": ("server_port", "RequestPort"),
 }
-"""Names of fields by kind, in the order in which they are looked for: those of nginx's variables, of Caddy, of Traefik.
-A dot leads into an object; of a list the first item counts."""
+"""Field names by kind, tried in this order: those of nginx's variables, of Caddy, of Traefik. A dot leads into an
+object. Of a list the first item is used."""
 
 _Names = dict[str, list[tuple[str, tuple[str, ...]]]]
 _Value = str | int | float | None
@@ -47,9 +47,9 @@ _NUMBER = re.compile(r"\d{1,20}(?:\.\d*)?", re.ASCII)
 def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
     """Return the function that turns a block of whole lines into as many lines of the format ``vhost_combined``.
 
-    *json_fields* names fields by kind, instead of those that are known; a path or method that is named is read in place
-    of a request line. A time without a zone is taken as it is written, one in seconds since 1970 (or milli-, micro- or
-    nanoseconds) is this machine's local time. A status that is not there is ``000``.
+    *json_fields* gives field names by kind, which replace the known names. With a name for the path or the method,
+    these are read and no request line. A time without a zone stays as written. A time in seconds since 1970 (or milli-,
+    micro- or nanoseconds) becomes this machine's local time. A missing status becomes ``000``.
 
     Raises UsageError when orjson is not installed.
     """
@@ -66,23 +66,23 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
             try:
                 found = loads(line)
             except ValueError:
-                # nginx puts bytes of a client that are not UTF-8 into its JSON.
+                # nginx copies a client's bytes into its JSON even if they are not UTF-8.
                 found = loads(line.decode("latin-1"))
                 encoding = "latin-1"
             combined = _combined(found, names, encoding)
         except ValueError:
             combined = None
-        # Without an anchor the line is malformed, whatever it holds.
+        # Without '] "' the core finds no time, so the line is malformed, whatever it holds.
         return combined or line.replace(b'] "', b']  "')
 
     return lambda block: b"\n".join(map(convert, block.split(b"\n")))
 
 
 class JsonLines:
-    """Passes blocks of a JSON log on to a counter of lines of ``vhost_combined``."""
+    """Converts blocks of a JSON log for a hit table that reads ``vhost_combined``."""
 
-    def __init__(self, counter: HitTable, json_fields: Mapping[str, str]) -> None:
-        self._counter = counter
+    def __init__(self, hit_table: HitTable, json_fields: Mapping[str, str]) -> None:
+        self._hit_table = hit_table
         self._convert = combined_lines(json_fields)
         self._tail = b""
 
@@ -91,15 +91,15 @@ class JsonLines:
         whole, newline, tail = bytes(block).rpartition(b"\n")
         if newline:
             whole, self._tail = self._tail + whole, b""
-            self._counter.feed(self._convert(whole) + newline)
+            self._hit_table.feed(self._convert(whole) + newline)
         self._tail = (self._tail + tail)[:LINE_BYTES]
 
     def finish(self) -> None:
-        """Count the last line, if it has no newline: the input ends here."""
+        """Count a last line without a newline: the input ends here."""
         line, self._tail = self._tail, b""
         if line:
-            self._counter.feed(self._convert(line))
-        self._counter.finish()
+            self._hit_table.feed(self._convert(line))
+        self._hit_table.finish()
 
 
 def _names(json_fields: Mapping[str, str]) -> _Names:
@@ -121,7 +121,7 @@ def _into(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _combined(found: Any, names: _Names, encoding: str) -> bytes | None:
-    """Return the line of an object; None when it has no time or no request. Raises ValueError for what is no time."""
+    """Return the line of an object; None if it has no time or no request. Raises ValueError for an invalid time."""
     if not isinstance(found, dict):
         return None
 
@@ -167,7 +167,7 @@ def _value(found: dict[str, Any], names: list[tuple[str, tuple[str, ...]]]) -> _
 
 
 def _write_time(when: str | int | float) -> str:
-    """Return a time as Apache writes it. Raises ValueError for what is none."""
+    """Return a time as Apache writes it. Raises ValueError for an invalid time."""
     if isinstance(when, str):
         if iso := _ISO.fullmatch(when):
             zone = (iso["zone"] or "Z").replace("Z", "+0000").replace(":", "")

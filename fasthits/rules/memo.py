@@ -1,4 +1,4 @@
-"""Answers that are remembered, within a bound of memory."""
+"""Remembers the answers to recent questions, in bounded memory."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -7,10 +7,10 @@ from typing import TypeVar
 _Answer = TypeVar("_Answer")
 
 REMEMBERED_BYTES = 1 << 9
-"""Longer texts are judged each time: strangers choose them, and they would fill the memory."""
+"""Answers about longer texts are not remembered. Strangers choose the texts, and could fill the memory."""
 
 
 def remember(function: Callable[[bytes], _Answer], answers: int) -> Callable[[bytes], _Answer]:
-    """Return *function*, with its last *answers* remembered; for texts of REMEMBERED_BYTES at most."""
+    """Return *function* with a memory for its latest *answers*, for texts of at most REMEMBERED_BYTES."""
     remembered = lru_cache(answers)(function)
     return lambda text: remembered(text) if len(text) <= REMEMBERED_BYTES else function(text)

@@ -1,86 +1,214 @@
-"""The options that commands of ``fasthits`` and of Django share: their names, their help, how they are read."""
+"""From options to rules: the options of every command that counts lines, which are also the keys of the config file."""
 
 import re
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
 from fasthits.rules.formats import NAMES
-from fasthits.rules.rules import JSON_KINDS, STATIC_ENDINGS
+from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
 
 CONFIG_HELP = (
-    "A file with the options below, by their names; what is given here comes first. By default /etc/fasthits.toml, if "
-    "there is one."
+    "TOML file with values for the options below. An option on the command line replaces the file's value. "
+    "By default /etc/fasthits.toml, if it exists."
 )
+JSON_KINDS = (
+    *("time", "method", "path", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost", "port"),
+)
+"""The kinds of field that --json-fields can name."""
 
-RULES: dict[str, tuple[Any, str | None, str]] = {
-    "format": (
-        str,
-        "FORMAT",
-        f"What lines look like: auto (the default), {', '.join(NAMES)}, or the string of a LogFormat of Apache or of a "
-        "log_format of nginx: '%h %l %u %t \"%r\" %>s %b'.",
+
+class Option(NamedTuple):
+    """An option that sets a rule."""
+
+    rule: str
+    """The field of `Rules` that it sets."""
+    read: Callable[[str, object], object]
+    """Takes the option's name and value, and returns the rule's value. Raises UsageError for an invalid value."""
+    kind: Any
+    """On the command line: str, list[str] (can be repeated), or bool (``--name`` and ``--no-name``)."""
+    metavar: str | None
+    """The value in help texts. Brackets mean that the value may be left out, which means ``all``."""
+    help: str
+
+
+def parse_statuses(text: str) -> frozenset[int]:
+    """Return the statuses in a list of statuses, classes and ranges.
+
+    >>> sorted(parse_statuses("200,304,404-406"))
+    [200, 304, 404, 405, 406]
+    >>> len(parse_statuses("2xx"))
+    100
+    """
+    statuses: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(?:(?P<class>[0-9])xx|(?P<first>\d{3})(?:-(?P<last>\d{3}))?)\s*", part, re.ASCII)
+        if not found:
+            raise UsageError("invalid status", repr(part), "for example 200,304 or 2xx or 400-404")
+        if found["class"]:
+            first, last = int(found["class"]) * 100, int(found["class"]) * 100 + 99
+        else:
+            first, last = int(found["first"]), int(found["last"] or found["first"])
+        if last < first:
+            raise UsageError("range of statuses ends before it begins", part.strip(), f"try {last:03}-{first:03}")
+        statuses.update(range(first, last + 1))
+    return frozenset(statuses)
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{name} must be true or false", repr(value))
+    return value
+
+
+def _word(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise UsageError(f"{name} must be a string", repr(value))
+    return value
+
+
+def _words(name: str, value: object) -> tuple[str, ...]:
+    """Return the strings of a list, or of a string with commas."""
+    words = value.split(",") if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) and word.strip() for word in words):
+        raise UsageError(f"{name} must be a list of strings", repr(value))
+    return tuple(word.strip() for word in words)
+
+
+def _globs(name: str, value: object) -> tuple[str, ...]:
+    """Return the globs of a list; a string is one glob, because a glob may hold commas."""
+    return _words(name, [value] if isinstance(value, str) else value)
+
+
+def _path_globs(name: str, value: object) -> tuple[str, ...]:
+    for glob in (globs := _globs(name, value)):
+        if not glob.startswith(("/", "*", "?", "[", "http")):
+            raise UsageError(f"no path can match {name}", glob, f"try /{glob} or *{glob}")
+    return globs
+
+
+def _methods(name: str, value: object) -> tuple[str, ...]:
+    methods = _words(name, value)
+    for method in methods:
+        if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", method):  # RFC 9110, 5.6.2
+            raise UsageError("invalid method", repr(method), "for example GET,POST")
+    return methods
+
+
+def _statuses(name: str, value: object) -> frozenset[int]:
+    parts = [value] if isinstance(value, str | int) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str | int) for part in parts):
+        raise UsageError(f"{name} must be a list of statuses", repr(value))
+    return parse_statuses(",".join(str(part) for part in parts))
+
+
+def _query(name: str, value: object) -> bool | tuple[str, ...]:
+    if isinstance(value, bool) or value == "all":
+        return bool(value)
+    return _words(name, value)
+
+
+def _bots(name: str, value: object) -> str:
+    if value not in get_args(Bots):
+        raise UsageError(f"{name} must be one of {', '.join(get_args(Bots))}", repr(value))
+    return str(value)
+
+
+def _json_fields(name: str, value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        value = dict(word.partition("=")[::2] for word in _words(name, value))
+    for kind, key in value.items():
+        if kind not in JSON_KINDS:
+            raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"one of {', '.join(JSON_KINDS)}")
+        if not isinstance(key, str) or not key:
+            raise UsageError(f"{name} gives no name for {kind}", repr(value), f"for example {kind}=request.uri")
+    return value
+
+
+OPTIONS = {
+    "format": Option(
+        *("format", _word, str, "FORMAT"),
+        f"Log format: auto (the default), {', '.join(NAMES)}, or the string of Apache's LogFormat or nginx's "
+        "log_format: '%h %l %u %t \"%r\" %>s %b'.",
     ),
-    "json-fields": (
-        str,
-        "KIND=NAME,...",
-        "Names of the fields of JSON lines that are not those of nginx, Caddy or Traefik: time=ts,path=req.uri. Kinds: "
-        f"{', '.join(JSON_KINDS)}.",
+    "json-fields": Option(
+        *("json_fields", _json_fields, str, "KIND=NAME,..."),
+        "Field names of JSON logs: path=request.uri. Needed only for names that nginx, Caddy and Traefik do not use. "
+        f"Kinds: {', '.join(JSON_KINDS)}.",
     ),
-    "method": (str, "METHOD,...", "Only requests with these methods count: GET,POST. By default GET."),
-    "status": (str, "STATUS,...", "Only lines with these statuses count: 200,304 or 2xx or 400-404."),
-    "include-path": (list[str], "GLOB", "Only paths that match a glob count: '/blog/*'. Can be repeated."),
-    "exclude-path": (list[str], "GLOB", "Paths that match the glob do not count: '/admin/*'. Can be repeated."),
-    "exclude-static": (bool, None, f"What pages load by themselves does not count: {' '.join(STATIC_ENDINGS)}."),
-    "keep-query": (
-        str,
-        "[NAME,...]",
-        "The query is part of the path, as in /a?page=2: all of it, or only these parameters: page,lang.",
+    "method": Option(
+        *("methods", _methods, str, "METHOD,..."),
+        "Count only requests with these methods: GET,POST. By default GET.",
     ),
-    "fold-slash": (bool, None, "/page, /page/ and /page/index.html are one."),
-    "decode": (
-        bool,
-        None,
-        "Percent-encoding as RFC 3986 writes it: /%7Ea and /~a are one, and so are all spellings of /%C3%A9.",
+    "status": Option(
+        *("statuses", _statuses, str, "STATUS,..."),
+        "Count only requests answered with these statuses: 200,304 or 2xx or 400-404. By default any.",
     ),
-    "exclude-bots": (bool, None, "Known bots, told by their user agents, do not count: Googlebot."),
-    "bots": (str, "WHAT", "What becomes of known bots: count, exclude, or apart, in a column of their own."),
-    "include-agent": (list[str], "GLOB", "Only user agents that hold the text, or match the glob, count: 'Mozilla/*'."),
-    "exclude-agent": (
-        list[str],
-        "GLOB",
-        "User agents that hold the text, or match the glob, do not count: UptimeRobot.",
+    "include-path": Option(
+        *("include_paths", _path_globs, list[str], "GLOB"),
+        "Count only paths that match: '/blog/*'. Can be repeated.",
     ),
-    "by-host": (
-        bool,
-        None,
-        "Virtual hosts apart: the path is //HOST/PATH, as in //example.org/about.html, and in tables the host a "
-        "column.",
+    "exclude-path": Option(
+        *("exclude_paths", _path_globs, list[str], "GLOB"),
+        "Do not count paths that match: '/admin/*'. Can be repeated.",
+    ),
+    "exclude-static": Option(
+        *("exclude_static", _switch, bool, None),
+        f"Do not count files that pages load by themselves: {' '.join(STATIC_ENDINGS)}.",
+    ),
+    "keep-query": Option(
+        *("keep_query", _query, str, "[NAME,...]"),
+        "Keep the query in the path, as in /a?page=2: all of it, or only these parameters: page,lang.",
+    ),
+    "fold-slash": Option(
+        *("fold_slash", _switch, bool, None),
+        "Ignore a slash or an index file at the end: /page/ and /page/index.html become /page.",
+    ),
+    "decode": Option(
+        *("decode", _switch, bool, None),
+        "Normalise percent-encoding as RFC 3986 does: /%7Ea and /~a become one path.",
+    ),
+    "exclude-bots": Option(
+        *("bots", _switch, bool, None),
+        "Do not count bots with a known user agent, such as Googlebot.",
+    ),
+    "bots": Option(
+        *("bots", _bots, str, "WHAT"),
+        "What to do with known bots: count (the default), exclude, or apart (count them in a column of their own).",
+    ),
+    "include-agent": Option(
+        *("include_agents", _globs, list[str], "GLOB"),
+        "Count only user agents that contain the text or match the glob: 'Mozilla/*'. Can be repeated.",
+    ),
+    "exclude-agent": Option(
+        *("exclude_agents", _globs, list[str], "GLOB"),
+        "Do not count user agents that contain the text or match the glob: UptimeRobot. Can be repeated.",
+    ),
+    "by-host": Option(
+        *("by_host", _switch, bool, None),
+        "Count each virtual host separately. The path becomes //HOST/PATH, as in //example.org/a. Tables get a "
+        "column for the host.",
     ),
 }
-"""The options that make rules: their types, what stands for a value, their help. They are those of every command that
-counts lines, and keys of the configuration file."""
+"""The options that set rules, by name."""
 
 
-def take_rules(arguments: dict[str, Any]) -> dict[str, object]:
-    """Take the options RULES out of *arguments*, and return those that were given, by their names."""
-    values = {name: arguments.pop(name.replace("-", "_")) for name in RULES}
-    return {name: value for name, value in values.items() if value not in (None, [])}
+def make_rules(options: Mapping[str, object]) -> Rules:
+    """Return the rules that *options* set, by the options' names; a rule that no option sets has its default.
 
-
-MAX_MEMORY = "1G"
-MAX_MEMORY_HELP = (
-    "What the tables may take, such as 512M or 2G. If there are more paths, the files are read again for each further "
-    "part of them."
-)
-LEAST_MEMORY = 32 << 20
-
-
-def parse_max_memory(text: str) -> int:
-    """Return a number of bytes written as ``512M`` or ``2G``, LEAST_MEMORY at least.
-
-    >>> parse_max_memory("512m")
-    536870912
+    A list may be a string with commas. Raises UsageError for an invalid value.
     """
-    size = re.fullmatch(r"(\d{1,6})([MG])", text.upper(), re.ASCII)
-    if not size or (number := int(size[1]) << {"M": 20, "G": 30}[size[2]]) < LEAST_MEMORY:
-        raise UsageError("not a SIZE for --max-memory", repr(text), f"{LEAST_MEMORY >> 20}M or more, or 2G")
-    return number
+    values = {name: OPTIONS[name].read(name, value) for name, value in options.items()}
+    exclude_bots = values.pop("exclude-bots", False)
+    fields = {OPTIONS[name].rule: value for name, value in values.items()}
+    if exclude_bots:
+        if fields.get("bots", "exclude") != "exclude":
+            raise UsageError("exclude-bots contradicts bots", fields["bots"], "leave one out")
+        fields["bots"] = "exclude"
+    return Rules(**fields)  # type: ignore[arg-type]  # each value comes from the reader of its field
+
+
+def take_options(arguments: dict[str, Any]) -> dict[str, object]:
+    """Remove the OPTIONS from *arguments*, a command's parameters, and return the given options by name."""
+    values = {name: arguments.pop(name.replace("-", "_")) for name in OPTIONS}
+    return {name: value for name, value in values.items() if value not in (None, [])}

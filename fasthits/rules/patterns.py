@@ -1,9 +1,10 @@
-"""Regular expressions as rows of texts, which are found in time linear in what they are looked for in.
+"""Globs and regular expressions as rows of texts, which match in linear time.
 
-A regular expression can take a time that is quadratic or worse. A row cannot: each of its parts matches a fixed number
-of characters, so the first place behind the part before is the one to take, and nothing is ever tried again.
+A regular expression can take quadratic time or worse. A row cannot: each of its parts matches a fixed number of
+characters, so the first match after the part before is always good enough, and nothing is tried twice.
 """
 
+import fnmatch
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,34 +14,34 @@ from math import prod
 
 _TEXT = re.compile(r"(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+", re.DOTALL)
 _MAX_ROWS = 64
-"""Where alternatives would make more rows than that of a pattern, they become gaps."""
+"""If the alternatives of a pattern make more rows, they become gaps."""
 
 _Item = bytes | str | None
-"""Of a part: a text, or a regular expression for one character or place. None is a gap."""
+"""A piece of a part: a text, or a regular expression for one character or place. None is a gap."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Parts that are to be found one behind the other, with anything between them."""
+    """Parts that must occur one after the other, with anything between them."""
 
     parts: tuple[tuple[bytes | str, ...], ...]
-    """Each is made of texts, and of regular expressions that match a fixed number of characters (``\\d``, ``^``)."""
+    """Each consists of texts and of regular expressions that match a fixed number of characters (``\\d``, ``^``)."""
     any_case: bool = False
-    """Whether letters match in any case; if so, the texts are in lower case."""
+    """Whether case does not matter. If so, the texts are in lower case."""
 
     @property
     def texts(self) -> list[bytes]:
-        """The texts that are in whatever the row matches."""
+        """The texts that every match contains."""
         return [item for part in self.parts for item in part if isinstance(item, bytes)]
 
     @property
     def is_text(self) -> bool:
-        """Whether the row is one text and nothing else."""
+        """Whether the row is a single text."""
         return len(self.parts) == 1 and len(self.parts[0]) == 1 and bool(self.texts)
 
     @property
     def fits_all(self) -> bool:
-        """Whether the row asks for no character at all."""
+        """Whether the row matches any text."""
         return all(item in ("^", "$") for part in self.parts for item in part)
 
     @cached_property
@@ -50,14 +51,14 @@ class Row:
             for part in self.parts
         )
         flags = re.DOTALL | (re.IGNORECASE if self.any_case else re.NOFLAG)
-        # A search for what stands at the beginning would go on to the end.
+        # search() would look for the beginning of the text up to its end.
         return [
             re.compile(source, flags).match if source.startswith(b"^") else re.compile(source, flags).search
             for source in sources
         ]
 
     def is_in(self, text: bytes) -> bool:
-        """Tell whether *text* matches; it takes time proportional to the length of *text* and to that of the row."""
+        """Tell whether *text* matches, in time proportional to the length of *text* and of the row."""
         at = 0
         for find in self._finders:
             found = find(text, at)
@@ -67,22 +68,55 @@ class Row:
         return True
 
 
+_GLOB_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+
+
+def compile_globs(globs: tuple[str, ...], any_case: bool = False) -> Callable[[bytes], bool]:
+    """Return the function that tells whether a glob matches a whole text. Globs have ``*``, ``?``, ``[a-z]``, ``[!a]``.
+
+    It takes time proportional to the length of the text and of the globs.
+
+    >>> compile_globs(("/blog/*",))(b"/blog/2026/a")
+    True
+    """
+    rows = [_row_of(glob, any_case) for glob in globs]
+    return lambda text: any(row.is_in(text) for row in rows)
+
+
+def _row_of(glob: str, any_case: bool) -> Row:
+    """Return the row of the texts between the stars of a glob."""
+    pieces = [""]
+    # As Latin-1 each byte is a character, so that ? matches one byte.
+    for token in _GLOB_TOKEN.findall(glob.encode("utf-8", "surrogateescape").decode("latin-1")):
+        if token == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += token
+    # fnmatch puts an anchor after its group, which does not belong here.
+    parts = [fnmatch.translate(piece).rpartition(")")[0] + ")" if piece else "" for piece in pieces]
+    if parts[0] or len(parts) == 1:
+        parts[0] = "^" + parts[0]
+    if parts[-1]:
+        parts[-1] += r"\Z"
+    return Row(tuple((part,) for part in parts if part), any_case)
+
+
 @dataclass(frozen=True)
 class Translation:
-    """What is looked for in place of a regular expression."""
+    """The rows that replace a regular expression."""
 
     rows: list[Row]
-    """One of them has to be found."""
+    """A text matches if one of them does."""
     exact: bool
-    """Whether they find what the pattern finds, and nothing else."""
+    """Whether the rows match exactly what the pattern matches."""
 
 
 def translate(pattern: str, any_case: bool = False) -> Translation:
-    """Return what to look for in place of a regular expression, with *any_case* in any case of letters.
+    """Return the rows that replace a regular expression; with *any_case* case does not matter.
 
-    Alternatives become rows. What has no fixed length (``.*``, ``\\d+``) becomes a gap, in which there may be anything,
-    and so does what lists of bots do not use, for example ``(?=...)``. A translation finds at least what the pattern
-    finds.
+    Each alternative becomes a row. A piece without a fixed length (``.*``, ``\\d+``) becomes a gap, which may hold
+    anything. So do constructs that lists of bots do not use, such as ``(?=...)``. The rows match whatever the pattern
+    matches, and perhaps more.
 
     >>> [row.parts for row in translate("^([wW]get|curl)/").rows]
     [(('^', b'wget/'),), (('^', b'Wget/'),), (('^', b'curl/'),)]
@@ -100,7 +134,7 @@ def translate(pattern: str, any_case: bool = False) -> Translation:
 
 
 def _parts(way: tuple[_Item, ...]) -> Iterator[tuple[bytes | str, ...]]:
-    """Yield what stands between the gaps, with the texts that stand side by side made one."""
+    """Yield the parts between the gaps, with adjacent texts joined."""
     for is_gap, items in groupby(way, lambda item: item is None):
         if not is_gap:
             part: list[bytes | str] = []
@@ -130,7 +164,7 @@ _GAP: _Ways = [(None,)]
 
 
 class _Reader:
-    """Reads a pattern from left to right."""
+    """Reads a regular expression from left to right."""
 
     def __init__(self, pattern: str, any_case: bool) -> None:
         self._tokens = list(_TOKEN.finditer(pattern))[::-1]
@@ -138,7 +172,7 @@ class _Reader:
         self.exact = True
 
     def read(self) -> _Ways:
-        """Return the ways in which what stands here matches, up to a closing bracket or the end."""
+        """Return the ways to match the pattern from here to a closing bracket or the end."""
         ways: _Ways = []
         branch: list[_Ways] = []
         while self._tokens:
@@ -169,7 +203,7 @@ class _Reader:
         return [(text,) for text in dict.fromkeys(text.lower() if self._any_case else text for text in texts)]
 
     def _repeat(self, ways: _Ways, of_any: bool) -> _Ways:
-        """Return *ways* as often as what stands here has it."""
+        """Return *ways*, repeated as the quantifier that may follow says."""
         repeat = self._tokens[-1]["repeat"] if self._tokens else None
         if repeat is None:
             return ways
@@ -185,7 +219,7 @@ class _Reader:
         return _GAP
 
     def _join(self, branch: list[_Ways]) -> _Ways:
-        """Return the ways of what stands one behind the other."""
+        """Return the ways to match pieces that follow each other."""
         if prod(map(len, branch)) > _MAX_ROWS:
             branch = [ways if len(ways) == 1 else self._gap() for ways in branch]
         return [tuple(item for way in ways for item in way) for ways in product(*branch)]

@@ -1,4 +1,4 @@
-"""Where readers came from: the site or page in a referer."""
+"""Where readers came from: the site or the page in a referer."""
 
 import re
 from collections.abc import Collection
@@ -13,9 +13,10 @@ _REFERER = re.compile(
 
 
 def referrer_site(referer: bytes, own_hosts: Collection[str]) -> str | None:
-    """Return the host in a referer as it was logged, in lower case and without its port; None for an own one.
+    """Return the host in a referer as logged, in lower case and without its port; None for one of *own_hosts*.
 
-    None as well for what is no address of a site. Hosts below an own one are own. All that is returned is ASCII.
+    Subdomains of own hosts are own hosts. A referer that is not the address of a site gives None, too. The result is
+    ASCII.
 
     >>> referrer_site(b"https://Blog.Example.org:8080/a?b", {"example.com"})
     'blog.example.org'
@@ -25,7 +26,7 @@ def referrer_site(referer: bytes, own_hosts: Collection[str]) -> str | None:
 
 
 def referrer_page(referer: bytes, own_hosts: Collection[str]) -> str | None:
-    """Return the address in a referer without query and fragment, as RFC 3986 normalises it; None as `referrer_site`.
+    """Return the address in a referer, normalised as in RFC 3986, without query and fragment; None as `referrer_site`.
 
     >>> referrer_page(b"https://Example.org/caf\\xc3\\xa9?q=1#top", ())
     'https://example.org/caf%C3%A9'
@@ -34,7 +35,7 @@ def referrer_page(referer: bytes, own_hosts: Collection[str]) -> str | None:
     site = _site(found, own_hosts) if found else None
     if not found or not site:
         return None
-    # Not the port: with it a site would be several.
+    # Without the port, so that a site has one name.
     return f"{found['scheme'].decode().lower()}://{site}{normalise(found['path'] or b'/').decode()}"
 
 

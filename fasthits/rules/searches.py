@@ -1,8 +1,8 @@
-"""What readers had searched for, by the referers of search engines.
+"""What readers searched for, from the referers of search engines.
 
-Few engines still tell. Browsers since 2020 send other sites only the origin (the default of the Referrer Policy,
+Few referers still tell. Since 2020 browsers send only the origin to other sites (the default of the Referrer Policy,
 https://www.w3.org/TR/referrer-policy/, is strict-origin-when-cross-origin). Terms come from older browsers, from pages
-that ask for the whole address to be sent, and from old logs.
+that ask browsers to send the whole address, and from old logs.
 """
 
 import re
@@ -12,32 +12,32 @@ from urllib.parse import parse_qsl
 from fasthits.rules.escapes import unescape
 
 TERMS_CHARACTERS = 200
-"""More of what someone typed, or made up, is not kept."""
+"""Longer search terms are cut: people, or strangers' scripts, choose them."""
 MAX_PARAMETERS = 100
-"""An address with more is no result of a search."""
+"""An address with more parameters is not a page of search results."""
 
 
 class Search(NamedTuple):
-    """What was looked for, and with what."""
+    """The search engine, and what someone searched for."""
 
     engine: str
     terms: str
 
 
 class _Engine(NamedTuple):
-    """A search engine, and where its terms are."""
+    """A search engine, and where an address holds the terms."""
 
     name: str
     host: str
-    """A regular expression for the host, in lower case and without ``www.``."""
+    """Regular expression for the host, in lower case and without ``www.``."""
     path: str
-    """How the path begins."""
+    """The beginning of the path."""
     parameters: tuple[str, ...]
-    """The first of these that the query has holds the terms."""
+    """Parameters that can hold the terms. The first that the query has does."""
 
 
 _ANY = r"(com?\.)?[a-z]{2,3}"
-"""A country, or com."""
+"""A country's domain, or com."""
 
 # The path and the parameter are those of each engine's own search form. The hosts were compared with Matomo's list of
 # search engines, https://github.com/matomo-org/searchengine-and-social-list.
@@ -70,7 +70,7 @@ _ENGINES = {
     "web": _Engine("WEB.DE", r"(m\.)?suche\.web\.de", "/", ("q", "su")),
     "gmx": _Engine("GMX", r"(suche|search)\.gmx\.(net|com)", "/", ("q",)),
 }
-"""By the part of the host that has the name."""
+"""By the label of the host that names the engine."""
 
 _REFERER = re.compile(
     rb"(?i:https?://(?:www\.)?)(?P<host>[A-Za-z0-9.-]{1,80}+)(?::\d*+)?(?P<path>/[^?#]*+)?\?(?P<query>[^#]++)(?:#.*+)?",
@@ -79,9 +79,9 @@ _REFERER = re.compile(
 
 
 def find_search(referer: bytes) -> Search | None:
-    """Return the search in a referer as it was logged; None where there is none.
+    """Return the search in a referer as logged; None if it has none.
 
-    Terms are in lower case, with single spaces, and without characters that do not print.
+    The terms are in lower case, with single spaces and without unprintable characters.
 
     >>> find_search(b"https://www.bing.com/search?q=Two%20%20words&form=QBLH")
     Search(engine='Bing', terms='two words')

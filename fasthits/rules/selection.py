@@ -1,47 +1,48 @@
-"""Rules at work on logs: counters that keep to them, the format of each log, and paths as the rules want them."""
+"""The rules made ready for the core: how it reads lines of each format, which it counts, and their final paths."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
+from fasthits._parse import LINE_BYTES, HitTable, LineRules
 from fasthits.errors import UsageError
 from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
 from fasthits.rules.memo import remember
-from fasthits.rules.rules import Rules, final_path
+from fasthits.rules.paths import final_path
+from fasthits.rules.rules import Rules
 
 DETECTED_LINES = 100
-"""How many lines of a log tell its format."""
+"""The format of a log is detected from this many lines."""
 REMEMBERED_AGENTS = 1 << 12
 
 Keepers = Mapping[str, Callable[[bytes], bytes | None]]
-"""What is kept of a referer, by the name of the table where it stands in a row behind the path: see `LineRules`."""
+"""Functions that map a referer to the text to keep, or None, by the name of their table: see `LineRules`."""
 NO_KEEPERS: Keepers = {}
 
 ASSUMED = NAMES["combined"]
-"""The format of lines that have none that is known."""
+"""Format assumed when detection fails."""
 
 
 class Lines(Protocol):
-    """What takes the lines of one log."""
+    """Takes the lines of one log."""
 
     def feed(self, block: bytes | memoryview, /) -> None:
         """Count the lines of *block*, which may begin and end anywhere in a line."""
 
     def finish(self) -> None:
-        """Count the last line, if it has no newline: the input ends here."""
+        """Count a last line without a newline: the input ends here."""
 
 
 class Selection:
-    """What counts by some rules; shared by all that count at the same time.
+    """The rules, with the core's form of them for each log format. Threads that count at the same time share it.
 
-    Raises UsageError for rules that want what their format does not have.
+    Raises UsageError if the format lacks a field that a rule needs.
     """
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
         self.log_format = None if rules.format == "auto" else parse_format(rules.format)
-        """The format of all logs, None where it is to be detected."""
+        """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
@@ -52,7 +53,7 @@ class Selection:
             raise UsageError("--json-fields needs JSON lines", rules.format, "--format json")
 
     def check(self, log_format: Format) -> None:
-        """Raise UsageError where *log_format* lacks what the rules look at."""
+        """Raise UsageError if *log_format* lacks a field that a rule needs."""
         rules = self.rules
         if rules.by_host:
             log_format.require("vhost", "--by-host")
@@ -70,7 +71,7 @@ class Selection:
             log_format.require("referer", "--referrers")
 
     def checked(self, log_format: Format | None) -> Format:
-        """Return *log_format*, or ASSUMED for None. Raises UsageError for one that lacks what the rules look at."""
+        """Return *log_format*, or ASSUMED for None. Raises UsageError if it lacks a field that a rule needs."""
         if log_format:
             self.check(log_format)
         return log_format or ASSUMED
@@ -78,8 +79,8 @@ class Selection:
     def detect(self, head: bytes, ended: bool) -> Format | None:
         """Return the format of a log that begins with *head*; None if no line of the head has a known format.
 
-        *ended* says that the log ends there. If it does not, a last line without its newline goes on behind the head,
-        so it tells nothing, unless it is all there is.
+        *ended* says that the log ends with the head. If not, a last line without its newline is incomplete and is left
+        out, unless it is the only line.
         """
         if self.log_format:
             return self.log_format
@@ -87,7 +88,7 @@ class Selection:
         return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
 
     def line_rules(self, log_format: Format) -> LineRules:
-        """Return the rules for lines of *log_format*: the same for all formats that are read alike."""
+        """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
         rules = self.rules
         reading = (log_format if log_format.parts else NAMES["vhost_combined"]).reading()
         if not rules.by_host:
@@ -106,19 +107,19 @@ class Selection:
             ),
         )
 
-    def lines_into(self, counter: HitTable, log_format: Format) -> Lines:
-        """Return what takes lines of *log_format* for *counter*, which has the rules for it."""
+    def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
+        """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
         if log_format.parts:
-            return counter
+            return hit_table
         from fasthits.rules.jsonlines import JsonLines
 
-        return JsonLines(counter, self.rules.json_fields)
+        return JsonLines(hit_table, self.rules.json_fields)
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
-        """Return the rows of *raw* under their final paths, where rows that become equal add up.
+        """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
-        Hits that the rules do not want for their path are added to *rejected*, by reason. *raw* has no rows any more,
-        unless it is the result. That has the share of *raw*: its rows are those that have come of that share.
+        Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
+        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share.
         """
         if not self.rules.looks_at_paths:
             return raw
@@ -142,8 +143,10 @@ class Selection:
                 final.add(day, path, views)
 
     def final_path(self, key: bytes, rejected: Counter[str] | None = None, views: int = 0) -> bytes | None:
-        """Return the path of a raw key, as much of it as a row takes; None, with its views in *rejected*, for one that
-        the rules do not want."""
+        """Return the path of a raw key, cut to what a row can hold; None if the rules reject it.
+
+        The *views* of a rejected key are added to *rejected*, by reason.
+        """
         path, reason = self._judge(key)
         if reason is None:
             return path[:LINE_BYTES]
@@ -155,78 +158,5 @@ class Selection:
 def _verdict(rules: Rules) -> Callable[[bytes], int]:
     from fasthits.rules.bots import agent_verdict
 
-    # Each counter remembers its own verdicts; this is for those of several threads.
+    # Each hit table remembers verdicts itself; this memory is for all threads.
     return remember(agent_verdict(rules), REMEMBERED_AGENTS)
-
-
-class Intake:
-    """Counts the lines of one log that is read once, and learns its format from them."""
-
-    def __init__(
-        self, selection: Selection, open_counter: Callable[[LineRules], HitTable], log_format: Format | None = None
-    ) -> None:
-        """*open_counter* is called for a counter with some rules; again, when they turn out to be others."""
-        self.log_format = log_format or selection.log_format
-        """None as long as it is not known."""
-        self._detected: Format | None = None
-        self._selection = selection
-        self._open_counter = open_counter
-        self._head = b""
-        self._examples: list[tuple[int, bytes]] = []
-        self._use(self.log_format or ASSUMED)
-
-    def _use(self, log_format: Format) -> None:
-        self.counter = self._open_counter(self._selection.line_rules(log_format))
-        """What has counted; another one when the format becomes known, with all that this one has."""
-        self._lines = self._selection.lines_into(self.counter, log_format)
-
-    @property
-    def examples(self) -> list[tuple[int, bytes]]:
-        """The first malformed lines, as a counter has them."""
-        return (self._examples + self.counter.examples)[:EXAMPLES]
-
-    def feed(self, block: bytes | memoryview) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line.
-
-        Raises UsageError, once and with the lines counted, when their format lacks what the rules look at.
-        """
-        if self.log_format:
-            self._lines.feed(block)
-            return
-        self._head += block
-        whole, newline, tail = self._head.rpartition(b"\n")
-        if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
-            self._lines.feed(self._head)
-            self._head = b""
-            self._check()
-        else:
-            self._lines.feed(whole + newline)
-            self._head = tail
-
-    def finish(self) -> None:
-        """Count the last line, if it has no newline: the input ends here. Raises UsageError as `feed` does."""
-        if self._head:
-            self._learn(self._head, ASSUMED, ended=True)
-            self._lines.feed(self._head)
-            self._head = b""
-        self._lines.finish()
-        self._check()
-
-    def _check(self) -> None:
-        if self._detected:
-            detected, self._detected = self._detected, None
-            self._selection.check(detected)
-
-    def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
-        """Detect the format of the lines in *head*, and tell whether it is known now.
-
-        Lines that came before the first of a format that is known have been counted as ASSUMED.
-        """
-        self._detected = self._selection.detect(head, ended)
-        self.log_format = self._detected or otherwise
-        if self.log_format:
-            before, self._examples = self.counter, self.counter.examples
-            self._use(self.log_format)
-            self.counter.max_paths, self.counter.share = before.max_paths, before.share
-            self.counter.merge(before)
-        return self.log_format is not None

@@ -1,4 +1,4 @@
-"""The times that log lines are stamped with: when a request began, in the zone of the web server."""
+"""The timestamps of log lines: when each request began, in the time zone of the web server."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -12,18 +12,18 @@ from fasthits.rules.selection import ASSUMED, Selection
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
 _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
-"""How many parts a second has."""
+"""How many of these units are in a second."""
 
 
 def detect_format(lines: Iterable[bytes], selection: Selection) -> Format:
-    """Return the format of *lines*; combined if they have none that is known."""
+    """Return the format of *lines*; ASSUMED if detection fails."""
     return selection.detect(b"\n".join(lines), ended=True) or ASSUMED
 
 
 def stamps(lines: Iterable[bytes], log_format: Format, selection: Selection) -> Iterator[datetime]:
-    """Yield the time of each line that has one, always with a zone: this machine's where the format has none."""
+    """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
     if not log_format.parts:
-        from fasthits.rules.jsonlines import combined_lines  # which most logs do not need
+        from fasthits.rules.jsonlines import combined_lines  # most logs do not need it
 
         lines, log_format = map(combined_lines(selection.rules.json_fields), lines), NAMES["vhost_combined"]
     field = log_format.field("time")
@@ -33,13 +33,13 @@ def stamps(lines: Iterable[bytes], log_format: Format, selection: Selection) -> 
     for line in lines:
         parsed = parse_line(line, rules)
         if parsed:
-            with suppress(ValueError, OverflowError, OSError):  # no time of the calendar
+            with suppress(ValueError, OverflowError, OSError):  # an invalid date
                 stamp = _read_time(parsed.time, field.time_format)
                 yield stamp if stamp.tzinfo else stamp.astimezone()
 
 
 def _read_time(text: bytes, time_format: str) -> datetime:
-    """Return the time that *text* is. Raises ValueError, OverflowError or OSError if it is not a time."""
+    """Return the time in *text*. Raises ValueError, OverflowError or OSError for an invalid time."""
     if time_format == "apache":
         stamp = _apache_time(text)
         if not stamp:
@@ -50,11 +50,11 @@ def _read_time(text: bytes, time_format: str) -> datetime:
         return datetime.fromtimestamp(float(decoded) / _PARTS[time_format])
     if time_format == "iso8601":
         return datetime.fromisoformat(decoded)
-    return datetime.strptime(decoded, time_format.replace("%e", "%d"))  # which takes a space for a zero, too
+    return datetime.strptime(decoded, time_format.replace("%e", "%d"))  # %d also takes a space for a zero
 
 
 def _apache_time(text: bytes) -> datetime | None:
-    # strptime would do the same, but takes 5 ms to import.
+    # strptime does the same but takes 5 ms to import.
     found = _APACHE.fullmatch(text)
     if not found or found[2] not in _MONTHS:
         return None

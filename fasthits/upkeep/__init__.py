@@ -1,1 +1,1 @@
-"""Set up, and see whether it is right: configuration to paste, doctor, explain, check and warm."""
+"""Setting up and checking: snippets to paste (conf), doctor, explain, check and warm."""

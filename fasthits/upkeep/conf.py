@@ -1,4 +1,4 @@
-"""What to paste into the configuration of other programs so that they run fasthits: one text for each."""
+"""Snippets for the configuration of other programs, so that they run fasthits: one text for each program."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
 @dataclass(frozen=True)
 class Installation:
-    """How fasthits is run here, and with what."""
+    """How fasthits runs on this machine: its command, user, files and servers."""
 
     program: Sequence[str]
     """The command: the interpreter, an absolute path, and its arguments."""
@@ -22,28 +22,27 @@ class Installation:
     """PATTERNs of the log: one with a date, which cronolog is to write, or others, which logrotate keeps."""
     database: str
     servers: Sequence[str]
-    """The options that tell where memcached is; none for the default."""
+    """The options for memcached's servers; empty for the default server."""
     followed: str
-    """The log of a server without piped logs."""
+    """The log file of nginx, or of another server that cannot pipe its log."""
 
     def __post_init__(self) -> None:
-        """Refuse what no two of these programs would read alike. Raises UsageError."""
+        """Raise UsageError for names that Apache, cron, systemd or a shell would read differently."""
         for word in (*self.program, self.user, *self.logs, self.database, *self.servers, self.followed):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
-                raise UsageError(
-                    "not a name for a configuration", repr(word), "no quotes, backslashes, $, ; or ` in it"
-                )
+                hint = "use a name without quotes, backslashes, $, ; or `"
+                raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
-            raise UsageError("not one log file", repr(self.followed), "no *, ?, [ or % in it")
+            raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
-            raise UsageError("cronolog writes one file", ", ".join(self.logs), "name one PATTERN without *, ? or [")
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
 
     def log(self, *options: str) -> list[str]:
-        """Return the command of the logger, which becomes the user itself."""
+        """Return the command of the logger, which switches to the user by itself."""
         return [*self.program, "log", "--user", self.user, *self.servers, *options]
 
     def follow(self) -> list[str]:
-        """Return the command that counts what nginx logs; systemd starts it as the user."""
+        """Return the command that follows nginx's log. systemd starts it as the user."""
         return [*self.program, "log", "--follow", self.followed, *self.servers]
 
     def rollup(self, *logs: str) -> list[str]:
@@ -68,7 +67,7 @@ class Installation:
 
     @property
     def database_folder(self) -> str:
-        """The folder of the database, which a rollup does not make."""
+        """The folder of the database. A rollup does not create it."""
         return os.path.dirname(self.database)
 
 
@@ -82,7 +81,7 @@ def choose_logs(found: Sequence[str]) -> list[str]:
 
 
 def texts(here: Installation) -> list[str]:
-    """Return a text for each program, which begins with a comment that says what it is for and where it goes."""
+    """Return a text for each program. It begins with a comment: what it is for and where to put it."""
     return [
         *(account(here), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
         *(logrotate(here), nginx(here), page(here)),
@@ -90,14 +89,14 @@ def texts(here: Installation) -> list[str]:
 
 
 def account(here: Installation) -> str:
-    """Return the shell commands that make the user: it may read the logs, write the database, and nothing else."""
+    """Return the shell commands that create a user who may read the logs and write the database, and nothing else."""
     user = shlex.quote(here.user)
     folders = " ".join(map(shlex.quote, here.log_folders))
     return f"""\
-# Once, as root: a user that may read the logs and write the database, and nothing else. It does not join a group:
-# Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl is in the package acl. Other users who
-# read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
-# With SELinux (RHEL) Apache's loggers also need: setsebool -P httpd_can_network_memcache on
+# Once, as root: create a user that may read the logs and write the database, and nothing else. It joins no group:
+# Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
+# Other users that read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
+# With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on
 id -u {user} >/dev/null 2>&1 || useradd --system --user-group --no-create-home -d / -s /usr/sbin/nologin {user}
 install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_folder)}
 for folder in {folders}; do
@@ -107,46 +106,45 @@ done
 
 
 def apache(here: Installation) -> str:
-    """Return Apache's lines: one that counts and, with cronolog, one that keeps a file a day."""
-    purpose, keeping = "beside the CustomLog there is, which keeps the log for the rollup: this line counts live.", ""
+    """Return Apache's lines: one counts and, with cronolog, the other keeps a file a day."""
+    purpose, keeping = "in addition to your CustomLog, which keeps the log for the rollup: this line counts live.", ""
     if here.uses_cronolog:
-        purpose = "beside or in place of the CustomLog there is: one line counts live, the other keeps each day."
+        purpose = "in addition to your CustomLog or instead of it: one line counts live, the other writes a file a day."
         keeping = _log_to_pipe([_CRONOLOG, *here.logs], "combined") + "\n"
     return f"""\
 # Apache, {purpose}
-# A virtual host with a CustomLog of its own does not use those of the server: write GlobalLog for CustomLog then.
-# The shell discards the log while Python cannot start, because Apache stands still when nobody reads it.
+# If virtual hosts have a CustomLog of their own, they ignore these lines: write GlobalLog instead of CustomLog.
+# If Python cannot start, the shell discards log lines, because Apache stops when nobody reads its pipe.
 {_log_to_logger(here, "combined")}
 {keeping}"""
 
 
 def apache_short(here: Installation) -> str:
-    """Return Apache's line with a format of its own, which is all that counting needs."""
+    """Return Apache's line with a format of its own that has only what counting needs."""
     return f"""\
-# Apache, instead of the first of these lines (with both each hit counts twice): a shorter one for the live counter. No
-# address, referer or user agent leaves Apache, and no client can make it long enough to be torn in the pipe (over 4,096
-# bytes) but by a path of that length.
+# Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
+# Addresses, referers and user agents then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only
+# a path of that length makes such a line.
 LogFormat "%t \\"%r\\" %>s %b" fasthits
 {_log_to_logger(here, "fasthits")}
 """
 
 
 def apache_hosts(here: Installation) -> str:
-    """Return Apache's line for all virtual hosts together."""
+    """Return Apache's line that counts all virtual hosts."""
     return f"""\
-# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer): one logger counts all hosts,
-# separately under //HOST/PATH. 50 virtual hosts take 990 MB with a logger each, and 22 MB with this one.
+# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer): one logger counts each host
+# separately, as //HOST/PATH. For 50 virtual hosts it needs 22 MB; a logger for each host would need 990 MB.
 LogFormat "%v:%p %h %l %u %t \\"%r\\" %>s %b \\"%{{Referer}}i\\" \\"%{{User-Agent}}i\\"" vhost_combined
 {_log_to_logger(here, "vhost_combined", "--by-host", directive="GlobalLog")}
 """
 
 
 def cron(here: Installation) -> str:
-    """Return the line of a crontab for the nightly rollup."""
-    command = shlex.join(here.rollup()).replace("%", r"\%")  # cron would make a newline of it
+    """Return the crontab line for the nightly rollup."""
+    command = shlex.join(here.rollup()).replace("%", r"\%")  # cron reads % as a newline
     return f"""\
-# cron, in /etc/cron.d/fasthits: the nightly rollup, ten minutes after midnight. It prints only what needs attention,
-# which cron mails.
+# cron, in /etc/cron.d/fasthits: the nightly rollup, at 00:10. It prints only problems, and cron mails them.
 10 0 * * *  {here.user}  umask 027; {command}
 """
 
@@ -155,12 +153,12 @@ def systemd(here: Installation) -> str:
     """Return a service and a timer for the nightly rollup."""
     units = rollup_units(here.user, here.rollup(), here.database_folder)
     return f"""\
-# systemd, instead of cron: the nightly rollup, also after a night in which the machine was off.
+# systemd, instead of cron: the nightly rollup. If the machine was off at night, it runs at the next start.
 {units}"""
 
 
 def logrotate(here: Installation) -> str:
-    """Return what keeps the disk from filling: logrotate does not know cronolog's files."""
+    """Return a crontab line that keeps cronolog's files, which logrotate does not know, from filling the disk."""
     if not here.uses_cronolog:
         return """\
 # logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not. Apache's reload
@@ -170,19 +168,20 @@ def logrotate(here: Installation) -> str:
     name = shlex.quote(re.sub("%.", "*", here.logs[0].rpartition("/")[2]))
     command = f"find {folder} -name {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
-# logrotate: nothing to do. It must not touch cronolog's files, which have a name a day; this line of a crontab
-# compresses the old ones instead, and the rollup reads them as well. Apache's reload for other logs loses no hit.
+# logrotate: nothing to do. It must not rotate cronolog's files, because each day already has a file. This line for
+# /etc/cron.d/fasthits compresses old files instead; the rollup reads compressed files, too. When logrotate reloads
+# Apache for other logs, no hit is lost.
 40 3 * * *  root  {command}
 """
 
 
 def nginx(here: Installation) -> str:
-    """Return a service that counts from nginx's log file, as nginx has no piped logs."""
+    """Return a service that counts from nginx's log file, because nginx cannot pipe its log."""
     units = follow_units(here.user, here.follow(), here.database_folder)
     rotated = f"{here.followed}*"
-    rollup = f" Its nightly rollup, in place of the one above:\n# {shlex.join(here.rollup(rotated))}"
+    rollup = f" The nightly rollup for nginx, instead of the\n# command above:\n# {shlex.join(here.rollup(rotated))}"
     return f"""\
-# nginx: a service that follows its log, rotated or not.{rollup * (rotated not in here.logs)}
+# nginx: a service that follows its log, also when logrotate rotates it.{rollup * (rotated not in here.logs)}
 {units}"""
 
 
@@ -190,7 +189,7 @@ def page(here: Installation) -> str:
     """Return a service for the web page."""
     units = serve_units(here.user, here.serve(), here.database_folder)
     return f"""\
-# The web page, on this machine only (http://127.0.0.1:8000/); fasthits serve --help tells how to open it to others.
+# The web page, on this machine only (http://127.0.0.1:8000/). To open it to others see: fasthits serve --help
 {units}"""
 
 
@@ -198,22 +197,22 @@ _CRONOLOG = "/usr/bin/cronolog"
 
 
 def _log_to_pipe(command: Sequence[str], log_format: str) -> str:
-    """Return Apache's line. Apache itself cuts the command into words; no shell does, and no folder is searched."""
+    """Return Apache's line. Apache itself splits the command into words, without a shell and without a PATH."""
     words = " ".join(f"'{word}'" if " " in word else word for word in command)
     return f'CustomLog "|{words}" {log_format}'
 
 
 def _log_to_logger(here: Installation, log_format: str, *options: str, directive: str = "CustomLog") -> str:
-    """Return Apache's line for the logger, which reads its pipe even when its Python cannot start.
+    """Return Apache's line for the logger, whose pipe is read even if Python cannot start.
 
-    A shell ignores what Apache sends to a logger that is to end, and all that it starts inherits that. It asks whether
-    Python can import the part of fasthits that supervises the logger. If not it says why and lets ``cat`` discard lines
-    for a minute, and asks again; SIGUSR2 is the signal that ``cat`` does not ignore, and ``timeout`` exits with 124.
-    After any other exit, such as that at the end of input, ``cat`` reads to the end. Then ``exec`` replaces the shell:
-    Apache sees one process, and no two ever read the pipe.
+    A shell ignores the signals with which Apache ends a logger, and so do all programs that it starts. It tests whether
+    Python can import the part of fasthits that supervises the logger. If not, it says why, lets ``cat`` discard lines
+    for a minute and tests again. SIGUSR2 ends ``cat``, because ``cat`` does not ignore it, and ``timeout`` then exits
+    with 124. After any other exit, for example at the end of input, another ``cat`` reads to the end. Once Python can
+    start, ``exec`` replaces the shell: Apache sees one process, and never do two processes read the pipe.
 
-    ``-I`` isolates Python from PYTHONPATH, PYTHONHOME and the user's own packages. Apache unquotes the words of a
-    command that begins with ``|$`` before a shell sees them, so the shell is named here.
+    ``-I`` isolates Python from PYTHONPATH, PYTHONHOME and the user's own packages. The line names the shell because
+    Apache would unquote the words of a command that begins with ``|$`` before its own shell sees them.
     """
     python = _shell_word(here.program[0])
     script = (
@@ -228,5 +227,5 @@ def _log_to_logger(here: Installation, log_format: str, *options: str, directive
 
 
 def _shell_word(word: str) -> str:
-    """Return *word*, which has no quotes, backslashes, $ or backquotes, as one word of a shell."""
+    """Return *word*, which has no quotes, backslashes, $ or backquotes, as one word for a shell."""
     return word if re.fullmatch(r"[\w@%+=:,./-]+", word, re.ASCII) else f'"{word}"'

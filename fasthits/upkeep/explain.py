@@ -1,4 +1,4 @@
-"""Why a line of a log counts, or does not: the core's verdict on that one line, and the fields that the core finds."""
+"""Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -21,23 +21,23 @@ HIT, MALFORMED = "hit", "malformed"
 
 @dataclass(frozen=True)
 class Explanation:
-    """What became of a line, and how it was read."""
+    """A line's bucket, the reason, and the fields read from it."""
 
     number: int
-    """Of the line in its file, from 1."""
+    """The line's number in its file, from 1."""
     line: bytes
     log_format: Format
     bucket: str
-    """``hit``, ``malformed``, or the reason why it is filtered."""
+    """``hit``, ``malformed``, or why it is filtered: ``method``, ``status``, ``bot`` ..."""
     why: str
     fields: list[tuple[str, bytes]]
-    """What was read, each with its name, as far as that went."""
+    """The fields that were read, each with its name, up to the place where reading stopped."""
 
 
 def explain(name: str, selection: Selection, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
-    """Yield what became of the lines with these *numbers*; without numbers of the first line of each bucket.
+    """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
-    Only hits of *day* count, if there is one. Raises LogFileError, also for a number that no line has, and UsageError.
+    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
     """
     files = logfiles.find(name)
     if not files:
@@ -61,45 +61,47 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
 
 
 class _Judge:
-    """Puts lines of one format into their buckets, and says why."""
+    """Finds the bucket of a line, and the reason."""
 
     def __init__(self, selection: Selection, log_format: Format, day: date | None) -> None:
         self._selection = selection
-        self._form = log_format
+        self._log_format = log_format
         self._day = day
-        self._counter = HitTable(rules=selection.line_rules(log_format))
-        self._counter.count_only(None if day is None else [day])
-        self._lines = selection.lines_into(self._counter, log_format)
+        self._hit_table = HitTable(rules=selection.line_rules(log_format))
+        self._hit_table.count_only(None if day is None else [day])
+        self._lines = selection.lines_into(self._hit_table, log_format)
         self._as_combined: Callable[[bytes], bytes] | None = (
             None if log_format.parts else combined_lines(selection.rules.json_fields)
         )
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
         """Return the bucket of a line, and its path if it is a hit."""
-        counter = self._counter
-        hits, malformed, filtered = counter.hits, counter.malformed, counter.filtered
+        table = self._hit_table
+        hits, malformed, filtered = table.hits, table.malformed, table.filtered
         self._lines.feed(line + b"\n")
-        if counter.malformed > malformed:
+        if table.malformed > malformed:
             return MALFORMED, b""
-        if counter.hits == hits:
-            (reason,) = (Counter(counter.filtered) - Counter(filtered)).keys()
+        if table.hits == hits:
+            (reason,) = (Counter(table.filtered) - Counter(filtered)).keys()
             return reason, b""
         rejected = Counter[str]()
-        drained = self._selection.finish(counter.drain(), rejected)
+        drained = self._selection.finish(table.drain(), rejected)
         for reason in rejected:
             return reason, b""
         rows = chain(drained.rows(), drained.bots.rows() if drained.bots else ())
         return HIT, next(path for _, path, _ in rows)
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
-        """Return what is to be said of a line whose bucket is known."""
-        log_format, text = self._form, line
+        """Return the explanation of a line whose bucket is known."""
+        log_format, text = self._log_format, line
         if self._as_combined:
             log_format, text = NAMES["vhost_combined"], self._as_combined(text)
         fields, stopped = read_fields(text, log_format)
         if self._as_combined and bucket == MALFORMED:
-            fields, stopped = [], "it is no JSON object with a time and a request"
-        return Explanation(number, line, self._form, bucket, self._why(bucket, path, dict(fields), stopped), fields)
+            fields, stopped = [], "not a JSON object with a time and a request"
+        return Explanation(
+            number, line, self._log_format, bucket, self._why(bucket, path, dict(fields), stopped), fields
+        )
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._selection.rules
@@ -111,18 +113,18 @@ class _Judge:
             case "method":
                 return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
             case "target":
-                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is no path"
+                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is not a path"
             case "status":
-                return f"its status {_text(fields.get('status', b''))} is not one of those that count"
+                return f"its status {_text(fields.get('status', b''))} does not count"
             case "day":
-                return f"its time is not of {self._day}"
+                return f"its date is not {self._day}"
             case "agent":
-                return "its user agent is excluded, or not one of those included"
+                return "its user agent is excluded or not included"
             case "bot":
                 return "its user agent is that of a known bot"
             case "static":
-                return "its path ends like what pages load by themselves"
-        return "its path is excluded, or not one of those included"
+                return "pages load such files by themselves"
+        return "its path is excluded or not included"
 
 
 def _text(raw: bytes) -> str:
@@ -133,7 +135,7 @@ def _text(raw: bytes) -> str:
 
 
 def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]], str]:
-    """Return the fields of a line as the core finds them, each with its name, and where reading stopped, or ``""``.
+    """Return the fields that the core finds in a line, each with its name, and why reading stopped, or ``""``.
 
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
@@ -158,10 +160,10 @@ def _line_rules(log_format: Format) -> LineRules:
 def _trouble(found: FoundFields, log_format: Format) -> str:
     part = log_format.read_parts[found.step]
     if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] and a space and a " behind it'
+        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
     match found.trouble:
         case "day":
-            return f"no day of the calendar in column {found.stopped + 1}"
+            return f"no such date in column {found.stopped + 1}"
         case "end":
             return f"no end of {_name(part)} in column {found.stopped + 1}"
     return f"no {_name(part)} in column {found.stopped + 1}"
@@ -174,7 +176,7 @@ def _name(part: Literal | Field) -> str:
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield a field, and the parts that a request line has."""
+    """Yield a field with its name; a request line becomes three fields."""
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:

@@ -1,13 +1,13 @@
-"""The live counters against the log files of the day, and putting right what memcached has lost.
+"""Compares the live counters with the day's log files, and adds to memcached the hits that it has lost.
 
-Loggers may go on counting meanwhile. A hit is in its file and, once it has been delivered, in its counter; so the order
-decides what a comparison proves. The files are counted first; when deliveries have settled every hit in them is in its
-counter, unless that was lost: what a counter has less than the files had *before* is missing. What it has more than the
-files have *afterwards* cannot have come from them.
+Loggers may go on counting meanwhile. A hit is first in its file and, once delivered, in its counter. So the order of
+reading decides what a comparison proves. The files are counted first. After *settle_seconds* every hit in them has
+reached its counter, unless it was lost. So a hit is missing if the files had it *before* and the counter does not have
+it. A hit cannot have come from the files if the counter has it and the files do not have it even *afterwards*.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from fasthits.rules.rules import Rules
 
 
 class Difference(NamedTuple):
-    """A path whose counter does not say what the files say."""
+    """A path whose counter and files disagree."""
 
     path: bytes
     in_files: int
@@ -32,14 +32,14 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The paths in the files of a day, and what their counters say; of paths that no file has nothing is known."""
+    """The paths in a day's files, compared with their counters. Paths that are in no file are not compared."""
 
     equal_paths: int
     equal_hits: int
     missing: list[Difference]
-    """Counters that have less than the files had before."""
+    """Counters with fewer hits than the files had before."""
     more: list[Difference]
-    """Counters that have more than the files have afterwards."""
+    """Counters with more hits than the files have afterwards."""
 
     def hits_missing(self) -> int:
         """Return how many hits the counters lack."""
@@ -50,112 +50,92 @@ class Comparison:
         return sum(each.live - each.in_files for each in self.more)
 
 
-def compare(
-    day: date,
-    logs: Patterns,
-    servers: Sequence[str],
-    prefix: str,
-    settle_seconds: float,
-    progress: Progress | None = None,
-    rules: Rules = DEFAULT_RULES,
-) -> Comparison:
-    """Compare the counters of *day* with the files that the patterns *logs* name, which are counted twice.
-
-    *rules* are those of the loggers. Raises LogFileError, MemcachedError and UsageError.
-    """
-    before = _views(day, logs, progress, rules)
-    time.sleep(settle_seconds)
-    live = _live_views(day, list(before), servers, prefix)
-    time.sleep(settle_seconds)
-    after = before if STDIN in logs else _views(day, logs, progress, rules)
-    missing = [Difference(path, views, live[path]) for path, views in before.items() if live[path] < views]
-    more = [Difference(path, after.get(path, 0), live[path]) for path in before if live[path] > after.get(path, 0)]
-    different = {each.path for each in missing + more}
-    equal = [views for path, views in before.items() if path not in different]
-    return Comparison(len(equal), sum(equal), missing, more)
-
-
 class Warming(NamedTuple):
-    """What was added to the counters of a day."""
+    """What was added to a day's counters."""
 
     hits: int
     counters: int
     right: int
-    """The counters that had no hit missing."""
+    """Counters that lacked no hit."""
 
 
-def warm(
-    day: date,
-    logs: Patterns,
-    servers: Sequence[str],
-    prefix: str,
-    ttl: int,
-    settle_seconds: float,
-    progress: Progress | None = None,
-    rules: Rules = DEFAULT_RULES,
-) -> Warming:
-    """Add to the counters of *day* the hits that they lack of those in the files; a second time nothing is missing.
+@dataclass(frozen=True)
+class LiveDay:
+    """The counters of a day, and the log files of the same hits. Its methods raise LogFileError, MemcachedError and
+    UsageError."""
 
-    Exact while nobody counts. While loggers do, a hit that came in between hides one that is missing, so that never too
-    many are added, and the next time fewer are missing. Only one at a time may do this, which a lock in memcached
-    ensures.
+    day: date
+    logs: Patterns
+    servers: Sequence[str]
+    prefix: str
+    settle_seconds: float
+    rules: Rules = DEFAULT_RULES
+    """The rules of the loggers."""
+    progress: Progress | None = None
 
-    *rules* are those of the loggers. Raises LogFileError, UsageError and MemcachedError; after the last of these
-    another run adds the rest.
-    """
-    with locked(servers, f"{prefix}{day}#warm"):
-        paths, missing = _missing_for_good(day, logs, servers, prefix, settle_seconds, progress, rules)
-        rows = [(day, path, views) for path, views in missing.items()]
-        store = CounterStore(servers, prefix, ttl)
-        added = 0
-        for start in range(0, len(rows), BATCH_ROWS):
-            delivery = store.add_views(rows[start : start + BATCH_ROWS])
-            added += delivery.delivered
-            for problem in delivery.problems.values():
-                raise MemcachedError("not all that is missing could be added", problem, "run it again")
-    return Warming(added, len(rows), paths - len(rows))
+    def compare(self) -> Comparison:
+        """Compare the counters with the files, which are counted twice: before and after."""
+        before = self._views_in_files()
+        time.sleep(self.settle_seconds)
+        live = self._views_in_counters(before)
+        time.sleep(self.settle_seconds)
+        after = before if STDIN in self.logs else self._views_in_files()
+        missing = [Difference(path, views, live[path]) for path, views in before.items() if live[path] < views]
+        more = [Difference(path, after.get(path, 0), live[path]) for path in before if live[path] > after.get(path, 0)]
+        different = {each.path for each in missing + more}
+        equal = [views for path, views in before.items() if path not in different]
+        return Comparison(len(equal), sum(equal), missing, more)
 
+    def warm(self, ttl: int) -> Warming:
+        """Add to the counters the hits that only the files have. A second run finds nothing to add.
 
-def _missing_for_good(
-    day: date,
-    logs: Patterns,
-    servers: Sequence[str],
-    prefix: str,
-    settle_seconds: float,
-    progress: Progress | None,
-    rules: Rules,
-) -> tuple[int, dict[bytes, int]]:
-    """Return how many paths the files have, and what their counters lack when that becomes no less any more.
+        The result is exact while nobody counts. While loggers count, a new hit can hide a missing one, so too few hits
+        may be added but never too many; run it again. Only one process at a time may do this, and a lock in memcached
+        ensures it. A new counter lives for *ttl* seconds. After MemcachedError another run adds the rest.
+        """
+        with locked(self.servers, f"{self.prefix}{self.day}#warm"):
+            paths, missing = self._missing_for_good()
+            rows = [(self.day, path, views) for path, views in missing.items()]
+            store = CounterStore(self.servers, self.prefix, ttl)
+            added = 0
+            for start in range(0, len(rows), BATCH_ROWS):
+                delivery = store.add_views(rows[start : start + BATCH_ROWS])
+                added += delivery.delivered
+                for problem in delivery.problems.values():
+                    raise MemcachedError("could not add all missing hits", problem, "run it again")
+        return Warming(added, len(rows), paths - len(rows))
 
-    As long as it does, from one comparison to the next, loggers deliver what has waited for memcached.
-    """
-    in_files = _views(day, logs, progress, rules)
-    before: dict[bytes, int] = {}
-    while True:
-        time.sleep(settle_seconds)
-        live = _live_views(day, list(in_files), servers, prefix)
-        missing = {path: views - live[path] for path, views in in_files.items() if views > live[path]}
-        no_less = STDIN in logs or sum(missing.values()) >= sum(before.values())
-        if not missing or (before and no_less):
-            return len(in_files), {path: min(missing[path], before[path]) for path in missing.keys() & before.keys()}
-        before = missing
-        if (
-            STDIN not in logs
-        ):  # which gives its lines once, so that on a busy site less and less would seem to be missing
-            in_files = _views(day, logs, progress, rules)
+    def _missing_for_good(self) -> tuple[int, dict[bytes, int]]:
+        """Return the number of paths in the files, and the hits that their counters lack and will not get.
 
+        While fewer hits are missing from one comparison to the next, loggers are delivering what waited for memcached.
+        """
+        in_files = self._views_in_files()
+        before: dict[bytes, int] = {}
+        while True:
+            time.sleep(self.settle_seconds)
+            live = self._views_in_counters(in_files)
+            missing = {path: views - live[path] for path, views in in_files.items() if views > live[path]}
+            no_fewer = STDIN in self.logs or sum(missing.values()) >= sum(before.values())
+            if not missing or (before and no_fewer):
+                lacked_twice = missing.keys() & before.keys()
+                return len(in_files), {path: min(missing[path], before[path]) for path in lacked_twice}
+            before = missing
+            # Standard input gives its lines only once, so on a busy site ever fewer hits would seem to be missing.
+            if STDIN not in self.logs:
+                in_files = self._views_in_files()
 
-def _views(day: date, logs: Patterns, progress: Progress | None, rules: Rules) -> dict[bytes, int]:
-    def take(_: object, tables: Iterator[HitTable]) -> dict[bytes, int]:
-        return {path: views for table in tables for _, path, views in table.rows()}
+    def _views_in_files(self) -> dict[bytes, int]:
+        def take(_: object, tables: Iterator[HitTable]) -> dict[bytes, int]:
+            return {path: views for table in tables for _, path, views in table.rows()}
 
-    counted, views = count_days([day], logs, take, progress=progress, rules=rules.live, as_part=True)
-    for error in counted.damaged:
-        raise error
-    return views
+        rules = self.rules.live
+        counted, views = count_days([self.day], self.logs, take, progress=self.progress, rules=rules, as_part=True)
+        for error in counted.damaged:
+            raise error
+        return views
 
-
-def _live_views(day: date, paths: Sequence[bytes], servers: Sequence[str], prefix: str) -> dict[bytes, int]:
-    keys = [hit_key(day, path, prefix) for path in paths]
-    views = read_views(servers, keys)
-    return {path: views.get(key, 0) for path, key in zip(paths, keys, strict=True)}
+    def _views_in_counters(self, paths: Iterable[bytes]) -> dict[bytes, int]:
+        keys = {path: hit_key(self.day, path, self.prefix) for path in paths}
+        views = read_views(self.servers, list(keys.values()))
+        return {path: views.get(key, 0) for path, key in keys.items()}

@@ -1,4 +1,4 @@
-"""systemd's units for fasthits, with as few rights as they need."""
+"""systemd units for fasthits, with no more rights than they need."""
 
 import os
 import re
@@ -36,7 +36,7 @@ SystemCallFilter=~@privileged @resources
 
 
 def rollup_units(user: str, command: Sequence[str], folder: str) -> str:
-    """Return a service and a timer that run *command* each night as *user*, who may write to *folder*."""
+    """Return a service and a timer that run *command* each night as *user*. It may write only to *folder*."""
     service = _service("fasthits-rollup", "Nightly rollup of page hits", user, command, folder, "AF_UNIX")
     service = service.replace("[Service]\n", "[Service]\nType=oneshot\n") + "PrivateNetwork=yes\n"
     return f"""\
@@ -53,17 +53,17 @@ WantedBy=timers.target
 
 
 def follow_units(user: str, command: Sequence[str], folder: str) -> str:
-    """Return a service that runs *command* as *user* and keeps its state in *folder*, or one of systemd's."""
+    """Return a service that runs *command* as *user*. It keeps its state in *folder* or in a folder of systemd's."""
     return _lasting(_service("fasthits-follow", "Live counter of page hits", user, command, folder, NETWORK))
 
 
 def serve_units(user: str, command: Sequence[str], folder: str) -> str:
-    """Return a service that runs *command* as *user*; it only reads *folder*."""
+    """Return a service that runs *command* as *user*. It only reads *folder*."""
     return _lasting(_service("fasthits-serve", "Web page with page hits", user, command, folder, NETWORK))
 
 
 def _service(name: str, text: str, user: str, command: Sequence[str], folder: str, families: str) -> str:
-    """Return a service that may write to *folder* alone, with sockets of some *families*."""
+    """Return a service that may write only to *folder* and may open sockets only of some *families*."""
     used = (*(word for word in command if word.startswith("/")), folder)
     home = "read-only" if any(re.match("/(home|root|run/user)/", word) for word in used) else "yes"
     return f"""\
@@ -80,17 +80,17 @@ RestrictAddressFamilies={families}
 
 
 def _lasting(service: str) -> str:
-    """Return a service that runs from the start of the machine on (systemctl enable --now)."""
+    """Return the service with lines that start it with the machine and restart it (systemctl enable --now)."""
     return f"{service}Restart=always\nRestartSec=5\n[Install]\nWantedBy=multi-user.target\n"
 
 
 def _writable(folder: str) -> str:
-    """Return the lines that let a service write to *folder*; systemd makes those below /var/lib."""
+    """Return the lines that let a service write to *folder*. systemd creates folders below /var/lib."""
     path = PurePosixPath(folder)
     if path.parts[:3] == ("/", "var", "lib") and len(path.parts) > 3:
         state = os.path.relpath(folder, "/var/lib")
         return f"StateDirectory={_word(state)}\nStateDirectoryMode=0750"
-    # The follower's own state is in a folder of systemd's even then.
+    # The follower keeps its state in a folder of systemd's even then.
     return f"StateDirectory=fasthits\nStateDirectoryMode=0750\nReadWritePaths={_word(folder)}"
 
 

@@ -34,7 +34,7 @@ class Terminal:
             command,
             dimensions=(HEIGHT, WIDTH),
             env=settings,
-            timeout=20,
+            timeout=60,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
         )
 
@@ -47,7 +47,7 @@ class Terminal:
 
     def shows(self, *words: str) -> str:
         """Return the screen once all *words* are on it."""
-        return eventually(lambda: all(word in self.text() for word in words) and self.text(), 20, self.text)
+        return eventually(lambda: all(word in self.text() for word in words) and self.text(), 60, self.text)
 
     def end(self) -> tuple[int | None, bytes]:
         """Return the exit status when it has ended, and what it wrote last."""
@@ -100,7 +100,7 @@ def test_it_goes_on_when_memcached_goes_and_comes_back(terminal: Terminal, memca
     memcached.kill()
     terminal.shows("cannot reach memcached")
     memcached.start(keep_port=True)
-    eventually(lambda: "cannot reach memcached" not in terminal.text(), 20)
+    eventually(lambda: "cannot reach memcached" not in terminal.text(), 60)
 
 
 def test_a_screen_that_becomes_smaller_is_filled(terminal: Terminal, logger: Logger) -> None:

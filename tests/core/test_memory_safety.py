@@ -275,6 +275,7 @@ def run_in(directory: Path, command: list[str], **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
     libasan = find_libasan()
     tree = tmp_path / "tree"
@@ -306,7 +307,7 @@ def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
                 "-q",
                 "-x",
             ),
-            *("-p", "no:cacheprovider", "-m", "not measures_memory", "--hypothesis-profile=small"),
+            *("-p", "no:cacheprovider", "-m", "not measures_memory", "--hypothesis-profile=tiny"),
         ],
         LD_PRELOAD=libasan,
         PYTHONMALLOC="malloc",

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from fasthits._parse import parse_line
 from fasthits.rules.formats import NAMES, parse_format
-from fasthits.rules.rules import Rules, make_rules
+from fasthits.rules.options import make_rules
+from fasthits.rules.rules import Rules
 from tests.support import reference
 from tests.support.strategies import escaped, lines
 

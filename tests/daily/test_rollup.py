@@ -473,9 +473,7 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(f"{place}/logs/access.log*"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=PROJECT)
     assert done.returncode == 1
-    assert only_line(done.stderr).startswith(
-        f"fasthits: cannot look into the folder of log files: {place}/logs (run"
-    )
+    assert only_line(done.stderr).startswith(f"fasthits: cannot look into the folder of log files: {place}/logs (run")
 
 
 @pytest.mark.parametrize(
@@ -486,7 +484,7 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
         (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
         (["2026-02-30"], 2, "no such day: 2026-02-30"),
         *(
-            (["2026-03-12", f"--max-memory={size}"], 2, f"not a SIZE for --max-memory: {size!r} (32M or more, or 2G)")
+            (["2026-03-12", f"--max-memory={size}"], 2, f"invalid --max-memory: {size!r} (32M or more, for example 2G)")
             for size in ("31M", "0G", "", "G", "512", "512K", "5 G", "-1G", "1.5G", "\u0661G", "1GB", "1" * 40 + "G")
         ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
@@ -587,7 +585,7 @@ def test_a_signal_ends_it_even_while_it_waits_for_input(
         log.write(hit("/") * 9)
         log.flush()
         running.send_signal(sent)
-        _, stderr = running.communicate(timeout=30)
+        _, stderr = running.communicate(timeout=60)
     assert running.returncode == code
     assert only_line(stderr) == f"fasthits: {message}"
     assert rows_in(kept) == KEPT
@@ -602,7 +600,7 @@ def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Pat
         with pipe.open("wb") as log:
             running.send_signal(signal.SIGHUP)
             log.write(hit("/") * 9)
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
     assert running.returncode == 0
     assert rows_in(kept) == [KEPT[0], ("2026-03-12", "/", 9), KEPT[2]]
 

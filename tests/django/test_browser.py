@@ -28,7 +28,7 @@ FLAGS = (
     "--disable-component-update --disable-sync --window-size=1000,700"
 )
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_what_is_right_is_not_mentioned(settings: dict[str, Any]) -> None:
         ({"RESOLVER": 5}, "E003", 'FASTHITS["RESOLVER"] makes no sense: 5.'),
         ({"TIME_ZONE": "Mars"}, "E003", "FASTHITS[\"TIME_ZONE\"] makes no sense: 'Mars'."),
         ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
-        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: not a status: 'ok'."),
+        ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: invalid status: 'ok'."),
         ({"RULES": {"by_host": True}}, "E003", 'FASTHITS["RULES"]: no rule for objects, whose addresses have no host'),
         (["MEMCACHED"], "E001", "FASTHITS is not a dict."),
     ],

@@ -22,7 +22,7 @@ from django.urls import set_script_prefix
 
 from fasthits.django import history, models
 from fasthits.django.models import Hits
-from fasthits.rules.options import RULES
+from fasthits.rules.options import OPTIONS
 from tests.django_app.models import Issue, Note, OldSlug, Photo, PressRelease, Tag
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line, access_lines
@@ -250,12 +250,12 @@ def test_memory_too_small_for_all_paths_changes_nothing(
         (["12 March"], "not a DATE: '12 March'", 2),
         (["--logs", "/logs/%H"], "PATTERN names the time of day", 2),
         (["--logs", ""], "not a PATTERN: ''", 2),
-        (["--max-memory", "banana"], r"not a SIZE for --max-memory: 'banana' \(32M or more, or 2G\)", 2),
-        (["--max-memory", "31M"], "not a SIZE for --max-memory: '31M'", 2),
+        (["--max-memory", "banana"], r"invalid --max-memory: 'banana' \(32M or more, for example 2G\)", 2),
+        (["--max-memory", "31M"], "invalid --max-memory: '31M'", 2),
         (["--threads", "0"], "--threads is 1 or more: 0", 2),
-        (["--config", "none.toml"], r"cannot read configuration: none.toml \(No such file", 2),
-        (["--status", "ok"], "not a status: 'ok'", 2),
-        (["--exclude-bots", "--bots", "apart"], "bots are either excluded or not: exclude-bots and bots", 2),
+        (["--config", "none.toml"], r"cannot read config file: none.toml \(No such file", 2),
+        (["--status", "ok"], "invalid status: 'ok'", 2),
+        (["--exclude-bots", "--bots", "apart"], "exclude-bots contradicts bots: apart", 2),
         (["--by-host"], "no rule for objects, whose addresses have no host: by-host", 2),
     ],
 )
@@ -279,7 +279,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
         (tmp_path / "pipe").open("wb"),  # opens as soon as the other side reads, and stays open
     ):
         running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=30)
+        _, stderr = running.communicate(timeout=60)
     assert (running.returncode, stderr) == (130, b"CommandError: interrupted\n")
 
 
@@ -420,9 +420,9 @@ def test_its_help_has_the_options_of_the_rollup(capsys: pytest.CaptureFixture[st
         call_command("parse_log", "--help")
     shown = capsys.readouterr().out
     assert [
-        name for name in [*RULES, "logs", "summary", "threads", "max-memory", "config"] if f"--{name}" not in shown
+        name for name in [*OPTIONS, "logs", "summary", "threads", "max-memory", "config"] if f"--{name}" not in shown
     ] == []
-    assert "/%7Ea and /~a are one" in " ".join(shown.split())
+    assert "/%7Ea and /~a become one path" in " ".join(shown.split())
 
 
 @override_settings(APPEND_SLASH=False)

@@ -66,12 +66,12 @@ def test_what_is_saved_meanwhile_is_waited_for_and_compared_with(shared_tables: 
         )
         try:
             first = running.enter_context(start(more, shared_tables))
-            eventually(lambda: waiting("advisory"), 30, "the first one is in its transaction")
+            eventually(lambda: waiting("advisory"), 60, "the first one is in its transaction")
             second = running.enter_context(start(less, shared_tables))
-            eventually(lambda: waiting("transactionid") or second.poll() is not None, 30, "the second one waits")
+            eventually(lambda: waiting("transactionid") or second.poll() is not None, 60, "the second one waits")
             cursor.execute("SELECT pg_advisory_unlock(%s)", [GATE])
-            first.communicate(timeout=30)
-            _, said = second.communicate(timeout=30)
+            first.communicate(timeout=60)
+            _, said = second.communicate(timeout=60)
             assert (first.returncode, second.returncode) == (0, 1)
             assert b"fewer hits than are kept, left as it was: 2026-03-12: 3 counted, 5 kept" in said
         finally:

@@ -194,7 +194,7 @@ def test_graceful_restarts_under_load_lose_no_hit(place: Path, memcached: Memcac
                     loggers = wait_for_logger(apache, loggers)
         finally:
             over.set()
-        answered = sum((load.result(timeout=30) for load in loads), Counter({"/big.bin": 3}))
+        answered = sum((load.result(timeout=60) for load in loads), Counter({"/big.bin": 3}))
         apache.stop()
         said = apache.error_log
 

@@ -66,10 +66,10 @@ class Load:
         def reached() -> bool:
             return all(self.answered[path] >= min(goal, MAX_REQUESTS) for path, goal in goals.items())
 
-        eventually(reached, 30, lambda: f"{goals} answers; there are {self.answered}")
+        eventually(reached, 60, lambda: f"{goals} answers; there are {self.answered}")
 
     def _send(self, target: str, ask: Ask) -> None:
-        with closing(HTTPConnection("127.0.0.1", self._apache.port, timeout=30)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self._apache.port, timeout=60)) as connection:
             while self.answered[target] < MAX_REQUESTS and not self._over.is_set():
                 try:
                     ask(connection, target)

@@ -113,7 +113,7 @@ def test_standard_error_that_nobody_reads_is_not_waited_for(place: Path) -> None
         process = subprocess.Popen(
             fasthits_command("log", *WRONG), stdin=subprocess.PIPE, stderr=stderr, env=environment(mark)
         )
-        process.communicate(LINES, timeout=30)
+        process.communicate(LINES, timeout=60)
         assert process.returncode == 2
 
 
@@ -137,7 +137,7 @@ def full_pipe() -> Iterator[int]:
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
 def test_standard_error_that_takes_nothing_harms_nothing(stderr: str) -> None:
     command = " ".join(fasthits_command("log", *WRONG))
-    done = subprocess.run(f"{command} {stderr}", shell=True, input=LINES, env=environment(""), timeout=30, check=False)
+    done = subprocess.run(f"{command} {stderr}", shell=True, input=LINES, env=environment(""), timeout=60, check=False)
     assert done.returncode == 2
 
 
@@ -150,7 +150,7 @@ def test_a_socket_is_read_to_its_end() -> None:
             )
         ours.sendall(LINES)
         ours.shutdown(socket.SHUT_WR)
-        assert b"30,000 lines discarded" in process.communicate(timeout=30)[1]
+        assert b"30,000 lines discarded" in process.communicate(timeout=60)[1]
         assert process.returncode == 2
 
 
@@ -165,7 +165,7 @@ def test_where_nobody_waits_it_ends_at_once(place: Path, kind: str) -> None:
             stdin=stdin,
             capture_output=True,
             env=environment(""),
-            timeout=30,
+            timeout=60,
             check=False,
         )
     finally:

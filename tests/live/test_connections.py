@@ -200,7 +200,7 @@ def with_hosts(hosts: Path, *args: str, stdin: bytes = b"") -> subprocess.Comple
             [*alone, "sh", "-c", script, str(hosts), *fasthits_command(*args)],
             input=stdin,
             capture_output=True,
-            timeout=30,
+            timeout=60,
             env=environment(mark),
             check=False,
         )
@@ -282,12 +282,13 @@ def test_figures_alone_make_no_connection(start_logger: StartLogger) -> None:
 @pytest.mark.parametrize("scheme", ["", "tls://"])
 def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logger: StartLogger, scheme: str) -> None:
     with Stranger(say_nothing) as stranger:
-        logger = start_logger("--memcached", scheme + stranger.spec)
+        patient = "import fasthits.live.connections as c; c.ANSWER_SECONDS = c.CONNECT_SECONDS = 1e3"
+        logger = start_logger("--memcached", scheme + stranger.spec, first=patient)
         logger.write(access_lines(["/a"]))
         eventually(lambda: stranger.accepted, what="the courier connects")
         logger.signal(signal.SIGKILL)
         logger.wait()
-        eventually(lambda: not logger.processes(), timeout=1.0, what="the courier ends")
+        eventually(lambda: not logger.processes(), what="the courier ends")
 
 
 def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
@@ -319,6 +320,6 @@ def test_a_proxy_that_takes_connections_while_memcached_restarts_costs_no_hit(
             logger.wait_until_read()
             time.sleep(0.05)
         memcached.start(keep_port=True)
-        memcached.expect({hit_key(DAY, f"/{number}".encode()): 10 for number in range(40)}, timeout=30)
+        memcached.expect({hit_key(DAY, f"/{number}".encode()): 10 for number in range(40)}, timeout=60)
         assert logger.finish() == 0
     assert "in doubt" not in logger.stderr

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from fasthits.live.keys import hit_key
 from tests.live.test_status import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
@@ -115,6 +117,7 @@ def count_one(memcached: Memcached, logger: Logger, views: int = 1) -> None:
     eventually(lambda: memcached.views(KEY) == views, what=lambda: f"{views} views; the logger said {logger.stderr!r}")
 
 
+@pytest.mark.slow
 def test_a_hundred_couriers_killed_under_load_lose_only_what_is_reported_in_doubt(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:

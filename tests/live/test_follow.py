@@ -123,6 +123,7 @@ def test_no_line_is_lost_or_counted_twice_over_rotations_of_nginx(
         expect_all(memcached, follower, lambda: lines_of(logs.iterdir()))
 
 
+@pytest.mark.slow
 def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     moment = random.Random(5)
@@ -178,7 +179,7 @@ def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: P
                 follower.launch()
                 writer.wait_for(500)
                 memcached.resume()
-                eventually(follower.has_begun, 20, lambda: follower.stderr)
+                eventually(follower.has_begun, 60, lambda: follower.stderr)
         expect_all(memcached, follower, lambda: writer.written)
     assert "in doubt" not in follower.stderr
 
@@ -320,7 +321,7 @@ def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcach
             assert follower.wait() == -signal.SIGKILL
             follower.launch()
             memcached.resume()
-            eventually(follower.has_begun, 20, lambda: follower.stderr)
+            eventually(follower.has_begun, 60, lambda: follower.stderr)
             total = Counter({path: views * (number + 1) for path, views in expected.items()})
             expect_all(memcached, follower, lambda total=total: total)
     assert "in doubt" not in follower.stderr

@@ -45,7 +45,7 @@ def often(memcached: Memcached, start_logger: StartLogger) -> Logger:
 def wait_for(memcached: Memcached, **figures: int) -> None:
     """Return when memcached holds exactly these figures."""
     expected = {name.replace("_", "-"): number for name, number in figures.items()}
-    eventually(lambda: memcached.figures() == expected, 20, lambda: f"{expected}; there are {memcached.figures()}")
+    eventually(lambda: memcached.figures() == expected, 60, lambda: f"{expected}; there are {memcached.figures()}")
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def test_who_may_not_become_the_user_is_told() -> None:
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     command += fasthits_command("log", "--check", "--user", "www-data")
     done = subprocess.run(
-        command, capture_output=True, stdin=subprocess.DEVNULL, env=environment(""), cwd="/", timeout=30, check=False
+        command, capture_output=True, stdin=subprocess.DEVNULL, env=environment(""), cwd="/", timeout=60, check=False
     )
     assert done.returncode == 1
     assert done.stderr == b"fasthits: cannot become user: www-data (start as root, or leave --user out)\n"
@@ -97,7 +97,7 @@ def test_it_reads_nothing_and_waits_for_nobody() -> None:
             stdin=read,
             capture_output=True,
             env=environment(""),
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert done.returncode == 2

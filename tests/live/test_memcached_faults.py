@@ -22,8 +22,9 @@ from tests.support.proxy import Proxy
 from tests.support.servers import Memcached, free_port
 
 LINES_A_SECOND = 20_000
-HANG_SECONDS = 30
-"""Long enough for several reports of it, of which one may be said."""
+HANG_SECONDS = 5
+STALLS_SOON = "import fasthits.live.reader; fasthits.live.reader.STALL_SECONDS = 1.0"
+"""So that the hang is long enough for several reports of it, of which one may be said."""
 TIMED = os.environ.get("FASTHITS_TIMED") == "1"
 PATHS = [f"/page/{number}" for number in range(700)]
 MEMORY_KIB = 150_000
@@ -64,7 +65,10 @@ def status(logger: Logger, name: str) -> int:
     return int(re.findall(rf"{name} (\d+)[,\n]", logger.stderr)[-1])
 
 
-def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(memcached: Memcached, logger: Logger) -> None:
+def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(
+    memcached: Memcached, start_logger: Callable[..., Logger]
+) -> None:
+    logger = start_logger("--memcached", memcached.spec, first=STALLS_SOON)
     sent = send_for(logger, 0.5)
     memcached.pause()
     try:
@@ -73,7 +77,7 @@ def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(memcac
     finally:
         memcached.resume()
     sent += send_for(logger, 0.5)
-    memcached.expect(sent, timeout=30)
+    memcached.expect(sent, timeout=60)
     assert peak_kib(logger.pid) < MEMORY_KIB
     assert logger.finish() == 0
     assert memcached.counters() == sent
@@ -92,7 +96,7 @@ def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
         proxy.delay, proxy.pause, proxy.piece_bytes = 0.0, 0.001, 50
         sent += send_for(logger, 2)
         logger.wait_until_read()
-        memcached.expect(sent, timeout=30)
+        memcached.expect(sent, timeout=60)
         assert peak_kib(logger.pid) < MEMORY_KIB
         assert logger.finish() == 0
     assert memcached.counters() == sent
@@ -100,13 +104,13 @@ def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
 
 
 def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
-    memcached.expect(send_for(logger, 0.5), timeout=30)
+    memcached.expect(send_for(logger, 0.5), timeout=60)
     memcached.kill()  # at rest, so that nothing is in doubt; its counters are gone
     sent = send_for(logger, 2)
     logger.wait_until_read()
     memcached.start(keep_port=True)
     sent += send_for(logger, 0.5)
-    memcached.expect(sent, timeout=30)
+    memcached.expect(sent, timeout=60)
     assert logger.finish() == 0
     assert memcached.counters() == sent
     said = causes(logger)
@@ -153,7 +157,7 @@ def test_hits_that_a_full_server_refuses_wait_until_there_is_room(
     with full.connect() as connection:
         connection.sendall(b"flush_all\r\n")
         assert connection.recv(100) == b"OK\r\n"
-    full.expect(sent, timeout=30)
+    full.expect(sent, timeout=60)
     assert logger.finish() == 0
     assert max(causes(logger).values()) == 1
 
@@ -164,7 +168,7 @@ def test_a_counter_that_holds_a_text_is_left_and_its_hits_are_reported(memcached
     client.set(spoilt, b"text", noreply=False)
     sent = send_for(logger, 1)
     others = {key: views for key, views in sent.items() if key != spoilt}
-    eventually(lambda: client.get_many(list(others)) == {key: b"%d" % views for key, views in others.items()}, 30)
+    eventually(lambda: client.get_many(list(others)) == {key: b"%d" % views for key, views in others.items()}, 60)
     logger.wait_until_read()
     eventually(lambda: asked(logger, "pending") == 0, what="nothing to be pending")
     assert client.get(spoilt) == b"text"

@@ -19,7 +19,7 @@ TELL = """
 import os
 def look(self, intake, block, look=fasthits.live.misfits.Misfits.look):
     found = look(self, intake, block)
-    os.write(2, f"looked at {intake.counter.lines}\\n".encode())
+    os.write(2, f"looked at {intake.hit_table.lines}\\n".encode())
     return found
 fasthits.live.misfits.Misfits.look = look
 """

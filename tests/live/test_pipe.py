@@ -73,7 +73,7 @@ def logger_reading(stdin: int, memcached: Memcached, run_by: Sequence[str] = ())
     ):
         try:
             yield
-            said, _ = logger.communicate(timeout=30)
+            said, _ = logger.communicate(timeout=60)
             assert (logger.returncode, said) == (0, b"")
         finally:
             logger.kill()
@@ -220,7 +220,7 @@ def poor_pipe() -> Iterator[tuple[int, int]]:
                 yield ends
         finally:
             ours.close()
-            hoarder.wait(timeout=10)
+            hoarder.wait(timeout=60)
 
 
 @pytest.mark.skipif(not MAX_USER_PAGES, reason="this system does not bound a user's pipes")
@@ -291,7 +291,7 @@ def test_no_input_at_all_counts_nothing(memcached: Memcached) -> None:
 def test_an_input_that_can_only_be_written_to_is_one_line_on_stderr(memcached: Memcached) -> None:
     command = fasthits_command("log", "--memcached", memcached.spec)
     with marked_processes() as mark, open(os.devnull, "wb") as stdin:
-        done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=30, check=False, env=environment(mark))
+        done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=60, check=False, env=environment(mark))
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"fasthits: ")
     assert done.stderr.count(b"\n") == 1

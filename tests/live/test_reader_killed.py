@@ -86,7 +86,7 @@ class LastingPipe:
     def kill_reader(self) -> None:
         """Kill the reader and return when it is gone; its courier is not touched."""
         self._readers[-1].kill()
-        self._readers[-1].wait(timeout=10)
+        self._readers[-1].wait(timeout=60)
 
     def courier(self) -> int:
         """Return the id of the reader's courier, as soon as it has one."""
@@ -103,7 +103,7 @@ class LastingPipe:
             fcntl.ioctl(self._read_end, termios.FIONREAD, count)
             return int.from_bytes(count, "little")
 
-        eventually(lambda: unread() == 0, 15, lambda: f"the pipe is read; the loggers said {self.stderr!r}")
+        eventually(lambda: unread() == 0, 60, lambda: f"the pipe is read; the loggers said {self.stderr!r}")
 
     def wait_until_counted(self, path: str, views: int = 1) -> None:
         key = hit_key(DAY, path.encode())
@@ -116,7 +116,7 @@ class LastingPipe:
     def finish(self) -> int:
         """End the input and return the last reader's exit status."""
         self._close()
-        return self._readers[-1].wait(timeout=15)
+        return self._readers[-1].wait(timeout=60)
 
     def _close(self) -> None:
         if self._write_end >= 0:

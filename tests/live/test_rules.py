@@ -102,7 +102,7 @@ def test_hits_wait_under_their_final_paths_while_memcached_is_away(
         logger.write_pieces([data, data])
         read_status(logger)
     memcached.start(keep_port=True)
-    assert logger.finish(timeout=30) == 0
+    assert logger.finish(timeout=60) == 0
     rules = Rules(by_host=True, fold_slash=True, exclude_static=True)
     assert memcached.counters() == expected(data * 8, rules, NAMES["vhost_combined"])
 

@@ -41,7 +41,7 @@ def expect_reference(memcached: Memcached, logger: Logger, data: bytes) -> refer
     """
     counts = reference.count(data[: data.rindex(b"\n") + 1])
     logger.wait_until_read(30)
-    eventually(lambda: read_status(logger).delivered == counts.hits, 30, lambda: f"{counts.hits} hits delivered")
+    eventually(lambda: read_status(logger).delivered == counts.hits, 60, lambda: f"{counts.hits} hits delivered")
     status = read_status(logger)
     filtered = counts.filtered.total()
     assert (status.lines, status.hits, status.filtered, status.malformed) == (
@@ -161,7 +161,7 @@ def test_writers_of_the_loggers_own_pipe_never_lose_a_short_line(memcached: Memc
         for process in processes:
             process.start()
         start.set()
-        eventually(lambda: running.unread() > 1 << 15, 30, "the pipe fills")
+        eventually(lambda: running.unread() > 1 << 15, 60, "the pipe fills")
         running.signal(signal.SIGCONT)
         for process in processes:
             process.join(30)
@@ -270,7 +270,7 @@ def test_a_line_of_200_megabytes_takes_no_more_memory_than_one_of_a_megabyte(
         running.write(piece)
     running.write(b"\n" + access_line("/next"))
     expected = {hit_key(DAY, path): 1 for path in [b"/up", b"/next", *([b"/long"] if head else [])]}
-    memcached.expect(expected, timeout=30)
+    memcached.expect(expected, timeout=60)
     grown = peak_memory_kb(running.pid) - before
     status = read_status(running)
     print(f"grown by {grown:,} KB from {before:,} KB")

@@ -42,7 +42,7 @@ class Namespace:
         return ["nsenter", "--net", "--target", str(self.pid), *command]
 
     def run(self, *command: str, check: bool = True) -> bytes:
-        return subprocess.run(self.inside(*command), check=check, capture_output=True, timeout=10).stdout
+        return subprocess.run(self.inside(*command), check=check, capture_output=True, timeout=60).stdout
 
 
 @pytest.fixture
@@ -62,20 +62,22 @@ def cable() -> Iterator[tuple[Namespace, Namespace]]:
         yield here, there
 
 
-NEVER_IDLE = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 1e9"
+SOONER = """
+import fasthits.live.connections, fasthits.live.memcached
+fasthits.live.memcached.IDLE_SECONDS = 1e9
+fasthits.live.connections.UNANSWERED_SECONDS = 4
+"""
 """So that the batch is risked; otherwise the connection would have to prove itself, which takes ANSWER_SECONDS."""
 
 
-def test_a_machine_that_vanishes_is_given_up_within_a_minute(
-    cable: tuple[Namespace, Namespace], tmp_path: Path
-) -> None:
+def test_a_machine_that_vanishes_is_given_up_in_time(cable: tuple[Namespace, Namespace], tmp_path: Path) -> None:
     here, there = cable
     program = require_program("memcached")
     read, write = os.pipe()
     with marked_processes() as mark, (tmp_path / "stderr").open("wb") as stderr:
         serve = there.inside(program, "-l", THERE, "-p", str(PORT), "-U", "0", "-u", "nobody")
         server = subprocess.Popen(serve, env=environment(mark))
-        command = [sys.executable, "-c", f"{NEVER_IDLE}\n{RUN}", "log", "--memcached", f"{THERE}:{PORT}"]
+        command = [sys.executable, "-c", f"{SOONER}\n{RUN}", "log", "--memcached", f"{THERE}:{PORT}"]
         logger = subprocess.Popen(here.inside(*command), stdin=read, stderr=stderr, env=environment(mark))
         os.close(read)
         os.write(write, access_lines(["/a"]))
@@ -86,10 +88,12 @@ def test_a_machine_that_vanishes_is_given_up_within_a_minute(
         here.run("ip", "route", "change", "10.99.0.0/24", "dev", "near", "src", HERE_LATER)
         eventually(lambda: views(here, "/a") == 4, what="the hits whose answer is lost")
         os.write(write, access_lines(["/b"] * 5))
-        eventually(lambda: views(here, "/b") == 5, timeout=60, what="the next hits")
+        eventually(
+            lambda: views(here, "/b") == 5, timeout=60, what="the next hits"
+        )  # by itself, the kernel tries for 15 minutes
         assert views(here, "/a") == 4
         os.close(write)
-        assert logger.wait(timeout=15) == 0
+        assert logger.wait(timeout=60) == 0
         end_process(server)
     assert "3 hits in doubt" in (tmp_path / "stderr").read_text()
 

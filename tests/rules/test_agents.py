@@ -7,8 +7,17 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.rules.bots import AGENT_BYTES, BOT, COUNTS, FILTERED, agent_verdict, bot_matcher, match_any
-from fasthits.rules.botwords import PEOPLE, WORDS
+from fasthits.rules.bots import (
+    AGENT_BYTES,
+    BOT,
+    COUNTS,
+    FILTERED,
+    PEOPLE,
+    WORDS,
+    agent_verdict,
+    bot_matcher,
+    match_any,
+)
 from fasthits.rules.escapes import escape
 from fasthits.rules.patterns import translate
 from fasthits.rules.rules import Bots, Rules
@@ -111,7 +120,7 @@ def test_any_pattern_is_found_where_it_is(pattern: str, agent: str) -> None:
     for any_case in (False, True):
         translation = translate(pattern, any_case)
         if any(row.fits_all for row in translation.rows):
-            with pytest.warns(RuntimeWarning, match="fits every agent"):
+            with pytest.warns(RuntimeWarning, match="matches every agent"):
                 match_any([], [pattern]) if any_case else match_any([pattern])
             continue
         found = (match_any([], [pattern]) if any_case else match_any([pattern]))(agent.encode())

@@ -7,7 +7,8 @@ import pytest
 from fasthits.errors import UsageError
 from fasthits.rules import config
 from fasthits.rules.config import find_config, load_config
-from fasthits.rules.rules import OPTIONS, Rules, make_rules
+from fasthits.rules.options import OPTIONS, make_rules
+from fasthits.rules.rules import Rules
 
 FILE = """\
 # what counts
@@ -63,13 +64,13 @@ def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
         ("\nexclude-bot = true\n", "unknown key in line 2 of {}: exclude-bot (did you mean exclude-bots?)"),
         ("[rules]\nstatus = 200\n", "unknown key in line 1 of {}: rules (one of format, json-fields, "),
         ('\n\n"hm hm" = 1\n', "unknown key in line 3 of {}: hm hm (one of "),
-        ("\nstatus = 'ok'\n", "not a status in line 2 of {}: 'ok' (for example 200,304 or 2xx or 400-404)"),
-        ("decode = true\nfold_slash = 3", "fold-slash is true or false in line 2 of {}: 3"),
-        ("json-fields.tme = 'ts'", "json-fields knows no 'tme' in line 1 of {}: "),
+        ("\nstatus = 'ok'\n", "invalid status in line 2 of {}: 'ok' (for example 200,304 or 2xx or 400-404)"),
+        ("decode = true\nfold_slash = 3", "fold-slash must be true or false in line 2 of {}: 3"),
+        ("json-fields.tme = 'ts'", "json-fields has no kind 'tme' in line 1 of {}: "),
         ("fold-slash = true\nfold_slash = true", "key given twice in line 2 of {}: fold_slash"),
-        ("status = \n", "configuration is not TOML: {} (Invalid value (at line 1, column 10))"),
-        ("status = 200\nstatus = 200\n", "configuration is not TOML: {} (Cannot overwrite a value (at line 2, "),
-        (b"status = '\xff'", "configuration is not TOML: {} ("),
+        ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10))"),
+        ("status = 200\nstatus = 200\n", "config file is not valid TOML: {} (Cannot overwrite a value (at line 2, "),
+        (b"status = '\xff'", "config file is not valid TOML: {} ("),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -80,7 +81,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, mes
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot read configuration"):
+    with pytest.raises(UsageError, match="cannot read config file"):
         load_config(tmp_path / "none.toml")
 
 

@@ -18,6 +18,9 @@ NOISE = 400_000
 """So many instructions a longer line takes at once, for memory."""
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="session")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, int], int]:
     """Return the instructions that each line takes, without those of a short one."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import ParsedLine, parse_line
 from fasthits.rules.jsonlines import KNOWN, _write_seconds, combined_lines
-from fasthits.rules.rules import JSON_KINDS
+from fasthits.rules.options import JSON_KINDS
 from tests.support.reference import parse
 from tests.support.strategies import escape, lines
 

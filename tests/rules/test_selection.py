@@ -16,8 +16,9 @@ from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
 from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.intake import Intake
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Intake, Selection
+from fasthits.rules.selection import ASSUMED, Selection
 from tests.support.commands import hit, write
 from tests.support.reference import count, split_lines
 from tests.support.strategies import blocks_of, logs
@@ -129,7 +130,7 @@ def test_whatever_the_rules_files_are_counted_as_the_oracle_counts(
 
 def test_shares_of_paths_add_up_under_their_final_names(tmp_path: Path) -> None:
     """With too little memory for all raw keys, rows that become equal can come from several passes."""
-    data = b"".join(hit(f"/{number}/?a={number % 7}") + hit(f"/{number}.css") for number in range(30_000))
+    data = b"".join(hit(f"/{number}/?a={number % 7}") + hit(f"/{number}.css") for number in range(15_000))
     write(tmp_path / "access.log", data)
     wanted = Rules(keep_query=True, fold_slash=True, exclude_static=True, exclude_paths=("/1*",), bots="apart")
     found = count_days([DAY], (str(tmp_path / "access.log"),), rows_of, 1, max_bytes=1 << 20, rules=wanted)
@@ -156,21 +157,21 @@ def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> 
         read.feed(data[at : at + size])
     read.finish()
     assert read.log_format is NAMES[name]
-    counter = read.counter
-    assert (counter.lines, counter.hits, counter.malformed) == (7, 4, 3)
-    assert list(counter.rows()) == [(DAY, b"/a", 4)]
+    hit_table = read.hit_table
+    assert (hit_table.lines, hit_table.hits, hit_table.malformed) == (7, 4, 3)
+    assert list(hit_table.rows()) == [(DAY, b"/a", 4)]
     assert [line for line, _ in read.examples] == [1, 2, 6]
 
 
 def test_a_share_that_was_narrowed_before_the_format_was_learnt_stays_narrow() -> None:
     read = Intake(Selection(Rules()), lambda line_rules: HitTable(rules=line_rules, max_bytes=200_000))
     read.feed(b"torn away\n" * 100 + b"".join(hit(f"/{number}") for number in range(5_000)))
-    share = read.counter.share
+    share = read.hit_table.share
     assert read.log_format is None
     assert share != WHOLE
     read.feed(hit("/0"))
     assert read.log_format is NAMES["combined"]
-    assert (read.counter.share, read.counter.hits) == (share, 5_001)
+    assert (read.hit_table.share, read.hit_table.hits) == (share, 5_001)
 
 
 @given(data=st.data(), log=logs(), name=st.sampled_from(["auto", "json", "combined"]))
@@ -182,10 +183,10 @@ def test_blocks_of_a_pipe_may_end_anywhere(data: st.DataObject, log: bytes, name
         cut.feed(memoryview(block))
     for each in (whole, cut):
         each.finish()
-        assert each.counter.lines == len(split_lines(log))
+        assert each.hit_table.lines == len(split_lines(log))
     if name != "auto" or not {each.log_format for each in (whole, cut)} - {None, ASSUMED, NAMES["common"]}:
-        assert Counter(whole.counter.rows()) == Counter(cut.counter.rows())
-        assert whole.counter.filtered == cut.counter.filtered
+        assert Counter(whole.hit_table.rows()) == Counter(cut.hit_table.rows())
+        assert whole.hit_table.filtered == cut.hit_table.filtered
 
 
 def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
@@ -193,7 +194,7 @@ def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
     for _ in range(40):
         read.feed(b"x" * 100_000)
     read.feed(b"\n" + hit("/a"))
-    assert (read.counter.lines, read.counter.malformed) == (2, 1)
+    assert (read.hit_table.lines, read.hit_table.malformed) == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ from selenium.webdriver.remote.webelement import WebElement
 from tests.support.processes import PROJECT, eventually
 from tests.support.servers import require_program
 
-AXE = PROJECT / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = PROJECT / "build" / "axe" / "axe_playwright_python" / "axe.min.js"
 FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60.0
 _WATCH_POLICY = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>

@@ -10,10 +10,11 @@ from tests.support.processes import PROJECT
 
 
 def fasthits(
-    *args: str | Path, stdin: bytes = b"", cwd: Path | None = None, **env: str
+    *args: str | Path, stdin: bytes = b"", cwd: Path | None = None, first: str = "", **env: str
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run ``fasthits`` to its end."""
-    command = [sys.executable, "-m", "fasthits", *map(str, args)]
+    """Run ``fasthits`` to its end; *first* is Python that runs before it."""
+    program = ["-c", f"{first}\nfrom fasthits.__main__ import main; main()"] if first else ["-m", "fasthits"]
+    command = [sys.executable, *program, *map(str, args)]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
     path = os.pathsep.join([str(PROJECT), clean.get("PYTHONPATH", "")])
     environment = clean | {"PYTHONPATH": path, "COLUMNS": "200"} | env

@@ -96,6 +96,7 @@ CASES: Mapping[str, Case] = {
     "format": Case(
         Rules(format=OWN_FORMAT), "line", "abcdefg ", (TIME + '"GET /a" ', TIME + '" x', TIME + '"\\" ', "[", '"'), 200
     ),
+    "brackets": Case(Rules(format=OWN_FORMAT), "line", "abcdefg ", ("[", "[a"), 4),
     "format-end": Case(Rules(format=OWN_FORMAT), "agent", "abcdefg ", (TIME + "x ", "[", '\\"'), 200),
     "json": Case(
         Rules(format="json", bots="exclude"), "line", '"abcdefg",', ("[", '{"a":', "\\", '"', "\u00e9", '"ts":1,'), 4

@@ -55,7 +55,7 @@ class Follower:
     def start(self) -> None:
         """Start it, and return when it follows."""
         self.launch()
-        eventually(self.has_begun, 20, lambda: f"it follows; it said {self.stderr!r}")
+        eventually(self.has_begun, 60, lambda: f"it follows; it said {self.stderr!r}")
 
     def has_begun(self) -> bool:
         """Tell whether it follows: then it has written its state, as it has not before."""
@@ -75,7 +75,7 @@ class Follower:
                 start_new_session=True,
             )
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Return its exit status when it has ended."""
         return self._process().wait(timeout)
 
@@ -136,7 +136,7 @@ http {{ access_log {log}; keepalive_requests 1000000;
     def __exit__(self, *_: object) -> None:
         assert self.process is not None
         self.process.terminate()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def reopen(self) -> None:
         """Have it open its log anew, as logrotate's postrotate does."""
@@ -165,7 +165,7 @@ class Load:
             thread.join()
 
     def _read(self) -> None:
-        with socket.create_connection(("127.0.0.1", self._port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", self._port), timeout=60) as connection:
             while not self._ended.is_set():
                 connection.sendall(self._request)
                 answer = b""

@@ -99,7 +99,7 @@ class Logger:
         fcntl.ioctl(self._write_end, termios.FIONREAD, count)
         return int.from_bytes(count, "little")
 
-    def wait_until_read(self, timeout: float = 10.0) -> None:
+    def wait_until_read(self, timeout: float = 30.0) -> None:
         """Return when it has read all that was written."""
         eventually(
             lambda: self.unread() == 0, timeout, lambda: f"the logger has read its pipe; it said {self.stderr!r}"
@@ -129,11 +129,11 @@ class Logger:
             os.close(self._write_end)
             self._write_end = -1
 
-    def wait(self, timeout: float = 15.0) -> int:
+    def wait(self, timeout: float = 60.0) -> int:
         """Return its exit status when it has ended."""
         return self.process.wait(timeout)
 
-    def finish(self, timeout: float = 15.0) -> int:
+    def finish(self, timeout: float = 60.0) -> int:
         """End its input and return its exit status when it has ended."""
         self.close()
         return self.wait(timeout)

@@ -53,7 +53,7 @@ class Postgres:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(timeout=10)
+                self.process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 end_process(self.process)
 

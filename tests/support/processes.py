@@ -24,8 +24,10 @@ POLL_SECONDS = 0.005
 PROJECT = Path(fasthits.__file__).parents[1]
 
 
-def eventually(check: Callable[[], Result], timeout: float = 10.0, what: str | Callable[[], str] = "") -> Result:
+def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | Callable[[], str] = "") -> Result:
     """Return the first true value of *check*, called again and again; AssertionError after *timeout* seconds.
+
+    Timeouts of tests are for machines that are ten times as busy as they can be: no test is to fail by chance.
 
     *what* was waited for, as a text or, where it is to say how things stand then, as a function.
     """
@@ -59,7 +61,7 @@ def fasthits_command(*args: str) -> list[str]:
 
 
 def run_fasthits(
-    *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 30
+    *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `fasthits` to its end and return its exit status, stdout and stderr; nothing of it is left running."""
     mark = new_mark()
@@ -138,7 +140,7 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
     """Kill a child of ours, stopped or not, and collect it."""
     if process.poll() is None:
         process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=60)
 
 
 @contextmanager

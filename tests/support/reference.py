@@ -15,7 +15,8 @@ from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
-from fasthits.rules.rules import Bots, Rules, final_path
+from fasthits.rules.paths import final_path
+from fasthits.rules.rules import Bots, Rules
 
 LINE_BYTES = 1 << 20
 DEFAULT_RULES = Rules()

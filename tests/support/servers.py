@@ -33,8 +33,8 @@ from tests.support.processes import (
     new_mark,
 )
 
-START_SECONDS = 15.0
-ANSWER_SECONDS = 10.0
+START_SECONDS = 60.0
+ANSWER_SECONDS = 30.0
 FIGURE_KEY = re.compile(
     r"[^/#]*\d{4}-\d\d-\d\d!"
     "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+)"
@@ -256,7 +256,7 @@ class Memcached:
         finally:
             client.close()
 
-    def expect(self, counters: Mapping[str, int], timeout: float = 10.0) -> None:
+    def expect(self, counters: Mapping[str, int], timeout: float = 30.0) -> None:
         """Return when it holds exactly *counters*; AssertionError with what it does hold after *timeout* seconds."""
         deadline = time.monotonic() + timeout
         while (held := self.counters()) != counters and time.monotonic() < deadline:
@@ -396,11 +396,11 @@ class Apache:
         """Do what `apache2 -k restart` does and return when it takes requests again."""
         self._signal_and_wait(signal.SIGHUP)
 
-    def stop(self, timeout: float = 20.0) -> None:
+    def stop(self, timeout: float = 60.0) -> None:
         """Do what `apache2 -k stop` does and return when it is gone and so is every logger, by itself."""
         self._end(signal.SIGTERM, timeout)
 
-    def graceful_stop(self, timeout: float = 20.0) -> None:
+    def graceful_stop(self, timeout: float = 60.0) -> None:
         """Do what `apache2 -k graceful-stop` does and return when all is gone, as `stop` does."""
         self._end(signal.SIGWINCH, timeout)
 

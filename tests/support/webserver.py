@@ -19,7 +19,7 @@ from tests.support.processes import (
     new_mark,
 )
 
-ANSWER_SECONDS = 20
+ANSWER_SECONDS = 60
 
 
 class Answer(NamedTuple):
@@ -46,7 +46,7 @@ class Served:
                 cwd=directory,
                 env=environment(self.mark),
             )
-        found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 20)
+        found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 60)
         assert isinstance(found, re.Match), self.said
         self.port = int(found[1])
         self.url = f"http://127.0.0.1:{self.port}/"

@@ -84,6 +84,7 @@ def test_warm_adds_only_what_is_missing_and_takes_nothing_away(memcached: Memcac
     assert [live(memcached, path) for path in ("/a", "/b", "/c")] == [12, 9, 4]
 
 
+@pytest.mark.slow
 def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rests(
     memcached: Memcached, logger: Logger, log: Path
 ) -> None:
@@ -127,7 +128,7 @@ def test_warm_waits_for_what_a_logger_has_still_to_deliver(
     with log.open("ab") as file:
         file.write(backlog)
     with Proxy(memcached, seed=1) as proxy:
-        proxy.delay = 0.3  # for each thousand
+        proxy.delay = 0.1  # for each piece of a reply: together they take longer than warm waits
         logger = start_logger("--memcached", proxy.spec)
         logger.write(backlog)
         logger.wait_until_read()

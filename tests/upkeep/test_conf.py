@@ -118,7 +118,7 @@ def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
 def test_what_stands_instead_of_another_part_says_so() -> None:
     _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
     assert apache.count("fasthits log ") == short.count("fasthits log ") == hosts.count("fasthits log ") == 1
-    assert short.startswith("# Apache, instead of the first of these lines (with both each hit counts twice):")
+    assert short.startswith("# Apache, instead of the first line above (with both, each hit counts twice):")
     assert hosts.startswith("# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer)")
     assert cron.startswith("# cron, ")
     assert systemd.startswith("# systemd, instead of cron: ")
@@ -133,7 +133,7 @@ def test_logs_that_logrotate_keeps_are_rolled_up_and_left_to_it(place: Path) -> 
     assert f"for folder in {place}/apache2 {place}/nginx; do" in text
     assert f"# {sys.executable} -I -m fasthits rollup --quiet --logs '{place}/nginx/access.log*'" in text
     nginx = conf("--logs", f"{place}/nginx/access.log*", "--follow", f"{place}/nginx/access.log")
-    assert "in place of the one above" not in nginx
+    assert "The nightly rollup for nginx" not in nginx
     assert f"log --follow {place}/nginx/access.log" in nginx
 
 

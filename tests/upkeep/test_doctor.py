@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import NamedTuple
 
 import pytest
@@ -66,9 +66,10 @@ def folder(place: Path) -> Path:
     return place
 
 
-def run_doctor(folder: Path, spec: str, *args: str, **env: str) -> Said:
+def run_doctor(folder: Path, spec: str, *args: str, first: str = "", **env: str) -> Said:
+    """Run doctor; *first* is Python that runs before it."""
     env = {"FASTHITS_LOGS": str(folder / PATTERN)} | env
-    done = fasthits("doctor", "--memcached", spec, *args, cwd=folder, **env)
+    done = fasthits("doctor", "--memcached", spec, *args, cwd=folder, first=first, **env)
     assert done.stderr == b"", done.stderr
     checks = {}
     for each in done.stdout.decode().splitlines():
@@ -83,11 +84,11 @@ def run_doctor(folder: Path, spec: str, *args: str, **env: str) -> Said:
     return said
 
 
-def doctor(folder: Path, spec: str, *args: str, **env: str) -> Said:
+def doctor(folder: Path, spec: str, *args: str, first: str = "", **env: str) -> Said:
     """Run doctor while a logger runs that has the same options, or there would be nothing but others' loggers."""
     taken = [word for word in args if word.startswith("--prefix=")]
     with Logger(folder, "--memcached", spec, *taken, env=env):
-        return run_doctor(folder, spec, *args, **env)
+        return run_doctor(folder, spec, *args, first=first, **env)
 
 
 def test_a_good_setup_is_ok_in_every_line(folder: Path, memcached: Memcached) -> None:
@@ -108,8 +109,8 @@ def test_a_good_setup_is_ok_in_every_line(folder: Path, memcached: Memcached) ->
 # memcached
 
 
-def failing(folder: Path, spec: str, *args: str, **env: str) -> dict[str, str]:
-    return doctor(folder, spec, *args, **env).failed()
+def failing(folder: Path, spec: str, *args: str, first: str = "", **env: str) -> dict[str, str]:
+    return doctor(folder, spec, *args, first=first, **env).failed()
 
 
 def test_without_memcached_the_rest_is_checked_all_the_same(folder: Path) -> None:
@@ -390,47 +391,39 @@ def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -
         assert f"both follow {log}, so each line counts twice -> end one of them: kill {process.pid}" in text
 
 
-def append(file: Path, stop: list[bool]) -> None:
-    with file.open("ab") as log:
-        while not stop:
-            log.write(access_line("/page", date.today()))
-            log.flush()
+OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.1"
+"""Runs in a logger whose figures doctor waits for."""
+IMPATIENT = "import fasthits.upkeep.doctor.running; fasthits.upkeep.doctor.running.LATE_SECONDS = 3.0"
+"""Runs in a doctor that waits for figures that never come."""
 
 
 @contextlib.contextmanager
-def growing(file: Path) -> Iterator[None]:
-    """Have lines appended to *file* meanwhile, a few thousand a second."""
-    stop: list[bool] = []
-    thread = Thread(target=append, args=(file, stop))
+def growing(file: Path, logger: Logger | None = None) -> Iterator[None]:
+    """Have lines appended to *file* meanwhile, some hundred a second, and written to a logger."""
+    stop = Event()
+
+    def append() -> None:
+        with file.open("ab", buffering=0) as log:
+            while not stop.wait(0.005):
+                log.write(access_line("/page", date.today()))
+                if logger:
+                    logger.write(access_line("/page", date.today()))
+
+    thread = Thread(target=append)
     thread.start()
     try:
         yield
     finally:
-        stop.append(True)
+        stop.set()
         thread.join()
 
 
 def test_a_log_that_grows_and_is_counted_is_ok(folder: Path, memcached: Memcached) -> None:
-    with Apache(folder / "apache", [f'"|{sys.executable} -m fasthits log --memcached {memcached.spec}"']) as apache:
-        apache.custom_logs = []
-        log = log_of(folder, date.today())
-        log.unlink()
-        log.symlink_to(folder / "apache" / "both.log")
-        write(folder / "apache" / "both.log")
-        stop: list[bool] = []
-
-        def browse() -> None:
-            with log.open("ab") as file:
-                while not stop:
-                    apache.request("/a.html")
-                    file.write(access_line("/a.html", date.today()))
-                    file.flush()
-
-        thread = Thread(target=browse)
-        thread.start()
+    with (
+        Logger(folder, "--memcached", memcached.spec, first=OFTEN) as logger,
+        growing(log_of(folder, date.today()), logger),
+    ):
         said = run_doctor(folder, memcached.spec)
-        stop.append(True)
-        thread.join()
     assert said.checks["log is counted"][0] == "ok", said.checks["log is counted"]
     assert "lines of " in said.checks["log is counted"][1]
 
@@ -451,7 +444,7 @@ def test_a_virtual_host_with_its_own_log_is_not_counted_and_told(folder: Path, m
         thread = Thread(target=browse)
         thread.start()
         eventually(lambda: log.exists() and log.stat().st_size, what="Apache logs")
-        failed = run_doctor(folder, memcached.spec).failed()
+        failed = run_doctor(folder, memcached.spec, first=IMPATIENT).failed()
         stop.append(True)
         thread.join()
     assert " grows, but it is not counted: there is no counter :1:" in failed["log is counted"]
@@ -463,7 +456,7 @@ def test_figures_that_stand_still_while_the_log_grows_are_told(folder: Path, mem
     for key in (hit_key(date.today(), b"/page"), hit_key(date.today(), figure_path("lines"))):
         assert memcached.ask(f"add {key} 2 600 1\r\n5".encode()) == b"STORED\r\n"
     with growing(log_of(folder, date.today())):
-        failed = failing(folder, memcached.spec)
+        failed = failing(folder, memcached.spec, first=IMPATIENT)
     assert "grows, but it is not counted: the loggers' !lines stays 5 -> " in failed["log is counted"]
 
 
@@ -650,9 +643,9 @@ def test_a_disk_that_is_nearly_full_is_told(folder: Path, memcached: Memcached) 
     ("text", "told"),
     [
         (b"exclude-botts = true\n", "did you mean exclude-bots?"),
-        (b"status = \n", "configuration is not TOML"),
-        (b"\xff", "configuration is not TOML"),
-        (None, "cannot read configuration"),
+        (b"status = \n", "config file is not valid TOML"),
+        (b"\xff", "config file is not valid TOML"),
+        (None, "cannot read config file"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_told(

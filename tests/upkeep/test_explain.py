@@ -65,13 +65,13 @@ def test_one_line_of_each_bucket_is_shown(tmp_path: Path) -> None:
     assert shown == [
         f"{log}:1: hit: counts as /a (combined)",
         f"{log}:3: method: its method HEAD is not GET (combined)",
-        f"{log}:4: target: its target * is no path (combined)",
-        f"{log}:5: day: its time is not of 2026-03-12 (combined)",
-        f"{log}:6: static: its path ends like what pages load by themselves (combined)",
-        f"{log}:7: path: its path is excluded, or not one of those included (combined)",
+        f"{log}:4: target: its target * is not a path (combined)",
+        f"{log}:5: day: its date is not 2026-03-12 (combined)",
+        f"{log}:6: static: pages load such files by themselves (combined)",
+        f"{log}:7: path: its path is excluded or not included (combined)",
         f"{log}:8: bot: its user agent is that of a known bot (combined)",
-        f"{log}:9: agent: its user agent is excluded, or not one of those included (combined)",
-        f"{log}:10: status: its status 404 is not one of those that count (combined)",
+        f"{log}:9: agent: its user agent is excluded or not included (combined)",
+        f"{log}:10: status: its status 404 does not count (combined)",
         f"{log}:11: malformed: no status in column 61 (combined)",
     ]
     assert b"    method           GET\n    target           /a\n" in done.stdout
@@ -90,13 +90,13 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     done = fasthits("explain", log)
     assert f"{log}:1: hit: counts as /a (json)".encode() in done.stdout
     assert b"    target           /a\n" in done.stdout
-    assert f"{log}:2: malformed: it is no JSON object with a time and a request (json)".encode() in done.stdout
+    assert f"{log}:2: malformed: not a JSON object with a time and a request (json)".encode() in done.stdout
 
 
 @pytest.mark.parametrize(
     ("name", "log_format", "line", "stopped"),
     [
-        ("nothing", "combined", b"", "no time like [12/Mar/2026:10:00:00 +0100] and a space"),
+        ("nothing", "combined", b"", "no time like [12/Mar/2026:10:00:00 +0100] followed by a space"),
         ("request", "combined", b'[12/Mar/2026:10:00:00 +0100] "GET /a', "no request in column 31"),
         ("bytes", "common", b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5x', "no end of bytes in column 44"),
         ("literal", "%t %m %U", b"[12/Mar/2026:10:00:00 +0100]GET", "no '] ' in column 28"),

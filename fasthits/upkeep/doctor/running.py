@@ -18,7 +18,7 @@ from fasthits.live.processes import RunningLogger, find_loggers
 from fasthits.live.servers import check_servers
 from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
 from fasthits.rules.config import CONFIG
-from fasthits.rules.options import RULES
+from fasthits.rules.options import OPTIONS
 from fasthits.rules.selection import Selection
 from fasthits.rules.stamps import detect_format
 from fasthits.upkeep.doctor.logs import files_of
@@ -84,9 +84,9 @@ def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
     user = (options.get("user") or [""])[-1]
     if user and setup.user and user != setup.user:
         found.append(f"--user {shlex.quote(user)}")
-    for name, (kind, _, _) in RULES.items():
+    for name, option in OPTIONS.items():
         values, given = options.get(name, []), setup.given.get(name)
-        if kind is bool:
+        if option.kind is bool:
             if bool(values) != bool(given):
                 found.append(f"--{name}" if values else f"--no-{name}")
         elif values and values != (list(given) if isinstance(given, list) else [given]):

@@ -14,12 +14,13 @@ from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.keeping import days_left, remarks
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
+from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.rules.options import CONFIG_HELP, MAX_MEMORY, MAX_MEMORY_HELP, RULES, parse_max_memory, take_rules
+from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
 
 
 class Command(BaseCommand):
@@ -65,8 +66,8 @@ class Command(BaseCommand):
         )
         counts = parser.add_argument_group("what counts", 'FASTHITS["RULES"] comes before the file, too.')
         counts.add_argument("--config", metavar="FILE", type=Path, help=CONFIG_HELP)
-        for name, (kind, metavar, text) in RULES.items():
-            counts.add_argument(f"--{name}", help=text.replace("%", "%%"), **_how_to_take(kind, metavar))
+        for name, option in OPTIONS.items():
+            counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
 
     def handle(
         self,
@@ -86,7 +87,7 @@ class Command(BaseCommand):
         try:
             if threads is not None and threads < 1:
                 raise UsageError("--threads is 1 or more", threads)
-            rules, max_bytes = rules_with(take_rules(others), config), parse_max_memory(max_memory)
+            rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
             wanted = parse_days(days, today())
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
             parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
@@ -136,13 +137,13 @@ class Command(BaseCommand):
             self.stdout.write(printable(remark))
 
 
-def _how_to_take(kind: Any, metavar: str | None) -> dict[str, Any]:
-    """Return what argparse has to know of an option of RULES."""
-    if kind is bool:
+def _how_to_take(option: Option) -> dict[str, Any]:
+    """Return argparse's arguments for an option that sets a rule."""
+    if option.kind is bool:
         return {"action": BooleanOptionalAction}
-    if metavar and metavar.startswith("["):
-        return {"metavar": metavar.strip("[]"), "nargs": "?", "const": "all"}
-    return {"metavar": metavar, "action": "append" if kind == list[str] else "store"}
+    if option.metavar and option.metavar.startswith("["):
+        return {"metavar": option.metavar.strip("[]"), "nargs": "?", "const": "all"}
+    return {"metavar": option.metavar, "action": "append" if option.kind == list[str] else "store"}
 
 
 def _figures(parsed: Parsed) -> dict[str, object]:

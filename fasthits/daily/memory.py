@@ -1,0 +1,25 @@
+"""``--max-memory``: how much memory a day's hit tables may take."""
+
+import re
+
+from fasthits.errors import UsageError
+
+MAX_MEMORY = "1G"
+MAX_MEMORY_HELP = (
+    "Most memory that counting may take, such as 512M or 2G. If the paths need more, fasthits reads the files several "
+    "times and counts a part of the paths each time."
+)
+LEAST_MEMORY = 32 << 20
+"""In bytes."""
+
+
+def parse_max_memory(text: str) -> int:
+    """Return the number of bytes in a text such as ``512M`` or ``2G``. Raises UsageError below LEAST_MEMORY.
+
+    >>> parse_max_memory("512m")
+    536870912
+    """
+    size = re.fullmatch(r"(\d{1,6})([MG])", text.upper(), re.ASCII)
+    if not size or (number := int(size[1]) << {"M": 20, "G": 30}[size[2]]) < LEAST_MEMORY:
+        raise UsageError("invalid --max-memory", repr(text), f"{LEAST_MEMORY >> 20}M or more, for example 2G")
+    return number

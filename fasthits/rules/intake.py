@@ -1,0 +1,80 @@
+"""Counts a log in one reading, and detects its format on the way if it is not known."""
+
+from collections.abc import Callable
+
+from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
+from fasthits.rules.formats import Format
+from fasthits.rules.selection import ASSUMED, Selection
+
+
+class Intake:
+    """Counts the lines of one log in one reading. It detects the format from the lines if the format is not known."""
+
+    def __init__(
+        self, selection: Selection, open_hit_table: Callable[[LineRules], HitTable], log_format: Format | None = None
+    ) -> None:
+        """*open_hit_table* makes a hit table for rules. It is called again if the detected format needs other rules."""
+        self.log_format = log_format or selection.log_format
+        """None until it is known."""
+        self._detected: Format | None = None
+        self._selection = selection
+        self._open_hit_table = open_hit_table
+        self._head = b""
+        self._examples: list[tuple[int, bytes]] = []
+        self._use(self.log_format or ASSUMED)
+
+    def _use(self, log_format: Format) -> None:
+        self.hit_table = self._open_hit_table(self._selection.line_rules(log_format))
+        """All that has been counted. When the format becomes known, another hit table takes over with all hits."""
+        self._lines = self._selection.lines_into(self.hit_table, log_format)
+
+    @property
+    def examples(self) -> list[tuple[int, bytes]]:
+        """The first malformed lines, as in `HitTable.examples`."""
+        return (self._examples + self.hit_table.examples)[:EXAMPLES]
+
+    def feed(self, block: bytes | memoryview) -> None:
+        """Count the lines of *block*, which may begin and end anywhere in a line.
+
+        Raises UsageError if the detected format lacks a field that a rule needs: once, after counting the lines.
+        """
+        if self.log_format:
+            self._lines.feed(block)
+            return
+        self._head += block
+        whole, newline, tail = self._head.rpartition(b"\n")
+        if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
+            self._lines.feed(self._head)
+            self._head = b""
+            self._check()
+        else:
+            self._lines.feed(whole + newline)
+            self._head = tail
+
+    def finish(self) -> None:
+        """Count a last line without a newline: the input ends here. Raises UsageError as `feed` does."""
+        if self._head:
+            self._learn(self._head, ASSUMED, ended=True)
+            self._lines.feed(self._head)
+            self._head = b""
+        self._lines.finish()
+        self._check()
+
+    def _check(self) -> None:
+        if self._detected:
+            detected, self._detected = self._detected, None
+            self._selection.check(detected)
+
+    def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
+        """Detect the format of the lines in *head*, and tell whether it is known now.
+
+        Lines before the first line of a known format have been counted as ASSUMED.
+        """
+        self._detected = self._selection.detect(head, ended)
+        self.log_format = self._detected or otherwise
+        if self.log_format:
+            before, self._examples = self.hit_table, self.hit_table.examples
+            self._use(self.log_format)
+            self.hit_table.max_paths, self.hit_table.share = before.max_paths, before.share
+            self.hit_table.merge(before)
+        return self.log_format is not None
