@@ -125,7 +125,7 @@ def say_much(client: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("treat", "said"),
     [
-        (say_nothing, "memcached does not answer: {} (it took the connection and said nothing for 2 s)"),
+        (say_nothing, "memcached does not answer: {} (it accepted the connection and said nothing for 2 s)"),
         (hang_up, "memcached hung up without an answer: {} (a proxy whose memcached is down?)"),
         (greet, "this is not memcached: {} (it says 'SSH-2.0-OpenSSH_9.2p1': check host and port)"),
         (say_much, "this is not memcached: {} (it says '" + "x" * 80 + "': check host and port)"),
