@@ -1,20 +1,27 @@
-"""Where the command ``fasthits``, and ``python -m fasthits``, begins.
+"""The command ``fasthits``, and ``python -m fasthits``, begins here.
 
-A piped logger is in use before the command line has been imported, which takes a tenth of a second: Apache writes to
-its pipe, and may already send it SIGTERM while it still writes. So it ignores that signal and its like first (SIGUSR1
-will ask for the status once there is one), and widens the pipe, as Apache waits when it is full. From then on it is
-supervised, so that its pipe is read whatever happens.
+Apache uses a piped logger before the command line is imported, which takes a tenth of a second: it writes to the pipe,
+and may already send SIGTERM. So the logger ignores that signal and its like first (SIGUSR1 asks for the status, once
+there is one), and widens the pipe, because Apache waits when the pipe is full. From then on the logger is supervised:
+its pipe is read whatever happens.
+
+A web server that starts any other command as its piped logger, such as ``fasthits lgo`` or ``fasthits log --check``,
+would wait for ever when that command ends. So such a command is not run: the supervisor discards the log and says why.
 """
 
 import fcntl
 import io
 import os
 import signal
+import stat
 import sys
 
-from fasthits.live.supervisor import Prepare, supervise
+from fasthits.errors import UsageError
+from fasthits.live.supervisor import Count, Prepare, supervise
 
 IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
+WEB_SERVERS = {"apache2", "httpd", "lighttpd"}
+"""The names of programs that write their log into the standard input of a program that they start."""
 
 
 def main() -> None:
@@ -24,23 +31,26 @@ def main() -> None:
     is_logger = command == "log" and {"--help", "-h"}.isdisjoint(arguments)
     follows = any(word.partition("=")[0] == "--follow" for word in arguments)
     reads = is_logger and not follows and "--check" not in arguments
-    if reads:
+    misused = not reads and _is_piped_logger()
+    if reads or misused:
         for ignored in IGNORED_BY_LOG:
             signal.signal(ignored, signal.SIG_IGN)
         _widen_pipe()
     _open_standard_streams()
+    if misused:
+        sys.exit(supervise(lambda: _refuse, wait=True))
     if is_logger:
         sys.exit(supervise(_load_logger, wait=reads))
     try:
         from fasthits.cli import app
 
         app(prog_name="fasthits")
-    except KeyboardInterrupt:  # before the command line could take care of it
+    except KeyboardInterrupt:  # before the command line could handle it
         sys.exit(130)
 
 
 def _load_logger() -> Prepare:
-    """Import whatever a logger will need. Later, its files may be gone, or its user may not be able to read them."""
+    """Import everything that a logger may need: later the files may be gone, or unreadable for --user."""
     from fasthits.cli import prepare_logger
     from fasthits.cli.log import preload
 
@@ -48,8 +58,24 @@ def _load_logger() -> Prepare:
     return lambda: prepare_logger(sys.argv[1:])
 
 
+def _is_piped_logger() -> bool:
+    """Tell whether a web server has started this process to write its log into it."""
+    if "GATEWAY_INTERFACE" in os.environ:  # a CGI script, whose input is a request (RFC 3875, section 4.1.4)
+        return False
+    try:
+        with open(f"/proc/{os.getppid()}/comm") as name:
+            return name.read().strip() in WEB_SERVERS and stat.S_ISFIFO(os.fstat(0).st_mode)
+    except OSError:
+        return False
+
+
+def _refuse() -> Count | int:
+    command = " ".join(["fasthits", *sys.argv[1:]])
+    raise UsageError("this is no piped logger", command, "fasthits conf prints the line for the web server")
+
+
 def _widen_pipe() -> None:
-    """Let the pipe on standard input hold what the system allows; what is no pipe, or may not grow, stays as it is."""
+    """Give the pipe on standard input the largest size that the system allows, if it is a pipe."""
     try:
         with open("/proc/sys/fs/pipe-max-size") as size:
             fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, int(size.read()))
@@ -58,12 +84,12 @@ def _widen_pipe() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Put something in the place of standard streams that are closed, or the next file opened would be taken for one.
+    """Replace standard streams that are closed, or the next file opened would get the number of one of them.
 
-    Reading or writing it fails as with a closed one; but what goes to stderr then goes nowhere.
+    Reading or writing the replacement fails, as with a closed stream; only what is written to stderr vanishes.
     """
     if sys.stdin is None:
-        os.open(os.devnull, os.O_WRONLY)  # the lowest free descriptor, that is the closed one
+        os.open(os.devnull, os.O_WRONLY)  # which gets the lowest free number, that of stdin
     if sys.stdout is None:
         os.open(os.devnull, os.O_RDONLY)
         sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -71,7 +97,7 @@ def _open_standard_streams() -> None:
         os.open(os.devnull, os.O_WRONLY)
         sys.stderr = os.fdopen(2, "w", closefd=False)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # a table's text, whatever the locale
+        sys.stdout.reconfigure(encoding="utf-8")  # whatever the locale
 
 
 if __name__ == "__main__":

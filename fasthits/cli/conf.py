@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
-from fasthits.daily.days import DEFAULT_LOGS
-from fasthits.errors import UsageError
+from fasthits.cli.output import say
+from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
 
 KEPT = "/var/lib/fasthits/hits.db"
@@ -38,12 +38,12 @@ def conf(
         fasthits conf --user www-stats --database /srv/stats/hits.db
         fasthits conf --follow /var/log/caddy/access.log
 
-    Changes nothing. Each part begins with a comment that says what it is for.
+    Changes nothing. Each part begins with a comment that says what it is for. Without --logs it is for the logs in the
+    usual places; if there are none, for cronolog's files.
     """
-    from fasthits.daily.days import has_date
     from fasthits.daily.targets import open_table
     from fasthits.live.servers import TlsFiles, check_servers
-    from fasthits.upkeep.conf import Installation, texts
+    from fasthits.upkeep.conf import Installation, choose_logs, texts
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
@@ -52,21 +52,29 @@ def conf(
     servers = check_servers(memcached, files)
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
-    if logs and len(logs) > 1:
-        raise UsageError("cronolog writes one file", ", ".join(logs), "name one PATTERN")
-    pattern = logs[0] if logs else DEFAULT_LOGS
-    has_date(pattern)
+    patterns = logs or choose_logs(_found())
     kept = os.path.abspath(database)
     open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(
         program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from the environment
         user=user,
-        logs=os.path.abspath(pattern),
+        logs=list(map(os.path.abspath, patterns)),
         database=kept,
         servers=options,
         followed=os.path.abspath(follow),
     )
     typer.echo("\n".join(texts(here)), nl=False)
+
+
+def _found() -> list[str]:
+    """Return the PATTERNs of the logs in the usual places, as far as this user may look at them."""
+    from fasthits.daily.logs.places import find_usual_logs
+
+    try:
+        return find_usual_logs()
+    except LogFileError as error:
+        say(f"{error}: this is for cronolog; run it as root, or name the log with --logs")
+        return []
 
 
 def _runs_isolated() -> bool:

@@ -22,11 +22,11 @@ NEEDED = (
     *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.selection"),
     *("hashlib", "tomllib"),
 )
-"""The modules that a logger may use at any time, and what these use."""
+"""The modules that a logger may need at any time."""
 
 
 def preload() -> None:
-    """Import all that a logger may ever need."""
+    """Import everything that a logger may need."""
     for name in NEEDED:
         import_module(name)
     with suppress(ImportError):  # it is an extra
@@ -41,7 +41,7 @@ def log(
     user: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Become this user before anything is read. Apache starts its loggers as root."
+            metavar="NAME", help="Become this user before reading anything. Apache starts its loggers as root."
         ),
     ] = None,
     prefix: Prefix = DEFAULT_PREFIX,
@@ -51,7 +51,7 @@ def log(
         typer.Option(
             metavar="N",
             min=1,
-            help="How many paths may wait for a memcached that is away; hits of further ones are dropped and reported.",
+            help="Paths that may wait while memcached is down. Hits of further paths are dropped and reported.",
         ),
     ] = 1_000_000,
     drain_timeout: Annotated[
@@ -60,42 +60,42 @@ def log(
             min=0,
             callback=check_seconds,
             metavar="SECONDS",
-            help="How long to go on delivering when the log has ended and memcached is away.",
+            help="Seconds to go on delivering after the log has ended.",
         ),
     ] = 5.0,
     follow: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
-            help="Count from this log file instead of standard input, over rotation and restarts, until SIGTERM. "
-            "Give it once for each file, or with * for several.",
+            help="Count the lines of this log file, not of standard input, over rotation and restarts, until SIGTERM. "
+            "Can be repeated; * stands for several files.",
         ),
     ] = None,
     state: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="File in which --follow remembers how far it has counted. "
+            help="File in which --follow saves how far it has counted. "
             "Default: follow.state in systemd's StateDirectory, or in /var/lib/fasthits.",
         ),
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Tell whether a logger with these arguments would work, and end. Reads no input."),
+        typer.Option("--check", help="Check whether a logger with these options would work, and exit. Reads no input."),
     ] = False,
 ) -> Callable[[int], None] | None:
     """Count log lines into memcached: from standard input, as Apache's piped logger, or from log files.
 
-    `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, `fasthits log --check`
-    with the options of that line tells whether they work.
+    `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, check the options of that
+    line with `fasthits log --check`.
 
-    The logger reads until its input ends, because Apache waits when nobody reads. When it cannot count, because of a
-    mistake in the options or in fasthits.toml for example, it discards lines, says why, and tries again every five
+    The logger reads until its input ends, because Apache waits when nobody reads. When it cannot count, for example
+    because of a mistake in the options or in fasthits.toml, it says why, discards lines, and tries again every five
     seconds. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache sends SIGTERM while it
-    still writes. Messages go to standard error, which is Apache's error log, one a minute for each cause; SIGUSR1 asks
-    for one with the figures so far. With --bots apart no bots count here.
+    still writes. Messages go to standard error, which is Apache's error log, at most one a minute for each cause.
+    SIGUSR1 makes it print its figures. With --bots apart the live counters do not count bots.
 
-    For nginx and others that write files there is --follow. It counts each line once, over rotation, restarts and
+    For nginx and other servers that write files, use --follow. It counts each line once, over rotation, restarts and
     kills, and ends at SIGTERM:
 
     \b
@@ -114,7 +114,7 @@ def log(
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
     selection = Selection(rules.live)
-    FreshBacklog(selection)  # raises what its format lacks, while this process may still be root
+    FreshBacklog(selection)  # raises UsageError if the format lacks a field, while this process may still be root
     if user is not None:
         privileges.become(user)
     if check:
@@ -169,4 +169,4 @@ def _check_servers(servers: Sequence[str], prefix: str) -> None:
         try:
             read_views([server], [f"{prefix}check"])
         except MemcachedError as error:
-            say(f"warning: {error}; hits wait until it does")
+            say(f"warning: {error}; hits wait until it answers")

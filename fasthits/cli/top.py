@@ -1,4 +1,4 @@
-"""``fasthits top``: what is being read, as it is read."""
+"""``fasthits top``: the most read paths, live."""
 
 import json
 import os
@@ -32,30 +32,31 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 1.0
 BAR_WIDTH = 24
 LINES_AROUND = 7
-"""Lines of the screen that are no path."""
+"""Lines of the screen that do not show a path."""
 
 
 @takes_servers
 def top(
     servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
-    once: Annotated[bool, typer.Option("--once", help="Print one table and end, as without a terminal.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and exit, as without a terminal.")] = False,
     limit: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, max=10_000, help="How many paths in what is printed once; a screen shows what fits."
+            metavar="N", min=1, max=10_000, help="Number of paths in a printed table. A screen shows as many as fit."
         ),
     ] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Watch what is read most today, with its views in the last minute, from the live counters of all loggers.
+    """Show the most read paths of today, with their views in the last minute, from the live counters of all loggers.
 
     \b
         fasthits top
         fasthits top --once --limit 5
         fasthits top --json
 
-    It looks again each second, until q or Ctrl-C. A path that is no key is shown as # and its SHA-256.
+    The screen is renewed each second, until q or Ctrl-C. A path that is too long for a memcached key, or has characters
+    that a key cannot have, is shown as # and its SHA-256.
     """
     from fasthits.live.sampler import LiveViews
 
@@ -103,7 +104,7 @@ def _watch(live: "LiveViews", servers: str) -> None:
 
 
 def _end(number: int, frame: object) -> None:
-    """End as after Ctrl-C, so that the terminal is as it was before."""
+    """End as after Ctrl-C, so that the terminal gets its settings back."""
     raise SystemExit(128 + number)
 
 
@@ -140,7 +141,7 @@ def _table(rows: "list[LivePath]") -> Table:
 
 @contextmanager
 def _keys_at_once() -> Iterator[None]:
-    """Have keys delivered as they are pressed, and not shown."""
+    """Read keys as they are pressed, without showing them."""
     before = termios.tcgetattr(0)
     tty.setcbreak(0)
     try:
@@ -150,7 +151,7 @@ def _keys_at_once() -> Iterator[None]:
 
 
 def _asked_to_end(seconds: float) -> bool:
-    """Wait, and tell whether q was pressed meanwhile, or whoever presses keys has gone."""
+    """Wait; return early, with True, if q is pressed or the terminal has gone."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if select.select([0], [], [], left)[0]:

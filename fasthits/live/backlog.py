@@ -1,4 +1,4 @@
-"""What the reader has counted and the courier has not brought to memcached yet."""
+"""Hits that the reader has counted and the courier has not brought to memcached yet."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,35 +11,35 @@ from fasthits.rules.intake import Intake
 from fasthits.rules.selection import Selection
 
 BATCH_BYTES = 1 << 20
-"""A batch is complete when its paths have so many bytes, if not BATCH_ROWS rows before."""
+"""A batch ends after BATCH_ROWS rows, or when its paths have this many bytes."""
 
 
 class Backlog:
-    """Rows that wait, first come first served, while further hits are added up in `counter`."""
+    """Rows that wait, first come first served, while `counter` adds up further hits."""
 
     def __init__(self) -> None:
         self._counter = HitTable()
         self._drained = HitTable()
         self._rows: Iterator[Row] = iter(())
         self.left = 0
-        """How many rows wait besides those of `counter`."""
+        """The number of waiting rows that are not in `counter`."""
         self.at = 0.0
-        """When they may be taken, at the earliest; a time of the monotonic clock."""
+        """The earliest time to take rows, on the monotonic clock."""
 
     @property
     def counter(self) -> HitTable:
-        """Where hits are added up."""
+        """The table that adds up hits."""
         return self._counter
 
     def __len__(self) -> int:
         return len(self.counter) + self.left
 
     def memory(self) -> int:
-        """Return how many bytes the rows take; those taken count until the last of them is."""
+        """Return the memory of the rows in bytes; drained rows count until all of them are taken."""
         return self.counter.memory + self._drained.memory
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Add *rows* to those that wait, whether there is room or not."""
+        """Add *rows* to the waiting rows, whether there is room or not."""
         self.counter.max_paths = None  # there was room for them when they came
         for row in rows:
             self.counter.add(*row)
@@ -61,7 +61,7 @@ class Backlog:
 
 
 class FreshBacklog(Backlog):
-    """Hits as they come from the pipe, under raw keys, which become paths when they are taken."""
+    """Hits as they come from the pipe, under raw keys; `take` makes paths of these."""
 
     def __init__(self, selection: Selection) -> None:
         super().__init__()
@@ -69,19 +69,19 @@ class FreshBacklog(Backlog):
         self._rejected = Counter[str]()
         self.intake = Intake(selection, lambda line_rules: HitTable(rules=line_rules))
         self.reshapes = selection.rules.looks_at_paths
-        """Whether what is taken cannot be put back, being no raw key any more."""
+        """Whether `take` changes keys, so that its rows cannot be put back."""
 
     @property
     def counter(self) -> HitTable:
-        """What counts the lines."""
+        """The table that counts the lines."""
         return self.intake.hit_table
 
     def hits(self) -> int:
-        """Return how many lines were hits; one is no more once its path turns out to be one that does not count."""
+        """Return the number of hits, without those whose path `take` has rejected."""
         return self.counter.hits - self._rejected.total()
 
     def take(self) -> list[Row]:
-        """Remove and return the next rows, enough for a batch: none may be left of them, though there are more."""
+        """Remove and return the next rows, enough for a batch; empty if the rules reject all of these."""
         rows = super().take()
         if not self.reshapes:
             return rows

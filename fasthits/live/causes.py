@@ -1,7 +1,7 @@
-"""Why numbers may be wrong: the causes that loggers warn of, each with what it means and what to do.
+"""Why numbers may be wrong: the causes of loggers' warnings, each with its meaning and what to do.
 
-A logger prints its warnings to standard error, where they may be lost (``ErrorLog syslog:`` gives it /dev/null). So it
-also counts them in memcached, one counter for each cause and day, without any text of a stranger.
+A logger prints its warnings to standard error, where they may be lost (with ``ErrorLog syslog:`` that is /dev/null). So
+it also counts them in memcached, with one counter for each cause and day. These hold no text from a log.
 """
 
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from fasthits.display import counted
 
 
 class Cause(NamedTuple):
-    """What happened, as the predicate of "a logger", and what to do about it."""
+    """What happened, to be read behind "a logger", and what to do."""
 
     text: str
     remedy: str
 
 
 OTHER = "other"
-"""The cause of every warning that has no name here."""
+"""The cause of a warning that has no name here."""
 
 CAUSES: Mapping[str, Cause] = {
     "malformed": Cause(
@@ -35,11 +35,11 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "unreachable": Cause(
         "could not reach memcached",
-        "start memcached, or name another with --memcached; hits wait meanwhile",
+        "start memcached, or name another with --memcached; hits wait until then",
     ),
     "stalled": Cause(
         "waited for memcached for a long time",
-        "look at memcached's machine and the network to it; hits wait meanwhile",
+        "look at memcached's machine and the network to it; hits wait until then",
     ),
     "doubt": Cause(
         "got no clear answer whether hits were counted",
@@ -71,7 +71,11 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "unreadable": Cause(
         "could not read a log file that it follows",
-        "put the user who follows into the file's group, often adm",
+        "add the follower's user to the file's group, often adm",
+    ),
+    "special": Cause(
+        "was told to follow a folder, a pipe or a device instead of a log file",
+        "name the log file with --follow FILE",
     ),
     "truncated": Cause(
         "found a log file truncated and no copy of it",
@@ -86,23 +90,25 @@ CAUSES: Mapping[str, Cause] = {
         "read the web server's error log",
     ),
 }
-"""By the name that a warning has in the logger. Some events have a figure of their own, and no cause: hits in doubt,
-refused and dropped, and lines that were discarded."""
+"""By the warning's name in the logger. Hits in doubt, refused or dropped, and discarded lines have figures of their own
+instead: see LOSSES."""
 
 LOSSES: Mapping[str, Cause] = {
     "in doubt": Cause("hits may have been counted or not", "fasthits warm repairs the counters"),
     "refused": Cause("hits were refused by memcached", "use another --prefix everywhere"),
-    "dropped": Cause("hits were dropped for want of room", "raise --max-paths; fasthits warm repairs the counters"),
+    "dropped": Cause(
+        "hits were dropped: too many paths waited", "raise --max-paths; fasthits warm repairs the counters"
+    ),
     "discarded": Cause(
         "lines were discarded while a logger could not count",
         "fasthits log --check with the logger's options says why; fasthits warm repairs the counters",
     ),
 }
-"""The figures of loggers that mean a loss, with what each number is of."""
+"""The figures of loggers that mean a loss."""
 
 
 class Warned(NamedTuple):
-    """What the figures of the loggers say of one cause or loss today, and what to do."""
+    """A cause or a loss in today's figures of the loggers, and what to do."""
 
     cause: str
     text: str
@@ -118,7 +124,7 @@ def warning_figure(cause: str) -> str:
 
 
 def warnings_of(figures: Mapping[str, int]) -> list[Warned]:
-    """Return the losses and the warnings among the figures of the loggers."""
+    """Return the losses and the warnings in the figures of the loggers."""
     losses = [
         Warned(name, f"{number:,} {text}", remedy)
         for name, (text, remedy) in LOSSES.items()

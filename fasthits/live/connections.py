@@ -1,11 +1,11 @@
-"""Connections to memcached, each proved before anything is risked on it: it has answered ``version``.
+"""Connections to memcached. A connection must prove itself by answering ``version`` before hits are risked on it.
 
-A proxy takes connections for a memcached that is away, and a server of another kind takes them as well. What is sent
-to either is lost. So a connection counts as made when a ``VERSION`` line has come back over it; and when something else
-has, or nothing, the error says what is there and what to do.
+A proxy accepts connections while its memcached is down, and a server of another kind accepts them as well. What is sent
+to either is lost. So a connection counts as made when a ``VERSION`` line comes back. If something else comes back, or
+nothing, the error says what is there and what to do.
 """
 
-import encodings.idna  # noqa: F401 (getaddrinfo's first call loads it: too late for a user who may not read it)
+import encodings.idna  # noqa: F401 (getaddrinfo loads it at its first call, when the user may not be able to read it)
 import errno
 import os
 import re
@@ -22,56 +22,56 @@ from fasthits.live.replies import REPLY_BYTES
 from fasthits.live.servers import TLS, Server
 
 CONNECT_SECONDS = 2.0
-"""How long connecting to one address may take, and the TLS handshake on it."""
+"""The limit for connecting to one address, and for its TLS handshake."""
 ANSWER_SECONDS = 2.0
-"""How long an answer to a question that changes nothing may take."""
+"""The limit for the answer to a question that changes nothing."""
 PROBE_SECONDS = 1.0
 RETRY_SECONDS = 0.5
-"""The least time between two attempts to connect to a server."""
+"""The least time between two attempts to connect to the same server."""
 PROBE_AGAIN_SECONDS = 60.0
 
 KEEPALIVE = {socket.TCP_KEEPIDLE: 10, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 4}
-"""After 10 s without a word the system asks whether a server's machine is there at all, and gives up 20 s later."""
+"""After 10 s of silence the system asks whether the server's machine is there, and gives up 20 s later."""
 UNANSWERED_SECONDS = 30
-"""How long the server's machine may leave a packet unacknowledged (TCP_USER_TIMEOUT, tcp(7))."""
+"""The system gives up when a packet is unacknowledged for this long (TCP_USER_TIMEOUT, tcp(7))."""
 
 RECV_BYTES = 1 << 16
 
 _VERSION = re.compile(rb"VERSION [!-~][ -~]*\r\n")
 _TLS_ALERT = b"\x15\x03"
 _BINARY_VERSION = struct.pack("!BBHBBHIIQ", 0x80, 0x0B, 0, 0, 0, 0, 0, 0, 0)
-"""``version`` in the binary protocol, which an answer of 0x81 proves (memcached's doc/protocol-binary.xml)."""
+"""``version`` in the binary protocol; an answer begins with 0x81 (memcached's doc/protocol-binary.xml)."""
 
 
 class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
+    """Nobody needs the answer any more."""
 
 
 class Channel:
-    """A connected socket, with or without TLS, that never blocks: whoever uses it waits with `wait`."""
+    """A connected socket, with or without TLS, that never blocks. To wait, call `wait`."""
 
     def __init__(self, connection: socket.socket, watch: int | None = None) -> None:
-        """*watch* is a file descriptor: when its other end is closed, waiting raises Abandoned."""
+        """*watch* is a file descriptor; when its other end is closed, waiting raises Abandoned."""
         connection.setblocking(False)
         self.socket = connection
         self._watch = watch
 
     def send(self, data: bytes | memoryview) -> int:
-        """Send what goes now, and return how many bytes that was."""
+        """Send as much as possible now; return the number of bytes."""
         try:
             return self.socket.send(data)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
 
     def receive(self) -> bytes | None:
-        """Return what has come, None when there is nothing yet, and ``b""`` at the end."""
+        """Return the bytes that have come: None if there are none yet, ``b""`` at the end."""
         try:
             return self.socket.recv(RECV_BYTES)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return None
 
     def wait(self, events: int, until: float = float("inf")) -> None:
-        """Wait for *events* of poll. Raises TimeoutError when it is *until*, a time of the monotonic clock."""
+        """Wait for *events* of poll. Raises TimeoutError at *until*, on the monotonic clock."""
         poll = select.poll()
         poll.register(self.socket, events)
         if self._watch is not None:
@@ -84,9 +84,9 @@ class Channel:
             raise TimeoutError("timed out")
 
     def ask(self, request: bytes, seconds: float, enough: bytes = b"\n") -> tuple[bytes, bool]:
-        """Send a short *request*; return what came back until it held *enough*, and whether the server hung up first.
+        """Send a short *request*; return the reply up to *enough*, and whether the server hung up before.
 
-        After *seconds* it returns what there is. Raises ssl.SSLError.
+        After *seconds* it returns the reply so far. Raises ssl.SSLError.
         """
         until = time.monotonic() + seconds
         reply = b""
@@ -111,14 +111,14 @@ class Channel:
         return reply, False
 
     def quiet(self) -> bool:
-        """Return whether the connection is open and nothing has come that nobody asked for, as far as can be told."""
+        """Return whether the connection seems open, and no unexpected bytes have come."""
         try:
             return self.receive() is None
         except OSError:
             return False
 
     def blocking(self, seconds: float) -> socket.socket:
-        """Return the socket for use by others, which waits *seconds* at most for each answer."""
+        """Return the socket for blocking use: each answer may take *seconds* at most."""
         self.socket.settimeout(seconds)
         return self.socket
 
@@ -128,7 +128,7 @@ class Channel:
 
 
 class Connector:
-    """Makes connections to one server, each proved, and no more than one attempt every RETRY_SECONDS."""
+    """Makes proved connections to one server, at most one attempt every RETRY_SECONDS."""
 
     def __init__(self, server: str, watch: int | None = None) -> None:
         """*watch* is as for `Channel`."""
@@ -139,9 +139,9 @@ class Connector:
         self._probed: MemcachedError | None = None
 
     def connect(self) -> Channel:
-        """Return a new connection over which the server has answered. Tries each address that the name has.
+        """Return a new connection over which the server has answered. Tries each address of the name.
 
-        Raises MemcachedError, which says what is wrong and what to do; at once when the last attempt was just before.
+        Raises MemcachedError, which says what is wrong and what to do; at once if the last attempt was just before.
         """
         now = time.monotonic()
         if now < self._tried_at + RETRY_SECONDS:
@@ -150,7 +150,7 @@ class Connector:
         failures: dict[str, OSError | MemcachedError] = {}
         try:
             places = _places(self.server)
-        except (OSError, UnicodeError) as error:  # UnicodeError: what cannot be the name of a host
+        except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             self._failure = MemcachedError("cannot reach memcached", self.server, reason_of(error))
             raise self._failure from error
         for place in places:
@@ -160,7 +160,7 @@ class Connector:
                 return channel
             except (OSError, MemcachedError) as error:
                 failures[place.name] = error
-        # An address where something answers tells more than one where nothing does.
+        # The error of an address where something answers tells more than the others.
         self._failure = next((error for error in failures.values() if isinstance(error, MemcachedError)), None)
         if self._failure is None:
             reasons = {name: reason_of(error) for name, error in failures.items()}
@@ -170,8 +170,8 @@ class Connector:
         raise self._failure
 
     def _connect_to(self, place: "_Place") -> Channel:
-        """Return a proved connection to one address. Raises OSError, or MemcachedError when something is there."""
-        tls = self.server.tls if place.host else None  # as pymemcache, which has none on Unix sockets
+        """Return a proved connection to one address. Raises OSError, or MemcachedError if something answers there."""
+        tls = self.server.tls if place.host else None  # like pymemcache, which uses no TLS on Unix sockets
         raw = place.open(CONNECT_SECONDS, self._watch)
         try:
             channel = _start_tls(raw, tls, place.host, CONNECT_SECONDS, self._watch) if tls else raw
@@ -195,7 +195,7 @@ class Connector:
         return channel
 
     def _probe(self, place: "_Place") -> MemcachedError | None:
-        """Return what is there that does not answer, if that can be found out; it is looked at once a minute."""
+        """Return what is at a place that does not answer, if that can be found out; looks once a minute."""
         now = time.monotonic()
         if now >= self._probed_at + PROBE_AGAIN_SECONDS:
             self._probed_at = now
@@ -204,13 +204,13 @@ class Connector:
 
 
 class _Unanswered(MemcachedError):
-    """A connection was taken, but ``version`` got no answer."""
+    """The server accepted the connection, but did not answer ``version``."""
 
 
 def prove(channel: Channel, server: Server) -> None:
-    """Return when *server* has answered ``version`` as memcached does.
+    """Return when *server* has answered ``version`` like a memcached.
 
-    Raises MemcachedError, which says what it did instead and what to do, after ANSWER_SECONDS at most.
+    Raises MemcachedError, which says what the server did instead and what to do, after ANSWER_SECONDS at most.
     """
     try:
         reply, hung_up = channel.ask(b"version\r\n", ANSWER_SECONDS)
@@ -221,7 +221,7 @@ def prove(channel: Channel, server: Server) -> None:
     if _VERSION.fullmatch(reply):
         return
     if not reply and not hung_up:
-        hint = f"it took the connection and said nothing for {ANSWER_SECONDS:g} s"
+        hint = f"it accepted the connection and said nothing for {ANSWER_SECONDS:g} s"
         raise _Unanswered("memcached does not answer", server, hint)
     if not reply:
         hint = "a proxy whose memcached is down?"
@@ -229,6 +229,23 @@ def prove(channel: Channel, server: Server) -> None:
             hint = "a client certificate may be missing: name it with --tls-cert FILE and --tls-key FILE"
         raise _Unanswered("memcached hung up without an answer", server, hint)
     raise _misfit(server, reply)
+
+
+def reach(channel: Channel, server: Server, key: str) -> None:
+    """Return when *server* has looked for counter *key*, which this leaves as it is.
+
+    Some proxies, such as twemproxy and mcrouter, answer ``version`` themselves while their memcached is down. Raises
+    MemcachedError.
+    """
+    try:
+        reply, hung_up = channel.ask(f"incr {key} 0\r\n".encode("ascii"), ANSWER_SECONDS)
+    except OSError as error:
+        raise MemcachedError("cannot reach memcached", server, reason_of(error)) from error
+    if not reply:
+        how = "hung up" if hung_up else f"said nothing for {ANSWER_SECONDS:g} s"
+        raise MemcachedError("memcached does not answer", server, f"it {how} when it was asked for a counter")
+    if reply.startswith(b"SERVER_ERROR"):
+        raise _misfit(server, reply)
 
 
 def _misfit(server: Server, reply: bytes) -> MemcachedError:
@@ -246,7 +263,7 @@ def _misfit(server: Server, reply: bytes) -> MemcachedError:
 
 
 def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedError | None:
-    """Return what a server that does not answer speaks, found by further connections; None when that stays unknown."""
+    """Return what a silent server speaks, found by further connections; None if that stays unknown."""
     try:
         if server.tls:
             reply = _answer(place, watch, b"version\r\n")
@@ -257,7 +274,7 @@ def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedErr
         if place.host and _speaks_tls(place, watch):
             return _wants_tls(server)
         binary = _answer(place, watch, _BINARY_VERSION, enough=b"\x81").startswith(b"\x81")
-        # Every memcached answers that if nobody told it otherwise, and this one may have started a moment ago.
+        # Every memcached answers that by default, and this one may have just started.
         if binary and not _answer(place, watch, b"version\r\n"):
             return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
     except OSError:
@@ -271,7 +288,7 @@ def _answer(place: "_Place", watch: int | None, request: bytes, enough: bytes = 
 
 
 def _speaks_tls(place: "_Place", watch: int | None) -> bool:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it only looks: nothing is sent, so nobody needs to be trusted
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nothing is sent, so no certificate needs to be trusted
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with closing(place.open(PROBE_SECONDS, watch)) as channel:
         try:
@@ -289,14 +306,14 @@ class _Place(NamedTuple):
     family: int
     address: Any
     host: str
-    """As the server's certificate has it; empty for a Unix socket."""
+    """The name in the server's certificate; empty for a Unix socket."""
 
     @property
     def name(self) -> str:
         return str(self.address if self.family == socket.AF_UNIX else self.address[0])
 
     def open(self, seconds: float, watch: int | None) -> Channel:
-        """Return a connection that has proved nothing yet. Raises OSError."""
+        """Return a connection that has not proved itself yet. Raises OSError."""
         channel = Channel(socket.socket(self.family, socket.SOCK_STREAM), watch)
         try:
             if self.family != socket.AF_UNIX:
@@ -330,7 +347,7 @@ def _set_options(connection: socket.socket) -> None:
 
 
 def _start_tls(channel: Channel, tls: ssl.SSLContext, host: str, seconds: float, watch: int | None) -> Channel:
-    """Return *channel* under TLS; the one given is of no use any more. Raises OSError."""
+    """Return a TLS channel in place of *channel*, which is of no use any more. Raises OSError."""
     wrapped = tls.wrap_socket(channel.socket, server_hostname=host or None, do_handshake_on_connect=False)
     secure = Channel(wrapped, watch)
     until = time.monotonic() + seconds
@@ -353,9 +370,9 @@ def _wants_tls(server: Server) -> MemcachedError:
 
 
 _BAD_CERTIFICATES = {
-    **dict.fromkeys((9, 10), "renew the server's certificate, or look at the clock of this machine"),
+    **dict.fromkeys((9, 10), "renew the server's certificate, or check the clock of this machine"),
     **dict.fromkeys((18, 19, 20, 21), "name the authority that signed it with --tls-ca FILE"),
-    **dict.fromkeys((62, 64), "write the name that stands in the server's certificate"),
+    **dict.fromkeys((62, 64), "use the name in the server's certificate"),
 }
 """What to do, by OpenSSL's X509_V_ERR_ numbers (X509_STORE_CTX_get_error(3))."""
 
@@ -376,5 +393,5 @@ def _tls_problem(server: Server, error: ssl.SSLError) -> MemcachedError:
 
 
 def reason_of(error: Exception) -> str:
-    """Return why something failed, as the system or a library says it."""
+    """Return the reason of a failure in the words of the system or the library."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,9 +1,8 @@
 """The courier: a forked child that takes batches of rows from the reader and brings them to memcached.
 
-Reader and courier talk over a socket pair in frames: a length of four bytes, then a pickled message. For each batch, a
-list of rows, the courier answers with TAKEN before bytes go to a memcached, and with the Delivery. So when a
-courier dies the reader knows whether its batch may be sent again. The courier ends when the reader closes its end, or
-is gone.
+Reader and courier talk over a socket pair in frames: a length of four bytes, then a pickled message. A batch is a list
+of rows. The courier answers TAKEN before it sends the first byte to memcached, and then the Delivery. So when a courier
+dies, the reader knows whether its batch may be sent again. The courier ends when the reader closes its end or dies.
 """
 
 import os
@@ -30,7 +29,7 @@ def _encode(message: object) -> bytes:
 
 
 class _Inbox:
-    """Puts the frames of a stream together."""
+    """Collects the bytes of a stream into frames."""
 
     def __init__(self) -> None:
         self._received = bytearray()
@@ -51,7 +50,7 @@ class Courier:
     """The reader's end, which never blocks."""
 
     def __init__(self, open_store: Callable[[int], CounterStore]) -> None:
-        """Fork. *open_store* is called in the child, with the descriptor whose end means that the reader has gone."""
+        """Fork. The child calls *open_store* with a descriptor that hangs up when the reader ends."""
         self._socket, end = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
@@ -61,9 +60,9 @@ class Courier:
         self._inbox = _Inbox()
         self._unsent = memoryview(b"")
         self.rows: Sequence[Row] = ()
-        """The batch that is away, until its Delivery has come."""
+        """The batch in flight, until its Delivery comes."""
         self.taken = False
-        """Whether some of it may have gone to memcached."""
+        """Whether a part of the batch may have gone to memcached."""
 
     def fileno(self) -> int:
         """Return the file descriptor to poll."""
@@ -80,7 +79,7 @@ class Courier:
         self.write()
 
     def write(self) -> None:
-        """Send as much as goes without waiting."""
+        """Send as much as possible without waiting."""
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
@@ -89,7 +88,7 @@ class Courier:
             self._unsent = memoryview(b"")
 
     def read(self) -> Delivery | None:
-        """Return the Delivery of the batch, if it is there. Raises EOFError when the courier has died."""
+        """Return the Delivery of the batch if it has come. Raises EOFError when the courier has died."""
         try:
             data = self._socket.recv(1 << 16)
         except BlockingIOError:
@@ -107,7 +106,7 @@ class Courier:
         return delivery
 
     def end(self) -> None:
-        """End the process, at once: it holds nothing that the reader has not."""
+        """Kill the process: it holds nothing that the reader does not have."""
         self._socket.close()
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
@@ -117,9 +116,9 @@ def _run_child(reader_end: socket.socket, own_end: socket.socket, open_store: Ca
     status = 1
     try:
         reader_end.close()
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it asks the reader, but may be sent to the group
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it is for the reader, but may be sent to the process group
         devnull = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(devnull, 0)  # there must be one reader of Apache's pipe only
+        os.dup2(devnull, 0)  # only the reader may read Apache's pipe
         os.close(devnull)
         _serve(own_end, open_store(own_end.fileno()))
         status = 0

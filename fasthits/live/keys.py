@@ -1,6 +1,6 @@
-"""The live counters in memcached: where they are, what they are called, how long they live.
+"""The keys of the live counters in memcached, and how long the counters live.
 
-One function makes their names, for the writer and for every reader.
+The writer and every reader use the same function to make a key.
 """
 
 from datetime import date
@@ -10,12 +10,12 @@ from fasthits.errors import UsageError
 DEFAULT_SERVER = "127.0.0.1:11211"
 
 DEFAULT_TTL_SECONDS = 26 * 60 * 60
-"""A day has 25 hours when the clocks go back, and a counter that was born just after midnight must outlive it."""
+"""A day has 25 hours when the clocks go back, and a counter that begins just after midnight must outlive the day."""
 MAX_TTL_SECONDS = 30 * 24 * 60 * 60
-"""memcached takes more for a date (its REALTIME_MAXDELTA)."""
+"""memcached takes a larger number for a date (its REALTIME_MAXDELTA)."""
 
 DEFAULT_PREFIX = ":1:"
-"""What Django's cache puts before a key by default: KEY_PREFIX "", VERSION 1."""
+"""The default prefix of Django's cache: KEY_PREFIX "", VERSION 1."""
 
 PATH_STARTS = ("/", "http://", "https://")
 """How the path of a hit begins."""
@@ -31,8 +31,8 @@ _HASHED_BYTES = _DAY_BYTES + len("#") + 64  # SHA-256 in hex
 def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
     """Return the key of the counter of *path* on *day*: ASCII, legal in memcached, distinct for distinct arguments.
 
-    A path that is too long for a key, or holds a byte outside 0x21-0x7e, goes in as ``#`` and its SHA-256 in hex; a
-    path that is a hit never begins with ``#``. *prefix* is one that `check_prefix` accepts.
+    If a path is too long for a key, or holds a byte outside 0x21-0x7e, the key has ``#`` and the path's SHA-256 in hex
+    instead. The path of a hit never begins with ``#``. *prefix* is one that `check_prefix` accepts.
 
     >>> hit_key(date(2026, 3, 12), b"/about")
     ':1:2026-03-12/about'
@@ -56,7 +56,7 @@ def path_in_key(key: str, prefix: str = DEFAULT_PREFIX) -> str:
 
 
 def figure_path(figure: str) -> bytes:
-    """Return what stands for a path in the key of a figure of the loggers: it begins as no path of a hit does.
+    """Return what a logger's figure has in place of a path in its key: it begins with ``!``, as no path does.
 
     >>> hit_key(date(2026, 3, 12), figure_path("in doubt"))
     ':1:2026-03-12!in-doubt'
@@ -65,7 +65,7 @@ def figure_path(figure: str) -> bytes:
 
 
 def place_key(follower: str, name: str, prefix: str = DEFAULT_PREFIX) -> str:
-    """Return the key under which a follower of log files marks its place: it belongs to no day.
+    """Return the key under which a follower of log files marks its place, which belongs to no day.
 
     >>> place_key("c0ffee", "begun")
     ':1:!follow-c0ffee-begun'

@@ -1,8 +1,8 @@
-"""The counters of a day as memcached lists them, and their values by the thousand.
+"""The counters of a day, as memcached lists them, and their values.
 
-``lru_crawler metadump all`` gives a line for every item of a server, the key percent-encoded, in any order. It is no
-snapshot: an item that another thread holds at that moment is passed over. So a path that has been seen once is asked
-for by name all day.
+``lru_crawler metadump all`` gives a line for every item of a server, with the key percent-encoded, in any order. It is
+not a snapshot: it passes over an item that another thread holds at that moment. So once a path has been seen, it is
+asked for by name all day.
 """
 
 import re
@@ -21,10 +21,9 @@ from fasthits.live.statistics import FIGURES
 
 PIECE_BYTES = 1 << 20
 BUSY_SECONDS = 0.05
-"""How long to wait for the crawler, of which a server has one, when it works for somebody else."""
+"""The pause before another try while the server's only crawler works for another client."""
 REST_RATIO = 10
-"""A server is left alone this many times as long as its last dump took: others have keys in it, and there may be
-millions."""
+"""The pause between two dumps, as a multiple of the last dump's time: a server may hold millions of other keys."""
 
 FIRST_DUMPS = 5
 END = b"END\r\n"
@@ -33,7 +32,7 @@ _REFUSED = (b"BUSY", b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
 
 
 class CounterReader:
-    """One server's counters with a prefix, over one connection that is made when needed and kept."""
+    """Reads the counters with one prefix from one server, over a connection that is made when needed and kept."""
 
     def __init__(self, server: str, prefix: str) -> None:
         self.server = server
@@ -46,9 +45,9 @@ class CounterReader:
         self._dump_at = 0.0
 
     def views(self, day: date) -> dict[str, int]:
-        """Return the views of every path of *day* that has been seen so far, looking for new ones if it is time to.
+        """Return the views of every path of *day* seen so far; look for new paths if it is time.
 
-        A path stands as in the log, or as ``#`` and its SHA-256 (see `keys.hit_key`). Raises MemcachedError.
+        A path is as in the log, or ``#`` and its SHA-256 (see `keys.hit_key`). Raises MemcachedError.
         """
         with self._errors():
             if day != self._day:
@@ -75,9 +74,9 @@ class CounterReader:
             self._connection = None
 
     def _dump_all(self) -> None:
-        """Dump until that brings nothing new: what one dump passes over would later look as if it had just begun.
+        """Dump until there is no new path: a path that a dump passes over would later look as if it were new.
 
-        Twice at least, as now and then a dump passes over all that there is.
+        Dump at least twice, because now and then a dump passes over every item.
         """
         for number in range(FIRST_DUMPS):
             before = len(self._paths)
@@ -86,7 +85,7 @@ class CounterReader:
                 return
 
     def _dump(self) -> None:
-        """Add to the paths those that the server lists."""
+        """Add the paths that the server lists."""
         started = time.monotonic()
         head = quote(f"{self._prefix}{self._day}", safe="").encode()
         path = re.compile(rb"^key=" + re.escape(head) + rb"(%2F[^ ]*|https?%3A%2F%2F[^ ]*|%23[0-9a-f]{64}) ", re.M)
@@ -109,9 +108,9 @@ class CounterReader:
                 yield from ((key.decode("ascii"), int(value)) for key, value in _VALUE.findall(lines))
 
     def _ask(self, request: bytes) -> Iterator[bytes]:
-        """Send *request* and yield its reply up to ``END``: whole lines, and all of them at once up to PIECE_BYTES.
+        """Send *request* and yield the reply up to ``END`` in pieces of whole lines, of PIECE_BYTES or less.
 
-        Raises MemcachedError when the server refuses, or is busy with such a request of somebody else for too long.
+        Raises MemcachedError when the server refuses, or is busy with another client's request for too long.
         """
         if self._connection is None:
             self._connection = self._connector.connect().blocking(ANSWER_SECONDS)

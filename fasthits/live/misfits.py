@@ -1,6 +1,6 @@
-"""Whether the lines of a log have the format that they are read with: a logger with a wrong one says so.
+"""Whether the lines of a log have the format that they are read with.
 
-Without this a logger that is given the wrong format counts nothing and says nothing, which looks like a quiet site.
+Without this, a logger with the wrong format would count nothing and say nothing, as on a quiet site.
 """
 
 from collections import deque
@@ -13,10 +13,10 @@ from fasthits.rules.intake import Intake
 from fasthits.rules.selection import ASSUMED, Selection
 
 LOOK_SECONDS = 30.0
-"""How long after the first line, and how often from then on, the lines of LOOKS such times are looked at."""
+"""The time from the first line to the first look, and from one look to the next."""
 LOOKS = 2
 ENOUGH_LINES = 20
-"""Fewer lines within LOOKS looks are judged only if no line of the log has ever been good."""
+"""Fewer lines in LOOKS looks are judged only if the log never had a good line."""
 FEWEST_LINES = 3
 BAD_SHARE = 0.9
 EXAMPLE_BYTES = 100
@@ -26,18 +26,18 @@ METHODS = (
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PRI", "PURGE"),
     *("-", ""),  # a request that never came
 )
-"""A line with another method is not read rightly, or comes from somebody who does not speak HTTP."""
+"""A line with another method is misread, or comes from a client that does not speak HTTP."""
 
 
 class Misfit(NamedTuple):
-    """That most lines are not as they should be: the name of the cause, and a sentence."""
+    """Most lines do not fit the format: the name of the cause, and a sentence."""
 
     cause: str
     text: str
 
 
 class _Seen(NamedTuple):
-    """How many lines there have been, and how many of them could not be read, or had a method that does not count."""
+    """The number of lines so far, of unreadable lines, and of lines whose method does not count."""
 
     lines: int
     malformed: int
@@ -45,24 +45,24 @@ class _Seen(NamedTuple):
 
 
 class Misfits:
-    """Looks at the lines of one log now and then, while there are any."""
+    """Looks at the lines of one log now and then, while lines come."""
 
     def __init__(self, selection: Selection) -> None:
         self._rules = selection.rules
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
         self.at = float("inf")
-        """When to look: a time of the monotonic clock; never while there are no new lines."""
+        """The time of the next look, on the monotonic clock; infinite while there are no new lines."""
 
     @cached_property
     def _lenient(self) -> Selection:
         return Selection(replace(self._rules, methods=tuple({*self._rules.methods, *METHODS})))
 
     def wake(self, now: float) -> None:
-        """Take notice that a line has come."""
+        """Plan the next look, because a line has come."""
         self.at = min(self.at, now + LOOK_SECONDS)
 
     def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
-        """Return what is wrong with the lines counted of late, if most are bad; *block* is what was read last."""
+        """Return what is wrong if most recent lines are bad; *block* is the block that was read last."""
         self.at = float("inf")
         counter = intake.hit_table
         now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
@@ -72,7 +72,7 @@ class Misfits:
         never_good = now.lines == now.malformed + now.methods
         if lines < (FEWEST_LINES if never_good else ENOUGH_LINES):
             if never_good:
-                self._before = deque([_Seen(0, 0, 0)], LOOKS)  # few as they are, all that came so far are looked at
+                self._before = deque([_Seen(0, 0, 0)], LOOKS)  # there are few, so the next look is at all lines so far
             return None
         malformed, methods = now.malformed - then.malformed, now.methods - then.methods
         if malformed + methods < lines * BAD_SHARE:
@@ -84,7 +84,7 @@ class Misfits:
             what = f"{malformed:,} of the last {lines:,} lines cannot be read as {log_format}"
             return Misfit("malformed", what + _advice(example))
         if trial.filtered.get("method", 0) < trial.lines * BAD_SHARE:
-            return None  # the methods are those of HTTP: they are not wanted here, as the rules say
+            return None  # these are methods of HTTP, which the rules leave out
         what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {log_format} has it"
         return Misfit("methods", what + _advice(_whole_lines(block).partition(b"\n")[0]))
 
@@ -99,7 +99,7 @@ def _count(selection: Selection, intake: Intake, block: bytes | memoryview) -> H
 
 
 def _whole_lines(block: bytes | memoryview) -> bytes:
-    """Return what is between the first and the last newline of some bytes; all of it where there are no two."""
+    """Return the bytes between the first and the last newline; all bytes if there are not two newlines."""
     text = bytes(block[: 2 * LINE_BYTES])
     first, last = text.find(b"\n") + 1, text.rfind(b"\n") + 1
     return text[first:last] if first < last else text

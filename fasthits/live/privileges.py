@@ -1,4 +1,4 @@
-"""Becoming somebody else for good: Apache starts its piped loggers as root."""
+"""Becoming another user for good: Apache starts its piped loggers as root."""
 
 import os
 import pwd
@@ -7,10 +7,10 @@ from fasthits.errors import PrivilegeError, UsageError
 
 
 def become(user: str) -> None:
-    """Make this process run as *user*, with the groups that *user* is in and no others, so that it cannot get back.
+    """Make this process run as *user*, with the groups of *user* only, so that it cannot go back.
 
-    Whatever is imported later must be readable by *user*: import beforehand. Raises UsageError when there is no such
-    user, PrivilegeError when this process may not.
+    Import everything before: *user* may not be able to read it. Raises UsageError for an unknown user, PrivilegeError
+    when this process may not become *user*.
     """
     try:
         account = pwd.getpwnam(user)

@@ -1,4 +1,4 @@
-"""The loggers that run on this machine, found among its processes."""
+"""The loggers that run on this machine, found in /proc."""
 
 import os
 import pwd
@@ -12,18 +12,18 @@ PROCESSES = Path("/proc")
 
 
 class RunningLogger(NamedTuple):
-    """A ``fasthits log`` that runs: the process that reads, and how it was started."""
+    """A running ``fasthits log``: the process that reads, and how it was started."""
 
     pid: int
     user: str
-    """The name of the user that it runs as, a number where there is no name."""
+    """The user's name, or number if it has no name."""
     words: Sequence[str]
     """The arguments behind ``log``."""
     environ: Mapping[str, str]
-    """Empty where it may not be read."""
+    """Empty if this process may not read it."""
 
     def options(self) -> dict[str, list[str]]:
-        """Return the values of its options by their names without dashes; an option without a value has ``""``."""
+        """Return the values of each option by its name without dashes; an option without a value has ``""``."""
         values = defaultdict(list)
         name = ""
         for word in self.words:
@@ -38,12 +38,12 @@ class RunningLogger(NamedTuple):
 
 
 def count_loggers() -> int:
-    """Return how many ``fasthits log`` run here; a logger and its courier are one."""
+    """Return the number of ``fasthits log`` that run here; a logger and its courier count as one."""
     return len(find_loggers())
 
 
 def find_loggers() -> list[RunningLogger]:
-    """Return all ``fasthits log`` that run here; a logger and its courier are one."""
+    """Return all ``fasthits log`` that run here; a logger and its courier count as one."""
     words = {int(each.name): _words_of(each) for each in PROCESSES.iterdir() if each.name.isdigit()}
     loggers = {pid: found for pid, found in words.items() if found is not None}
     outer = [pid for pid in loggers if _parent(PROCESSES / str(pid)) not in loggers]
@@ -68,7 +68,7 @@ def _words_of(process: Path) -> list[str] | None:
 def _environ_of(process: Path) -> dict[str, str]:
     try:
         words = (process / "environ").read_bytes().split(b"\0")
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # it has ended, or belongs to another user
         return {}
     pairs = (os.fsdecode(word).partition("=") for word in words)
     return {name: value for name, _, value in pairs if name.startswith("FASTHITS_")}

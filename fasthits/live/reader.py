@@ -3,9 +3,9 @@
     Apache --pipe--> Reader --batches of rows--> courier --> memcached
 
 A web server whose log pipe is full stands still, so the reader's only wait is for input, the courier or the clock,
-whichever is first. While a batch is away it goes on counting: the slower the courier, the more hits a row stands for,
-and the fewer rows there are for a hit. Nothing is read in a hurry either: a line on an idle site goes out at once, but
-under load the pipe is left to fill for READ_SECONDS, as long as that is little of what it holds.
+whichever is first. It goes on counting while a batch is in flight: the slower the courier, the more hits each row has,
+and the fewer rows there are. On an idle site a line is sent at once. Under load the reader lets the pipe fill for
+READ_SECONDS, as long as little of it is full.
 """
 
 import fcntl
@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from fasthits.errors import LogFileError, UsageError
 from fasthits.live.backlog import Backlog, FreshBacklog
@@ -29,25 +30,25 @@ from fasthits.rules.selection import Selection
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
-"""How long the pipe is left alone after a read that gave less than a QUIET_PART of what it holds."""
+"""The pause after a read that gave less than QUIET_PART of the pipe's size."""
 QUIET_PART = 1 / 4
 PIPE_BYTES = 1 << 16
-"""What is taken for the size of a pipe where input is none: the least that one has."""
+"""Assumed size of an input that is not a pipe: the smallest size of a pipe."""
 PATH_BYTES = 512
-"""What a path may take of the reader's memory, on the average: of longer ones fewer may wait than *max_paths*."""
+"""The reader's memory for a waiting path, on average. If paths are longer, fewer than *max_paths* can wait."""
 RESTART_SECONDS = 1.0
-"""How long after its start a courier that died is replaced, at the earliest."""
+"""The least time between the starts of two couriers."""
 NO_LOSS = "no hit lost"
 STALL_SECONDS = 10.0
-"""How long memcached may keep a batch before that is reported."""
+"""A batch that is in flight for longer is reported."""
 
 Say = Callable[[str], None]
-"""Is given a line for the server's error log."""
+"""Takes a line for the server's error log."""
 
 
 @dataclass
 class Totals:
-    """What became of the hits so far; those that are in none of these are pending."""
+    """What became of the hits so far. All others are pending."""
 
     delivered: int = 0
     in_doubt: int = 0
@@ -71,8 +72,8 @@ class Reader:
     ) -> None:
         """*open_store* is called in each courier; *say* gets at most one line a minute for each cause.
 
-        Readers that follow each other share *report*, so that they keep to that together. *discarded* lines of this
-        pipe were thrown away before: they are published as such.
+        A reader that replaces another shares its *report*, so that the limit is for both together. *discarded* is the
+        number of lines of this pipe that were discarded before; the reader publishes it.
         """
         self.totals = Totals()
         self._discarded = discarded
@@ -90,9 +91,9 @@ class Reader:
         self._misfits = Misfits(selection)
         self._returned = Backlog()
         self._health = Health(self._figures_to_publish)
-        # The figures first, being few and seldom: after the hits they would wait for as long as there always are some.
+        # The figures come first: they are few and seldom, and behind the hits of a busy site they would wait for ever.
         self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
-        self._away_from: Health | Backlog = self._fresh
+        self._in_flight_from: Health | Backlog = self._fresh
         self._courier: Courier | None = None
         self._ended = False
         self._asked = os.eventfd(0)
@@ -108,7 +109,9 @@ class Reader:
         deadline = float("inf")
         try:
             while not self._ended or (self._waiting() and time.monotonic() < deadline):
-                self._send()
+                at, step = self._next()
+                if time.monotonic() >= at:
+                    step()
                 ready = self._wait_until(deadline)
                 if self._courier and (events := ready.get(self._courier.fileno())):
                     self._talk(self._courier, events)
@@ -156,7 +159,7 @@ class Reader:
         }
 
     def _figures_to_publish(self) -> dict[str, int]:
-        """Return figures that can only rise: without hits that wait, where those may turn out to be none."""
+        """Return figures that can only rise: waiting hits are left out if a rule may still reject them."""
         warnings = Counter[str]()
         for cause, lines in (self._report.said - self._said_before).items():
             warnings[warning_figure(cause)] += lines
@@ -173,7 +176,7 @@ class Reader:
         return any(self._sources) or bool(self._courier and self._courier.rows)
 
     def _read(self) -> bool:
-        """Count what the pipe holds; False at its end."""
+        """Count what the pipe holds; return False at its end."""
         counter = self._fresh.counter
         try:
             size = os.readv(self._fd, [self._buffer])
@@ -182,8 +185,8 @@ class Reader:
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
         self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
-        away = len(self._courier.rows) if self._courier and self._away_from is not self._health else 0
-        elsewhere = self._fresh.left + len(self._returned) + away
+        in_flight = len(self._courier.rows) if self._courier and self._in_flight_from is not self._health else 0
+        elsewhere = self._fresh.left + len(self._returned) + in_flight
         full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
         counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
         dropped = counter.dropped
@@ -206,40 +209,43 @@ class Reader:
             self._report("paths", f"{waiting}: {counter.dropped:,} hits dropped")
         return size > 0
 
-    def _send(self) -> None:
-        """Give the courier a batch, if it has none, there is one, and the time has come."""
-        now = time.monotonic()
+    def _next(self) -> tuple[float, Callable[[], None]]:
+        """Return the earliest time for the next step of delivery, and the step."""
         if self._courier is None:
-            if now < self._start_at:
-                return
-            self._start_at = now + RESTART_SECONDS
-            try:
-                self._courier = Courier(self._open_store)
-            except OSError as error:
-                self._report("courier", f"cannot start a courier ({error.strerror}): {self._losses()}")
-                return
+            return self._start_at, self._start_courier
         if self._courier.rows:
-            if now >= self._stalled_at:
-                self._stalled_at = now + STALL_SECONDS
-                self._report(
-                    "stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait"
-                )
-            return
+            return self._stalled_at, self._report_stall
         if self._ended:  # the last figures are those of when all is delivered
             self._health.at = float("inf") if self._returned or self._fresh else 0.0
-        for source in self._sources:
-            if now >= source.at and (rows := source.take()):
-                self._away_from = source
-                self._courier.send(rows)
-                self._stalled_at = now + STALL_SECONDS
-                return
+        now = time.monotonic()
+        waiting = [each for each in self._sources if each is self._health or each]
+        source = min(waiting, key=lambda each: max(each.at, now))  # of sources that are due, the first
+        return source.at, partial(self._send, self._courier, source)
+
+    def _start_courier(self) -> None:
+        self._start_at = time.monotonic() + RESTART_SECONDS
+        try:
+            self._courier = Courier(self._open_store)
+        except OSError as error:
+            self._report("courier", f"cannot start a courier ({error.strerror}): {self._losses()}")
+
+    def _report_stall(self) -> None:
+        self._stalled_at = time.monotonic() + STALL_SECONDS
+        self._report("stalled", f"memcached has not answered for {STALL_SECONDS:.0f} s: {self.pending():,} hits wait")
+
+    def _send(self, courier: Courier, source: Health | Backlog) -> None:
+        """Give the courier a batch of *source*, which may turn out to have no row."""
+        if rows := source.take():
+            self._in_flight_from = source
+            courier.send(rows)
+            self._stalled_at = time.monotonic() + STALL_SECONDS
 
     def _wait_until(self, deadline: float) -> dict[int, int]:
         """Wait until something can be done, and return the events of the file descriptors that are ready."""
         now = time.monotonic()
         poll = select.poll()
         poll.register(self._asked, select.POLLIN)
-        wake_at = [deadline, self._misfits.at]
+        wake_at = [deadline, self._misfits.at, self._next()[0]]
         if self._courier:
             poll.register(self._courier.fileno(), self._courier.events())
         if not self._ended:
@@ -247,12 +253,6 @@ class Reader:
                 poll.register(self._fd, select.POLLIN)
             else:
                 wake_at.append(self._read_at)
-        if self._courier is None:
-            wake_at.append(self._start_at)
-        elif self._courier.rows:
-            wake_at.append(self._stalled_at)
-        else:
-            wake_at += [self._health.at, *(each.at for each in (self._returned, self._fresh) if each)]
         seconds = min(wake_at) - now
         return dict(poll.poll(None if seconds == float("inf") else max(0.0, seconds) * 1000))
 
@@ -269,10 +269,10 @@ class Reader:
 
     def _book(self, delivery: Delivery) -> None:
         self.totals.reconnects += delivery.reconnects
-        if self._away_from is self._health:
+        if self._in_flight_from is self._health:
             self._health.put(delivery.returned)
             if self._ended:
-                return  # what keeps figures from memcached now is nobody's concern any more
+                return  # at the end of the log a problem with the figures is not worth a line
         else:
             self.totals.delivered += delivery.delivered
             self.totals.in_doubt += delivery.in_doubt
@@ -283,27 +283,27 @@ class Reader:
             self._report(cause, f"{text}: {self._losses()}")
 
     def _take_back(self, delivery: Delivery) -> None:
-        """Keep what memcached did not get until the next try."""
+        """Keep the rows that memcached did not get for the next try."""
         retry_at = time.monotonic() + RETRY_SECONDS
-        nothing_got_there = self._away_from is self._fresh and not delivery.delivered
-        if nothing_got_there:  # otherwise one server of several is away: what is for the others must not wait for it
+        nothing_got_there = self._in_flight_from is self._fresh and not delivery.delivered
+        if nothing_got_there:  # otherwise only one of several servers is down, and rows for the others must not wait
             self._fresh.at = retry_at
         if nothing_got_there and not self._fresh.reshapes:
-            self._fresh.put(delivery.returned)  # where further hits of these paths are added up with them
+            self._fresh.put(delivery.returned)  # further hits of these paths add up with them
         else:
             self._returned.put(delivery.returned)
             self._returned.at = retry_at
 
     def _bury(self, courier: Courier) -> None:
-        """Settle the batch of a courier that has died; another one will be started."""
+        """Settle the batch of a courier that has died; `_next` will start another one."""
         self._settle(courier)
         self._report("courier", f"the courier died and is replaced: {self._losses()}")
 
     def _settle(self, courier: Courier) -> None:
-        """End the courier and book the batch that is away with it: what it had taken is not sent again."""
+        """End the courier and book its batch: it is never resent if the courier had begun to send it."""
         courier.end()
         self._courier = None
-        if self._away_from is self._health:
+        if self._in_flight_from is self._health:
             self._health.put(() if courier.taken else courier.rows)
         elif courier.taken:
             self.totals.in_doubt += sum(views for _, _, views in courier.rows)

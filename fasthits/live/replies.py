@@ -1,7 +1,7 @@
-"""What memcached's replies to ``add`` and ``incr`` say of hits: counted, not counted, or nobody knows.
+"""What memcached's replies to ``add`` and ``incr`` tell about hits: counted, not counted, or unknown.
 
-Only memcached's own words prove that a hit was not counted: ``NOT_FOUND``, and that it is out of memory. Proxies answer
-for a server that they cannot reach, or that is late: twemproxy says ``SERVER_ERROR Connection timed out`` of what may
+Only memcached's own words prove that a hit was not counted: ``NOT_FOUND``, and out of memory. A proxy answers for a
+server that it cannot reach, or that is late: twemproxy says ``SERVER_ERROR Connection timed out`` about hits that may
 be counted a moment later.
 """
 
@@ -9,28 +9,28 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 REPLY_BYTES = 2048
-"""More than any line of reply has."""
+"""No line of a reply is as long."""
 
 STORED = frozenset((b"STORED", b"NOT_STORED"))
 OUT_OF_MEMORY = b"SERVER_ERROR out of memory"
-"""How memcached says it, whatever follows; older ones add ``in incr/decr`` (process_arithmetic_command)."""
+"""The beginning of the reply; older versions add ``in incr/decr`` (process_arithmetic_command)."""
 NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value"
 
 
 class Outcome(Enum):
-    """What two lines of reply, to the ``add`` and to the ``incr`` of a counter, say of its hits."""
+    """What the two lines of reply, to ``add`` and to ``incr``, tell about a counter's hits."""
 
     COUNTED = auto()
     NOT_COUNTED = auto()
     """They may be sent again."""
     REFUSED = auto()
-    """Not counted, and they would not be the next time."""
+    """Not counted, and never would be."""
     UNKNOWN = auto()
     """They may not be sent again."""
 
 
 class Answer(NamedTuple):
-    """What memcached said of one counter, and the line that tells."""
+    """The outcome for one counter, and the line that tells it."""
 
     outcome: Outcome
     text: str
@@ -40,19 +40,19 @@ COUNTED = Answer(Outcome.COUNTED, "")
 
 
 class Replies:
-    """Puts the replies of a stream together, two lines to an answer."""
+    """Makes answers of a stream of replies: two lines are an answer."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.trusted = True
-        """Whether all answers so far leave no doubt, so that further hits may be risked."""
+        """Whether no answer so far leaves doubt, so that further hits may be risked."""
         self.in_step = True
-        """Whether all lines so far are replies to such commands; if not, what follows may be the reply to anything."""
+        """Whether all lines so far are replies to these commands; if not, the next line may reply to anything."""
         self._lines: list[bytes] = []
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
+        """Take the bytes that have come."""
         *complete, self._rest = (self._rest + data).split(b"\r\n")
         self._lines += complete
         used = len(self._lines) // 2 * 2
@@ -69,7 +69,7 @@ class Replies:
             self.in_step = self.trusted = False
 
     def left(self, number: int) -> bool:
-        """Return whether something has come beyond *number* answers."""
+        """Return whether more than *number* answers have come."""
         return len(self.answers) > number or bool(self._lines or self._rest)
 
     def _read(self, added: bytes, counted: bytes) -> Answer:

@@ -1,4 +1,4 @@
-"""Today, as all loggers and servers together count it: totals, what is read most, and how fast it rises."""
+"""Today's counters of all loggers and servers: totals, the most read paths, and how fast they rise."""
 
 import heapq
 import time
@@ -14,12 +14,12 @@ from fasthits.live.listing import CounterReader
 
 WINDOW_SECONDS = 60.0
 GAP_SECONDS = 10.0
-"""After so long without a sample nobody knows when the views in between came, so the window begins anew; as it does
-when a server fails or is back, whose views would look like new ones."""
+"""After a longer pause between samples nobody knows when the views came, so the window begins anew. It also does when a
+server fails or comes back, because its views would look like new views."""
 
 
 class LivePath(NamedTuple):
-    """A path as in the log, or ``#`` and its SHA-256 for one that is no key; its views today and in the window."""
+    """A path as in the log, or ``#`` and its SHA-256 if it cannot be in a key; its views today and in the window."""
 
     path: str
     views: int
@@ -36,16 +36,16 @@ class Sample:
     paths: int
     last_minute: int
     rate: float | None
-    """Views a second over the window; None for the first sample of one."""
+    """Views a second over the window; None for the window's first sample."""
     most_read: list[LivePath]
     problems: list[str] = field(default_factory=list)
-    """What is wrong with servers whose counters are therefore missing."""
+    """The errors of servers whose counters are missing."""
     warnings: list[str] = field(default_factory=list)
-    """What loggers have lost or warned of today, a sentence each."""
+    """Today's losses and warnings of loggers, a sentence for each."""
 
 
 class LiveViews:
-    """Takes samples of the live counters of today, one at a time, and keeps what changed within WINDOW_SECONDS."""
+    """Takes samples of today's live counters, and keeps the changes of the last WINDOW_SECONDS."""
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._readers = [CounterReader(server, prefix) for server in servers]
@@ -57,18 +57,18 @@ class LiveViews:
         self._recent: Counter[str] = Counter()
 
     def views_of(self, path: str) -> int | None:
-        """Return the views of a path in the last sample, None when it had none."""
+        """Return the views of a path in the last sample, or None."""
         return self._views.get(path)
 
     def search(self, text: str, limit: int) -> list[str]:
-        """Return the most read of the last sample's paths that hold *text*, whatever its case."""
+        """Return the most read paths of the last sample that hold *text* in any case."""
         wanted, views = text.lower(), self._views
         return heapq.nlargest(limit, (path for path in views if wanted in path.lower()), key=views.__getitem__)
 
     def sample(self, limit: int) -> Sample:
-        """Ask the servers, and return what they say, with the *limit* paths that are read most.
+        """Ask the servers and return a sample with the *limit* most read paths.
 
-        Raises MemcachedError when none of them answers.
+        Raises MemcachedError when no server answers.
         """
         at, now = datetime.now().astimezone(), time.monotonic()
         views, figures, problems = self._ask(at.date())

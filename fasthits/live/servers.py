@@ -1,4 +1,4 @@
-"""The names of memcached servers as operators write them, and what TLS to a server needs."""
+"""The names of memcached servers, and the TLS settings for a server."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -23,48 +23,48 @@ _NAME = re.compile(
 
 
 class TlsFiles(NamedTuple):
-    """Files in PEM format for TLS; None for what is not needed."""
+    """Files in PEM format for TLS; None for a file that is not needed."""
 
     ca: str | None = None
-    """The authorities to trust, instead of the system's."""
+    """The certificates of the authorities to trust, instead of the system's."""
     cert: str | None = None
     """A client certificate, for a server that demands one."""
     key: str | None = None
-    """Its private key, unless the certificate's file holds that, too."""
+    """Its private key, unless the certificate's file holds the key."""
 
     def context(self) -> "SSLContext":
-        """Return TLS settings that check the server's certificate and name. The files are read here, once.
+        """Return TLS settings that check the server's certificate and name. This reads the files, once.
 
         Raises UsageError when a file cannot be used.
         """
-        import ssl  # 10 ms that commands without TLS do not need
+        import ssl  # takes 10 ms, which commands without TLS need not spend
 
         if self.key and not self.cert:
             raise UsageError("a TLS key without its certificate", self.key, "name the certificate with --tls-cert FILE")
         context = _using("--tls-ca", self.ca, lambda: ssl.create_default_context(cafile=self.ca))
         context.options |= ssl.OP_NO_RENEGOTIATION
         if cert := self.cert:
-            _using("--tls-cert", cert, lambda: open(cert).close())  # Python does not say which of the two is missing
+            _using("--tls-cert", cert, lambda: open(cert).close())  # because Python does not say which file is missing
             _using("--tls-key", self.key or cert, lambda: context.load_cert_chain(cert, self.key, _no_password))
         return context
 
 
 class Server(str):
-    """The name of a server, in one of FORMS, with its address and the TLS settings for it."""
+    """The name of a server, in one of FORMS, with its address and TLS settings."""
 
     address: tuple[str, int] | str
-    """Host and port, or the path of a Unix socket: what pymemcache takes, so that both choose servers alike."""
+    """Host and port, or the path of a Unix socket, as pymemcache takes them."""
     tls: "SSLContext | None"
 
     @property
     def node(self) -> str:
-        """What pymemcache calls the server when it decides which of several has a key."""
+        """The name by which pymemcache chooses the server of a key."""
         return self.address if isinstance(self.address, str) else "{}:{}".format(*self.address)
 
     def __new__(cls, name: str, tls: "SSLContext | None" = None) -> Self:
         """Return *name* as a server. Without *tls*, a ``tls://`` server is checked against the system's authorities.
 
-        Raises UsageError when *name* has none of the FORMS.
+        Raises UsageError when *name* is in none of the FORMS.
         """
         if isinstance(name, cls) and not tls:
             return name
@@ -80,8 +80,8 @@ class Server(str):
 def check_servers(names: Iterable[str], files: TlsFiles | None = None) -> list[Server]:
     """Return the servers named in *names*; those with ``tls://`` use *files*.
 
-    One text may name several, separated by commas or semicolons as in Django's LOCATION. Raises UsageError for a name
-    in none of the FORMS, for no name at all, and for files that cannot be used or that no server uses.
+    A text may hold several names, separated by commas or semicolons as in Django's LOCATION. Raises UsageError for a
+    name in none of the FORMS, for no name at all, for invalid files, and for files that no server uses.
     """
     found = [name.strip() for text in names for name in re.split("[,;]", text) if name.strip()]
     if not found:
@@ -97,10 +97,10 @@ def check_servers(names: Iterable[str], files: TlsFiles | None = None) -> list[S
 def _using(option: str, file: str | None, read: Callable[[], Result]) -> Result:
     try:
         return read()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError: not PEM, or the key of another certificate
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError: no PEM, or the wrong key
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise UsageError(f"cannot use {option}", file, reason) from error
 
 
 def _no_password() -> str:
-    raise ValueError("the key needs a password, and nobody is there to type it: decrypt the file")
+    raise ValueError("the key has a password, and nobody can type it: decrypt the file")

@@ -1,6 +1,6 @@
-"""How the loggers fare: the figures of all of them together, which each adds to in memcached now and then.
+"""The figures of all loggers together, to which each logger adds in memcached every PUBLISH_SECONDS.
 
-They are counters as those of hits are, one for each figure and day: the day on which they are published.
+They are counters like those of hits: one for each figure and day, the day of publishing.
 """
 
 import time
@@ -19,24 +19,24 @@ FIGURES = (
     *("delivered", "in doubt", "refused", "dropped", "reconnects", "discarded"),
     *map(warning_figure, CAUSES),
 )
-"""Each line is a hit, filtered or malformed; a hit that is in none of the next four waits. Discarded lines are none of
-these lines: they came while a logger could not count. The rest are numbers of warnings."""
+"""Each line is a hit, filtered or malformed. A hit that is not delivered, in doubt, refused or dropped is waiting.
+Discarded lines are not among the lines: they came while a logger could not count. The rest are numbers of warnings."""
 
 
 class Health:
     """The figures of one logger on their way to memcached, as rows, which are taken and may be put back.
 
-    They are worth taking when one has risen since the last time; so a logger without lines does not try again. That of
-    reconnects is not: it rises by trying.
+    Rows are worth taking when a figure has risen since the last time, so a logger without lines does not try again.
+    The figure of reconnects does not count for this, because trying raises it.
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
-        """*figures* returns those of FIGURES that are not 0, none lower than before; it is called after this."""
+        """*figures* returns the FIGURES that are not 0; none may fall. It is not called before this returns."""
         self._figures = figures
         self._seen = [0] * len(FIGURES)
         self._published = Counter[bytes]()
         self.at = time.monotonic() + PUBLISH_SECONDS
-        """When they may be taken, at the earliest; a time of the monotonic clock."""
+        """The earliest time to take rows, on the monotonic clock."""
 
     def __bool__(self) -> bool:
         return any(
@@ -44,7 +44,7 @@ class Health:
         )
 
     def take(self) -> list[Row]:
-        """Return how much each figure has risen since it was taken and not put back; none if none has of late."""
+        """Return each figure's increase since it was last taken and not put back; empty if no figure has risen."""
         self.at = time.monotonic() + PUBLISH_SECONDS
         if not self:
             return []
@@ -56,7 +56,7 @@ class Health:
         return rows
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Take back what memcached did not get."""
+        """Take back the rows that memcached did not get."""
         self._published.subtract({path: rise for _, path, rise in rows})
 
     def _now(self) -> list[int]:
@@ -65,7 +65,7 @@ class Health:
 
 
 def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:
-    """Return what all loggers together have published today, by the names in FIGURES. Raises MemcachedError."""
+    """Return today's figures of all loggers together, by the names in FIGURES. Raises MemcachedError."""
     keys = {name: hit_key(date.today(), figure_path(name), prefix) for name in FIGURES}
     numbers = read_views(servers, list(keys.values()))
     return {name: numbers.get(key, 0) for name, key in keys.items()}

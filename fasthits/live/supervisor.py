@@ -1,24 +1,24 @@
 """Keeps the pipe of a web server flowing when its lines cannot be counted.
 
 A web server starts a logger, writes to its pipe, and stands still when nobody reads that pipe. So a logger must not
-end before its input does, whatever is wrong with its options, its configuration, its user, or its own code. It works in
-three steps, each of which may fail:
+end before its input does, whatever is wrong with its options, its configuration, its user or its code. It works in
+three steps, and each may fail:
 
     load     import the program
     prepare  read the options and the configuration, become --user
     count    read the pipe until it ends
 
-When a step fails, `supervise` says why, discards lines for RETRY_SECONDS, and takes that step again: so an operator
-mends a mistake and need not restart the web server. When counting fails, what was prepared stays, because the user that
-the process has become may not be able to read it again.
+When a step fails, `supervise` says why, discards lines for RETRY_SECONDS, and takes the step again. So an operator can
+mend a mistake without a restart of the web server. When counting fails, the prepared options stay, because the user
+that the process has become may not be able to read them again.
 
-Loading and preparing may take long: on a slow disk, or while the server that knows --user does not answer. After
-PATIENCE_SECONDS a thread discards lines when the pipe fills up. Before that no line is lost, and Apache may wait.
+Loading and preparing may take long, for example on a slow disk, or while the server that knows --user does not answer.
+After PATIENCE_SECONDS a thread discards lines when the pipe fills up. Before that no line is lost, and Apache may wait.
 
-Lines may be discarded as root: when --user names nobody there is no better user, and a process that had become somebody
-else could not try again. So nothing interprets these bytes; only their newlines are counted.
+Lines may be discarded as root: if --user is unknown there is no better user, and a process that had become another user
+could not try again. So nothing interprets these bytes; only their newlines are counted.
 
-This module imports nothing but the standard library and modules that import nothing: it works when the rest does not.
+This module imports only the standard library and modules without imports, so it works when the rest does not.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ from fasthits.errors import FasthitsError
 
 RETRY_SECONDS = 5.0
 PROOF_SECONDS = 1.0
-"""How long counting must go well after a failure until that is said."""
+"""After a failure, counting must go well for this long before the logger says so."""
 REPORT_SECONDS = 60.0
 READ_BYTES = 1 << 20
 PATIENCE_SECONDS = 2.0
@@ -50,16 +50,16 @@ PATIENCE_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 LEAST_PIPE_BYTES = 1 << 16
 MESSAGE_CHARACTERS = 1000
-"""A longer message is cut, because a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
+"""Longer messages are cut: a pipe that is ready takes 4,096 bytes at once, and a character has up to four."""
 
 Count = Callable[[int], None]
-"""Counts until the input ends. Is given the number of lines that were discarded since it was called before."""
+"""Counts until the input ends. Takes the number of lines discarded since the last call."""
 Prepare = Callable[[], Count | int]
-"""Returns what counts, or the exit code when nothing is to be counted (--help, --check)."""
+"""Returns the function that counts, or the exit code when there is nothing to count (--help, --check)."""
 
 
 def say(message: str) -> None:
-    """Print a line on stderr, but do not wait for whoever reads it; nothing happens when it is full or gone."""
+    """Print a line on stderr without waiting for its reader; do nothing if stderr is full or gone."""
     with suppress(OSError):
         if select.select([], [2], [], 0)[1]:
             os.write(2, f"fasthits: {printable(message)[:MESSAGE_CHARACTERS]}\n".encode())
@@ -68,8 +68,8 @@ def say(message: str) -> None:
 def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
     """Load, prepare and count, again and again until the input ends; return the exit code.
 
-    The first failure is the last where nobody waits for us to read: when standard input is no pipe, FIFO or socket, or
-    without *wait*.
+    The first failure is the last one if no writer depends on us: without *wait*, or when standard input is neither a
+    pipe nor a socket.
     """
     own_pid = os.getpid()
     pipe = _Pipe(0)
@@ -78,10 +78,10 @@ def supervise(load: Callable[[], Prepare], wait: bool = True) -> int:
         try:
             return logger.attempt(wait and pipe.has_writer())
         except BaseException as error:
-            if os.getpid() != own_pid:  # a forked child must never read the pipe beside us
+            if os.getpid() != own_pid:  # a forked child must never read the pipe, too
                 os._exit(1)
             failure = describe(error)
-        gc.collect()  # what the failed attempt has counted must not stay beside that of the next one
+        gc.collect()  # free the tables of the failed attempt before the next one
         if not (wait and pipe.has_writer()):
             say(failure.text)
             return failure.exit_code
@@ -96,12 +96,12 @@ class Failure(NamedTuple):
 
     text: str
     cause: str
-    """The same for failures that are to be reported once a minute, all of them together."""
+    """Failures with the same cause are reported once a minute together."""
     exit_code: int
 
 
 def describe(error: BaseException) -> Failure:
-    """Return what to say of an exception, in one line: an expected one names its cause, any other one its place.
+    """Return what to say about an exception, in one line; for an unexpected exception that includes its place.
 
     >>> describe(KeyError("a")).text
     "unexpected error: KeyError('a')"
@@ -124,19 +124,19 @@ def describe(error: BaseException) -> Failure:
 
 
 class _Pipe:
-    """The input while nobody counts: it is read and thrown away."""
+    """The input while nobody counts: this reads and discards it."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._buffer = bytearray(READ_BYTES)  # made now, as later there may be no memory
         self._within_line = False
         self.lines = 0
-        """How many lines were discarded since somebody has counted."""
+        """The number of lines discarded since counting last went well."""
         self.unreported = 0
-        """How many of them nobody who counts has been told of."""
+        """How many of them have not been passed to a Count."""
 
     def has_writer(self) -> bool:
-        """Tell whether a writer may wait for us: not on a terminal, a file or /dev/null."""
+        """Tell whether a writer may wait for us: for a pipe or a socket, not for a terminal, a file or /dev/null."""
         with suppress(OSError):
             mode = os.fstat(self._fd).st_mode
             return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
@@ -144,18 +144,20 @@ class _Pipe:
 
     @contextmanager
     def kept_flowing(self) -> Iterator[None]:
-        """Discard in a thread meanwhile, whenever a quarter of the pipe is full; what remains begins with a whole line.
+        """Discard in a thread meanwhile, whenever a quarter of the pipe is full. The rest begins with a whole line.
 
-        No page of a pipe need be more than half full, as only a line that fits is added to a page.
+        A quarter, because pages of a pipe may be half empty: a line goes to a new page if the last one has no room.
         """
         over = Event()
         thread = Thread(target=self._keep_flowing, args=[over], daemon=True)
-        thread.start()
+        with suppress(RuntimeError):  # the system has no thread left (TasksMax=): the pipe must do without one
+            thread.start()
         try:
             yield
         finally:
             over.set()
-            thread.join()
+            if thread.ident:
+                thread.join()
             self.discard(0.0)
 
     def _keep_flowing(self, over: Event) -> None:
@@ -172,9 +174,9 @@ class _Pipe:
                     self._read(READ_BYTES)
 
     def discard(self, seconds: float) -> bool:
-        """Discard what comes for some seconds, and the rest of the last line; False when the input has ended.
+        """Discard lines for some seconds, the last one whole; return False when the input has ended.
 
-        Who counts after this begins with a whole line. Reading fails as it ends: there is nothing more to come.
+        Counting after this begins with a whole line. A read error counts as the end: nothing more will come.
         """
         until = time.monotonic() + seconds
         poll = select.poll()
@@ -192,7 +194,7 @@ class _Pipe:
         return True
 
     def _read(self, most: int) -> int:
-        """Discard what can be read at once; return how many bytes that were, 0 at the end."""
+        """Discard what can be read at once; return the number of bytes, 0 at the end."""
         size = os.readv(self._fd, [memoryview(self._buffer)[:most]])
         if size:
             lines = self._buffer.count(b"\n", 0, size)
@@ -203,16 +205,16 @@ class _Pipe:
 
 
 class Throttle:
-    """Passes on one line a minute for each cause, and counts them."""
+    """Passes on at most one line a minute for each cause, and counts the lines."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.said = Counter[str]()
-        """How many lines were passed on, by cause."""
+        """The number of lines passed on, by cause."""
         self._say = say
         self._quiet_until: dict[str, float] = {}
 
     def __call__(self, cause: str, text: str) -> bool:
-        """Say *text*, unless *cause* had a line less than a minute ago; tell whether it was said."""
+        """Say *text*, unless *cause* had a line less than a minute ago; return whether it was said."""
         now = time.monotonic()
         self._quiet_until = {known: at for known, at in self._quiet_until.items() if at > now}
         if cause in self._quiet_until:
@@ -224,7 +226,7 @@ class Throttle:
 
 
 class _Logger:
-    """What there is of a logger: a step that has succeeded is not taken again, except counting. Says how it fares."""
+    """The steps of a logger. A step that has succeeded is not taken again, except counting."""
 
     def __init__(self, load: Callable[[], Prepare], pipe: _Pipe) -> None:
         self._load = load
@@ -235,7 +237,7 @@ class _Logger:
         self._failed = False
 
     def attempt(self, keep_flowing: bool) -> int:
-        """Count until the input ends, or do what else is asked for; return the exit code.
+        """Count until the input ends, or do what the options ask for (--check); return the exit code.
 
         With *keep_flowing* the pipe does not fill up before counting begins.
         """
@@ -253,7 +255,7 @@ class _Logger:
         try:
             count(discarded)
         except BaseException:
-            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon to have published them
+            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon for the reader to have published them
                 self._pipe.unreported += discarded
             raise
         finally:
@@ -269,7 +271,7 @@ class _Logger:
         self._report(failure.cause, self._cannot_count(failure.text))
 
     def tell_the_end(self) -> None:
-        """Say what was discarded and not told yet."""
+        """Say how many lines were discarded since this was last said."""
         say(f"the log has ended; {self._discarded()}")
 
     def _get_ready(self) -> Count | int:
@@ -279,7 +281,7 @@ class _Logger:
         return self._prepare()
 
     def _load_anew(self) -> Prepare:
-        """Load; after a failure forget what was loaded, lest the next try mixes old modules with new ones."""
+        """Load; after a failure forget the loaded modules, so that the next try does not mix old and new ones."""
         before = set(sys.modules)
         try:
             return self._load()

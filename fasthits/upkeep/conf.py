@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fasthits.daily.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
@@ -17,7 +18,8 @@ class Installation:
     program: Sequence[str]
     """The command: the interpreter, an absolute path, and its arguments."""
     user: str
-    logs: str
+    logs: Sequence[str]
+    """PATTERNs of the log: one with a date, which cronolog is to write, or others, which logrotate keeps."""
     database: str
     servers: Sequence[str]
     """The options for memcached's servers; empty for the default server."""
@@ -26,14 +28,14 @@ class Installation:
 
     def __post_init__(self) -> None:
         """Raise UsageError for names that Apache, cron, systemd or a shell would read differently."""
-        for word in (*self.program, self.user, self.logs, self.database, *self.servers, self.followed):
+        for word in (*self.program, self.user, *self.logs, self.database, *self.servers, self.followed):
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
             raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
-        if re.search(r"[*?\[]", self.logs):
-            raise UsageError("cronolog needs a single PATTERN", repr(self.logs), "no *, ? or [")
+        if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
 
     def log(self, *options: str) -> list[str]:
         """Return the command of the logger, which switches to the user by itself."""
@@ -43,23 +45,39 @@ class Installation:
         """Return the command that follows nginx's log. systemd starts it as the user."""
         return [*self.program, "log", "--follow", self.followed, *self.servers]
 
-    def rollup(self, logs: str = "") -> list[str]:
-        """Return the command of the nightly rollup: of *logs*, or else of cronolog's files."""
-        return [*self.program, "rollup", "--quiet", "--logs", logs or self.logs, "--to", self.database]
+    def rollup(self, *logs: str) -> list[str]:
+        """Return the command of the nightly rollup, of *logs* if they are given."""
+        named = [word for pattern in logs or self.logs for word in ("--logs", pattern)]
+        return [*self.program, "rollup", "--quiet", *named, "--to", self.database]
 
     def serve(self) -> list[str]:
         """Return the command of the web page."""
         return [*self.program, "serve", "--database", self.database, *self.servers]
 
     @property
-    def log_folder(self) -> str:
-        """The folder that holds all of cronolog's files."""
-        return re.split("[%*]", self.logs)[0].rpartition("/")[0] or "/"
+    def uses_cronolog(self) -> bool:
+        """Whether cronolog is to write the log."""
+        return has_date(self.logs[0])
+
+    @property
+    def log_folders(self) -> list[str]:
+        """The folders in which all logs are."""
+        named = [*(re.split(r"[%*?\[]", pattern)[0] for pattern in self.logs), self.followed]
+        return list(dict.fromkeys(name.rpartition("/")[0] or "/" for name in named))
 
     @property
     def database_folder(self) -> str:
         """The folder of the database. A rollup does not create it."""
         return os.path.dirname(self.database)
+
+
+def choose_logs(found: Sequence[str]) -> list[str]:
+    """Return the PATTERNs to roll up where these logs were found in the usual places: nginx's only without Apache's.
+
+    With both, nginx is often in front of Apache, and each hit is in both logs.
+    """
+    apache = [pattern for pattern in found if "/nginx/" not in pattern]
+    return apache or list(found) or [DEFAULT_LOGS]
 
 
 def texts(here: Installation) -> list[str]:
@@ -73,7 +91,7 @@ def texts(here: Installation) -> list[str]:
 def account(here: Installation) -> str:
     """Return the shell commands that create a user who may read the logs and write the database, and nothing else."""
     user = shlex.quote(here.user)
-    folders = " ".join(map(shlex.quote, (here.log_folder, os.path.dirname(here.followed))))
+    folders = " ".join(map(shlex.quote, here.log_folders))
     return f"""\
 # Once, as root: create a user that may read the logs and write the database, and nothing else. It joins no group:
 # Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
@@ -88,14 +106,17 @@ done
 
 
 def apache(here: Installation) -> str:
-    """Return Apache's lines: one counts, the other keeps a file a day."""
+    """Return Apache's lines: one counts and, with cronolog, the other keeps a file a day."""
+    purpose, keeping = "in addition to your CustomLog, which keeps the log for the rollup: this line counts live.", ""
+    if here.uses_cronolog:
+        purpose = "in addition to your CustomLog or instead of it: one line counts live, the other writes a file a day."
+        keeping = _log_to_pipe([_CRONOLOG, *here.logs], "combined") + "\n"
     return f"""\
-# Apache, in addition to your CustomLog or instead of it: one line counts live, the other writes a file a day for the
-# rollup. If virtual hosts have a CustomLog of their own, they ignore these lines: write GlobalLog instead of CustomLog.
+# Apache, {purpose}
+# If virtual hosts have a CustomLog of their own, they ignore these lines: write GlobalLog instead of CustomLog.
 # If Python cannot start, the shell discards log lines, because Apache stops when nobody reads its pipe.
 {_log_to_logger(here, "combined")}
-{_log_to_pipe([_CRONOLOG, here.logs], "combined")}
-"""
+{keeping}"""
 
 
 def apache_short(here: Installation) -> str:
@@ -138,8 +159,13 @@ def systemd(here: Installation) -> str:
 
 def logrotate(here: Installation) -> str:
     """Return a crontab line that keeps cronolog's files, which logrotate does not know, from filling the disk."""
-    folder = shlex.quote(here.log_folder)
-    name = shlex.quote(re.sub("%.", "*", here.logs.rpartition("/")[2]))
+    if not here.uses_cronolog:
+        return """\
+# logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not. Apache's reload
+# loses no hit.
+"""
+    folder = shlex.quote(here.log_folders[0])
+    name = shlex.quote(re.sub("%.", "*", here.logs[0].rpartition("/")[2]))
     command = f"find {folder} -name {name} ! -name '*.gz' -mtime +1 -exec gzip {{}} +".replace("%", r"\%")
     return f"""\
 # logrotate: nothing to do. It must not rotate cronolog's files, because each day already has a file. This line for
@@ -152,11 +178,10 @@ def logrotate(here: Installation) -> str:
 def nginx(here: Installation) -> str:
     """Return a service that counts from nginx's log file, because nginx cannot pipe its log."""
     units = follow_units(here.user, here.follow(), here.database_folder)
-    rollup = shlex.join(here.rollup(f"{here.followed}*"))
+    rotated = f"{here.followed}*"
+    rollup = f" The nightly rollup for nginx, instead of the\n# command above:\n# {shlex.join(here.rollup(rotated))}"
     return f"""\
-# nginx: a service that follows its log, also when logrotate rotates it. The nightly rollup for nginx, instead of the
-# command above:
-# {rollup}
+# nginx: a service that follows its log, also when logrotate rotates it.{rollup * (rotated not in here.logs)}
 {units}"""
 
 
@@ -164,7 +189,7 @@ def page(here: Installation) -> str:
     """Return a service for the web page."""
     units = serve_units(here.user, here.serve(), here.database_folder)
     return f"""\
-# The web page, on this machine only (http://127.0.0.1:8000/). To open it to others see: fasthits serve --help
+# The web page, on this machine only (http://127.0.0.1:8765/). To open it to others see: fasthits serve --help
 {units}"""
 
 

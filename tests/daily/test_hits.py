@@ -203,7 +203,7 @@ def test_more_paths_than_memory_is_an_error_and_no_part_of_the_number(tmp_path: 
         ((b"",), {"days": [5]}, "not a date"),
         ((b"",), {"threads": -1}, "not a number of threads"),
         ((b"",), {"max_memory": 5}, "too little for max_memory"),
-        ((b"",), {"status": "all"}, "not a status"),
+        ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
         ((gzip.compress(LOG),), {}, "compressed"),
         (([gzip.compress(LOG)],), {}, "compressed"),

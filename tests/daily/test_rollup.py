@@ -488,9 +488,9 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
             for size in ("31M", "0G", "", "G", "512", "512K", "5 G", "-1G", "1.5G", "\u0661G", "1GB", "1" * 40 + "G")
         ),
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
-        (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (put *"),
+        (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (write *"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
-        (["2026-03-12", "--logs", "a.log", "--to", ""], 2, "not a TARGET: '' (a name that ends in"),
+        (["2026-03-12", "--logs", "a.log", "--to", ""], 2, "not a TARGET: '' (use a name that ends in"),
         (["2026-03-12", "--logs", "a.log", "--to", "no/hits.db"], 1, "no such folder: no (make it"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot read database: text.db (file is not"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.csv"], 1, "not a CSV file of fasthits: "),
@@ -549,7 +549,7 @@ def test_neither_a_summary_nor_a_report_overwrites_another_kind_of_file(content:
         done = fasthits(*command, cwd=tmp_path)
         assert done.returncode == 1
         message = done.stderr.decode().splitlines()[-1]
-        assert message.endswith(": a.log (there is another kind of file; name another)")
+        assert message.endswith(": a.log (it is another kind of file; name another)")
     assert log.read_bytes() == content
 
 

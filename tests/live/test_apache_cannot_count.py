@@ -3,8 +3,10 @@
 A pipe that nobody reads holds 11,000 of these lines at the most; then every further request would wait for ever.
 """
 
+import os
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -100,6 +102,37 @@ def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) ->
         (total,) = eventually(lambda: said(apache, "the log has ended"), what="the logger says how many")
         assert total == f"fasthits: the log has ended; {REQUESTS:,} lines discarded"
         assert len(said(apache, "cannot count")) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["lgo"], ["log", "--check"], ["log", "--help"], ["log", "--follow", "/var/log/a.log"], ["--version"], []],
+    ids=" ".join,
+)
+def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words: list[str]) -> None:
+    with running(place, piped(sys.executable, "-I", "-m", "fasthits", *words)) as apache:
+        assert answers(apache) == REQUESTS
+        (line,) = eventually(lambda: said(apache, "cannot count, log lines are discarded"), what="it says why")
+        assert f"this is no piped logger: {' '.join(['fasthits', *words])} (fasthits conf prints the line" in line
+        apache.stop()
+        assert "failed unexpectedly" not in apache.error_log
+        assert said(apache)[-1] == f"fasthits: the log has ended; {REQUESTS:,} lines discarded"
+
+
+def test_a_cgi_script_may_be_fasthits(place: Path) -> None:
+    """Its standard input is a pipe as well, with the request's body."""
+    script = place / "cgi.py"
+    script.write_text(
+        "import ctypes, os, sys\n"
+        "ctypes.CDLL(None).prctl(15, b'apache2', 0, 0, 0)  # PR_SET_NAME: as Apache's own process is called\n"
+        "pid = os.posix_spawn(sys.executable, [sys.executable, '-I', '-m', 'fasthits', '--version'], os.environ)\n"
+        "sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n"
+    )
+    for env, code in (({"GATEWAY_INTERFACE": "CGI/1.1"}, 0), ({}, 2)):
+        done = subprocess.run(
+            [sys.executable, script], input=b"", capture_output=True, env=os.environ | env, timeout=30, check=False
+        )
+        assert (done.returncode, done.stdout != b"") == (code, code == 0), done.stderr
 
 
 def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memcached) -> None:

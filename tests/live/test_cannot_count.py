@@ -19,6 +19,7 @@ import pytest
 
 from fasthits.live.keys import hit_key
 from tests.live.test_log_process import IGNORED, count_one, courier_of, private_python, status_of
+from tests.support.certificates import Authority
 from tests.support.installation import Installation, custom_log, shell_command
 from tests.support.logger import DAY, RUN, Logger, access_line, access_lines
 from tests.support.processes import (
@@ -337,6 +338,23 @@ def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
     assert logger.finish() == 0
 
 
+NO_THREAD = """
+import threading
+def start(thread):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+"""
+
+
+def test_it_counts_though_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
+    """systemd's TasksMax= is one for all of Apache's processes and threads."""
+    logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
+    logger.write(access_line("/a"))
+    memcached.expect({KEY: 1})
+    assert logger.finish() == 0
+    assert logger.stderr == ""
+
+
 # Nothing is imported while it counts
 
 WATCH_IMPORTS = """
@@ -375,6 +393,51 @@ def test_nothing_is_imported_once_counting_has_begun(
     eventually(lambda: memcached.counters(), what="hits are delivered")
     assert logger.finish() == 0
     assert said(logger, "late import") == []
+
+
+def test_tls_to_a_named_server_imports_nothing_either(
+    start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path
+) -> None:
+    """Also not where the certificate turns out to be wrong, or a client certificate to be missing."""
+    authority = Authority(place)
+    server = start_memcached(certificate=authority.issue("localhost"))
+    spec = server.tls_spec.replace("127.0.0.1", "localhost")
+    logger = start_logger("--memcached", spec, "--tls-ca", str(authority.file), first=WATCH_IMPORTS)
+    logger.write(access_line("/a"))
+    server.expect({KEY: 1})
+    server.kill()
+    logger.write(access_line("/a"))
+    eventually(lambda: said(logger, "cannot reach memcached"), what="the logger says that memcached is away")
+    server.start(keep_port=True)
+    server.expect({KEY: 1})
+    assert logger.finish() == 0
+    assert said(logger, "late import") == []
+    stranger = start_logger("--memcached", spec, "--drain-timeout", "0", first=WATCH_IMPORTS)
+    stranger.write(access_line("/a"))
+    eventually(lambda: said(stranger, "not trusted"), what="the logger says that it does not trust the certificate")
+    assert stranger.finish() == 0
+    assert said(stranger, "late import") == []
+
+
+@pytest.mark.parametrize("fault", ["missing", "no certificate"])
+def test_tls_files_that_cannot_be_used_are_told_and_mended_while_it_runs(
+    start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path, fault: str
+) -> None:
+    authority = Authority(place)
+    server = start_memcached(certificate=authority.issue("127.0.0.1"))
+    ca = place / "authorities.pem"
+    if fault == "no certificate":
+        ca.write_text("to be filled in\n")
+    logger = start_logger("--memcached", server.tls_spec, "--tls-ca", str(ca), first=HASTY)
+    logger.write(LINES)
+    logger.wait_until_read()
+    (why,) = eventually(lambda: said(logger, "cannot count"), what="the logger says why")
+    assert f"cannot use --tls-ca: {ca}" in why
+    ca.write_bytes(authority.file.read_bytes())
+    eventually(lambda: said(logger, "counting now"), what="the logger counts")
+    logger.write(access_line("/a"))
+    server.expect({KEY: 1})
+    assert logger.finish() == 0
 
 
 def test_json_lines_that_come_first_import_nothing_either(memcached: Memcached, start_logger: StartLogger) -> None:

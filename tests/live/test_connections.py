@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -91,10 +91,13 @@ def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
 
 def test_a_server_without_a_connection_to_spare_is_told(start_memcached: StartMemcached) -> None:
     server = start_memcached("-c", "40")
-    held = [server.connect() for _ in range(40)]
-    said = problem(server.spec)
-    for connection in held:
-        connection.close()
+    with ExitStack() as held:
+        for _ in range(40):
+            connection = held.enter_context(server.connect())
+            with suppress(ConnectionError):  # the last ones are too many
+                connection.sendall(b"version\r\n")
+                connection.recv(100)  # so that memcached has taken it
+        said = problem(server.spec)
     assert said == f"fasthits: memcached has no connection left: {server.spec} (start it with a higher -c)"
 
 
@@ -122,7 +125,7 @@ def say_much(client: socket.socket) -> None:
 @pytest.mark.parametrize(
     ("treat", "said"),
     [
-        (say_nothing, "memcached does not answer: {} (it took the connection and said nothing for 2 s)"),
+        (say_nothing, "memcached does not answer: {} (it accepted the connection and said nothing for 2 s)"),
         (hang_up, "memcached hung up without an answer: {} (a proxy whose memcached is down?)"),
         (greet, "this is not memcached: {} (it says 'SSH-2.0-OpenSSH_9.2p1': check host and port)"),
         (say_much, "this is not memcached: {} (it says '" + "x" * 80 + "': check host and port)"),

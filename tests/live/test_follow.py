@@ -462,7 +462,7 @@ def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
     state = own / "follow.state"
     with follow(place, memcached, log, args=("--user", "nobody", "--state", str(state))) as follower:
         eventually(
-            lambda: f"cannot read log file: {log} (Permission denied; the user who follows" in follower.stderr,
+            lambda: f"cannot read log file: {log} (Permission denied; the follower's user" in follower.stderr,
             what=lambda: follower.stderr,
         )
         log.chmod(0o644)
@@ -487,7 +487,7 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
             f"no folder for the state file: {place}/no (make it: install",
         ),
         ([], ("--state", "x"), "--state is for --follow: x (name the log file with --follow FILE)"),
-        (["-"], (), "cannot follow this: '-' (name a log file, with * for several)"),
+        (["-"], (), "not a file to follow: '-' (name a log file; * stands for several)"),
     ):
         wrong = follow(place, memcached, *files, args=args)
         wrong.launch()

@@ -163,7 +163,7 @@ def test_truncated_and_longer_again_than_before(log: Path) -> None:
     os.truncate(log, 0)
     append(log, "two\nthree\n")
     assert following.lines() == ["three", "two"]
-    assert following.said == [f"{log} was truncated and has no copy beside it: lines not read before are lost"]
+    assert following.said == [f"{log} was truncated and has no copy in its folder: lines not read before are lost"]
 
 
 def test_a_writer_that_does_not_append_leaves_a_hole(log: Path) -> None:
@@ -217,7 +217,7 @@ def test_what_is_no_file_is_reported_until_it_is_one(log: Path, make: Callable[[
     make(log)
     following = Following(log)
     assert following.lines() == []
-    assert following.said == [f"cannot follow this, it is not a file: {log}"] * 2
+    assert following.said == [f"cannot follow what is not a file: {log}"] * 2
     log.unlink() if log.is_fifo() else log.rmdir()
     append(log, "one\n")
     assert following.lines() == ["one"]

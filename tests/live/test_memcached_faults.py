@@ -236,6 +236,23 @@ def test_through_twemproxy_what_comes_late_is_not_sent_again(
     assert not held - sent, "counted twice"
 
 
+def test_twemproxy_answers_for_a_memcached_that_is_down_and_few_hits_are_risked(
+    memcached: Memcached, start_logger: Callable[..., Logger], place: Path
+) -> None:
+    """It tells its version itself, so a batch would be in doubt each time it is tried."""
+    paths = [f"/{number}" for number in range(2000)]
+    with Twemproxy(place, memcached) as proxy:
+        memcached.kill()
+        logger = start_logger("--memcached", proxy.spec)
+        logger.write(access_lines(paths * 3))
+        eventually(lambda: "the proxy cannot reach its memcached" in logger.stderr, what="the logger says so")
+        eventually(lambda: asked(logger, "pending") == 6000, what="all lines are counted and wait")
+        memcached.start(keep_port=True)
+        memcached.expect({hit_key(DAY, path.encode()): 3 for path in paths})
+        assert asked(logger, "in doubt") == 0
+        assert logger.finish() == 0
+
+
 def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
@@ -246,7 +263,7 @@ def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
         logger = start_logger("--memcached", proxy.spec)
         logger.write(access_lines(paths))
         logger.wait_until_read()
-        proxy.cut_after = len("VERSION 1.6.18\r\n") + 1
+        proxy.cut_after = len("VERSION 1.6.18\r\nNOT_FOUND\r\n") + 1
         proxy.accept()
         eventually(lambda: asked(logger, "pending") == 0, what="the rest to be delivered")
         in_doubt = asked(logger, "in doubt")

@@ -73,6 +73,7 @@ def test_a_file_that_is_cut_short_anywhere_is_damaged(path: Path) -> None:
         {"known": [[1, 2]]},
         {"marks": [[7, [["/a", 1, 2, 3, 4]]]]},
         {"marks": [[7, [["/a", 1, 2, "3", 4, "5"]]]]},
+        {"marks": [[7, [["/a", 1, 2, -3, 4, "5"]]]]},
         {"marks": [["7", []]]},
         {"marks": None},
     ],
@@ -81,6 +82,12 @@ def test_a_file_that_is_cut_short_anywhere_is_damaged(path: Path) -> None:
 def test_a_file_with_something_else_in_it_is_damaged(path: Path, change: dict[str, object]) -> None:
     held = json.loads(saved(path))
     path.write_text(json.dumps(held | change))
+    with pytest.raises(StateError, match="damaged"):
+        load(path)
+
+
+def test_a_file_that_is_nested_without_end_is_damaged(path: Path) -> None:
+    path.write_text("[" * 100_000)
     with pytest.raises(StateError, match="damaged"):
         load(path)
 
@@ -118,5 +125,5 @@ def test_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert check_patterns(["a.log", f"{tmp_path}/a.log", "/b/*"]) == [f"{tmp_path}/a.log", "/b/*"]
     for nothing in ("", "-"):
-        with pytest.raises(UsageError, match="cannot follow this"):
+        with pytest.raises(UsageError, match="not a file to follow"):
             check_patterns([nothing])

@@ -150,7 +150,7 @@ def test_two_at_once_do_not_add_twice(memcached: Memcached, log: Path) -> None:
     client.add(f":1:{DAY}#warm", b"somebody", noreply=False)
     refused = run("warm", log, memcached)
     assert refused.returncode == 1
-    assert refused.stderr.startswith(b"fasthits: another one is at work: :1:2026-03-12#warm (")
+    assert refused.stderr.startswith(b"fasthits: another process is at work: :1:2026-03-12#warm (")
     client.delete(f":1:{DAY}#warm", noreply=False)
     client.close()
     done = [None, None]

@@ -12,6 +12,7 @@ import pytest
 
 from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
+from fasthits.upkeep.conf import choose_logs
 from tests.support.commands import fasthits, hit, write
 from tests.support.installation import Installation
 from tests.support.processes import PROJECT, environment, eventually, marked_processes
@@ -21,7 +22,8 @@ USER = "www-data" if IS_ROOT else "nobody"
 
 
 def conf(*args: str) -> str:
-    done = fasthits("conf", *args)
+    """Return what it prints, whatever logs this machine has."""
+    done = fasthits("conf", *args, FASTHITS_LOGS=DEFAULT_LOGS)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
 
@@ -120,6 +122,26 @@ def test_what_stands_instead_of_another_part_says_so() -> None:
     assert hosts.startswith("# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer)")
     assert cron.startswith("# cron, ")
     assert systemd.startswith("# systemd, instead of cron: ")
+
+
+def test_logs_that_logrotate_keeps_are_rolled_up_and_left_to_it(place: Path) -> None:
+    found = [f"{place}/apache2/access.log*", f"{place}/apache2/other_vhosts_access.log*"]
+    text = conf("--logs", found[0], "--logs", found[1], "--follow", f"{place}/nginx/access.log")
+    (rollup,) = crontab_commands(text)
+    assert rollup.endswith(f" rollup --quiet --logs '{found[0]}' --logs '{found[1]}' --to /var/lib/fasthits/hits.db")
+    assert "cronolog" not in text
+    assert f"for folder in {place}/apache2 {place}/nginx; do" in text
+    assert f"# {sys.executable} -I -m fasthits rollup --quiet --logs '{place}/nginx/access.log*'" in text
+    nginx = conf("--logs", f"{place}/nginx/access.log*", "--follow", f"{place}/nginx/access.log")
+    assert "The nightly rollup for nginx" not in nginx
+    assert f"log --follow {place}/nginx/access.log" in nginx
+
+
+def test_without_logs_what_is_found_is_rolled_up() -> None:
+    nginx, apache = "/var/log/nginx/access.log*", "/var/log/apache2/access.log*"
+    assert choose_logs([]) == choose_logs([DEFAULT_LOGS]) == [DEFAULT_LOGS]
+    assert choose_logs([nginx]) == [nginx]
+    assert choose_logs([apache, nginx]) == [apache]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
@@ -278,6 +300,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--logs", "/a'b"),
         ("--database", "/a\nb.db"),
         ("--logs", "/%H"),
+        ("--logs", "/*/%Y-%m-%d.log"),
         ("--user", "`id`"),
         ("--follow", "/var/log/*.log"),
     ],

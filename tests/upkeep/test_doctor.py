@@ -1,12 +1,14 @@
 """`fasthits doctor`: a line a check; where one fails, what is wrong and the command or setting that mends it."""
 
 import contextlib
+import gzip
 import os
 import re
 import shlex
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from fasthits.daily.days import ONE_DAY
 from fasthits.live.keys import figure_path, hit_key
 from tests.support.commands import fasthits, write
 from tests.support.logger import Logger, access_line
-from tests.support.processes import eventually
+from tests.support.processes import end_process, eventually
 from tests.support.servers import IS_ROOT, Apache, Memcached, free_port, require_program
 
 PATTERN = "logs/%Y/%m/%d/access.log"
@@ -126,7 +128,7 @@ def test_one_of_several_servers_that_is_away_is_named(folder: Path, memcached: M
 def test_a_memcached_that_hangs_is_told(folder: Path, memcached: Memcached) -> None:
     memcached.pause()
     told = failing(folder, memcached.spec)["memcached"]
-    assert "it took the connection and said nothing" in told
+    assert "it accepted the connection and said nothing" in told
     assert "-> systemctl restart memcached" in told
 
 
@@ -171,7 +173,7 @@ def test_a_proxy_without_statistics_is_no_failure(folder: Path, memcached: Memca
             proxy.kill()
     assert said.failed() == {}
     assert said.checks["evictions"][0] == "warn"
-    assert "no statistics, as from a proxy" in said.checks["evictions"][1]
+    assert "no statistics, as behind a proxy" in said.checks["evictions"][1]
     assert said.checks["counters are ints"][0] == "ok"
 
 
@@ -209,7 +211,7 @@ def test_evictions_of_items_as_small_as_counters_are_told(
 
 @pytest.mark.parametrize(
     ("option", "statistics", "told"),
-    [((), "evicted", "it threw out"), (("-M",), "outofmemory", "it refused")],
+    [((), "evicted", "it removed"), (("-M",), "outofmemory", "it refused")],
 )
 def test_a_memcached_that_was_full_is_told(
     folder: Path, start_memcached: Callable[..., Memcached], option: tuple[str, ...], statistics: str, told: str
@@ -284,7 +286,7 @@ def test_djangos_cache_is_compared(folder: Path, memcached: Memcached, settings:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (PYLIBMC, 'PyLibMCCache spreads keys over 2 servers in another way: it finds only some counters -> set "BACK'),
+        (PYLIBMC, 'PyLibMCCache spreads keys over 2 servers differently: it finds only some counters -> set "BACK'),
         (
             change('{"LOCATION": "<server>".replace("127.0.0.1", "localhost")}'),
             "Django looks for counters at localhost",
@@ -312,8 +314,8 @@ def test_settings_that_are_not_there_are_told(folder: Path, memcached: Memcached
     [
         ("Europe/Berlin", "Europe/Berlin", None),
         ("Europe/Berlin", "Europe/Paris", None),
-        ("Europe/Berlin", "UTC", '"UTC" has another today than this machine: in '),
-        ("Europe/London", "UTC", '"UTC" has another today than this machine: in '),
+        ("Europe/Berlin", "UTC", '"UTC" differs from this machine\'s time zone: in '),
+        ("Europe/London", "UTC", '"UTC" differs from this machine\'s time zone: in '),
         ("UTC", "America/New_York", 'zone, "UTC"'),
     ],
 )
@@ -374,6 +376,19 @@ def test_no_logger_is_a_warning(place: Path) -> None:
     alone = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-m", "fasthits", "doctor"]
     done = subprocess.run(alone, cwd=place, capture_output=True, text=True, check=False)
     assert "warn  loggers: no fasthits log runs on this machine -> put the line of fasthits conf into" in done.stdout
+
+
+def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -> None:
+    log = log_of(folder, date.today())
+    with contextlib.ExitStack() as stack:
+        for number, name in enumerate([str(log), os.path.relpath(log, folder)]):
+            state = folder / f"{number}.state"
+            command = [sys.executable, "-m", "fasthits", "log", "--follow", name, "--state", str(state)]
+            process = subprocess.Popen([*command, "--memcached", memcached.spec], cwd=folder)
+            stack.callback(end_process, process)
+            eventually(state.exists, what="the follower runs")
+        text = run_doctor(folder, memcached.spec).failed()["loggers"]
+        assert f"both follow {log}, so each line counts twice -> end one of them: kill {process.pid}" in text
 
 
 OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.1"
@@ -525,12 +540,43 @@ def test_logs_that_are_not_there_or_empty_are_told(folder: Path, memcached: Memc
     assert all("name the web server's log with --logs" in text for text in failed.values())
 
 
+def test_a_pipe_in_place_of_a_log_is_told_and_not_waited_for(folder: Path, memcached: Memcached) -> None:
+    os.mkfifo(folder / "access.log")
+    failed = failing(folder, memcached.spec, "--logs", str(folder / "access.log"))
+    assert {"yesterday's log", "log format", "clock and time zone"} <= set(failed)
+    assert "not a file, so it cannot be looked at" in failed["yesterday's log"]
+
+
+def test_yesterday_must_be_whole(folder: Path, memcached: Memcached) -> None:
+    """A rollup would leave out a day that is not, and doctor says so before the night."""
+    noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))
+    log = folder / "kept/access.log"
+    write(log, line(noon) + line(noon + ONE_DAY))
+    write(log.with_name("access.log.1"), line(noon - ONE_DAY))
+    os.utime(log.with_name("access.log.1"), (time.time(), noon.timestamp()))
+    assert doctor(folder, memcached.spec, "--logs", f"{log}*").checks["yesterday's log"][0] == "ok"
+    verdict, found, remedy = doctor(folder, memcached.spec, "--logs", str(log)).checks["yesterday's log"]
+    assert (verdict, remedy) == ("FAIL", f"name all files of the log: --logs '{log}*'")
+    assert f"is not whole, so the rollup will leave it out: its beginning is missing: {log} begins at" in found
+
+
+def test_the_end_of_yesterday_is_found_in_compressed_logs_as_well(folder: Path, memcached: Memcached) -> None:
+    noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))
+    log = folder / "kept/access.log.1.gz"
+    for last, verdict in ((noon + ONE_DAY, "ok"), (noon, "FAIL")):
+        write(log, gzip.compress(line(noon - ONE_DAY) + line(noon) * 10_000 + line(last)))
+        checks = doctor(folder, memcached.spec, "--logs", f"{log.parent}/access.log*").checks
+        assert checks["yesterday's log"][0] == verdict, checks["yesterday's log"]
+
+
 @AS_ROOT
 @pytest.mark.parametrize("unreadable", [PATTERN, "logs"])
 def test_logs_that_the_user_may_not_read_are_told(folder: Path, memcached: Memcached, unreadable: str) -> None:
     for day in (date.today(), date.today() - ONE_DAY):
         (folder / day.strftime(unreadable)).chmod(0o700)
-    assert {"yesterday's log", "log format"} <= set(failing(folder, memcached.spec, "--user", "www-data"))
+    failed = failing(folder, memcached.spec, "--user", "www-data")
+    assert {"yesterday's log", "log format", "log is counted"} <= set(failed)
+    assert "(Permission denied) -> let the user read it: setfacl " in failed["yesterday's log"]
     assert failing(folder, memcached.spec) == {}
 
 
@@ -641,13 +687,13 @@ def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
         check=False,
     )
     assert "FAIL  program: www-data cannot run fasthits: " in done.stdout
-    assert "-> install fasthits where everybody may read it" in done.stdout
+    assert "-> install fasthits where every user may read it" in done.stdout
 
 
 @AS_ROOT
 def test_root_is_told_that_it_sees_more_than_others(folder: Path, memcached: Memcached) -> None:
     verdict, text, remedy = doctor(folder, memcached.spec).checks["user"]
-    assert (verdict, text) == ("warn", "files are looked at as root, who may read everything")
+    assert (verdict, text) == ("warn", "this looks at files as root, who may read everything")
     assert "--user" in remedy
 
 

@@ -1,15 +1,15 @@
-"""Hits of followed files on their way to memcached, so that what became of them can be told after a kill at any moment.
+"""Brings hits of followed files to memcached so that after a kill at any moment it is known which hits arrived.
 
-The hits between two marks in the files are a segment. Each server gets its part of it, in two steps. The first makes
-sure that every counter is there; it counts nothing, so it may be repeated. The second counts:
+The hits between two marks in the files are a segment. Each server gets its part of it in two steps. The first step
+makes sure that every counter exists; it counts nothing, so it may be repeated. The second step counts:
 
     set ...begun NUMBER MARK noreply | incr KEY VIEWS noreply | ... | set ...ended NUMBER
 
-goes out in one send. memcached carries out whatever is in its socket, also when the sender is dead, as long as it need
-not answer: an answer to a closed connection would close its end, too, and the rest would be lost (of 60 senders killed
-right after the send 52 lost a part of 1,000 increments with answers, none without). So after a kill ``begun`` and
-``ended`` have the same number, and its mark is where to go on, whatever the state file says. Where only ``begun`` has
-a number, it is not known which hits arrived: they are not sent again, and reported.
+goes out in one send. memcached carries out everything in its socket, even if the sender is dead, as long as it need
+not answer: an answer to a closed connection would close memcached's end, and the rest would be lost (60 senders were
+killed right after the send of 1,000 increments: with answers 52 lost a part, without answers none). So if ``begun`` and
+``ended`` have the same number after a kill, counting goes on at its mark, whatever the state file says. If only
+``begun`` has a number, nobody knows which hits arrived: they are reported and never resent.
 """
 
 import select
@@ -34,11 +34,11 @@ from fasthits.live.memcached import INTEGER_FLAG
 from fasthits.live.servers import Server
 
 SEND_BYTES = 1 << 20
-"""Room for what goes out in one send, if the system allows it."""
+"""The size of the socket's buffer for one send, if the system allows it."""
 SETTLE_SECONDS = 2.0
-"""How long a server that answers gets for what lies in the socket of a connection that has ended."""
+"""The time for a server that answers to carry out what is in the socket of an ended connection."""
 REMOTE_SETTLE_SECONDS = 35.0
-"""The same after a kill, where the network may still carry what was sent: TCP_USER_TIMEOUT is less."""
+"""The same after a kill if the network may still carry something; longer than TCP_USER_TIMEOUT."""
 
 Part = Sequence[tuple[str, int]]
 """Keys and views."""
@@ -51,19 +51,19 @@ class Segment:
     mark: Mark
     """Where it ends."""
     parts: Mapping[str, Part]
-    """What each server gets."""
+    """The part of each server."""
     waiting: set[str]
-    """The servers that have not got it."""
+    """The servers that have not got their part."""
     rows: int
     figures: Mapping[str, int] | None
-    """Lines and their kinds; None where the parts are no hits but such figures."""
+    """The numbers of lines by kind; None for a segment of figures instead of hits."""
 
     def hits(self) -> int:
-        """Return how many hits the servers have to get."""
+        """Return the number of hits that have not been delivered."""
         return sum(self.hits_for(server) for server in self.waiting)
 
     def hits_for(self, server: str) -> int:
-        """Return how many hits are for *server*."""
+        """Return the number of hits for *server*."""
         return 0 if self.figures is None else sum(views for _, views in self.parts.get(server, ()))
 
 
@@ -77,17 +77,17 @@ class Outcome:
 
 
 class Place(NamedTuple):
-    """What a server knows of how far its counters are."""
+    """What a server knows about how far it has counted."""
 
     begun: Mark | None
     hits: int
-    """Of the part that was begun last."""
+    """The hits of the part that was begun last."""
     ended: int
     """The number of the segment that was ended last."""
 
 
 class Carrier(threading.Thread):
-    """Brings the parts for one server there, one after the other, however long that takes."""
+    """Brings the parts for one server there, one after the other, however long this takes."""
 
     def __init__(
         self,
@@ -99,18 +99,18 @@ class Carrier(threading.Thread):
         report: Callable[[str, str], object],
         done: Callable[[str, Segment, Outcome], None],
     ) -> None:
-        """*done* is called in this thread after each segment. The thread ends when the other end of *watch* is closed.
+        """This thread calls *done* after each segment, and ends when the other end of *watch* is closed.
 
-        No other thread calls `recover` once this one has been started.
+        No other thread may call `recover` once this one has started.
         """
         super().__init__(name=f"carrier to {server}", daemon=True)
         self.server = server
         self.queue: SimpleQueue[Segment | None] = SimpleQueue()
         self.reconnects = 0
         self.busy_since: float | None = None
-        """Since when the server has owed an answer; a time of the monotonic clock."""
+        """Since when the server owes an answer, on the monotonic clock."""
         self.unsure = False
-        """Whether something has been sent of which it is not known what became."""
+        """Whether the outcome of something that was sent is unknown."""
         self.failure: BaseException | None = None
         self._begun_key = place_key(follower, "begun", prefix)
         self._ended_key = place_key(follower, "ended", prefix)
@@ -123,7 +123,7 @@ class Carrier(threading.Thread):
         self._connected_before = False
 
     def run(self) -> None:
-        """Deliver what comes through the queue, until None does."""
+        """Deliver the segments of the queue, until None comes."""
         try:
             while segment := self.queue.get():
                 outcome = self._deliver(segment) if segment.parts.get(self.server) else Outcome()
@@ -137,7 +137,7 @@ class Carrier(threading.Thread):
             self._disconnect()
 
     def recover(self, killed_before: float) -> Place:
-        """Return how far the server's counters are, when a follower was killed before that time of the monotonic clock.
+        """Return how far the server has counted, for a follower killed before that time on the monotonic clock.
 
         Waits until the server answers. Raises Abandoned.
         """
@@ -146,9 +146,9 @@ class Carrier(threading.Thread):
         return self._settled(killed_before + (0.0 if local else REMOTE_SETTLE_SECONDS))
 
     def _settled(self, until: float, number: int | None = None) -> Place:
-        """Return the place of a server that answers, once no older connection can change it any more.
+        """Return the server's place when no older connection can change it any more.
 
-        That is at once when segment *number*, the last one there is, has ended; else not before *until*.
+        That is at once if segment *number*, the last segment, has ended, and otherwise not before *until*.
         """
         answered_at = float("inf")
         while True:
@@ -165,7 +165,7 @@ class Carrier(threading.Thread):
             self._pause(0.05)
 
     def _deliver(self, segment: Segment) -> Outcome:
-        """Count this server's part of *segment* once; return what became of it."""
+        """Count this server's part of *segment* once; return the outcome."""
         mark, part = segment.mark, segment.parts[self.server]
         sent: Outcome | None = None
         while True:
@@ -196,9 +196,9 @@ class Carrier(threading.Thread):
                 self._failed(error)
 
     def _prepare(self, channel: Channel, part: Part) -> tuple[Part | None, int]:
-        """Make sure that all counters of *part* are there.
+        """Make sure that all counters of *part* exist.
 
-        Returns those that count, None when the server has no room for one, and the hits of those that do not.
+        Returns the counters that can count, or None if the server has no room, and the hits of those that cannot.
         """
         request = "".join(f"add {key} {INTEGER_FLAG} {self._ttl} 1\r\n0\r\nincr {key} 0\r\n" for key, _ in part)
         replies = self._exchange(channel, request.encode("ascii"), 2 * len(part)).split(b"\r\n")
@@ -218,7 +218,7 @@ class Carrier(threading.Thread):
         return ready, refused
 
     def _count(self, channel: Channel, mark: Mark, hits: int, part: Part) -> None:
-        """Have *part* counted, which is so many *hits*, between the two marks that tell."""
+        """Let memcached count *part*, of so many *hits*, between the two marks."""
         with suppress(OSError):
             channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         begun = f"{mark.number} {hits} {b64encode(zlib.compress(mark.encode().encode(), 1)).decode()}"
@@ -229,7 +229,7 @@ class Carrier(threading.Thread):
         self._exchange(channel, "".join(request).encode("ascii"), 1)
 
     def _place(self, channel: Channel) -> Place:
-        """Ask the server how far its counters are."""
+        """Ask the server how far it has counted."""
         reply = self._exchange(channel, f"get {self._begun_key} {self._ended_key}\r\n".encode(), None)
         lines = reply.split(b"\r\n")
         held = {line.split()[1].decode(): value for line, value in pairwise(lines) if line.startswith(b"VALUE ")}
@@ -240,10 +240,12 @@ class Carrier(threading.Thread):
         except KeyError:
             return Place(None, 0, -1)
         except (ValueError, zlib.error) as error:
-            raise MemcachedError("this is no mark of a follower", self._begun_key, "try another --prefix") from error
+            raise MemcachedError(
+                "not a mark of a follower", self._begun_key, "something else uses this key; try another --prefix"
+            ) from error
 
     def _exchange(self, channel: Channel, request: bytes, lines: int | None) -> bytes:
-        """Send *request* and return the reply, of so many *lines* or, where they are None, up to ``END``.
+        """Send *request* and return the reply: so many *lines*, or up to ``END`` if *lines* is None.
 
         Sends and reads in turns, so that neither side can fill up and wait for the other. Raises OSError.
         """
@@ -280,7 +282,7 @@ class Carrier(threading.Thread):
             self._channel = None
 
     def _failed(self, error: OSError | MemcachedError) -> None:
-        """Report what keeps hits from the server, and wait a little."""
+        """Report why hits cannot be delivered, and wait a little."""
         self.busy_since = None
         self._disconnect()
         if isinstance(error, OSError):
@@ -289,7 +291,7 @@ class Carrier(threading.Thread):
         self._pause(RETRY_SECONDS)
 
     def _pause(self, seconds: float) -> None:
-        """Wait, unless nobody waits for this any more. Raises Abandoned."""
+        """Wait. Raises Abandoned."""
         poll = select.poll()
         poll.register(self._watch, 0)
         if poll.poll(seconds * 1000):

@@ -1,4 +1,4 @@
-"""Segments on their way to all servers, and what has become of them."""
+"""Segments in flight to all servers, and their outcomes."""
 
 import os
 import threading
@@ -14,20 +14,20 @@ from fasthits.live.servers import Server
 
 STALL_SECONDS = 10.0
 SPREAD_SECONDS = 1.0
-"""How often a segment is cut for servers that are fast while another one is far behind."""
+"""The least time between two segments while one server is far behind another."""
 FAR_BEHIND = 100
-"""So many segments."""
+"""A server is far behind with this many segments."""
 
 Report = Callable[[str, str], object]
 
 
 class Deliveries:
-    """Gives each server its part of each segment, one carrier for each, so that none waits for another."""
+    """Gives each server its part of each segment, through a carrier of its own, so that no server waits for another."""
 
     def __init__(
         self, servers: Sequence[str], follower: str, prefix: str, ttl: int, report: Report, event: int
     ) -> None:
-        """*event* is an eventfd that is written to whenever a server has got something."""
+        """*event* is an eventfd that is written whenever a server has got a segment."""
         self._report = report
         self._event = event
         self._watched, self._hang_up = os.pipe2(os.O_CLOEXEC)
@@ -44,16 +44,16 @@ class Deliveries:
         self._under_way = Counter[str]()
         self._segments: deque[Segment] = deque()
         self.rows = 0
-        """How many rows wait."""
+        """The number of waiting rows."""
 
     def servers(self) -> list[str]:
         """Return the distinct servers."""
         return list(self._carriers)
 
     def recover(self, marks: Mapping[str, Mark], killed_before: float) -> tuple[dict[str, Mark], int]:
-        """Return how far the servers are by their own account, when a follower was killed that had saved *marks*.
+        """Ask the servers how far they have counted, after a kill of a follower that had saved *marks*.
 
-        And how many hits it left in doubt. Waits until all servers answer. Raises Abandoned.
+        Return their marks, and the number of hits in doubt. Waits until all servers answer. Raises Abandoned.
         """
         found, doubted = dict(marks), 0
         for name, carrier in self._carriers.items():
@@ -64,7 +64,7 @@ class Deliveries:
         return found, doubted
 
     def start(self, marks: Mapping[str, Mark]) -> None:
-        """Begin to deliver; each server gets what is behind its mark."""
+        """Begin to deliver; each server gets the lines after its mark."""
         self._marks = dict(marks)
         self._from = {name: mark.number for name, mark in marks.items()}
         for carrier in self._carriers.values():
@@ -87,7 +87,7 @@ class Deliveries:
             self._carriers[name].queue.put(segment)
 
     def _done(self, server: str, segment: Segment, outcome: Outcome) -> None:
-        """Book what a server has got; the carriers call this."""
+        """Book the outcome of a segment at a server; the carriers call this."""
         with self._lock:
             self._totals["delivered"] += outcome.delivered
             self._totals["in doubt"] += outcome.in_doubt
@@ -105,26 +105,26 @@ class Deliveries:
         return len(self._segments)
 
     def wants_more(self) -> bool:
-        """Tell whether some server has nothing to do; seldom when another is far behind, as all that waits for that."""
+        """Tell whether a server has nothing to do; seldom while another is far behind, as all segments wait for it."""
         with self._lock:
             under_way = [self._under_way[name] for name in self._carriers]
         spread = time.monotonic() >= self._sent_at + SPREAD_SECONDS
         return min(under_way) == 0 and (max(under_way) < FAR_BEHIND or spread)
 
     def marks(self) -> dict[str, Mark]:
-        """Return how far each server is."""
+        """Return the mark of each server."""
         with self._lock:
             return dict(self._marks)
 
     def totals(self) -> Counter[str]:
-        """Return the figures of what has been delivered, so that no kill makes them wrong."""
+        """Return the figures of delivered segments only, so that a kill does not make them wrong."""
         with self._lock:
             totals = Counter(self._totals)
         totals["reconnects"] = sum(carrier.reconnects for carrier in self._carriers.values())
         return totals
 
     def waiting(self) -> Counter[str]:
-        """Return the figures of what has not been delivered, with the hits in it as ``pending``."""
+        """Return the figures of segments in flight, with their hits as ``pending``."""
         figures = Counter[str]()
         with self._lock:
             for segment in self._segments:
@@ -133,7 +133,7 @@ class Deliveries:
         return figures
 
     def check(self) -> None:
-        """Report a server that does not answer. Raises what has ended a carrier, which nothing should."""
+        """Report a server that does not answer. Raises the exception that has ended a carrier, if any."""
         now = time.monotonic()
         for name, carrier in self._carriers.items():
             if carrier.failure:
@@ -144,17 +144,17 @@ class Deliveries:
                 self._report(f"stalled {name}", f"{name} has not answered for {STALL_SECONDS:.0f} s: {waiting}")
 
     def abandon(self) -> None:
-        """Wait for no server any more; a signal handler may call this."""
+        """Stop waiting for servers; a signal handler may call this."""
         hang_up, self._hang_up = self._hang_up, -1
         if hang_up >= 0:
             os.close(hang_up)
 
     def is_sure(self) -> bool:
-        """Tell, after `close`, whether it is known of all that was sent what became of it."""
+        """Tell, after `close`, whether the outcome of everything that was sent is known."""
         return not any(carrier.unsure for carrier in self._carriers.values())
 
     def close(self) -> None:
-        """End all threads when they have delivered what they have, or at once after `abandon`."""
+        """End all threads when they have delivered their segments, or at once after `abandon`."""
         if self._watched < 0:
             return
         for carrier in self._carriers.values():

@@ -1,9 +1,9 @@
 """Log files that are still being written, followed over rotation.
 
-A file is known by its device and inode, not by its name. While it is followed it stays open, so a rename changes
-nothing: it is read on, and for KEEP_SECONDS after its last line, because its writer may find out late. A file that has
-become shorter, or begins with other bytes than before, was truncated (logrotate's copytruncate): what had not been read
-then is in the copy, which begins with the same bytes and stands beside it.
+A file is known by its device and inode, not by its name. It stays open while it is followed, so a rename changes
+nothing: the follower reads on until KEEP_SECONDS after the last line, because the writer may learn of the rename late.
+If a file has become shorter, or begins with other bytes than before, it was truncated (logrotate's copytruncate). The
+unread lines are then in the copy, a file in the same folder that begins with the same bytes.
 """
 
 import glob
@@ -19,27 +19,27 @@ from fnmatch import fnmatchcase
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
-"""Nobody writes lines to files with these endings."""
+"""Endings of compressed files, which no server writes to."""
 BLOCK_BYTES = 1 << 14
 LONGEST_LINE_BYTES = 1 << 20
-"""A line that is longer is counted in pieces."""
+"""A longer line is counted in pieces."""
 KEEP_SECONDS = 3600.0
-"""How long a rotated file is looked at after its last line."""
+"""The time from a rotated file's last line until it is closed."""
 KEEP_DELETED_SECONDS = 60.0
-"""The same for a deleted one, which takes room on the disk as long as it is open."""
+"""The same for a deleted file, which takes room on the disk while it is open."""
 
 Report = Callable[[str, str], object]
-"""Is given a cause and a line for the operator."""
+"""Takes a cause and a line for the operator."""
 
 NO_FILE: FileId = (0, 0)
 
 _TURN = r"(?:\.\d{1,4}|[.-]\d{8}(?:[.-]?\d+)*|[.-]\d{4}-\d\d-\d\d(?:[.-]?\d+)*|\.old|\.bak)"
-"""What rotation puts behind a name, or in front of its extension: a number (0 to 9999), a date, or a word."""
+"""What rotation adds after a name, or before its extension: a number (0 to 9999), a date, or a word."""
 _TURNED = re.compile(rf"(.+?){_TURN}((?:\.[a-z]+)?)", re.S)
 
 
 class Tail:
-    """One file, read from a position on."""
+    """One file, read from a position."""
 
     def __init__(self, path: str, fd: int, offset: int) -> None:
         """*fd* is the open file."""
@@ -47,38 +47,38 @@ class Tail:
         self.path = path
         self.file: FileId = (status.st_dev, status.st_ino)
         self.origin = self.file
-        """The file that it is a copy of, or itself."""
+        """The file of which this is a copy, or the file itself."""
         self.offset = offset
         self.limit: int | None = None
-        """Up to where it is read for now."""
+        """The end of reading for now; None for no limit."""
         self.rotated = False
-        """Whether it has another name than it had, or none."""
+        """Whether it was renamed or deleted."""
         self._fd = fd
         self._head = b""
         self._grew_at = time.monotonic()
         self._learn_head()
 
     def position(self) -> Position:
-        """Return up to where it has been read."""
+        """Return the position up to which the file has been read."""
         return Position(self.path, *self.file, self.offset, len(self._head), fingerprint(self._head))
 
     def begins_like(self, position: Position) -> bool:
-        """Tell whether it begins with the bytes that the file of *position* began with."""
+        """Tell whether the file begins like the file of *position*."""
         head = os.pread(self._fd, position.head, 0)
         return len(head) == position.head and fingerprint(head) == position.fingerprint
 
     def move_to(self, offset: int) -> None:
-        """Go on from there, where a line begins."""
+        """Go on from *offset*, where a line begins."""
         self.offset = offset
         self._head = b""
         self._learn_head()
 
     def is_truncated(self) -> bool:
-        """Tell whether it is no longer the file that has been read so far."""
+        """Tell whether the file is no longer the file read so far."""
         return os.fstat(self._fd).st_size < self.offset or os.pread(self._fd, len(self._head), 0) != self._head
 
     def start_again(self) -> None:
-        """Read it from its first byte that is not in a hole: a writer that does not append leaves one."""
+        """Read the file from its first byte outside a hole: a writer that does not append leaves a hole."""
         try:
             self.offset = os.lseek(self._fd, 0, os.SEEK_DATA)
         except OSError:
@@ -87,7 +87,7 @@ class Tail:
         self.origin = NO_FILE
 
     def read(self) -> bytes:
-        """Return the next whole lines, empty when there are none. Raises OSError."""
+        """Return the next whole lines; empty if there are none. Raises OSError."""
         most = LONGEST_LINE_BYTES if self.limit is None else min(LONGEST_LINE_BYTES, self.limit - self.offset)
         block = os.pread(self._fd, max(0, min(most, BLOCK_BYTES)), self.offset)
         end = block.rfind(b"\n") + 1
@@ -102,13 +102,13 @@ class Tail:
         return _whole(block[:end])
 
     def last_line(self) -> bytes:
-        """Return what has no newline behind it, now that none will come."""
+        """Return the rest without a newline, when no more will come."""
         block = os.pread(self._fd, LONGEST_LINE_BYTES, self.offset)
         self.offset += len(block)
         return _whole(block)
 
     def is_over(self) -> bool:
-        """Tell whether nobody writes to it any more."""
+        """Tell whether the file was rotated and has had no new line for long."""
         keep = KEEP_SECONDS if os.fstat(self._fd).st_nlink else KEEP_DELETED_SECONDS
         return self.rotated and self.limit is None and time.monotonic() > self._grew_at + keep
 
@@ -122,38 +122,38 @@ class Tail:
 
 
 def _whole(lines: bytes) -> bytes:
-    """Return *lines* with a newline behind the last one, and without the NULs of a hole in front of the first."""
+    """Return *lines* with a newline after the last line, and without the NULs of a hole before the first."""
     lines = lines.lstrip(b"\0") if lines.startswith(b"\0") else lines
     return lines if lines.endswith(b"\n") or not lines else lines + b"\n"
 
 
 class Files:
-    """The files that some patterns name, now and later."""
+    """The files of some patterns, now and later."""
 
     def __init__(self, patterns: Sequence[str], say: Callable[[str], None], report: Report) -> None:
-        """*say* gets what happens once, *report* what may happen again and again."""
+        """*say* gets messages about single events, *report* messages that may repeat."""
         self.tails: dict[FileId, Tail] = {}
         self.known: dict[FileId, int] = {}
-        """The sizes of the rotated files that are there; one that is not among them has come since."""
+        """The sizes of the rotated files; a rotated file that is not here is new."""
         self._patterns = patterns
         self._say = say
         self._report = report
         self._paths: set[str] = set()
-        """Where log files have been found."""
+        """The names of all log files found."""
         self._starts: dict[FileId, int] = {}
-        """Where to begin in files that could not be opened yet."""
+        """The offsets at which to begin in files that could not be opened yet."""
         self._held: dict[FileId, int] = {}
         self._searched: set[str] = set()
-        """Patterns whose folders could be read, so that a file found there later is a new one."""
+        """Patterns whose folders could be read, so that a file found later is new."""
 
     def folders(self) -> set[str]:
-        """Return the folders that the files are in, and those where patterns look for more."""
+        """Return the folders of the files and of the patterns."""
         return {os.path.dirname(path) for path in (*self._patterns, *self._paths)}
 
     def look(self, renames: Iterable[tuple[str, str]] = ()) -> None:
-        """Find new files, and notice which ones were rotated.
+        """Find new files, and note which files were rotated.
 
-        *renames* since the last time, old path and new path, tell of files that were renamed before they were seen.
+        *renames* since the last look tell of files that were renamed before they were seen.
         """
         self._follow_renames(renames)
         current: dict[str, FileId] = {}
@@ -184,7 +184,7 @@ class Files:
         }
 
     def _follow_renames(self, renames: Iterable[tuple[str, str]]) -> None:
-        """Find the files that had come and were renamed since the last look."""
+        """Find the files that were made and renamed since the last look."""
         unseen: dict[str, str] = {}
         for old, new in renames:
             if old in unseen:
@@ -200,10 +200,10 @@ class Files:
         return path in self._patterns or path in self._paths
 
     def resume(self, positions: Positions, patterns: Iterable[str], known: dict[FileId, int], saved_at: float) -> None:
-        """Go on at *positions*, and find what was rotated since *saved_at*, of which *known* is all that was not.
+        """Go on at *positions*, and find the files rotated since *saved_at*; *known* are the files rotated before.
 
-        Files of other patterns than *patterns* are begun at their end; those of no pattern any more are left alone.
-        What is missing is said.
+        Files of other patterns than *patterns* begin at their end. Files without a pattern are left alone. Missing
+        files are reported.
         """
         self._searched |= set(patterns)
         positions = tuple(each for each in positions if any(fnmatchcase(each.path, name) for name in self._patterns))
@@ -222,7 +222,7 @@ class Files:
                     self._take_up(name, path, found, positions)
 
     def read(self, tail: Tail) -> bytes:
-        """Return the next whole lines of a file, empty when there are none; the file is closed when it is over."""
+        """Return the next whole lines of a file, empty if there are none; close the file if it is over."""
         try:
             if tail.is_truncated():
                 self._truncated(tail)
@@ -236,11 +236,11 @@ class Files:
         return lines
 
     def _truncated(self, tail: Tail) -> None:
-        """Go on with the beginning of a file that was truncated, and with the copy that was made of it."""
+        """Go on at the beginning of a truncated file, and with its copy."""
         position = tail.position()
         tail.start_again()
         if not self._take_copy(position):
-            text = f"{tail.path} was truncated and has no copy beside it: lines not read before are lost"
+            text = f"{tail.path} was truncated and has no copy in its folder: lines not read before are lost"
             self._report(f"truncated {tail.path}", text)
 
     def drop(self, tail: Tail) -> None:
@@ -255,15 +255,15 @@ class Files:
             self.drop(tail)
 
     def _find(self, path: str) -> os.stat_result | None:
-        """Return what *path* is; None, reported where that can be mended, when it is no log file."""
+        """Return the status of *path*; None if it is not a file, with a report if the operator can mend that."""
         found = _status(path, lambda error: self._unreadable(path, error))
         if found and not stat.S_ISREG(found.st_mode):
-            self._report(f"no file {path}", f"cannot follow this, it is not a file: {path}")
+            self._report(f"special {path}", f"cannot follow what is not a file: {path}")
             return None
         return found
 
     def _open(self, path: str, found: os.stat_result, offset: int) -> Tail | None:
-        """Begin to read a file at *offset*, or where it was to be begun when it could not be opened before."""
+        """Begin to read a file at *offset*, or at the offset noted when it could not be opened before."""
         start = self._starts.setdefault(_id(found), offset)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -279,11 +279,11 @@ class Files:
         return tail
 
     def _unreadable(self, path: str, error: OSError) -> None:
-        hint = "the user who follows must be able to read it: put the user into its group, often adm"
+        hint = "the follower's user must be able to read it: add the user to its group, often adm"
         self._report(f"unreadable {path}", f"cannot read log file: {path} ({error.strerror}; {hint})")
 
     def hold(self, positions: Positions) -> None:
-        """Keep files open until `resume` is told how far they have been read, though they may be deleted meanwhile."""
+        """Keep files open until `resume`, because they may be deleted meanwhile."""
         for position in positions:
             for path in _places(position):
                 with suppress(OSError):
@@ -296,7 +296,7 @@ class Files:
         self._held.clear()
 
     def _reopen(self, position: Position) -> Tail | None:
-        """Go on with a file, whatever its name is now; None when its lines are no longer in it."""
+        """Go on with a file, whatever its name is now; return None if its lines are no longer in it."""
         names = _places(position)
         if position.file in self._held:
             names.append(f"/dev/fd/{self._held[position.file]}")
@@ -308,14 +308,14 @@ class Files:
                 tail.path = position.path
                 tail.move_to(position.offset)
                 return tail
-            if path == position.path:  # it was truncated, or is another one with the number of one that was deleted
+            if path == position.path:  # it was truncated, or another file got the inode of a deleted file
                 tail.start_again()
                 return None
             self.drop(tail)
         return None
 
     def _take_copy(self, position: Position) -> Tail | None:
-        """Read the rest of a file from a copy that stands beside it, if there is one."""
+        """Read the rest of a file from a copy in its folder, if there is one."""
         for path in rotations(position.path) if position.head else ():
             found = _status(path)
             if not found or found.st_size < position.offset or _id(found) in self.tails:
@@ -329,7 +329,7 @@ class Files:
         return None
 
     def _take_up(self, name: str, path: str, found: os.stat_result, positions: Positions) -> None:
-        """Read a rotated file that nobody has seen yet; one that begins like a file that was read is a copy of it."""
+        """Read a new rotated file, unless it begins like a file that was read, because then it is a copy."""
         if _id(found) not in self.tails and stat.S_ISREG(found.st_mode) and (tail := self._open(name, found, 0)):
             tail.path, tail.rotated = path, True
             if any(position.head and tail.begins_like(position) for position in positions):
@@ -337,8 +337,8 @@ class Files:
 
 
 def _places(position: Position) -> list[str]:
-    """Return the names that the file of *position* has in its folder now."""
-    # A file of which nothing is known may be another one with the number of one that was deleted.
+    """Return the current names of the file of *position* in its folder."""
+    # Without a fingerprint it may be another file with the inode of a deleted file.
     candidates = [
         path
         for path in dict.fromkeys((position.path, *_neighbours(position.path)))
@@ -352,12 +352,12 @@ def _is_file(status: os.stat_result, file: FileId) -> bool:
 
 
 def rotations(path: str) -> list[str]:
-    """Return the names of the files beside *path* that were made of it by rotation, but for compressed ones."""
+    """Return the names of the rotated files of *path*, without compressed files."""
     return _rotated([path]).get(path, [])
 
 
 def _rotated(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Return the rotations of each of *paths* that has any."""
+    """Return the rotated files of each of *paths* that has some."""
     wanted = set(paths)
     found: dict[str, list[str]] = {}
     for folder in {os.path.dirname(path) for path in wanted}:
@@ -368,7 +368,7 @@ def _rotated(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _unturned(path: str) -> str | None:
-    """Return what a file was called before rotation gave it the name *path*."""
+    """Return the name of a file before rotation renamed it to *path*; None if *path* is not such a name."""
     turn = _TURNED.fullmatch(path)
     return turn[1] + turn[2] if turn else None
 
@@ -382,7 +382,7 @@ def _neighbours(path: str) -> list[str]:
 
 
 def _expand(pattern: str) -> list[str]:
-    """Return the log files that *pattern* names now: no compressed ones, and none made by rotation of another."""
+    """Return the log files of *pattern*, without compressed files and rotated files of other log files."""
     if not glob.has_magic(pattern):
         return [pattern]
     names = {name for name in glob.glob(pattern) if not name.endswith(COMPRESSED)}
@@ -390,7 +390,7 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _could_search(pattern: str) -> bool:
-    """Tell whether all files that *pattern* names show, so that one that comes later is new."""
+    """Tell whether all files of *pattern* can be seen, so that a file found later is new."""
     folder = os.path.dirname(pattern)
     while glob.has_magic(folder):
         folder = os.path.dirname(folder)

@@ -2,8 +2,8 @@
 
     files --lines--> Follower --segments--> a Carrier for each server --> memcached
 
-The files are the backlog. What has been read waits in memory only as far as there is room, and is read again after a
-kill. While memcached is away the follower reads on, so that a file may be rotated or truncated meanwhile.
+The files are the backlog. Hits wait in memory only as far as there is room; after a kill their lines are read again.
+The follower reads on while memcached is down, so a file may be rotated or truncated meanwhile.
 """
 
 import os
@@ -42,16 +42,16 @@ from fasthits.rules.selection import Selection
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
-"""A segment has so many rows, or bytes of keys, or a block of lines more: what a server takes that has just stopped."""
+"""A segment ends after so many rows or bytes of keys, which the system of a memcached that has just stopped takes."""
 READ_SECONDS = 0.025
-"""How long lines are left to gather after some have been read."""
+"""The pause after a read, in which further lines gather."""
 LOOK_SECONDS = 0.25
-"""How often folders and files are looked at where there is no inotify."""
+"""The time between two looks at folders and files without inotify."""
 WATCHED_LOOK_SECONDS = 1.0
-"""How often at least where there is, which does not see what other machines do."""
+"""The same with inotify, which does not see changes by other machines."""
 SAVE_SECONDS = 1.0
 NUMBERS = 1 << 20
-"""From one mark to the next, so that there are numbers in between for what is read again."""
+"""The step from one mark's number to the next; lines that are read again use the numbers between."""
 
 
 class Follower:
@@ -69,9 +69,9 @@ class Follower:
         drain_seconds: float,
         selection: Selection,
     ) -> None:
-        """*state* is the name of the state file; *say* gets lines for the operator, one a minute for each cause.
+        """*state* is the name of the state file; *say* gets at most one line a minute for each cause.
 
-        Raises UsageError for what is no name of files, StateError when the state cannot be used.
+        Raises UsageError for an invalid pattern, StateError for a state that cannot be used.
         """
         self._began_at = time.monotonic()
         self._patterns = check_patterns(patterns)
@@ -86,21 +86,21 @@ class Follower:
         self._drain_seconds = drain_seconds
         self._stopped = self._asked = self._recovering = False
         self._doubted = 0
-        """Hits that a follower before this one has left in doubt."""
+        """Hits that an earlier follower left in doubt."""
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
         self._tally = Tally(selection)
         self._last = Mark(0, ())
-        """Where the last segment ends."""
+        """The end of the last segment."""
         self._ahead: list[Mark] = []
-        """Later marks that some servers have reached already, while others have to get the lines in front of them."""
+        """Later marks that some servers have reached already; the others need the lines before these marks."""
         self._health = Health(self._figures_to_publish)
         self._look_at = self._save_at = 0.0
 
     def _report(self, cause: str, text: str) -> None:
-        """Say *text*, once a minute for each cause; the carriers do so, too."""
+        """Say *text*, once a minute for each cause; the carriers call this, too."""
         with self._throttle_lock:
             self._throttle(cause, text)
 
@@ -112,16 +112,16 @@ class Follower:
             self._deliveries.abandon()
 
     def ask_status(self) -> None:
-        """Have the figures so far reported, soon; a signal handler may call this."""
+        """Report the figures so far soon; a signal handler may call this."""
         self._asked = True
         os.eventfd_write(self._event, 1)
 
     def run(self) -> None:
-        """Follow until `stop` is called, and go on until all that was read is delivered or the drain time is over.
+        """Follow until `stop` is called, then deliver what was read until the drain time is over.
 
         Raises StateError when the state cannot be written, before anything is counted.
         """
-        with suppress(OSError, ValueError):  # a rotated file is kept open beside the new one, and there may be many
+        with suppress(OSError, ValueError):  # a rotated file stays open with the new one, and there may be many
             most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
         try:
@@ -138,7 +138,7 @@ class Follower:
             self._files.close()
             self._state_file.close()
 
-    # To begin with: where?
+    # Where to begin
 
     def _check_state(self) -> None:
         before = self._state.patterns
@@ -147,7 +147,7 @@ class Follower:
             raise StateError(f"the state file is of other logs ({before[0]})", self._state_file.path, hint)
 
     def _begin(self) -> None:
-        """Find the places where to go on, and write down that it has begun."""
+        """Find the positions to go on from, and save them."""
         state = self._state
         marks = dict(state.marks)
         patterns = [pattern for pattern in self._patterns if pattern in state.patterns]
@@ -176,7 +176,7 @@ class Follower:
         self._deliveries.start(marks)
 
     def _recover(self, marks: Mapping[str, Mark]) -> dict[str, Mark]:
-        """Return how far the servers are after a kill, which may be further than the state file knows."""
+        """Return the servers' marks after a kill; they may be later than those in the state file."""
         self._recovering = True
         if self._stopped:
             raise Abandoned
@@ -188,7 +188,7 @@ class Follower:
         return found
 
     def _limit(self) -> None:
-        """Let the files be read up to the next mark that some server has reached already."""
+        """Limit reading to the next mark that a server has reached already."""
         if not self._ahead:
             for tail in self._files.tails.values():
                 tail.limit = None
@@ -198,10 +198,10 @@ class Follower:
         for tail in self._files.tails.values():
             tail.limit = limits.get(tail.origin, None if tail.origin in older else tail.offset)
 
-    # Again and again
+    # The loop
 
     def _step(self) -> None:
-        """Look, read, cut, save what there is, and wait for more."""
+        """Look, read, cut, save, and wait for more."""
         now = time.monotonic()
         changed, renames = self._folders.changes()
         if changed or now >= self._look_at:
@@ -219,7 +219,7 @@ class Follower:
         self._wait(outcome)
 
     def _look(self, renames: Iterable[Rename]) -> None:
-        """See what has become of the files."""
+        """Find new and renamed files."""
         self._folders.watch(self._files.folders())
         self._files.look(renames)
         if self._ahead:
@@ -228,7 +228,7 @@ class Follower:
         self._look_at = time.monotonic() + (LOOK_SECONDS if self._folders.fileno() is None else WATCHED_LOOK_SECONDS)
 
     def _read_on(self) -> "_Reading":
-        """Read all files on, until there is nothing more, or no room, or it has taken long."""
+        """Read all files until there are no more lines, or no room, or LOOK_SECONDS have passed."""
         until = time.monotonic() + LOOK_SECONDS
         outcome = _Reading.ENDED
         found = True
@@ -249,7 +249,7 @@ class Follower:
         return outcome
 
     def _read(self, tail: Tail) -> bool:
-        """Count the next lines of a file, if there are any."""
+        """Count the next lines of a file; return whether there were any."""
         lines = self._files.read(tail)
         if not lines:
             return False
@@ -261,7 +261,7 @@ class Follower:
         return True
 
     def _cut(self, mark: Mark | None = None) -> None:
-        """Make a segment of what has been read, up to *mark* or else to where the files have been read."""
+        """Make a segment of the lines read, up to *mark* or to the current positions."""
         if self._tally or mark:
             views = Counter[str]()
             rows, figures = self._tally.take()
@@ -273,7 +273,7 @@ class Follower:
             self._send(Counter({hit_key(day, path, self._prefix): rise for day, path, rise in published}))
 
     def _send(self, views: Counter[str], mark: Mark | None = None, figures: Counter[str] | None = None) -> None:
-        """Have a segment delivered: of hits, or with no *figures* one of figures."""
+        """Send a segment of hits, or of figures if *figures* is None."""
         behind = self._last.number
         self._last = mark or Mark(behind + (1 if self._ahead else NUMBERS), self._positions())
         self._deliveries.send(views, behind, self._last, figures)
@@ -282,7 +282,7 @@ class Follower:
         return tuple(tail.position() for tail in self._files.tails.values())
 
     def _wait(self, outcome: "_Reading") -> None:
-        """Wait until there may be something to do, and tell the figures if somebody has asked for them."""
+        """Wait until there may be something to do; report the figures if a signal asked for them."""
         poll = select.poll()
         poll.register(self._event, select.POLLIN)
         seconds = READ_SECONDS
@@ -300,7 +300,7 @@ class Follower:
             self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
 
     def _save(self, clean: bool = False) -> None:
-        """Write down how far the servers are, if that has changed and was not done just now."""
+        """Save the servers' marks if they have changed, at most every SAVE_SECONDS."""
         now = time.monotonic()
         state = replace(self._state, marks=self._deliveries.marks(), known=self._files.known, clean=clean)
         if now >= self._save_at and state != self._state:
@@ -312,7 +312,7 @@ class Follower:
                 self._report("state", f"{text}; counting goes on, memcached remembers how far it is")
 
     def _drain(self) -> None:
-        """Deliver what has been read, if that does not take too long, and write down where it ends."""
+        """Deliver what has been read within the drain time, and save where it ends."""
         deadline = time.monotonic() + self._drain_seconds
         poll = select.poll()
         poll.register(self._event, select.POLLIN)
@@ -334,7 +334,7 @@ class Follower:
     # Figures
 
     def _figures_to_publish(self) -> Mapping[str, int]:
-        """Return the figures of what has been delivered."""
+        """Return the figures of delivered segments."""
         totals = self._deliveries.totals()
         totals["in doubt"] += self._doubted
         for cause, times in self._throttle.said.copy().items():
@@ -342,7 +342,7 @@ class Follower:
         return totals
 
     def _figures(self) -> dict[str, int]:
-        """Return all figures so far, with those of what waits."""
+        """Return all figures so far, also of waiting segments."""
         totals = Counter(self._figures_to_publish()) + self._deliveries.waiting()
         names = [*FIGURES[:4], "pending", *FIGURES[4:9]]
         return {name: totals[name] for name in names}
@@ -354,18 +354,18 @@ class Follower:
 
 
 class _Reading(Enum):
-    """How reading the files on has ended."""
+    """How reading the files has ended."""
 
     FOUND = auto()
-    """There were lines, and more may be there soon."""
+    """There were lines, and more may come soon."""
     ENDED = auto()
-    """There was nothing."""
+    """There were no more lines."""
     FULL = auto()
     """There is no room for more."""
 
 
 def _earliest(marks: Mapping[str, Mark]) -> Positions:
-    """Return where to read on so that every server gets all; files that only later marks have are read whole."""
+    """Return the positions from which every server gets all lines; files that only later marks have are read whole."""
     places: dict[FileId, Position] = {}
     ordered = sorted(set(marks.values()))
     for mark in ordered:

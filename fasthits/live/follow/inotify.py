@@ -1,6 +1,6 @@
-"""inotify(7) on folders: a file descriptor that can be read when something in them has changed.
+"""inotify(7) on folders: a file descriptor that is readable when something in a folder has changed.
 
-Three functions of the C library, called as they are: the libraries for it are larger than this, or no longer kept.
+This calls three functions of the C library: Python packages for inotify are larger than this, or unmaintained.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ Rename = tuple[str, str]
 
 
 class FolderWatch:
-    """Tells that files in some folders have grown or were renamed; without inotify in the system it tells nothing."""
+    """Tells that files in some folders have grown or were renamed. Without inotify in the system it tells nothing."""
 
     def __init__(self) -> None:
         self._folders: dict[int, str] = {}
@@ -29,11 +29,11 @@ class FolderWatch:
             self._fd = fd if fd >= 0 else None
 
     def fileno(self) -> int | None:
-        """Return what to poll, if there is anything to poll."""
+        """Return the descriptor to poll, if there is one."""
         return self._fd
 
     def watch(self, folders: Iterable[str]) -> None:
-        """Watch *folders*, those that can be watched, besides the ones watched already."""
+        """Also watch *folders*, as far as they can be watched."""
         if self._fd is None:
             return
         for folder in set(folders) - set(self._folders.values()):
@@ -42,7 +42,7 @@ class FolderWatch:
                 self._folders[number] = folder
 
     def changes(self) -> tuple[bool, list[Rename]]:
-        """Tell whether other files have come or gone since the last call, and which were renamed, in this order."""
+        """Return whether files have come or gone since the last call, and the renames in their order."""
         changed, renames = False, []
         moved_from: dict[int, str] = {}
         for number, mask, cookie, name in self._events():
@@ -52,7 +52,7 @@ class FolderWatch:
                 moved_from[cookie] = path
             elif mask & _MOVED_TO and cookie in moved_from:
                 renames.append((moved_from.pop(cookie), path))
-            elif mask & _IGNORED:  # the folder has gone; one that comes in its place is watched anew
+            elif mask & _IGNORED:  # the folder has gone; `watch` takes up a new one of that name
                 self._folders.pop(number, None)
         return changed, renames
 

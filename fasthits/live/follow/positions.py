@@ -1,4 +1,4 @@
-"""Where a follower stands in its files, and the state file that remembers it over restarts."""
+"""How far a follower has read its files, and the state file that keeps this over restarts."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ from fasthits.errors import StateError, UsageError
 
 DEFAULT_STATE = "/var/lib/fasthits/follow.state"
 HEAD_BYTES = 1024
-"""So much of a file's beginning is its fingerprint, once so much of it has been read."""
+"""The fingerprint of a file is of its first bytes that have been read, up to this number."""
 STATE_FORMAT = 1
 START_OVER = "put a copy of it back, or delete it: counting then starts at the end of the files"
 
@@ -24,15 +24,15 @@ FileId = tuple[int, int]
 
 
 class Position(NamedTuple):
-    """Up to where a file has been counted: *offset* is where a line begins."""
+    """Up to where a file has been counted; a line begins at *offset*."""
 
     path: str
-    """Where the file was when it was found; it may have been renamed since."""
+    """The file's name when it was found; it may have been renamed since."""
     device: int
     inode: int
     offset: int
     head: int
-    """How many of the file's first bytes the fingerprint is of."""
+    """The number of bytes in the fingerprint."""
     fingerprint: str
 
     @property
@@ -44,12 +44,12 @@ Positions = tuple[Position, ...]
 
 
 def fingerprint(head: bytes) -> str:
-    """Return what tells files that begin with different bytes apart."""
+    """Return a hash that tells files with different beginnings apart."""
     return blake2b(head, digest_size=12).hexdigest()
 
 
 class Mark(NamedTuple):
-    """Everything in front of these positions has been counted. Of two marks the one with the higher number is later."""
+    """Everything before these positions has been counted. A later mark has a higher number."""
 
     number: int
     positions: Positions
@@ -60,7 +60,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, values: object) -> "Mark":
-        """Return the mark that JSON has given. Raises ValueError for anything else."""
+        """Return the mark in a JSON value. Raises ValueError for an invalid mark."""
         if not isinstance(values, list) or len(values) != 2 or type(values[0]) is not int:
             raise ValueError
         return cls(values[0], tuple(map(_position, values[1])))
@@ -68,30 +68,30 @@ class Mark(NamedTuple):
 
 def _position(values: object) -> Position:
     kinds = [str, int, int, int, int, str]
-    if not isinstance(values, list) or [type(value) for value in values] != kinds:
+    if not isinstance(values, list) or [type(value) for value in values] != kinds or min(values[1:5]) < 0:
         raise ValueError
     return Position(*values)
 
 
 @dataclass
 class State:
-    """What the state file holds."""
+    """The content of the state file."""
 
     follower: str = field(default_factory=lambda: secrets.token_hex(6))
     """The name under which this follower marks its place in memcached."""
     patterns: list[str] = field(default_factory=list)
     marks: dict[str, Mark] = field(default_factory=dict)
-    """How far each server's counters are."""
+    """Up to where each server has counted."""
     known: dict[FileId, int] = field(default_factory=dict)
-    """The sizes of the rotated files that were there."""
+    """The sizes of the rotated files at that time."""
     clean: bool = False
-    """Whether the follower that wrote this has ended properly, with nothing on its way to memcached."""
+    """Whether the follower that wrote this has ended properly, with nothing in flight."""
     saved_at: float = 0.0
-    """When, on the clock of the file system."""
+    """The time of saving, on the clock of the file system."""
 
 
 class StateFile:
-    """The state file of one follower, which no other one can open meanwhile."""
+    """The state file of one follower, locked against other followers."""
 
     def __init__(self, path: str) -> None:
         """Lock it. Raises StateError."""
@@ -106,13 +106,13 @@ class StateFile:
         except OSError as error:
             pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            hint = "two would count each line twice; end it, or name another file with --state FILE for other logs"
+            hint = "two followers would count each line twice; end that process, or use --state FILE for other logs"
             raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
     def load(self) -> State | None:
-        """Return what the file holds; None when there is none. Raises StateError."""
+        """Return the state, or None if there is no file. Raises StateError."""
         try:
             text = Path(self.path).read_bytes()
             saved_at = os.stat(self.path).st_mtime
@@ -133,11 +133,11 @@ class StateFile:
                 clean=held["clean"] is True,
                 saved_at=saved_at,
             )
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             raise StateError("the state file is damaged", self.path, START_OVER) from error
 
     def save(self, state: State) -> None:
-        """Put *state* in the place of what the file holds, as a whole and on the disk. Raises OSError."""
+        """Replace the file by one with *state*, in one step and on the disk. Raises OSError."""
         distinct = {mark.number: mark for mark in state.marks.values()}
         held = {
             "format": STATE_FORMAT,
@@ -156,12 +156,12 @@ class StateFile:
         os.rename(new, self.path)
 
     def close(self) -> None:
-        """Let others use it."""
+        """Unlock the file."""
         os.close(self._lock)
 
 
 def check_place(path: str) -> str:
-    """Return the folder of a state file. Raises StateError when it cannot be there, as far as that shows."""
+    """Return the folder of a state file. Raises StateError if the file obviously cannot be there."""
     folder = os.path.dirname(path) or "."
     if os.path.isdir(path):
         raise StateError("the state file is a folder", path, "name a file with --state FILE")
@@ -174,7 +174,7 @@ def check_place(path: str) -> str:
 
 
 def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
-    hint = f"the user who follows must own {folder}, or name a file elsewhere with --state FILE"
+    hint = f"the follower's user must own {folder}, or name a file elsewhere with --state FILE"
     return StateError(f"cannot write the state file ({reason})", path, hint)
 
 
@@ -189,7 +189,7 @@ def _text(value: object) -> str:
 
 
 def state_path(given: str | None) -> str:
-    """Return where the state is: *given*, or in the folder that systemd has made for it, or DEFAULT_STATE."""
+    """Return the name of the state file: *given*, or in systemd's StateDirectory, or DEFAULT_STATE."""
     if given is not None:
         return given
     folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
@@ -200,5 +200,5 @@ def check_patterns(patterns: Sequence[str]) -> list[str]:
     """Return *patterns* with absolute paths, each once. Raises UsageError."""
     for pattern in patterns:
         if not pattern or pattern == "-":
-            raise UsageError("cannot follow this", repr(pattern), "name a log file, with * for several")
+            raise UsageError("not a file to follow", repr(pattern), "name a log file; * stands for several")
     return list(dict.fromkeys(map(os.path.abspath, patterns)))

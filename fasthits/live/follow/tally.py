@@ -1,4 +1,4 @@
-"""Hits of many log files at once, counted together where the files have the same format."""
+"""Hits of many log files, counted together if the files have the same format."""
 
 import time
 from collections import Counter
@@ -13,7 +13,7 @@ from fasthits.rules.selection import Selection
 
 
 class _Lines:
-    """The hits in one file, or in all files that have the same format."""
+    """The hits in one file, or in all files of the same format."""
 
     def __init__(self, selection: Selection) -> None:
         self._backlog = FreshBacklog(selection)
@@ -26,11 +26,11 @@ class _Lines:
         return self._backlog.intake.log_format
 
     def size(self) -> tuple[int, int]:
-        """Return the number of rows, and the bytes they take."""
+        """Return the number of rows and their memory in bytes."""
         return len(self._backlog), self._backlog.memory()
 
     def feed(self, lines: bytes) -> Misfit | None:
-        """Count whole lines; return what is wrong with most of them, if that is due. Raises UsageError as `Intake`."""
+        """Count whole lines; if a look is due, return what is wrong with most lines. Raises UsageError as `Intake`."""
         self._backlog.intake.feed(lines)
         now = time.monotonic()
         misfit = self._misfits.look(self._backlog.intake, lines) if now >= self._misfits.at else None
@@ -43,7 +43,7 @@ class _Lines:
             yield from self._backlog.take()
 
     def figures(self) -> Counter[str]:
-        """Return what figures have risen since the last time, after all rows have been taken."""
+        """Return the figures' increases since the last call, after all rows have been taken."""
         counter, hits = self._backlog.counter, self._backlog.hits()
         filtered = counter.lines - hits - counter.malformed
         now = Counter(lines=counter.lines, hits=hits, filtered=filtered, malformed=counter.malformed)
@@ -52,11 +52,11 @@ class _Lines:
 
 
 class Tally:
-    """The hits of some files since they were last taken."""
+    """The hits of some files since `take` was last called."""
 
     def __init__(self, selection: Selection) -> None:
         self.rows = self.bytes = 0
-        """What waits to be taken."""
+        """The size of what waits to be taken."""
         self._selection = selection
         self._lines: dict[FileId, _Lines] = {}
         self._alone: set[FileId] = set()
@@ -67,9 +67,9 @@ class Tally:
         return bool(self._fed)
 
     def feed(self, file: FileId, lines: bytes) -> Misfit | None:
-        """Count whole lines of a file; return what is wrong with most of them, if that is due.
+        """Count whole lines of a file; if a look is due, return what is wrong with most lines.
 
-        Raises UsageError, once for each format and with the lines counted, when it lacks what the rules look at.
+        Raises UsageError, once for each format, when the format lacks a field that the rules need; the lines count.
         """
         if file not in self._lines:
             self._lines[file] = _Lines(self._selection)
@@ -85,7 +85,7 @@ class Tally:
             self.bytes += size_now - size
 
     def take(self) -> tuple[list[Row], Counter[str]]:
-        """Remove and return all rows, and what figures of lines have risen."""
+        """Remove and return all rows, and the increases of the figures of lines."""
         rows: list[Row] = []
         figures = Counter[str]()
         for lines in self._fed.values():
@@ -102,7 +102,7 @@ class Tally:
         self._alone &= self._lines.keys()
 
     def _share(self) -> None:
-        """Have files whose format is known by now counted together: a counter for each would take much room."""
+        """Count files of the same known format together: a table for each file would take much memory."""
         for file in list(self._alone):
             lines = self._lines[file]
             if lines.log_format:

@@ -1,4 +1,4 @@
-"""Whether all that fasthits needs is in place: checks in order, each with a verdict and what to type next."""
+"""Checks everything that fasthits needs, in order, each with a verdict and what to type next."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -11,15 +11,15 @@ __all__ = ["Check", "Setup", "Verdict", "examine"]
 
 
 def examine(setup: Setup, today: date) -> Iterator[Check]:
-    """Yield the outcome of each check, in order. Files and sockets are looked at as the user of *setup*.
+    """Yield the outcome of each check, in order. Checks of files and sockets run as the user of *setup*.
 
-    Without memcached there are no checks of what is in it.
+    Without memcached there are no checks of its content.
     """
     user = check("user", partial(machine.user, setup), "")
     yield user
     other = setup.user if user.verdict is Verdict.OK else None
     look = partial(check_as, other)
-    _ = setup.rules  # read here, and what reads it imported: the other user may not be able to
+    _ = setup.rules  # read them and import their modules now: the other user may not be able to
     if other:
         yield look("program", partial(machine.program, setup), "")
     named = f"chmod a+r {setup.config}; fasthits doctor --config FILE names another"

@@ -1,5 +1,7 @@
-"""Checks of the log files: that they are there, can be read and parsed, and by which clock they are written."""
+"""Checks of the log files: that they exist, can be read and parsed, have all of yesterday, and by which clock."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 
 from fasthits._parse import HitTable
@@ -8,7 +10,7 @@ from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
 from fasthits.rules.config import CONFIG
-from fasthits.rules.selection import Selection
+from fasthits.rules.selection import ASSUMED, Selection
 from fasthits.rules.stamps import detect_format, stamps
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -16,27 +18,47 @@ SAMPLE_BYTES = 1 << 18
 SAMPLE_LINES = 1000
 PARSED_SHARE = 0.9
 AHEAD = timedelta(minutes=1)
-"""How far a log may be ahead of this machine's clock."""
+"""A log may be ahead of this machine's clock by this much."""
 NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
-READABLE = "let the user read it: usermod -aG GROUP-OF-THE-FILE USER, or setfacl -m u:USER:r FILE"
+READABLE = "let the user read it: setfacl -R -m u:USER:rX FOLDER, or usermod -aG GROUP-OF-THE-FILE USER"
 
 
 def found(setup: Setup, today: date) -> str:
-    """Say which files the rollup will read for yesterday."""
-    files = files_of(setup, today - ONE_DAY)
+    """Say which files the rollup will read for yesterday, and that they have the whole day."""
+    yesterday = today - ONE_DAY
+    files = files_of(setup, yesterday)
     if not files and files_of(setup, today):
-        text = f"no file {file_name(setup.logs[0], today - ONE_DAY)} yet, but one of today"
+        text = f"no file {file_name(setup.logs[0], yesterday)} yet, but one of today"
         raise Finding(text, "wait until tomorrow for the first rollup, or name older files with --logs", Verdict.WARN)
     for each in _files_of(setup, today):
         if not sample(each):
             raise Finding(
                 f"log file is empty: {each.name}", f"look whether the web server writes to it, or {NAME_LOGS}"
             )
+    _check_whole(setup, yesterday, today)
     return ", ".join(each.name for each in files)
 
 
+def _check_whole(setup: Setup, day: date, today: date) -> None:
+    """Raise Finding unless the logs have all of *day*, as a rollup judges it."""
+    selection = Selection(setup.rules)
+    sources = Sources(setup.logs, [day], selection)
+    ends = {}
+    for each in sources.files:
+        log_format = selection.log_format or sources.formats[each] or ASSUMED
+        if times := list(stamps(sample(each, at_end=True), log_format, selection)):
+            ends[each] = max(times)
+    judged = sources.judge(ends, today, datetime.now().astimezone())
+    for gap in judged.gaps.get(day, []):
+        text = f"{day} is not whole, so the rollup will leave it out: {gap.text}"
+        raise Finding(text, gap.hint or "fasthits rollup --partial counts what is there")
+    for names in judged.missing_servers.values():
+        remedy = "look whether these servers logged then, and whether their files are in place"
+        raise Finding(f"some logs have no line of {day}: {', '.join(names)}", remedy, Verdict.WARN)
+
+
 def parsed(setup: Setup, today: date) -> str:
-    """Say which format the log has, and how many of its lines parse."""
+    """Say the format of the log, and how many of its lines parse."""
     lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
     selection = Selection(setup.rules)
     log_format = detect_format(lines, selection)
@@ -54,7 +76,7 @@ def parsed(setup: Setup, today: date) -> str:
 
 
 def clock(setup: Setup, today: date) -> str:
-    """Say that the log is written by this machine's clock and in its time zone."""
+    """Say that the log uses this machine's clock and time zone."""
     file = _newest(setup, today)
     selection = Selection(setup.rules)
     lines = sample(file, at_end=True)
@@ -63,7 +85,7 @@ def clock(setup: Setup, today: date) -> str:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()
     if stamp.utcoffset() != here.utcoffset():
-        text = f"different time zones: {stamp:%z} in the log, {here:%z} here, where today and yesterday are made"
+        text = f"different time zones: {stamp:%z} in the log, {here:%z} here, which decides what today is"
         raise Finding(text, "set the same TZ for the web server and fasthits, or timedatectl set-timezone ZONE")
     if stamp > datetime.now().astimezone() + AHEAD:
         raise Finding(
@@ -73,34 +95,53 @@ def clock(setup: Setup, today: date) -> str:
 
 
 def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
-    """Return some lines of a log file: the first, or the last ones of a plain file."""
-    segments = log_file.segments() or [Segment(log_file, 0, 0)]
-    at_end &= segments[-1].stop is not None
+    """Return the first or the last lines of a log file; a compressed file is read to its end for these.
+
+    Raises Finding for what can be read only once.
+    """
+    if log_file.size is None:
+        raise Finding(f"not a file, so it cannot be looked at: {log_file.name}", NAME_LOGS)
+    segment = (log_file.segments() or [Segment(log_file, 0, 0)])[-1 if at_end else 0]
+    if at_end and segment.stop is not None:
+        segment = Segment(log_file, max(0, segment.stop - SAMPLE_BYTES), segment.stop)
     text = b""
-    for block in segments[-1 if at_end else 0].blocks(bytearray(SAMPLE_BYTES), lambda size: None):
-        text = bytes(block)
-        if not at_end:
-            break
+    with _permission_told():
+        for block in segment.blocks(bytearray(SAMPLE_BYTES), lambda size: None):
+            text = (text + block)[-SAMPLE_BYTES:]
+            if not at_end:
+                break
     lines = text.splitlines()
     return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
 
 
 def files_of(setup: Setup, day: date) -> list[LogFile]:
-    """Return the files that can hold lines of *day*, those of its own name first; none if there are none."""
+    """Return the files that can hold lines of *day*, those named for it first."""
     try:
-        return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
+        with _permission_told():
+            return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
     except LogFileError:
         return []
 
 
+@contextmanager
+def _permission_told() -> Iterator[None]:
+    """Raise Finding, with what gives the permission, for a file or a folder that the user may not read."""
+    try:
+        yield
+    except LogFileError as error:
+        if isinstance(error.__cause__, PermissionError):
+            raise Finding(f"{error.failed}: {error.subject} (Permission denied)", READABLE) from error
+        raise
+
+
 def _newest(setup: Setup, today: date) -> LogFile:
-    """Return the log of today if it has lines, else that of yesterday."""
+    """Return today's log if it has lines, else yesterday's."""
     files = [each for each in files_of(setup, today) if sample(each)]
     return (files or _files_of(setup, today))[-1]
 
 
 def _files_of(setup: Setup, today: date) -> list[LogFile]:
-    """Return yesterday's log, or today's where there is none yet."""
+    """Return yesterday's log files, or today's if there are none of yesterday."""
     for day in (today - ONE_DAY, today):
         if files := files_of(setup, day):
             return files

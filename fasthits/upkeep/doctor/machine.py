@@ -13,30 +13,28 @@ from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 PIPE_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100 << 20
 LEAST_FREE_SHARE = 0.01
-REPAIR_TARGET = (
-    "the user must own the folder: install -d -m 0750 -o USER FOLDER; a file of another kind needs another --to"
-)
+REPAIR_TARGET = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
 
 
 def user(setup: Setup) -> str:
-    """Say as whom the files are looked at."""
+    """Say which user looks at files."""
     me = pwd.getpwuid(os.geteuid()).pw_name
     if setup.user is None:
         if os.geteuid() == 0:
-            text = "files are looked at as root, who may read everything"
+            text = "this looks at files as root, who may read everything"
             raise Finding(text, "name the user that counts with --user, such as --user fasthits", Verdict.WARN)
-        return f"files are looked at as {me}"
+        return f"this looks at files as {me}"
     try:
         account = pwd.getpwnam(setup.user)
     except (KeyError, ValueError) as error:
         raise Finding(f"no such user: {setup.user}", f"useradd --system --user-group {setup.user}") from error
     if os.geteuid() not in (0, account.pw_uid):
         raise Finding(f"{me} cannot look at files as {setup.user}", "sudo fasthits doctor ...")
-    return f"files are looked at as {setup.user}"
+    return f"this looks at files as {setup.user}"
 
 
 def program(setup: Setup) -> str:
-    """Say that the user can run this Python, and fasthits with it, as the nightly rollup does."""
+    """Say that the user can run this Python and fasthits, as the nightly rollup does."""
     command = [sys.executable, "-c", "import fasthits.cli.rollup, fasthits.daily.counting"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
@@ -45,19 +43,19 @@ def program(setup: Setup) -> str:
     except OSError as error:
         reason = f"{error.strerror}: {sys.executable}"
     if reason:
-        remedy = "install fasthits where everybody may read it: python3 -m venv /opt/fasthits, not below /root"
+        remedy = "install fasthits where every user may read it: python3 -m venv /opt/fasthits, not below /root"
         raise Finding(f"{setup.user} cannot run fasthits: {reason}", remedy)
     return f"{setup.user} can run {sys.executable}"
 
 
 def configuration(setup: Setup) -> str:
-    """Say that the options can be read, and where from."""
+    """Say that the configuration can be read."""
     read_rules(setup.given, setup.config)
-    return f"{setup.config} can be read" if setup.config else "no file, none needed"
+    return f"{setup.config} can be read" if setup.config else "no file, and none is needed"
 
 
 def database(setup: Setup) -> str:
-    """Say that the rollup's target can be written, and its disk has room."""
+    """Say that the rollup's target can be written, and that its disk has room."""
     open_table(setup.target).check()
     if setup.target == STDOUT:
         return "standard output"
@@ -73,7 +71,7 @@ def database(setup: Setup) -> str:
 
 
 def pipe_size() -> str:
-    """Say that a pipe may be large enough to hold what Apache writes while nobody reads."""
+    """Say that a pipe may be large enough for what Apache writes while the logger is busy."""
     size = int(Path("/proc/sys/fs/pipe-max-size").read_text())
     if size < PIPE_BYTES:
         raise Finding(f"pipes are small: {size:,} bytes", f"sysctl -w fs.pipe-max-size={PIPE_BYTES}")

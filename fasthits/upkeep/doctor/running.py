@@ -1,4 +1,4 @@
-"""Checks of the loggers that run: whether they count where they are looked for, and all that is logged."""
+"""Checks of the running loggers: whether they count into these counters, and count everything that is logged."""
 
 import os
 import shlex
@@ -25,10 +25,10 @@ from fasthits.upkeep.doctor.logs import files_of
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
 GROWTH_SECONDS = 1.0
-"""How long a log is watched for a new line."""
+"""The time to wait for a new line in the log."""
 POLL_SECONDS = 0.2
 LATE_SECONDS = PUBLISH_SECONDS + 3
-"""Within this time a line that was logged is in the figures of its logger."""
+"""The time until the figures of a logger have a line that was logged."""
 SAMPLE_BYTES = 1 << 18
 START = "put the line of fasthits conf into the web server's configuration, then apache2ctl graceful"
 GLOBAL_LOG = (
@@ -38,26 +38,40 @@ GLOBAL_LOG = (
 
 
 def agree(setup: Setup) -> str:
-    """Say that the loggers of this machine count to these servers, under this prefix, by these rules, as this user."""
+    """Say that a logger of this machine has these servers, this prefix, these rules and this user."""
     loggers = find_loggers()
     if not loggers:
         raise Finding("no fasthits log runs on this machine", START, Verdict.WARN)
+    _check_followers(loggers)
     differing = [(logger, _differences(setup, logger)) for logger in loggers]
     right = [logger for logger, options in differing if not options]
     if right:
-        others = f", and {len(loggers) - len(right)} that count otherwise" * (len(right) < len(loggers))
+        others = f", and {len(loggers) - len(right)} with other options" * (len(right) < len(loggers))
         return f"{len(right)} with these options (process {', '.join(str(each.pid) for each in right)}){others}"
     logger, options = min(differing, key=lambda each: len(each[1]))
     text = f"a logger runs with other options than these (process {logger.pid})"
     raise Finding(text, f"fasthits doctor {' '.join(options)}")
 
 
+def _check_followers(loggers: Sequence[RunningLogger]) -> None:
+    """Raise Finding when two loggers follow the same file into the same counters."""
+    followers: dict[tuple[str, ...], int] = {}
+    for logger in loggers:
+        options = logger.options()
+        for pattern in options.get("follow", []):
+            file = str(_absolute(logger, pattern))
+            first = followers.setdefault((file, *options.get("prefix", []), *options.get("memcached", [])), logger.pid)
+            if first != logger.pid:
+                text = f"processes {first} and {logger.pid} both follow {file}, so each line counts twice"
+                raise Finding(text, f"end one of them: kill {logger.pid}")
+
+
 def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
-    """Return the options that doctor would have to have so that it agrees with a logger."""
+    """Return the options with which doctor would agree with a logger."""
     options = logger.options()
     found = []
     servers: Sequence[str] = options.get("memcached") or [logger.environ.get("FASTHITS_MEMCACHED", DEFAULT_SERVER)]
-    with suppress(FasthitsError):  # a wrong name is shown as it is
+    with suppress(FasthitsError):  # an invalid name is shown unchanged
         servers = check_servers(servers)
     if set(servers) != set(setup.servers):
         found.append(f"--memcached {shlex.quote(','.join(servers))}")
@@ -83,24 +97,28 @@ def _differences(setup: Setup, logger: RunningLogger) -> list[str]:
 def _config_of(logger: RunningLogger) -> Path | None:
     named = (logger.options().get("config") or [logger.environ.get("FASTHITS_CONFIG", "")])[-1]
     if named:
-        try:
-            return Path(os.readlink(f"/proc/{logger.pid}/cwd"), named)
-        except OSError:
-            return Path(named)
+        return _absolute(logger, named)
     return CONFIG if CONFIG.exists() else None
 
 
+def _absolute(logger: RunningLogger, name: str) -> Path:
+    try:
+        return Path(os.readlink(f"/proc/{logger.pid}/cwd"), name)
+    except OSError:  # it has ended, or is somebody else's
+        return Path(name)
+
+
 def told(setup: Setup) -> str:
-    """Say that no logger has lost anything or warned today."""
+    """Say that no logger lost hits or warned today."""
     figures = read_figures(setup.servers, setup.prefix)
     if warned := warnings_of(figures):
         raise Finding("; ".join(each.text for each in warned), "; ".join(each.remedy for each in warned), Verdict.WARN)
     lines, hits, malformed = (figures[name] for name in ("lines", "hits", "malformed"))
-    return f"none today; {lines:,} lines read, {hits:,} hits, {malformed:,} malformed"
+    return f"no warning today; {lines:,} lines read, {hits:,} hits, {malformed:,} malformed"
 
 
 def counted(setup: Setup, today: date) -> str:
-    """Say that what is logged is counted: new lines of today's log appear in the counters and in the figures."""
+    """Say that new lines of today's log appear in the counters and in the figures."""
     names = [each.name for each in files_of(setup, today)]
     if not names:
         raise LogFileError("no log of today", ", ".join(file_name(pattern, today) for pattern in setup.logs))
@@ -128,13 +146,13 @@ def _sizes(names: Sequence[str]) -> dict[str, int]:
 
 
 def _grown(names: Sequence[str], before: dict[str, int]) -> tuple[str, int] | None:
-    """Return the name of a file that has grown, and its size before."""
+    """Return the name and the former size of a file that has grown, if any."""
     now = _sizes(names)
     return next(((name, before[name]) for name in names if now[name] > before[name]), None)
 
 
 def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
-    """Return the keys of the hits of *today* that a log has from byte *start* on."""
+    """Return the keys of today's hits in a log from byte *start*."""
     selection = Selection(setup.rules.live)
     with open(name, "rb") as file:
         log_format = detect_format(file.read(SAMPLE_BYTES).splitlines(), selection)

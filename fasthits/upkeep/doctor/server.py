@@ -1,4 +1,4 @@
-"""Checks of memcached: whether it answers, keeps what it is given, and counts."""
+"""Checks of memcached: whether it answers, keeps counters, and counts."""
 
 import time
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from fasthits.upkeep.doctor.verdicts import Finding, Verdict
 ROUND_TRIPS = 20
 SLOW_SECONDS = 0.05
 EVICTION_SECONDS = 0.5
-"""How long evictions are watched for."""
+"""The time to watch for evictions."""
 DAY_SECONDS = 26 * 3600
-"""How long a counter lives."""
+"""The life of a counter."""
 SMALL_BYTES = 400
-"""No counter takes more: a key of up to 250 bytes, a number, and what memcached adds."""
+"""No counter is larger: a key of up to 250 bytes, a number, and memcached's header."""
 TRIAL_PREFIX = "fasthits-doctor:"
 TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
 REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
-"""What to do where an error's hint is the reason; of other errors the hint says what to do."""
-PLAIN = "use PORT of memcached's text protocol with --memcached HOST:PORT"
+"""What to do about errors whose hint is a reason. The hint of other errors says what to do."""
+PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
 
 
 def reach(server: str) -> str:
-    """Say which memcached answers, and how fast."""
+    """Say the version of memcached, and how fast it answers."""
     try:
         version = server_version(server)
     except MemcachedError as error:
@@ -48,21 +48,21 @@ def reach(server: str) -> str:
 
 
 class Losses(NamedTuple):
-    """What a server has lost of all items that are as small as counters: memcached treats each size by itself."""
+    """The items as small as counters that a server has lost; memcached manages the memory of each size separately."""
 
     evicted: int
-    """Thrown out to make room for others."""
+    """Removed to make room for others."""
     refused: int
-    """Not stored for want of memory."""
+    """Not stored, because there was no memory."""
     unused: int
-    """Seconds for which the youngest of those evicted last had been unused."""
+    """Seconds for which an evicted item had been unused: the shortest of all sizes."""
 
 
 def keeps(server: str) -> str:
-    """Say that the server has not thrown out counters for want of memory, as far as it tells."""
+    """Say that the server has not removed counters to make room, as far as its statistics tell."""
     stats = _numbers(server)
     if "evictions" not in stats:
-        text = "no statistics, as from a proxy (mcrouter, twemproxy): evictions cannot be seen here"
+        text = "no statistics, as behind a proxy (mcrouter, twemproxy): evictions cannot be seen"
         raise Finding(text, "run fasthits doctor with --memcached for each memcached behind the proxy", Verdict.WARN)
     before = _losses(server)
     time.sleep(EVICTION_SECONDS)
@@ -77,14 +77,14 @@ def keeps(server: str) -> str:
         text = f"memcached was full: it refused {losses.refused:,} items as small as counters {since}"
         raise Finding(text, remedy)
     if losses.evicted and losses.unused < DAY_SECONDS:
-        text = f"memcached was full: it threw out {losses.evicted:,} items as small as counters {since}"
+        text = f"memcached was full: it removed {losses.evicted:,} items as small as counters {since}"
         raise Finding(f"{text}, some of them unused for only {_duration(losses.unused)}", remedy)
     used = f"{stats['bytes'] / 2**20:,.0f} of {megabytes:,} MB used"
-    return f"none of counters, {stats['evictions']:,} of all items {since}; {used}"
+    return f"no counter, {stats['evictions']:,} of all items {since}; {used}"
 
 
 def counts(servers: Sequence[str], today: date) -> str:
-    """Say that a new counter reads back as Django wants it."""
+    """Say that a new counter reads back as an int, as Django needs it."""
     store = CounterStore(servers, TRIAL_PREFIX, TRIAL_SECONDS)
     key = hit_key(today, b"/", TRIAL_PREFIX)
     for kind, problem in store.add_views([(today, b"/", 1)]).problems.items():
@@ -108,7 +108,7 @@ def _losses(server: str) -> Losses:
 
 
 def _numbers(server: str, which: str = "") -> dict[str, int]:
-    """Return those statistics of a server that are numbers; none of a proxy, which does not know the command."""
+    """Return the numbers in a server's statistics; empty for a proxy, which does not know the command."""
     try:
         stats = server_stats(server, which)
     except MemcachedError:

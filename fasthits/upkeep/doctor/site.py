@@ -18,7 +18,7 @@ from fasthits.live.servers import Server, check_servers
 from fasthits.upkeep.doctor.verdicts import Finding, Setup
 
 ZONES = 12
-"""How many days of a year are compared, a month apart: two zones may differ in summer only."""
+"""The number of moments to compare, a month apart: two zones may differ only in summer."""
 
 _SCRIPT = """
 import json, sys, time
@@ -47,7 +47,7 @@ print("\\n" + json.dumps(site))
 
 
 def finds_counters(setup: Setup) -> str:
-    """Say that Django's cache looks for counters where the logger puts them."""
+    """Say that Django's cache has the keys and servers of the logger."""
     site = _read_site(setup)
     alias, backend = site["alias"], site["backend"]
     where = f'CACHES["{alias}"] of {setup.django_settings}'
@@ -69,7 +69,7 @@ def finds_counters(setup: Setup) -> str:
         raise Finding(text, f"use --memcached {','.join(servers)} for every fasthits command, the logger too")
     if len(servers) > 1 and not backend.endswith("PyMemcacheCache"):
         name = backend.rpartition(".")[2]
-        text = f"{name} spreads keys over {len(servers)} servers in another way: it finds only some counters"
+        text = f"{name} spreads keys over {len(servers)} servers differently: it finds only some counters"
         raise Finding(text, f'set "BACKEND" in {where} to "django.core.cache.backends.memcached.PyMemcacheCache"')
     return f"{setup.django_settings} finds its counters under {setup.prefix}"
 
@@ -83,10 +83,10 @@ def same_today(setup: Setup) -> str:
     for at, ours, theirs in zip(moments, here, there, strict=True):
         if ours != theirs:
             month = f"{datetime.fromtimestamp(at, UTC):%B}"
-            text = f'TIME_ZONE = "{site["zone"]}" has another today than this machine: in {month} '
+            text = f'TIME_ZONE = "{site["zone"]}" differs from this machine\'s time zone: in {month} '
             text += f"{_signed(theirs)} there, {_signed(ours)} here, so today's number is 0 for that long"
             raise Finding(text, f'set TIME_ZONE in {setup.django_settings} to this machine\'s zone, "{_zone_here()}"')
-    return f"{site['zone']}, the same as this machine's all the year"
+    return f"{site['zone']}, the same time as this machine's all year round"
 
 
 def _read_site(setup: Setup) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _servers_of(locations: Iterable[str], where: str) -> list[Server]:
 
 
 def _same(servers: Sequence[Server], others: Sequence[str]) -> bool:
-    """Tell whether both are the same servers. Several must have the same names, which decide where a key goes."""
+    """Tell whether both are the same servers. Several servers must have the same names, which decide a key's server."""
     names, other_names = ({Server(each).address for each in each_list} for each_list in (servers, others))
     if names == other_names:
         return True
@@ -128,7 +128,7 @@ def _same(servers: Sequence[Server], others: Sequence[str]) -> bool:
 
 
 def _addresses(name: tuple[str, int] | str) -> set[object]:
-    """Return the addresses that a server's name stands for."""
+    """Return the addresses of a server."""
     if isinstance(name, str):
         return {name}
     try:
@@ -138,7 +138,7 @@ def _addresses(name: tuple[str, int] | str) -> set[object]:
 
 
 def _moments() -> list[int]:
-    """Return a moment in each month from now on, as Unix times."""
+    """Return a moment in each of the next months, as Unix times."""
     now = datetime.now(UTC)
     return [int((now + timedelta(days=30 * month)).timestamp()) for month in range(ZONES)]
 
@@ -149,6 +149,6 @@ def _signed(offset: timedelta | None) -> str:
 
 
 def _zone_here() -> str:
-    """Return the name of this machine's time zone, as far as that is known."""
+    """Return the name of this machine's time zone, or UTC if it is unknown."""
     named = os.environ.get("TZ") or os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
     return named.removeprefix(":") or "UTC"

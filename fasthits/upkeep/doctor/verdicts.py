@@ -1,4 +1,4 @@
-"""What a check finds: a verdict, a sentence, and what to type next; made in this process or as another user."""
+"""The outcome of a check: a verdict, a sentence, and what to type next. A check may run as another user."""
 
 import os
 import pickle
@@ -16,7 +16,7 @@ from fasthits.rules.rules import Rules
 
 
 class Verdict(StrEnum):
-    """Whether all is well, may not be, or is not."""
+    """Whether all is well, perhaps not, or not."""
 
     OK = "ok"
     WARN = "warn"
@@ -25,7 +25,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """The outcome of one check: what was looked at and what was found; unless all is well, also what to do."""
+    """The outcome of one check: its name, what it found, and, unless all is well, what to do."""
 
     name: str
     verdict: Verdict
@@ -34,7 +34,7 @@ class Check:
 
 
 class Finding(Exception):
-    """What a check found wrong, and the command or setting that mends it."""
+    """A problem, and the command or setting that mends it."""
 
     def __init__(self, text: str, remedy: str, verdict: Verdict = Verdict.FAIL) -> None:
         super().__init__(text, remedy, verdict)
@@ -43,23 +43,23 @@ class Finding(Exception):
 
 @dataclass
 class Setup:
-    """What is to be checked."""
+    """What to check."""
 
     servers: Sequence[str]
     prefix: str
     logs: Patterns
     target: str
     given: Mapping[str, object] = field(default_factory=dict)
-    """Options of rules, by their names."""
+    """The options that are rules, by name."""
     config: Path | None = None
-    """The file with more of them; None where there is none."""
+    """The configuration file, if there is one."""
     django_settings: str | None = None
     user: str | None = None
-    """Who will run: files are looked at as this user."""
+    """The user who will count and roll up: checks of files run as this user."""
 
     @cached_property
     def rules(self) -> Rules:
-        """What counts; the default where the configuration cannot be read, which has a check of its own."""
+        """The rules; the default rules if the configuration cannot be read, which is a check of its own."""
         try:
             return read_rules(self.given, self.config)
         except FasthitsError:
@@ -67,7 +67,7 @@ class Setup:
 
 
 def check(name: str, look: Callable[[], str], remedy: str) -> Check:
-    """Return the outcome of *look*, which returns what it found, or raises Finding; *remedy* is for other errors."""
+    """Return the outcome of *look*, which returns a sentence or raises Finding. *remedy* is for other errors."""
     try:
         return Check(name, Verdict.OK, look())
     except Finding as found:
@@ -80,7 +80,7 @@ def check(name: str, look: Callable[[], str], remedy: str) -> Check:
 
 
 def check_as(user: str | None, name: str, look: Callable[[], str], remedy: str) -> Check:
-    """Return the outcome of *look* as *user* would have it: in a child process that becomes that user."""
+    """Return the outcome of *look*, run in a child process as *user*."""
     if user is None:
         return check(name, look, remedy)
     read_end, write_end = os.pipe()
@@ -100,7 +100,7 @@ def _run_child(user: str, write_end: int, name: str, look: Callable[[], str], re
         privileges.become(user)
         found = check(name, look, remedy)
     except BaseException as error:
-        text = f"this cannot be looked at as {user}: {type(error).__name__}: {error}"
+        text = f"this cannot be checked as {user}: {type(error).__name__}: {error}"
         found = Check(name, Verdict.FAIL, text, f"sudo -u {user} fasthits doctor, with the same options")
     try:
         with open(write_end, "wb") as pipe:
