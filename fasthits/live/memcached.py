@@ -252,7 +252,7 @@ class _Pipeline:
         try:
             reach(self._channel, self.server, key)
         except BaseException:
-            self._drop()
+            self.drop()
             raise
         self._answered_at = time.monotonic()
         again, self._connected_before = self._connected_before, True
