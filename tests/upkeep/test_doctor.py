@@ -586,6 +586,7 @@ def test_logs_that_the_user_may_not_read_are_told(folder: Path, memcached: Memca
         ("01/Jan/2026:00:00:00 +1215", "different time zones: +1215 in the log"),
         (f"{datetime.now().astimezone() + timedelta(hours=1):%d/%b/%Y:%H:%M:%S %z}", "ahead of this machine's clock"),
     ],
+    ids=["another zone", "the future"],  # the same in each worker of pytest-xdist
 )
 def test_a_log_of_another_zone_or_of_the_future_is_told(
     folder: Path, memcached: Memcached, stamp: str, told: str
