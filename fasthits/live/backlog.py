@@ -19,7 +19,7 @@ class Backlog:
 
     def __init__(self) -> None:
         self._counter = HitTable()
-        self._drained = HitTable()
+        self._drained = self._nothing = HitTable()
         self._rows: Iterator[Row] = iter(())
         self.left = 0
         """The number of waiting rows that are not in `counter`."""
@@ -57,6 +57,8 @@ class Backlog:
             if size >= BATCH_BYTES:
                 break
         self.left -= len(rows)
+        if not self.left:  # or the memory of these rows would keep new paths out
+            self._drained, self._rows = self._nothing, iter(())
         return rows
 
 

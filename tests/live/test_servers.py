@@ -88,7 +88,7 @@ def files(tmp_path: Path) -> dict[str, str]:
         ({"cert": "missing"}, "cannot use --tls-cert: {missing} (No such file or directory)"),
         ({"cert": "cert", "key": "missing"}, "cannot use --tls-key: {missing} (No such file or directory)"),
         ({"cert": "cert", "key": "other"}, "cannot use --tls-key: {other} (KEY_VALUES_MISMATCH)"),
-        ({"cert": "cert", "key": "locked"}, "cannot use --tls-key: {locked} (the key needs a password"),
+        ({"cert": "cert", "key": "locked"}, "cannot use --tls-key: {locked} (the key has a password"),
         ({"cert": "ca"}, "cannot use --tls-key: {ca} ("),
         ({"key": "cert"}, "a TLS key without its certificate: {cert} (name the certificate with --tls-cert FILE)"),
     ],

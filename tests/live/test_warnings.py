@@ -27,7 +27,7 @@ TOLD = [
     "7 lines were discarded while a logger could not count (fasthits log --check with the logger's options says why; "
     "fasthits warm repairs the counters)",
     "a logger could not reach memcached: 1 warning today (start memcached, or name another with --memcached; hits wait "
-    "meanwhile)",
+    "until then)",
 ]
 
 
