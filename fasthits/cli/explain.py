@@ -40,11 +40,11 @@ def explain(
     """
     from datetime import date
 
-    from fasthits.rules.selection import Selection
+    from fasthits.rules.compiled import CompiledRules
     from fasthits.upkeep import explain as library
 
     only = parse_day(day, date.today()) if day else None
-    for each in library.explain(log_file, Selection(rules), lines or (), only):
+    for each in library.explain(log_file, CompiledRules(rules), lines or (), only):
         typer.echo(
             f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.log_format.name})"
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
-    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.selection"),
+    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
     *("hashlib", "tomllib"),
 )
 """The modules that a logger may need at any time."""
@@ -105,7 +105,7 @@ def log(
     from fasthits.live.backlog import FreshBacklog
     from fasthits.live.memcached import CounterStore
     from fasthits.live.reader import Reader
-    from fasthits.rules.selection import Selection
+    from fasthits.rules.compiled import CompiledRules
 
     if follow:
         from fasthits.live.follow.follower import Follower
@@ -113,8 +113,8 @@ def log(
     check_prefix(prefix)
     if state is not None and not follow:
         raise UsageError("--state is for --follow", state, "name the log file with --follow FILE")
-    selection = Selection(rules.live)
-    FreshBacklog(selection)  # raises UsageError if the format lacks a field, while this process may still be root
+    compiled = CompiledRules(rules.live)
+    FreshBacklog(compiled)  # raises UsageError if the format lacks a field, while this process may still be root
     if user is not None:
         privileges.become(user)
     if check:
@@ -126,7 +126,7 @@ def log(
         return None
 
     if follow:
-        follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, selection)
+        follower = Follower(follow, state_path(state), servers, prefix, ttl, say, max_paths, drain_timeout, compiled)
         return lambda _: _follow(follower)
 
     report = Throttle(say)
@@ -138,7 +138,7 @@ def log(
             say,
             max_paths,
             drain_timeout,
-            selection,
+            compiled,
             report,
             discarded,
         )

@@ -15,9 +15,9 @@ from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
 from fasthits.errors import LogFileError, UsageError
+from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, NO_KEEPERS, Keepers, Selection
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -114,20 +114,20 @@ def count_days(
     Raises LogFileError when there is no file at all, or a file cannot be read, or not again; UsageError when the lines
     of a file lack a field of the rules, or a pattern has a date and there are no *days*.
     """
-    selection = Selection(rules, keepers)
-    sources = None if days is None else Sources(patterns, days, selection)
+    compiled = CompiledRules(rules, keepers)
+    sources = None if days is None else Sources(patterns, days, compiled)
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
-    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, selection)
-    passes = Passes(files, formats, selection, threads, progress, max_bytes)
+    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled)
+    passes = Passes(files, formats, compiled, threads, progress, max_bytes)
     raw = passes.count()
     if sources is None and raw.days_seen:
-        sources = Sources(patterns, sorted(raw.days_seen), selection)  # tells which of the days are whole
+        sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
     read, lines, hits, malformed, filtered = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
     rejected = Counter[str]()
-    tables = _finish(passes, raw, found.parts.keys() - set(whole), selection, rejected)
+    tables = _finish(passes, raw, found.parts.keys() - set(whole), compiled, rejected)
     taken = take(whole, tables)
     for _ in tables:
         pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
@@ -152,7 +152,7 @@ def count_days(
         hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
         any_file=next((example.file for example in read.examples()), next(iter(files)).name),
-        tried=selection.log_format.text if selection.log_format else f"{ASSUMED.name}, as none was detected",
+        tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
     )
     return counted, taken
 
@@ -190,7 +190,7 @@ def _judge(
 
 
 def _finish(
-    passes: Passes, raw: HitTable, unwanted: Collection[date], selection: Selection, rejected: Counter[str]
+    passes: Passes, raw: HitTable, unwanted: Collection[date], compiled: CompiledRules, rejected: Counter[str]
 ) -> Iterator[HitTable]:
     """Yield tables of final paths, without the days *unwanted*: the one of *raw*, and those of further passes.
 
@@ -198,15 +198,15 @@ def _finish(
     """
     share = raw.share
     for each in chain([raw], passes.count_rest(share)):
-        table = selection.finish(each, rejected)
+        table = compiled.finish(each, rejected)
         if unwanted:
-            table = _without_days(table, unwanted, selection)
+            table = _without_days(table, unwanted, compiled)
         yield table
         if share != WHOLE:
             table.drain()
 
 
-def _all_files(patterns: Patterns, selection: Selection) -> tuple[Files, dict[LogFile, Format | None]]:
+def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict[LogFile, Format | None]]:
     """Return the files of patterns without a date, of which all days count, and the formats of all but streams."""
     found: list[LogFile] = []
     for pattern in patterns:
@@ -216,13 +216,13 @@ def _all_files(patterns: Patterns, selection: Selection) -> tuple[Files, dict[Lo
         if not files:
             raise LogFileError("no such log file", pattern)
         found += files
-    formats = {each: selection.detect(*each.head()) for each in found if each.size is not None}
+    formats = {each: compiled.detect(*each.head()) for each in found if each.size is not None}
     return dict.fromkeys(found), formats
 
 
-def _without_days(table: HitTable, days: Collection[date], selection: Selection) -> HitTable:
+def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRules) -> HitTable:
     """Return the rows of *table* without those of *days*; *table* has no rows any more."""
-    wanted = HitTable(rules=selection.line_rules(ASSUMED))
+    wanted = HitTable(rules=compiled.line_rules(ASSUMED))
     wanted.share = table.share
     pairs = [(table, wanted), *((table.by_referer[name], wanted.by_referer[name]) for name in table.by_referer)]
     if table.bots is not None and wanted.bots is not None:

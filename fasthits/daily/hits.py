@@ -18,10 +18,10 @@ from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
 from fasthits.daily.passes import Example
 from fasthits.errors import FasthitsError, UsageError
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Selection
 
 ViewsByDay = Mapping[date, Mapping[str, int]]
 
@@ -181,21 +181,21 @@ def _count_files(
 
 
 def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes: int | None, rules: Rules) -> _Part:
-    selection = Selection(rules)
+    compiled = CompiledRules(rules)
 
     def open_table(line_rules: LineRules) -> HitTable:
         table = HitTable(max_bytes=max_bytes, rules=line_rules)
         table.count_only(days)
         return table
 
-    log_format, blocks = open_stream(source, selection)
-    intake = Intake(selection, open_table, log_format)
+    log_format, blocks = open_stream(source, compiled)
+    intake = Intake(compiled, open_table, log_format)
     for block in blocks:
         intake.feed(block)
     intake.finish()
     raw = _whole(intake.hit_table, max_bytes)
     rejected = Counter[str]()
-    table = selection.finish(raw, rejected)
+    table = compiled.finish(raw, rejected)
     return _Part(
         {"lines": raw.lines, "hits": raw.hits - rejected.total(), "malformed": raw.malformed},
         raw.filtered | rejected,

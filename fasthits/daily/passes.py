@@ -13,9 +13,9 @@ from typing import NamedTuple
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
-from fasthits.rules.selection import ASSUMED, Selection
 from fasthits.rules.stamps import stamps
 
 Progress = Callable[[int | None], Advance]
@@ -50,7 +50,7 @@ class Passes:
         self,
         files: Files,
         formats: Mapping[LogFile, Format | None],
-        selection: Selection,
+        compiled: CompiledRules,
         threads: int | None = None,
         progress: Progress | None = None,
         max_bytes: int | None = None,
@@ -61,12 +61,12 @@ class Passes:
         lacks a field of the rules.
         """
         self._files = files
-        self._selection = selection
+        self._compiled = compiled
         self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
         self._threads = threads or len(os.sched_getaffinity(0))
         self._progress = progress
         # Final paths have tables of their own, beside those that they are made from.
-        self._max_bytes = max_bytes and max_bytes // (1 + selection.rules.looks_at_paths)
+        self._max_bytes = max_bytes and max_bytes // (1 + compiled.rules.looks_at_paths)
         self.number = 0
         """How many passes there were."""
         self.last: Pass
@@ -74,9 +74,9 @@ class Passes:
 
     def _format_of(self, log_file: LogFile, detected: Format | None) -> Format | None:
         """Return the format of a file; None where only reading the file shows it."""
-        if self._selection.log_format or log_file.size is None:
-            return self._selection.log_format
-        return self._selection.checked(detected)
+        if self._compiled.log_format or log_file.size is None:
+            return self._compiled.log_format
+        return self._compiled.checked(detected)
 
     def count(self, first_hash: int = 0) -> HitTable:
         """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
@@ -87,7 +87,7 @@ class Passes:
         total = None if None in sizes else sum(size or 0 for size in sizes)
         advance = self._progress(total) if self._progress else lambda size: None
         share = first_hash, WHOLE[1]
-        self.last = Pass(self._files, self._formats, self._selection, share, self._threads, self._max_bytes)
+        self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
         table = self.last.run(advance)
         self.number += 1
         if table.share[1] != WHOLE[1]:
@@ -116,21 +116,21 @@ class Pass:
         self,
         files: Files,
         formats: Mapping[LogFile, Format | None],
-        selection: Selection,
+        compiled: CompiledRules,
         share: tuple[int, int],
         threads: int,
         max_bytes: int | None,
     ) -> None:
         self._files = files
         self._formats = dict(formats)
-        self._selection = selection
+        self._compiled = compiled
         self._share = share
         self._segments = {log_file: log_file.segments() for log_file in files}
         segments = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
         self._workers = min(threads, len(segments) or 1)
-        kinds = len({log_format and selection.line_rules(log_format) for log_format in formats.values()})
+        kinds = len({log_format and compiled.line_rules(log_format) for log_format in formats.values()})
         if max_bytes:
             self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * kinds) - 1))
         tables = self._workers * kinds
@@ -157,7 +157,7 @@ class Pass:
         except BaseException:
             self._stopped = True
             raise
-        return self._merged(tables or [HitTable(rules=self._selection.line_rules(ASSUMED))])
+        return self._merged(tables or [HitTable(rules=self._compiled.line_rules(ASSUMED))])
 
     def _open_table(self, days: Collection[date] | None, line_rules: LineRules) -> HitTable:
         table = HitTable(max_bytes=self._table_bytes, rules=line_rules)
@@ -196,7 +196,7 @@ class Pass:
         for log_file, segments in self._segments.items():
             log_format = self._formats[log_file] or ASSUMED
             for tail in (self._counted[segment].tail for segment in reversed(segments)):
-                if times := list(stamps(tail.split(b"\n"), log_format, self._selection)):
+                if times := list(stamps(tail.split(b"\n"), log_format, self._compiled)):
                     found[log_file] = max(times)
                     break
         return found
@@ -221,13 +221,13 @@ class Pass:
             log_file = segment.log_file
             open_table = partial(self._open_table, self._files[log_file])
             if log_format := self._formats[log_file]:
-                line_rules = self._selection.line_rules(log_format)
+                line_rules = self._compiled.line_rules(log_format)
                 if line_rules not in tables:
                     tables[line_rules] = open_table(line_rules)
                 tables[line_rules].count_only(self._files[log_file])
-                intake = Intake(self._selection, tables.__getitem__, log_format)
+                intake = Intake(self._compiled, tables.__getitem__, log_format)
             else:
-                intake = Intake(self._selection, open_table)
+                intake = Intake(self._compiled, open_table)
             self._count_segment(segment, intake, buffer, advance)
             if not log_format:
                 alone.append(intake.hit_table)

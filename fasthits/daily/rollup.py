@@ -10,8 +10,8 @@ from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import Table
+from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import NO_KEEPERS, Keepers
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from itertools import islice
 
 from fasthits._parse import HitTable
 from fasthits.live.memcached import BATCH_ROWS, Row
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.intake import Intake
-from fasthits.rules.selection import Selection
 
 BATCH_BYTES = 1 << 20
 """A batch ends after BATCH_ROWS rows, or when its paths have this many bytes."""
@@ -65,12 +65,12 @@ class Backlog:
 class FreshBacklog(Backlog):
     """Hits as they come from the pipe, under raw keys; `take` makes paths of these."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, compiled: CompiledRules) -> None:
         super().__init__()
-        self._selection = selection
+        self._compiled = compiled
         self._rejected = Counter[str]()
-        self.intake = Intake(selection, lambda line_rules: HitTable(rules=line_rules))
-        self.reshapes = selection.rules.looks_at_paths
+        self.intake = Intake(compiled, lambda line_rules: HitTable(rules=line_rules))
+        self.reshapes = compiled.rules.looks_at_paths
         """Whether `take` changes keys, so that its rows cannot be put back."""
 
     @property
@@ -89,6 +89,6 @@ class FreshBacklog(Backlog):
             return rows
         views = Counter[tuple[date, bytes]]()
         for day, key, hits in rows:
-            if path := self._selection.final_path(key, self._rejected, hits):
+            if path := self._compiled.final_path(key, self._rejected, hits):
                 views[day, path] += hits
         return [(day, path, hits) for (day, path), hits in views.items()]

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
-from fasthits.rules.selection import ASSUMED, Selection
 
 LOOK_SECONDS = 30.0
 """The time from the first line to the first look, and from one look to the next."""
@@ -47,15 +47,15 @@ class _Seen(NamedTuple):
 class Misfits:
     """Looks at the lines of one log now and then, while lines come."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._rules = selection.rules
+    def __init__(self, compiled: CompiledRules) -> None:
+        self._rules = compiled.rules
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
         self.at = float("inf")
         """The time of the next look, on the monotonic clock; infinite while there are no new lines."""
 
     @cached_property
-    def _lenient(self) -> Selection:
-        return Selection(replace(self._rules, methods=tuple({*self._rules.methods, *METHODS})))
+    def _lenient(self) -> CompiledRules:
+        return CompiledRules(replace(self._rules, methods=tuple({*self._rules.methods, *METHODS})))
 
     def wake(self, now: float) -> None:
         """Plan the next look, because a line has come."""
@@ -89,10 +89,10 @@ class Misfits:
         return Misfit("methods", what + _advice(_whole_lines(block).partition(b"\n")[0]))
 
 
-def _count(selection: Selection, intake: Intake, block: bytes | memoryview) -> HitTable:
+def _count(compiled: CompiledRules, intake: Intake, block: bytes | memoryview) -> HitTable:
     log_format = intake.log_format or ASSUMED
-    counter = HitTable(rules=selection.line_rules(log_format))
-    lines = selection.lines_into(counter, log_format)
+    counter = HitTable(rules=compiled.line_rules(log_format))
+    lines = compiled.lines_into(counter, log_format)
     lines.feed(_whole_lines(block))
     lines.finish()
     return counter

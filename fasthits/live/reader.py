@@ -26,7 +26,7 @@ from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
 from fasthits.live.statistics import Health
 from fasthits.live.supervisor import Throttle
-from fasthits.rules.selection import Selection
+from fasthits.rules.compiled import CompiledRules
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
@@ -66,7 +66,7 @@ class Reader:
         say: Say,
         max_paths: int,
         drain_seconds: float,
-        selection: Selection,
+        compiled: CompiledRules,
         report: Throttle | None = None,
         discarded: int = 0,
     ) -> None:
@@ -87,8 +87,8 @@ class Reader:
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._read_bytes = 0
         self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
-        self._fresh = FreshBacklog(selection)
-        self._misfits = Misfits(selection)
+        self._fresh = FreshBacklog(compiled)
+        self._misfits = Misfits(compiled)
         self._returned = Backlog()
         self._health = Health(self._figures_to_publish)
         # The figures come first: they are few and seldom, and behind the hits of a busy site they would wait for ever.

@@ -3,30 +3,30 @@
 from collections.abc import Callable
 
 from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.selection import ASSUMED, Selection
 
 
 class Intake:
     """Counts the lines of one log in one reading. It detects the format from the lines if the format is not known."""
 
     def __init__(
-        self, selection: Selection, open_hit_table: Callable[[LineRules], HitTable], log_format: Format | None = None
+        self, compiled: CompiledRules, open_hit_table: Callable[[LineRules], HitTable], log_format: Format | None = None
     ) -> None:
         """*open_hit_table* makes a hit table for rules. It is called again if the detected format needs other rules."""
-        self.log_format = log_format or selection.log_format
+        self.log_format = log_format or compiled.log_format
         """None until it is known."""
         self._detected: Format | None = None
-        self._selection = selection
+        self._compiled = compiled
         self._open_hit_table = open_hit_table
         self._head = b""
         self._examples: list[tuple[int, bytes]] = []
         self._use(self.log_format or ASSUMED)
 
     def _use(self, log_format: Format) -> None:
-        self.hit_table = self._open_hit_table(self._selection.line_rules(log_format))
+        self.hit_table = self._open_hit_table(self._compiled.line_rules(log_format))
         """All that has been counted. When the format becomes known, another hit table takes over with all hits."""
-        self._lines = self._selection.lines_into(self.hit_table, log_format)
+        self._lines = self._compiled.lines_into(self.hit_table, log_format)
 
     @property
     def examples(self) -> list[tuple[int, bytes]]:
@@ -63,14 +63,14 @@ class Intake:
     def _check(self) -> None:
         if self._detected:
             detected, self._detected = self._detected, None
-            self._selection.check(detected)
+            self._compiled.check(detected)
 
     def _learn(self, head: bytes, otherwise: Format | None, ended: bool = False) -> bool:
         """Detect the format of the lines in *head*, and tell whether it is known now.
 
         Lines before the first line of a known format have been counted as ASSUMED.
         """
-        self._detected = self._selection.detect(head, ended)
+        self._detected = self._compiled.detect(head, ended)
         self.log_format = self._detected or otherwise
         if self.log_format:
             before, self._examples = self.hit_table, self.hit_table.examples

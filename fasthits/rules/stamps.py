@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 
 from fasthits._parse import LineRules, parse_line
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.selection import ASSUMED, Selection
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
@@ -15,17 +15,17 @@ _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
 """How many of these units are in a second."""
 
 
-def detect_format(lines: Iterable[bytes], selection: Selection) -> Format:
+def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
     """Return the format of *lines*; ASSUMED if detection fails."""
-    return selection.detect(b"\n".join(lines), ended=True) or ASSUMED
+    return compiled.detect(b"\n".join(lines), ended=True) or ASSUMED
 
 
-def stamps(lines: Iterable[bytes], log_format: Format, selection: Selection) -> Iterator[datetime]:
+def stamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
     if not log_format.parts:
         from fasthits.rules.jsonlines import combined_lines  # most logs do not need it
 
-        lines, log_format = map(combined_lines(selection.rules.json_fields), lines), NAMES["vhost_combined"]
+        lines, log_format = map(combined_lines(compiled.rules.json_fields), lines), NAMES["vhost_combined"]
     field = log_format.field("time")
     if not field or not field.time_format:
         return

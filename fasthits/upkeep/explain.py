@@ -12,11 +12,11 @@ from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.selection import Selection
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -52,12 +52,12 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
     text = bytes(memoryview(line)).removesuffix(b"\n")
     if b"\n" in text:
         raise UsageError("more than one line", repr(text[:40]), "explain one at a time")
-    selection = Selection(rules_of(rules))
-    judge = _Judge(selection, selection.checked(selection.detect(text, ended=True)), day and day_of(day))
+    compiled = CompiledRules(rules_of(rules))
+    judge = _Judge(compiled, compiled.checked(compiled.detect(text, ended=True)), day and day_of(day))
     return judge.explain(1, text, *judge(text))
 
 
-def explain(name: str, selection: Selection, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
+def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
     """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
     With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
@@ -65,8 +65,8 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
-    log_format, blocks = open_log(files[0], selection)
-    judge = _Judge(selection, log_format, day)
+    log_format, blocks = open_log(files[0], compiled)
+    judge = _Judge(compiled, log_format, day)
     left, seen = set(numbers), set[str]()
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
@@ -86,15 +86,15 @@ def explain(name: str, selection: Selection, numbers: Collection[int], day: date
 class _Judge:
     """Finds the bucket of a line, and the reason."""
 
-    def __init__(self, selection: Selection, log_format: Format, day: date | None) -> None:
-        self._selection = selection
+    def __init__(self, compiled: CompiledRules, log_format: Format, day: date | None) -> None:
+        self._compiled = compiled
         self._log_format = log_format
         self._day = day
-        self._hit_table = HitTable(rules=selection.line_rules(log_format))
+        self._hit_table = HitTable(rules=compiled.line_rules(log_format))
         self._hit_table.count_only(None if day is None else [day])
-        self._lines = selection.lines_into(self._hit_table, log_format)
+        self._lines = compiled.lines_into(self._hit_table, log_format)
         self._as_combined: Callable[[bytes], bytes] | None = (
-            None if log_format.parts else combined_lines(selection.rules.json_fields)
+            None if log_format.parts else combined_lines(compiled.rules.json_fields)
         )
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
@@ -108,7 +108,7 @@ class _Judge:
             (reason,) = (Counter(table.filtered) - Counter(filtered)).keys()
             return reason, b""
         rejected = Counter[str]()
-        drained = self._selection.finish(table.drain(), rejected)
+        drained = self._compiled.finish(table.drain(), rejected)
         for reason in rejected:
             return reason, b""
         rows = chain(drained.rows(), drained.bots.rows() if drained.bots else ())
@@ -126,7 +126,7 @@ class _Judge:
         return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
-        rules = self._selection.rules
+        rules = self._compiled.rules
         match bucket:
             case "hit":
                 return f"counts as {_text(path)}"

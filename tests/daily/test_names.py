@@ -6,9 +6,9 @@ import pytest
 
 from fasthits.daily.logs.extents import is_over
 from fasthits.daily.logs.names import LogName, read_name
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import Selection
 from fasthits.rules.stamps import detect_format, stamps
 from tests.support.commands import hit
 
@@ -67,10 +67,10 @@ NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
     ],
 )
 def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str) -> None:
-    selection = Selection(Rules(format=log_format))
+    compiled = CompiledRules(Rules(format=log_format))
     lines = [b"no line", b"", line.rstrip()]
-    found: Format = parse_format(log_format) if log_format != "auto" else detect_format(lines, selection)
-    (stamp,) = stamps(lines, found, selection)
+    found: Format = parse_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
+    (stamp,) = stamps(lines, found, compiled)
     if log_format.startswith("%{"):  # without a zone it is this machine's
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
@@ -79,8 +79,8 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
 
 @pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
 def test_what_is_not_a_time_is_left_out(time: bytes) -> None:
-    selection = Selection(Rules())
-    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], selection), selection)) == []
+    compiled = CompiledRules(Rules())
+    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], compiled), compiled)) == []
 
 
 def test_a_day_is_over_where_the_log_is_written() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Sources
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import Selection
 from tests.daily.test_rollup import rows_of
 from tests.support.commands import fasthits, write
 from tests.support.processes import PROJECT
@@ -109,7 +109,7 @@ def test_a_nightly_run_opens_two_or_three_files_of_a_rotated_log(
     opened: list[str] = []
     head = LogFile.head
     monkeypatch.setattr(LogFile, "head", lambda self: opened.append(self.name) or head(self))
-    Sources((f"{logs}/access.log*",), [YESTERDAY], Selection(Rules()))
+    Sources((f"{logs}/access.log*",), [YESTERDAY], CompiledRules(Rules()))
     assert len(opened) <= 3
 
 

@@ -267,15 +267,15 @@ def test_what_could_not_be_imported_is_imported_when_it_can(
 ) -> None:
     """As when files are replaced while it starts: of what it had loaded before nothing is left."""
     here = Installation.make(place / "opt")
-    module, other = here.package / "live" / "backlog.py", here.package / "rules" / "selection.py"
+    module, other = here.package / "live" / "backlog.py", here.package / "rules" / "compiled.py"
     text = module.read_text()
-    module.write_text("import fasthits.rules.selection, no_such_module\n" + text)
+    module.write_text("import fasthits.rules.compiled, no_such_module\n" + text)
     main = f"{HASTY}\n{RUN}"
     logger = start_logger("--memcached", memcached.spec, command=[str(here.python), "-I", "-c", main, "log"])
     (why,) = eventually(lambda: said(logger, "cannot count"), what="the logger says why")
     assert "cannot import a part of fasthits: No module named 'no_such_module'" in why
     other.write_text(other.read_text() + "\nNEW = 1\n")
-    module.write_text(text + "\nfrom fasthits.rules.selection import NEW\n")
+    module.write_text(text + "\nfrom fasthits.rules.compiled import NEW\n")
     eventually(lambda: said(logger, "counting now"), what="the logger counts")
     count_one(memcached, logger, 1)
     assert logger.finish() == 0

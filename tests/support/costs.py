@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from fasthits._parse import HitTable
 from fasthits.daily.columns import referrers_layout, searches_layout
+from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers, Lines
 from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, NO_KEEPERS, Keepers, Lines, Selection
 
 SIZES = (1 << 13, 1 << 16)
 """Bytes of the field that a stranger fills."""
@@ -136,24 +136,24 @@ def measured(name: str) -> list[tuple[str, str, int]]:
 def main() -> None:
     """Count each line in a counter of its own, from its bytes to its final path."""
     for name, case in CASES.items():
-        selection = Selection(case.rules, case.keepers())
-        log_format = selection.log_format or ASSUMED
+        compiled = CompiledRules(case.rules, case.keepers())
+        log_format = compiled.log_format or ASSUMED
 
-        def taker(selection: Selection = selection, log_format: Format = log_format) -> tuple[HitTable, Lines]:
-            counter = HitTable(rules=selection.line_rules(log_format))
-            return counter, selection.lines_into(counter, log_format)
+        def taker(compiled: CompiledRules = compiled, log_format: Format = log_format) -> tuple[HitTable, Lines]:
+            counter = HitTable(rules=compiled.line_rules(log_format))
+            return counter, compiled.lines_into(counter, log_format)
 
         lines = [line_of(case, text or case.ordinary, size) for _, text, size in measured(name)]
         # What is imported and compiled at the first line is no cost of a line.
         warm, taking = taker()
         for line in lines:
             taking.feed(line[: SIZES[0]] + b"\n")
-        selection.finish(warm, Counter())
+        compiled.finish(warm, Counter())
         takers = [taker() for _ in range(1 + len(lines))]  # the first line meets cold memory, and is counted twice
         os.getppid()
         for line, (counter, taking) in zip([lines[0], *lines], takers, strict=True):
             taking.feed(line)
-            selection.finish(counter, Counter())
+            compiled.finish(counter, Counter())
             os.getppid()
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import NAMES, parse_format
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import Selection
 from fasthits.upkeep.explain import explain, read_fields
-from tests.rules.test_selection import DAY, detect_format, lacks_a_field, mixed_logs, rules
+from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs, rules
 from tests.support.commands import fasthits, hit, write
 from tests.support.reference import judge, split_lines, trim
 
@@ -44,7 +44,7 @@ def test_each_line_is_said_to_be_what_the_oracle_says(
         return
     log = write(tmp_path_factory.mktemp("log") / "access.log", data)
     lines = split_lines(data)
-    told = list(explain(str(log), Selection(wanted), range(1, len(lines) + 1), days))
+    told = list(explain(str(log), CompiledRules(wanted), range(1, len(lines) + 1), days))
     assert [each.number for each in told] == list(range(1, len(lines) + 1))
     for each, line in zip(told, lines, strict=True):
         bucket, _, path = judge(line, None if days is None else [days], wanted, detect_format(data))
@@ -133,7 +133,7 @@ def test_mistakes_are_told(arguments: list[str], code: int, message: str, tmp_pa
 def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     with pytest.raises(LogFileError, match="no line 2"):
-        list(explain(str(log), Selection(Rules()), [2], None))
+        list(explain(str(log), CompiledRules(Rules()), [2], None))
 
 
 @pytest.mark.parametrize("name", ["access.log", "access.log.gz", "-"])
@@ -168,6 +168,6 @@ def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, t
     line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
     path = tmp_path / "access.log"
     path.write_bytes(line)
-    (found,) = explain(str(path), Selection(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
+    (found,) = explain(str(path), CompiledRules(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
     assert found.bucket == bucket
     assert bool(dict(found.fields).get("status")) == (bucket == "hit")

@@ -14,7 +14,7 @@ from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Ends, Extent, Gap, is_over, look, runs_on
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.rules.selection import Selection
+from fasthits.rules.compiled import CompiledRules
 
 LONGEST_PERIOD = 366
 DAYS_AROUND = (-7, -1, 1)
@@ -26,9 +26,9 @@ _DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a f
 class DatedLog:
     """The files of one pattern."""
 
-    def __init__(self, pattern: str, selection: Selection) -> None:
+    def __init__(self, pattern: str, compiled: CompiledRules) -> None:
         self.pattern = pattern
-        self._selection = selection
+        self._compiled = compiled
         self._found: dict[str, list[LogFile]] = {}
         self._extents: dict[LogFile, Extent] = {}
         self._periods: dict[str, tuple[date, date]] = {}
@@ -93,7 +93,7 @@ class DatedLog:
 
     def _look(self, log_file: LogFile) -> Extent:
         if log_file not in self._extents:
-            self._extents[log_file] = look(log_file, self._selection)
+            self._extents[log_file] = look(log_file, self._compiled)
         return self._extents[log_file]
 
     def _period(self, day: date) -> tuple[date, date]:

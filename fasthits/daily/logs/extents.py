@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.errors import DamagedLogError
+from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.selection import ASSUMED, DETECTED_LINES, Selection
 from fasthits.rules.stamps import stamps
 
 SLACK_SECONDS = 2 * 3600.0
@@ -91,15 +91,15 @@ def earliest_start(day: date, stamp: datetime | None = None) -> float:
     return (day - date(1970, 1, 1)).total_seconds() - WESTERNMOST_SECONDS - SLACK_SECONDS
 
 
-def look(log_file: LogFile, selection: Selection) -> Extent:
+def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     """Return when a file begins, by reading its first lines. Raises LogFileError if it cannot be read."""
     try:
         head, ended = log_file.head()
     except DamagedLogError:  # reading the whole file finds that again, and reports it
         head, ended = b"", False
-    log_format = selection.detect(head, ended)
+    log_format = compiled.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
-    found = list(stamps(lines, log_format or ASSUMED, selection))
+    found = list(stamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
     return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], hash(tuple(lines)))

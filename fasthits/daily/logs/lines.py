@@ -11,10 +11,10 @@ from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import LogFileError, UsageError
+from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, DETECTED_LINES, Selection
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -57,40 +57,40 @@ def parse_lines(
     >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
     [('2026-03-12', b'/a', 200), None]
     """
-    selection = Selection(Rules(format=log_format, json_fields=dict(json_fields or {})))
+    compiled = CompiledRules(Rules(format=log_format, json_fields=dict(json_fields or {})))
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         files = logfiles.find(name)
         if not files:
             raise LogFileError("no such log file", name)
-        return chain.from_iterable(_parse_log(*open_log(log_file, selection), selection) for log_file in files)
-    known, views = open_stream(source, selection)
-    return _parse_log(*_open_blocks(map(bytes, views), known, selection), selection)
+        return chain.from_iterable(_parse_log(*open_log(log_file, compiled), compiled) for log_file in files)
+    known, views = open_stream(source, compiled)
+    return _parse_log(*_open_blocks(map(bytes, views), known, compiled), compiled)
 
 
-def open_log(log_file: LogFile, selection: Selection) -> tuple[Format, Iterator[bytes]]:
+def open_log(log_file: LogFile, compiled: CompiledRules) -> tuple[Format, Iterator[bytes]]:
     """Return the format of a log file, which is the one that it is counted by, and its lines in blocks of whole lines.
 
     Raises LogFileError, and UsageError for a format without a field that the rules look at; reading the blocks raises
     LogFileError.
     """
     blocks = Segment(log_file).blocks(bytearray(BLOCK_BYTES), lambda size: None)
-    log_format = None if log_file.size is None else selection.checked(selection.detect(*log_file.head()))
-    return _open_blocks(map(bytes, blocks), log_format, selection)
+    log_format = None if log_file.size is None else compiled.checked(compiled.detect(*log_file.head()))
+    return _open_blocks(map(bytes, blocks), log_format, compiled)
 
 
 def _open_blocks(
-    blocks: Iterator[bytes], log_format: Format | None, selection: Selection
+    blocks: Iterator[bytes], log_format: Format | None, compiled: CompiledRules
 ) -> tuple[Format, Iterator[bytes]]:
     """Return *log_format*, or that of the first block in which a line has one, and blocks of whole lines."""
-    log_format = log_format or selection.log_format
+    log_format = log_format or compiled.log_format
     head = b""
     while log_format is None:
         block = next(blocks, b"")
         head += block
-        log_format = selection.detect(head, ended=not block)
+        log_format = compiled.detect(head, ended=not block)
         if log_format:
-            selection.check(log_format)
+            compiled.check(log_format)
         elif not block or head.count(b"\n") >= DETECTED_LINES or len(head) > LINE_BYTES:
             log_format = ASSUMED
     return log_format, _whole_lines(chain([head], blocks))
@@ -109,7 +109,7 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield tail
 
 
-def open_stream(source: Stream, selection: Selection) -> tuple[Format | None, Iterator[memoryview]]:
+def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None, Iterator[memoryview]]:
     """Return the format of a buffer, detected in its head as that of a file is, None for other streams; and blocks.
 
     Raises TypeError for a stream without bytes. UsageError for a format without a field that the rules look at; reading
@@ -119,7 +119,7 @@ def open_stream(source: Stream, selection: Selection) -> tuple[Format | None, It
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
         return None, _checked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)))
-    log_format = selection.checked(selection.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES))
+    log_format = compiled.checked(compiled.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES))
     return log_format, _checked(view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES))
 
 
@@ -152,11 +152,11 @@ def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
         yield block
 
 
-def _parse_log(log_format: Format, blocks: Iterator[bytes], selection: Selection) -> Iterator[ParsedLine | None]:
+def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
     if log_format.parts:
         rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
         return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
-    return _parse_json(blocks, combined_lines(selection.rules.json_fields))
+    return _parse_json(blocks, combined_lines(compiled.rules.json_fields))
 
 
 def _parse_json(blocks: Iterator[bytes], convert: Callable[[bytes], bytes]) -> Iterator[ParsedLine | None]:

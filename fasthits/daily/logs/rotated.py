@@ -13,7 +13,7 @@ from fasthits.daily.days import ONE_DAY
 from fasthits.daily.logs.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.names import others_of, read_name
-from fasthits.rules.selection import Selection
+from fasthits.rules.compiled import CompiledRules
 
 DAYS_AROUND = timedelta(days=7)
 """A server is missing on a day if it has logged something so long before, or later, but nothing on that day."""
@@ -24,7 +24,7 @@ _KEEP_MORE = "if older files were removed, let logrotate keep more, as with rota
 class RotatedLog:
     """One log: its rotated files and the file that the server writes to, as far as a pattern names them."""
 
-    def __init__(self, name: str, files: Sequence[LogFile], first_day: date, selection: Selection) -> None:
+    def __init__(self, name: str, files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> None:
         """*first_day* is the first day that matters. Raises LogFileError for a file that cannot be read."""
         self.name = name
         self._files = files
@@ -38,12 +38,12 @@ class RotatedLog:
         full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
-        self._extents = [look(each, selection) for each in full[len(self._old) :]]
+        self._extents = [look(each, compiled) for each in full[len(self._old) :]]
         if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
             # The newest of the old files shows that the log existed before. The others need not be opened.
-            self._extents.insert(0, look(self._old[-1], selection))
+            self._extents.insert(0, look(self._old[-1], compiled))
             if not self._extents[0].trusted:
-                self._extents[:1] = [look(each, selection) for each in self._old]
+                self._extents[:1] = [look(each, compiled) for each in self._old]
         self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
 
     def extents_of(self, day: date) -> list[Extent]:

@@ -12,8 +12,8 @@ from fasthits.daily.logs.dated import DatedLog
 from fasthits.daily.logs.extents import Ends, Gap
 from fasthits.daily.logs.logfiles import STDIN, LogFile
 from fasthits.errors import LogFileError
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.selection import Selection
 
 if TYPE_CHECKING:
     from fasthits.daily.logs.rotated import RotatedLog
@@ -39,7 +39,7 @@ class Judgement:
 class Sources:
     """The log files that patterns name for some days."""
 
-    def __init__(self, patterns: Patterns, days: Sequence[date], selection: Selection) -> None:
+    def __init__(self, patterns: Patterns, days: Sequence[date], compiled: CompiledRules) -> None:
         """Find the files for *days*.
 
         Raises LogFileError if a pattern names no file at all, or a file cannot be read; UsageError for an invalid
@@ -47,13 +47,13 @@ class Sources:
         """
         self._days = days
         dated = {pattern: pattern != STDIN and has_date(pattern) for pattern in dict.fromkeys(patterns)}
-        self._dated = [DatedLog(pattern, selection) for pattern, has_day in dated.items() if has_day]
+        self._dated = [DatedLog(pattern, compiled) for pattern, has_day in dated.items() if has_day]
         found = dict.fromkeys(
             each for pattern, has_day in dated.items() if not has_day for each in _find(pattern, days)
         )
         self._streams = [each for each in found if each.size is None]
         regular = [each for each in found if each.size is not None]
-        self._rotated = _rotated_logs(regular, days[0], selection) if regular else []
+        self._rotated = _rotated_logs(regular, days[0], compiled) if regular else []
         self.missing: dict[date, str] = {}
         """The days without a file, each with the name of a file that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
@@ -125,7 +125,7 @@ def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
     return found
 
 
-def _rotated_logs(files: Sequence[LogFile], first_day: date, selection: Selection) -> "list[RotatedLog]":
+def _rotated_logs(files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> "list[RotatedLog]":
     """Return the logs that *files* belong to. Logs in one folder are neighbours."""
     from fasthits.daily.logs.names import read_name  # 3 ms that cronolog's names do not need
     from fasthits.daily.logs.rotated import RotatedLog
@@ -133,7 +133,7 @@ def _rotated_logs(files: Sequence[LogFile], first_day: date, selection: Selectio
     by_name: dict[str, list[LogFile]] = {}
     for each in files:
         by_name.setdefault(read_name(each.name).log, []).append(each)
-    every = [RotatedLog(name, found, first_day, selection) for name, found in by_name.items()]
+    every = [RotatedLog(name, found, first_day, compiled) for name, found in by_name.items()]
     by_folder: dict[str, list[RotatedLog]] = {}
     for log in every:
         log.neighbours = by_folder.setdefault(os.path.dirname(log.name), [])

@@ -38,7 +38,7 @@ from fasthits.live.keys import hit_key
 from fasthits.live.reader import NO_LOSS, Say
 from fasthits.live.statistics import FIGURES, Health
 from fasthits.live.supervisor import Throttle
-from fasthits.rules.selection import Selection
+from fasthits.rules.compiled import CompiledRules
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
@@ -67,7 +67,7 @@ class Follower:
         say: Say,
         max_paths: int,
         drain_seconds: float,
-        selection: Selection,
+        compiled: CompiledRules,
     ) -> None:
         """*state* is the name of the state file; *say* gets at most one line a minute for each cause.
 
@@ -91,7 +91,7 @@ class Follower:
         self._deliveries = Deliveries(servers, self._state.follower, prefix, ttl, self._report, self._event)
         self._folders = FolderWatch()
         self._files = Files(self._patterns, say, self._report)
-        self._tally = Tally(selection)
+        self._tally = Tally(compiled)
         self._last = Mark(0, ())
         """The end of the last segment."""
         self._ahead: list[Mark] = []

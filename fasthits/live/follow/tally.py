@@ -8,16 +8,16 @@ from fasthits.live.backlog import FreshBacklog
 from fasthits.live.follow.positions import FileId
 from fasthits.live.memcached import Row
 from fasthits.live.misfits import Misfit, Misfits
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.selection import Selection
 
 
 class _Lines:
     """The hits in one file, or in all files of the same format."""
 
-    def __init__(self, selection: Selection) -> None:
-        self._backlog = FreshBacklog(selection)
-        self._misfits = Misfits(selection)
+    def __init__(self, compiled: CompiledRules) -> None:
+        self._backlog = FreshBacklog(compiled)
+        self._misfits = Misfits(compiled)
         self._seen = Counter[str]()
 
     @property
@@ -54,10 +54,10 @@ class _Lines:
 class Tally:
     """The hits of some files since `take` was last called."""
 
-    def __init__(self, selection: Selection) -> None:
+    def __init__(self, compiled: CompiledRules) -> None:
         self.rows = self.bytes = 0
         """The size of what waits to be taken."""
-        self._selection = selection
+        self._compiled = compiled
         self._lines: dict[FileId, _Lines] = {}
         self._alone: set[FileId] = set()
         self._of_format: dict[Format, _Lines] = {}
@@ -72,7 +72,7 @@ class Tally:
         Raises UsageError, once for each format, when the format lacks a field that the rules need; the lines count.
         """
         if file not in self._lines:
-            self._lines[file] = _Lines(self._selection)
+            self._lines[file] = _Lines(self._compiled)
             self._alone.add(file)
         counted = self._lines[file]
         self._fed[id(counted)] = counted

@@ -9,8 +9,8 @@ from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
-from fasthits.rules.selection import ASSUMED, Selection
 from fasthits.rules.stamps import detect_format, stamps
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -41,12 +41,12 @@ def found(setup: Setup, today: date) -> str:
 
 def _check_whole(setup: Setup, day: date, today: date) -> None:
     """Raise Finding unless the logs have all of *day*, as a rollup judges it."""
-    selection = Selection(setup.rules)
-    sources = Sources(setup.logs, [day], selection)
+    compiled = CompiledRules(setup.rules)
+    sources = Sources(setup.logs, [day], compiled)
     ends = {}
     for each in sources.files:
-        log_format = selection.log_format or sources.formats[each] or ASSUMED
-        if times := list(stamps(sample(each, at_end=True), log_format, selection)):
+        log_format = compiled.log_format or sources.formats[each] or ASSUMED
+        if times := list(stamps(sample(each, at_end=True), log_format, compiled)):
             ends[each] = max(times)
     judged = sources.judge(ends, today, datetime.now().astimezone())
     for gap in judged.gaps.get(day, []):
@@ -60,10 +60,10 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
 def parsed(setup: Setup, today: date) -> str:
     """Say the format of the log, and how many of its lines parse."""
     lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
-    selection = Selection(setup.rules)
-    log_format = detect_format(lines, selection)
-    counter = HitTable(rules=selection.line_rules(log_format))
-    taking = selection.lines_into(counter, log_format)
+    compiled = CompiledRules(setup.rules)
+    log_format = detect_format(lines, compiled)
+    counter = HitTable(rules=compiled.line_rules(log_format))
+    taking = compiled.lines_into(counter, log_format)
     taking.feed(b"\n".join(lines))
     taking.finish()
     good = counter.lines - counter.malformed
@@ -71,16 +71,16 @@ def parsed(setup: Setup, today: date) -> str:
         text = f"no format that fasthits knows: {len(lines) - good} of the first {len(lines)} lines"
         remedy = f'log as combined, or write format = "..." into {CONFIG}; fasthits explain shows what is read'
         raise Finding(text, remedy)
-    selection.check(log_format)
+    compiled.check(log_format)
     return f"{log_format.name}, {good} of {len(lines)} lines parse"
 
 
 def clock(setup: Setup, today: date) -> str:
     """Say that the log uses this machine's clock and time zone."""
     file = _newest(setup, today)
-    selection = Selection(setup.rules)
+    compiled = CompiledRules(setup.rules)
     lines = sample(file, at_end=True)
-    stamp = next(stamps(reversed(lines), detect_format(lines, selection), selection), None)
+    stamp = next(stamps(reversed(lines), detect_format(lines, compiled), compiled), None)
     if not stamp:
         raise Finding(f"no line to read the time from: {file.name}", NAME_LOGS)
     here = stamp.astimezone()
@@ -118,7 +118,7 @@ def files_of(setup: Setup, day: date) -> list[LogFile]:
     """Return the files that can hold lines of *day*, those named for it first."""
     try:
         with _permission_told():
-            return list(Sources(setup.logs, [day], Selection(setup.rules)).files)
+            return list(Sources(setup.logs, [day], CompiledRules(setup.rules)).files)
     except LogFileError:
         return []
 

@@ -17,9 +17,9 @@ from fasthits.live.memcached import read_views
 from fasthits.live.processes import RunningLogger, find_loggers
 from fasthits.live.servers import check_servers
 from fasthits.live.statistics import PUBLISH_SECONDS, read_figures
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.config import CONFIG
 from fasthits.rules.options import OPTIONS
-from fasthits.rules.selection import Selection
 from fasthits.rules.stamps import detect_format
 from fasthits.upkeep.doctor.logs import files_of
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
@@ -153,14 +153,14 @@ def _grown(names: Sequence[str], before: dict[str, int]) -> tuple[str, int] | No
 
 def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
     """Return the keys of today's hits in a log from byte *start*."""
-    selection = Selection(setup.rules.live)
+    compiled = CompiledRules(setup.rules.live)
     with open(name, "rb") as file:
-        log_format = detect_format(file.read(SAMPLE_BYTES).splitlines(), selection)
+        log_format = detect_format(file.read(SAMPLE_BYTES).splitlines(), compiled)
         file.seek(start)
         text = file.read(SAMPLE_BYTES)
-    counter = HitTable(rules=selection.line_rules(log_format))
-    lines = selection.lines_into(counter, log_format)
+    counter = HitTable(rules=compiled.line_rules(log_format))
+    lines = compiled.lines_into(counter, log_format)
     lines.feed(text[: text.rfind(b"\n") + 1])
     lines.finish()
-    paths = {selection.final_path(key) for day, key, _ in counter.rows() if day == today}
+    paths = {compiled.final_path(key) for day, key, _ in counter.rows() if day == today}
     return [hit_key(today, path, setup.prefix) for path in paths if path]

@@ -15,10 +15,10 @@ from fasthits._parse import LINE_BYTES, WHOLE, HitTable
 from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.intake import Intake
 from fasthits.rules.rules import Rules
-from fasthits.rules.selection import ASSUMED, Selection
 from tests.support.commands import hit, write
 from tests.support.reference import count, split_lines
 from tests.support.strategies import blocks_of, logs
@@ -69,12 +69,12 @@ mixed_logs = st.builds(
 
 def detect_format(data: bytes) -> Format:
     """Return the format that is detected in the beginning of a log."""
-    return Selection(Rules()).detect(data, ended=True) or ASSUMED
+    return CompiledRules(Rules()).detect(data, ended=True) or ASSUMED
 
 
 def lacks_a_field(data: bytes, wanted: Rules) -> bool:
     """Tell whether the rules ask for a host or a user agent that the lines of a log cannot have."""
-    found = Selection(Rules()).detect(data, ended=True)
+    found = CompiledRules(Rules()).detect(data, ended=True)
     if found is None or not found.parts:
         return False
     return (wanted.by_host and not found.field("vhost")) or (wanted.looks_at_agents and not found.field("user_agent"))
@@ -149,7 +149,7 @@ def test_figures_are_complete_though_nobody_takes_the_rows(tmp_path: Path) -> No
 
 
 def intake(log_format: str = "auto", **options: Any) -> Intake:
-    return Intake(Selection(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
+    return Intake(CompiledRules(Rules(format=log_format, **options)), lambda line_rules: HitTable(rules=line_rules))
 
 
 SHORT = b"o.example [12/Mar/2026:10:00:00 +0100] GET /a 200\n"
@@ -174,7 +174,7 @@ def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> 
 
 
 def test_a_share_that_was_narrowed_before_the_format_was_learnt_stays_narrow() -> None:
-    read = Intake(Selection(Rules()), lambda line_rules: HitTable(rules=line_rules, max_bytes=200_000))
+    read = Intake(CompiledRules(Rules()), lambda line_rules: HitTable(rules=line_rules, max_bytes=200_000))
     read.feed(b"torn away\n" * 100 + b"".join(hit(f"/{number}") for number in range(5_000)))
     share = read.hit_table.share
     assert read.log_format is None
@@ -221,12 +221,12 @@ def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
 )
 def test_rules_that_want_what_a_format_lacks_are_an_error(wanted: Rules, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        Selection(wanted)
+        CompiledRules(wanted)
     assert str(raised.value).startswith(message)
 
 
 def test_a_path_that_becomes_too_long_for_a_row_is_cut() -> None:
-    selection = Selection(Rules(decode=True))
-    path = selection.final_path(b"/" + b"\xff" * LINE_BYTES)
+    compiled = CompiledRules(Rules(decode=True))
+    path = compiled.final_path(b"/" + b"\xff" * LINE_BYTES)
     assert path is not None
     assert len(path) == LINE_BYTES

@@ -33,7 +33,7 @@ class Lines(Protocol):
         """Count a last line without a newline: the input ends here."""
 
 
-class Selection:
+class CompiledRules:
     """The rules, with the core's form of them for each log format. Threads that count at the same time share it.
 
     Raises UsageError if the format lacks a field that a rule needs.
