@@ -129,6 +129,7 @@ class Pass:
         segments = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._threads = threads
         self._workers = min(threads, len(segments) or 1)
         kinds = len({log_format and compiled.line_rules(log_format) for log_format in formats.values()})
         if max_bytes:
@@ -168,12 +169,11 @@ class Pass:
     def _merged(self, tables: list[HitTable]) -> HitTable:
         """Return the total, of the share that all of them have."""
         share = self._share[0], min(table.share[1] for table in tables)
-        total = tables.pop()
-        total.share, total.max_bytes = share, None
-        while tables:
-            table = tables.pop()
+        for table in tables:
             table.share = share
-            total.merge(table)
+        total = max(tables, key=len)
+        total.max_bytes, total.threads = None, self._threads
+        total.merge(*(table for table in tables if table is not total))
         return total
 
     def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> None:
