@@ -21,7 +21,9 @@ from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
 from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
-from fasthits.core.moves cimport escape_rows, move_figures, move_rows, move_tables
+from fasthits.core.moves cimport (
+    MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
+)
 from fasthits.core.order cimport Order, put_in_order
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
@@ -467,6 +469,7 @@ cdef class HitTable:
         cdef HitTable taken = HitTable()
         cdef int count = len(others)
         cdef int i
+        cdef bint apart = are_apart([table.share for table in (self, *others) if len(table)])
         cdef bint merged
         cdef Table *tables
         for each in others:
@@ -483,7 +486,7 @@ cdef class HitTable:
                 move_rows(&other.tally, &tables[i])
                 move_figures(&taken.tally, &other.tally)
         with self.lock, nogil:
-            merged = move_tables(&self.tally, tables, count, self.some_threads)
+            merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
             move_figures(&self.tally, &taken.tally)
             for i in range(count):
                 free_table(&tables[i])
@@ -494,6 +497,34 @@ cdef class HitTable:
             self.bots.merge(*[each.bots for each in others if each.bots is not None])
         for name, rows in self.by_referer.items():
             rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
+
+    def spill(self, parts, /):
+        """Move the rows to hit tables whose shares lie one behind the other and are of one size."""
+        cdef Division division
+        cdef HitTable part
+        cdef size_t count = len(parts)
+        cdef size_t i, at
+        cdef bint added
+        if not 2 <= count <= MAX_PARTS or self in parts or not all(isinstance(each, HitTable) for each in parts):
+            raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
+        part = parts[0]
+        memset(&division, 0, sizeof(division))
+        division.parts, division.first_hash = count, part.tally.first_hash
+        division.hashes = part.tally.last_hash - part.tally.first_hash + 1
+        with self.lock:
+            with nogil:
+                added = divide_rows(&self.tally.table, &division)
+            for i in range(count):
+                # From a part of its own on, so that threads seldom wait for each other.
+                at = (i + <size_t>id(self) // 64) % count
+                part = parts[at]
+                with part.lock, nogil:
+                    added = added and add_part(&part.tally, &self.tally.table, &division, at)
+            free(division.offsets)
+            if added:
+                forget_rows(&self.tally)
+        if not added:
+            raise MemoryError
 
     def drain(self):
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
@@ -650,6 +681,12 @@ cdef class _Order:
             memcpy(text.date, <const char *>date_text, 10)
             text.day = row.day
         return 0
+
+
+cdef bint are_apart(list shares):
+    """Tell whether no two shares have a hash in common."""
+    shares.sort()
+    return all(before[1] < after[0] for before, after in zip(shares, shares[1:]))
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

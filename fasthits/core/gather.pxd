@@ -1,8 +1,9 @@
 """Puts the rows of several hit tables together, by several threads.
 
-The rows of all tables are appended to the arena of one of them, byte for byte. Then each thread looks at the rows whose
-hash is in its own part of all hashes: of rows of one day and path, the first gets the views of all, and the others
-become dead, without a day. A part has its own index, just large enough, which is not needed afterwards.
+The rows of all tables are appended to the arena of one of them, byte for byte. If the tables can have the same rows,
+each thread then looks at the rows whose hash is in its own part of all hashes: of rows of one day and path, the first
+gets the views of all, and the others become dead, without a day. A part has its own index, just large enough, which is
+not needed afterwards.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -139,32 +140,45 @@ cdef inline bint make_slots(Gathering *gathering) noexcept nogil:
     return True
 
 
-cdef inline bint gather_rows(Table *table, Table *others, int count, int threads) noexcept nogil:
-    """Move the rows of *others* to *table*, which has no index then; False without memory, with some rows lost."""
+cdef inline bint join_equal_rows(Gathering *gathering) noexcept nogil:
+    cdef size_t rows = 0
+    cdef int i
+    if not make_slots(gathering):
+        return False
+    in_threads(join_rows, gathering, gathering.threads)
+    for i in range(gathering.threads):
+        rows += gathering.part[i].rows
+    gathering.table.rows = rows
+    free(gathering.part[0].slots)
+    return True
+
+
+cdef inline bint gather_rows(Table *table, Table *others, int count, int threads, bint apart) noexcept nogil:
+    """Move the rows of *others* to *table*, which has no index then; False without memory, with some rows lost.
+
+    Where the tables are *apart*, no two of them have the same row.
+    """
     cdef Gathering gathering
     cdef size_t rows = table.rows
     cdef size_t used = 0
     cdef int i
     memset(&gathering, 0, sizeof(gathering))
     gathering.table, gathering.others, gathering.count = table, others, count
-    drop_slots(table)
     for i in range(count):
-        drop_slots(&others[i])
         rows += others[i].rows
+        if table.used == 0:
+            table[0], others[i] = others[i], table[0]    # which nobody reads yet
+        drop_slots(&others[i])
         used += others[i].used
+    drop_slots(table)
     gathering.threads = <int>min(<size_t>min(threads, <int>MAX_THREADS), 1 + rows // THREAD_ROWS)
-    in_threads(count_rows, &gathering, gathering.threads)
+    if not apart:
+        in_threads(count_rows, &gathering, gathering.threads)
     if not reserve(table, used):
         return False
     in_threads(append_rows, &gathering, gathering.threads)
     table.used += used
+    table.rows = rows
     for i in range(count):
         free_table(&others[i])
-    if not make_slots(&gathering):
-        return False
-    in_threads(join_rows, &gathering, gathering.threads)
-    table.rows = 0
-    for i in range(gathering.threads):
-        table.rows += gathering.part[i].rows
-    free(gathering.part[0].slots)
-    return True
+    return apart or join_equal_rows(&gathering)
