@@ -287,8 +287,8 @@ class HitTable:
     def sorted_rows(self, *, as_text: Literal[True]) -> Iterator[tuple[str, str, int]]:
         """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out.
 
-        With *as_text* the day is written as 2026-03-12, and the path is a str. Raises UnicodeDecodeError for a path that
-        is not UTF-8: `escape` the paths first.
+        With *as_text* the day is written as 2026-03-12, and the path is a str. `escape` the paths first: a path that is
+        not UTF-8 raises UnicodeDecodeError.
         """
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path.

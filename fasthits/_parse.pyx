@@ -24,7 +24,7 @@ from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
 from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
-from fasthits.core.order cimport Order, put_in_order
+from fasthits.core.order cimport Order, prefetch_place, put_in_order
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
@@ -44,6 +44,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
+cdef enum:
+    SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
 ANCHORS = MAX_ANCHORS
@@ -567,20 +569,25 @@ cdef class HitTable:
         cdef Row *row
         day = None
         while order.next < order.count:
+            some = []
             with self.lock:
                 check_unchanged(&self.tally, reading.changes)
-                row = row_at(&self.tally.table, order.places[order.next].offset)
-                order.next += 1
-                if row.day != ordinal:
-                    ordinal = row.day
-                    day = day_from_ordinal(ordinal)
+                while order.next < order.count and len(some) < SOME_ROWS:
+                    prefetch_place(order, &self.tally.table, order.next)
+                    row = row_at(&self.tally.table, order.places[order.next].offset)
+                    order.next += 1
+                    if row.day != ordinal:
+                        ordinal = row.day
+                        day = day_from_ordinal(ordinal)
+                        if some_text:
+                            day = day.isoformat()
                     if some_text:
-                        day = day.isoformat()
-                if some_text:
-                    found = day, row_path(row)[:row.size].decode("utf-8"), row.views
-                else:
-                    found = day, row_path(row)[:row.size], row.views
-            yield found
+                        some.append((day, row_path(row)[:row.size].decode("utf-8"), row.views))
+                    else:
+                        some.append((day, row_path(row)[:row.size], row.views))
+            for found in some:
+                check_unchanged(&self.tally, reading.changes)
+                yield found
 
     def csv(self, fields=1, /):
         """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path."""

@@ -4,8 +4,8 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcpy
 
-from fasthits.core.order cimport AHEAD, Order, Place
-from fasthits.core.table cimport Row, Table, prefetch_row, row_at, row_path
+from fasthits.core.order cimport Order, Place, prefetch_place
+from fasthits.core.table cimport Row, Table, row_at, row_path
 
 cdef enum:
     MAX_CSV_FIELDS = 10    # of a path
@@ -123,8 +123,7 @@ cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
     cdef char *start
     text.size, text.rows = 0, 0
     while text.next < text.end:
-        if text.next + AHEAD < writing.order.count:
-            prefetch_row(row_at(writing.table, places[text.next + AHEAD].offset))
+        prefetch_place(writing.order, writing.table, text.next)
         row = row_at(writing.table, places[text.next].offset)
         needed = text.size + CSV_ROW_BYTES + 2 * <size_t>row.size
         if row.day != text.day or (text.size and needed > text.capacity):

@@ -67,6 +67,12 @@ cdef struct Sorting:       # what the threads share
     bint done              # False without memory
 
 
+cdef inline void prefetch_place(const Order *order, const Table *table, size_t place) noexcept nogil:
+    """Ask for the row of a place that is read soon after *place*."""
+    if place + AHEAD < order.count:
+        prefetch_row(row_at(table, order.places[place + AHEAD].offset))
+
+
 cdef inline uint64_t key_of(const Row *row, uint64_t level) noexcept nogil:
     """Return what rows are sorted by at *level*: of a path BY_PATH and those behind it."""
     cdef size_t at, left
