@@ -9,7 +9,9 @@ A web server that starts any other command as its piped logger, such as ``fasthi
 would wait for ever when that command ends. So such a command is not run: the supervisor discards the log and says why.
 """
 
+import atexit
 import fcntl
+import gc
 import io
 import os
 import signal
@@ -26,6 +28,10 @@ WEB_SERVERS = {"apache2", "httpd", "lighttpd"}
 
 def main() -> None:
     """Run the command line in ``sys.argv``, and exit."""
+    # Modules are no garbage. To look for some among them, while they are imported and again at the end, takes a sixth
+    # of the time that `fasthits --version` takes.
+    gc.disable()
+    atexit.register(gc.freeze)
     arguments = sys.argv[1:]
     command = next((word for word in arguments if not word.startswith("-")), None)
     is_logger = command == "log" and {"--help", "-h"}.isdisjoint(arguments)

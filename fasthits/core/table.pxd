@@ -76,6 +76,7 @@ cdef enum:
     RELEASED_BYTES = 1 << 20    # of rows that are given back at a time
     PAGE_BYTES = 65536     # a multiple of any page's size
     HUGE_BYTES = 1 << 22   # of memory that is worth huge pages
+    HUGE_PAGE = 1 << 21
     NO_DAY = 0             # of a dead row: another row has its views
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
@@ -402,7 +403,10 @@ cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcep
     What the arena has beyond its rows is address space only.
     """
     cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
-    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
+    cdef size_t used = table.used + BATCH_BYTES + row_bytes(path_size)
+    if used >= HUGE_BYTES:
+        used += HUGE_PAGE    # the last one, of which the rows may take little
+    return used + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:
