@@ -271,7 +271,7 @@ class HitTable:
         Each part takes the rows of its `share`. The shares must lie one behind the other, each as large as the first,
         the last one at most. Rows outside of all shares are lost. The figures stay here.
 
-        Raises ValueError for other numbers of parts, and MemoryError. After a MemoryError some rows count twice: do not
+        Raises ValueError for other numbers of parts and if the first part has all hashes, and MemoryError. After a MemoryError some rows count twice: do not
         go on.
         """
     def drain(self) -> HitTable:

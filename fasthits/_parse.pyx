@@ -513,6 +513,8 @@ cdef class HitTable:
         memset(&division, 0, sizeof(division))
         division.parts, division.first_hash = count, part.tally.first_hash
         division.hashes = part.tally.last_hash - part.tally.first_hash + 1
+        if division.hashes == 0:
+            raise ValueError("the first part has all hashes")
         with self.lock:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)

@@ -129,7 +129,8 @@ cdef inline void forget_rows(Tally *tally) noexcept nogil:
     """Remove all rows, and keep the memory for others."""
     cdef Table *table = &tally.table
     table.used = table.rows = 0
-    memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
+    if table.slots != NULL:
+        memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
     tally.changes += 1
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable
 
 from fasthits._parse import normalise
-from fasthits.rules.patterns import compile_globs
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 _ORIGIN = rb"(?i)https?://[^/?]*"
@@ -27,6 +26,8 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
     """
     if not rules.looks_at_paths:
         return lambda key: (key, None)
+    from fasthits.rules.patterns import compile_globs
+
     included = compile_globs(rules.include_paths) if rules.include_paths else None
     excluded = compile_globs(rules.exclude_paths) if rules.exclude_paths else None
     endings = tuple(ending.encode() for ending in STATIC_ENDINGS)
