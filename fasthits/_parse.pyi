@@ -271,8 +271,8 @@ class HitTable:
         Each part takes the rows of its `share`. The shares must lie one behind the other, each as large as the first,
         the last one at most. Rows outside of all shares are lost. The figures stay here.
 
-        Raises ValueError for other numbers of parts and if the first part has all hashes, and MemoryError. After a MemoryError some rows count twice: do not
-        go on.
+        Raises ValueError for other numbers of parts and if the first part has all hashes, and MemoryError. After a
+        MemoryError some rows count twice: do not go on.
         """
     def drain(self) -> HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""

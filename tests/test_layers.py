@@ -160,7 +160,7 @@ def test_the_version_imports_no_command() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "others"), [("hits.csv", {"sqlite3", "database"}), ("hits.db", {"atomic_csv"})], ids=["csv", "db"]
+    ("target", "others"), [("hits.csv", {"sqlite3", "database"}), ("hits.db", {"rich"})], ids=["csv", "db"]
 )
 def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
