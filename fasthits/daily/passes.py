@@ -11,6 +11,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
+from fasthits.daily.logs.compression import block_buffer
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
@@ -216,7 +217,7 @@ class Pass:
         format."""
         tables: dict[LineRules, HitTable] = {}
         alone = []
-        buffer = bytearray(BLOCK_BYTES)
+        buffer = block_buffer(BLOCK_BYTES)
         while not self._stopped and (segment := self._next_segment()):
             log_file = segment.log_file
             open_table = partial(self._open_table, self._files[log_file])
@@ -240,7 +241,7 @@ class Pass:
         except IndexError:
             return None
 
-    def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
+    def _count_segment(self, segment: Segment, intake: Intake, buffer: memoryview, advance: Advance) -> None:
         lines_before, examples_before, size = intake.hit_table.lines, len(intake.examples), 0
         tail = b""
         try:

@@ -5,11 +5,14 @@ import io
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from fasthits.daily.logs import compression
+from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.rules import packing
 
 SUFFIXES = ("", *compression.SUFFIXES)
 """The endings of a log file's name. If it is there with several of them, the first is read."""
@@ -34,52 +37,40 @@ class Segment:
     start: int = 0
     stop: int | None = None
 
-    def blocks(self, buffer: bytearray, advance: Advance) -> Generator[memoryview]:
+    def blocks(self, buffer: "memoryview | bytearray", advance: Advance) -> Generator[memoryview]:
         """Yield the segment's lines in blocks. A block is valid until the next. Only the file's last line can lack its
         newline.
 
-        Raises LogFileError if the file cannot be read, was replaced, or has shrunk since it was found; DamagedLogError
-        after everything that could be decompressed.
+        Raises LogFileError if the file cannot be read or unpacked, was replaced, or has shrunk since it was found;
+        DamagedLogError after all whole lines that could be unpacked.
         """
-        name = self.log_file.name
-        with _errors_of(name):
-            if name == STDIN:
-                with open(0, "rb", buffering=0, closefd=False) as stream:
-                    yield from _stream_blocks(stream, buffer, advance)
-                return
-            with open(name, "rb", buffering=0) as file:
-                if _identity(os.fstat(file.fileno())) != self.log_file.identity:
-                    raise LogFileError("log file was replaced while it was read", name, "run it again")
-                if self.stop is not None:
-                    yield from self._lines(file.fileno(), self.stop, buffer, advance)
-                elif suffix := _suffix(name):
-                    yield from self._decompressed(file, suffix, advance)
-                else:
-                    yield from _stream_blocks(file, buffer, advance)
+        with self.log_file.opened() as file:
+            if self.stop is None:
+                yield from self._stream(file, memoryview(buffer), advance)
+            else:
+                yield from self._lines(file.fileno(), self.stop, memoryview(buffer), advance)
 
-    def _decompressed(self, file: io.FileIO, suffix: str, advance: Advance) -> Iterator[memoryview]:
+    def _stream(self, file: io.FileIO, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
+        """Yield what can only be read from its start."""
+        source = Ahead(file, self.log_file.size)
         before = 0
-        try:
-            for block in compression.decompress(file, suffix, BLOCK_BYTES):
-                after = file.tell()
+        with self.log_file.damage_told(source):
+            text = unpack(source, self.log_file.name, file)
+            for block in _blocks_of(source, buffer) if text is source else read_ahead(text, BLOCK_BYTES):
+                after = source.taken
                 advance(after - before)
                 before = after
                 yield block
-        except compression.DamagedError as error:
-            at = f"after {file.tell():,} of {self.log_file.size:,} bytes" if self.log_file.size else "in the middle"
-            hint = f"{at}: {error}"
-            raise DamagedLogError("compressed log file is damaged or cut short", self.log_file.name, hint) from error
 
-    def _lines(self, fd: int, stop: int, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
-        view = memoryview(buffer)
+    def _lines(self, fd: int, stop: int, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
         offset = self._line_start(fd, self.start, stop)
         end = self._line_start(fd, stop, self.log_file.size or 0) if offset < stop else stop
         while offset < end:
-            size = os.preadv(fd, [view[: end - offset]], offset)
+            size = os.preadv(fd, [buffer[: end - offset]], offset)
             if size == 0:
                 raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
             advance(size)
-            yield view[:size]
+            yield buffer[:size]
             offset += size
 
     def _line_start(self, fd: int, at: int, limit: int) -> int:
@@ -106,23 +97,61 @@ class LogFile:
     modified: float = field(compare=False, default=0.0)
     """When it was last changed, in seconds since 1970."""
 
-    def head(self) -> tuple[bytes, bool]:
-        """Return the first HEAD_BYTES or more, and whether the log ends there; b"" for a pipe.
+    @contextmanager
+    def opened(self) -> Iterator[io.FileIO]:
+        """Open the file. Raises LogFileError if it cannot be read or was replaced; what the caller reads, too."""
+        with _errors_of(self.name):
+            if self.name == STDIN:
+                with io.FileIO(0, closefd=False) as file:
+                    yield file
+                return
+            with io.FileIO(self.name) as file:
+                if _identity(os.fstat(file.fileno())) != self.identity:
+                    raise LogFileError("log file was replaced while it was read", self.name, "run it again")
+                yield file
 
-        Raises LogFileError.
+    @contextmanager
+    def damage_told(self, source: Ahead) -> Iterator[None]:
+        """Raise DamagedLogError, which says where, for damage to the file that *source* reads."""
+        try:
+            yield
+        except compression.DamagedError as error:
+            at = f"after {source.taken:,} of {self.size:,} bytes" if self.size is not None else "in the middle"
+            raise DamagedLogError("compressed log file is damaged or cut short", self.name, f"{at}: {error}") from error
+
+    def head(self) -> tuple[bytes, bool]:
+        """Return the first HEAD_BYTES, or all of it, and whether the log ends there; b"" for a pipe.
+
+        Of a damaged file it is what is whole. Raises LogFileError.
         """
         if self.size is None:
             return b"", False
-        with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
-            head = bytes(next(blocks, b""))
+        pieces, size = [], 0
+        with self.opened() as file:
+            source = Ahead(file, self.size)
             try:
-                return head, next(blocks, None) is None
-            except LogFileError:  # damaged after the head: reading the whole file reports it
-                return head, False
+                text = unpack(source, self.name, file)
+                while size <= HEAD_BYTES and (piece := text.read(HEAD_BYTES + 1 - size)):
+                    pieces.append(piece)
+                    size += len(piece)
+            except compression.DamagedError:  # reading the whole file reports it
+                return b"".join(pieces), False
+        return b"".join(pieces)[:HEAD_BYTES], size <= HEAD_BYTES
+
+    @cached_property
+    def _is_text(self) -> bool:
+        with self.opened() as file:
+            return is_text(os.pread(file.fileno(), packing.HEAD_BYTES, 0), self.name)
 
     def segments(self) -> list[Segment]:
-        """Return the parts that threads can read at the same time: several only of a plain file."""
-        if self.size is None or _suffix(self.name):
+        """Return the parts that threads can read at the same time: several only of a file that is not packed.
+
+        A file that cannot be read has one segment. Reading that says why.
+        """
+        try:
+            if self.size is None or not self._is_text:
+                return [Segment(self)]
+        except LogFileError:
             return [Segment(self)]
         return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
 
@@ -137,13 +166,8 @@ def find(name: str) -> list[LogFile]:
         return [LogFile(name)]
     found: dict[str, str] = {}
     for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
-        found.setdefault(match.removesuffix(_suffix(match)), match)  # the plain file comes first
+        found.setdefault(match.removesuffix(suffix_of(match)), match)  # the plain file comes first
     return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are the same
-
-
-def _suffix(name: str) -> str:
-    """Return the ending that tells how a file is compressed; "" for a plain file."""
-    return next((suffix for suffix in compression.SUFFIXES if name.endswith(suffix)), "")
 
 
 def _matches(name: str) -> list[str]:
@@ -183,11 +207,9 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _stream_blocks(stream: io.FileIO, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
-    view = memoryview(buffer)
+def _blocks_of(stream: io.RawIOBase, buffer: memoryview) -> Iterator[memoryview]:
     while size := stream.readinto(buffer):
-        advance(size)
-        yield view[:size]
+        yield buffer[:size]
 
 
 @contextmanager
