@@ -262,6 +262,49 @@ class _Utf16(_Unpacking):
         return piece
 
 
+class Blocks(io.RawIOBase):
+    """Blocks of bytes, as a stream."""
+
+    def __init__(self, blocks: Iterator[memoryview]) -> None:
+        self._blocks = blocks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end."""
+        while not self._left:
+            if (block := next(self._blocks, None)) is None:
+                return 0
+            self._left = block.cast("B")
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+    def rest(self) -> Iterator[memoryview]:
+        """Yield the blocks that have not been read, without copying them."""
+        yield self._left
+        yield from self._blocks
+
+
+def unpack_blocks(blocks: Iterator[memoryview], name: str) -> Iterator[memoryview]:
+    """Yield *blocks*; if they are packed, what they hold. The name is for messages.
+
+    Raises DamagedError and LogFileError.
+    """
+    stream = Blocks(blocks)
+    source = Ahead(stream)
+    text = unpack(source, name)
+    if text is source:
+        yield memoryview(source.head)
+        yield from stream.rest()
+        return
+    while piece := text.read(PIECE_BYTES):
+        yield memoryview(piece)
+
+
 def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:
     """Yield the content of *stream* in blocks of whole lines, while a thread reads the next blocks.
 

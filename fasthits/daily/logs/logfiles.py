@@ -1,6 +1,5 @@
 """Log files as blocks of lines: found by name, cut into segments for several threads."""
 
-import glob
 import io
 import os
 import stat
@@ -8,8 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
-from fasthits.daily.logs import compression
+from fasthits.daily.logs import compression, patterns
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules import packing
@@ -96,10 +96,14 @@ class LogFile:
     """In bytes on the disk; None for a pipe or standard input."""
     modified: float = field(compare=False, default=0.0)
     """When it was last changed, in seconds since 1970."""
+    problem: LogFileError | None = None
+    """Why this user cannot see the file, or the files in this folder."""
 
     @contextmanager
     def opened(self) -> Iterator[io.FileIO]:
-        """Open the file. Raises LogFileError if it cannot be read or was replaced; what the caller reads, too."""
+        """Open the file. Raises LogFileError if it was replaced or cannot be read, also while the caller reads it."""
+        if self.problem:
+            raise self.problem
         with _errors_of(self.name):
             if self.name == STDIN:
                 with io.FileIO(0, closefd=False) as file:
@@ -156,51 +160,77 @@ class LogFile:
         return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
 
 
-def find(name: str) -> list[LogFile]:
-    """Return the log files of *name*, in order; [] if there are none. ``*`` stands for any characters except ``/``.
+class Found(NamedTuple):
+    """What a name of log files stands for."""
 
-    Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Raises
-    LogFileError for a directory, and for files that this user may not see.
+    files: list[LogFile]
+    left_out: list[LogFileError]
+    """What is no log file, but matches ``*``."""
+
+
+def find(name: str) -> list[LogFile]:
+    """Return the log files of *name*, as `search` does."""
+    return search(name).files
+
+
+def search(name: str) -> Found:
+    """Return the log files of *name*, in order; none if there are none. ``*`` stands for any characters except ``/``.
+
+    Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Files that this
+    user may not see are among the files, with the problem.
+
+    Raises LogFileError if there are only such files, directories, and links to nothing.
     """
     if name == STDIN:
-        return [LogFile(name)]
-    found: dict[str, str] = {}
-    for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
-        found.setdefault(match.removesuffix(suffix_of(match)), match)  # the plain file comes first
-    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are the same
+        return Found([LogFile(name)], [])
+    names, hidden = patterns.match(name, SUFFIXES)
+    first: dict[str, LogFile] = {}
+    left_out = []
+    for match in names:
+        found = _look_at(match, "*" in name)
+        if isinstance(found, LogFile):
+            first.setdefault(match.removesuffix(suffix_of(match)), found)  # the plain file comes first
+        elif found:
+            left_out.append(found)
+    files = list(dict.fromkeys([*first.values(), *map(_hidden_files, hidden)]))  # a link and its file are the same
+    problems = [each.problem for each in files if each.problem]
+    if len(problems) == len(files) and (problems or left_out):
+        raise [*problems, *left_out][0]
+    return Found(files, left_out)
 
 
-def _matches(name: str) -> list[str]:
-    if "*" in name:
-        _check_folder(os.path.dirname(name.partition("*")[0]) or ".")
-        return glob.glob("*".join(glob.escape(part) for part in name.split("*")))
+def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
+    """Return a log file; LogFileError for what is no log file; None if nothing has this name."""
     try:
-        os.stat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise LogFileError("cannot read log file", name, error.strerror or "") from error
-    return [name]
-
-
-def _check_folder(folder: str) -> None:
-    """Raise LogFileError for a folder that this user may not list: glob would find nothing in it."""
-    try:
-        os.scandir(folder).close()
-    except PermissionError as error:
-        hint = "Permission denied; run this as root or, on Debian and Ubuntu, as a user in the group adm"
-        raise LogFileError("cannot list the folder of log files", folder, hint) from error
-    except OSError:
-        return  # no such folder
-
-
-def _log_file(name: str) -> LogFile:
-    with _errors_of(name):
         status = os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return LogFileError("log file is a link to nothing", name) if starred and os.path.islink(name) else None
+    except OSError as error:
+        return LogFile(name, size=0, problem=_cannot_read(name, error))
     if stat.S_ISDIR(status.st_mode):
-        raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
-    size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return LogFile(name, _identity(status), size, status.st_mtime)
+        return LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
+    if stat.S_ISREG(status.st_mode):
+        return LogFile(name, _identity(status), status.st_size, status.st_mtime)
+    if starred:  # reading a pipe that nobody writes to would wait for ever
+        return LogFileError("log file is a pipe or a device", name, "name it without *")
+    return LogFile(name, _identity(status), modified=status.st_mtime)
+
+
+def _hidden_files(error: OSError) -> LogFile:
+    """Return what stands for the files in a folder that cannot be listed."""
+    folder, hint = str(error.filename), error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        hint += "; run this as root or, on Debian and Ubuntu, as a user in the group adm"
+    problem = LogFileError("cannot list the folder of log files", folder.rstrip("/") or "/", hint)
+    problem.__cause__ = error
+    return LogFile(folder, size=0, problem=problem)
+
+
+def _cannot_read(name: str, error: OSError) -> LogFileError:
+    hint = "it was there a moment ago; run it again" if isinstance(error, FileNotFoundError) else error.strerror
+    problem = LogFileError("cannot read log file", name, hint or str(error))
+    problem.__cause__ = error
+    return problem
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -217,4 +247,4 @@ def _errors_of(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LogFileError("cannot read log file", name, error.strerror or str(error)) from error
+        raise _cannot_read(name, error) from error

@@ -25,7 +25,7 @@ class RotatedLog:
     """One log: its rotated files and the file that the server writes to, as far as a pattern names them."""
 
     def __init__(self, name: str, files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> None:
-        """*first_day* is the first day that matters. Raises LogFileError for a file that cannot be read."""
+        """*first_day* is the first day that matters."""
         self.name = name
         self._files = files
         self._names = {each.name: read_name(each.name) for each in files}
