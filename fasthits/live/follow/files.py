@@ -277,8 +277,9 @@ class Files:
             return None
         if packing := packing_of(os.pread(fd, PACKING_BYTES, 0)):
             os.close(fd)
-            text = f"cannot follow a {packing.what}: {path} (name the file that the server writes to)"
-            self._report(f"packed {path}", text)
+            if not _unturned(path):
+                text = f"cannot follow a {packing.what}: {path} (name the file that the server writes to)"
+                self._report(f"packed {path}", text)
             return None
         del self._starts[_id(found)]
         tail = Tail(path, fd, start)
