@@ -85,9 +85,13 @@ class Ahead(io.RawIOBase):
         self._limit = limit
         self.taken = 0
         """How many bytes of the stream have been read."""
+        self._damaged: DamagedError | None = None
         head = memoryview(bytearray(HEAD_BYTES))
-        while self.taken < HEAD_BYTES and b"\n" not in bytes(head) and self._take(head[self.taken :]):
-            pass
+        try:
+            while self.taken < HEAD_BYTES and b"\n" not in bytes(head) and self._take(head[self.taken :]):
+                pass
+        except DamagedError as error:
+            self._damaged = error  # to be raised behind the bytes in front of it
         self.head = bytes(head[: self.taken])
         self._left = self.head
 
@@ -98,6 +102,8 @@ class Ahead(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read into *buffer*, and return how many bytes: 0 only at the end."""
         if not self._left:
+            if self._damaged:
+                raise self._damaged
             return self._take(memoryview(buffer))
         size = min(len(buffer), len(self._left))
         buffer[:size], self._left = self._left[:size], self._left[size:]
@@ -106,7 +112,7 @@ class Ahead(io.RawIOBase):
     def _take(self, view: memoryview) -> int:
         if self._limit is not None:
             view = view[: self._limit - self.taken]
-        size = (view and self._stream.readinto(view)) or 0
+        size = (len(view) and self._stream.readinto(view)) or 0
         self.taken += size
         return size
 
