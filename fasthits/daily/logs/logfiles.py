@@ -99,6 +99,11 @@ class LogFile:
     problem: LogFileError | None = None
     """Why this user cannot see the file, or the files in this folder."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no lines. Nothing is no compressed file: an empty file of such a name lost its lines."""
+        return self.size == 0 and not suffix_of(self.name)
+
     @contextmanager
     def opened(self) -> Iterator[io.FileIO]:
         """Open the file. Raises LogFileError if it was replaced or cannot be read, also while the caller reads it."""

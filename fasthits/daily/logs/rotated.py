@@ -35,7 +35,7 @@ class RotatedLog:
         """How often the log was rotated, at least."""
         self.neighbours: list[RotatedLog] = []
         """The logs in the same folder, this log among them."""
-        full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
+        full = sorted((each for each in files if not each.is_empty), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
         self._extents = [look(each, compiled) for each in full[len(self._old) :]]
