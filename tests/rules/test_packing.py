@@ -6,14 +6,13 @@ import lzma
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from fasthits.rules.packing import HEAD_BYTES, packing_of
 from tests.support.commands import hit
-from tests.support.strategies import logs
+from tests.support.strategies import valid_fields, write_line
 
 
-@given(logs)
+@given(valid_fields().map(write_line))
 def test_a_log_is_text(log: bytes) -> None:
     assert packing_of(log[:HEAD_BYTES]) is None
 
