@@ -11,7 +11,6 @@ from threading import Thread
 from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
-from fasthits.daily.logs.compression import block_buffer
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
@@ -230,7 +229,7 @@ class Pass:
         format."""
         tables: dict[LineRules, HitTable] = {}
         alone = []
-        buffer = block_buffer(BLOCK_BYTES)
+        buffer = bytearray(BLOCK_BYTES)
         while not self._stopped and (segment := self._next_segment()):
             log_file = segment.log_file
             open_table = partial(self._open_table, self._files[log_file])
@@ -254,7 +253,7 @@ class Pass:
         except IndexError:
             return None
 
-    def _count_segment(self, segment: Segment, intake: Intake, buffer: memoryview, advance: Advance) -> None:
+    def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
         lines_before, examples_before, size = intake.hit_table.lines, len(intake.examples), 0
         tail = b""
         try:

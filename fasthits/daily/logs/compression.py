@@ -10,7 +10,6 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
-from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, cast
@@ -66,11 +65,6 @@ def is_text(head: bytes, name: str) -> bool:
     packed file that is damaged.
     """
     return not packing_of(head) and not (suffix_of(name) and (not head or _BINARY.search(head)))
-
-
-def block_buffer(size: int) -> memoryview:
-    """Return memory for a block. It begins at a page: the kernel fills it faster than a bytearray."""
-    return memoryview(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS))
 
 
 class Ahead(io.RawIOBase):
@@ -318,9 +312,9 @@ def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:
     what reading raises, after all whole lines in front of that place.
     """
     filled: SimpleQueue[memoryview | Exception | None] = SimpleQueue()
-    free: SimpleQueue[memoryview | None] = SimpleQueue()
+    free: SimpleQueue[bytearray | None] = SimpleQueue()
     for _ in range(READ_AHEAD):
-        free.put(block_buffer(block_bytes))
+        free.put(bytearray(block_bytes))
     # No pool: Ctrl-C would wait for a thread that waits for a pipe.
     Thread(target=_fill, args=(stream, free, filled), daemon=True).start()
     try:
@@ -328,23 +322,24 @@ def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:
             if isinstance(block, Exception):
                 raise block
             yield block
-            free.put(memoryview(block.obj))
+            free.put(cast(bytearray, block.obj))
     finally:
         free.put(None)
 
 
 def _fill(
     stream: io.RawIOBase,
-    free: "SimpleQueue[memoryview | None]",
+    free: "SimpleQueue[bytearray | None]",
     filled: "SimpleQueue[memoryview | Exception | None]",
 ) -> None:
     torn = b""
-    while (block := free.get()) is not None:
+    while (buffer := free.get()) is not None:
+        block = memoryview(buffer)
         block[: len(torn)] = torn
         size, problem = _fill_block(stream, block, len(torn))
         whole = size
         if problem or size == len(block):
-            newline = cast(mmap, block.obj).rfind(b"\n", 0, size)
+            newline = buffer.rfind(b"\n", 0, size)
             whole = newline + 1 if newline >= 0 or problem else size
         torn = bytes(block[whole:size])
         if whole:

@@ -37,7 +37,7 @@ class Segment:
     start: int = 0
     stop: int | None = None
 
-    def blocks(self, buffer: "memoryview | bytearray", advance: Advance) -> Generator[memoryview]:
+    def blocks(self, buffer: bytearray, advance: Advance) -> Generator[memoryview]:
         """Yield the segment's lines in blocks. A block is valid until the next. Only the file's last line can lack its
         newline.
 
