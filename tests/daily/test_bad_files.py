@@ -211,6 +211,17 @@ def test_a_compressed_copy_beside_its_file_is_not_counted(tmp_path: Path) -> Non
         assert rolled(tmp_path, "yesterday", "--logs", "access.log*")[:2] == (0, {(str(YESTERDAY), "/a"): 24})
 
 
+def test_a_compressed_file_beside_another_file_of_its_name_is_counted(tmp_path: Path) -> None:
+    """As cronolog leaves them: a slow request ends when the day's file has been compressed, and makes it anew."""
+    hours = every(60, midnight(YESTERDAY), midnight(TODAY))
+    write(tmp_path / f"{YESTERDAY}.log.gz", gzip.compress(b"".join(line("/a", hour) for hour in hours)))
+    write(tmp_path / f"{TODAY}.log", line("/a", midnight(TODAY)))
+    for late in (line("/late", hours[-1]), b""):
+        write(tmp_path / f"{YESTERDAY}.log", late)
+        code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", "%F.log", "--replace")
+        assert (code, rows[str(YESTERDAY), "/a"], (str(YESTERDAY), "/late") in rows) == (0, 24, bool(late))
+
+
 def test_dockers_rotated_files_are_files_of_one_log(tmp_path: Path) -> None:
     """Docker rotates the files of json-file: max-file gives them numbers, compress a .gz behind these."""
     folder, name = tmp_path / "containers" / ("0a" * 32), "0a" * 32 + "-json.log"

@@ -189,19 +189,33 @@ def search(name: str) -> Found:
     if name == STDIN:
         return Found([LogFile(name)], [])
     names, hidden = patterns.match(name, SUFFIXES)
+    seen = [found for match in names if (found := _look_at(match, "*" in name))]
+    left_out = [each for each in seen if isinstance(each, LogFileError)]
     first: dict[str, LogFile] = {}
-    left_out = []
-    for match in names:
-        found = _look_at(match, "*" in name)
-        if isinstance(found, LogFile):
-            first.setdefault(match.removesuffix(suffix_of(match)), found)  # the plain file comes first
-        elif found:
-            left_out.append(found)
-    files = list(dict.fromkeys([*first.values(), *map(_hidden_files, hidden)]))  # a link and its file are the same
+    files: dict[LogFile, None] = {}  # a link and its file are the same
+    for each in seen:
+        if isinstance(each, LogFile):
+            plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # it comes first
+            if plain is each or not _is_copy(each, plain):
+                files[each] = None
+    files |= dict.fromkeys(map(_hidden_files, hidden))
     problems = [each.problem for each in files if each.problem]
     if len(problems) == len(files) and (problems or left_out):
         raise [*problems, *left_out][0]
-    return Found(files, left_out)
+    return Found(list(files), left_out)
+
+
+def _is_copy(packed: LogFile, plain: LogFile) -> bool:
+    """Tell whether *packed* holds what *plain* holds, or was being written when the compressor was killed.
+
+    Not all such names are copies: a line that a server logs late makes a file anew that has been compressed.
+    """
+    try:
+        copied, lines = packed.head()[0], plain.head()[0]
+    except LogFileError:
+        return plain.problem is not None
+    size = min(len(copied), len(lines))
+    return not copied or (bool(lines) and copied[:size] == lines[:size])
 
 
 def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
