@@ -124,8 +124,7 @@ def count_days(
     passes = Passes(files, formats, compiled, threads, progress, max_bytes)
     raw = passes.count()
     if len(passes.last.damaged) == len(files) and not raw.lines:
-        for error in passes.last.damaged.values():
-            raise error
+        raise passes.last.damaged[next(iter(files))]
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())

@@ -38,6 +38,9 @@ XZ_BYTES = 256 << 20
 ENCRYPTED = 1
 """The flag of a file in a zip archive that has a password."""
 
+GZIP_FORMAT = 1
+"""`isal.igzip_lib.DECOMP_GZIP`: with header and check sum, which is checked."""
+
 _DECODERS = {
     "gzip": ("isal.igzip_lib", "IgzipDecompressor"),
     "zstd": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "ZstdDecompressor"),
@@ -215,7 +218,7 @@ class _Members(_Unpacking):
 
 def _new_decoder(name: str) -> object:
     module, decoder = _DECODERS[name]
-    options = {"gzip": {"flag": 1}, "xz": {"memlimit": XZ_BYTES}}
+    options = {"gzip": {"flag": GZIP_FORMAT}, "xz": {"memlimit": XZ_BYTES}}
     return getattr(import_module(module), decoder)(**options.get(name, {}))
 
 
@@ -267,7 +270,8 @@ class Blocks(io.RawIOBase):
 
     def __init__(self, blocks: Iterator[memoryview]) -> None:
         self._blocks = blocks
-        self._left = memoryview(b"")
+        self.last = self.left = memoryview(b"")
+        """The latest block, and what has not been read of it."""
 
     def readable(self) -> bool:
         """Return True."""
@@ -275,18 +279,13 @@ class Blocks(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read into *buffer*, and return how many bytes: 0 only at the end."""
-        while not self._left:
+        while not self.left:
             if (block := next(self._blocks, None)) is None:
                 return 0
-            self._left = block.cast("B")
-        size = min(len(buffer), len(self._left))
-        buffer[:size], self._left = self._left[:size], self._left[size:]
+            self.last = self.left = block.cast("B")
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
         return size
-
-    def rest(self) -> Iterator[memoryview]:
-        """Yield the blocks that have not been read, without copying them."""
-        yield self._left
-        yield from self._blocks
 
 
 def unpack_blocks(blocks: Iterator[memoryview], name: str) -> Iterator[memoryview]:
@@ -297,12 +296,14 @@ def unpack_blocks(blocks: Iterator[memoryview], name: str) -> Iterator[memoryvie
     stream = Blocks(blocks)
     source = Ahead(stream)
     text = unpack(source, name)
-    if text is source:
-        yield memoryview(source.head)
-        yield from stream.rest()
+    if text is not source:
+        while piece := text.read(PIECE_BYTES):
+            yield memoryview(piece)
         return
-    while piece := text.read(PIECE_BYTES):
-        yield memoryview(piece)
+    # A block that has all of the head is not cut: a format is detected from many lines.
+    whole = len(source.head) == len(stream.last) - len(stream.left)
+    yield stream.last if whole else memoryview(source.head + stream.left)
+    yield from blocks
 
 
 def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:

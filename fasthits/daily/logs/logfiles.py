@@ -256,9 +256,13 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _blocks_of(stream: io.RawIOBase, buffer: memoryview) -> Iterator[memoryview]:
-    while size := stream.readinto(buffer):
+def _blocks_of(source: Ahead, buffer: memoryview) -> Iterator[memoryview]:
+    size = source.readinto(buffer)
+    if size == packing.HEAD_BYTES:  # then there is more: a format is detected from many lines
+        size += source.readinto(buffer[size:])
+    while size:
         yield buffer[:size]
+        size = source.readinto(buffer)
 
 
 @contextmanager
