@@ -248,6 +248,14 @@ def test_of_a_damaged_file_no_torn_line_is_read(suffix: str, tmp_path: Path) -> 
         assert read == b"" or read.endswith(b"\n")
 
 
+@pytest.mark.parametrize("sizes", [(1, 5000), (5000,), (3, 0, 1, 5000), (600, 600), (512,), (513, 2), (1,), ()])
+def test_blocks_of_text_are_passed_on_wherever_they_are_cut(sizes: tuple[int, ...]) -> None:
+    blocks = [random.Random(size).randbytes(size).hex().encode()[:size] for size in sizes]
+    found = list(map(bytes, compression.unpack_blocks(map(memoryview, blocks), "stream")))
+    assert b"".join(found) == b"".join(blocks)
+    assert len(blocks) != 1 or found[0] == blocks[0]
+
+
 @pytest.mark.parametrize("text", [b"one line\nand a torn one", b"x" * 400 + b"\ny"])
 def test_of_a_short_file_that_is_cut_all_whole_lines_are_read(text: bytes, tmp_path: Path) -> None:
     file = tmp_path / "access.log.gz"
