@@ -6,7 +6,6 @@ A stream that is damaged or ends too early raises DamagedError after everything 
 
 import codecs
 import io
-import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -49,7 +48,8 @@ _DECODERS = {
 }
 """By the name of a packing, the module and the class of its decoder. It is imported when needed."""
 
-_BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+_BINARY = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
+"""Bytes that are in no log."""
 
 
 class DamagedError(Exception):
@@ -67,7 +67,7 @@ def is_text(head: bytes, name: str) -> bool:
     Text is text, also where the name says that it is packed. Then no bytes at all, or bytes that no log has, are a
     packed file that is damaged.
     """
-    return not packing_of(head) and not (suffix_of(name) and (not head or _BINARY.search(head)))
+    return not packing_of(head) and not (suffix_of(name) and (not head or head.translate(None, _BINARY) != head))
 
 
 class Ahead(io.RawIOBase):
