@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
 from typing import NamedTuple, TypeVar
@@ -26,8 +25,7 @@ DEFAULT_RULES = Rules()
 Taken = TypeVar("Taken")
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """The figures of a finished count. ``lines == hits + sum(filtered.values()) + malformed``."""
 
     files: int
