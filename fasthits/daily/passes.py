@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
-from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
@@ -91,15 +91,19 @@ class Passes:
     def count(self, first_hash: int = 0) -> HitTable:
         """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
 
-        Raises LogFileError for a file that cannot be read, or not again.
+        Raises LogFileError for a file that cannot be read again.
         """
         sizes = [log_file.size for log_file in self._files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         advance = self._progress(total) if self._progress else lambda size: None
         share = first_hash, WHOLE[1]
+        before = self.last.damaged if self.number else None
         self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
         table = self.last.run(advance)
         self.number += 1
+        if before is not None:
+            for log_file in before.keys() ^ self.last.damaged.keys():
+                raise LogFileError("log file changed while it was read", log_file.name, "run it again")
         if table.share[1] != WHOLE[1]:
             self._check_readable_again()
         return table
@@ -150,7 +154,7 @@ class Pass:
         self._table_bytes = max_bytes and max_bytes // (1 + bool(self._parts)) // (tables + (tables > 1))
         self._parts_bytes = max_bytes and max_bytes // 2
         self._counted: dict[Segment, _SegmentCount] = {}
-        self.damaged: dict[LogFile, DamagedLogError] = {}
+        self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
         self._stopped = False
 
@@ -220,7 +224,16 @@ class Pass:
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
-        return sorted({log_format.name for log_format in self._formats.values() if log_format})
+        return sorted(
+            {
+                log_format.name
+                for log_file, log_format in self._formats.items()
+                if log_format and (log_file not in self.damaged or self._has_lines(log_file))
+            }
+        )
+
+    def _has_lines(self, log_file: LogFile) -> bool:
+        return any(self._counted[segment].size for segment in self._segments[log_file])
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
@@ -291,7 +304,7 @@ class Pass:
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
-        except DamagedLogError as error:
+        except LogFileError as error:
             self.damaged[segment.log_file] = error
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
