@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import IPv6Address
 from itertools import pairwise
+from typing import Any
 
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
@@ -32,14 +33,15 @@ class Format:
         if self.parts and not self.field(kind):
             raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
 
-    def reading(self) -> dict[str, object]:
-        """Return how the core reads lines of this format, as arguments of `LineRules`."""
+    def reading(self) -> dict[str, Any]:
+        """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
         first, second = (*self.parts[:2], None, None)[:2]
         has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
         parts = self.read_parts
         return {
             "host_end": second.text if has_host and isinstance(second, Literal) else None,
             "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "begins_quoted": isinstance(first, Literal) and first.text.startswith(b'"'),
             "anchored": self.anchored,
             "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
         }

@@ -16,7 +16,7 @@ from tests.support.strategies import logs
 
 
 def rules_of(log_format: Format) -> LineRules:
-    return LineRules(**log_format.reading())
+    return LineRules(ways=[log_format.reading()])
 
 
 def oracle(text: bytes, log_format: Format) -> dict[str, object] | None:
@@ -97,7 +97,7 @@ def test_without_rules_lines_are_those_of_combined(data: bytes) -> None:
     texts = reference.split_lines(data)
     expected = [as_parsed(reference.parse(text)) for text in texts]
     assert list(parse_lines(data)) == [parse_line(text) for text in texts] == expected
-    with_hosts = LineRules(**NAMES["combined"].reading(), by_host=True, methods=[b"PUT"], statuses=[404])
+    with_hosts = LineRules(ways=[NAMES["combined"].reading()], by_host=True, methods=[b"PUT"], statuses=[404])
     assert list(parse_lines(data, with_hosts)) == expected
 
 

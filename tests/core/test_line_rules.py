@@ -96,7 +96,7 @@ def line_rules(rules: Rules, log_format: Format) -> LineRules:
         keep_query=bool(rules.keep_query),
         by_host=rules.by_host,
         verdict=agent_verdict(rules) if rules.looks_at_agents else None,
-        **log_format.reading(),
+        ways=[log_format.reading()],
     )
 
 
