@@ -124,7 +124,8 @@ class FoundFields(NamedTuple):
     way: int
     """Number of the way that reads the line; 0, the log's own way, for a malformed line."""
     text: bytes
-    """What the places are of: the line, or what stands in it if quotes enclose the whole line."""
+    """What was read, and what the places are of: the line without what may stand before its text, such as a byte-order
+    mark, or what stands inside if quotes enclose the whole line."""
 
 def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`.
@@ -156,10 +157,10 @@ class LineRules:
     status that is missing. If no way reads a line that stands in quotes as a whole, its inside is tried likewise.
     A line is malformed if another whole request follows its needed steps.
 
-    `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must have
-    the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches the line
-    for it. *host_end* is the text behind a virtual host that begins a line, or None. A line that *begins_quoted* has a
-    field in quotes at its beginning, so the core cannot tell quotes around the whole line.
+    `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
+    have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
+    the line for it. *host_end* is the text behind a virtual host that begins a line, or None. A line that
+    *begins_quoted* has a field in quotes at its beginning, so the core cannot tell quotes around the whole line.
 
     Raises ValueError for steps without a time. If a needed step searches the rest of a line for a text, the core tries
     only the first ANCHORS times of the line, so the cost of a line stays linear in its length.

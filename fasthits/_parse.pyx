@@ -231,16 +231,14 @@ cdef class _Parser:
         if way == NO_MEMORY_TO_READ:
             raise MemoryError
         if way == UNREAD:
-            return found_fields(places_of_fields(line, text.p, &rules.ways[0], &furthest, False), 0, line)
-        if text.p == self.reader.text:
-            line.start, line.size = text.p, <size_t>(text.end - text.p)
-        return found_fields(places_of_fields(line, text.p, &rules.ways[way], &reading, True), way, line)
+            return found_fields(places_of_fields(text, &rules.ways[0], &furthest, False), 0, text)
+        return found_fields(places_of_fields(text, &rules.ways[way], &reading, True), way, text)
 
 
-cdef object found_fields(tuple found, int way, Span text):
+cdef object found_fields(tuple found, int way, Cursor text):
     fields, host_size, step, stopped, trouble = found
     return FoundFields(
-        [FoundField(*field) for field in fields], host_size, step, stopped, trouble, way, text.start[:text.size]
+        [FoundField(*field) for field in fields], host_size, step, stopped, trouble, way, text.p[:text.end - text.p]
     )
 
 

@@ -6,7 +6,7 @@ from fasthits.core.lines cimport (
     BOT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
 )
 from fasthits.core.steps cimport BYTES, GLUED, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
-from fasthits.core.tokens cimport Line, Span
+from fasthits.core.tokens cimport Cursor, Line, Span
 
 
 cdef inline Span span_of(bytes text):
@@ -57,24 +57,22 @@ cdef inline str name_of_trouble(int trouble):
     return "day" if trouble == NO_DAY else "end" if trouble == NO_END else "glued" if trouble == GLUED else "absent"
 
 
-cdef inline tuple places_of_fields(Span line, const char *start, const Way *way, const Reading *reading, bint is_read):
-    """Return what FoundFields says of a line that was read from *start* on, with a tuple for each field."""
+cdef inline tuple places_of_fields(Cursor text, const Way *way, const Reading *reading, bint is_read):
+    """Return what FoundFields says of a line, with a tuple for each field."""
     cdef Span host
     cdef Py_ssize_t at
     cdef int i
     fields = []
     for i in range(reading.agreed):
         if way.steps.step[i].how != LITERAL:
-            at = reading.found[i].start - line.start
+            at = reading.found[i].start - text.p
             fields.append((i, at, at + <Py_ssize_t>reading.found[i].size))
     host.size = 0
     if reading.agreed and way.host_end.start != NULL:
-        take_host(start, reading.found[0].start, way.host_end, &host)
-        if host.size:
-            host.size += <size_t>(start - line.start)
-    at = line.size
+        take_host(text.p, reading.found[0].start, way.host_end, &host)
+    at = text.end - text.p
     if reading.agreed < way.steps.count:
-        at = 0 if reading.stopped == NULL else reading.stopped - line.start
+        at = 0 if reading.stopped == NULL else reading.stopped - text.p
     return fields, host.size, reading.agreed, at, "" if is_read else name_of_trouble(reading.trouble)
 
 

@@ -104,6 +104,8 @@ cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
             steps.searches = steps.searches or steps.step[i].how == TEXT
         elif may_have_bracket(&steps.step[i]):
             steps.alone = False
+        if i and steps.step[i].how == THREE_DIGITS:
+            steps.step[i - 1].before_status = True
     way.last = last_step(rules, steps)
 
 

@@ -59,6 +59,7 @@ cdef struct Step:
     size_t size            # of text; FIXED and LAID_OUT_TIME: the width; EPOCH_TIME: the most digits
     int64_t divisor        # EPOCH_TIME: parts of a second
     Layout layout
+    bint before_status     # LITERAL: the status follows
 
 cdef struct Steps:
     Step[MAX_STEPS] step
@@ -114,14 +115,9 @@ cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexc
     return True
 
 
-cdef inline bint is_mark(const char *text, size_t size, size_t at) noexcept nogil:
-    """Tell whether a quote or bracket is there, beside which a blank may be missing."""
-    return at < size and (text[at] == b'"' or text[at] == b"[" or text[at] == b"]")
-
-
-cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t size) noexcept nogil:
-    """Step over a text. Where it has blanks the line may have others or more; beside a quote or bracket it may have
-    none."""
+cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t size, bint before_status) noexcept nogil:
+    """Step over a text. Where it has blanks the line may have others or more, or none between ``]`` and a quote and
+    between a quote and the status."""
     cdef size_t i = 0
     cdef size_t first
     cdef const char *start
@@ -138,7 +134,10 @@ cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t siz
         start = line.p
         while line.p != line.end and is_blank(line.p[0]):
             line.p += 1
-        if line.p == start and not is_mark(text, size, i) and not (first and is_mark(text, size, first - 1)):
+        if line.p == start and not (
+            first and ((text[first - 1] == b"]" and i < size and text[i] == b'"')
+                       or (text[first - 1] == b'"' and i == size and before_status))
+        ):
             return False
     return True
 
@@ -180,7 +179,7 @@ cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogi
         if line.p == line.end:
             return
         rest.p = line.p
-        if take_literal_loosely(&rest, step.text, step.size) and not (
+        if take_literal_loosely(&rest, step.text, step.size, False) and not (
             begins_blank and step.kind == SKIP and p != line.end and goes_on(start, line.p, p)
         ):
             return
@@ -233,7 +232,7 @@ cdef inline bint take_step(
     if step.how == LITERAL:
         if manner == EXACTLY:
             return take_literal(line, step.text, step.size)
-        return take_literal_loosely(line, step.text, step.size)
+        return take_literal_loosely(line, step.text, step.size, step.before_status)
     if step.how == QUOTED:
         agrees = take_quoted(line, out)
         line.p -= 1 if agrees else 0        # the quote is part of the literal behind it

@@ -102,6 +102,7 @@ def line_rules(rules: Rules, log_format: Format) -> LineRules:
 
 def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | None) -> tuple[object, ...]:
     plain = Rules(
+        format="combined",
         methods=rules.methods,
         statuses=rules.statuses,
         bots=rules.bots,
