@@ -447,8 +447,7 @@ def judge(
         return "malformed", None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
-    # All named formats have Apache's time.
-    day = field_day(clock, fields["time"]) if rules.format != "auto" else day_of(fields["time"])
+    day = field_day(clock, fields["time"]) or day_of(fields["time"])  # all named formats have Apache's time
     method, path, query = target_of(fields)
     key = path
     if path is not None:
