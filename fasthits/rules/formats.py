@@ -13,7 +13,8 @@ from itertools import pairwise
 from typing import Any
 
 from fasthits.errors import UsageError
-from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
+from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
+from fasthits.rules.pasted import directive_string
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,13 @@ def parse_format(text: str) -> Format:
     Escapes are those of the server's configuration. Raises UsageError, with the column, for a string that it cannot
     read, and for a format without a date, a method or a path, which counting needs.
     """
+    text = directive_string(text)
     if text in NAMES:
         return NAMES[text]
     if _NGINX.search(text) or ("$" in text and "%" not in text):
         return _assemble("nginx", text, scan_nginx(text))
+    if is_envoy(text):
+        return _assemble("envoy", text, scan_envoy(text))
     if "%" in text:
         return _assemble("apache", text, scan_apache(text))
     near = get_close_matches(text, NAMES, 1)
@@ -139,7 +143,7 @@ def parse_format(text: str) -> Format:
 
 def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format:
     """Return the format that consists of *pieces*, with one field of each kind."""
-    parts = _mark(_choose(_join(_join_request(_join(pieces)))))
+    parts = _split_request(_mark(_choose(_join(_join_request(_join(pieces))))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
@@ -200,6 +204,18 @@ def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
         ):
             directive = f"{method.directive} {target.directive} {protocol.directive}"
             return [*parts[: at + 1], Field("request", directive, method.column), *parts[at + 6 :]]
+    return parts
+
+
+def _split_request(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* with a request line that no quotes enclose, but blanks, as its three words."""
+    for at, (request, after) in enumerate(pairwise(parts)):
+        if not isinstance(request, Field) or request.kind != "request" or request.quoted:
+            continue
+        if isinstance(after, Literal) and after.text[:1] in (b" ", b"\t"):
+            kinds: tuple[Kind, ...] = ("method", "target", "protocol")
+            words = [Field(kind, request.directive, request.column) for kind in kinds]
+            return [*parts[:at], words[0], Literal(b" "), words[1], Literal(b" "), words[2], *parts[at + 1 :]]
     return parts
 
 

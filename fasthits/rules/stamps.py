@@ -52,7 +52,7 @@ def _read_time(text: bytes, time_format: str) -> datetime:
     if time_format.startswith("epoch"):
         return datetime.fromtimestamp(float(decoded) / _PARTS[time_format])
     if "%" in time_format:
-        return datetime.strptime(decoded, time_format.replace("%e", "%d"))  # %d also takes a space for a zero
+        return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # which take them, too
     return datetime.fromisoformat(decoded)
 
 
