@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Protocol
 
-from fasthits._parse import LINE_BYTES, HitTable, LineRules
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.rules.labelled import LABELLED, LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
@@ -42,7 +43,7 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else LABELLED.get(rules.format) or parse_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
@@ -86,7 +87,10 @@ class CompiledRules:
         if self.log_format:
             return self.log_format
         lines = head.split(b"\n")
-        return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
+        lines = (lines if ended else lines[:-1] or lines)[:DETECTED_LINES]
+        if any(line.startswith(b"#Fields:") for line in lines):
+            return W3C
+        return detect(lines) or (LTSV if any(parse_line(line, field_rules((LTSV,))) for line in lines) else None)
 
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
@@ -98,7 +102,7 @@ class CompiledRules:
             return (log_format,)
         found = {_shape(log_format): log_format}
         if self.log_format is None:
-            for other in NAMES.values():
+            for other in (*NAMES.values(), LTSV):
                 if other.parts and self._can_read(other):
                     found.setdefault(_shape(other), other)
         return tuple(found.values())
@@ -186,7 +190,7 @@ class CompiledRules:
 def _shape(log_format: Format) -> str:
     """Return what decides whether a line is of *log_format*."""
     reading = log_format.reading()
-    return repr((reading["anchored"], reading["steps"][: reading["needed"]]))
+    return repr((reading["names"], reading["anchored"], reading["steps"][: reading["needed"]]))
 
 
 @lru_cache

@@ -24,6 +24,10 @@ class Format:
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
+    how: str = "steps"
+    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[bytes, str], ...] = ()
+    """The names of fields, with their kinds."""
 
     def field(self, kind: Kind) -> Field | None:
         """Return the field of *kind*, which is not ``skip``, or None."""
@@ -36,12 +40,20 @@ class Format:
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
+        if self.names:
+            steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
+            return {
+                **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
+                **{"host_end": None, "begins_quoted": self.how == "w3c"},
+            }
         first, second = (*self.parts[:2], None, None)[:2]
         has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
         parts = self.read_parts
         return {
             "host_end": second.text if has_host and isinstance(second, Literal) else None,
             "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "how": "steps",
+            "names": (),
             "begins_quoted": isinstance(first, Literal) and first.text.startswith(b'"'),
             "anchored": self.anchored,
             "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),

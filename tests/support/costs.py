@@ -96,6 +96,9 @@ CASES: Mapping[str, Case] = {
     "format": Case(
         Rules(format=OWN_FORMAT), "line", "abcdefg ", (TIME + '"GET /a" ', TIME + '" x', TIME + '"\\" ', "[", '"'), 200
     ),
+    "others": Case(
+        Rules(), "line", "abcdefg ", ("[", TIME + '"GET /a" ', TIME + "GET ", '"', "\t", "a:b\t", " , "), 200
+    ),
     "brackets": Case(Rules(format=OWN_FORMAT), "line", "abcdefg ", ("[", "[a"), 10),
     "format-end": Case(Rules(format=OWN_FORMAT), "agent", "abcdefg ", (TIME + "x ", "[", '\\"'), 200),
     "json": Case(
