@@ -96,11 +96,11 @@ _NGINX: dict[str, Kind] = {
 }
 _NGINX_ALIKE = ("date_local", "document_root", "request_id")
 """Variables of nginx that are no misspelled ones, though they come near to one to count by."""
-_NGINX_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})?", re.ASCII)
+_NGINX_VARIABLE = r"(?a)\$(?:(\w+)|\{(\w+)\})?"
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
 
-_ENVOY = re.compile(r"%(?:START_TIME|REQ\()")
-_ENVOY_OPERATOR = re.compile(r"%(?:(?P<name>[A-Z][A-Z0-9_]*)(?:\((?P<argument>[^)]*)\))?(?::\d+)?%|%)?")
+_ENVOY = r"%(?:START_TIME|REQ\()"
+_ENVOY_OPERATOR = r"%(?:(?P<name>[A-Z][A-Z0-9_]*)(?:\((?P<argument>[^)]*)\))?(?::\d+)?%|%)?"
 _ENVOY_KINDS: dict[str, Kind] = {
     **{"PROTOCOL": "protocol", "RESPONSE_CODE": "status", "BYTES_SENT": "bytes"},
     **{"REQ(:METHOD)": "method", "REQ(:PATH)": "target", "REQ(X-ENVOY-ORIGINAL-PATH?:PATH)": "target"},
@@ -193,7 +193,7 @@ def scan_nginx(text: str) -> Iterator[Literal | Field]:
 
     Raises UsageError for an unfinished variable, and for one that nearly has the name of a variable to count by.
     """
-    for piece in _pieces(text, "$", _NGINX_VARIABLE):
+    for piece in _pieces(text, "$", re.compile(_NGINX_VARIABLE)):
         yield piece if isinstance(piece, Literal) else _nginx_field(piece)
 
 
@@ -213,12 +213,12 @@ def _nginx_field(found: re.Match[str]) -> Field:
 
 def is_envoy(text: str) -> bool:
     """Tell whether a format string is one of Envoy's."""
-    return _ENVOY.search(text) is not None
+    return re.search(_ENVOY, text) is not None
 
 
 def scan_envoy(text: str) -> Iterator[Literal | Field]:
     """Yield the literals and fields of a format string of Envoy's. Raises UsageError for an unfinished operator."""
-    for piece in _pieces(text, "%", _ENVOY_OPERATOR):
+    for piece in _pieces(text, "%", re.compile(_ENVOY_OPERATOR)):
         yield piece if isinstance(piece, Literal) else _envoy_field(piece)
 
 

@@ -6,17 +6,16 @@ import re
 from fasthits.errors import UsageError
 
 _PIECE = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
-_LOG_FORMAT = re.compile(
-    rf"log_format\s+(?P<name>[^\s;]+)\s+(?:escape=(?P<escape>\w+)\s+)?(?P<pieces>(?:(?:{_PIECE})\s*)+|[^\s;]+\s*);?",
-    re.DOTALL,
+# The patterns are compiled where they are used, as most commands do not need them.
+_LOG_FORMAT = (
+    rf"(?s)log_format\s+(?P<name>[^\s;]+)\s+(?:escape=(?P<escape>\w+)\s+)?(?P<pieces>(?:(?:{_PIECE})\s*)+|[^\s;]+\s*);?"
 )
-_PIECES = re.compile(rf"(?:(?:{_PIECE})\s*)+;?", re.DOTALL)
-_APACHE = re.compile(
-    r"""(?:(?:LogFormat|TransferLog)\s+|(?:CustomLog|GlobalLog)\s+(?:"(?:[^"\\]|\\.)*"|\S+)\s+)"""
-    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>\S+))(?:\s.*)?""",
-    re.DOTALL | re.IGNORECASE,
+_PIECES = rf"(?s)(?:(?:{_PIECE})\s*)+;?"
+_APACHE = (
+    r"""(?si)(?:(?:LogFormat|TransferLog)\s+|(?:CustomLog|GlobalLog)\s+(?:"(?:[^"\\]|\\.)*"|\S+)\s+)"""
+    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<word>\S+))(?:\s.*)?"""
 )
-_TOMCAT = re.compile(r"""\bpattern=(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')""")
+_TOMCAT = r"""\bpattern=(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')"""
 
 
 def directive_string(text: str) -> str:
@@ -32,14 +31,14 @@ def directive_string(text: str) -> str:
     Raises UsageError for the directive of a log of JSON lines.
     """
     stripped = text.strip()
-    if found := _LOG_FORMAT.fullmatch(stripped):
+    if found := re.fullmatch(_LOG_FORMAT, stripped):
         string = _joined(found["pieces"])
         if found["escape"] == "json" and string.lstrip().startswith("{"):
             raise UsageError("log_format of JSON lines", found["name"], "--format json")
         return string
-    if found := _APACHE.fullmatch(stripped):
+    if found := re.fullmatch(_APACHE, stripped):
         return str(found["quoted"] or found["word"])
-    if found := _TOMCAT.search(stripped):
+    if found := re.search(_TOMCAT, stripped):
         return html.unescape(found["double"] or found["single"] or "")
     if _is_pieces(stripped):
         return _joined(stripped.removesuffix(";"))
@@ -48,7 +47,7 @@ def directive_string(text: str) -> str:
 
 def _is_pieces(text: str) -> bool:
     """Tell whether all of *text* is strings in quotes, and these quotes are none of the log's own."""
-    found = re.findall(_PIECE, text, re.DOTALL) if _PIECES.fullmatch(text) else []
+    found = re.findall(_PIECE, text, re.DOTALL) if re.fullmatch(_PIECES, text) else []
     quotes = {piece[0] for piece in found}
     return len(quotes) == 1 and all(" " in piece.strip("'\" ") or "\n" in text for piece in found)
 
