@@ -8,7 +8,7 @@ runs for each line is ``noexcept nogil``.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
@@ -19,14 +19,21 @@ from fasthits.core.counts cimport (
 )
 from fasthits.core.csv cimport MAX_CSV_FIELDS, Text, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
-from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
-from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
+from fasthits.core.fields cimport (
+    as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line, without_newline,
+)
+from fasthits.core.json cimport (
+    ALL_KINDS, CUT, GLUED, JSON_KINDS, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY,
+    J_REFERER, J_REQUEST, J_STATUS, J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND,
+    ROOM, Found, JsonMemo, add_name, free_names,
+)
+from fasthits.core.lines cimport HIT, MALFORMED, NO_ENTRY, READ, Rules, settle, take_json_line, take_text_line
 from fasthits.core.moves cimport escape_rows, move_count, move_rows
 from fasthits.core.order cimport Order, put_in_order
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
-    VHOST, Reading, add_step, fill_line, read_line,
+    VHOST, Reading, add_step, read_line,
 )
 from fasthits.core.table cimport (
     NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, add_views, free_table, hash_row, row_at, row_bytes, row_path,
@@ -74,6 +81,18 @@ class FoundField(NamedTuple):
     end: int
 
 
+class JsonField(NamedTuple):
+    kind: str
+    key: bytes
+    value: bytes
+
+
+class JsonLine(NamedTuple):
+    fields: list[JsonField]
+    keys: list[bytes]
+    trouble: str
+
+
 class FoundFields(NamedTuple):
     fields: list[FoundField]
     host_size: int
@@ -101,6 +120,14 @@ _WAYS = {
     "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
     "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
 }
+_JSON_KINDS = {
+    "time": J_TIME, "request": J_REQUEST, "method": J_METHOD, "path": J_PATH, "query": J_QUERY,
+    "protocol": J_PROTOCOL, "status": J_STATUS, "bytes": J_BYTES, "referer": J_REFERER, "user_agent": J_USER_AGENT,
+    "vhost": J_VHOST, "logger": J_LOGGER, "level": J_LEVEL, "message": J_MESSAGE,
+}
+_TROUBLES = {
+    NO_OBJECT: "object", CUT: "end", GLUED: "glued", NO_TIME: "time", NO_DATE: "date", NO_REQUEST: "request",
+}
 _COMBINED = tuple(
     (kind, how, text, None)
     for kind, how, text in (
@@ -123,7 +150,7 @@ cdef class LineRules:
 
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, steps=None,
-        anchored=False, needed=0, verdict=None, apart=False, referers=None,
+        anchored=False, needed=0, verdict=None, apart=False, referers=None, json=(),
     ):
         cdef int i
         self.kept = [*methods, host_end]
@@ -160,10 +187,13 @@ cdef class LineRules:
             raise ValueError("a format needs a time")
         if anchored and self.rules.steps.step[0].how != CLF_TIME:
             raise ValueError("what is searched for is a time of Apache's common format")
+        for name, kind, is_url, is_transparent in json:
+            self.kept.append(add_name(&self.rules.json, name, _JSON_KINDS.get(kind, -1), is_url, is_transparent))
         settle(&self.rules)
 
     def __dealloc__(self):
         free(self.rules.methods)
+        free_names(&self.rules.json)
 
 
 cdef LineRules PLAIN = LineRules()
@@ -178,22 +208,43 @@ cdef class _Parser:
 
     cdef LineRules line_rules
     cdef DayMemo memo
+    cdef JsonMemo json
     cdef int32_t ordinal
     cdef object day
 
     def __cinit__(self, LineRules rules):
         self.line_rules = rules if rules is not None else PLAIN
+        open_room(&self.json, &self.line_rules.rules)
+
+    def __dealloc__(self):
+        free(self.json.room)
 
     cdef object parse(self, const char *start, size_t size):
         cdef const Rules *rules = &self.line_rules.rules
         cdef Reading reading
+        cdef Found found
         cdef Line line
-        if not read_line(line_cursor(start, size), &rules.steps, rules.steps.count, &reading, &self.memo, NULL):
+        cdef Cursor text = line_cursor(start, size)
+        if rules.json.count:
+            if self.read_json(text, &reading, &found, &line) != READ:
+                return None
+        elif not take_text_line(rules, text, rules.steps.count, &reading, &line, &self.memo):
             return None
-        fill_line(&line, &reading, &rules.steps)
         if line.day != self.ordinal:
             self.ordinal, self.day = line.day, day_from_ordinal(line.day)
+        if rules.json.count and reading.agreed == 0:
+            return tuple_new(ParsedLine, values_of_json_line(self.day, &line, &found))
+        if rules.json.count:
+            start = found.text.p
         return tuple_new(ParsedLine, values_of_line(start, self.day, &line, &reading, rules))
+
+    cdef int read_json(self, Cursor text, Reading *reading, Found *found, Line *line) noexcept:
+        """Read all fields of a JSON line, or of a line that it wraps; return what it is."""
+        cdef const Rules *rules = &self.line_rules.rules
+        self.json.used = 0
+        return take_json_line(
+            rules, text, rules.steps.count, ALL_KINDS, reading, found, line, &self.memo, &self.json
+        )
 
 
 def parse_line(line, LineRules rules=None, /):
@@ -250,6 +301,35 @@ def find_fields(line, LineRules rules=None, /):
         PyBuffer_Release(&view)
 
 
+def find_json_fields(line, LineRules rules, /):
+    """Return the fields and the keys that the core finds in a JSON line, and what the line lacks."""
+    cdef Py_buffer view
+    cdef Span text
+    cdef Reading reading
+    cdef Found found
+    cdef Line read
+    cdef int kind
+    cdef _Parser parser = _Parser(rules)
+    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
+    try:
+        text = without_newline(&view)
+        what = parser.read_json(line_cursor(text.start, text.size), &reading, &found, &read)
+        keys = keys_of_object(found.object)
+        paths = {place: path for path, place in keys}
+        fields = [
+            JsonField(name, paths.get(<size_t>found.key[kind].start, b""), as_bytes(found.value[kind]))
+            for name, kind in _JSON_KINDS.items()
+            if found.rank[kind] != NOT_FOUND
+        ]
+        if reading.agreed or what == NO_ENTRY:
+            trouble = ""
+        else:
+            trouble = _TROUBLES.get(found.what, "" if what == READ else "wrapped")
+        return JsonLine(fields, [path for path, _ in keys], trouble)
+    finally:
+        PyBuffer_Release(&view)
+
+
 cdef object found_fields(tuple found):
     fields, host_size, step, stopped, trouble = found
     return FoundFields([FoundField(*field) for field in fields], host_size, step, stopped, trouble)
@@ -272,6 +352,7 @@ cdef class HitTable:
         if self.line_rules.rules.apart:
             self.bots = self.table_beside()
             self.tally.bots = &self.bots.tally
+        open_room(&self.tally.json, self.tally.rules)
         self.answers = {}
         by_referer = {}
         for table, name in enumerate(self.line_rules.referers):
@@ -299,6 +380,7 @@ cdef class HitTable:
         free_table(&self.tally.referers)
         free(self.tally.answers)
         free(self.tally.key)
+        free(self.tally.json.room)
 
     @property
     def max_paths(self):
@@ -570,6 +652,15 @@ cdef class _Order:
     def __dealloc__(self):
         free(self.order.places)
         free(self.text.start)
+
+
+cdef int open_room(JsonMemo *memo, const Rules *rules) except -1:
+    """Get the address space that texts of JSON lines may need; memory is taken when it is written."""
+    if rules.json.count:
+        memo.room = <char *>malloc(ROOM)
+        if memo.room == NULL:
+            raise MemoryError
+    return 0
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

@@ -9,8 +9,10 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
+from fasthits.core.json cimport SPENT_ROOM, JsonMemo
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, HIT, MALFORMED, OTHER_AGENT, OTHER_DAY, Rules, bucket_of, take_line, take_rest_of_plain_get,
+    BOT, BUCKETS, HIT, MALFORMED, MESSAGE, NO_ENTRY, OTHER_AGENT, OTHER_DAY, UNREADABLE, Rules, bucket_of, take_line,
+    take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
 from fasthits.core.table cimport (
@@ -50,6 +52,7 @@ cdef struct Tally:         # all that one HitTable holds
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
+    JsonMemo json          # its room holds paths of hits that wait in the batch
     uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
     uint8_t *seen          # likewise
     int32_t last_day       # of the last parsed line
@@ -206,8 +209,16 @@ cdef inline int count_plain_get_by_rules(
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
     cdef Line line
-    if not take_line(tally.rules, start, size, &line, &tally.memo):
+    cdef int what
+    if tally.json.used > SPENT_ROOM:
+        flush(tally)
+        tally.json.used = 0
+    what = take_line(tally.rules, start, size, &line, &tally.memo, &tally.json)
+    if what == UNREADABLE:
         return count_malformed(tally, start, size)
+    if what == NO_ENTRY:
+        tally.buckets[MESSAGE] += 1
+        return COUNTED
     return judge(tally, &line, False)
 
 

@@ -1,8 +1,11 @@
 """Rules: what is read of a line, and whether the line is a hit."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp, memset
 
+from fasthits.core.json cimport (
+    ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, SERVER_MESSAGE, WRAPS, Found, JsonMemo, Names, fill_json_line, has_object, is_server_message, read_object, unwrap,
+)
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, TEXT, THREE_DIGITS, TIME, USER_AGENT,
@@ -12,9 +15,13 @@ from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
 
 cdef enum:                 # buckets
-    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+    HIT, MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+
+cdef enum:                 # what a line is
+    UNREADABLE, NO_ENTRY, READ    # NO_ENTRY: a message of the server, not an access
 
 cdef enum:
+    MAX_WRAPS = 2          # lines in a line
     PLAIN_STEPS = 7        # that take_plain_get takes at once
     COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
@@ -32,6 +39,7 @@ cdef struct Rules:
     Steps steps
     int last               # of a line no more steps than these are looked at
     Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+    Names json             # of the fields of JSON lines; count is 0 for lines of text
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -66,7 +74,7 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     cdef int i
     for i in range(steps.needed):
         rules.steps.searches = steps.step[i].how == TEXT or rules.steps.searches
-    rules.knows_plain_gets = begins_as_combined(steps)
+    rules.knows_plain_gets = rules.json.count == 0 and begins_as_combined(steps)
     rules.last = steps.needed
     if rules.referer_tables:
         rules.last = max(rules.last, steps.at[REFERER] + 1)
@@ -75,23 +83,70 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     if rules.by_host:
         rules.last = max(rules.last, steps.at[VHOST] + 1)
     rules.knows_agents = rules.last <= COMBINED_STEPS and goes_on_as_combined(steps)
+    rules.json.wanted = NEEDED_KINDS
+    if rules.by_host:
+        rules.json.wanted |= 1 << J_VHOST
+    if rules.by_agent:
+        rules.json.wanted |= 1 << J_USER_AGENT
+    if rules.referer_tables:
+        rules.json.wanted |= 1 << J_REFERER
+    if rules.keep_query:
+        rules.json.wanted |= 1 << J_QUERY
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
         and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
     )
 
 
-cdef inline bint take_line(
-    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo
+cdef inline bint take_text_line(
+    const Rules *rules, Cursor text, int last, Reading *reading, Line *line, DayMemo *memo
 ) noexcept nogil:
-    """Read what the rules look at; False for a malformed line."""
-    cdef Reading reading
-    if not read_line(line_cursor(start, size), &rules.steps, rules.last, &reading, memo, NULL):
+    """Read a line of text by the steps up to *last*; False for a malformed line."""
+    if not read_line(text, &rules.steps, last, reading, memo, NULL):
         return False
-    fill_line(line, &reading, &rules.steps)
+    fill_line(line, reading, &rules.steps)
     if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+        take_host(text.p, line.time, rules.host_end, &line.host)
     return True
+
+
+cdef inline int take_json_line(
+    const Rules *rules, Cursor text, int last, uint32_t wanted, Reading *reading, Found *found, Line *line,
+    DayMemo *memo, JsonMemo *json
+) noexcept nogil:
+    """Read an object, or the line that it wraps; return what it is. Of a line of text *reading* agrees with steps."""
+    cdef bint is_message = False
+    cdef int what, wraps
+    found.day, found.value[J_TIME].start, reading.agreed = 0, NULL, 0
+    for wraps in range(MAX_WRAPS + 1):
+        found.text = text
+        if wraps and not has_object(text):
+            if take_text_line(rules, text, last, reading, line, memo):
+                return READ
+            break
+        what = found.what = read_object(text, &rules.json, wanted, json, memo, found)
+        if what == ENTRY and fill_json_line(found, json, line):
+            return READ
+        if what == SERVER_MESSAGE:
+            return NO_ENTRY
+        if what != WRAPS:
+            break
+        is_message |= is_server_message(found, False)
+        if not unwrap(found, json, &text):
+            break
+    return NO_ENTRY if is_message else UNREADABLE
+
+
+cdef inline int take_line(
+    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo, JsonMemo *json
+) noexcept nogil:
+    """Read what the rules look at; return what the line is."""
+    cdef Reading reading
+    cdef Found found
+    cdef Cursor text = line_cursor(start, size)
+    if rules.json.count:
+        return take_json_line(rules, text, rules.last, rules.json.wanted, &reading, &found, line, memo, json)
+    return READ if take_text_line(rules, text, rules.last, &reading, line, memo) else UNREADABLE
 
 
 cdef inline void take_rest_of_plain_get(

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules
 from fasthits.errors import UsageError
@@ -21,16 +20,6 @@ NO_KEEPERS: Keepers = {}
 
 ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
-
-
-class Lines(Protocol):
-    """Takes the lines of one log."""
-
-    def feed(self, block: bytes | memoryview, /) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
-
-    def finish(self) -> None:
-        """Count a last line without a newline: the input ends here."""
 
 
 class CompiledRules:
@@ -87,10 +76,18 @@ class CompiledRules:
         lines = head.split(b"\n")
         return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
 
+    def reading(self, log_format: Format) -> dict[str, object]:
+        """Return how the core reads lines of *log_format*, as arguments of `LineRules`."""
+        if log_format.parts:
+            return log_format.reading()
+        from fasthits.rules.jsonlines import core_names  # most logs do not need it
+
+        return ASSUMED.reading() | {"json": core_names(self.rules.json_fields)}
+
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
         rules = self.rules
-        reading = (log_format if log_format.parts else NAMES["vhost_combined"]).reading()
+        reading = self.reading(log_format)
         if not rules.by_host:
             reading.pop("host_end", None)
         return self._line_rules.setdefault(
@@ -106,14 +103,6 @@ class CompiledRules:
                 **reading,  # type: ignore[arg-type]  # it is made for this
             ),
         )
-
-    def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
-        """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
-        if log_format.parts:
-            return hit_table
-        from fasthits.rules.jsonlines import JsonLines
-
-        return JsonLines(hit_table, self.rules.json_fields)
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta, timezone
 
 from fasthits._parse import LineRules, parse_line
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+_ISO = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
 _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
 """How many of these units are in a second."""
 
@@ -22,20 +23,35 @@ def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
 
 def stamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
-    if not log_format.parts:
-        from fasthits.rules.jsonlines import combined_lines  # most logs do not need it
-
-        lines, log_format = map(combined_lines(compiled.rules.json_fields), lines), NAMES["vhost_combined"]
     field = log_format.field("time")
-    if not field or not field.time_format:
+    time_format = "" if not log_format.parts else field and field.time_format
+    if time_format is None:
         return
-    rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
+    rules = LineRules(**compiled.reading(log_format))  # type: ignore[arg-type]  # it is made for this
     for line in lines:
         parsed = parse_line(line, rules)
         if parsed:
             with suppress(ValueError, OverflowError, OSError):  # an invalid date
-                stamp = _read_time(parsed.time, field.time_format)
+                stamp = _read_time(parsed.time, time_format) if time_format else _read_json_time(parsed.time)
                 yield stamp if stamp.tzinfo else stamp.astimezone()
+
+
+def _read_json_time(text: bytes) -> datetime:
+    """Return the time of a JSON line, which the core can read. Raises ValueError and the like for an invalid time."""
+    text = text.strip(b"[]")
+    if found := _ISO.match(text):
+        return datetime.fromisoformat(f"{found[1].decode().replace('/', '-')}T{found[2].decode()}{_zone(found[3])}")
+    if _APACHE.match(text):
+        return _read_time(text, "apache")
+    seconds = float(text)
+    while seconds >= 1e10:  # thousandths, and so on
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds)
+
+
+def _zone(text: bytes) -> str:
+    """Return a zone as `datetime.fromisoformat` reads it: ``""`` for a time without a zone."""
+    return "" if not text else "+00:00" if text in (b"Z", b"UTC", b"GMT") else text.decode()
 
 
 def _read_time(text: bytes, time_format: str) -> datetime:

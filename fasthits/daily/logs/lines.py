@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -12,8 +12,7 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -153,16 +152,5 @@ def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
 
 
 def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
-    if log_format.parts:
-        rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
-        return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
-    return _parse_json(blocks, combined_lines(compiled.rules.json_fields))
-
-
-def _parse_json(blocks: Iterator[bytes], convert: Callable[[bytes], bytes]) -> Iterator[ParsedLine | None]:
-    rules = LineRules(**NAMES["vhost_combined"].reading())  # type: ignore[arg-type]  # it is made for this
-    for block in blocks:
-        # A newline behind the last line would make one more of it.
-        for line in _parse.parse_lines(convert(block.removesuffix(b"\n")) + b"\n", rules):
-            vhost = None if line is None or line.vhost == b"-" else line.vhost
-            yield line and line._replace(host_part=None, vhost=vhost, status=line.status or None)
+    rules = LineRules(**compiled.reading(log_format))  # type: ignore[arg-type]  # it is made for this
+    return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
