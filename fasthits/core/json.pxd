@@ -99,6 +99,14 @@ cdef inline bint is_blank(char c) noexcept nogil:
     return c == b" " or c == b"\t" or c == b"\r" or c == b"\n"
 
 
+cdef inline bint opens(char c) noexcept nogil:
+    return (c & 0xDF) == 0x5B       # [ or {
+
+
+cdef inline bint closes(char c) noexcept nogil:
+    return (c & 0xDF) == 0x5D       # ] or }
+
+
 cdef inline void skip_blanks(Cursor *line) noexcept nogil:
     while line.p != line.end and is_blank(line.p[0]):
         line.p += 1
@@ -134,9 +142,9 @@ cdef inline bint skip_open(Cursor *line, size_t depth) noexcept nogil:
                 return False
             continue
         line.p += 1
-        if (c & 0xDF) == 0x5B:      # [ or {
+        if opens(c):
             depth += 1
-        elif (c & 0xDF) == 0x5D:    # ] or }
+        elif closes(c):
             depth -= 1
             if depth == 0:
                 return True
@@ -144,9 +152,12 @@ cdef inline bint skip_open(Cursor *line, size_t depth) noexcept nogil:
 
 
 cdef inline void take_bare(Cursor *line, Span *out) noexcept nogil:
-    """Take a number or a word."""
+    """Take a number or a word: all up to a blank, a comma, a quote, a brace or a bracket.
+
+    So a list has the same end whether its first item is taken or not.
+    """
     cdef const char *p = line.p
-    while p != line.end and not (is_blank(p[0]) or p[0] == b"," or p[0] == b"}" or p[0] == b"]"):
+    while p != line.end and not (is_blank(p[0]) or p[0] == b"," or p[0] == b'"' or opens(p[0]) or closes(p[0])):
         p += 1
     out.start, out.size = line.p, <size_t>(p - line.p)
     line.p = p
@@ -157,7 +168,7 @@ cdef inline bint skip_value(Cursor *line) noexcept nogil:
     cdef Span text
     if line.p[0] == b'"':
         return take_string(line, &text)
-    if (line.p[0] & 0xDF) == 0x5B:
+    if opens(line.p[0]):
         line.p += 1
         return skip_open(line, 1)
     take_bare(line, &text)
@@ -187,7 +198,7 @@ cdef inline bint take_value(Cursor *line, Span *out) noexcept nogil:
     if line.p[0] == b'"':
         if not take_string(line, out):
             return False
-    elif (line.p[0] & 0xDF) == 0x5B:
+    elif opens(line.p[0]):
         line.p += 1
         if not skip_open(line, 1):
             return False
@@ -478,7 +489,7 @@ cdef inline bint skip_to_key(Cursor *line) noexcept nogil:
         if line.p[0] == b'"' or line.p[0] == b"}":
             return True
         line.p += 1
-        if ((line.p - 1)[0] & 0xDF) == 0x5B and not skip_open(line, 1):
+        if opens((line.p - 1)[0]) and not skip_open(line, 1):
             return False
     return False
 

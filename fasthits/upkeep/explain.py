@@ -1,21 +1,20 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
+from fasthits._parse import FoundFields, HitTable, LineRules, find_fields, find_json_fields, parse_line
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.formats import Format
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 
 HIT, MALFORMED = "hit", "malformed"
@@ -90,18 +89,15 @@ class _Judge:
         self._compiled = compiled
         self._log_format = log_format
         self._day = day
-        self._hit_table = HitTable(rules=compiled.line_rules(log_format))
+        self._line_rules = compiled.line_rules(log_format)
+        self._hit_table = HitTable(rules=self._line_rules)
         self._hit_table.count_only(None if day is None else [day])
-        self._lines = compiled.lines_into(self._hit_table, log_format)
-        self._as_combined: Callable[[bytes], bytes] | None = (
-            None if log_format.parts else combined_lines(compiled.rules.json_fields)
-        )
 
     def __call__(self, line: bytes) -> tuple[str, bytes]:
         """Return the bucket of a line, and its path if it is a hit."""
         table = self._hit_table
         hits, malformed, filtered = table.hits, table.malformed, table.filtered
-        self._lines.feed(line + b"\n")
+        table.feed(line + b"\n")
         if table.malformed > malformed:
             return MALFORMED, b""
         if table.hits == hits:
@@ -116,14 +112,17 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
-        log_format, text = self._log_format, line
-        if self._as_combined:
-            log_format, text = NAMES["vhost_combined"], self._as_combined(text)
-        fields, stopped = read_fields(text, log_format)
-        if self._as_combined and bucket == MALFORMED:
-            fields, stopped = [], "not a JSON object with a time and a request"
-        why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
+        if self._log_format.parts:
+            named, stopped = read_fields(line, self._log_format)
+            fields = dict(named)
+        else:
+            named, stopped = read_json_fields(line, self._line_rules)
+            parsed = parse_line(line, self._line_rules)
+            fields = {"method": parsed.method, "target": parsed.target or b""} if parsed else {}
+            if parsed and parsed.status is not None:
+                fields["status"] = b"%d" % parsed.status
+        why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
+        return Explanation(number, line, self._log_format, bucket, why, named, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -132,6 +131,8 @@ class _Judge:
                 return f"counts as {_text(path)}"
             case "malformed":
                 return stopped
+            case "message":
+                return "another message of the server, not an access"
             case "method":
                 return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
             case "target":
@@ -172,6 +173,35 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
     for step, start, end in found.fields:
         fields += _named(parts[step], line[start:end])
     return fields, _trouble(found, log_format) if found.trouble else ""
+
+
+def read_json_fields(line: bytes, rules: LineRules) -> tuple[list[tuple[str, bytes]], str]:
+    """Return the fields that the core finds in a JSON line, each with its key, and what the line lacks, or ``""``.
+
+    A field that stands before the object has no key.
+    """
+    found = find_json_fields(line, rules)
+    fields = [
+        (kind.replace("_", " ") + (f" ({_text(key)})" if key else ""), value) for kind, key, value in found.fields
+    ]
+    if not found.trouble:
+        return fields, ""
+    keys = f"; its keys are {', '.join(map(_text, found.keys[:SHOWN_KEYS]))}" if found.keys else ""
+    if len(found.keys) > SHOWN_KEYS:
+        keys += f" and {len(found.keys) - SHOWN_KEYS} more"
+    return fields, _JSON_TROUBLES[found.trouble] + keys
+
+
+SHOWN_KEYS = 20
+_JSON_TROUBLES = {
+    "object": "no JSON object",
+    "end": "the JSON object does not end",
+    "glued": "more than one JSON object",
+    "wrapped": "its message is not a log line",
+    "time": "no time",
+    "date": "no field for the time holds a time that fasthits knows",
+    "request": "no request and no path",
+}
 
 
 @lru_cache

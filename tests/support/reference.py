@@ -14,9 +14,9 @@ from typing import NamedTuple
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
+from tests.support.objects import MESSAGE, read_object
 
 LINE_BYTES = 1 << 20
 DEFAULT_RULES = Rules()
@@ -198,11 +198,11 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
         return None
 
 
-def read_fields(line: bytes, log_format: Format) -> dict[str, bytes] | None:
-    """Return the fields of a line by their kinds, or None for a malformed one."""
+def read_fields(line: bytes, log_format: Format) -> dict[str, bytes] | str | None:
+    """Return the fields of a line by their kinds, None for a malformed one, MESSAGE for what is not an access."""
     line = trim(line)
     if not log_format.parts:
-        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
+        return read_object(line)
     clock = log_format.field("time")
     assert clock
     start = 0
@@ -259,6 +259,8 @@ def judge(
     fields = read_fields(line, log_format)
     if fields is None:
         return "malformed", None, None
+    if fields == MESSAGE:
+        return MESSAGE, None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
     day = field_day(clock, fields["time"])
