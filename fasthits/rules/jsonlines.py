@@ -23,20 +23,20 @@ from collections.abc import Iterator, Mapping
 KNOWN: dict[str, tuple[str, ...]] = {
     "time": (
         *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
-        *("requestTime", "requestTimeEpoch", "time_start", "timestamp(ms)", "@timestamp", "timestamp", "time"),
+        *("requestTime", "requestTimeEpoch", "time_start", "timestamp(ms)", "@timestamp", "time"),
         *("datetime", "asctime", "date"),
     ),
-    "request": ("request", "request_line", "http_request", "requestLine"),
+    "request": ("request", "request_line", "http_request"),
     "method": (
-        *("request_method", "request.method", "RequestMethod", "httpRequest.requestMethod", "ClientRequestMethod"),
-        *("http.request.method", "httpMethod", "req.method", "cs-method", "request_verb", "http_method", "verb"),
+        *("request_method", "request.method", "httpRequest.requestMethod", "ClientRequestMethod"),
+        *("http.request.method", "httpMethod", "req.method", "cs-method", "request_verb", "verb"),
         "method",
     ),
     "path": (
         *("request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl", "ClientRequestURI"),
         *("ClientRequestPath", "url.original", "url.path", "url.full", "req.url", "req.originalUrl", "cs-uri-stem"),
         *("request_url", "request.url", "request.path", "req.path", "uri", "url", "path", "http.url", "http.target"),
-        *("resourcePath", "originalUrl", "target", "urlpath", "request_path"),
+        *("resourcePath", "originalUrl", "target", "urlpath"),
     ),
     "query": ("args", "query_string", "url.query", "cs-uri-query", "request.query", "query", "urlquery"),
     "protocol": (
@@ -55,13 +55,13 @@ KNOWN: dict[str, tuple[str, ...]] = {
     ),
     "referer": (
         *("http_referer", "request.headers.Referer", "request_Referer", "httpRequest.referer", "ClientRequestReferer"),
-        *("http.request.referrer", "req.headers.referer", "cs(Referer)", "request_referer", "http_referrer"),
+        *("http.request.referrer", "req.headers.referer", "cs(Referer)", "http_referrer"),
         *("headers.referer", "referer", "referrer"),
     ),
     "user_agent": (
         *("http_user_agent", "request.headers.User-Agent", "request_User-Agent", "httpRequest.userAgent"),
         *("ClientRequestUserAgent", "user_agent.original", "req.headers.user-agent", "cs(User-Agent)"),
-        *("request_user_agent", "headers.user-agent", "user_agent", "agent"),
+        *("headers.user-agent", "user_agent", "agent"),
     ),
     "vhost": (
         *("server_name", "request.host", "RequestHost", "ClientRequestHost", "url.domain", "req.headers.host"),
