@@ -122,6 +122,31 @@ class FoundFields(NamedTuple):
     """Why the line is malformed: ``absent`` (the step is not there), ``day`` (an invalid date), ``end`` (a number with
     something behind it); ``""`` for a line that parses."""
 
+class JsonField(NamedTuple):
+    """A field of a JSON line."""
+
+    kind: str
+    key: bytes
+    """The key as the line has it, with those of the objects around it and dots between; empty for a field that stands
+    before the object."""
+    value: bytes
+    """As it is written, escapes and all, without quotes."""
+
+class JsonLine(NamedTuple):
+    """What the core finds in a JSON line."""
+
+    fields: list[JsonField]
+    keys: list[bytes]
+    """All keys, also of fields that nobody looks for; not those in lists."""
+    trouble: str
+    """Why the line is malformed: ``object`` (no object), ``end`` (it does not end), ``glued`` (a second one),
+    ``wrapped`` (its message is no log line), ``request`` (no request, and no path), ``time`` (no time), ``date`` (an
+    invalid one); ``""`` for a line that is an access or a message of the server."""
+
+def find_json_fields(line: Buffer, rules: LineRules, /) -> JsonLine:
+    """Return the fields and the keys that the core finds in a JSON line, and what the line lacks. Of an object in
+    another one's message, those of the inner object."""
+
 def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`.
 
@@ -133,8 +158,9 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
 class LineRules:
     """The log format of lines, and which lines are hits. Hit tables of several threads can share it.
 
-    A line is *filtered* by the first reason that applies: ``method`` (not in *methods*), ``target`` (no path),
-    ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``.
+    A line is *filtered* by the first reason that applies: ``message`` (a JSON object that is not an access, but another
+    message of the server), ``method`` (not in *methods*), ``target`` (no path), ``status`` (not in *statuses*), ``day``
+    (see `HitTable.count_only`), ``agent``, ``bot``.
 
     *verdict* is called with each distinct user agent as it was logged, ``b"-"`` for no user agent. It returns 0 to
     count the hit, 1 to filter it as ``agent``, 2 for a bot. Hits of bots are filtered as ``bot`` or, with *apart*,
@@ -152,6 +178,10 @@ class LineRules:
     fasthits/rules/formats.py makes steps. Raises ValueError for steps without a time. If a needed step searches the
     rest of a line for a text, the core tries only the first ANCHORS times of the line, so the cost of a line stays
     linear in its length.
+
+    With *json*, lines are JSON objects with fields of these names, and *steps* read a line of text that an object
+    wraps. A name has a kind (``""`` for none), and says whether its value may be a whole URL, whose path counts, and
+    whether the fields of its object count as if they stood outside it. See fasthits/rules/jsonlines.py.
     """
 
     def __new__(
@@ -168,6 +198,7 @@ class LineRules:
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
+        json: Collection[tuple[str, str, bool, bool]] = (),
     ) -> Self: ...
     @property
     def referers(self) -> Mapping[str, Callable[[bytes], bytes | None]]:

@@ -20,12 +20,13 @@ from fasthits.core.counts cimport (
 from fasthits.core.csv cimport MAX_CSV_FIELDS, Text, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport (
-    as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line, without_newline,
+    as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
+    without_newline,
 )
 from fasthits.core.json cimport (
-    ALL_KINDS, CUT, GLUED, JSON_KINDS, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY,
-    J_REFERER, J_REQUEST, J_STATUS, J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND,
-    ROOM, Found, JsonMemo, add_name, free_names,
+    ALL_KINDS, CUT, GLUED, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER,
+    J_REQUEST, J_STATUS, J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, ROOM,
+    Found, JsonMemo, add_name, free_names,
 )
 from fasthits.core.lines cimport HIT, MALFORMED, NO_ENTRY, READ, Rules, settle, take_json_line, take_text_line
 from fasthits.core.moves cimport escape_rows, move_count, move_rows

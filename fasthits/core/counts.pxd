@@ -7,7 +7,7 @@ with ASKED, and goes on when the answer is in the table of agents or of referers
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
 from fasthits.core.json cimport SPENT_ROOM, JsonMemo
 from fasthits.core.lines cimport (
@@ -219,7 +219,17 @@ cdef inline int count_other_line(Tally *tally, const char *start, size_t size) n
     if what == NO_ENTRY:
         tally.buckets[MESSAGE] += 1
         return COUNTED
-    return judge(tally, &line, False)
+    return judge(tally, &line, is_plain_get(&line, start, size))
+
+
+cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
+    """Tell whether a line that take_plain_get has not read could as well be one of its lines."""
+    cdef const char *end = start + size
+    return (
+        line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
+        and line.path.start != NULL and line.path.size != 0 and line.path.start[0] == b"/"
+        and start <= line.path.start <= end and end - line.path.start >= WORDS_BYTES
+    )
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:

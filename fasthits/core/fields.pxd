@@ -146,7 +146,7 @@ cdef inline Span without_newline(const Py_buffer *view) noexcept:
 cdef inline dict filtered_lines(const uint64_t *buckets):
     """Return the numbers of filtered lines by reason, without zeros."""
     lines = {
-        "message": buckets[MESSAGE], "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH], "status": buckets[OTHER_STATUS],
-        "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+        "message": buckets[MESSAGE], "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH],
+        "status": buckets[OTHER_STATUS], "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
     }
     return {reason: number for reason, number in lines.items() if number}

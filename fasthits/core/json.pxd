@@ -5,8 +5,10 @@ invalid escape, bytes that are not UTF-8. A line whose object does not end is ma
 is looked at more than a few times.
 
 Keys are compared by their letters and digits in lower case, so ``userAgent``, ``user_agent`` and ``User-Agent`` are
-one name. A key in an object in another one has a dot before it, so ``{"a": {"b": 1}}`` is ``{"a.b": 1}``. The keys of
-a log repeat line after line: the memo knows each key as it is written, and which key follows it.
+one name. A key in an object in another one has a dot before it, so ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
+
+The keys of a log repeat line after line, so the memo knows for each key what stood between the value before it and its
+own value, such as ``,"status":"``, and which key came behind it. If the same bytes come again, so do key and name.
 
 A text comes out as Apache would have logged its bytes (`ap_escape_logitem`, httpd's server/util.c). Most texts need no
 change and stay in the line; the others go into the memo's room. Escapes are those of RFC 8259, and ``\xhh``, ``\v``,
@@ -41,7 +43,7 @@ cdef enum:
     MAX_DEPTH = 8          # objects in objects; deeper ones are skipped
     MAX_NAME = 96          # bytes of a name with its dots; longer keys are unknown
     KEPT_KEYS = 128
-    MAX_KEPT_KEY = 43
+    MAX_GAP = 54           # bytes of a key with what is around it; longer ones are looked up each time
     NOT_FOUND = 255        # a rank
     MAX_NAMES = 500        # with their parts
     SLOTS = 2048
@@ -72,12 +74,15 @@ cdef struct Names:
 
 cdef struct KeptKey:
     int16_t parent, name   # name: NO_KIND for an unknown key
-    int16_t follower       # the slot of the key that came behind it last time
+    uint8_t follower       # the slot of the key that came behind it last time
     uint8_t size           # of text; 0 is free
-    char[MAX_KEPT_KEY] text    # from behind its first quote to its second quote
+    uint8_t key_at, key_size, value_at    # in text
+    char[MAX_GAP] text     # from the end of the value before to the value, with its quote
 
 cdef struct JsonMemo:
     KeptKey[KEPT_KEYS + 1] kept    # the last one is not a key: its follower is the first key of a line
+    uint64_t date_head, date_tail    # the last date, yyyy-mm-dd
+    int32_t day
     char *room             # ROOM bytes for texts that are not in the line as they are
     size_t used
 
@@ -177,10 +182,9 @@ cdef inline bint skip_value(Cursor *line) noexcept nogil:
 
 cdef inline bint says_nothing(Span word) noexcept nogil:
     """Tell whether a bare word is null, true or false, or nothing at all."""
-    return (
-        word.size == 0 or (word.size == 4 and (memcmp(word.start, b"null", 4) == 0 or memcmp(word.start, b"true", 4) == 0))
-        or (word.size == 5 and memcmp(word.start, b"false", 5) == 0)
-    )
+    if word.size == 4:
+        return memcmp(word.start, b"null", 4) == 0 or memcmp(word.start, b"true", 4) == 0
+    return word.size == 0 or (word.size == 5 and memcmp(word.start, b"false", 5) == 0)
 
 
 cdef inline bint take_value(Cursor *line, Span *out) noexcept nogil:
@@ -239,32 +243,32 @@ cdef inline uint32_t hash_name(const char *p, size_t size) noexcept nogil:
 cdef inline int find_name(const Names *names, const char *p, size_t size) noexcept nogil:
     """Return the number of a name, NO_KIND for an unknown one."""
     cdef uint32_t slot = hash_name(p, size) & SLOT_MASK
-    cdef int number
+    cdef int at
     while names.slots[slot]:
-        number = names.slots[slot] - 1
-        if names.name[number].text.size == size and memcmp(names.name[number].text.start, p, size) == 0:
-            return number
+        at = names.slots[slot] - 1
+        if names.name[at].text.size == size and memcmp(names.name[at].text.start, p, size) == 0:
+            return at
         slot = (slot + 1) & SLOT_MASK
     return NO_KIND
 
 
 cdef inline int put_name(Names *names, bytes text) except -1:
     """Return the number of a name, which is added if it is not there; the caller keeps *text* alive."""
-    cdef int number = find_name(names, text, len(text))
+    cdef int at = find_name(names, text, len(text))
     cdef uint32_t slot
-    if number != NO_KIND:
-        return number
+    if at != NO_KIND:
+        return at
     if names.count == MAX_NAMES:
         raise ValueError(f"there are at most {MAX_NAMES} names of JSON fields, with their parts")
-    number = names.count
-    names.name[number].text.start, names.name[number].text.size = text, len(text)
-    names.name[number].kind = NO_KIND
+    at = names.count
+    names.name[at].text.start, names.name[at].text.size = text, len(text)
+    names.name[at].kind = NO_KIND
     slot = hash_name(text, len(text)) & SLOT_MASK
     while names.slots[slot]:
         slot = (slot + 1) & SLOT_MASK
     names.count += 1
     names.slots[slot] = <int16_t>names.count
-    return number
+    return at
 
 
 cdef inline list add_name(Names *names, str name, int kind, bint is_url, bint is_transparent):
@@ -273,7 +277,7 @@ cdef inline list add_name(Names *names, str name, int kind, bint is_url, bint is
     cdef size_t size
     cdef Span text
     cdef Name *added
-    cdef int number
+    cdef int at
     encoded = name.encode()
     text.start, text.size = encoded, len(encoded)
     size = put_letters(letters, 0, text)
@@ -287,8 +291,8 @@ cdef inline list add_name(Names *names, str name, int kind, bint is_url, bint is
     parts = whole.split(b".")
     kept = [b".".join(parts[:end]) for end in range(1, len(parts))]
     for above in kept:
-        number = put_name(names, above)
-        names.name[number].leads_on = True
+        at = put_name(names, above)
+        names.name[at].leads_on = True
     added = &names.name[put_name(names, whole)]
     added.is_transparent |= is_transparent
     if kind != NO_KIND and added.kind == NO_KIND:
@@ -330,67 +334,75 @@ cdef inline int slot_of(int parent, Span key) noexcept nogil:
     return <int>(((first + last * 31 + key.size * 7 + <uint64_t>(parent + 1) * 131) * 0x9E3779B97F4A7C15ULL) >> 57)
 
 
-cdef inline bint take_known_key(Cursor *line, JsonMemo *memo, int parent, int *slot, Span *key) noexcept nogil:
-    """Take the key at the cursor if it is the one that followed the key in *slot* last time; False leaves the cursor.
-    """
+cdef inline bint are_equal(const char *p, const char *text, size_t size) noexcept nogil:
+    """Compare some bytes, eight at a time: a call of memcmp costs more."""
+    cdef size_t i = 0
+    if size < 8:
+        return size != 0 and memcmp(p, text, size) == 0
+    while i + 8 < size:
+        if load8(p + i) != load8(text + i):
+            return False
+        i += 8
+    return load8(p + size - 8) == load8(text + size - 8)
+
+
+cdef inline bint take_known_key(Cursor *line, const JsonMemo *memo, int parent, int *slot, Span *key) noexcept nogil:
+    """Step to the value of the next key, if it is the one that followed the key in *slot* last time; False leaves the
+    cursor."""
     cdef int follower = memo.kept[slot[0]].follower
     cdef const KeptKey *kept = &memo.kept[follower]
-    if (kept.parent != parent or line.end - line.p <= kept.size or kept.size == 0
-            or memcmp(line.p + 1, kept.text, kept.size) != 0):
+    if kept.parent != parent or line.end - line.p <= kept.size or not are_equal(line.p, kept.text, kept.size):
         return False
-    key.start, key.size = line.p + 1, kept.size - 1
-    line.p += 1 + kept.size
+    key.start, key.size = line.p + kept.key_at, kept.key_size
+    line.p += kept.value_at
     slot[0] = follower
     return True
 
 
-cdef inline bint take_key(
-    Cursor *line, const Names *names, JsonMemo *memo, int parent, int *slot, Span *key, int *name
+cdef inline int name_of(
+    const Names *names, JsonMemo *memo, int parent, int *slot, const char *gap, Span key, const char *value
 ) noexcept nogil:
-    """Take the key at the cursor, and find its name; False if it does not end."""
+    """Return the number of the name of a key, and let the memo know what stood from *gap* to the *value*."""
     cdef KeptKey *kept
     cdef int here
-    if take_known_key(line, memo, parent, slot, key):
-        name[0] = memo.kept[slot[0]].name
-        return True
-    if not take_string(line, key):
-        return False
-    if key.size >= MAX_KEPT_KEY:
-        name[0] = find_key(names, parent, key[0])
-        return True
-    here = slot_of(parent, key[0])
+    cdef size_t size = <size_t>(value - gap)
+    if size > MAX_GAP:
+        return find_key(names, parent, key)
+    here = slot_of(parent, key)
     kept = &memo.kept[here]
-    if kept.size != key.size + 1 or kept.parent != parent or memcmp(kept.text, key.start, key.size) != 0:
-        kept.name = <int16_t>find_key(names, parent, key[0])
-        kept.parent, kept.size = <int16_t>parent, <uint8_t>(key.size + 1)
-        memcpy(kept.text, key.start, key.size + 1)
-    name[0] = kept.name
-    memo.kept[slot[0]].follower = <int16_t>here
+    if kept.size == 0 or kept.key_size != key.size or kept.parent != parent or memcmp(
+        kept.text + kept.key_at, key.start, key.size
+    ) != 0:
+        kept.name, kept.parent = <int16_t>find_key(names, parent, key), <int16_t>parent
+    kept.size, kept.key_at, kept.key_size = <uint8_t>size, <uint8_t>(key.start - gap), <uint8_t>key.size
+    kept.value_at = <uint8_t>(size - ((value - 1)[0] == b'"'))
+    memcpy(kept.text, gap, size)
+    memo.kept[slot[0]].follower = <uint8_t>here
     slot[0] = here
-    return True
+    return kept.name
 
 
 # --- Times ----------------------------------------------------------------------------------------------------------
 
 cdef inline bint is_end_of_time(const char *p, const char *end) noexcept nogil:
-    """Tell whether only a fraction and a zone can be here: letters, digits, signs."""
+    """Tell whether only a fraction and a zone can be here: letters, digits, blanks and ``+,-./:``."""
     while p != end:
-        if not (is_digit(p[0]) or b"A" <= (p[0] & 0xDF) <= b"Z" or memchr(b" .,:+-", p[0], 6) != NULL):
+        if not (b"+" <= p[0] <= b":" or b"A" <= (p[0] & 0xDF) <= b"Z" or p[0] == b" "):
             return False
         p += 1
     return True
 
 
-cdef inline int32_t day_of_iso(const char *p, const char *end) noexcept nogil:
+cdef inline int32_t day_of_iso(const char *p, const char *end, JsonMemo *memo) noexcept nogil:
     """Return the day of ``yyyy-mm-dd``, ``yyyy/mm/dd``, either alone or with ``THH:MM:SS`` or a space; 0 for no day."""
-    if not (are_digits(p, 4) and are_digits(p + 5, 2) and are_digits(p + 8, 2)):
-        return 0
-    if (p[4] != b"-" and p[4] != b"/") or p[7] != p[4]:
-        return 0
     if end - p > 10 and (end - p < 19 or (p[10] != b"T" and p[10] != b" ") or not has_clock(p + 11)
                          or not is_end_of_time(p + 19, end)):
         return 0
-    return ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
+    if load8(p) != memo.date_head or load8(p + 2) != memo.date_tail:
+        memo.date_head, memo.date_tail, memo.day = load8(p), load8(p + 2), 0
+        if are_digits(p, 4) and are_digits(p + 5, 2) and are_digits(p + 8, 2) and p[7] == p[4]:
+            memo.day = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
+    return memo.day
 
 
 cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
@@ -399,8 +411,8 @@ cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
     A number outside of these years is something else: a duration, or a date without hyphens.
     """
     cdef uint64_t unit = 1
-    cdef int i
-    for i in range(4):
+    cdef int _
+    for _ in range(4):
         if 1000000000ULL <= value // unit < 10000000000ULL:
             return <int64_t>(value // unit)
         unit *= 1000
@@ -445,7 +457,7 @@ cdef inline int32_t day_of_number(const char *p, const char *end, DayMemo *memo)
     return 0 if seconds < 0 else day_of_epoch(seconds, memo)
 
 
-cdef inline int32_t day_of_time(Span text, DayMemo *memo) noexcept nogil:
+cdef inline int32_t day_of_time(Span text, JsonMemo *memo, DayMemo *days) noexcept nogil:
     """Return the day of a time in any layout that JSON logs have; 0 for what is none, or is not in the calendar."""
     cdef const char *p = text.start
     cdef const char *end = p + text.size
@@ -454,25 +466,25 @@ cdef inline int32_t day_of_time(Span text, DayMemo *memo) noexcept nogil:
     if end - p < 8:
         return 0
     if end - p >= 10 and (p[4] == b"-" or p[4] == b"/"):
-        return day_of_iso(p, end)
+        return day_of_iso(p, end, memo)
     if end - p >= 20 and p[2] == b"/":
         if p[11] != b":" or not has_clock(p + 12) or not is_end_of_time(p + 20, end):
             return 0
         return day_of_clf(p)
-    return day_of_number(p, end, memo)
+    return day_of_number(p, end, days)
 
 
 # --- Objects --------------------------------------------------------------------------------------------------------
 
 cdef inline void keep_value(
-    Found *found, const Name *name, Span key, Span value, DayMemo *memo
+    Found *found, const Name *name, Span key, Span value, JsonMemo *memo, DayMemo *days
 ) noexcept nogil:
     cdef int kind = name.kind
     cdef int32_t day
     if name.rank > found.rank[kind]:
         return
     if kind == J_TIME:
-        day = day_of_time(value, memo)
+        day = day_of_time(value, memo, days)
         if day == 0:
             if found.rank[J_TIME] == NOT_FOUND:
                 found.value[J_TIME], found.key[J_TIME] = value, key    # for whoever asks what is wrong
@@ -494,6 +506,21 @@ cdef inline bint skip_to_key(Cursor *line) noexcept nogil:
     return False
 
 
+cdef inline bint take_field_value(
+    Cursor *line, const Name *name, Span key, JsonMemo *memo, DayMemo *days, Found *found
+) noexcept nogil:
+    """Take the value of a wanted field; False if it does not end."""
+    cdef Span value
+    cdef bint is_null = line.p[0] == b"n"
+    if not take_value(line, &value):
+        return False
+    if name.kind == J_REQUEST or name.kind == J_PATH:
+        found.has_request |= value.start != NULL or is_null
+    if value.start != NULL:
+        keep_value(found, name, key, value, memo, days)
+    return True
+
+
 cdef inline bint take_object(
     Cursor *line, const Names *names, uint32_t wanted, JsonMemo *memo, DayMemo *days, Found *found
 ) noexcept nogil:
@@ -501,51 +528,52 @@ cdef inline bint take_object(
     cdef int[MAX_DEPTH] parents
     cdef int depth = 0
     cdef int slot = KEPT_KEYS
-    cdef int number
+    cdef int at
     cdef const Name *name
-    cdef Span key, value
-    cdef bint is_null
+    cdef const char *gap
+    cdef Span key
     parents[0] = TOP
-    while skip_to_key(line):
-        if line.p[0] == b"}":
-            line.p += 1
-            if depth == 0:
-                return True
-            depth -= 1
-            continue
-        if not take_key(line, names, memo, parents[depth], &slot, &key, &number):
-            return False
-        skip_blanks(line)
-        if not skip_past(line, b":"):
-            continue                        # a text where no text belongs
-        skip_blanks(line)
-        if line.p == line.end:
-            return False
-        name = &names.name[number] if number != NO_KIND else NULL
-        if name == NULL:
+    while True:
+        if take_known_key(line, memo, parents[depth], &slot, &key):
+            at = memo.kept[slot].name
+        else:
+            gap = line.p
+            if not skip_to_key(line):
+                return False
+            if line.p[0] == b"}":
+                line.p += 1
+                if depth == 0:
+                    return True
+                depth -= 1
+                continue
+            if not take_string(line, &key):
+                return False
+            skip_blanks(line)
+            if not skip_past(line, b":"):
+                continue                    # a text where no text belongs
+            skip_blanks(line)
+            if line.p == line.end:
+                return False
+            at = name_of(names, memo, parents[depth], &slot, gap, key, line.p + (line.p[0] == b'"'))
+        if at == NO_KIND:
             if not skip_value(line):
                 return False
-        elif line.p[0] == b"{" and (name.leads_on or name.is_transparent) and depth + 1 < MAX_DEPTH:
+            continue
+        name = &names.name[at]
+        if line.p[0] == b"{" and (name.leads_on or name.is_transparent) and depth + 1 < MAX_DEPTH:
             line.p += 1
             depth += 1
-            parents[depth] = TOP if name.is_transparent else number
+            parents[depth] = TOP if name.is_transparent else at
         elif name.kind == NO_KIND or not wanted >> name.kind & 1:
             if not skip_value(line):
                 return False
-        else:
-            is_null = line.p[0] == b"n"
-            if not take_value(line, &value):
-                return False
-            if name.kind == J_REQUEST or name.kind == J_PATH:
-                found.has_request |= value.start != NULL or is_null
-            if value.start != NULL:
-                keep_value(found, name, key, value, days)
-    return False
+        elif not take_field_value(line, name, key, memo, days, found):
+            return False
 
 
 cdef inline bint find_object(Cursor *line, const char **brace) noexcept nogil:
     """Step behind the next brace that begins an object; False if there is none."""
-    while True:
+    while line.p != line.end:
         brace[0] = <const char *>memchr(line.p, b"{", <size_t>(line.end - line.p))
         if brace[0] == NULL:
             return False
@@ -553,6 +581,7 @@ cdef inline bint find_object(Cursor *line, const char **brace) noexcept nogil:
         skip_blanks(line)
         if line.p != line.end and (line.p[0] == b'"' or line.p[0] == b"}"):
             return True
+    return False
 
 
 cdef inline bint has_object(Cursor line) noexcept nogil:
@@ -571,7 +600,7 @@ cdef inline Span next_word(Cursor *line) noexcept nogil:
     return word
 
 
-cdef inline void look_before(Cursor before, DayMemo *days, Found *found) noexcept nogil:
+cdef inline void look_before(Cursor before, JsonMemo *memo, DayMemo *days, Found *found) noexcept nogil:
     r"""Take what the object lacks from what is before it: the time at its beginning, and a logger between tabs.
 
     Caddy's console format is ``time<tab>level<tab>logger<tab>message<tab>{...}``; the log files of containers have
@@ -586,7 +615,7 @@ cdef inline void look_before(Cursor before, DayMemo *days, Found *found) noexcep
         if blank != NULL:
             word.size = <size_t>(blank - word.start)
     if found.day == 0:
-        found.day = day_of_time(word, days)
+        found.day = day_of_time(word, memo, days)
         if found.day:
             found.value[J_TIME], found.rank[J_TIME], found.key[J_TIME].start = word, 0, NULL
     if has_tabs and found.rank[J_LOGGER] == NOT_FOUND:
@@ -653,7 +682,7 @@ cdef inline int read_object(
     if find_object(&line, &brace):
         return GLUED
     if before.p != before.end:
-        look_before(before, days, found)
+        look_before(before, memo, days, found)
     if found.day == 0 and day != 0:
         found.day, found.value[J_TIME], found.key[J_TIME].start = day, outer, NULL
     if not found.has_request:
@@ -669,24 +698,30 @@ cdef inline int read_object(
 
 # --- Texts ----------------------------------------------------------------------------------------------------------
 
+cdef inline bint is_plain_byte(char c) noexcept nogil:
+    return (<uint8_t>(<uint8_t>c - 32) < 95) & (c != b"\\")
+
+
 cdef inline bint is_plain(const char *p, size_t size) noexcept nogil:
-    """Tell whether all bytes are printable ASCII and no backslash; eight at a time."""
-    cdef uint64_t ones = 0x0101010101010101ULL
-    cdef uint64_t odd = 0
-    cdef uint64_t word, other
+    """Tell whether all bytes are printable ASCII and no backslash.
+
+    The inner loop has no branch, so compilers make vector instructions of it.
+    """
+    cdef uint8_t[16] odd
     cdef size_t i = 0
-    if size < 8:
+    cdef int k
+    if size < 16:
         for i in range(size):
-            odd |= (p[i] < 32) | (p[i] > 126) | (p[i] == b"\\") | (<uint8_t>p[i] > 126)
-        return odd == 0
+            if not is_plain_byte(p[i]):
+                return False
+        return True
+    memset(odd, 0, 16)
     while True:
-        word = load8(p + i)
-        other = word ^ (ones * 0x5C)
-        # A byte below 32, a zero byte in *other*, or one above 126 sets a high bit; so may the byte behind such a one.
-        odd |= ((word - ones * 32) & ~word) | ((other - ones) & ~other) | (word + ones) | word
-        if i == size - 8:
-            return (odd & (ones * 128)) == 0
-        i = min(i + 8, size - 8)
+        for k in range(16):
+            odd[k] |= not is_plain_byte(p[i + k])
+        if i == size - 16:
+            return (load8(<const char *>odd) | load8(<const char *>odd + 8)) == 0
+        i = min(i + 16, size - 16)
 
 
 cdef inline bint put_escaped(JsonMemo *memo, const char *p, size_t size, int spaces) noexcept nogil:

@@ -4,7 +4,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.json cimport (
-    ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, SERVER_MESSAGE, WRAPS, Found, JsonMemo, Names, fill_json_line, has_object, is_server_message, read_object, unwrap,
+    ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, SERVER_MESSAGE, WRAPS, Found, JsonMemo,
+    Names, fill_json_line, has_object, is_server_message, read_object, unwrap,
 )
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.steps cimport (

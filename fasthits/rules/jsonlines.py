@@ -5,7 +5,7 @@ one name. A dot leads into an object, and may as well be part of a key. Of a lis
 
 Sources of the names:
 
-- nginx: the variables of ngx_http_core_module and ngx_http_log_module; ingress-nginx: docs/user-guide/nginx-configuration
+- nginx: the variables of ngx_http_core_module and ngx_http_log_module; ingress-nginx's log formats
 - Caddy: modules/caddyhttp/server.go (``logRequest``), marshalers.go; caddyserver.com/docs/caddyfile/directives/log
 - Traefik: doc.traefik.io, "Access Logs", and pkg/middlewares/accesslog/logdata.go
 - Envoy, Istio: envoyproxy.io, "Access logging", and the default JSON format of istio.io
@@ -13,7 +13,7 @@ Sources of the names:
 - AWS: API Gateway's ``$context`` variables; fields of ALB and CloudFront logs (standard logs v2 as JSON)
 - Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests
 - Fastly: the JSON example of docs.fastly.com, "Custom log formats"
-- Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``json_event`` (``@fields``)
+- Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
 - pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
 - Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``, ``@message``)
 """

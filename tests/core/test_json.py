@@ -58,9 +58,15 @@ def assert_agrees(line: bytes) -> None:
 texts = st.one_of(
     st.text(max_size=8),
     st.text('] "[\\{}:,\n\x00\ud800\udc00é', max_size=6),
-    st.sampled_from(["GET /a HTTP/1.1", "/a b?c", "GET", "-", "", "https://o.example:8/a?b", "http://o", "200", "502, 200"]),
-    st.sampled_from(["2026-03-12T10:00:00Z", "2026-02-30 10:00:00", "12/Mar/2026:10:00:00 +0100", "1773309600.5", "info"]),
-    st.sampled_from(["http.log.access", "http.log.error", "uvicorn.error", "stdout", "stderr", "[::1]:80", "o:80", "::1"]),
+    st.sampled_from(
+        ["GET /a HTTP/1.1", "/a b?c", "GET", "-", "", "https://o.example:8/a?b", "http://o", "200", "502, 200"]
+    ),
+    st.sampled_from(
+        ["2026-03-12T10:00:00Z", "2026-02-30 10:00:00", "12/Mar/2026:10:00:00 +0100", "1773309600.5", "info"]
+    ),
+    st.sampled_from(
+        ["http.log.access", "http.log.error", "uvicorn.error", "stdout", "stderr", "[::1]:80", "o:80", "::1"]
+    ),
 )
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts,
@@ -155,7 +161,11 @@ def test_an_odd_value_loses_no_line(value: bytes, key: bytes) -> None:
     plain = line_of(PLAIN, separators=(",", ":"))
     expected = read(plain)
     assert expected is not None
-    for line in (plain[:-1] + b"," + odd + b"}", b"{" + odd + b"," + plain[1:], plain.replace(b',"req', b"," + odd + b',"req')):
+    for line in (
+        plain[:-1] + b"," + odd + b"}",
+        b"{" + odd + b"," + plain[1:],
+        plain.replace(b',"req', b"," + odd + b',"req'),
+    ):
         assert read(line) == expected, line
 
 
@@ -264,7 +274,9 @@ def lines_flush_against_guards() -> None:
                 table = HitTable(rules=rules)
                 table.feed(lay(part))
                 table.finish()
-                assert table.hits == (read(part) is not None and read(part).method == b"GET" and read(part).path is not None)
+                assert table.hits == (
+                    read(part) is not None and read(part).method == b"GET" and read(part).path is not None
+                )
 
 
 def test_no_byte_beside_a_json_line_is_read(run_alone: Callable[..., object]) -> None:
@@ -290,7 +302,9 @@ def test_names_may_be_many_but_not_without_end() -> None:
 
 
 def test_the_keys_of_a_line_are_told_for_whoever_asks_what_is_wrong() -> None:
-    found = find_json_fields(b'{"when":"x","http":{"verb":"GET","a.b":[{"c":1}]},"list":[1],"time":"yesterday","uri":"/"}', RULES)
+    found = find_json_fields(
+        b'{"when":"x","http":{"verb":"GET","a.b":[{"c":1}]},"list":[1],"time":"yesterday","uri":"/"}', RULES
+    )
     assert found.keys == [b"when", b"http.verb", b"http.a.b", b"list", b"time", b"uri"]
     assert (found.trouble, found.fields) == ("date", [("path", b"uri", b"/")])
 
@@ -315,7 +329,9 @@ def test_what_a_line_lacks(line: bytes, trouble: str) -> None:
 
 
 def test_the_oracle_counts_json_logs_as_the_core_does() -> None:
-    log = b"".join(line_of(each) + b"\n" for each in (PLAIN, NGINX, CADDY, PLAIN | {"status": 404}, {"level": "x", "msg": "y"}))
+    log = b"".join(
+        line_of(each) + b"\n" for each in (PLAIN, NGINX, CADDY, PLAIN | {"status": 404}, {"level": "x", "msg": "y"})
+    )
     rules = Rules(statuses=frozenset([200]))
     expected = reference.count(log, [DAY], rules, NAMES["json"])
     table = HitTable(rules=LineRules(json=core_names({}), statuses=[200]))

@@ -168,7 +168,12 @@ PINO = {
     "time": 1773309600123,
     "pid": 42,
     "hostname": "web1",
-    "req": {"id": 1, "method": "GET", "url": "/a?b=1", "headers": {"host": "www.example.com", "user-agent": "curl/8.14.1"}},
+    "req": {
+        "id": 1,
+        "method": "GET",
+        "url": "/a?b=1",
+        "headers": {"host": "www.example.com", "user-agent": "curl/8.14.1"},
+    },
     "res": {"statusCode": 200, "headers": {"content-type": "text/html"}},
     "responseTime": 4,
     "msg": "request completed",
@@ -223,7 +228,7 @@ def test_the_lines_of_servers_count(server: str) -> None:
     found = SERVERS[server]
     parsed = read(found)
     assert (parsed.day, parsed.method, parsed.path) == (DAY, b"GET", b"/a")
-    assert parsed.query == (None if server == "api gateway" else b"b=1" if server != "flat ecs" else b"b=1")
+    assert parsed.query == (None if server == "api gateway" else b"b=1")
     assert bucket_of(found) == "hit"
 
 
@@ -249,7 +254,7 @@ def test_all_fields_of_a_line() -> None:
 MESSAGES: dict[str, dict[str, object]] = {
     "caddy's start": {"level": "info", "ts": 1773309600.1, "logger": "admin", "msg": "admin endpoint started"},
     "caddy without a logger": {"level": "info", "ts": 1773309600.1, "msg": "server running"},
-    "caddy's error": CADDY | {"level": "error", "logger": "http.log.error.log0", "msg": "dial tcp: refused", "status": 502},
+    "caddy's error": CADDY | {"level": "error", "logger": "http.log.error.log0", "msg": "refused", "status": 502},
     "caddy's try": CADDY | {"level": "debug", "logger": "http.handlers.reverse_proxy", "msg": "upstream roundtrip"},
     "caddy's rewrite": CADDY | {"level": "debug", "logger": "http.handlers.rewrite", "msg": "rewrote request"},
     "traefik's own": {"level": "error", "msg": "middleware not found", "time": "2026-03-12T10:00:00Z"},
@@ -263,7 +268,7 @@ MESSAGES: dict[str, dict[str, object]] = {
         "logName": "projects/site/logs/stderr",
     },
     "pino's within a request": {key: value for key, value in PINO.items() if key != "res"} | {"msg": "query done"},
-    "uvicorn's error": {"logger": "uvicorn.error", "level": "INFO", "message": "started", "time": "2026-03-12T10:00:00Z"},
+    "uvicorn's error": {"logger": "uvicorn.error", "level": "INFO", "message": "started", "time": 1773309600},
     "nginx's error in docker": {
         "log": '2026/03/12 10:00:00 [error] 7#7: *1 open() failed, request: "GET /a HTTP/1.1"\n', "stream": "stderr",
         "time": "2026-03-12T10:00:00.1Z",

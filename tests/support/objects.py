@@ -97,6 +97,7 @@ def _is_message(texts: dict[str, str], asked: bool) -> bool:
 
 def _request(texts: dict[str, str], is_url: bool) -> dict[str, bytes]:
     """Return the request line, and the host that came with it."""
+
     def part(kind: str, absent: bytes = b"-") -> bytes:
         return escape(_raw(texts[kind])).replace(b" ", b"%20") or absent if kind in texts else absent
 
