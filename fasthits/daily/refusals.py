@@ -18,9 +18,6 @@ NAMED_DAYS = 10
 
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
-DOCKER_START = b'{"log":'
-"""A line of Docker's log driver json-file begins so; the line of the web server is a string in it."""
-
 
 class Fewer(NamedTuple):
     """A day with fewer hits in the new count than in the kept one."""

@@ -99,12 +99,15 @@ CASES: Mapping[str, Case] = {
     "brackets": Case(Rules(format=OWN_FORMAT), "line", "abcdefg ", ("[", "[a"), 10),
     "format-end": Case(Rules(format=OWN_FORMAT), "agent", "abcdefg ", (TIME + "x ", "[", '\\"'), 200),
     "json": Case(
-        Rules(format="json", bots="exclude"), "line", '"abcdefg",', ("[", '{"a":', "{", "\\", '"', '\\"', "\u00e9", '"ts":1,', "1,"), 12
+        *(Rules(format="json", bots="exclude"), "line", '"abcdefg",'),
+        *(("[", '{"a":', "{", "\\", '"', '\\"', "\u00e9", '"ts":1,', "1,"), 12),
     ),
     "json-path": Case(
         Rules(format="json"), "path", "/abcdefg", ("\\", "\\n", "\\u00e9", "\\ud83d", "\u00e9", " ", "?", "\\x4"), 90
     ),
-    "json-keys": Case(Rules(format="json"), "keys", '"abcdefgh":1,', ('"a":{', '"":"",', '"request":{"', '"x"', ',"', "}"), 8),
+    "json-keys": Case(
+        Rules(format="json"), "keys", '"abcdefgh":1,', ('"a":{', '"":"",', '"request":{"', '"x"', ',"', "}"), 8
+    ),
     "json-wrapped": Case(
         Rules(format="json"), "wrapped", "abcdefg ", ("{", '{\\"', "[12/Mar/2026:", "\\n", "\\u00e9", '\\"', " "), 60
     ),
