@@ -4,7 +4,8 @@ Lines, from the smallest step up:
 - tokens.pxd: bytes up to a byte, quoted text, digits; the struct of a line
 - times.pxd: the day in a time
 - plain.pxd: the fast path, for the shape that nearly all lines have
-- steps.pxd: the general path, for every log format
+- steps.pxd: the general path, for every format of text
+- json.pxd: JSON lines
 - lines.pxd: rules; which fields are read, and whether a line is a hit
 
 Counting:

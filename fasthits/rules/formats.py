@@ -265,6 +265,7 @@ _CLF = re.compile(
     rb'(?:(?P<referer> "(?:[^"\\]|\\.)*+")| |\Z)',
     re.DOTALL,
 )
+_OBJECT = re.compile(rb'\{\s*"')
 _SHORT = re.compile(rb"\S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] [^\s\"]+ \S+ \d{3}\s*")
 _VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
 
@@ -288,7 +289,7 @@ def detect(lines: Sequence[bytes]) -> Format | None:
 
 
 def _name_of(line: bytes) -> str | None:
-    if line.startswith(b"{") and line.endswith(b"}"):
+    if line.rstrip(b" ,]\r\0").endswith(b"}") and _OBJECT.search(line):
         return "json"
     if found := _CLF.search(line):
         vhost = _VHOST.match(line)

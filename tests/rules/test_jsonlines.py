@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fasthits import count_hits
 from fasthits._parse import HitTable, LineRules, ParsedLine, parse_line
+from fasthits.rules.formats import NAMES, detect
 from fasthits.rules.jsonlines import KNOWN, MARKS, URLS, core_names
 from fasthits.rules.options import JSON_KINDS
 from tests.core.support import DAY
@@ -230,6 +232,16 @@ def test_the_lines_of_servers_count(server: str) -> None:
     assert (parsed.day, parsed.method, parsed.path) == (DAY, b"GET", b"/a")
     assert parsed.query == (None if server == "api gateway" else b"b=1")
     assert bucket_of(found) == "hit"
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"\xef\xbb\xbf", b"[", b"2026-03-12T10:00:00.1Z stdout F ", b"<190>Mar 12 nginx: "]
+)
+@pytest.mark.parametrize("behind", [b"", b",", b"]", b" \r", b"},\r"])
+def test_json_lines_are_told_by_themselves(before: bytes, behind: bytes) -> None:
+    line = before + line_of(NGINX).removesuffix(b"}" * behind.startswith(b"}")) + behind
+    assert detect([line]) is NAMES["json"]
+    assert count_hits(line).hits == 1
 
 
 def test_all_fields_of_a_line() -> None:
