@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
-from typing import Protocol
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LABELLED, LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import final_path
@@ -25,16 +26,6 @@ ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
 
 
-class Lines(Protocol):
-    """Takes the lines of one log."""
-
-    def feed(self, block: bytes | memoryview, /) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
-
-    def finish(self) -> None:
-        """Count a last line without a newline: the input ends here."""
-
-
 class CompiledRules:
     """The rules, with the core's form of them for each log format. Threads that count at the same time share it.
 
@@ -49,6 +40,7 @@ class CompiledRules:
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[str, LineRules] = {}
         self._judge = final_path(rules)
+        self._json = replace(JSON, names=tuple(core_names(rules.json_fields)))
         if self.log_format:
             self.check(self.log_format)
         if rules.json_fields and self.log_format not in (None, JSON):
@@ -95,16 +87,16 @@ class CompiledRules:
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
 
-        Its own format is the first. If formats are detected, the other named formats follow that have the fields of
-        the rules; a format whose lines another one reads already is left out.
+        Its own format is the first. If formats are detected, JSON and the other named formats follow that have the
+        fields of the rules; a format whose lines another one reads already is left out. If all lines are JSON, the
+        others only read the lines that a JSON line wraps.
         """
-        if not log_format.parts:
-            return (log_format,)
-        found = {_shape(log_format): log_format}
-        if self.log_format is None:
-            for other in (*NAMES.values(), LTSV):
-                if other.parts and self._can_read(other):
-                    found.setdefault(_shape(other), other)
+        own = log_format if log_format.parts else self._json
+        found = {_shape(own): own}
+        if self.log_format is None or own is self._json:
+            for other in (self._json, *NAMES.values(), LTSV):
+                if other != JSON and self._can_read(other):
+                    found.setdefault(_shape(other), replace(other, only_wrapped=self.log_format is not None))
         return tuple(found.values())
 
     def _can_read(self, log_format: Format) -> bool:
@@ -117,7 +109,7 @@ class CompiledRules:
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
         rules = self.rules
-        readings = [way.reading() for way in self.ways(log_format if log_format.parts else NAMES["vhost_combined"])]
+        readings = [way.reading() for way in self.ways(log_format)]
         if not rules.by_host:
             for reading in readings:
                 reading["host_end"] = None
@@ -137,15 +129,7 @@ class CompiledRules:
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
-        return field_rules(self.ways(log_format if log_format.parts else NAMES["vhost_combined"]))
-
-    def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
-        """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
-        if log_format.parts:
-            return hit_table
-        from fasthits.rules.jsonlines import JsonLines
-
-        return JsonLines(hit_table, self.rules.json_fields)
+        return field_rules(self.ways(log_format))
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.

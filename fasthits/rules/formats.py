@@ -14,20 +14,23 @@ from typing import Any
 
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
+from fasthits.rules.jsonlines import core_names
 from fasthits.rules.pasted import directive_string
 
 
 @dataclass(frozen=True)
 class Format:
-    """What the lines of a log look like. A format without parts means JSON objects."""
+    """What the lines of a log look like. A format without parts means JSON objects, whose fields have names."""
 
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
     how: str = "steps"
-    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
-    names: tuple[tuple[bytes, str], ...] = ()
-    """The names of fields, with their kinds."""
+    """``steps`` if the parts follow each other; ``json``, ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[Any, ...], ...] = ()
+    """The names of fields, with their kinds, as the core takes them."""
+    only_wrapped: bool = False
+    """Whether only lines in the message of a JSON line are read in this format."""
 
     def field(self, kind: Kind) -> Field | None:
         """Return the field of *kind*, which is not ``skip``, or None."""
@@ -44,7 +47,7 @@ class Format:
             steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
             return {
                 **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
-                **{"host_end": None, "begins_quoted": self.how == "w3c"},
+                **{"host_end": None, "begins_quoted": self.how == "w3c", "only_wrapped": self.only_wrapped},
             }
         first, second = (*self.parts[:2], None, None)[:2]
         has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
@@ -55,6 +58,7 @@ class Format:
             "how": "steps",
             "names": (),
             "begins_quoted": isinstance(first, Literal) and first.text.startswith(b'"'),
+            "only_wrapped": self.only_wrapped,
             "anchored": self.anchored,
             "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
         }
@@ -276,7 +280,7 @@ def _mark(parts: list[Literal | Field]) -> list[Literal | Field]:
     ]
 
 
-JSON = Format("json", "json", ())
+JSON = Format("json", "json", (), "json", tuple(core_names({})))
 
 NAMES = {
     name: replace(_assemble(name, text, scan_apache(text)), name=name)
@@ -295,6 +299,7 @@ _CLF = re.compile(
     rb'(?:(?P<referer> "(?:[^"\\]|\\.)*+")| |\Z)',
     re.DOTALL,
 )
+_OBJECT = re.compile(rb'\{\s*"')
 _SHORT = re.compile(rb"\S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] [^\s\"]+ \S+ \d{3}\s*")
 _VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
 
@@ -318,7 +323,7 @@ def detect(lines: Sequence[bytes]) -> Format | None:
 
 
 def _name_of(line: bytes) -> str | None:
-    if line.startswith(b"{") and line.endswith(b"}"):
+    if line.rstrip(b" ,]\r\0").endswith(b"}") and _OBJECT.search(line):
         return "json"
     if found := _CLF.search(line):
         vhost = _VHOST.match(line)
