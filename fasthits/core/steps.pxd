@@ -13,15 +13,15 @@ before the next time begins, because that has a quote. If a format needs a field
 the reader tries only MAX_ANCHORS times.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memset
 
 from fasthits.core.times cimport (
     CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, mask_of, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
-    trailing_zeros,
+    Cursor, Line, Span, mask_of, skip_past, split_request, split_target, take_digits_or_dash, take_quoted,
+    take_three_digits, trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -181,15 +181,8 @@ cdef inline bint is_anchor(const char *p) noexcept nogil:
 
 
 cdef inline uint64_t anchors_among(const char *p) noexcept nogil:
-    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each.
-
-    The loop has no branch, so compilers make vector instructions of it.
-    """
-    cdef uint8_t[64] found
-    cdef int i
-    for i in range(64):
-        found[i] = (p[i] == b"[") & (p[i + 12] == b":")
-    return mask_of(found)
+    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each."""
+    return mask_of(p, b"[") & mask_of(p + 12, b":")
 
 
 cdef inline const char *find_anchor(const char *p, const char *end) noexcept nogil:
@@ -210,6 +203,33 @@ cdef inline const char *find_anchor(const char *p, const char *end) noexcept nog
                 return p + trailing_zeros(anchors)
             p += 64
     return NULL
+
+
+cdef inline const char *another_line(const char *p, const char *end) noexcept nogil:
+    """Return where the time of a whole request begins, ``[time] "request" 200``, to be found only in a line that has
+    lost its end; NULL where there is none.
+
+    A client cannot write such a text into a field that is logged in quotes, as its quotes get a backslash each.
+    """
+    cdef Cursor rest
+    cdef Span request
+    cdef DayMemo memo
+    cdef int32_t day
+    memset(&memo, 0, sizeof(DayMemo))
+    rest.end = end
+    p = find_anchor(p, end)
+    while p != NULL:
+        rest.p = p + 1
+        if (take_clf_time(&rest, &day, &memo) and take_literal(&rest, b'] "', 3) and take_quoted(&rest, &request)
+                and skip_past(&rest, b" ") and take_three_digits(&rest)):
+            return p
+        p = find_anchor(p + 1, end)
+    return NULL
+
+
+cdef inline bint holds_another_line(const char *p, const char *end) noexcept nogil:
+    """Tell whether lines are glued together: what follows the bytes of a line has a request of its own."""
+    return memchr(p, b"[", <size_t>(end - p)) != NULL and another_line(p, end) != NULL
 
 
 cdef inline bint read_line(
