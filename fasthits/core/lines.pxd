@@ -100,6 +100,8 @@ cdef inline void take_rest_of_plain_get(
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
     memset(&line.host, 0, sizeof(Span))
+    memset(&line.referer, 0, sizeof(Span))
+    memset(&line.user_agent, 0, sizeof(Span))
     if rules.last > PLAIN_STEPS:
         rest.end = line_cursor(start, size).end
         if rules.knows_agents:

@@ -137,9 +137,10 @@ cdef inline bint take_plain_get(
 
 
 cdef inline void take_plain_referer_and_agent(Cursor *line, bint wants_agent, Line *out) noexcept nogil:
-    """Take `` "referer" "user agent"`` behind a plain GET as far as they are there; the user agent only if wanted."""
-    memset(&out.referer, 0, sizeof(Span))
-    memset(&out.user_agent, 0, sizeof(Span))
+    """Take `` "referer" "user agent"`` behind a plain GET as far as they are there; the user agent only if wanted.
+
+    What is not taken stays as it is.
+    """
     if (skip_past(line, b" ") and skip_past(line, b'"') and take_quoted(line, &out.referer)
             and wants_agent and skip_past(line, b" ") and skip_past(line, b'"')):
         take_quoted(line, &out.user_agent)
