@@ -1,8 +1,8 @@
 """Builds the compiled core; everything else about the package stands in pyproject.toml.
 
 FASTHITS_DEBUG=1 builds with Cython's checks, line tracing and the annotated HTML beside the source. Sanitizers come
-from outside: CFLAGS=-fsanitize=address LDFLAGS=-fsanitize=address. CFLAGS=-DFASTHITS_WIDTH=8 and the like build what
-other processors run, see core/masks.h.
+from outside: CFLAGS=-fsanitize=address LDFLAGS=-fsanitize=address. So does CFLAGS=-DFASTHITS_WORDS, which builds what
+processors without SSE2 and NEON run.
 """
 
 import os

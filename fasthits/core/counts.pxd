@@ -200,7 +200,7 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
             or not take_plain_get(&rest, brackets, limit, &out, &tally.memo)):
         return count_other_line(tally, line.p, <size_t>(line.end - line.p))
     if not rules.plain:
-        return count_plain_get_by_rules(tally, line.p, <size_t>(line.end - line.p), rest, &out)
+        return count_plain_get_by_rules(tally, line, rest, limit, &out)
     if not counts_day(tally, out.day):
         tally.buckets[OTHER_DAY] += 1
         return COUNTED
@@ -208,10 +208,10 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
 
 
 cdef inline int count_plain_get_by_rules(
-    Tally *tally, const char *start, size_t size, Cursor rest, Line *line
+    Tally *tally, Cursor line, Cursor rest, const char *limit, Line *out
 ) noexcept nogil:
-    take_rest_of_plain_get(tally.rules, start, size, rest, line, &tally.memo)
-    return judge(tally, line, True)
+    take_rest_of_plain_get(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
+    return judge(tally, out, True)
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:

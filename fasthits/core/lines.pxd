@@ -95,7 +95,7 @@ cdef inline bint take_line(
 
 
 cdef inline void take_rest_of_plain_get(
-    const Rules *rules, const char *start, size_t size, Cursor rest, Line *line, DayMemo *memo
+    const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
@@ -105,7 +105,7 @@ cdef inline void take_rest_of_plain_get(
     if rules.last > PLAIN_STEPS:
         rest.end = line_cursor(start, size).end
         if rules.knows_agents:
-            take_plain_referer_and_agent(&rest, rules.by_agent, line)
+            take_plain_referer_and_agent(&rest, limit, rules.by_agent, line)
         else:
             take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
             fill_tail(line, &reading, &rules.steps)
