@@ -140,7 +140,7 @@ def test_a_zone_of_nuls_is_none_also_before_the_first_plain_get() -> None:
     assert fed(data).malformed == 1
 
 
-@pytest.mark.parametrize("wrong", [b']x"', b"] x", b']"G', b'x "', b'[ "'])
+@pytest.mark.parametrize("wrong", [b']x"', b"] x", b"] G", b'x "', b'[ "'])
 def test_what_ends_a_time_is_not_learnt_from_a_line_that_is_malformed(wrong: bytes) -> None:
     bad = FRONT + b"[" + TIME + wrong + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
     data = (bad + b"\n") * 3
@@ -157,5 +157,5 @@ def test_plain_gets_of_a_format_without_user_agents_have_none_and_not_that_of_a_
 
     data = (line(after=b'" 200 5' + LONG_AFTER) + b"\n") * 3
     for log_format in ("combined", "common"):
-        HitTable(rules=LineRules(verdict=verdict, **parse_format(log_format).reading())).feed(data)
+        HitTable(rules=LineRules(verdict=verdict, ways=[parse_format(log_format).reading()])).feed(data)
     assert agents == [b"Mozilla/5.0 (X11; Linux x86_64)", b"-"]
