@@ -10,9 +10,11 @@ from dataclasses import astuple, dataclass, field, replace
 from difflib import get_close_matches
 from ipaddress import IPv6Address
 from itertools import pairwise
+from typing import Any
 
 from fasthits.errors import UsageError
-from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
+from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
+from fasthits.rules.pasted import directive_string
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,10 @@ class Format:
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
+    how: str = "steps"
+    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[bytes, str], ...] = ()
+    """The names of fields, with their kinds."""
 
     def field(self, kind: Kind) -> Field | None:
         """Return the field of *kind*, which is not ``skip``, or None."""
@@ -32,14 +38,23 @@ class Format:
         if self.parts and not self.field(kind):
             raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
 
-    def reading(self) -> dict[str, object]:
-        """Return how the core reads lines of this format, as arguments of `LineRules`."""
+    def reading(self) -> dict[str, Any]:
+        """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
+        if self.names:
+            steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
+            return {
+                **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
+                **{"host_end": None, "begins_quoted": self.how == "w3c"},
+            }
         first, second = (*self.parts[:2], None, None)[:2]
         has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
         parts = self.read_parts
         return {
             "host_end": second.text if has_host and isinstance(second, Literal) else None,
             "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "how": "steps",
+            "names": (),
+            "begins_quoted": isinstance(first, Literal) and first.text.startswith(b'"'),
             "anchored": self.anchored,
             "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
         }
@@ -124,10 +139,13 @@ def parse_format(text: str) -> Format:
     Escapes are those of the server's configuration. Raises UsageError, with the column, for a string that it cannot
     read, and for a format without a date, a method or a path, which counting needs.
     """
+    text = directive_string(text)
     if text in NAMES:
         return NAMES[text]
     if _NGINX.search(text) or ("$" in text and "%" not in text):
         return _assemble("nginx", text, scan_nginx(text))
+    if is_envoy(text):
+        return _assemble("envoy", text, scan_envoy(text))
     if "%" in text:
         return _assemble("apache", text, scan_apache(text))
     near = get_close_matches(text, NAMES, 1)
@@ -137,7 +155,7 @@ def parse_format(text: str) -> Format:
 
 def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format:
     """Return the format that consists of *pieces*, with one field of each kind."""
-    parts = _mark(_choose(_join(_join_request(_join(pieces)))))
+    parts = _split_request(_mark(_choose(_join(_join_request(_join(pieces))))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
@@ -198,6 +216,18 @@ def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
         ):
             directive = f"{method.directive} {target.directive} {protocol.directive}"
             return [*parts[: at + 1], Field("request", directive, method.column), *parts[at + 6 :]]
+    return parts
+
+
+def _split_request(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* with a request line that no quotes enclose, but blanks, as its three words."""
+    for at, (request, after) in enumerate(pairwise(parts)):
+        if not isinstance(request, Field) or request.kind != "request" or request.quoted:
+            continue
+        if isinstance(after, Literal) and after.text[:1] in (b" ", b"\t"):
+            kinds: tuple[Kind, ...] = ("method", "target", "protocol")
+            words = [Field(kind, request.directive, request.column) for kind in kinds]
+            return [*parts[:at], words[0], Literal(b" "), words[1], Literal(b" "), words[2], *parts[at + 1 :]]
     return parts
 
 
