@@ -10,8 +10,8 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules, bucket_of, take_line,
-    take_rest_of_plain_get,
+    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules,
+    bucket_of, take_line, take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
 from fasthits.core.reader cimport Reader

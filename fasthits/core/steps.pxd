@@ -155,8 +155,10 @@ cdef inline bint goes_on(const char *start, const char *blank, const char *next)
 
 
 cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogil:
-    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them; of a field that
-    nobody reads take all of a list. Each byte is looked at a few times at most."""
+    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them.
+
+    Of a field that nobody reads, take all of a list. Each byte is looked at a few times at most.
+    """
     cdef const char *start = line.p
     cdef const char *p
     cdef Cursor rest

@@ -151,7 +151,7 @@ TROUBLES = {
     "empty": (b"", "combined", (0, 0, "absent")),
     "no time": (b"x [y", "combined", (0, 0, "absent")),
     "day of no calendar": (line(time=b"31/Feb/2026:10:00:00 +0100"), "combined", (0, 15, "day")),
-    "no space behind the time": (b"[" + TIME + b']"GET', "combined", (1, 27, "absent")),
+    "no space behind the time, and torn": (b"[" + TIME + b']"GET', "combined", (2, 29, "absent")),
     "torn request": (TORN, "combined", (2, 44, "absent")),
     "status of two digits": (line(after=b'" 20 5'), "combined", (4, 61, "absent")),
     "bytes of letters": (line(after=b'" 200 x'), "combined", (6, 65, "absent")),
