@@ -145,13 +145,16 @@ class LineRules:
     newlines between them, or None to store nothing. Referers of bots are ignored.
 
     The key of a row is the path; with *keep_query* the path and its query. With *by_host* the virtual host (``-`` for
-    no virtual host) and a space come first. *host_end* is the text behind a virtual host that begins a line.
+    no virtual host) and a space come first. *host_end* is the text behind a virtual host before the time, which comes
+    after *host_words* words.
 
     *steps* are the parts of a log format; None for combined. A line must have the first *needed* steps. With
     *anchored*, the first step is a time in brackets, and the core searches the line for it. `Format.reading` in
     fasthits/rules/formats.py makes steps. Raises ValueError for steps without a time. If a needed step searches the
     rest of a line for a text, the core tries only the first ANCHORS times of the line, so the cost of a line stays
-    linear in its length.
+    linear in its length. With *closed*, a line must end behind the last step. With *absolute*, the target
+    ``http://host:port/path`` counts as its path, and names the virtual host. Without a step for a method or a request,
+    every line is a GET.
     """
 
     def __new__(
@@ -162,9 +165,12 @@ class LineRules:
         keep_query: bool = False,
         by_host: bool = False,
         host_end: bytes | None = None,
+        host_words: int = 0,
         steps: Collection[tuple[str, str, object, tuple[object, ...] | None]] | None = None,
         anchored: bool = False,
         needed: int = 0,
+        closed: bool = False,
+        absolute: bool = False,
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,

@@ -122,8 +122,8 @@ cdef class LineRules:
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
-        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, steps=None,
-        anchored=False, needed=0, verdict=None, apart=False, referers=None,
+        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, host_words=0,
+        steps=None, anchored=False, needed=0, closed=False, absolute=False, verdict=None, apart=False, referers=None,
     ):
         cdef int i
         self.kept = [*methods, host_end]
@@ -145,10 +145,11 @@ cdef class LineRules:
         self.rules.by_agent = verdict is not None
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
         if host_end is not None:
-            self.rules.host_end = span_of(host_end)
+            self.rules.host_end, self.rules.host_words = span_of(host_end), host_words
         if steps is None:
             steps, anchored, needed = _COMBINED, True, _COMBINED_NEEDED
         self.rules.steps.anchored, self.rules.steps.needed = anchored, needed
+        self.rules.steps.closed, self.rules.steps.absolute = closed, absolute
         if not 1 <= needed <= len(steps) <= MAX_STEPS:
             raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
         for i in range(KINDS):

@@ -36,7 +36,7 @@ cdef inline tuple values_of_line(
     """Return the values of ParsedLine."""
     cdef Span before, query
     if rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+        take_host(start, line.time, rules, &line.host)
     before.start, before.size = NULL, 0
     if rules.steps.anchored:
         before.start, before.size = start, <size_t>(line.time - 1 - start)
@@ -65,7 +65,7 @@ cdef inline tuple places_of_fields(Span line, const Rules *rules, const Reading 
             fields.append((i, start, start + <Py_ssize_t>reading.found[i].size))
     host.size = 0
     if reading.agreed and rules.host_end.start != NULL:
-        take_host(line.start, reading.found[0].start, rules.host_end, &host)
+        take_host(line.start, reading.found[0].start, rules, &host)
     if is_read:
         trouble = ""
     else:

@@ -31,7 +31,8 @@ cdef struct Rules:
     int referer_tables
     Steps steps
     int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+    Span host_end          # what stands behind a virtual host before the time; absent where there is none
+    int host_words         # so many words stand before it
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -90,7 +91,7 @@ cdef inline bint take_line(
         return False
     fill_line(line, &reading, &rules.steps)
     if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+        take_host(start, line.time, rules, &line.host)
     return True
 
 
@@ -108,18 +109,25 @@ cdef inline void take_rest_of_plain_get(
             take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
             fill_tail(line, &reading, &rules.steps)
     if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+        take_host(start, line.time, rules, &line.host)
 
 
-cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
-    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+cdef inline void take_host(const char *start, const char *time, const Rules *rules, Span *host) noexcept nogil:
+    """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
+    cdef int i
+    memset(host, 0, sizeof(Span))
+    for i in range(rules.host_words):
+        p = <const char *>memchr(p, b" ", <size_t>(time - p))
+        if p == NULL:
+            return
+        p += 1
+    start = p
     if p[0] == b"[":    # an address of IPv6, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
-    memset(host, 0, sizeof(Span))
+    end = <const char *>memmem(p, <size_t>(time - p), rules.host_end.start, rules.host_end.size)
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
 
