@@ -112,8 +112,8 @@ class FoundFields(NamedTuple):
 
     fields: list[FoundField]
     """The fields that were read, also in a malformed line. If it has several times: the fields of the longest try."""
-    host_size: int
-    """Bytes of the virtual host that begins the line; 0 for no virtual host."""
+    host: tuple[int, int]
+    """Where the virtual host before the time begins and ends; (0, 0) for no virtual host."""
     step: int
     """Number of the first step that disagrees; if all agree, the number of steps."""
     stopped: int

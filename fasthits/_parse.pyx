@@ -76,7 +76,7 @@ class FoundField(NamedTuple):
 
 class FoundFields(NamedTuple):
     fields: list[FoundField]
-    host_size: int
+    host: tuple[int, int]
     step: int
     stopped: int
     trouble: str
@@ -252,8 +252,8 @@ def find_fields(line, LineRules rules=None, /):
 
 
 cdef object found_fields(tuple found):
-    fields, host_size, step, stopped, trouble = found
-    return FoundFields([FoundField(*field) for field in fields], host_size, step, stopped, trouble)
+    fields, host, step, stopped, trouble = found
+    return FoundFields([FoundField(*field) for field in fields], host, step, stopped, trouble)
 
 
 @cython.final

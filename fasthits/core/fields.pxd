@@ -63,9 +63,11 @@ cdef inline tuple places_of_fields(Span line, const Rules *rules, const Reading 
         if rules.steps.step[i].how != LITERAL:
             start = reading.found[i].start - line.start
             fields.append((i, start, start + <Py_ssize_t>reading.found[i].size))
-    host.size = 0
+    host.start, host.size = NULL, 0
     if reading.agreed and rules.host_end.start != NULL:
         take_host(line.start, reading.found[0].start, rules, &host)
+    start = 0 if host.start == NULL else host.start - line.start
+    host_place = (start, start + <Py_ssize_t>host.size)
     if is_read:
         trouble = ""
     else:
@@ -73,7 +75,7 @@ cdef inline tuple places_of_fields(Span line, const Rules *rules, const Reading 
     start = line.size
     if reading.agreed < rules.steps.count:
         start = 0 if reading.stopped == NULL else reading.stopped - line.start
-    return fields, host.size, reading.agreed, start, trouble
+    return fields, host_place, reading.agreed, start, trouble
 
 
 cdef inline Span without_newline(const Py_buffer *view) noexcept:

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules
 from fasthits.errors import UsageError
-from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.rules.formats import Format
 from fasthits.rules.memo import remember
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -41,7 +42,7 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
-from fasthits.rules.formats import NAMES
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
 
 CONFIG_HELP = (

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 
 from fasthits._parse import LineRules, parse_line
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
+from fasthits.rules.named import NAMES
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")

@@ -8,15 +8,17 @@ from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
+from fasthits._parse import HitTable, LineRules, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.named import NAMES
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -167,11 +169,11 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
     fields = []
     if log_format.anchored and found.fields:
         fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
-    if found.host_size:
-        fields.append(("vhost", line[: found.host_size]))
+    if found.host[1]:
+        fields.append(("vhost", line[slice(*found.host)]))
     for step, start, end in found.fields:
         fields += _named(parts[step], line[start:end])
-    return fields, _trouble(found, log_format) if found.trouble else ""
+    return fields, trouble_of(found, log_format) if found.trouble else ""
 
 
 @lru_cache
@@ -179,27 +181,9 @@ def _line_rules(log_format: Format) -> LineRules:
     return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
 
 
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
-
-
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
-
-
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield a field with its name; a request line becomes three fields."""
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield name_of(part), text

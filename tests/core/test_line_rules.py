@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from tests.support import reference
 from tests.support.strategies import logs

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import parse_line
-from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.formats import parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.options import make_rules
 from fasthits.rules.rules import Rules
 from tests.support import reference

@@ -6,7 +6,8 @@ import pytest
 
 from fasthits.errors import UsageError
 from fasthits.rules.directives import DateLayout, Field, Kind, Literal, date_layout
-from fasthits.rules.formats import NAMES, Format, detect, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES, detect
 
 
 def words(text: str) -> list[str]:

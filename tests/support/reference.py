@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.named import NAMES
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
 

@@ -12,8 +12,9 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
