@@ -116,9 +116,9 @@ cdef inline void take_host(const char *start, const char *time, const Rules *rul
     """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
-    cdef int i
+    cdef int _word
     memset(host, 0, sizeof(Span))
-    for i in range(rules.host_words):
+    for _word in range(rules.host_words):
         p = <const char *>memchr(p, b" ", <size_t>(time - p))
         if p == NULL:
             return

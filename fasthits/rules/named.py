@@ -255,9 +255,9 @@ _ROWS = (
         "Amazon CloudFront, whose #Fields: line is lost",
         f"{_AWS}/AmazonCloudFront/latest/DeveloperGuide/standard-logs-reference.html",
         "2026-03-12\t09:00:00\tLAX1\t2390\t192.0.2.1\tGET\td111111abcdef8.cloudfront.net\t/a\t200\t-\tMozilla/5.0\t-"
-        "\t-\tHit\tSOX4xwn4XV6Q4rgb\twww.example.org",
+        "\t-\tHit\tSOX4xwn4XV6Q4rgb\twww.example.org\thttps",
         "%{%Y-%m-%d\t%H:%M:%S}t\t%{edge}n\t%{bytes}n\t%h\t%m\t%{host}n\t%U\t%>s\t%{Referer}i\t%{User-Agent}i\t%{query}n"
-        "\t%{cookie}n\t%{result}n\t%{id}n\t%v",
+        "\t%{cookie}n\t%{result}n\t%{id}n\t%v\t%{more}n",
     ),
     _strings(
         "cloudstorage",
@@ -340,9 +340,9 @@ _ROWS = (
         "Werkzeug, Flask's development server. It colours lines whose status is not 200",
         "https://github.com/pallets/werkzeug/blob/main/src/werkzeug/serving.py",
         '192.0.2.1 - - [12/Mar/2026 10:00:00] "GET /a HTTP/1.1" 200 -',
-        f'{_WERKZEUG} "%r" %>s %{{bytes}}n',
         f'{_WERKZEUG} "\x1b[%{{bold}}nm\x1b[%{{colour}}nm%r\x1b[0m" %>s %{{bytes}}n',
         f'{_WERKZEUG} "\x1b[%{{colour}}nm%r\x1b[0m" %>s %{{bytes}}n',
+        f'{_WERKZEUG} "%r" %>s %{{bytes}}n',
     ),
     _strings(
         "django",
@@ -417,8 +417,8 @@ def find_format(text: str) -> Format:
 # --- Detection ----------------------------------------------------------------------------------------------------
 
 _HOSTS = (
-    re.compile(rb"(?P<host>[^\s\[:]+|\[[0-9A-Fa-f:.]+\]):\d+ [^- ]\S* "),
-    re.compile(rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) "),
+    rb"(?P<host>[^\s\[:]+|\[[0-9A-Fa-f:.]+\]):\d+ [^- ]\S* ",
+    rb"\S+ (?P<host>(?=[^ ]*[A-Za-z])[\w-]+(?:\.[\w-]+)*(?::\d+)?|\[[0-9A-Fa-f:.]+\]) ",
 )
 """What a line with a virtual host before its time begins with: the host as its first word, or as its second word."""
 
@@ -466,7 +466,7 @@ def _stands_out(name: str, lines: Sequence[bytes]) -> bool:
     parsed = [(line, fields) for line in lines if (fields := parse_line(line, rules))]
     if host_words is None:
         return all(fields.target and not fields.target.startswith(b"/") for _, fields in parsed)
-    hosts = [found["host"] for line, _ in parsed if (found := _HOSTS[host_words].match(line))]
+    hosts = [found["host"] for line, _ in parsed if (found := re.match(_HOSTS[host_words], line))]
     return sum(not _is_ipv6(host) for host in hosts) * 2 > len(parsed)
 
 
