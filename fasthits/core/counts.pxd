@@ -10,9 +10,11 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, HIT, MALFORMED, OTHER_AGENT, OTHER_DAY, Rules, bucket_of, take_line, take_rest_of_plain_get,
+    BOT, BUCKETS, HIT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules, bucket_of, take_line,
+    take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
+from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
     BATCH_BYTES, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
     has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
@@ -50,6 +52,7 @@ cdef struct Tally:         # all that one HitTable holds
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
+    Reader reader
     uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
     uint8_t *seen          # likewise
     int32_t last_day       # of the last parsed line
@@ -206,9 +209,10 @@ cdef inline int count_plain_get_by_rules(
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
     cdef Line line
-    if not take_line(tally.rules, start, size, &line, &tally.memo):
-        return count_malformed(tally, start, size)
-    return judge(tally, &line, False)
+    cdef int way = take_line(tally.rules, start, size, &line, &tally.memo, &tally.reader)
+    if way == NO_MEMORY_TO_READ:
+        return NO_MEMORY_LEFT
+    return count_malformed(tally, start, size) if way == UNREAD else judge(tally, &line, False)
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
@@ -265,7 +269,7 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     if verdict == IS_BOT:
         if not count_bot(tally, hash, line.day, key):
             return NO_MEMORY_LEFT
-    elif key.start != tally.key:
+    elif key.start != tally.key and not line.copied:
         return COUNTED if count_hit(tally, hash, line.day, key) else NO_MEMORY_LEFT
     elif not count_hit_at_once(tally, hash, line.day, key):    # a batch would need the key for longer than it is there
         return NO_MEMORY_LEFT

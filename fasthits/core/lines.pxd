@@ -1,12 +1,20 @@
-"""Rules: what is read of a line, and whether the line is a hit."""
+"""Rules: the ways to read a line, what is read of it, and whether it is a hit.
+
+A line that the log's own way cannot read is tried by the other ways, in their order. So logs of several formats are
+read, and what a line counts as does not depend on the lines around it. Each way reads exactly first and then loosely,
+so that a line which can be read exactly is never read otherwise. What follows a readable line may not hold another one:
+such lines are glued together, and no way reads them.
+"""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.plain cimport take_plain_referer_and_agent
+from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, NOT_QUOTED, Reader, text_of, trimmed, unquote
 from fasthits.core.steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, TEXT, THREE_DIGITS, TIME, USER_AGENT,
-    VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, EXACTLY, GLUED, LITERAL, NOT_THERE, QUOTED, REFERER, REQUEST, STATUS, TEXT,
+    THREE_DIGITS, TIME, USER_AGENT, VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line,
+    take_steps,
 )
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
@@ -14,14 +22,26 @@ from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, num
 cdef enum:                 # buckets
     HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
 
+cdef enum:                 # instead of the number of the way that has read a line
+    UNREAD = -1
+    NO_MEMORY_TO_READ = -2
+
 cdef enum:
     PLAIN_STEPS = 7        # that take_plain_get takes at once
     COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
+cdef struct Way:           # to read a line
+    Steps steps
+    int last               # of a line no more steps than these are looked at
+    Span host_end          # what stands behind a virtual host before the time; absent where there is none
+    int host_words         # so many words stand before it
+    bint begins_quoted     # its lines begin with a quote
+
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
-    bint knows_plain_gets  # the format begins as combined does, which is how take_plain_get reads a line
+    bint knows_plain_gets  # the own format begins as combined does, which is how take_plain_get reads a line
     bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
+    bint unquotes          # a line that stands in quotes as a whole is read without them
     Span *methods
     int methods_count
     bint takes_get         # whether GET is one of them
@@ -29,10 +49,8 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
-    Steps steps
-    int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host before the time; absent where there is none
-    int host_words         # so many words stand before it
+    Way *ways              # the first one is the log's own
+    int ways_count
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -61,38 +79,109 @@ cdef inline bint goes_on_as_combined(const Steps *steps) noexcept nogil:
     )
 
 
+cdef inline int last_step(const Rules *rules, const Steps *steps) noexcept nogil:
+    """Return how many steps the rules look at."""
+    cdef int last = steps.needed
+    if rules.referer_tables:
+        last = max(last, steps.at[REFERER] + 1)
+    if rules.by_agent:
+        last = max(last, steps.at[USER_AGENT] + 1)
+    if rules.by_host:
+        last = max(last, steps.at[VHOST] + 1)
+    return last
+
+
+cdef inline bint may_have_bracket(const Step *step) noexcept nogil:
+    return step.how == LITERAL and memchr(step.text, b"[", step.size) != NULL
+
+
+cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
+    """Set what follows from the rest of the rules."""
+    cdef Steps *steps = &way.steps
+    cdef int i
+    steps.alone = True
+    for i in range(steps.count):
+        if i < steps.needed:
+            steps.searches = steps.searches or steps.step[i].how == TEXT
+        elif may_have_bracket(&steps.step[i]):
+            steps.alone = False
+        if i and steps.step[i].how == THREE_DIGITS:
+            steps.step[i - 1].before_status = True
+    way.last = last_step(rules, steps)
+
+
 cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
-    cdef const Steps *steps = &rules.steps
+    cdef const Way *own = &rules.ways[0]
     cdef int i
-    for i in range(steps.needed):
-        rules.steps.searches = steps.step[i].how == TEXT or rules.steps.searches
-    rules.knows_plain_gets = begins_as_combined(steps)
-    rules.last = steps.needed
-    if rules.referer_tables:
-        rules.last = max(rules.last, steps.at[REFERER] + 1)
-    if rules.by_agent:
-        rules.last = max(rules.last, steps.at[USER_AGENT] + 1)
-    if rules.by_host:
-        rules.last = max(rules.last, steps.at[VHOST] + 1)
-    rules.knows_agents = rules.last <= COMBINED_STEPS and goes_on_as_combined(steps)
+    rules.unquotes = True
+    for i in range(rules.ways_count):
+        settle_way(rules, &rules.ways[i])
+        rules.unquotes = rules.unquotes and not rules.ways[i].begins_quoted
+    rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
+    rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
         and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
     )
 
 
-cdef inline bint take_line(
-    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo
+cdef inline int read_by_ways(
+    const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reading *furthest
 ) noexcept nogil:
-    """Read what the rules look at; False for a malformed line."""
+    """Return the number of the way that reads a line, or UNREAD. *whole* wants all fields.
+
+    Of a malformed line *furthest*, where it is not NULL, gets the exact reading of the log's own way.
+    """
+    cdef Cursor loose = trimmed(text)
+    cdef const Way *way
+    cdef int i, last
+    for i in range(rules.ways_count):
+        way = &rules.ways[i]
+        last = way.steps.count if whole else way.last
+        reading.trouble = NOT_THERE
+        if (read_line(text, &way.steps, last, reading, memo, furthest if i == 0 else NULL, False)
+                or (reading.trouble != GLUED and read_line(loose, &way.steps, last, reading, memo, NULL, True))):
+            return i
+        if reading.trouble == GLUED:
+            return UNREAD
+    return UNREAD
+
+
+cdef inline int read_any(
+    const Rules *rules, Cursor *text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
+) noexcept nogil:
+    """Return the number of the way that reads a line, UNREAD or NO_MEMORY_TO_READ; *text* becomes what was read."""
+    cdef Cursor inner
+    cdef int way, outcome
+    text[0] = text_of(text[0])
+    way = read_by_ways(rules, text[0], whole, reading, memo, furthest)
+    if way != UNREAD or not rules.unquotes:
+        return way
+    inner = trimmed(text[0])
+    outcome = unquote(&inner, reader)
+    if outcome == NOT_QUOTED or outcome == NO_MEMORY_FOR_TEXT:
+        return UNREAD if outcome == NOT_QUOTED else NO_MEMORY_TO_READ
+    way = read_by_ways(rules, inner, whole, reading, memo, NULL)
+    if way != UNREAD:
+        text[0] = inner
+    return way
+
+
+cdef inline int take_line(
+    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo, Reader *reader
+) noexcept nogil:
+    """Read what the rules look at; return the number of the way that reads it, UNREAD or NO_MEMORY_TO_READ."""
     cdef Reading reading
-    if not read_line(line_cursor(start, size), &rules.steps, rules.last, &reading, memo, NULL):
-        return False
-    fill_line(line, &reading, &rules.steps)
-    if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules, &line.host)
-    return True
+    cdef Cursor text = line_cursor(start, size)
+    cdef int way = read_any(rules, &text, False, &reading, memo, reader, NULL)
+    if way < 0:
+        return way
+    fill_line(line, &reading, &rules.ways[way].steps)
+    line.copied = text.p == reader.text
+    if rules.by_host and rules.ways[way].host_end.start != NULL:
+        take_host(text.p, line.time, &rules.ways[way], &line.host)
+    return way
 
 
 cdef inline void take_rest_of_plain_get(
@@ -100,25 +189,28 @@ cdef inline void take_rest_of_plain_get(
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
+    cdef const Way *own = &rules.ways[0]
+    cdef Cursor text = line_cursor(start, size)
     memset(&line.host, 0, sizeof(Span))
-    if rules.last > PLAIN_STEPS:
-        rest.end = line_cursor(start, size).end
+    line.copied = False
+    if own.last > PLAIN_STEPS:
+        rest.end = text.end
         if rules.knows_agents:
             take_plain_referer_and_agent(&rest, rules.by_agent, line)
         else:
-            take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
-            fill_tail(line, &reading, &rules.steps)
-    if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules, &line.host)
+            take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, EXACTLY)
+            fill_tail(line, &reading, &own.steps)
+    if rules.by_host and own.host_end.start != NULL:
+        take_host(text_of(text).p, line.time, own, &line.host)
 
 
-cdef inline void take_host(const char *start, const char *time, const Rules *rules, Span *host) noexcept nogil:
+cdef inline void take_host(const char *start, const char *time, const Way *way, Span *host) noexcept nogil:
     """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
     cdef int _word
     memset(host, 0, sizeof(Span))
-    for _word in range(rules.host_words):
+    for _word in range(way.host_words):
         p = <const char *>memchr(p, b" ", <size_t>(time - p))
         if p == NULL:
             return
@@ -127,7 +219,7 @@ cdef inline void take_host(const char *start, const char *time, const Rules *rul
     if p[0] == b"[":    # an address of IPv6, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), rules.host_end.start, rules.host_end.size)
+    end = <const char *>memmem(p, <size_t>(time - p), way.host_end.start, way.host_end.size)
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
 
@@ -146,6 +238,6 @@ cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_ge
         return OTHER_METHOD
     if not is_plain_get and not has_path(line.path):
         return NO_PATH
-    if not rules.any_status and not (line.status.start != NULL and rules.statuses[number(line.status.start, 3)]):
+    if not rules.any_status and not (line.status.size == 3 and rules.statuses[number(line.status.start, 3)]):
         return OTHER_STATUS
     return HIT

@@ -8,6 +8,7 @@ shape takes the general path (steps.pxd), which reads plain GETs too, with the s
 from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memchr, memset
 
+from fasthits.core.steps cimport holds_another_line
 from fasthits.core.times cimport CLF_SIZE, DayMemo, has_clock, take_clf_time
 from fasthits.core.tokens cimport (
     Cursor, Line, Span, from_little_endian, load4, load8, mask_of, skip_past, take_digits_or_dash, take_quoted,
@@ -139,7 +140,9 @@ cdef inline bint take_plain_get(Cursor *line, Line *out, DayMemo *memo) noexcept
         return False
     if not take_plain_status(line, &out.status):
         return False
-    return take_plain_bytes_sent(line) or (take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" "))
+    if not (take_plain_bytes_sent(line) or (take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" "))):
+        return False
+    return not holds_another_line(line.p, line.end)
 
 
 cdef inline void take_plain_referer_and_agent(Cursor *line, bint wants_agent, Line *out) noexcept nogil:

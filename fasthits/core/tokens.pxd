@@ -36,6 +36,7 @@ cdef struct Line:          # what is kept of a line; spans are absent where it h
     Span host
     Span referer
     Span user_agent
+    bint copied            # the spans point into memory that is good until the next line only
 
 
 cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from itertools import pairwise, takewhile
+from typing import Any
 
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
@@ -41,8 +42,8 @@ class Format:
         if self.parts and not self.field(kind) and not (kind == "vhost" and self.absolute):
             raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
 
-    def reading(self) -> dict[str, object]:
-        """Return how the core reads lines of this format, as arguments of `LineRules`."""
+    def reading(self) -> dict[str, Any]:
+        """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
         parts = self.read_parts
         last = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
         # In a closed format, the last field ends where the separator before it would come once more.
@@ -51,6 +52,7 @@ class Format:
             "host_end": self._host_end,
             "host_words": self.host_words or 0,
             "steps": [_step(part, after) for part, after in pairwise((*parts, end))],
+            "begins_quoted": isinstance(self.parts[0], Literal) and self.parts[0].text.startswith(b'"'),
             "anchored": self.anchored,
             "needed": len(parts) if self.closed else last + 1,
             "closed": self.closed,

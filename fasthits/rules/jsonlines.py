@@ -72,8 +72,8 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
             combined = _combined(found, names, encoding)
         except ValueError:
             combined = None
-        # Without '] "' the core finds no time, so the line is malformed, whatever it holds.
-        return combined or line.replace(b'] "', b']  "')
+        # Without a bracket the core finds no time, so the line is malformed, whatever it holds.
+        return combined or line.replace(b"[", b"(")
 
     return lambda block: b"\n".join(map(convert, block.split(b"\n")))
 

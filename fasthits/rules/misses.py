@@ -53,7 +53,7 @@ def _reached(line: bytes, found: FoundFields) -> int:
 
 @lru_cache(128)
 def _line_rules(log_format: Format) -> LineRules:
-    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
+    return LineRules(ways=[log_format.reading()])
 
 
 def lack_of_dates(lines: Iterable[bytes]) -> str | None:
@@ -69,6 +69,8 @@ def lack_of_dates(lines: Iterable[bytes]) -> str | None:
 
 def trouble_of(found: FoundFields, log_format: Format) -> str:
     """Return why a line is malformed, in words."""
+    if found.trouble == "glued":
+        return f"another request in column {found.stopped + 1}: two lines without a line break between them"
     part = log_format.read_parts[found.step]
     if log_format.anchored and not found.fields and found.trouble == "absent":
         return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address
-from typing import Any
 
 from fasthits._parse import HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
@@ -364,7 +363,7 @@ _ROWS = (
         "WEBrick. Its lines of referers (- -> /a) have no date, and are malformed",
         "https://github.com/ruby/webrick/blob/master/lib/webrick/accesslog.rb",
         '192.0.2.1 - - [12/Mar/2026:10:00:00 CET] "GET /a HTTP/1.1" 200 512',
-        '%h %l %u [%{%d/%b/%Y:%H:%M:%S}t %{zone}n] "%r" %>s %O',
+        _COMMON,
     ),
     _strings(
         "icecast",
@@ -431,38 +430,32 @@ def detect(lines: Sequence[bytes]) -> Format | None:
     the time on come first. Formats that the core reads alike count under the first name.
     """
     lines = [line.strip() for line in lines]
-    read = {name: _lines_read(name, lines) for name in _readers()}
+    read = {name: _lines_read(_rules_for(name), lines) for name in _distinct()}
+    read[JSON.name] = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
     most = max(read.values())
     if most == 0:
         return None
-    best = [NAMES[name] for name, number in read.items() if number == most and _stands_out(name, lines)]
+    best = [NAMES[name] for name, number in read.items() if number == most and _stands_out(NAMES[name], lines)]
     if len(best) > 1:
-        best = [each for each in best if _lines_read(each.name, lines, whole=True)] or best
+        best = [each for each in best if each.parts and _lines_read(_rules_for(each.name, whole=True), lines)] or best
     return max(best, key=lambda each: (each.anchored, each.host_words is not None, len(each.parts), each.absolute))
 
 
-def _lines_read(name: str, lines: Sequence[bytes], whole: bool = False) -> int:
-    """Return how many of *lines* are of this format; with *whole*, how many of them have all its parts."""
-    if name == JSON.name:
-        return sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
-    rules = _readers()[name][whole]
-    if len(rules) > 1:
-        return sum(any(parse_line(line, each) for each in rules) for line in lines)
-    table = HitTable(rules=rules[0])
+def _lines_read(rules: LineRules, lines: Sequence[bytes]) -> int:
+    table = HitTable(rules=rules)
     table.feed(b"\n".join([*lines, b""]))
     return len(lines) - table.malformed
 
 
-def _stands_out(name: str, lines: Sequence[bytes]) -> bool:
-    """Tell whether *lines* have what only this format has, of those that read from the time on.
+def _stands_out(log_format: Format, lines: Sequence[bytes]) -> bool:
+    """Tell whether *lines* have what only this format has, of those that are read from the time on.
 
     That is a virtual host before the time in most of the lines, or an absolute target in each of them.
     """
-    log_format = NAMES[name]
-    host_words = log_format.host_words if log_format.anchored else None
+    host_words = log_format.host_words
     if not log_format.anchored or (host_words is None and not log_format.absolute):
         return True
-    (rules,) = _readers()[name][False]
+    rules = _rules_for(log_format.name)
     parsed = [(line, fields) for line in lines if (fields := parse_line(line, rules))]
     if host_words is None:
         return all(fields.target and not fields.target.startswith(b"/") for _, fields in parsed)
@@ -478,27 +471,31 @@ def _is_ipv6(text: bytes) -> bool:
     return True
 
 
+@lru_cache(128)
+def _rules_for(name: str, whole: bool = False) -> LineRules:
+    """Return what reads the lines of a format; with *whole*, only the lines that have all its parts."""
+    ways = [each.reading() for each in _distinct()[name]]
+    return LineRules(ways=[way | {"needed": len(way["steps"])} for way in ways] if whole else ways)
+
+
 @lru_cache(1)
-def _readers() -> dict[str, tuple[list[LineRules], list[LineRules]]]:
-    """Return rules to read lines of each format, usual and whole, without formats that are read as an earlier one."""
-    taken, readers = set[str](), dict[str, tuple[list[LineRules], list[LineRules]]]()
+def _distinct() -> dict[str, list[Format]]:
+    """Return the formats that have strings by name, without those whose lines are read as those of an earlier one."""
+    found: dict[str, list[Format]] = {}
+    taken = set[str]()
     for log_format in NAMES.values():
         for each in log_format.ways:
-            key = key_of(each)
-            if key not in taken:
-                usual, whole = readers.setdefault(log_format.name, ([], []))
-                reading: dict[str, Any] = each.reading() if each.parts else {}
-                usual.append(LineRules(**reading))
-                whole.append(LineRules(**reading | {"needed": len(reading.get("steps", ()))}))
-            taken.add(key)
-    return readers
+            if each.parts and key_of(each) not in taken:
+                taken.add(key_of(each))
+                found.setdefault(log_format.name, []).append(each)
+    return found
 
 
 def key_of(log_format: Format) -> str:
     """Return a text that is the same for formats whose lines count alike under all rules."""
     if not log_format.parts:
         return log_format.name
-    reading: dict[str, Any] = log_format.reading()
+    reading = log_format.reading()
     kinds = [part.kind if isinstance(part, Field) else "skip" for part in log_format.read_parts]
     last = max(at for at, kind in enumerate(kinds) if kind not in ("skip", "port", "protocol", "bytes"))
     return repr(reading | {"steps": reading["steps"][: max(last + 1, reading["needed"])]})

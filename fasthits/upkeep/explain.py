@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import HitTable, LineRules, find_fields
+from fasthits._parse import HitTable, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
-from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
@@ -118,14 +117,13 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
-        log_format, text = self._log_format, line
+        log_format, fields, stopped = read_fields(line, *self._compiled.ways(self._log_format))
         if self._as_combined:
-            log_format, text = NAMES["vhost_combined"], self._as_combined(text)
-        fields, stopped = read_fields(text, log_format)
+            _, fields, stopped = read_fields(self._as_combined(line), NAMES["vhost_combined"])
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
         why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
+        return Explanation(number, line, log_format, bucket, why, fields, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -158,27 +156,27 @@ def _text(raw: bytes) -> str:
 # --- Fields -------------------------------------------------------------------------------------------------------
 
 
-def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]], str]:
-    """Return the fields that the core finds in a line, each with its name, and why reading stopped, or ``""``.
+def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, bytes]], str]:
+    """Return the format in which a line is read, its fields, each with its name, and why reading stopped, or ``""``.
 
-    >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
+    A line that none of the *ways* reads is shown in the first one.
+
+    >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    found = find_fields(line, _line_rules(log_format))
+    if not ways[0].parts:
+        return ways[0], [], ""
+    found = find_fields(line, field_rules(ways))
+    log_format, text = ways[found.way], found.text
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
-        fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
+        fields.append(("before the time", text[: found.fields[0].start - 1].rstrip()))
     if found.host[1]:
-        fields.append(("vhost", line[slice(*found.host)]))
+        fields.append(("vhost", text[slice(*found.host)]))
     for step, start, end in found.fields:
-        fields += _named(parts[step], line[start:end])
-    return fields, trouble_of(found, log_format) if found.trouble else ""
-
-
-@lru_cache
-def _line_rules(log_format: Format) -> LineRules:
-    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
+        fields += _named(parts[step], text[start:end])
+    return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:

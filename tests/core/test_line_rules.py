@@ -97,12 +97,13 @@ def line_rules(rules: Rules, log_format: Format) -> LineRules:
         keep_query=bool(rules.keep_query),
         by_host=rules.by_host,
         verdict=agent_verdict(rules) if rules.looks_at_agents else None,
-        **log_format.reading(),
+        ways=[log_format.reading()],
     )
 
 
 def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | None) -> tuple[object, ...]:
     plain = Rules(
+        format="combined",
         methods=rules.methods,
         statuses=rules.statuses,
         bots=rules.bots,

@@ -139,7 +139,7 @@ def test_a_zone_of_nuls_is_none_also_before_the_first_plain_get() -> None:
     assert fed(data).malformed == 1
 
 
-@pytest.mark.parametrize("wrong", [b']x"', b"] x", b']"G', b'x "', b'[ "'])
+@pytest.mark.parametrize("wrong", [b']x"', b"] x", b"] G", b'x "', b'[ "'])
 def test_what_ends_a_time_is_not_learnt_from_a_line_that_is_malformed(wrong: bytes) -> None:
     bad = FRONT + b"[" + TIME + wrong + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
     data = (bad + b"\n") * 3

@@ -81,7 +81,7 @@ LOGS: list[tuple[str, bytes, Fields | None]] = [
     ("short", b"o [%b] GET /a 200" % TIME, S),
     ("short", b"o [%b] GET /a 200 " % TIME, S),
     ("short", b"o [%b] GET /a 2000" % TIME, None),
-    ("short", b"o [%b] GET /a -" % TIME, None),
+    ("short", b"o [%b] GET /a -" % TIME, S | {"status": b"-"}),
     ("short", b"o [%b] GET /a b 200" % TIME, None),
     ("short", b"o [%b] GET /a" % TIME, None),
     ("short", b"o o [%b] GET /a 200" % TIME, S | {"vhost": b"o o"}),
@@ -110,7 +110,9 @@ LOGS: list[tuple[str, bytes, Fields | None]] = [
     ("%{sec}t %m %U", b"1773309600x GET /a", None),
     ("%{usec}t %m %U", b"1773309600123456 GET /a", got(b"1773309600123456")),
     ("$time_iso8601 $request_method $uri", b"2026-03-12T10:00:00+01:00 GET /a", got(b"2026-03-12T10:00:00+01:00")),
-    ("$time_iso8601 $request_method $uri", b"2026-03-12 10:00:00 GET /a", None),
+    ("$time_iso8601 $request_method $uri", b"2026-03-12 10:00:00 GET /a", got(b"2026-03-12 10:00:00")),
+    ("$time_iso8601 $request_method $uri", b"2026-03-12T10:00:00.123Z GET /a", got(b"2026-03-12T10:00:00.123Z")),
+    ("$time_iso8601 $request_method $uri", b"2026-03-12T10:00 GET /a", None),
     ('$msec "$request" $http_referer|', b'1773309600.123 "GET /a" x|', asked(b"1773309600.123", referer=b"x")),
 ]
 JSON = b'{"time": "2026-03-12T10:00:00+01:00", "request": "GET /a HTTP/1.1", "status": 200, "size": 5}'

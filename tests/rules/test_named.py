@@ -70,8 +70,7 @@ def is_hit(read: Read) -> bool:
 
 def read_by(line: bytes, log_format: Format) -> Read | None:
     """Return what the core reads in a line of *log_format*."""
-    rules = [LineRules(**each.reading()) for each in log_format.ways]  # type: ignore[arg-type]  # it is made for this
-    found = next(filter(None, (parse_line(line, each) for each in rules)), None)
+    found = parse_line(line, LineRules(ways=[each.reading() for each in log_format.ways]))
     if found is None:
         return None
     fields = found.path, found.status or 0, found.query or None, found.vhost, found.referer, found.user_agent, found.day
