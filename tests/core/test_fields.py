@@ -28,6 +28,10 @@ def oracle(text: bytes, log_format: Format) -> dict[str, object] | None:
     clock = log_format.field("time")
     method, path, query = reference.target_of(fields)
     size = fields.get("bytes")
+    host = fields.get("vhost")
+    if log_format.absolute and path is not None:
+        origin, path = reference.without_origin(path)
+        host = host if origin is None else origin
     return {
         "day": reference.field_day(clock, fields["time"]),
         "time": fields["time"],
@@ -38,7 +42,7 @@ def oracle(text: bytes, log_format: Format) -> dict[str, object] | None:
         "bytes_sent": int(size) if size not in (None, b"-") and len(size) <= 18 else None,
         "referer": fields.get("referer"),
         "user_agent": fields.get("user_agent"),
-        "vhost": fields.get("vhost"),
+        "vhost": host,
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from fasthits.errors import UsageError
 from fasthits.rules.directives import DateLayout, Field, Kind, Literal, date_layout
 from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES, detect
+from fasthits.rules.named import NAMES, detect, find_format
 
 
 def words(text: str) -> list[str]:
@@ -185,14 +185,15 @@ def test_a_format_equal_to_combined_is_read_alike(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["combined", "common", "vhost_combined", "vhost_common"])
 def test_named_formats_are_anchored_at_their_time(name: str) -> None:
-    found = parse_format(name)
+    found = find_format(name)
     assert found is NAMES[name]
     assert found.name == name
     assert found.anchored
 
 
 @pytest.mark.parametrize(
-    "text", ["short", '%t %D "%r"', '%{%F}t "%r"', '[$time_iso8601] "$request"', "%t '%r'", '$time_local "$request"']
+    "text",
+    ["%v %t %m %U %>s", '%t %D "%r"', '%{%F}t "%r"', '[$time_iso8601] "$request"', "%t '%r'", '$time_local "$request"'],
 )
 def test_other_formats_are_read_from_the_left(text: str) -> None:
     assert not parse_format(text).anchored
@@ -222,9 +223,6 @@ def test_other_formats_are_read_from_the_left(text: str) -> None:
         ("%t %U %>s", "log format without a method: %t %U %>s"),
         ('%t %!200"%r"', "unknown directive %\" in column 4"),
         ('%t "%200r"', "log format without a path"),
-        ("combind", "no such log format: 'combind' (did you mean combined?)"),
-        ("w3c", "no such log format: 'w3c' (one of combined, common,"),
-        ("", "no such log format: ''"),
     ],
 )  # fmt: skip
 def test_errors_name_what_is_wrong_and_where(text: str, message: str) -> None:

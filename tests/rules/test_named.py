@@ -188,7 +188,9 @@ def test_mutated_lines_count_once_at_most(lines: list[bytes], name: str, data: s
 # --- Names and misses ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("text", "hint"), [("haproxi", "did you mean haproxy?"), ("xyz", "fasthits formats")])
+@pytest.mark.parametrize(
+    ("text", "hint"), [("haproxi", "did you mean haproxy?"), ("xyz", "fasthits formats"), ("", "fasthits formats")]
+)
 def test_an_unknown_name_leads_on(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
         find_format(text)
