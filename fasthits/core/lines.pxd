@@ -10,11 +10,11 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.plain cimport take_plain_referer_and_agent
-from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, NOT_QUOTED, Reader, text_of, trimmed, unquote
+from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
 from fasthits.core.steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, EXACTLY, GLUED, LITERAL, NOT_THERE, QUOTED, REFERER, REQUEST, STATUS, TEXT,
-    THREE_DIGITS, TIME, USER_AGENT, VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line,
-    take_steps,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, GLUED, LITERAL, METHOD, NOT_THERE, QUOTED, REFERER, REQUEST, STATUS, TEXT,
+    THREE_DIGITS, TIME, USER_AGENT, VHOST, Reading, Step, Steps, field_of, fill_line, fill_tail, is_word, memmem,
+    read_line, take_steps,
 )
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
@@ -126,46 +126,59 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     )
 
 
+cdef inline bint has_word_for_method(const Way *way, const Reading *reading) noexcept nogil:
+    """Tell whether the method is a word, unless it is that of a request in quotes."""
+    cdef Span method = field_of(reading, &way.steps, METHOD)
+    return method.start == NULL or is_word(method.start, method.start + method.size)
+
+
 cdef inline int read_by_ways(
     const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reading *furthest
 ) noexcept nogil:
     """Return the number of the way that reads a line, or UNREAD. *whole* wants all fields.
 
-    Of a malformed line *furthest*, where it is not NULL, gets the exact reading of the log's own way.
+    Of a malformed line *furthest*, where it is not NULL, gets the reading by the log's own way that went furthest.
     """
-    cdef Cursor loose = trimmed(text)
     cdef const Way *way
     cdef int i, last
     for i in range(rules.ways_count):
         way = &rules.ways[i]
         last = way.steps.count if whole else way.last
         reading.trouble = NOT_THERE
-        if (read_line(text, &way.steps, last, reading, memo, furthest if i == 0 else NULL, False)
-                or (reading.trouble != GLUED and read_line(loose, &way.steps, last, reading, memo, NULL, True))):
+        if (read_line(text, &way.steps, last, reading, memo, furthest, False)
+                and (i == 0 or has_word_for_method(way, reading))):
+            return i
+        if (reading.trouble != GLUED
+                and read_line(trimmed(text), &way.steps, last, reading, memo, furthest, True)):
             return i
         if reading.trouble == GLUED:
             return UNREAD
+        furthest = NULL
     return UNREAD
 
 
 cdef inline int read_any(
     const Rules *rules, Cursor *text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, UNREAD or NO_MEMORY_TO_READ; *text* becomes what was read."""
+    """Return the number of the way that reads a line, UNREAD or NO_MEMORY_TO_READ; *text* becomes what was read.
+
+    The inside of a line that stands in quotes as a whole is tried first: a format that begins with any text would take
+    the quote for a part of it.
+    """
     cdef Cursor inner
     cdef int way, outcome
     text[0] = text_of(text[0])
-    way = read_by_ways(rules, text[0], whole, reading, memo, furthest)
-    if way != UNREAD or not rules.unquotes:
-        return way
-    inner = trimmed(text[0])
-    outcome = unquote(&inner, reader)
-    if outcome == NOT_QUOTED or outcome == NO_MEMORY_FOR_TEXT:
-        return UNREAD if outcome == NOT_QUOTED else NO_MEMORY_TO_READ
-    way = read_by_ways(rules, inner, whole, reading, memo, NULL)
-    if way != UNREAD:
-        text[0] = inner
-    return way
+    if rules.unquotes and text.p != text.end and (text.p[0] == b'"' or is_empty(text.p[0])):
+        inner = trimmed(text[0])
+        outcome = unquote(&inner, reader)
+        if outcome == NO_MEMORY_FOR_TEXT:
+            return NO_MEMORY_TO_READ
+        if outcome == UNQUOTED:
+            way = read_by_ways(rules, inner, whole, reading, memo, NULL)
+            if way != UNREAD:
+                text[0] = inner
+                return way
+    return read_by_ways(rules, text[0], whole, reading, memo, furthest)
 
 
 cdef inline int take_line(
@@ -198,7 +211,7 @@ cdef inline void take_rest_of_plain_get(
         if rules.knows_agents:
             take_plain_referer_and_agent(&rest, rules.by_agent, line)
         else:
-            take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, EXACTLY)
+            take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, False)
             fill_tail(line, &reading, &own.steps)
     if rules.by_host and own.host_end.start != NULL:
         take_host(text_of(text).p, line.time, own, &line.host)

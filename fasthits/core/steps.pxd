@@ -46,9 +46,6 @@ cdef enum:                 # kinds of fields
 cdef enum:                 # ways in which a step is read
     LITERAL, QUOTED, TEXT, FIXED, THREE_DIGITS, DIGITS_OR_DASH, CLF_TIME, ISO_TIME, EPOCH_TIME, LAID_OUT_TIME
 
-cdef enum:                 # manners of reading
-    EXACTLY, LOOSELY, LOOSELY_FROM_LEFT
-
 cdef enum:                 # why a step does not agree
     NOT_THERE, NO_DAY, NO_END, GLUED
 
@@ -214,10 +211,10 @@ cdef inline bint take_status_or_none(Cursor *line) noexcept nogil:
     return skip_past(line, b"0")
 
 
-cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo, bint loosely) noexcept nogil:
+cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo) noexcept nogil:
     """Take a time; its day is 0 where the calendar has none such."""
     if step.how == CLF_TIME:
-        return take_loose_clf_time(line, day) if loosely else take_clf_time(line, day, memo)
+        return take_clf_time(line, day, memo)
     if step.how == ISO_TIME:
         return take_iso_time(line, day)
     if step.how == EPOCH_TIME:
@@ -225,39 +222,52 @@ cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo
     return take_laid_out_time(line, step.size, &step.layout, day)
 
 
-cdef inline bint take_step(
-    Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo, int manner
-) noexcept nogil:
+cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo) noexcept nogil:
     """Take one step; False where the line does not agree, the cursor anywhere."""
     cdef const char *start = line.p
     cdef bint agrees = True
     if step.how == LITERAL:
-        if manner == EXACTLY:
-            return take_literal(line, step.text, step.size)
-        return take_literal_loosely(line, step.text, step.size, step.before_status)
+        return take_literal(line, step.text, step.size)
     if step.how == QUOTED:
         agrees = take_quoted(line, out)
         line.p -= 1 if agrees else 0        # the quote is part of the literal behind it
         return agrees
     if step.how == THREE_DIGITS:
-        agrees = take_status_or_none(line) if manner == LOOSELY_FROM_LEFT else take_three_digits(line)
+        agrees = take_three_digits(line)
     elif step.how == DIGITS_OR_DASH:
         agrees = take_digits_or_dash(line)
     elif step.how == TEXT:
-        if manner == EXACTLY:
-            take_text(line, step)
-        else:
-            take_text_loosely(line, step)
-            agrees = step.kind != METHOD or is_word(start, line.p)
+        take_text(line, step)
     elif step.how == FIXED:
         agrees = take_width(line, step.size)
     else:
-        agrees = take_time(line, step, day, memo, manner != EXACTLY) and day[0] != 0
+        agrees = take_time(line, step, day, memo) and day[0] != 0
     out.start, out.size = start, <size_t>(line.p - start)
     return agrees
 
 
-cdef inline bint ends_well(const Cursor *line, const Steps *steps, int manner) noexcept nogil:
+cdef inline bint take_step_loosely(
+    Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo, bint anchored
+) noexcept nogil:
+    """Take one step with all that is tolerated; False where the line does not agree, the cursor anywhere."""
+    cdef const char *start = line.p
+    cdef bint agrees = True
+    if step.how == LITERAL:
+        return take_literal_loosely(line, step.text, step.size, step.before_status)
+    if step.how == THREE_DIGITS and not anchored:
+        agrees = take_status_or_none(line)
+    elif step.how == TEXT:
+        take_text_loosely(line, step)
+        agrees = step.kind != METHOD or is_word(start, line.p)
+    elif step.how == CLF_TIME:
+        agrees = take_loose_clf_time(line, day) and day[0] != 0
+    else:
+        return take_step(line, step, out, day, memo)
+    out.start, out.size = start, <size_t>(line.p - start)
+    return agrees
+
+
+cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely) noexcept nogil:
     """Tell whether what follows the last needed step may follow it."""
     cdef const Step *last = &steps.step[steps.needed - 1]
     cdef const char *p = line.p
@@ -267,27 +277,34 @@ cdef inline bint ends_well(const Cursor *line, const Steps *steps, int manner) n
         return p == line.end
     if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
         return True
-    if manner != EXACTLY and line.p[0] == b"\t":
+    if loosely and line.p[0] == b"\t":
         return True
     return steps.needed < steps.count and line.p[0] == steps.step[steps.needed].text[0]
 
 
 cdef inline bint take_steps(
-    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo, int manner
+    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo, bint loosely
 ) noexcept nogil:
     """Take the steps from *first* up to *last*, which is none of them; False for a malformed line."""
     cdef int i
     cdef const char *start
+    cdef bint agrees
     reading.agreed = last
     for i in range(first, last):
         start = line.p
-        if not take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo, manner):
+        if loosely:
+            agrees = take_step_loosely(
+                &line, &steps.step[i], &reading.found[i], &reading.day, memo, steps.anchored
+            )
+        else:
+            agrees = take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo)
+        if not agrees:
             reading.agreed, reading.stopped = i, start
             reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
             return i >= steps.needed
         if i == steps.needed - 1:
             reading.behind = line.p
-            if not ends_well(&line, steps, manner):
+            if not ends_well(&line, steps, loosely):
                 reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
                 return False
     return True
@@ -378,7 +395,6 @@ cdef inline bint read_line(
     Of a malformed line *furthest*, where it is not NULL, gets the reading that went furthest.
     """
     cdef Cursor rest = line
-    cdef int manner = EXACTLY if not loosely else LOOSELY if steps.anchored else LOOSELY_FROM_LEFT
     cdef int tries = 0
     cdef bint agrees
     while not (steps.searches and steps.anchored) or tries < MAX_ANCHORS:
@@ -388,7 +404,7 @@ cdef inline bint read_line(
                 return False
             rest.p += 1
             line.p = rest.p
-        agrees = take_steps(rest, steps, 0, last, reading, memo, manner)
+        agrees = take_steps(rest, steps, 0, last, reading, memo, loosely)
         if agrees and is_alone(steps, reading, line.end):
             return True
         keep_furthest(furthest, reading)

@@ -33,7 +33,7 @@ LINE = re.compile(
 )
 
 LOOSE_LINE = re.compile(
-    rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z| ?[+-]\d\d:?\d\d)?+(?: [A-Z]{1,5}+)?+)\][ \t]*"
+    rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?)\][ \t]*"
     rb'"(?P<request>%b)"[ \t]*(?P<status>\d{3})[ \t]+(?P<bytes_sent>\d+|-)(?=[ \t]|\Z)'
     rb'(?:[ \t]+"(?P<referer>%b)"(?:[ \t]+"(?P<user_agent>%b)")?)?' % (QUOTED, QUOTED, QUOTED),
     re.DOTALL,
@@ -96,14 +96,10 @@ def parse(line: bytes) -> dict[str, bytes | None] | None:
     """Return the fields of a line by the names of ParsedLine, or None for a malformed one."""
     line = text_of(trim(line))
     inside = unquoted(line)
-    for text, pattern in (
-        (line, LINE),
-        (line.strip(b" \t\r\0"), LOOSE_LINE),
-        (inside, LINE),
-        ((inside or b"").strip(b" \t\r\0"), LOOSE_LINE),
-    ):
-        if text is None:
-            return None
+    readings = [(line, LINE), (line.strip(b" \t\r\0"), LOOSE_LINE)]
+    if inside is not None:
+        readings = [(inside, LINE), (inside.strip(b" \t\r\0"), LOOSE_LINE), *readings]
+    for text, pattern in readings:
         start = 0
         while (match := pattern.search(text, start)) and not (
             day_of(match["time"]) and len(text) - match.start() > TIME_BYTES
@@ -146,7 +142,7 @@ be there."""
 
 TIMES = {
     "apache": rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
-    "iso8601": rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z| ?[+-]\d\d:?\d\d)?+",
+    "iso8601": rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?",
     "epoch": rb"\d{1,12}+(?:\.\d*+)?+",
     "epoch_ms": rb"\d{1,15}+",
     "epoch_us": rb"\d{1,18}+",
@@ -265,9 +261,7 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
         return None
 
 
-LOOSE_CLF = re.compile(
-    rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z| ?[+-]\d\d:?\d\d)?+(?: [A-Z]{1,5}+)?+", re.DOTALL
-)
+LOOSE_CLF = re.compile(rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?", re.DOTALL)
 
 
 @lru_cache
@@ -401,11 +395,12 @@ def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ())
         return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
     ways = [log_format, *further]
     begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways)
-    for text in (line, None if begins_quoted else unquoted(line)):
-        for way in ways if text is not None else ():
+    for text in (None if begins_quoted else unquoted(line), line):
+        for number, way in enumerate(ways if text is not None else ()):
             for read in (read_exactly, read_loosely):
                 found = read(text, way)
-                if found:
+                strange = found and number and not re.fullmatch(rb"[A-Za-z0-9_-]+", found[0].get("method", b"GET"))
+                if found and not (read is read_exactly and strange):
                     whole = text if read is read_exactly else text.strip(b" \t\r\0")
                     fields, start, behind = found
                     return None if is_glued(whole, behind, way) else fields | host_of(whole, start, way)
@@ -477,8 +472,8 @@ def judge(
         return "malformed", None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
-    # All named formats have Apache's time.
-    day = field_day(clock, fields["time"]) if rules.format != "auto" else day_of(fields["time"])
+    # Named formats have Apache's time.
+    day = day_of(fields["time"]) if LOOSE_CLF.fullmatch(fields["time"]) else field_day(clock, fields["time"])
     method, path, query = target_of(fields)
     key = path
     if path is not None:

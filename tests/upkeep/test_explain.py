@@ -108,7 +108,7 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     ],
 )
 def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, stopped: str) -> None:
-    _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
+    _, _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
     assert said.startswith(stopped)
     assert bool(said) == bool(stopped)
 
