@@ -28,8 +28,12 @@ def formats(as_json: AsJson = False) -> None:
     if as_json:
         import json
 
-        kept = ("name", "writer", "example", "strings", "source")
-        typer.echo(json.dumps([{name: getattr(row, name) for name in kept} for row in FORMATS.values()], indent=2))
+        rows = [
+            {"name": row.name, "writer": row.writer, "example": row.example}
+            | {"strings": [*row.strings, *row.closed], "source": row.source}
+            for row in FORMATS.values()
+        ]
+        typer.echo(json.dumps(rows, indent=2))
         return
     width = max(map(len, FORMATS))
     for row in FORMATS.values():

@@ -36,26 +36,30 @@ class Named:
     """A line as the program writes it."""
     strings: tuple[str, ...] = ()
     """What lines look like. The first that fits a line counts. No strings: the core has a reader of its own."""
+    closed: tuple[str, ...] = ()
+    """Further strings. Of these a line has to have every part, and ends where the string ends: see `Format.closed`."""
     read_as: str = ""
     """The name of that reader's format."""
-    closed: bool = False
     absolute: bool = False
     has_method: bool = True
 
     @cached_property
     def format(self) -> Format:
-        """The format, with those of further strings as `Format.others`."""
-        first, *others = map(self._assemble, self.strings) if self.strings else [Format(self.read_as, self.name, ())]
+        """The format of the first string, with those of further strings as `Format.others`."""
+        formats = [
+            *map(self._assemble, self.strings),
+            *(replace(self._assemble(text), closed=True) for text in self.closed),
+        ]
+        first, *others = formats or [Format(self.read_as, self.name, ())]
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:
         pieces = scan_nginx(text) if "$" in text else scan_apache(text)
-        found = assemble(self.name, text, pieces, needs_method=self.has_method)
-        return replace(found, closed=self.closed, absolute=self.absolute)
+        return replace(assemble(self.name, text, pieces, needs_method=self.has_method), absolute=self.absolute)
 
 
-def _strings(name: str, writer: str, source: str, example: str, *strings: str, **how: bool) -> Named:
-    return Named(name, writer, source, example, strings, **how)  # type: ignore[arg-type]  # the last ones are bool
+def _strings(name: str, writer: str, source: str, example: str, *strings: str, closed: str = "", **how: bool) -> Named:
+    return Named(name, writer, source, example, strings, (closed,) if closed else (), **how)  # type: ignore[arg-type]
 
 
 _COMMON = '%h %l %u %t "%r" %>s %O'
@@ -70,6 +74,7 @@ _HEROKU = (
 )
 _SQUID = "%{sec}t %{elapsed}n %h %{result}n/%>s %{bytes}n %m %U%q %u %{hierarchy}n %{type}n"
 _NPM = '$request_method $scheme $host "$request_uri" [Client $remote_addr] [Length $body_bytes_sent] [Gzip $gzip_ratio]'
+_TRAEFIK = '%{count}n "%{router}n" "%{server}n" %{duration}nms'
 _AWS = "https://docs.aws.amazon.com"
 
 _ROWS = (
@@ -169,7 +174,9 @@ _ROWS = (
         "https://doc.traefik.io/traefik/observe/logs-and-access-logs/",
         '192.0.2.1 - - [12/Mar/2026:10:00:00 +0000] "GET /a HTTP/2.0" 200 512 "-" "Mozilla/5.0" 12 '
         '"web@docker" "http://198.51.100.2:80" 3ms',
-        f'{_COMBINED} %{{count}}n "%{{router}}n" "%{{server}}n" %{{duration}}nms',
+        f"{_COMBINED} {_TRAEFIK}",
+        # Traefik has no status for a request that it answered itself.
+        closed=f'%h - %u %t "%r" - - "%{{Referer}}i" "%{{User-Agent}}i" {_TRAEFIK}',
     ),
     Named(
         "caddy",
@@ -185,9 +192,8 @@ _ROWS = (
         "https://docs.haproxy.org/3.0/configuration.html#8.2.3",
         "Mar 12 10:00:00 lb haproxy[14389]: 192.0.2.1:33317 [12/Mar/2026:10:00:00.655] http-in web/s1 "
         '10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {www.example.org} {} "GET /a HTTP/1.1"',
-        "%{client}n [%{%d/%b/%Y:%H:%M:%S}t.%{ms}n] %{frontend}n %{backend}n %{timers}n %>s %{bytes}n "
+        closed="%{client}n [%{%d/%b/%Y:%H:%M:%S}t.%{ms}n] %{frontend}n %{backend}n %{timers}n %>s %{bytes}n "
         '%{request_cookie}n %{response_cookie}n %{state}n %{connections}n %{queues}n "%r"',
-        closed=True,
         absolute=True,
     ),
     _strings(
@@ -296,8 +302,7 @@ _ROWS = (
         "bunny.net. It has no method: every line is a GET",
         "https://docs.bunny.net/cdn/logging",
         "HIT|200|1773306000000|512|390|192.0.2.1|-|https://www.example.org/a|DE|Mozilla/5.0|322b688bd63fb63f|DE",
-        "%{cache}n|%>s|%{msec}t|%{bytes}n|%{zone}n|%h|%{Referer}i|%U%q|%{edge}n|%{User-Agent}i|%{id}n|%{country}n",
-        closed=True,
+        closed="%{cache}n|%>s|%{msec}t|%{bytes}n|%{zone}n|%h|%{Referer}i|%U%q|%{edge}n|%{User-Agent}i|%{id}n|%{country}n",
         absolute=True,
         has_method=False,
     ),
@@ -330,9 +335,9 @@ _ROWS = (
         "https://uwsgi-docs.readthedocs.io/en/latest/LogFormat.html",
         "[pid: 641|app: 0|req: 1/1] 192.0.2.1 () {38 vars in 1060 bytes} [Thu Mar 12 10:00:00 2026] GET /a => "
         "generated 3878 bytes in 381 msecs (HTTP/1.1 200) 4 headers in 124 bytes (1 switches on core 0)",
-        f"%{{prefix}}n[pid: %{{pid}}n|app: %{{app}}n|req: %{{number}}n] %{{client}}n {{%{{vars}}n}} [{_UWSGI_TIME}] "
+        closed="%{prefix}n[pid: %{pid}n|app: %{app}n|req: %{number}n] %{client}n {%{vars}n} "
+        f"[{_UWSGI_TIME}] "
         "%m %U%q => generated %{bytes}n (%H %>s) %{headers}n (%{switches}n switches on core %{core}n)",
-        closed=True,
     ),
     _strings(
         "werkzeug",

@@ -266,6 +266,11 @@ COMBINED = COMMON + b' "-" "Mozilla/5.0 (X11; Linux x86_64)"'
         ([b"example.org [%b] GET /a 200" % TIME], "short"),
         ([b'{"time": "2026-03-12T10:00:00+01:00"}', b"{torn"], "json"),
         ([COMMON + b' "-" "-" 1 "web@docker" "http://10.0.0.2:80" 2ms'], "combined"),
+        ([COMBINED, COMBINED.replace(b"/a", b"http://proxy.example/a")], "combined"),
+        ([COMBINED.replace(b"/a", b"http://own.example/a")], "varnishncsa"),
+        ([COMBINED.replace(b" - - ", b" www.example.org - ")], "lighttpd"),
+        ([COMBINED.replace(b" - - ", b" www.example.org - "), COMBINED, COMBINED], "combined"),
+        ([COMBINED.replace(b" - - ", b" - jo van doe ")], "combined"),
     ],
 )  # fmt: skip
 def test_the_format_of_a_log_is_told_from_its_first_lines(lines: list[bytes], name: str | None) -> None:

@@ -77,9 +77,10 @@ def read_by(line: bytes, log_format: Format) -> Read | None:
     return Read(found.method, *fields)
 
 
-def count(blocks: Sequence[bytes], name: str) -> Intake:
+def count(blocks: Sequence[bytes], name: str, by_host: bool = False) -> Intake:
     """Return the count of *blocks* as one log, read as the format *name*."""
-    intake = Intake(CompiledRules(Rules(format=name)), lambda rules: HitTable(rules=rules))
+    rules = Rules(format=name, by_host=by_host)
+    intake = Intake(CompiledRules(rules), lambda line_rules: HitTable(rules=line_rules))
     for block in blocks:
         intake.feed(block)
     intake.finish()
@@ -121,6 +122,17 @@ def test_every_line_counts_once(name: str, by_name: bool) -> None:
     assert {(day, path): views for day, path, views in table.rows()} == hits
     assert (table.lines, table.hits, table.malformed) == (len(lines), hits.total(), len(lines) - len(reads))
     assert sum(table.filtered.values()) == len(reads) - hits.total()
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, lines in LINES.items() if any(read and read.host for _, read in lines)]
+)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_hosts_are_kept_apart(name: str, by_name: bool) -> None:
+    read = [read for _, read in LINES[name] if read and is_hit(read)]
+    hits = Counter((read.host or b"-") + b" " + (read.path or b"") for read in read)
+    table = count([text_of(LINES[name])], name if by_name else "auto", by_host=True).hit_table
+    assert {path: views for _, path, views in table.rows()} == hits
 
 
 @pytest.mark.parametrize("name", LINES)
