@@ -435,7 +435,11 @@ def detect(lines: Sequence[bytes]) -> Format | None:
     the time on come first. Formats that the core reads alike count under the first name.
     """
     lines = [line.strip() for line in lines]
-    read = {name: _lines_read(_rules_for(name), lines) for name in _distinct()}
+    read: dict[str, int] = {}
+    for name in sorted(_distinct(), key=lambda name: not NAMES[name].anchored):
+        if len(lines) in read.values() and not NAMES[name].anchored:
+            break  # formats that are read from the time on come first, and one of them fits all lines
+        read[name] = _lines_read(_rules_for(name), lines)
     read[JSON.name] = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
     most = max(read.values())
     if most == 0:
