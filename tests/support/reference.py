@@ -475,6 +475,9 @@ def judge(
     # Named formats have Apache's time.
     day = day_of(fields["time"]) if LOOSE_CLF.fullmatch(fields["time"]) else field_day(clock, fields["time"])
     method, path, query = target_of(fields)
+    if log_format.absolute and path is not None:
+        origin, path = without_origin(path)
+        fields |= {} if origin is None else {"vhost": origin}
     key = path
     if path is not None:
         key = path + query if rules.keep_query else path
