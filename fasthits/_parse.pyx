@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
 from fasthits.core.codes cimport rewritten
+from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
     line_count, take_away_rows,
@@ -20,12 +21,14 @@ from fasthits.core.counts cimport (
 from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
-from fasthits.core.lines cimport HIT, MALFORMED, NO_MEMORY_TO_READ, UNREAD, Rules, Way, read_any, settle
+from fasthits.core.lines cimport (
+    BY_COLUMNS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_MEMORY_TO_READ, Rules, Way, read_any, settle,
+)
 from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
-from fasthits.core.reader cimport Reader
+from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
@@ -103,8 +106,9 @@ def normalise(text, /):
 _KINDS = {
     "time": TIME, "request": REQUEST, "method": METHOD, "target": TARGET, "path": PATH, "query": QUERY,
     "protocol": PROTOCOL, "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT,
-    "vhost": VHOST,
+    "vhost": VHOST, "clock": CLOCK,
 }
+_HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS}
 _STEPS = {
     "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
     "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
@@ -120,6 +124,7 @@ _COMBINED = {
         )
     ],
     "needed": 7, "anchored": True, "closed": False, "absolute": False, "host_end": None, "begins_quoted": False,
+    "how": "steps", "names": (),
 }
 
 
@@ -174,6 +179,13 @@ cdef class LineRules:
             self.kept.append(reading["host_end"])
             way.host_end, way.host_words = span_of(reading["host_end"]), reading["host_words"]
         way.begins_quoted = reading["begins_quoted"]
+        way.how = _HOWS[reading["how"]]
+        if len(reading["names"]) > MAX_NAMES:
+            raise ValueError(f"a format has at most {MAX_NAMES} names")
+        for name, kind in reading["names"]:
+            self.kept.append(name)
+            way.names.text[way.names.count], way.names.kind[way.names.count] = span_of(name), _KINDS[kind]
+            way.names.count += 1
         way.steps.anchored, way.steps.needed = anchored, needed
         way.steps.closed, way.steps.absolute = reading["closed"], reading["absolute"]
         if not 1 <= needed <= len(steps) <= MAX_STEPS:
@@ -210,7 +222,7 @@ cdef class _Parser:
         self.line_rules = rules if rules is not None else PLAIN
 
     def __dealloc__(self):
-        free(self.reader.text)
+        free_reader(&self.reader)
 
     cdef object parse(self, const char *start, size_t size):
         cdef const Rules *rules = &self.line_rules.rules
@@ -218,10 +230,10 @@ cdef class _Parser:
         cdef Reading reading
         cdef Line line
         cdef int way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, NULL)
-        if way == UNREAD:
-            return None
         if way == NO_MEMORY_TO_READ:
             raise MemoryError
+        if way < 0:
+            return None
         fill_line(&line, &reading, &rules.ways[way].steps)
         if line.day != self.ordinal:
             self.ordinal, self.day = line.day, day_from_ordinal(line.day)
@@ -236,7 +248,7 @@ cdef class _Parser:
         way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, &furthest)
         if way == NO_MEMORY_TO_READ:
             raise MemoryError
-        if way == UNREAD:
+        if way < 0:
             return found_fields(places_of_fields(text, &rules.ways[0], &furthest, False), 0, text)
         return found_fields(places_of_fields(text, &rules.ways[way], &reading, True), way, text)
 
@@ -335,7 +347,7 @@ cdef class HitTable:
         free_table(&self.tally.referers)
         free(self.tally.answers)
         free(self.tally.key)
-        free(self.tally.reader.text)
+        free_reader(&self.tally.reader)
 
     @property
     def max_paths(self):
@@ -472,6 +484,7 @@ cdef class HitTable:
                     outcome = count_partial(&self.tally)
                 if outcome == ASKED:
                     learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
+            self.tally.reader.columns.count = 0
         if outcome == NO_MEMORY_LEFT:
             raise MemoryError
 

@@ -5,7 +5,9 @@ Lines, from the smallest step up:
 - times.pxd: the day in a time
 - plain.pxd: the fast path, for the shape that nearly all lines have
 - steps.pxd: the general path, for every log format
-- lines.pxd: rules; which fields are read, and whether a line is a hit
+- columns.pxd: LTSV and W3C's format, whose fields have names in the log
+- reader.pxd: what is kept from line to line; quotes around a whole line
+- lines.pxd: the ways to read a line, and rules; which fields are read, and whether a line is a hit
 
 Counting:
 - table.pxd: the hit table; views by day and path

@@ -10,7 +10,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, HIT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules, bucket_of, take_line,
+    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules, bucket_of, take_line,
     take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
@@ -212,6 +212,9 @@ cdef inline int count_other_line(Tally *tally, const char *start, size_t size) n
     cdef int way = take_line(tally.rules, start, size, &line, &tally.memo, &tally.reader)
     if way == NO_MEMORY_TO_READ:
         return NO_MEMORY_LEFT
+    if way == IS_COMMENT:
+        tally.buckets[COMMENT] += 1
+        return COUNTED
     return count_malformed(tally, start, size) if way == UNREAD else judge(tally, &line, False)
 
 

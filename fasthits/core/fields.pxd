@@ -3,7 +3,7 @@
 from libc.stdint cimport uint64_t
 
 from fasthits.core.lines cimport (
-    BOT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
+    BOT, COMMENT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
 )
 from fasthits.core.steps cimport BYTES, GLUED, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
 from fasthits.core.tokens cimport Cursor, Line, Span
@@ -64,7 +64,7 @@ cdef inline tuple places_of_fields(Cursor text, const Way *way, const Reading *r
     cdef int i
     fields = []
     for i in range(reading.agreed):
-        if way.steps.step[i].how != LITERAL:
+        if way.steps.step[i].how != LITERAL and text.p <= reading.found[i].start <= text.end:
             at = reading.found[i].start - text.p
             fields.append((i, at, at + <Py_ssize_t>reading.found[i].size))
     host.start, host.size = NULL, 0
@@ -91,5 +91,6 @@ cdef inline dict filtered_lines(const uint64_t *buckets):
     lines = {
         "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH], "status": buckets[OTHER_STATUS],
         "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+        "comment": buckets[COMMENT],
     }
     return {reason: number for reason, number in lines.items() if number}

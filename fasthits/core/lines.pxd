@@ -9,6 +9,7 @@ such lines are glued together, and no way reads them.
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
+from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
 from fasthits.core.steps cimport (
@@ -20,18 +21,24 @@ from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
 
 cdef enum:                 # buckets
-    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, COMMENT, MALFORMED, BUCKETS
 
 cdef enum:                 # instead of the number of the way that has read a line
     UNREAD = -1
     NO_MEMORY_TO_READ = -2
+    IS_COMMENT = -3
+
+cdef enum:                 # how a way reads
+    BY_STEPS, BY_LABELS, BY_COLUMNS
 
 cdef enum:
     PLAIN_STEPS = 7        # that take_plain_get takes at once
     COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
 cdef struct Way:           # to read a line
-    Steps steps
+    int how
+    Steps steps            # read by labels or columns, there is a step for each kind, with the number of the kind
+    Names names            # of labels or columns
     int last               # of a line no more steps than these are looked at
     Span host_end          # what stands behind a virtual host before the time; absent where there is none
     int host_words         # so many words stand before it
@@ -114,10 +121,9 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef const Way *own = &rules.ways[0]
     cdef int i
-    rules.unquotes = True
+    rules.unquotes = not own.begins_quoted
     for i in range(rules.ways_count):
         settle_way(rules, &rules.ways[i])
-        rules.unquotes = rules.unquotes and not rules.ways[i].begins_quoted
     rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
@@ -133,7 +139,7 @@ cdef inline bint has_word_for_method(const Way *way, const Reading *reading) noe
 
 
 cdef inline int read_by_ways(
-    const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reading *furthest
+    const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
     """Return the number of the way that reads a line, or UNREAD. *whole* wants all fields.
 
@@ -145,6 +151,11 @@ cdef inline int read_by_ways(
         way = &rules.ways[i]
         last = way.steps.count if whole else way.last
         reading.trouble = NOT_THERE
+        if way.how != BY_STEPS:
+            if (read_labels(trimmed(text), &way.names, reading) if way.how == BY_LABELS
+                    else read_columns(trimmed(text), &reader.columns, reading)):
+                return i
+            continue
         if (read_line(text, &way.steps, last, reading, memo, furthest, False)
                 and (i == 0 or has_word_for_method(way, reading))):
             return i
@@ -160,7 +171,7 @@ cdef inline int read_by_ways(
 cdef inline int read_any(
     const Rules *rules, Cursor *text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, UNREAD or NO_MEMORY_TO_READ; *text* becomes what was read.
+    """Return the number of the way that reads a line, or what is instead of it; *text* becomes what was read.
 
     The inside of a line that stands in quotes as a whole is tried first: a format that begins with any text would take
     the quote for a part of it.
@@ -168,23 +179,27 @@ cdef inline int read_any(
     cdef Cursor inner
     cdef int way, outcome
     text[0] = text_of(text[0])
+    if rules.ways[0].how == BY_COLUMNS and text.p != text.end and text.p[0] == b"#":
+        if is_fields_line(text[0]):
+            name_columns(text[0], &rules.ways[0].names, &reader.columns)
+        return IS_COMMENT
     if rules.unquotes and text.p != text.end and (text.p[0] == b'"' or is_empty(text.p[0])):
         inner = trimmed(text[0])
         outcome = unquote(&inner, reader)
         if outcome == NO_MEMORY_FOR_TEXT:
             return NO_MEMORY_TO_READ
         if outcome == UNQUOTED:
-            way = read_by_ways(rules, inner, whole, reading, memo, NULL)
+            way = read_by_ways(rules, inner, whole, reading, memo, reader, NULL)
             if way != UNREAD:
                 text[0] = inner
                 return way
-    return read_by_ways(rules, text[0], whole, reading, memo, furthest)
+    return read_by_ways(rules, text[0], whole, reading, memo, reader, furthest)
 
 
 cdef inline int take_line(
     const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo, Reader *reader
 ) noexcept nogil:
-    """Read what the rules look at; return the number of the way that reads it, UNREAD or NO_MEMORY_TO_READ."""
+    """Read what the rules look at; return the number of the way that reads it, or what is instead of it."""
     cdef Reading reading
     cdef Cursor text = line_cursor(start, size)
     cdef int way = read_any(rules, &text, False, &reading, memo, reader, NULL)

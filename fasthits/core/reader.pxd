@@ -1,16 +1,23 @@
 """The reader: what is kept from line to line, and a line that stands in quotes as a whole."""
 
-from libc.stdlib cimport realloc
+from libc.stdlib cimport free, realloc
 from libc.string cimport memchr
 
+from fasthits.core.columns cimport Columns
 from fasthits.core.tokens cimport Cursor
 
 cdef struct Reader:
     char *text             # the memory for a line that is read otherwise than it stands in the block
     size_t capacity
+    Columns columns        # of a file whose lines name them
 
 cdef enum:                 # what became of quotes around a line
     NOT_QUOTED, UNQUOTED, NO_MEMORY_FOR_TEXT
+
+
+cdef inline void free_reader(Reader *reader) noexcept nogil:
+    free(reader.text)
+    free(reader.columns.query)
 
 
 cdef inline Cursor text_of(Cursor line) noexcept nogil:

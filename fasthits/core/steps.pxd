@@ -189,7 +189,9 @@ cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogi
 cdef inline bint is_word(const char *p, const char *end) noexcept nogil:
     """Tell whether a method is there: letters, digits and what may join them."""
     cdef const char *start = p
-    while p != end and (b"A" <= p[0] <= b"Z" or b"a" <= p[0] <= b"z" or is_digit(p[0]) or p[0] == b"-" or p[0] == b"_"):
+    while p != end and (
+        b"A" <= p[0] <= b"Z" or b"a" <= p[0] <= b"z" or is_digit(p[0]) or p[0] == b"-" or p[0] == b"_"
+    ):
         p += 1
     return p == end and p != start
 
@@ -347,8 +349,7 @@ cdef inline const char *find_anchor(const char *p, const char *end) noexcept nog
 
 
 cdef inline const char *another_line(const char *p, const char *end) noexcept nogil:
-    """Return where the time of a whole request begins, ``[time] "request" 200``, to be found only in a line that has lost
-    its end; NULL where there is none.
+    """Return where the time of a whole request begins, ``[time] "request" 200``; NULL where there is none.
 
     A client cannot write such a text into a field that is logged in quotes, as its quotes get a backslash each.
     """

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
-from fasthits._parse import LINE_BYTES, HitTable, LineRules
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.formats import Format
+from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
@@ -89,7 +90,10 @@ class CompiledRules:
         if self.log_format:
             return self.log_format
         lines = head.split(b"\n")
-        return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
+        lines = (lines if ended else lines[:-1] or lines)[:DETECTED_LINES]
+        if any(line.startswith(b"#Fields:") for line in lines):
+            return W3C
+        return detect(lines) or (LTSV if any(parse_line(line, field_rules((LTSV,))) for line in lines) else None)
 
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
@@ -109,7 +113,7 @@ class CompiledRules:
         return self._ways[log_format]
 
     def _can_read(self, log_format: Format) -> bool:
-        if not log_format.parts:
+        if not log_format.parts or log_format == W3C:
             return False
         try:
             self.check(log_format)
@@ -196,7 +200,8 @@ class CompiledRules:
 def _shape(log_format: Format) -> str:
     """Return what decides whether a line is of *log_format*."""
     reading = log_format.reading()
-    return repr([reading["anchored"], reading["closed"], reading["absolute"], reading["steps"][: reading["needed"]]])
+    names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
+    return repr((names, reading["steps"][: reading["needed"]]))
 
 
 @lru_cache

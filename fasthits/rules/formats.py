@@ -11,7 +11,8 @@ from itertools import pairwise, takewhile
 from typing import Any
 
 from fasthits.errors import UsageError
-from fasthits.rules.directives import Field, Kind, Literal, date_layout, scan_apache, scan_nginx
+from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
+from fasthits.rules.pasted import directive_string
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,10 @@ class Format:
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
+    how: str = "steps"
+    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[bytes, str], ...] = ()
+    """The names of fields, with their kinds."""
     closed: bool = False
     """Whether a line has to end where the format ends. Then no text of a client can stand for a field behind it."""
     absolute: bool = False
@@ -44,6 +49,13 @@ class Format:
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
+        if self.names:
+            steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
+            return {
+                **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
+                **{"host_end": None, "host_words": 0, "begins_quoted": self.how == "w3c"},
+                **{"closed": False, "absolute": False},
+            }
         parts = self.read_parts
         last = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
         # In a closed format, the last field ends where the separator before it would come once more.
@@ -52,6 +64,8 @@ class Format:
             "host_end": self._host_end,
             "host_words": self.host_words or 0,
             "steps": [_step(part, after) for part, after in pairwise((*parts, end))],
+            "how": "steps",
+            "names": (),
             "begins_quoted": isinstance(self.parts[0], Literal) and self.parts[0].text.startswith(b'"'),
             "anchored": self.anchored,
             "needed": len(parts) if self.closed else last + 1,
@@ -164,8 +178,11 @@ def parse_format(text: str) -> Format:
     read, and for a format without a date, a method or a path, which counting needs. `named.find_format` also takes the
     name of a format.
     """
+    text = directive_string(text)
     if _NGINX.search(text) or ("$" in text and "%" not in text):
         return assemble("nginx", text, scan_nginx(text))
+    if is_envoy(text):
+        return assemble("envoy", text, scan_envoy(text))
     return assemble("apache", text, scan_apache(text))
 
 
@@ -174,7 +191,7 @@ def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_meth
 
     Raises UsageError for a format without a date or a path, and, with *needs_method*, for a format without a method.
     """
-    parts = _mark(_choose(_join(_join_request(_join(pieces)))))
+    parts = _split_request(_mark(_choose(_join(_join_request(_join(pieces))))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
             raise UsageError(
@@ -235,6 +252,18 @@ def _join_request(parts: list[Literal | Field]) -> list[Literal | Field]:
         ):
             directive = f"{method.directive} {target.directive} {protocol.directive}"
             return [*parts[: at + 1], Field("request", directive, method.column), *parts[at + 6 :]]
+    return parts
+
+
+def _split_request(parts: list[Literal | Field]) -> list[Literal | Field]:
+    """Return *parts* with a request line that no quotes enclose, but blanks, as its three words."""
+    for at, (request, after) in enumerate(pairwise(parts)):
+        if not isinstance(request, Field) or request.kind != "request" or request.quoted:
+            continue
+        if isinstance(after, Literal) and after.text[:1] in (b" ", b"\t"):
+            kinds: tuple[Kind, ...] = ("method", "target", "protocol")
+            words = [Field(kind, request.directive, request.column) for kind in kinds]
+            return [*parts[:at], words[0], Literal(b" "), words[1], Literal(b" "), words[2], *parts[at + 1 :]]
     return parts
 
 

@@ -36,7 +36,7 @@ def why_not(line: bytes) -> list[Miss]:
     misses: list[Miss] = []
     taken = set[str]()
     for name, log_format in NAMES.items():
-        ways = [each for each in log_format.ways if each.parts and key_of(each) not in taken]
+        ways = [each for each in log_format.ways if each.parts and each.how == "steps" and key_of(each) not in taken]
         taken.update(map(key_of, ways))
         found = [find_fields(line, _line_rules(each)) for each in ways]
         if found and all(each.trouble for each in found):
@@ -71,6 +71,10 @@ def trouble_of(found: FoundFields, log_format: Format) -> str:
     """Return why a line is malformed, in words."""
     if found.trouble == "glued":
         return f"another request in column {found.stopped + 1}: two lines without a line break between them"
+    if log_format.how == "w3c":
+        return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
+    if log_format.how == "ltsv":
+        return "no labels with a time and a request, each once"
     part = log_format.read_parts[found.step]
     if log_format.anchored and not found.fields and found.trouble == "absent":
         return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'

@@ -21,6 +21,8 @@ from fasthits._parse import HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, scan_apache, scan_nginx
 from fasthits.rules.formats import Format, assemble, parse_format
+from fasthits.rules.labelled import LABELLED
+from fasthits.rules.pasted import directive_string
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Named:
             *map(self._assemble, self.strings),
             *(replace(self._assemble(text), closed=True) for text in self.closed),
         ]
-        first, *others = formats or [Format(self.read_as, self.name, ())]
+        first, *others = formats or [LABELLED.get(self.read_as) or Format(self.read_as, self.name, ())]
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:
@@ -119,6 +121,20 @@ _ROWS = (
         "https://nginx.org/en/docs/http/ngx_http_log_module.html",
         '{"time_iso8601":"2026-03-12T10:00:00+01:00","request":"GET /a HTTP/1.1","status":200}',
         read_as="json",
+    ),
+    Named(
+        "w3c",
+        "IIS, Azure, Incapsula, NetScaler, SHOUTcast: lines behind a #Fields: line",
+        "https://www.w3.org/TR/WD-logfile.html",
+        "2026-03-12 09:00:00 192.0.2.10 GET /a b=1 443 - 192.0.2.1 Mozilla/5.0 - 200 0 0 15",
+        read_as="w3c",
+    ),
+    Named(
+        "ltsv",
+        "Apache, nginx and H2O with labelled tab-separated values",
+        "http://ltsv.org/",
+        "host:192.0.2.1\ttime:[12/Mar/2026:10:00:00 +0900]\treq:GET /a HTTP/1.1\tstatus:200\tsize:512",
+        read_as="ltsv",
     ),
     _strings(
         "lighttpd",
@@ -409,6 +425,7 @@ def find_format(text: str) -> Format:
 
     Raises UsageError for any other text.
     """
+    text = directive_string(text)
     if text in NAMES:
         return NAMES[text]
     if "%" in text or "$" in text:
@@ -494,7 +511,7 @@ def _distinct() -> dict[str, list[Format]]:
     taken = set[str]()
     for log_format in NAMES.values():
         for each in log_format.ways:
-            if each.parts and key_of(each) not in taken:
+            if each.parts and each.how == "steps" and key_of(each) not in taken:
                 taken.add(key_of(each))
                 found.setdefault(log_format.name, []).append(each)
     return found

@@ -47,13 +47,15 @@ def _read_time(text: bytes, time_format: str) -> datetime:
 
     Raises ValueError, OverflowError or OSError for an invalid time.
     """
-    if found := _APACHE.fullmatch(text):
+    if found := _APACHE.fullmatch(text.strip(b"[]")):
         return _apache_time(found)
     decoded = text.decode("ascii")
     if time_format.startswith("epoch"):
         return datetime.fromtimestamp(float(decoded) / _PARTS[time_format])
+    if time_format == "w3c":
+        return datetime.fromisoformat(decoded).replace(tzinfo=UTC)
     if "%" in time_format:
-        return datetime.strptime(decoded, time_format.replace("%e", "%d"))  # %d also takes a space for a zero
+        return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # which take them, too
     return datetime.fromisoformat(decoded)
 
 

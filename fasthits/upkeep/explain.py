@@ -7,7 +7,7 @@ from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import HitTable, find_fields
+from fasthits._parse import HitTable, find_fields, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
@@ -16,6 +16,7 @@ from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
+from fasthits.rules.labelled import W3C
 from fasthits.rules.misses import name_of, trouble_of
 from fasthits.rules.named import NAMES
 
@@ -71,6 +72,7 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
     left, seen = set(numbers), set[str]()
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
+        judge.learn(line)
         if numbers and number not in left:
             continue
         bucket, path = judge(line)
@@ -93,14 +95,22 @@ class _Judge:
         self._day = day
         self._hit_table = HitTable(rules=compiled.line_rules(log_format))
         self._hit_table.count_only(None if day is None else [day])
+        self._columns = b""
         self._lines = compiled.lines_into(self._hit_table, log_format)
         self._as_combined: Callable[[bytes], bytes] | None = (
             None if log_format.parts else combined_lines(compiled.rules.json_fields)
         )
 
+    def learn(self, line: bytes) -> None:
+        """Take the names of columns from a line that has them."""
+        if self._log_format == W3C and line.startswith(b"#Fields:"):
+            self._columns = line
+
     def __call__(self, line: bytes) -> tuple[str, bytes]:
         """Return the bucket of a line, and its path if it is a hit."""
         table = self._hit_table
+        if self._columns:
+            self._lines.feed(self._columns + b"\n")
         hits, malformed, filtered = table.hits, table.malformed, table.filtered
         self._lines.feed(line + b"\n")
         if table.malformed > malformed:
@@ -117,7 +127,10 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
-        log_format, fields, stopped = read_fields(line, *self._compiled.ways(self._log_format))
+        ways = self._compiled.ways(self._log_format)
+        log_format, fields, stopped = read_fields(line, *ways)
+        if self._columns and bucket != MALFORMED and log_format == W3C:
+            fields, stopped = _columns_of(line, self._columns, ways), ""
         if self._as_combined:
             _, fields, stopped = read_fields(self._as_combined(line), NAMES["vhost_combined"])
         if self._as_combined and bucket == MALFORMED:
@@ -142,6 +155,8 @@ class _Judge:
                 return f"its date is not {self._day}"
             case "agent":
                 return "its user agent is excluded or not included"
+            case "comment":
+                return "it is a comment"
             case "bot":
                 return "its user agent is that of a known bot"
             case "static":
@@ -177,6 +192,14 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     for step, start, end in found.fields:
         fields += _named(parts[step], text[start:end])
     return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
+
+
+def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
+    """Return the fields of a line whose *columns* another line has named."""
+    *_, parsed = parse_lines(columns + b"\n" + line, field_rules(ways))
+    values = parsed._asdict() if parsed else {}
+    texts = {name: str(value).encode() if isinstance(value, int) else value for name, value in values.items()}
+    return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:

@@ -16,6 +16,7 @@ from fasthits.errors import UsageError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
+from fasthits.rules.labelled import LABELLED
 from fasthits.rules.misses import lack_of_dates, why_not
 from fasthits.rules.named import FORMATS, NAMES, detect, find_format, key_of
 from fasthits.rules.rules import Rules
@@ -97,7 +98,7 @@ def text_of(lines: Lines) -> bytes:
 
 
 def test_each_format_has_lines() -> None:
-    assert LINES.keys() == FORMATS.keys()
+    assert LINES.keys() | LABELLED.keys() == FORMATS.keys()
 
 
 @pytest.mark.parametrize(("name", "line", "read"), [(name, *each) for name in BY_TEXT for each in LINES[name]])
@@ -145,7 +146,7 @@ def test_blocks_may_be_cut_anywhere(name: str, by_name: bool) -> None:
     assert figures(count([text[at : at + 50] for at in range(0, len(text), 50)], given_name)) == whole
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LINES)
 def test_the_example_of_a_format_is_a_hit(name: str) -> None:
     table = count([FORMATS[name].example.encode() + b"\n"], name).hit_table
     assert (table.lines, table.hits) == (1, 1)

@@ -394,7 +394,7 @@ def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ())
     if not log_format.parts:
         return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
     ways = [log_format, *further]
-    begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways)
+    begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways[:1])
     for text in (None if begins_quoted else unquoted(line), line):
         for number, way in enumerate(ways if text is not None else ()):
             for read in (read_exactly, read_loosely):
