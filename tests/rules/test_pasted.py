@@ -8,7 +8,7 @@ from fasthits._parse import LineRules, ParsedLine, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, scan_apache
 from fasthits.rules.formats import parse_format
-from fasthits.rules.named import NAMES
+from fasthits.rules.named import NAMES, find_format
 from fasthits.rules.pasted import directive_string
 
 NGINX = '$remote_addr [$time_local] "$request" $status'
