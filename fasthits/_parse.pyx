@@ -85,7 +85,7 @@ class FoundField(NamedTuple):
 
 class FoundFields(NamedTuple):
     fields: list[FoundField]
-    host_size: int
+    host: tuple[int, int]
     step: int
     stopped: int
     trouble: str
@@ -123,7 +123,8 @@ _COMBINED = {
             ("skip", "literal", b'"'),
         )
     ],
-    "needed": 7, "anchored": True, "host_end": None, "begins_quoted": False, "how": "steps", "names": (),
+    "needed": 7, "anchored": True, "closed": False, "absolute": False, "host_end": None, "begins_quoted": False,
+    "how": "steps", "names": (),
 }
 
 
@@ -176,7 +177,7 @@ cdef class LineRules:
         steps, needed, anchored = reading["steps"], reading["needed"], reading["anchored"]
         if reading["host_end"] is not None:
             self.kept.append(reading["host_end"])
-            way.host_end = span_of(reading["host_end"])
+            way.host_end, way.host_words = span_of(reading["host_end"]), reading["host_words"]
         way.begins_quoted = reading["begins_quoted"]
         way.how = _HOWS[reading["how"]]
         if len(reading["names"]) > MAX_NAMES:
@@ -186,6 +187,7 @@ cdef class LineRules:
             way.names.text[way.names.count], way.names.kind[way.names.count] = span_of(name), _KINDS[kind]
             way.names.count += 1
         way.steps.anchored, way.steps.needed = anchored, needed
+        way.steps.closed, way.steps.absolute = reading["closed"], reading["absolute"]
         if not 1 <= needed <= len(steps) <= MAX_STEPS:
             raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
         for i in range(KINDS):
@@ -252,9 +254,9 @@ cdef class _Parser:
 
 
 cdef object found_fields(tuple found, int way, Cursor text):
-    fields, host_size, step, stopped, trouble = found
+    fields, host, step, stopped, trouble = found
     return FoundFields(
-        [FoundField(*field) for field in fields], host_size, step, stopped, trouble, way, text.p[:text.end - text.p]
+        [FoundField(*field) for field in fields], host, step, stopped, trouble, way, text.p[:text.end - text.p]
     )
 
 

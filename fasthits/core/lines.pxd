@@ -40,7 +40,8 @@ cdef struct Way:           # to read a line
     Steps steps            # read by labels or columns, there is a step for each kind, with the number of the kind
     Names names            # of labels or columns
     int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+    Span host_end          # what stands behind a virtual host before the time; absent where there is none
+    int host_words         # so many words stand before it
     bint begins_quoted     # its lines begin with a quote
 
 cdef struct Rules:
@@ -120,10 +121,9 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef const Way *own = &rules.ways[0]
     cdef int i
-    rules.unquotes = True
+    rules.unquotes = not own.begins_quoted
     for i in range(rules.ways_count):
         settle_way(rules, &rules.ways[i])
-        rules.unquotes = rules.unquotes and not rules.ways[i].begins_quoted
     rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
@@ -208,7 +208,7 @@ cdef inline int take_line(
     fill_line(line, &reading, &rules.ways[way].steps)
     line.copied = text.p == reader.text
     if rules.by_host and rules.ways[way].host_end.start != NULL:
-        take_host(text.p, line.time, rules.ways[way].host_end, &line.host)
+        take_host(text.p, line.time, &rules.ways[way], &line.host)
     return way
 
 
@@ -231,18 +231,25 @@ cdef inline void take_rest_of_plain_get(
             take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, False)
             fill_tail(line, &reading, &own.steps)
     if rules.by_host and own.host_end.start != NULL:
-        take_host(text_of(text).p, line.time, own.host_end, &line.host)
+        take_host(text_of(text).p, line.time, own, &line.host)
 
 
-cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
-    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+cdef inline void take_host(const char *start, const char *time, const Way *way, Span *host) noexcept nogil:
+    """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
+    cdef int _word
+    memset(host, 0, sizeof(Span))
+    for _word in range(way.host_words):
+        p = <const char *>memchr(p, b" ", <size_t>(time - p))
+        if p == NULL:
+            return
+        p += 1
+    start = p
     if p[0] == b"[":    # an address of IPv6, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
-    memset(host, 0, sizeof(Span))
+    end = <const char *>memmem(p, <size_t>(time - p), way.host_end.start, way.host_end.size)
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
 

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
-from fasthits.rules.labelled import LABELLED, LTSV, W3C
+from fasthits.rules.formats import Format
+from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -43,11 +44,13 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else LABELLED.get(rules.format) or parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
-        self._line_rules: dict[str, LineRules] = {}
+        self._line_rules: dict[Format, LineRules] = {}
+        self._alike: dict[str, LineRules] = {}
+        self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
         if self.log_format:
             self.check(self.log_format)
@@ -100,14 +103,18 @@ class CompiledRules:
         """
         if not log_format.parts:
             return (log_format,)
-        found = {_shape(log_format): log_format}
-        if self.log_format is None:
-            for other in (*NAMES.values(), LTSV):
-                if other.parts and self._can_read(other):
-                    found.setdefault(_shape(other), other)
-        return tuple(found.values())
+        if log_format not in self._ways:
+            found: dict[str, Format] = {}
+            others = NAMES.values() if self.log_format is None else ()
+            for each in (log_format, *(other for other in others if self._can_read(other))):
+                for way in each.ways:
+                    found.setdefault(_shape(way), way)
+            self._ways[log_format] = tuple(found.values())
+        return self._ways[log_format]
 
     def _can_read(self, log_format: Format) -> bool:
+        if not log_format.parts or log_format == W3C:
+            return False
         try:
             self.check(log_format)
         except UsageError:
@@ -116,23 +123,26 @@ class CompiledRules:
 
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
-        rules = self.rules
+        if known := self._line_rules.get(log_format):
+            return known
         readings = [way.reading() for way in self.ways(log_format if log_format.parts else NAMES["vhost_combined"])]
-        if not rules.by_host:
+        if not self.rules.by_host:
             for reading in readings:
                 reading["host_end"] = None
-        return self._line_rules.setdefault(
-            repr(readings),
-            LineRules(
-                methods=[method.encode() for method in rules.methods],
-                statuses=rules.statuses,
-                keep_query=bool(rules.keep_query),
-                by_host=rules.by_host,
-                verdict=self._verdict,
-                apart=rules.bots == "apart",
-                referers=self._keepers,
-                ways=readings,
-            ),
+        made = self._alike.setdefault(repr(readings), self._line_rules_of(readings))
+        return self._line_rules.setdefault(log_format, made)
+
+    def _line_rules_of(self, readings: list[dict[str, Any]]) -> LineRules:
+        rules = self.rules
+        return LineRules(
+            methods=[method.encode() for method in rules.methods],
+            statuses=rules.statuses,
+            keep_query=bool(rules.keep_query),
+            by_host=rules.by_host,
+            verdict=self._verdict,
+            apart=rules.bots == "apart",
+            referers=self._keepers,
+            ways=readings,
         )
 
     def field_rules(self, log_format: Format) -> LineRules:
@@ -190,7 +200,8 @@ class CompiledRules:
 def _shape(log_format: Format) -> str:
     """Return what decides whether a line is of *log_format*."""
     reading = log_format.reading()
-    return repr((reading["names"], reading["anchored"], reading["steps"][: reading["needed"]]))
+    names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
+    return repr((names, reading["steps"][: reading["needed"]]))
 
 
 @lru_cache

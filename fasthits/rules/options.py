@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
-from fasthits.rules.formats import NAMES
 from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
 
 CONFIG_HELP = (
@@ -128,8 +127,8 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
 OPTIONS = {
     "format": Option(
         *("format", _word, str, "FORMAT"),
-        f"Log format: auto (the default), {', '.join(NAMES)}, or the string of Apache's LogFormat or nginx's "
-        "log_format: '%h %l %u %t \"%r\" %>s %b'.",
+        "Log format: auto (the default); a name, such as combined, json or haproxy (`fasthits formats` lists all); or "
+        "the string of Apache's LogFormat or nginx's log_format: '%h %l %u %t \"%r\" %>s %b'.",
     ),
     "json-fields": Option(
         *("json_fields", _json_fields, str, "KIND=NAME,..."),

@@ -7,16 +7,18 @@ from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, find_fields, parse_lines
+from fasthits._parse import HitTable, find_fields, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.labelled import LTSV, W3C
+from fasthits.rules.labelled import W3C
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.named import NAMES
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -185,11 +187,11 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     fields = []
     if log_format.anchored and found.fields:
         fields.append(("before the time", text[: found.fields[0].start - 1].rstrip()))
-    if found.host_size:
-        fields.append(("vhost", text[: found.host_size]))
+    if found.host[1]:
+        fields.append(("vhost", text[slice(*found.host)]))
     for step, start, end in found.fields:
         fields += _named(parts[step], text[start:end])
-    return log_format, fields, _trouble(found, log_format) if found.trouble else ""
+    return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
 def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
@@ -200,33 +202,9 @@ def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[t
     return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
 
 
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    if found.trouble == "glued":
-        return f"another request in column {found.stopped + 1}: two lines without a line break between them"
-    if log_format == W3C:
-        return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
-    if log_format == LTSV:
-        return "no labels with a time and a request, each once"
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
-
-
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
-
-
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield a field with its name; a request line becomes three fields."""
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield name_of(part), text

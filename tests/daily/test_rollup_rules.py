@@ -14,7 +14,8 @@ from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.rollup import roll_up as count_up
 from fasthits.daily.targets import open_table
 from fasthits.rules.config import load_config
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.support.commands import fasthits, write

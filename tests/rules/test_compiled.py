@@ -16,8 +16,9 @@ from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
+from fasthits.rules.named import NAMES
 from fasthits.rules.packing import HEAD_BYTES, packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
