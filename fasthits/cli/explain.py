@@ -51,3 +51,5 @@ def explain(
         width = max((len(name) for name, _ in each.fields), default=0)
         for name, text in [("", each.line)] if not each.fields else each.fields:
             typer.echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")
+        for line in each.advice:
+            typer.echo(f"    {line}")

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
-    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
-    *("hashlib", "tomllib"),
+    *(
+        "fasthits.rules.bots",
+        "fasthits.rules.config",
+        "fasthits.rules.jsonkeys",
+        "fasthits.rules.jsonlines",
+        "fasthits.rules.compiled",
+    ),
+    *("hashlib", "json", "tomllib"),
 )
 """The modules that a logger may need at any time."""
 

@@ -156,11 +156,12 @@ def _has_warnings(result: "Summary") -> bool:
     from fasthits.daily.refusals import remarks
 
     found = result.counted
-    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
+    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found, of_few_lines=False))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
     from fasthits.daily.refusals import remarks
+    from fasthits.rules.guidance import shown
 
     found = result.counted
     # If nothing parses, the format is only a guess.
@@ -175,8 +176,10 @@ def _print_summary(result: "Summary", target: str) -> None:
     typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for example in found.examples:
-        head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
-        typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
+        line = shown(example.head) if found.advice else shown(example.head)[:SHOWN_OF_LINE]
+        typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {line}", err=True)
+    for line in found.advice.lines() if found.advice else ():
+        typer.echo(f"  {'':{width}} {line}", err=True)
     for remark in remarks(found):
         typer.echo(f"  {printable(remark)}", err=True)
     if result.days:

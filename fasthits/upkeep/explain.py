@@ -1,17 +1,18 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
+from fasthits._parse import HitTable
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
+from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
+from fasthits.rules import guidance
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
@@ -34,6 +35,8 @@ class Explanation:
     why: str
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
+    advice: Sequence[str] = ()
+    """For a malformed line: what formats miss in it, the keys of a JSON line, and last what to type."""
     path: str | None = None
     """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
 
@@ -60,14 +63,15 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
 def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
     """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
-    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
+    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, for a log without a
+    line, and, after the explanation of its first line, for a log of which no line can be read; and UsageError.
     """
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
     log_format, blocks = open_log(files[0], compiled)
     judge = _Judge(compiled, log_format, day)
-    left, seen = set(numbers), set[str]()
+    left, seen, number = set(numbers), set[str](), 0
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
         if numbers and number not in left:
@@ -81,6 +85,10 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
+    if not number:
+        raise LogFileError("log file is empty", name)
+    if seen == {MALFORMED} and not numbers:
+        raise LogFileError(f"none of {counted(number, 'line')} can be read", name)
 
 
 class _Judge:
@@ -123,7 +131,8 @@ class _Judge:
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
         why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
+        advice = guidance.advise(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        return Explanation(number, line, self._log_format, bucket, why, fields, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -132,21 +141,19 @@ class _Judge:
                 return f"counts as {_text(path)}"
             case "malformed":
                 return stopped
-            case "method":
-                return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
-            case "target":
-                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is not a path"
-            case "status":
-                return f"its status {_text(fields.get('status', b''))} does not count"
             case "day":
                 return f"its date is not {self._day}"
-            case "agent":
-                return "its user agent is excluded or not included"
-            case "bot":
-                return "its user agent is that of a known bot"
-            case "static":
-                return "pages load such files by themselves"
-        return "its path is excluded or not included"
+        value = _text(fields.get(bucket, fields.get("path", b"") if bucket == "target" else b""))
+        why = {
+            "method": f"its method {value} is not {' or '.join(rules.methods)}",
+            "target": f"its target {value} is not a path",
+            "status": f"its status {value} does not count",
+            "agent": "its user agent is excluded or not included",
+            "bot": "its user agent is that of a known bot",
+            "path": "its path is excluded or not included",
+            "static": "pages load such files by themselves",
+        }[bucket]
+        return f"{why} ({guidance.how_to_count(bucket, rules, [value] * bool(value))})"
 
 
 def _text(raw: bytes) -> str:
@@ -162,7 +169,7 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    found = find_fields(line, _line_rules(log_format))
+    found = guidance.read_fields(line, log_format)
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
@@ -171,30 +178,7 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
         fields.append(("vhost", line[: found.host_size]))
     for step, start, end in found.fields:
         fields += _named(parts[step], line[start:end])
-    return fields, _trouble(found, log_format) if found.trouble else ""
-
-
-@lru_cache
-def _line_rules(log_format: Format) -> LineRules:
-    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
-
-
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
-
-
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
+    return fields, guidance.trouble(found, log_format)
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -202,4 +186,4 @@ def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield guidance.part_name(part), text
