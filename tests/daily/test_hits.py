@@ -17,7 +17,7 @@ from fasthits import count_hits, explain_line
 from fasthits.daily.hits import HitCount
 from fasthits.errors import FasthitsError, LogFileError, UsageError
 from fasthits.rules.keywords import rules_of
-from tests.rules.test_selection import DAY, detect_format, lacks_a_field, mixed_logs
+from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs
 from tests.support.commands import fasthits, hit, write
 from tests.support.reference import count, judge, split_lines
 from tests.support.strategies import blocks_of
