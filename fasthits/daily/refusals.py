@@ -9,6 +9,8 @@ from fasthits.daily.days import name_days
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
+from fasthits.display import printable
+from fasthits.rules.guidance import shown
 
 NAMED_GAPS = 3
 """How many missing pieces of a day a message names."""
@@ -16,6 +18,9 @@ NAMED_SERVERS = 10
 NAMED_FILES = 10
 NAMED_DAYS = 10
 """How many days with fewer hits a message names, with their numbers."""
+
+SHOWN_OF_LINE = 120
+"""Characters that are shown of a malformed line among good lines; mostly the request is among them."""
 
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
@@ -85,6 +90,15 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
         named = ", ".join(names[:NAMED_SERVERS]) + more
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def examples(found: Counted) -> Iterator[str]:
+    """Yield the examples of malformed lines for a terminal; if most lines are malformed, whole, and what to type."""
+    for example in found.examples:
+        line = shown(example.head) if found.advice else shown(example.head)[:SHOWN_OF_LINE]
+        yield f"{printable(example.file)}:{example.line}: {line}"
+    if found.advice:
+        yield from found.advice.lines()
 
 
 def _join(gaps: Sequence[Gap]) -> str:

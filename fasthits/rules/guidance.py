@@ -5,9 +5,10 @@ Each command that meets such lines takes its words from here. Nothing here runs 
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 from fasthits._parse import FoundFields, LineRules, ParsedLine, find_fields
 from fasthits.display import printable
@@ -237,13 +238,10 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
         case "method":
             return f"--method {','.join([*rules.methods, *values])} counts such lines" if values else "change --method"
         case "target":
-            return "if the log has paths elsewhere, give its format with --format"
+            return "does the log have paths elsewhere? --format"
         case "status":
-            return (
-                f"--status {','.join(values)} counts such lines"
-                if values
-                else "do the lines have a status? see --format"
-            )
+            counted = ",".join([*_spell(rules.statuses or ()), *values])
+            return f"--status {counted} counts such lines" if values else "name its field: --json-fields status=NAME"
         case "bot":
             return "--bots count counts such lines"
         case "static":
@@ -253,3 +251,14 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
         case "path":
             return "change --include-path or --exclude-path"
     return "fasthits explain LOGFILE says more"
+
+
+def _spell(statuses: Iterable[int]) -> Iterator[str]:
+    """Yield statuses as ``--status`` takes them.
+
+    >>> list(_spell([304, *range(200, 300)]))
+    ['200-299', '304']
+    """
+    for _, run in groupby(enumerate(sorted(statuses)), lambda pair: pair[1] - pair[0]):
+        numbers = [status for _, status in run]
+        yield f"{numbers[0]:03}" + f"-{numbers[-1]:03}" * (len(numbers) > 1)

@@ -139,7 +139,7 @@ def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
     ("lines", "message"),
     [
         (b"", "the log is empty, left as it was: 2026-03-12 ("),
-        (b"no line\n" * 3, "none of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
+        (b"no line\n" * 3, "none of 3 lines can be read, left as it was: 2026-03-12 (tried as combined, "),
         (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
         (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (is a"),
         (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (is a"),

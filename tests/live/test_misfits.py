@@ -47,7 +47,8 @@ def test_a_quiet_site_in_another_format_is_told_with_an_example_and_what_to_do(
     (said,) = logger.stderr.splitlines()
     assert said.startswith("fasthits: 3 of the last 3 lines cannot be read as combined, such as '10:00:00 GET /a ")
     assert "\x1b" not in said
-    assert said.endswith("(use --format; fasthits explain shows what is read)")
+    assert "(no named format finds its time in it: no time like [12/Mar/2026:10:00:00 +0100] followed" in said
+    assert said.endswith("; fasthits explain LOGFILE says what to type)")
     eventually(lambda: memcached.warnings() == {"malformed": 1}, what="the warning is published")
 
 
