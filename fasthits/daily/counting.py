@@ -17,7 +17,7 @@ from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
-from fasthits.rules.guidance import BAD_SHARE, Advice, advise, left_out, only_reason
+from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
@@ -135,7 +135,7 @@ def count_days(
     examples, advice = read.examples(), None
     if malformed > lines * BAD_SHARE:
         examples = read.whole_examples()
-        advice = advise(next((each.head for each in examples if each.head.strip()), b""), rules)
+        advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
     rejected = Counter[str]()
     tables = _finish(passes, raw, found.parts.keys() - set(whole), compiled, rejected)
@@ -165,11 +165,17 @@ def count_days(
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
         any_file=next((example.file for example in examples), next(iter(files)).name),
         tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
-        unreadable={each.name: advise(read.first_line(each), rules) for each in read.unreadable()},
+        unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
         advice=advice,
         left_out=left_out(reason, rules, read.sample(days)) if reason else None,
     )
     return counted, taken
+
+
+def _why_unreadable(line: bytes, rules: Rules) -> Advice:
+    from fasthits.rules.unreadable import why_unreadable  # a count of readable lines does not need it
+
+    return why_unreadable(line, rules)
 
 
 class _Days(NamedTuple):

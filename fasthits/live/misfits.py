@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, advise, shown
+from fasthits.rules.guidance import BAD_SHARE, shown
 from fasthits.rules.intake import Intake
+from fasthits.rules.unreadable import why_unreadable
 
 LOOK_SECONDS = 30.0
 """The time from the first line to the first look, and from one look to the next."""
@@ -84,7 +85,7 @@ class Misfits:
             number = trial.examples[0][0] if trial.examples else 1
             example = _whole_lines(block).split(b"\n")[number - 1]
             what = f"{malformed:,} of the last {lines:,} lines cannot be read as {log_format}"
-            why = advise(example, self._rules).misses[0]
+            why = why_unreadable(example, self._rules).misses[0]
             return Misfit("malformed", f"{what}{_such_as(example)} ({why}; {EXPLAIN})")
         if trial.filtered.get("method", 0) < trial.lines * BAD_SHARE:
             return None  # these are methods of HTTP, which the rules leave out

@@ -4,20 +4,23 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import HitTable
+from fasthits._parse import HitTable, LineRules, find_fields
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
-from fasthits.rules import guidance
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.guidance import how_to_count
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -131,7 +134,7 @@ class _Judge:
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
         why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        advice = guidance.advise(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
         return Explanation(number, line, self._log_format, bucket, why, fields, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
@@ -153,7 +156,7 @@ class _Judge:
             "path": "its path is excluded or not included",
             "static": "pages load such files by themselves",
         }[bucket]
-        return f"{why} ({guidance.how_to_count(bucket, rules, [value] * bool(value))})"
+        return f"{why} ({how_to_count(bucket, rules, [value] * bool(value))})"
 
 
 def _text(raw: bytes) -> str:
@@ -169,7 +172,7 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    found = guidance.read_fields(line, log_format)
+    found = find_fields(line, _line_rules(log_format))
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
@@ -178,7 +181,12 @@ def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]
         fields.append(("vhost", line[: found.host_size]))
     for step, start, end in found.fields:
         fields += _named(parts[step], line[start:end])
-    return fields, guidance.trouble(found, log_format)
+    return fields, trouble_of(found, log_format) if found.trouble else ""
+
+
+@lru_cache
+def _line_rules(log_format: Format) -> LineRules:
+    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -186,4 +194,4 @@ def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield guidance.part_name(part), text
+        yield name_of(part), text

@@ -12,8 +12,9 @@ from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
-from fasthits.rules.guidance import advise, left_out, only_reason, shown
+from fasthits.rules.guidance import left_out, only_reason, shown
 from fasthits.rules.stamps import detect_format, stamps
+from fasthits.rules.unreadable import why_unreadable
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
 SAMPLE_BYTES = 1 << 18
@@ -75,7 +76,7 @@ def parsed(setup: Setup, today: date) -> str:
     if good < len(lines) * PARSED_SHARE or not good:
         number = counter.examples[0][0] if counter.examples else 1
         line = (lines or [b""])[number - 1]
-        advice = advise(line, setup.rules)
+        advice = why_unreadable(line, setup.rules)
         text = f"{len(lines) - good} of the first {len(lines)} lines cannot be read: {advice.misses[0]}: "
         remedy = f"{advice.remedy}; write it into {CONFIG}, too; fasthits explain {log_file.name} says more"
         raise Finding(f"{text}{log_file.name}:{number}: {shown(line, SHOWN_CHARACTERS)}", remedy)
