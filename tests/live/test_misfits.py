@@ -69,7 +69,13 @@ def test_examples_are_short(start: StartLogger) -> None:
         ),
         ("%t %h %m %U", b"[12/Mar/2026:10:00:00 +0100] GET ::1 /index.html\n", "have no HTTP method where apache"),
         ("json", access_line("/a"), "cannot be read as json"),
+        ("json", access_line("/a"), "(the line is not json: it can be read as combined; fasthits explain LOGFILE"),
         ("combined", b'{"ts": 1, "method": "GET", "uri": "/"}\n', "cannot be read as combined"),
+        (
+            "auto",
+            b'{"when": 1, "method": "GET", "uri": "/"}\n',
+            "(json: no time under a name that fasthits knows; fasthits",
+        ),
     ],
 )
 def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format: str, line: bytes, told: str) -> None:
