@@ -38,8 +38,8 @@ def explain(
         fasthits explain access.log 17 1204 --exclude-bots
         tail -n 1 access.log | fasthits explain -
 
-    For a line that cannot be read it shows what the nearest log formats miss in it, for JSON the keys, and after -> what
-    to type. Exit code 1 if no line of the log can be read.
+    Of a line that cannot be read it shows what the nearest log formats miss, for JSON the keys, and what to type. Exit
+    code 1 if no line of the log can be read.
     """
     from datetime import date
 

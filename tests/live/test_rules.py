@@ -77,7 +77,7 @@ def test_a_logger_says_what_its_lines_lack_and_counts_them(memcached: Memcached,
     assert memcached.counters() == {hit_key(DAY, b"//-/a"): 3}
     (said,) = logger.stderr.splitlines()
     assert said.startswith("fasthits: --by-host needs a log format with the virtual host: ")
-    assert said.endswith("lines are counted as if it were not there")
+    assert said.endswith("lines are read as if it were empty")
 
 
 def test_the_books_of_a_logger_with_rules_are_right(memcached: Memcached, start_logger: StartLogger) -> None:
