@@ -104,7 +104,8 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
     """
     match reason:
         case "method":
-            return f"--method {','.join([*rules.methods, *values])} counts such lines" if values else "change --method"
+            words = [value for value in values if value.isascii() and value.isalpha()]  # a stranger may send `id`
+            return f"--method {','.join([*rules.methods, *words])} counts such lines" if words else "change --method"
         case "target":
             return "does the log have paths elsewhere? --format"
         case "status":

@@ -1,6 +1,7 @@
 """The keys of a JSON line that cannot be read, and which of them may be the time, the method and the path."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from fasthits.rules.jsonlines import KNOWN
 
 MOST_KEYS = 40
 """Most keys that a message names."""
+KEY_CHARACTERS = 100
+"""Longer keys are left out: strangers choose the names of headers."""
 DEPTH = 4
 """Objects in objects that are looked into."""
 
@@ -55,7 +58,7 @@ class Keys:
         guessed = {kind: next(self._like(kind), "NAME") for kind in self.missing}
         if request := next(self._like("request"), ""):
             guessed = {kind: name for kind, name in guessed.items() if kind == "time"} | {"request": request}
-        named = ",".join(f"{kind}={printable(name)}" for kind, name in guessed.items())
+        named = shlex.quote(",".join(f"{kind}={printable(name)}" for kind, name in guessed.items()))
         known = "NAME" in guessed.values()
         return f"try --format json --json-fields {named}" + ", NAME being the key that has it" * known
 
@@ -100,7 +103,7 @@ def _flat(found: object, before: str = "", depth: int = DEPTH) -> Iterator[tuple
     if isinstance(found, dict) and depth:
         for name, value in found.items():
             yield from _flat(value, f"{before}.{name}" if before else name, depth - 1)
-    elif before:
+    elif before and len(before) <= KEY_CHARACTERS:
         yield before, "" if found is None else str(found)
 
 
@@ -108,4 +111,4 @@ def _invalid(values: Mapping[str, str], names: tuple[str, ...]) -> str:
     name = next(name for name in names if values.get(name))
     if _LOOKS["time"].fullmatch(values[name]):
         return "json: not an access entry"
-    return f"json: {printable(name)} is not a time: {printable(values[name])!r}"
+    return f"json: {printable(name)} is not a time: {printable(values[name][:KEY_CHARACTERS])!r}"

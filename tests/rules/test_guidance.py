@@ -114,6 +114,22 @@ def test_names_that_were_given_and_are_not_there_are_missing() -> None:
     assert keys.missing == ("path",)
 
 
+def test_what_a_stranger_sent_is_harmless_in_a_shell() -> None:
+    advice = why_unreadable(b'{"when": "2026-03-12 10:00:00", "verb": "GET", "headers": {"`id`": "/a"}}', Rules())
+    assert advice.remedy == "try --format json --json-fields 'time=when,method=verb,path=headers.`id`'"
+    lines = parse_lines(hit("/a", method="`id`") * 3 + hit("/a", method="POST"))
+    assert left_out("method", Rules(), lines).remedy == "--method GET,POST counts such lines"
+    lines = parse_lines(hit("/a", method="`id`"))
+    assert left_out("method", Rules(), lines).remedy == "change --method"
+
+
+def test_long_keys_and_values_are_cut() -> None:
+    advice = why_unreadable(
+        json.dumps({"k" * 9999: "/a", "time": "x" * 9999, "uri": "/a", "method": "GET"}).encode(), Rules()
+    )
+    assert max(map(len, advice.lines())) < 200
+
+
 def test_many_keys_are_cut() -> None:
     advice = why_unreadable(json.dumps({f"key{number}": 1 for number in range(999)}).encode(), Rules())
     assert advice.misses[1].endswith("key39 and 959 more")
