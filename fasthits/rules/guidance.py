@@ -83,6 +83,8 @@ def left_out(reason: str, rules: Rules, lines: Iterable[ParsedLine | None]) -> A
 
 def _why_left_out(reason: str, rules: Rules) -> str:
     match reason:
+        case "message":
+            return "they are other messages of the server, not requests"
         case "method":
             return f"only {' and '.join(rules.methods)} counts"
         case "target":
@@ -106,6 +108,8 @@ def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
         case "method":
             words = [value for value in values if value.isascii() and value.isalpha()]  # a stranger may send `id`
             return f"--method {','.join([*rules.methods, *words])} counts such lines" if words else "change --method"
+        case "message":
+            return "name the log that has the requests"
         case "target":
             return "does the log have paths elsewhere? --format"
         case "status":

@@ -73,9 +73,9 @@ class Keys:
 def read_keys(line: bytes, json_fields: Mapping[str, str]) -> Keys | None:
     """Return the keys of a line with a JSON object, None for another line.
 
-    >>> keys = read_keys(b'{"when": "2026-03-12 10:00:00", "verb": "GET", "req": {"target": "/a"}}', {})
+    >>> keys = read_keys(b'{"moment": "2026-03-12 10:00:00", "action": "GET", "page": {"address": "/a"}}', {})
     >>> keys.remedy()
-    'try --format json --json-fields time=when,method=verb,path=req.target'
+    'try --format json --json-fields time=moment,method=action,path=page.address'
     """
     import json
 
@@ -91,10 +91,16 @@ def read_keys(line: bytes, json_fields: Mapping[str, str]) -> Keys | None:
         return None  # an object somewhere in a line of text
     values = dict(_flat(found))
     names = {kind: (json_fields[kind],) if kind in json_fields else known for kind, known in KNOWN.items()}
-    there = {kind for kind, known in names.items() if any(values.get(name) for name in known)}
+    given = {_plain(name): value for name, value in values.items()}
+    there = {kind for kind, known in names.items() if any(given.get(_plain(name)) for name in known)}
     needed = ("time",) if "request" in there else ("time", "method", "path")
     missing = tuple(kind for kind in needed if kind not in there)
-    return Keys(values, missing, "" if missing else _invalid(values, names["time"]))
+    return Keys(values, missing, "" if missing else _invalid(given, names["time"]))
+
+
+def _plain(name: str) -> str:
+    """Return a name as names are compared: ``User-Agent``, ``user_agent`` and ``userAgent`` are one."""
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _flat(found: object, before: str = "", depth: int = DEPTH) -> Iterator[tuple[str, str]]:
@@ -108,7 +114,7 @@ def _flat(found: object, before: str = "", depth: int = DEPTH) -> Iterator[tuple
 
 
 def _invalid(values: Mapping[str, str], names: tuple[str, ...]) -> str:
-    name = next(name for name in names if values.get(name))
-    if _LOOKS["time"].fullmatch(values[name]):
-        return "json: not an access entry"
-    return f"json: {printable(name)} is not a time: {printable(values[name][:KEY_CHARACTERS])!r}"
+    name, value = next((name, value) for name in names if (value := values.get(_plain(name))))
+    if _LOOKS["time"].fullmatch(value):
+        return "json: a field has a value that fasthits does not understand"
+    return f"json: {printable(name)} is not a time: {printable(value[:KEY_CHARACTERS])!r}"

@@ -148,6 +148,7 @@ class _Judge:
                 return f"its date is not {self._day}"
         value = _text(fields.get(bucket, fields.get("path", b"") if bucket == "target" else b""))
         why = {
+            "message": "it is another message of the server, not a request",
             "method": f"its method {value} is not {' or '.join(rules.methods)}",
             "target": f"its target {value} is not a path",
             "status": f"its status {value} does not count",

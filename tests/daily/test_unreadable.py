@@ -11,7 +11,11 @@ from tests.support.commands import fasthits, hit, write
 
 DAY = "2026-03-12"
 PASTE = "-> --format with the string of the server's configuration, which this shows: grep "
-JSON = b'{"when":"2026-03-12T10:00:00Z","verb":"GET","req":{"target":"/a"},"code":200,"agent":"' + b"a" * 600 + b'"}\n'
+JSON = (
+    b'{"moment":"2026-03-12T10:00:00Z","action":"GET","page":{"address":"/a"},"code":200,"agent":"'
+    + b"a" * 600
+    + b'"}\n'
+)
 
 
 def roll_up(folder: Path, *options: str, stdin: bytes = b"", to: str = "hits.csv") -> tuple[int, list[str]]:
@@ -36,8 +40,8 @@ def roll_up(folder: Path, *options: str, stdin: bytes = b"", to: str = "hits.csv
         (b"Mar 12 10:00:00 host postfix/smtpd[12]: connect\n" * 3, ["this looks like a mail log", "-> name the acc"]),
         (JSON * 3,
          ["json: no time and no method and no path under a name that fasthits knows",
-          "its keys: when, verb, req.target, code, agent",
-          "-> try --format json --json-fields time=when,method=verb,path=req.target"]),
+          "its keys: moment, action, page.address, code, agent",
+          "-> try --format json --json-fields time=moment,method=action,path=page.address"]),
     ],
     ids=["an error log", "CSV", "binary", "HTML", "blank lines", "a mail log", "JSON"],
 )  # fmt: skip

@@ -73,7 +73,7 @@ def test_examples_are_short(start: StartLogger) -> None:
         ("combined", b'{"ts": 1, "method": "GET", "uri": "/"}\n', "cannot be read as combined"),
         (
             "auto",
-            b'{"when": 1, "method": "GET", "uri": "/"}\n',
+            b'{"moment": 1, "method": "GET", "uri": "/"}\n',
             "(json: no time under a name that fasthits knows; fasthits",
         ),
     ],

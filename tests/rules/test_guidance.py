@@ -73,7 +73,7 @@ def test_the_nearest_formats_come_first() -> None:
         ("common", f"o {TIME} GET /a 200".encode(), "the line is not common: it can be read as short (try --format s"),
         ("json", hit("/a"), "the line is not json: it can be read as combined (try --format combined)"),
         ("short", b'{"ts":1773306000,"method":"GET","uri":"/a"}', "the line is not short: it can be read as json (try"),
-        ("short", b'{"when":1773306000}', "json: no time and no method and no path under a name that fasthits knows ("),
+        ("short", b'{"moment":1773306000}', "json: no time and no method and no path under a name that fasthits know"),
         ("json", b"GET /a", "json: the line is no JSON object (leave --format out)"),
         ("%t %m %U", b"[2026] GET /a", "%t %m %U: no time in column 2 (leave --format out, or --format with the "),
         ("%t \x1b %m %U", b"[2026] GET /a", r"%t \x1b %m %U: no time in column 2 ("),
@@ -86,7 +86,7 @@ def test_why_a_line_has_not_the_format_that_was_given(log_format: str, line: byt
 @pytest.mark.parametrize(
     "entry",
     [
-        {"when": "2026-03-12T10:00:00Z", "verb": "GET", "req": {"target": "/a"}, "referrer_url": "/b"},
+        {"moment": "2026-03-12T10:00:00Z", "action": "GET", "page": {"address": "/a"}, "referrer_url": "/b"},
         {"d": "12/Mar/2026:10:00:00 +0100", "r": "GET /a HTTP/1.1"},
         {"at": 1773306000.5, "what": ["GET"], "where": "https://o.example/a"},
         {"time": "2026-03-12 10:00:00", "do": "GET", "path": "/a"},
@@ -104,8 +104,8 @@ def test_the_option_for_json_makes_the_lines_count(entry: dict[str, Any]) -> Non
 
 
 def test_a_key_that_cannot_be_guessed_is_asked_for() -> None:
-    advice = why_unreadable(b'{"when": "2026-03-12 10:00:00", "x": "y"}', Rules())
-    assert advice.remedy.endswith("--json-fields time=when,method=NAME,path=NAME, NAME being the key that has it")
+    advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "x": "y"}', Rules())
+    assert advice.remedy.endswith("--json-fields time=moment,method=NAME,path=NAME, NAME being the key that has it")
 
 
 def test_names_that_were_given_and_are_not_there_are_missing() -> None:
@@ -114,9 +114,15 @@ def test_names_that_were_given_and_are_not_there_are_missing() -> None:
     assert keys.missing == ("path",)
 
 
+def test_names_are_compared_without_their_marks() -> None:
+    keys = read_keys(b'{"Time": "now", "Request-Method": "GET", "REQUEST_URI": "/a"}', {})
+    assert keys
+    assert keys.told()[0] == "json: time is not a time: 'now'"
+
+
 def test_what_a_stranger_sent_is_harmless_in_a_shell() -> None:
-    advice = why_unreadable(b'{"when": "2026-03-12 10:00:00", "verb": "GET", "headers": {"`id`": "/a"}}', Rules())
-    assert advice.remedy == "try --format json --json-fields 'time=when,method=verb,path=headers.`id`'"
+    advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "action": "GET", "headers": {"`id`": "/a"}}', Rules())
+    assert advice.remedy == "try --format json --json-fields 'time=moment,method=action,path=headers.`id`'"
     lines = parse_lines(hit("/a", method="`id`") * 3 + hit("/a", method="POST"))
     assert left_out("method", Rules(), lines).remedy == "--method GET,POST counts such lines"
     lines = parse_lines(hit("/a", method="`id`"))
@@ -200,7 +206,9 @@ def test_the_option_for_lines_that_a_rule_leaves_out_makes_them_count(
     assert count_hits(line, **{name.replace("-", "_"): value for name, value in given.items()}).hits == 1
 
 
-@pytest.mark.parametrize("reason", ["method", "target", "status", "agent", "bot", "path", "static", "another"])
+@pytest.mark.parametrize(
+    "reason", ["message", "method", "target", "status", "agent", "bot", "path", "static", "another"]
+)
 def test_every_reason_has_words_without_a_line(reason: str) -> None:
     advice = left_out(reason, Rules(), [None])
     assert advice.misses[0]
