@@ -24,6 +24,9 @@ SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{
 """
 _OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
 
+# Each of the two is one look-up in the primary key; min and max in one SELECT would go through all rows.
+_ENDS = "SELECT (SELECT min(date) FROM hits), (SELECT max(date) FROM hits)"
+
 # Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
 _DAYS = """
 WITH RECURSIVE days(day) AS (
@@ -68,7 +71,7 @@ class History:
     def last_days(self, number: int) -> list[date]:
         """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
         with self._database() as database:
-            first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
+            first, last = database.execute(_ENDS).fetchone()
         if last is None:
             return []
         start, end = (_date_of(day, self._file).toordinal() for day in (first, last))
