@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from fasthits._parse import ParsedLine
 from fasthits.display import printable
@@ -17,8 +17,7 @@ BAD_SHARE = 0.9
 """With a greater share of unreadable lines, the format is wrong."""
 
 
-@dataclass(frozen=True)
-class Advice:
+class Advice(NamedTuple):
     """Why a line cannot be read or does not count, and what to type."""
 
     misses: Sequence[str]
