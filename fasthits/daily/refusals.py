@@ -76,9 +76,9 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
 
     Without *of_few_lines* it is no warning that a rule filters a few lines, and these are all.
     """
-    others = sum(found.filtered.values()) - found.filtered.get("day", 0)
+    others = sum(lines for reason, lines in found.filtered.items() if reason not in ("day", "comment"))
     if found.left_out and (of_few_lines or others > FEW_LINES):
-        reason = next(iter(found.filtered.keys() - {"day"}))
+        reason = next(iter(found.filtered.keys() - {"day", "comment"}))
         yield f"warning: no hits, and {number_of(others, 'line')} filtered by one rule ({reason}): {found.left_out}"
     if found.advice and found.days_seen:
         yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"

@@ -48,10 +48,12 @@ def shown(line: bytes, characters: int = SHOWN_CHARACTERS) -> str:
 def only_reason(hits: int, filtered: dict[str, int]) -> str | None:
     """Return the reason that alone filters all lines of the days that count; None if there are several, or hits.
 
+    Comments are no reason.
+
     >>> only_reason(0, {"method": 40, "day": 7})
     'method'
     """
-    reasons = filtered.keys() - {"day"}
+    reasons = filtered.keys() - {"day", "comment"}
     return next(iter(reasons)) if not hits and len(reasons) == 1 else None
 
 

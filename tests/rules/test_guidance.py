@@ -166,6 +166,7 @@ def test_a_long_line_is_cut() -> None:
     [
         (0, {"method": 3}, "method"),
         (0, {"method": 3, "day": 9}, "method"),
+        (0, {"method": 3, "day": 9, "comment": 4}, "method"),
         (1, {"method": 3}, None),
         (0, {"method": 3, "bot": 1}, None),
         (0, {"day": 3}, None),
