@@ -112,8 +112,8 @@ class FoundFields(NamedTuple):
 
     fields: list[FoundField]
     """The fields that were read, also in a malformed line. If it has several times: the fields of the longest try."""
-    host_size: int
-    """Bytes of the virtual host that begins the line; 0 for no virtual host."""
+    host: tuple[int, int]
+    """Where the virtual host before the time begins and ends; (0, 0) for no virtual host."""
     step: int
     """Number of the first step that disagrees; if all agree, the number of steps."""
     stopped: int
@@ -185,8 +185,11 @@ class LineRules:
 
     `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
     have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
-    the line for it. *host_end* is the text behind a virtual host that begins a line, or None. A line that
-    *begins_quoted* has a field in quotes at its beginning, so the core cannot tell quotes around the whole line.
+    the line for it. *host_end* is the text behind a virtual host that stands before the time, after *host_words* words,
+    or None. A line that *begins_quoted* has a field in quotes at its beginning, so the core cannot tell quotes around
+    the whole line. If a way is *closed*, a line must end behind the last step. If it is *absolute*, the target
+    ``http://host:port/path`` counts as its path and names the virtual host. Without a step for a method or a request,
+    every line is a GET.
 
     A way for JSON has no steps, but *names* of fields. A name has a kind (``""`` for none), and says whether its value
     may be a whole URL, whose path counts, and whether the fields of its object count as if they stood outside it: see

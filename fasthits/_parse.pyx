@@ -15,8 +15,8 @@ from fasthits.core.answers cimport learn
 from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
-    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
-    line_count, take_away_rows,
+    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
+    count_partial, line_count, open_block, take_away_rows,
 )
 from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
@@ -26,7 +26,8 @@ from fasthits.core.fields cimport (
 )
 from fasthits.core.json cimport (
     CUT, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER, J_REQUEST, J_STATUS,
-    J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS, add_name, free_names,
+    J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS, add_name,
+    free_names,
 )
 from fasthits.core.lines cimport (
     BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_ENTRY, NO_MEMORY_TO_READ, Result, Rules, Way, read_any,
@@ -105,7 +106,7 @@ class JsonLine(NamedTuple):
 
 class FoundFields(NamedTuple):
     fields: list[FoundField]
-    host_size: int
+    host: tuple[int, int]
     step: int
     stopped: int
     trouble: str
@@ -151,8 +152,8 @@ _COMBINED = {
             ("skip", "literal", b'"'),
         )
     ],
-    "needed": 7, "anchored": True, "host_end": None, "begins_quoted": False, "how": "steps", "names": (),
-    "only_wrapped": False,
+    "needed": 7, "anchored": True, "closed": False, "absolute": False, "host_end": None, "begins_quoted": False,
+    "how": "steps", "names": (), "only_wrapped": False,
 }
 
 
@@ -216,7 +217,7 @@ cdef class LineRules:
         steps, needed, anchored = reading["steps"], reading["needed"], reading["anchored"]
         if reading["host_end"] is not None:
             self.kept.append(reading["host_end"])
-            way.host_end = span_of(reading["host_end"])
+            way.host_end, way.host_words = span_of(reading["host_end"]), reading["host_words"]
         way.begins_quoted = reading["begins_quoted"]
         if len(reading["names"]) > MAX_NAMES:
             raise ValueError(f"a format has at most {MAX_NAMES} names")
@@ -225,6 +226,7 @@ cdef class LineRules:
             way.names.text[way.names.count], way.names.kind[way.names.count] = span_of(name), _KINDS[kind]
             way.names.count += 1
         way.steps.anchored, way.steps.needed = anchored, needed
+        way.steps.closed, way.steps.absolute = reading["closed"], reading["absolute"]
         if not 1 <= needed <= len(steps) <= MAX_STEPS:
             raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
         for kind, how, what, layout in steps:
@@ -316,9 +318,9 @@ cdef class _Parser:
 
 
 cdef object found_fields(tuple found, int way, Cursor text):
-    fields, host_size, step, stopped, trouble = found
+    fields, host, step, stopped, trouble = found
     return FoundFields(
-        [FoundField(*field) for field in fields], host_size, step, stopped, trouble, way, text.p[:text.end - text.p]
+        [FoundField(*field) for field in fields], host, step, stopped, trouble, way, text.p[:text.end - text.p]
     )
 
 
@@ -532,11 +534,11 @@ cdef class HitTable:
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
         cdef Py_buffer view
-        cdef Cursor left
+        cdef Block left
         cdef int outcome = ASKED
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
-            left.p, left.end = <const char *>view.buf, <const char *>view.buf + view.len
+            open_block(&left, <const char *>view.buf, <size_t>view.len)
             with self.lock:
                 while outcome == ASKED:
                     with nogil:

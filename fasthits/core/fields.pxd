@@ -39,7 +39,7 @@ cdef inline tuple values_of_line(
     """Return the values of ParsedLine."""
     cdef Span before, query
     if way.host_end.start != NULL:
-        take_host(start, line.time, way.host_end, &line.host)
+        take_host(start, line.time, way, &line.host)
     before.start, before.size = NULL, 0
     if way.steps.anchored:
         before.start, before.size = start, <size_t>(line.time - 1 - start)
@@ -126,13 +126,15 @@ cdef inline tuple places_of_fields(Cursor text, const Way *way, const Reading *r
         if way.steps.step[i].how != LITERAL and text.p <= reading.found[i].start <= text.end:
             at = reading.found[i].start - text.p
             fields.append((i, at, at + <Py_ssize_t>reading.found[i].size))
-    host.size = 0
+    host.start, host.size = NULL, 0
     if reading.agreed and way.host_end.start != NULL:
-        take_host(text.p, reading.found[0].start, way.host_end, &host)
+        take_host(text.p, reading.found[0].start, way, &host)
+    at = 0 if host.start == NULL else host.start - text.p
+    host_place = (at, at + <Py_ssize_t>host.size)
     at = text.end - text.p
     if reading.agreed < way.steps.count:
         at = 0 if reading.stopped == NULL else reading.stopped - text.p
-    return fields, host.size, reading.agreed, at, "" if is_read else name_of_trouble(reading.trouble)
+    return fields, host_place, reading.agreed, at, "" if is_read else name_of_trouble(reading.trouble)
 
 
 cdef inline Span without_newline(const Py_buffer *view) noexcept:

@@ -50,7 +50,8 @@ cdef struct Way:           # to read a line
     Names names            # of labels or columns
     JsonNames keys         # of the fields of an object
     int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+    Span host_end          # what stands behind a virtual host before the time; absent where there is none
+    int host_words         # so many words stand before it
     bint begins_quoted     # its lines begin with a quote
     bint only_wrapped      # only lines that another line wraps are read so
 
@@ -147,10 +148,9 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef const Way *own = &rules.ways[0]
     cdef int i
-    rules.unquotes = True
+    rules.unquotes = not own.begins_quoted
     for i in range(rules.ways_count):
         settle_way(rules, &rules.ways[i])
-        rules.unquotes = rules.unquotes and not rules.ways[i].begins_quoted
     rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
@@ -262,13 +262,12 @@ cdef inline int read_any(
     Without *furthest* only the line that was read is in the result.
     """
     cdef bint is_message = False
-    cdef int wraps
-    cdef int way
+    cdef int _wraps, way
     result.text = text_of(text)
     result.found.what, result.found.day, result.found.value[J_TIME].start = NO_OBJECT, 0, NULL
     way = read_outer(rules, whole, result, memo, reader, furthest)
     text = result.text
-    for wraps in range(MAX_WRAPS):
+    for _wraps in range(MAX_WRAPS):
         if way != IS_WRAPPED:
             break
         is_message |= is_server_message(&result.found, False)
@@ -297,39 +296,48 @@ cdef inline int take_line(
     """Read what the rules look at; return the number of the way that reads it, or what is instead of it."""
     cdef int way = read_any(rules, line_cursor(start, size), False, result, memo, reader, NULL)
     if way >= 0 and rules.by_host and rules.ways[way].host_end.start != NULL:
-        take_host(result.text.p, result.line.time, rules.ways[way].host_end, &result.line.host)
+        take_host(result.text.p, result.line.time, &rules.ways[way], &result.line.host)
     return way
 
 
 cdef inline void take_rest_of_plain_get(
-    const Rules *rules, const char *start, size_t size, Cursor rest, Line *line, DayMemo *memo
+    const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
     cdef const Way *own = &rules.ways[0]
     cdef Cursor text = line_cursor(start, size)
     memset(&line.host, 0, sizeof(Span))
+    memset(&line.referer, 0, sizeof(Span))
+    memset(&line.user_agent, 0, sizeof(Span))
     line.copied = False
     if own.last > PLAIN_STEPS:
         rest.end = text.end
         if rules.knows_agents:
-            take_plain_referer_and_agent(&rest, rules.by_agent, line)
+            take_plain_referer_and_agent(&rest, limit, rules.by_agent, line)
         else:
             take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, False)
             fill_tail(line, &reading, &own.steps)
     if rules.by_host and own.host_end.start != NULL:
-        take_host(text_of(text).p, line.time, own.host_end, &line.host)
+        take_host(text_of(text).p, line.time, own, &line.host)
 
 
-cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
-    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+cdef inline void take_host(const char *start, const char *time, const Way *way, Span *host) noexcept nogil:
+    """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
+    cdef int _word
+    memset(host, 0, sizeof(Span))
+    for _word in range(way.host_words):
+        p = <const char *>memchr(p, b" ", <size_t>(time - p))
+        if p == NULL:
+            return
+        p += 1
+    start = p
     if p[0] == b"[":    # an address of IPv6, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
-    memset(host, 0, sizeof(Span))
+    end = <const char *>memmem(p, <size_t>(time - p), way.host_end.start, way.host_end.size)
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
 

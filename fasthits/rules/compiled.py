@@ -4,13 +4,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import core_names
-from fasthits.rules.labelled import LABELLED, LTSV, W3C
+from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -34,11 +36,13 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else LABELLED.get(rules.format) or parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
-        self._line_rules: dict[str, LineRules] = {}
+        self._line_rules: dict[Format, LineRules] = {}
+        self._alike: dict[str, LineRules] = {}
+        self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
         self._json = replace(JSON, names=tuple(core_names(rules.json_fields)))
         if self.log_format:
@@ -51,8 +55,12 @@ class CompiledRules:
         rules = self.rules
         if rules.by_host:
             log_format.require("vhost", "--by-host")
-        if rules.statuses is not None:
+        if "statuses" in rules.pages:
+            log_format.require("status", "--pages", "without --pages any status counts")
+        elif rules.statuses is not None:
             log_format.require("status", "--status")
+        if "bots" in rules.pages:
+            log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),
@@ -91,15 +99,20 @@ class CompiledRules:
         fields of the rules; a format whose lines another one reads already is left out. If all lines are JSON, the
         others only read the lines that a JSON line wraps.
         """
-        own = log_format if log_format.parts else self._json
-        found = {_shape(own): own}
-        if self.log_format is None or own is self._json:
-            for other in (self._json, *NAMES.values(), LTSV):
-                if other != JSON and self._can_read(other):
-                    found.setdefault(_shape(other), replace(other, only_wrapped=self.log_format is not None))
-        return tuple(found.values())
+        if not log_format.parts:
+            log_format = self._json
+        if log_format not in self._ways:
+            found = {_shape(way): way for way in log_format.ways}
+            if self.log_format is None or log_format == self._json:
+                known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
+                for way in (self._json, *known):
+                    found.setdefault(_shape(way), replace(way, only_wrapped=self.log_format is not None))
+            self._ways[log_format] = tuple(found.values())
+        return self._ways[log_format]
 
     def _can_read(self, log_format: Format) -> bool:
+        if not log_format.parts or log_format == W3C:
+            return False
         try:
             self.check(log_format)
         except UsageError:
@@ -108,23 +121,26 @@ class CompiledRules:
 
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
-        rules = self.rules
+        if known := self._line_rules.get(log_format):
+            return known
         readings = [way.reading() for way in self.ways(log_format)]
-        if not rules.by_host:
+        if not self.rules.by_host:
             for reading in readings:
                 reading["host_end"] = None
-        return self._line_rules.setdefault(
-            repr(readings),
-            LineRules(
-                methods=[method.encode() for method in rules.methods],
-                statuses=rules.statuses,
-                keep_query=bool(rules.keep_query),
-                by_host=rules.by_host,
-                verdict=self._verdict,
-                apart=rules.bots == "apart",
-                referers=self._keepers,
-                ways=readings,
-            ),
+        made = self._alike.setdefault(repr(readings), self._line_rules_of(readings))
+        return self._line_rules.setdefault(log_format, made)
+
+    def _line_rules_of(self, readings: list[dict[str, Any]]) -> LineRules:
+        rules = self.rules
+        return LineRules(
+            methods=[method.encode() for method in rules.methods],
+            statuses=rules.statuses,
+            keep_query=bool(rules.keep_query),
+            by_host=rules.by_host,
+            verdict=self._verdict,
+            apart=rules.bots == "apart",
+            referers=self._keepers,
+            ways=readings,
         )
 
     def field_rules(self, log_format: Format) -> LineRules:
@@ -174,7 +190,8 @@ class CompiledRules:
 def _shape(log_format: Format) -> str:
     """Return what decides whether a line is of *log_format*."""
     reading = log_format.reading()
-    return repr((reading["names"], reading["anchored"], reading["steps"][: reading["needed"]]))
+    names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
+    return repr((names, reading["steps"][: reading["needed"]]))
 
 
 @lru_cache

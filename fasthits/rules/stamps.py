@@ -27,7 +27,7 @@ def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
 def stamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
     field = log_format.field("time")
-    time_format = "" if not log_format.parts else field and field.time_format
+    time_format = field.time_format if field else None if log_format.parts else ""
     if time_format is None:
         return
     rules = compiled.field_rules(log_format)

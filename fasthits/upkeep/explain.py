@@ -1,30 +1,26 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import (
-    FoundFields,
-    HitTable,
-    LineRules,
-    ParsedLine,
-    find_fields,
-    find_json_fields,
-    parse_line,
-    parse_lines,
-)
+from fasthits._parse import HitTable, LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
+from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import JSON, Format
+from fasthits.rules.formats import Format
+from fasthits.rules.guidance import how_to_count
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.labelled import LTSV, W3C
+from fasthits.rules.labelled import W3C
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.named import JSON
+from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -42,6 +38,8 @@ class Explanation:
     why: str
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
+    advice: Sequence[str] = ()
+    """For a malformed line: what formats miss in it, the keys of a JSON line, and last what to type."""
     path: str | None = None
     """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
 
@@ -68,14 +66,15 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
 def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
     """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
-    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
+    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, for a log without a
+    line, and, after the explanation of its first line, for a log of which no line can be read; and UsageError.
     """
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
     log_format, blocks = open_log(files[0], compiled)
     judge = _Judge(compiled, log_format, day)
-    left, seen = set(numbers), set[str]()
+    left, seen, number = set(numbers), set[str](), 0
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
         judge.learn(line)
@@ -90,6 +89,10 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
+    if not number:
+        raise LogFileError("log file is empty", name)
+    if seen == {MALFORMED} and not numbers:
+        raise LogFileError(f"none of {counted(number, 'line')} can be read", name)
 
 
 class _Judge:
@@ -139,7 +142,8 @@ class _Judge:
             named, stopped = read_json_fields(line, rules)
             fields = _request_of(parse_line(line, rules))
         why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, log_format, bucket, why, named, counted_as)
+        advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -148,25 +152,22 @@ class _Judge:
                 return f"counts as {_text(path)}"
             case "malformed":
                 return stopped
-            case "message":
-                return "another message of the server, not an access"
-            case "method":
-                return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
-            case "target":
-                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is not a path"
-            case "status":
-                return f"its status {_text(fields.get('status', b''))} does not count"
             case "day":
                 return f"its date is not {self._day}"
-            case "agent":
-                return "its user agent is excluded or not included"
             case "comment":
                 return "it is a comment"
-            case "bot":
-                return "its user agent is that of a known bot"
-            case "static":
-                return "pages load such files by themselves"
-        return "its path is excluded or not included"
+        value = _text(fields.get(bucket, fields.get("path", b"") if bucket == "target" else b""))
+        why = {
+            "message": "it is another message of the server, not a request",
+            "method": f"its method {value} is not {' or '.join(rules.methods)}",
+            "target": f"its target {value} is not a path",
+            "status": f"its status {value} does not count",
+            "agent": "its user agent is excluded or not included",
+            "bot": "its user agent is that of a known bot",
+            "path": "its path is excluded or not included",
+            "static": "pages load such files by themselves",
+        }[bucket]
+        return f"{why} ({how_to_count(bucket, rules, [value] * bool(value))})"
 
 
 def _text(raw: bytes) -> str:
@@ -192,11 +193,11 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     fields = []
     if log_format.anchored and found.fields:
         fields.append(("before the time", text[: found.fields[0].start - 1].rstrip()))
-    if found.host_size:
-        fields.append(("vhost", text[: found.host_size]))
+    if found.host[1]:
+        fields.append(("vhost", text[slice(*found.host)]))
     for step, start, end in found.fields:
         fields += _named(parts[step], text[start:end])
-    return log_format, fields, _trouble(found, log_format) if found.trouble else ""
+    return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
 def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
@@ -216,15 +217,9 @@ def read_json_fields(line: bytes, rules: LineRules) -> tuple[list[tuple[str, byt
     fields = [
         (kind.replace("_", " ") + (f" ({_text(key)})" if key else ""), value) for kind, key, value in found.fields
     ]
-    if not found.trouble:
-        return fields, ""
-    keys = f"; its keys are {', '.join(map(_text, found.keys[:SHOWN_KEYS]))}" if found.keys else ""
-    if len(found.keys) > SHOWN_KEYS:
-        keys += f" and {len(found.keys) - SHOWN_KEYS} more"
-    return fields, _JSON_TROUBLES[found.trouble] + keys
+    return fields, _JSON_TROUBLES[found.trouble] if found.trouble else ""
 
 
-SHOWN_KEYS = 20
 _JSON_TROUBLES = {
     "object": "no JSON object",
     "end": "the JSON object does not end",
@@ -244,33 +239,9 @@ def _request_of(parsed: ParsedLine | None) -> dict[str, bytes]:
     return {"method": parsed.method, "target": parsed.target or b""} | status
 
 
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    if found.trouble == "glued":
-        return f"another request in column {found.stopped + 1}: two lines without a line break between them"
-    if log_format == W3C:
-        return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
-    if log_format == LTSV:
-        return "no labels with a time and a request, each once"
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
-
-
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
-
-
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield a field with its name; a request line becomes three fields."""
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield name_of(part), text

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.escapes import escape
-from fasthits.rules.formats import JSON
 from fasthits.rules.jsonlines import KNOWN, MARKS, TRANSPARENT, URLS
+from fasthits.rules.named import JSON
 from fasthits.rules.rules import Rules
 
 MESSAGE = "message"
@@ -93,8 +93,7 @@ def _read(line: bytes) -> _Object | None:
 
 
 def wrapped_line(line: bytes) -> tuple[bytes, str] | None:
-    """Return the line in the message of an object without a request, and the object's time; None where there is none.
-    """
+    """Return the line in the message of an object without a request, and its time; None where there is none."""
     found = _read(line)
     if not found or found.asked or not found.texts.get("message"):
         return None
