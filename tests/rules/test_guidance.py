@@ -42,14 +42,13 @@ GOOGLEBOT = hit("/a").replace(b"Mozilla", b"Googlebot")
         (b"2026-03-12T10:00:00+01:00 host dovecot: imap-login: Login", "this looks like a mail log ("),
         (b"Mar  2 10:00:00 host cron[12]: (root) CMD (x)", "this looks like syslog without access lines ("),
         (bytes(range(256)), "this looks like binary data ("),
-        (b"2026-03-12 10:00:00,GET,/a", "no named format finds its time in it: no time like [12/Mar/2026:10:00:00 "),
+        (b"12.3.2026 10:00:00,GET,/a", "no named format finds its time in it: no time like [12/Mar/2026:10:00:00 "),
         (
             f'- {TIME} "GET /a" ok 5'.encode(),
-            "combined, common, vhost_combined, vhost_common, short: no status in column 41",
+            "combined, common, vhost_combined, vhost_common, short, lighttpd, varnishncsa: no status in column 41",
         ),
         (b'{"a": 1', "no named format finds its time in it"),
-        (b'{"a": ' + b"[" * 100_000, "short: no time in column 8 (--format with"),
-        (b'{"a": ' + b"1" * 10_000 + b"}", "no named format finds its time in it"),
+        (b'{"a": ' + b"[" * 100_000, "no named format finds its time in it"),
         (b'{"time": "yesterday", "method": "GET", "path": "/a"}', "json: time is not a time: 'yesterday'"),
         (b'{"ts": 1773306000, "msg": "hello"}', "json: no method and no path under a name that fasthits knows"),
         (
