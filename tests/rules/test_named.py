@@ -54,6 +54,8 @@ def lines_of_formats() -> dict[str, Lines]:
 def _expected(text: bytes) -> Read | None:
     if text == b"malformed":
         return None
+    if text == b"message":  # of the server: filtered
+        text = b"- | none | 0"
     method, path, status, *others = text.split(b" | ")
     named = dict(other.partition(b" ")[::2] for other in others)
     fields = (named.get(kind) for kind in (b"query", b"host", b"referer", b"user_agent"))
