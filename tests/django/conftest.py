@@ -63,7 +63,7 @@ def shared_tables(database: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The set-up of Django's own test runner, without memory of an earlier memcached that failed."""
     setup_test_environment(debug=False)
-    monkeypatch.setattr(live, "_paused_until", float("-inf"))
+    live.forget()
     yield
     teardown_test_environment()
 

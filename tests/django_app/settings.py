@@ -45,4 +45,8 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES = {"default": json.loads(os.environ.get("SITE_DATABASE", "null")) or {"ENGINE": "django.db.backends.dummy"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-FASTHITS = {"MEMCACHED": os.environ.get("SITE_MEMCACHED"), "RESOLVER": "tests.django_app.urls.find_object"}
+FASTHITS = {
+    "MEMCACHED": os.environ.get("SITE_MEMCACHED"),
+    "RESOLVER": "tests.django_app.urls.find_object",
+    "TIME_ZONE": "Europe/Berlin",  # of the lines that the tests log
+}
