@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
 
-from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router
 from django.db.models import OuterRef, QuerySet, Sum
@@ -21,7 +20,7 @@ from fasthits.django.expressions import (
     first_day,
     has_history,
 )
-from fasthits.django.relations import HitsRelation
+from fasthits.django.relations import HitsRelation, ObjectOfHistory
 
 T = TypeVar("T", bound=models.Model)
 
@@ -100,7 +99,7 @@ class Hits(models.Model):
     date = models.DateField()
     content_type = models.ForeignKey(ContentType, models.CASCADE, db_index=False)  # the indexes below begin with it
     object_id = models.CharField(max_length=255)
-    content_object = GenericForeignKey()
+    content_object = ObjectOfHistory()
     views = models.PositiveBigIntegerField()
 
     objects = HitsQuerySet.as_manager()

@@ -7,13 +7,25 @@ a content type; and deleting an object asks nobody for the permission to delete 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.contrib.contenttypes.fields import GenericRelation, ReverseGenericManyToOneDescriptor
+from django.contrib.contenttypes.fields import (
+    GenericForeignKey,
+    GenericRelation,
+    ReverseGenericManyToOneDescriptor,
+)
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router, transaction
 from django.db.models.signals import post_delete
 from django.utils.functional import cached_property
 
 from fasthits.django.expressions import has_history, history_model
+
+
+class ObjectOfHistory(GenericForeignKey):
+    """The object of a row of `Hits`; for a multi-table child the parent that has the history."""
+
+    def get_content_type(self, obj: Any = None, **others: Any) -> ContentType:
+        """Return the content type of the model that has the history of *obj*."""
+        return super().get_content_type(**others) if obj is None else _content_type(type(obj), obj._state.db)
 
 
 class HitsRelation(GenericRelation):

@@ -99,7 +99,7 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     hits = [
         query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]
     ]
-    assert len(hits) <= 2 + 2 + 3 + 2  # two lists and their sums, three models with a history, two with newest objects
+    assert len(hits) <= 2 + 2 + 3 + 4  # two lists and their sums, three models with a history, four with newest objects
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 
