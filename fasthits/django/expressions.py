@@ -4,7 +4,6 @@ So a queryset of a class can have them: it touches no database at import, and it
 """
 
 from datetime import date, timedelta
-from functools import cache
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
@@ -35,7 +34,6 @@ class FirstDay(Expression):
         return "%s", [connection.ops.adapt_datefield_value(first_day(self.days))]
 
 
-@cache
 def history_model(model: type[models.Model]) -> type[models.Model]:
     """Return the model that has the history of *model*'s objects: of a multi-table child the topmost counted parent.
 

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -169,13 +169,18 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
             parsed.losses = _find_losses(parsed.tied.views, kept.exclude(date__in=fewer), database)
         saved = set(parsed.saved.days)
         kept.filter(date__in=saved).delete()
-        rows = (item for item in parsed.tied.views.items() if item[0][0] in saved)
-        while batch := [_row(day, key, views, database) for (day, key), views in islice(rows, SAVED_ROWS)]:
-            Hits.objects.using(database).bulk_create(batch)
+        save_views({key: views for key, views in parsed.tied.views.items() if key[0] in saved}, database)
         if saved and max(saved) >= ranking.first_kept():
             ranking.keep(database)
     if saved:
         hits_saved.send(sender=Hits, days=sorted(saved), using=database)
+
+
+def save_views(views: Mapping[tuple[date, ObjectKey], int], database: str) -> None:
+    """Add rows of `Hits` for the views by day and object."""
+    rows = iter(views.items())
+    while batch := [_row(day, key, number, database) for (day, key), number in islice(rows, SAVED_ROWS)]:
+        Hits.objects.using(database).bulk_create(batch)
 
 
 def _find_losses(views: Counter[tuple[date, ObjectKey]], kept: models.QuerySet, database: str) -> list[Loss]:

@@ -5,7 +5,7 @@ warning is logged once, and the number is UNKNOWN.
 """
 
 import logging
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -105,7 +105,7 @@ def counter_servers() -> list[Server]:
     return [Server(name, tls) for name in check_servers([location] if isinstance(location, str) else location)]
 
 
-def warn_once(subject: Hashable, error: Exception) -> None:
+def warn_once(subject: object, error: Exception) -> None:
     """Log why a number is unknown, once for each subject and kind of error in the life of the process."""
     if (subject, type(error)) not in _warned:
         _warned.add((subject, type(error)))
@@ -113,7 +113,7 @@ def warn_once(subject: Hashable, error: Exception) -> None:
         log.warning("no number is shown: %s%s", name, error)
 
 
-_warned: set[Hashable] = set()
+_warned: set[tuple[object, type]] = set()
 
 
 def _path_or_none(page: Any) -> bytes | None:

@@ -137,7 +137,6 @@ class MostRead(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("content_type", "first", "object_id"), name="fasthits_most_read_once"),
         )
-        indexes = (models.Index(fields=("first", "content_type", "views"), name="fasthits_most_read"),)
 
     def __str__(self) -> str:
         return f"since {self.first}: {self.views}"

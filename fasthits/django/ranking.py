@@ -17,8 +17,8 @@ from django.db import models, router
 from django.db.models import IntegerField, Max, Model, OuterRef, QuerySet, Subquery, Sum
 
 from fasthits.django import live
-from fasthits.django.expressions import FirstDay, ObjectId, PrimaryKey, content_type_of, first_day, has_history
-from fasthits.django.models import Hits, HitsMixin, MostRead, annotation, with_number
+from fasthits.django.expressions import FirstDay, ObjectId, PrimaryKey, first_day, has_history
+from fasthits.django.models import Hits, HitsMixin, MostRead, annotation, with_hits, with_number
 
 PERIODS = (1, 7, 30)
 """The periods that are kept, in days. Each is kept for today and, as it is read until the next run, for tomorrow."""
@@ -125,24 +125,34 @@ def _objects(source: Any) -> QuerySet:
 
 
 def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects*, from the kept list if that has enough of them."""
-    name = annotation(days)
+    """Return the most read of *objects*: from the kept list, or else from a new sum, if that has enough of them."""
     if not has_history(router.db_for_read(Hits)):
         return []
     objects = objects.order_by()
     if days in PERIODS and limit <= KEPT:
-        kept = _kept(days).filter(content_type=content_type_of(objects.model))
-        keys = kept.values(key=PrimaryKey("object_id", objects.model))
-        views = kept.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
-        listed = with_number(objects.filter(pk__in=keys), name, views)
-        found = list(listed.order_by(f"-{name}", "pk")[:limit])
+        listed = MostRead.objects.filter(first=FirstDay(days)).of_model(objects.model)
+        views = listed.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
+        found = _among(objects, listed.filter(newest__gte=_latest()), views, days, limit)
         if len(found) == limit:
             return found
-    return list(Hits.objects.most_read(objects, days)[:limit])
+    views_of_day = Hits.objects.of_model(objects.model).last_days(days).order_by()
+    by_object = views_of_day.values("object_id").annotate(total=Sum("views"))
+    found = _among(objects, by_object.order_by("-total")[: max(KEPT, limit)], None, days, limit)
+    return found if len(found) == limit else list(Hits.objects.most_read(objects, days)[:limit])
+
+
+def _among(objects: QuerySet, keys: QuerySet, views: QuerySet | None, days: int, limit: int) -> list[Any]:
+    """Return the most read of *objects* that are among *keys*, rows with an ``object_id``."""
+    read = objects.filter(pk__in=keys.values(key=PrimaryKey("object_id", objects.model)))
+    name = annotation(days)
+    read = with_hits(read, days) if views is None else with_number(read, name, views)
+    return list(read.order_by(f"-{name}", "pk")[:limit])
 
 
 def _kept(days: int) -> QuerySet:
     """Return the kept rows of a period that are up to date."""
-    latest = Hits.objects.order_by("-pk").values("pk")[:1]
-    latest_id = Subquery(latest, output_field=models.BigIntegerField())
-    return MostRead.objects.filter(first=FirstDay(days), newest__gte=latest_id)
+    return MostRead.objects.filter(first=FirstDay(days), newest__gte=_latest())
+
+
+def _latest() -> Subquery:
+    return Subquery(Hits.objects.order_by("-pk").values("pk")[:1], output_field=models.BigIntegerField())

@@ -52,7 +52,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "default_permissions": (),
-                "indexes": [models.Index(fields=["first", "content_type", "views"], name="fasthits_most_read")],
                 "constraints": [
                     models.UniqueConstraint(
                         fields=("content_type", "first", "object_id"), name="fasthits_most_read_once"
