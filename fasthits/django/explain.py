@@ -32,8 +32,9 @@ def explain_path(path: bytes) -> Told:
     source = source_of(match.func, match.kwargs) if match else None
     if key:
         obj = key.model._base_manager.filter(pk=key.object_id).first()
-        by_view = source.question(match.kwargs) if match and isinstance(source, Source) else None
-        return Told(obj, view, _fields(by_view) if by_view else "RESOLVER returns it")
+        by_view = PathResolver(by_hand=None).find([path])
+        question = source.question(match.kwargs) if by_view and match and isinstance(source, Source) else None
+        return Told(obj, view, _fields(question) if question else "RESOLVER returns it")
     if resolver.errors:
         error = resolver.errors[0][1]
         return Told(None, view, f"{type(error).__name__}: {error}")

@@ -5,7 +5,7 @@ Each path is resolved as Django does for a request. Its view tells the model and
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -62,6 +62,8 @@ class PathResolver:
 
     rules: Rules = field(default_factory=lambda: setting("RULES"))
     """The rules by which the paths were counted."""
+    by_hand: Callable[..., Any] | None = field(default_factory=lambda: setting("RESOLVER"))
+    """The site's function for paths whose view does not tell the object."""
     failed: int = 0
     """Number of paths with an error."""
     errors: list[tuple[bytes, Exception]] = field(default_factory=list)
@@ -70,7 +72,6 @@ class PathResolver:
     def __post_init__(self) -> None:
         self._urls = get_resolver()
         self._urls.url_patterns  # noqa: B018 (fails here if the URLconf cannot be imported, not for each path)
-        self._by_hand = setting("RESOLVER")
         self._root = get_script_prefix()
         self._has_languages = is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]
 
@@ -92,14 +93,14 @@ class PathResolver:
             if question:
                 lookup, values = question
                 asked[lookup][values].append(path)
-            if self._by_hand:
+            if self.by_hand:
                 matches[path] = match
         found: dict[bytes, ObjectKey] = {}
         for lookup, wanted in asked.items():
             found |= self._look_up(lookup, wanted)
         for path in [path for path in matches if path not in found]:
             try:
-                obj = self._by_hand(path_info(path), matches[path])
+                obj = self.by_hand(path_info(path), matches[path])
                 if obj is not None:
                     found[path] = ObjectKey.of(type(obj), obj.pk)
             except Exception as error:  # of the site's RESOLVER
