@@ -218,9 +218,9 @@ def compare_hits(obj: models.Model, days: int = 7) -> Change:
     first = first_day(days)
     rows = _rows(obj).filter(date__gte=first - timedelta(days), date__lt=live.today())
     sums = rows.aggregate(
-        views=Sum("views", filter=models.Q(date__gte=first)), before=Sum("views", filter=models.Q(date__lt=first))
+        now=Sum("views", filter=models.Q(date__gte=first)), before=Sum("views", filter=models.Q(date__lt=first))
     )
-    return Change(sums["views"] or 0, sums["before"] or 0)
+    return Change(sums["now"] or 0, sums["before"] or 0)
 
 
 def views_by_day(obj: models.Model, days: int) -> dict[date, int]:

@@ -20,6 +20,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "fasthits.django",
+    "hitcount",  # whose history can be taken over
     "tests.django_app",
 ]
 MIDDLEWARE = [

@@ -5,7 +5,7 @@ from typing import Any
 from django import template
 from django.db.models import Model
 
-from fasthits.django import live, models, ranking
+from fasthits.django import live, models, origins, ranking
 from fasthits.django.addresses import sign
 
 register = template.Library()
@@ -67,6 +67,18 @@ def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
     if days == 0:
         return ranking.most_read_today(*sources, limit=limit)
     return ranking.most_read(*sources, days=days, limit=limit)
+
+
+@register.simple_tag
+def referrers(page: Any, days: int = 30, limit: int = 10) -> list[origins.Referrer]:
+    """Return where readers of a page came from: ``{% referrers obj days=7 as found %}``, each with name and views."""
+    return origins.referrers(page, days, limit)
+
+
+@register.simple_tag
+def searches(page: Any, days: int = 30, limit: int = 10) -> list[origins.Search]:
+    """Return what readers searched for: ``{% searches obj as found %}``, each with engine, terms and views."""
+    return origins.searches(page, days, limit)
 
 
 @register.inclusion_tag("fasthits/sparkline.html")
