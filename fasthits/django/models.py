@@ -226,12 +226,12 @@ def compare_hits(obj: models.Model, days: int = 7) -> Change:
 def views_by_day(obj: models.Model, days: int) -> dict[date, int]:
     """Return the views of an object on each of the last *days* days, oldest first, including days with 0 views.
 
-    One query; none after `with_views_by_day`.
+    Today is in it only where ``parse_log today`` has saved it. One query; none after `with_views_by_day`.
     """
     known: dict[date, int] | None = obj.__dict__.get(f"_hits_by_day_{days}")
     if known is not None:
         return known
-    rows = _rows(obj).filter(date__gte=first_day(days), date__lt=live.today())
+    rows = _rows(obj).last_days(days)
     return _each_day(days) | dict(rows.order_by().values_list("date", "views"))
 
 
@@ -240,8 +240,7 @@ def with_views_by_day(objects: Iterable[T], days: int = 30) -> list[T]:
     found = list(objects)
     by_key: dict[str, dict[date, int]] = {str(obj.pk): _each_day(days) for obj in found}
     if found:
-        rows = _history_of(found[0]).of_model(type(found[0])).filter(object_id__in=by_key)
-        rows = rows.filter(date__gte=first_day(days), date__lt=live.today())
+        rows = _history_of(found[0]).of_model(type(found[0])).filter(object_id__in=by_key).last_days(days)
         for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
             by_key[key][day] = views
     for obj in found:
