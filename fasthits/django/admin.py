@@ -15,7 +15,8 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 
 from fasthits.django import live, ranking
-from fasthits.django.models import Hits, annotation, with_hits
+from fasthits.django.models import Hits
+from fasthits.django.queries import KEPT, annotation, with_hits
 
 COLUMN_DAYS = 7
 TOP_OBJECTS = 20
@@ -113,7 +114,7 @@ class TrafficAdmin(admin.ModelAdmin):
         """Return the page, which replaces the list of all rows."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        week, month = ranking.top_keys(7, TOP_OBJECTS), ranking.top_keys(30, ranking.KEPT)
+        week, month = ranking.top_keys(7, TOP_OBJECTS), ranking.top_keys(30, KEPT)
         objects = ranking.objects_of(week.keys() | month.keys())
         newest = (obj for model in ranking.counted_models() for obj in ranking.newest(model._base_manager.all()))
         candidates = live.with_hits_today({*objects.values(), *newest})

@@ -6,6 +6,7 @@ So a queryset of a class can have them: it touches no database at import, and it
 from datetime import date, timedelta
 from typing import Any
 
+from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections, models, router
 from django.db.models import Expression, Func, Subquery, Value
@@ -121,9 +122,7 @@ _with_history: set[str] = set()
 
 
 def _hits() -> type[models.Model]:
-    from fasthits.django.models import Hits
-
-    return Hits
+    return apps.get_model("fasthits", "Hits", require_ready=False)
 
 
 def _key_field(model: type[models.Model]) -> models.Field:

@@ -2,95 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router
-from django.db.models import OuterRef, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Sum
 from django.utils.translation import gettext_lazy
 
 from fasthits.django import live
-from fasthits.django.expressions import (
-    FirstDay,
-    FromHistory,
-    ObjectId,
-    PrimaryKey,
-    content_type_of,
-    first_day,
-    has_history,
-)
+from fasthits.django.expressions import first_day, has_history
+from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation
+from fasthits.django.queries import with_hits as with_hits
 from fasthits.django.relations import HitsRelation, ObjectOfHistory
 
 T = TypeVar("T", bound=models.Model)
-
-
-def annotation(days: int | None) -> str:
-    """Return the name of the attribute that `with_hits` adds: ``hits_7_days``, ``hits_all_days``."""
-    return f"hits_{'all' if days is None else days}_days"
-
-
-def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
-    """Return *objects*, each with its views of the last *days* days or of all: ``hits_7_days``, ``hits_all_days``.
-
-    The query of the objects sums them; there is no other query. Sort by them: ``.order_by("-hits_7_days")``.
-    """
-    hits = Hits.objects.of_model(objects.model).filter(object_id=ObjectId(OuterRef("pk"), objects.model))
-    if days is not None:
-        hits = hits.filter(date__gte=FirstDay(days))
-    views = hits.order_by().values("content_type").annotate(total=Sum("views")).values("total")
-    return with_number(objects, annotation(days), views)
-
-
-def with_number(objects: QuerySet, name: str, query: QuerySet) -> QuerySet:
-    """Return *objects*, each with the number that *query* finds in the history, or 0."""
-    return objects.annotate(**{name: Coalesce(FromHistory(query), 0, output_field=models.BigIntegerField())})
-
-
-class HistoryQuerySet(models.QuerySet):
-    """Rows of a table of objects' views."""
-
-    def of_model(self, model: type[models.Model]) -> "HistoryQuerySet":
-        """Return the rows of all objects of *model*."""
-        return self.filter(content_type=content_type_of(model))
-
-
-class HitsQuerySet(HistoryQuerySet):
-    """Rows of `Hits`: an object and a day each."""
-
-    def for_object(self, obj: models.Model) -> "HitsQuerySet":
-        """Return the rows of *obj*, newest first."""
-        return self.of_model(type(obj)).filter(object_id=str(obj.pk)).order_by("-date")
-
-    def between(self, first: date, last: date) -> "HitsQuerySet":
-        """Return the rows from *first* to *last*, both included."""
-        return self.filter(date__range=(first, last))
-
-    def last_days(self, days: int | None) -> "HitsQuerySet":
-        """Return the rows of the last *days* days, or of all days for None."""
-        return self.all() if days is None else self.filter(date__gte=FirstDay(days))
-
-    def most_read(self, objects: Any, days: int = 7, limit: int | None = None) -> Any:
-        """Return the objects of a model or queryset that were read in the last *days* days, most read first.
-
-        Their views are in ``hits_7_days``, named after *days*. Costs one query. Without a *limit* it sums all objects
-        and returns a queryset. With a *limit* it returns a list, and a million objects take milliseconds: see
-        `fasthits.django.ranking`.
-        """
-        from fasthits.django.ranking import most_read
-
-        if limit is not None:
-            return most_read(objects, days=days, limit=limit)
-        found = objects if isinstance(objects, QuerySet) else objects._default_manager.using(self.db).all()
-        read = self.of_model(found.model).last_days(days).order_by()
-        keys = read.values(key=PrimaryKey("object_id", found.model))
-        return with_hits(found.filter(pk__in=keys), days).order_by(f"-{annotation(days)}", "pk")
-
-    def totals(self) -> QuerySet:
-        """Return the views of each day, all objects together, oldest first: rows with ``date`` and ``total``."""
-        return (
-            self.order_by("date").values("date").annotate(total=Sum("views")).values_list("date", "total", named=True)
-        )
 
 
 class Hits(models.Model):

@@ -1,9 +1,4 @@
-"""The most read objects, for pages: fast however many objects there are.
-
-A sum over all objects takes too long for a page. So each ``parse_log`` keeps the KEPT most read objects of each model
-over each of the PERIODS, in `MostRead`. A list of which a queryset lets too few objects through, and any other period,
-is summed when it is asked for.
-"""
+"""The most read objects, of one model or of several, over some days or today; and the lists of them that are kept."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,16 +8,13 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import models, router
-from django.db.models import IntegerField, Max, Model, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import IntegerField, Max, Model, QuerySet, Sum
 
-from fasthits.django import live
-from fasthits.django.expressions import FirstDay, ObjectId, PrimaryKey, first_day, has_history
-from fasthits.django.models import Hits, HitsMixin, MostRead, annotation, with_hits, with_number
+from fasthits.django import live, queries
+from fasthits.django.expressions import first_day
+from fasthits.django.models import Hits, HitsMixin, MostRead
+from fasthits.django.queries import KEPT, PERIODS, annotation
 
-PERIODS = (1, 7, 30)
-"""The periods that are kept, in days. Each is kept for today and, as it is read until the next run, for tomorrow."""
-KEPT = 500
 IN_VALUES = 900
 """Up to so many values go into a query, which every database allows."""
 NEW_OBJECTS = 100
@@ -37,7 +29,7 @@ def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
     an object are in ``hits_7_days``, named after *days*.
     """
     name = annotation(days)
-    found = [obj for source in sources for obj in _most_read(_objects(source), days, limit)]
+    found = [obj for source in sources for obj in Hits.objects.most_read(_objects(source), days, limit)]
     return nlargest(limit, found, key=lambda obj: getattr(obj, name)) if len(sources) > 1 else found
 
 
@@ -49,7 +41,7 @@ def most_read_today(*sources: Any, limit: int = 10) -> list[Any]:
     candidates: dict[Any, None] = {}
     for source in sources:
         objects = _objects(source)
-        candidates |= dict.fromkeys([*_most_read(objects, PERIODS[-1], KEPT), *newest(objects)])
+        candidates |= dict.fromkeys([*Hits.objects.most_read(objects, PERIODS[-1], KEPT), *newest(objects)])
     read = [obj for obj in live.with_hits_today(candidates) if obj.hits_today]
     return nlargest(limit, read, key=lambda obj: obj.hits_today)
 
@@ -70,8 +62,8 @@ def counted_models() -> Iterator[type[Model]]:
 def top_keys(days: int, limit: int) -> dict[tuple[int, str], int]:
     """Return the views of the most read objects of all models, by content type and object id: most read first."""
     names = ("content_type", "object_id")
-    kept = _kept(days).order_by("-views").values_list(*names, "views")[:limit]
-    rows = list(kept) or list(
+    listed = queries.kept(days).order_by("-views").values_list(*names, "views")[:limit]
+    rows = list(listed) or list(
         Hits.objects.last_days(days)
         .order_by()
         .values_list(*names)
@@ -122,37 +114,3 @@ def _objects(source: Any) -> QuerySet:
         return source
     model = apps.get_model(source) if isinstance(source, str) else source
     return model._default_manager.all()
-
-
-def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects*: from the kept list, or else from a new sum, if that has enough of them."""
-    if not has_history(router.db_for_read(Hits)):
-        return []
-    objects = objects.order_by()
-    if days in PERIODS and limit <= KEPT:
-        listed = MostRead.objects.filter(first=FirstDay(days)).of_model(objects.model)
-        views = listed.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
-        found = _among(objects, listed.filter(newest__gte=_latest()), views, days, limit)
-        if len(found) == limit:
-            return found
-    views_of_day = Hits.objects.of_model(objects.model).last_days(days).order_by()
-    by_object = views_of_day.values("object_id").annotate(total=Sum("views"))
-    found = _among(objects, by_object.order_by("-total")[: max(KEPT, limit)], None, days, limit)
-    return found if len(found) == limit else list(Hits.objects.most_read(objects, days)[:limit])
-
-
-def _among(objects: QuerySet, keys: QuerySet, views: QuerySet | None, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects* that are among *keys*, rows with an ``object_id``."""
-    read = objects.filter(pk__in=keys.values(key=PrimaryKey("object_id", objects.model)))
-    name = annotation(days)
-    read = with_hits(read, days) if views is None else with_number(read, name, views)
-    return list(read.order_by(f"-{name}", "pk")[:limit])
-
-
-def _kept(days: int) -> QuerySet:
-    """Return the kept rows of a period that are up to date."""
-    return MostRead.objects.filter(first=FirstDay(days), newest__gte=_latest())
-
-
-def _latest() -> Subquery:
-    return Subquery(Hits.objects.order_by("-pk").values("pk")[:1], output_field=models.BigIntegerField())

@@ -7,6 +7,7 @@ a content type; and deleting an object asks nobody for the permission to delete 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.apps import apps
 from django.contrib.contenttypes.fields import (
     GenericForeignKey,
     GenericRelation,
@@ -59,14 +60,13 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
     """Delete the history of an object that has been deleted: with it, or after it in another database."""
     if history_model(sender) is not sender._meta.concrete_model:
         return  # its parent is the same object, and has the history
-    from fasthits.django.models import Hits, MostRead
-
-    database = router.db_for_write(Hits, instance=instance)
+    tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
+    database = router.db_for_write(tables[0], instance=instance)
     key = str(instance.pk)
 
     def delete() -> None:
         if has_history(database):
-            for table in (Hits, MostRead):
+            for table in tables:
                 table.objects.using(database).of_model(sender).filter(object_id=key).delete()
 
     if database == using:

@@ -100,7 +100,7 @@ class PathResolver:
             found |= self._look_up(lookup, wanted)
         for path in [path for path in matches if path not in found]:
             try:
-                obj = self.by_hand(path_info(path), matches[path])
+                obj = self.by_hand(path_info(path), matches[path]) if self.by_hand else None
                 if obj is not None:
                     found[path] = ObjectKey.of(type(obj), obj.pk)
             except Exception as error:  # of the site's RESOLVER

@@ -16,7 +16,7 @@ from django.template import engines
 from django.test.utils import CaptureQueriesContext, override_settings
 from rest_framework import serializers
 
-from fasthits.django import live, ranking
+from fasthits.django import live, queries, ranking
 from fasthits.django.history import parse_logs
 from fasthits.django.models import Hits, MostRead, compare_hits, views_by_day, with_hits, with_views_by_day
 from fasthits.django.ranking import most_read, most_read_today
@@ -166,6 +166,7 @@ def test_the_kept_list_is_not_used_when_it_is_out_of_date(monkeypatch: pytest.Mo
 
 def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking, "KEPT", 3)
+    monkeypatch.setattr(queries, "KEPT", 3)
     objects = [read(PressRelease.objects.create(title=name, slug=name), {1: n}) for n, name in enumerate("edcba", 1)]
     ranking.keep("default")
     assert {row.views for row in MostRead.objects.all()} == {3, 4, 5}
