@@ -43,6 +43,11 @@ MB = Measure(lambda own, other: own / 1e6, " MB")
 PERCENT = Measure(lambda own, other: own * 100, " %")
 
 
+def more_us(rows: int) -> Measure:
+    """Return the measure of the microseconds more that each of *rows* takes."""
+    return Measure(lambda own, other: (own - other) / rows * 1e6, " us a row more")
+
+
 @dataclass(frozen=True)
 class Known:
     """A yardstick whose figure need not be measured."""
@@ -175,7 +180,7 @@ def start_rows(day: Corpus) -> list[Row]:
     """Return the row of the start-up; *day* gives no more than a folder."""
     python = Command("`python -c pass`", day, "python -c pass", judge_nothing)
     version = Command("`fasthits --version`", day, "fasthits --version", judge_nothing)
-    return [Row("version", version, MORE_MS, 90, python)]
+    return [Row("version", version, MORE_MS, 30, python)]
 
 
 def distinct_rows(distinct: Corpus) -> list[Row]:
@@ -187,12 +192,14 @@ def distinct_rows(distinct: Corpus) -> list[Row]:
     command = f"python -m benchmarks.rivals duckdb {log} {DAY}"
     duckdb = Command("DuckDB, regex, 2 threads", distinct, command, judge_day, "duckdb")
     tables = Known("its tables", distinct.truth.table_bytes())
+    sqlite = Rollup("`fasthits rollup` to SQLite", distinct, "--threads 2", to="hits.db")
     passes = Rollup("`fasthits rollup --max-memory 512M`", distinct, "--threads 2 --max-memory 512M")
     return [
         Row("distinct-wc", rollup, TIMES, None, wc),
-        Row("distinct-duckdb", rollup, FASTER, 3, duckdb),
+        Row("distinct-duckdb", rollup, FASTER, 4, duckdb),
         Row("distinct-duckdb-memory", rollup, TIMES, 1, duckdb, figure="peak"),
-        Row("distinct-1", one_thread, TIMES, None, rollup),
+        Row("distinct-1", rollup, FASTER, 1.6, one_thread),
+        Row("distinct-sqlite", sqlite, more_us(distinct.truth.path_count()), 0.6, rollup),
         Row("distinct-1-memory", one_thread, MORE_MB, 64, tables, figure="peak"),
         Row("distinct-memory", rollup, MORE_MB, 64, tables, figure="peak"),
         Row("distinct-bound", rollup, MB, GIB_BYTES / 1e6, figure="peak"),

@@ -6,10 +6,12 @@ import json
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.corpora import Corpus
@@ -124,27 +126,39 @@ class Command(Task):
 
 
 class Rollup(Command):
-    """``fasthits rollup`` of the corpus' day as a user runs it, Python's start included, to a CSV file."""
+    """``fasthits rollup`` of the corpus' day as a user runs it, Python's start included, to a CSV file or a new SQLite
+    file."""
 
-    def __init__(self, name: str, corpus: Corpus, options: str = "", *, logs: str = "", copies: int = 1) -> None:
-        self._csv, self._summary = corpus.folder / "hits.csv", corpus.folder / "summary.json"
+    def __init__(
+        self, name: str, corpus: Corpus, options: str = "", *, logs: str = "", copies: int = 1, to: str = "hits.csv"
+    ) -> None:
+        self._target, self._summary = corpus.folder / to, corpus.folder / "summary.json"
         pattern = shlex.quote(logs) if logs else shown(corpus.folder) + "/%Y/%m/%d/access.log"
-        command = f"fasthits rollup {corpus.truth.day} --logs {pattern} --to {shown(self._csv)}"
+        command = f"fasthits rollup {corpus.truth.day} --logs {pattern} --to {shown(self._target)}"
         super().__init__(name, corpus, f"{command} --summary {shown(self._summary)} {options}".strip(), judge_nothing)
         self._copies = copies
 
     def prepare(self) -> None:
         super().prepare()
-        self._csv.unlink(missing_ok=True)
+        self._target.unlink(missing_ok=True)
 
     def check(self) -> str:
         found, wanted = json.loads(self._summary.read_text()), times(self.corpus.truth.summary(), self._copies)
         self.demand("summary", {name: found[name] for name in wanted}, wanted)
-        with self._csv.open(newline="") as file:
+        with self._rows() as rows:
+            views = ((path.encode(), self._of_one_copy(int(number))) for _, path, number in rows)
+            return self.demand_right(self.corpus.truth.difference(views))
+
+    @contextmanager
+    def _rows(self) -> Iterator[Iterator[Sequence[str]]]:
+        if self._target.suffix == ".db":
+            with closing(sqlite3.connect(self._target)) as database:
+                yield database.execute("SELECT date, path, views FROM hits")
+            return
+        with self._target.open(newline="") as file:
             rows = csv.reader(file)
             self.demand("header", next(rows), ["date", "path", "views"])
-            views = ((row[1].encode(), self._of_one_copy(int(row[2]))) for row in rows)
-            return self.demand_right(self.corpus.truth.difference(views))
+            yield rows
 
     def _of_one_copy(self, views: int) -> int:
         return views // self._copies if views % self._copies == 0 else -1
@@ -158,7 +172,7 @@ class WithoutBots(Rollup):
         bots = found["filtered"].pop("bot", 0)
         self.demand("summary", {name: found[name] for name in wanted}, wanted | {"hits": found["hits"]})
         self.demand("hits of all", found["hits"] + bots, wanted["hits"])
-        with self._csv.open(newline="") as file:
+        with self._target.open(newline="") as file:
             next(rows := csv.reader(file))
             self.demand("views", sum(int(row[2]) for row in rows), found["hits"])
         return f"right: {found['hits']:,} hits and {bots:,} of bots"

@@ -12,9 +12,9 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final, NamedTuple, Self, final
+from typing import Final, Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import Buffer
 
@@ -206,6 +206,8 @@ class HitTable:
     def by_referer(self) -> Mapping[str, HitTable]:
         """A table for each name in `LineRules.referers`. The path of its rows is the key, a newline, and the text that
         the function returned. A row is in the `share` if its key is."""
+    threads: int
+    """Threads that `merge`, `sorted_rows` and `csv` use; 1 at first."""
     max_bytes: int | None
     """Bytes that all tables may take while lines are fed; None for no limit."""
     share: tuple[int, int]
@@ -257,10 +259,20 @@ class HitTable:
 
         Raises ValueError for a path longer than LINE_BYTES, and MemoryError. Then nothing has changed.
         """
-    def merge(self, other: HitTable, /) -> None:
-        """Move the rows and the figures of *other* here. Its unfinished line and its examples stay there.
+    def merge(self, *others: HitTable) -> None:
+        """Move the rows and the figures of *others* here. Their unfinished lines and examples stay there.
 
-        Raises ValueError for the same hit table, and MemoryError. After a MemoryError some rows are lost: do not go on.
+        It is fastest for tables whose shares have no hash in common. Raises ValueError for the same hit table, and
+        MemoryError. After a MemoryError some rows are lost: do not go on.
+        """
+    def spill(self, parts: Sequence[HitTable], /) -> None:
+        """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once.
+
+        Each part takes the rows of its `share`. The shares must lie one behind the other, each as large as the first,
+        the last one at most. Rows outside of all shares are lost. The figures stay here.
+
+        Raises ValueError for other numbers of parts and if the first part has all hashes, and MemoryError. After a
+        MemoryError some rows count twice: do not go on.
         """
     def drain(self) -> HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
@@ -269,8 +281,15 @@ class HitTable:
 
         `rows`, `sorted_rows` and `csv` raise RuntimeError if `drain`, `escape` or another share removed rows meanwhile.
         """
-    def sorted_rows(self) -> Iterator[tuple[date, bytes, int]]:
-        """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out."""
+    @overload
+    def sorted_rows(self, *, as_text: Literal[False] = False) -> Iterator[tuple[date, bytes, int]]: ...
+    @overload
+    def sorted_rows(self, *, as_text: Literal[True]) -> Iterator[tuple[str, str, int]]:
+        """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out.
+
+        With *as_text* the day is written as 2026-03-12, and the path is a str. `escape` the paths first: a path that is
+        not UTF-8 raises UnicodeDecodeError.
+        """
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path.
 

@@ -17,21 +17,24 @@ from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
     line_count, take_away_rows,
 )
-from fasthits.core.csv cimport MAX_CSV_FIELDS, Text, write_csv_rows
+from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
 from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
-from fasthits.core.moves cimport escape_rows, move_count, move_rows
-from fasthits.core.order cimport Order, put_in_order
+from fasthits.core.moves cimport (
+    MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
+)
+from fasthits.core.order cimport Order, prefetch_place, put_in_order
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
     VHOST, Reading, add_step, fill_line, read_line,
 )
 from fasthits.core.table cimport (
-    NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, add_views, free_table, hash_row, row_at, row_bytes, row_path,
-    secrets,
+    NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
+    row_path, secrets,
 )
+from fasthits.core.threads cimport MAX_THREADS, in_threads
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
 
@@ -41,6 +44,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
+cdef enum:
+    SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
 ANCHORS = MAX_ANCHORS
@@ -265,6 +270,7 @@ cdef class HitTable:
     cdef readonly HitTable bots
     cdef readonly object by_referer    # for good, as the count points to them
     cdef dict answers          # places of answers, by what they hold
+    cdef int some_threads
 
     def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
         self.line_rules = rules if rules is not None else PLAIN
@@ -280,6 +286,7 @@ cdef class HitTable:
             self.tally.by_referer[<int>table] = &rows.tally
         self.by_referer = MappingProxyType(by_referer)
         self.max_paths = max_paths
+        self.some_threads = 1
         self.tally.max_bytes = as_limit(max_bytes)
         self.tally.last_hash = LAST_HASH
         self.tally.seen = no_days()
@@ -320,6 +327,19 @@ cdef class HitTable:
     @max_bytes.setter
     def max_bytes(self, max_bytes):
         self.tally.max_bytes = as_limit(max_bytes)
+
+    @property
+    def threads(self):
+        """The number of threads that `merge`, `sorted_rows` and `csv` use."""
+        return self.some_threads
+
+    @threads.setter
+    def threads(self, threads):
+        if threads < 1:
+            raise ValueError("there is at least one thread")
+        self.some_threads = min(threads, <int>MAX_THREADS)
+        for each in (*self.by_referer.values(), *([] if self.bots is None else [self.bots])):
+            each.threads = threads
 
     @property
     def lines(self):
@@ -445,31 +465,79 @@ cdef class HitTable:
         if outcome == NO_MEMORY:
             raise MemoryError
 
-    def merge(self, HitTable other not None, /):
-        """Move the rows and the figures of *other* here. Its unfinished line and its examples stay there."""
+    def merge(self, *others):
+        """Move the rows and the figures of *others* here. Their unfinished lines and examples stay there."""
+        cdef HitTable other
+        cdef HitTable taken = HitTable()
+        cdef int count = len(others)
+        cdef int i
+        cdef bint apart = are_apart([table.share for table in (self, *others) if len(table)])
         cdef bint merged
-        # Locked in one order always, or two merges could wait for each other.
-        cdef HitTable first = self if id(self) < id(other) else other
-        cdef HitTable second = other if first is self else self
-        if first is second:
+        cdef Table *tables
+        for each in others:
+            if not isinstance(each, HitTable):
+                raise TypeError(f"only hit tables can be merged, not {type(each).__name__}")
+        if self in others or len(set(others)) < count:
             raise ValueError("a hit table cannot be merged with itself")
-        with first.lock, second.lock, nogil:
-            merged = move_count(&self.tally, &other.tally)
+        tables = <Table *>calloc(count + 1, sizeof(Table))
+        if tables == NULL:
+            raise MemoryError
+        for i in range(count):
+            other = others[i]
+            with other.lock:
+                move_rows(&other.tally, &tables[i])
+                move_figures(&taken.tally, &other.tally)
+        with self.lock, nogil:
+            merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
+            move_figures(&self.tally, &taken.tally)
+            for i in range(count):
+                free_table(&tables[i])
+            free(tables)
         if not merged:
             raise MemoryError
-        if self.bots is not None and other.bots is not None:
-            self.bots.merge(other.bots)
-        for name in self.by_referer.keys() & other.by_referer.keys():
-            self.by_referer[name].merge(other.by_referer[name])
+        if self.bots is not None:
+            self.bots.merge(*[each.bots for each in others if each.bots is not None])
+        for name, rows in self.by_referer.items():
+            rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
+
+    def spill(self, parts, /):
+        """Move the rows to hit tables whose shares lie one behind the other and are of one size."""
+        cdef Division division
+        cdef HitTable part
+        cdef size_t count = len(parts)
+        cdef size_t i, at
+        cdef bint added
+        if not 2 <= count <= MAX_PARTS or self in parts or not all(isinstance(each, HitTable) for each in parts):
+            raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
+        part = parts[0]
+        memset(&division, 0, sizeof(division))
+        division.parts, division.first_hash = count, part.tally.first_hash
+        division.hashes = part.tally.last_hash - part.tally.first_hash + 1
+        if division.hashes == 0:
+            raise ValueError("the first part has all hashes")
+        with self.lock:
+            with nogil:
+                added = divide_rows(&self.tally.table, &division)
+            for i in range(count):
+                # From a part of its own on, so that threads seldom wait for each other.
+                at = (i + <size_t>id(self) // 64) % count
+                part = parts[at]
+                with part.lock, nogil:
+                    added = added and add_part(&part.tally, &self.tally.table, &division, at)
+            free(division.offsets)
+            if added:
+                forget_rows(&self.tally)
+        if not added:
+            raise MemoryError
 
     def drain(self):
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
         with self.lock:
-            move_rows(&self.tally, &drained.tally)
+            move_rows(&self.tally, &drained.tally.table)
             for i in range(self.tally.tables_beside):
-                move_rows(self.tally.beside[i], drained.tally.beside[i])
+                move_rows(self.tally.beside[i], &drained.tally.beside[i].table)
         return drained
 
     def rows(self):
@@ -486,55 +554,61 @@ cdef class HitTable:
                     return
                 row = row_at(&self.tally.table, offset)
                 offset += row_bytes(row.size)
+                if row.day == NO_DAY:
+                    continue
                 if row.day != ordinal:
                     ordinal = row.day
                     day = day_from_ordinal(ordinal)
                 found = day, row_path(row)[:row.size], row.views
             yield found
 
-    def sorted_rows(self):
+    def sorted_rows(self, *, as_text=False):
         """Yield (day, path, views) sorted by day, then by the bytes of the path. Rows without views are left out."""
         cdef _Order reading = _Order(self, False)
         cdef Order *order = &reading.order
+        cdef bint some_text = as_text
         cdef int32_t ordinal = 0
         cdef Row *row
         day = None
         while order.next < order.count:
+            some = []
             with self.lock:
                 check_unchanged(&self.tally, reading.changes)
-                row = row_at(&self.tally.table, order.places[order.next].offset)
-                order.next += 1
-                if row.day != ordinal:
-                    ordinal = row.day
-                    day = day_from_ordinal(ordinal)
-                found = day, row_path(row)[:row.size], row.views
-            yield found
+                while order.next < order.count and len(some) < SOME_ROWS:
+                    prefetch_place(order, &self.tally.table, order.next)
+                    row = row_at(&self.tally.table, order.places[order.next].offset)
+                    order.next += 1
+                    if row.day != ordinal:
+                        ordinal = row.day
+                        day = day_from_ordinal(ordinal)
+                        if some_text:
+                            day = day.isoformat()
+                    if some_text:
+                        some.append((day, row_path(row)[:row.size].decode("utf-8"), row.views))
+                    else:
+                        some.append((day, row_path(row)[:row.size], row.views))
+            for found in some:
+                check_unchanged(&self.tally, reading.changes)
+                yield found
 
     def csv(self, fields=1, /):
         """Yield (day, lines of CSV, number of lines), sorted by day, then views (most first), then path."""
         cdef _Order reading
-        cdef Order *order
-        cdef size_t size, before
-        cdef const char *date_start
-        cdef int some_fields
+        cdef Text *text
+        cdef int i, texts
         if not 1 <= fields <= MAX_CSV_FIELDS:
             raise ValueError(f"a path has 1 to {MAX_CSV_FIELDS} fields, not {fields}")
-        some_fields = fields
         reading = _Order(self, True)
-        order = &reading.order
-        while order.next < order.count:
-            with self.lock:
-                check_unchanged(&self.tally, reading.changes)
-                day = day_from_ordinal(row_at(&self.tally.table, order.places[order.next].offset).day)
-                date_text = day.isoformat().encode("ascii")
-                before = order.next
-                date_start = date_text
-                with nogil:
-                    size = write_csv_rows(&reading.text, order, &self.tally.table, date_start, some_fields)
-                if size == 0:
-                    raise MemoryError
-                found = day, reading.text.start[:size], order.next - before
-            yield found
+        reading.writing.fields = fields
+        while reading.order.next < reading.order.count:
+            texts = reading.write_runs(self)
+            for i in range(texts):
+                text = &reading.text[i]
+                while text.rows:
+                    with self.lock:
+                        check_unchanged(&self.tally, reading.changes)
+                    yield day_from_ordinal(text.day), text.start[:text.size], text.rows
+                    reading.write_rest(self, i)
 
     def views_by_day(self):
         """Return the sum of the views of each day in this table. Days without views are left out."""
@@ -556,20 +630,72 @@ cdef class _Order:
     """The rows of a hit table in order, for an iterator that reads them."""
 
     cdef Order order
-    cdef Text text
+    cdef int threads
+    cdef Text[MAX_THREADS] text
+    cdef Writing writing
     cdef uint64_t changes    # of the hit table when it was put in order
 
     def __cinit__(self, HitTable hit_table, bint by_views):
         cdef bint done
+        self.threads = hit_table.some_threads
+        self.writing.text, self.writing.order, self.writing.table = self.text, &self.order, &hit_table.tally.table
         with hit_table.lock, nogil:
             self.changes = hit_table.tally.changes
-            done = put_in_order(&self.order, &hit_table.tally.table, by_views)
+            done = put_in_order(&self.order, &hit_table.tally.table, by_views, self.threads)
         if not done:
             raise MemoryError
 
     def __dealloc__(self):
+        cdef int i
         free(self.order.places)
-        free(self.text.start)
+        for i in range(self.threads):
+            free(self.text[i].start)
+
+    cdef int write_runs(self, HitTable hit_table) except -1:
+        """Write the next runs of rows into texts, one in each thread, and return how many there are."""
+        cdef size_t run = <size_t>CSV_RUN if self.threads > 1 else self.order.count
+        cdef int texts = 0
+        with hit_table.lock:
+            check_unchanged(&hit_table.tally, self.changes)
+            while texts < self.threads and self.order.next < self.order.count:
+                self.text[texts].next = self.order.next
+                self.order.next = min(self.order.next + run, self.order.count)
+                self.text[texts].end = self.order.next
+                self.set_day(texts)
+                texts += 1
+            with nogil:
+                in_threads(write_csv_rows, &self.writing, texts)
+        for i in range(texts):
+            if self.text[i].rows == 0:
+                raise MemoryError
+        return texts
+
+    cdef int write_rest(self, HitTable hit_table, int i) except -1:
+        """Write more of a run whose lines of another day, or behind those of a block, are still missing."""
+        with hit_table.lock:
+            check_unchanged(&hit_table.tally, self.changes)
+            if self.text[i].next < self.text[i].end:
+                self.set_day(i)
+            with nogil:
+                write_csv_rows(&self.writing, i)
+        if self.text[i].rows == 0 and self.text[i].next < self.text[i].end:
+            raise MemoryError
+        return 0
+
+    cdef int set_day(self, int i) except -1:
+        cdef Text *text = &self.text[i]
+        cdef const Row *row = row_at(self.writing.table, self.order.places[text.next].offset)
+        if row.day != text.day:
+            date_text = day_from_ordinal(row.day).isoformat().encode("ascii")
+            memcpy(text.date, <const char *>date_text, 10)
+            text.day = row.day
+        return 0
+
+
+cdef bint are_apart(list shares):
+    """Tell whether no two shares have a hash in common."""
+    shares.sort()
+    return all(before[1] < after[0] for before, after in zip(shares, shares[1:]))
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

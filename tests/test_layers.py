@@ -144,6 +144,32 @@ def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     }
 
 
+def modules_of_command(*arguments: str) -> set[str]:
+    """Return what is imported when a command ends."""
+    main = "from fasthits.__main__ import main"
+    run = f"{main}; sys.argv = ['fasthits', *{arguments!r}]\ntry: main()\nexcept SystemExit as end: assert not end.code"
+    return modules_after(f"import sys; {run}")
+
+
+def test_the_version_imports_no_command() -> None:
+    found = modules_of_command("--version")
+    assert "typer" in found
+    assert not found & {
+        *("rich", "sqlite3", "csv", "json", "pymemcache", "_parse", "rollup", "options", "formats", "supervisor"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "others"), [("hits.csv", {"sqlite3", "database"}), ("hits.db", {"rich"})], ids=["csv", "db"]
+)
+def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", hit("/a"))
+    found = modules_of_command("rollup", "2026-03-12", "--quiet", "--logs", str(log), "--to", str(tmp_path / target))
+    assert (tmp_path / target).exists()
+    assert "targets" in found
+    assert not found & ({"rich", "json", "pymemcache", "patterns", "supervisor", "reader"} | others)
+
+
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     arguments = ["rollup", "2026-03-12", "--logs", str(log), "--to", str(tmp_path / "hits.csv")]

@@ -1,5 +1,6 @@
 """A command: suggests the right option, accepts some options without a value, and formats its help."""
 
+import gc
 import inspect
 import re
 from collections.abc import Callable
@@ -54,6 +55,12 @@ class Command(TyperCommand):
             for arg, after in zip(args, following, strict=True)
         ]
         return super().parse_args(ctx, filled)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, with Python's garbage collection, which the start does without."""
+        gc.freeze()
+        gc.enable()
+        return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words of the usage line, without typer's braces around required arguments."""

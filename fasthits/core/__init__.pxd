@@ -11,7 +11,9 @@ Counting:
 - table.pxd: the hit table; views by day and path
 - counts.pxd: the books; lines into buckets, hits into hit tables
 - answers.pxd: asks Python once about each user agent and referer
-- moves.pxd: rows from one hit table to another
+- moves.pxd: rows from one hit table to others
+- gather.pxd: rows of several hit tables put together
+- threads.pxd: several threads without the interpreter
 - days.pxd: days that count, days seen, views of each day
 
 Out:

@@ -4,17 +4,28 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcpy
 
-from fasthits.core.order cimport AHEAD, Order
-from fasthits.core.table cimport Row, Table, prefetch_row, row_at, row_path
+from fasthits.core.order cimport Order, Place, prefetch_place
+from fasthits.core.table cimport Row, Table, row_at, row_path
 
 cdef enum:
     MAX_CSV_FIELDS = 10    # of a path
     CSV_ROW_BYTES = 80     # more than a row needs besides its path: date, views, commas, quotes, newline
-    CSV_BLOCK = 1 << 18
+    CSV_BLOCK = 1 << 20
+    CSV_RUN = 1 << 13      # rows that a thread writes before the lines of all threads are given out
 
-cdef struct Text:          # memory that the lines are written to
+cdef struct Text:          # lines of a day, which a thread writes
     char *start
-    size_t capacity
+    size_t size, capacity
+    size_t next, end       # of a run of places in the order: those that are not written yet
+    size_t rows            # that the lines are of
+    int32_t day
+    char[10] date          # of that day
+
+cdef struct Writing:       # what the threads share
+    Text *text             # for each of them
+    const Table *table
+    const Order *order
+    int fields
 
 
 cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
@@ -102,27 +113,26 @@ cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int 
     return out + 1
 
 
-cdef inline size_t write_csv_rows(
-    Text *text, Order *order, const Table *table, const char *day, int fields
-) noexcept nogil:
-    """Write the next rows of one day, about CSV_BLOCK bytes, and return their size; 0 without memory."""
-    cdef size_t size = 0
+cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
+    """Write the next rows of a text's run, as far as they are of its day: CSV_BLOCK bytes, or a row that has more."""
+    cdef Writing *writing = <Writing *>job
+    cdef Text *text = &writing.text[number]
+    cdef const Place *places = writing.order.places
+    cdef const Row *row
     cdef size_t needed
-    cdef const Row *row = row_at(table, order.places[order.next].offset)
-    cdef int32_t ordinal = row.day
     cdef char *start
-    while order.next < order.count:
-        if order.next + AHEAD < order.count:
-            prefetch_row(row_at(table, order.places[order.next + AHEAD].offset))
-        row = row_at(table, order.places[order.next].offset)
-        needed = size + CSV_ROW_BYTES + 2 * <size_t>row.size
-        if row.day != ordinal or (size and needed > text.capacity):
+    text.size, text.rows = 0, 0
+    while text.next < text.end:
+        prefetch_place(writing.order, writing.table, text.next)
+        row = row_at(writing.table, places[text.next].offset)
+        needed = text.size + CSV_ROW_BYTES + 2 * <size_t>row.size
+        if row.day != text.day or (text.size and needed > text.capacity):
             break
         if needed > text.capacity:
             start = <char *>realloc(text.start, max(needed, <size_t>CSV_BLOCK))
             if start == NULL:
-                return 0
+                break
             text.start, text.capacity = start, max(needed, <size_t>CSV_BLOCK)
-        size = <size_t>(write_csv_row(text.start + size, day, row, fields) - text.start)
-        order.next += 1
-    return size
+        text.size = <size_t>(write_csv_row(text.start + text.size, text.date, row, writing.fields) - text.start)
+        text.next += 1
+        text.rows += 1

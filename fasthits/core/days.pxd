@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc
 
 from fasthits.core.counts cimport LAST_DAY, has_day
-from fasthits.core.table cimport Row, Table, row_at, row_bytes
+from fasthits.core.table cimport NO_DAY, Row, Table, row_bytes, walked_row
 
 
 cdef inline uint8_t *no_days() except NULL:
@@ -44,8 +44,10 @@ cdef inline dict views_by_ordinal(const Table *table):
     cdef Row *row
     found = {}
     while offset < table.used:
-        row = row_at(table, offset)
+        row = walked_row(table, offset)
         offset += row_bytes(row.size)
+        if row.day == NO_DAY:
+            continue
         if row.day != ordinal:
             add_to_day(found, ordinal, views)
             ordinal, views = row.day, 0

@@ -1,17 +1,31 @@
-"""Moves rows from one hit table to another, and rewrites paths that are not UTF-8."""
+"""Moves rows from hit tables to another, and rewrites paths that are not UTF-8."""
 
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from fasthits.core.counts cimport LAST_DAY, Tally, take_away_rows
+from fasthits.core.gather cimport gather_rows
 from fasthits.core.lines cimport BUCKETS
 from fasthits.core.table cimport (
-    DONE, NO_MEMORY, NO_ROOM, RELEASED_BYTES, Outcome, Row, Table, add_views, drop_slots, free_slots, free_table,
-    grow_slots, hash_row, prefetch_slots, release_rows, row_at, row_bytes, row_path, secrets,
+    DONE, NO_DAY, NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, drop_slots, free_slots, free_table, grow_slots,
+    hash_row, prefetch, prefetch_slots, row_at, row_bytes, row_path, secrets, walked_row,
 )
 from fasthits.core.tokens cimport Span
 from fasthits.core.utf8 cimport escape_bytes, is_utf8
+
+
+cdef enum:
+    FEW = 4                # times fewer rows than a table has are added to it one by one
+    AHEAD = 16             # rows whose slots are asked for before they are needed
+    MAX_PARTS = 256
+
+cdef struct Division:      # the rows of a table, by the part of all hashes that theirs is in
+    uint64_t first_hash    # of the first part
+    uint64_t hashes        # in a part
+    size_t parts
+    size_t *offsets        # of the rows: those of the first part first
+    size_t[MAX_PARTS + 1] end    # of each part's, and of those of no part
 
 
 cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
@@ -22,12 +36,10 @@ cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
     return True
 
 
-cdef inline bint move_table(Tally *tally, Table *other) noexcept nogil:
-    """Add the rows of another table, whose memory is given back on the way; False without memory, with some of them in
-    neither."""
+cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
+    """Add the rows of another table one by one; False without memory, with some of them in neither."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
-    cdef size_t released = 0
     cdef size_t end = other.used
     cdef Row *row
     cdef Span path
@@ -39,14 +51,87 @@ cdef inline bint move_table(Tally *tally, Table *other) noexcept nogil:
         ahead = prefetch_slots(&tally.table, other, ahead, offset)
         row = row_at(other, offset)
         path.start, path.size = row_path(row), row.size
-        outcome = add_views(&tally.table, row.hash, row.day, path, row.views, tally.max_rows)
+        if row.day != NO_DAY:
+            outcome = add_views(&tally.table, row.hash, row.day, path, row.views, tally.max_rows)
         if outcome == NO_ROOM:
             tally.dropped += row.views
         offset += row_bytes(row.size)
-        if offset - released >= RELEASED_BYTES:
-            released = release_rows(other, released, offset)
     free_table(other)
     return outcome != NO_MEMORY
+
+
+cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads, bint apart) noexcept nogil:
+    """Move the rows of other tables, *apart* where no two tables have the same row; False without memory, with some rows
+    in no table."""
+    cdef size_t rows = 0
+    cdef int i
+    for i in range(count):
+        rows += others[i].rows
+    if tally.max_rows == <size_t>-1 and rows > tally.table.rows // FEW:
+        return gather_rows(&tally.table, others, count, threads, apart)
+    for i in range(count):
+        if not add_rows(tally, &others[i]):
+            return False
+    return True
+
+
+cdef inline size_t part_at(const Division *division, uint64_t hash) noexcept nogil:
+    """Return the number of the part that a hash is in; that of no part for a hash before or behind all."""
+    return min((hash - division.first_hash) // division.hashes, <uint64_t>division.parts)
+
+
+cdef inline bint divide_rows(const Table *table, Division *division) noexcept nogil:
+    """Sort the offsets of the rows by part; False without memory."""
+    cdef size_t offset = 0
+    cdef size_t at, part
+    cdef const Row *row
+    division.offsets = <size_t *>malloc((table.rows + 1) * sizeof(size_t))
+    if division.offsets == NULL:
+        return False
+    while offset < table.used:
+        row = walked_row(table, offset)
+        if row.day != NO_DAY:
+            division.end[part_at(division, row.hash)] += 1
+        offset += row_bytes(row.size)
+    at = 0
+    for part in range(division.parts + 1):
+        at, division.end[part] = at + division.end[part], at
+    offset = 0
+    while offset < table.used:
+        row = walked_row(table, offset)
+        if row.day != NO_DAY:
+            part = part_at(division, row.hash)
+            division.offsets[division.end[part]] = offset
+            division.end[part] += 1
+        offset += row_bytes(row.size)
+    return True
+
+
+cdef inline bint add_part(Tally *tally, const Table *rows, const Division *division, size_t part) noexcept nogil:
+    """Add the rows of one part; False without memory, with some of them added."""
+    cdef size_t start = division.end[part - 1] if part else 0
+    cdef size_t at
+    cdef const Row *row
+    cdef Span path
+    if not add_slots(&tally.table, division.end[part] - start):
+        return False
+    for at in range(start, division.end[part]):
+        if at + AHEAD < division.end[part]:
+            prefetch(&tally.table.slots[row_at(rows, division.offsets[at + AHEAD]).hash & tally.table.mask])
+        row = row_at(rows, division.offsets[at])
+        path.start, path.size = row_path(row), row.size
+        if add_views(&tally.table, row.hash, row.day, path, row.views, <size_t>-1) == NO_MEMORY:
+            return False
+    return True
+
+
+cdef inline void forget_rows(Tally *tally) noexcept nogil:
+    """Remove all rows, and keep the memory for others."""
+    cdef Table *table = &tally.table
+    table.used = table.rows = 0
+    if table.slots != NULL:
+        memset(table.slots, 0, (table.mask + 1) * sizeof(uint64_t))
+    tally.changes += 1
 
 
 cdef inline bint escape_rows(Tally *tally) noexcept nogil:
@@ -60,7 +145,7 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
     cdef uint64_t hash
     cdef Outcome outcome = DONE
     while offset < end and outcome == DONE:
-        row = row_at(&tally.table, offset)
+        row = walked_row(&tally.table, offset)
         if row.views and not is_utf8(row_path(row), row.size):
             text = <char *>malloc(4 * <size_t>row.size)
             if text == NULL:
@@ -80,20 +165,17 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
     return outcome == DONE
 
 
-cdef inline void move_rows(Tally *tally, Tally *to) noexcept nogil:
-    """Move all rows to a hit table that has none."""
-    to.table = tally.table
+cdef inline void move_rows(Tally *tally, Table *to) noexcept nogil:
+    """Move all rows to a table that has none."""
+    to[0] = tally.table
     memset(&tally.table, 0, sizeof(Table))
     tally.changes += 1
 
 
-cdef inline bint move_count(Tally *tally, Tally *other) noexcept nogil:
-    """Move the rows and buckets of another hit table; False without memory, with some rows in neither."""
+cdef inline void move_figures(Tally *tally, Tally *other) noexcept nogil:
+    """Move the buckets of another hit table."""
     cdef int bucket
     cdef int32_t byte
-    other.changes += 1
-    if not move_table(tally, &other.table):
-        return False
     for bucket in range(BUCKETS):
         tally.buckets[bucket] += other.buckets[bucket]
         other.buckets[bucket] = 0
@@ -102,4 +184,3 @@ cdef inline bint move_count(Tally *tally, Tally *other) noexcept nogil:
     for byte in range(LAST_DAY // 8 + 1):
         if other.seen[byte]:
             tally.seen[byte] |= other.seen[byte]
-    return True

@@ -5,6 +5,10 @@ Rows stay where they are; what is sorted are their places, 16 bytes each, by mul
 A place carries its row's present key, so that most comparisons need not look at the row. Pivots are drawn at random
 and the parts that wait are kept on a stack of our own, because strangers choose the paths: no log makes it quadratic,
 or deep.
+
+Several threads share a stack of large parts. A thread takes a part, splits it, and puts what is left to do back; a part
+that is small enough it sorts alone. So only the first splits, when there are fewer parts than threads, take a thread
+each.
 """
 
 from libc.stdint cimport uint64_t
@@ -12,7 +16,12 @@ from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 from fasthits.core.table cimport (
-    Row, Table, drop_slots, mix, prefetch_row, row_at, row_bytes, row_path, secrets,
+    Row, Table, drop_slots, mix, prefetch_row, row_at, row_bytes, row_path, secrets, use_huge_pages, walked_row,
+)
+from fasthits.core.threads cimport (
+    MAX_THREADS, in_threads, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_t,
+    pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
+    pthread_mutex_unlock,
 )
 from fasthits.core.tokens cimport load8
 
@@ -23,6 +32,7 @@ cdef enum:
     AHEAD = 16             # places whose rows are asked for before they are needed, as they lie anywhere in memory
     SHORT_PART = 12        # is sorted by insertion
     PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
+    SHARED_PART = 1 << 14  # larger parts are split for all threads
 
 cdef enum:                 # levels
     BY_DAY, BY_VIEWS, BY_PATH
@@ -43,6 +53,24 @@ cdef struct Part:          # places whose rows are equal in all keys before this
 cdef struct Parts:
     Part *part
     size_t count, capacity
+
+cdef struct Sorting:       # what the threads share
+    const Table *table
+    Place *places
+    size_t count
+    bint by_views
+    uint64_t secret
+    pthread_mutex_t lock   # of what follows
+    pthread_cond_t changed
+    Parts parts            # to be sorted
+    int busy               # threads that have a part, and can put more aside
+    bint done              # False without memory
+
+
+cdef inline void prefetch_place(const Order *order, const Table *table, size_t place) noexcept nogil:
+    """Ask for the row of a place that is read soon after *place*."""
+    if place + AHEAD < order.count:
+        prefetch_row(row_at(table, order.places[place + AHEAD].offset))
 
 
 cdef inline uint64_t key_of(const Row *row, uint64_t level) noexcept nogil:
@@ -136,50 +164,107 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
     )
 
 
+cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *secret) noexcept nogil:
+    """Sort a short part; split another one, and put what is left to do aside. False without memory."""
+    cdef const Table *table = sorting.table
+    cdef Place *places = sorting.places
+    cdef size_t i
+    if not part.keyed:
+        for i in range(part.start, part.start + part.size):
+            if i + AHEAD < sorting.count:
+                prefetch_row(row_at(table, places[i + AHEAD].offset))
+            places[i].key = key_of(row_at(table, places[i].offset), part.level)
+    if part.size <= SHORT_PART:
+        sort_by_insertion(table, places, part, sorting.by_views)
+        return True
+    secret[0] = mix(secret[0] ^ part.size, 0x9E3779B97F4A7C15ULL)
+    return split(places, part, places[part.start + secret[0] % part.size].key, parts, sorting.by_views)
+
+
+cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *secret) noexcept nogil:
+    """Sort a part, and all that it is split into; False without memory."""
+    cdef bint done = push(own, part.start, part.size, part.level, part.keyed)
+    while done and own.count:
+        own.count -= 1
+        done = sort_part(sorting, own.part[own.count], own, secret)
+    return done
+
+
+cdef inline void sort_shared(void *job, int number) noexcept nogil:
+    """Sort parts until there are none, and no thread that could put one aside."""
+    cdef Sorting *sorting = <Sorting *>job
+    cdef Parts *shared = &sorting.parts
+    cdef Parts own
+    cdef Part part
+    cdef Part *left
+    cdef uint64_t secret = mix(sorting.secret, <uint64_t>number + 1)
+    cdef bint done
+    own.part, own.count, own.capacity = NULL, 0, 0
+    pthread_mutex_lock(&sorting.lock)
+    while True:
+        while shared.count == 0 and sorting.busy and sorting.done:
+            pthread_cond_wait(&sorting.changed, &sorting.lock)
+        if shared.count == 0 or not sorting.done:
+            break
+        shared.count -= 1
+        part = shared.part[shared.count]
+        sorting.busy += 1
+        pthread_mutex_unlock(&sorting.lock)
+        if part.size <= SHARED_PART:
+            done = sort_alone(sorting, part, &own, &secret)
+        else:
+            done = sort_part(sorting, part, &own, &secret)
+        pthread_mutex_lock(&sorting.lock)
+        while done and own.count:
+            own.count -= 1
+            left = &own.part[own.count]
+            done = push(shared, left.start, left.size, left.level, left.keyed)
+        sorting.done = sorting.done and done
+        sorting.busy -= 1
+        pthread_cond_broadcast(&sorting.changed)
+    pthread_mutex_unlock(&sorting.lock)
+    free(own.part)
+
+
 cdef inline bint sort_places(
-    const Table *table, Place *places, size_t count, bint by_views, uint64_t secret
+    const Table *table, Place *places, size_t count, bint by_views, uint64_t secret, int threads
 ) noexcept nogil:
     """Sort; False without memory, with the places in no order."""
-    cdef Parts parts
-    cdef Part part
-    cdef size_t i
-    cdef bint done
-    parts.part, parts.count, parts.capacity = NULL, 0, 0
-    done = push(&parts, 0, count, BY_DAY, False)
-    while done and parts.count:
-        parts.count -= 1
-        part = parts.part[parts.count]
-        if not part.keyed:
-            for i in range(part.start, part.start + part.size):
-                if i + AHEAD < count:
-                    prefetch_row(row_at(table, places[i + AHEAD].offset))
-                places[i].key = key_of(row_at(table, places[i].offset), part.level)
-        if part.size <= SHORT_PART:
-            sort_by_insertion(table, places, part, by_views)
-        else:
-            secret = mix(secret ^ part.size, 0x9E3779B97F4A7C15ULL)
-            done = split(places, part, places[part.start + secret % part.size].key, &parts, by_views)
-    free(parts.part)
-    return done
+    cdef Sorting sorting
+    sorting.table, sorting.places, sorting.count = table, places, count
+    sorting.by_views, sorting.secret = by_views, secret
+    sorting.parts.part, sorting.parts.count, sorting.parts.capacity = NULL, 0, 0
+    sorting.busy = 0
+    sorting.done = push(&sorting.parts, 0, count, BY_DAY, False)
+    pthread_mutex_init(&sorting.lock, NULL)
+    pthread_cond_init(&sorting.changed, NULL)
+    in_threads(sort_shared, &sorting, <int>min(<size_t>min(threads, <int>MAX_THREADS), 1 + count // SHARED_PART))
+    pthread_cond_destroy(&sorting.changed)
+    pthread_mutex_destroy(&sorting.lock)
+    free(sorting.parts.part)
+    return sorting.done
 
 
 cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
     """Fill in the places of all rows with views, and return how many."""
     cdef size_t offset = 0
     cdef size_t count = 0
+    cdef const Row *row
     while offset < table.used:
-        if row_at(table, offset).views:
+        row = walked_row(table, offset)
+        if row.views:
             places[count].offset = offset
             count += 1
-        offset += row_bytes(row_at(table, offset).size)
+        offset += row_bytes(row.size)
     return count
 
 
-cdef inline bint put_in_order(Order *order, Table *table, bint by_views) noexcept nogil:
+cdef inline bint put_in_order(Order *order, Table *table, bint by_views, int threads) noexcept nogil:
     """Sort the places of all rows with views; False without memory."""
     drop_slots(table)    # as large as the places, and not needed when all rows are there
     order.places = <Place *>malloc((table.rows + 1) * sizeof(Place))
     if order.places == NULL:
         return False
+    use_huge_pages(order.places, (table.rows + 1) * sizeof(Place))
     order.count = place_rows(table, order.places)
-    return sort_places(table, order.places, order.count, by_views, secrets[0])
+    return sort_places(table, order.places, order.count, by_views, secrets[0], threads)

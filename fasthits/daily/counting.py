@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import chain
 from typing import NamedTuple, TypeVar
@@ -14,7 +13,7 @@ from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
-from fasthits.errors import LogFileError, UsageError
+from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
@@ -26,8 +25,7 @@ DEFAULT_RULES = Rules()
 Taken = TypeVar("Taken")
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(NamedTuple):
     """The figures of a finished count. ``lines == hits + sum(filtered.values()) + malformed``."""
 
     files: int
@@ -55,7 +53,7 @@ class Counted:
     days_seen: set[date]
     """The days of all lines that parsed."""
     damaged: list[LogFileError]
-    """The files that could not be read to their end; their lines before that place are counted."""
+    """Why files could not be read, or not to their end; their lines before that place are counted."""
     notes: list[str]
     """Remarks on the days and the files."""
     missing_servers: dict[date, list[str]]
@@ -111,8 +109,10 @@ def count_days(
 
     *threads* is by default one for each processor that this process may use.
 
-    Raises LogFileError when there is no file at all, or a file cannot be read, or not again; UsageError when the lines
-    of a file lack a field of the rules, or a pattern has a date and there are no *days*.
+    A file that cannot be read makes parts of the days that it can hold.
+
+    Raises LogFileError when there is no file at all, no file can be read, or a file cannot be read again; UsageError
+    when the lines of a file lack a field of the rules, or a pattern has a date and there are no *days*.
     """
     compiled = CompiledRules(rules, keepers)
     sources = None if days is None else Sources(patterns, days, compiled)
@@ -121,6 +121,8 @@ def count_days(
     files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled)
     passes = Passes(files, formats, compiled, threads, progress, max_bytes)
     raw = passes.count()
+    if len(passes.last.damaged) == len(files) and not raw.lines:
+        raise passes.last.damaged[next(iter(files))]
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
@@ -178,9 +180,12 @@ def _judge(
     judged = sources.judge(ends, today, datetime.now().astimezone()) if sources else Judgement()
     for log_file, error in read.damaged.items():
         end = ends.get(log_file)
+        text, first = str(error), date.min
+        if end and isinstance(error, DamagedLogError):
+            text, first = f"{error}, counted up to {end:%Y-%m-%d %H:%M:%S}", end.date()
         for day in files[log_file] or asked:
-            if not end or day >= end.date():  # the file can hold lines of it behind the place where it is damaged
-                judged.gaps.setdefault(day, []).append(Gap(str(error)))
+            if day >= first:  # the file can hold lines of it that were not read
+                judged.gaps.setdefault(day, []).append(Gap(text))
     missing = sources.missing if sources and days is not None else {}
     seen = set(asked) & days_seen - missing.keys()
     unseen = sorted(set(asked) - missing.keys() - days_seen)

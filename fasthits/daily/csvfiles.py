@@ -207,7 +207,7 @@ class _NothingNew(Exception):
 
 def _without_quoted(lines: bytes) -> bytes:
     """Return whole rows without quoted fields, which may hold commas and newlines. First fields are never quoted."""
-    return _QUOTED_FIELD.sub(b",", lines) if b'"' in lines else lines
+    return re.sub(rb',"[^"]*(?:""[^"]*)*"(?=[,\n])', b",", lines) if b'"' in lines else lines
 
 
 def _cut(file: BinaryIO, size: int) -> None:
@@ -259,10 +259,12 @@ def csv_line(fields: Iterable[str]) -> bytes:
 
     csv.writer will not do: up to Python 3.12 it leaves a carriage return unquoted if lines end in a newline.
     """
-    quoted = ('"' + field.replace('"', '""') + '"' if _QUOTED.search(field) else field for field in fields)
+    quoted = ('"' + field.replace('"', '""') + '"' if _needs_quotes(field) else field for field in fields)
     return (",".join(quoted) + "\n").encode()
 
 
+def _needs_quotes(field: str) -> bool:
+    return '"' in field or "," in field or "\r" in field or "\n" in field
+
+
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_QUOTED = re.compile(r'[",\r\n]')
-_QUOTED_FIELD = re.compile(rb',"[^"]*(?:""[^"]*)*"(?=[,\n])')

@@ -32,6 +32,9 @@ SELECT {columns}, sum(views) FROM days CROSS JOIN {table} ON date = day WHERE pa
 GROUP BY {columns} ORDER BY sum(views) DESC, {columns} LIMIT ?4
 """
 
+# Each of the two is one look-up in the primary key; min and max in one SELECT would go through all rows.
+_ENDS = "SELECT (SELECT min(date) FROM hits), (SELECT max(date) FROM hits)"
+
 # Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
 _DAYS = """
 WITH RECURSIVE days(day) AS (
@@ -76,7 +79,7 @@ class History:
     def last_days(self, number: int) -> list[date]:
         """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
         with self._database() as database:
-            first, last = database.execute("SELECT min(date), max(date) FROM hits").fetchone()
+            first, last = database.execute(_ENDS).fetchone()
         if last is None:
             return []
         start, end = (_date_of(day, self._file).toordinal() for day in (first, last))

@@ -17,7 +17,7 @@ from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
 from fasthits.daily.passes import Example
-from fasthits.errors import FasthitsError, UsageError
+from fasthits.errors import DamagedLogError, FasthitsError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
@@ -86,7 +86,8 @@ def count_hits(
 
     A text or path names log files, as ``--logs`` does: ``access.log*``, ``/srv/logs/%Y-%m-%d.log``, compressed or not.
     Bytes are a log. Everything else is a stream: a binary file, or an iterable of blocks of bytes, which may end
-    anywhere in a line; it is read once, block by block. A file that several names match counts once.
+    anywhere in a line; it is read once, block by block. All may be compressed. A file that several names match counts
+    once.
 
     *days* are the only days that count: a date, dates, or a text as for ``fasthits rollup``: ``2026-03-12``,
     ``yesterday``, ``2026-03-01..2026-03-31``. Without *days* all lines count. What is there is counted, even of a day
@@ -98,8 +99,9 @@ def count_hits(
 
     A path in the result is text; bytes that are not UTF-8 are written as ``\xhh``.
 
-    Raises LogFileError for files that are missing or cannot be read, UsageError for invalid arguments and for a log
-    that lacks a field of the rules, FasthitsError where *max_memory* is too little, TypeError for text in a stream.
+    Raises LogFileError for files that are missing or cannot be read, and for streams that are damaged; UsageError for
+    invalid arguments and for a log that lacks a field of the rules; FasthitsError where *max_memory* is too little;
+    TypeError for text in a stream.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "curl/8"\njunk\n'
     >>> count = count_hits(log)
@@ -166,6 +168,9 @@ def _count_files(
 
     today = date.today()
     found, table = count_days(days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today)
+    for error in found.damaged:
+        if not isinstance(error, DamagedLogError):
+            raise error
     gaps = {day: [gap.text for gap in gaps] for day, gaps in found.parts.items()}
     gaps |= {day: [*gaps.get(day, []), "it is not over"] for day in found.days if day >= today}
     return _Part(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
-from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
@@ -24,6 +24,16 @@ through them, from any thread."""
 
 Files = Mapping[LogFile, Collection[date] | None]
 """The files to read, each with the days that count in it; None for all days."""
+
+PART_ROWS = 1 << 17
+"""A thread's own table with more rows moves them to tables that all threads share, each for a part of all hashes. So
+frequent paths are counted where no other thread disturbs, and many paths take memory once, not once for each thread."""
+
+PARTS_OF_THREAD = 4
+"""As many parts for each thread, so that threads seldom wait for each other."""
+
+ROW_BYTES = 24
+"""At most that much memory takes the index of a table for each row."""
 
 LEAST_TABLE_BYTES = 4 << 20
 """With less memory than this for the table of each thread, fewer threads count."""
@@ -81,15 +91,19 @@ class Passes:
     def count(self, first_hash: int = 0) -> HitTable:
         """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
 
-        Raises LogFileError for a file that cannot be read, or not again.
+        Raises LogFileError for a file that cannot be read again.
         """
         sizes = [log_file.size for log_file in self._files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         advance = self._progress(total) if self._progress else lambda size: None
         share = first_hash, WHOLE[1]
+        before = self.last.damaged if self.number else None
         self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
         table = self.last.run(advance)
         self.number += 1
+        if before is not None:
+            for log_file in before.keys() ^ self.last.damaged.keys():
+                raise LogFileError("log file changed while it was read", log_file.name, "run it again")
         if table.share[1] != WHOLE[1]:
             self._check_readable_again()
         return table
@@ -129,15 +143,18 @@ class Pass:
         segments = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._threads = threads
         self._workers = min(threads, len(segments) or 1)
         kinds = len({log_format and compiled.line_rules(log_format) for log_format in formats.values()})
         if max_bytes:
             self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * kinds) - 1))
         tables = self._workers * kinds
-        # Merging needs most: the table that all are merged into, as large as all together, and the last one merged.
-        self._table_bytes = max_bytes and max_bytes // (tables + (tables > 1))
+        self._parts = self._open_parts(share, self._workers * PARTS_OF_THREAD) if self._may_share() else []
+        # Merging needs an index for all rows. The parts may take half of the memory.
+        self._table_bytes = max_bytes and max_bytes // (1 + bool(self._parts)) // (tables + (tables > 1))
+        self._parts_bytes = max_bytes and max_bytes // 2
         self._counted: dict[Segment, _SegmentCount] = {}
-        self.damaged: dict[LogFile, DamagedLogError] = {}
+        self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
         self._stopped = False
 
@@ -159,6 +176,22 @@ class Pass:
             raise
         return self._merged(tables or [HitTable(rules=self._compiled.line_rules(ASSUMED))])
 
+    def _may_share(self) -> bool:
+        """Tell whether several threads count, and only views of paths, as parts have no tables of bots or referers."""
+        table = HitTable(rules=self._compiled.line_rules(ASSUMED))
+        return self._workers > 1 and table.bots is None and not table.by_referer
+
+    def _open_parts(self, share: tuple[int, int], number: int) -> list[HitTable]:
+        """Return *number* hit tables, which divide *share* between them."""
+        first, last = share
+        size = (last - first) // number + 1
+        parts = []
+        for start in range(first, last + 1, size):
+            part = HitTable()
+            part.share = start, min(start + size - 1, last)
+            parts.append(part)
+        return parts
+
     def _open_table(self, days: Collection[date] | None, line_rules: LineRules) -> HitTable:
         table = HitTable(max_bytes=self._table_bytes, rules=line_rules)
         table.share = self._share
@@ -168,12 +201,15 @@ class Pass:
     def _merged(self, tables: list[HitTable]) -> HitTable:
         """Return the total, of the share that all of them have."""
         share = self._share[0], min(table.share[1] for table in tables)
-        total = tables.pop()
-        total.share, total.max_bytes = share, None
-        while tables:
-            table = tables.pop()
+        for table in tables:
             table.share = share
-            total.merge(table)
+            if any(map(len, self._parts)) and len(table) <= PART_ROWS:
+                table.spill(self._parts)
+        for part in self._parts:
+            part.share = part.share[0], min(part.share[1], share[1])
+        total = max(tables, key=len)
+        total.max_bytes, total.threads = None, self._threads
+        total.merge(*(table for table in tables if table is not total), *self._parts)
         return total
 
     def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> None:
@@ -188,7 +224,16 @@ class Pass:
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
-        return sorted({log_format.name for log_format in self._formats.values() if log_format})
+        return sorted(
+            {
+                log_format.name
+                for log_file, log_format in self._formats.items()
+                if log_format and (log_file not in self.damaged or self._has_lines(log_file))
+            }
+        )
+
+    def _has_lines(self, log_file: LogFile) -> bool:
+        return any(self._counted[segment].size for segment in self._segments[log_file])
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
@@ -234,6 +279,13 @@ class Pass:
                 self._formats[log_file] = intake.log_format or ASSUMED
         return alone + list(tables.values())
 
+    def _share_rows(self, table: HitTable) -> None:
+        """Move the rows of a thread to the parts, if it has many, and the parts have memory for more."""
+        if len(table) > PART_ROWS and self._parts:
+            taken = sum(part.memory + ROW_BYTES * len(part) for part in self._parts)
+            if self._parts_bytes is None or taken + table.memory < self._parts_bytes:
+                table.spill(self._parts)
+
     def _next_segment(self) -> Segment | None:
         try:
             return self._queue.popleft()
@@ -248,10 +300,11 @@ class Pass:
                 if self._stopped:
                     return
                 intake.feed(block)
+                self._share_rows(intake.hit_table)
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
-        except DamagedLogError as error:
+        except LogFileError as error:
             self.damaged[segment.log_file] = error
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]

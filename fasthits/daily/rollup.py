@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import NamedTuple
 
 from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.logs.sources import Patterns
@@ -14,8 +14,7 @@ from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What a rollup did."""
 
     counted: Counted

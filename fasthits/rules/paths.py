@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 
 from fasthits._parse import normalise
-from fasthits.rules.patterns import compile_globs
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
-_ORIGIN = re.compile(rb"https?://[^/?]*", re.IGNORECASE)
-_FOLDED = re.compile(rb"(?:/|(?:lmth|mth|php)\.xedni/)*+")
+_ORIGIN = rb"(?i)https?://[^/?]*"
+_FOLDED = rb"(?:/|(?:lmth|mth|php)\.xedni/)*+"
 """Slashes and index files, in reverse: read from the end of a path, the match looks at each byte only once."""
 
 
@@ -27,6 +26,8 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
     """
     if not rules.looks_at_paths:
         return lambda key: (key, None)
+    from fasthits.rules.patterns import compile_globs
+
     included = compile_globs(rules.include_paths) if rules.include_paths else None
     excluded = compile_globs(rules.exclude_paths) if rules.exclude_paths else None
     endings = tuple(ending.encode() for ending in STATIC_ENDINGS)
@@ -75,7 +76,7 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
         if query and keep:
             query = keep(query)
         origin = b""
-        if path[:4].lower() == b"http" and (found := _ORIGIN.match(path)):
+        if path[:4].lower() == b"http" and (found := re.match(_ORIGIN, path)):
             origin, path = found[0], path[found.end() :]
         if rules.decode:
             origin, path = normalise(origin.lower()), remove_dot_segments(normalise(path).replace(b"?", b"%3F"))
@@ -107,7 +108,7 @@ def fold_slash(path: bytes) -> bytes:
     >>> fold_slash(b"/page/index.html")
     b'/page'
     """
-    folded = _FOLDED.match(path[::-1])
+    folded = re.match(_FOLDED, path[::-1])
     return path[: len(path) - folded.end()] if folded and folded.end() < len(path) else b"/"
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import groupby, product
 from math import prod
 
-_TEXT = re.compile(r"(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+", re.DOTALL)
+_TEXT = r"(?s)(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+"
 _MAX_ROWS = 64
 """If the alternatives of a pattern make more rows, they become gaps."""
 
@@ -68,7 +68,7 @@ class Row:
         return True
 
 
-_GLOB_TOKEN = re.compile(r"\[!?\]?[^\]]*\]|.", re.DOTALL)
+_GLOB_TOKEN = r"(?s)\[!?\]?[^\]]*\]|."
 
 
 def compile_globs(globs: tuple[str, ...], any_case: bool = False) -> Callable[[bytes], bool]:
@@ -87,7 +87,7 @@ def _row_of(glob: str, any_case: bool) -> Row:
     """Return the row of the texts between the stars of a glob."""
     pieces = [""]
     # As Latin-1 each byte is a character, so that ? matches one byte.
-    for token in _GLOB_TOKEN.findall(glob.encode("utf-8", "surrogateescape").decode("latin-1")):
+    for token in re.findall(_GLOB_TOKEN, glob.encode("utf-8", "surrogateescape").decode("latin-1")):
         if token == "*":
             pieces.append("")
         else:
@@ -125,7 +125,7 @@ def translate(pattern: str, any_case: bool = False) -> Translation:
     >>> translate("v\\\\d+ Feed").exact
     False
     """
-    if _TEXT.fullmatch(pattern):
+    if re.fullmatch(_TEXT, pattern):
         text = re.sub(r"\\(.)", r"\1", pattern).encode()
         return Translation([Row((((text.lower() if any_case else text),),), any_case)], True)
     reader = _Reader(pattern, any_case)
@@ -146,8 +146,8 @@ def _parts(way: tuple[_Item, ...]) -> Iterator[tuple[bytes | str, ...]]:
             yield tuple(part)
 
 
-_TOKEN = re.compile(
-    r"""(?P<any>\[\\s\\S\]|\.)
+_TOKEN = r"""(?sx)
+        (?P<any>\[\\s\\S\]|\.)
       | (?P<class>\[\^?\]?(?:\\.|[^\]\\])*\])
       | (?P<repeat>[*+?]|\{\d*,?\d*\})[+?]?
       | (?P<set>\\[dDsSwW])
@@ -156,9 +156,7 @@ _TOKEN = re.compile(
       | (?P<open>\((?:\?(?!:)|\?:)?)
       | (?P<close>\))
       | (?P<bar>\|)
-      | \\?(?P<character>.)""",
-    re.VERBOSE | re.DOTALL,
-)
+      | \\?(?P<character>.)"""
 _Ways = list[tuple[_Item, ...]]
 _GAP: _Ways = [(None,)]
 
@@ -167,7 +165,7 @@ class _Reader:
     """Reads a regular expression from left to right."""
 
     def __init__(self, pattern: str, any_case: bool) -> None:
-        self._tokens = list(_TOKEN.finditer(pattern))[::-1]
+        self._tokens = list(re.finditer(_TOKEN, pattern))[::-1]
         self._any_case = any_case
         self.exact = True
 

@@ -1,10 +1,11 @@
 """Counting in one call: a finished result, whatever the sources are."""
 
+import bz2
 import gzip
 import io
 import mmap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,9 +16,9 @@ from hypothesis import strategies as st
 
 from fasthits import count_hits, explain_line
 from fasthits.daily.hits import HitCount
-from fasthits.errors import FasthitsError, LogFileError, UsageError
+from fasthits.errors import DamagedLogError, FasthitsError, LogFileError, UsageError
 from fasthits.rules.keywords import rules_of
-from tests.rules.test_selection import DAY, detect_format, lacks_a_field, mixed_logs
+from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs
 from tests.support.commands import fasthits, hit, write
 from tests.support.reference import count, judge, split_lines
 from tests.support.strategies import blocks_of
@@ -162,6 +163,32 @@ def test_today_is_a_part(tmp_path: Path) -> None:
     assert "it is not over" in found.parts[today]
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lambda log: log.decode().encode("utf-16")])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_stream_may_be_packed(pack: Callable[[bytes], bytes], step: int) -> None:
+    packed = pack(LOG)
+    blocks = [packed[at : at + step] for at in range(0, len(packed), step)]
+    plain = count_hits(LOG)
+    for source in (packed, io.BytesIO(packed), blocks, io.BytesIO(gzip.compress(packed))):
+        found = count_hits(source)
+        assert list(found.rows()) == list(plain.rows())
+        assert found.lines == plain.lines
+
+
+def test_a_packed_stream_that_is_cut_is_an_error() -> None:
+    with pytest.raises(DamagedLogError, match=r"damaged or cut short: <stream> \(it ends in the middle of the data\)"):
+        count_hits([gzip.compress(LOG)[:-9]])
+
+
+def test_a_file_that_cannot_be_read_is_an_error_also_beside_others(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", LOG)
+    (tmp_path / "access.log.1").symlink_to("access.log.1")
+    with pytest.raises(
+        LogFileError, match=r"cannot read log file: .*access\.log\.1 \(Too many levels of symbolic links"
+    ):
+        count_hits(f"{tmp_path}/access.log*")
+
+
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     lines = b"".join(hit(f"/{number}") for number in range(5000))
     file = write(tmp_path / "access.log.gz", gzip.compress(lines)[:-500])
@@ -205,8 +232,6 @@ def test_more_paths_than_memory_is_an_error_and_no_part_of_the_number(tmp_path: 
         ((b"",), {"max_memory": 5}, "too little for max_memory"),
         ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
-        ((gzip.compress(LOG),), {}, "compressed"),
-        (([gzip.compress(LOG)],), {}, "compressed"),
         ((hit("/").replace(b' "-" "Mozilla/5.0 (X11; Linux x86_64)"', b""),), {"exclude_bots": True}, "user agent"),
     ],
 )

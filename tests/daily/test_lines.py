@@ -15,7 +15,7 @@ from fasthits import count_hits
 from fasthits.daily.logs import lines as library
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.errors import LogFileError, UsageError
-from tests.rules.test_selection import DAY, SAMPLES, detect_format, mixed_logs
+from tests.rules.test_compiled import DAY, SAMPLES, detect_format, mixed_logs
 from tests.support.commands import hit, write
 from tests.support.reference import LINE_BYTES, judge, split_lines
 from tests.support.strategies import blocks_of

@@ -336,8 +336,9 @@ class Deadly:
         yield day, b"2026-03-01,/new,1\\n" * 100_000, 100_000
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def sorted_rows(self):
-        yield from ((day, b"/%d" % number, 1) for number in range(50_000))
+    def sorted_rows(self, as_text):
+        assert as_text
+        yield from ((str(day), f"/{number}", 1) for number in range(50_000))
         os.kill(os.getpid(), signal.SIGKILL)
 
 open_table(sys.argv[1]).replace([day], [Deadly()])

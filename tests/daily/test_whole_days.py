@@ -451,43 +451,6 @@ def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> 
     assert f"not the whole day, left as it was: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
 
 
-# --- Damaged files ------------------------------------------------------------------------------------------------
-
-
-def test_a_damaged_file_among_others_says_how_to_count_what_is_readable(tmp_path: Path) -> None:
-    noon = midnight(YESTERDAY) + timedelta(hours=12)
-    write(tmp_path / "web1" / f"{YESTERDAY}.log", line("/a", noon) * 10)
-    data = gzip.compress(b"".join(line(f"/{number}", noon) for number in range(50_000)))
-    write(tmp_path / "web2" / f"{YESTERDAY}.log.gz", data[: len(data) // 2])
-    keep_one_hit(tmp_path)
-    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
-    assert (code, rows) == (1, KEPT)
-    damaged = f"compressed log file is damaged or cut short: web2/{YESTERDAY}.log.gz (after {len(data) // 2:,} of "
-    assert f"not the whole day, left as it was: {YESTERDAY}: {damaged}" in said
-    assert "--partial counts what is there" in said
-    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log", "--partial")
-    assert code == 0
-    assert rows[str(YESTERDAY), "/a"] == 10
-    assert 20_000 < len(rows) < 30_000
-    assert summary["hits"] == sum(rows.values())
-    assert f"  {YESTERDAY} is only a part: {damaged}" in said
-
-
-def test_of_a_range_a_damaged_file_leaves_its_day_alone(tmp_path: Path) -> None:
-    days = [YESTERDAY - timedelta(n) for n in (2, 1, 0)]
-    for day in days:
-        data = gzip.compress(b"".join(line(f"/{n}", midnight(day) + timedelta(hours=12)) for n in range(5_000)))
-        write(tmp_path / f"{day}.log.gz", data[:-9] if day == days[1] else data)
-    write(tmp_path / f"{TODAY}.log.gz", b"damaged from its beginning")
-    code, rows, said, summary = rolled(tmp_path, f"{days[0]}..{days[2]}", "--logs", "%F.log")
-    assert (code, {day for day, _ in rows}, summary["days"]) == (1, {str(days[0])}, [str(days[0])])
-    damaged = "compressed log file is damaged or cut short"
-    assert f"left as it was: {days[1]}: {damaged}: {days[1]}.log.gz (after " in said
-    assert f"left as it was: {days[2]}: {damaged}: {TODAY}.log.gz (after " in said
-    code, rows, _, _ = rolled(tmp_path, f"{days[0]}..{days[2]}", "--logs", "%F.log", "--partial")
-    assert (code, {day for day, _ in rows}) == (0, set(map(str, days)))
-
-
 # --- The usual places ---------------------------------------------------------------------------------------------
 
 IN_A_ROOT_OF_ITS_OWN = """

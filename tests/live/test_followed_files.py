@@ -1,5 +1,7 @@
 """Log files that are followed: rotation in all its formats, one look after the other."""
 
+import gzip
+import lzma
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -307,6 +309,28 @@ def test_after_a_restart_a_file_that_is_gone_is_named(log: Path) -> None:
     assert restarted.lines() == ["two"]
     assert len(restarted.said) == 1
     assert restarted.said[0].startswith(f"{log}, read up to byte 4, is gone")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, lambda text: text.decode().encode("utf-16")])
+def test_a_packed_file_is_not_followed_whatever_its_name(pack: Callable[[bytes], bytes], log: Path) -> None:
+    log.write_bytes(pack(b"old\n" * 10))
+    following = Following(log)
+    assert following.lines() == []
+    assert following.said[0].startswith("cannot follow a ")
+    assert following.said[0].endswith(f"{log} (name the file that the server writes to)")
+    log.unlink()
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+
+
+def test_a_rotated_file_that_is_compressed_under_its_old_name_is_not_read_as_lines(log: Path) -> None:
+    append(log, "one\n")
+    following = Following(log)
+    log.rename(log.with_name("access.log.1"))
+    append(log, "two\n")
+    log.with_name("access.log.1").unlink()
+    log.with_name("access.log.1").write_bytes(gzip.compress(b"one\n"))
+    assert following.again(log).lines() == ["two"]
 
 
 def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Path) -> None:

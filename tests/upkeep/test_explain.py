@@ -136,11 +136,12 @@ def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path)
         list(explain(str(log), CompiledRules(Rules()), [2], None))
 
 
-@pytest.mark.parametrize("name", ["access.log", "access.log.gz", "-"])
+@pytest.mark.parametrize("name", ["access.log", "access.log.gz", "access.log.1", "-"])
 def test_a_log_without_its_last_newline_has_the_same_format_for_explain_and_rollup(name: str, tmp_path: Path) -> None:
     data = b'junk\n::1 - - [24/Nov/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "M"'
     write(tmp_path / "access.log", data)
     write(tmp_path / "access.log.gz", gzip.compress(data))
+    write(tmp_path / "access.log.1", gzip.compress(gzip.compress(data)))
     rollup = ["rollup", "2026-11-24", "--logs", name, "--to", "-", "--partial"]
     for command in (["explain", name], rollup):
         done = fasthits(*command, stdin=data, cwd=tmp_path)

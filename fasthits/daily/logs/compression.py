@@ -1,52 +1,323 @@
-"""Compressed log files: a thread decompresses the next block while the last one is counted.
+"""Packed logs, unpacked while they are read: gzip, zstd, bzip2, xz, a zip archive with one file, and UTF-16.
 
-The decoders work as Python's own `gzip.GzipFile`: they read through several members, check sums, and raise for a stream
-that is damaged or ends too early.
+The first bytes tell how a log is packed. A log may be packed twice. Memory is bounded, whatever the bytes unpack to.
+A stream that is damaged or ends too early raises DamagedError after everything that could be unpacked.
 """
 
+import codecs
+import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from queue import SimpleQueue
 from threading import Thread
-from typing import BinaryIO, cast
+from typing import Any, cast
 
-SUFFIXES = {
-    ".gz": ("isal.igzip", "IGzipFile"),
-    ".zst": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "ZstdFile"),
-    ".bz2": ("bz2", "BZ2File"),
-    ".xz": ("lzma", "LZMAFile"),
-}
-"""By the ending of a compressed file's name, the module and the class of its decoder. It is imported when needed."""
+from fasthits.errors import FasthitsError, LogFileError
+from fasthits.rules.packing import HEAD_BYTES, Packing, packing_of
+
+SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
+"""The usual endings of packed files' names. They help to find files, but do not tell how these are read."""
 
 PIECE_BYTES = 1 << 14
-"""How much is decompressed at a time. So much may be lost before a damaged place."""
+"""How much is unpacked at a time. So much may be lost before a damaged place."""
+
+MEMBER_START_BYTES = 1 << 12
+"""A member's first bytes, which the decoder gets at once: isal fails where a gzip header comes in parts."""
 
 READ_AHEAD = 4
 """Blocks in memory at a time, of which one is being counted."""
 
+MOST_LAYERS = 3
+"""How often a log may be packed. There are bytes that unpack to themselves."""
+
+XZ_BYTES = 256 << 20
+"""The most memory for a decoder of xz; `xz -9` needs 65 MiB. The limit of zstd's decoder is 128 MiB."""
+
+ENCRYPTED = 1
+"""The flag of a file in a zip archive that has a password."""
+
+GZIP_FORMAT = 1
+"""`isal.igzip_lib.DECOMP_GZIP`: with header and check sum, which is checked."""
+
+_DECODERS = {
+    "gzip": ("isal.igzip_lib", "IgzipDecompressor"),
+    "zstd": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "ZstdDecompressor"),
+    "bzip2": ("bz2", "BZ2Decompressor"),
+    "xz": ("lzma", "LZMADecompressor"),
+}
+"""By the name of a packing, the module and the class of its decoder. It is imported when needed."""
+
+_BINARY = bytes({*range(32)} - {*b"\t\n\v\f\r\x1b"})
+"""Bytes that are in no log."""
+
 
 class DamagedError(Exception):
-    """The compressed data is damaged or cut short, somewhere before the position to which it has been read.
+    """The packed data is damaged or cut short, somewhere before the position to which it has been read."""
 
-    It is raised after everything that could be decompressed.
+
+def suffix_of(name: str) -> str:
+    """Return the ending that a packed file's name has; "" if it has none."""
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
+def is_text(head: bytes, name: str) -> bool:
+    """Tell whether the log of this name that begins with *head* is read as it is.
+
+    Text is text, also where the name says that it is packed. Then no bytes at all, or bytes that no log has, are a
+    packed file that is damaged.
+    """
+    return not packing_of(head) and not (suffix_of(name) and (not head or head.translate(None, _BINARY) != head))
+
+
+class Ahead(io.RawIOBase):
+    """A stream whose first bytes are known before they are read."""
+
+    def __init__(self, stream: io.RawIOBase, limit: int | None = None) -> None:
+        """Read the first bytes of *stream*, which ends after *limit* bytes at the latest.
+
+        Lines that come one by one are not waited for: the bytes that tell a packing have no newline before them.
+        """
+        self._stream = stream
+        self._limit = limit
+        self.taken = 0
+        """How many bytes of the stream have been read."""
+        self._damaged: DamagedError | None = None
+        head = memoryview(bytearray(HEAD_BYTES))
+        try:
+            while self.taken < HEAD_BYTES and b"\n" not in bytes(head) and self._take(head[self.taken :]):
+                pass
+        except DamagedError as error:
+            self._damaged = error  # to be raised behind the bytes in front of it
+        self.head = bytes(head[: self.taken])
+        self._left = self.head
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end."""
+        if not self._left:
+            if self._damaged:
+                raise self._damaged
+            return self._take(memoryview(buffer))
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+    def _take(self, view: memoryview) -> int:
+        if self._limit is not None:
+            view = view[: self._limit - self.taken]
+        size = (len(view) and self._stream.readinto(view)) or 0
+        self.taken += size
+        return size
+
+
+def unpack(source: Ahead, name: str, file: io.FileIO | None = None) -> Ahead:
+    """Return the text of the log of this name: *source* itself, if it is not packed.
+
+    *source* reads *file*, which a zip archive needs besides. Raises DamagedError, as reading the text does;
+    LogFileError for what fasthits does not unpack; OSError if the file cannot be read.
+    """
+    if not packing_of(source.head):
+        if not is_text(source.head, name):
+            raise DamagedError(f"it begins as no {suffix_of(name)} file" if source.head else "it is empty")
+        return source
+    stream = source
+    for _ in range(MOST_LAYERS):
+        packing = packing_of(stream.head)
+        if not packing:
+            return stream
+        stream = Ahead(_open(packing, stream, name, file if stream is source else None))
+    raise LogFileError("log file is packed too often", name, f"unpack it; fasthits does so {MOST_LAYERS} times")
+
+
+def _open(packing: Packing, stream: Ahead, name: str, file: io.FileIO | None) -> "_Unpacking":
+    if packing.name in _DECODERS:
+        return _Members(packing, stream, name)
+    if packing.name.startswith("utf-16"):
+        return _Utf16(packing, stream, name)
+    if packing.name == "zip" and file and file.seekable():
+        return _Zipped(packing, file, name)
+    raise LogFileError(f"log file is a {packing.what}", name, packing.how_to_unpack(name))
+
+
+class _Unpacking(io.RawIOBase):
+    """What a packed stream holds."""
+
+    def __init__(self, packing: Packing, name: str) -> None:
+        self._packing = packing
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end.
+
+        Raises DamagedError after everything that could be unpacked, LogFileError, and OSError.
+        """
+        try:
+            piece = self._next_piece(min(len(buffer), PIECE_BYTES))
+        except (FasthitsError, DamagedError):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the file, not of its content
+                raise
+            if isinstance(error, NotImplementedError) or "memory" in str(error).lower():
+                raise self._refused(f"cannot be unpacked by fasthits: {error}") from error
+            raise DamagedError(str(error)) from error
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+    def _next_piece(self, most: int) -> bytes:
+        """Return up to *most* bytes, none only at the end."""
+        raise AssertionError("each packing has its own")
+
+    def _refused(self, what: str) -> LogFileError:
+        return LogFileError(f"log file {what}", self._name, self._packing.how_to_unpack(self._name))
+
+
+class _Members(_Unpacking):
+    """Compressed data: members that follow each other. NULs may be between and behind them, as padding.
+
+    Python's classes of files for bzip2 and xz end in silence at a member that is damaged in its first bytes.
     """
 
+    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
+        super().__init__(packing, name)
+        self._stream = stream
+        self._decoder: Any = None
+        self._input = b""
 
-def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memoryview]:
-    """Yield the decompressed content of *file* in blocks. A block is valid until the next.
+    def _next_piece(self, most: int) -> bytes:
+        while (self._decoder and not self._decoder.eof) or self._begin_member():
+            if self._decoder.needs_input and not self._input:
+                self._input = self._stream.read(PIECE_BYTES) or b""
+                if not self._input:
+                    raise DamagedError("it ends in the middle of the data")
+            piece: bytes = self._decoder.decompress(self._input, most)
+            self._input = b""
+            if piece:
+                return piece
+        return b""
 
-    Raises DamagedError; OSError if the file cannot be read.
+    def _begin_member(self) -> bool:
+        """Begin the next member; tell whether there is one."""
+        first = self._decoder.unused_data.lstrip(b"\0") if self._decoder else b""
+        while len(first) < MEMBER_START_BYTES and (more := self._stream.read(PIECE_BYTES)):
+            first = (first + more).lstrip(b"\0")
+        if not first:
+            return False
+        if packing_of(first[:HEAD_BYTES]) != self._packing:
+            raise DamagedError("other bytes follow the compressed data")
+        self._decoder, self._input = _new_decoder(self._packing.name), first
+        return True
+
+
+def _new_decoder(name: str) -> object:
+    module, decoder = _DECODERS[name]
+    options = {"gzip": {"flag": GZIP_FORMAT}, "xz": {"memlimit": XZ_BYTES}}
+    return getattr(import_module(module), decoder)(**options.get(name, {}))
+
+
+class _Zipped(_Unpacking):
+    """The file in a zip archive."""
+
+    def __init__(self, packing: Packing, file: io.FileIO, name: str) -> None:
+        super().__init__(packing, name)
+        self._file = file
+        self._member: Any = None
+
+    def _next_piece(self, most: int) -> bytes:
+        if self._member is None:
+            self._member = self._open()
+        piece: bytes = self._member.read(most)
+        return piece
+
+    def _open(self) -> object:
+        from zipfile import ZipFile
+
+        archive = ZipFile(self._file)
+        members = [each for each in archive.infolist() if not each.is_dir()]
+        if len(members) != 1:
+            raise self._refused(f"is a zip archive of {len(members):,} files")
+        if members[0].flag_bits & ENCRYPTED:
+            raise self._refused("is a zip archive with a password")
+        return archive.open(members[0])
+
+
+class _Utf16(_Unpacking):
+    """Text in UTF-16, as UTF-8."""
+
+    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
+        super().__init__(packing, name)
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(packing.name)(errors="replace")
+        self._text = b""
+
+    def _next_piece(self, most: int) -> bytes:
+        while not self._text and (units := self._stream.read(PIECE_BYTES)):
+            self._text = self._decoder.decode(units).encode()
+        self._text = self._text or self._decoder.decode(b"", final=True).encode()
+        piece, self._text = self._text[:most], self._text[most:]
+        return piece
+
+
+class Blocks(io.RawIOBase):
+    """Blocks of bytes, as a stream."""
+
+    def __init__(self, blocks: Iterator[memoryview]) -> None:
+        self._blocks = blocks
+        self.last = self.left = memoryview(b"")
+        """The latest block, and what has not been read of it."""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end."""
+        while not self.left:
+            if (block := next(self._blocks, None)) is None:
+                return 0
+            self.last = self.left = block.cast("B")
+        size = min(len(buffer), len(self.left))
+        buffer[:size], self.left = self.left[:size], self.left[size:]
+        return size
+
+
+def unpack_blocks(blocks: Iterator[memoryview], name: str) -> Iterator[memoryview]:
+    """Yield *blocks*; if they are packed, what they hold. The name is for messages.
+
+    Raises DamagedError and LogFileError.
     """
-    module, name = SUFFIXES[suffix]
-    decoder = getattr(import_module(module), name)
-    stream = decoder(fileobj=file) if suffix == ".gz" else decoder(file)
+    stream = Blocks(blocks)
+    source = Ahead(stream)
+    text = unpack(source, name)
+    if text is not source:
+        while piece := text.read(PIECE_BYTES):
+            yield memoryview(piece)
+        return
+    # A block that has all of the head is not cut: a format is detected from many lines.
+    whole = len(source.head) == len(stream.last) - len(stream.left)
+    yield stream.last if whole else memoryview(source.head + stream.left)
+    yield from blocks
+
+
+def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:
+    """Yield the content of *stream* in blocks of whole lines, while a thread reads the next blocks.
+
+    A block is valid until the next. Only the last line can lack its newline. Lines longer than a block are cut. Raises
+    what reading raises, after all whole lines in front of that place.
+    """
     filled: SimpleQueue[memoryview | Exception | None] = SimpleQueue()
     free: SimpleQueue[bytearray | None] = SimpleQueue()
     for _ in range(READ_AHEAD):
         free.put(bytearray(block_bytes))
     # No pool: Ctrl-C would wait for a thread that waits for a pipe.
-    Thread(target=_fill, args=(stream.readinto, free, filled), daemon=True).start()
+    Thread(target=_fill, args=(stream, free, filled), daemon=True).start()
     try:
         while (block := filled.get()) is not None:
             if isinstance(block, Exception):
@@ -58,31 +329,33 @@ def decompress(file: BinaryIO, suffix: str, block_bytes: int) -> Iterator[memory
 
 
 def _fill(
-    read: Callable[[memoryview], int],
+    stream: io.RawIOBase,
     free: "SimpleQueue[bytearray | None]",
     filled: "SimpleQueue[memoryview | Exception | None]",
 ) -> None:
+    torn = b""
     while (buffer := free.get()) is not None:
-        view, size = memoryview(buffer), 0
-        problem = None
-        try:
-            while size < len(buffer) and (got := read(view[size : size + PIECE_BYTES])):
-                size += got
-        except Exception as error:
-            problem = error if _is_read_error(error) else _damaged(error)
-        if size:
-            filled.put(view[:size])
-        if problem or size < len(buffer):
+        block = memoryview(buffer)
+        block[: len(torn)] = torn
+        size, problem = _fill_block(stream, block, len(torn))
+        whole = size
+        if problem or size == len(block):
+            newline = buffer.rfind(b"\n", 0, size)
+            whole = newline + 1 if newline >= 0 or problem else size
+        torn = bytes(block[whole:size])
+        if whole:
+            filled.put(block[:whole])
+        if problem or size < len(block):
             filled.put(problem)
             return
 
 
-def _is_read_error(error: Exception) -> bool:
-    """Tell whether the file, not its content, could not be read: only such an error has a number."""
-    return isinstance(error, OSError) and error.errno is not None
-
-
-def _damaged(error: Exception) -> DamagedError:
-    damaged = DamagedError(str(error))
-    damaged.__cause__ = error
-    return damaged
+def _fill_block(stream: io.RawIOBase, block: memoryview, size: int) -> tuple[int, Exception | None]:
+    """Read into *block* behind the *size* bytes in it; return how much is in it, and why it is not full, if not the
+    end."""
+    try:
+        while size < len(block) and (got := stream.readinto(block[size:])):
+            size += got
+    except Exception as error:
+        return size, error
+    return size, None

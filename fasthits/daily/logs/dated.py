@@ -34,10 +34,7 @@ class DatedLog:
         self._periods: dict[str, tuple[date, date]] = {}
 
     def extents_of(self, day: date) -> list[Extent]:
-        """Return the files of *day* and, if there are any, the files of the next day.
-
-        Raises LogFileError for a file that cannot be read.
-        """
+        """Return the files of *day* and, if there are any, the files of the next day."""
         own = self._files(day)
         following = self._files(day + ONE_DAY) if own and day < date.max else []
         return [self._look(each) for each in dict.fromkeys([*own, *following])]

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.errors import DamagedLogError
+from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.stamps import stamps
@@ -92,10 +92,10 @@ def earliest_start(day: date, stamp: datetime | None = None) -> float:
 
 
 def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
-    """Return when a file begins, by reading its first lines. Raises LogFileError if it cannot be read."""
+    """Return when a file begins, by reading its first lines."""
     try:
         head, ended = log_file.head()
-    except DamagedLogError:  # reading the whole file finds that again, and reports it
+    except LogFileError:  # reading the whole file finds that again, and reports it
         head, ended = b"", False
     log_format = compiled.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]

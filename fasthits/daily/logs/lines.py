@@ -1,7 +1,6 @@
 """The lines of logs in any format, one by one: read as the core reads them when it counts."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
@@ -9,11 +8,14 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 from fasthits import _parse
 from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
 from fasthits.daily.logs import logfiles
+from fasthits.daily.logs.compression import DamagedError, unpack_blocks
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
-from fasthits.errors import LogFileError, UsageError
+from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.rules import packing
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import NAMES, Format
 from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.packing import packing_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -32,9 +34,6 @@ Stream: TypeAlias = "Buffer | BinaryFile | Iterable[Buffer]"
 Source: TypeAlias = "str | os.PathLike[str] | Stream"
 """A name of log files, in which ``*`` stands for any characters, ``-`` for standard input; or a stream."""
 
-_COMPRESSED = re.compile(rb"\x1f\x8b|\x28\xb5\x2f\xfd|\xfd7zXZ\0|BZh[1-9]1AY&SY")
-"""The first bytes of gzip, zstd, xz and bzip2."""
-
 
 def parse_lines(
     source: Source,
@@ -50,8 +49,8 @@ def parse_lines(
     lines of each log. *json_fields* names the fields of JSON lines, as ``--json-fields`` does: ``{"time": "ts"}``.
     Texts of JSON have Apache's escapes.
 
-    Raises LogFileError for a file that is missing or unreadable, UsageError for an unknown format or a stream of
-    compressed bytes, TypeError for a stream of text.
+    Raises LogFileError for a file that is missing or unreadable, and for compressed bytes that are damaged; UsageError
+    for an unknown format; TypeError for a stream of text.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a?b HTTP/1.1" 200 512 "-" "curl/8"\\njunk\\n'
     >>> [line and (line.day.isoformat(), line.path, line.status) for line in parse_lines(log)]
@@ -113,14 +112,25 @@ def open_stream(source: Stream, compiled: CompiledRules) -> tuple[Format | None,
     """Return the format of a buffer, detected in its head as that of a file is, None for other streams; and blocks.
 
     Raises TypeError for a stream without bytes. UsageError for a format without a field that the rules look at; reading
-    the blocks raises it for compressed bytes.
+    the blocks raises LogFileError for compressed bytes that are damaged.
     """
     try:
         view = memoryview(cast("Buffer", source)).cast("B")
     except TypeError:
-        return None, _checked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)))
-    log_format = compiled.checked(compiled.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES))
-    return log_format, _checked(view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES))
+        return None, _unpacked(_read_blocks(cast("BinaryFile | Iterable[Buffer]", source)), source)
+    blocks = (view[at : at + BLOCK_BYTES] for at in range(0, len(view), BLOCK_BYTES))
+    if packing_of(bytes(view[: packing.HEAD_BYTES])):
+        return None, _unpacked(blocks, source)
+    return compiled.checked(compiled.detect(bytes(view[:HEAD_BYTES]), ended=len(view) <= HEAD_BYTES)), blocks
+
+
+def _unpacked(blocks: Iterator[memoryview], source: object) -> Iterator[memoryview]:
+    name = getattr(source, "name", None)
+    name = name if isinstance(name, str) else "<stream>"
+    try:
+        yield from unpack_blocks(blocks, name)
+    except DamagedError as error:
+        raise DamagedLogError("compressed log is damaged or cut short", name, str(error)) from error
 
 
 def _read_blocks(source: "BinaryFile | Iterable[Buffer]") -> Iterator[memoryview]:
@@ -140,16 +150,6 @@ def _bytes_of(block: object) -> memoryview:
     except TypeError as error:
         hint = "open a file with 'rb', and give names of files one by one: *names"
         raise TypeError(f"a stream of log lines gives bytes, not {type(block).__name__} ({hint})") from error
-
-
-def _checked(blocks: Iterable[memoryview]) -> Iterator[memoryview]:
-    """Yield *blocks*; raise UsageError if the first one is compressed."""
-    first = True
-    for block in blocks:
-        if first and _COMPRESSED.match(block):
-            raise UsageError("a stream of compressed bytes", bytes(block[:4]), "decompress it first: gzip.open(stream)")
-        first = False
-        yield block
 
 
 def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:

@@ -1,15 +1,18 @@
 """Log files as blocks of lines: found by name, cut into segments for several threads."""
 
-import glob
 import io
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
-from fasthits.daily.logs import compression
+from fasthits.daily.logs import compression, patterns
+from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.rules import packing
 
 SUFFIXES = ("", *compression.SUFFIXES)
 """The endings of a log file's name. If it is there with several of them, the first is read."""
@@ -38,48 +41,36 @@ class Segment:
         """Yield the segment's lines in blocks. A block is valid until the next. Only the file's last line can lack its
         newline.
 
-        Raises LogFileError if the file cannot be read, was replaced, or has shrunk since it was found; DamagedLogError
-        after everything that could be decompressed.
+        Raises LogFileError if the file cannot be read or unpacked, was replaced, or has shrunk since it was found;
+        DamagedLogError after all whole lines that could be unpacked.
         """
-        name = self.log_file.name
-        with _errors_of(name):
-            if name == STDIN:
-                with open(0, "rb", buffering=0, closefd=False) as stream:
-                    yield from _stream_blocks(stream, buffer, advance)
-                return
-            with open(name, "rb", buffering=0) as file:
-                if _identity(os.fstat(file.fileno())) != self.log_file.identity:
-                    raise LogFileError("log file was replaced while it was read", name, "run it again")
-                if self.stop is not None:
-                    yield from self._lines(file.fileno(), self.stop, buffer, advance)
-                elif suffix := _suffix(name):
-                    yield from self._decompressed(file, suffix, advance)
-                else:
-                    yield from _stream_blocks(file, buffer, advance)
+        with self.log_file.opened() as file:
+            if self.stop is None:
+                yield from self._stream(file, memoryview(buffer), advance)
+            else:
+                yield from self._lines(file.fileno(), self.stop, memoryview(buffer), advance)
 
-    def _decompressed(self, file: io.FileIO, suffix: str, advance: Advance) -> Iterator[memoryview]:
+    def _stream(self, file: io.FileIO, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
+        """Yield what can only be read from its start."""
+        source = Ahead(file, self.log_file.size)
         before = 0
-        try:
-            for block in compression.decompress(file, suffix, BLOCK_BYTES):
-                after = file.tell()
+        with self.log_file.damage_told(source):
+            text = unpack(source, self.log_file.name, file)
+            for block in _blocks_of(source, buffer) if text is source else read_ahead(text, BLOCK_BYTES):
+                after = source.taken
                 advance(after - before)
                 before = after
                 yield block
-        except compression.DamagedError as error:
-            at = f"after {file.tell():,} of {self.log_file.size:,} bytes" if self.log_file.size else "in the middle"
-            hint = f"{at}: {error}"
-            raise DamagedLogError("compressed log file is damaged or cut short", self.log_file.name, hint) from error
 
-    def _lines(self, fd: int, stop: int, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
-        view = memoryview(buffer)
+    def _lines(self, fd: int, stop: int, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
         offset = self._line_start(fd, self.start, stop)
         end = self._line_start(fd, stop, self.log_file.size or 0) if offset < stop else stop
         while offset < end:
-            size = os.preadv(fd, [view[: end - offset]], offset)
+            size = os.preadv(fd, [buffer[: end - offset]], offset)
             if size == 0:
                 raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
             advance(size)
-            yield view[:size]
+            yield buffer[:size]
             offset += size
 
     def _line_start(self, fd: int, at: int, limit: int) -> int:
@@ -105,89 +96,173 @@ class LogFile:
     """In bytes on the disk; None for a pipe or standard input."""
     modified: float = field(compare=False, default=0.0)
     """When it was last changed, in seconds since 1970."""
+    problem: LogFileError | None = None
+    """Why this user cannot see the file, or the files in this folder."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no lines. Nothing is no compressed file: an empty file of such a name lost its lines."""
+        return self.size == 0 and not suffix_of(self.name)
+
+    @contextmanager
+    def opened(self) -> Iterator[io.FileIO]:
+        """Open the file. Raises LogFileError if it was replaced or cannot be read, also while the caller reads it."""
+        if self.problem:
+            raise self.problem
+        with _errors_of(self.name):
+            if self.name == STDIN:
+                with io.FileIO(0, closefd=False) as file:
+                    yield file
+                return
+            with io.FileIO(self.name) as file:
+                if _identity(os.fstat(file.fileno())) != self.identity:
+                    raise LogFileError("log file was replaced while it was read", self.name, "run it again")
+                yield file
+
+    @contextmanager
+    def damage_told(self, source: Ahead) -> Iterator[None]:
+        """Raise DamagedLogError, which says where, for damage to the file that *source* reads."""
+        try:
+            yield
+        except compression.DamagedError as error:
+            at = f"after {source.taken:,} of {self.size:,} bytes" if self.size is not None else "in the middle"
+            raise DamagedLogError("compressed log file is damaged or cut short", self.name, f"{at}: {error}") from error
 
     def head(self) -> tuple[bytes, bool]:
-        """Return the first HEAD_BYTES or more, and whether the log ends there; b"" for a pipe.
+        """Return the first HEAD_BYTES, or all of it, and whether the log ends there; b"" for a pipe.
 
-        Raises LogFileError.
+        Of a damaged file it is what is whole. Raises LogFileError.
         """
         if self.size is None:
             return b"", False
-        with closing(Segment(self).blocks(bytearray(HEAD_BYTES), lambda size: None)) as blocks:
-            head = bytes(next(blocks, b""))
+        pieces, size = [], 0
+        with self.opened() as file:
+            source = Ahead(file, self.size)
             try:
-                return head, next(blocks, None) is None
-            except LogFileError:  # damaged after the head: reading the whole file reports it
-                return head, False
+                text = unpack(source, self.name, file)
+                while size <= HEAD_BYTES and (piece := text.read(HEAD_BYTES + 1 - size)):
+                    pieces.append(piece)
+                    size += len(piece)
+            except compression.DamagedError:  # reading the whole file reports it
+                return b"".join(pieces), False
+        return b"".join(pieces)[:HEAD_BYTES], size <= HEAD_BYTES
+
+    @cached_property
+    def _is_text(self) -> bool:
+        with self.opened() as file:
+            return is_text(os.pread(file.fileno(), packing.HEAD_BYTES, 0), self.name)
 
     def segments(self) -> list[Segment]:
-        """Return the parts that threads can read at the same time: several only of a plain file."""
-        if self.size is None or _suffix(self.name):
+        """Return the parts that threads can read at the same time: several only of a file that is not packed.
+
+        A file that cannot be read has one segment. Reading that says why.
+        """
+        try:
+            if self.size is None or not self._is_text:
+                return [Segment(self)]
+        except LogFileError:
             return [Segment(self)]
         return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
 
 
-def find(name: str) -> list[LogFile]:
-    """Return the log files of *name*, in order; [] if there are none. ``*`` stands for any characters except ``/``.
+class Found(NamedTuple):
+    """What a name of log files stands for."""
 
-    Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Raises
-    LogFileError for a directory, and for files that this user may not see.
+    files: list[LogFile]
+    left_out: list[LogFileError]
+    """What is no log file, but matches ``*``."""
+
+
+def find(name: str) -> list[LogFile]:
+    """Return the log files of *name*, as `search` does."""
+    return search(name).files
+
+
+def search(name: str) -> Found:
+    """Return the log files of *name*, in order; none if there are none. ``*`` stands for any characters except ``/``.
+
+    Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Files that this
+    user may not see are among the files, with the problem.
+
+    Raises LogFileError if there are only such files, directories, and links to nothing.
     """
     if name == STDIN:
-        return [LogFile(name)]
-    found: dict[str, str] = {}
-    for match in sorted({match for suffix in SUFFIXES for match in _matches(name + suffix)}):
-        found.setdefault(match.removesuffix(_suffix(match)), match)  # the plain file comes first
-    return list(dict.fromkeys(_log_file(match) for match in found.values()))  # a link and its file are the same
+        return Found([LogFile(name)], [])
+    names, hidden = patterns.match(name, SUFFIXES)
+    seen = [found for match in names if (found := _look_at(match, "*" in name))]
+    left_out = [each for each in seen if isinstance(each, LogFileError)]
+    first: dict[str, LogFile] = {}
+    files: dict[LogFile, None] = {}  # a link and its file are the same
+    for each in seen:
+        if isinstance(each, LogFile):
+            plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # it comes first
+            if plain is each or not _is_copy(each, plain):
+                files[each] = None
+    files |= dict.fromkeys(map(_hidden_files, hidden))
+    problems = [each.problem for each in files if each.problem]
+    if len(problems) == len(files) and (problems or left_out):
+        raise [*problems, *left_out][0]
+    return Found(list(files), left_out)
 
 
-def _suffix(name: str) -> str:
-    """Return the ending that tells how a file is compressed; "" for a plain file."""
-    return next((suffix for suffix in compression.SUFFIXES if name.endswith(suffix)), "")
+def _is_copy(packed: LogFile, plain: LogFile) -> bool:
+    """Tell whether *packed* holds what *plain* holds, or was being written when the compressor was killed.
 
-
-def _matches(name: str) -> list[str]:
-    if "*" in name:
-        _check_folder(os.path.dirname(name.partition("*")[0]) or ".")
-        return glob.glob("*".join(glob.escape(part) for part in name.split("*")))
+    Not all such names are copies: a line that a server logs late makes a file anew that has been compressed.
+    """
     try:
-        os.stat(name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise LogFileError("cannot read log file", name, error.strerror or "") from error
-    return [name]
+        copied, lines = packed.head()[0], plain.head()[0]
+    except LogFileError:
+        return plain.problem is not None
+    size = min(len(copied), len(lines))
+    return not copied or (bool(lines) and copied[:size] == lines[:size])
 
 
-def _check_folder(folder: str) -> None:
-    """Raise LogFileError for a folder that this user may not list: glob would find nothing in it."""
+def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
+    """Return a log file; LogFileError for what is no log file; None if nothing has this name."""
     try:
-        os.scandir(folder).close()
-    except PermissionError as error:
-        hint = "Permission denied; run this as root or, on Debian and Ubuntu, as a user in the group adm"
-        raise LogFileError("cannot list the folder of log files", folder, hint) from error
-    except OSError:
-        return  # no such folder
-
-
-def _log_file(name: str) -> LogFile:
-    with _errors_of(name):
         status = os.stat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        return LogFileError("log file is a link to nothing", name) if starred and os.path.islink(name) else None
+    except OSError as error:
+        return LogFile(name, size=0, problem=_cannot_read(name, error))
     if stat.S_ISDIR(status.st_mode):
-        raise LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
-    size = status.st_size if stat.S_ISREG(status.st_mode) else None
-    return LogFile(name, _identity(status), size, status.st_mtime)
+        return LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
+    if stat.S_ISREG(status.st_mode):
+        return LogFile(name, _identity(status), status.st_size, status.st_mtime)
+    if starred:  # reading a pipe that nobody writes to would wait for ever
+        return LogFileError("log file is a pipe or a device", name, "name it without *")
+    return LogFile(name, _identity(status), modified=status.st_mtime)
+
+
+def _hidden_files(error: OSError) -> LogFile:
+    """Return what stands for the files in a folder that cannot be listed."""
+    folder, hint = str(error.filename), error.strerror or str(error)
+    if isinstance(error, PermissionError):
+        hint += "; run this as root or, on Debian and Ubuntu, as a user in the group adm"
+    problem = LogFileError("cannot list the folder of log files", folder.rstrip("/") or "/", hint)
+    problem.__cause__ = error
+    return LogFile(folder, size=0, problem=problem)
+
+
+def _cannot_read(name: str, error: OSError) -> LogFileError:
+    hint = "it was there a moment ago; run it again" if isinstance(error, FileNotFoundError) else error.strerror
+    problem = LogFileError("cannot read log file", name, hint or str(error))
+    problem.__cause__ = error
+    return problem
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _stream_blocks(stream: io.FileIO, buffer: bytearray, advance: Advance) -> Iterator[memoryview]:
-    view = memoryview(buffer)
-    while size := stream.readinto(buffer):
-        advance(size)
-        yield view[:size]
+def _blocks_of(source: Ahead, buffer: memoryview) -> Iterator[memoryview]:
+    size = source.readinto(buffer)
+    if size == packing.HEAD_BYTES:  # then there is more: a format is detected from many lines
+        size += source.readinto(buffer[size:])
+    while size:
+        yield buffer[:size]
+        size = source.readinto(buffer)
 
 
 @contextmanager
@@ -195,4 +270,4 @@ def _errors_of(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LogFileError("cannot read log file", name, error.strerror or str(error)) from error
+        raise _cannot_read(name, error) from error

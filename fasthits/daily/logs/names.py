@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.logs import compression
+from fasthits.daily.logs.compression import suffix_of
 
 _DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}"
 _MARK = re.compile(rf"(?:(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[-._](?:{_DATE}))|{_DATE})(?P<ending>\.log)?")
@@ -42,18 +42,18 @@ def read_name(name: str) -> LogName:
     """
     folder, slash, file = name.rpartition("/")
     place = _FOLDER_OF_DAY.sub("*", folder + slash)
-    for suffix in compression.SUFFIXES:
-        file = file.removesuffix(suffix)
+    file = file.removesuffix(suffix_of(file))
     found = _TIME_OF_ROTATION.fullmatch(file) or _MARK.fullmatch(file)
     if not found:
         return LogName(place + file, False, None)
     number = found.groupdict().get("number")
-    log = place + (found["base"] or "") + (found["ending"] or "")
+    base = found["base"] or ""
+    log = place + base.removesuffix(suffix_of(base)) + (found["ending"] or "")
     if number is not None:
         return LogName(log, True, int(number))
     day = None
     with suppress(ValueError):  # of digits that are not a date
-        day = date.fromisoformat(re.sub(r"\D", "", file[len(found["base"] or "") :])[:8])
+        day = date.fromisoformat(re.sub(r"\D", "", file[len(base) :])[:8])
     return LogName(log, True, None, day)
 
 

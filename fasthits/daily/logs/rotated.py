@@ -25,7 +25,7 @@ class RotatedLog:
     """One log: its rotated files and the file that the server writes to, as far as a pattern names them."""
 
     def __init__(self, name: str, files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> None:
-        """*first_day* is the first day that matters. Raises LogFileError for a file that cannot be read."""
+        """*first_day* is the first day that matters."""
         self.name = name
         self._files = files
         self._names = {each.name: read_name(each.name) for each in files}
@@ -35,7 +35,7 @@ class RotatedLog:
         """How often the log was rotated, at least."""
         self.neighbours: list[RotatedLog] = []
         """The logs in the same folder, this log among them."""
-        full = sorted((each for each in files if each.size), key=lambda each: each.modified) or list(files)
+        full = sorted((each for each in files if not each.is_empty), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
         self._extents = [look(each, compiled) for each in full[len(self._old) :]]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
 
+NAMED_FILES = 5
+"""How many files a note names."""
+
 Patterns = tuple[str, ...]
 """PATTERNs: names with strftime fields, with ``*``, or both; ``-`` for standard input."""
 
@@ -42,21 +45,23 @@ class Sources:
     def __init__(self, patterns: Patterns, days: Sequence[date], compiled: CompiledRules) -> None:
         """Find the files for *days*.
 
-        Raises LogFileError if a pattern names no file at all, or a file cannot be read; UsageError for an invalid
-        pattern.
+        Raises LogFileError if a pattern names no file at all; UsageError for an invalid pattern.
         """
         self._days = days
         dated = {pattern: pattern != STDIN and has_date(pattern) for pattern in dict.fromkeys(patterns)}
         self._dated = [DatedLog(pattern, compiled) for pattern, has_day in dated.items() if has_day]
-        found = dict.fromkeys(
-            each for pattern, has_day in dated.items() if not has_day for each in _find(pattern, days)
-        )
+        self._left_out: dict[str, list[LogFileError]] = {}
+        """What matches a pattern, but is no file."""
+        found: dict[LogFile, None] = {}
+        for pattern in (pattern for pattern, has_day in dated.items() if not has_day):
+            files, self._left_out[pattern] = _find(pattern, days)
+            found |= dict.fromkeys(files)
         self._streams = [each for each in found if each.size is None]
-        regular = [each for each in found if each.size is not None]
+        regular = [each for each in found if each.size is not None and not each.problem]
         self._rotated = _rotated_logs(regular, days[0], compiled) if regular else []
         self.missing: dict[date, str] = {}
         """The days without a file, each with the name of a file that is not there."""
-        self.files: dict[LogFile, set[date]] = {each: set(days) for each in self._streams}
+        self.files: dict[LogFile, set[date]] = {each: set(days) for each in found if each.size is None or each.problem}
         """The files to read, each with the days that it can hold."""
         self.formats: dict[LogFile, Format | None] = {}
         """Their formats; None if the first lines do not show it."""
@@ -70,7 +75,7 @@ class Sources:
                 self.formats[extent.log_file] = extent.log_format
                 if extent.start_hash is not None:
                     self._starts.setdefault(extent.start_hash, {})[extent.log_file] = None
-            if not extents and not self._streams:
+            if not extents and not any(day in wanted for wanted in self.files.values()):
                 self.missing[day] = file_name(patterns[0], day)
 
     def judge(self, ends: Ends, today: date, now: datetime) -> Judgement:
@@ -96,6 +101,7 @@ class Sources:
             names = "standard input" if self._streams[0].name == STDIN else self._streams[0].name
             judged.notes.append(f"{names} does not show whether it has all of {name_days(self._days)}")
         judged.notes += self._copies()
+        judged.notes += [_names_of(pattern, errors) for pattern, errors in self._left_out.items() if errors]
         judged.notes = list(dict.fromkeys(judged.notes))
         return judged
 
@@ -116,13 +122,20 @@ class Sources:
         return [*hints, *(each.span() for each in self._rotated[:1]), NAME_LOGS]
 
 
-def _find(pattern: str, days: Sequence[date]) -> list[LogFile]:
+def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
     """Return the files of a pattern without a date."""
     name = pattern if pattern == STDIN else file_name(pattern, days[0])
-    found = logfiles.find(name)
-    if not found:
+    found = logfiles.search(name)
+    if not found.files:
         raise LogFileError(f"no log file for {name_days(days)}", name, NAME_LOGS)
     return found
+
+
+def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:
+    """Return a note on what a pattern matches that is no log file."""
+    names = [f"{each.subject} is {each.failed.removeprefix('log file is ')}" for each in errors[:NAMED_FILES]]
+    more = f" and {len(errors) - NAMED_FILES:,} more" * (len(errors) > NAMED_FILES)
+    return f"left out of {pattern}: {', '.join(names)}{more}"
 
 
 def _rotated_logs(files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> "list[RotatedLog]":

@@ -17,6 +17,8 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
+from fasthits.rules.packing import HEAD_BYTES as PACKING_BYTES
+from fasthits.rules.packing import packing_of
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
 """Endings of compressed files, which no server writes to."""
@@ -272,6 +274,12 @@ class Files:
             return None
         if _id(os.fstat(fd)) != _id(found):  # it was rotated just now
             os.close(fd)
+            return None
+        if packing := packing_of(os.pread(fd, PACKING_BYTES, 0)):
+            os.close(fd)
+            if not _unturned(path):
+                text = f"cannot follow a {packing.what}: {path} (name the file that the server writes to)"
+                self._report(f"packed {path}", text)
             return None
         del self._starts[_id(found)]
         tail = Tail(path, fd, start)

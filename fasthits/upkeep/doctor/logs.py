@@ -115,10 +115,18 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
 
 
 def files_of(setup: Setup, day: date) -> list[LogFile]:
-    """Return the files that can hold lines of *day*, those named for it first."""
+    """Return the files that can hold lines of *day*, those named for it first; none if one of them cannot be opened.
+
+    Raises Finding for files that the user may not read.
+    """
     try:
         with _permission_told():
-            return list(Sources(setup.logs, [day], CompiledRules(setup.rules)).files)
+            files = list(Sources(setup.logs, [day], CompiledRules(setup.rules)).files)
+            for each in files:
+                if each.size is not None:
+                    with each.opened():
+                        pass
+            return files
     except LogFileError:
         return []
 

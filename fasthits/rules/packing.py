@@ -1,0 +1,73 @@
+"""How a log is packed: what its first bytes tell. The name of a file tells nothing."""
+
+from typing import NamedTuple
+
+HEAD_BYTES = 512
+"""The first bytes that tell how a log is packed; a tar archive is known by byte 257."""
+
+
+class Packing(NamedTuple):
+    """A way in which logs are packed."""
+
+    name: str
+    what: str
+    """What such a file is, as messages name it."""
+    command: str = ""
+    """The command that unpacks it, where fasthits does not."""
+
+    def how_to_unpack(self, file: str) -> str:
+        """Return what to type to unpack *file*."""
+        import shlex  # only errors need it
+
+        return f"unpack it: {self.command.format(shlex.quote(file))}"
+
+
+_GZIP = Packing("gzip", "gzip file", "gzip -dc {} > FILE")
+_ZSTD = Packing("zstd", "zstd file", "zstd -dc --long=31 {} > FILE")
+_BZIP2 = Packing("bzip2", "bzip2 file", "bzip2 -dc {} > FILE")
+_XZ = Packing("xz", "xz file", "xz -dc {} > FILE")
+_ZIP = Packing("zip", "zip archive", "unzip {} -d FOLDER")
+_TAR = Packing("tar", "tar archive", "tar -xf {} -C FOLDER")
+_UTF_16, _UTF_16_LE, _UTF_16_BE = (Packing(name, "text in UTF-16") for name in ("utf-16", "utf-16-le", "utf-16-be"))
+
+_STARTS = (
+    (b"\x1f\x8b", _GZIP),
+    (b"\x28\xb5\x2f\xfd", _ZSTD),
+    (b"\xfd7zXZ", _XZ),
+    (b"PK\x03\x04", _ZIP),
+    (b"PK\x05\x06", _ZIP),
+    (b"\x1f\x9d", Packing("compress", "compress file", "gzip -dc {} > FILE")),
+    (b"\x04\x22\x4d\x18", Packing("lz4", "lz4 file", "lz4 -dc {} > FILE")),
+    (b"LZIP\x01", Packing("lzip", "lzip file", "lzip -dc {} > FILE")),
+    (b"\x89LZO\0", Packing("lzop", "lzop file", "lzop -dc {} > FILE")),
+    (b"7z\xbc\xaf\x27\x1c", Packing("7z", "7z archive", "7z x {} -oFOLDER")),
+    (b"Rar!\x1a\x07", Packing("rar", "rar archive", "unrar x {} FOLDER/")),
+)
+_BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
+"""What follows `BZh9`: a block, or the end of a stream without a block."""
+_UNITS = 8
+"""Text in UTF-16 without a byte-order mark is known by so many characters of ASCII."""
+
+
+def packing_of(head: bytes) -> Packing | None:
+    r"""Return how a log that begins with *head*, of HEAD_BYTES or all of it, is packed; None for text.
+
+    >>> packing_of(b"\x1f\x8b\x08\0").what
+    'gzip file'
+    >>> packing_of(b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET / HTTP/1.1" 200 5')
+    """
+    for start, packing in _STARTS:
+        if head.startswith(start):
+            return packing
+    if head[257:262] == b"ustar":
+        return _TAR
+    if head[1:4] == b"\x2a\x4d\x18" and head[0] >> 4 == 5:  # a frame to be skipped, as pzstd puts it in front
+        return _ZSTD
+    if head[:3] == b"BZh" and (head[4:10] in _BZIP2_DATA or 3 < len(head) < 10):
+        return _BZIP2
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:4] != bytes(2):
+        return _UTF_16
+    for zeros, others, packing in ((1, 0, _UTF_16_LE), (0, 1, _UTF_16_BE)):
+        if head[zeros : 2 * _UNITS : 2] == bytes(_UNITS) and 0 not in head[others : 2 * _UNITS : 2]:
+            return packing
+    return None
