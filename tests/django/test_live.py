@@ -19,6 +19,7 @@ from django.test.utils import CaptureQueriesContext, override_settings
 from fasthits.django import live
 from fasthits.django.addresses import path_of, sign
 from fasthits.django.live import with_hits_today
+from fasthits.live import quick
 from tests.django_app.models import Note, Photo, PressRelease
 from tests.django_app.wire import Wire
 from tests.support.certificates import Authority
@@ -126,6 +127,32 @@ def test_without_memcached_the_number_is_0_and_there_is_no_error(
 def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) -> None:
     with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{free_port()}"), FASTHITS={}):
         assert release.hits_today == 0
+
+
+@pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
+def test_only_one_page_waits_for_a_memcached_that_hangs_whatever_the_caches_settings(
+    memcached: Memcached,
+    release: PressRelease,
+    backend: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Django's documented settings have no time-outs."""
+    monkeypatch.setattr(quick, "PAGE_SECONDS", 0.1)
+    with (
+        Wire(memcached) as wire,
+        override_settings(CACHES=cache_of(backend, wire.spec, KEY_FUNCTION=lambda *_: "x"), FASTHITS={}),
+    ):
+        assert release.hits_today == 0
+        memcached.pause()
+        try:
+            assert {render("{% hits_today obj %}", release) for _ in range(20)} == {""}
+            assert Client().get("/press/").status_code == 200
+        finally:
+            memcached.resume()
+    assert [record.message.partition(": 127.0.0.1:")[0] for record in caplog.records] == [
+        "no live counters: memcached does not answer"
+    ]
 
 
 def test_a_value_that_is_no_number_is_none(
