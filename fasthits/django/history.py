@@ -170,10 +170,15 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
         saved = set(parsed.saved.days)
         kept.filter(date__in=saved).delete()
         save_views({key: views for key, views in parsed.tied.views.items() if key[0] in saved}, database)
-        if saved and max(saved) >= ranking.first_kept():
+
+
+def publish(parsed: Parsed) -> None:
+    """After `parse_logs`: keep the lists of the most read objects, and send `hits_saved`. Raises DatabaseError."""
+    database, days = router.db_for_write(Hits), parsed.saved.days
+    if days:
+        if max(days) >= ranking.first_kept():
             ranking.keep(database)
-    if saved:
-        hits_saved.send(sender=Hits, days=sorted(saved), using=database)
+        hits_saved.send_robust(sender=Hits, days=days, using=database)
 
 
 def save_views(views: Mapping[tuple[date, ObjectKey], int], database: str) -> None:

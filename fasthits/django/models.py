@@ -165,7 +165,7 @@ def with_views_by_day(objects: Iterable[T], days: int = 30) -> list[T]:
     found = list(objects)
     by_key: dict[str, dict[date, int]] = {str(obj.pk): _each_day(days) for obj in found}
     if found:
-        rows = _history_of(found[0]).of_model(type(found[0])).filter(object_id__in=by_key).last_days(days)
+        rows = _history().of_model(type(found[0])).filter(object_id__in=by_key).last_days(days)
         for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
             by_key[key][day] = views
     for obj in found:
@@ -178,12 +178,12 @@ def _sum(obj: models.Model, days: int | None) -> int:
 
 
 def _rows(obj: models.Model) -> HitsQuerySet:
-    return _history_of(obj).for_object(obj)
+    return _history().for_object(obj)
 
 
-def _history_of(obj: models.Model) -> HitsQuerySet:
+def _history() -> HitsQuerySet:
     """Return the history for pages, which show no views while its table is missing."""
-    database = router.db_for_read(Hits, instance=obj)
+    database = router.db_for_read(Hits)
     hits = Hits.objects.using(database)
     return hits if has_history(database) else hits.none()
 

@@ -9,8 +9,8 @@ from datetime import date
 from typing import Any
 
 from django.apps import apps
-from django.db import models, router
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db import models
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from fasthits.django.expressions import FirstDay, FromHistory, ObjectId, PrimaryKey, content_type_of, has_history
@@ -76,7 +76,7 @@ class HitsQuerySet(HistoryQuerySet):
             return _most_read(found.order_by(), days, limit)
         read = self.of_model(found.model).last_days(days).order_by()
         keys = read.values(key=PrimaryKey("object_id", found.model))
-        return with_hits(found.filter(pk__in=keys), days).order_by(f"-{annotation(days)}", "pk")
+        return with_hits(found.filter(pk__in=FromHistory(keys)), days).order_by(f"-{annotation(days)}", "pk")
 
     def totals(self) -> QuerySet:
         """Return the views of each day, all objects together, oldest first: rows with ``date`` and ``total``."""
@@ -91,28 +91,37 @@ def kept(days: int) -> QuerySet:
 
 
 def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects*: from the kept list, or else from a new sum, if that has enough of them."""
-    hits = _table("Hits")
-    if not has_history(router.db_for_read(hits.model)):
+    """Return the most read of *objects*: from the kept list, or from a new one, if that has enough of them."""
+    if not has_history(objects.db):
         return []
-    if days in PERIODS and limit <= KEPT:
-        listed = _table("MostRead").filter(first=FirstDay(days)).of_model(objects.model)
-        views = listed.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
-        found = _among(objects, listed.filter(newest__gte=_latest()), views, days, limit)
-        if len(found) == limit:
+    if days in PERIODS:
+        found = _among_kept(objects, days, limit)
+        of_model = models.Q(content_type=content_type_of(objects.model))
+        sizes = kept(days).aggregate(all=Count("pk"), own=Count("pk", filter=of_model)) if len(found) < limit else {}
+        if len(found) == limit or (sizes["all"] and sizes["own"] < KEPT):  # a short list has all that were read
             return found
-    views_of_day = hits.of_model(objects.model).last_days(days).order_by()
-    by_object = views_of_day.values("object_id").annotate(total=Sum("views"))
-    found = _among(objects, by_object.order_by("-total")[: max(KEPT, limit)], None, days, limit)
-    return found if len(found) == limit else list(hits.most_read(objects, days)[:limit])
+        if sizes["all"]:
+            return _top(objects, days, limit)
+    rows = _table("Hits").of_model(objects.model).last_days(days).order_by().values("object_id")
+    keys = rows.annotate(total=Sum("views")).order_by("-total").values_list("object_id", flat=True)[: max(KEPT, limit)]
+    found = _top(objects.filter(pk__in=list(keys)), days, limit)
+    return found if len(found) == limit or len(keys) < KEPT else _top(objects, days, limit)
 
 
-def _among(objects: QuerySet, keys: QuerySet, views: QuerySet | None, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects* that are among *keys*, rows with an ``object_id``."""
-    read = objects.filter(pk__in=keys.values(key=PrimaryKey("object_id", objects.model)))
+def _among_kept(objects: QuerySet, days: int, limit: int) -> list[Any]:
+    """Return the most read of *objects* in the kept list, with the views in it."""
+    listed, name = kept(days).of_model(objects.model), annotation(days)
+    read = objects.filter(pk__in=FromHistory(listed.values(key=PrimaryKey("object_id", objects.model))))
+    of_period = _table("MostRead").filter(first=FirstDay(days)).of_model(objects.model)
+    views = of_period.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
+    return list(with_number(read, name, views).order_by(f"-{name}", "pk")[:limit])
+
+
+def _top(objects: QuerySet, days: int, limit: int) -> list[Any]:
+    """Return the most read of a few *objects*, by a sum for each."""
     name = annotation(days)
-    read = with_hits(read, days) if views is None else with_number(read, name, views)
-    return list(read.order_by(f"-{name}", "pk")[:limit])
+    top = with_hits(objects, days).order_by(f"-{name}", "pk")[:limit]
+    return [obj for obj in top if getattr(obj, name)]
 
 
 def _latest() -> Subquery:

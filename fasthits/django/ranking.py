@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import IntegerField, Max, Model, QuerySet, Sum
 
 from fasthits.django import live, queries
@@ -93,20 +94,28 @@ def first_kept() -> date:
 
 
 def keep(database: str) -> None:
-    """Keep the most read objects, as they are now in the history. ``parse_log`` calls this."""
+    """Keep the most read objects, as they are now in the history. ``parse_log`` calls this.
+
+    It sums before it writes, so that other writers do not wait for the sums.
+    """
     hits = Hits.objects.using(database)
     latest = hits.aggregate(newest=Max("pk"))["newest"]
     firsts = {first_day(days) + timedelta(later) for days in PERIODS for later in (0, 1)}
-    MostRead.objects.using(database).all().delete()
     kinds = hits.filter(date__gte=first_kept()).order_by().values_list("content_type", flat=True).distinct()
-    for kind in list(kinds):
-        for first in firsts:
-            rows = hits.filter(content_type=kind, date__gte=first).order_by().values_list("object_id")
-            top = rows.annotate(total=Sum("views")).order_by("-total", "object_id")[:KEPT]
-            MostRead.objects.using(database).bulk_create(
-                MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
-                for key, views in top
-            )
+    rows = [
+        MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
+        for kind in kinds
+        for first in firsts
+        for key, views in _top(hits.filter(content_type=kind, date__gte=first))
+    ]
+    with transaction.atomic(database):
+        MostRead.objects.using(database).all().delete()
+        MostRead.objects.using(database).bulk_create(rows)
+
+
+def _top(hits: QuerySet) -> QuerySet:
+    by_object = hits.order_by().values_list("object_id").annotate(total=Sum("views"))
+    return by_object.order_by("-total", "object_id")[:KEPT]
 
 
 def _objects(source: Any) -> QuerySet:

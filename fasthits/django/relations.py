@@ -61,7 +61,7 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
     if history_model(sender) is not sender._meta.concrete_model:
         return  # its parent is the same object, and has the history
     tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
-    database = router.db_for_write(tables[0], instance=instance)
+    database = router.db_for_write(tables[0])
     key = str(instance.pk)
 
     def delete() -> None:
@@ -104,8 +104,7 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
             return self.get_content_type(self.instance)
 
         def _apply_rel_filters(self, queryset: Any) -> Any:
-            database = self._db or router.db_for_read(self.model, instance=self.instance)
-            return queryset.using(database).for_object(self.instance)
+            return queryset.using(self._db or router.db_for_read(self.model)).for_object(self.instance)
 
         def __iter__(self) -> Iterator[Any]:
             return iter(self._rows)

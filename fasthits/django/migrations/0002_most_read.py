@@ -22,12 +22,13 @@ def join_histories(apps: Any, schema_editor: Any) -> None:
         if child_type is None or not hits.filter(content_type=child_type).exists():
             continue
         parent_type, _ = kinds.get_or_create(app_label=parent._meta.app_label, model=parent._meta.model_name)
-        for row in hits.filter(content_type=child_type).iterator():
-            same = hits.filter(content_type=parent_type, date=row.date, object_id=row.object_id)
-            if same.update(views=models.F("views") + row.views):
-                row.delete()
+        rows = hits.filter(content_type=child_type).values_list("pk", "date", "object_id", "views")
+        for key, date, object_id, views in list(rows):  # a cursor could meet rows again that have changed
+            same = hits.filter(content_type=parent_type, date=date, object_id=object_id)
+            if same.update(views=models.F("views") + views):
+                hits.filter(pk=key).delete()
             else:
-                hits.filter(pk=row.pk).update(content_type=parent_type)
+                hits.filter(pk=key).update(content_type=parent_type)
 
 
 class Migration(migrations.Migration):

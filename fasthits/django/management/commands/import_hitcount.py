@@ -61,7 +61,7 @@ class Command(BaseCommand):
                 views[undated_day, key] += number
         with transaction.atomic(database):
             save_views(views, database)
-            ranking.keep(database)
+        ranking.keep(database)
         days = len({day for day, _ in views})
         self.stdout.write(f"{counted(views.total(), 'hit')} of {counted(days, 'day')} before {first} saved")
         if rest and not undated_day:

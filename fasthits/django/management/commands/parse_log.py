@@ -18,7 +18,7 @@ from fasthits.daily.refusals import days_left, remarks
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.conf import rules_with, setting
-from fasthits.django.history import Loss, Parsed, parse_logs
+from fasthits.django.history import Loss, Parsed, parse_logs, publish
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
@@ -96,6 +96,7 @@ class Command(BaseCommand):
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
             self._compare_clocks(patterns, wanted)
             parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
+            self._publish(parsed)
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -125,6 +126,13 @@ class Command(BaseCommand):
             for line in left[:-1]:
                 self.stderr.write(line)
             raise CommandError(left[-1], returncode=1)
+
+    def _publish(self, parsed: Parsed) -> None:
+        try:
+            publish(parsed)
+        except DatabaseError as error:
+            text = f"hits are saved, but not the lists of the most read: {printable(str(error))} (run it again)"
+            raise CommandError(text) from error
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
         """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
