@@ -111,7 +111,8 @@ def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
 def _among_kept(objects: QuerySet, days: int, limit: int) -> list[Any]:
     """Return the most read of *objects* in the kept list, with the views in it."""
     listed, name = kept(days).of_model(objects.model), annotation(days)
-    read = objects.filter(pk__in=FromHistory(listed.values(key=PrimaryKey("object_id", objects.model))))
+    keys = listed.filter(views__gt=0).values(key=PrimaryKey("object_id", objects.model))
+    read = objects.filter(pk__in=FromHistory(keys))
     of_period = _table("MostRead").filter(first=FirstDay(days)).of_model(objects.model)
     views = of_period.filter(object_id=ObjectId(OuterRef("pk"), objects.model)).values("views")
     return list(with_number(read, name, views).order_by(f"-{name}", "pk")[:limit])

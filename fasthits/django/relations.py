@@ -66,8 +66,9 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
 
     def delete() -> None:
         if has_history(database):
-            for table in tables:
-                table.objects.using(database).of_model(sender).filter(object_id=key).delete()
+            hits, most_read = (table.objects.using(database).of_model(sender).filter(object_id=key) for table in tables)
+            hits.delete()
+            most_read.update(views=0)  # the number of its rows tells whether a list has all that were read
 
     if database == using:
         delete()

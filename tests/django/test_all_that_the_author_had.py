@@ -170,6 +170,8 @@ def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest
     assert {row.views for row in MostRead.objects.all()} == {3, 4, 5}
     assert most_read(PressRelease, limit=5) == objects[::-1]
     assert most_read(PressRelease.objects.filter(slug__in="ed"), limit=2) == [objects[1], objects[0]]
+    objects[4].delete()  # the list has two objects now, which are not all that were read
+    assert most_read(PressRelease, limit=5) == objects[3::-1]
 
 
 def test_most_read_of_a_multi_table_child() -> None:
@@ -276,9 +278,12 @@ def test_the_nightly_run_keeps_the_most_read(release: PressRelease, tmp_path: Pa
     yesterday = live.today() - timedelta(1)
     log = write(tmp_path / f"{yesterday}.log", access_line("/press/a/", yesterday) * 3)
     call_command("parse_log", str(yesterday), logs=str(log), partial=True, verbosity=0)
-    assert set(MostRead.objects.values_list("object_id", "views")) == {(str(release.pk), 3)}
+    key = release.pk
+    assert set(MostRead.objects.values_list("object_id", "views")) == {(str(key), 3)}
+    assert most_read(PressRelease) == [release]
     release.delete()
-    assert not MostRead.objects.exists()
+    PressRelease.objects.create(pk=key, title="another with the same key", slug="a")
+    assert most_read(PressRelease) == []
 
 
 def called(*arguments: Any) -> str:
