@@ -36,6 +36,11 @@ class Unknown(int):
     def __str__(self) -> str:
         return ""
 
+    def __eq__(self, other: object) -> bool:
+        return other == "" or int(self) == other  # so Django's number_format takes it for no number
+
+    __hash__ = int.__hash__
+
     def __repr__(self) -> str:
         return "UNKNOWN"
 

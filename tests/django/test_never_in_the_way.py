@@ -1,5 +1,6 @@
 """The app breaks nothing: deleting, migrating, importing, async views, other databases, sites without memcached."""
 
+import json
 import logging
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from django.db import connection, connections, router, transaction
 from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
+from django.utils import translation
 
 from fasthits.django import expressions, live
 from fasthits.django.live import UNKNOWN
@@ -278,6 +280,20 @@ def test_a_site_without_memcached(
         assert render("Read {% hits_today obj %}{{ obj.hits_today }}times", obj=release) == "Read times"
         assert (release.hits_total, release.hits_ever) == (5, 5)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("language", "grouping"), [("en", False), ("en", True), ("de", True), ("ar", True)])
+def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grouping: bool) -> None:
+    with override_settings(USE_THOUSAND_SEPARATOR=grouping), translation.override(language):
+        template = "[{{ n }}][{{ n|add:1 }}][{% if n %}y{% endif %}][{% if n > 5 %}y{% endif %}]"
+        template += "[{% if n.unknown %}y{% endif %}]"
+        assert render(template, n=UNKNOWN) == "[][1][][][y]"
+        assert render(template, n=7) == "[7][8][y][y][]"
+    assert (UNKNOWN + 5, sum([UNKNOWN, 2]), f"{UNKNOWN}|{UNKNOWN:,}", str(UNKNOWN)) == (5, 2, "|", "")
+    assert (json.dumps([UNKNOWN]), sorted([1, UNKNOWN]), {0: "x"}[UNKNOWN]) == ("[0]", [0, 1], "x")
+    assert UNKNOWN == 0
+    assert UNKNOWN != 1
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
