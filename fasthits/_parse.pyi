@@ -14,7 +14,7 @@ Blocks are bytes-like objects, read in place: str and None raise TypeError, stri
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final, Literal, NamedTuple, Self, final, overload
+from typing import Any, Final, Literal, NamedTuple, Self, final, overload
 
 from typing_extensions import Buffer
 
@@ -112,15 +112,20 @@ class FoundFields(NamedTuple):
 
     fields: list[FoundField]
     """The fields that were read, also in a malformed line. If it has several times: the fields of the longest try."""
-    host_size: int
-    """Bytes of the virtual host that begins the line; 0 for no virtual host."""
+    host: tuple[int, int]
+    """Where the virtual host before the time begins and ends; (0, 0) for no virtual host."""
     step: int
     """Number of the first step that disagrees; if all agree, the number of steps."""
     stopped: int
     """Where reading stopped: the end of the line if all steps agree, 0 if the line has no time in brackets."""
     trouble: str
     """Why the line is malformed: ``absent`` (the step is not there), ``day`` (an invalid date), ``end`` (a number with
-    something behind it); ``""`` for a line that parses."""
+    something behind it), ``glued`` (another request with its time); ``""`` for a line that parses."""
+    way: int
+    """Number of the way that reads the line; 0, the log's own way, for a malformed line."""
+    text: bytes
+    """What was read, and what the places are of: the line without what may stand before its text, such as a byte-order
+    mark, or what stands inside if quotes enclose the whole line."""
 
 def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`.
@@ -131,7 +136,7 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
 
 @final
 class LineRules:
-    """The log format of lines, and which lines are hits. Hit tables of several threads can share it.
+    """The ways to read lines, and which lines are hits. Hit tables of several threads can share it.
 
     A line is *filtered* by the first reason that applies: ``method`` (not in *methods*), ``target`` (no path),
     ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``.
@@ -145,13 +150,23 @@ class LineRules:
     newlines between them, or None to store nothing. Referers of bots are ignored.
 
     The key of a row is the path; with *keep_query* the path and its query. With *by_host* the virtual host (``-`` for
-    no virtual host) and a space come first. *host_end* is the text behind a virtual host that begins a line.
+    no virtual host) and a space come first.
 
-    *steps* are the parts of a log format; None for combined. A line must have the first *needed* steps. With
-    *anchored*, the first step is a time in brackets, and the core searches the line for it. `Format.reading` in
-    fasthits/rules/formats.py makes steps. Raises ValueError for steps without a time. If a needed step searches the
-    rest of a line for a text, the core tries only the first ANCHORS times of the line, so the cost of a line stays
-    linear in its length.
+    *ways* are tried one after the other until one reads the line; by default there is one, combined. The first way is
+    the log's own. Each way is tried exactly, then loosely: with any blanks, fractions and other zones in times, and a
+    status that is missing. If no way reads a line that stands in quotes as a whole, its inside is tried likewise.
+    A line is malformed if another whole request follows its needed steps.
+
+    `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
+    have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
+    the line for it. *host_end* is the text behind a virtual host that stands before the time, after *host_words* words,
+    or None. A line that *begins_quoted* has a field in quotes at its beginning, so the core cannot tell quotes around
+    the whole line. If a way is *closed*, a line must end behind the last step. If it is *absolute*, the target
+    ``http://host:port/path`` counts as its path and names the virtual host. Without a step for a method or a request,
+    every line is a GET.
+
+    Raises ValueError for steps without a time. If a needed step searches the rest of a line for a text, the core tries
+    only the first ANCHORS times of the line, so the cost of a line stays linear in its length.
     """
 
     def __new__(
@@ -161,10 +176,7 @@ class LineRules:
         statuses: Collection[int] | None = None,
         keep_query: bool = False,
         by_host: bool = False,
-        host_end: bytes | None = None,
-        steps: Collection[tuple[str, str, object, tuple[object, ...] | None]] | None = None,
-        anchored: bool = False,
-        needed: int = 0,
+        ways: Collection[Mapping[str, Any]] = ...,
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,

@@ -13,22 +13,26 @@ from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
 from fasthits.core.codes cimport rewritten
+from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
-    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
-    line_count, take_away_rows,
+    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
+    count_partial, line_count, open_block, take_away_rows,
 )
 from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
-from fasthits.core.lines cimport HIT, MALFORMED, Rules, settle
+from fasthits.core.lines cimport (
+    BY_COLUMNS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_MEMORY_TO_READ, Rules, Way, read_any, settle,
+)
 from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
+from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
-    VHOST, Reading, add_step, fill_line, read_line,
+    VHOST, Reading, add_step, fill_line,
 )
 from fasthits.core.table cimport (
     NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
@@ -81,10 +85,12 @@ class FoundField(NamedTuple):
 
 class FoundFields(NamedTuple):
     fields: list[FoundField]
-    host_size: int
+    host: tuple[int, int]
     step: int
     stopped: int
     trouble: str
+    way: int
+    text: bytes
 
 
 def unescape(text, /):
@@ -100,26 +106,31 @@ def normalise(text, /):
 _KINDS = {
     "time": TIME, "request": REQUEST, "method": METHOD, "target": TARGET, "path": PATH, "query": QUERY,
     "protocol": PROTOCOL, "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT,
-    "vhost": VHOST,
+    "vhost": VHOST, "clock": CLOCK,
 }
-_WAYS = {
+_HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS}
+_STEPS = {
     "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
     "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
 }
-_COMBINED = tuple(
-    (kind, how, text, None)
-    for kind, how, text in (
-        ("time", "apache", 0), ("skip", "literal", b'] "'), ("request", "quoted", 0), ("skip", "literal", b'" '),
-        ("status", "status", 0), ("skip", "literal", b" "), ("bytes", "bytes", 0), ("skip", "literal", b' "'),
-        ("referer", "quoted", 0), ("skip", "literal", b'" "'), ("user_agent", "quoted", 0), ("skip", "literal", b'"'),
-    )
-)
-_COMBINED_NEEDED = 7
+_COMBINED = {
+    "steps": [
+        (kind, how, text, None)
+        for kind, how, text in (
+            ("time", "apache", 0), ("skip", "literal", b'] "'), ("request", "quoted", 0), ("skip", "literal", b'" '),
+            ("status", "status", 0), ("skip", "literal", b" "), ("bytes", "bytes", 0), ("skip", "literal", b' "'),
+            ("referer", "quoted", 0), ("skip", "literal", b'" "'), ("user_agent", "quoted", 0),
+            ("skip", "literal", b'"'),
+        )
+    ],
+    "needed": 7, "anchored": True, "closed": False, "absolute": False, "host_end": None, "begins_quoted": False,
+    "how": "steps", "names": (),
+}
 
 
 @cython.final
 cdef class LineRules:
-    """The log format of lines, and which lines are hits. Hit tables of several threads can share it."""
+    """The ways to read lines, and which lines are hits. Hit tables of several threads can share it."""
 
     cdef Rules rules
     cdef readonly object verdict
@@ -127,17 +138,18 @@ cdef class LineRules:
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
-        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, host_end=None, steps=None,
-        anchored=False, needed=0, verdict=None, apart=False, referers=None,
+        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), verdict=None,
+        apart=False, referers=None,
     ):
         cdef int i
-        self.kept = [*methods, host_end]
+        self.kept = [*methods]
         self.verdict = verdict
         self.referers = MappingProxyType(dict(referers or {}))
         if len(self.referers) > MAX_REFERER_TABLES:
             raise ValueError(f"there are at most {MAX_REFERER_TABLES} tables of referers")
         self.rules.methods = <Span *>calloc(len(methods), sizeof(Span))
-        if self.rules.methods == NULL:
+        self.rules.ways = <Way *>calloc(len(ways), sizeof(Way))
+        if self.rules.methods == NULL or self.rules.ways == NULL:
             raise MemoryError
         for i, method in enumerate(methods):
             self.rules.methods[i] = span_of(method)
@@ -149,26 +161,45 @@ cdef class LineRules:
         self.rules.keep_query, self.rules.by_host = keep_query, by_host
         self.rules.by_agent = verdict is not None
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
-        if host_end is not None:
-            self.rules.host_end = span_of(host_end)
-        if steps is None:
-            steps, anchored, needed = _COMBINED, True, _COMBINED_NEEDED
-        self.rules.steps.anchored, self.rules.steps.needed = anchored, needed
-        if not 1 <= needed <= len(steps) <= MAX_STEPS:
-            raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
-        for i in range(KINDS):
-            self.rules.steps.at[i] = -1
-        for kind, how, what, layout in steps:
-            self.kept.append(what)
-            add_step(&self.rules.steps, _KINDS.get(kind, SKIP), _WAYS[how], what, layout)
-        if not 0 <= self.rules.steps.at[TIME] < needed:
-            raise ValueError("a format needs a time")
-        if anchored and self.rules.steps.step[0].how != CLF_TIME:
-            raise ValueError("what is searched for is a time of Apache's common format")
+        if not ways:
+            raise ValueError("lines are read in one way at least")
+        for way in ways:
+            self.add_way(way)
         settle(&self.rules)
 
     def __dealloc__(self):
         free(self.rules.methods)
+        free(self.rules.ways)
+
+    cdef add_way(self, reading):
+        cdef Way *way = &self.rules.ways[self.rules.ways_count]
+        cdef int i
+        steps, needed, anchored = reading["steps"], reading["needed"], reading["anchored"]
+        if reading["host_end"] is not None:
+            self.kept.append(reading["host_end"])
+            way.host_end, way.host_words = span_of(reading["host_end"]), reading["host_words"]
+        way.begins_quoted = reading["begins_quoted"]
+        way.how = _HOWS[reading["how"]]
+        if len(reading["names"]) > MAX_NAMES:
+            raise ValueError(f"a format has at most {MAX_NAMES} names")
+        for name, kind in reading["names"]:
+            self.kept.append(name)
+            way.names.text[way.names.count], way.names.kind[way.names.count] = span_of(name), _KINDS[kind]
+            way.names.count += 1
+        way.steps.anchored, way.steps.needed = anchored, needed
+        way.steps.closed, way.steps.absolute = reading["closed"], reading["absolute"]
+        if not 1 <= needed <= len(steps) <= MAX_STEPS:
+            raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
+        for i in range(KINDS):
+            way.steps.at[i] = -1
+        for kind, how, what, layout in steps:
+            self.kept.append(what)
+            add_step(&way.steps, _KINDS.get(kind, SKIP), _STEPS[how], what, layout)
+        if not 0 <= way.steps.at[TIME] < needed:
+            raise ValueError("a format needs a time")
+        if anchored and way.steps.step[0].how != CLF_TIME:
+            raise ValueError("what is searched for is a time of Apache's common format")
+        self.rules.ways_count += 1
 
 
 cdef LineRules PLAIN = LineRules()
@@ -179,26 +210,54 @@ cdef object tuple_new = tuple.__new__
 
 @cython.final
 cdef class _Parser:
-    """Makes tuples of lines of one format."""
+    """Makes tuples of lines."""
 
     cdef LineRules line_rules
     cdef DayMemo memo
+    cdef Reader reader
     cdef int32_t ordinal
     cdef object day
 
     def __cinit__(self, LineRules rules):
         self.line_rules = rules if rules is not None else PLAIN
 
+    def __dealloc__(self):
+        free_reader(&self.reader)
+
     cdef object parse(self, const char *start, size_t size):
         cdef const Rules *rules = &self.line_rules.rules
+        cdef Cursor text = line_cursor(start, size)
         cdef Reading reading
         cdef Line line
-        if not read_line(line_cursor(start, size), &rules.steps, rules.steps.count, &reading, &self.memo, NULL):
+        cdef int way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, NULL)
+        if way == NO_MEMORY_TO_READ:
+            raise MemoryError
+        if way < 0:
             return None
-        fill_line(&line, &reading, &rules.steps)
+        fill_line(&line, &reading, &rules.ways[way].steps)
         if line.day != self.ordinal:
             self.ordinal, self.day = line.day, day_from_ordinal(line.day)
-        return tuple_new(ParsedLine, values_of_line(start, self.day, &line, &reading, rules))
+        return tuple_new(ParsedLine, values_of_line(text.p, self.day, &line, &reading, &rules.ways[way]))
+
+    cdef object find(self, Span line):
+        cdef const Rules *rules = &self.line_rules.rules
+        cdef Cursor text = line_cursor(line.start, line.size)
+        cdef Reading reading, furthest
+        cdef int way
+        memset(&furthest, 0, sizeof(furthest))
+        way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, &furthest)
+        if way == NO_MEMORY_TO_READ:
+            raise MemoryError
+        if way < 0:
+            return found_fields(places_of_fields(text, &rules.ways[0], &furthest, False), 0, text)
+        return found_fields(places_of_fields(text, &rules.ways[way], &reading, True), way, text)
+
+
+cdef object found_fields(tuple found, int way, Cursor text):
+    fields, host, step, stopped, trouble = found
+    return FoundFields(
+        [FoundField(*field) for field in fields], host, step, stopped, trouble, way, text.p[:text.end - text.p]
+    )
 
 
 def parse_line(line, LineRules rules=None, /):
@@ -234,30 +293,12 @@ def parse_lines(block, LineRules rules=None, /):
 def find_fields(line, LineRules rules=None, /):
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`."""
     cdef Py_buffer view
-    cdef Span text
-    cdef Reading reading, furthest
-    cdef DayMemo memo
-    cdef const Rules *known = &(rules if rules is not None else PLAIN).rules
-    cdef bint is_read
-    memset(&memo, 0, sizeof(memo))
-    memset(&reading, 0, sizeof(reading))
-    memset(&furthest, 0, sizeof(furthest))
+    cdef _Parser parser = _Parser(rules)
     PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
     try:
-        text = without_newline(&view)
-        is_read = read_line(
-            line_cursor(text.start, text.size), &known.steps, known.steps.count, &reading, &memo, &furthest
-        )
-        if is_read or not known.steps.anchored:
-            return found_fields(places_of_fields(text, known, &reading, is_read))
-        return found_fields(places_of_fields(text, known, &furthest, False))
+        return parser.find(without_newline(&view))
     finally:
         PyBuffer_Release(&view)
-
-
-cdef object found_fields(tuple found):
-    fields, host_size, step, stopped, trouble = found
-    return FoundFields([FoundField(*field) for field in fields], host_size, step, stopped, trouble)
 
 
 @cython.final
@@ -306,6 +347,7 @@ cdef class HitTable:
         free_table(&self.tally.referers)
         free(self.tally.answers)
         free(self.tally.key)
+        free_reader(&self.tally.reader)
 
     @property
     def max_paths(self):
@@ -417,11 +459,11 @@ cdef class HitTable:
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
         cdef Py_buffer view
-        cdef Cursor left
+        cdef Block left
         cdef int outcome = ASKED
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
-            left.p, left.end = <const char *>view.buf, <const char *>view.buf + view.len
+            open_block(&left, <const char *>view.buf, <size_t>view.len)
             with self.lock:
                 while outcome == ASKED:
                     with nogil:
@@ -442,6 +484,7 @@ cdef class HitTable:
                     outcome = count_partial(&self.tally)
                 if outcome == ASKED:
                     learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
+            self.tally.reader.columns.count = 0
         if outcome == NO_MEMORY_LEFT:
             raise MemoryError
 

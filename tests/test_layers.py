@@ -155,7 +155,7 @@ def test_the_version_imports_no_command() -> None:
     found = modules_of_command("--version")
     assert "typer" in found
     assert not found & {
-        *("rich", "sqlite3", "csv", "json", "pymemcache", "_parse", "rollup", "options", "formats", "supervisor"),
+        *("rich", "sqlite3", "csv", "json", "pymemcache", "_parse", "rollup", "options", "formats", "reader"),
     }
 
 
@@ -167,7 +167,7 @@ def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], t
     found = modules_of_command("rollup", "2026-03-12", "--quiet", "--logs", str(log), "--to", str(tmp_path / target))
     assert (tmp_path / target).exists()
     assert "targets" in found
-    assert not found & ({"rich", "json", "pymemcache", "patterns", "supervisor", "reader"} | others)
+    assert not found & ({"rich", "json", "pymemcache", "patterns", "reader"} | others)
 
 
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:

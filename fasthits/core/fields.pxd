@@ -3,10 +3,10 @@
 from libc.stdint cimport uint64_t
 
 from fasthits.core.lines cimport (
-    BOT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Rules, take_host,
+    BOT, COMMENT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
 )
-from fasthits.core.steps cimport BYTES, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
-from fasthits.core.tokens cimport Line, Span
+from fasthits.core.steps cimport BYTES, GLUED, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
+from fasthits.core.tokens cimport Cursor, Line, Span
 
 
 cdef inline Span span_of(bytes text):
@@ -31,14 +31,14 @@ cdef inline object as_number(Span span):
 
 
 cdef inline tuple values_of_line(
-    const char *start, object day, Line *line, const Reading *reading, const Rules *rules
+    const char *start, object day, Line *line, const Reading *reading, const Way *way
 ):
     """Return the values of ParsedLine."""
     cdef Span before, query
-    if rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+    if way.host_end.start != NULL:
+        take_host(start, line.time, way, &line.host)
     before.start, before.size = NULL, 0
-    if rules.steps.anchored:
+    if way.steps.anchored:
         before.start, before.size = start, <size_t>(line.time - 1 - start)
         if before.size and before.start[before.size - 1] == b" ":
             before.size -= 1
@@ -46,34 +46,36 @@ cdef inline tuple values_of_line(
     if query.size:
         query.start, query.size = query.start + 1, query.size - 1
     return (
-        day, as_bytes(field_of(reading, &rules.steps, TIME)), as_bytes(line.method), as_bytes(line.target),
+        day, as_bytes(field_of(reading, &way.steps, TIME)), as_bytes(line.method), as_bytes(line.target),
         as_bytes(line.path), as_bytes(query), as_bytes(line.protocol), as_number(line.status),
-        as_number(field_of(reading, &rules.steps, BYTES)), as_bytes(line.referer), as_bytes(line.user_agent),
+        as_number(field_of(reading, &way.steps, BYTES)), as_bytes(line.referer), as_bytes(line.user_agent),
         as_bytes(line.host), as_bytes(before),
     )
 
 
-cdef inline tuple places_of_fields(Span line, const Rules *rules, const Reading *reading, bint is_read):
-    """Return what FoundFields holds, with a tuple for each field."""
+cdef inline str name_of_trouble(int trouble):
+    return "day" if trouble == NO_DAY else "end" if trouble == NO_END else "glued" if trouble == GLUED else "absent"
+
+
+cdef inline tuple places_of_fields(Cursor text, const Way *way, const Reading *reading, bint is_read):
+    """Return what FoundFields says of a line, with a tuple for each field."""
     cdef Span host
-    cdef Py_ssize_t start
+    cdef Py_ssize_t at
     cdef int i
     fields = []
     for i in range(reading.agreed):
-        if rules.steps.step[i].how != LITERAL:
-            start = reading.found[i].start - line.start
-            fields.append((i, start, start + <Py_ssize_t>reading.found[i].size))
-    host.size = 0
-    if reading.agreed and rules.host_end.start != NULL:
-        take_host(line.start, reading.found[0].start, rules.host_end, &host)
-    if is_read:
-        trouble = ""
-    else:
-        trouble = "end" if reading.trouble == NO_END else "day" if reading.trouble == NO_DAY else "absent"
-    start = line.size
-    if reading.agreed < rules.steps.count:
-        start = 0 if reading.stopped == NULL else reading.stopped - line.start
-    return fields, host.size, reading.agreed, start, trouble
+        if way.steps.step[i].how != LITERAL and text.p <= reading.found[i].start <= text.end:
+            at = reading.found[i].start - text.p
+            fields.append((i, at, at + <Py_ssize_t>reading.found[i].size))
+    host.start, host.size = NULL, 0
+    if reading.agreed and way.host_end.start != NULL:
+        take_host(text.p, reading.found[0].start, way, &host)
+    at = 0 if host.start == NULL else host.start - text.p
+    host_place = (at, at + <Py_ssize_t>host.size)
+    at = text.end - text.p
+    if reading.agreed < way.steps.count:
+        at = 0 if reading.stopped == NULL else reading.stopped - text.p
+    return fields, host_place, reading.agreed, at, "" if is_read else name_of_trouble(reading.trouble)
 
 
 cdef inline Span without_newline(const Py_buffer *view) noexcept:
@@ -89,5 +91,6 @@ cdef inline dict filtered_lines(const uint64_t *buckets):
     lines = {
         "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH], "status": buckets[OTHER_STATUS],
         "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+        "comment": buckets[COMMENT],
     }
     return {reason: number for reason, number in lines.items() if number}

@@ -1,27 +1,54 @@
-"""Rules: what is read of a line, and whether the line is a hit."""
+"""Rules: the ways to read a line, what is read of it, and whether it is a hit.
+
+A line that the log's own way cannot read is tried by the other ways, in their order. So logs of several formats are
+read, and what a line counts as does not depend on the lines around it. Each way reads exactly first and then loosely,
+so that a line which can be read exactly is never read otherwise. What follows a readable line may not hold another one:
+such lines are glued together, and no way reads them.
+"""
 
 from libc.stdint cimport uint8_t
 from libc.string cimport memchr, memcmp, memset
 
+from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
 from fasthits.core.plain cimport take_plain_referer_and_agent
+from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
 from fasthits.core.steps cimport (
-    BYTES, CLF_TIME, DIGITS_OR_DASH, LITERAL, QUOTED, REFERER, REQUEST, STATUS, TEXT, THREE_DIGITS, TIME, USER_AGENT,
-    VHOST, Reading, Step, Steps, fill_line, fill_tail, memmem, read_line, take_steps,
+    BYTES, CLF_TIME, DIGITS_OR_DASH, GLUED, LITERAL, METHOD, NOT_THERE, QUOTED, REFERER, REQUEST, STATUS, TEXT,
+    THREE_DIGITS, TIME, USER_AGENT, VHOST, Reading, Step, Steps, field_of, fill_line, fill_tail, is_word, memmem,
+    read_line, take_steps,
 )
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
 
 cdef enum:                 # buckets
-    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, MALFORMED, BUCKETS
+    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, COMMENT, MALFORMED, BUCKETS
+
+cdef enum:                 # instead of the number of the way that has read a line
+    UNREAD = -1
+    NO_MEMORY_TO_READ = -2
+    IS_COMMENT = -3
+
+cdef enum:                 # how a way reads
+    BY_STEPS, BY_LABELS, BY_COLUMNS
 
 cdef enum:
     PLAIN_STEPS = 7        # that take_plain_get takes at once
     COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
+cdef struct Way:           # to read a line
+    int how
+    Steps steps            # read by labels or columns, there is a step for each kind, with the number of the kind
+    Names names            # of labels or columns
+    int last               # of a line no more steps than these are looked at
+    Span host_end          # what stands behind a virtual host before the time; absent where there is none
+    int host_words         # so many words stand before it
+    bint begins_quoted     # its lines begin with a quote
+
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
-    bint knows_plain_gets  # the format begins as combined does, which is how take_plain_get reads a line
+    bint knows_plain_gets  # the own format begins as combined does, which is how take_plain_get reads a line
     bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
+    bint unquotes          # a line that stands in quotes as a whole is read without them
     Span *methods
     int methods_count
     bint takes_get         # whether GET is one of them
@@ -29,9 +56,8 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
-    Steps steps
-    int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host at the beginning of a line; absent where there is none
+    Way *ways              # the first one is the log's own
+    int ways_count
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -60,66 +86,170 @@ cdef inline bint goes_on_as_combined(const Steps *steps) noexcept nogil:
     )
 
 
+cdef inline int last_step(const Rules *rules, const Steps *steps) noexcept nogil:
+    """Return how many steps the rules look at."""
+    cdef int last = steps.needed
+    if rules.referer_tables:
+        last = max(last, steps.at[REFERER] + 1)
+    if rules.by_agent:
+        last = max(last, steps.at[USER_AGENT] + 1)
+    if rules.by_host:
+        last = max(last, steps.at[VHOST] + 1)
+    return last
+
+
+cdef inline bint may_have_bracket(const Step *step) noexcept nogil:
+    return step.how == LITERAL and memchr(step.text, b"[", step.size) != NULL
+
+
+cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
+    """Set what follows from the rest of the rules."""
+    cdef Steps *steps = &way.steps
+    cdef int i
+    steps.alone = True
+    for i in range(steps.count):
+        if i < steps.needed:
+            steps.searches = steps.searches or steps.step[i].how == TEXT
+        elif may_have_bracket(&steps.step[i]):
+            steps.alone = False
+        if i and steps.step[i].how == THREE_DIGITS:
+            steps.step[i - 1].before_status = True
+    way.last = last_step(rules, steps)
+
+
 cdef inline void settle(Rules *rules) noexcept nogil:
     """Set what follows from the rest of the rules."""
-    cdef const Steps *steps = &rules.steps
+    cdef const Way *own = &rules.ways[0]
     cdef int i
-    for i in range(steps.needed):
-        rules.steps.searches = steps.step[i].how == TEXT or rules.steps.searches
-    rules.knows_plain_gets = begins_as_combined(steps)
-    rules.last = steps.needed
-    if rules.referer_tables:
-        rules.last = max(rules.last, steps.at[REFERER] + 1)
-    if rules.by_agent:
-        rules.last = max(rules.last, steps.at[USER_AGENT] + 1)
-    if rules.by_host:
-        rules.last = max(rules.last, steps.at[VHOST] + 1)
-    rules.knows_agents = rules.last <= COMBINED_STEPS and goes_on_as_combined(steps)
+    rules.unquotes = not own.begins_quoted
+    for i in range(rules.ways_count):
+        settle_way(rules, &rules.ways[i])
+    rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
+    rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
         and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
     )
 
 
-cdef inline bint take_line(
-    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo
+cdef inline bint has_word_for_method(const Way *way, const Reading *reading) noexcept nogil:
+    """Tell whether the method is a word, unless it is that of a request in quotes."""
+    cdef Span method = field_of(reading, &way.steps, METHOD)
+    return method.start == NULL or is_word(method.start, method.start + method.size)
+
+
+cdef inline int read_by_ways(
+    const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Read what the rules look at; False for a malformed line."""
+    """Return the number of the way that reads a line, or UNREAD. *whole* wants all fields.
+
+    Of a malformed line *furthest*, where it is not NULL, gets the reading by the log's own way that went furthest.
+    """
+    cdef const Way *way
+    cdef int i, last
+    for i in range(rules.ways_count):
+        way = &rules.ways[i]
+        last = way.steps.count if whole else way.last
+        reading.trouble = NOT_THERE
+        if way.how != BY_STEPS:
+            if (read_labels(trimmed(text), &way.names, reading) if way.how == BY_LABELS
+                    else read_columns(trimmed(text), &reader.columns, reading)):
+                return i
+            continue
+        if (read_line(text, &way.steps, last, reading, memo, furthest, False)
+                and (i == 0 or has_word_for_method(way, reading))):
+            return i
+        if (reading.trouble != GLUED
+                and read_line(trimmed(text), &way.steps, last, reading, memo, furthest, True)):
+            return i
+        if reading.trouble == GLUED:
+            return UNREAD
+        furthest = NULL
+    return UNREAD
+
+
+cdef inline int read_any(
+    const Rules *rules, Cursor *text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
+) noexcept nogil:
+    """Return the number of the way that reads a line, or what is instead of it; *text* becomes what was read.
+
+    The inside of a line that stands in quotes as a whole is tried first: a format that begins with any text would take
+    the quote for a part of it.
+    """
+    cdef Cursor inner
+    cdef int way, outcome
+    text[0] = text_of(text[0])
+    if rules.ways[0].how == BY_COLUMNS and text.p != text.end and text.p[0] == b"#":
+        if is_fields_line(text[0]):
+            name_columns(text[0], &rules.ways[0].names, &reader.columns)
+        return IS_COMMENT
+    if rules.unquotes and text.p != text.end and (text.p[0] == b'"' or is_empty(text.p[0])):
+        inner = trimmed(text[0])
+        outcome = unquote(&inner, reader)
+        if outcome == NO_MEMORY_FOR_TEXT:
+            return NO_MEMORY_TO_READ
+        if outcome == UNQUOTED:
+            way = read_by_ways(rules, inner, whole, reading, memo, reader, NULL)
+            if way != UNREAD:
+                text[0] = inner
+                return way
+    return read_by_ways(rules, text[0], whole, reading, memo, reader, furthest)
+
+
+cdef inline int take_line(
+    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo, Reader *reader
+) noexcept nogil:
+    """Read what the rules look at; return the number of the way that reads it, or what is instead of it."""
     cdef Reading reading
-    if not read_line(line_cursor(start, size), &rules.steps, rules.last, &reading, memo, NULL):
-        return False
-    fill_line(line, &reading, &rules.steps)
-    if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
-    return True
+    cdef Cursor text = line_cursor(start, size)
+    cdef int way = read_any(rules, &text, False, &reading, memo, reader, NULL)
+    if way < 0:
+        return way
+    fill_line(line, &reading, &rules.ways[way].steps)
+    line.copied = text.p == reader.text
+    if rules.by_host and rules.ways[way].host_end.start != NULL:
+        take_host(text.p, line.time, &rules.ways[way], &line.host)
+    return way
 
 
 cdef inline void take_rest_of_plain_get(
-    const Rules *rules, const char *start, size_t size, Cursor rest, Line *line, DayMemo *memo
+    const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
+    cdef const Way *own = &rules.ways[0]
+    cdef Cursor text = line_cursor(start, size)
     memset(&line.host, 0, sizeof(Span))
-    if rules.last > PLAIN_STEPS:
-        rest.end = line_cursor(start, size).end
+    memset(&line.referer, 0, sizeof(Span))
+    memset(&line.user_agent, 0, sizeof(Span))
+    line.copied = False
+    if own.last > PLAIN_STEPS:
+        rest.end = text.end
         if rules.knows_agents:
-            take_plain_referer_and_agent(&rest, rules.by_agent, line)
+            take_plain_referer_and_agent(&rest, limit, rules.by_agent, line)
         else:
-            take_steps(rest, &rules.steps, PLAIN_STEPS, rules.last, &reading, memo)
-            fill_tail(line, &reading, &rules.steps)
-    if rules.by_host and rules.host_end.start != NULL:
-        take_host(start, line.time, rules.host_end, &line.host)
+            take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, False)
+            fill_tail(line, &reading, &own.steps)
+    if rules.by_host and own.host_end.start != NULL:
+        take_host(text_of(text).p, line.time, own, &line.host)
 
 
-cdef inline void take_host(const char *start, const char *time, Span host_end, Span *host) noexcept nogil:
-    """Take the virtual host at the beginning of a line; absent where there is none, or it has a space in it."""
+cdef inline void take_host(const char *start, const char *time, const Way *way, Span *host) noexcept nogil:
+    """Take the virtual host before the time; absent where there is none, or it has a space in it."""
     cdef const char *p = start
     cdef const char *end
+    cdef int _word
+    memset(host, 0, sizeof(Span))
+    for _word in range(way.host_words):
+        p = <const char *>memchr(p, b" ", <size_t>(time - p))
+        if p == NULL:
+            return
+        p += 1
+    start = p
     if p[0] == b"[":    # an address of IPv6, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
-    end = <const char *>memmem(p, <size_t>(time - p), host_end.start, host_end.size)
-    memset(host, 0, sizeof(Span))
+    end = <const char *>memmem(p, <size_t>(time - p), way.host_end.start, way.host_end.size)
     if end != NULL and end != start and memchr(start, b" ", <size_t>(end - start)) == NULL:
         host.start, host.size = start, <size_t>(end - start)
 
@@ -138,6 +268,6 @@ cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_ge
         return OTHER_METHOD
     if not is_plain_get and not has_path(line.path):
         return NO_PATH
-    if not rules.any_status and not (line.status.start != NULL and rules.statuses[number(line.status.start, 3)]):
+    if not rules.any_status and not (line.status.size == 3 and rules.statuses[number(line.status.start, 3)]):
         return OTHER_STATUS
     return HIT

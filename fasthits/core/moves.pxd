@@ -61,8 +61,10 @@ cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
 
 
 cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads, bint apart) noexcept nogil:
-    """Move the rows of other tables, *apart* where no two tables have the same row; False without memory, with some rows
-    in no table."""
+    """Move the rows of other tables; False without memory, with some of them in none.
+
+    Where all tables are *apart*, no two of them have the same row.
+    """
     cdef size_t rows = 0
     cdef int i
     for i in range(count):

@@ -2,7 +2,8 @@
 
 A log format is a row of steps. Each step is a literal, or a field and the way to find its end. A line has to agree with
 the steps up to the last one that counting needs; after that, reading stops where the line disagrees. Whatever the
-reader tolerates, it tolerates in `take_step`.
+reader tolerates, it tolerates in `take_step`, and only when it reads a line loosely, which it does after it could not
+read the line exactly. So tolerance never changes what is read of a line that is as the format has it.
 
 If the time comes before the request, as in Apache's common format, the line is not read from the left, because a user
 name may hold spaces, brackets and quotes. Then the time is the anchor: ``[``, then the fixed layout
@@ -11,17 +12,25 @@ name may hold spaces, brackets and quotes. Then the time is the anchor: ``[``, t
 there on, the reader tries the next ``[``. The cost of a line stays linear in its length: a request or a number ends
 before the next time begins, because that has a quote. If a format needs a field that may go on to the end of the line,
 the reader tries only MAX_ANCHORS times.
+
+Read loosely, the time may have a fraction and another zone or none, and any blanks or none may stand between the
+bracket and the quote. A client cannot write that quote either. It can only end a quoted field with ``[time]``, so that
+the quote behind the field is taken for the one before the request. Then what is taken for the request is the format's
+own text between two fields, which begins with no method: no hit can be made of it.
+
+Behind the last needed step there may be no other whole request (`holds_another_line`): a line that lost its end has the
+next one glued to it, and two lines are not one hit.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memchr, memset
 
 from fasthits.core.times cimport (
-    CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time,
+    CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time, take_loose_clf_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, mask_of, split_request, split_target, take_digits_or_dash, take_quoted, take_three_digits,
-    trailing_zeros,
+    Cursor, Line, Span, is_digit, mask_of, skip_past, split_origin, split_request, split_target, take_digits_or_dash,
+    take_quoted, take_three_digits, trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -38,7 +47,7 @@ cdef enum:                 # ways in which a step is read
     LITERAL, QUOTED, TEXT, FIXED, THREE_DIGITS, DIGITS_OR_DASH, CLF_TIME, ISO_TIME, EPOCH_TIME, LAID_OUT_TIME
 
 cdef enum:                 # why a step does not agree
-    NOT_THERE, NO_DAY, NO_END
+    NOT_THERE, NO_DAY, NO_END, GLUED
 
 cdef struct Step:
     int kind
@@ -47,6 +56,7 @@ cdef struct Step:
     size_t size            # of text; FIXED and LAID_OUT_TIME: the width; EPOCH_TIME: the most digits
     int64_t divisor        # EPOCH_TIME: parts of a second
     Layout layout
+    bint before_status     # LITERAL: the status follows
 
 cdef struct Steps:
     Step[MAX_STEPS] step
@@ -55,11 +65,15 @@ cdef struct Steps:
     int[KINDS] at          # which step reads a kind; -1 where none does
     bint anchored          # the first step is the time, behind a bracket that is searched for
     bint searches          # a needed step looks for a text, which may be anywhere in the rest of the line
+    bint closed            # the line has to end behind the last step, so that no text of a client can stand for steps
+    bint absolute          # an absolute target stands for its path, and names the virtual host
+    bint alone             # behind the needed steps no other time in brackets is to be expected
 
 cdef struct Reading:       # of a line
     Span[MAX_STEPS] found  # by each step; of a literal nothing
     int agreed             # so many steps
     int32_t day
+    const char *behind     # where the needed steps end
     const char *stopped    # where the next step does not agree, and why
     int trouble
 
@@ -84,6 +98,10 @@ cdef inline int add_step(Steps *steps, int kind, int how, what, layout) except -
     return 0
 
 
+cdef inline bint is_blank(char c) noexcept nogil:
+    return c == b" " or c == b"\t"
+
+
 cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexcept nogil:
     """Step over a text; most have three bytes, for which a call would cost more than the loop."""
     cdef size_t i
@@ -96,7 +114,34 @@ cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexc
     return True
 
 
-cdef inline bint take_text(Cursor *line, const Step *step) noexcept nogil:
+cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t size, bint before_status) noexcept nogil:
+    """Step over a text. Where it has blanks the line may have others or more, or none between ``]`` and a quote and
+    between a quote and the status."""
+    cdef size_t i = 0
+    cdef size_t first
+    cdef const char *start
+    while i < size:
+        if not is_blank(text[i]):
+            if line.p == line.end or line.p[0] != text[i]:
+                return False
+            line.p += 1
+            i += 1
+            continue
+        first = i
+        while i < size and is_blank(text[i]):
+            i += 1
+        start = line.p
+        while line.p != line.end and is_blank(line.p[0]):
+            line.p += 1
+        if line.p == start and not (
+            first and ((text[first - 1] == b"]" and i < size and text[i] == b'"')
+                       or (text[first - 1] == b'"' and i == size and before_status))
+        ):
+            return False
+    return True
+
+
+cdef inline void take_text(Cursor *line, const Step *step) noexcept nogil:
     """Take bytes up to the literal behind the field, which stays, or to the end of the line."""
     cdef const char *found = NULL
     if step.size == 1:
@@ -104,7 +149,53 @@ cdef inline bint take_text(Cursor *line, const Step *step) noexcept nogil:
     elif step.size:
         found = <const char *>memmem(line.p, <size_t>(line.end - line.p), step.text, step.size)
     line.p = found if found != NULL else line.end
-    return True
+
+
+cdef inline bint goes_on(const char *start, const char *blank, const char *next) noexcept nogil:
+    """Tell whether a list goes on behind a *blank*, as in ``192.0.2.1, 10.0.0.1`` or ``10.0.0.1:80 : 10.0.0.2:80``."""
+    return blank != start and ((blank - 1)[0] == b"," or (blank - 1)[0] == b":" or next[0] == b":")
+
+
+cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogil:
+    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them.
+
+    Of a field that nobody reads, take all of a list. Each byte is looked at a few times at most.
+    """
+    cdef const char *start = line.p
+    cdef const char *p
+    cdef Cursor rest
+    cdef bint begins_blank = step.size and is_blank(step.text[0])
+    rest.end = line.end
+    while line.p != line.end and step.size:
+        if begins_blank:
+            while line.p != line.end and not is_blank(line.p[0]):
+                line.p += 1
+            p = line.p
+            while p != line.end and is_blank(p[0]):
+                p += 1
+        else:
+            p = <const char *>memchr(line.p, step.text[0], <size_t>(line.end - line.p))
+            line.p = p if p != NULL else line.end
+            p = line.p + 1
+        if line.p == line.end:
+            return
+        rest.p = line.p
+        if take_literal_loosely(&rest, step.text, step.size, False) and not (
+            begins_blank and step.kind == SKIP and p != line.end and goes_on(start, line.p, p)
+        ):
+            return
+        line.p = p
+    line.p = line.end
+
+
+cdef inline bint is_word(const char *p, const char *end) noexcept nogil:
+    """Tell whether a method is there: letters, digits and what may join them."""
+    cdef const char *start = p
+    while p != end and (
+        b"A" <= p[0] <= b"Z" or b"a" <= p[0] <= b"z" or is_digit(p[0]) or p[0] == b"-" or p[0] == b"_"
+    ):
+        p += 1
+    return p == end and p != start
 
 
 cdef inline bint take_width(Cursor *line, size_t size) noexcept nogil:
@@ -112,6 +203,16 @@ cdef inline bint take_width(Cursor *line, size_t size) noexcept nogil:
         return False
     line.p += size
     return True
+
+
+cdef inline bint take_status_or_none(Cursor *line) noexcept nogil:
+    """Take three digits, or ``-``, ``-1`` or ``0`` of a request that was never answered."""
+    if take_three_digits(line):
+        return True
+    if skip_past(line, b"-"):
+        skip_past(line, b"1")
+        return True
+    return skip_past(line, b"0")
 
 
 cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo) noexcept nogil:
@@ -128,7 +229,7 @@ cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo
 cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo) noexcept nogil:
     """Take one step; False where the line does not agree, the cursor anywhere."""
     cdef const char *start = line.p
-    cdef bint agrees
+    cdef bint agrees = True
     if step.how == LITERAL:
         return take_literal(line, step.text, step.size)
     if step.how == QUOTED:
@@ -140,7 +241,7 @@ cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *d
     elif step.how == DIGITS_OR_DASH:
         agrees = take_digits_or_dash(line)
     elif step.how == TEXT:
-        agrees = take_text(line, step)
+        take_text(line, step)
     elif step.how == FIXED:
         agrees = take_width(line, step.size)
     else:
@@ -149,30 +250,67 @@ cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *d
     return agrees
 
 
-cdef inline bint ends_well(const Cursor *line, const Steps *steps) noexcept nogil:
+cdef inline bint take_step_loosely(
+    Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo, bint anchored
+) noexcept nogil:
+    """Take one step with all that is tolerated; False where the line does not agree, the cursor anywhere."""
+    cdef const char *start = line.p
+    cdef bint agrees = True
+    if step.how == LITERAL:
+        return take_literal_loosely(line, step.text, step.size, step.before_status)
+    if step.how == THREE_DIGITS and not anchored:
+        agrees = take_status_or_none(line)
+    elif step.how == TEXT:
+        take_text_loosely(line, step)
+        agrees = step.kind != METHOD or is_word(start, line.p)
+    elif step.how == CLF_TIME:
+        agrees = take_loose_clf_time(line, day) and day[0] != 0
+    else:
+        return take_step(line, step, out, day, memo)
+    out.start, out.size = start, <size_t>(line.p - start)
+    return agrees
+
+
+cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely) noexcept nogil:
     """Tell whether what follows the last needed step may follow it."""
     cdef const Step *last = &steps.step[steps.needed - 1]
+    cdef const char *p = line.p
+    if steps.closed:
+        while p != line.end and p[0] == b" ":
+            p += 1
+        return p == line.end
     if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
+        return True
+    if loosely and line.p[0] == b"\t":
         return True
     return steps.needed < steps.count and line.p[0] == steps.step[steps.needed].text[0]
 
 
 cdef inline bint take_steps(
-    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo
+    Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo, bint loosely
 ) noexcept nogil:
     """Take the steps from *first* up to *last*, which is none of them; False for a malformed line."""
     cdef int i
     cdef const char *start
+    cdef bint agrees
     reading.agreed = last
     for i in range(first, last):
         start = line.p
-        if not take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo):
+        if loosely:
+            agrees = take_step_loosely(
+                &line, &steps.step[i], &reading.found[i], &reading.day, memo, steps.anchored
+            )
+        else:
+            agrees = take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo)
+        if not agrees:
             reading.agreed, reading.stopped = i, start
             reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
             return i >= steps.needed
-        if i == steps.needed - 1 and not ends_well(&line, steps):
-            reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
-            return False
+        if i == steps.needed - 1:
+            reading.behind = line.p
+            if not ends_well(&line, steps, loosely):
+                reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
+                return False
     return True
 
 
@@ -181,15 +319,8 @@ cdef inline bint is_anchor(const char *p) noexcept nogil:
 
 
 cdef inline uint64_t anchors_among(const char *p) noexcept nogil:
-    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each.
-
-    The loop has no branch, so compilers make vector instructions of it.
-    """
-    cdef uint8_t[64] found
-    cdef int i
-    for i in range(64):
-        found[i] = (p[i] == b"[") & (p[i + 12] == b":")
-    return mask_of(found)
+    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each."""
+    return mask_of(p, b"[") & mask_of(p + 12, b":")
 
 
 cdef inline const char *find_anchor(const char *p, const char *end) noexcept nogil:
@@ -212,27 +343,69 @@ cdef inline const char *find_anchor(const char *p, const char *end) noexcept nog
     return NULL
 
 
+cdef inline const char *another_line(const char *p, const char *end) noexcept nogil:
+    """Return where the time of a whole request begins, ``[time] "request" 200``; NULL where there is none.
+
+    A client cannot write such a text into a field that is logged in quotes, as its quotes get a backslash each.
+    """
+    cdef Cursor rest
+    cdef Span request
+    cdef DayMemo memo
+    cdef int32_t day
+    memset(&memo, 0, sizeof(DayMemo))
+    rest.end = end
+    p = find_anchor(p, end)
+    while p != NULL:
+        rest.p = p + 1
+        if (take_clf_time(&rest, &day, &memo) and take_literal(&rest, b'] "', 3) and take_quoted(&rest, &request)
+                and skip_past(&rest, b" ") and take_three_digits(&rest)):
+            return p
+        p = find_anchor(p + 1, end)
+    return NULL
+
+
+cdef inline bint holds_another_line(const char *p, const char *end) noexcept nogil:
+    """Tell whether lines are glued together: what follows the bytes of a line has a request of its own."""
+    return memchr(p, b"[", <size_t>(end - p)) != NULL and another_line(p, end) != NULL
+
+
+cdef inline bint is_alone(const Steps *steps, Reading *reading, const char *end) noexcept nogil:
+    """Tell whether no other line is glued to a line that was read."""
+    if not steps.alone or not holds_another_line(reading.behind, end):
+        return True
+    reading.agreed, reading.stopped, reading.trouble = steps.needed, another_line(reading.behind, end), GLUED
+    return False
+
+
+cdef inline void keep_furthest(Reading *furthest, const Reading *reading) noexcept nogil:
+    """Keep a reading that went further than those before, or as far as the first one."""
+    if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed or reading.trouble == GLUED):
+        furthest[0] = reading[0]
+
+
 cdef inline bint read_line(
-    Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest
+    Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest, bint loosely
 ) noexcept nogil:
     """Read a line by the steps up to *last*; False for a malformed one.
 
-    Of a malformed line that has several times *furthest*, where it is not NULL, gets the reading that went furthest.
+    Of a malformed line *furthest*, where it is not NULL, gets the reading that went furthest.
     """
     cdef Cursor rest = line
     cdef int tries = 0
-    if not steps.anchored:
-        return take_steps(rest, steps, 0, last, reading, memo)
-    while not steps.searches or tries < MAX_ANCHORS:
-        rest.p = find_anchor(line.p, line.end)
-        if rest.p == NULL:
-            return False
-        rest.p += 1
-        line.p = rest.p
-        if take_steps(rest, steps, 0, last, reading, memo):
+    cdef bint agrees
+    while not (steps.searches and steps.anchored) or tries < MAX_ANCHORS:
+        if steps.anchored:
+            rest.p = find_anchor(line.p, line.end)
+            if rest.p == NULL:
+                return False
+            rest.p += 1
+            line.p = rest.p
+        agrees = take_steps(rest, steps, 0, last, reading, memo, loosely)
+        if agrees and is_alone(steps, reading, line.end):
             return True
-        if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed):
-            furthest[0] = reading[0]
+        keep_furthest(furthest, reading)
+        if agrees or not steps.anchored:
+            return False
         tries += reading.agreed > 1    # a time, and what follows it
     return False
 
@@ -255,8 +428,17 @@ cdef inline void fill_line(Line *line, const Reading *reading, const Steps *step
     if request.start != NULL:
         split_request(request, line)
         split_target(line)
-        return
+    else:
+        take_parts_of_request(line, reading, steps)
+    if steps.absolute:
+        split_origin(line)
+
+
+cdef inline void take_parts_of_request(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
+    """Set method, target and protocol from fields of their own. In a format without methods every line is a GET."""
     line.method, line.protocol = field_of(reading, steps, METHOD), field_of(reading, steps, PROTOCOL)
+    if steps.at[METHOD] < 0:
+        line.method.start, line.method.size = b"GET", 3
     line.target = field_of(reading, steps, TARGET)
     split_target(line)
     if line.target.start == NULL:

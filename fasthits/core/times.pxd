@@ -7,7 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memcmp
 from libc.time cimport localtime_r, time_t, tm
 
-from fasthits.core.tokens cimport Cursor, are_digits, is_digit, load4, load8, number
+from fasthits.core.tokens cimport Cursor, are_digits, is_digit, load4, load8, number, skip_past
 
 cdef enum:
     CLF_SIZE = 26          # dd/Mon/yyyy:HH:MM:SS +hhmm
@@ -135,23 +135,64 @@ cdef inline bint take_clf_time(Cursor *line, int32_t *day, DayMemo *memo) noexce
     return True
 
 
-cdef inline bint take_iso_time(Cursor *line, int32_t *day) noexcept nogil:
-    """Take ``yyyy-mm-ddTHH:MM:SS`` and ``Z``, ``+hhmm`` or ``+hh:mm``."""
+cdef inline void skip_fraction(Cursor *line) noexcept nogil:
+    """Step over the fraction of a second, if there is one."""
     cdef const char *p = line.p
-    if line.end - p < 20 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2) and p[7] == b"-"
-                                 and are_digits(p + 8, 2) and p[10] == b"T" and has_clock(p + 11)):
+    if line.end - p >= 2 and (p[0] == b"." or p[0] == b",") and is_digit(p[1]):
+        p += 1
+        while p != line.end and is_digit(p[0]):
+            p += 1
+        line.p = p
+
+
+cdef inline void skip_zone(Cursor *line) noexcept nogil:
+    """Step over a zone, if there is one, perhaps behind a blank: ``+hhmm``, ``+hh:mm``, or ``Z`` behind none."""
+    cdef const char *p = line.p
+    if skip_past(line, b"Z"):
+        return
+    if p != line.end and p[0] == b" ":
+        p += 1
+    if line.end - p < 5 or (p[0] != b"+" and p[0] != b"-") or not are_digits(p + 1, 2):
+        return
+    p += 4 if p[3] == b":" else 3
+    if line.end - p >= 2 and are_digits(p, 2):
+        line.p = p + 2
+
+
+cdef inline void skip_zone_name(Cursor *line) noexcept nogil:
+    """Step over a blank and up to five capital letters, if they are there: ``CEST``."""
+    cdef const char *p = line.p
+    if line.end - p < 2 or p[0] != b" " or not b"A" <= p[1] <= b"Z":
+        return
+    p += 1
+    while p != line.end and p - line.p <= 5 and b"A" <= p[0] <= b"Z":
+        p += 1
+    line.p = p
+
+
+cdef inline bint take_loose_clf_time(Cursor *line, int32_t *day) noexcept nogil:
+    """Take ``dd/Mon/yyyy:HH:MM:SS``, perhaps with a fraction, perhaps with a zone."""
+    cdef const char *p = line.p
+    if line.end - p < 20 or p[11] != b":" or not has_clock(p + 12):
+        return False
+    day[0] = day_of_clf(p)
+    line.p = p + 20
+    skip_fraction(line)
+    skip_zone(line)
+    skip_zone_name(line)
+    return True
+
+
+cdef inline bint take_iso_time(Cursor *line, int32_t *day) noexcept nogil:
+    """Take ``yyyy-mm-ddTHH:MM:SS`` or with a blank for the T, perhaps with a fraction, perhaps with a zone."""
+    cdef const char *p = line.p
+    if line.end - p < 19 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2) and p[7] == b"-"
+                                 and are_digits(p + 8, 2) and (p[10] == b"T" or p[10] == b" ") and has_clock(p + 11)):
         return False
     day[0] = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
-    p += 19
-    if p[0] == b"Z":
-        line.p = p + 1
-        return True
-    if (p[0] != b"+" and p[0] != b"-") or line.end - p < 5 or not are_digits(p + 1, 2):
-        return False
-    p += 4 if p[3] == b":" else 3
-    if line.end - p < 2 or not are_digits(p, 2):
-        return False
-    line.p = p + 2
+    line.p = p + 19
+    skip_fraction(line)
+    skip_zone(line)
     return True
 
 

@@ -16,6 +16,7 @@ from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
+from fasthits.rules.labelled import W3C
 from fasthits.rules.stamps import stamps
 
 Progress = Callable[[int | None], Advance]
@@ -139,7 +140,11 @@ class Pass:
         self._formats = dict(formats)
         self._compiled = compiled
         self._share = share
-        self._segments = {log_file: log_file.segments() for log_file in files}
+        self._segments = {
+            # Where lines name the columns of those that follow, a file is read from its beginning.
+            log_file: [Segment(log_file)] if formats[log_file] == W3C else log_file.segments()
+            for log_file in files
+        }
         segments = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
         self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))

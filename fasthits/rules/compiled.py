@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
-from fasthits._parse import LINE_BYTES, HitTable, LineRules
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
+from fasthits.rules.formats import Format
+from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -41,11 +44,13 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
-        self._line_rules: dict[str, LineRules] = {}
+        self._line_rules: dict[Format, LineRules] = {}
+        self._alike: dict[str, LineRules] = {}
+        self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
         if self.log_format:
             self.check(self.log_format)
@@ -85,27 +90,64 @@ class CompiledRules:
         if self.log_format:
             return self.log_format
         lines = head.split(b"\n")
-        return detect((lines if ended else lines[:-1] or lines)[:DETECTED_LINES])
+        lines = (lines if ended else lines[:-1] or lines)[:DETECTED_LINES]
+        if any(line.startswith(b"#Fields:") for line in lines):
+            return W3C
+        return detect(lines) or (LTSV if any(parse_line(line, field_rules((LTSV,))) for line in lines) else None)
+
+    def ways(self, log_format: Format) -> tuple[Format, ...]:
+        """Return the formats in which the lines of a log of *log_format* are read, in this order.
+
+        Its own format is the first. If formats are detected, the other named formats follow that have the fields of
+        the rules; a format whose lines another one reads already is left out.
+        """
+        if not log_format.parts:
+            return (log_format,)
+        if log_format not in self._ways:
+            found: dict[str, Format] = {}
+            others = NAMES.values() if self.log_format is None else ()
+            for each in (log_format, *(other for other in others if self._can_read(other))):
+                for way in each.ways:
+                    found.setdefault(_shape(way), way)
+            self._ways[log_format] = tuple(found.values())
+        return self._ways[log_format]
+
+    def _can_read(self, log_format: Format) -> bool:
+        if not log_format.parts or log_format == W3C:
+            return False
+        try:
+            self.check(log_format)
+        except UsageError:
+            return False
+        return True
 
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
+        if known := self._line_rules.get(log_format):
+            return known
+        readings = [way.reading() for way in self.ways(log_format if log_format.parts else NAMES["vhost_combined"])]
+        if not self.rules.by_host:
+            for reading in readings:
+                reading["host_end"] = None
+        made = self._alike.setdefault(repr(readings), self._line_rules_of(readings))
+        return self._line_rules.setdefault(log_format, made)
+
+    def _line_rules_of(self, readings: list[dict[str, Any]]) -> LineRules:
         rules = self.rules
-        reading = (log_format if log_format.parts else NAMES["vhost_combined"]).reading()
-        if not rules.by_host:
-            reading.pop("host_end", None)
-        return self._line_rules.setdefault(
-            repr(reading),
-            LineRules(
-                methods=[method.encode() for method in rules.methods],
-                statuses=rules.statuses,
-                keep_query=bool(rules.keep_query),
-                by_host=rules.by_host,
-                verdict=self._verdict,
-                apart=rules.bots == "apart",
-                referers=self._keepers,
-                **reading,  # type: ignore[arg-type]  # it is made for this
-            ),
+        return LineRules(
+            methods=[method.encode() for method in rules.methods],
+            statuses=rules.statuses,
+            keep_query=bool(rules.keep_query),
+            by_host=rules.by_host,
+            verdict=self._verdict,
+            apart=rules.bots == "apart",
+            referers=self._keepers,
+            ways=readings,
         )
+
+    def field_rules(self, log_format: Format) -> LineRules:
+        """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
+        return field_rules(self.ways(log_format if log_format.parts else NAMES["vhost_combined"]))
 
     def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
         """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
@@ -153,6 +195,19 @@ class CompiledRules:
         if rejected is not None:
             rejected[reason] += views
         return None
+
+
+def _shape(log_format: Format) -> str:
+    """Return what decides whether a line is of *log_format*."""
+    reading = log_format.reading()
+    names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
+    return repr((names, reading["steps"][: reading["needed"]]))
+
+
+@lru_cache
+def field_rules(ways: tuple[Format, ...]) -> LineRules:
+    """Return what `parse_line` and `find_fields` need to read lines in these *ways*, tried in their order."""
+    return LineRules(ways=[way.reading() for way in ways])
 
 
 def _verdict(rules: Rules) -> Callable[[bytes], int]:

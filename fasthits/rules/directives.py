@@ -1,7 +1,9 @@
-"""The directives of Apache's LogFormat and the variables of nginx's log_format: which field of a line each stands for.
+"""The directives of Apache's LogFormat, the variables of nginx's log_format and the operators of Envoy's access log:
+which field of a line each stands for.
 
-Directives are those of httpd 2.4 (mod_log_config.c, log_pre_config and parse_log_item; mod_logio.c; mod_ssl.c),
-variables those of nginx's core and of its HTTP modules.
+Directives are those of httpd 2.4 (mod_log_config.c, log_pre_config and parse_log_item; mod_logio.c; mod_ssl.c) and of
+Tomcat's AccessLogValve; variables those of nginx's core and of its HTTP modules, all others being skipped; operators
+those of Envoy's documentation (Access Logging, Command Operators).
 """
 
 import re
@@ -73,7 +75,7 @@ class DateLayout:
 
 
 _APACHE: dict[str, Kind] = {
-    **dict.fromkeys(["^ti", "^to", "^FB", *"acACDefhiIklLnoPRSTuxX"], "skip"),
+    **dict.fromkeys(["^ti", "^to", "^FB", "^FU", *"acACDeFfhiIklLnoPRSTuxX"], "skip"),
     **dict.fromkeys("bBO", "bytes"),
     **dict.fromkeys("vV", "vhost"),
     **{"t": "time", "r": "request", "m": "method", "U": "path", "q": "query", "H": "protocol", "s": "status"},
@@ -92,21 +94,18 @@ _NGINX: dict[str, Kind] = {
     **{"http_referer": "referer", "http_user_agent": "user_agent", "server_port": "port"},
     **dict.fromkeys(("host", "server_name"), "vhost"),
 }
-_NGINX_SKIPPED = r"""(?x)
-    args | query_string | ancient_browser | binary_remote_addr | connection | connection_requests |
-    connection_time | connections_active | content_length | content_type | date_gmt | date_local | document_root
-    | gzip_ratio | hostname | http2 | http3 | https | invalid_referer | limit_conn_status | limit_rate |
-    limit_req_status | memcached_key | modern_browser | msie | nginx_version | pid | pipe |
-    proxy_add_x_forwarded_for | proxy_host | proxy_port | proxy_protocol_addr | proxy_protocol_port |
-    proxy_protocol_server_addr | proxy_protocol_server_port | quic | realip_remote_addr | realip_remote_port |
-    realpath_root | remote_addr | remote_port | remote_user | request_body | request_body_file |
-    request_completion | request_filename | request_id | request_length | request_time | scheme | secure_link |
-    secure_link_expires | server_addr | session_time | slice_range | spdy | uid_got | uid_reset | uid_set |
-    userid
-    | (?:http|sent_http|sent_trailer|trailer|cookie|arg|upstream|ssl|geoip2?|tcpinfo|jwt|proxy_protocol_tlv)_\w+
-    """
+_NGINX_ALIKE = ("date_local", "document_root", "request_id")
+"""Variables of nginx that are no misspelled ones, though they come near to one to count by."""
 _NGINX_VARIABLE = r"(?a)\$(?:(\w+)|\{(\w+)\})?"
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
+
+_ENVOY = r"%(?:START_TIME|REQ\()"
+_ENVOY_OPERATOR = r"%(?:(?P<name>[A-Z][A-Z0-9_]*)(?:\((?P<argument>[^)]*)\))?(?::\d+)?%|%)?"
+_ENVOY_KINDS: dict[str, Kind] = {
+    **{"PROTOCOL": "protocol", "RESPONSE_CODE": "status", "BYTES_SENT": "bytes"},
+    **{"REQ(:METHOD)": "method", "REQ(:PATH)": "target", "REQ(X-ENVOY-ORIGINAL-PATH?:PATH)": "target"},
+    **{"REQ(:AUTHORITY)": "vhost", "REQ(REFERER)": "referer", "REQ(USER-AGENT)": "user_agent"},
+}
 
 _ESCAPES = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "r": "\r", "t": "\t"}
 
@@ -117,9 +116,16 @@ _COMPOSITES = {
     **{"T": "%H:%M:%S", "X": "%H:%M:%S", "R": "%H:%M", "r": "%I:%M:%S %p", "F": "%Y-%m-%d", "h": "%b"},
     **{"D": "%m/%d/%y", "x": "%m/%d/%y", "c": "%a %b %e %H:%M:%S %Y", "n": "\n", "t": "\t"},
 }
-_WIDTHS = {"Y": 4, "G": 4, "b": 3, "a": 3, "j": 3, "z": 5, "u": 1, "w": 1, "%": 1} | dict.fromkeys(
+_WIDTHS = {"Y": 4, "G": 4, "b": 3, "a": 3, "j": 3, "L": 3, "f": 6, "z": 5, "u": 1, "w": 1, "%": 1} | dict.fromkeys(
     "CdegHIklmMpSUVWy", 2
 )
+
+
+_JAVA = {
+    **{"yyyy": "%Y", "yy": "%y", "MMM": "%b", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"},
+    **{"SSS": "%L", "Z": "%z", "EEE": "%a"},
+}
+"""The fields of Java's SimpleDateFormat that have a fixed width. %L stands for milliseconds, %f for microseconds."""
 
 
 def scan_apache(text: str) -> Iterator[Literal | Field]:
@@ -132,16 +138,22 @@ def _apache_fields(found: re.Match[str]) -> Iterator[Literal | Field]:
     directive, column = found[0], found.start() + 1
     name, argument = found["name"], found["argument"]
     if name is None or name == "{":
-        raise UsageError(f"unfinished directive in column {column} of the log format", found.string)
+        hint = "write %% for a percent sign"
+        raise UsageError(f"unfinished directive in column {column} of the log format", found.string, hint)
     if directive == "%%":
         yield Literal(b"%")
     elif name not in _APACHE:
-        raise UsageError(f"unknown directive %{name} in column {column} of the log format", found.string)
+        raise UsageError(
+            f"unknown directive %{name} in column {column} of the log format",
+            found.string,
+            f"write %{{{name}}}n for text that fasthits skips",
+        )
     elif name == "t":
         yield from _apache_time(argument, directive, column)
     else:
         kind = _HEADERS.get((argument or "").lower(), _APACHE[name]) if name == "i" else _APACHE[name]
-        if name == "p" and argument == "remote":
+        # Tomcat has attributes of the request as %{...}r, and of the session as %{...}s.
+        if (name == "p" and argument == "remote") or (name in "rs" and argument):
             kind = "skip"
         # With a list of statuses, as in %200b, Apache writes "-" for other statuses.
         if re.search(r"\d", re.sub(r"\{.*?\}", "", found["options"])) and kind not in ("referer", "user_agent"):
@@ -157,11 +169,30 @@ def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[
     elif pattern in _APACHE_FRACTIONS:
         yield Field("skip", directive, column, width=_APACHE_FRACTIONS[pattern])
     else:
-        yield _time_field(directive, column, _APACHE_EPOCHS.get(pattern) or _expand(pattern))
+        yield _time_field(directive, column, _APACHE_EPOCHS.get(pattern) or _expand(_from_java(pattern)))
+
+
+def _from_java(pattern: str) -> str:
+    """Return a pattern of Tomcat's, as in ``%{dd/MMM/yyyy:HH:mm:ss Z}t``, as strftime has it; others as they are.
+
+    >>> _from_java("yyyy-MM-dd'T'HH:mm:ss.SSS")
+    '%Y-%m-%dT%H:%M:%S.%L'
+    """
+    if "%" in pattern or "yy" not in pattern:
+        return pattern
+
+    def item(found: re.Match[str]) -> str:
+        text = found[0]
+        return text.strip("'") if text[0] == "'" else _JAVA.get(text, f"%{text}")  # a field of no fixed width
+
+    return re.sub(r"'[^']*'|([A-Za-z])\1*", item, pattern)
 
 
 def scan_nginx(text: str) -> Iterator[Literal | Field]:
-    """Yield the literals and fields of a log_format string. Raises UsageError for an unknown or unfinished variable."""
+    """Yield the literals and fields of a log_format string; a variable that counting does not need is skipped.
+
+    Raises UsageError for an unfinished variable, and for one that nearly has the name of a variable to count by.
+    """
     for piece in _pieces(text, "$", re.compile(_NGINX_VARIABLE)):
         yield piece if isinstance(piece, Literal) else _nginx_field(piece)
 
@@ -169,15 +200,48 @@ def scan_nginx(text: str) -> Iterator[Literal | Field]:
 def _nginx_field(found: re.Match[str]) -> Field:
     name, column = found[1] or found[2], found.start() + 1
     if name is None:
-        raise UsageError(f"unfinished variable in column {column} of the log format", found.string)
+        hint = "nginx itself cannot write a dollar sign"
+        raise UsageError(f"unfinished variable in column {column} of the log format", found.string, hint)
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
-    if name in _NGINX or re.fullmatch(_NGINX_SKIPPED, name):
-        return Field(_NGINX.get(name, "skip"), f"${name}", column)
-    near = get_close_matches(name, _NGINX, 1)
-    own = "write $http_own for a variable of your own, which fasthits then skips"
-    hint = f"did you mean ${near[0]}? {own}" if near else own
-    raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
+    near = get_close_matches(name, _NGINX, 1, 0.8)
+    if near and name not in (*_NGINX, *_NGINX_ALIKE) and abs(len(name) - len(near[0])) <= 2:
+        hint = f"did you mean ${near[0]}? For a variable of your own write $http_own, which fasthits skips"
+        raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
+    return Field(_NGINX.get(name, "skip"), f"${name}", column)
+
+
+def is_envoy(text: str) -> bool:
+    """Tell whether a format string is one of Envoy's."""
+    return re.search(_ENVOY, text) is not None
+
+
+def scan_envoy(text: str) -> Iterator[Literal | Field]:
+    """Yield the literals and fields of a format string of Envoy's. Raises UsageError for an unfinished operator."""
+    for piece in _pieces(text, "%", re.compile(_ENVOY_OPERATOR)):
+        yield piece if isinstance(piece, Literal) else _envoy_field(piece)
+
+
+def _envoy_field(found: re.Match[str]) -> Literal | Field:
+    name, operator, column = found["name"], found[0], found.start() + 1
+    if operator == "%%":
+        return Literal(b"%")
+    if name is None:
+        hint = "an operator ends with a percent sign: %PROTOCOL%"
+        raise UsageError(f"unfinished operator in column {column} of the log format", found.string, hint)
+    if name == "START_TIME":
+        return _time_field(operator, column, _envoy_time(found["argument"]))
+    key = f"{name}({found['argument'].upper()})" if found["argument"] else name
+    return Field(_ENVOY_KINDS.get(key, "skip"), operator, column)
+
+
+def _envoy_time(argument: str | None) -> str | None:
+    if not argument:
+        return "iso8601"
+    pattern = re.sub(r"%([36])f", lambda digits: {"3": "%L", "6": "%f"}[digits[1]], argument)
+    if pattern.startswith("%s"):
+        return "epoch" if pattern in ("%s", "%s.%L", "%s.%f") else None
+    return _expand(pattern)
 
 
 def _pieces(text: str, sign: str, pattern: re.Pattern[str]) -> Iterator[Literal | re.Match[str]]:

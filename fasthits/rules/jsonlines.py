@@ -35,6 +35,7 @@ _Names = dict[str, list[tuple[str, tuple[str, ...]]]]
 _Value = str | int | float | None
 
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_BRACKET = re.compile(rb'\](?=[ \t]*")')
 _ISO = re.compile(
     r"(?P<year>\d{4})[-/](?P<month>0[1-9]|1[0-2])[-/](?P<day>\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d+)?"
     r"(?: ?(?P<zone>Z|[+-]\d\d:?\d\d))?",
@@ -72,8 +73,8 @@ def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
             combined = _combined(found, names, encoding)
         except ValueError:
             combined = None
-        # Without '] "' the core finds no time, so the line is malformed, whatever it holds.
-        return combined or line.replace(b'] "', b']  "')
+        # Without a bracket before a quote the core finds no time, so the line is malformed, whatever it holds.
+        return combined or _BRACKET.sub(b"].", line)
 
     return lambda block: b"\n".join(map(convert, block.split(b"\n")))
 

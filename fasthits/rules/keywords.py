@@ -23,6 +23,7 @@ class RuleOptions(TypedDict, total=False):
     exclude_static: bool
     keep_query: list[str] | tuple[str, ...] | str | bool
     fold_slash: bool
+    fold_session: bool
     decode: bool
     bots: Bots
     exclude_bots: bool

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
-from fasthits.rules.formats import NAMES
 from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
 
 CONFIG_HELP = (
@@ -92,7 +91,7 @@ def _methods(name: str, value: object) -> tuple[str, ...]:
     for method in methods:
         if not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", method):  # RFC 9110, 5.6.2
             raise UsageError("invalid method", repr(method), "for example GET,POST")
-    return methods
+    return tuple(method.upper() for method in methods)
 
 
 def _statuses(name: str, value: object) -> frozenset[int]:
@@ -128,8 +127,8 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
 OPTIONS = {
     "format": Option(
         *("format", _word, str, "FORMAT"),
-        f"Log format: auto (the default), {', '.join(NAMES)}, or the string of Apache's LogFormat or nginx's "
-        "log_format: '%h %l %u %t \"%r\" %>s %b'.",
+        "Log format: auto (the default); a name, such as combined, json or haproxy (`fasthits formats` lists all); or "
+        "the string of Apache's LogFormat or nginx's log_format: '%h %l %u %t \"%r\" %>s %b'.",
     ),
     "json-fields": Option(
         *("json_fields", _json_fields, str, "KIND=NAME,..."),
@@ -138,7 +137,7 @@ OPTIONS = {
     ),
     "method": Option(
         *("methods", _methods, str, "METHOD,..."),
-        "Count only requests with these methods: GET,POST. By default GET.",
+        "Count only requests with these methods: GET,POST. By default GET. Small letters mean the same.",
     ),
     "status": Option(
         *("statuses", _statuses, str, "STATUS,..."),
@@ -163,6 +162,10 @@ OPTIONS = {
     "fold-slash": Option(
         *("fold_slash", _switch, bool, None),
         "Ignore a slash or an index file at the end: /page/ and /page/index.html become /page.",
+    ),
+    "fold-session": Option(
+        *("fold_session", _switch, bool, None),
+        "Ignore a session in the path: /page;jsessionid=1F2A becomes /page.",
     ),
     "decode": Option(
         *("decode", _switch, bool, None),

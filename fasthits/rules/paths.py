@@ -7,6 +7,7 @@ from fasthits._parse import normalise
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 _ORIGIN = rb"(?i)https?://[^/?]*"
+_SESSION = rb"(?i);jsessionid=[^/;?]*"
 _FOLDED = rb"(?:/|(?:lmth|mth|php)\.xedni/)*+"
 """Slashes and index files, in reverse: read from the end of a path, the match looks at each byte only once."""
 
@@ -15,9 +16,9 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
     """Return the function that turns a raw key into its path and None for a hit, or a reason (``path``, ``static``).
 
     The steps, in this order: drop the query's parameters that are not kept; normalise the percent-encoding of path and
-    query; fold the slash; match the globs with the path and the rest of the query; look for static endings before the
-    query. With hosts kept apart the result is ``//`` host path; globs do not see the host, and the path of
-    ``http://origin/path`` is ``/path``.
+    query; fold the session and the slash; match the globs with the path and the rest of the query; look for static
+    endings before the query. With hosts kept apart the result is ``//`` host path; globs do not see the host, and the
+    path of ``http://origin/path`` is ``/path``.
 
     >>> final_path(Rules(decode=True, fold_slash=True))(rb"/caf\\xc3\\xa9/")
     (b'/caf%C3%A9', None)
@@ -43,7 +44,7 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
         reason = None
         if (included and not included(whole)) or (excluded and excluded(whole)):
             reason = "path"
-        elif rules.exclude_static and path.lower().endswith(endings):
+        elif rules.exclude_static and path.rpartition(b"/")[2].partition(b";")[0].lower().endswith(endings):
             reason = "static"
         return host + whole, reason
 
@@ -80,6 +81,8 @@ def _reshape(rules: Rules) -> Callable[[bytes], tuple[bytes, bytes]]:
             origin, path = found[0], path[found.end() :]
         if rules.decode:
             origin, path = normalise(origin.lower()), remove_dot_segments(normalise(path).replace(b"?", b"%3F"))
+        if rules.fold_session:
+            path = re.sub(_SESSION, b"", path)
         if rules.fold_slash:
             path = fold_slash(path)
         return (path or b"/" if rules.by_host else origin + path), query

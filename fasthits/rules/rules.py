@@ -39,6 +39,7 @@ class Rules:
     keep_query: bool | tuple[str, ...] = False
     """Whether the path keeps its query, or the names of the parameters that it keeps."""
     fold_slash: bool = False
+    fold_session: bool = False
     decode: bool = False
     bots: Bots = "count"
     include_agents: tuple[str, ...] = ()
@@ -51,7 +52,8 @@ class Rules:
     @property
     def looks_at_paths(self) -> bool:
         """Whether `final_path` can change or reject a path."""
-        reshapes = self.fold_slash or self.decode or self.by_host or isinstance(self.keep_query, tuple)
+        reshapes = self.fold_slash or self.fold_session or self.decode or self.by_host
+        reshapes = reshapes or isinstance(self.keep_query, tuple)
         return reshapes or bool(self.include_paths or self.exclude_paths or self.exclude_static)
 
     @property

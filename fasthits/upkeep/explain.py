@@ -4,19 +4,21 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from functools import lru_cache
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, LineRules, find_fields
+from fasthits._parse import HitTable, find_fields, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.errors import LogFileError, UsageError
-from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
+from fasthits.rules.labelled import W3C
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.named import NAMES
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -70,6 +72,7 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
     left, seen = set(numbers), set[str]()
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
+        judge.learn(line)
         if numbers and number not in left:
             continue
         bucket, path = judge(line)
@@ -92,14 +95,22 @@ class _Judge:
         self._day = day
         self._hit_table = HitTable(rules=compiled.line_rules(log_format))
         self._hit_table.count_only(None if day is None else [day])
+        self._columns = b""
         self._lines = compiled.lines_into(self._hit_table, log_format)
         self._as_combined: Callable[[bytes], bytes] | None = (
             None if log_format.parts else combined_lines(compiled.rules.json_fields)
         )
 
+    def learn(self, line: bytes) -> None:
+        """Take the names of columns from a line that has them."""
+        if self._log_format == W3C and line.startswith(b"#Fields:"):
+            self._columns = line
+
     def __call__(self, line: bytes) -> tuple[str, bytes]:
         """Return the bucket of a line, and its path if it is a hit."""
         table = self._hit_table
+        if self._columns:
+            self._lines.feed(self._columns + b"\n")
         hits, malformed, filtered = table.hits, table.malformed, table.filtered
         self._lines.feed(line + b"\n")
         if table.malformed > malformed:
@@ -116,14 +127,16 @@ class _Judge:
 
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
-        log_format, text = self._log_format, line
+        ways = self._compiled.ways(self._log_format)
+        log_format, fields, stopped = read_fields(line, *ways)
+        if self._columns and bucket != MALFORMED and log_format == W3C:
+            fields, stopped = _columns_of(line, self._columns, ways), ""
         if self._as_combined:
-            log_format, text = NAMES["vhost_combined"], self._as_combined(text)
-        fields, stopped = read_fields(text, log_format)
+            _, fields, stopped = read_fields(self._as_combined(line), NAMES["vhost_combined"])
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
         why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, self._log_format, bucket, why, fields, counted_as)
+        return Explanation(number, line, log_format, bucket, why, fields, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -142,6 +155,8 @@ class _Judge:
                 return f"its date is not {self._day}"
             case "agent":
                 return "its user agent is excluded or not included"
+            case "comment":
+                return "it is a comment"
             case "bot":
                 return "its user agent is that of a known bot"
             case "static":
@@ -156,45 +171,35 @@ def _text(raw: bytes) -> str:
 # --- Fields -------------------------------------------------------------------------------------------------------
 
 
-def read_fields(line: bytes, log_format: Format) -> tuple[list[tuple[str, bytes]], str]:
-    """Return the fields that the core finds in a line, each with its name, and why reading stopped, or ``""``.
+def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, bytes]], str]:
+    """Return the format in which a line is read, its fields, each with its name, and why reading stopped, or ``""``.
 
-    >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[0][2:4]
+    A line that none of the *ways* reads is shown in the first one.
+
+    >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    found = find_fields(line, _line_rules(log_format))
+    if not ways[0].parts:
+        return ways[0], [], ""
+    found = find_fields(line, field_rules(ways))
+    log_format, text = ways[found.way], found.text
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
-        fields.append(("before the time", line[: found.fields[0].start - 1].rstrip()))
-    if found.host_size:
-        fields.append(("vhost", line[: found.host_size]))
+        fields.append(("before the time", text[: found.fields[0].start - 1].rstrip()))
+    if found.host[1]:
+        fields.append(("vhost", text[slice(*found.host)]))
     for step, start, end in found.fields:
-        fields += _named(parts[step], line[start:end])
-    return fields, _trouble(found, log_format) if found.trouble else ""
+        fields += _named(parts[step], text[start:end])
+    return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
-@lru_cache
-def _line_rules(log_format: Format) -> LineRules:
-    return LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
-
-
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
-
-
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
+def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
+    """Return the fields of a line whose *columns* another line has named."""
+    *_, parsed = parse_lines(columns + b"\n" + line, field_rules(ways))
+    values = parsed._asdict() if parsed else {}
+    texts = {name: str(value).encode() if isinstance(value, int) else value for name, value in values.items()}
+    return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -202,4 +207,4 @@ def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield name_of(part), text

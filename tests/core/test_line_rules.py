@@ -7,17 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules
+from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from tests.support import reference
 from tests.support.strategies import logs
 
 DAY = date(2026, 3, 12)
+NAMED = (
+    *("combined", "common", "vhost_combined", "vhost_common", "short", "lighttpd", "varnishncsa", "haproxy", "bunny"),
+    *("uwsgi", "squid", "cloudstorage"),
+)
+"""Named formats of all shapes. The lines of the others are in tests/rules/formats.txt."""
 FORMATS = {
-    **{name: log_format for name, log_format in NAMES.items() if log_format.parts},
+    **{name: NAMES[name] for name in NAMED},
     "combined and more": parse_format('%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X}i" %D'),
     "time between": parse_format('%h %l %u %t "%r" %D %>s %b "%{User-Agent}i" "%{Referer}i"'),
     "nginx": parse_format(
@@ -96,12 +102,13 @@ def line_rules(rules: Rules, log_format: Format) -> LineRules:
         keep_query=bool(rules.keep_query),
         by_host=rules.by_host,
         verdict=agent_verdict(rules) if rules.looks_at_agents else None,
-        **log_format.reading(),
+        ways=[log_format.reading()],
     )
 
 
 def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | None) -> tuple[object, ...]:
     plain = Rules(
+        format="combined",
         methods=rules.methods,
         statuses=rules.statuses,
         bots=rules.bots,
@@ -117,6 +124,9 @@ def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | N
             assert fields is not None
             assert day is not None
             _, path, query = reference.target_of(fields)
+            if log_format.absolute and path is not None:
+                origin, path = reference.without_origin(path)
+                fields |= {} if origin is None else {"vhost": origin}
             key = (path or b"") + (query if rules.keep_query else b"")
             views[day, fields.get("vhost", b"-") + b" " + key if rules.by_host else key] += 1
     hits, malformed = buckets.pop("hit", 0), buckets.pop("malformed", 0)
@@ -348,3 +358,76 @@ def test_of_a_format_with_a_text_that_is_looked_for_four_times_are_tried(times: 
     brackets = HitTable(rules=line_rules(Rules(), log_format))
     brackets.feed(b"[" * 99 + line)
     assert brackets.hits == 1
+
+
+OTHERS = [NAMES["short"].reading(), NAMES["combined"].reading()]
+MIXED = (
+    b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /combined HTTP/1.1" 200 5 "-" "x"\n'
+    b"o [12/Mar/2026:10:00:00 +0100] GET /short 200\n"
+    b"2026-03-12 10:00 GET /left\n"
+    b'"o [12/Mar/2026:10:00:00 +0100] GET /quoted 200"\n'
+    b"\xef\xbb\xbfo\t[12/Mar/2026:10:00:00]  GET /loose  200\r\n"
+)
+
+
+@pytest.mark.parametrize("ways", [OTHERS, OTHERS[::-1]])
+@pytest.mark.parametrize("block", [1, 50, 1000])
+def test_a_line_that_the_own_way_cannot_read_is_tried_by_the_others(ways: list[dict[str, object]], block: int) -> None:
+    counter = HitTable(rules=LineRules(ways=ways))
+    for at in range(0, len(MIXED), block):
+        counter.feed(MIXED[at : at + block])
+    assert sorted(path for _, path, _ in counter.rows()) == [b"/combined", b"/loose", b"/quoted", b"/short"]
+    assert (counter.hits, counter.malformed) == (4, 1)
+    assert [number for number, _ in counter.examples] == [3]
+
+
+def test_what_is_torn_of_one_format_is_no_line_of_another() -> None:
+    text = b'o [12/Mar/2026:10:00:00 +0100] "GET /torn 200'
+    assert parse_line(text, LineRules(ways=OTHERS[::-1])) is None
+
+
+def test_a_line_says_in_which_way_it_is_read() -> None:
+    rules = LineRules(ways=OTHERS)
+    texts = MIXED.splitlines()
+    assert [find_fields(text, rules).way for text in texts] == [1, 0, 0, 0, 0]
+    assert find_fields(texts[3], rules).text == texts[3][1:-1]
+    assert [line and line.path for line in parse_lines(MIXED, rules)] == [
+        *(b"/combined", b"/short", None, b"/quoted", b"/loose"),
+    ]
+
+
+def test_a_path_that_stands_in_no_block_is_kept_until_it_is_counted() -> None:
+    """Lines in quotes are read from memory that the next one overwrites; rules have keys and questions made of them."""
+    text = b'"o [12/Mar/2026:10:00:00 +0100] GET %b?q 200 ""%b"""\n'
+    log_format = parse_format('%v %t %m %U%q %>s "%{User-Agent}i"')
+    wanted = LineRules(
+        ways=[log_format.reading()],
+        keep_query=True,
+        by_host=True,
+        apart=True,
+        verdict=lambda agent: 2 * (b"7" in agent),
+    )
+    counter = HitTable(rules=wanted)
+    counter.feed(b"".join(text % (b"/p%d" % number * 50, b"a%d" % number) for number in range(300)))
+    assert counter.hits == 300
+    assert counter.bots is not None
+    people, bots = ({path for _, path, _ in table.rows()} for table in (counter, counter.bots))
+    assert bots == {b"o " + b"/p%d" % number * 50 + b"?q" for number in range(300) if b"7" in b"%d" % number}
+    assert len(people) == 300 - len(bots)
+
+
+def test_quotes_around_a_line_are_left_alone_if_a_format_begins_with_a_quote() -> None:
+    """What a client sends in the first field could pass for a line, when the rest of it is torn off."""
+    agent = b'x [12/Mar/2026:10:00:00 +0100] \\"GET /forged HTTP/1.1\\" 200 5'
+    rules = LineRules(ways=[parse_format('"%{User-Agent}i" %t "%r" %>s %b').reading(), NAMES["combined"].reading()])
+    assert parse_line(b'"%b"' % agent, rules) is None
+    assert parse_line(b'"%b"' % agent) is not None
+
+
+def test_a_later_time_in_brackets_that_the_format_explains_is_no_other_line() -> None:
+    log_format = parse_format('%h %t "%r" %>s %b %{end}t "%m"')
+    text = b'o [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 [12/Mar/2026:10:00:01 +0100] "GET" 200'
+    assert parse_line(text, LineRules(ways=[log_format.reading()])) is not None
+    assert parse_line(text) is None
+    assert find_fields(text).trouble == "glued"
+    assert text[find_fields(text).stopped :].startswith(b"[12/Mar/2026:10:00:01")

@@ -14,7 +14,8 @@ from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.rollup import roll_up as count_up
 from fasthits.daily.targets import open_table
 from fasthits.rules.config import load_config
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.support.commands import fasthits, write
@@ -95,6 +96,8 @@ EACH: list[tuple[list[str], Rules]] = [
     (["--keep-query"], Rules(keep_query=True)),
     (["--keep-query", "b"], Rules(keep_query=("b",))),
     (["--fold-slash"], Rules(fold_slash=True)),
+    (["--fold-session"], Rules(fold_session=True)),
+    (["--method", "get,Post"], Rules(methods=("GET", "POST"))),
     (["--decode"], Rules(decode=True)),
     (["--exclude-bots"], Rules(bots="exclude")),
     (["--bots", "exclude"], Rules(bots="exclude")),
@@ -339,6 +342,7 @@ EXAMPLES = {
     "exclude-static": ".css",
     "keep-query": "page,lang",
     "fold-slash": "/page/index.html",
+    "fold-session": "/page;jsessionid=1F2A",
     "decode": "/%7Ea",
     "exclude-bots": "Googlebot",
     "bots": "apart",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import hit_key
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from tests.daily.test_rollup_rules import HOSTILE, JSON
 from tests.live.test_status import read_status, wait_until_settled

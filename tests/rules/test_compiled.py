@@ -16,8 +16,10 @@ from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
+from fasthits.rules.named import NAMES
+from fasthits.rules.packing import HEAD_BYTES, packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
 from tests.support.reference import count, split_lines
@@ -64,7 +66,7 @@ mixed_logs = st.builds(
     lambda lines, log: b"\n".join(lines) + b"\n" * bool(lines) + log,
     st.lists(lines_of_sites(), max_size=12),
     logs(),
-)
+).filter(lambda log: packing_of(log[:HEAD_BYTES]) is None)
 
 
 def detect_format(data: bytes) -> Format:

@@ -19,6 +19,7 @@ include-path = "/*"
 exclude-static = true
 keep-query = ["page"]
 fold-slash = true
+fold-session = true
 decode = true
 bots = "apart"
 exclude-bots = false
@@ -49,6 +50,7 @@ def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
         exclude_static=True,
         keep_query=("page",),
         fold_slash=True,
+        fold_session=True,
         decode=True,
         bots="apart",
         include_agents=("*",),

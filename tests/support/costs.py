@@ -94,7 +94,10 @@ CASES: Mapping[str, Case] = {
     "site": Case(Rules(), "referer", "abcdefg/", REFERERS, 10, lambda: keepers(False)),
     "page": Case(Rules(), "referer", "abcdefg/", REFERERS, 10, lambda: keepers(True)),
     "format": Case(
-        Rules(format=OWN_FORMAT), "line", "abcdefg ", (TIME + '"GET /a" ', TIME + '" x', TIME + '"\\" ', "[", '"'), 200
+        Rules(format=OWN_FORMAT), "line", "abcdefg ", (TIME + '"GET /a" ', TIME + '" x', TIME + '"\\" ', "[", '"'), 400
+    ),
+    "others": Case(
+        Rules(), "line", "abcdefg ", ("[", TIME + '"GET /a" ', TIME + "GET ", '"', "\t", "a:b\t", " , "), 200
     ),
     "brackets": Case(Rules(format=OWN_FORMAT), "line", "abcdefg ", ("[", "[a"), 10),
     "format-end": Case(Rules(format=OWN_FORMAT), "agent", "abcdefg ", (TIME + "x ", "[", '\\"'), 200),

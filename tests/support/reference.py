@@ -6,20 +6,22 @@ The fields of combined are read twice over, by an expression written by hand and
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.named import NAMES
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
 
 LINE_BYTES = 1 << 20
-DEFAULT_RULES = Rules()
+DEFAULT_RULES = Rules(format="combined")
+"""Those of a hit table without rules."""
 MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
 QUOTED = rb'(?:[^"\\]|\\.)*+'  # up to the first quote that no backslash escapes
@@ -29,6 +31,16 @@ LINE = re.compile(
     rb'(?: "(?P<referer>%b)"(?: "(?P<user_agent>%b)")?)?' % (QUOTED, QUOTED, QUOTED),
     re.DOTALL,
 )
+
+LOOSE_LINE = re.compile(
+    rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?)\][ \t]*"
+    rb'"(?P<request>%b)"[ \t]*(?P<status>\d{3})[ \t]+(?P<bytes_sent>\d+|-)(?=[ \t]|\Z)'
+    rb'(?:[ \t]+"(?P<referer>%b)"(?:[ \t]+"(?P<user_agent>%b)")?)?' % (QUOTED, QUOTED, QUOTED),
+    re.DOTALL,
+)
+"""What is read where no line can be read exactly."""
+ANOTHER_LINE = re.compile(rb'\[\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "%b" \d{3}' % QUOTED, re.DOTALL)
+"""What may not follow the bytes: then two lines are glued together."""
 
 
 class Counts(NamedTuple):
@@ -52,6 +64,25 @@ def trim(line: bytes) -> bytes:
     return line.removesuffix(b"\n").removesuffix(b"\r")[:LINE_BYTES]
 
 
+def text_of(line: bytes) -> bytes:
+    """Return a line without the NULs and the byte-order mark before its text."""
+    return line.lstrip(b"\0").removeprefix(b"\xef\xbb\xbf")
+
+
+def unquoted(line: bytes) -> bytes | None:
+    """Return what stands in a line that is in quotes as a whole; None for any other line."""
+    line = line.strip(b" \t\r\0")
+    if len(line) < 2 or line[:1] != b'"' or line[-1:] != b'"':
+        return None
+    inside = line[1:-1]
+    first = inside.find(b'"')
+    if first < 0 or inside[first : first + 2] == b'""':
+        return None if b'"' in inside.replace(b'""', b"") else inside.replace(b'""', b'"')
+    if not re.fullmatch(rb'(?:[^"\\]|\\.)*+', inside, re.DOTALL):
+        return None
+    return re.sub(rb'\\(["\\])', rb"\1", inside)
+
+
 def day_of(time: bytes) -> date | None:
     """Return the day that a time is of, or None if the calendar has none such."""
     day, month, year = time[:2], time[3:6], time[7:11]
@@ -63,16 +94,34 @@ def day_of(time: bytes) -> date | None:
 
 def parse(line: bytes) -> dict[str, bytes | None] | None:
     """Return the fields of a line by the names of ParsedLine, or None for a malformed one."""
-    line = trim(line)
-    start = 0
-    while (match := LINE.search(line, start)) and not day_of(match["time"]):
-        start = match.start() + 1
-    if not match:
-        return None
+    line = text_of(trim(line))
+    inside = unquoted(line)
+    readings = [(line, LINE), (line.strip(b" \t\r\0"), LOOSE_LINE)]
+    if inside is not None:
+        readings = [(inside, LINE), (inside.strip(b" \t\r\0"), LOOSE_LINE), *readings]
+    for text, pattern in readings:
+        start = 0
+        while (match := pattern.search(text, start)) and not (
+            day_of(match["time"]) and len(text) - match.start() > TIME_BYTES
+        ):
+            start = match.start() + 1
+        if match and ANOTHER_LINE.search(text, match.end("bytes_sent")):
+            return None
+        if match:
+            return parsed(text[: match.start()], match)
+    return None
+
+
+TIME_BYTES = 26
+"""So many bytes at least follow the bracket of a time that is searched for: a time with its zone, or what is behind."""
+
+
+def parsed(before: bytes, match: re.Match[bytes]) -> dict[str, bytes | None]:
+    """Return the fields of a line of combined."""
     method, space, rest = match["request"].partition(b" ")
     target, second_space, protocol = rest.partition(b" ")
     return {
-        "host_part": line[: match.start()].removesuffix(b" "),
+        "host_part": before.removesuffix(b" "),
         "time": match["time"],
         "method": method,
         "target": target if space else None,
@@ -93,7 +142,7 @@ be there."""
 
 TIMES = {
     "apache": rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
-    "iso8601": rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:Z|[+-]\d\d:?\d\d)",
+    "iso8601": rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?",
     "epoch": rb"\d{1,12}+(?:\.\d*+)?+",
     "epoch_ms": rb"\d{1,15}+",
     "epoch_us": rb"\d{1,18}+",
@@ -124,25 +173,39 @@ def end_pattern(field: Field, after: bytes) -> bytes:
     return rb""
 
 
+def last_needed(log_format: Format) -> int:
+    """Return the number of the last part that a line must have."""
+    if log_format.closed:
+        return len(log_format.parts) - 1
+    return max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+
+
+def literal_behind(log_format: Format, at: int) -> bytes:
+    """Return the text that ends a field, by its number; in a closed format the last one ends as the one before it."""
+    parts = log_format.parts
+    following = parts[at + 1] if at + 1 < len(parts) else parts[at - 1] if log_format.closed else None
+    return following.text if isinstance(following, Literal) else b""
+
+
 @lru_cache
 def line_pattern(log_format: Format) -> re.Pattern[bytes]:
     """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
     start = 0
     if log_format.anchored:
         start = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
-    last = max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+    last = last_needed(log_format)
     pattern, tail = rb"\[" if log_format.anchored else rb"", rb""
     for at, part in enumerate(log_format.parts[start:], start):
         if isinstance(part, Literal):
             step = re.escape(part.text)
         else:
-            following = log_format.parts[at + 1] if at + 1 < len(log_format.parts) else None
-            after = following.text if isinstance(following, Literal) else b""
+            after = literal_behind(log_format, at)
             step = field_pattern(part, after) + (end_pattern(part, after) if at >= last else b"")
             if part.kind != "skip":
                 step = rb"(?P<%b>%b)" % (part.kind.encode(), step)
         if at <= last:
-            pattern += step
+            closed = rb" *+\Z" if log_format.closed and at == last else b""
+            pattern += step + (rb"(?P<behind>)" if at == last else b"") + closed
         else:
             pattern += rb"(?>" + step
             tail += rb")?+"
@@ -198,34 +261,176 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
         return None
 
 
-def read_fields(line: bytes, log_format: Format) -> dict[str, bytes] | None:
-    """Return the fields of a line by their kinds, or None for a malformed one."""
-    line = trim(line)
-    if not log_format.parts:
-        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
+LOOSE_CLF = re.compile(rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?", re.DOTALL)
+
+
+@lru_cache
+def loose_literal(text: bytes, before_status: bool = False) -> re.Pattern[bytes]:
+    """Return what is taken for a literal when a line is read loosely."""
+    pattern = b""
+    for piece in re.findall(rb"[ \t]+|[^ \t]+", text):
+        blank = piece[:1] in (b" ", b"\t")
+        pattern += b"[ \t]++" if blank else re.escape(piece)
+    pattern = pattern.replace(re.escape(b"]") + b'[ \t]++"', re.escape(b"]") + b'[ \t]*+"')
+    if before_status and pattern.endswith(b'"[ \t]++'):
+        pattern = pattern.removesuffix(b"++") + b"*+"
+    return re.compile(pattern)
+
+
+def loose_end(field: Field, after: bytes, line: bytes, at: int) -> int | None:
+    """Return where a field ends when a line is read loosely; None where there is none."""
+    pattern = None
+    if field.kind == "status":
+        pattern = re.compile(rb"\d{3}|-1|-|0")
+    elif field.kind == "bytes":
+        pattern = re.compile(rb"\d+|-")
+    elif field.time_format == "apache":
+        pattern = LOOSE_CLF
+    elif field.time_format in TIMES or field.width or field.quoted:
+        pattern = re.compile(field_pattern(field, after) + (rb'(?=")' if field.quoted else b""), re.DOTALL)
+    if pattern:
+        found = pattern.match(line, at)
+        return found.end() if found else None
+    if after[:1] in (b" ", b"\t"):
+        for run in re.finditer(rb"[ \t]+", line[at:]):
+            start, end = at + run.start(), at + run.end()
+            goes_on = run.start() and (line[start - 1 : start] in (b",", b":") or line[end : end + 1] == b":")
+            if loose_literal(after).match(line, start) and not (field.kind == "skip" and goes_on):
+                return start
+        return len(line)
+    found = loose_literal(after).search(line, at) if after else None
+    return found.start() if found else len(line)
+
+
+def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int, int] | None:
+    """Return the fields of a line, read with all that is tolerated, where the first begins, and where the last needed
+    one ends; None for a malformed line."""
+    line = line.strip(b" \t\r\0")
+    if not log_format.anchored:
+        return read_loosely_from(line, 0, log_format, 0)
+    first = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
+    for bracket in re.finditer(rb"\[", line):
+        if len(line) - bracket.start() > TIME_BYTES:
+            found = read_loosely_from(line, bracket.end(), log_format, first)
+            if found:
+                return found
+    return None
+
+
+def read_loosely_from(
+    line: bytes, start: int, log_format: Format, first: int
+) -> tuple[dict[str, bytes], int, int] | None:
+    """Return what `read_loosely` does, of a line that is read from *start* on, beginning with the part *first*."""
+    parts = log_format.parts
+    fields: dict[str, bytes] = {}
+    at = behind = start
+    last = last_needed(log_format)
+    for number, part in enumerate(parts[first:], first):
+        following = parts[number + 1] if number + 1 < len(parts) else None
+        after = literal_behind(log_format, number)
+        if isinstance(part, Literal):
+            before_status = isinstance(following, Field) and following.kind == "status"
+            found = loose_literal(part.text, before_status).match(line, at)
+            end = found.end() if found else None
+        else:
+            end = loose_end(part, after, line, at)
+            text = line[at:end]
+            if end is not None and (
+                (part.kind == "status" and log_format.anchored and len(text) != 3)
+                or (part.kind == "time" and not field_day(part, text))
+                or (part.kind == "method" and not part.quoted and not re.fullmatch(rb"[A-Za-z0-9_-]+", text))
+            ):
+                end = None
+            if end is not None and part.kind != "skip":
+                fields[part.kind] = text
+        if end is None and number <= last:
+            return None
+        if end is None:
+            break
+        at = end
+        if number == last:
+            behind = end
+            if log_format.closed and line[at:].strip(b" "):
+                return None
+            bounded = not isinstance(part, Literal) and (
+                part.kind in ("status", "bytes") or part.time_format or part.width
+            )
+            if bounded and line[at : at + 1] not in (b"", b" ", b"\t", after[:1]):
+                return None
+    return fields, start, behind
+
+
+def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int, int] | None:
+    """Return the fields of a line, where the first begins, and where the last needed one ends; None for a malformed
+    line."""
     clock = log_format.field("time")
     assert clock
-    start = 0
     pattern = line_pattern(log_format)
     match = pattern.search(line) if log_format.anchored else pattern.match(line)
     while match and not field_day(clock, match["time"]):
-        start = match.start() + 1
-        match = pattern.search(line, start) if log_format.anchored else None
+        match = pattern.search(line, match.start() + 1) if log_format.anchored else None
     if not match:
         return None
-    fields = {kind: text for kind, text in match.groupdict().items() if text is not None}
-    first = log_format.parts[0]
-    if (
-        log_format.anchored
-        and isinstance(first, Field)
-        and first.kind == "vhost"
-        and isinstance(log_format.parts[1], Literal)
-    ):
-        address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[: match.start() + 1], re.DOTALL).groups(b"")
-        rest, found, _ = head.partition(log_format.parts[1].text)
-        vhost = address + rest
-        fields |= {"vhost": vhost} if found and vhost and b" " not in vhost else {}
-    return fields
+    fields = {kind: text for kind, text in match.groupdict().items() if text is not None and kind != "behind"}
+    return fields, match.start() + log_format.anchored, match.end("behind")
+
+
+def others(rules: Rules) -> list[Format]:
+    """Return the formats in which lines are read that the format of their log does not read."""
+    if rules.format != "auto":
+        return []
+    needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents
+    needed += ["status"] * (rules.statuses is not None)
+    known = [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
+    return [way for each in known for way in each.ways]
+
+
+def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ()) -> dict[str, bytes] | None:
+    """Return the fields of a line by their kinds, or None for a malformed one.
+
+    It is read in the first format that can read it: *log_format*, or one of the *further* ones.
+    """
+    line = text_of(trim(line))
+    if not log_format.parts:
+        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
+    ways = [log_format, *further]
+    begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways[:1])
+    for text in (None if begins_quoted else unquoted(line), line):
+        for number, way in enumerate(ways if text is not None else ()):
+            for read in (read_exactly, read_loosely):
+                found = read(text, way)
+                strange = found and number and not re.fullmatch(rb"[A-Za-z0-9_-]+", found[0].get("method", b"GET"))
+                if found and not (read is read_exactly and strange):
+                    whole = text if read is read_exactly else text.strip(b" \t\r\0")
+                    fields, start, behind = found
+                    return None if is_glued(whole, behind, way) else fields | host_of(whole, start, way)
+    return None
+
+
+def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
+    """Tell whether another line is glued to a line, which its format must not explain."""
+    parts = log_format.parts
+    if any(isinstance(part, Literal) and b"[" in part.text for part in parts[last_needed(log_format) + 1 :]):
+        return False
+    return ANOTHER_LINE.search(line, behind) is not None
+
+
+def host_of(line: bytes, start: int, log_format: Format) -> dict[str, bytes]:
+    """Return the virtual host of a line whose time begins at *start*, if its format searches for the time."""
+    parts = log_format.parts
+    at = next((at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind == "vhost"), len(parts))
+    behind = parts[at + 1] if at + 1 < len(parts) else None
+    if not log_format.anchored or not isinstance(behind, Literal):
+        return {}
+    for _ in range(at // 2):
+        _, space, line = line[:start].partition(b" ")
+        start = len(line)
+        if not space:
+            return {}
+    address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[:start], re.DOTALL).groups(b"")
+    rest, found, _ = head.partition(behind.text)
+    vhost = address + rest
+    return {"vhost": vhost} if found and vhost and b" " not in vhost else {}
 
 
 def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
@@ -234,7 +439,7 @@ def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
         method, _, rest = fields["request"].partition(b" ")
         target = rest.partition(b" ")[0] if b" " in fields["request"] else None
     else:
-        method, target = fields["method"], fields.get("target")
+        method, target = fields.get("method", b"GET"), fields.get("target")
         if target is None:
             query = fields.get("query", b"")
             return method, fields["path"], query if query.startswith(b"?") else b""
@@ -242,6 +447,12 @@ def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
         return method, None, b""
     path, mark, query = target.partition(b"?")
     return method, path, mark + query
+
+
+def without_origin(path: bytes) -> tuple[bytes | None, bytes]:
+    """Return the host of an absolute target's path, None where it is not absolute, and the path."""
+    found = re.fullmatch(rb"https?://(?P<host>[^/]*?)(?::\d*)?(?P<path>/.*)?", path, re.DOTALL)
+    return (found["host"], found["path"] or b"/") if found else (None, path)
 
 
 @lru_cache
@@ -256,13 +467,17 @@ def judge(
     log_format: Format = NAMES["combined"],
 ) -> tuple[str, date | None, bytes | None]:
     """Return the bucket of a line (hit, malformed, or the reason why it is filtered), its day and its final path."""
-    fields = read_fields(line, log_format)
+    fields = read_fields(line, log_format, others(rules))
     if fields is None:
         return "malformed", None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
-    day = field_day(clock, fields["time"])
+    # Named formats have Apache's time.
+    day = day_of(fields["time"]) if LOOSE_CLF.fullmatch(fields["time"]) else field_day(clock, fields["time"])
     method, path, query = target_of(fields)
+    if log_format.absolute and path is not None:
+        origin, path = without_origin(path)
+        fields |= {} if origin is None else {"vhost": origin}
     key = path
     if path is not None:
         key = path + query if rules.keep_query else path
@@ -274,7 +489,7 @@ def judge(
         return "method", day, final
     if not (path or b"").startswith((b"/", b"http://", b"https://")):
         return "target", day, final
-    if rules.statuses is not None and int(fields["status"]) not in rules.statuses:
+    if rules.statuses is not None and not (len(fields["status"]) == 3 and int(fields["status"]) in rules.statuses):
         return "status", day, final
     if days is not None and day not in days:
         return "day", day, final

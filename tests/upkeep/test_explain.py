@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.formats import parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from fasthits.upkeep.explain import explain, read_fields
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs, rules
@@ -93,6 +94,40 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     assert f"{log}:2: malformed: not a JSON object with a time and a request (json)".encode() in done.stdout
 
 
+def test_lines_of_several_formats_are_shown_in_their_own(tmp_path: Path) -> None:
+    short = b"o [12/Mar/2026:10:00:00 +0100] GET /short 200\n"
+    log = write(tmp_path / "access.log", hit("/a"), short, b'"' + hit("/b").rstrip().replace(b'"', b'""') + b'"')
+    done = fasthits("explain", log, "1", "2", "3")
+    shown = [line for line in done.stdout.decode().splitlines() if not line.startswith(" ")]
+    assert shown == [
+        f"{log}:1: hit: counts as /a (combined)",
+        f"{log}:2: hit: counts as /short (short)",
+        f"{log}:3: hit: counts as /b (combined)",
+    ]
+
+
+def test_two_lines_without_a_break_are_told(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", hit("/a").rstrip() + hit("/b"))
+    done = fasthits("explain", log)
+    assert b"malformed: another request in column " in done.stdout
+
+
+def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
+    log = write(
+        tmp_path / "u_ex.log",
+        *(
+            b"#Fields: date time cs-method cs-uri-stem sc-status\n",
+            b"2026-03-12 10:00:00 GET /a 200\n",
+            b"2026-03-12 x\n",
+        ),
+    )
+    done = fasthits("explain", log, "1", "2", "3")
+    assert f"{log}:1: comment: it is a comment (w3c)".encode() in done.stdout
+    assert f"{log}:2: hit: counts as /a (w3c)".encode() in done.stdout
+    assert b"    path    /a\n" in done.stdout
+    assert f"{log}:3: malformed: not the columns that the last #Fields: line names".encode() in done.stdout
+
+
 @pytest.mark.parametrize(
     ("name", "log_format", "line", "stopped"),
     [
@@ -107,7 +142,7 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     ],
 )
 def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, stopped: str) -> None:
-    _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
+    _, _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
     assert said.startswith(stopped)
     assert bool(said) == bool(stopped)
 

@@ -13,7 +13,7 @@ from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segme
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules import packing
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.packing import packing_of
 from fasthits.rules.rules import Rules
@@ -154,13 +154,14 @@ def _bytes_of(block: object) -> memoryview:
 
 def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
     if log_format.parts:
-        rules = LineRules(**log_format.reading())  # type: ignore[arg-type]  # it is made for this
+        rules = compiled.field_rules(log_format)
         return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
-    return _parse_json(blocks, combined_lines(compiled.rules.json_fields))
+    return _parse_json(blocks, combined_lines(compiled.rules.json_fields), compiled.field_rules(log_format))
 
 
-def _parse_json(blocks: Iterator[bytes], convert: Callable[[bytes], bytes]) -> Iterator[ParsedLine | None]:
-    rules = LineRules(**NAMES["vhost_combined"].reading())  # type: ignore[arg-type]  # it is made for this
+def _parse_json(
+    blocks: Iterator[bytes], convert: Callable[[bytes], bytes], rules: LineRules
+) -> Iterator[ParsedLine | None]:
     for block in blocks:
         # A newline behind the last line would make one more of it.
         for line in _parse.parse_lines(convert(block.removesuffix(b"\n")) + b"\n", rules):

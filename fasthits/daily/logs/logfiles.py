@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from fasthits.daily.logs import compression, patterns
+from fasthits.daily.logs import compression, matching
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules import packing
@@ -188,7 +188,7 @@ def search(name: str) -> Found:
     """
     if name == STDIN:
         return Found([LogFile(name)], [])
-    names, hidden = patterns.match(name, SUFFIXES)
+    names, hidden = matching.match(name, SUFFIXES)
     seen = [found for match in names if (found := _look_at(match, "*" in name))]
     left_out = [each for each in seen if isinstance(each, LogFileError)]
     first: dict[str, LogFile] = {}

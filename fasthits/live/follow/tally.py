@@ -10,6 +10,7 @@ from fasthits.live.memcached import Row
 from fasthits.live.misfits import Misfit, Misfits
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
+from fasthits.rules.labelled import W3C
 
 
 class _Lines:
@@ -105,6 +106,6 @@ class Tally:
         """Count files of the same known format together: a table for each file would take much memory."""
         for file in list(self._alone):
             lines = self._lines[file]
-            if lines.log_format:
+            if lines.log_format and lines.log_format != W3C:  # whose columns each file names for itself
                 self._lines[file] = self._of_format.setdefault(lines.log_format, lines)
                 self._alone.discard(file)

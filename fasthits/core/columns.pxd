@@ -1,0 +1,184 @@
+"""Fields by name: LTSV, where each has its label, and W3C's format, where a ``#Fields:`` line names the columns.
+
+The columns may change within a file, so they are state, and such a file is read from its beginning. A line must have
+all columns and no more, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
+"""
+
+from libc.stdlib cimport realloc
+from libc.string cimport memchr, memcmp, memcpy, memset
+
+from fasthits.core.steps cimport (
+    BYTES, KINDS, METHOD, NO_DAY, NOT_THERE, PATH, QUERY, REQUEST, SKIP, STATUS, TARGET, TIME, Reading,
+)
+from fasthits.core.times cimport has_clock, ordinal_of, take_iso_time, take_loose_clf_time
+from fasthits.core.tokens cimport Cursor, Span, are_digits, number, skip_past, take_rest, take_until
+
+cdef enum:
+    MAX_COLUMNS = 128
+    MAX_NAMES = 48
+    CLOCK = KINDS          # the kind of a column with the time behind the date
+
+cdef struct Names:         # of fields, with their kinds
+    Span[MAX_NAMES] text
+    int[MAX_NAMES] kind
+    int count
+
+cdef struct Columns:       # of the file that is read
+    int count              # 0 until a line has named them
+    int[MAX_COLUMNS] kind
+    char *query            # memory for a query with its ?
+    size_t capacity
+
+
+cdef inline int kind_of(const Names *names, const char *start, size_t size) noexcept nogil:
+    cdef int i
+    for i in range(names.count):
+        if names.text[i].size == size and memcmp(names.text[i].start, start, size) == 0:
+            return names.kind[i]
+    return SKIP
+
+
+cdef inline bint is_dash(Span text) noexcept nogil:
+    return text.size == 0 or (text.size == 1 and text.start[0] == b"-")
+
+
+cdef inline bint is_number(Span text) noexcept nogil:
+    return text.start == NULL or are_digits(text.start, <int>min(text.size, <size_t>20))
+
+
+cdef inline bint is_access(Reading *reading) noexcept nogil:
+    """Tell whether there are a request and, where there is a status, its three digits."""
+    cdef const Span *found = reading.found
+    if found[STATUS].start != NULL and (found[STATUS].size != 3 or not are_digits(found[STATUS].start, 3)):
+        return False
+    if not is_number(found[BYTES]):
+        memset(&reading.found[BYTES], 0, sizeof(Span))
+    return found[REQUEST].start != NULL or (
+        found[METHOD].start != NULL and (found[TARGET].start != NULL or found[PATH].start != NULL)
+    )
+
+
+cdef inline void begin(Reading *reading) noexcept nogil:
+    memset(reading.found, 0, KINDS * sizeof(Span))
+    reading.agreed, reading.trouble, reading.stopped, reading.day = KINDS, NOT_THERE, NULL, 0
+
+
+cdef inline bint take_labelled_time(Reading *reading) noexcept nogil:
+    """Set the day of a time as Apache or ISO 8601 has it; False where there is none."""
+    cdef Cursor time
+    time.p, time.end = reading.found[TIME].start, reading.found[TIME].start + reading.found[TIME].size
+    if time.p == NULL:
+        return False
+    skip_past(&time, b"[")
+    reading.trouble = NO_DAY
+    return (take_loose_clf_time(&time, &reading.day) or take_iso_time(&time, &reading.day)) and reading.day != 0
+
+
+cdef inline bint read_labels(Cursor line, const Names *names, Reading *reading) noexcept nogil:
+    """Read ``label:value`` between tabs."""
+    cdef const char *colon
+    cdef Span field
+    cdef int kind
+    begin(reading)
+    while line.p != line.end:
+        if not take_until(&line, b"\t", &field):
+            take_rest(&line, &field)
+        colon = <const char *>memchr(field.start, b":", field.size)
+        if colon == NULL:
+            return False
+        kind = kind_of(names, field.start, <size_t>(colon - field.start))
+        if kind != SKIP:
+            if reading.found[kind].start != NULL:
+                return False
+            field.size -= <size_t>(colon + 1 - field.start)
+            field.start = colon + 1
+            reading.found[kind] = field
+    return take_labelled_time(reading) and is_access(reading)
+
+
+cdef inline bint is_fields_line(Cursor line) noexcept nogil:
+    return line.end - line.p >= 8 and memcmp(line.p, b"#Fields:", 8) == 0
+
+
+cdef inline void name_columns(Cursor line, const Names *names, Columns *columns) noexcept nogil:
+    """Take the names behind ``#Fields:``; of more than MAX_COLUMNS nothing is read."""
+    cdef const char *start
+    line.p += 8
+    columns.count = 0
+    while True:
+        while line.p != line.end and (line.p[0] == b" " or line.p[0] == b"\t" or line.p[0] == b"\r"):
+            line.p += 1
+        if line.p == line.end or columns.count == MAX_COLUMNS:
+            break
+        start = line.p
+        while line.p != line.end and line.p[0] != b" " and line.p[0] != b"\t" and line.p[0] != b"\r":
+            line.p += 1
+        columns.kind[columns.count] = kind_of(names, start, <size_t>(line.p - start))
+        columns.count += 1
+    if line.p != line.end:
+        columns.count = 0
+
+
+cdef inline bint take_value(Cursor *line, char separator, Span *value) noexcept nogil:
+    """Take a column, perhaps in quotes, up to the separator, which stays, or to the end of the line."""
+    cdef const char *stop
+    if skip_past(line, b'"'):
+        return take_until(line, b'"', value)
+    stop = <const char *>memchr(line.p, separator, <size_t>(line.end - line.p))
+    value.start, value.size = line.p, <size_t>((stop if stop != NULL else line.end) - line.p)
+    line.p += value.size
+    return True
+
+
+cdef inline bint take_date(Span *date, Reading *reading) noexcept nogil:
+    cdef const char *p = date.start
+    if p == NULL or date.size < 10 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2)
+                                           and p[7] == b"-" and are_digits(p + 8, 2)):
+        return False
+    reading.trouble = NO_DAY
+    reading.day = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
+    return reading.day != 0
+
+
+cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
+    """Put the ``?`` before a query; False without memory."""
+    cdef char *text
+    if query.start == NULL:
+        return True
+    if columns.capacity < query.size + 1:
+        text = <char *>realloc(columns.query, 2 * (query.size + 1))
+        if text == NULL:
+            return False
+        columns.query, columns.capacity = text, 2 * (query.size + 1)
+    columns.query[0] = b"?"
+    memcpy(columns.query + 1, query.start, query.size)
+    query.start, query.size = columns.query, query.size + 1
+    return True
+
+
+cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) noexcept nogil:
+    """Read the columns that were named, between tabs or blanks. A dash stands for what is absent; without a column for
+    the method each line is a GET."""
+    cdef char separator = b"\t" if memchr(line.p, b"\t", <size_t>(line.end - line.p)) != NULL else b" "
+    cdef bint has_method = False
+    cdef Span value
+    cdef Span *date = &reading.found[TIME]
+    cdef int i, kind
+    begin(reading)
+    for i in range(columns.count):
+        if (i and not skip_past(&line, separator)) or not take_value(&line, separator, &value):
+            return False
+        kind = columns.kind[i]
+        has_method = has_method or kind == METHOD
+        if kind == CLOCK:
+            if value.size < 8 or not has_clock(value.start):
+                return False
+            if date.start != NULL and date.start + date.size + 1 == value.start:
+                date.size += 1 + value.size
+        elif kind != SKIP and not is_dash(value):
+            reading.found[kind] = value
+    if columns.count == 0 or line.p != line.end or not take_date(date, reading):
+        return False
+    if not has_method:
+        reading.found[METHOD].start, reading.found[METHOD].size = b"GET", 3
+    return put_mark(columns, &reading.found[QUERY]) and is_access(reading)

@@ -1,0 +1,81 @@
+"""The reader: what is kept from line to line, and a line that stands in quotes as a whole."""
+
+from libc.stdlib cimport free, realloc
+from libc.string cimport memchr
+
+from fasthits.core.columns cimport Columns
+from fasthits.core.tokens cimport Cursor
+
+cdef struct Reader:
+    char *text             # the memory for a line that is read otherwise than it stands in the block
+    size_t capacity
+    Columns columns        # of a file whose lines name them
+
+cdef enum:                 # what became of quotes around a line
+    NOT_QUOTED, UNQUOTED, NO_MEMORY_FOR_TEXT
+
+
+cdef inline void free_reader(Reader *reader) noexcept nogil:
+    free(reader.text)
+    free(reader.columns.query)
+
+
+cdef inline Cursor text_of(Cursor line) noexcept nogil:
+    """Return a line without what may stand before its text: NULs, which copytruncate leaves, and a byte-order mark."""
+    while line.p != line.end and line.p[0] == b"\0":
+        line.p += 1
+    if line.end - line.p >= 3 and line.p[0] == b"\xef" and line.p[1] == b"\xbb" and line.p[2] == b"\xbf":
+        line.p += 3
+    return line
+
+
+cdef inline bint is_empty(char c) noexcept nogil:
+    return c == b" " or c == b"\t" or c == b"\r" or c == b"\0"
+
+
+cdef inline Cursor trimmed(Cursor line) noexcept nogil:
+    """Return a line without blanks, CRs and NULs around it."""
+    while line.p != line.end and is_empty(line.p[0]):
+        line.p += 1
+    while line.p != line.end and is_empty((line.end - 1)[0]):
+        line.end -= 1
+    return line
+
+
+cdef inline int unquote(Cursor *line, Reader *reader) noexcept nogil:
+    """Take the quotes off a line that stands in them as a whole, and undo what was done to the quotes inside.
+
+    They are doubled, as in CSV, or have a backslash each, as every backslash then has. A line with a quote that is
+    neither is no such line. The result is in the memory of the reader.
+    """
+    cdef const char *p = line.p + 1
+    cdef const char *end = line.end - 1
+    cdef const char *first
+    cdef char *out
+    cdef bint doubled
+    cdef char mark
+    if line.end - line.p < 2 or line.p[0] != b'"' or end[0] != b'"':
+        return NOT_QUOTED
+    if reader.capacity < <size_t>(line.end - line.p):
+        out = <char *>realloc(reader.text, 2 * <size_t>(line.end - line.p))
+        if out == NULL:
+            return NO_MEMORY_FOR_TEXT
+        reader.text, reader.capacity = out, 2 * <size_t>(line.end - line.p)
+    first = <const char *>memchr(p, b'"', <size_t>(end - p))
+    doubled = first == NULL or (end - first >= 2 and first[1] == b'"')
+    mark = b'"' if doubled else b"\\"
+    out = reader.text
+    while p != end:
+        if p[0] == mark:
+            p += 1
+            if p == end or (p[0] != b'"' and p[0] != mark):
+                if doubled or p == end:
+                    return NOT_QUOTED
+                p -= 1
+        elif p[0] == b'"':
+            return NOT_QUOTED
+        out[0] = p[0]
+        out += 1
+        p += 1
+    line.p, line.end = reader.text, out
+    return UNQUOTED
