@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, path, reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, gettext_lazy
 
@@ -94,10 +94,6 @@ class Read(NamedTuple):
 class TrafficAdmin(admin.ModelAdmin):
     """The page "Traffic": the most read objects today, and over 7 and 30 days."""
 
-    def get_urls(self) -> list[Any]:
-        """Return the URL of the page only: nobody edits or deletes hits by hand."""
-        return [path("", self.admin_site.admin_view(self.changelist_view), name="fasthits_hits_changelist")]
-
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Return False: only `parse_log` writes hits."""
         return False
@@ -106,9 +102,7 @@ class TrafficAdmin(admin.ModelAdmin):
         """Return False, as for `has_add_permission`."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return True for the history of an object: it goes with an object that the user may delete."""
-        return obj is not None
+    has_delete_permission = has_change_permission
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         """Return the page, which replaces the list of all rows."""

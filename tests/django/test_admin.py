@@ -114,5 +114,5 @@ def test_traffic_needs_the_permission_to_view_hits() -> None:
     assert client.get("/admin/fasthits/hits/").status_code == 403
     user.user_permissions.add(Permission.objects.get(codename="view_hits"))
     assert client.get("/admin/fasthits/hits/").status_code == 200
-    assert client.get("/admin/fasthits/hits/add/").status_code == 404
+    assert client.get("/admin/fasthits/hits/add/").status_code == 403
     assert Client().get("/admin/fasthits/hits/").status_code == 302
