@@ -108,9 +108,13 @@ def machine_zone() -> tzinfo:
 
 
 def _first_environment() -> dict[str, str]:
-    """Return the environment with which this process, or the parent that forked it, was started."""
+    """Return the environment with which this process, or the parent that forked it, was started.
+
+    The reloader of ``runserver`` (RUN_MAIN) starts the server from a process in which Django has set TZ.
+    """
+    process = os.getppid() if "RUN_MAIN" in os.environ else "self"
     try:
-        raw = Path("/proc/self/environ").read_bytes()
+        raw = Path(f"/proc/{process}/environ").read_bytes()
     except OSError:
         return {}
     return dict(pair.split("=", 1) for pair in raw.decode("utf-8", "replace").split("\0") if "=" in pair)

@@ -53,6 +53,19 @@ def test_the_day_is_the_machines_whatever_TIME_ZONE_is() -> None:
     assert done.stdout == "Pacific/Kiritimati\n", done.stderr
 
 
+def test_the_day_is_the_machines_in_a_server_that_the_reloader_has_started() -> None:
+    """`runserver` starts itself again, with the TZ that Django has set."""
+    child = "from fasthits.django.conf import machine_zone; print(machine_zone())"
+    program = f"""
+import os, subprocess, sys
+os.environ |= {{"TZ": "UTC", "RUN_MAIN": "true"}}
+subprocess.run([sys.executable, "-c", {child!r}], check=True)
+"""
+    env = environment(new_mark(), {"TZ": "Pacific/Kiritimati"})
+    done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, env=env, capture_output=True, text=True)
+    assert done.stdout == "Pacific/Kiritimati\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("tz", "zone"),
     [
