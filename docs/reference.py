@@ -47,7 +47,7 @@ ENVIRONMENT = {
     "FASTHITS_TOKEN": "Secret that serve requires. As --token.",
 }
 FILES = {
-    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: exclude-bots = true.",
+    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: pages = true.",
     "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another one.",
     "/var/lib/fasthits/hits.db": "Database in what conf prints.",
     "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets its folder.",

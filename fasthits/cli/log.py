@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
     *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
-    *("hashlib", "tomllib"),
+    *("hashlib", "json", "tomllib"),
 )
 """The modules that a logger may need at any time."""
 

@@ -62,8 +62,12 @@ class CompiledRules:
         rules = self.rules
         if rules.by_host:
             log_format.require("vhost", "--by-host")
-        if rules.statuses is not None:
+        if "statuses" in rules.pages:
+            log_format.require("status", "--pages", "without --pages any status counts")
+        elif rules.statuses is not None:
             log_format.require("status", "--status")
+        if "bots" in rules.pages:
+            log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),

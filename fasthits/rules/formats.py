@@ -42,10 +42,14 @@ class Format:
         """Return the field of *kind*, which is not ``skip``, or None."""
         return next((part for part in self.parts if isinstance(part, Field) and part.kind == kind), None)
 
-    def require(self, kind: Kind, option: str) -> None:
-        """Raise UsageError if the format has no field of *kind*, which *option* needs."""
+    def require(self, kind: Kind, option: str, otherwise: str = "") -> None:
+        """Raise UsageError if the format has no field of *kind*, which *option* needs.
+
+        *otherwise* is another remedy.
+        """
         if self.parts and not self.field(kind) and not (kind == "vhost" and self.absolute):
-            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
+            hint = f"add {_HINTS[kind]}" + f"; {otherwise}" * bool(otherwise)
+            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, hint)
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""

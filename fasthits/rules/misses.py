@@ -21,7 +21,7 @@ class Miss(NamedTuple):
     missing: str
     """The first thing that is not there, and in which column: ``no status in column 52``."""
     reached: int
-    """The column up to which the line is as this format has it."""
+    """The column up to which the line is as this format has it; 0 if the format does not find its time."""
 
 
 def why_not(line: bytes) -> list[Miss]:
@@ -40,15 +40,24 @@ def why_not(line: bytes) -> list[Miss]:
         taken.update(map(key_of, ways))
         found = [find_fields(line, _line_rules(each)) for each in ways]
         if found and all(each.trouble for each in found):
-            reached, at = max((_reached(line, each), -at) for at, each in enumerate(found))
+            reached, at = max((_reached(line, each, ways[at]), -at) for at, each in enumerate(found))
             misses.append(Miss(name, trouble_of(found[-at], ways[-at]), reached))
     return sorted(misses, key=lambda miss: -miss.reached)
 
 
-def _reached(line: bytes, found: FoundFields) -> int:
-    """Return how many bytes agree. A field for whose end the whole rest was searched in vain is not one of them."""
+def _reached(line: bytes, found: FoundFields, log_format: Format) -> int:
+    """Return how many bytes agree, 0 without a time.
+
+    A field for whose end the whole rest was searched in vain does not agree.
+    """
+    if not any(_is_time(log_format.read_parts[each.step]) and each.end - each.start >= 10 for each in found.fields):
+        return 0
     last = found.fields[-1] if found.fields else None
     return last.start if last and last.end == found.stopped == len(line) else found.stopped
+
+
+def _is_time(part: Literal | Field) -> bool:
+    return isinstance(part, Field) and part.kind == "time"
 
 
 @lru_cache(128)

@@ -1,7 +1,7 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
@@ -10,15 +10,18 @@ from typing import Unpack
 from fasthits._parse import HitTable, find_fields, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
+from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
+from fasthits.rules.guidance import how_to_count
 from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.labelled import W3C
 from fasthits.rules.misses import name_of, trouble_of
 from fasthits.rules.named import NAMES
+from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -36,6 +39,8 @@ class Explanation:
     why: str
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
+    advice: Sequence[str] = ()
+    """For a malformed line: what formats miss in it, the keys of a JSON line, and last what to type."""
     path: str | None = None
     """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
 
@@ -62,14 +67,15 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
 def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
     """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
-    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
+    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, for a log without a
+    line, and, after the explanation of its first line, for a log of which no line can be read; and UsageError.
     """
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
     log_format, blocks = open_log(files[0], compiled)
     judge = _Judge(compiled, log_format, day)
-    left, seen = set(numbers), set[str]()
+    left, seen, number = set(numbers), set[str](), 0
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
         judge.learn(line)
@@ -84,6 +90,10 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
+    if not number:
+        raise LogFileError("log file is empty", name)
+    if seen == {MALFORMED} and not numbers:
+        raise LogFileError(f"none of {counted(number, 'line')} can be read", name)
 
 
 class _Judge:
@@ -136,7 +146,8 @@ class _Judge:
         if self._as_combined and bucket == MALFORMED:
             fields, stopped = [], "not a JSON object with a time and a request"
         why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, log_format, bucket, why, fields, counted_as)
+        advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        return Explanation(number, line, log_format, bucket, why, fields, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -145,23 +156,22 @@ class _Judge:
                 return f"counts as {_text(path)}"
             case "malformed":
                 return stopped
-            case "method":
-                return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
-            case "target":
-                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is not a path"
-            case "status":
-                return f"its status {_text(fields.get('status', b''))} does not count"
             case "day":
                 return f"its date is not {self._day}"
-            case "agent":
-                return "its user agent is excluded or not included"
             case "comment":
                 return "it is a comment"
-            case "bot":
-                return "its user agent is that of a known bot"
-            case "static":
-                return "pages load such files by themselves"
-        return "its path is excluded or not included"
+        value = _text(fields.get(bucket, fields.get("path", b"") if bucket == "target" else b""))
+        why = {
+            "message": "it is another message of the server, not a request",
+            "method": f"its method {value} is not {' or '.join(rules.methods)}",
+            "target": f"its target {value} is not a path",
+            "status": f"its status {value} does not count",
+            "agent": "its user agent is excluded or not included",
+            "bot": "its user agent is that of a known bot",
+            "path": "its path is excluded or not included",
+            "static": "pages load such files by themselves",
+        }[bucket]
+        return f"{why} ({how_to_count(bucket, rules, [value] * bool(value))})"
 
 
 def _text(raw: bytes) -> str:

@@ -355,7 +355,8 @@ def test_servers_that_have_no_file_of_the_day_but_on_days_around_are_named(tmp_p
     write(tmp_path / "web6" / f"{YESTERDAY}.log")
     write(tmp_path / "web7" / f"{YESTERDAY}.log", b"of another format\n" * 9)
     code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
-    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2})
+    assert (code, rows) == (1, {(str(YESTERDAY), "/a"): 2})
+    assert said.startswith(f"fasthits: no line of this file can be read, counted without it: web7/{YESTERDAY}.log (")
     missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
     assert summary["missing_servers"] == {str(YESTERDAY): missing}
     assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said

@@ -19,6 +19,7 @@ from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
 from fasthits.rules.named import NAMES
+from fasthits.rules.options import make_rules
 from fasthits.rules.packing import HEAD_BYTES, packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
@@ -218,6 +219,24 @@ def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
         (Rules(format="short", include_agents=("a",)), "--include-agent needs a log format with the user agent: "),
         (Rules(format="short", exclude_agents=("a",)), "--exclude-agent needs a log format with the user agent: "),
         (Rules(format='%t "%r"', statuses=frozenset([200])), "--status needs a log format with the status: "),
+        (
+            make_rules({"pages": True, "format": "common"}),
+            '--pages needs a log format with the user agent: %h %l %u %t "%r" %>s %O (add "%{User-Agent}i" or '
+            '"$http_user_agent"; --pages --bots count counts bots, too)',
+        ),
+        (
+            make_rules({"pages": True, "format": '%t "%r" "%{User-Agent}i"'}),
+            '--pages needs a log format with the status: %t "%r" "%{User-Agent}i" (add %>s or $status; without --pages '
+            "any status counts)",
+        ),
+        (
+            make_rules({"pages": True, "status": "404", "format": '%t "%r"'}),
+            "--status needs a log format with the status: ",
+        ),
+        (
+            make_rules({"pages": True, "bots": "apart", "format": "common"}),
+            "--bots apart needs a log format with the user agent: ",
+        ),
         (Rules(format="short", json_fields={"time": "ts"}), "--json-fields needs JSON lines: short (--format json)"),
     ],
 )
