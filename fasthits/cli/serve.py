@@ -42,8 +42,8 @@ def serve(
         typer.Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Require this secret. Everybody on this machine can see it with ps: use FASTHITS_TOKEN or --token-file "
-            "instead.",
+            help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or "
+            "--token-file.",
         ),
     ] = None,
     public: Annotated[
@@ -81,8 +81,8 @@ def serve(
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
     secret = _read_token(token_file) if token_file else token
     if secret == "":
-        hint = f"write a secret into {token_file}" if token_file else "FASTHITS_TOKEN or a variable in your command is"
-        raise UsageError("token is empty", token_file or "--token", hint if token_file else f"{hint} empty or not set")
+        unset = "FASTHITS_TOKEN is empty, or a variable in your command is not set"
+        raise UsageError("token is empty", token_file or "--token", "write a secret into it" if token_file else unset)
     if secret is not None and public:
         raise UsageError("choose one of these", "a token, --public", "--public-badges shows badges beside a token")
     if not (_is_loopback(host) or secret or public):

@@ -31,7 +31,7 @@ class Settings:
     servers: Sequence[str]
     prefix: str
     database: Path
-    access: Access = Access()
+    access: Access
     site: str | None = None
     """The address of the site, https://example.org, for links to its pages."""
 
