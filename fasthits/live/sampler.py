@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from fasthits.errors import MemcachedError
 from fasthits.live.causes import warnings_of
@@ -26,6 +26,13 @@ class LivePath(NamedTuple):
     last_minute: int
 
 
+class Listed(NamedTuple):
+    """The number of paths that match a question, and some of them."""
+
+    found: int
+    paths: list[LivePath]
+
+
 @dataclass(frozen=True)
 class Sample:
     """The live counters at one moment."""
@@ -35,6 +42,8 @@ class Sample:
     views: int
     paths: int
     last_minute: int
+    window_seconds: float
+    """For how long the views of the last minute are known: up to WINDOW_SECONDS; 0 for the window's first sample."""
     rate: float | None
     """Views a second over the window; None for the window's first sample."""
     most_read: list[LivePath]
@@ -62,8 +71,20 @@ class LiveViews:
 
     def search(self, text: str, limit: int) -> list[str]:
         """Return the most read paths of the last sample that hold *text* in any case."""
-        wanted, views = text.lower(), self._views
-        return heapq.nlargest(limit, (path for path in views if wanted in path.lower()), key=views.__getitem__)
+        return [each.path for each in self.list_paths(limit, text=text).paths]
+
+    def list_paths(
+        self, limit: int, offset: int = 0, text: str = "", by: Literal["views", "last_minute"] = "views"
+    ) -> Listed:
+        """Return the paths of the last sample that hold *text* in any case, most views first, from *offset* on."""
+        wanted, recent = text.lower(), self._recent
+        found = [
+            LivePath(path, views, recent[path])
+            for path, views in self._views.items()
+            if not wanted or wanted in path.lower()
+        ]
+        order = _by_views if by == "views" else _by_last_minute
+        return Listed(len(found), heapq.nsmallest(offset + limit, found, key=order)[offset:])
 
     def sample(self, limit: int) -> Sample:
         """Ask the servers and return a sample with the *limit* most read paths.
@@ -87,11 +108,9 @@ class LiveViews:
             views=sum(views.values()),
             paths=len(views),
             last_minute=last_minute,
+            window_seconds=passed,
             rate=last_minute / passed if passed else None,
-            most_read=[
-                LivePath(path, count, self._recent[path])
-                for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
-            ],
+            most_read=self.list_paths(limit).paths,
             problems=[str(problem) for problem in problems],
             warnings=list(map(str, warnings_of(figures))),
         )
@@ -127,3 +146,11 @@ class LiveViews:
         self._recent.update(increase)
         while self._increases[0][0] <= now - WINDOW_SECONDS:
             self._recent -= Counter(self._increases.popleft()[1])
+
+
+def _by_views(path: LivePath) -> tuple[int, str]:
+    return -path.views, path.path
+
+
+def _by_last_minute(path: LivePath) -> tuple[int, int, str]:
+    return -path.last_minute, -path.views, path.path
