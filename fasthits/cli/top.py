@@ -78,17 +78,11 @@ def top(
     live = LiveViews(servers, check_prefix(prefix))
     has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if as_json:
-        _print_json(live.sample(limit))
+        typer.echo(json.dumps(live.sample(limit).document(limit), indent=2))
     elif once or not has_screen:
         _print_table(live.sample(limit))
     else:
         _watch(live, ", ".join(servers))
-
-
-def _print_json(sample: "Sample") -> None:
-    paths = [{"path": each.path, "views": each.views} for each in sample.most_read]
-    document = {"at": sample.at.isoformat(), "views": sample.views, "paths": sample.paths, "most_read": paths}
-    typer.echo(json.dumps(document | {"problems": sample.problems, "warnings": sample.warnings}, indent=2))
 
 
 def _print_table(sample: "Sample") -> None:

@@ -204,7 +204,11 @@ def test_json_is_one_document(memcached: Memcached, logger: Logger) -> None:
     assert logger.finish() == 0
     document = json.loads(run_fasthits("top", "--json", "--memcached", memcached.spec).stdout)
     assert document["views"] == 6
-    assert document["most_read"] == [{"path": "/a", "views": 4}, {"path": "/b", "views": 2}]
+    assert document["most_read"] == [
+        {"path": "/a", "views": 4, "last_minute": 0},
+        {"path": "/b", "views": 2, "last_minute": 0},
+    ]
+    assert (document["day"], document["window_seconds"], document["rate"]) == (str(date.today()), 0, None)
     assert memcached.figures()["delivered"] == 6  # it is there, and no path
 
 
