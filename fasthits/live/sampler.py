@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fasthits.errors import MemcachedError
 from fasthits.live.causes import warnings_of
@@ -24,6 +24,13 @@ class LivePath(NamedTuple):
     path: str
     views: int
     last_minute: int
+
+
+class Listed(NamedTuple):
+    """The number of paths that match a question, and some of them."""
+
+    found: int
+    paths: list[LivePath]
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,20 @@ class LiveViews:
 
     def search(self, text: str, limit: int) -> list[str]:
         """Return the most read paths of the last sample that hold *text* in any case."""
-        wanted, views = text.lower(), self._views
-        return heapq.nlargest(limit, (path for path in views if wanted in path.lower()), key=views.__getitem__)
+        return [each.path for each in self.list_paths(limit, text=text).paths]
+
+    def list_paths(
+        self, limit: int, offset: int = 0, text: str = "", by: Literal["views", "last_minute"] = "views"
+    ) -> Listed:
+        """Return the paths of the last sample that hold *text* in any case, most views first, from *offset* on."""
+        wanted, recent = text.lower(), self._recent
+        found = [
+            LivePath(path, views, recent[path])
+            for path, views in self._views.items()
+            if not wanted or wanted in path.lower()
+        ]
+        order = _by_views if by == "views" else _by_last_minute
+        return Listed(len(found), heapq.nsmallest(offset + limit, found, key=order)[offset:])
 
     def sample(self, limit: int) -> Sample:
         """Ask the servers and return a sample with the *limit* most read paths.
@@ -117,10 +136,7 @@ class LiveViews:
             last_minute=last_minute,
             window_seconds=passed,
             rate=last_minute / passed if passed else None,
-            most_read=[
-                LivePath(path, count, self._recent[path])
-                for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
-            ],
+            most_read=self.list_paths(limit).paths,
             servers={reader.server: reader.server in answers for reader in self._readers},
             seen={server: self._seen[server] for server in answers},
             problems=[str(problem) for problem in problems],
@@ -173,3 +189,11 @@ class LiveViews:
         self._recent.update(increase)
         while self._increases[0][0] <= now - WINDOW_SECONDS:
             self._recent -= Counter(self._increases.popleft()[1])
+
+
+def _by_views(path: LivePath) -> tuple[int, str]:
+    return -path.views, path.path
+
+
+def _by_last_minute(path: LivePath) -> tuple[int, int, str]:
+    return -path.last_minute, -path.views, path.path

@@ -123,7 +123,7 @@ def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
     done = fasthits("explain", log, "1", "2", "3")
     assert f"{log}:1: comment: it is a comment (w3c)".encode() in done.stdout
     assert f"{log}:2: hit: counts as /a (w3c)".encode() in done.stdout
-    assert b"    path             /a\n" in done.stdout
+    assert b"    path    /a\n" in done.stdout
     assert f"{log}:3: malformed: not the columns that the last #Fields: line names".encode() in done.stdout
 
 
