@@ -38,7 +38,7 @@ class Settings:
 
 def create_app(settings: Settings) -> tuple[Starlette, Events, Archive]:
     """Return the application, its event streams and its archive. The server must end both when it ends."""
-    now, archive = Now(settings.servers, settings.prefix), Archive(settings.database)
+    now, archive = Now(settings.servers, settings.prefix, settings.site), Archive(settings.database)
     events = Events(now)
     routes = [
         Route("/", _page),
