@@ -1,6 +1,6 @@
 """A database with a year of a large site: 50,000 paths, 16.4 million rows, 0.9 GB. It is the same each time.
 
-    python -m benchmarks.year hits.db
+python -m benchmarks.year hits.db
 """
 
 import random

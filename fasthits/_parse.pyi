@@ -12,7 +12,7 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal, NamedTuple, Self, final, overload
 
@@ -69,7 +69,7 @@ def unescape(text: Buffer, /) -> bytes:
     httpd's server/util.c).
     """
 
-def pack_sums(pairs: list[tuple[int, int]], /) -> bytes:
+def pack_sums(pairs: Iterable[tuple[int, int]], /) -> bytes:
     """Return (id, views) pairs as packed sums: three bytes for most pairs. Ids are positive, in order.
 
     Raises ValueError for ids that do not rise, and for numbers of more than 63 bits.

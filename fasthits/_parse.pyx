@@ -8,7 +8,7 @@ runs for each line is ``noexcept nogil``.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
@@ -50,6 +50,7 @@ from typing import NamedTuple
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 cdef enum:
+    SOME_PACKED = 4096 # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
@@ -104,20 +105,25 @@ def normalise(text, /):
     return rewritten(text, True)
 
 
-def pack_sums(list pairs not None, /):
+def pack_sums(pairs, /):
     """Return (id, views) pairs in order of their ids as packed sums."""
-    cdef unsigned char *start = <unsigned char *>malloc(MAX_PAIR * <size_t>len(pairs) + 1)
-    cdef unsigned char *out = start
+    cdef unsigned char *start = NULL
+    cdef unsigned char *more
+    cdef size_t size = 0, capacity = 0
     cdef uint64_t before = 0, id, views
-    if start == NULL:
-        raise MemoryError
     try:
         for id, views in pairs:
             if id <= before or id >> 63 or views >> 63:
                 raise ValueError("ids must rise from 1, and ids and views must have 63 bits at most")
-            out = write_pair(out, id - before, views)
+            if capacity - size < MAX_PAIR:
+                capacity = 2 * capacity + SOME_PACKED
+                more = <unsigned char *>realloc(start, capacity)
+                if more == NULL:
+                    raise MemoryError
+                start = more
+            size = <size_t>(write_pair(start + size, id - before, views) - start)
             before = id
-        return start[:out - start]
+        return start[:size] if size else b""
     finally:
         free(start)
 

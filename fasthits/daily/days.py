@@ -4,10 +4,33 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from fasthits.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
+
+
+class Range(NamedTuple):
+    """Days that follow each other, from the first to the last.
+
+    >>> len(Range(date(2026, 2, 28), date(2026, 3, 1)).days)
+    2
+    """
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        """All days of the range, in order; none if it ends before it begins."""
+        return [date.fromordinal(day) for day in range(self.first.toordinal(), self.last.toordinal() + 1)]
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The first and the last day as text."""
+        return self.first.isoformat(), self.last.isoformat()
+
 
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 """The PATTERN that is used when none is given."""

@@ -77,14 +77,19 @@ class Archive:
         return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
     def _daily(self, path: str | None, number: int) -> DailyViews:
-        days = self._history.last_days(number)
-        if path is None:
-            return DailyViews(days, self._history.site(days))
-        return DailyViews(days, self._history.paths([path], days)[0].by_day)
+        days = self._history.range_of(number)
+        if days is None:
+            return DailyViews([], [])
+        found = self._history.site(days) if path is None else self._history.by_day(path, days)
+        return DailyViews(days.days, [views or 0 for views in found])
 
     def _most_read(self, number: int, limit: int) -> MostRead:
-        days = self._history.last_days(number)
-        return MostRead(days, self._history.most_read(days, limit))
+        days = self._history.range_of(number)
+        if days is None:
+            return MostRead([], [])
+        found = [each.path for each in self._history.most_read(days, limit).paths]
+        return MostRead(days.days, self._history.paths(found, days.days))
 
     def _search(self, text: str, limit: int) -> list[str]:
-        return self._history.search(text, self._history.last_days(SEARCHED_DAYS), limit)
+        days = self._history.range_of(SEARCHED_DAYS)
+        return self._history.search(text, days, limit) if days else []
