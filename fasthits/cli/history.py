@@ -73,7 +73,8 @@ def most_read(
     kept = History(Path(database))
     with kept.at_one_moment():
         wanted = kept.last_days(days)
-        rows = kept.most_read(wanted, limit)
+        last = kept.range_of(days)
+        rows = kept.paths([each.path for each in kept.most_read(last, limit).paths], wanted) if last else []
     _print(rows, wanted, as_json, as_csv)
 
 

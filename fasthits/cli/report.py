@@ -38,10 +38,12 @@ def report(
 
     kept = History(Path(database))
     with kept.at_one_moment():
-        wanted = kept.last_days(days)
-        if not wanted:
+        last = kept.range_of(days)
+        if last is None:
             raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
-        found = Report(wanted, kept.site(wanted), kept.most_read(wanted, limit), datetime.now().astimezone())
+        site = [views or 0 for views in kept.site(last)]
+        most_read = kept.paths([each.path for each in kept.most_read(last, limit).paths], last.days)
+        wanted, found = last.days, Report(last.days, site, most_read, datetime.now().astimezone())
     page = found.html()
     if to == "-":
         sys.stdout.write(page)

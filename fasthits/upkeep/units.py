@@ -58,7 +58,7 @@ def follow_units(user: str, command: Sequence[str], folder: str) -> str:
 
 
 def serve_units(user: str, command: Sequence[str], folder: str, variables: str) -> str:
-    """Return a service that runs *command* as *user* with variables from the file *variables*, which root alone may read.
+    """Return a service that runs *command* as *user*, with variables from a file that root alone may read.
 
     It only reads *folder*.
     """
