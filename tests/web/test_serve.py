@@ -185,7 +185,7 @@ def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
     day = DAYS[-1]
     search = hit("/blog/a", day).replace(b'"-"', b'"https://www.google.com/search?q=page+hits"', 1)
     linked = hit("/blog/b", day).replace(b'"-"', b'"https://other.example/x"', 1)
-    robot = hit("/", day).replace(b'"-"\n', b'"Googlebot/2.1"\n')
+    robot = re.sub(rb'"Mozilla[^"]*"', b'"Googlebot/2.1"', hit("/", day))
     write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day))
     roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart")
     served = start("--database", str(tmp_path / "hits.db"))
@@ -626,12 +626,13 @@ def test_requests_that_are_not_finished_block_nobody_and_write_no_traceback(star
 def test_one_line_tells_that_descriptors_ran_out(start: Callable[..., Served]) -> None:
     served = start()
     descriptors = len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
-    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (descriptors + 4, descriptors + 4))
+    before = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (descriptors + 4, before[1]))
     with ExitStack() as opened:
         for _ in range(100):
             opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 10)).sendall(b"GET ")
         eventually(lambda: "cannot accept connections: Too many open files (raise the limit: " in served.said)
-    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (256, 256))
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
     assert served.ask("/api/history").status == 200
     assert served.said.count("\n") == 2
 
