@@ -41,18 +41,6 @@ _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
 
 
-class Range(NamedTuple):
-    """Days that follow each other: from the first to the last, both included."""
-
-    first: date
-    last: date
-
-    @property
-    def days(self) -> list[date]:
-        """All days of the range, in order."""
-        return [date.fromordinal(day) for day in range(self.first.toordinal(), self.last.toordinal() + 1)]
-
-
 def parse_days(text: str, today: date) -> list[date]:
     """Return the days of a DATE, in order: ``YYYY-MM-DD``, ``yesterday``, ``today`` or ``A..B``, which includes both.
 

@@ -30,8 +30,6 @@ def describe_missing(newest: date, missing: Sequence[date]) -> str:
     >>> describe_missing(date(2026, 11, 21), [date(2026, 11, 22), date(2026, 11, 23), date(2026, 11, 24)])
     'kept up to 2026-11-21; 3 days are missing: 2026-11-22..2026-11-24'
     """
-    if not missing:
-        return f"kept up to {newest}"
     runs = name_days(missing).split(", ")
     named = ", ".join(runs[-RUNS_NAMED:])
     more = "..., " if len(runs) > RUNS_NAMED else ""
