@@ -33,14 +33,8 @@ def print_heading(kept: "History", found: "Document", name: str = "") -> None:
     span = range_of(found)
     title = f"{printable(name)}  " if name else ""
     typer.echo(f"{title}{span.first}..{span.last}, {counted(found['kept_days'], 'day')} kept")
-    if missing := missing_in_words(kept, found):
-        typer.echo(missing)
-
-
-def missing_in_words(kept: "History", found: "Document") -> str:
-    """Return which days of a document are missing; nothing if none is."""
-    missing = missing_days(kept.days, range_of(found), date.today())
-    return describe_missing(date.fromisoformat(found["newest"]), missing) if missing else ""
+    if missing := missing_days(kept.days, span, date.today()):
+        typer.echo(describe_missing(date.fromisoformat(found["newest"]), missing))
 
 
 def print_lines(found: "Document", lines: Sequence[Line], heads: Sequence[str] = ()) -> None:

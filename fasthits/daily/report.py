@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fasthits import __version__
 from fasthits.daily.documents import Document
+from fasthits.daily.gaps import describe_missing
 from fasthits.display import counted, fit_days, long_date, printable
 
 DOCTYPE = "<!doctype html>\n"
@@ -31,8 +32,8 @@ class Shape(NamedTuple):
 WIDE = Shape("wide", 880, 240, 120, 8)
 NARROW = Shape("narrow", 350, 200, 45, 4)
 AXIS_BOTTOM = 24
-DIGIT_WIDTH = 7.2
-"""Of the numbers beside the chart, in its units."""
+DIGIT_WIDTH, LETTER_WIDTH = 7.2, 7.0
+"""Of the numbers beside the chart and the dates below it, in its units, at most."""
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 22, 40
 BAR_SHARE = 0.74
 GRID_LINES = 5
@@ -93,8 +94,8 @@ class Report:
     """The views of all paths together, as `history_document` returns them."""
     most_read: Document
     """As `most_read_document` returns it, by day."""
-    missing: str
-    """Which days are missing, in words; nothing if none is."""
+    missing: Sequence[date]
+    """The days that could have been kept, and are not."""
     lists: Sequence[Named]
     made_at: datetime
 
@@ -119,7 +120,9 @@ class Report:
         of_days = f"{counted(days, 'day')}" if kept == days else f"{kept:,} of {counted(days, 'day')} kept"
         _text(body, "p", f"{self._range()}, {of_days}")
         if self.missing:
-            _text(body, "p", f"{self.missing}.", {"class": "missing"})
+            newest = date.fromisoformat(self.site["newest"])
+            text = describe_missing(newest, self.missing, long_date, " to ")
+            _text(body, "p", f"{text[0].upper()}{text[1:]}.", {"class": "missing"})
         body.append(self._totals())
         for shape in (WIDE, NARROW):
             body.append(_chart(shape, self._days, self.site["views"]))
@@ -128,7 +131,11 @@ class Report:
         for each in self.lists:
             _text(body, "h2", each.title)
             body.append(_list(each, self.site["total"]))
-        _text(body, "p", f"Made by fasthits {__version__} from the access log, {self.made_at:%Y-%m-%d %H:%M %z}.")
+        _text(
+            body,
+            "p",
+            f"Made by fasthits {__version__} from the access log, {long_date(self.made_at)} {self.made_at:%H:%M %z}.",
+        )
         return body
 
     def _totals(self) -> Element:
@@ -220,7 +227,9 @@ def _chart(shape: Shape, days: Sequence[date], by_day: Sequence[int | None]) -> 
             bar.set("class", "gap")
         _text(bar, "title", _bar_title(start, step, value))
     for at, text in _date_labels(starts, shape.labels):
-        place = {"x": f"{left + slot * (at + 0.5):.1f}", "y": str(shape.height - 6), "text-anchor": "middle"}
+        half = LETTER_WIDTH * len(text) / 2
+        x = min(max(left + slot * (at + 0.5), half), shape.width - half)
+        place = {"x": f"{x:.1f}", "y": str(shape.height - 6), "text-anchor": "middle"}
         SubElement(chart, "text", place).text = text
     if step > 1:
         weeks = "a week" if step == WEEK else f"{step // WEEK} weeks"
