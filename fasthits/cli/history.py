@@ -77,19 +77,19 @@ def history(
         elif as_csv:
             _print_csv((_name_of(each), each) for each in found)
         elif _something_kept(found[0]):
-            _print_table(kept, found)
+            _print_table(found)
         unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
         notes = [_why_unread(kept, each) for each in unread]
     for note in notes:
         say(note)
 
 
-def _print_table(kept: "History", found: "Sequence[Document]") -> None:
+def _print_table(found: "Sequence[Document]") -> None:
     if len(found) == 1:
-        print_heading(kept, found[0], _name_of(found[0]))
+        print_heading(found[0], _name_of(found[0]))
         print_days(found[0])
     else:
-        print_heading(kept, found[0])
+        print_heading(found[0])
         print_lines(found[0], [Line(_name_of(each), each["total"], each["views"]) for each in found])
 
 
@@ -132,14 +132,13 @@ def most_read(
     kept = History(Path(database))
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 7)
-        sort = "rise" if by_rise else "views"
-        found = most_read_document(kept, chosen, asked, Part(limit), sort=sort, by_day=True)
+        found = most_read_document(kept, chosen, asked, Part(limit), sort="rise" if by_rise else "views", by_day=True)
         if as_json:
             _print_json(found)
         elif as_csv:
             _print_csv((each["path"], {**found, "views": each["by_day"]}) for each in found["paths"])
         elif _something_kept(found):
-            print_heading(kept, found, section)
+            print_heading(found, section)
             print_lines(found, list(_ranked_lines(found)), ("share", "change"))
 
 
@@ -192,7 +191,7 @@ def _why_unread(kept: "History", found: "Document") -> str:
     for day, views in zip(reversed(whole.days), reversed(kept.by_day(path, whole, host)), strict=True):
         if views:
             return f"not read on these days: {path} (it was on {day}: --date {day}..)"
-    if host is None and "?" in path and sum(filter(None, kept.by_day(path.partition("?")[0], whole))):
+    if host is None and "?" in path and any(kept.by_day(path.partition("?")[0], whole)):
         return f"never read: {path} (the database keeps no query: {path.partition('?')[0]})"
     everything = Days(first=whole.first, last=whole.last)
     stem = path.rstrip("/").rpartition("/")[2].partition(".")[0]

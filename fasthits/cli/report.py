@@ -1,7 +1,7 @@
 """``fasthits report``: the past days as one file."""
 
 import sys
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +17,6 @@ from fasthits.cli.options import (
     number_of_days_option,
 )
 from fasthits.cli.output import say
-from fasthits.cli.tables import range_of
 from fasthits.display import counted
 from fasthits.errors import TableError
 from fasthits.signals import ended_by_signals
@@ -47,7 +46,6 @@ def report(
     """
     from fasthits.daily.atomic import check_start, replacing
     from fasthits.daily.documents import Pages, Part, history_document, most_read_document
-    from fasthits.daily.gaps import missing_days
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
@@ -61,7 +59,6 @@ def report(
         found = Report(
             site=site,
             most_read=most_read_document(kept, chosen, asked, Part(limit), by_day=True),
-            missing=missing_days(kept.days, range_of(site), date.today()),
             lists=[],
             made_at=datetime.now().astimezone(),
         )

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from fasthits.daily.days import Range
-from fasthits.daily.gaps import describe_missing, missing_days
+from fasthits.daily.gaps import describe_missing
 from fasthits.display import counted, fit_days, long_bar, printable, sparkline
 
 if TYPE_CHECKING:
     from fasthits.daily.documents import Document
-    from fasthits.daily.history import History
 
 LEAST_BARS = 8
 DAY_BAR_WIDTH = 40
@@ -28,13 +27,13 @@ class Line(NamedTuple):
     cells: tuple[str, ...] = ()
 
 
-def print_heading(kept: "History", found: "Document", name: str = "") -> None:
+def print_heading(found: "Document", name: str = "") -> None:
     """Print what is shown, which days of it are kept, and which are missing."""
     span = range_of(found)
     title = f"{printable(name)}  " if name else ""
     typer.echo(f"{title}{span.first}..{span.last}, {counted(found['kept_days'], 'day')} kept")
-    if missing := missing_days(kept.days, span, date.today()):
-        typer.echo(describe_missing(date.fromisoformat(found["newest"]), missing))
+    if found["missing"]:
+        typer.echo(describe_missing(date.fromisoformat(found["newest"]), map(date.fromisoformat, found["missing"])))
 
 
 def print_lines(found: "Document", lines: Sequence[Line], heads: Sequence[str] = ()) -> None:

@@ -94,8 +94,6 @@ class Report:
     """The views of all paths together, as `history_document` returns them."""
     most_read: Document
     """As `most_read_document` returns it, by day."""
-    missing: Sequence[date]
-    """The days that could have been kept, and are not."""
     lists: Sequence[Named]
     made_at: datetime
 
@@ -119,9 +117,9 @@ class Report:
         days, kept = len(self._days), self.site["kept_days"]
         of_days = f"{counted(days, 'day')}" if kept == days else f"{kept:,} of {counted(days, 'day')} kept"
         _text(body, "p", f"{self._range()}, {of_days}")
-        if self.missing:
-            newest = date.fromisoformat(self.site["newest"])
-            text = describe_missing(newest, self.missing, long_date, " to ")
+        if self.site["missing"]:
+            newest, *missing = map(date.fromisoformat, (self.site["newest"], *self.site["missing"]))
+            text = describe_missing(newest, missing, long_date, " to ")
             _text(body, "p", f"{text[0].upper()}{text[1:]}.", {"class": "missing"})
         body.append(self._totals())
         for shape in (WIDE, NARROW):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fasthits.daily.days import Range
 from fasthits.daily.history import History
 from fasthits.display import sparkline
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)
@@ -95,7 +96,8 @@ def test_a_missing_day_is_a_gap_and_not_a_day_without_readers(gaps: Path) -> Non
     assert lines[:2] == [f"{first}..{last}, 4 days kept", kept_up_to]
     assert lines[3].split() == ["40", "83.3", "%", "10.0", "██·██", "/a"]
     document = json.loads(run(gaps, "history", "/a", "--json"))
-    assert (document["views"], document["missing"]) == ([10, 10, None, 10, 10], [str(gap)])
+    assert document["views"] == [10, 10, None, 10, 10]
+    assert document["missing"] == [str(date.today() - timedelta(before)) for before in (6, 3, 2, 1)]
     rows = run(gaps, "history", "/a", "--csv").splitlines()[1:]
     assert [row.split(",")[2] for row in rows] == ["10"] * 4
     assert str(gap) not in "".join(rows)
@@ -213,9 +215,10 @@ def test_a_path_that_is_not_utf8_is_found_as_the_rollup_wrote_it(database: Path)
 
 def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:
     kept = History(database)
-    assert kept.search("%_S", DAYS, 10) == ["/100%_sure"]
-    assert kept.search("", DAYS, 2) == ["/a", "/b"]
-    assert kept.search("'; DROP TABLE hits; --", DAYS, 10) == []
+    days = Range(DAYS[0], DAYS[-1])
+    assert kept.search("%_S", days, 10) == ["/100%_sure"]
+    assert kept.search("", days, 2) == ["/a", "/b"]
+    assert kept.search("'; DROP TABLE hits; --", days, 10) == []
 
 
 def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
@@ -226,8 +229,8 @@ def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
         database.executemany("INSERT INTO hits VALUES (?, ?, ?, ?, ?)", rows)
         database.commit()
     kept = History(file)
-    assert kept.most_read([LAST], 5) == [("/a", 5, [5])]
-    assert kept.site([LAST]) == [5]
+    assert kept.most_read(Range(LAST, LAST), 5).paths == [("/a", 5, 1.0, None)]
+    assert kept.site(Range(LAST, LAST)) == [5]
 
 
 def test_reading_goes_on_while_a_rollup_writes(database: Path) -> None:
@@ -291,9 +294,3 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         assert kept.days == [first, second, LAST]
     with pytest.raises(TableError, match="no such database"):
         _ = kept.days
-
-
-def test_the_most_read_of_days_apart_would_be_wrong(database: Path) -> None:
-    with pytest.raises(UsageError, match="days do not follow each other"):
-        History(database).most_read([DAYS[0], DAYS[-1]])
-    assert History(database).most_read(DAYS) == History(database).most_read(DAYS, 20)
