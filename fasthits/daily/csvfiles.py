@@ -259,18 +259,18 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
             if len(row) != len(columns):
                 failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
                 raise TableError(failed, path)
-            yield [_as_it_was(cell) for cell in row]
+            yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
 
     return columns, checked()
 
 
 def _as_it_was(text: str) -> str:
-    """Return a text as it was before `harmless`.
+    """Return a text that begins with an apostrophe as it was before `harmless`.
 
-    >>> _as_it_was("'=1+1"), _as_it_was("''=1+1"), _as_it_was("'a"), _as_it_was("/a")
-    ('=1+1', "'=1+1", "'a", '/a')
+    >>> _as_it_was("'=1+1"), _as_it_was("''=1+1"), _as_it_was("'a")
+    ('=1+1', "'=1+1", "'a")
     """
-    return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(_FORMULA_STARTS) else text
+    return text[1:] if text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def harmless(text: str) -> str:
