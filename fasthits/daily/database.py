@@ -34,7 +34,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block."""
     if not file.is_file():
         raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
-    with _errors("cannot read database", file), closing(_open_to_read(_own_file(file))) as database:
+    with as_table_error("cannot read database", file), closing(_open_to_read(_own_file(file))) as database:
         yield database
 
 
@@ -45,7 +45,7 @@ def writing(file: Path) -> Iterator[sqlite3.Connection]:
     The file is created if it does not exist. If the block raises an error, nothing has changed. Raises TableError, also
     for SQLite errors of the block.
     """
-    with _errors("cannot write to SQLite file", file):
+    with as_table_error("cannot write to SQLite file", file):
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
@@ -120,7 +120,8 @@ def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _errors(failed: str, file: Path) -> Iterator[None]:
+def as_table_error(failed: str, file: Path) -> Iterator[None]:
+    """Raise TableError for the errors of SQLite, and of the file, that the block raises."""
     try:
         yield
     except OSError as error:
