@@ -32,7 +32,7 @@ class Shape(NamedTuple):
 WIDE = Shape("wide", 880, 240, 120, 8)
 NARROW = Shape("narrow", 350, 200, 45, 4)
 AXIS_BOTTOM = 24
-DIGIT_WIDTH, LETTER_WIDTH = 7.2, 7.0
+DIGIT_WIDTH, LETTER_WIDTH = 8.0, 8.5
 """Of the numbers beside the chart and the dates below it, in its units, at most."""
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 22, 40
 BAR_SHARE = 0.74
