@@ -64,7 +64,7 @@ class History:
     """
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
-        self._file = Path(database)
+        self.file = Path(database)
         self._held: Kept | None = None
         self._interrupted = False
 
@@ -251,8 +251,8 @@ class History:
             held.check_host(host)
             yield held
             return
-        with reading(self._file) as database:
-            self._held = kept = Kept(database, self._file)
+        with reading(self.file) as database:
+            self._held = kept = Kept(database, self.file)
             try:
                 if self._interrupted:
                     kept.interrupt()
