@@ -161,7 +161,9 @@ def add_sums(packed, sums, places=None, /):
             if has_places:
                 PyObject_GetBuffer(places, &by_id, PyBUF_SIMPLE)
             try:
-                if <size_t>target.buf % sizeof(uint64_t) or (has_places and <size_t>by_id.buf % sizeof(uint32_t)):
+                if (target.len and <size_t>target.buf % sizeof(uint64_t)) or (
+                    has_places and by_id.len and <size_t>by_id.buf % sizeof(uint32_t)
+                ):
                     raise ValueError("numbers must be aligned")
                 with nogil:
                     added = add_packed(

@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.database import reading
+from fasthits.daily.database import as_table_error, reading
 from fasthits.daily.days import Range
 from fasthits.daily.kept import Kept
 from fasthits.rules.keywords import day_of
@@ -248,8 +248,9 @@ class History:
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
         held = self._held
         if held:
-            held.check_host(host)
-            yield held
+            with as_table_error("cannot read database", self._file):
+                held.check_host(host)
+                yield held
             return
         with reading(self.file) as database:
             self._held = kept = Kept(database, self.file)
