@@ -7,11 +7,12 @@ with ASKED, and goes on when the answer is in the table of agents or of referers
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
+from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules, bucket_of, take_line,
-    take_rest_of_plain_get,
+    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
+    Result, Rules, bucket_of, take_line, take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
 from fasthits.core.reader cimport Reader
@@ -20,7 +21,9 @@ from fasthits.core.table cimport (
     has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
 )
 from fasthits.core.times cimport DayMemo
-from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
+from fasthits.core.tokens cimport (
+    MAX_LINE, Cursor, Line, Marks, Span, find_marks, line_cursor, take_rest, take_until,
+)
 
 cdef enum:
     MAX_EXAMPLES = 3
@@ -41,6 +44,11 @@ cdef struct Example:
     uint64_t line
     size_t size
     char text[MAX_EXAMPLE]
+
+cdef struct Block:         # of log lines; may begin and end anywhere in one
+    Cursor rest            # yet to be counted
+    Marks marks            # of some of its lines, and which of them are those of the next line
+    size_t line, bracket
 
 cdef struct Tally:         # all that one HitTable holds
     Table table
@@ -184,38 +192,57 @@ cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Spa
     return outcome != NO_MEMORY
 
 
-cdef inline int count_line(Tally *tally, const char *start, size_t size) noexcept nogil:
-    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none."""
+cdef inline int count_line(Tally *tally, Cursor line, const char *const *brackets, const char *limit) noexcept nogil:
+    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none.
+
+    What is before the limit can be looked at.
+    """
     cdef const Rules *rules = tally.rules
-    cdef Cursor rest
-    cdef Line line
-    rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
-    if not rules.knows_plain_gets or not take_plain_get(&rest, &line, &tally.memo):
-        return count_other_line(tally, start, size)
+    cdef Cursor rest = line
+    cdef Line out
+    if (not rules.knows_plain_gets or line.end - line.p > MAX_LINE
+            or not take_plain_get(&rest, brackets, limit, &out, &tally.memo)):
+        return count_other_line(tally, line.p, <size_t>(line.end - line.p))
     if not rules.plain:
-        return count_plain_get_by_rules(tally, start, size, rest, &line)
-    if not counts_day(tally, line.day):
+        return count_plain_get_by_rules(tally, line, rest, limit, &out)
+    if not counts_day(tally, out.day):
         tally.buckets[OTHER_DAY] += 1
         return COUNTED
-    return COUNTED if count_hit(tally, plain_hash(&line), line.day, line.path) else NO_MEMORY_LEFT
+    return COUNTED if count_hit(tally, plain_hash(&out), out.day, out.path) else NO_MEMORY_LEFT
 
 
 cdef inline int count_plain_get_by_rules(
-    Tally *tally, const char *start, size_t size, Cursor rest, Line *line
+    Tally *tally, Cursor line, Cursor rest, const char *limit, Line *out
 ) noexcept nogil:
-    take_rest_of_plain_get(tally.rules, start, size, rest, line, &tally.memo)
-    return judge(tally, line, True)
+    take_rest_of_plain_get(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
+    return judge(tally, out, True)
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
-    cdef Line line
-    cdef int way = take_line(tally.rules, start, size, &line, &tally.memo, &tally.reader)
+    cdef Result result
+    cdef int way
+    if tally.reader.json.used > SPENT_ROOM:
+        flush(tally)
+        tally.reader.json.used = 0
+    way = take_line(tally.rules, start, size, &result, &tally.memo, &tally.reader)
+    if way >= 0:
+        return judge(tally, &result.line, is_plain_get(&result.line, start, size))
     if way == NO_MEMORY_TO_READ:
         return NO_MEMORY_LEFT
-    if way == IS_COMMENT:
-        tally.buckets[COMMENT] += 1
+    if way == IS_COMMENT or way == NO_ENTRY:
+        tally.buckets[COMMENT if way == IS_COMMENT else MESSAGE] += 1
         return COUNTED
-    return count_malformed(tally, start, size) if way == UNREAD else judge(tally, &line, False)
+    return count_malformed(tally, start, size)
+
+
+cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
+    """Tell whether a line that take_plain_get has not read could as well be one of its lines."""
+    cdef const char *end = start + size
+    return (
+        line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
+        and line.path.start != NULL and line.path.size != 0 and line.path.start[0] == b"/"
+        and start <= line.path.start <= end and end - line.path.start >= WORDS_BYTES
+    )
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
@@ -424,7 +451,7 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
     cdef size_t size = tally.partial_size
     cdef int outcome = COUNTED
     if size:
-        outcome = count_line(tally, tally.partial, size)
+        outcome = count_other_line(tally, tally.partial, size)
     flush(tally)
     tally.partial_whole = outcome == ASKED
     if outcome != ASKED:
@@ -432,28 +459,56 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
     return outcome
 
 
-cdef inline int count_block(Tally *tally, Cursor *block) noexcept nogil:
+cdef inline void open_block(Block *block, const char *start, size_t size) noexcept nogil:
+    block.rest.p, block.rest.end = start, start + size
+    block.line = block.bracket = block.marks.newlines = 0
+
+
+cdef inline bint has_line(Block *block) noexcept nogil:
+    """Tell whether another line ends in the block."""
+    if block.line == block.marks.newlines:
+        find_marks(block.rest.p, block.rest.end, &block.marks)
+        block.line = block.bracket = 0
+    return block.line != block.marks.newlines
+
+
+cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
+    """Count the lines that are known to end in the block, up to one that has ASKED, with which it begins then."""
+    cdef const Marks *marks = &block.marks
+    cdef int outcome = COUNTED
+    cdef Cursor line
+    while block.line != marks.newlines:
+        line.p, line.end = block.rest.p, marks.newline[block.line]
+        outcome = count_line(tally, line, &marks.bracket[block.bracket], block.rest.end)
+        if outcome != COUNTED:
+            break
+        while marks.bracket[block.bracket] < line.end:
+            block.bracket += 1
+        block.rest.p = line.end + 1
+        block.line += 1
+    return outcome
+
+
+cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them.
 
     Where it has ASKED, the block begins with what is still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED
-    if tally.partial_size and not tally.partial_whole and block.p != block.end:
-        if not take_until(block, b"\n", &line):
-            take_rest(block, &line)
+    if tally.partial_size and not tally.partial_whole and block.rest.p != block.rest.end:
+        if not take_until(&block.rest, b"\n", &line):
+            take_rest(&block.rest, &line)
             return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
         if not keep_partial(tally, line.start, line.size):
             return NO_MEMORY_LEFT
         tally.partial_whole = True
     if tally.partial_whole:
         outcome = count_partial(tally)
-    while outcome == COUNTED and take_until(block, b"\n", &line):
-        outcome = count_line(tally, line.start, line.size)
-    if outcome == ASKED and not tally.partial_whole:
-        block.p = line.start
+    while outcome == COUNTED and has_line(block):
+        outcome = count_lines(tally, block)
     flush(tally)
     if outcome == COUNTED:
-        take_rest(block, &line)
+        take_rest(&block.rest, &line)
         outcome = COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
     return outcome

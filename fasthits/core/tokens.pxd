@@ -4,7 +4,7 @@ Every step works on a cursor that ends where the line ends, so that a broken lin
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef extern from "<endian.h>" nogil:
@@ -12,6 +12,16 @@ cdef extern from "<endian.h>" nogil:
 
 cdef extern from *:
     int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
+
+cdef extern from "masks.h" nogil:
+    ctypedef struct Marks "fasthits_marks":    # newlines and brackets of some lines
+        const char *newline[1]
+        const char *bracket[1]                 # behind the last one stands where the search ended
+        size_t newlines, brackets
+
+    uint64_t mask_of "fasthits_mask_of" (const char *p, char byte) noexcept     # both look at 64 bytes
+    uint64_t ends_of_path "fasthits_ends_of_path" (const char *p) noexcept
+    void find_marks "fasthits_find_marks" (const char *p, const char *end, Marks *marks) noexcept
 
 cdef enum:
     MAX_LINE = 1 << 20
@@ -62,15 +72,6 @@ cdef inline uint64_t load4(const char *p) noexcept nogil:
     cdef uint32_t word
     memcpy(&word, p, 4)
     return word
-
-
-cdef inline uint64_t mask_of(const uint8_t *found) noexcept nogil:
-    """Return a bit for each of 64 bytes that are 0 or 1, the first byte's bit the lowest."""
-    cdef uint64_t mask = 0
-    cdef int i
-    for i in range(8):
-        mask |= ((from_little_endian(load8(<const char *>found + 8 * i)) * 0x0102040810204080ULL) >> 56) << (8 * i)
-    return mask
 
 
 cdef inline bint is_digit(char c) noexcept nogil:
@@ -181,6 +182,28 @@ cdef inline void split_target(Line *line) noexcept nogil:
 
 cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcept nogil:
     return span.size >= size and memcmp(span.start, prefix, size) == 0
+
+
+cdef inline void split_origin(Line *line) noexcept nogil:
+    """Split the path of an absolute target, ``http://host:port/path``, into host and path; leave any other path."""
+    cdef size_t scheme = 7 if starts_with(line.path, b"http://", 7) else 8
+    cdef const char *host = line.path.start + scheme
+    cdef const char *end = line.path.start + line.path.size
+    cdef const char *path
+    cdef const char *port
+    if scheme == 8 and not starts_with(line.path, b"https://", 8):
+        return
+    path = <const char *>memchr(host, b"/", <size_t>(end - host))
+    if path == NULL:
+        path = end
+    port = path
+    while port != host and is_digit((port - 1)[0]):
+        port -= 1
+    port = port - 1 if port != host and (port - 1)[0] == b":" else path
+    line.host.start, line.host.size = host, <size_t>(port - host)
+    line.path.start, line.path.size = path, <size_t>(end - path)
+    if path == end:
+        line.path.start, line.path.size = b"/", 1
 
 
 cdef inline bint has_path(Span target) noexcept nogil:

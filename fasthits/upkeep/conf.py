@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fasthits.daily.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
+from fasthits.rules.config import CONFIG
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
 
@@ -83,7 +84,7 @@ def choose_logs(found: Sequence[str]) -> list[str]:
 def texts(here: Installation) -> list[str]:
     """Return a text for each program. It begins with a comment: what it is for and where to put it."""
     return [
-        *(account(here), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
+        *(account(here), rules(), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
         *(logrotate(here), nginx(here), page(here)),
     ]
 
@@ -105,6 +106,15 @@ done
 """
 
 
+def rules() -> str:
+    """Return the shell command that writes the config file, unless there is one."""
+    return f"""\
+# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
+# bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
+[ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
+"""
+
+
 def apache(here: Installation) -> str:
     """Return Apache's lines: one counts and, with cronolog, the other keeps a file a day."""
     purpose, keeping = "in addition to your CustomLog, which keeps the log for the rollup: this line counts live.", ""
@@ -123,9 +133,9 @@ def apache_short(here: Installation) -> str:
     """Return Apache's line with a format of its own that has only what counting needs."""
     return f"""\
 # Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
-# Addresses, referers and user agents then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only
-# a path of that length makes such a line.
-LogFormat "%t \\"%r\\" %>s %b" fasthits
+# Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a
+# user agent of that length makes such a line.
+LogFormat "%t \\"%r\\" %>s %b \\"-\\" \\"%{{User-Agent}}i\\"" fasthits
 {_log_to_logger(here, "fasthits")}
 """
 

@@ -116,7 +116,7 @@ def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
 
 
 def test_what_stands_instead_of_another_part_says_so() -> None:
-    _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
+    _, _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
     assert apache.count("fasthits log ") == short.count("fasthits log ") == hosts.count("fasthits log ") == 1
     assert short.startswith("# Apache, instead of the first line above (with both, each hit counts twice):")
     assert hosts.startswith("# Apache with many virtual hosts, instead of a CustomLog in each (Apache 2.4.19 or newer)")
@@ -165,6 +165,21 @@ def test_the_user_that_is_made_may_read_the_logs_and_write_the_database_and_noth
     assert not may("touch", log)
     assert not may("touch", place / "logs" / "mine")
     assert (place / "kept").stat().st_mode & 0o777 == 0o750
+
+
+def test_what_counts_is_written_once_for_all_users_to_read(place: Path, memcached: Memcached) -> None:
+    _, rules, _, short, *_ = conf().split("\n\n")
+    config = place / "fasthits.toml"
+    script = ["/bin/sh", "-e", "-c", "umask 077\n" + rules.replace("/etc/fasthits.toml", str(config))]
+    subprocess.run(script, check=True)
+    assert config.stat().st_mode & 0o777 == 0o644
+    (log_format,) = re.findall(r'^LogFormat "(.*)" fasthits$', short, re.M)
+    checked = ["log", "--check", "--memcached", memcached.spec, "--format", log_format.replace(r"\"", '"')]
+    done = fasthits(*checked, FASTHITS_CONFIG=str(config))
+    assert done.returncode == 0, done.stderr
+    config.write_text("decode = true\n")
+    subprocess.run(script, check=True)
+    assert config.read_text() == "decode = true\n"
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
