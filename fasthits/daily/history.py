@@ -82,7 +82,8 @@ class History:
 
     def newest(self) -> date | None:
         """Return the newest kept day, or None."""
-        return self.days[-1] if self.days else None
+        days = self.days
+        return days[-1] if days else None
 
     def range_of(self, number: int) -> Range | None:
         """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
@@ -248,7 +249,7 @@ class History:
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
         held = self._held
         if held:
-            with as_table_error("cannot read database", self._file):
+            with as_table_error("cannot read database", self.file):
                 held.check_host(host)
                 yield held
             return
