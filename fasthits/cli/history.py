@@ -145,15 +145,16 @@ def most_read(
             _print_csv((each["path"], {**found, "views": each["by_day"]}) for each in found["paths"])
         elif _something_kept(found):
             print_heading(found, section)
-            print_lines(found, list(_ranked_lines(found)), ("share", "change"))
+            print_lines(found, list(_ranked_lines(found)), ("share", "change") if found["before"] else ("share",))
             _print_sources(kept, chosen, asked)
 
 
 def _ranked_lines(found: "Document") -> "Iterator[Line]":
-    before = found["before"] or {"kept_days": 0}
     for each in found["paths"]:
-        rise = change(each["views"], found["kept_days"], each["before"] or 0, before["kept_days"])
-        yield Line(each["path"], each["views"], each["by_day"], (f"{each['share']:.1%}".replace("%", " %"), rise))
+        cells = [f"{each['share']:.1%}".replace("%", " %")]
+        if before := found["before"]:
+            cells.append(change(each["views"], found["kept_days"], each["before"], before["kept_days"]))
+        yield Line(each["path"], each["views"], each["by_day"], tuple(cells))
 
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
