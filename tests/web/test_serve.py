@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import hmac
 import json
 import re
 import resource
@@ -494,7 +495,16 @@ def check_cookie(served: Served, page: Answer) -> None:
     value = cookie.partition(";")[0]
     assert served.ask("/", Cookie=value).status == 200
     ends_at, _, proof = value.removeprefix("fasthits=").partition(".")
-    for forged in (f"{int(ends_at) + 1}.{proof}", f"1.{proof}", f"{ends_at}.", ends_at, f"-1.{proof}", "²." + proof):
+    expired = f"1.{hmac.digest('s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
+    for forged in (
+        expired,
+        f"{int(ends_at) + 1}.{proof}",
+        f"1.{proof}",
+        f"{ends_at}.",
+        ends_at,
+        f"-1.{proof}",
+        "²." + proof,
+    ):
         assert served.ask("/api/top", Cookie=f"fasthits={forged}".encode().decode("latin-1")).status == 401
 
 
