@@ -207,6 +207,12 @@ def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
     assert fasthits("report", "--database", "hits.csv", cwd=tmp_path).returncode == 0
 
 
+def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> None:
+    (tmp_path / "hits.csv").write_text("date,host,path,views\n2026-03-12,'=1+1,/,3\n2026-03-12,-,/,1\n")
+    done = fasthits("history", "--database", "hits.csv", cwd=tmp_path)
+    assert done.stdout.decode().splitlines()[-2:] == ["           3  =1+1", "           1  -"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
