@@ -64,7 +64,7 @@ class History:
     """
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
-        self._file = Path(database)
+        self.file = Path(database)
         self._held: Kept | None = None
         self._interrupted = False
 
@@ -249,12 +249,12 @@ class History:
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
         held = self._held
         if held:
-            with as_table_error("cannot read database", self._file):
+            with as_table_error("cannot read database", self.file):
                 held.check_host(host)
                 yield held
             return
-        with reading(self._file) as database:
-            self._held = kept = Kept(database, self._file)
+        with reading(self.file) as database:
+            self._held = kept = Kept(database, self.file)
             try:
                 if self._interrupted:
                     kept.interrupt()
