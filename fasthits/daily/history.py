@@ -44,14 +44,6 @@ class MostRead:
     views: int
 
 
-class PathHistory(NamedTuple):
-    """A path's views on some days: all together, and day by day."""
-
-    path: str
-    views: int
-    by_day: list[int]
-
-
 class History:
     """The days in a SQLite file. Every method raises TableError if it cannot read the file.
 
@@ -223,21 +215,6 @@ class History:
         with self._kept() as kept:
             found = kept.hours(day) if kept.has_table("hours") else {}
         return [found.get(hour, 0) for hour in range(24)] if found else None
-
-    def last_days(self, number: int) -> list[date]:
-        """Return the days of `range_of`; none if no day is kept."""
-        days = self.range_of(number)
-        return days.days if days else []
-
-    def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths* on *days*, which follow each other. A path that nobody read has zeros."""
-        found = self.by_days(paths, Range(days[0], days[-1])) if days else [[] for _ in paths]
-        by_day = [[views or 0 for views in each] for each in found]
-        return [PathHistory(path, sum(each), each) for path, each in zip(paths, by_day, strict=True)]
-
-    def search(self, text: str, days: Range, limit: int) -> list[str]:
-        """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
-        return [each.path for each in self.most_read(days, limit, text=text).paths]
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
