@@ -157,6 +157,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         *(("q", "limit"), ("q",)),
         _object(paths=_list(TEXT)),
     ),
+    "/report": Endpoint(
+        *("report", "other", "A page of past days that needs no scripts."),
+        *(("host", "pages", *_RANGE), ()),
+        media="text/html",
+    ),
     "/badge.svg": Endpoint(
         *("badge", "other", "Picture of a path's views: today's and those of all kept days, or of the last days."),
         *(("path", "label", "days"), ("path",)),

@@ -34,4 +34,4 @@ def test_every_answer_is_as_described(place: Path, memcached: Memcached, logger:
             [sys.executable, *command, *checks], capture_output=True, text=True, cwd=place, timeout=120
         )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
-    assert "Tested: 13" in done.stdout
+    assert "Tested: 14" in done.stdout

@@ -1,6 +1,9 @@
 """`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who gets an answer."""
 
+import base64
 import gzip
+import hashlib
+import hmac
 import json
 import re
 import resource
@@ -235,6 +238,22 @@ def test_long_answers_are_packed_and_events_are_not(served: Served) -> None:
         answer = connection.getresponse()
         assert answer.headers["Content-Encoding"] is None
         assert answer.readline() == b"event: sample\n"
+
+
+def test_the_report_is_a_page_whose_style_alone_is_allowed(served: Served) -> None:
+    page = served.ask(f"/report?from={DAYS[0]}&to={DAYS[-1]}")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    (style,) = re.findall(rb"<style>(.*?)</style>", page.body, re.S)
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in page.headers["content-security-policy"]
+    assert b"style=" not in page.body
+    assert b"&lt;script&gt;" in page.body
+    assert b"<script" not in page.body
+
+
+def test_a_csv_file_is_refused(tmp_path: Path) -> None:
+    done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve reads no CSV")
 
 
 def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:
@@ -476,7 +495,16 @@ def check_cookie(served: Served, page: Answer) -> None:
     value = cookie.partition(";")[0]
     assert served.ask("/", Cookie=value).status == 200
     ends_at, _, proof = value.removeprefix("fasthits=").partition(".")
-    for forged in (f"{int(ends_at) + 1}.{proof}", f"1.{proof}", f"{ends_at}.", ends_at, f"-1.{proof}", "²." + proof):
+    expired = f"1.{hmac.digest('s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
+    for forged in (
+        expired,
+        f"{int(ends_at) + 1}.{proof}",
+        f"1.{proof}",
+        f"{ends_at}.",
+        ends_at,
+        f"-1.{proof}",
+        "²." + proof,
+    ):
         assert served.ask("/api/top", Cookie=f"fasthits={forged}".encode().decode("latin-1")).status == 401
 
 
