@@ -59,7 +59,7 @@ from typing import NamedTuple
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 cdef enum:
-    SOME_PACKED = 4096 # bytes at first
+    SOME_PACKED = 1 << 12    # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
