@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from fasthits.errors import UsageError
 
@@ -15,6 +16,18 @@ DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 # Fields of a day, a month or a year. strftime's other fields are the time of day, or depend on the system.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
+
+
+class Range(NamedTuple):
+    """Days that follow each other: from the first to the last, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        """All days of the range, in order."""
+        return [date.fromordinal(day) for day in range(self.first.toordinal(), self.last.toordinal() + 1)]
 
 
 def parse_days(text: str, today: date) -> list[date]:

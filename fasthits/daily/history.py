@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fasthits.daily.database import reading
-from fasthits.daily.days import ONE_DAY, name_days
+from fasthits.daily.days import ONE_DAY, Range, name_days
 from fasthits.errors import TableError, UsageError
 from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
@@ -44,6 +44,19 @@ class PathHistory(NamedTuple):
     by_day: list[int]
 
 
+class PathViews(NamedTuple):
+    path: str
+    views: int
+    share: float
+    before: int | None
+
+
+class MostRead(NamedTuple):
+    paths: list[PathViews]
+    count: int
+    views: int
+
+
 class History:
     """The days in a SQLite file. Every method raises TableError if it cannot read the file."""
 
@@ -56,6 +69,48 @@ class History:
         """The days that have rows, in order."""
         with self._database() as database:
             return [_date_of(day, self._file) for (day,) in database.execute(_DAYS)]
+
+    # BEGIN stopgap
+    def interrupt(self):
+        if self._held:
+            self._held.interrupt()
+
+    def range_of(self, number):
+        days = self.last_days(number)
+        return Range(days[0], days[-1]) if days else None
+
+    def before(self, span):
+        size = len(span.days)
+        return Range(span.first - size * ONE_DAY, span.first - ONE_DAY)
+
+    def by_day(self, key, span, host=None):
+        kept = set(self.days)
+        if key.endswith("*"):
+            names = [each for each in self.search(key[:-1], span.days, 10**9) if each.startswith(key[:-1])]
+            found = self.paths(names, span.days)
+            sums = [sum(each.by_day[at] for each in found) for at in range(len(span.days))]
+        else:
+            sums = self.paths([key], span.days)[0].by_day
+        return [views if day in kept else None for day, views in zip(span.days, sums, strict=True)]
+
+    def site_by_day(self, span, host=None, pages=False):
+        kept = set(self.days)
+        return [views if day in kept else None for day, views in zip(span.days, self.site(span.days), strict=True)]
+
+    def ranked(self, span, limit=20, offset=0, text="", prefix="", host=None, pages=False, sort="views", before=None):
+        names = [each for each in self.search(text, span.days, 10**9) if each.startswith(prefix)]
+        now = {each.path: each.views for each in self.paths(names, span.days)}
+        then = {each.path: each.views for each in self.paths(names, before.days)} if before else {}
+        known = before and any(before.first <= day <= before.last for day in self.days)
+        if sort == "rise":
+            names.sort(key=lambda name: then.get(name, 0) - now[name])
+        total = sum(now.values())
+        rows = [
+            PathViews(n, now[n], now[n] / total, then[n] if known else None) for n in names[offset : offset + limit]
+        ]
+        return MostRead(rows, len(names), total)
+
+    # END stopgap
 
     def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
         """Return the views of *path* on *days*, by default on all `days`: 0 where other paths were read.

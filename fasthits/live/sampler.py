@@ -3,10 +3,10 @@
 import heapq
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fasthits.errors import MemcachedError
 from fasthits.live.causes import warnings_of
@@ -35,13 +35,36 @@ class Sample:
     views: int
     paths: int
     last_minute: int
+    window_seconds: float
+    """How long the window is: WINDOW_SECONDS, or less when it has begun later. 0 in its first sample."""
     rate: float | None
     """Views a second over the window; None for the window's first sample."""
     most_read: list[LivePath]
+    servers: dict[str, bool] = field(default_factory=dict)
+    """Each server, and whether it has answered."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """For each server that has answered, the views that came since the first sample; it never falls."""
     problems: list[str] = field(default_factory=list)
     """The errors of servers whose counters are missing."""
     warnings: list[str] = field(default_factory=list)
     """Today's losses and warnings of loggers, a sentence for each."""
+
+    def document(self, limit: int) -> dict[str, Any]:
+        """Return the sample as a JSON document, with its first *limit* paths."""
+        return {
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "day": str(self.day),
+            "time_zone": self.at.tzname(),
+            "age_seconds": round(max(0.0, (datetime.now().astimezone() - self.at).total_seconds()), 3),
+            "views": self.views,
+            "paths": self.paths,
+            "last_minute": self.last_minute,
+            "window_seconds": round(self.window_seconds, 1),
+            "rate": None if self.rate is None else round(self.rate, 2),
+            "most_read": [each._asdict() for each in self.most_read[:limit]],
+            "problems": self.problems,
+            "warnings": self.warnings,
+        }
 
 
 class LiveViews:
@@ -49,6 +72,8 @@ class LiveViews:
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._readers = [CounterReader(server, prefix) for server in servers]
+        self._by_server: dict[str, dict[str, int]] = {}
+        self._seen: Counter[str] = Counter()
         self._views: dict[str, int] = {}
         self._day = date.min
         self._failing: set[str] = set()
@@ -71,13 +96,16 @@ class LiveViews:
         Raises MemcachedError when no server answers.
         """
         at, now = datetime.now().astimezone(), time.monotonic()
-        views, figures, problems = self._ask(at.date())
+        answers, figures, problems = self._ask(at.date())
+        rises = {server: self._rises(server, views, at.date()) for server, views in answers.items()}
         failing = {str(problem.subject) for problem in problems}
         if at.date() != self._day or failing != self._failing or now - self._sampled_at > GAP_SECONDS:
             self._begin_window(now)
         else:
-            self._slide_window(now, views)
+            self._slide_window(now, rises.values())
+        views = {path: count for answer in answers.values() for path, count in answer.items()}
         self._failing = failing
+        self._by_server |= answers
         self._views, self._day, self._sampled_at = views, at.date(), now
         passed = min(now - self._window_from, WINDOW_SECONDS)
         last_minute = self._recent.total()
@@ -87,11 +115,14 @@ class LiveViews:
             views=sum(views.values()),
             paths=len(views),
             last_minute=last_minute,
+            window_seconds=passed,
             rate=last_minute / passed if passed else None,
             most_read=[
                 LivePath(path, count, self._recent[path])
                 for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
             ],
+            servers={reader.server: reader.server in answers for reader in self._readers},
+            seen={server: self._seen[server] for server in answers},
             problems=[str(problem) for problem in problems],
             warnings=list(map(str, warnings_of(figures))),
         )
@@ -101,28 +132,43 @@ class LiveViews:
         for reader in self._readers:
             reader.close()
 
-    def _ask(self, day: date) -> tuple[dict[str, int], dict[str, int], list[MemcachedError]]:
-        views: dict[str, int] = {}
+    def _ask(self, day: date) -> tuple[dict[str, dict[str, int]], dict[str, int], list[MemcachedError]]:
+        """Return the views of each server that answers, the figures, and the errors of the other servers."""
+        answers: dict[str, dict[str, int]] = {}
         figures: dict[str, int] = {}
         problems = []
         for reader in self._readers:
             try:
-                views |= reader.views(day)
-                figures |= reader.figures(day)
+                views, more = reader.views(day), reader.figures(day)
             except MemcachedError as problem:
                 problems.append(problem)
+            else:
+                answers[reader.server] = views
+                figures |= more
         if len(problems) == len(self._readers):
             raise problems[0]
-        return views, figures, problems
+        return answers, figures, problems
+
+    def _rises(self, server: str, views: dict[str, int], day: date) -> dict[str, int]:
+        """Return the views that came since the last answer of *server*, and add them to those seen; none at first."""
+        if server not in self._by_server:
+            return {}
+        before = self._by_server[server] if day == self._day else {}
+        rises = {}
+        for path, count in views.items():
+            known = before.get(path, 0)
+            if count != known:
+                rises[path] = count - known if count > known else count  # memcached had dropped the counter
+        self._seen[server] += sum(rises.values())
+        return rises
 
     def _begin_window(self, now: float) -> None:
         self._increases.clear()
         self._recent.clear()
         self._window_from = now
 
-    def _slide_window(self, now: float, views: dict[str, int]) -> None:
-        before = self._views
-        increase = {path: count - before.get(path, 0) for path, count in views.items() if count > before.get(path, 0)}
+    def _slide_window(self, now: float, rises: Iterable[dict[str, int]]) -> None:
+        increase = {path: count for rise in rises for path, count in rise.items()}
         self._increases.append((now, increase))
         self._recent.update(increase)
         while self._increases[0][0] <= now - WINDOW_SECONDS:

@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> tuple[Starlette, Events]:
     routes = [
         Route("/", _page),
         Route("/events", events),
-        *Api(now, archive).routes(),
+        *Api(now, archive, settings.token is not None).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     app = Starlette(

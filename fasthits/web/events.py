@@ -11,7 +11,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from fasthits.errors import MemcachedError
 from fasthits.live.sampler import Sample
-from fasthits.web.api import sample_document
 from fasthits.web.now import SAMPLE_SECONDS, Now
 
 MAX_STREAMS = 500
@@ -78,7 +77,7 @@ class Events:
         except MemcachedError as error:
             return _encode("problem", {"error": str(error)})
         if self._encoded[0] is not sample:
-            self._encoded = (sample, _encode("sample", sample_document(sample, LISTED_PATHS)))
+            self._encoded = (sample, _encode("sample", sample.document(LISTED_PATHS)))
         return self._encoded[1]
 
 

@@ -22,7 +22,7 @@ class Now:
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._live = LiveViews(servers, prefix)
-        self._servers = servers
+        self.servers = servers
         self._prefix = prefix
         self._sampling = asyncio.Lock()
         self._sampled_at = float("-inf")
@@ -41,23 +41,24 @@ class Now:
             raise self._outcome
         return self._outcome
 
-    async def views_of(self, path: str) -> int:
+    async def views_of(self, path: str) -> int | None:
         """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.
 
-        *path* is written as in the log, or as in a sample. Raises MemcachedError.
+        *path* is written as in the log, or as in a sample; None if it is a hash that the sample lacks: nobody can tell
+        of which path it is. Raises MemcachedError.
         """
         day = (await self.sample()).day
         if path.startswith("#"):
-            return self._live.views_of(path) or 0
+            return self._live.views_of(path)
         key = hit_key(day, path.encode(), self._prefix)
         views = self._live.views_of(path_in_key(key, self._prefix))
         if views is None:
-            views = (await run_sync(read_views, self._servers, [key])).get(key, 0)
+            views = (await run_sync(read_views, self.servers, [key])).get(key, 0)
         return views
 
     async def logger_figures(self) -> dict[str, int]:
         """Return today's figures of all loggers together. Raises MemcachedError."""
-        return await run_sync(read_figures, self._servers, self._prefix)
+        return await run_sync(read_figures, self.servers, self._prefix)
 
     async def search(self, text: str, limit: int) -> list[str]:
         """Return the paths of the newest sample that contain *text*, most read first. Raises MemcachedError."""

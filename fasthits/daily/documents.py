@@ -1,0 +1,187 @@
+"""The answers of commands and of the web server as JSON documents, so that both have the same shape."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.history import History
+
+Document = dict[str, Any]
+
+DEFAULT_DAYS = 30
+
+
+class Days(NamedTuple):
+    """The days of a question: from *first* to *last*, or the last *number* days that end with the newest kept day."""
+
+    number: int = DEFAULT_DAYS
+    first: date | None = None
+    last: date | None = None
+
+    def of(self, history: History) -> Range | None:
+        """Return the range; None if the database holds no day and the question names none."""
+        if self.first and self.last:
+            return Range(self.first, self.last)
+        return history.range_of(self.number)
+
+
+class Pages(NamedTuple):
+    """The paths of a question: a path, or all that begin with *prefix*, or all; of one host or of all hosts."""
+
+    path: str | None = None
+    prefix: str | None = None
+    host: str | None = None
+    pages: bool = False
+    """Whether static files are left out."""
+
+    @property
+    def key(self) -> str | None:
+        """The key of these paths for `History`."""
+        return f"{self.prefix}*" if self.prefix is not None else self.path
+
+    def by_day(self, history: History, span: Range) -> list[int | None]:
+        """Return the views on each day of *span*; None for a day that is not kept."""
+        if self.key is None:
+            return history.site_by_day(span, self.host, self.pages)
+        return history.by_day(self.key, span, self.host)
+
+
+class Part(NamedTuple):
+    """Which rows of a long list: *limit* rows from row *offset* on."""
+
+    limit: int = 20
+    offset: int = 0
+
+    def next(self, count: int) -> int | None:
+        """Return the offset of the rows after these, or None if there are none."""
+        after = self.offset + self.limit
+        return after if after < count else None
+
+
+EVERYTHING = Pages()
+FIRST_ROWS = Part()
+
+
+def history_document(history: History, days: Days, asked: Pages = EVERYTHING) -> Document:
+    """Return the views by day of some paths, and their sum in the range before."""
+    span = days.of(history)
+    views = asked.by_day(history, span) if span else []
+    return {
+        "path": asked.path,
+        "prefix": asked.prefix,
+        "host": asked.host,
+        **_frame(history, span),
+        "days": [str(day) for day in span.days] if span else [],
+        "views": views,
+        "total": _total(views),
+        "before": _sum_before(history, span, asked) if span else None,
+    }
+
+
+def most_read_document(
+    history: History,
+    days: Days,
+    asked: Pages = EVERYTHING,
+    part: Part = FIRST_ROWS,
+    text: str = "",
+    sort: str = "views",
+    by_day: bool = False,
+) -> Document:
+    """Return the most read paths, or with *sort* ``rise`` those that rose most, with their views in the range before.
+
+    With *by_day*, each path has its views by day.
+    """
+    span = days.of(history)
+    frame = _frame(history, span)
+    if span is None:
+        return {**frame, "before": None, "count": 0, "views": 0, "paths": [], "next": None}
+    before = history.before(span)
+    found = history.ranked(
+        span,
+        limit=part.limit,
+        offset=part.offset,
+        text=text,
+        prefix=asked.prefix or "",
+        host=asked.host,
+        pages=asked.pages,
+        sort=sort,
+        before=before,
+    )
+    rows = [each._asdict() for each in found.paths]
+    if by_day:
+        for row in rows:
+            row["by_day"] = history.by_day(row["path"], span, asked.host)
+    kept_before = _kept_in(history.days, before)
+    return {
+        **frame,
+        "before": {"from": str(before.first), "to": str(before.last), "kept_days": kept_before}
+        if kept_before
+        else None,
+        "count": found.count,
+        "views": found.views,
+        "paths": rows,
+        "next": part.next(found.count),
+    }
+
+
+def kept_document(history: History) -> Document:
+    """Return which days the database holds, and which are missing between them and until yesterday."""
+    kept = history.days
+    return _frame(history, Range(kept[0], max(kept[-1], date.today() - ONE_DAY)) if kept else None)
+
+
+def past_views(history: History, path: str, number: int | None) -> Document:
+    """Return the views of *path* on the *number* days before today, or on all; ``missing`` says how many are not kept.
+
+    The views are None if none of the days is kept.
+    """
+    kept = history.days
+    yesterday = date.today() - ONE_DAY
+    first = kept[0] if kept else yesterday
+    span = Range(first if number is None else max(first, yesterday - (number - 1) * ONE_DAY), yesterday)
+    views = history.by_day(path, span) if kept and span.first <= span.last else []
+    known = [count for count in views if count is not None]
+    return {"views": sum(known) if known else None, "missing": len(views) - len(known)}
+
+
+def _frame(history: History, span: Range | None) -> Document:
+    """Return what every answer tells of its range: which of its days are kept, and which days the database holds.
+
+    Missing are the days of the range that nobody has rolled up: from the oldest kept day to yesterday.
+    """
+    kept = history.days
+    missing: list[date] = []
+    if span and kept:
+        known = set(kept)
+        looked_at = Range(max(span.first, kept[0]), min(span.last, max(kept[-1], date.today() - ONE_DAY)))
+        missing = [day for day in looked_at.days if day not in known]
+    return {
+        "from": _iso(span and span.first),
+        "to": _iso(span and span.last),
+        "oldest": _iso(kept[0] if kept else None),
+        "newest": _iso(kept[-1] if kept else None),
+        "kept_days": _kept_in(kept, span),
+        "missing": list(map(str, missing)),
+    }
+
+
+def _sum_before(history: History, span: Range, asked: Pages) -> Document | None:
+    before = history.before(span)
+    views = asked.by_day(history, before)
+    kept = [count for count in views if count is not None]
+    if not kept:
+        return None
+    return {"from": str(before.first), "to": str(before.last), "kept_days": len(kept), "total": sum(kept)}
+
+
+def _kept_in(kept: Sequence[date], span: Range | None) -> int:
+    return sum(span.first <= day <= span.last for day in kept) if span else 0
+
+
+def _total(views: Iterable[int | None]) -> int:
+    return sum(count for count in views if count is not None)
+
+
+def _iso(day: date | None) -> str | None:
+    return str(day) if day else None
