@@ -4,25 +4,29 @@ import { asked, range } from "./chosen.js";
 import { List } from "./lists.js";
 import { count, pageName, readable } from "./text.js";
 
-const ROWS = 20;
-const FEW_ROWS = 10;
+const ROWS = 10;
 const element = (id) => document.getElementById(id);
 
 /** The lists: the endpoint, what a row is, and what a click on a row chooses. */
 const KINDS = [
   {
     name: "most-read",
-    title: "Most read",
-    limit: ROWS,
-    parameters: ({ prefix, sort }) => ({ prefix, sort: sort === "views" ? null : sort }),
-    rows: ({ paths }, { path }) => paths.map((page) => ({ ...page, key: page.path, name: pageName(page.path), title: page.path, isChosen: page.path === path })),
+        parameters: ({ prefix, sort }) => ({ prefix, sort: sort === "views" ? null : sort }),
+    rows: ({ paths, kept_days, before }, { path }) => paths.map((page) => ({
+      ...page,
+      key: page.path,
+      name: pageName(page.path),
+      title: page.path,
+      before: before ? (page.before * kept_days) / before.kept_days : undefined,
+      isChosen: page.path === path,
+    })),
     chooses: (path) => ({ path }),
   },
   {
     name: "sections",
     title: "Sections",
     parameters: ({ prefix }) => ({ prefix }),
-    rows: ({ rows }, { prefix }) => rows.map((row) => ({ ...row, key: row.section, name: readable(row.section), isChosen: row.section === `${prefix}*` })),
+    rows: ({ rows }, { prefix }) => rows.map((row) => ({ ...row, key: row.section, name: readable(row.section), isChosen: row.section.replace(/\*$/, "") === prefix })),
     chooses: (section) => ({ prefix: section.replace(/\*$/, "") }),
   },
   {
@@ -66,7 +70,8 @@ export class Details {
   }
 
   show(choice) {
-    element("details-title").textContent = `In ${range(choice)}`;
+    element("kept-title").textContent = `Most read ${choice.from ? "" : "in "}${range(choice)}`;
+    element("details-title").textContent = `Also ${choice.from ? "" : "in "}${range(choice)}`;
     for (const listing of this.#listings) listing.show(choice);
   }
 
@@ -105,9 +110,9 @@ class Listing {
   }
 
   show(choice) {
-    const { parameters, name, limit = FEW_ROWS } = this.#kind;
+    const { parameters, name } = this.#kind;
     this.#choice = choice;
-    const address = `api/${name}?${asked(choice, { limit, ...parameters(choice) })}`;
+    const address = `api/${name}?${asked(choice, { limit: ROWS, ...parameters(choice) })}`;
     if (address === this.#address && this.#rows.length) {
       this.#list.show(this.#rows.flatMap((answer) => this.#kind.rows(answer, choice)));
       return;

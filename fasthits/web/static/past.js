@@ -1,21 +1,21 @@
 // Past days: a chart, its numbers and a table, for all pages, a section or a page.
 import { Panel, ask } from "./answers.js";
-import { DailyChart, barsOf, words } from "./charts.js";
-import { asked, range, subject } from "./chosen.js";
+import { DailyChart, barsOf } from "./charts.js";
+import { asked, subject } from "./chosen.js";
 import { HourBars } from "./hours.js";
 import { addDays, change, count, day, daysBetween, month, readable, some } from "./text.js";
 
 const DAYS_AS_BARS = 120;
 const LATE_DAYS_SHOWN = 7;
 const TODAY_EACH_MS = 5000;
-const NAMED_DAYS = 3;
+const NAMED_RUNS = 3;
 const element = (id) => document.getElementById(id);
 
 export class Past {
   #choose;
   #chart;
   #hours = new HourBars(element("day-hours"));
-  #panel = new Panel(element("past"), (answer, choice) => this.#draw(answer, choice), (message) => this.#fail(message));
+  #panel = new Panel(element("past"), (answer) => this.#draw(answer), (message) => this.#fail(message));
   #hoursPanel = new Panel(element("by-hour-past"), (answer) => this.#drawHours(answer), () => this.#drawHours({ hours: null }));
   #choice = null;
   #answer = null;
@@ -60,7 +60,9 @@ export class Past {
 
   /** Take up today's newest numbers. */
   async take(sample) {
+    const isNewDay = this.#sample?.day !== sample.day;
     this.#sample = sample;
+    if (isNewDay && this.#answer) this.#draw(this.#answer);
     const choice = this.#choice;
     this.#showLink();
     const { path, prefix, host } = choice;
@@ -91,7 +93,7 @@ export class Past {
     if (this.#answer) this.#drawChart(this.#answer);
   }
 
-  #draw(answer, choice) {
+  #draw(answer) {
     this.#answer = answer;
     const { total, kept_days, days, before } = answer;
     const known = kept_days > 0;
@@ -101,7 +103,7 @@ export class Past {
     element("kept-average").textContent = known ? count(Math.round(total / kept_days)) : "–";
     element("kept-best").textContent = bestDay(answer);
     this.#showChange(known && before ? change(total / kept_days, before.total / before.kept_days) : null, before);
-    this.#showKept(answer, choice);
+    this.#showKept(answer);
     this.#showRange(answer);
     this.#drawChart(answer);
     this.#fillTable();
@@ -115,23 +117,23 @@ export class Past {
     line.hidden = !changed;
     if (!changed) return;
     line.dataset.way = changed.way;
-    const per = before.kept_days === this.#answer.kept_days ? "" : " per kept day";
-    line.textContent = `${changed.text}${per}`;
-    line.title = `${changed.words}: ${count(before.total)} from ${day(before.from)} to ${day(before.to)}`;
+    const isAlike = before.kept_days === this.#answer.kept_days;
+    line.textContent = `${changed.text}${isAlike ? "" : " per kept day"} against ${span(before.from, before.to)}: ${count(before.total)}`
+      + (isAlike ? "" : ` in ${some(before.kept_days, "kept day")}`);
   }
 
   /** Say which days the numbers are made of. */
-  #showKept({ from, to, kept_days, missing, newest }, choice) {
+  #showKept({ from, to, kept_days, missing, newest }) {
     const line = element("kept");
     line.hidden = !newest;
     if (!newest) return;
     const days = daysBetween(from, to) + 1;
-    const late = lateDays(newest, this.#sample?.day);
-    const texts = [from === to ? day(from) : `${day(from)} to ${day(to)}, ${kept_days === days ? some(days, "day") : `${kept_days} of ${some(days, "day")} kept`}.`];
-    if (missing.length) texts.push(`${some(missing.length, "day")} missing: ${named(missing)}.`);
-    if (late > 0 && choice.days) texts.push(`Kept up to ${day(newest)}; ${some(late, "day")} since then ${late === 1 ? "is" : "are"} missing. Run fasthits rollup.`);
+    const late = this.#choice.days ? lateDays(newest, this.#sample?.day) : 0;
+    const texts = [`${span(from, to)}: ${kept_days === days ? some(days, "day") : `${kept_days} of ${some(days, "day")} kept`}.`];
+    if (missing.length) texts.push(`${missing.length === 1 ? "1 day is" : `${count(missing.length)} days are`} missing: ${named(missing)}.`);
+    if (late > 0) texts.push(`Kept up to ${day(newest)}; ${late === 1 ? "1 day since then is" : `${late} days since then are`} missing: run fasthits rollup.`);
     line.textContent = texts.join(" ");
-    line.toggleAttribute("data-missing", missing.length > 0 || (late > 0 && choice.days !== null));
+    line.toggleAttribute("data-missing", missing.length > 0 || late > 0);
   }
 
   #showRange({ from, to, oldest, newest }) {
@@ -163,7 +165,9 @@ export class Past {
     const bars = this.#bars(answer);
     if (!bars.length) return;
     const { from, to, total, missing } = answer;
-    const text = `Views per ${bars[0].of === 7 ? "week" : "day"} from ${day(from)} to ${day(to)}: ${count(total)} in all`;
+    const unit = `Views per ${bars[0].of === 7 ? "week" : "day"}`;
+    element("unit").textContent = unit;
+    const text = `${unit} from ${day(from)} to ${day(to)}: ${count(total)} in all`;
     element("chart").setAttribute("aria-label", missing.length ? `${text}, ${some(missing.length, "day")} missing` : text);
     this.#chart.show(bars);
   }
@@ -266,9 +270,18 @@ function bestDay({ days, views }) {
   return most ? `${count(most)} on ${day(days[views.indexOf(most)])}` : "–";
 }
 
+const span = (from, to) => from === to ? day(from) : `${day(from)} to ${day(to)}`;
+
+/** Days as text: those that follow each other together, and only the first few. */
 function named(days) {
-  const more = days.length - NAMED_DAYS;
-  return days.slice(0, NAMED_DAYS).map(day).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const runs = [];
+  for (const each of days) {
+    const run = runs.at(-1);
+    if (run && daysBetween(run.last, each) === 1) run.last = each;
+    else runs.push({ first: each, last: each });
+  }
+  const more = runs.length - NAMED_RUNS;
+  return runs.slice(0, NAMED_RUNS).map(({ first, last }) => span(first, last)).join(", ") + (more > 0 ? ` and ${more} more times` : "");
 }
 
 /** Years and months from the newest to the oldest, as value and text. */
