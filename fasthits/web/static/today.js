@@ -100,7 +100,7 @@ export class Today {
     element("today-day").textContent = `${day(sample.day)}, ${sample.time_zone ?? `UTC${sample.at.slice(-6)}`}`;
     this.#rise(sample.views);
     const window = Math.floor(sample.window_seconds ?? MINUTE);
-    element("window").textContent = window >= MINUTE ? "last minute" : `last ${window} s`;
+    element("window").textContent = !window || window >= MINUTE ? "last minute" : `last ${window} s`;
     element("last-minute").textContent = window ? count(sample.last_minute) : "–";
     element("rate").textContent = rate(sample.rate);
     element("paths").textContent = count(sample.paths);
