@@ -26,7 +26,7 @@ need = $(1) >/dev/null 2>&1 || { \
 	else echo "Missing: $(2). Install with: sudo apt-get install $(2)" >&2; false; fi; }
 
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
-SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd)
+SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
 
 .venv/installed: $(SOURCES)
 	@$(call need,command -v $(PYTHON),python3)

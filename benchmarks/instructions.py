@@ -11,6 +11,10 @@ run to run it is 0.3 %, as paths are hashed with another seed each time), with o
 than one would think: glibc chooses its memchr by what the processor can do, but valgrind shows every program one
 without AVX-512, so that all with AVX2 (since 2013) run the same code.
 
+A count is no time: the core that searches for newlines 64 bytes at a time takes a quarter more instructions than the
+one that called memchr for each line, and a fifth less time, as processors guess fewer branches wrong. So a change on
+purpose has both figures.
+
 Where the instructions go: ``callgrind_annotate build/instructions/count.out``.
 """
 
@@ -41,9 +45,9 @@ Counts = dict[str, float]
 """Instructions by stage, for each line or row."""
 
 
-BEFORE = {"tokenise": "load", "count": "load", "merge": "count", "rows": "count"}
+BEFORE = {"tokenise": "load", "count": "load", "agents": "load", "merge": "count", "rows": "count"}
 """The stages of `benchmarks.workload` to report, and the one that is subtracted from each."""
-UNITS = {"tokenise": "line", "count": "line", "merge": "row", "rows": "row"}
+UNITS = {"tokenise": "line", "count": "line", "agents": "line", "merge": "row", "rows": "row"}
 
 
 def count_instructions(stage: str, log: Path) -> int:

@@ -15,8 +15,8 @@ from fasthits.core.answers cimport learn
 from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
-    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Tally, count_block, count_partial,
-    line_count, take_away_rows,
+    ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
+    count_partial, line_count, open_block, take_away_rows,
 )
 from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
@@ -457,11 +457,11 @@ cdef class HitTable:
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
         cdef Py_buffer view
-        cdef Cursor left
+        cdef Block left
         cdef int outcome = ASKED
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
-            left.p, left.end = <const char *>view.buf, <const char *>view.buf + view.len
+            open_block(&left, <const char *>view.buf, <size_t>view.len)
             with self.lock:
                 while outcome == ASKED:
                     with nogil:

@@ -38,7 +38,7 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
         source = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         "fasthits/_parse.pyx",
-        *(f"fasthits/core/{room.name}" for room in (ROOT / "fasthits" / "core").glob("*.pxd")),
+        *(f"fasthits/core/{room.name}" for room in (ROOT / "fasthits" / "core").glob("*.*")),
         "fasthits/_parse.pyi",
         "fasthits/py.typed",
         "setup.py",
@@ -57,7 +57,7 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
     assert not [
         name
         for name in built
-        if name.endswith((".c", ".pyx", ".pxd")) or name.startswith(("tests", "bench")) or is_annotated(name)
+        if name.endswith((".c", ".h", ".pyx", ".pxd")) or name.startswith(("tests", "bench")) or is_annotated(name)
     ]
     assert "-cp311-abi3-" in wheel.name
 

@@ -20,7 +20,9 @@ from fasthits.core.table cimport (
     has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
 )
 from fasthits.core.times cimport DayMemo
-from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
+from fasthits.core.tokens cimport (
+    MAX_LINE, Cursor, Line, Marks, Span, find_marks, line_cursor, take_rest, take_until,
+)
 
 cdef enum:
     MAX_EXAMPLES = 3
@@ -41,6 +43,11 @@ cdef struct Example:
     uint64_t line
     size_t size
     char text[MAX_EXAMPLE]
+
+cdef struct Block:         # of log lines; may begin and end anywhere in one
+    Cursor rest            # yet to be counted
+    Marks marks            # of some of its lines, and which of them are those of the next line
+    size_t line, bracket
 
 cdef struct Tally:         # all that one HitTable holds
     Table table
@@ -184,27 +191,30 @@ cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Spa
     return outcome != NO_MEMORY
 
 
-cdef inline int count_line(Tally *tally, const char *start, size_t size) noexcept nogil:
-    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none."""
+cdef inline int count_line(Tally *tally, Cursor line, const char *const *brackets, const char *limit) noexcept nogil:
+    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none.
+
+    What is before the limit can be looked at.
+    """
     cdef const Rules *rules = tally.rules
-    cdef Cursor rest
-    cdef Line line
-    rest.p, rest.end = start, start + min(size, <size_t>MAX_LINE)
-    if not rules.knows_plain_gets or not take_plain_get(&rest, &line, &tally.memo):
-        return count_other_line(tally, start, size)
+    cdef Cursor rest = line
+    cdef Line out
+    if (not rules.knows_plain_gets or line.end - line.p > MAX_LINE
+            or not take_plain_get(&rest, brackets, limit, &out, &tally.memo)):
+        return count_other_line(tally, line.p, <size_t>(line.end - line.p))
     if not rules.plain:
-        return count_plain_get_by_rules(tally, start, size, rest, &line)
-    if not counts_day(tally, line.day):
+        return count_plain_get_by_rules(tally, line, rest, limit, &out)
+    if not counts_day(tally, out.day):
         tally.buckets[OTHER_DAY] += 1
         return COUNTED
-    return COUNTED if count_hit(tally, plain_hash(&line), line.day, line.path) else NO_MEMORY_LEFT
+    return COUNTED if count_hit(tally, plain_hash(&out), out.day, out.path) else NO_MEMORY_LEFT
 
 
 cdef inline int count_plain_get_by_rules(
-    Tally *tally, const char *start, size_t size, Cursor rest, Line *line
+    Tally *tally, Cursor line, Cursor rest, const char *limit, Line *out
 ) noexcept nogil:
-    take_rest_of_plain_get(tally.rules, start, size, rest, line, &tally.memo)
-    return judge(tally, line, True)
+    take_rest_of_plain_get(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
+    return judge(tally, out, True)
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
@@ -424,7 +434,7 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
     cdef size_t size = tally.partial_size
     cdef int outcome = COUNTED
     if size:
-        outcome = count_line(tally, tally.partial, size)
+        outcome = count_other_line(tally, tally.partial, size)
     flush(tally)
     tally.partial_whole = outcome == ASKED
     if outcome != ASKED:
@@ -432,28 +442,56 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
     return outcome
 
 
-cdef inline int count_block(Tally *tally, Cursor *block) noexcept nogil:
+cdef inline void open_block(Block *block, const char *start, size_t size) noexcept nogil:
+    block.rest.p, block.rest.end = start, start + size
+    block.line = block.bracket = block.marks.newlines = 0
+
+
+cdef inline bint has_line(Block *block) noexcept nogil:
+    """Tell whether another line ends in the block."""
+    if block.line == block.marks.newlines:
+        find_marks(block.rest.p, block.rest.end, &block.marks)
+        block.line = block.bracket = 0
+    return block.line != block.marks.newlines
+
+
+cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
+    """Count the lines that are known to end in the block, up to one that has ASKED, with which it begins then."""
+    cdef const Marks *marks = &block.marks
+    cdef int outcome = COUNTED
+    cdef Cursor line
+    while block.line != marks.newlines:
+        line.p, line.end = block.rest.p, marks.newline[block.line]
+        outcome = count_line(tally, line, &marks.bracket[block.bracket], block.rest.end)
+        if outcome != COUNTED:
+            break
+        while marks.bracket[block.bracket] < line.end:
+            block.bracket += 1
+        block.rest.p = line.end + 1
+        block.line += 1
+    return outcome
+
+
+cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
     """Count the lines that end in the block and keep the partial one behind them.
 
     Where it has ASKED, the block begins with what is still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED
-    if tally.partial_size and not tally.partial_whole and block.p != block.end:
-        if not take_until(block, b"\n", &line):
-            take_rest(block, &line)
+    if tally.partial_size and not tally.partial_whole and block.rest.p != block.rest.end:
+        if not take_until(&block.rest, b"\n", &line):
+            take_rest(&block.rest, &line)
             return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
         if not keep_partial(tally, line.start, line.size):
             return NO_MEMORY_LEFT
         tally.partial_whole = True
     if tally.partial_whole:
         outcome = count_partial(tally)
-    while outcome == COUNTED and take_until(block, b"\n", &line):
-        outcome = count_line(tally, line.start, line.size)
-    if outcome == ASKED and not tally.partial_whole:
-        block.p = line.start
+    while outcome == COUNTED and has_line(block):
+        outcome = count_lines(tally, block)
     flush(tally)
     if outcome == COUNTED:
-        take_rest(block, &line)
+        take_rest(&block.rest, &line)
         outcome = COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
     return outcome

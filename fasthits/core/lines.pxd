@@ -213,18 +213,20 @@ cdef inline int take_line(
 
 
 cdef inline void take_rest_of_plain_get(
-    const Rules *rules, const char *start, size_t size, Cursor rest, Line *line, DayMemo *memo
+    const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
     """Read what the rules look at beside what take_plain_get has taken."""
     cdef Reading reading
     cdef const Way *own = &rules.ways[0]
     cdef Cursor text = line_cursor(start, size)
     memset(&line.host, 0, sizeof(Span))
+    memset(&line.referer, 0, sizeof(Span))
+    memset(&line.user_agent, 0, sizeof(Span))
     line.copied = False
     if own.last > PLAIN_STEPS:
         rest.end = text.end
         if rules.knows_agents:
-            take_plain_referer_and_agent(&rest, rules.by_agent, line)
+            take_plain_referer_and_agent(&rest, limit, rules.by_agent, line)
         else:
             take_steps(rest, &own.steps, PLAIN_STEPS, own.last, &reading, memo, False)
             fill_tail(line, &reading, &own.steps)

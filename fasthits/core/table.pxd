@@ -133,16 +133,19 @@ cdef inline uint64_t hash_words(const uint64_t *secrets, int32_t day, Words word
 
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
     """Return the hash of any path, which reads nothing but the path."""
-    cdef uint64_t state = secrets[0]
-    cdef size_t left = size
+    cdef uint64_t even = secrets[0] ^ <uint64_t>day << 32 ^ <uint64_t>size
+    cdef uint64_t odd = secrets[1]
+    cdef const char *last
     if size <= WORDS_BYTES:
         return hash_words(secrets, day, padded_words(p, size), size)
-    while left > 16:
-        state = mix(load8(p) ^ secrets[1], load8(p + 8) ^ state)
-        p += 16
-        left -= 16
-    state = mix(load8(p + left - 16) ^ secrets[2], load8(p + left - 8) ^ state)
-    return mix(state ^ secrets[WORDS], secrets[WORDS + 1] ^ <uint64_t>day << 32 ^ <uint64_t>size)
+    last = p + size - 32
+    while p < last:
+        even = mix(load8(p) ^ secrets[2], load8(p + 8) ^ even)
+        odd = mix(load8(p + 16) ^ secrets[3], load8(p + 24) ^ odd)    # which does not wait for the other one
+        p += 32
+    even = mix(load8(last) ^ secrets[4], load8(last + 8) ^ even)
+    odd = mix(load8(last + 16) ^ secrets[5], load8(last + 24) ^ odd)
+    return mix(even ^ secrets[WORDS], odd ^ secrets[WORDS + 1])
 
 
 cdef inline size_t row_bytes(size_t path_size) noexcept nogil:

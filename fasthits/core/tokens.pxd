@@ -4,7 +4,7 @@ Every step works on a cursor that ends where the line ends, so that a broken lin
 Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef extern from "<endian.h>" nogil:
@@ -12,6 +12,16 @@ cdef extern from "<endian.h>" nogil:
 
 cdef extern from *:
     int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
+
+cdef extern from "masks.h" nogil:
+    ctypedef struct Marks "fasthits_marks":    # newlines and brackets of some lines
+        const char *newline[1]
+        const char *bracket[1]                 # behind the last one stands where the search ended
+        size_t newlines, brackets
+
+    uint64_t mask_of "fasthits_mask_of" (const char *p, char byte) noexcept     # both look at 64 bytes
+    uint64_t ends_of_path "fasthits_ends_of_path" (const char *p) noexcept
+    void find_marks "fasthits_find_marks" (const char *p, const char *end, Marks *marks) noexcept
 
 cdef enum:
     MAX_LINE = 1 << 20
@@ -62,15 +72,6 @@ cdef inline uint64_t load4(const char *p) noexcept nogil:
     cdef uint32_t word
     memcpy(&word, p, 4)
     return word
-
-
-cdef inline uint64_t mask_of(const uint8_t *found) noexcept nogil:
-    """Return a bit for each of 64 bytes that are 0 or 1, the first byte's bit the lowest."""
-    cdef uint64_t mask = 0
-    cdef int i
-    for i in range(8):
-        mask |= ((from_little_endian(load8(<const char *>found + 8 * i)) * 0x0102040810204080ULL) >> 56) << (8 * i)
-    return mask
 
 
 cdef inline bint is_digit(char c) noexcept nogil:

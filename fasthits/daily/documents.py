@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.gaps import missing_days
 from fasthits.daily.history import History
 
 Document = dict[str, Any]
@@ -125,10 +126,79 @@ def most_read_document(
     }
 
 
+def sections_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
+    """Return the sections that were read most, and their share of all views. A section is /blog/*, or a path."""
+    span = days.of(history)
+    depth = (asked.prefix or "/").count("/")
+    found = (
+        history.sections(span, depth, part.limit + 1, part.offset, asked.prefix or "", asked.host, asked.pages)
+        if span
+        else []
+    )
+    views = _total(history.site(span, asked.host, asked.pages)) if span else 0
+    rows = [{"section": section, "views": count, "share": count / views} for section, count in found]
+    return _rows_document(history, span, rows, part)
+
+
+def hosts_document(history: History, days: Days) -> Document:
+    """Return the hosts, most read first, and their share of all views."""
+    span = days.of(history)
+    found = history.hosts(span) if span else []
+    views = sum(count for _, count in found)
+    rows = [{"host": host, "views": count, "share": count / views} for host, count in found]
+    return _rows_document(history, span, rows or None, Part(len(rows)))
+
+
+def referrers_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
+    """Return where most readers came from."""
+    span = days.of(history)
+    found = history.referrers(span, asked.key, part.limit + 1, part.offset, asked.host) if span else None
+    rows = None if found is None else [{"referrer": referrer, "views": views} for referrer, views in found]
+    return _rows_document(history, span, rows, part)
+
+
+def searches_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
+    """Return what most readers had searched for."""
+    span = days.of(history)
+    found = history.searches(span, asked.key, part.limit + 1, part.offset, asked.host) if span else None
+    rows = (
+        None
+        if found is None
+        else [{"engine": engine, "terms": terms, "views": views} for engine, terms, views in found]
+    )
+    return _rows_document(history, span, rows, part)
+
+
+def bots_document(history: History, days: Days, asked: Pages = EVERYTHING) -> Document:
+    """Return the views of bots by day."""
+    span = days.of(history)
+    found = history.bots(span, asked.key, asked.host) if span else None
+    if span is None or found is None:
+        return {**_rows_document(history, span, None, FIRST_ROWS), "total": None}
+    rows = [{"day": str(day), "views": views} for day, views in zip(span.days, found, strict=True)]
+    return {**_rows_document(history, span, rows, Part(len(rows))), "total": _total(found)}
+
+
+def hours_document(history: History, day: date) -> Document:
+    """Return the views in each hour of a day; null if they are not kept."""
+    return {"day": str(day), "hours": history.hours(day)}
+
+
+def _rows_document(history: History, span: Range | None, rows: list[Document] | None, part: Part) -> Document:
+    """Return *rows*, of which there is one more than asked for if more follow; None if nothing of this is kept."""
+    following = part.offset + part.limit if rows and len(rows) > part.limit else None
+    return {
+        **_frame(history, span),
+        "kept": rows is not None,
+        "rows": (rows or [])[: part.limit],
+        "next": following,
+    }
+
+
 def kept_document(history: History) -> Document:
     """Return which days the database holds, and which are missing between them and until yesterday."""
     kept = history.days
-    return _frame(history, Range(kept[0], max(kept[-1], date.today() - ONE_DAY)) if kept else None)
+    return _frame(history, Range(kept[0], kept[-1]) if kept else None)
 
 
 def past_views(history: History, path: str, number: int | None) -> Document:
@@ -148,14 +218,10 @@ def past_views(history: History, path: str, number: int | None) -> Document:
 def _frame(history: History, span: Range | None) -> Document:
     """Return what every answer tells of its range: which of its days are kept, and which days the database holds.
 
-    Missing are the days of the range that nobody has rolled up: from the oldest kept day to yesterday.
+    For the days that are missing see `missing_days`.
     """
     kept = history.days
-    missing: list[date] = []
-    if span and kept:
-        known = set(kept)
-        looked_at = Range(max(span.first, kept[0]), min(span.last, max(kept[-1], date.today() - ONE_DAY)))
-        missing = [day for day in looked_at.days if day not in known]
+    missing = missing_days(kept, span, date.today()) if span else []
     return {
         "from": _iso(span and span.first),
         "to": _iso(span and span.last),

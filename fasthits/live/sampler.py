@@ -4,13 +4,14 @@ import heapq
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from fasthits.errors import MemcachedError
 from fasthits.live.causes import warnings_of
 from fasthits.live.listing import CounterReader
+from fasthits.rules.paths import is_static
 
 WINDOW_SECONDS = 60.0
 GAP_SECONDS = 10.0
@@ -24,6 +25,13 @@ class LivePath(NamedTuple):
     path: str
     views: int
     last_minute: int
+
+
+class Listed(NamedTuple):
+    """The number of paths that match a question, and some of them."""
+
+    found: int
+    paths: list[LivePath]
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,10 @@ class LiveViews:
 
     def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._readers = [CounterReader(server, prefix) for server in servers]
-        self._by_server: dict[str, dict[str, int]] = {}
+        self._answers: dict[str, tuple[date, dict[str, int]]] = {}
         self._seen: Counter[str] = Counter()
         self._views: dict[str, int] = {}
+        self._static: dict[str, bool] = {}
         self._day = date.min
         self._failing: set[str] = set()
         self._window_from = self._sampled_at = -GAP_SECONDS
@@ -87,8 +96,20 @@ class LiveViews:
 
     def search(self, text: str, limit: int) -> list[str]:
         """Return the most read paths of the last sample that hold *text* in any case."""
-        wanted, views = text.lower(), self._views
-        return heapq.nlargest(limit, (path for path in views if wanted in path.lower()), key=views.__getitem__)
+        return [each.path for each in self.list_paths(limit, text=text).paths]
+
+    def list_paths(
+        self, limit: int, offset: int = 0, text: str = "", by: Literal["views", "last_minute"] = "views"
+    ) -> Listed:
+        """Return the paths of the last sample that hold *text* in any case, most views first, from *offset* on."""
+        wanted, recent = text.lower(), self._recent
+        found = [
+            LivePath(path, views, recent[path])
+            for path, views in self._views.items()
+            if not wanted or wanted in path.lower()
+        ]
+        order = _by_views if by == "views" else _by_last_minute
+        return Listed(len(found), heapq.nsmallest(offset + limit, found, key=order)[offset:])
 
     def sample(self, limit: int) -> Sample:
         """Ask the servers and return a sample with the *limit* most read paths.
@@ -104,8 +125,10 @@ class LiveViews:
         else:
             self._slide_window(now, rises.values())
         views = {path: count for answer in answers.values() for path, count in answer.items()}
+        if at.date() != self._day:
+            self._static.clear()
         self._failing = failing
-        self._by_server |= answers
+        self._answers |= {server: (at.date(), found) for server, found in answers.items()}
         self._views, self._day, self._sampled_at = views, at.date(), now
         passed = min(now - self._window_from, WINDOW_SECONDS)
         last_minute = self._recent.total()
@@ -117,15 +140,32 @@ class LiveViews:
             last_minute=last_minute,
             window_seconds=passed,
             rate=last_minute / passed if passed else None,
-            most_read=[
-                LivePath(path, count, self._recent[path])
-                for path, count in heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
-            ],
+            most_read=self.list_paths(limit).paths,
             servers={reader.server: reader.server in answers for reader in self._readers},
             seen={server: self._seen[server] for server in answers},
             problems=[str(problem) for problem in problems],
             warnings=list(map(str, warnings_of(figures))),
         )
+
+    def without_static(self, sample: Sample, limit: int) -> Sample:
+        """Return *sample*, which is the last one, as if nobody had asked for files that pages load by themselves."""
+        views = {path: count for path, count in self._views.items() if not self._is_static(path)}
+        last_minute = sum(count for path, count in self._recent.items() if not self._is_static(path))
+        most_read = heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))
+        return replace(
+            sample,
+            views=sum(views.values()),
+            paths=len(views),
+            last_minute=last_minute,
+            rate=last_minute / sample.window_seconds if sample.window_seconds else None,
+            most_read=[LivePath(path, count, self._recent[path]) for path, count in most_read],
+        )
+
+    def _is_static(self, path: str) -> bool:
+        known = self._static.get(path)
+        if known is None:
+            known = self._static[path] = is_static(path.partition("?")[0].encode())
+        return known
 
     def close(self) -> None:
         """Close the connections; they are made again when needed."""
@@ -151,9 +191,11 @@ class LiveViews:
 
     def _rises(self, server: str, views: dict[str, int], day: date) -> dict[str, int]:
         """Return the views that came since the last answer of *server*, and add them to those seen; none at first."""
-        if server not in self._by_server:
+        if server not in self._answers:
             return {}
-        before = self._by_server[server] if day == self._day else {}
+        answered_on, before = self._answers[server]
+        if answered_on != day:
+            before = {}
         rises = {}
         for path, count in views.items():
             known = before.get(path, 0)
@@ -173,3 +215,11 @@ class LiveViews:
         self._recent.update(increase)
         while self._increases[0][0] <= now - WINDOW_SECONDS:
             self._recent -= Counter(self._increases.popleft()[1])
+
+
+def _by_views(path: LivePath) -> tuple[int, str]:
+    return -path.views, path.path
+
+
+def _by_last_minute(path: LivePath) -> tuple[int, int, str]:
+    return -path.last_minute, -path.views, path.path

@@ -11,7 +11,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fasthits.daily.documents import Days, history_document, kept_document, most_read_document, past_views
+from fasthits.daily.documents import (
+    Days,
+    bots_document,
+    history_document,
+    hosts_document,
+    hours_document,
+    kept_document,
+    most_read_document,
+    past_views,
+    referrers_document,
+    searches_document,
+    sections_document,
+)
 from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find
@@ -43,6 +55,12 @@ class Api:
             "/api/top": self.top,
             "/api/history": self.history,
             "/api/most-read": self.most_read,
+            "/api/sections": self.sections,
+            "/api/hosts": self.hosts,
+            "/api/referrers": self.referrers,
+            "/api/searches": self.searches,
+            "/api/bots": self.bots,
+            "/api/hours": self.hours,
             "/api/search": self.search,
             "/badge.svg": self.badge,
             "/metrics": self.metrics,
@@ -61,7 +79,7 @@ class Api:
 
     async def top(self, request: Request, query: Query) -> Response:
         """Answer with the newest sample."""
-        return JSONResponse((await self._now.sample()).document(query.limit))
+        return JSONResponse(await self._now.document(query.limit, query.pages))
 
     async def history(self, request: Request, query: Query) -> Response:
         """Answer with the views on each day of a range."""
@@ -72,6 +90,30 @@ class Api:
         """Answer with the most read paths of a range."""
         arguments = (query.asked_days, query.asked_pages, query.part, query.q, query.sort, query.by_day)
         return await self._kept(request, most_read_document, *arguments)
+
+    async def sections(self, request: Request, query: Query) -> Response:
+        """Answer with the most read sections of a range."""
+        return await self._kept(request, sections_document, query.asked_days, query.asked_pages, query.part)
+
+    async def hosts(self, request: Request, query: Query) -> Response:
+        """Answer with the hosts of a range."""
+        return await self._kept(request, hosts_document, query.asked_days)
+
+    async def referrers(self, request: Request, query: Query) -> Response:
+        """Answer with where the readers in a range came from."""
+        return await self._kept(request, referrers_document, query.asked_days, query.asked_pages, query.part)
+
+    async def searches(self, request: Request, query: Query) -> Response:
+        """Answer with what the readers in a range had searched for."""
+        return await self._kept(request, searches_document, query.asked_days, query.asked_pages, query.part)
+
+    async def bots(self, request: Request, query: Query) -> Response:
+        """Answer with the views of bots in a range."""
+        return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
+
+    async def hours(self, request: Request, query: Query) -> Response:
+        """Answer with the views in each hour of a day."""
+        return await self._kept(request, hours_document, query.day, dear=False)
 
     async def search(self, request: Request, query: Query) -> Response:
         """Answer with paths that contain a text: the most read today first, then the most read of the last days."""

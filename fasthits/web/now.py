@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from anyio.to_thread import run_sync
 
@@ -20,10 +21,12 @@ LISTED_PATHS = 100
 class Now:
     """Today's live counters. It reads them only when a request asks; there is no background task."""
 
-    def __init__(self, servers: Sequence[str], prefix: str) -> None:
+    def __init__(self, servers: Sequence[str], prefix: str, site: str | None) -> None:
         self._live = LiveViews(servers, prefix)
         self.servers = servers
         self._prefix = prefix
+        self._site = site
+        self._pages: tuple[Sample | None, Sample | None] = (None, None)
         self._sampling = asyncio.Lock()
         self._sampled_at = float("-inf")
         self._outcome: Sample | MemcachedError = MemcachedError("not asked yet", "memcached")
@@ -40,6 +43,19 @@ class Now:
         if isinstance(self._outcome, MemcachedError):
             raise self._outcome
         return self._outcome
+
+    async def document(self, limit: int, pages: bool) -> dict[str, Any]:
+        """Return the newest sample as a JSON document; with *pages* without static files. Raises MemcachedError."""
+        sample = await self.sample()
+        shown = await self._without_static(sample) if pages else sample
+        return {**shown.document(limit), "site": self._site}
+
+    async def _without_static(self, sample: Sample) -> Sample:
+        async with self._sampling:
+            if self._pages[0] is not sample:
+                self._pages = sample, await run_sync(self._live.without_static, sample, LISTED_PATHS)
+        assert self._pages[1]
+        return self._pages[1]
 
     async def views_of(self, path: str) -> int | None:
         """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.

@@ -33,6 +33,7 @@ _FRAME = {
     "kept_days": {**COUNT, "description": "Days of the range that rollups have kept."},
     "missing": {**_list(DAY), "description": "Days from the oldest kept day to yesterday that nobody has rolled up."},
 }
+_NEXT = {**MAYBE, "description": "The offset of the rows that follow; null after the last."}
 _PATH_ROW = _object(path=TEXT, views=COUNT, share=SHARE, before=MAYBE)
 _PATH_ROW["properties"]["by_day"] = _list(MAYBE)  # only if it is asked for
 _SAMPLE = _object(
@@ -48,7 +49,16 @@ _SAMPLE = _object(
     most_read=_list(_object(path=TEXT, views=COUNT, last_minute=COUNT)),
     problems=_list(TEXT),
     warnings=_list(TEXT),
+    site={**_or_null(TEXT), "description": "The address of the site, for links to its pages, if it was given."},
 )
+
+
+def _rows(**columns: Schema) -> Schema:
+    """Return the schema of an answer with rows."""
+    kept: Schema = {"type": "boolean", "description": "Whether rollups keep this."}
+    return _object(**_FRAME, kept=kept, rows=_list(_object(**columns)), next=_NEXT)
+
+
 _ERROR = {"application/json": {"schema": _object(error=TEXT)}}
 _ERRORS = {
     "400": "A parameter is missing, unknown or invalid.",
@@ -77,7 +87,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         *(("path",), ("path",)),
         _object(path=TEXT, day=DAY, time_zone=TEXT, views=MAYBE, reason=_or_null(TEXT)),
     ),
-    "/api/top": Endpoint("top", "today", "Today's most read paths, and totals.", ("limit",), (), _SAMPLE),
+    "/api/top": Endpoint("top", "today", "Today's most read paths, and totals.", ("limit", "pages"), (), _SAMPLE),
     "/api/history": Endpoint(
         *("history", "days", "Views on each day of a range: of a path, of all that begin with a prefix, or of all."),
         *(("path", "prefix", "host", "pages", *_RANGE), ()),
@@ -107,8 +117,38 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             count={**COUNT, "description": "Paths that match."},
             views={**COUNT, "description": "Views of all paths that match."},
             paths=_list(_PATH_ROW),
-            next={**MAYBE, "description": "The offset of the rows that follow; null after the last."},
+            next=_NEXT,
         ),
+    ),
+    "/api/sections": Endpoint(
+        *("sections", "days", "Most read sections, such as /blog/*, or what is in the section that prefix names."),
+        *(("prefix", "host", "pages", *_ROWS, *_RANGE), ()),
+        _rows(section=TEXT, views=COUNT, share=SHARE),
+    ),
+    "/api/hosts": Endpoint(
+        *("hosts", "days", "Hosts, most read first."),
+        *(_RANGE, ()),
+        _rows(host=TEXT, views=COUNT, share=SHARE),
+    ),
+    "/api/referrers": Endpoint(
+        *("referrers", "days", "Where readers came from."),
+        *(("path", "prefix", "host", *_ROWS, *_RANGE), ()),
+        _rows(referrer=TEXT, views=COUNT),
+    ),
+    "/api/searches": Endpoint(
+        *("searches", "days", "What readers had searched for."),
+        *(("path", "prefix", "host", *_ROWS, *_RANGE), ()),
+        _rows(engine=TEXT, terms=TEXT, views=COUNT),
+    ),
+    "/api/bots": Endpoint(
+        *("bots", "days", "Views of bots by day."),
+        *(("path", "prefix", "host", *_RANGE), ()),
+        _rows(day=DAY, views=MAYBE),
+    ),
+    "/api/hours": Endpoint(
+        *("hours", "days", "Views in each hour of a day."),
+        *(("day",), ("day",)),
+        _object(day=DAY, hours={**_or_null(_list(COUNT)), "description": "24 numbers; null if they are not kept."}),
     ),
     "/api/search": Endpoint(
         *("search", "days", "Paths that contain a text, most read today first."),

@@ -139,6 +139,12 @@ def _text(most: int, starts: tuple[str, ...] = ("",)) -> Callable[[str], str]:
     return read
 
 
+def _prefix(text: str) -> str:
+    if not text.endswith("/"):
+        raise ValueError
+    return _text(MAX_TEXT, PATH_STARTS)(text)
+
+
 def _label(text: str) -> str:
     if not text or len(text) > MAX_LABEL or not text.isprintable():
         raise ValueError
@@ -175,10 +181,10 @@ PARAMETERS: Mapping[str, Parameter] = {
         "a path begins with /, such as path=/about.html",
     ),
     "prefix": Parameter(
-        "The paths that begin with this: /blog/.",
-        {"type": "string", "pattern": "^(/|https?://)", "maxLength": MAX_TEXT},
-        _text(MAX_TEXT, PATH_STARTS),
-        "the beginning of a path, such as prefix=/blog/",
+        "The paths that begin with this, which ends with a slash: /blog/.",
+        {"type": "string", "pattern": r"^(/|https?://)([\s\S]*/)?$", "maxLength": MAX_TEXT},
+        _prefix,
+        "the beginning of paths up to a slash, such as prefix=/blog/",
     ),
     "host": Parameter(
         "Views of this host only, if the rollup keeps hosts apart.",

@@ -207,3 +207,24 @@ def test_a_line_of_many_times_is_parsed_by_its_last() -> None:
     assert views(fed(b"\\" * 900_000 + INTACT)) == {(DAY, b"/intact"): 1}
     assert views(fed(line(b"GET /" + b"\\" * 900_000))) == {(DAY, b"/" + b"\\" * 900_000): 1}
     assert fed(line(b"GET /" + b"\\" * 900_001)).malformed == 1
+
+
+SOME = (0, 1, 2, 63, 64, 65, 127, 128, 129, 191, 192, 300)
+"""Of newlines or brackets: around what is looked at at once, and what is known before lines are counted."""
+
+
+@pytest.mark.parametrize("before", SOME)
+def test_lines_with_any_number_of_brackets_behind_any_number_of_lines(before: int) -> None:
+    crowded = [INTACT[:-1] + b"[" * size + b'"\n' + b"[" * size + b"\n" for size in SOME]
+    for short in (b"\n", b"x\n", b"[\n", INTACT + b"\n"):
+        data = b"".join(short * before + lines + (INTACT + b"\n") * 3 for lines in crowded)
+        whole = fed(data)
+        assert agrees(whole, reference.count(data))
+        for size in (1000, 4096):
+            assert state(fed(*(data[at : at + size] for at in range(0, len(data), size)))) == state(whole)
+
+
+@given(st.lists(st.sampled_from([b"\n", b"[", b"x", b"x" * 60, INTACT, INTACT + b"\n"]), max_size=400))
+def test_newlines_and_brackets_are_found_wherever_they_are(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    assert agrees(fed(data), reference.count(data))

@@ -234,6 +234,14 @@ def test_days_of_no_calendar_are_refused(run_alone: Callable[..., object]) -> No
     run_alone(count_days_of_no_calendar)
 
 
+TREE_RUN = """
+import sys
+from pathlib import Path
+import fasthits._parse
+import pytest
+assert Path(fasthits._parse.__file__).parent.parent == Path.cwd(), fasthits._parse.__file__
+sys.exit(pytest.main(sys.argv[1:]))
+"""
 SANITIZED_RUN = """
 import sys
 from pathlib import Path
@@ -275,10 +283,8 @@ def run_in(directory: Path, command: list[str], **environment: str) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
-def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
-    libasan = find_libasan()
-    tree = tmp_path / "tree"
+def build_in(tree: Path, flags: str, **environment: str) -> None:
+    """Make a tree of the core and its tests and build the core with the compiler's *flags*."""
     shutil.copytree(
         PROJECT / "fasthits", tree / "fasthits", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     )
@@ -293,21 +299,22 @@ def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         if (PROJECT / name).exists():
             shutil.copy(PROJECT / name, tree)
-    flags = "-fsanitize=address -fno-omit-frame-pointer -g -O1"
-    run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace"], CFLAGS=flags, LDFLAGS="-fsanitize=address")
+    run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace"], CFLAGS=flags, **environment)
+
+
+QUICKLY = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not measures_memory and not slow", "--hypothesis-profile=tiny")
+
+
+@pytest.mark.slow
+def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
+    libasan = find_libasan()
+    tree = tmp_path / "tree"
+    build_in(tree, "-fsanitize=address -fno-omit-frame-pointer -g -O1", LDFLAGS="-fsanitize=address")
     output = run_in(
         tree,
         [
-            *(
-                sys.executable,
-                "-c",
-                SANITIZED_RUN,
-                "tests/core",
-                "--ignore=tests/core/test_memory_safety.py",
-                "-q",
-                "-x",
-            ),
-            *("-p", "no:cacheprovider", "-m", "not measures_memory", "--hypothesis-profile=tiny"),
+            *(sys.executable, "-c", SANITIZED_RUN, "tests/core", "--ignore=tests/core/test_memory_safety.py"),
+            *QUICKLY,
         ],
         LD_PRELOAD=libasan,
         PYTHONMALLOC="malloc",
@@ -315,4 +322,13 @@ def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
         ASAN_OPTIONS="detect_leaks=0",
     )
     assert "AddressSanitizer" not in output
+    assert " passed" in output
+
+
+@pytest.mark.slow
+def test_tests_pass_where_words_take_the_place_of_vectors(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    build_in(tree, "-DFASTHITS_WORDS -O1")
+    tests = [f"tests/core/test_{name}.py" for name in ("memory_safety", "plain_gets", "blocks", "counter", "lines")]
+    output = run_in(tree, [sys.executable, "-c", TREE_RUN, *tests, *QUICKLY], PYTHONPATH=str(tree))
     assert " passed" in output

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import HitTable
+from fasthits._parse import HitTable, LineRules
+from fasthits.rules.formats import parse_format
 from tests.core.support import (
     DAY,
     FRONT,
@@ -145,3 +146,16 @@ def test_what_ends_a_time_is_not_learnt_from_a_line_that_is_malformed(wrong: byt
     data = (bad + b"\n") * 3
     assert agrees(fed(data), reference.count(data))
     assert fed(data).malformed == 3
+
+
+def test_plain_gets_of_a_format_without_user_agents_have_none_and_not_that_of_a_line_before() -> None:
+    agents = []
+
+    def verdict(agent: bytes) -> int:
+        agents.append(agent)
+        return 0
+
+    data = (line(after=b'" 200 5' + LONG_AFTER) + b"\n") * 3
+    for log_format in ("combined", "common"):
+        HitTable(rules=LineRules(verdict=verdict, ways=[parse_format(log_format).reading()])).feed(data)
+    assert agents == [b"Mozilla/5.0 (X11; Linux x86_64)", b"-"]
