@@ -1,4 +1,4 @@
-// What the chosen days hold besides the chart: the most read pages, sections, referrers, searches, hosts and bots.
+// What the chosen days hold besides the chart: the most read pages, sections, referrers, searches and hosts.
 import { Panel, ask } from "./answers.js";
 import { asked, range } from "./chosen.js";
 import { List } from "./lists.js";
@@ -7,7 +7,7 @@ import { count, pageName, readable } from "./text.js";
 const ROWS = 10;
 const element = (id) => document.getElementById(id);
 
-/** The lists: the endpoint, what a row is, and what a click on a row chooses. */
+/** The lists: the endpoint and its parameters, what a row is, and what a click on a row chooses. */
 const KINDS = [
   {
     name: "most-read",
@@ -24,40 +24,36 @@ const KINDS = [
   },
   {
     name: "sections",
-    title: "Sections",
     parameters: ({ prefix }) => ({ prefix }),
-    rows: ({ rows }, { prefix }) => rows.map((row) => ({ ...row, key: row.section, name: readable(row.section), isChosen: row.section.replace(/\*$/, "") === prefix })),
-    chooses: (section) => ({ prefix: section.replace(/\*$/, "") }),
+    rows: ({ rows }, { path, prefix }) => rows.map((row) => ({
+      ...row,
+      key: row.section,
+      name: readable(row.section),
+      isChosen: row.section === (path ?? `${prefix}*`),
+    })),
+    chooses: (section) => section.endsWith("/*") ? { prefix: section.slice(0, -1) } : { path: section },
   },
   {
     name: "referrers",
-    title: "Came from",
+    what: "where readers came from",
     how: "--referrers",
-    parameters: ({ path, prefix }) => ({ path, prefix }),
+    parameters: ({ path, prefix }) => ({ path, prefix, pages: null }),
     rows: ({ rows }) => rows.map((row) => ({ key: row.referrer, name: readable(row.referrer), views: row.views })),
   },
   {
     name: "searches",
-    title: "Searched for",
+    what: "what they had searched for",
     how: "--search-terms",
-    parameters: ({ path, prefix }) => ({ path, prefix }),
+    parameters: ({ path, prefix }) => ({ path, prefix, pages: null }),
     rows: ({ rows }) => rows.map((row) => ({ key: `${row.engine}\n${row.terms}`, name: readable(row.terms), note: row.engine, views: row.views })),
   },
   {
     name: "hosts",
-    title: "Hosts",
+    what: "hosts",
     how: "--by-host",
-    parameters: () => ({ host: null }),
-    rows: ({ rows }, { host }) => rows.map((row) => ({ key: row.host, name: readable(row.host), views: row.views, isChosen: row.host === host })),
+    parameters: () => ({ host: null, pages: null, limit: null }),
+    rows: ({ rows }, { host }) => rows.map((row) => ({ key: row.host, name: readable(row.host), views: row.views, share: row.share, isChosen: row.host === host })),
     chooses: (host) => ({ host }),
-  },
-  {
-    name: "bots",
-    title: "Read by bots",
-    how: "--bots apart",
-    parameters: ({ path, prefix }) => ({ path, prefix }),
-    rows: ({ rows }) => rows.map((row) => ({ key: row.path, name: pageName(row.path), title: row.path, views: row.views })),
-    chooses: (path) => ({ path }),
   },
 ];
 
@@ -82,8 +78,8 @@ export class Details {
   #tellKept(kind, isKept) {
     if (isKept) this.#notKept.delete(kind);
     else this.#notKept.add(kind);
-    const named = KINDS.filter((kind) => this.#notKept.has(kind)).map(({ title, how }) => `${title.toLowerCase()} (${how})`);
-    element("not-kept").textContent = named.length ? `Not kept: ${named.join(", ")}. These options of fasthits rollup keep them.` : "";
+    const named = KINDS.filter((kind) => this.#notKept.has(kind)).map(({ what, how }) => `${what} (${how})`);
+    element("not-kept").textContent = named.length ? `Not kept here: ${named.join(", ")}. An option of fasthits rollup keeps each of them.` : "";
   }
 }
 

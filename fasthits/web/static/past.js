@@ -17,6 +17,7 @@ export class Past {
   #hours = new HourBars(element("day-hours"));
   #panel = new Panel(element("past"), (answer) => this.#draw(answer), (message) => this.#fail(message));
   #hoursPanel = new Panel(element("by-hour-past"), (answer) => this.#drawHours(answer), () => this.#drawHours({ hours: null }));
+  #botsPanel = new Panel(element("bots-box"), (answer) => this.#drawBots(answer), () => this.#drawBots({ kept: false }));
   #choice = null;
   #answer = null;
   #sample = null;
@@ -47,6 +48,7 @@ export class Past {
     this.#showCrumbs(path ?? prefix);
     this.#showRaw(path ?? prefix);
     this.#panel.show(`api/history?${asked(choice, { path, prefix, ...(path === null ? {} : { pages: null }) })}`, choice);
+    this.#botsPanel.show(`api/bots?${asked(choice, { path, prefix, pages: null })}`, choice);
     const isOneDay = choice.from !== null && choice.from === choice.to;
     element("by-hour-past").hidden = !isOneDay;
     if (isOneDay) this.#hoursPanel.show(`api/hours?${new URLSearchParams({ day: choice.from })}`, choice);
@@ -56,13 +58,12 @@ export class Past {
   /** Take up a day that is new in the database. */
   refresh() {
     this.#panel.refresh(this.#choice);
+    this.#botsPanel.refresh(this.#choice);
   }
 
   /** Take up today's newest numbers. */
   async take(sample) {
-    const isNewDay = this.#sample?.day !== sample.day;
     this.#sample = sample;
-    if (isNewDay && this.#answer) this.#draw(this.#answer);
     const choice = this.#choice;
     this.#showLink();
     const { path, prefix, host } = choice;
@@ -128,12 +129,12 @@ export class Past {
     line.hidden = !newest;
     if (!newest) return;
     const days = daysBetween(from, to) + 1;
-    const late = this.#choice.days ? lateDays(newest, this.#sample?.day) : 0;
     const texts = [`${span(from, to)}: ${kept_days === days ? some(days, "day") : `${kept_days} of ${some(days, "day")} kept`}.`];
-    if (missing.length) texts.push(`${missing.length === 1 ? "1 day is" : `${count(missing.length)} days are`} missing: ${named(missing)}.`);
-    if (late > 0) texts.push(`Kept up to ${day(newest)}; ${late === 1 ? "1 day since then is" : `${late} days since then are`} missing: run fasthits rollup.`);
+    if (missing.length) {
+      texts.push(`Kept up to ${day(newest)}; ${some(missing.length, "day")} ${missing.length === 1 ? "is" : "are"} missing: ${named(missing)}.`);
+    }
     line.textContent = texts.join(" ");
-    line.toggleAttribute("data-missing", missing.length > 0 || late > 0);
+    line.toggleAttribute("data-missing", missing.length > 0);
   }
 
   #showRange({ from, to, oldest, newest }) {
@@ -164,11 +165,12 @@ export class Past {
   #drawChart(answer) {
     const bars = this.#bars(answer);
     if (!bars.length) return;
-    const { from, to, total, missing } = answer;
+    const { from, to, total, days, kept_days } = answer;
     const unit = `Views per ${bars[0].of === 7 ? "week" : "day"}`;
     element("unit").textContent = unit;
     const text = `${unit} from ${day(from)} to ${day(to)}: ${count(total)} in all`;
-    element("chart").setAttribute("aria-label", missing.length ? `${text}, ${some(missing.length, "day")} missing` : text);
+    const gaps = days.length - kept_days;
+    element("chart").setAttribute("aria-label", gaps ? `${text}; ${some(gaps, "day")} not kept` : text);
     this.#chart.show(bars);
   }
 
@@ -248,6 +250,11 @@ export class Past {
     if (hours) this.#hours.show(hours);
   }
 
+  #drawBots({ kept, total }) {
+    element("bots-box").hidden = !kept;
+    element("bots").textContent = count(total);
+  }
+
   #say(message) {
     element("history-problem").textContent = message;
     element("history-problem").hidden = false;
@@ -272,7 +279,7 @@ function bestDay({ days, views }) {
 
 const span = (from, to) => from === to ? day(from) : `${day(from)} to ${day(to)}`;
 
-/** Days as text: those that follow each other together, and only the first few. */
+/** Days as text: those that follow each other together, and only the last few. */
 function named(days) {
   const runs = [];
   for (const each of days) {
@@ -281,7 +288,7 @@ function named(days) {
     else runs.push({ first: each, last: each });
   }
   const more = runs.length - NAMED_RUNS;
-  return runs.slice(0, NAMED_RUNS).map(({ first, last }) => span(first, last)).join(", ") + (more > 0 ? ` and ${more} more times` : "");
+  return (more > 0 ? "…, " : "") + runs.slice(-NAMED_RUNS).map(({ first, last }) => span(first, last)).join(", ");
 }
 
 /** Years and months from the newest to the oldest, as value and text. */
