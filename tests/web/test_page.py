@@ -153,7 +153,7 @@ def test_history_of_all_pages_and_of_one(open_page: Callable[..., Browser], logg
         lambda: page.text("#subject") == "/" and page.text("#kept-total") == f"{sum(views[d] for d in DAYS[-90:])}"
     )
     assert page.run("return document.activeElement.id") == "subject"
-    assert page.driver.title == "/ \u00b7 90 days \u00b7 fasthits"
+    assert page.driver.title == "/ in 90 days \u00b7 fasthits"
     assert page.texts('#most-read [aria-current="true"] .name') == ["/"]
     count(logger, "/", "/")
     page.until(lambda: page.text("#path-today") == "2")

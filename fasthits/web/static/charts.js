@@ -10,6 +10,7 @@ const FONT = "12px system-ui, sans-serif";
 /** The colour of a custom property in the current theme. */
 function color(name, alpha = 1) {
   const probe = document.body.appendChild(document.createElement("span"));
+  probe.style.forcedColorAdjust = "none";
   probe.style.color = `color-mix(in srgb, var(${name}) ${alpha * 100}%, transparent)`;
   const found = getComputedStyle(probe).color;
   probe.remove();

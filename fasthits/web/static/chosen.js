@@ -52,10 +52,10 @@ export function subject({ path, prefix, host, files }) {
   return `${files ? "All pages and files" : "All pages"}${host === null ? "" : ` of ${readable(host)}`}`;
 }
 
-/** The name of the days that are chosen. */
-export function range({ days, from, to }) {
-  if (days) return days === "all" ? "all days" : `${days} days`;
-  return from === to ? day(from) : `${day(from)} to ${day(to)}`;
+/** When: the days that are chosen, in words. */
+export function when({ days, from, to }) {
+  if (days) return days === "all" ? "on all days" : `in ${days} days`;
+  return from === to ? `on ${day(from)}` : `from ${day(from)} to ${day(to)}`;
 }
 
 function query(parameters) {

@@ -1,6 +1,6 @@
 // What the chosen days hold besides the chart: the most read pages, sections, referrers, searches and hosts.
 import { Panel, ask } from "./answers.js";
-import { asked, range } from "./chosen.js";
+import { asked, when } from "./chosen.js";
 import { List } from "./lists.js";
 import { count, pageName, readable } from "./text.js";
 
@@ -66,8 +66,8 @@ export class Details {
   }
 
   show(choice) {
-    element("kept-title").textContent = `Most read ${choice.from ? "" : "in "}${range(choice)}`;
-    element("details-title").textContent = `Also ${choice.from ? "" : "in "}${range(choice)}`;
+    element("kept-title").textContent = `Most read ${when(choice)}`;
+    element("details-title").textContent = `Also ${when(choice)}`;
     for (const listing of this.#listings) listing.show(choice);
   }
 

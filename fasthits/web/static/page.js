@@ -1,5 +1,5 @@
 // The page: what is chosen in its address is shown in its parts.
-import { choose, chosen, onChoice, range, subject } from "./chosen.js";
+import { choose, chosen, onChoice, subject, when } from "./chosen.js";
 import { Details } from "./details.js";
 import { Past } from "./past.js";
 import { Search } from "./search.js";
@@ -10,19 +10,16 @@ const REFRESH_MS = 60_000;
 const element = (id) => document.getElementById(id);
 const past = new Past(choose);
 const details = new Details(take);
-const today = new Today(take, (sample) => {
-  const isNewDay = lastDay !== null && lastDay !== sample.day;
-  lastDay = sample.day;
+const today = new Today(take, (sample, isBack) => {
   past.take(sample);
   setTitle();
-  if (isNewDay) refresh();
+  if (isBack) refresh();
 });
-let lastDay = null;
 
 /** Choose what was clicked in a list, and go to it: on a telephone it is far away. */
 function take(changes) {
   choose(changes);
-  element("past").scrollIntoView({ block: "nearest" });
+  element("past").scrollIntoView({ block: matchMedia("(width <= 860px)").matches ? "start" : "nearest" });
   element("subject").focus({ preventScroll: true });
 }
 
@@ -41,7 +38,7 @@ function show(choice) {
 /** The title names what is chosen, or tells today's views. */
 function setTitle(choice = chosen()) {
   const { path, prefix, host } = choice;
-  if (path !== null || prefix !== null || host !== null) document.title = `${subject(choice)} · ${range(choice)} · fasthits`;
+  if (path !== null || prefix !== null || host !== null) document.title = `${subject(choice)} ${when(choice)} · fasthits`;
   else document.title = today?.sample ? `${count(today.sample.views)} views today · fasthits` : "fasthits";
 }
 

@@ -234,7 +234,7 @@ export class Past {
     const { site } = this.#sample;
     const { path } = this.#choice;
     const link = element("visit");
-    link.hidden = !site || !path?.startsWith("/");
+    link.hidden = !site || !/^\/(?!\/)/.test(path ?? ""); // after //, a line of the log could name any host
     if (!link.hidden) link.href = `${site.replace(/\/$/, "")}${path}`;
   }
 

@@ -81,6 +81,7 @@ export class Today {
 
   #take(sample) {
     const last = this.#sample;
+    const isBack = "stale" in element("today").dataset || (last !== null && last.day !== sample.day);
     this.#sample = sample;
     this.#sampledAt = performance.now() - 1000 * (sample.age_seconds ?? 0);
     setStatus("live", "Live");
@@ -92,7 +93,7 @@ export class Today {
     this.#listPaths();
     this.#beat(sample, last);
     if (performance.now() > this.#hoursAsked + HOURS_MS || last?.day !== sample.day) this.#askHours(sample.day);
-    this.#onSample(sample);
+    this.#onSample(sample, isBack);
   }
 
   #write(sample) {
