@@ -1,6 +1,7 @@
 """Text for people to read: strangers' text made safe to print, numbers with their nouns, and bars."""
 
 from collections.abc import Sequence
+from datetime import date
 
 BARS = "▁▂▃▄▅▆▇█"
 PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
@@ -26,6 +27,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def long_date(day: date) -> str:
+    """Return a day as pages and reports write it. Terminals and JSON have 2026-03-12.
+
+    >>> long_date(date(2026, 3, 2))
+    '2 Mar 2026'
+    """
+    return f"{day.day} {day:%b} {day.year}"
 
 
 def sparkline(values: Sequence[float | None]) -> str:

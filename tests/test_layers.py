@@ -33,7 +33,7 @@ SYSTEMS = {
     "django": {"django"},
     "orjson": {"rules.jsonlines"},
     "pymemcache": {"live.memcached", "live.connections"},
-    "sqlite3": {"daily.database", "daily.history", "daily.targets"},
+    "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
     "starlette": {"web"},
     "typer": {"cli"},

@@ -234,10 +234,10 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         yield tail.removesuffix(b"\n") + b"\n"
 
 
-def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write the header and *rows* of date, path and views to *stream*."""
+def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+    """Write the header and *rows* to *stream*."""
     stream.write(csv_line(columns))
-    stream.writelines(csv_line([day, harmless(path), str(views)]) for day, path, views in rows)
+    stream.writelines(csv_line([harmless(str(cell)) for cell in row]) for row in rows)
     stream.flush()
 
 

@@ -113,13 +113,18 @@ def name_days(days: Iterable[date]) -> str:
     >>> name_days([date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 12)])
     '2026-03-01..2026-03-03, 2026-03-12'
     """
-    runs: list[list[date]] = []
+    return ", ".join("..".join(map(str, dict.fromkeys(run))) for run in runs_of(days))
+
+
+def runs_of(days: Iterable[date]) -> list[Range]:
+    """Return *days*, which are in order, as ranges of days that follow each other."""
+    runs: list[Range] = []
     for day in days:
-        if runs and day - runs[-1][-1] == ONE_DAY:
-            runs[-1][1:] = [day]
+        if runs and day - runs[-1].last == ONE_DAY:
+            runs[-1] = Range(runs[-1].first, day)
         else:
-            runs.append([day])
-    return ", ".join("..".join(str(day) for day in run) for run in runs)
+            runs.append(Range(day, day))
+    return runs
 
 
 def has_date(pattern: str) -> bool:

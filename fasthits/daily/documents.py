@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from fasthits.daily.days import ONE_DAY, Range
 from fasthits.daily.gaps import missing_days
-from fasthits.daily.history import History
+from fasthits.daily.history import History, Sort
 
 Document = dict[str, Any]
 
@@ -44,7 +44,7 @@ class Pages(NamedTuple):
     def by_day(self, history: History, span: Range) -> list[int | None]:
         """Return the views on each day of *span*; None for a day that is not kept."""
         if self.key is None:
-            return history.site_by_day(span, self.host, self.pages)
+            return history.site(span, self.host, self.pages)
         return history.by_day(self.key, span, self.host)
 
 
@@ -86,7 +86,7 @@ def most_read_document(
     asked: Pages = EVERYTHING,
     part: Part = FIRST_ROWS,
     text: str = "",
-    sort: str = "views",
+    sort: Sort = "views",
     by_day: bool = False,
 ) -> Document:
     """Return the most read paths, or with *sort* ``rise`` those that rose most, with their views in the range before.
@@ -98,7 +98,7 @@ def most_read_document(
     if span is None:
         return {**frame, "before": None, "count": 0, "views": 0, "paths": [], "next": None}
     before = history.before(span)
-    found = history.ranked(
+    found = history.most_read(
         span,
         limit=part.limit,
         offset=part.offset,
@@ -111,8 +111,9 @@ def most_read_document(
     )
     rows = [each._asdict() for each in found.paths]
     if by_day:
-        for row in rows:
-            row["by_day"] = history.by_day(row["path"], span, asked.host)
+        all_days = history.by_days([row["path"] for row in rows], span, asked.host)
+        for row, views in zip(rows, all_days, strict=True):
+            row["by_day"] = views
     kept_before = _kept_in(history.days, before)
     return {
         **frame,

@@ -1,9 +1,9 @@
 """Days that no rollup has kept: which they are, and how to say it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from fasthits.daily.days import ONE_DAY, Range, name_days
+from fasthits.daily.days import ONE_DAY, Range, runs_of
 from fasthits.display import counted
 
 RUNS_NAMED = 3
@@ -24,16 +24,14 @@ def missing_days(kept: Sequence[date], span: Range, today: date) -> list[date]:
     return [day for day in whole.days if day not in known]
 
 
-def describe_missing(newest: date, missing: Sequence[date]) -> str:
-    """Return in words how far the days are kept, and which are missing.
+def describe_missing(newest: date, missing: Iterable[date], write: Callable[[date], str] = str, to: str = "..") -> str:
+    """Return in words how far the days are kept, and which are missing. *write* and *to* are the form of the dates.
 
     >>> describe_missing(date(2026, 11, 21), [date(2026, 11, 22), date(2026, 11, 23), date(2026, 11, 24)])
     'kept up to 2026-11-21; 3 days are missing: 2026-11-22..2026-11-24'
     """
-    if not missing:
-        return f"kept up to {newest}"
-    runs = name_days(missing).split(", ")
-    named = ", ".join(runs[-RUNS_NAMED:])
-    more = "..., " if len(runs) > RUNS_NAMED else ""
-    verb = "is" if len(missing) == 1 else "are"
-    return f"kept up to {newest}; {counted(len(missing), 'day')} {verb} missing: {more}{named}"
+    days = list(missing)
+    runs = [to.join(map(write, dict.fromkeys(run))) for run in runs_of(days)]
+    named = ", ".join((["..."] if len(runs) > RUNS_NAMED else []) + runs[-RUNS_NAMED:])
+    verb = "is" if len(days) == 1 else "are"
+    return f"kept up to {write(newest)}; {counted(len(days), 'day')} {verb} missing: {named}"

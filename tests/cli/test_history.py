@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fasthits.daily.days import Range
 from fasthits.daily.history import History
 from fasthits.display import sparkline
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)
@@ -39,15 +40,115 @@ def run(database: Path, *args: str) -> str:
     return done.stdout.decode()
 
 
-def test_history_is_a_line_a_path_in_the_order_asked_for(database: Path) -> None:
-    first, head, *rows = run(database, "history", "/b", "/a", "/never").splitlines()
-    assert first == "2026-03-03..2026-03-12"
+def test_some_paths_are_a_line_each_in_the_order_asked_for(database: Path) -> None:
+    first, missing, head, *rows = run(database, "history", "/b", "/a", "/b").splitlines()
+    assert first == "2026-03-03..2026-03-12, 10 days kept"
+    assert missing.startswith("kept up to 2026-03-12; ")
     assert head.split() == ["views", "a", "day", "path"]
-    assert [row.split() for row in rows] == [
-        ["10", "1.0", "██████████", "/b"],
-        ["45", "4.5", sparkline(range(10)), "/a"],
-        ["0", "0.0", "▁▁▁▁▁▁▁▁▁▁", "/never"],
+    assert rows == [
+        "          10        1.0  ██████████  /b",
+        f"          45        4.5  {sparkline(range(10))}  /a",
     ]
+
+
+def test_the_site_and_a_path_are_shown_day_by_day(database: Path) -> None:
+    first, _, total, empty, *rows = run(database, "history", "/a").splitlines()
+    assert (first, total, empty) == ("/a  2026-03-03..2026-03-12, 10 days kept", "45 views, 4.5 a day", "")
+    assert len(rows) == 10
+    assert rows[:2] == ["2026-03-03 Tue             0", f"2026-03-04 Wed             1  {'█' * 4}▍"]
+    assert rows[-1] == f"2026-03-12 Thu             9  {'█' * 40}"
+    site = run(database, "history", "--days", "2").splitlines()
+    assert site[0] == "2026-03-11..2026-03-12, 2 days kept"
+    assert site[2:4] == ["23 views, 11.5 a day", "2026-03-09..2026-03-10: 15 views, 7.5 a day  +53 %"]
+    assert [row.split()[2] for row in site[5:]] == ["9", "14"]
+
+
+def test_a_section_is_the_sum_of_its_paths(database: Path) -> None:
+    document = json.loads(run(database, "history", "/*", "--days", "1", "--json"))
+    assert (document["prefix"], document["path"], document["views"]) == ("/", None, [14])
+    document = json.loads(run(database, "most-read", "/caf*", "--days", "1", "--json"))
+    assert [each["path"] for each in document["paths"]] == [r"/caf\xe9"]
+    done = fasthits("history", "/caf*", "--database", database)
+    assert (done.returncode, done.stderr) == (2, b"fasthits: not a section: '/caf*' (a section ends in /*: '/*')\n")
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Days up to four days before today, the middle one of which is missing: /a is read 10 times a day, /b twice."""
+    folder = tmp_path_factory.mktemp("gaps")
+    kept = [date.today() - timedelta(before) for before in (8, 7, 5, 4)]
+    write(folder / "access.log", *(hit("/a", day) * 10 + hit("/b", day) * 2 for day in kept))
+    done = fasthits(
+        "rollup", f"{kept[0]}..{kept[-1]}", "--partial", "--logs", folder / "access.log", "--to", folder / "hits.db"
+    )
+    assert b"8 rows" in done.stderr, done.stderr
+    return folder / "hits.db"
+
+
+def test_a_missing_day_is_a_gap_and_not_a_day_without_readers(gaps: Path) -> None:
+    first, gap, last = (date.today() - timedelta(before) for before in (8, 6, 4))
+    missing = f"{gap}, {date.today() - timedelta(3)}..{date.today() - timedelta(1)}"
+    kept_up_to = f"kept up to {last}; 4 days are missing: {missing}"
+    lines = run(gaps, "history", "/a").splitlines()
+    assert lines[:3] == [f"/a  {first}..{last}, 4 days kept", kept_up_to, "40 views, 10.0 a day"]
+    assert lines[6] == f"{gap:%Y-%m-%d %a}             ·  not kept"
+    lines = run(gaps, "most-read").splitlines()
+    assert lines[:2] == [f"{first}..{last}, 4 days kept", kept_up_to]
+    assert lines[3].split() == ["40", "83.3", "%", "10.0", "██·██", "/a"]
+    document = json.loads(run(gaps, "history", "/a", "--json"))
+    assert document["views"] == [10, 10, None, 10, 10]
+    assert document["missing"] == [str(date.today() - timedelta(before)) for before in (6, 3, 2, 1)]
+    rows = run(gaps, "history", "/a", "--csv").splitlines()[1:]
+    assert [row.split(",")[2] for row in rows] == ["10"] * 4
+    assert str(gap) not in "".join(rows)
+
+
+def test_days_are_a_number_or_a_range(gaps: Path) -> None:
+    first, second = date.today() - timedelta(8), date.today() - timedelta(7)
+    for dates, days in ((f"{first}..{second}", 2), (str(second), 1), (f"{first.year}..", 8), (f"{first:%Y-%m}..", 8)):
+        document = json.loads(run(gaps, "history", "--date", dates, "--json"))
+        assert len(document["days"]) == days, dates
+    for wrong, message in (
+        (("--days", "3", "--date", "2026"), "choose one of these options: --days, --date"),
+        (("--date", "March"), "not a RANGE: 'March' (2026-11-30, 2026-11, 2026, yesterday, "),
+        (("--date", "2026-13"), "no such month or year: 2026-13 ("),
+        (("--date", "2026-03..2026-02"), "RANGE ends before it begins: 2026-03..2026-02 (try 2026-02..2026-03)"),
+        (("--from", "2026-03-01"), "no such option: --from (did you mean --date?)"),
+    ):
+        done = fasthits("most-read", *wrong, "--database", gaps)
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
+        assert done.stderr.decode().startswith(f"fasthits: {message}")
+    done = fasthits("history", "--date", "2020", "--database", gaps)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"fasthits: nothing is kept of these days: 2020 (kept are ")
+
+
+def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -> None:
+    for asked, days, message in (
+        ("/100_sure", "10", "never read: /100_sure (did you mean /100%_sure?)"),
+        ("/xyzzy/plugh", "10", "never read: /xyzzy/plugh (fasthits most-read lists paths)"),
+        ("/a?page=2", "10", "never read: /a?page=2 (the database keeps no query: /a)"),
+    ):
+        done = fasthits("history", asked, "--days", days, "--database", database)
+        assert (done.returncode, done.stderr.decode()) == (0, f"fasthits: {message}\n")
+        assert done.stdout.decode().splitlines()[-1] == "0 views, 0.0 a day"
+    done = fasthits("history", "/100%_sure", "--date", str(DAYS[2]), "--database", database)
+    words = f"not read on these days: /100%_sure (it was on {LAST}: --date {LAST}..)"
+    assert (done.returncode, done.stderr.decode()) == (0, f"fasthits: {words}\n")
+
+
+def test_bars_fit_the_width_and_are_weeks_when_they_must(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path))")
+        days = [(str(LAST - timedelta(before)), "/a", 7) for before in range(364)]
+        database.executemany("INSERT INTO hits VALUES (?, ?, ?)", days)
+        database.commit()
+    for columns, bars, head in (("500", 364, ""), ("120", 52, "weeks"), ("60", 13, "4 weeks each")):
+        done = fasthits("most-read", "--days", "364", cwd=tmp_path, COLUMNS=columns)
+        lines = done.stdout.decode().splitlines()
+        assert f"  {'█' * bars}  /a" in lines[-1]
+        assert head in lines[-2]
+        assert len(lines[-1]) <= int(columns)
 
 
 @pytest.mark.parametrize("day", ["12.3.2026", 20260312])
@@ -65,19 +166,17 @@ def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], 
 
 def test_the_days_end_with_the_newest_that_is_kept(database: Path) -> None:
     document = json.loads(run(database, "history", "/a", "--days", "3", "--json"))
-    by_day = {"2026-03-10": 7, "2026-03-11": 8, "2026-03-12": 9}
-    assert document == {
-        "from": "2026-03-10",
-        "to": "2026-03-12",
-        "paths": [{"path": "/a", "views": 24, "by_day": by_day}],
-    }
+    assert (document["path"], document["from"], document["to"]) == ("/a", "2026-03-10", "2026-03-12")
+    assert (document["kept_days"], document["views"], document["total"]) == (3, [7, 8, 9], 24)
+    assert [each["path"] for each in json.loads(run(database, "history", "/b", "/a", "--json"))] == ["/b", "/a"]
 
 
-def test_csv_has_a_row_for_each_day_with_views(database: Path) -> None:
+def test_csv_has_a_row_for_each_kept_day(database: Path) -> None:
     rows = list(csv.reader(io.StringIO(run(database, "history", "/a", "/b", "--days", "10", "--csv"))))
     assert rows[0] == ["date", "path", "views"]
-    assert len(rows) == 1 + 9 + 10
-    assert rows[1] == ["2026-03-04", "/a", "1"]
+    assert len(rows) == 1 + 10 + 10
+    assert rows[1:3] == [["2026-03-03", "/a", "0"], ["2026-03-04", "/a", "1"]]
+    assert run(database, "history", "--days", "1", "--csv") == "date,views\n2026-03-12,14\n"
 
 
 def test_most_read_comes_first(database: Path) -> None:
@@ -89,7 +188,7 @@ def test_most_read_comes_first(database: Path) -> None:
         ("/b", 1),
         (r"/caf\xe9", 1),
     ]
-    assert [row.split()[-1] for row in run(database, "most-read", "--limit", "2").splitlines()[2:]] == ["/a", "/b"]
+    assert [row.split()[-1] for row in run(database, "most-read", "--limit", "2").splitlines()[3:]] == ["/a", "/b"]
 
 
 def test_a_path_of_one_host_is_asked_for_as_the_live_counters_have_it(tmp_path: Path) -> None:
@@ -111,14 +210,15 @@ def test_hostile_paths_are_harmless_on_a_terminal(database: Path) -> None:
 
 def test_a_path_that_is_not_utf8_is_found_as_the_rollup_wrote_it(database: Path) -> None:
     done = fasthits("history", b"/caf\xe9".decode(errors="surrogateescape"), "--database", database)
-    assert done.stdout.decode().splitlines()[-1].split()[0] == "1"
+    assert done.stdout.decode().splitlines()[2].split()[0] == "1"
 
 
 def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:
     kept = History(database)
-    assert kept.search("%_S", DAYS, 10) == ["/100%_sure"]
-    assert kept.search("", DAYS, 2) == ["/a", "/b"]
-    assert kept.search("'; DROP TABLE hits; --", DAYS, 10) == []
+    days = Range(DAYS[0], DAYS[-1])
+    assert kept.search("%_S", days, 10) == ["/100%_sure"]
+    assert kept.search("", days, 2) == ["/a", "/b"]
+    assert kept.search("'; DROP TABLE hits; --", days, 10) == []
 
 
 def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
@@ -129,15 +229,15 @@ def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
         database.executemany("INSERT INTO hits VALUES (?, ?, ?, ?, ?)", rows)
         database.commit()
     kept = History(file)
-    assert kept.most_read([LAST], 5) == [("/a", 5, [5])]
-    assert kept.site([LAST]) == [5]
+    assert kept.most_read(Range(LAST, LAST), 5).paths == [("/a", 5, 1.0, None)]
+    assert kept.site(Range(LAST, LAST)) == [5]
 
 
 def test_reading_goes_on_while_a_rollup_writes(database: Path) -> None:
     with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM hits")
-        assert run(database, "history", "/b").splitlines()[-1].split()[0] == "10"
+        assert run(database, "history", "/b").splitlines()[2].split()[0] == "10"
         writer.execute("ROLLBACK")
 
 
@@ -170,7 +270,8 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
     done = fasthits("most-read", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"")
     assert b"fasthits rollup fills" in done.stderr
-    assert json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout) == {"paths": []}
+    document = json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout)
+    assert (document["from"], document["kept_days"], document["paths"]) == (None, 0, [])
 
 
 def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
@@ -193,9 +294,3 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         assert kept.days == [first, second, LAST]
     with pytest.raises(TableError, match="no such database"):
         _ = kept.days
-
-
-def test_the_most_read_of_days_apart_would_be_wrong(database: Path) -> None:
-    with pytest.raises(UsageError, match="days do not follow each other"):
-        History(database).most_read([DAYS[0], DAYS[-1]])
-    assert History(database).most_read(DAYS) == History(database).most_read(DAYS, 20)
