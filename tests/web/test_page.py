@@ -167,6 +167,16 @@ def test_history_of_all_pages_and_of_one(open_page: Callable[..., Browser], logg
     assert page.complaints() == []
 
 
+def test_today_is_in_the_chart(open_page: Callable[..., Browser], logger: Logger) -> None:
+    page = open_page(chosen="days=7&files=1")
+    count(logger, "/", "/")
+    page.until(lambda: page.text("#views") == "2")
+    page.run("document.querySelector('#chart').scrollIntoView({ block: 'center' })")
+    over = page.find("#chart .u-over")
+    ActionChains(page.driver).move_to_element_with_offset(over, over.size["width"] // 2 - 4, 0).perform()
+    page.until(lambda: page.text(".tooltip") == f"{TODAY:%a} {shown(TODAY)}: 2 so far")
+
+
 def test_an_answer_belongs_to_what_is_chosen_now(open_page: Callable[..., Browser]) -> None:
     hold = """
     const real = fetch;
@@ -261,7 +271,7 @@ def test_a_click_on_a_bar_shows_its_day(open_page: Callable[..., Browser]) -> No
 def test_a_section_is_the_sum_of_its_pages(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    days = [TODAY - timedelta(days=1)]
+    days = [TODAY - DAY]
     database = roll_up(tmp_path, days, paths=lambda _: ["/", "/blog/a", "/blog/a", "/blog/2026/b", "/shop/x"])
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(f"{served.url}#path=%2Fblog%2F2026%2Fb")
@@ -274,6 +284,118 @@ def test_a_section_is_the_sum_of_its_pages(
         page.until(lambda: "/shop/* (section)" in page.texts("#found li"))
         page.find("#search").send_keys(Keys.ENTER)
         page.until(lambda: page.text("#subject") == "/shop/*" and page.text("#kept-total") == "1")
+
+
+def test_pages_come_first_and_static_files_are_a_switch_away(
+    place: Path, memcached: Memcached, logger: Logger, tmp_path: Path, browse: Callable[..., Browser]
+) -> None:
+    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/", "/site.css", "/site.css"])
+    count(logger, "/", "/site.js", "/site.js")
+    with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
+        page = browse(served.url)
+        page.until(lambda: page.text("#views") == "1")
+        assert (names(page, "most-read-today"), names(page, "most-read")) == (["/"], ["/"])
+        assert page.text("#kept-total") == "1"
+        page.find("#files").click()
+        page.until(lambda: names(page, "most-read-today") == ["/site.js", "/"] and page.text("#views") == "3")
+        page.until(lambda: names(page, "most-read") == ["/site.css", "/"] and page.text("#kept-total") == "3")
+        assert page.driver.current_url.endswith("#days=30&files=1")
+        assert page.complaints() == []
+
+
+def test_where_readers_came_from_what_they_searched_for_and_bots(
+    place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
+) -> None:
+    def line(path: str, referer: str, agent: str = "Mozilla/5.0") -> bytes:
+        return hit(path, TODAY - DAY).replace(
+            b'"-" "Mozilla/5.0 (X11; Linux x86_64)"', f'"{referer}" "{agent}"'.encode()
+        )
+
+    lines = [
+        line("/a", "https://example.net/x"),
+        line("/b", "https://duckduckgo.com/?q=lamps"),
+        line("/a", "-", "Googlebot/2.1"),
+    ]
+    write(tmp_path / "day.log", *lines)
+    options = ("--to", tmp_path / "hits.db", "--referrers", "--search-terms", "--bots", "apart")
+    done = fasthits("rollup", str(TODAY - DAY), "--logs", tmp_path / "day.log", *options)
+    assert done.returncode == 0, done.stderr
+    with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
+        page = browse(served.url)
+        assert set(names(page, "referrers")) == {"example.net", "duckduckgo.com"}
+        assert names(page, "searches") == ["lamps"]
+        assert page.texts("#searches .note") == ["DuckDuckGo"]
+        assert page.text("#bots") == "1"
+        assert not page.find("#hosts").is_displayed()
+        assert page.text("#not-kept").startswith("Not kept here: hosts (--by-host).")
+        page.run("location.hash = 'path=%2Fa'")
+        page.until(lambda: names(page, "referrers") == ["example.net"] and names(page, "searches") == [])
+        assert page.text("#searches .empty") == "Nothing in these days."
+        assert page.faults() == []
+
+
+def test_hosts_are_told_apart_chosen_and_summed(
+    place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
+) -> None:
+    lines = [b"%b:80 %b" % (host, hit("/", TODAY - DAY)) for host in (b"a.example", b"a.example", b"b.example")]
+    write(tmp_path / "day.log", *lines)
+    options = ("--to", tmp_path / "hits.db", "--by-host", "--format", "vhost_combined")
+    done = fasthits("rollup", str(TODAY - DAY), "--logs", tmp_path / "day.log", *options)
+    assert done.returncode == 0, done.stderr
+    with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
+        page = browse(served.url)
+        assert names(page, "most-read") == ["//a.example/", "//b.example/"]
+        assert page.text("#kept-total") == "3"
+        page.find("#hosts li button").click()
+        page.until(lambda: page.text("#subject") == "All pages of a.example" and page.text("#kept-total") == "2")
+        page.until(lambda: page.run(IS_IDLE) and names(page, "most-read") == ["//a.example/"])
+        assert page.texts('#hosts [aria-current="true"] .name') == ["a.example"]
+        page.find("#most-read li button").click()
+        page.until(lambda: page.text("#subject") == "//a.example/" and page.text("#kept-total") == "2")
+        page.find("#all-hosts").click()
+        page.until(lambda: not page.find("#host-box").is_displayed() and page.run(IS_IDLE))
+        assert page.complaints() == []
+        assert page.faults() == []
+
+
+def test_a_page_of_the_site_can_be_opened(place: Path, memcached: Memcached, browse: Callable[..., Browser]) -> None:
+    address = "https://www.example.org/"
+    with Served(place, "--memcached", memcached.spec, "--database", "none.db", "--site", address) as served:
+        page = browse(f"{served.url}#path=%2Fcaf%25C3%25A9")
+        page.until(lambda: page.find("#visit").is_displayed())
+        assert page.find("#visit").get_attribute("href") == "https://www.example.org/caf%C3%A9"
+        page.run("location.hash = 'path=%2F%2Fevil.example%2F'")
+        page.until(lambda: not page.find("#visit").is_displayed())
+
+
+def test_a_single_day_is_one_bar_in_the_middle(open_page: Callable[..., Browser]) -> None:
+    page = open_page(chosen=f"from={DAYS[-2]}&to={DAYS[-2]}&files=1")
+    page.run("document.querySelector('#chart').scrollIntoView({ block: 'center' })")
+    page.until(lambda: page.run("return document.querySelector('#chart .u-over').clientWidth > 0"))
+    for place in (-100, 100):
+        ActionChains(page.driver).move_to_element_with_offset(page.find("#chart .u-over"), place, 0).perform()
+        page.until(lambda: shown(DAYS[-2]) in page.text(".tooltip"))
+    row = "const { width, height } = arguments[0], pen = arguments[0].getContext('2d');"
+    ink = "return [0.25, 0.5, 0.75].map((x) => pen.getImageData(width * x, height * 0.8, 1, 1).data[3] > 200)"
+    page.until(lambda: page.run(row + ink, page.find("#chart canvas")) == [False, True, False])
+
+
+def test_a_tap_on_a_telephone_brings_the_chart_into_view(open_page: Callable[..., Browser], logger: Logger) -> None:
+    page = open_page(390, 844)
+    count(logger, "/blog/")
+    page.until(lambda: names(page, "most-read-today") == ["/blog/"])
+    page.find("#most-read-today button").click()
+    page.until(lambda: page.text("#subject") == "/blog/" and page.run(IS_IDLE))
+    assert page.run("return document.activeElement.id") == "subject"
+    assert page.run("return document.getElementById('chart').getBoundingClientRect().top < innerHeight - 150")
+
+
+def test_the_pulse_is_remembered_over_a_reload(open_page: Callable[..., Browser]) -> None:
+    page = open_page()
+    points = "return JSON.parse(sessionStorage.getItem('pulse') ?? '[]').length"
+    page.until(lambda: page.run("return document.querySelector('#pulse canvas')"))
+    page.driver.refresh()
+    page.until(lambda: page.text("#status") == "Live" and page.run(points) >= 1)
 
 
 def test_lists_go_on_and_can_be_sorted_by_rise(
@@ -302,13 +424,13 @@ def test_lists_go_on_and_can_be_sorted_by_rise(
 def test_paths_are_shown_decoded_and_the_raw_form_is_at_hand(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    days = [TODAY - timedelta(days=1)]
+    days = [TODAY - DAY]
     database = roll_up(tmp_path, days, "--keep-query", paths=lambda _: ["/caf%C3%A9", "/?page=2", "/%ff%3Cb%3E"])
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(served.url)
         assert set(names(page, "most-read")) == {"/caf\u00e9", "/?page=2", "/%ff%3Cb%3E"}
         page.run(
-            "[...document.querySelectorAll('#most-read li')].find((li) => li.innerText.includes('caf')).firstChild.click()"
+            "[...document.querySelectorAll('#most-read li')].find((li) => /caf/.test(li.innerText)).firstChild.click()"
         )
         page.until(lambda: page.text("#subject") == "/caf\u00e9" and page.text("#kept-total") == "1")
         assert page.text("#raw") == "/caf%C3%A9"
@@ -321,7 +443,7 @@ def test_paths_are_shown_decoded_and_the_raw_form_is_at_hand(
 def test_labels_of_an_axis_are_never_cut(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    database = roll_up(tmp_path, [TODAY - timedelta(days=1)], paths=lambda _: ["/"])
+    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/"])
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE hits SET views = 1250000")
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:

@@ -82,7 +82,7 @@ export class DailyChart extends Chart {
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: {
-        x: { time: true, range: (_, from, to) => [from - step / 2, to + step / 2] },
+        x: { time: true, range: ({ data: [seconds] }) => [seconds[0] - step / 2, seconds.at(-1) + step / 2] },
         y: { range: (_, __, most) => [0, Math.max(1, most * 1.06)] },
       },
       axes: [

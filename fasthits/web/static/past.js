@@ -5,7 +5,7 @@ import { asked, subject } from "./chosen.js";
 import { HourBars } from "./hours.js";
 import { addDays, change, count, day, daysBetween, month, readable, some } from "./text.js";
 
-const DAYS_AS_BARS = 120;
+const DAYS_AS_BARS = 119;
 const LATE_DAYS_SHOWN = 7;
 const TODAY_EACH_MS = 5000;
 const NAMED_RUNS = 3;

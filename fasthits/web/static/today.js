@@ -31,6 +31,7 @@ export class Today {
   constructor(choose, onSample) {
     this.#list = new List(element("most-read-today"), (path) => choose({ path }));
     this.#onSample = onSample;
+    element("more-today").addEventListener("click", () => element("now").classList.remove("short")); // on a telephone
     document.addEventListener("visibilitychange", () => document.hidden ? this.#close() : this.#open());
     setInterval(() => this.#tellAge(), 1000);
   }
