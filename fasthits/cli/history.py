@@ -22,15 +22,18 @@ from fasthits.cli.options import (
     number_of_days_option,
 )
 from fasthits.cli.output import say
-from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, range_of
+from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, print_ranking, range_of
 from fasthits.daily.days import Range
+from fasthits.display import counted
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
 
 if TYPE_CHECKING:
-    from fasthits.daily.documents import Document, Pages
+    from fasthits.daily.documents import Days, Document, Pages
     from fasthits.daily.history import History
 
+SOURCES = 10
+"""Referrers and search terms to print."""
 CANDIDATES = 2000
 """A misspelt path is compared with so many of the most read paths."""
 
@@ -78,6 +81,8 @@ def history(
             _print_csv((_name_of(each), each) for each in found)
         elif _something_kept(found[0]):
             _print_table(found)
+            if len(found) == 1:
+                _print_sources(kept, chosen, asked[0])
         unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
         notes = [_why_unread(kept, each) for each in unread]
     for note in notes:
@@ -140,6 +145,7 @@ def most_read(
         elif _something_kept(found):
             print_heading(found, section)
             print_lines(found, list(_ranked_lines(found)), ("share", "change"))
+            _print_sources(kept, chosen, asked)
 
 
 def _ranked_lines(found: "Document") -> "Iterator[Line]":
@@ -147,6 +153,19 @@ def _ranked_lines(found: "Document") -> "Iterator[Line]":
     for each in found["paths"]:
         rise = change(each["views"], found["kept_days"], each["before"] or 0, before["kept_days"])
         yield Line(each["path"], each["views"], each["by_day"], (f"{each['share']:.1%}".replace("%", " %"), rise))
+
+
+def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
+    """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
+    from fasthits.daily.documents import Part, bots_document, referrers_document, searches_document
+
+    referrers = referrers_document(kept, chosen, asked, Part(SOURCES))["rows"]
+    print_ranking("came from", [(each["views"], each["referrer"]) for each in referrers])
+    searches = searches_document(kept, chosen, asked, Part(SOURCES))["rows"]
+    print_ranking("searched for", [(each["views"], f"{each['terms']}  ({each['engine']})") for each in searches])
+    bots = bots_document(kept, chosen, asked)["total"]
+    if bots is not None:
+        typer.echo(f"\n{counted(bots, 'view')} more by bots")
 
 
 def _check(as_json: bool, as_csv: bool) -> None:

@@ -136,7 +136,7 @@ Day = Annotated[
 ]
 Database = Annotated[
     str,
-    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite file that `fasthits rollup` writes."),
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite or CSV file that `fasthits rollup` writes."),
 ]
 DEFAULT_DATABASE = "hits.db"
 MAX_DAYS = 3660

@@ -45,7 +45,14 @@ def report(
     they searched for. A day that is not kept is a gap in the chart and does not count for the average.
     """
     from fasthits.daily.atomic import check_start, replacing
-    from fasthits.daily.documents import Pages, Part, history_document, most_read_document
+    from fasthits.daily.documents import (
+        Pages,
+        Part,
+        history_document,
+        most_read_document,
+        referrers_document,
+        searches_document,
+    )
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
@@ -59,7 +66,8 @@ def report(
         found = Report(
             site=site,
             most_read=most_read_document(kept, chosen, asked, Part(limit), by_day=True),
-            lists=[],
+            referrers=referrers_document(kept, chosen, asked, Part(limit)),
+            searches=searches_document(kept, chosen, asked, Part(limit)),
             made_at=datetime.now().astimezone(),
         )
     page = found.html()

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
@@ -110,9 +110,9 @@ def _step_name(step: int) -> str:
     return "" if step == 1 else "weeks" if step == 7 else f"{step // 7} weeks each"
 
 
-def print_ranking(title: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Print a list of names by their views, which are the last of each row."""
+def print_ranking(title: str, rows: Sequence[tuple[int, str]]) -> None:
+    """Print a list of names with their views; nothing if there is none."""
     if rows:
-        typer.echo(f"\n{title}")
-    for *names, views in rows:
-        typer.echo(f"{views:>12,}  {printable('  '.join(names))}")
+        typer.echo(f"\n{'':12}  {title}")
+    for views, name in rows:
+        typer.echo(f"{views:>12,}  {printable(name)}")

@@ -45,7 +45,7 @@ class Pages(NamedTuple):
         """Return the views on each day of *span*; None for a day that is not kept."""
         if self.key is None:
             return history.site(span, self.host, self.pages)
-        return history.by_day(self.key, span, self.host)
+        return history.by_day(self.key, span, self.host, self.pages)
 
 
 class Part(NamedTuple):
@@ -111,9 +111,8 @@ def most_read_document(
     )
     rows = [each._asdict() for each in found.paths]
     if by_day:
-        all_days = history.by_days([row["path"] for row in rows], span, asked.host)
-        for row, views in zip(rows, all_days, strict=True):
-            row["by_day"] = views
+        views = history.by_days([row["path"] for row in rows], span, asked.host)
+        rows = [{**row, "by_day": each} for row, each in zip(rows, views, strict=True)]
     kept_before = _kept_in(history.days, before)
     return {
         **frame,

@@ -66,6 +66,13 @@ class History:
     def __init__(self, database: "str | os.PathLike[str]") -> None:
         self._file = Path(database)
         self._held: Kept | None = None
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Let the call that another thread makes, and each further call, raise TableError."""
+        self._interrupted = True
+        if held := self._held:
+            held.interrupt()
 
     @property
     def days(self) -> list[date]:
@@ -99,7 +106,7 @@ class History:
             wanted = kept.days if days is None else sorted(set(map(day_of, days)).intersection(kept.days))
             if not wanted:
                 return {}
-            found = self._keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
+            found = _keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
         return {day: found[day.isoformat()] for day in wanted}
 
     def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
@@ -110,14 +117,16 @@ class History:
             packed = kept.packed(days, host)
             return _in_order(days, kept.by_day(packed, days, [_chosen(kept, pages=True)])[0])
 
-    def by_day(self, key: str, days: Range, host: str | None = None) -> list[int | None]:
-        """Return the views of a path or section, by day of the range."""
-        return self.by_days([key], days, host)[0]
+    def by_day(self, key: str, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
+        """Return the views of a path or section, by day of the range. *pages* has no effect on a path."""
+        return self.by_days([key], days, host, pages)[0]
 
-    def by_days(self, keys: Sequence[str], days: Range, host: str | None = None) -> list[list[int | None]]:
+    def by_days(
+        self, keys: Sequence[str], days: Range, host: str | None = None, pages: bool = False
+    ) -> list[list[int | None]]:
         """Return the views of each of *keys* as `by_day` does, in less time."""
         with self._kept(host) as kept:
-            return [_in_order(days, found) for found in self._keys_by_day(kept, keys, days, host)]
+            return [_in_order(days, found) for found in _keys_by_day(kept, keys, days, host, pages)]
 
     def most_read(
         self,
@@ -188,7 +197,7 @@ class History:
                 return None
             if key is None:
                 return _in_order(days, kept.site(days, host, "bots"))
-            return _in_order(days, self._keys_by_day(kept, [key], days, host, "bots")[0])
+            return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
 
     def referrers(
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
@@ -229,11 +238,6 @@ class History:
         """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
         return [each.path for each in self.most_read(days, limit, text=text).paths]
 
-    def interrupt(self) -> None:
-        """Let the method that another thread runs at this moment raise TableError."""
-        if held := self._held:
-            held.interrupt()
-
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
         """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
@@ -248,27 +252,14 @@ class History:
             yield held
             return
         with reading(self._file) as database:
-            self._held = Kept(database, self._file)
+            self._held = kept = Kept(database, self._file)
             try:
-                self._held.check_host(host)
-                yield self._held
+                if self._interrupted:
+                    kept.interrupt()
+                kept.check_host(host)
+                yield kept
             finally:
                 self._held = None
-
-    def _keys_by_day(
-        self, kept: Kept, keys: Sequence[str], days: Range, host: str | None, number: str = "views"
-    ) -> list[dict[str, int]]:
-        wanted = [_Key.of(key, host, kept) for key in keys]
-        found: dict[_Key, dict[str, int]] = {}
-        for of_host in {key.host for key in wanted}:
-            paths = [key for key in dict.fromkeys(wanted) if key.host == of_host and not key.is_section]
-            by_day = kept.paths_by_day([key.path for key in paths], days, of_host, number) if paths else []
-            found.update(zip(paths, by_day, strict=True))
-        for key in wanted:
-            if key not in found:
-                packed = kept.packed(days, key.host, number)
-                (found[key],) = kept.by_day(packed, days, [_chosen(kept, prefix=key.path)])
-        return [found[key] for key in wanted]
 
     def _sources(
         self, table: str, texts: str, days: Range, key: str | None, host: str | None
@@ -279,6 +270,22 @@ class History:
             if key is None:
                 return kept.sources(table, texts, days, host)
             return kept.sources(table, texts, days, *_Key.of(key, host, kept))
+
+
+def _keys_by_day(
+    kept: Kept, keys: Sequence[str], days: Range, host: str | None, pages: bool = False, number: str = "views"
+) -> list[dict[str, int]]:
+    wanted = [_Key.of(key, host, kept) for key in keys]
+    found: dict[_Key, dict[str, int]] = {}
+    for of_host in {key.host for key in wanted}:
+        paths = [key for key in dict.fromkeys(wanted) if key.host == of_host and not key.is_section]
+        by_day = kept.paths_by_day([key.path for key in paths], days, of_host, number) if paths else []
+        found.update(zip(paths, by_day, strict=True))
+    for key in wanted:
+        if key not in found:
+            packed = kept.packed(days, key.host, number)
+            (found[key],) = kept.by_day(packed, days, [_chosen(kept, prefix=key.path, pages=pages)])
+    return [found[key] for key in wanted]
 
 
 class _Key(NamedTuple):

@@ -3,8 +3,8 @@
 import sqlite3
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
 from itertools import chain
@@ -37,6 +37,7 @@ class Kept:
     def __init__(self, database: sqlite3.Connection, file: Path) -> None:
         self._database = database
         self._file = file
+        self._interrupted = False
         with_rows = days_with_rows(database)
         columns = columns_of(database, "hits")
         self.has_hosts, self.has_bots = "host" in columns, "bots" in columns
@@ -48,14 +49,14 @@ class Kept:
         self._made: dict[tuple[str, str | None, str], Packed] = {}
 
     def interrupt(self) -> None:
-        """Let the query that another thread runs at this moment raise an error."""
-        with suppress(sqlite3.ProgrammingError):  # the database has been closed meanwhile
-            self._database.interrupt()
+        """Let the query that another thread runs, and each further query, raise sqlite3.OperationalError."""
+        self._interrupted = True
+        self._database.interrupt()
 
     @cached_property
     def paths(self) -> "Paths":
         """The paths of all sums, also of those that `packed` has made here."""
-        return Paths(self._database, self._has_sums, self._file)
+        return Paths(self._ask, self._has_sums, self._file)
 
     def check_host(self, host: str | None) -> None:
         """Raise UsageError if a host is given, but the table does not tell hosts apart."""
@@ -72,10 +73,10 @@ class Kept:
         where = _of_host(host)
         if self._has_sums:
             query = f"SELECT date, sum({number}) FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
-            found.update(self._database.execute(query, [*days.ends, *_given(host)]))
+            found.update(self._ask(query, [*days.ends, *_given(host)]))
         for day in self._without_sums(days):
             query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ?{where}"
-            (found[day],) = self._database.execute(query, [day, *_given(host)]).fetchone()
+            (found[day],) = self._ask(query, [day, *_given(host)]).fetchone()
         return found
 
     def hosts(self, days: Range) -> Counter[str]:
@@ -83,10 +84,10 @@ class Kept:
         found: Counter[str] = Counter()
         if self._has_sums:
             query = "SELECT host, sum(views) FROM hits_sums WHERE date BETWEEN ? AND ? GROUP BY host"
-            found.update(dict(self._database.execute(query, days.ends)))
+            found.update(dict(self._ask(query, days.ends)))
         for day in self._without_sums(days):
             query = "SELECT host, sum(views) FROM hits WHERE date = ? GROUP BY host"
-            found.update(dict(self._database.execute(query, [day])))
+            found.update(dict(self._ask(query, [day])))
         return +found
 
     def paths_by_day(
@@ -98,7 +99,7 @@ class Kept:
             return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
         # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
         query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
-        read = self._database.execute
+        read = self._ask
         return [
             {day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in self.days_of(days)} for path in paths
         ]
@@ -110,7 +111,7 @@ class Kept:
             return iter(made)
         packed = "packed_bots" if number == "bots" else "packed"
         query = f"SELECT date, {number}, {packed} FROM hits_sums WHERE date BETWEEN ? AND ?{_of_host(host)}"
-        return chain(map(Packed._make, self._database.execute(query, [*days.ends, *_given(host)])), made)
+        return chain(map(Packed._make, self._ask(query, [*days.ends, *_given(host)])), made)
 
     def totals(self, packed: Iterable[Packed]) -> "array[int]":
         """Return the views of each path, by its number."""
@@ -148,12 +149,17 @@ class Kept:
         query = f"SELECT sum(views), {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
         found: Counter[tuple[str, ...]] = Counter()
         for day in self.days_of(days):
-            found.update({row[1:]: row[0] for row in self._database.execute(query, [day, *given])})
+            found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
         return found
 
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
-        return dict(self._database.execute("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
+        return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
+
+    def _ask(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        if self._interrupted:
+            raise sqlite3.OperationalError("interrupted")
+        return self._database.execute(query, values)
 
     def _without_sums(self, days: Range) -> list[str]:
         return [day for day in self.days_of(days) if day not in self._summed]
@@ -165,7 +171,7 @@ class Kept:
             views: Counter[int] = Counter()
             query = f"SELECT path, {number} FROM hits WHERE date = ?{_of_host(host)}"
             with self._damage("invalid views"):
-                for path, count in self._database.execute(query, [day, *_given(host)]):
+                for path, count in self._ask(query, [day, *_given(host)]):
                     views[self.paths.make_number(path)] += count
                 made = Packed(day, views.total(), pack_sums(sorted(views.items())))
             self._made[day, host, number] = made
@@ -188,11 +194,11 @@ class Kept:
 class Paths:
     """The paths of a database, each with its number, from 1."""
 
-    def __init__(self, database: sqlite3.Connection, has_sums: bool, file: Path) -> None:
-        self._database = database
+    def __init__(self, ask: Callable[..., sqlite3.Cursor], has_sums: bool, file: Path) -> None:
+        self._ask = ask
         self._has_sums = has_sums
         self._file = file
-        (last,) = database.execute("SELECT ifnull(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
+        (last,) = ask("SELECT ifnull(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
         self._kept: int = last
         self._more: list[str] = []
 
@@ -200,7 +206,7 @@ class Paths:
         """Yield the number and the path of each path."""
         number = 0
         if self._has_sums:
-            for number, each in enumerate(self._database.execute("SELECT id, path FROM hits_paths ORDER BY id"), 1):
+            for number, each in enumerate(self._ask("SELECT id, path FROM hits_paths ORDER BY id"), 1):
                 if each[0] != number:
                     break
                 yield each
@@ -223,7 +229,7 @@ class Paths:
         if self._more:
             return self._numbers.get(path, 0)
         query = "SELECT id FROM hits_paths WHERE path = ?"
-        found = self._database.execute(query, [path]).fetchone() if self._has_sums else None
+        found = self._ask(query, [path]).fetchone() if self._has_sums else None
         return found[0] if found else 0
 
     def make_number(self, path: str) -> int:
@@ -243,7 +249,7 @@ class Paths:
         for at in range(0, len(kept), MAX_VARIABLES):
             some = kept[at : at + MAX_VARIABLES]
             query = f"SELECT id, path FROM hits_paths WHERE id IN ({', '.join('?' * len(some))})"
-            found.update(self._database.execute(query, some))
+            found.update(self._ask(query, some))
         if len(found) != len(numbers):
             raise self._missing()
         return found

@@ -77,15 +77,6 @@ figcaption { color: var(--quiet); font-size: 13px; }
 """
 
 
-class Named(NamedTuple):
-    """A list of names with their views, such as the sites that readers came from."""
-
-    title: str
-    name: str
-    """What the names are."""
-    rows: Sequence[tuple[str, int]]
-
-
 @dataclass(frozen=True)
 class Report:
     """What a report shows."""
@@ -94,7 +85,9 @@ class Report:
     """The views of all paths together, as `history_document` returns them."""
     most_read: Document
     """As `most_read_document` returns it, by day."""
-    lists: Sequence[Named]
+    referrers: Document
+    searches: Document
+    """As `referrers_document` and `searches_document` return them."""
     made_at: datetime
 
     def html(self) -> str:
@@ -126,9 +119,13 @@ class Report:
             body.append(_chart(shape, self._days, self.site["views"]))
         _text(body, "h2", "Most read")
         body.append(self._table())
-        for each in self.lists:
-            _text(body, "h2", each.title)
-            body.append(_list(each, self.site["total"]))
+        for title, name, found in (
+            ("Where readers came from", "referrer", self.referrers),
+            ("What readers searched for", "terms", self.searches),
+        ):
+            if found["rows"]:
+                _text(body, "h2", title)
+                body.append(_list(name, found["rows"]))
         _text(
             body,
             "p",
@@ -167,13 +164,15 @@ class Report:
         return table
 
 
-def _list(named: Named, all_views: int) -> Element:
-    table, body = _headed(("views", "number"), ("share", "number wide"), (named.name, ""))
-    for name, views in named.rows:
+def _list(name: str, rows: Sequence[Document]) -> Element:
+    engines = [("engine", "wide")] if "engine" in rows[0] else []
+    table, body = _headed(("views", "number"), *engines, (name, ""))
+    for each in rows:
         row = SubElement(body, "tr")
-        _text(row, "td", f"{views:,}", {"class": "number"})
-        _text(row, "td", f"{views / (all_views or 1):.1%}", {"class": "number wide"})
-        _text(row, "th", printable(name), {"scope": "row", "class": "path"})
+        _text(row, "td", f"{each['views']:,}", {"class": "number"})
+        if engines:
+            _text(row, "td", printable(each["engine"]), {"class": "wide"})
+        _text(row, "th", printable(each[name]), {"scope": "row", "class": "path"})
     return table
 
 

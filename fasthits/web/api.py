@@ -168,13 +168,15 @@ class Api:
         sample, health, kept = await asyncio.gather(
             _or_none(self._now.sample()),
             _or_none(self._now.logger_figures()),
-            _or_none(self._archive.ask(kept_document, dear=False)),
+            _or_none(self._kept_days()),
         )
         loggers = await run_sync(count_loggers)
-        figures = Figures(
-            self._now.servers, sample, kept and json.loads(kept), loggers, health, time.perf_counter() - started
-        )
+        figures = Figures(self._now.servers, sample, kept, loggers, health, time.perf_counter() - started)
         return Response(exposition(figures), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _kept_days(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self._archive.ask(kept_document, dear=False))
+        return found
 
     async def openapi(self, request: Request, query: Query) -> Response:
         """Answer with the description of this interface."""

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from fasthits.daily.days import parse_day
 from fasthits.daily.documents import DEFAULT_DAYS, Days, Pages, Part
+from fasthits.daily.history import Sort
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
 
@@ -43,7 +44,7 @@ class Query:
     days: int | None = None
     limit: int = 20
     offset: int = 0
-    sort: str = "views"
+    sort: Sort = "views"
     pages: bool = False
     by_day: bool = False
 

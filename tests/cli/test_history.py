@@ -191,6 +191,40 @@ def test_most_read_comes_first(database: Path) -> None:
     assert [row.split()[-1] for row in run(database, "most-read", "--limit", "2").splitlines()[3:]] == ["/a", "/b"]
 
 
+def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
+    lines = [b"a.example:80 " + hit("/x") * 1, b"b.example:443 " + hit("/x,y")]
+    log = write(
+        tmp_path / "access.log", *lines, b"b.example:443 " + hit("/=1").replace(b'"-"', b'"https://o.example/"')
+    )
+    for target in ("hits.csv", "hits.db"):
+        done = fasthits("rollup", str(LAST), "--logs", log, "--to", target, "--by-host", "--referrers", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    for command in (["history"], ["history", "//b.example/x,y", "/x"], ["most-read"], ["most-read", "--json"]):
+        of_csv, of_database = (fasthits(*command, "--database", name, cwd=tmp_path) for name in ("hits.csv", "hits.db"))
+        assert (of_csv.returncode, of_csv.stdout) == (0, of_database.stdout)
+        assert of_csv.stdout
+    assert b"o.example" in fasthits("history", "--database", "hits.csv", cwd=tmp_path).stdout
+    assert fasthits("report", "--database", "hits.csv", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
+        ("name,size\n", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
+        ("date,path,views\n2026-03-12,/\n", "CSV file has 2 fields, not 3, in line 2: hits.csv"),
+        ("date,path,views\n2026-03-12,/,many\n", "database with invalid views: hits.csv ("),
+        ("date,path,views\n12.3.2026,/,1\n", "database with invalid dates: hits.csv ("),
+        ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
+    ],
+)
+def test_a_csv_file_of_another_kind_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "hits.csv").write_text(text)
+    done = fasthits("most-read", "--database", "hits.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
+    assert done.stderr.decode().replace(f"{tmp_path}/", "").startswith(f"fasthits: {message}")
+
+
 def test_a_path_of_one_host_is_asked_for_as_the_live_counters_have_it(tmp_path: Path) -> None:
     lines = [b"a.example:80 " + hit("/x"), b"b.example:443 " + hit("/x"), b"b.example:443 " + hit("/x")]
     log = write(tmp_path / "access.log", *lines)
