@@ -38,7 +38,7 @@ export class Past {
   /** Show what is chosen. */
   show(choice) {
     const { path, prefix } = choice;
-    if (path !== this.#choice?.path) {
+    if (path !== this.#choice?.path || choice.host !== this.#choice?.host) {
       this.#today = null;
       this.#todayAsked = 0;
     }
@@ -66,8 +66,8 @@ export class Past {
     this.#sample = sample;
     const choice = this.#choice;
     this.#showLink();
-    const { path, prefix, host } = choice;
-    if (prefix !== null || host !== null) {
+    const path = this.#pathToday();
+    if (path === undefined) {
       this.#setToday(null, null);
     } else if (path === null) {
       this.#setToday(sample.views, null);
@@ -84,9 +84,18 @@ export class Past {
     }
   }
 
-  #setToday(views, reason) {
+  /** The path whose counter of today is asked for; null for all paths, undefined for what no counter knows. */
+  #pathToday() {
     const { path, prefix, host } = this.#choice;
-    element("path-today-box").hidden = path === null || prefix !== null || host !== null;
+    if (prefix !== null || (path === null && host !== null)) return undefined;
+    if (path === null || path.startsWith("//")) return path;
+    if (host !== null) return `//${host}${path}`;
+    const isByHost = this.#sample.most_read.some((page) => page.path.startsWith("//"));
+    return isByHost ? undefined : path; // no counter adds up a path of all hosts
+  }
+
+  #setToday(views, reason) {
+    element("path-today-box").hidden = typeof this.#pathToday() !== "string";
     element("path-today").textContent = count(views);
     element("path-today-reason").textContent = reason ?? "";
     if (views === this.#today) return;
