@@ -24,6 +24,7 @@ log=demo/logs/$(date +%Y/%m/%d)/access.log
 
 if [ "${1:-}" = page ]; then
     [ -f "$log" ] || { echo "Nothing has been counted today: make demo does that." >&2; exit 1; }
+    export FASTHITS_CONFIG=demo/fasthits.toml
     say "The page, with a memcached of its own. Half of today's lines are counted at once, the others while you look."
     start_memcached
     {
@@ -38,6 +39,10 @@ if [ "${1:-}" = page ]; then
 fi
 
 rm -rf demo && mkdir demo
+
+say "What counts, for all commands: views of pages by readers, no styles, errors or bots. On a server: /etc/fasthits.toml."
+run "echo 'pages = true' > demo/fasthits.toml"
+run "export FASTHITS_CONFIG=demo/fasthits.toml"
 
 say "A sample log, made up by the project's own generator: yesterday's, and today's up to now."
 run "python -m benchmarks.corpus 'demo/logs/%Y/%m/%d/access.log' $yesterday --lines 20000"

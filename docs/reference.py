@@ -1,6 +1,7 @@
-"""Writes docs/fasthits.1 and docs/commands.md from the texts that --help shows: python -m docs.reference.
+"""Writes docs/fasthits.1 and docs/commands.md from the texts that --help shows, and the table of named formats in
+docs/formats.md: python -m docs.reference.
 
-The options of rules are the same in several commands. Both pages describe them once.
+The options of rules are the same in several commands. Both pages of commands describe them once.
 """
 
 import re
@@ -12,9 +13,12 @@ from typer.main import get_command
 
 from fasthits import __version__
 from fasthits.cli import app
+from fasthits.rules.named import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PAGE, MANUAL = ROOT / "docs" / "commands.md", ROOT / "docs" / "fasthits.1"
+FORMATS_PAGE = ROOT / "docs" / "formats.md"
+FORMATS_TABLE = re.compile(r"(?<=<!-- made by python -m docs.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
 A_RULE = "--exclude-bots"
 """An option that is a rule. The other rules are in the same panel of the help."""
 WIDTH = 100
@@ -43,7 +47,7 @@ ENVIRONMENT = {
     "FASTHITS_TOKEN": "Secret that serve requires. As --token.",
 }
 FILES = {
-    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: exclude-bots = true.",
+    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: pages = true.",
     "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another one.",
     "/var/lib/fasthits/hits.db": "Database in what conf prints.",
     "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets its folder.",
@@ -142,6 +146,13 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def formats_page() -> str:
+    """Return the page of log formats with a fresh table of the named formats."""
+    rows = [f"| `{row.name}` | {markdown(row.writer)} | [source]({row.source}) |\n" for row in FORMATS.values()]
+    table = "".join(["| name | written by | lines |\n", "| --- | --- | --- |\n", *rows])
+    return FORMATS_TABLE.sub(lambda _: table, FORMATS_PAGE.read_text(encoding="utf-8"))
+
+
 def fence(lines: Iterable[str]) -> list[str]:
     """Return *lines* as a block of code."""
     return ["```text", *lines, "```"]
@@ -219,3 +230,4 @@ def roff(text: str) -> str:
 if __name__ == "__main__":
     MANUAL.write_text(manual(), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
+    FORMATS_PAGE.write_text(formats_page(), encoding="utf-8")

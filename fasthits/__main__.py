@@ -18,9 +18,8 @@ import signal
 import stat
 import sys
 
-TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 3 ms
-if TYPE_CHECKING:
-    from fasthits.live.supervisor import Count, Prepare
+from fasthits.errors import UsageError
+from fasthits.live.supervisor import Count, Prepare, supervise
 
 IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
 WEB_SERVERS = {"apache2", "httpd", "lighttpd"}
@@ -45,10 +44,11 @@ def main() -> None:
         _widen_pipe()
     _open_standard_streams()
     if misused or is_logger:
-        from fasthits.live.supervisor import supervise
-
         gc.enable()  # a logger whose options are wrong tries them again for as long as the web server runs
-        sys.exit(supervise(lambda: _refuse, wait=True) if misused else supervise(_load_logger, wait=reads))
+    if misused:
+        sys.exit(supervise(lambda: _refuse, wait=True))
+    if is_logger:
+        sys.exit(supervise(_load_logger, wait=reads))
     try:
         from fasthits.cli import app
 
@@ -57,7 +57,7 @@ def main() -> None:
         sys.exit(130)
 
 
-def _load_logger() -> "Prepare":
+def _load_logger() -> Prepare:
     """Import everything that a logger may need: later the files may be gone, or unreadable for --user."""
     from fasthits.cli import prepare_logger
     from fasthits.cli.log import preload
@@ -77,9 +77,7 @@ def _is_piped_logger() -> bool:
         return False
 
 
-def _refuse() -> "Count | int":
-    from fasthits.errors import UsageError
-
+def _refuse() -> Count | int:
     command = " ".join(["fasthits", *sys.argv[1:]])
     raise UsageError("this is no piped logger", command, "fasthits conf prints the line for the web server")
 

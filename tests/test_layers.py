@@ -31,7 +31,6 @@ SYSTEMS = {
     "csv": {"daily.csvfiles"},
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
-    "orjson": {"rules.jsonlines"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
@@ -140,7 +139,7 @@ def test_importing_the_package_costs_nothing() -> None:
 
 def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     assert not modules_after("import fasthits.cli") & {
-        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents"),
+        *("pymemcache", "sqlite3", "csv", "json", "crawleruseragents"),
     }
 
 
@@ -155,7 +154,7 @@ def test_the_version_imports_no_command() -> None:
     found = modules_of_command("--version")
     assert "typer" in found
     assert not found & {
-        *("rich", "sqlite3", "csv", "json", "pymemcache", "_parse", "rollup", "options", "formats", "supervisor"),
+        *("rich", "sqlite3", "csv", "json", "pymemcache", "_parse", "rollup", "options", "formats", "reader"),
     }
 
 
@@ -167,7 +166,7 @@ def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], t
     found = modules_of_command("rollup", "2026-03-12", "--quiet", "--logs", str(log), "--to", str(tmp_path / target))
     assert (tmp_path / target).exists()
     assert "targets" in found
-    assert not found & ({"rich", "json", "pymemcache", "patterns", "supervisor", "reader"} | others)
+    assert not found & ({"rich", "json", "pymemcache", "patterns", "reader"} | others)
 
 
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:
@@ -177,6 +176,6 @@ def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_pa
     found = modules_after(run)
     assert (tmp_path / "hits.csv").exists()
     assert not found & {
-        *("pymemcache", "json", "orjson", "crawleruseragents", "isal", "backports"),
+        *("pymemcache", "json", "crawleruseragents", "isal", "backports"),
         *("jsonlines", "bots", "referrers", "memcached", "explain", "report", "asyncio", "http", "ssl", "email"),
     }

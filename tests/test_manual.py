@@ -21,6 +21,11 @@ def test_the_page_of_commands_is_not_stale() -> None:
     assert reference.PAGE.read_text() == reference.page(), STALE
 
 
+def test_the_table_of_named_formats_is_not_stale() -> None:
+    assert reference.FORMATS_PAGE.read_text() == reference.formats_page(), STALE
+    assert "| `haproxy` |" in reference.formats_page()
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_the_help_is_in_both(command: str) -> None:
     shown = fasthits(command, "--help").stdout.decode()

@@ -35,6 +35,7 @@ COMMANDS = {
     "check": "reconcile",
     "warm": "reconcile",
     "explain": "explain",
+    "formats": "formats",
     "conf": "conf",
     "doctor": "doctor",
 }

@@ -1,4 +1,4 @@
-"""Shell completion of DATE and PATTERN."""
+"""Shell completion of DATE, PATTERN and FORMAT."""
 
 import glob
 import os
@@ -19,6 +19,13 @@ def complete_days(incomplete: str) -> list[str]:
     """Return the DATEs, or ranges A..B, that begin with *incomplete*."""
     first, dots, last = incomplete.partition("..")
     return [f"{first}..{day}" for day in complete_day(last)] if dots else complete_day(first)
+
+
+def complete_format(incomplete: str) -> list[str]:
+    """Return the names of log formats that begin with *incomplete*."""
+    from fasthits.rules.named import FORMATS
+
+    return [name for name in ("auto", *FORMATS) if name.startswith(incomplete)]
 
 
 def complete_logs(incomplete: str) -> list[str]:

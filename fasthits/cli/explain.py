@@ -37,6 +37,9 @@ def explain(
         fasthits explain access.log
         fasthits explain access.log 17 1204 --exclude-bots
         tail -n 1 access.log | fasthits explain -
+
+    Of a line that cannot be read it shows what the nearest log formats miss, for JSON the keys, and what to type. Exit
+    code 1 if no line of the log can be read.
     """
     from datetime import date
 
@@ -51,3 +54,5 @@ def explain(
         width = max((len(name) for name, _ in each.fields), default=0)
         for name, text in [("", each.line)] if not each.fields else each.fields:
             typer.echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")
+        for line in each.advice:
+            typer.echo(f"    {line}")

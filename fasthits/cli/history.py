@@ -27,6 +27,7 @@ from fasthits.daily.days import Range
 from fasthits.display import counted
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
+from fasthits.rules.paths import part_host
 
 if TYPE_CHECKING:
     from fasthits.daily.documents import Days, Document, Pages
@@ -144,21 +145,25 @@ def most_read(
             _print_csv((each["path"], {**found, "views": each["by_day"]}) for each in found["paths"])
         elif _something_kept(found):
             print_heading(found, section)
-            print_lines(found, list(_ranked_lines(found)), ("share", "change"))
+            print_lines(found, list(_ranked_lines(found)), ("share", "change") if found["before"] else ("share",))
             _print_sources(kept, chosen, asked)
 
 
 def _ranked_lines(found: "Document") -> "Iterator[Line]":
-    before = found["before"] or {"kept_days": 0}
     for each in found["paths"]:
-        rise = change(each["views"], found["kept_days"], each["before"] or 0, before["kept_days"])
-        yield Line(each["path"], each["views"], each["by_day"], (f"{each['share']:.1%}".replace("%", " %"), rise))
+        cells = [f"{each['share']:.1%}".replace("%", " %")]
+        if before := found["before"]:
+            cells.append(change(each["views"], found["kept_days"], each["before"], before["kept_days"]))
+        yield Line(each["path"], each["views"], each["by_day"], tuple(cells))
 
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
-    from fasthits.daily.documents import Part, bots_document, referrers_document, searches_document
+    from fasthits.daily.documents import Part, bots_document, hosts_document, referrers_document, searches_document
 
+    if not (asked.host or asked.key):
+        hosts = hosts_document(kept, chosen)["rows"]
+        print_ranking("hosts", [(each["views"], each["host"]) for each in hosts[:SOURCES]])
     referrers = referrers_document(kept, chosen, asked, Part(SOURCES))["rows"]
     print_ranking("came from", [(each["views"], each["referrer"]) for each in referrers])
     searches = searches_document(kept, chosen, asked, Part(SOURCES))["rows"]
@@ -210,8 +215,10 @@ def _why_unread(kept: "History", found: "Document") -> str:
     for day, views in zip(reversed(whole.days), reversed(kept.by_day(path, whole, host)), strict=True):
         if views:
             return f"not read on these days: {path} (it was on {day}: --date {day}..)"
-    if host is None and "?" in path and any(kept.by_day(path.partition("?")[0], whole)):
-        return f"never read: {path} (the database keeps no query: {path.partition('?')[0]})"
+    shorter = path.partition("?")[0] if "?" in path else part_host(path)[1] if path.startswith("//") else path
+    if shorter != path and any(kept.by_day(shorter, whole, host)):
+        hint = ": a query counts only with --keep-query" if "?" in path else ""
+        return f"never read: {path} (but {shorter} was{hint})"
     everything = Days(first=whole.first, last=whole.last)
     stem = path.rstrip("/").rpartition("/")[2].partition(".")[0]
     found_by_name = most_read_document(kept, everything, EVERYTHING, Part(CANDIDATES), stem)["paths"] if stem else []

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
     *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
-    *("hashlib", "tomllib"),
+    *("hashlib", "json", "tomllib"),
 )
 """The modules that a logger may need at any time."""
 
@@ -29,8 +28,6 @@ def preload() -> None:
     """Import everything that a logger may need."""
     for name in NEEDED:
         import_module(name)
-    with suppress(ImportError):  # it is an extra
-        import_module("orjson")
 
 
 @takes_rules

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fasthits.cli.completion import complete_day, complete_logs
+from fasthits.cli.completion import complete_day, complete_format, complete_logs
 from fasthits.cli.output import say
 from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY, split_patterns
 from fasthits.errors import TableError, UsageError
@@ -218,7 +218,12 @@ def _rule_options() -> dict[str, Any]:
     for name, rule in OPTIONS.items():
         spelling = f"--{name}/--no-{name}" if rule.kind is bool else f"--{name}"
         option = typer.Option(
-            spelling, metavar=rule.metavar, help=rule.help, show_default=False, rich_help_panel=RULE_PANEL
+            spelling,
+            metavar=rule.metavar,
+            help=rule.help,
+            show_default=False,
+            rich_help_panel=RULE_PANEL,
+            autocompletion=complete_format if name == "format" else None,
         )
         options[name.replace("-", "_")] = Annotated[rule.kind | None, option]
     return options

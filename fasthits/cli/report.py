@@ -1,7 +1,6 @@
 """``fasthits report``: the past days as one file."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -45,31 +44,14 @@ def report(
     they searched for. A day that is not kept is a gap in the chart and does not count for the average.
     """
     from fasthits.daily.atomic import check_start, replacing
-    from fasthits.daily.documents import (
-        Pages,
-        Part,
-        history_document,
-        most_read_document,
-        referrers_document,
-        searches_document,
-    )
+    from fasthits.daily.documents import Pages
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
     kept = History(Path(database))
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)
-        asked = Pages(host=host, pages=pages_only)
-        site = history_document(kept, chosen, asked)
-        if site["newest"] is None:
-            raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
-        found = Report(
-            site=site,
-            most_read=most_read_document(kept, chosen, asked, Part(limit), by_day=True),
-            referrers=referrers_document(kept, chosen, asked, Part(limit)),
-            searches=searches_document(kept, chosen, asked, Part(limit)),
-            made_at=datetime.now().astimezone(),
-        )
+        found = Report.of(kept, chosen, Pages(host=host, pages=pages_only), limit)
     page = found.html()
     if to == "-":
         sys.stdout.write(page)
@@ -81,4 +63,4 @@ def report(
             file.write(page.encode())
     except OSError as error:
         raise TableError("cannot write report", to, error.strerror or str(error)) from error
-    say(f"{counted(site['kept_days'], 'day')} in {to}")
+    say(f"{counted(found.site['kept_days'], 'day')} in {to}")

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fasthits.daily.rollup import Summary
 
 
-SHOWN_OF_LINE = 120
-"""Characters that the summary shows of a malformed line; mostly the request is among them."""
 QUIET_MALFORMED = 0.1
 """With --quiet, a greater share of malformed lines is worth a summary."""
 
@@ -158,11 +156,11 @@ def _has_warnings(result: "Summary") -> bool:
     from fasthits.daily.refusals import remarks
 
     found = result.counted
-    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found))
+    return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found, of_few_lines=False))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.daily.refusals import remarks
+    from fasthits.daily.refusals import examples, remarks
 
     found = result.counted
     # If nothing parses, the format is only a guess.
@@ -176,9 +174,8 @@ def _print_summary(result: "Summary", target: str) -> None:
     typer.echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
     typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
     typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
-    for example in found.examples:
-        head = printable(example.head.decode("utf-8", "backslashreplace"))[:SHOWN_OF_LINE]
-        typer.echo(f"  {'':{width}}   {printable(example.file)}:{example.line}: {head}", err=True)
+    for line in examples(found):
+        typer.echo(f"  {'':{width}}   {line}", err=True)
     for remark in remarks(found):
         typer.echo(f"  {printable(remark)}", err=True)
     if result.days:

@@ -77,6 +77,8 @@ def serve(
     except ModuleNotFoundError as error:
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
 
+    if database.lower().endswith(".csv"):
+        raise UsageError("serve reads no CSV", database, "fasthits rollup --to hits.db keeps the days in a database")
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
     secret = _read_token(token_file) if token_file else token

@@ -41,8 +41,8 @@ HELP = """\
 ↑ ↓  j k           scroll by a line
 Page Up, Page Down scroll by a screen
 Home, End          first and last path
-s                  sort by views, or by views in the last minute
-/                  show paths with a text only: type it, then Enter; Escape shows all again
+s                  sort by views, or by the last minute
+/                  show paths with a text; Escape shows all
 Space              stop, and go on
 ?                  this help
 q, Ctrl-C          end

@@ -1,7 +1,7 @@
-"""Fields by name: LTSV, where each has its label, and W3C's extended format, where a ``#Fields:`` line names the columns.
+"""Fields by name: LTSV, where each has its label, and W3C's format, where a ``#Fields:`` line names the columns.
 
-The columns may change within a file, so they are state, and such a file is read from its beginning. A line must have all
-columns and no more, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
+The columns may change within a file, so they are state, and such a file is read from its beginning. A line must have
+all columns and no more, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
 """
 
 from libc.stdlib cimport realloc

@@ -29,8 +29,8 @@ from fasthits.core.times cimport (
     CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time, take_loose_clf_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, is_digit, mask_of, skip_past, split_request, split_target, take_digits_or_dash, take_quoted,
-    take_three_digits, trailing_zeros,
+    Cursor, Line, Span, is_digit, mask_of, skip_past, split_origin, split_request, split_target, take_digits_or_dash,
+    take_quoted, take_three_digits, trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -65,6 +65,8 @@ cdef struct Steps:
     int[KINDS] at          # which step reads a kind; -1 where none does
     bint anchored          # the first step is the time, behind a bracket that is searched for
     bint searches          # a needed step looks for a text, which may be anywhere in the rest of the line
+    bint closed            # the line has to end behind the last step, so that no text of a client can stand for steps
+    bint absolute          # an absolute target stands for its path, and names the virtual host
     bint alone             # behind the needed steps no other time in brackets is to be expected
 
 cdef struct Reading:       # of a line
@@ -155,8 +157,10 @@ cdef inline bint goes_on(const char *start, const char *blank, const char *next)
 
 
 cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogil:
-    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them; of a field that
-    nobody reads take all of a list. Each byte is looked at a few times at most."""
+    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them.
+
+    Of a field that nobody reads, take all of a list. Each byte is looked at a few times at most.
+    """
     cdef const char *start = line.p
     cdef const char *p
     cdef Cursor rest
@@ -270,6 +274,11 @@ cdef inline bint take_step_loosely(
 cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely) noexcept nogil:
     """Tell whether what follows the last needed step may follow it."""
     cdef const Step *last = &steps.step[steps.needed - 1]
+    cdef const char *p = line.p
+    if steps.closed:
+        while p != line.end and p[0] == b" ":
+            p += 1
+        return p == line.end
     if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
         return True
     if loosely and line.p[0] == b"\t":
@@ -419,8 +428,17 @@ cdef inline void fill_line(Line *line, const Reading *reading, const Steps *step
     if request.start != NULL:
         split_request(request, line)
         split_target(line)
-        return
+    else:
+        take_parts_of_request(line, reading, steps)
+    if steps.absolute:
+        split_origin(line)
+
+
+cdef inline void take_parts_of_request(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
+    """Set method, target and protocol from fields of their own. In a format without methods every line is a GET."""
     line.method, line.protocol = field_of(reading, steps, METHOD), field_of(reading, steps, PROTOCOL)
+    if steps.at[METHOD] < 0:
+        line.method.start, line.method.size = b"GET", 3
     line.target = field_of(reading, steps, TARGET)
     split_target(line)
     if line.target.start == NULL:

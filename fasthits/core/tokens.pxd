@@ -184,6 +184,28 @@ cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcep
     return span.size >= size and memcmp(span.start, prefix, size) == 0
 
 
+cdef inline void split_origin(Line *line) noexcept nogil:
+    """Split the path of an absolute target, ``http://host:port/path``, into host and path; leave any other path."""
+    cdef size_t scheme = 7 if starts_with(line.path, b"http://", 7) else 8
+    cdef const char *host = line.path.start + scheme
+    cdef const char *end = line.path.start + line.path.size
+    cdef const char *path
+    cdef const char *port
+    if scheme == 8 and not starts_with(line.path, b"https://", 8):
+        return
+    path = <const char *>memchr(host, b"/", <size_t>(end - host))
+    if path == NULL:
+        path = end
+    port = path
+    while port != host and is_digit((port - 1)[0]):
+        port -= 1
+    port = port - 1 if port != host and (port - 1)[0] == b":" else path
+    line.host.start, line.host.size = host, <size_t>(port - host)
+    line.path.start, line.path.size = path, <size_t>(end - path)
+    if path == end:
+        line.path.start, line.path.size = b"/", 1
+
+
 cdef inline bint has_path(Span target) noexcept nogil:
     return target.start != NULL and (
         starts_with(target, b"/", 1) or starts_with(target, b"http://", 7) or starts_with(target, b"https://", 8)

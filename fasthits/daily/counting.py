@@ -16,6 +16,7 @@ from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
+from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
@@ -66,6 +67,12 @@ class Counted(NamedTuple):
     """The name of a file, if possible of one with malformed lines."""
     tried: str
     """The format that lines were read as when none was detected."""
+    unreadable: dict[str, Advice]
+    """The files of which no line can be read, each with why, and what to type."""
+    advice: Advice | None
+    """Why most lines cannot be read, and what to type; None if most can. If not, the examples are whole lines."""
+    left_out: Advice | None
+    """Why a single rule filters all lines of the days, and what to type; None if it does not."""
 
     def figures(self) -> dict[str, object]:
         """Return the figures of a summary, by name."""
@@ -127,12 +134,17 @@ def count_days(
         sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
     read, lines, hits, malformed, filtered = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
+    examples, advice = read.examples(), None
+    if malformed > lines * BAD_SHARE:
+        examples = read.whole_examples()
+        advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
     rejected = Counter[str]()
     tables = _finish(passes, raw, found.parts.keys() - set(whole), compiled, rejected)
     taken = take(whole, tables)
     for _ in tables:
         pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
+    reason = only_reason(hits - rejected.total(), filtered | rejected)
     counted = Counted(
         files=len(files),
         bytes=read.bytes_read(),
@@ -141,7 +153,7 @@ def count_days(
         hits=hits - rejected.total(),
         filtered=filtered | rejected,
         malformed=malformed,
-        examples=read.examples(),
+        examples=examples,
         passes=passes.number,
         days=whole,
         parts=found.parts,
@@ -153,10 +165,19 @@ def count_days(
         missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
         hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
-        any_file=next((example.file for example in read.examples()), next(iter(files)).name),
+        any_file=next((example.file for example in examples), next(iter(files)).name),
         tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
+        unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
+        advice=advice,
+        left_out=left_out(reason, rules, read.sample(days)) if reason else None,
     )
     return counted, taken
+
+
+def _why_unreadable(line: bytes, rules: Rules) -> Advice:
+    from fasthits.rules.unreadable import why_unreadable  # a count of readable lines does not need it
+
+    return why_unreadable(line, rules)
 
 
 class _Days(NamedTuple):

@@ -25,6 +25,8 @@ WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
 SIGNAL_SECONDS = 0.25
 """Python handles a signal between two waits of SQLite, not while SQLite waits."""
+SIGNAL_STEPS = 100_000
+"""SQLite looks for signals after so many steps of a query: some milliseconds."""
 CSV_CACHE_BYTES = 64 << 20
 """The rows of a CSV file are kept in memory up to this size, beyond it in a temporary file."""
 WRITE_CACHE_BYTES = 256 << 20
@@ -40,7 +42,11 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     if not file.is_file():
         raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
     opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
-    with _errors("cannot read database", file), closing(opened(_own_file(file))) as database:
+    with (
+        as_table_error("cannot read database", file),
+        closing(opened(_own_file(file))) as database,
+        _ended_by_signals(database),
+    ):
         yield database
 
 
@@ -51,7 +57,7 @@ def writing(file: Path) -> Iterator[sqlite3.Connection]:
     The file is created if it does not exist. If the block raises an error, nothing has changed. Raises TableError, also
     for SQLite errors of the block.
     """
-    with _errors("cannot write to SQLite file", file):
+    with as_table_error("cannot write to SQLite file", file):
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
@@ -155,7 +161,38 @@ def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _errors(failed: str, file: Path) -> Iterator[None]:
+def _ended_by_signals(database: sqlite3.Connection) -> Iterator[None]:
+    """Let a signal whose handler raises an error, such as Ctrl-C, end a query at once.
+
+    Python handles signals in the callback that SQLite calls now and then, but SQLite would swallow the error.
+    """
+    raised: list[BaseException] = []
+
+    def look() -> Iterator[bool]:
+        while True:
+            try:
+                yield bool(raised)  # True ends the query
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                raised.append(error)
+
+    looks = look()
+    next(looks)
+    database.set_progress_handler(looks.__next__, SIGNAL_STEPS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if raised:
+            raise raised[0] from error
+        raise
+    if raised:
+        raise raised[0]
+
+
+@contextmanager
+def as_table_error(failed: str, file: Path) -> Iterator[None]:
+    """Raise TableError for the errors of SQLite, and of the file, that the block raises."""
     try:
         yield
     except OSError as error:

@@ -2,16 +2,16 @@
 
 import os
 from array import array
-from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from heapq import nlargest
 from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.database import reading
+from fasthits.daily.database import as_table_error, reading
 from fasthits.daily.days import Range
 from fasthits.daily.kept import Kept
 from fasthits.rules.keywords import day_of
@@ -44,14 +44,6 @@ class MostRead:
     views: int
 
 
-class PathHistory(NamedTuple):
-    """A path's views on some days: all together, and day by day."""
-
-    path: str
-    views: int
-    by_day: list[int]
-
-
 class History:
     """The days in a SQLite file. Every method raises TableError if it cannot read the file.
 
@@ -64,7 +56,7 @@ class History:
     """
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
-        self._file = Path(database)
+        self.file = Path(database)
         self._held: Kept | None = None
         self._interrupted = False
 
@@ -82,7 +74,8 @@ class History:
 
     def newest(self) -> date | None:
         """Return the newest kept day, or None."""
-        return self.days[-1] if self.days else None
+        days = self.days
+        return days[-1] if days else None
 
     def range_of(self, number: int) -> Range | None:
         """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
@@ -223,21 +216,6 @@ class History:
             found = kept.hours(day) if kept.has_table("hours") else {}
         return [found.get(hour, 0) for hour in range(24)] if found else None
 
-    def last_days(self, number: int) -> list[date]:
-        """Return the days of `range_of`; none if no day is kept."""
-        days = self.range_of(number)
-        return days.days if days else []
-
-    def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths* on *days*, which follow each other. A path that nobody read has zeros."""
-        found = self.by_days(paths, Range(days[0], days[-1])) if days else [[] for _ in paths]
-        by_day = [[views or 0 for views in each] for each in found]
-        return [PathHistory(path, sum(each), each) for path, each in zip(paths, by_day, strict=True)]
-
-    def search(self, text: str, days: Range, limit: int) -> list[str]:
-        """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
-        return [each.path for each in self.most_read(days, limit, text=text).paths]
-
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
         """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
@@ -248,11 +226,12 @@ class History:
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
         held = self._held
         if held:
-            held.check_host(host)
-            yield held
+            with as_table_error("cannot read database", self.file):
+                held.check_host(host)
+                yield held
             return
-        with reading(self._file) as database:
-            self._held = kept = Kept(database, self._file)
+        with reading(self.file) as database:
+            self._held = kept = Kept(database, self.file)
             try:
                 if self._interrupted:
                     kept.interrupt()
@@ -305,10 +284,11 @@ class _Key(NamedTuple):
 
 def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -> Iterable[int]:
     """Return the numbers of the paths that match."""
-    if not (text or prefix or pages):
-        return range(1, kept.paths.numbers)
-    text = text.lower()
     left_out = kept.paths.static if pages else set()
+    if not (text or prefix):
+        every = range(1, kept.paths.numbers)
+        return [number for number in every if number not in left_out] if pages else every
+    text = text.lower()
     return [
         number
         for number, path in kept.paths
@@ -331,16 +311,17 @@ def _first(kept: Kept, numbers: list[int], order: "array[int]", start: int, end:
 
     Only paths that may be among them are looked up.
     """
-    numbers.sort(key=order.__getitem__, reverse=True)
-    some = numbers[start:end]
-    if not some:
+    end = min(end, len(numbers))
+    if start >= end:
         return []
-    most, least = order[some[0]], order[some[-1]]
-    first = bisect_left(numbers, -most, key=lambda number: -order[number])
-    last = bisect_right(numbers, -least, key=lambda number: -order[number])
-    named = kept.paths.named(numbers[first:last])
-    found = sorted(named.items(), key=lambda each: (-order[each[0]], each[1]))
-    return found[start - first : end - first]
+    values = map(order.__getitem__, numbers)
+    # To sort all of a million values takes a second, to find the largest 20 takes 0.1 s.
+    largest = nlargest(end, values) if end < len(numbers) // 8 else sorted(values, reverse=True)
+    most, least = largest[start], largest[end - 1]
+    some = [number for number in numbers if least <= order[number] <= most]
+    found = sorted(kept.paths.named(some).items(), key=lambda each: (-order[each[0]], each[1]))
+    before = largest.index(most)  # paths with more
+    return found[start - before : end - before]
 
 
 def _most(views: Mapping[Named, int], limit: int | None = None, offset: int = 0) -> list[tuple[Named, int]]:

@@ -121,12 +121,12 @@ class Kept:
         return sums
 
     def by_day(self, packed: Iterable[Packed], days: Range, groups: Sequence[Iterable[int]]) -> list[dict[str, int]]:
-        """Return the views of each group of paths, by kept day. A path, given by its number, is in one group only."""
+        """Return the views of each group of paths, by kept day. A path is in one group only. It is given by its number,
+        which is 0 if nobody read it."""
         places = array("I", bytes(4 * self.paths.numbers))
         for place, group in enumerate(groups, 1):
             for path in group:
                 places[path] = place
-        places[0] = 0  # the number of a path that nobody read
         sums = {day: array("Q", bytes(8 * (1 + len(groups)))) for day in self.days_of(days)}
         for each in packed:
             self._add(each, sums[each.day], places)

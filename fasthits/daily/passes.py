@@ -6,12 +6,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from functools import partial
+from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
-from fasthits.daily.logs.logfiles import BLOCK_BYTES, Advance, LogFile, Segment
+from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules, ParsedLine, parse_lines
+from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
@@ -44,6 +45,11 @@ SIGNAL_SECONDS = 0.25
 
 TAIL_BYTES = 1 << 13
 """How much of a file's end is searched for its latest time: some lines, as the last one can be of a slow request."""
+
+UNREADABLE_LINES = 3
+"""With fewer lines, all of them torn, a file may have the right format all the same."""
+SAMPLED_FILES = 3
+"""How many files are looked into for lines to show in a message."""
 
 
 class Example(NamedTuple):
@@ -161,6 +167,8 @@ class Pass:
         self._counted: dict[Segment, _SegmentCount] = {}
         self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
+        self._heads: dict[LogFile, bytes] = {}
+        """The first bytes of what cannot be read again."""
         self._stopped = False
 
     def run(self, advance: Advance) -> HitTable:
@@ -261,6 +269,48 @@ class Pass:
                 before += count.lines
         return examples[:EXAMPLES]
 
+    def unreadable(self) -> list[LogFile]:
+        """Return the files that have lines, but none that can be read."""
+        found = []
+        for log_file, segments in self._segments.items():
+            counts = [self._counted[segment] for segment in segments]
+            lines = sum(each.lines for each in counts)
+            if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
+                found.append(log_file)
+        return found
+
+    def first_line(self, log_file: LogFile) -> bytes:
+        """Return the first line of a file that is not blank; b"" if its first bytes have none."""
+        return next((line for line in self._head(log_file).split(b"\n") if line.strip()), b"")
+
+    def whole_examples(self) -> list[Example]:
+        """Return `examples` with whole lines, as far as these are in the first bytes of their files."""
+        named = {log_file.name: log_file for log_file in self._files}
+        heads = {name: self._head(named[name]).split(b"\n")[:-1] for name in {each.file for each in self.examples()}}
+        return [
+            each._replace(head=heads[each.file][each.line - 1]) if each.line <= len(heads[each.file]) else each
+            for each in self.examples()
+        ]
+
+    def sample(self, days: Collection[date] | None) -> Iterator[ParsedLine]:
+        """Yield some lines that parse, of *days* or of any day."""
+        for log_file, log_format in islice(self._formats.items(), SAMPLED_FILES):
+            if log_format:
+                for line in parse_lines(self._head(log_file), self._compiled.line_rules(log_format)):
+                    if line and (days is None or line.day in days):
+                        yield line
+
+    def _head(self, log_file: LogFile) -> bytes:
+        if log_file.size is None:
+            return self._heads.get(log_file, b"")
+        with suppress(LogFileError):  # it was there a moment ago; what it has is only for a message
+            return log_file.head()[0]
+        return b""
+
+    def _keep_head(self, log_file: LogFile, block: memoryview) -> None:
+        if log_file.size is None and len(head := self._heads.get(log_file, b"")) < HEAD_BYTES:
+            self._heads[log_file] = head + bytes(block[:HEAD_BYTES])
+
     def _count_segments(self, advance: Advance) -> list[HitTable]:
         """Return one table for all formats that are read alike, and one for each log whose lines had to tell its
         format."""
@@ -298,13 +348,15 @@ class Pass:
             return None
 
     def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
-        lines_before, examples_before, size = intake.hit_table.lines, len(intake.examples), 0
+        before, examples_before, size = intake.hit_table, len(intake.examples), 0
+        lines_before, malformed_before = before.lines, before.malformed
         tail = b""
         try:
             for block in segment.blocks(buffer, advance):
                 if self._stopped:
                     return
                 intake.feed(block)
+                self._keep_head(segment.log_file, block)
                 self._share_rows(intake.hit_table)
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
@@ -313,7 +365,8 @@ class Pass:
             self.damaged[segment.log_file] = error
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
-        self._counted[segment] = _SegmentCount(size, intake.hit_table.lines - lines_before, examples, tail)
+        lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
+        self._counted[segment] = _SegmentCount(size, lines, malformed, examples, tail)
 
 
 def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
@@ -326,6 +379,7 @@ def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[H
 class _SegmentCount(NamedTuple):
     size: int
     lines: int
+    malformed: int
     examples: list[tuple[int, bytes]]
     tail: bytes
     """The last bytes of the segment."""

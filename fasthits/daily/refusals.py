@@ -9,17 +9,23 @@ from fasthits.daily.days import name_days
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted as number_of
+from fasthits.display import printable
+from fasthits.rules.guidance import shown
 
 NAMED_GAPS = 3
 """How many missing pieces of a day a message names."""
 NAMED_SERVERS = 10
+NAMED_FILES = 10
 NAMED_DAYS = 10
 """How many days with fewer hits a message names, with their numbers."""
 
+SHOWN_OF_LINE = 120
+"""Characters that are shown of a malformed line among good lines; mostly the request is among them."""
+
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
-DOCKER_START = b'{"log":'
-"""A line of Docker's log driver json-file begins so; the line of the web server is a string in it."""
+FEW_LINES = 20
+"""As many lines, all filtered by one rule, may be those of a quiet night."""
 
 
 class Fewer(NamedTuple):
@@ -49,6 +55,8 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
         yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
     if found.unseen:
         yield _why_unseen(found)
+    if found.days_seen:
+        yield from _unreadable(found)
     for day, gaps in found.parts.items():
         if day not in found.days:
             ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
@@ -59,8 +67,18 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
         yield f"fewer hits than are kept, left as it was: {named}{more} ({WHY_FEWER})"
 
 
-def remarks(found: Counted) -> Iterator[str]:
-    """Yield notes and warnings about the days that were counted: parts of days, servers without a line."""
+def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
+    """Yield notes and warnings about the days that were counted: lines that do not count, parts of days, servers
+    without a line.
+
+    Without *of_few_lines* it is no warning that a rule filters a few lines, and these are all.
+    """
+    others = sum(lines for reason, lines in found.filtered.items() if reason not in ("day", "comment"))
+    if found.left_out and (of_few_lines or others > FEW_LINES):
+        reason = next(iter(found.filtered.keys() - {"day", "comment"}))
+        yield f"warning: no hits, and {number_of(others, 'line')} filtered by one rule ({reason}): {found.left_out}"
+    if found.advice and found.days_seen:
+        yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"
     yield from found.notes
     for day in found.days:
         if day in found.parts:
@@ -71,10 +89,27 @@ def remarks(found: Counted) -> Iterator[str]:
         yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
 
 
+def examples(found: Counted) -> Iterator[str]:
+    """Yield the examples of malformed lines for a terminal; if most lines are malformed, whole, and what to type."""
+    for example in found.examples:
+        line = shown(example.head) if found.advice else shown(example.head)[:SHOWN_OF_LINE]
+        yield f"{printable(example.file)}:{example.line}: {line}"
+    if found.advice:
+        yield from found.advice.lines()
+
+
 def _join(gaps: Sequence[Gap]) -> str:
     texts = list(dict.fromkeys(gap.text for gap in gaps))
     more = len(texts) - NAMED_GAPS
     return "; ".join(texts[:NAMED_GAPS]) + f"; and {more} more" * (more > 0)
+
+
+def _unreadable(found: Counted) -> Iterator[str]:
+    """Yield a line for each file of which no line could be read, while others were."""
+    for name, advice in list(found.unreadable.items())[:NAMED_FILES]:
+        yield f"no line of this file can be read, counted without it: {name} ({advice.misses[0]}; {advice.remedy})"
+    if (more := len(found.unreadable) - NAMED_FILES) > 0:
+        yield f"no line of {number_of(more, 'more file')} can be read"
 
 
 def _why_unseen(found: Counted) -> str:
@@ -84,10 +119,8 @@ def _why_unseen(found: Counted) -> str:
     if not found.lines:
         return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:
-        hints += [f"tried as {found.tried}", "give the right format with --format", explain]
-        if found.examples and found.examples[0].head.startswith(DOCKER_START):
-            hints.insert(0, "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -")
-        return f"none of {number_of(found.lines, 'line')} parses, left as it was: {days} ({'; '.join(hints)})"
+        hints += [f"tried as {found.tried}", explain]
+        return f"none of {number_of(found.lines, 'line')} can be read, left as it was: {days} ({'; '.join(hints)})"
     hints.append(f"the log has {name_days(sorted(found.days_seen))}")
     if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:
         hints.append("if the log is new, run this again tomorrow")

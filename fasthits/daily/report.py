@@ -6,13 +6,24 @@ It is built as a tree of elements, so that a path can be nothing but text in it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fasthits import __version__
-from fasthits.daily.documents import Document
+from fasthits.daily.documents import (
+    Days,
+    Document,
+    Pages,
+    Part,
+    history_document,
+    most_read_document,
+    referrers_document,
+    searches_document,
+)
 from fasthits.daily.gaps import describe_missing
+from fasthits.daily.history import History
 from fasthits.display import counted, fit_days, long_date, printable
+from fasthits.errors import TableError
 
 DOCTYPE = "<!doctype html>\n"
 """How a report begins."""
@@ -32,7 +43,7 @@ class Shape(NamedTuple):
 WIDE = Shape("wide", 880, 240, 120, 8)
 NARROW = Shape("narrow", 350, 200, 45, 4)
 AXIS_BOTTOM = 24
-DIGIT_WIDTH, LETTER_WIDTH = 7.2, 7.0
+DIGIT_WIDTH, LETTER_WIDTH = 8.0, 8.5
 """Of the numbers beside the chart and the dates below it, in its units, at most."""
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 22, 40
 BAR_SHARE = 0.74
@@ -89,6 +100,23 @@ class Report:
     searches: Document
     """As `referrers_document` and `searches_document` return them."""
     made_at: datetime
+
+    @classmethod
+    def of(cls, history: History, days: Days, asked: Pages, limit: int) -> Self:
+        """Return the report of these days and paths, with at most *limit* rows in a list.
+
+        Raises TableError if no day is kept.
+        """
+        site = history_document(history, days, asked)
+        if site["newest"] is None:
+            raise TableError("nothing is kept yet", history.file, "fasthits rollup fills it")
+        return cls(
+            site=site,
+            most_read=most_read_document(history, days, asked, Part(limit), by_day=True),
+            referrers=referrers_document(history, days, asked, Part(limit)),
+            searches=searches_document(history, days, asked, Part(limit)),
+            made_at=datetime.now().astimezone(),
+        )
 
     def html(self) -> str:
         """Return the whole file."""

@@ -127,7 +127,7 @@ def make_sums(database: sqlite3.Connection, day: str) -> None:
     odd = " OR ".join(f"typeof({number}) <> 'integer' OR {number} < 0" for number in numbers)
     query = (
         f"SELECT {host}, sum(views), {'sum(bots)' if 'bots' in columns else 'NULL'}, sum(views > 0), sum({odd}) "
-        "FROM hits WHERE date = ? GROUP BY 1"
+        f"FROM hits WHERE date = ? GROUP BY {'date, host' if 'host' in columns else 'date'}"
     )
     database.execute("DELETE FROM hits_sums WHERE date = ?", [day])
     database.execute("INSERT OR IGNORE INTO hits_paths(path) SELECT path FROM hits WHERE date = ?", [day])

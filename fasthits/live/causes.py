@@ -31,7 +31,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "format": Cause(
         "counts lines that lack what its rules look at",
-        "log with vhost_combined, or leave the rule out",
+        "log as combined, with the virtual host as vhost_combined, or leave the rule out",
     ),
     "unreachable": Cause(
         "could not reach memcached",

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
 from fasthits.rules.compiled import ASSUMED, CompiledRules
+from fasthits.rules.guidance import BAD_SHARE, shown
 from fasthits.rules.intake import Intake
+from fasthits.rules.unreadable import why_unreadable
 
 LOOK_SECONDS = 30.0
 """The time from the first line to the first look, and from one look to the next."""
@@ -18,8 +20,8 @@ LOOKS = 2
 ENOUGH_LINES = 20
 """Fewer lines in LOOKS looks are judged only if the log never had a good line."""
 FEWEST_LINES = 3
-BAD_SHARE = 0.9
-EXAMPLE_BYTES = 100
+EXAMPLE_CHARACTERS = 100
+EXPLAIN = "fasthits explain LOGFILE says what to type"
 
 METHODS = (
     *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"),  # RFC 9110, RFC 5789
@@ -80,21 +82,23 @@ class Misfits:
         log_format = (intake.log_format or ASSUMED).name
         trial = _count(self._lenient, intake, block)
         if malformed >= methods:
-            example = trial.examples[0][1] if trial.examples else b""
+            number = trial.examples[0][0] if trial.examples else 1
+            example = _whole_lines(block).split(b"\n")[number - 1]
             what = f"{malformed:,} of the last {lines:,} lines cannot be read as {log_format}"
-            return Misfit("malformed", what + _advice(example))
+            why = why_unreadable(example, self._rules).misses[0]
+            return Misfit("malformed", f"{what}{_such_as(example)} ({why}; {EXPLAIN})")
         if trial.filtered.get("method", 0) < trial.lines * BAD_SHARE:
             return None  # these are methods of HTTP, which the rules leave out
         what = f"{methods:,} of the last {lines:,} lines have no HTTP method where {log_format} has it"
-        return Misfit("methods", what + _advice(_whole_lines(block).partition(b"\n")[0]))
+        example = _whole_lines(block).partition(b"\n")[0]
+        return Misfit("methods", f"{what}{_such_as(example)} (give the format of the log with --format; {EXPLAIN})")
 
 
 def _count(compiled: CompiledRules, intake: Intake, block: bytes | memoryview) -> HitTable:
     log_format = intake.log_format or ASSUMED
     counter = HitTable(rules=compiled.line_rules(log_format))
-    lines = compiled.lines_into(counter, log_format)
-    lines.feed(_whole_lines(block))
-    lines.finish()
+    counter.feed(_whole_lines(block))
+    counter.finish()
     return counter
 
 
@@ -105,6 +109,5 @@ def _whole_lines(block: bytes | memoryview) -> bytes:
     return text[first:last] if first < last else text
 
 
-def _advice(example: bytes) -> str:
-    shown = example[:EXAMPLE_BYTES].decode("utf-8", "backslashreplace")
-    return f", such as {shown!r} (use --format; fasthits explain shows what is read)"
+def _such_as(example: bytes) -> str:
+    return f", such as {shown(example, EXAMPLE_CHARACTERS)!r}"

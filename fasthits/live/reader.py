@@ -198,7 +198,7 @@ class Reader:
             else:
                 self._fresh.intake.finish()
         except UsageError as lack:
-            self._report("format", f"{lack}: lines are counted as if it were not there")
+            self._report("format", f"{lack}: lines are read as if it were empty")
         except MemoryError:
             self._max_paths = len(counter)
             self._report(

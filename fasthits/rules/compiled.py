@@ -2,14 +2,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
-from typing import Protocol
+from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.formats import JSON, NAMES, Format, detect, parse_format
-from fasthits.rules.labelled import LABELLED, LTSV, W3C
+from fasthits.rules.formats import Format
+from fasthits.rules.jsonlines import core_names
+from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -25,16 +28,6 @@ ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
 
 
-class Lines(Protocol):
-    """Takes the lines of one log."""
-
-    def feed(self, block: bytes | memoryview, /) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
-
-    def finish(self) -> None:
-        """Count a last line without a newline: the input ends here."""
-
-
 class CompiledRules:
     """The rules, with the core's form of them for each log format. Threads that count at the same time share it.
 
@@ -43,12 +36,15 @@ class CompiledRules:
 
     def __init__(self, rules: Rules, keepers: Keepers = NO_KEEPERS) -> None:
         self.rules = rules
-        self.log_format = None if rules.format == "auto" else LABELLED.get(rules.format) or parse_format(rules.format)
+        self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
         self._keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
-        self._line_rules: dict[str, LineRules] = {}
+        self._line_rules: dict[Format, LineRules] = {}
+        self._alike: dict[str, LineRules] = {}
+        self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
+        self._json = replace(JSON, names=tuple(core_names(rules.json_fields)))
         if self.log_format:
             self.check(self.log_format)
         if rules.json_fields and self.log_format not in (None, JSON):
@@ -59,8 +55,12 @@ class CompiledRules:
         rules = self.rules
         if rules.by_host:
             log_format.require("vhost", "--by-host")
-        if rules.statuses is not None:
+        if "statuses" in rules.pages:
+            log_format.require("status", "--pages", "without --pages any status counts")
+        elif rules.statuses is not None:
             log_format.require("status", "--status")
+        if "bots" in rules.pages:
+            log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),
@@ -95,19 +95,24 @@ class CompiledRules:
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
 
-        Its own format is the first. If formats are detected, the other named formats follow that have the fields of
-        the rules; a format whose lines another one reads already is left out.
+        Its own format is the first. If formats are detected, JSON and the other named formats follow that have the
+        fields of the rules; a format whose lines another one reads already is left out. If all lines are JSON, the
+        others only read the lines that a JSON line wraps.
         """
         if not log_format.parts:
-            return (log_format,)
-        found = {_shape(log_format): log_format}
-        if self.log_format is None:
-            for other in (*NAMES.values(), LTSV):
-                if other.parts and self._can_read(other):
-                    found.setdefault(_shape(other), other)
-        return tuple(found.values())
+            log_format = self._json
+        if log_format not in self._ways:
+            found = {_shape(way): way for way in log_format.ways}
+            if self.log_format is None or log_format == self._json:
+                known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
+                for way in (self._json, *known):
+                    found.setdefault(_shape(way), replace(way, only_wrapped=self.log_format is not None))
+            self._ways[log_format] = tuple(found.values())
+        return self._ways[log_format]
 
     def _can_read(self, log_format: Format) -> bool:
+        if not log_format.parts or log_format == W3C:
+            return False
         try:
             self.check(log_format)
         except UsageError:
@@ -116,36 +121,31 @@ class CompiledRules:
 
     def line_rules(self, log_format: Format) -> LineRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
-        rules = self.rules
-        readings = [way.reading() for way in self.ways(log_format if log_format.parts else NAMES["vhost_combined"])]
-        if not rules.by_host:
+        if known := self._line_rules.get(log_format):
+            return known
+        readings = [way.reading() for way in self.ways(log_format)]
+        if not self.rules.by_host:
             for reading in readings:
                 reading["host_end"] = None
-        return self._line_rules.setdefault(
-            repr(readings),
-            LineRules(
-                methods=[method.encode() for method in rules.methods],
-                statuses=rules.statuses,
-                keep_query=bool(rules.keep_query),
-                by_host=rules.by_host,
-                verdict=self._verdict,
-                apart=rules.bots == "apart",
-                referers=self._keepers,
-                ways=readings,
-            ),
+        made = self._alike.setdefault(repr(readings), self._line_rules_of(readings))
+        return self._line_rules.setdefault(log_format, made)
+
+    def _line_rules_of(self, readings: list[dict[str, Any]]) -> LineRules:
+        rules = self.rules
+        return LineRules(
+            methods=[method.encode() for method in rules.methods],
+            statuses=rules.statuses,
+            keep_query=bool(rules.keep_query),
+            by_host=rules.by_host,
+            verdict=self._verdict,
+            apart=rules.bots == "apart",
+            referers=self._keepers,
+            ways=readings,
         )
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
-        return field_rules(self.ways(log_format if log_format.parts else NAMES["vhost_combined"]))
-
-    def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
-        """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
-        if log_format.parts:
-            return hit_table
-        from fasthits.rules.jsonlines import JsonLines
-
-        return JsonLines(hit_table, self.rules.json_fields)
+        return field_rules(self.ways(log_format))
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
@@ -190,7 +190,8 @@ class CompiledRules:
 def _shape(log_format: Format) -> str:
     """Return what decides whether a line is of *log_format*."""
     reading = log_format.reading()
-    return repr((reading["names"], reading["anchored"], reading["steps"][: reading["needed"]]))
+    names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
+    return repr((names, reading["steps"][: reading["needed"]]))
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""Log formats: which field is where in a line, by a format's name or by its string in the server's configuration.
+"""Log formats: which field is where in a line, by the string of the format in the server's configuration.
 
 A format is a sequence of literals and fields. It has at most one field of each kind. Fields that counting does not need
 are of the kind ``skip``.
@@ -7,9 +7,7 @@ are of the kind ``skip``.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from difflib import get_close_matches
-from ipaddress import IPv6Address
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Any
 
 from fasthits.errors import UsageError
@@ -19,24 +17,41 @@ from fasthits.rules.pasted import directive_string
 
 @dataclass(frozen=True)
 class Format:
-    """What the lines of a log look like. A format without parts means JSON objects."""
+    """What the lines of a log look like. A format without parts means JSON objects, whose fields have names."""
 
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
     how: str = "steps"
-    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
-    names: tuple[tuple[bytes, str], ...] = ()
-    """The names of fields, with their kinds."""
+    """``steps`` if the parts follow each other; ``json``, ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[Any, ...], ...] = ()
+    """The names of fields, with their kinds, as the core takes them."""
+    only_wrapped: bool = False
+    """Whether only lines in the message of a JSON line are read in this format."""
+    closed: bool = False
+    """Whether a line has to end where the format ends. Then no text of a client can stand for a field behind it."""
+    absolute: bool = False
+    """Whether targets are absolute URLs of the site's own hosts: the path counts, and the host is the virtual host."""
+    others: tuple["Format", ...] = field(default=(), compare=False)
+    """Further formats that the lines of a log with this name can have."""
+
+    @property
+    def ways(self) -> tuple["Format", ...]:
+        """This format and the others. The first that fits a line counts."""
+        return (self, *self.others)
 
     def field(self, kind: Kind) -> Field | None:
         """Return the field of *kind*, which is not ``skip``, or None."""
         return next((part for part in self.parts if isinstance(part, Field) and part.kind == kind), None)
 
-    def require(self, kind: Kind, option: str) -> None:
-        """Raise UsageError if the format has no field of *kind*, which *option* needs."""
-        if self.parts and not self.field(kind):
-            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, f"add {_HINTS[kind]}")
+    def require(self, kind: Kind, option: str, otherwise: str = "") -> None:
+        """Raise UsageError if the format has no field of *kind*, which *option* needs.
+
+        *otherwise* is another remedy.
+        """
+        if self.parts and not self.field(kind) and not (kind == "vhost" and self.absolute):
+            hint = f"add {_HINTS[kind]}" + f"; {otherwise}" * bool(otherwise)
+            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, hint)
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
@@ -44,20 +59,40 @@ class Format:
             steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
             return {
                 **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
-                **{"host_end": None, "begins_quoted": self.how == "w3c"},
+                **{"host_end": None, "host_words": 0, "begins_quoted": self.how == "w3c"},
+                **{"closed": False, "absolute": False, "only_wrapped": self.only_wrapped},
             }
-        first, second = (*self.parts[:2], None, None)[:2]
-        has_host = self.anchored and isinstance(first, Field) and first.kind == "vhost"
         parts = self.read_parts
+        last = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
+        # In a closed format, the last field ends where the separator before it would come once more.
+        end = parts[-2] if self.closed and len(parts) > 1 else None
         return {
-            "host_end": second.text if has_host and isinstance(second, Literal) else None,
-            "steps": [_step(part, after) for part, after in pairwise((*parts, None))],
+            "host_end": self._host_end,
+            "host_words": self.host_words or 0,
+            "steps": [_step(part, after) for part, after in pairwise((*parts, end))],
             "how": "steps",
             "names": (),
-            "begins_quoted": isinstance(first, Literal) and first.text.startswith(b'"'),
+            "begins_quoted": isinstance(self.parts[0], Literal) and self.parts[0].text.startswith(b'"'),
+            "only_wrapped": self.only_wrapped,
             "anchored": self.anchored,
-            "needed": 1 + max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED),
+            "needed": len(parts) if self.closed else last + 1,
+            "closed": self.closed,
+            "absolute": self.absolute,
         }
+
+    @property
+    def host_words(self) -> int | None:
+        """How many words come before a virtual host that the core takes from before the time; None for no such host."""
+        return None if self._host_end is None else sum(isinstance(part, Literal) for part in self._before_host)
+
+    @property
+    def _host_end(self) -> bytes | None:
+        behind = self.parts[len(self._before_host) + 1 :] if self.anchored else ()
+        return behind[0].text if behind and isinstance(behind[0], Literal) else None
+
+    @property
+    def _before_host(self) -> tuple[Literal | Field, ...]:
+        return tuple(takewhile(lambda part: isinstance(part, Literal) or part.kind != "vhost", self.parts))
 
     @property
     def read_parts(self) -> tuple[Literal | Field, ...]:
@@ -72,16 +107,17 @@ class Format:
         """Whether the core searches a line for its time and reads on from there, instead of reading from the left.
 
         It does if the request line follows the time as in Apache's common format, and if nothing before the time
-        matters except a virtual host at the beginning of the line.
+        matters except a virtual host behind words without spaces.
         """
         at = next((at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time"), 0)
         before, after = self.parts[:at], self.parts[at + 1 : at + 3]
+        host = next((at for at, part in enumerate(before) if isinstance(part, Field) and part.kind == "vhost"), None)
         return (
             self.parts[at:] != ()
             and self.parts[at] == Field("time", "", 0, bracketed=True, time_format="apache", width=26)
             and after == (Literal(b'] "'), Field("request", "", 0, quoted=True))
-            and all(isinstance(part, Literal) or part.kind in ("skip", "port") for part in before[1:])
-            and not (before and isinstance(before[0], Field) and before[0].kind not in ("skip", "vhost"))
+            and all(isinstance(part, Literal) or part.kind in ("skip", "port", "vhost") for part in before)
+            and (host is None or (_are_words(before[:host]) and isinstance(before[host + 1], Literal)))
         )
 
 
@@ -130,31 +166,38 @@ def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
 _NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # every usable string has one of them; % is then a literal
 
 
+_WORDS_WITHOUT_SPACES = ("%h", "%a", "%l", "$remote_addr")
+
+
+def _are_words(parts: Sequence[Literal | Field]) -> bool:
+    """Tell whether *parts* are fields that cannot hold a space, each with a space behind it."""
+    words = [part.directive if isinstance(part, Field) else part.text for part in parts]
+    return all(part == b" " if at % 2 else part in _WORDS_WITHOUT_SPACES for at, part in enumerate(words))
+
+
 def parse_format(text: str) -> Format:
-    """Return the format with this name, or with this string of Apache's LogFormat or nginx's log_format.
+    """Return the format with this string of Apache's LogFormat or nginx's log_format.
 
     >>> parse_format('%v %t "%r" %>s').field("status").column
     12
 
     Escapes are those of the server's configuration. Raises UsageError, with the column, for a string that it cannot
-    read, and for a format without a date, a method or a path, which counting needs.
+    read, and for a format without a date, a method or a path, which counting needs. `named.find_format` also takes the
+    name of a format.
     """
     text = directive_string(text)
-    if text in NAMES:
-        return NAMES[text]
     if _NGINX.search(text) or ("$" in text and "%" not in text):
-        return _assemble("nginx", text, scan_nginx(text))
+        return assemble("nginx", text, scan_nginx(text))
     if is_envoy(text):
-        return _assemble("envoy", text, scan_envoy(text))
-    if "%" in text:
-        return _assemble("apache", text, scan_apache(text))
-    near = get_close_matches(text, NAMES, 1)
-    hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(NAMES)}, or the string of a LogFormat"
-    raise UsageError("no such log format", repr(text), hint)
+        return assemble("envoy", text, scan_envoy(text))
+    return assemble("apache", text, scan_apache(text))
 
 
-def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format:
-    """Return the format that consists of *pieces*, with one field of each kind."""
+def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_method: bool = True) -> Format:
+    """Return the format that consists of *pieces*, with one field of each kind.
+
+    Raises UsageError for a format without a date or a path, and, with *needs_method*, for a format without a method.
+    """
     parts = _split_request(_mark(_choose(_join(_join_request(_join(pieces))))))
     for before, after in pairwise(parts):
         if isinstance(before, Field) and isinstance(after, Field) and before.width is None:
@@ -170,7 +213,7 @@ def _assemble(name: str, text: str, pieces: Iterable[Literal | Field]) -> Format
     kinds: tuple[Kind, ...] = ("request", "target", "path")
     if not any(found.field(kind) for kind in kinds):
         raise UsageError("log format without a path", text, f"add {_HINTS['path']}")
-    if not found.field("request") and not found.field("method"):
+    if needs_method and not found.field("request") and not found.field("method"):
         raise UsageError("log format without a method", text, f"add {_HINTS['method']}")
     return found
 
@@ -274,62 +317,3 @@ def _mark(parts: list[Literal | Field]) -> list[Literal | Field]:
         else part
         for at, part in enumerate(parts)
     ]
-
-
-JSON = Format("json", "json", ())
-
-NAMES = {
-    name: replace(_assemble(name, text, scan_apache(text)), name=name)
-    for name, text in {
-        "combined": '%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
-        "common": '%h %l %u %t "%r" %>s %O',
-        "vhost_combined": '%v:%p %h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i"',
-        "vhost_common": '%v:%p %h %l %u %t "%r" %>s %O',
-        "short": "%v %t %m %U %>s",
-    }.items()
-} | {"json": JSON}
-"""The named formats, as Debian's Apache spells them. The bytes may also be %b."""
-
-_CLF = re.compile(
-    rb'\[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "(?:[^"\\]|\\.)*+" \d{3} (?:\d+|-)'
-    rb'(?:(?P<referer> "(?:[^"\\]|\\.)*+")| |\Z)',
-    re.DOTALL,
-)
-_SHORT = re.compile(rb"\S+ \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] [^\s\"]+ \S+ \d{3}\s*")
-_VHOST = re.compile(rb"(?P<vhost>[^\s\[:]+:\d+) [^- ]\S* ")
-
-
-def detect(lines: Sequence[bytes]) -> Format | None:
-    """Return the named format of most of *lines*, the first lines of a log; None if no line has a known format.
-
-    A log that mixes common and combined is combined.
-    """
-    found = dict.fromkeys(NAMES, 0)
-    for line in lines:
-        if name := _name_of(line.strip()):
-            found[name] += 1
-    plain = found["common"] + found["combined"]
-    vhost = found["vhost_common"] + found["vhost_combined"]
-    best = max((plain, "common"), (vhost, "vhost_common"), (found["short"], "short"), (found["json"], "json"))
-    if best[0] == 0:
-        return None
-    combined = best[1].replace("common", "combined")
-    return NAMES[combined if found[combined] else best[1]]
-
-
-def _name_of(line: bytes) -> str | None:
-    if line.startswith(b"{") and line.endswith(b"}"):
-        return "json"
-    if found := _CLF.search(line):
-        vhost = _VHOST.match(line)
-        prefix = "vhost_" if vhost and not _is_ipv6(vhost["vhost"]) else ""
-        return prefix + ("combined" if found["referer"] else "common")
-    return "short" if _SHORT.fullmatch(line) else None
-
-
-def _is_ipv6(text: bytes) -> bool:
-    try:
-        IPv6Address(text.decode("ascii", "replace"))
-    except ValueError:
-        return False
-    return True

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
-from fasthits.rules.formats import NAMES
 from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
 
 CONFIG_HELP = (
@@ -13,9 +12,12 @@ CONFIG_HELP = (
     "By default /etc/fasthits.toml, if it exists."
 )
 JSON_KINDS = (
-    *("time", "method", "path", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost", "port"),
+    *("time", "method", "path", "query", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost"),
 )
 """The kinds of field that --json-fields can name."""
+
+PAGES: Mapping[str, object] = {"method": "GET", "status": "2xx,304", "exclude-static": True, "bots": "exclude"}
+"""The options that --pages stands for. An option that is given itself replaces its part."""
 
 
 class Option(NamedTuple):
@@ -128,13 +130,18 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
 OPTIONS = {
     "format": Option(
         *("format", _word, str, "FORMAT"),
-        f"Log format: auto (the default), {', '.join(NAMES)}, or the string of Apache's LogFormat or nginx's "
-        "log_format: '%h %l %u %t \"%r\" %>s %b'.",
+        "Log format: auto (the default); a name, such as combined, json or haproxy (`fasthits formats` lists all); or "
+        "the string of Apache's LogFormat or nginx's log_format: '%h %l %u %t \"%r\" %>s %b'.",
     ),
     "json-fields": Option(
         *("json_fields", _json_fields, str, "KIND=NAME,..."),
-        "Field names of JSON logs: path=request.uri. Needed only for names that nginx, Caddy and Traefik do not use. "
+        "Field names of JSON logs: path=request.uri. Needed only for names that no known server writes. "
         f"Kinds: {', '.join(JSON_KINDS)}.",
+    ),
+    "pages": Option(
+        *("pages", _switch, bool, None),
+        f"Count views of pages by readers: GET, status {PAGES['status']}, no static files, no known bots. Another "
+        "option replaces its part: --pages --method GET,POST.",
     ),
     "method": Option(
         *("methods", _methods, str, "METHOD,..."),
@@ -200,16 +207,37 @@ OPTIONS = {
 def make_rules(options: Mapping[str, object]) -> Rules:
     """Return the rules that *options* set, by the options' names; a rule that no option sets has its default.
 
-    A list may be a string with commas. Raises UsageError for an invalid value.
+    A list may be a string with commas. Raises UsageError for an invalid value, and for options that contradict each
+    other.
+
+    >>> rules = make_rules({"pages": True, "bots": "apart"})
+    >>> rules.exclude_static, rules.bots
+    (True, 'apart')
     """
-    values = {name: OPTIONS[name].read(name, value) for name, value in options.items()}
-    exclude_bots = values.pop("exclude-bots", False)
-    fields = {OPTIONS[name].rule: value for name, value in values.items()}
-    if exclude_bots:
-        if fields.get("bots", "exclude") != "exclude":
-            raise UsageError("exclude-bots contradicts bots", fields["bots"], "leave one out")
-        fields["bots"] = "exclude"
-    return Rules(**fields)  # type: ignore[arg-type]  # each value comes from the reader of its field
+    values = _read(options)
+    exclude_bots = values.pop("exclude-bots", None)
+    if exclude_bots and values.get("bots", "exclude") != "exclude":
+        raise UsageError("exclude-bots contradicts bots", values["bots"], "leave one out")
+    if exclude_bots is not None:
+        values.setdefault("bots", "exclude" if exclude_bots else "count")
+    of_pages = PAGES.keys() - values.keys() if values.pop("pages", False) else set()
+    values |= _read({name: PAGES[name] for name in of_pages})
+    fields: dict[str, Any] = {OPTIONS[name].rule: value for name, value in values.items()}
+    rules = Rules(**fields, pages=frozenset(OPTIONS[name].rule for name in of_pages))
+    _check_static(rules)
+    return rules
+
+
+def _read(options: Mapping[str, object]) -> dict[str, object]:
+    return {name: OPTIONS[name].read(name, value) for name, value in options.items()}
+
+
+def _check_static(rules: Rules) -> None:
+    """Raise UsageError if only static files are included, and these are excluded: nothing could count."""
+    globs = rules.include_paths
+    if rules.exclude_static and globs and all(glob.lower().endswith(STATIC_ENDINGS) for glob in globs):
+        by = "pages" if "exclude_static" in rules.pages else "exclude-static"
+        raise UsageError(f"{by} contradicts include-path", ", ".join(globs), "--no-exclude-static counts static files")
 
 
 def take_options(arguments: dict[str, Any]) -> dict[str, object]:

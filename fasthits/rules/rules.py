@@ -45,6 +45,8 @@ class Rules:
     include_agents: tuple[str, ...] = ()
     exclude_agents: tuple[str, ...] = ()
     by_host: bool = False
+    pages: frozenset[str] = frozenset()
+    """The fields above that ``--pages`` has set; for messages."""
     format: str = "auto"
     json_fields: Mapping[str, str] = field(default_factory=dict)
     """The name of the JSON field for each kind of field."""

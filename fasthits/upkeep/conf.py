@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fasthits.daily.days import DEFAULT_LOGS, has_date
 from fasthits.errors import UsageError
+from fasthits.rules.config import CONFIG
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
 
@@ -83,16 +84,9 @@ def choose_logs(found: Sequence[str]) -> list[str]:
 def texts(here: Installation) -> list[str]:
     """Return a text for each program. It begins with a comment: what it is for and where to put it."""
     return [
-        *(account(here), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
-        *(
-            logrotate(here),
-            nginx(here),
-            page(here),
-            nginx_proxy(here),
-            apache_proxy(here),
-            mail(here),
-            prometheus(here),
-        ),
+        *(account(here), rules(), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
+        *(logrotate(here), nginx(here), page(here), nginx_proxy(here), apache_proxy(here)),
+        *(mail(here), prometheus(here)),
     ]
 
 
@@ -110,6 +104,15 @@ install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_fo
 for folder in {folders}; do
   [ ! -d "$folder" ] || setfacl -R -m u:{user}:rX,d:u:{user}:rX "$folder"
 done
+"""
+
+
+def rules() -> str:
+    """Return the shell command that writes the config file, unless there is one."""
+    return f"""\
+# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
+# bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
+[ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
 """
 
 
@@ -131,9 +134,9 @@ def apache_short(here: Installation) -> str:
     """Return Apache's line with a format of its own that has only what counting needs."""
     return f"""\
 # Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
-# Addresses, referers and user agents then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only
-# a path of that length makes such a line.
-LogFormat "%t \\"%r\\" %>s %b" fasthits
+# Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a
+# user agent of that length makes such a line.
+LogFormat "%t \\"%r\\" %>s %b \\"-\\" \\"%{{User-Agent}}i\\"" fasthits
 {_log_to_logger(here, "fasthits")}
 """
 

@@ -1,22 +1,26 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import FoundFields, HitTable, find_fields, parse_lines
+from fasthits._parse import HitTable, LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
+from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.formats import Format
+from fasthits.rules.guidance import how_to_count
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.labelled import LTSV, W3C
+from fasthits.rules.labelled import W3C
+from fasthits.rules.misses import name_of, trouble_of
+from fasthits.rules.named import JSON
+from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
 
@@ -34,6 +38,8 @@ class Explanation:
     why: str
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
+    advice: Sequence[str] = ()
+    """For a malformed line: what formats miss in it, the keys of a JSON line, and last what to type."""
     path: str | None = None
     """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
 
@@ -60,14 +66,15 @@ def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOp
 def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: date | None) -> Iterator[Explanation]:
     """Yield explanations of the lines with these *numbers*, or without numbers of the first line in each bucket.
 
-    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, and UsageError.
+    With a *day* only its hits count. Raises LogFileError, also for a number after the last line, for a log without a
+    line, and, after the explanation of its first line, for a log of which no line can be read; and UsageError.
     """
     files = logfiles.find(name)
     if not files:
         raise LogFileError("no such log file", name)
     log_format, blocks = open_log(files[0], compiled)
     judge = _Judge(compiled, log_format, day)
-    left, seen = set(numbers), set[str]()
+    left, seen, number = set(numbers), set[str](), 0
     lines = chain.from_iterable(block.removesuffix(b"\n").split(b"\n") for block in blocks)
     for number, line in enumerate(lines, 1):
         judge.learn(line)
@@ -82,6 +89,10 @@ def explain(name: str, compiled: CompiledRules, numbers: Collection[int], day: d
             return
     if left:
         raise LogFileError(f"log file has no line {min(left)}", name)
+    if not number:
+        raise LogFileError("log file is empty", name)
+    if seen == {MALFORMED} and not numbers:
+        raise LogFileError(f"none of {counted(number, 'line')} can be read", name)
 
 
 class _Judge:
@@ -94,10 +105,6 @@ class _Judge:
         self._hit_table = HitTable(rules=compiled.line_rules(log_format))
         self._hit_table.count_only(None if day is None else [day])
         self._columns = b""
-        self._lines = compiled.lines_into(self._hit_table, log_format)
-        self._as_combined: Callable[[bytes], bytes] | None = (
-            None if log_format.parts else combined_lines(compiled.rules.json_fields)
-        )
 
     def learn(self, line: bytes) -> None:
         """Take the names of columns from a line that has them."""
@@ -108,9 +115,9 @@ class _Judge:
         """Return the bucket of a line, and its path if it is a hit."""
         table = self._hit_table
         if self._columns:
-            self._lines.feed(self._columns + b"\n")
+            table.feed(self._columns + b"\n")
         hits, malformed, filtered = table.hits, table.malformed, table.filtered
-        self._lines.feed(line + b"\n")
+        table.feed(line + b"\n")
         if table.malformed > malformed:
             return MALFORMED, b""
         if table.hits == hits:
@@ -126,15 +133,17 @@ class _Judge:
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
         ways = self._compiled.ways(self._log_format)
-        log_format, fields, stopped = read_fields(line, *ways)
+        log_format, named, stopped = read_fields(line, *ways)
         if self._columns and bucket != MALFORMED and log_format == W3C:
-            fields, stopped = _columns_of(line, self._columns, ways), ""
-        if self._as_combined:
-            _, fields, stopped = read_fields(self._as_combined(line), NAMES["vhost_combined"])
-        if self._as_combined and bucket == MALFORMED:
-            fields, stopped = [], "not a JSON object with a time and a request"
-        why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
-        return Explanation(number, line, log_format, bucket, why, fields, counted_as)
+            named, stopped = _columns_of(line, self._columns, ways), ""
+        fields = dict(named)
+        if bucket == "message" or not log_format.parts:
+            log_format, rules = JSON, field_rules(ways)
+            named, stopped = read_json_fields(line, rules)
+            fields = _request_of(parse_line(line, rules))
+        why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
+        advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -143,23 +152,22 @@ class _Judge:
                 return f"counts as {_text(path)}"
             case "malformed":
                 return stopped
-            case "method":
-                return f"its method {_text(fields.get('method', b''))} is not {' or '.join(rules.methods)}"
-            case "target":
-                return f"its target {_text(fields.get('target', fields.get('path', b'')))} is not a path"
-            case "status":
-                return f"its status {_text(fields.get('status', b''))} does not count"
             case "day":
                 return f"its date is not {self._day}"
-            case "agent":
-                return "its user agent is excluded or not included"
             case "comment":
                 return "it is a comment"
-            case "bot":
-                return "its user agent is that of a known bot"
-            case "static":
-                return "pages load such files by themselves"
-        return "its path is excluded or not included"
+        value = _text(fields.get(bucket, fields.get("path", b"") if bucket == "target" else b""))
+        why = {
+            "message": "it is another message of the server, not a request",
+            "method": f"its method {value} is not {' or '.join(rules.methods)}",
+            "target": f"its target {value} is not a path",
+            "status": f"its status {value} does not count",
+            "agent": "its user agent is excluded or not included",
+            "bot": "its user agent is that of a known bot",
+            "path": "its path is excluded or not included",
+            "static": "pages load such files by themselves",
+        }[bucket]
+        return f"{why} ({how_to_count(bucket, rules, [value] * bool(value))})"
 
 
 def _text(raw: bytes) -> str:
@@ -177,19 +185,19 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    if not ways[0].parts:
-        return ways[0], [], ""
     found = find_fields(line, field_rules(ways))
     log_format, text = ways[found.way], found.text
+    if not log_format.parts:
+        return log_format, [], ""
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
         fields.append(("before the time", text[: found.fields[0].start - 1].rstrip()))
-    if found.host_size:
-        fields.append(("vhost", text[: found.host_size]))
+    if found.host[1]:
+        fields.append(("vhost", text[slice(*found.host)]))
     for step, start, end in found.fields:
         fields += _named(parts[step], text[start:end])
-    return log_format, fields, _trouble(found, log_format) if found.trouble else ""
+    return log_format, fields, trouble_of(found, log_format) if found.trouble else ""
 
 
 def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[tuple[str, bytes]]:
@@ -200,28 +208,35 @@ def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[t
     return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
 
 
-def _trouble(found: FoundFields, log_format: Format) -> str:
-    if found.trouble == "glued":
-        return f"another request in column {found.stopped + 1}: two lines without a line break between them"
-    if log_format == W3C:
-        return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
-    if log_format == LTSV:
-        return "no labels with a time and a request, each once"
-    part = log_format.read_parts[found.step]
-    if log_format.anchored and not found.fields and found.trouble == "absent":
-        return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
-    match found.trouble:
-        case "day":
-            return f"no such date in column {found.stopped + 1}"
-        case "end":
-            return f"no end of {_name(part)} in column {found.stopped + 1}"
-    return f"no {_name(part)} in column {found.stopped + 1}"
+def read_json_fields(line: bytes, rules: LineRules) -> tuple[list[tuple[str, bytes]], str]:
+    """Return the fields that the core finds in a JSON line, each with its key, and what the line lacks, or ``""``.
+
+    A field that stands before the object has no key.
+    """
+    found = find_json_fields(line, rules)
+    fields = [
+        (kind.replace("_", " ") + (f" ({_text(key)})" if key else ""), value) for kind, key, value in found.fields
+    ]
+    return fields, _JSON_TROUBLES[found.trouble] if found.trouble else ""
 
 
-def _name(part: Literal | Field) -> str:
-    if isinstance(part, Literal):
-        return repr(_text(part.text))
-    return part.directive if part.kind == "skip" else part.kind.replace("_", " ")
+_JSON_TROUBLES = {
+    "object": "no JSON object",
+    "end": "the JSON object does not end",
+    "glued": "more than one JSON object",
+    "wrapped": "its message is not a log line",
+    "time": "no time",
+    "date": "no field for the time holds a time that fasthits knows",
+    "request": "no request and no path",
+}
+
+
+def _request_of(parsed: ParsedLine | None) -> dict[str, bytes]:
+    """Return the fields of a JSON line that rules look at."""
+    if not parsed:
+        return {}
+    status = {} if parsed.status is None else {"status": b"%d" % parsed.status}
+    return {"method": parsed.method, "target": parsed.target or b""} | status
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
@@ -229,4 +244,4 @@ def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:
     if isinstance(part, Field) and part.kind == "request":
         yield from zip(("method", "target", "protocol"), text.split(b" ", 2), strict=False)
     else:
-        yield _name(part), text
+        yield name_of(part), text

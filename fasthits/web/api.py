@@ -1,6 +1,8 @@
 """Answers the requests of the JSON interface, for the badge and for the metrics. openapi.py describes them."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -8,11 +10,12 @@ from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from fasthits.daily.documents import (
     Days,
+    Pages,
     bots_document,
     history_document,
     hosts_document,
@@ -24,6 +27,8 @@ from fasthits.daily.documents import (
     searches_document,
     sections_document,
 )
+from fasthits.daily.history import History
+from fasthits.daily.report import STYLE, Report
 from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find
@@ -34,6 +39,7 @@ from fasthits.web.openapi import ENDPOINTS, describe
 from fasthits.web.parameters import ALL_DAYS, Query, read
 
 BADGE_SECONDS = 60
+REPORTED_ROWS = 50
 SEARCHED_DAYS = Days()
 
 Handler = Callable[[Request, Query], Awaitable[Response]]
@@ -62,6 +68,7 @@ class Api:
             "/api/bots": self.bots,
             "/api/hours": self.hours,
             "/api/search": self.search,
+            "/report": self.report,
             "/badge.svg": self.badge,
             "/metrics": self.metrics,
             "/openapi.json": self.openapi,
@@ -133,6 +140,12 @@ class Api:
         found = json.loads(await self._archive.ask(most_read_document, SEARCHED_DAYS, *asked))
         return [row["path"] for row in found["paths"]]
 
+    async def report(self, request: Request, query: Query) -> Response:
+        """Answer with a page that needs no scripts."""
+        asking = self._archive.ask(report_html, query.asked_days, query.asked_pages)
+        page = json.loads(await _while_connected(request, asking))
+        return HTMLResponse(page, headers={"Content-Security-Policy": _REPORT_POLICY})
+
     async def badge(self, request: Request, query: Query) -> Response:
         """Answer with a picture of a path's views: today's and those of all kept days, or of the last days."""
         now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
@@ -190,6 +203,17 @@ class Api:
             return Response(status_code=304, headers=headers)
         asking = self._archive.ask(find, *arguments, dear=dear)
         return Response(await _while_connected(request, asking), media_type="application/json", headers=headers)
+
+
+def report_html(history: History, days: Days, asked: Pages) -> str:
+    """Return the report of these days and paths."""
+    return Report.of(history, days, asked, REPORTED_ROWS).html()
+
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+_REPORT_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 
 
 def _checked(path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:

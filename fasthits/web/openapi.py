@@ -1,6 +1,7 @@
 """The addresses of the JSON interface: which parameters each takes and what it answers; and their OpenAPI 3.1."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fasthits import __version__
@@ -53,10 +54,10 @@ _SAMPLE = _object(
 )
 
 
-def _rows(**columns: Schema) -> Schema:
-    """Return the schema of an answer with rows."""
+def _rows(more: Mapping[str, Schema] = MappingProxyType({}), /, **columns: Schema) -> Schema:
+    """Return the schema of an answer with rows, and *more* beside them."""
     kept: Schema = {"type": "boolean", "description": "Whether rollups keep this."}
-    return _object(**_FRAME, kept=kept, rows=_list(_object(**columns)), next=_NEXT)
+    return _object(**_FRAME, kept=kept, rows=_list(_object(**columns)), next=_NEXT, **more)
 
 
 _ERROR = {"application/json": {"schema": _object(error=TEXT)}}
@@ -65,6 +66,7 @@ _ERRORS = {
     "401": "The token is missing or wrong.",
     "503": "memcached or the database cannot be read.",
 }
+_UNCHANGED = {"304": {"description": "The database has not changed since the answer with this ETag."}}
 _RANGE = ("days", "from", "to")
 _ROWS = ("limit", "offset")
 
@@ -143,7 +145,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "/api/bots": Endpoint(
         *("bots", "days", "Views of bots by day."),
         *(("path", "prefix", "host", *_RANGE), ()),
-        _rows(day=DAY, views=MAYBE),
+        _rows({"total": MAYBE}, day=DAY, views=MAYBE),
     ),
     "/api/hours": Endpoint(
         *("hours", "days", "Views in each hour of a day."),
@@ -151,9 +153,14 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         _object(day=DAY, hours={**_or_null(_list(COUNT)), "description": "24 numbers; null if they are not kept."}),
     ),
     "/api/search": Endpoint(
-        *("search", "days", "Paths that contain a text, most read today first."),
+        *("search", "today", "Paths that contain a text, most read today first."),
         *(("q", "limit"), ("q",)),
         _object(paths=_list(TEXT)),
+    ),
+    "/report": Endpoint(
+        *("report", "other", "A page of past days that needs no scripts."),
+        *(("host", "pages", *_RANGE), ()),
+        media="text/html",
     ),
     "/badge.svg": Endpoint(
         *("badge", "other", "Picture of a path's views: today's and those of all kept days, or of the last days."),
@@ -198,7 +205,7 @@ def _operation(endpoint: Endpoint, with_token: bool) -> Schema:
         "tags": [endpoint.tag],
         "summary": endpoint.text,
         "parameters": [_parameter(name, name in endpoint.required) for name in endpoint.parameters],
-        "responses": {"200": found, **errors},
+        "responses": {"200": found, **(_UNCHANGED if endpoint.tag == "days" else {}), **errors},
     }
 
 

@@ -39,6 +39,12 @@ def test_a_range_is_offered_from_its_dots_on() -> None:
     assert bash("fasthits rollup 2026-03-01..y") == ["2026-03-01..yesterday"]
 
 
+@pytest.mark.parametrize("command", ["rollup", "log", "explain access.log"])
+def test_the_names_of_formats_are_offered(command: str) -> None:
+    assert bash(f"fasthits {command} --format ha") == ["haproxy"]
+    assert {"auto", "combined", "squid"} <= set(bash(f"fasthits {command} --format "))
+
+
 @pytest.mark.parametrize("command", ["rollup", "check", "warm", "conf", "doctor"])
 def test_the_default_pattern_and_existing_files_are_offered(command: str, tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()

@@ -127,7 +127,7 @@ def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -
     for asked, days, message in (
         ("/100_sure", "10", "never read: /100_sure (did you mean /100%_sure?)"),
         ("/xyzzy/plugh", "10", "never read: /xyzzy/plugh (fasthits most-read lists paths)"),
-        ("/a?page=2", "10", "never read: /a?page=2 (the database keeps no query: /a)"),
+        ("/a?page=2", "10", "never read: /a?page=2 (but /a was: a query counts only with --keep-query)"),
     ):
         done = fasthits("history", asked, "--days", days, "--database", database)
         assert (done.returncode, done.stderr.decode()) == (0, f"fasthits: {message}\n")
@@ -207,6 +207,12 @@ def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
     assert fasthits("report", "--database", "hits.csv", cwd=tmp_path).returncode == 0
 
 
+def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> None:
+    (tmp_path / "hits.csv").write_text("date,host,path,views\n2026-03-12,'=1+1,/,3\n2026-03-12,-,/,1\n")
+    done = fasthits("history", "--database", "hits.csv", cwd=tmp_path)
+    assert done.stdout.decode().splitlines()[-2:] == ["           3  =1+1", "           1  -"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -225,14 +231,43 @@ def test_a_csv_file_of_another_kind_is_told_in_one_line(tmp_path: Path, text: st
     assert done.stderr.decode().replace(f"{tmp_path}/", "").startswith(f"fasthits: {message}")
 
 
-def test_a_path_of_one_host_is_asked_for_as_the_live_counters_have_it(tmp_path: Path) -> None:
+def test_hosts_are_told_apart_chosen_and_summed(tmp_path: Path) -> None:
     lines = [b"a.example:80 " + hit("/x"), b"b.example:443 " + hit("/x"), b"b.example:443 " + hit("/x")]
     log = write(tmp_path / "access.log", *lines)
     done = fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", "--by-host")
     assert done.returncode == 0, done.stderr
-    asked = ["//a.example/x", "//b.example/x", "/x", "//c.example/x"]
-    found = History(tmp_path / "hits.db").paths(asked, [LAST])
-    assert [(each.path, each.views) for each in found] == list(zip(asked, [1, 2, 3, 0], strict=True))
+    asked = ["//a.example/x", "//b.example/x", "/x", "//b.example/*"]
+    rows = run(tmp_path / "hits.db", "history", *asked).splitlines()[3:]
+    assert [(row.split()[0], row.split()[-1]) for row in rows] == list(zip("1232", asked, strict=True))
+    for chosen, views in (([], 3), (["--host", "a.example"], 1), (["/x", "--host", "b.example"], 2)):
+        document = json.loads(run(tmp_path / "hits.db", "history", *chosen, "--json"))
+        assert document["total"] == views
+    assert run(tmp_path / "hits.db", "history", "/x", "--host", "b.example").startswith("//b.example/x  2026-03-12")
+    of_one = json.loads(run(tmp_path / "hits.db", "most-read", "--host", "b.example", "--json"))
+    assert [(each["path"], each["views"]) for each in of_one["paths"]] == [("/x", 2)]
+    assert run(tmp_path / "hits.db", "history").splitlines()[-3:] == [
+        "              hosts",
+        "           2  b.example",
+        "           1  a.example",
+    ]
+    done = fasthits("history", "//c.example/x", "--database", tmp_path / "hits.db")
+    assert done.stderr == b"fasthits: never read: //c.example/x (but /x was)\n"
+
+
+def test_referrers_search_terms_and_bots_are_shown_where_they_are_kept(tmp_path: Path) -> None:
+    searched = hit("/a").replace(b'"-"', b'"https://www.google.com/search?q=fast+hits"')
+    bot = hit("/a").replace(b"Mozilla/5.0 (X11; Linux x86_64)", b"Googlebot/2.1")
+    log = write(tmp_path / "access.log", searched * 2, bot * 3, hit("/b"))
+    options = ("--referrers", "--search-terms", "--bots", "apart")
+    assert fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", *options).returncode == 0
+    told = [
+        *("", "              came from", "           2  www.google.com"),
+        *("", "              searched for", "           2  fast hits  (Google)"),
+        *("", "3 views more by bots"),
+    ]
+    for command in (["history"], ["history", "/a"], ["history", "/*"], ["most-read"]):
+        assert run(tmp_path / "hits.db", *command).splitlines()[-8:] == told
+    assert run(tmp_path / "hits.db", "history", "/b").splitlines()[-1] == "0 views more by bots"
 
 
 def test_hostile_paths_are_harmless_on_a_terminal(database: Path) -> None:
@@ -250,9 +285,8 @@ def test_a_path_that_is_not_utf8_is_found_as_the_rollup_wrote_it(database: Path)
 def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:
     kept = History(database)
     days = Range(DAYS[0], DAYS[-1])
-    assert kept.search("%_S", days, 10) == ["/100%_sure"]
-    assert kept.search("", days, 2) == ["/a", "/b"]
-    assert kept.search("'; DROP TABLE hits; --", days, 10) == []
+    for text, paths in (("%_S", ["/100%_sure"]), ("", ["/a", "/b"]), ("'; DROP TABLE hits; --", [])):
+        assert [each.path for each in kept.most_read(days, 2, text=text).paths] == paths
 
 
 def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_keys_scroll_filter_and_pause(terminal: Terminal, logger: Logger) -> Non
     terminal.process.send("\x1b")
     terminal.shows("/p00")
     terminal.process.send("?")
-    assert "/p00" not in terminal.shows("show paths with a text only", "any key goes back")
+    assert "/p00" not in terminal.shows("show paths with a text;", "any key goes back")
     terminal.process.send("? ")
     terminal.shows("/p00", "paused ")
     logger.write(hits(p00=1))

@@ -10,14 +10,20 @@ from hypothesis import strategies as st
 from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from tests.support import reference
 from tests.support.strategies import logs
 
 DAY = date(2026, 3, 12)
+NAMED = (
+    *("combined", "common", "vhost_combined", "vhost_common", "short", "lighttpd", "varnishncsa", "haproxy", "bunny"),
+    *("uwsgi", "squid", "cloudstorage"),
+)
+"""Named formats of all shapes. The lines of the others are in tests/rules/formats.txt."""
 FORMATS = {
-    **{name: log_format for name, log_format in NAMES.items() if log_format.parts},
+    **{name: NAMES[name] for name in NAMED},
     "combined and more": parse_format('%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X}i" %D'),
     "time between": parse_format('%h %l %u %t "%r" %D %>s %b "%{User-Agent}i" "%{Referer}i"'),
     "nginx": parse_format(
@@ -118,6 +124,9 @@ def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | N
             assert fields is not None
             assert day is not None
             _, path, query = reference.target_of(fields)
+            if log_format.absolute and path is not None:
+                origin, path = reference.without_origin(path)
+                fields |= {} if origin is None else {"vhost": origin}
             key = (path or b"") + (query if rules.keep_query else b"")
             views[day, fields.get("vhost", b"-") + b" " + key if rules.by_host else key] += 1
     hits, malformed = buckets.pop("hit", 0), buckets.pop("malformed", 0)

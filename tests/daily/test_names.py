@@ -7,7 +7,8 @@ import pytest
 from fasthits.daily.logs.extents import is_over
 from fasthits.daily.logs.names import LogName, read_name
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.formats import Format
+from fasthits.rules.named import find_format
 from fasthits.rules.rules import Rules
 from fasthits.rules.stamps import detect_format, stamps
 from tests.support.commands import hit
@@ -74,7 +75,7 @@ NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
 def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str) -> None:
     compiled = CompiledRules(Rules(format=log_format))
     lines = [b"no line", b"", line.rstrip()]
-    found: Format = parse_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
+    found: Format = find_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
     (stamp,) = stamps(lines, found, compiled)
     if log_format.startswith("%{"):  # without a zone it is this machine's
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)

@@ -53,6 +53,9 @@ def test_a_report_shows_days_and_paths_as_text_and_loads_nothing(folder: Path) -
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
         assert page.faults() == []
         assert page.complaints() == []
+    with Browser(390) as page:
+        page.driver.get((folder / "report.html").as_uri())
+        assert page.run(CUT_LABELS, "narrow") == []
 
 
 def test_a_report_goes_to_standard_output_too(folder: Path) -> None:

@@ -192,8 +192,8 @@ OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' 
         (
             "2026-03-12",
             OF_ANOTHER_FORMAT,
-            "none of 9 lines parses, left as it was: 2026-03-12 (tried as combined, as none was detected; give the "
-            "right format with --format; fasthits explain a.log shows how each line is read)",
+            "none of 9 lines can be read, left as it was: 2026-03-12 (tried as combined, as none was detected; "
+            "fasthits explain a.log shows how each line is read)",
         ),
         (
             "2026-03-12",

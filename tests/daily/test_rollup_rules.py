@@ -5,6 +5,7 @@ import io
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.rollup import roll_up as count_up
 from fasthits.daily.targets import open_table
 from fasthits.rules.config import load_config
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.support.commands import fasthits, write
@@ -85,6 +87,8 @@ def by_text(counts: Counts) -> dict[str, int]:
     return {path.decode(): views for (_, path), views in counts.views.items()}
 
 
+OF_PAGES = Rules(statuses=frozenset([*range(200, 300), 304]), exclude_static=True, bots="exclude")
+
 EACH: list[tuple[list[str], Rules]] = [
     ([], Rules()),
     (["--method", "GET,POST"], Rules(methods=("GET", "POST"))),
@@ -100,6 +104,8 @@ EACH: list[tuple[list[str], Rules]] = [
     (["--decode"], Rules(decode=True)),
     (["--exclude-bots"], Rules(bots="exclude")),
     (["--bots", "exclude"], Rules(bots="exclude")),
+    (["--pages"], OF_PAGES),
+    (["--pages", "--method", "GET,POST", "--bots", "count"], replace(OF_PAGES, methods=("GET", "POST"), bots="count")),
     (["--include-agent", "Mozilla", "--include-agent", "curl/*"], Rules(include_agents=("Mozilla", "curl/*"))),
     (["--exclude-agent", "CURL"], Rules(exclude_agents=("CURL",))),
     (["--format", "vhost_combined", "--decode", "--no-decode"], Rules()),
@@ -334,6 +340,7 @@ def test_every_option_is_a_key_of_the_file_and_in_the_help(tmp_path: Path) -> No
 EXAMPLES = {
     "format": '%h %l %u %t "%r" %>s %b',
     "json-fields": "path=request.uri",
+    "pages": "--pages --method GET,POST",
     "method": "GET,POST",
     "status": "200,304",
     "include-path": "/blog/*",
@@ -368,7 +375,9 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--exclude-bots", "--bots", "apart"], 2, "exclude-bots contradicts bots: apart"),
         (["--status", "20"], 2, "invalid status: '20'"),
         (["--format", "w3c"], 2, "no such log format: 'w3c'"),
-        (["--format", "%t %r %v %m"], 1, "none of 57 lines parses, left as it was: 2026-03-12 (tried as %t %r "),
+        (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left as it was: 2026-03-12 (tried as %t "),
+        (["--pages", "--format", "common"], 2, "--pages needs a log format with the user agent: "),
+        (["--pages", "--include-path", "*.css"], 2, "pages contradicts include-path: *.css"),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),
         (["--json-fields", "time=ts"], 0, ""),
         (["--config", "no.toml"], 2, "cannot read config file: no.toml"),
@@ -411,6 +420,20 @@ def test_mistakes_are_one_clear_line_and_change_nothing(
         assert said[0].startswith(f"fasthits: {message}")
         assert len(said) == 1 or " malformed" in "".join(said)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_view_of_a_page_counts_once_by_pages(tmp_path: Path) -> None:
+    """A redirect from /a to /a/, and the style, the favicon and the bot that come with a view, count no view."""
+    data = line(b"/a", status=b"301") + line(b"/a/") + line(b"/a/", status=b"304") + line(b"/a.css")
+    data += line(b"/favicon.ico", status=b"404") + line(b"/a/", agent=GOOGLEBOT) + line(b"/a/", method=b"HEAD")
+    stdout, stderr = roll_up(tmp_path, "--pages", data=data)
+    assert rows_of(stdout)[1] == [[str(DAY), "/a/", "2"]]
+    assert "5 filtered (method 1, status 2, bot 1, static 1)" in stderr
+    write(tmp_path / "rules.toml", b"pages = true\nstatus = 301\n")
+    stdout, _ = roll_up(tmp_path, "--config", "rules.toml", data=data)
+    assert rows_of(stdout)[1] == [[str(DAY), "/a", "1"]]
+    stdout, _ = roll_up(tmp_path, "--config", "rules.toml", "--no-pages", "--status", "404", data=data)
+    assert rows_of(stdout)[1] == [[str(DAY), "/favicon.ico", "1"]]
 
 
 STRANGERS = b"".join(

@@ -139,7 +139,7 @@ def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
     ("lines", "message"),
     [
         (b"", "the log is empty, left as it was: 2026-03-12 ("),
-        (b"no line\n" * 3, "none of 3 lines parses, left as it was: 2026-03-12 (tried as combined, "),
+        (b"no line\n" * 3, "none of 3 lines can be read, left as it was: 2026-03-12 (tried as combined, "),
         (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
         (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (is a"),
         (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (is a"),
@@ -423,6 +423,29 @@ def test_paths_resolve_as_the_options_made_them(parse_log: ParseLog, release: Pr
     with override_settings(FASTHITS={}, APPEND_SLASH=False):
         parse_log(lines, str(DAY), "--fold-slash", "--keep-query")
     assert history_of(release) == {DAY: 1}
+
+
+def test_a_log_that_cannot_be_read_is_told_with_its_lines_and_what_to_type(parse_log: ParseLog) -> None:
+    err = io.StringIO()
+    with pytest.raises(CommandError, match="none of 3 lines can be read"):
+        parse_log(b"<html>\x1b[2J\n" * 3, err=err)
+    told = err.getvalue().splitlines()
+    assert [line.partition(".log:")[2] for line in told[:3]] == [rf"{number}: <html>\x1b[2J" for number in (1, 2, 3)]
+    assert told[3:] == ["  this looks like an HTML or XML page", "  -> name the access log"]
+
+
+def test_views_of_pages_by_readers(parse_log: ParseLog, release: PressRelease) -> None:
+    bot = access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
+    lines = access_line("/press/a", status=301) + access_line("/press/a/") + bot * 2
+    parse_log(lines)
+    assert history_of(release) == {DAY: 4}
+    with override_settings(FASTHITS={"RULES": {"pages": True}}):
+        parse_log(lines, str(DAY), "--replace")
+        assert history_of(release) == {DAY: 1}
+        out, _ = parse_log(bot * 2, str(DAY), "--replace")
+    assert "warning: no hits, and 2 lines filtered by one rule (bot): " in out
+    parse_log(lines, str(DAY), "--replace", "--pages", "--bots", "count")
+    assert history_of(release) == {DAY: 3}
 
 
 def test_its_help_has_the_options_of_the_rollup(capsys: pytest.CaptureFixture[str]) -> None:

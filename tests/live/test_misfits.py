@@ -47,7 +47,8 @@ def test_a_quiet_site_in_another_format_is_told_with_an_example_and_what_to_do(
     (said,) = logger.stderr.splitlines()
     assert said.startswith("fasthits: 3 of the last 3 lines cannot be read as combined, such as '10:00:00 GET /a ")
     assert "\x1b" not in said
-    assert said.endswith("(use --format; fasthits explain shows what is read)")
+    assert "(no named format finds its time in it: no time like [12/Mar/2026:10:00:00 +0100] followed" in said
+    assert said.endswith("; fasthits explain LOGFILE says what to type)")
     eventually(lambda: memcached.warnings() == {"malformed": 1}, what="the warning is published")
 
 
@@ -68,7 +69,13 @@ def test_examples_are_short(start: StartLogger) -> None:
         ),
         ("%t %h %m %U", b"[12/Mar/2026:10:00:00 +0100] GET ::1 /index.html\n", "have no HTTP method where apache"),
         ("json", access_line("/a"), "cannot be read as json"),
+        ("json", access_line("/a"), "(the line is not json: it can be read as combined; fasthits explain LOGFILE"),
         ("combined", b'{"ts": 1, "method": "GET", "uri": "/"}\n', "cannot be read as combined"),
+        (
+            "auto",
+            b'{"moment": 1, "method": "GET", "uri": "/"}\n',
+            "(json: no time under a name that fasthits knows; fasthits",
+        ),
     ],
 )
 def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format: str, line: bytes, told: str) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import hit_key
-from fasthits.rules.formats import NAMES, Format, parse_format
+from fasthits.rules.formats import Format, parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
-from tests.daily.test_rollup_rules import HOSTILE, JSON
+from tests.daily.test_rollup_rules import HOSTILE, JSON, OF_PAGES
 from tests.live.test_status import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_lines
 from tests.support.processes import eventually, run_fasthits
@@ -33,6 +34,7 @@ RULES: list[tuple[list[str], Rules, bytes, Format]] = [
         HOSTILE,
         NAMES["combined"],
     ),
+    (["--pages"], OF_PAGES, HOSTILE, NAMES["combined"]),
     (["--exclude-path", "/b"], Rules(exclude_paths=("/b",)), JSON, NAMES["json"]),
     (["--format", "%t %m %U"], Rules(), b"[12/Mar/2026:10:00:00 +0100] GET /a\n" * 9, parse_format("%t %m %U")),
     ([], Rules(), SHORT * 5 + b"bad\n" + SHORT.rstrip(), NAMES["short"]),
@@ -76,7 +78,7 @@ def test_a_logger_says_what_its_lines_lack_and_counts_them(memcached: Memcached,
     assert memcached.counters() == {hit_key(DAY, b"//-/a"): 3}
     (said,) = logger.stderr.splitlines()
     assert said.startswith("fasthits: --by-host needs a log format with the virtual host: ")
-    assert said.endswith("lines are counted as if it were not there")
+    assert said.endswith("lines are read as if it were empty")
 
 
 def test_the_books_of_a_logger_with_rules_are_right(memcached: Memcached, start_logger: StartLogger) -> None:
@@ -122,3 +124,14 @@ def test_by_rules_that_make_no_sense_nothing_is_counted(start_logger: StartLogge
     logger = start_logger("--format", "common", "--exclude-bots")
     assert logger.finish() == 2
     assert "discarded: --exclude-bots needs a log format with the user agent" in logger.stderr
+
+
+def test_a_logger_says_once_what_pages_finds_missing_in_the_lines(
+    memcached: Memcached, start_logger: StartLogger
+) -> None:
+    logger = start_logger("--memcached", memcached.spec, "--pages")
+    logger.write(b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n' * 3)
+    assert logger.finish() == 0
+    (said,) = logger.stderr.splitlines()
+    assert said.startswith("fasthits: --pages needs a log format with the user agent: ")
+    assert '(add "%{User-Agent}i" or "$http_user_agent"; --pages --bots count counts bots, too)' in said

@@ -16,8 +16,10 @@ from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import NAMES, Format
+from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
+from fasthits.rules.named import NAMES
+from fasthits.rules.options import make_rules
 from fasthits.rules.packing import HEAD_BYTES, packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
@@ -78,7 +80,7 @@ def lacks_a_field(data: bytes, wanted: Rules) -> bool:
     found = CompiledRules(Rules()).detect(data, ended=True)
     if found is None or not found.parts:
         return False
-    return (wanted.by_host and not found.field("vhost")) or (wanted.looks_at_agents and not found.field("user_agent"))
+    return (wanted.by_host and not (found.field("vhost") or found.absolute)) or (wanted.looks_at_agents and not found.field("user_agent"))
 
 
 def rows_of(_: object, tables: Iterable[HitTable]) -> tuple[Counter[tuple[date, bytes]], Counter[tuple[date, bytes]]]:
@@ -217,6 +219,24 @@ def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
         (Rules(format="short", include_agents=("a",)), "--include-agent needs a log format with the user agent: "),
         (Rules(format="short", exclude_agents=("a",)), "--exclude-agent needs a log format with the user agent: "),
         (Rules(format='%t "%r"', statuses=frozenset([200])), "--status needs a log format with the status: "),
+        (
+            make_rules({"pages": True, "format": "common"}),
+            '--pages needs a log format with the user agent: %h %l %u %t "%r" %>s %O (add "%{User-Agent}i" or '
+            '"$http_user_agent"; --pages --bots count counts bots, too)',
+        ),
+        (
+            make_rules({"pages": True, "format": '%t "%r" "%{User-Agent}i"'}),
+            '--pages needs a log format with the status: %t "%r" "%{User-Agent}i" (add %>s or $status; without --pages '
+            "any status counts)",
+        ),
+        (
+            make_rules({"pages": True, "status": "404", "format": '%t "%r"'}),
+            "--status needs a log format with the status: ",
+        ),
+        (
+            make_rules({"pages": True, "bots": "apart", "format": "common"}),
+            "--bots apart needs a log format with the user agent: ",
+        ),
         (Rules(format="short", json_fields={"time": "ts"}), "--json-fields needs JSON lines: short (--format json)"),
     ],
 )

@@ -12,6 +12,7 @@ from fasthits.rules.rules import Rules
 
 FILE = """\
 # what counts
+pages = true
 method = ["GET", "POST"]
 status = "2xx,304"
 exclude_path = ["/admin/*"]
@@ -55,6 +56,7 @@ def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
         bots="apart",
         include_agents=("*",),
         exclude_agents=("curl",),
+        pages=frozenset(),
         format='%v %t "%r" %>s',
         json_fields={"time": "ts"},
     )

@@ -7,7 +7,8 @@ import pytest
 from fasthits._parse import LineRules, ParsedLine, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, scan_apache
-from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.formats import parse_format
+from fasthits.rules.named import NAMES, find_format
 from fasthits.rules.pasted import directive_string
 
 NGINX = '$remote_addr [$time_local] "$request" $status'
@@ -46,8 +47,8 @@ def test_the_string_is_found_in_what_was_pasted(text: str, string: str) -> None:
 
 
 def test_a_pasted_directive_may_name_a_format() -> None:
-    assert parse_format("CustomLog logs/access.log combined") is NAMES["combined"]
-    assert parse_format('<Valve pattern="common"/>') is NAMES["common"]
+    assert find_format("CustomLog logs/access.log combined") is NAMES["combined"]
+    assert find_format('<Valve pattern="common"/>') is NAMES["common"]
 
 
 def test_a_log_format_of_json_lines_is_named() -> None:

@@ -16,6 +16,14 @@ from fasthits.rules.patterns import compile_globs
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.support.strategies import targets
 
+PAGES = Rules(
+    statuses=frozenset({*range(200, 300), 304}),
+    exclude_static=True,
+    bots="exclude",
+    pages=frozenset({"methods", "statuses", "exclude_static", "bots"}),
+)
+"""What --pages counts."""
+
 URI = re.compile(rb"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-F]{2})*")
 
 segments = st.sampled_from(
@@ -238,6 +246,18 @@ def test_rules_that_look_at_no_path_leave_it(rules: Rules) -> None:
         ({"json-fields": "time=ts,path=request.uri"}, Rules(json_fields={"time": "ts", "path": "request.uri"})),
         ({"json-fields": {"time": "ts"}}, Rules(json_fields={"time": "ts"})),
         ({"format": "combined", "by-host": True}, Rules(format="combined", by_host=True)),
+        ({"pages": True}, PAGES),
+        ({"pages": False}, Rules()),
+        ({"pages": False, "status": 200}, Rules(statuses=frozenset({200}))),
+        ({"pages": True, "method": "POST"}, replace(PAGES, methods=("POST",), pages=PAGES.pages - {"methods"})),
+        ({"pages": True, "status": 404}, replace(PAGES, statuses=frozenset({404}), pages=PAGES.pages - {"statuses"})),
+        ({"pages": True, "bots": "apart"}, replace(PAGES, bots="apart", pages=PAGES.pages - {"bots"})),
+        ({"pages": True, "exclude-bots": False}, replace(PAGES, bots="count", pages=PAGES.pages - {"bots"})),
+        (
+            {"pages": True, "exclude-static": False, "include-path": "*.css"},
+            replace(PAGES, exclude_static=False, include_paths=("*.css",), pages=PAGES.pages - {"exclude_static"}),
+        ),
+        ({"pages": True, "include-path": ["*.css", "/a"]}, replace(PAGES, include_paths=("*.css", "/a"))),
     ],
 )  # fmt: skip
 def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
@@ -256,6 +276,15 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
         ({"include-path": [3]}, "include-path must be a list of strings: [3]"),
         ({"exclude-static": "yes"}, "exclude-static must be true or false: 'yes'"),
         ({"fold-slash": 1}, "fold-slash must be true or false: 1"),
+        ({"pages": "yes"}, "pages must be true or false: 'yes'"),
+        (
+            {"pages": True, "include-path": ["*.css", "/a*.PNG"]},
+            "pages contradicts include-path: *.css, /a*.PNG (--no-exclude-static counts static files)",
+        ),
+        (
+            {"exclude-static": True, "include-path": "*.js"},
+            "exclude-static contradicts include-path: *.js (--no-exclude-static counts static files)",
+        ),
         ({"bots": "hide"}, "bots must be one of count, exclude, apart: 'hide'"),
         ({"bots": "apart", "exclude-bots": True}, "exclude-bots contradicts bots: apart (leave one out)"),
         ({"format": ["combined"]}, "format must be a string: ['combined']"),

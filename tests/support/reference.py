@@ -7,16 +7,18 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import NAMES, Format
-from fasthits.rules.jsonlines import combined_lines
+from fasthits.rules.formats import Format
+from fasthits.rules.named import JSON, NAMES
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
+from tests.support.objects import MESSAGE, read_object, wrapped_line
 
 LINE_BYTES = 1 << 20
 DEFAULT_RULES = Rules(format="combined")
@@ -172,25 +174,39 @@ def end_pattern(field: Field, after: bytes) -> bytes:
     return rb""
 
 
+def last_needed(log_format: Format) -> int:
+    """Return the number of the last part that a line must have."""
+    if log_format.closed:
+        return len(log_format.parts) - 1
+    return max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+
+
+def literal_behind(log_format: Format, at: int) -> bytes:
+    """Return the text that ends a field, by its number; in a closed format the last one ends as the one before it."""
+    parts = log_format.parts
+    following = parts[at + 1] if at + 1 < len(parts) else parts[at - 1] if log_format.closed else None
+    return following.text if isinstance(following, Literal) else b""
+
+
 @lru_cache
 def line_pattern(log_format: Format) -> re.Pattern[bytes]:
     """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
     start = 0
     if log_format.anchored:
         start = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
-    last = max(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind in NEEDED)
+    last = last_needed(log_format)
     pattern, tail = rb"\[" if log_format.anchored else rb"", rb""
     for at, part in enumerate(log_format.parts[start:], start):
         if isinstance(part, Literal):
             step = re.escape(part.text)
         else:
-            following = log_format.parts[at + 1] if at + 1 < len(log_format.parts) else None
-            after = following.text if isinstance(following, Literal) else b""
+            after = literal_behind(log_format, at)
             step = field_pattern(part, after) + (end_pattern(part, after) if at >= last else b"")
             if part.kind != "skip":
                 step = rb"(?P<%b>%b)" % (part.kind.encode(), step)
         if at <= last:
-            pattern += step + (rb"(?P<behind>)" if at == last else b"")
+            closed = rb" *+\Z" if log_format.closed and at == last else b""
+            pattern += step + (rb"(?P<behind>)" if at == last else b"") + closed
         else:
             pattern += rb"(?>" + step
             tail += rb")?+"
@@ -292,26 +308,27 @@ def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
     one ends; None for a malformed line."""
     line = line.strip(b" \t\r\0")
     if not log_format.anchored:
-        return read_loosely_from(line, 0, log_format.parts, anchored=False)
+        return read_loosely_from(line, 0, log_format, 0)
     first = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
     for bracket in re.finditer(rb"\[", line):
         if len(line) - bracket.start() > TIME_BYTES:
-            found = read_loosely_from(line, bracket.end(), log_format.parts[first:], anchored=True)
+            found = read_loosely_from(line, bracket.end(), log_format, first)
             if found:
                 return found
     return None
 
 
 def read_loosely_from(
-    line: bytes, start: int, parts: Sequence[Field | Literal], anchored: bool
+    line: bytes, start: int, log_format: Format, first: int
 ) -> tuple[dict[str, bytes], int, int] | None:
-    """Return what `read_loosely` does, of a line that is read from *start* on."""
+    """Return what `read_loosely` does, of a line that is read from *start* on, beginning with the part *first*."""
+    parts = log_format.parts
     fields: dict[str, bytes] = {}
     at = behind = start
-    last = max(number for number, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
-    for number, part in enumerate(parts):
+    last = last_needed(log_format)
+    for number, part in enumerate(parts[first:], first):
         following = parts[number + 1] if number + 1 < len(parts) else None
-        after = following.text if isinstance(following, Literal) else b""
+        after = literal_behind(log_format, number)
         if isinstance(part, Literal):
             before_status = isinstance(following, Field) and following.kind == "status"
             found = loose_literal(part.text, before_status).match(line, at)
@@ -320,7 +337,7 @@ def read_loosely_from(
             end = loose_end(part, after, line, at)
             text = line[at:end]
             if end is not None and (
-                (part.kind == "status" and anchored and len(text) != 3)
+                (part.kind == "status" and log_format.anchored and len(text) != 3)
                 or (part.kind == "time" and not field_day(part, text))
                 or (part.kind == "method" and not part.quoted and not re.fullmatch(rb"[A-Za-z0-9_-]+", text))
             ):
@@ -334,10 +351,12 @@ def read_loosely_from(
         at = end
         if number == last:
             behind = end
+            if log_format.closed and line[at:].strip(b" "):
+                return None
             bounded = not isinstance(part, Literal) and (
                 part.kind in ("status", "bytes") or part.time_format or part.width
             )
-            if bounded and not part.quoted and line[at : at + 1] not in (b"", b" ", b"\t", after[:1]):
+            if bounded and line[at : at + 1] not in (b"", b" ", b"\t", after[:1]):
                 return None
     return fields, start, behind
 
@@ -359,25 +378,36 @@ def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
 
 def others(rules: Rules) -> list[Format]:
     """Return the formats in which lines are read that the format of their log does not read."""
-    if rules.format != "auto":
+    if rules.format not in ("auto", "json"):
         return []
     needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents
     needed += ["status"] * (rules.statuses is not None)
-    return [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
+    known = [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
+    of_text = [way for each in known for way in each.ways]
+    return [JSON, *(replace(way, only_wrapped=rules.format == "json") for way in of_text)]
 
 
-def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ()) -> dict[str, bytes] | None:
-    """Return the fields of a line by their kinds, or None for a malformed one.
+def read_fields(
+    line: bytes, log_format: Format, further: Sequence[Format] = (), wraps: int = 0, when: str = ""
+) -> dict[str, bytes] | str | None:
+    """Return the fields of a line by their kinds, None for a malformed one, MESSAGE for what is not an access.
 
-    It is read in the first format that can read it: *log_format*, or one of the *further* ones.
+    It is read in the first format that can read it: *log_format*, or one of the *further* ones. It is in so many other
+    lines, which *wraps* it, the last of them of the time *when*.
     """
-    line = text_of(trim(line))
-    if not log_format.parts:
-        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
-    ways = [log_format, *further]
-    begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways)
-    for text in (None if begins_quoted else unquoted(line), line):
+    line = line if wraps else text_of(trim(line))
+    ways = [way for way in (log_format, *further) if wraps or not way.only_wrapped]
+    begins_quoted = any(isinstance(part, Literal) and part.text[:1] == b'"' for part in log_format.parts[:1])
+    for text in (None if begins_quoted or wraps else unquoted(line), line):
         for number, way in enumerate(ways if text is not None else ()):
+            if not way.parts:
+                inner = wrapped_line(text)
+                if inner is None and (read := read_object(text, when)):
+                    return read
+                if inner is not None:
+                    known = read_fields(text_of(inner[0]), log_format, further, wraps + 1, inner[1] or when)
+                    return (known if wraps < 2 else None) or read_object(text)
+                continue
             for read in (read_exactly, read_loosely):
                 found = read(text, way)
                 strange = found and number and not re.fullmatch(rb"[A-Za-z0-9_-]+", found[0].get("method", b"GET"))
@@ -391,20 +421,25 @@ def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ())
 def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
     """Tell whether another line is glued to a line, which its format must not explain."""
     parts = log_format.parts
-    last = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
-    if any(isinstance(part, Literal) and b"[" in part.text for part in parts[last + 1 :]):
+    if any(isinstance(part, Literal) and b"[" in part.text for part in parts[last_needed(log_format) + 1 :]):
         return False
     return ANOTHER_LINE.search(line, behind) is not None
 
 
 def host_of(line: bytes, start: int, log_format: Format) -> dict[str, bytes]:
     """Return the virtual host of a line whose time begins at *start*, if its format searches for the time."""
-    first = log_format.parts[0]
-    second = log_format.parts[1]
-    if not (log_format.anchored and isinstance(first, Field) and first.kind == "vhost" and isinstance(second, Literal)):
+    parts = log_format.parts
+    at = next((at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind == "vhost"), len(parts))
+    behind = parts[at + 1] if at + 1 < len(parts) else None
+    if not log_format.anchored or not isinstance(behind, Literal):
         return {}
+    for _ in range(at // 2):
+        _, space, line = line[:start].partition(b" ")
+        start = len(line)
+        if not space:
+            return {}
     address, head = re.fullmatch(rb"(\[[^]]*\])?(.*)", line[:start], re.DOTALL).groups(b"")
-    rest, found, _ = head.partition(second.text)
+    rest, found, _ = head.partition(behind.text)
     vhost = address + rest
     return {"vhost": vhost} if found and vhost and b" " not in vhost else {}
 
@@ -415,7 +450,7 @@ def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
         method, _, rest = fields["request"].partition(b" ")
         target = rest.partition(b" ")[0] if b" " in fields["request"] else None
     else:
-        method, target = fields["method"], fields.get("target")
+        method, target = fields.get("method", b"GET"), fields.get("target")
         if target is None:
             query = fields.get("query", b"")
             return method, fields["path"], query if query.startswith(b"?") else b""
@@ -423,6 +458,12 @@ def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
         return method, None, b""
     path, mark, query = target.partition(b"?")
     return method, path, mark + query
+
+
+def without_origin(path: bytes) -> tuple[bytes | None, bytes]:
+    """Return the host of an absolute target's path, None where it is not absolute, and the path."""
+    found = re.fullmatch(rb"https?://(?P<host>[^/]*?)(?::\d*)?(?P<path>/.*)?", path, re.DOTALL)
+    return (found["host"], found["path"] or b"/") if found else (None, path)
 
 
 @lru_cache
@@ -440,11 +481,16 @@ def judge(
     fields = read_fields(line, log_format, others(rules))
     if fields is None:
         return "malformed", None, None
+    if fields == MESSAGE:
+        return MESSAGE, None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
     # Named formats have Apache's time.
     day = day_of(fields["time"]) if LOOSE_CLF.fullmatch(fields["time"]) else field_day(clock, fields["time"])
     method, path, query = target_of(fields)
+    if log_format.absolute and path is not None:
+        origin, path = without_origin(path)
+        fields |= {} if origin is None else {"vhost": origin}
     key = path
     if path is not None:
         key = path + query if rules.keep_query else path

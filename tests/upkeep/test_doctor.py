@@ -100,7 +100,14 @@ def test_a_good_setup_is_ok_in_every_line(folder: Path, memcached: Memcached) ->
         *(["program"] if IS_ROOT and OTHERS_MAY_RUN_PYTHON else []),
         *("configuration", "memcached", "evictions", "counters are ints"),
         *("loggers", "warnings", "log is counted"),
-        *("yesterday's log", "log format", "clock and time zone", "database", "pipe size"),
+        *(
+            "yesterday's log",
+            "log format",
+            "clock and time zone",
+            "database",
+            *([] if IS_ROOT else ["kept days"]),
+            "pipe size",
+        ),
     ]
     assert said.checks["log format"][1] == "combined, 10 of 10 lines parse"
     assert not (folder / "hits.csv").exists()
@@ -115,7 +122,7 @@ def failing(folder: Path, spec: str, *args: str, first: str = "", **env: str) ->
 
 def test_without_memcached_the_rest_is_checked_all_the_same(folder: Path) -> None:
     said = doctor(folder, f"127.0.0.1:{free_port()}")
-    assert (list(said.failed()), len(said.checks)) == (["memcached"], 9)
+    assert (list(said.failed()), len(said.checks)) == (["memcached"], 10)
     assert "Connection refused" in said.checks["memcached"][1]
     assert "systemctl start memcached" in said.checks["memcached"][2]
 
@@ -481,7 +488,7 @@ def test_the_format_is_told(folder: Path, memcached: Memcached, end: str, name: 
     yesterday = date.today() - ONE_DAY
     write(log_of(folder, yesterday), line(datetime.combine(yesterday, datetime.min.time()), end) * 10)
     verdict, text, remedy = doctor(folder, memcached.spec).checks["log format"]
-    assert text.startswith(f"{name}, 10 of 10" if name else "no format that fasthits knows: 10 of the first 10 lines")
+    assert text.startswith(f"{name}, 10 of 10" if name else "10 of the first 10 lines cannot be read: ")
     assert (verdict == "ok") == bool(name)
     assert name or "fasthits explain" in remedy
 
@@ -512,8 +519,20 @@ def test_every_format_is_known_also_that_of_the_configuration(
 @pytest.mark.parametrize(
     ("lines", "options", "told"),
     [
-        (b'{"msg": "hello"}\n' * 10, "", "no format that fasthits knows: 10 of the first 10 lines"),
-        (b"10.0.0.1 GET /a\n" * 10, "", "no format that fasthits knows"),
+        (
+            b'{"msg": "hello"}\n' * 10,
+            "",
+            "10 of the first 10 lines cannot be read: json: no time and no method and no path under a name that "
+            "fasthits knows: ",
+        ),
+        (
+            b'{"at": "2026-03-12 10:00", "m": "GET", "p": "/"}\n',
+            "",
+            "-> try --format json --json-fields time=NAME,",
+        ),
+        (b"10.0.0.1 GET /a\n" * 10, "", "cannot be read: no named format finds its time in it: no time like ["),
+        (b"<html>\n" * 10, "", "this looks like an HTML or XML page: "),
+        (access_line("/a"), 'format = "json"', "the line is not json: it can be read as combined: "),
         (access_line("/a"), "by-host = true", "--by-host needs a log format with the virtual host"),
         (b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n', "exclude-bots = true", "--exclude-bots needs"),
     ],
@@ -524,6 +543,14 @@ def test_lines_that_cannot_be_counted_are_told(
     write(log_of(folder, date.today() - ONE_DAY), lines)
     write(folder / "rules.toml", options.encode())
     assert told in failing(folder, memcached.spec, FASTHITS_CONFIG=str(folder / "rules.toml"))["log format"]
+
+
+def test_a_rule_that_leaves_all_lines_out_is_told(folder: Path, memcached: Memcached) -> None:
+    write(log_of(folder, date.today() - ONE_DAY), access_line("/a", method="POST") * 9)
+    verdict, text, remedy = doctor(folder, memcached.spec).checks["log format"]
+    assert verdict == "warn"
+    assert text == "no hits in the first 9 lines, one rule filters them (method): only GET counts; the log has POST"
+    assert remedy == "--method GET,POST counts such lines"
 
 
 def test_logs_that_are_not_there_or_empty_are_told(folder: Path, memcached: Memcached) -> None:
@@ -618,6 +645,18 @@ def test_a_database_that_cannot_be_written_is_told(
     if content:
         write(folder / name, content)
     assert list(failing(folder, memcached.spec, "--to", name)) == ["database"]
+
+
+def test_days_that_no_rollup_has_kept_are_told(folder: Path, memcached: Memcached) -> None:
+    days = [date.today() - timedelta(before) for before in (40, 38, 3, 1)]
+    kept = write(folder / "kept.log", *(access_line("/", day) for day in days))
+    fasthits("rollup", f"{days[0]}..{days[-1]}", "--partial", "--logs", kept, "--to", folder / "kept.db")
+    said = doctor(folder, memcached.spec, "--to", f"{folder}/kept.db")
+    verdict, text, remedy = said.checks["kept days"]
+    assert verdict == "warn"
+    first, gap = date.today() - timedelta(30), date.today() - timedelta(2)
+    assert text == f"kept up to {days[-1]}; 28 days are missing: {first}..{date.today() - timedelta(4)}, {gap}"
+    assert remedy == f"while their logs are there: fasthits rollup {first}..{gap} --to {folder}/kept.db"
 
 
 @AS_ROOT

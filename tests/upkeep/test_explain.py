@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import NAMES, parse_format
+from fasthits.rules.formats import parse_format
+from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from fasthits.upkeep.explain import explain, read_fields
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs, rules
@@ -64,14 +65,15 @@ def test_one_line_of_each_bucket_is_shown(tmp_path: Path) -> None:
     shown = [line for line in done.stdout.decode().splitlines() if not line.startswith(" ")]
     assert shown == [
         f"{log}:1: hit: counts as /a (combined)",
-        f"{log}:3: method: its method HEAD is not GET (combined)",
-        f"{log}:4: target: its target * is not a path (combined)",
+        f"{log}:3: method: its method HEAD is not GET (--method GET,HEAD counts such lines) (combined)",
+        f"{log}:4: target: its target * is not a path (does the log have paths elsewhere? --format) (combined)",
         f"{log}:5: day: its date is not 2026-03-12 (combined)",
-        f"{log}:6: static: pages load such files by themselves (combined)",
-        f"{log}:7: path: its path is excluded or not included (combined)",
-        f"{log}:8: bot: its user agent is that of a known bot (combined)",
-        f"{log}:9: agent: its user agent is excluded or not included (combined)",
-        f"{log}:10: status: its status 404 does not count (combined)",
+        f"{log}:6: static: pages load such files by themselves (--no-exclude-static counts such lines) (combined)",
+        f"{log}:7: path: its path is excluded or not included (change --include-path or --exclude-path) (combined)",
+        f"{log}:8: bot: its user agent is that of a known bot (--bots count counts such lines) (combined)",
+        f"{log}:9: agent: its user agent is excluded or not included (change --include-agent or --exclude-agent) "
+        "(combined)",
+        f"{log}:10: status: its status 404 does not count (--status 200,404 counts such lines) (combined)",
         f"{log}:11: malformed: no status in column 61 (combined)",
     ]
     assert b"    method           GET\n    target           /a\n" in done.stdout
@@ -82,15 +84,15 @@ def test_lines_are_named_by_their_numbers_and_made_harmless(tmp_path: Path) -> N
     done = fasthits("explain", log, "3", "2")
     assert b"\x1b" not in done.stdout
     assert [line.split(":")[1] for line in done.stdout.decode().splitlines() if line[0] != " "] == ["2", "3"]
-    assert rb"    \x1b[2Jbad" in done.stdout.splitlines()[-1]
+    assert rb"      \x1b[2Jbad" in done.stdout.splitlines()
 
 
 def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", b'{"ts":"2026-03-12T10:00:00Z","method":"GET","uri":"/a"}\n{"ts":1}\n')
     done = fasthits("explain", log)
     assert f"{log}:1: hit: counts as /a (json)".encode() in done.stdout
-    assert b"    target           /a\n" in done.stdout
-    assert f"{log}:2: malformed: not a JSON object with a time and a request (json)".encode() in done.stdout
+    assert b"    path (uri)       /a\n" in done.stdout
+    assert f"{log}:2: malformed: no request and no path (json)".encode() in done.stdout
 
 
 def test_lines_of_several_formats_are_shown_in_their_own(tmp_path: Path) -> None:
@@ -203,6 +205,6 @@ def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, t
     line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
     path = tmp_path / "access.log"
     path.write_bytes(line)
-    (found,) = explain(str(path), CompiledRules(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), (), None)
+    (found,) = explain(str(path), CompiledRules(Rules(format='%h %l %u %t "%r" %{x}i | %>s')), [1], None)
     assert found.bucket == bucket
     assert bool(dict(found.fields).get("status")) == (bucket == "hit")

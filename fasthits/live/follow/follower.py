@@ -257,7 +257,7 @@ class Follower:
             if misfit := self._tally.feed(tail.file, lines):
                 self._report(f"{misfit.cause} {tail.path}", f"{tail.path}: {misfit.text}")
         except UsageError as lack:
-            self._report(f"format {tail.path}", f"{tail.path}: {lack}: lines are counted as if it were not there")
+            self._report(f"format {tail.path}", f"{tail.path}: {lack}: lines are read as if it were empty")
         return True
 
     def _cut(self, mark: Mark | None = None) -> None:

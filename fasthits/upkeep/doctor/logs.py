@@ -1,22 +1,27 @@
 """Checks of the log files: that they exist, can be read and parsed, have all of yesterday, and by which clock."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 
-from fasthits._parse import HitTable
+from fasthits._parse import HitTable, parse_lines
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
+from fasthits.rules.guidance import left_out, only_reason, shown
 from fasthits.rules.stamps import detect_format, stamps
+from fasthits.rules.unreadable import why_unreadable
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
 SAMPLE_BYTES = 1 << 18
 SAMPLE_LINES = 1000
 PARSED_SHARE = 0.9
+SHOWN_CHARACTERS = 200
+"""Most characters that a finding shows of a line."""
 AHEAD = timedelta(minutes=1)
 """A log may be ahead of this machine's clock by this much."""
 NAME_LOGS = "name the web server's log with --logs, such as --logs /var/log/apache2/access.log"
@@ -59,19 +64,28 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
 
 def parsed(setup: Setup, today: date) -> str:
     """Say the format of the log, and how many of its lines parse."""
-    lines = [line for each in _files_of(setup, today)[:1] for line in sample(each)]
+    log_file = _files_of(setup, today)[0]
+    lines = sample(log_file)
     compiled = CompiledRules(setup.rules)
     log_format = detect_format(lines, compiled)
     counter = HitTable(rules=compiled.line_rules(log_format))
-    taking = compiled.lines_into(counter, log_format)
-    taking.feed(b"\n".join(lines))
-    taking.finish()
+    counter.feed(b"\n".join(lines))
+    counter.finish()
     good = counter.lines - counter.malformed
     if good < len(lines) * PARSED_SHARE or not good:
-        text = f"no format that fasthits knows: {len(lines) - good} of the first {len(lines)} lines"
-        remedy = f'log as combined, or write format = "..." into {CONFIG}; fasthits explain shows what is read'
-        raise Finding(text, remedy)
+        number = counter.examples[0][0] if counter.examples else 1
+        line = (lines or [b""])[number - 1]
+        advice = why_unreadable(line, setup.rules)
+        text = f"{len(lines) - good} of the first {len(lines)} lines cannot be read: {advice.misses[0]}: "
+        remedy = f"{advice.remedy}; write it into {CONFIG}, too; fasthits explain {log_file.name} says more"
+        raise Finding(f"{text}{log_file.name}:{number}: {shown(line, SHOWN_CHARACTERS)}", remedy)
     compiled.check(log_format)
+    rejected = Counter[str]()
+    compiled.finish(counter, rejected)
+    if reason := only_reason(counter.hits - rejected.total(), counter.filtered | rejected):
+        advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
+        text = f"no hits in the first {len(lines)} lines, one rule filters them ({reason}): {advice.misses[0]}"
+        raise Finding(text, advice.remedy, Verdict.WARN)
     return f"{log_format.name}, {good} of {len(lines)} lines parse"
 
 

@@ -14,7 +14,7 @@ from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
-from fasthits.daily.refusals import days_left, remarks
+from fasthits.daily.refusals import days_left, examples, remarks
 from fasthits.display import counted, printable
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Parsed, parse_logs
@@ -112,6 +112,9 @@ class Command(BaseCommand):
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
             self.stderr.write(f"and {counted(more, 'more path')}")
+        if parsed.counted.advice:
+            for line in examples(parsed.counted):
+                self.stderr.write(f"  {line}")
         if left := list(map(printable, days_left(parsed.counted, parsed.fewer))):
             for line in left[:-1]:
                 self.stderr.write(line)

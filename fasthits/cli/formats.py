@@ -1,0 +1,49 @@
+"""``fasthits formats``: the log formats that have a name."""
+
+import shutil
+import sys
+import textwrap
+
+import typer
+
+from fasthits.cli.options import AsJson
+from fasthits.display import printable
+
+INDENT = "    "
+MIN_COLUMNS = 40
+
+
+def formats(as_json: AsJson = False) -> None:
+    """List the named log formats: what writes each, and an example line.
+
+    fasthits recognises these formats by itself. --format NAME reads a log in one format only.
+
+    \b
+        fasthits formats
+        fasthits rollup --format haproxy
+        fasthits formats --json | jq -r '.[].name'
+    """
+    from fasthits.rules.named import FORMATS
+
+    if as_json:
+        import json
+
+        rows = [
+            {"name": row.name, "writer": row.writer, "example": row.example}
+            | {"strings": [*row.strings, *row.closed], "source": row.source}
+            for row in FORMATS.values()
+        ]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    width = max(map(len, FORMATS))
+    for row in FORMATS.values():
+        typer.echo(_folded(f"{row.name:{width}}  {row.writer}", " " * (width + 2)))
+        typer.echo(_folded(INDENT + printable(row.example), INDENT))
+
+
+def _folded(text: str, indent: str) -> str:
+    """Return *text* folded to the width of the terminal; as it is if the output is not a terminal."""
+    if not sys.stdout.isatty():
+        return text
+    columns = max(shutil.get_terminal_size().columns, MIN_COLUMNS)
+    return textwrap.fill(text, columns, subsequent_indent=indent, break_on_hyphens=False)

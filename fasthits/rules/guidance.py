@@ -1,0 +1,138 @@
+"""What to say about lines that a rule leaves out: why, and what to type. For other lines see `rules.unreadable`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from fasthits._parse import ParsedLine
+from fasthits.display import printable
+from fasthits.rules.rules import Rules
+
+SHOWN_CHARACTERS = 1000
+"""Most characters that a message shows of a line."""
+NAMED_VALUES = 4
+"""Most methods, statuses and the like that a message names."""
+BAD_SHARE = 0.9
+"""With a greater share of unreadable lines, the format is wrong."""
+
+
+class Advice(NamedTuple):
+    """Why a line cannot be read or does not count, and what to type."""
+
+    misses: Sequence[str]
+    """What the nearest formats miss in the line, a sentence each; for JSON the keys that it has."""
+    remedy: str
+
+    def __str__(self) -> str:
+        """Return the advice in one line."""
+        return printable(f"{self.misses[0]} ({self.remedy})")
+
+    def lines(self) -> list[str]:
+        """Return the advice in full, what to type last."""
+        return [printable(line) for line in (*self.misses, f"-> {self.remedy}")]
+
+
+def shown(line: bytes, characters: int = SHOWN_CHARACTERS) -> str:
+    r"""Return a line for a terminal, cut if it is long.
+
+    >>> shown(b"\x1b[2J" + b"a" * 2000, 10)
+    '\\x1b[2Jaaa ... (2,004 bytes)'
+    """
+    text = printable(line[:characters].decode("utf-8", "backslashreplace"))
+    if len(line) <= characters and len(text) <= characters:
+        return text
+    return f"{text[:characters]} ... ({len(line):,} bytes)"
+
+
+def only_reason(hits: int, filtered: dict[str, int]) -> str | None:
+    """Return the reason that alone filters all lines of the days that count; None if there are several, or hits.
+
+    Comments are no reason.
+
+    >>> only_reason(0, {"method": 40, "day": 7})
+    'method'
+    """
+    reasons = filtered.keys() - {"day", "comment"}
+    return next(iter(reasons)) if not hits and len(reasons) == 1 else None
+
+
+_LOOKED_AT: dict[str, Callable[[ParsedLine], bytes | None]] = {
+    "method": lambda line: line.method,
+    "target": lambda line: line.target,
+    "status": lambda line: None if not line.status else b"%03d" % line.status,
+    "agent": lambda line: line.user_agent,
+    "bot": lambda line: line.user_agent,
+    "path": lambda line: line.path,
+    "static": lambda line: line.path,
+}
+"""What of a line each reason looks at."""
+
+
+def left_out(reason: str, rules: Rules, lines: Iterable[ParsedLine | None]) -> Advice:
+    """Return why a rule leaves lines out, and how to count them. *lines* are some of them, if any are known.
+
+    >>> str(left_out("method", Rules(), []))
+    'only GET counts (change --method)'
+    """
+    look = _LOOKED_AT.get(reason)
+    found = Counter(value for line in lines if look and line and (value := look(line)) is not None)
+    values = [shown(value, 60) for value, _ in found.most_common(NAMED_VALUES)]
+    the_log_has = f"; the log has {', '.join(values)}" * bool(values)
+    return Advice([_why_left_out(reason, rules) + the_log_has], how_to_count(reason, rules, values))
+
+
+def _why_left_out(reason: str, rules: Rules) -> str:
+    match reason:
+        case "message":
+            return "they are other messages of the server, not requests"
+        case "method":
+            return f"only {' and '.join(rules.methods)} counts"
+        case "target":
+            return "only targets that begin with / or http count"
+        case "status":
+            return "--pages counts only some statuses" if "statuses" in rules.pages else "only some statuses count"
+        case "bot":
+            return "their user agents are those of known bots"
+        case "static":
+            return "pages load such files by themselves"
+    return f"their {'user agents' if reason == 'agent' else 'paths'} are excluded or not included"
+
+
+def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:
+    """Return the option that counts lines which are filtered for a reason. *values* are what it looks at in them.
+
+    >>> how_to_count("method", Rules(), ["HEAD"])
+    '--method GET,HEAD counts such lines'
+    """
+    match reason:
+        case "method":
+            words = [value for value in values if value.isascii() and value.isalpha()]  # a stranger may send `id`
+            return f"--method {','.join([*rules.methods, *words])} counts such lines" if words else "change --method"
+        case "message":
+            return "name the log that has the requests"
+        case "target":
+            return "does the log have paths elsewhere? --format"
+        case "status":
+            counted = ",".join([*_spell(rules.statuses or ()), *values])
+            return f"--status {counted} counts such lines" if values else "name its field: --json-fields status=NAME"
+        case "bot":
+            return "--bots count counts such lines"
+        case "static":
+            return "--no-exclude-static counts such lines"
+        case "agent":
+            return "change --include-agent or --exclude-agent"
+        case "path":
+            return "change --include-path or --exclude-path"
+    return "fasthits explain LOGFILE says more"
+
+
+def _spell(statuses: Iterable[int]) -> Iterator[str]:
+    """Yield statuses as ``--status`` takes them.
+
+    >>> list(_spell([304, *range(200, 300)]))
+    ['200-299', '304']
+    """
+    for _, run in groupby(enumerate(sorted(statuses)), lambda pair: pair[1] - pair[0]):
+        numbers = [status for _, status in run]
+        yield f"{numbers[0]:03}" + f"-{numbers[-1]:03}" * (len(numbers) > 1)

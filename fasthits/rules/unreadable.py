@@ -1,0 +1,95 @@
+"""Why a line of a log cannot be read, and what to type. All commands that meet such lines take these words."""
+
+import re
+
+from fasthits._parse import find_fields, parse_line
+from fasthits.display import printable
+from fasthits.rules.compiled import CompiledRules, field_rules
+from fasthits.rules.guidance import Advice
+from fasthits.rules.jsonkeys import read_keys
+from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
+from fasthits.rules.named import JSON, NAMES, find_format
+from fasthits.rules.rules import Rules
+
+NEAREST = 3
+"""Most formats of which a message says what they miss in a line."""
+NO_TIME = 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
+
+PASTE = (
+    "--format with the string of the server's configuration, which this shows: "
+    "grep -rshE 'LogFormat|log_format' /etc/apache2 /etc/httpd /etc/nginx"
+)
+"""What to type for a format that has no name."""
+
+OTHER_LOGS = (
+    (rb"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4}\] \[", "Apache's error log"),
+    (rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#", "nginx's error log"),
+    (rb"\s*<(?:!doctype|html|\?xml)", "an HTML or XML page"),
+    (rb"date,(?:host,)?path,", "a CSV file of fasthits"),
+    (rb"SQLite format 3\0", "an SQLite database"),
+    (
+        rb"(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ "
+        rb"(?:postfix|sendmail|sm-mta|dovecot|exim|opendkim|amavis)",
+        "a mail log",
+    ),
+    (
+        rb"(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./-]+(?:\[\d+\])?: ",
+        "syslog without access lines",
+    ),
+)
+"""Files that are taken for access logs: how their lines begin, and what they are."""
+LOOKED_AT_BYTES = 1000
+"""As much of a line tells whether it is binary."""
+_BINARY = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
+
+
+def why_unreadable(line: bytes, rules: Rules) -> Advice:
+    """Return why *line*, which *rules* cannot read, is unreadable, and what to type.
+
+    >>> str(why_unreadable(b"<html>", Rules()))
+    'this looks like an HTML or XML page (name the access log)'
+    """
+    if not line.strip():
+        return Advice(["the lines are blank"], "name the access log")
+    own = None if rules.format == "auto" else find_format(rules.format)
+    instead = f"the line is not {printable(rules.format)}: it can be" if own else "the line can be"
+    for name, log_format in NAMES.items():
+        if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways)):
+            return Advice([f"{instead} read as {name}"], f"try --format {name}")
+    objects = CompiledRules(Rules(format="json", json_fields=rules.json_fields))
+    if own != JSON and parse_line(line, objects.field_rules(JSON)):
+        return Advice([f"{instead} read as json"], "try --format json")
+    if keys := read_keys(line, rules.json_fields):
+        if keys.missing and (wrapped := keys.wrapped()):
+            inner = why_unreadable(wrapped, rules)
+            return Advice([f"the line wraps another line, and {inner.misses[0]}", *inner.misses[1:]], inner.remedy)
+        return Advice(keys.told(), keys.remedy())
+    if kind := _other_log(line):
+        return Advice([f"this looks like {kind}"], "name the access log")
+    if own == JSON:
+        return Advice(["json: the line is no JSON object"], "leave --format out")
+    if own:
+        missed = trouble_of(find_fields(line, field_rules((own,))), own)
+        return Advice([f"{printable(rules.format)}: {missed}"], f"leave --format out, or {PASTE}")
+    if remedy := lack_of_dates([line]):
+        return Advice(["the line has a request, but no date"], remedy)
+    return Advice(_nearest(line), PASTE)
+
+
+def _other_log(line: bytes) -> str:
+    """Return what a line that is no line of an access log comes from, or ``""``."""
+    for beginning, kind in OTHER_LOGS:
+        if re.match(beginning, line, re.IGNORECASE):
+            return kind
+    beginning = line[:LOOKED_AT_BYTES]
+    return "binary data" if len(_BINARY.findall(beginning)) * 10 > len(beginning) else ""
+
+
+def _nearest(line: bytes) -> list[str]:
+    """Return what the named formats miss in *line* that agree with its beginning, nearest first."""
+    by_text: dict[str, list[str]] = {}
+    for miss in why_not(line):
+        if miss.reached:
+            by_text.setdefault(miss.missing, []).append(miss.name)
+    told = [f"{', '.join(names)}: {text}" for text, names in by_text.items()]
+    return told[:NEAREST] or [f"no named format finds its time in it: {NO_TIME}"]
