@@ -143,7 +143,7 @@ def test_bars_fit_the_width_and_are_weeks_when_they_must(tmp_path: Path) -> None
         days = [(str(LAST - timedelta(before)), "/a", 7) for before in range(364)]
         database.executemany("INSERT INTO hits VALUES (?, ?, ?)", days)
         database.commit()
-    for columns, bars, head in (("500", 364, ""), ("120", 52, "weeks"), ("60", 13, "4 weeks each")):
+    for columns, bars, head in (("500", 364, ""), ("120", 52, "weeks"), ("60", 18, "3 weeks each")):
         done = fasthits("most-read", "--days", "364", cwd=tmp_path, COLUMNS=columns)
         lines = done.stdout.decode().splitlines()
         assert f"  {'█' * bars}  /a" in lines[-1]
