@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# How the tests are shared among processes: by files, in the order of tests/conftest.py.
-WORKERS ?= 2
+# Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
+WORKERS ?= 4
 SPREAD := --dist loadfile --no-loadscope-reorder
 .PHONY: help demo page programs test lint docs bench instructions clean
 
@@ -85,7 +85,7 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
-# Two workers on two cores; slow files are first, so that both end together. The old Django runs beside them.
+# Slow files are first, so that all workers end together. The old Django runs beside them.
 test: programs .venv/installed-dev .venv/django-4.2 build/agents build/axe
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django -n $(WORKERS) $(SPREAD)
