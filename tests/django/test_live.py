@@ -243,7 +243,7 @@ def test_a_page_of_100_objects_costs_one_round_trip_and_no_extra_query(
     with Wire(memcached) as wire:
         caches = settings.CACHES if through == "straight" else cache_of(through, wire.spec)
         with (
-            override_settings(CACHES=caches, FASTHITS={"MEMCACHED": wire.spec}),
+            override_settings(CACHES=caches, FASTHITS=ZONE | {"MEMCACHED": wire.spec}),
             CaptureQueriesContext(connection) as queries,
         ):
             page = Client().get("/press/")
