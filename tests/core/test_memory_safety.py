@@ -1,4 +1,4 @@
-"""The core reads no byte that is not its own: guard pages around lines and blocks, and an AddressSanitizer build."""
+"""The core reads no byte that is not its own: guard pages around lines and blocks, and a build with sanitizers."""
 
 import ctypes
 import mmap
@@ -249,7 +249,7 @@ import fasthits._parse
 import pytest
 core = Path(fasthits._parse.__file__)
 assert core.parent.parent == Path.cwd(), core
-assert b"__asan_init" in core.read_bytes(), "this core is not sanitized"
+assert b"__asan_init" in core.read_bytes() and b"__ubsan_handle" in core.read_bytes(), "this core is not sanitized"
 assert "libasan" in Path("/proc/self/maps").read_text()
 sys.exit(pytest.main(sys.argv[1:]))
 """
@@ -306,10 +306,11 @@ QUICKLY = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not measures_memory and 
 
 
 @pytest.mark.slow
-def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
+def test_tests_pass_with_checks_of_addresses_and_of_undefined_behaviour(tmp_path: Path) -> None:
     libasan = find_libasan()
     tree = tmp_path / "tree"
-    build_in(tree, "-fsanitize=address -fno-omit-frame-pointer -g -O1", LDFLAGS="-fsanitize=address")
+    sanitizers = "-fsanitize=address,undefined"
+    build_in(tree, f"{sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1", LDFLAGS=sanitizers)
     output = run_in(
         tree,
         [
@@ -320,8 +321,9 @@ def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
         PYTHONMALLOC="malloc",
         PYTHONPATH=str(tree),
         ASAN_OPTIONS="detect_leaks=0",
+        UBSAN_OPTIONS="print_stacktrace=1",
     )
-    assert "AddressSanitizer" not in output
+    assert "AddressSanitizer" not in output and "runtime error" not in output
     assert " passed" in output
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules
-from fasthits.rules.formats import parse_format
+from fasthits.rules.named import NAMES
 from tests.core.support import (
     DAY,
     FRONT,
@@ -157,5 +157,5 @@ def test_plain_gets_of_a_format_without_user_agents_have_none_and_not_that_of_a_
 
     data = (line(after=b'" 200 5' + LONG_AFTER) + b"\n") * 3
     for log_format in ("combined", "common"):
-        HitTable(rules=LineRules(verdict=verdict, ways=[parse_format(log_format).reading()])).feed(data)
+        HitTable(rules=LineRules(verdict=verdict, ways=[NAMES[log_format].reading()])).feed(data)
     assert agents == [b"Mozilla/5.0 (X11; Linux x86_64)", b"-"]
