@@ -50,7 +50,7 @@ class Core(build_ext):
 class Source(sdist):
     """Packs the source without what differs from clone to clone: times, owners, and the permissions of a umask."""
 
-    def make_archive(self, base_name, format, root_dir=None, base_dir=None, owner=None, group=None):
+    def make_archive(self, base_name, *formats, base_dir, **owners):
         name = f"{base_name}.tar.gz"
         os.makedirs(self.dist_dir, exist_ok=True)
         with (

@@ -63,8 +63,9 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words of the usage line, as they are told to typer, which decorates them differently in each release."""
-        return ["[OPTIONS]", *(each.metavar for each in self.get_params(ctx) if each.param_type_name == "argument")]
+        """Return the words of the usage line. Each release of typer decorates them in its own way."""
+        parameters: list[Any] = self.get_params(ctx)
+        return ["[OPTIONS]", *(each.metavar for each in parameters if each.param_type_name == "argument")]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options: a heading for each group, and ranges in words."""
