@@ -18,6 +18,7 @@ from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
@@ -34,9 +35,15 @@ class Modules(build_py):
         if not self.editable_mode:
             shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
-        for folder, _, names in os.walk(self.build_lib):
-            for name in names:
-                os.chmod(os.path.join(folder, name), 0o644)
+
+
+class Wheel(bdist_wheel):
+    """Packs all files with the same permissions, whatever the umask of the clone was."""
+
+    def write_wheelfile(self, folder, *generator):
+        super().write_wheelfile(folder, *generator)
+        for name in glob(f"{self.bdist_dir}/**", recursive=True):
+            os.chmod(name, permissions(os.stat(name).st_mode))
 
 
 class Core(build_ext):
@@ -61,10 +68,15 @@ class Source(sdist):
         return name
 
 
+def permissions(mode):
+    """Return the permissions of a file or folder: as they are with the usual umask."""
+    return 0o755 if mode & 0o100 else 0o644
+
+
 def without_machine(member):
     """Return a member of a tar archive as each clone has it."""
     member.mtime, member.uid, member.gid, member.uname, member.gname = int(TIME), 0, 0, "", ""
-    member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+    member.mode = permissions(member.mode)
     return member
 
 
@@ -87,7 +99,7 @@ parse = Extension(
 )
 checks = dict.fromkeys(("boundscheck", "wraparound", "initializedcheck", "linetrace"), debug)
 setup(
-    cmdclass={"build_py": Modules, "build_ext": Core, "sdist": Source},
+    cmdclass={"bdist_wheel": Wheel, "build_py": Modules, "build_ext": Core, "sdist": Source},
     ext_modules=cythonize(
         [parse],
         force=debug,  # cythonize compares time stamps, so it would not see that the directives changed
