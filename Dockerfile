@@ -1,8 +1,8 @@
-# fasthits with its page and JSON logs. compose.yaml runs it beside nginx and memcached.
+# fasthits with its page. compose.yaml runs it beside nginx and memcached.
 FROM python:3.13-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 COPY . /source
-RUN python -m venv /opt/fasthits && /opt/fasthits/bin/pip install --no-cache-dir '/source[web,json]'
+RUN python -m venv /opt/fasthits && /opt/fasthits/bin/pip install --no-cache-dir '/source[web]'
 
 FROM python:3.13-slim
 COPY --from=build /opt/fasthits /opt/fasthits

@@ -3,12 +3,13 @@
 import hashlib
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 from benchmarks.corpus import PATHS, Expected, write_day
 from benchmarks.distinct import Distinct, write_distinct
+from benchmarks.objects import write_objects
 from benchmarks.truth import Truth
 
 DAY = date(2026, 3, 12)
@@ -71,12 +72,22 @@ def make_distinct(parent: Path, name: str, size: int, paths: int) -> Corpus:
     return Corpus(name, folder, Distinct.load(known))
 
 
+def make_objects(day: Corpus) -> Corpus:
+    """Return the same requests as JSON lines (see `benchmarks.objects`), in a folder beside that of the day."""
+    assert isinstance(day.truth, Expected)
+    folder = day.folder.with_name(f"{day.folder.name}-json")
+    known = _claim(folder, f"objects of {day.truth.lines} lines")
+    if not known.exists():
+        replace(day.truth, size=write_objects(day.log, folder / FILE)).save(known)
+    return Corpus(f"{day.name}-json", folder, Expected.load(known))
+
+
 def _claim(folder: Path, what: str) -> Path:
     """Return where the truth of a log of *what* belongs, the folder being empty unless it is there already.
 
     The file's name holds a hash of the generators, so that no log from before a change to them is taken for a new one.
     """
-    sources = sorted(Path(__file__).with_name(f"{name}.py") for name in ("corpus", "distinct", "website"))
+    sources = sorted(Path(__file__).with_name(f"{name}.py") for name in ("corpus", "distinct", "objects", "website"))
     made_by = b"".join(source.read_bytes() for source in sources) + f"{what} of {FILE}, seed {SEED}".encode()
     known = folder / f"truth-{hashlib.sha256(made_by).hexdigest()[:12]}.json"
     if not known.exists():

@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpora import make_day
+from benchmarks.corpora import make_day, make_objects
 from benchmarks.corpus import Expected
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.record import RESULTS
@@ -45,9 +45,15 @@ Counts = dict[str, float]
 """Instructions by stage, for each line or row."""
 
 
-BEFORE = {"tokenise": "load", "count": "load", "agents": "load", "merge": "count", "rows": "count"}
+BEFORE = {
+    **{"tokenise": "load", "count": "load", "agents": "load", "count_json": "load_json"},
+    **{"merge": "count", "rows": "count"},
+}
 """The stages of `benchmarks.workload` to report, and the one that is subtracted from each."""
-UNITS = {"tokenise": "line", "count": "line", "agents": "line", "merge": "row", "rows": "row"}
+UNITS = {
+    **{"tokenise": "line", "count": "line", "agents": "line", "count_json": "line"},
+    **{"merge": "row", "rows": "row"},
+}
 
 
 def count_instructions(stage: str, log: Path) -> int:
@@ -71,9 +77,11 @@ def count_instructions(stage: str, log: Path) -> int:
 def measure() -> Counts:
     """Return the counts of this core; takes two cores of a machine for some seconds."""
     day = make_day(KEPT, "day", LINES)
+    objects = make_objects(day)
     stages = sorted({*BEFORE, *BEFORE.values()})
+    logs = [(objects if stage.endswith("json") else day).log for stage in stages]
     with ThreadPoolExecutor(2) as pool:
-        totals = dict(zip(stages, pool.map(lambda stage: count_instructions(stage, day.log), stages), strict=True))
+        totals = dict(zip(stages, pool.map(count_instructions, stages, logs), strict=True))
     assert isinstance(day.truth, Expected)
     units = {"line": day.truth.lines, "row": len(day.truth.views)}
     return {stage: round((totals[stage] - totals[before]) / units[UNITS[stage]], 1) for stage, before in BEFORE.items()}
@@ -123,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     recorded = json.loads(RECORD.read_text())
     for stage, known in recorded["instructions"].items():
         change = counts[stage] / known - 1
-        print(f"{stage:9} {counts[stage]:8,.1f} a {UNITS[stage]:5} recorded {known:8,.1f}  {change:+.1%}")
+        print(f"{stage:10} {counts[stage]:8,.1f} a {UNITS[stage]:5} recorded {known:8,.1f}  {change:+.1%}")
     found = find_slower(counts, recorded)
     for complaint in found:
         print(f"{complaint} (if that is worth it: make instructions RECORD=1)", file=sys.stderr)

@@ -17,6 +17,7 @@ PROGRAMS = {
     "gzip": "gzip --version",
     "igzip": "igzip --version",
     "goaccess": "goaccess --version",
+    "jq": "jq --version",
     "memcached": "memcached -V",
 }
 MODULES = ("cython", "duckdb", "polars", "apachelogs", "pymemcache")

@@ -5,13 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.corpora import DAY, Corpus
+from benchmarks.corpora import DAY, Corpus, make_objects
 from benchmarks.judges import judge_all_days, judge_day, judge_goaccess, judge_nothing, judge_wc
 from benchmarks.live import Pace
 from benchmarks.stages import Count, Tokenise
 from benchmarks.tasks import Command, IntoMemcached, Rollup, Task, WithoutBots, shown
 
 AWK = r"""{ c[$7]++ } END { for (path in c) print c[path] "\t" path }"""
+JQ = (
+    'fromjson? | select(.time_iso8601 | startswith("{day}")) | .request | select(startswith("GET "))'
+    ' | split(" ")[1] | split("?")[0]'
+)
 PANELS = (  # all but REQUESTS
     "VISITORS REQUESTS_STATIC NOT_FOUND HOSTS OS BROWSERS VISIT_TIMES VIRTUAL_HOSTS REFERRERS REFERRING_SITES "
     "KEYPHRASES STATUS_CODES REMOTE_USER CACHE_STATUS GEO_LOCATION MIME_TYPE TLS_TYPE"
@@ -96,6 +100,7 @@ def day_rows(day: Corpus, small: Corpus) -> list[Row]:
         *rows,
         *rule_rows(rollup, day),
         *rival_rows(rollup, day, small),
+        *json_rows(rollup, day, small),
         *gz_rows(day),
         *log_rows(day, small),
         *start_rows(day),
@@ -140,6 +145,22 @@ def rival_rows(rollup: Rollup, day: Corpus, small: Corpus) -> list[Row]:
         Row("polars", rollup, FASTER, 10, polars),
         Row("goaccess", rollup, FASTER, 200, goaccess),
         Row("apachelogs", rollup, FASTER, None, apachelogs),
+    ]
+
+
+def json_rows(rollup: Rollup, day: Corpus, small: Corpus) -> list[Row]:
+    """Return the rows of the same requests as JSON lines."""
+    objects, few = make_objects(day), make_objects(small)
+    read = Rollup("`fasthits rollup` of JSON lines", objects, "--threads 2")
+    script = f"python -m benchmarks.rivals read_json {shown(objects.log)} {DAY}"
+    duckdb = Command("DuckDB, `read_json`, 2 threads", objects, script, judge_day, "duckdb")
+    count = """awk '{ c[$0]++ } END { for (path in c) print c[path] "\\t" path }'"""
+    command = f"jq -R -r {shlex.quote(JQ.format(day=DAY))} {shown(few.log)} | {count}"
+    jq = Command("jq, and awk to count", few, command, judge_day, "jq")
+    return [
+        Row("json", read, TIMES, 2.5, rollup),
+        Row("json-duckdb", read, FASTER, None, duckdb),
+        Row("json-jq", read, FASTER, None, jq),
     ]
 
 

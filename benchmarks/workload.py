@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import date
 
 from fasthits._parse import HitTable, LineRules
+from fasthits.rules.labelled import JSON
 
 NEVER = date(1970, 1, 1)
 
@@ -35,6 +36,16 @@ def agents(block: bytes) -> None:
     HitTable(rules=LineRules(verdict=lambda agent: 2 if b"bot" in agent else 0)).feed(block)
 
 
+def count_json(block: bytes) -> None:
+    """Count all hits of the same requests as JSON lines."""
+    HitTable(rules=LineRules(ways=[JSON.reading()])).feed(block)
+
+
+def load_json(block: bytes) -> None:
+    """Do nothing with JSON lines, but make their rules."""
+    LineRules(ways=[JSON.reading()])
+
+
 def merge(block: bytes) -> None:
     """Count all hits and merge them into another counter."""
     HitTable().merge(count(block))
@@ -48,7 +59,7 @@ def rows(block: bytes) -> None:
 
 if __name__ == "__main__":
     stages: dict[str, Callable[[bytes], object]] = {
-        stage.__name__: stage for stage in (load, tokenise, count, agents, merge, rows)
+        stage.__name__: stage for stage in (load, tokenise, count, agents, load_json, count_json, merge, rows)
     }
     name, log = sys.argv[1:]
     with open(log, "rb") as file:

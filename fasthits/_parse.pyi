@@ -125,7 +125,32 @@ class FoundFields(NamedTuple):
     """Number of the way that reads the line; 0, the log's own way, for a malformed line."""
     text: bytes
     """What was read, and what the places are of: the line without what may stand before its text, such as a byte-order
-    mark, or what stands inside if quotes enclose the whole line."""
+    mark, what stands inside if quotes enclose the whole line, or the line in the message of an object."""
+
+class JsonField(NamedTuple):
+    """A field of a JSON line."""
+
+    kind: str
+    key: bytes
+    """The key as the line has it, with those of the objects around it and dots between; empty for a field that stands
+    before the object."""
+    value: bytes
+    """As it is written, escapes and all, without quotes."""
+
+class JsonLine(NamedTuple):
+    """What the core finds in a JSON line."""
+
+    fields: list[JsonField]
+    keys: list[bytes]
+    """All keys, also of fields that nobody looks for; not those in lists."""
+    trouble: str
+    """Why the line is malformed: ``object`` (no object), ``end`` (it does not end), ``glued`` (a second one),
+    ``wrapped`` (its message is no log line), ``request`` (no request, and no path), ``time`` (no time), ``date`` (an
+    invalid one); ``""`` for a line that parses, and for a message of the server."""
+
+def find_json_fields(line: Buffer, rules: LineRules, /) -> JsonLine:
+    """Return the fields and the keys that the core finds in a JSON line, and what the line lacks. Of an object in
+    another one's message, those of the inner object."""
 
 def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`.
@@ -138,8 +163,9 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
 class LineRules:
     """The ways to read lines, and which lines are hits. Hit tables of several threads can share it.
 
-    A line is *filtered* by the first reason that applies: ``method`` (not in *methods*), ``target`` (no path),
-    ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``.
+    A line is *filtered* by the first reason that applies: ``comment`` (a ``#`` line of W3C's format), ``message`` (a
+    JSON object that is not an access, but another message of the server), ``method`` (not in *methods*), ``target``
+    (no path), ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``.
 
     *verdict* is called with each distinct user agent as it was logged, ``b"-"`` for no user agent. It returns 0 to
     count the hit, 1 to filter it as ``agent``, 2 for a bot. Hits of bots are filtered as ``bot`` or, with *apart*,
@@ -164,6 +190,11 @@ class LineRules:
     the whole line. If a way is *closed*, a line must end behind the last step. If it is *absolute*, the target
     ``http://host:port/path`` counts as its path and names the virtual host. Without a step for a method or a request,
     every line is a GET.
+
+    A way for JSON has no steps, but *names* of fields. A name has a kind (``""`` for none), and says whether its value
+    may be a whole URL, whose path counts, and whether the fields of its object count as if they stood outside it: see
+    fasthits/rules/jsonlines.py. An object may wrap another line in its message, which may wrap a third. These are read
+    by all ways, also by those for which a line is *only_wrapped*.
 
     Raises ValueError for steps without a time. If a needed step searches the rest of a line for a text, the core tries
     only the first ANCHORS times of the line, so the cost of a line stays linear in its length.

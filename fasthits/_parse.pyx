@@ -20,9 +20,18 @@ from fasthits.core.counts cimport (
 )
 from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
 from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
-from fasthits.core.fields cimport filtered_lines, places_of_fields, span_of, values_of_line, without_newline
+from fasthits.core.fields cimport (
+    as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
+    without_newline,
+)
+from fasthits.core.json cimport (
+    CUT, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER, J_REQUEST, J_STATUS,
+    J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS, add_name,
+    free_names,
+)
 from fasthits.core.lines cimport (
-    BY_COLUMNS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_MEMORY_TO_READ, Rules, Way, read_any, settle,
+    BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_ENTRY, NO_MEMORY_TO_READ, Result, Rules, Way, read_any,
+    settle,
 )
 from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
@@ -32,7 +41,7 @@ from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
-    VHOST, Reading, add_step, fill_line,
+    VHOST, Reading, add_step,
 )
 from fasthits.core.table cimport (
     NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
@@ -40,7 +49,7 @@ from fasthits.core.table cimport (
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
 from fasthits.core.times cimport DayMemo
-from fasthits.core.tokens cimport MAX_LINE, Cursor, Line, Span, line_cursor, take_rest, take_until
+from fasthits.core.tokens cimport MAX_LINE, Cursor, Span, line_cursor, take_rest, take_until
 
 import os
 from datetime import date
@@ -83,6 +92,18 @@ class FoundField(NamedTuple):
     end: int
 
 
+class JsonField(NamedTuple):
+    kind: str
+    key: bytes
+    value: bytes
+
+
+class JsonLine(NamedTuple):
+    fields: list[JsonField]
+    keys: list[bytes]
+    trouble: str
+
+
 class FoundFields(NamedTuple):
     fields: list[FoundField]
     host: tuple[int, int]
@@ -108,7 +129,15 @@ _KINDS = {
     "protocol": PROTOCOL, "status": STATUS, "bytes": BYTES, "referer": REFERER, "user_agent": USER_AGENT,
     "vhost": VHOST, "clock": CLOCK,
 }
-_HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS}
+_JSON_KINDS = {
+    "time": J_TIME, "request": J_REQUEST, "method": J_METHOD, "path": J_PATH, "query": J_QUERY,
+    "protocol": J_PROTOCOL, "status": J_STATUS, "bytes": J_BYTES, "referer": J_REFERER, "user_agent": J_USER_AGENT,
+    "vhost": J_VHOST, "logger": J_LOGGER, "level": J_LEVEL, "message": J_MESSAGE,
+}
+_TROUBLES = {
+    NO_OBJECT: "object", CUT: "end", TWO_OBJECTS: "glued", NO_TIME: "time", NO_DATE: "date", NO_REQUEST: "request",
+}
+_HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS, "json": BY_KEYS}
 _STEPS = {
     "literal": LITERAL, "quoted": QUOTED, "text": TEXT, "fixed": FIXED, "status": THREE_DIGITS,
     "bytes": DIGITS_OR_DASH, "apache": CLF_TIME, "iso8601": ISO_TIME, "epoch": EPOCH_TIME, "date": LAID_OUT_TIME,
@@ -124,7 +153,7 @@ _COMBINED = {
         )
     ],
     "needed": 7, "anchored": True, "closed": False, "absolute": False, "host_end": None, "begins_quoted": False,
-    "how": "steps", "names": (),
+    "how": "steps", "names": (), "only_wrapped": False,
 }
 
 
@@ -168,18 +197,28 @@ cdef class LineRules:
         settle(&self.rules)
 
     def __dealloc__(self):
+        cdef int i
         free(self.rules.methods)
+        for i in range(self.rules.ways_count):
+            free_names(&self.rules.ways[i].keys)
         free(self.rules.ways)
 
     cdef add_way(self, reading):
         cdef Way *way = &self.rules.ways[self.rules.ways_count]
         cdef int i
+        self.rules.ways_count += 1
+        way.how, way.only_wrapped = _HOWS[reading["how"]], reading["only_wrapped"]
+        for i in range(KINDS):
+            way.steps.at[i] = -1
+        if way.how == BY_KEYS:
+            for name, kind, is_url, is_transparent in reading["names"]:
+                self.kept.append(add_name(&way.keys, name, _JSON_KINDS.get(kind, -1), is_url, is_transparent))
+            return
         steps, needed, anchored = reading["steps"], reading["needed"], reading["anchored"]
         if reading["host_end"] is not None:
             self.kept.append(reading["host_end"])
             way.host_end, way.host_words = span_of(reading["host_end"]), reading["host_words"]
         way.begins_quoted = reading["begins_quoted"]
-        way.how = _HOWS[reading["how"]]
         if len(reading["names"]) > MAX_NAMES:
             raise ValueError(f"a format has at most {MAX_NAMES} names")
         for name, kind in reading["names"]:
@@ -190,8 +229,6 @@ cdef class LineRules:
         way.steps.closed, way.steps.absolute = reading["closed"], reading["absolute"]
         if not 1 <= needed <= len(steps) <= MAX_STEPS:
             raise ValueError(f"a format has 1 to {MAX_STEPS} steps, and needs some of them")
-        for i in range(KINDS):
-            way.steps.at[i] = -1
         for kind, how, what, layout in steps:
             self.kept.append(what)
             add_step(&way.steps, _KINDS.get(kind, SKIP), _STEPS[how], what, layout)
@@ -199,7 +236,6 @@ cdef class LineRules:
             raise ValueError("a format needs a time")
         if anchored and way.steps.step[0].how != CLF_TIME:
             raise ValueError("what is searched for is a time of Apache's common format")
-        self.rules.ways_count += 1
 
 
 cdef LineRules PLAIN = LineRules()
@@ -225,32 +261,60 @@ cdef class _Parser:
         free_reader(&self.reader)
 
     cdef object parse(self, const char *start, size_t size):
-        cdef const Rules *rules = &self.line_rules.rules
-        cdef Cursor text = line_cursor(start, size)
-        cdef Reading reading
-        cdef Line line
-        cdef int way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, NULL)
-        if way == NO_MEMORY_TO_READ:
-            raise MemoryError
+        cdef Result result
+        cdef int way = self.read(start, size, &result, NULL)
+        cdef const Way *read_as
         if way < 0:
             return None
-        fill_line(&line, &reading, &rules.ways[way].steps)
-        if line.day != self.ordinal:
-            self.ordinal, self.day = line.day, day_from_ordinal(line.day)
-        return tuple_new(ParsedLine, values_of_line(text.p, self.day, &line, &reading, &rules.ways[way]))
+        read_as = &self.line_rules.rules.ways[way]
+        if result.line.day != self.ordinal:
+            self.ordinal, self.day = result.line.day, day_from_ordinal(result.line.day)
+        if read_as.how == BY_KEYS:
+            return tuple_new(ParsedLine, values_of_json_line(self.day, &result.line, &result.found))
+        return tuple_new(
+            ParsedLine, values_of_line(result.text.p, self.day, &result.line, &result.reading, read_as)
+        )
 
     cdef object find(self, Span line):
-        cdef const Rules *rules = &self.line_rules.rules
-        cdef Cursor text = line_cursor(line.start, line.size)
-        cdef Reading reading, furthest
+        cdef Result result
+        cdef Reading furthest
+        cdef const Way *ways = self.line_rules.rules.ways
         cdef int way
         memset(&furthest, 0, sizeof(furthest))
-        way = read_any(rules, &text, True, &reading, &self.memo, &self.reader, &furthest)
+        way = self.read(line.start, line.size, &result, &furthest)
+        if way < 0:
+            return found_fields(places_of_fields(result.text, &ways[0], &furthest, False), 0, result.text)
+        return found_fields(places_of_fields(result.text, &ways[way], &result.reading, True), way, result.text)
+
+    cdef object find_json(self, Span line):
+        cdef Result result
+        cdef int kind, way
+        memset(&result.found, 0, sizeof(result.found))
+        memset(result.found.rank, NOT_FOUND, sizeof(result.found.rank))
+        result.found.object = line_cursor(line.start, line.size)
+        way = self.read(line.start, line.size, &result, NULL)
+        keys = keys_of_object(result.found.object)
+        paths = {place: path for path, place in keys}
+        fields = [
+            JsonField(name, paths.get(<size_t>result.found.key[kind].start, b""), as_bytes(result.found.value[kind]))
+            for name, kind in _JSON_KINDS.items()
+            if result.found.rank[kind] != NOT_FOUND
+        ]
+        is_read = way >= 0 or way == NO_ENTRY
+        return JsonLine(
+            fields, [path for path, _ in keys], "" if is_read else _TROUBLES.get(result.found.what, "wrapped")
+        )
+
+    cdef int read(self, const char *start, size_t size, Result *result, Reading *furthest) except? -1:
+        """Read all fields of a line; return the number of the way that reads it, or what is instead of it."""
+        cdef int way
+        self.reader.json.used = 0
+        way = read_any(
+            &self.line_rules.rules, line_cursor(start, size), True, result, &self.memo, &self.reader, furthest
+        )
         if way == NO_MEMORY_TO_READ:
             raise MemoryError
-        if way < 0:
-            return found_fields(places_of_fields(text, &rules.ways[0], &furthest, False), 0, text)
-        return found_fields(places_of_fields(text, &rules.ways[way], &reading, True), way, text)
+        return way
 
 
 cdef object found_fields(tuple found, int way, Cursor text):
@@ -297,6 +361,17 @@ def find_fields(line, LineRules rules=None, /):
     PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
     try:
         return parser.find(without_newline(&view))
+    finally:
+        PyBuffer_Release(&view)
+
+
+def find_json_fields(line, LineRules rules, /):
+    """Return the fields and the keys that the core finds in a JSON line, and what the line lacks."""
+    cdef Py_buffer view
+    cdef _Parser parser = _Parser(rules)
+    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
+    try:
+        return parser.find_json(without_newline(&view))
     finally:
         PyBuffer_Release(&view)
 

@@ -31,7 +31,6 @@ SYSTEMS = {
     "csv": {"daily.csvfiles"},
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
-    "orjson": {"rules.jsonlines"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.history", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
@@ -140,7 +139,7 @@ def test_importing_the_package_costs_nothing() -> None:
 
 def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
     assert not modules_after("import fasthits.cli") & {
-        *("pymemcache", "sqlite3", "csv", "json", "orjson", "crawleruseragents"),
+        *("pymemcache", "sqlite3", "csv", "json", "crawleruseragents"),
     }
 
 
@@ -177,6 +176,6 @@ def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_pa
     found = modules_after(run)
     assert (tmp_path / "hits.csv").exists()
     assert not found & {
-        *("pymemcache", "json", "orjson", "crawleruseragents", "isal", "backports"),
+        *("pymemcache", "json", "crawleruseragents", "isal", "backports"),
         *("jsonlines", "bots", "referrers", "memcached", "explain", "report", "asyncio", "http", "ssl", "email"),
     }

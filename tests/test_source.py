@@ -39,7 +39,8 @@ NEEDS_GIL = {
     *("days_add_to_day", "days_bits_of", "days_no_days", "days_ordinals_of", "days_views_by_ordinal"),
     *("fields_as_bytes", "fields_as_number", "fields_filtered_lines", "fields_name_of_trouble"),
     *("fields_places_of_fields", "fields_span_of"),
-    *("fields_values_of_line", "fields_without_newline"),
+    *("fields_values_of_line", "fields_values_of_json_line", "fields_keys_of_object", "fields_without_newline"),
+    *("json_put_name", "json_add_name", "json_free_names"),
 }
 
 

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,8 +28,6 @@ def preload() -> None:
     """Import everything that a logger may need."""
     for name in NEEDED:
         import_module(name)
-    with suppress(ImportError):  # it is an extra
-        import_module("orjson")
 
 
 @takes_rules

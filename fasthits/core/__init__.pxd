@@ -5,8 +5,9 @@ Lines, from the smallest step up:
 - tokens.pxd: bytes up to a byte, quoted text, digits; the struct of a line
 - times.pxd: the day in a time
 - plain.pxd: the fast path, for the shape that nearly all lines have
-- steps.pxd: the general path, for every log format
+- steps.pxd: the general path, for every format of text
 - columns.pxd: LTSV and W3C's format, whose fields have names in the log
+- json.pxd: objects of JSON
 - reader.pxd: what is kept from line to line; quotes around a whole line
 - lines.pxd: the ways to read a line, and rules; which fields are read, and whether a line is a hit
 

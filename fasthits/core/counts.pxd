@@ -7,11 +7,12 @@ with ASKED, and goes on when the answer is in the table of agents or of referers
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcmp, memcpy
 
+from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY, UNREAD, Rules,
-    bucket_of, take_line, take_rest_of_plain_get,
+    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
+    Result, Rules, bucket_of, take_line, take_rest_of_plain_get,
 )
 from fasthits.core.plain cimport take_plain_get
 from fasthits.core.reader cimport Reader
@@ -218,14 +219,30 @@ cdef inline int count_plain_get_by_rules(
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
-    cdef Line line
-    cdef int way = take_line(tally.rules, start, size, &line, &tally.memo, &tally.reader)
+    cdef Result result
+    cdef int way
+    if tally.reader.json.used > SPENT_ROOM:
+        flush(tally)
+        tally.reader.json.used = 0
+    way = take_line(tally.rules, start, size, &result, &tally.memo, &tally.reader)
+    if way >= 0:
+        return judge(tally, &result.line, is_plain_get(&result.line, start, size))
     if way == NO_MEMORY_TO_READ:
         return NO_MEMORY_LEFT
-    if way == IS_COMMENT:
-        tally.buckets[COMMENT] += 1
+    if way == IS_COMMENT or way == NO_ENTRY:
+        tally.buckets[COMMENT if way == IS_COMMENT else MESSAGE] += 1
         return COUNTED
-    return count_malformed(tally, start, size) if way == UNREAD else judge(tally, &line, False)
+    return count_malformed(tally, start, size)
+
+
+cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
+    """Tell whether a line that take_plain_get has not read could as well be one of its lines."""
+    cdef const char *end = start + size
+    return (
+        line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
+        and line.path.start != NULL and line.path.size != 0 and line.path.start[0] == b"/"
+        and start <= line.path.start <= end and end - line.path.start >= WORDS_BYTES
+    )
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:

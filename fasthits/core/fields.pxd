@@ -2,11 +2,14 @@
 
 from libc.stdint cimport uint64_t
 
+from fasthits.core.json cimport (
+    J_BYTES, J_TIME, MAX_DEPTH, NOT_FOUND, Found, find_object, skip_blanks, skip_to_key, skip_value, take_string,
+)
 from fasthits.core.lines cimport (
-    BOT, COMMENT, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
+    BOT, COMMENT, MESSAGE, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
 )
 from fasthits.core.steps cimport BYTES, GLUED, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
-from fasthits.core.tokens cimport Cursor, Line, Span
+from fasthits.core.tokens cimport Cursor, Line, Span, is_digit, skip_past
 
 
 cdef inline Span span_of(bytes text):
@@ -53,6 +56,62 @@ cdef inline tuple values_of_line(
     )
 
 
+cdef inline tuple values_of_json_line(object day, const Line *line, const Found *found):
+    """Return the values of ParsedLine."""
+    cdef Span query = line.query
+    cdef Span sent
+    cdef size_t i
+    if query.size:
+        query.start, query.size = query.start + 1, query.size - 1
+    sent.start, sent.size = NULL, 0
+    if found.rank[J_BYTES] != NOT_FOUND:
+        sent = found.value[J_BYTES]
+        for i in range(sent.size):
+            if not is_digit(sent.start[i]):
+                sent.start = NULL
+                break
+    return (
+        day, as_bytes(found.value[J_TIME]), as_bytes(line.method), as_bytes(line.target), as_bytes(line.path),
+        as_bytes(query), as_bytes(line.protocol), as_number(line.status), as_number(sent) if sent.size else None,
+        as_bytes(line.referer), as_bytes(line.user_agent), as_bytes(line.host), None,
+    )
+
+
+cdef inline list keys_of_object(Cursor line):
+    """Return the keys of an object, each as its path, as bytes with dots, and where the last of them begins.
+
+    The objects in a list are left out, as no field is looked for there.
+    """
+    cdef Span key
+    cdef const char *brace
+    keys = []
+    parents = []
+    if not find_object(&line, &brace):
+        return keys
+    while skip_to_key(&line):
+        if line.p[0] == b"}":
+            line.p += 1
+            if not parents:
+                break
+            parents.pop()
+            continue
+        if not take_string(&line, &key):
+            break
+        skip_blanks(&line)
+        if not skip_past(&line, b":"):
+            continue
+        skip_blanks(&line)
+        path = b".".join([*parents, as_bytes(key)])
+        if line.p != line.end and line.p[0] == b"{" and len(parents) + 1 < MAX_DEPTH:
+            line.p += 1
+            parents.append(as_bytes(key))
+            continue
+        keys.append((path, <size_t>key.start))
+        if line.p == line.end or not skip_value(&line):
+            break
+    return keys
+
+
 cdef inline str name_of_trouble(int trouble):
     return "day" if trouble == NO_DAY else "end" if trouble == NO_END else "glued" if trouble == GLUED else "absent"
 
@@ -89,8 +148,8 @@ cdef inline Span without_newline(const Py_buffer *view) noexcept:
 cdef inline dict filtered_lines(const uint64_t *buckets):
     """Return the numbers of filtered lines by reason, without zeros."""
     lines = {
-        "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH], "status": buckets[OTHER_STATUS],
-        "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+        "message": buckets[MESSAGE], "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH],
+        "status": buckets[OTHER_STATUS], "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
         "comment": buckets[COMMENT],
     }
     return {reason: number for reason, number in lines.items() if number}

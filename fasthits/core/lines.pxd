@@ -4,12 +4,18 @@ A line that the log's own way cannot read is tried by the other ways, in their o
 read, and what a line counts as does not depend on the lines around it. Each way reads exactly first and then loosely,
 so that a line which can be read exactly is never read otherwise. What follows a readable line may not hold another one:
 such lines are glued together, and no way reads them.
+
+An object of JSON may wrap another line in its message. That line is read by the same ways.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
+from fasthits.core.json cimport (
+    ALL_KINDS, ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, NO_OBJECT, SERVER_MESSAGE, WRAPS,
+    Found, JsonNames, fill_json_line, has_object, is_server_message, open_room, read_object, unwrap,
+)
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
 from fasthits.core.steps cimport (
@@ -21,17 +27,20 @@ from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
 
 cdef enum:                 # buckets
-    HIT, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, COMMENT, MALFORMED, BUCKETS
+    HIT, MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, COMMENT, MALFORMED, BUCKETS
 
 cdef enum:                 # instead of the number of the way that has read a line
     UNREAD = -1
     NO_MEMORY_TO_READ = -2
     IS_COMMENT = -3
+    NO_ENTRY = -4          # a message of the server, not an access
+    IS_WRAPPED = -5        # another line, which is to be read
 
 cdef enum:                 # how a way reads
-    BY_STEPS, BY_LABELS, BY_COLUMNS
+    BY_STEPS, BY_LABELS, BY_COLUMNS, BY_KEYS
 
 cdef enum:
+    MAX_WRAPS = 2          # lines in a line
     PLAIN_STEPS = 7        # that take_plain_get takes at once
     COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
 
@@ -39,10 +48,12 @@ cdef struct Way:           # to read a line
     int how
     Steps steps            # read by labels or columns, there is a step for each kind, with the number of the kind
     Names names            # of labels or columns
+    JsonNames keys         # of the fields of an object
     int last               # of a line no more steps than these are looked at
     Span host_end          # what stands behind a virtual host before the time; absent where there is none
     int host_words         # so many words stand before it
     bint begins_quoted     # its lines begin with a quote
+    bint only_wrapped      # only lines that another line wraps are read so
 
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
@@ -58,6 +69,13 @@ cdef struct Rules:
     int referer_tables
     Way *ways              # the first one is the log's own
     int ways_count
+
+
+cdef struct Result:        # of reading a line
+    Cursor text            # what was read: the line, what stands in its quotes, or the line that it wraps
+    Line line
+    Reading reading        # of text
+    Found found            # in an object
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -98,6 +116,14 @@ cdef inline int last_step(const Rules *rules, const Steps *steps) noexcept nogil
     return last
 
 
+cdef inline uint32_t wanted_kinds(const Rules *rules) noexcept nogil:
+    """Return the kinds of keys that the rules look at."""
+    return <uint32_t>(
+        NEEDED_KINDS | rules.by_host << J_VHOST | rules.by_agent << J_USER_AGENT
+        | (rules.referer_tables != 0) << J_REFERER | rules.keep_query << J_QUERY
+    )
+
+
 cdef inline bint may_have_bracket(const Step *step) noexcept nogil:
     return step.how == LITERAL and memchr(step.text, b"[", step.size) != NULL
 
@@ -115,6 +141,7 @@ cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
         if i and steps.step[i].how == THREE_DIGITS:
             steps.step[i - 1].before_status = True
     way.last = last_step(rules, steps)
+    way.keys.wanted = wanted_kinds(rules)
 
 
 cdef inline void settle(Rules *rules) noexcept nogil:
@@ -138,17 +165,48 @@ cdef inline bint has_word_for_method(const Way *way, const Reading *reading) noe
     return method.start == NULL or is_word(method.start, method.start + method.size)
 
 
-cdef inline int read_by_ways(
-    const Rules *rules, Cursor text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
+cdef inline int read_keys(
+    const Way *way, Cursor text, uint32_t wanted, bint is_inner, Result *result, DayMemo *memo, Reader *reader
 ) noexcept nogil:
-    """Return the number of the way that reads a line, or UNREAD. *whole* wants all fields.
+    """Return what the object in a line is: ENTRY, if its line could be made; NO_OBJECT where there is none."""
+    if (is_inner or reader.json.room == NULL) and not has_object(text):
+        return NO_OBJECT    # what was found in the outer line stays
+    if not open_room(&reader.json):
+        return NO_MEMORY_TO_READ
+    result.found.what = read_object(text, &way.keys, wanted, &reader.json, memo, &result.found)
+    if result.found.what == ENTRY and not fill_json_line(&result.found, &reader.json, &result.line):
+        return NO_OBJECT
+    return result.found.what
+
+
+cdef inline int read_by_ways(
+    const Rules *rules, Cursor text, bint whole, bint is_inner, Result *result, DayMemo *memo, Reader *reader,
+    Reading *furthest
+) noexcept nogil:
+    """Return the number of the way that reads a line, or what is instead of it. *whole* wants all fields.
 
     Of a malformed line *furthest*, where it is not NULL, gets the reading by the log's own way that went furthest.
     """
     cdef const Way *way
-    cdef int i, last
+    cdef Reading *reading = &result.reading
+    cdef int i, last, what
     for i in range(rules.ways_count):
         way = &rules.ways[i]
+        if way.only_wrapped and not is_inner:
+            continue
+        if way.how == BY_KEYS:
+            what = read_keys(
+                way, text, <uint32_t>ALL_KINDS if whole else way.keys.wanted, is_inner, result, memo, reader
+            )
+            if what == ENTRY:
+                return i
+            if what == SERVER_MESSAGE:
+                return NO_ENTRY
+            if what == WRAPS:
+                return IS_WRAPPED
+            if what == NO_MEMORY_TO_READ:
+                return what
+            continue
         last = way.steps.count if whole else way.last
         reading.trouble = NOT_THERE
         if way.how != BY_STEPS:
@@ -168,47 +226,77 @@ cdef inline int read_by_ways(
     return UNREAD
 
 
-cdef inline int read_any(
-    const Rules *rules, Cursor *text, bint whole, Reading *reading, DayMemo *memo, Reader *reader, Reading *furthest
+cdef inline int read_outer(
+    const Rules *rules, bint whole, Result *result, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, or what is instead of it; *text* becomes what was read.
+    """Return the number of the way that reads a line, or what is instead of it.
 
     The inside of a line that stands in quotes as a whole is tried first: a format that begins with any text would take
     the quote for a part of it.
     """
     cdef Cursor inner
+    cdef Cursor text = result.text
     cdef int way, outcome
-    text[0] = text_of(text[0])
     if rules.ways[0].how == BY_COLUMNS and text.p != text.end and text.p[0] == b"#":
-        if is_fields_line(text[0]):
-            name_columns(text[0], &rules.ways[0].names, &reader.columns)
+        if is_fields_line(text):
+            name_columns(text, &rules.ways[0].names, &reader.columns)
         return IS_COMMENT
     if rules.unquotes and text.p != text.end and (text.p[0] == b'"' or is_empty(text.p[0])):
-        inner = trimmed(text[0])
+        inner = trimmed(text)
         outcome = unquote(&inner, reader)
         if outcome == NO_MEMORY_FOR_TEXT:
             return NO_MEMORY_TO_READ
         if outcome == UNQUOTED:
-            way = read_by_ways(rules, inner, whole, reading, memo, reader, NULL)
+            way = read_by_ways(rules, inner, whole, False, result, memo, reader, NULL)
             if way != UNREAD:
-                text[0] = inner
+                result.text = inner
                 return way
-    return read_by_ways(rules, text[0], whole, reading, memo, reader, furthest)
+    return read_by_ways(rules, text, whole, False, result, memo, reader, furthest)
+
+
+cdef inline int read_any(
+    const Rules *rules, Cursor text, bint whole, Result *result, DayMemo *memo, Reader *reader, Reading *furthest
+) noexcept nogil:
+    """Return the number of the way that reads a line, or a line that it wraps, or what is instead of it.
+
+    Without *furthest* only the line that was read is in the result.
+    """
+    cdef bint is_message = False
+    cdef int _wraps, way
+    result.text = text_of(text)
+    result.found.what, result.found.day, result.found.value[J_TIME].start = NO_OBJECT, 0, NULL
+    way = read_outer(rules, whole, result, memo, reader, furthest)
+    text = result.text
+    for _wraps in range(MAX_WRAPS):
+        if way != IS_WRAPPED:
+            break
+        is_message |= is_server_message(&result.found, False)
+        if not unwrap(&result.found, &reader.json, &text):
+            way = UNREAD
+            break
+        text = text_of(text)
+        way = read_by_ways(rules, text, whole, True, result, memo, reader, NULL)
+    if way == IS_WRAPPED:
+        is_message |= is_server_message(&result.found, False)
+        way = UNREAD
+    if way < 0:
+        return NO_ENTRY if way == UNREAD and is_message else way
+    result.text = text
+    if rules.ways[way].how == BY_KEYS:
+        result.reading.agreed = 0
+    else:
+        fill_line(&result.line, &result.reading, &rules.ways[way].steps)
+    result.line.copied = text.p == reader.text
+    return way
 
 
 cdef inline int take_line(
-    const Rules *rules, const char *start, size_t size, Line *line, DayMemo *memo, Reader *reader
+    const Rules *rules, const char *start, size_t size, Result *result, DayMemo *memo, Reader *reader
 ) noexcept nogil:
     """Read what the rules look at; return the number of the way that reads it, or what is instead of it."""
-    cdef Reading reading
-    cdef Cursor text = line_cursor(start, size)
-    cdef int way = read_any(rules, &text, False, &reading, memo, reader, NULL)
-    if way < 0:
-        return way
-    fill_line(line, &reading, &rules.ways[way].steps)
-    line.copied = text.p == reader.text
-    if rules.by_host and rules.ways[way].host_end.start != NULL:
-        take_host(text.p, line.time, &rules.ways[way], &line.host)
+    cdef int way = read_any(rules, line_cursor(start, size), False, result, memo, reader, NULL)
+    if way >= 0 and rules.by_host and rules.ways[way].host_end.start != NULL:
+        take_host(result.text.p, result.line.time, &rules.ways[way], &result.line.host)
     return way
 
 

@@ -4,12 +4,14 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memchr
 
 from fasthits.core.columns cimport Columns
+from fasthits.core.json cimport JsonMemo
 from fasthits.core.tokens cimport Cursor
 
 cdef struct Reader:
     char *text             # the memory for a line that is read otherwise than it stands in the block
     size_t capacity
     Columns columns        # of a file whose lines name them
+    JsonMemo json          # its room holds paths of hits that wait in the batch
 
 cdef enum:                 # what became of quotes around a line
     NOT_QUOTED, UNQUOTED, NO_MEMORY_FOR_TEXT
@@ -18,6 +20,7 @@ cdef enum:                 # what became of quotes around a line
 cdef inline void free_reader(Reader *reader) noexcept nogil:
     free(reader.text)
     free(reader.columns.query)
+    free(reader.json.room)
 
 
 cdef inline Cursor text_of(Cursor line) noexcept nogil:

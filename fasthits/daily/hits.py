@@ -34,8 +34,8 @@ class HitCount:
     hits: int
     """How many lines are hits."""
     filtered: Mapping[str, int]
-    """How many lines parsed, but are no hits, by reason: ``method``, ``target``, ``status``, ``day``, ``agent``,
-    ``bot``, ``path`` or ``static``."""
+    """How many lines parsed, but are no hits, by reason: ``message``, ``method``, ``target``, ``status``, ``day``,
+    ``agent``, ``bot``, ``path`` or ``static``."""
     malformed: int
     """How many lines did not parse."""
     examples: Sequence[Example]

@@ -295,7 +295,7 @@ class Pass:
     def sample(self, days: Collection[date] | None) -> Iterator[ParsedLine]:
         """Yield some lines that parse, of *days* or of any day."""
         for log_file, log_format in islice(self._formats.items(), SAMPLED_FILES):
-            if log_format and log_format.parts:
+            if log_format:
                 for line in parse_lines(self._head(log_file), self._compiled.line_rules(log_format)):
                     if line and (days is None or line.day in days):
                         yield line

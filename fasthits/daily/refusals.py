@@ -24,9 +24,6 @@ SHOWN_OF_LINE = 120
 
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
-DOCKER_START = b'{"log":'
-"""A line of Docker's log driver json-file begins so; the line of the web server is a string in it."""
-
 FEW_LINES = 20
 """As many lines, all filtered by one rule, may be those of a quiet night."""
 
@@ -123,8 +120,6 @@ def _why_unseen(found: Counted) -> str:
         return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:
         hints += [f"tried as {found.tried}", explain]
-        if found.examples and found.examples[0].head.startswith(DOCKER_START):
-            hints.insert(0, "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -")
         return f"none of {number_of(found.lines, 'line')} can be read, left as it was: {days} ({'; '.join(hints)})"
     hints.append(f"the log has {name_days(sorted(found.days_seen))}")
     if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:

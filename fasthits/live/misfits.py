@@ -97,9 +97,8 @@ class Misfits:
 def _count(compiled: CompiledRules, intake: Intake, block: bytes | memoryview) -> HitTable:
     log_format = intake.log_format or ASSUMED
     counter = HitTable(rules=compiled.line_rules(log_format))
-    lines = compiled.lines_into(counter, log_format)
-    lines.feed(_whole_lines(block))
-    lines.finish()
+    counter.feed(_whole_lines(block))
+    counter.finish()
     return counter
 
 

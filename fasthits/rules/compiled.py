@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.formats import Format
+from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.named import JSON, NAMES, detect, find_format
@@ -26,16 +28,6 @@ ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
 
 
-class Lines(Protocol):
-    """Takes the lines of one log."""
-
-    def feed(self, block: bytes | memoryview, /) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
-
-    def finish(self) -> None:
-        """Count a last line without a newline: the input ends here."""
-
-
 class CompiledRules:
     """The rules, with the core's form of them for each log format. Threads that count at the same time share it.
 
@@ -52,6 +44,7 @@ class CompiledRules:
         self._alike: dict[str, LineRules] = {}
         self._ways: dict[Format, tuple[Format, ...]] = {}
         self._judge = final_path(rules)
+        self._json = replace(JSON, names=tuple(core_names(rules.json_fields)))
         if self.log_format:
             self.check(self.log_format)
         if rules.json_fields and self.log_format not in (None, JSON):
@@ -102,17 +95,18 @@ class CompiledRules:
     def ways(self, log_format: Format) -> tuple[Format, ...]:
         """Return the formats in which the lines of a log of *log_format* are read, in this order.
 
-        Its own format is the first. If formats are detected, the other named formats follow that have the fields of
-        the rules; a format whose lines another one reads already is left out.
+        Its own format is the first. If formats are detected, JSON and the other named formats follow that have the
+        fields of the rules; a format whose lines another one reads already is left out. If all lines are JSON, the
+        others only read the lines that a JSON line wraps.
         """
         if not log_format.parts:
-            return (log_format,)
+            log_format = self._json
         if log_format not in self._ways:
-            found: dict[str, Format] = {}
-            others = NAMES.values() if self.log_format is None else ()
-            for each in (log_format, *(other for other in others if self._can_read(other))):
-                for way in each.ways:
-                    found.setdefault(_shape(way), way)
+            found = {_shape(way): way for way in log_format.ways}
+            if self.log_format is None or log_format == self._json:
+                known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
+                for way in (self._json, *known):
+                    found.setdefault(_shape(way), replace(way, only_wrapped=self.log_format is not None))
             self._ways[log_format] = tuple(found.values())
         return self._ways[log_format]
 
@@ -129,7 +123,7 @@ class CompiledRules:
         """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
         if known := self._line_rules.get(log_format):
             return known
-        readings = [way.reading() for way in self.ways(log_format if log_format.parts else NAMES["vhost_combined"])]
+        readings = [way.reading() for way in self.ways(log_format)]
         if not self.rules.by_host:
             for reading in readings:
                 reading["host_end"] = None
@@ -151,15 +145,7 @@ class CompiledRules:
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
-        return field_rules(self.ways(log_format if log_format.parts else NAMES["vhost_combined"]))
-
-    def lines_into(self, hit_table: HitTable, log_format: Format) -> Lines:
-        """Return what fills *hit_table*, which has the rules for *log_format*, with lines of that format."""
-        if log_format.parts:
-            return hit_table
-        from fasthits.rules.jsonlines import JsonLines
-
-        return JsonLines(hit_table, self.rules.json_fields)
+        return field_rules(self.ways(log_format))
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.

@@ -17,15 +17,17 @@ from fasthits.rules.pasted import directive_string
 
 @dataclass(frozen=True)
 class Format:
-    """What the lines of a log look like. The core has readers of its own for formats without parts, such as JSON."""
+    """What the lines of a log look like. A format without parts means JSON objects, whose fields have names."""
 
     name: str
     text: str = field(compare=False)
     parts: tuple[Literal | Field, ...]
     how: str = "steps"
-    """``steps`` if the parts follow each other; ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
-    names: tuple[tuple[bytes, str], ...] = ()
-    """The names of fields, with their kinds."""
+    """``steps`` if the parts follow each other; ``json``, ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
+    names: tuple[tuple[Any, ...], ...] = ()
+    """The names of fields, with their kinds, as the core takes them."""
+    only_wrapped: bool = False
+    """Whether only lines in the message of a JSON line are read in this format."""
     closed: bool = False
     """Whether a line has to end where the format ends. Then no text of a client can stand for a field behind it."""
     absolute: bool = False
@@ -58,7 +60,7 @@ class Format:
             return {
                 **{"how": self.how, "names": self.names, "steps": steps, "needed": len(steps), "anchored": False},
                 **{"host_end": None, "host_words": 0, "begins_quoted": self.how == "w3c"},
-                **{"closed": False, "absolute": False},
+                **{"closed": False, "absolute": False, "only_wrapped": self.only_wrapped},
             }
         parts = self.read_parts
         last = max(at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind in NEEDED)
@@ -71,6 +73,7 @@ class Format:
             "how": "steps",
             "names": (),
             "begins_quoted": isinstance(self.parts[0], Literal) and self.parts[0].text.startswith(b'"'),
+            "only_wrapped": self.only_wrapped,
             "anchored": self.anchored,
             "needed": len(parts) if self.closed else last + 1,
             "closed": self.closed,

@@ -26,7 +26,6 @@ class Intake:
     def _use(self, log_format: Format) -> None:
         self.hit_table = self._open_hit_table(self._compiled.line_rules(log_format))
         """All that has been counted. When the format becomes known, another hit table takes over with all hits."""
-        self._lines = self._compiled.lines_into(self.hit_table, log_format)
 
     @property
     def examples(self) -> list[tuple[int, bytes]]:
@@ -39,25 +38,25 @@ class Intake:
         Raises UsageError if the detected format lacks a field that a rule needs: once, after counting the lines.
         """
         if self.log_format:
-            self._lines.feed(block)
+            self.hit_table.feed(block)
             return
         self._head += block
         whole, newline, tail = self._head.rpartition(b"\n")
         if self._learn(whole + newline, ASSUMED if len(tail) > LINE_BYTES else None):
-            self._lines.feed(self._head)
+            self.hit_table.feed(self._head)
             self._head = b""
             self._check()
         else:
-            self._lines.feed(whole + newline)
+            self.hit_table.feed(whole + newline)
             self._head = tail
 
     def finish(self) -> None:
         """Count a last line without a newline: the input ends here. Raises UsageError as `feed` does."""
         if self._head:
             self._learn(self._head, ASSUMED, ended=True)
-            self._lines.feed(self._head)
+            self.hit_table.feed(self._head)
             self._head = b""
-        self._lines.finish()
+        self.hit_table.finish()
         self._check()
 
     def _check(self) -> None:

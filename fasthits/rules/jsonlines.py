@@ -1,195 +1,113 @@
-"""JSON logs of nginx, Caddy and Traefik (one object a line), converted to lines that the core counts.
+"""The names of fields in JSON logs, by kind. The core (core/json.pxd) finds the fields in a line by these names.
 
-Each line becomes one line, so that line numbers stay right: ``vhost:port - - - [time] "METHOD target PROTOCOL" status
-bytes "referer" "user agent"``, the format ``vhost_combined``, with Apache's escapes. A line that is no object with a
-time and a request stays as it is and counts as malformed.
+The core compares names by their letters and digits in lower case: ``User-Agent``, ``user_agent`` and ``userAgent`` are
+one name. A dot leads into an object, and may as well be part of a key. Of a list the first item counts.
+
+Sources of the names:
+
+- nginx: the variables of ngx_http_core_module and ngx_http_log_module; ingress-nginx's log formats
+- Caddy: modules/caddyhttp/server.go (``logRequest``), marshalers.go; caddyserver.com/docs/caddyfile/directives/log
+- Traefik: doc.traefik.io, "Access Logs", and pkg/middlewares/accesslog/logdata.go
+- Envoy, Istio: envoyproxy.io, "Access logging", and the default JSON format of istio.io
+- Google Cloud: cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry (``HttpRequest``)
+- AWS: API Gateway's ``$context`` variables; fields of ALB and CloudFront logs (standard logs v2 as JSON)
+- Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests
+- Fastly: the JSON example of docs.fastly.com, "Custom log formats"
+- Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
+- pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
+- Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``, ``@message``)
 """
 
-import re
-import time
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any
-
-from fasthits._parse import LINE_BYTES, HitTable
-from fasthits.errors import UsageError
-from fasthits.rules.escapes import escape
+from collections.abc import Iterator, Mapping
 
 KNOWN: dict[str, tuple[str, ...]] = {
-    "time": ("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "@timestamp", "timestamp", "time"),
-    "request": ("request",),
-    "method": ("request_method", "request.method", "RequestMethod", "method"),
-    "path": ("request_uri", "request.uri", "RequestPath", "uri", "path"),
-    "protocol": ("server_protocol", "request.proto", "RequestProtocol", "protocol"),
-    "status": ("status", "DownstreamStatus"),
-    "bytes": ("body_bytes_sent", "bytes_sent", "size", "DownstreamContentSize", "bytes"),
-    "referer": ("http_referer", "request.headers.Referer", "request_Referer", "referer", "referrer"),
-    "user_agent": ("http_user_agent", "request.headers.User-Agent", "request_User-Agent", "user_agent"),
-    "vhost": ("server_name", "request.host", "RequestHost", "host", "http_host"),
-    "port": ("server_port", "RequestPort"),
+    "time": (
+        *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
+        *("requestTime", "requestTimeEpoch", "time_start", "timestamp(ms)", "@timestamp", "time"),
+        *("datetime", "asctime", "date"),
+    ),
+    "request": ("request", "request_line", "http_request"),
+    "method": (
+        *("request_method", "request.method", "httpRequest.requestMethod", "ClientRequestMethod"),
+        *("http.request.method", "httpMethod", "req.method", "cs-method", "request_verb", "verb"),
+        "method",
+    ),
+    "path": (
+        *("request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl", "ClientRequestURI"),
+        *("ClientRequestPath", "url.original", "url.path", "url.full", "req.url", "req.originalUrl", "cs-uri-stem"),
+        *("request_url", "request.url", "request.path", "req.path", "uri", "url", "path", "http.url", "http.target"),
+        *("resourcePath", "originalUrl", "target", "urlpath"),
+    ),
+    "query": ("args", "query_string", "url.query", "cs-uri-query", "request.query", "query", "urlquery"),
+    "protocol": (
+        *("server_protocol", "request.proto", "RequestProtocol", "httpRequest.protocol", "ClientRequestProtocol"),
+        *("cs-protocol-version", "request_proto", "protocol", "proto"),
+    ),
+    "status": (
+        *("status", "DownstreamStatus", "httpRequest.status", "EdgeResponseStatus", "http.response.status_code"),
+        *("response_code", "elb_status_code", "sc-status", "res.statusCode", "res.status", "response.status"),
+        *("response_status", "status_code", "http_status", "http.status_code", "OriginStatus", "code"),
+    ),
+    "bytes": (
+        *("body_bytes_sent", "bytes_sent", "size", "DownstreamContentSize", "httpRequest.responseSize"),
+        *("EdgeResponseBytes", "http.response.body.bytes", "sc-bytes", "sent_bytes", "responseLength"),
+        *("res.contentLength", "response_bytes", "bytes"),
+    ),
+    "referer": (
+        *("http_referer", "request.headers.Referer", "request_Referer", "httpRequest.referer", "ClientRequestReferer"),
+        *("http.request.referrer", "req.headers.referer", "cs(Referer)", "http_referrer"),
+        *("headers.referer", "referer", "referrer"),
+    ),
+    "user_agent": (
+        *("http_user_agent", "request.headers.User-Agent", "request_User-Agent", "httpRequest.userAgent"),
+        *("ClientRequestUserAgent", "user_agent.original", "req.headers.user-agent", "cs(User-Agent)"),
+        *("headers.user-agent", "user_agent", "agent"),
+    ),
+    "vhost": (
+        *("server_name", "request.host", "RequestHost", "ClientRequestHost", "url.domain", "req.headers.host"),
+        *("cs(Host)", "x-host-header", "authority", "domain_name", "vhost", "host", "http_host"),
+    ),
 }
-"""Field names by kind, tried in this order: those of nginx's variables, of Caddy, of Traefik. A dot leads into an
-object. Of a list the first item is used."""
+"""Field names by kind; the first name that a line has is used. A time is used only if it is one."""
 
-_Names = dict[str, list[tuple[str, tuple[str, ...]]]]
-_Value = str | int | float | None
-
-_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_BRACKET = re.compile(rb'\](?=[ \t]*")')
-_ISO = re.compile(
-    r"(?P<year>\d{4})[-/](?P<month>0[1-9]|1[0-2])[-/](?P<day>\d\d)[T ](?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d+)?"
-    r"(?: ?(?P<zone>Z|[+-]\d\d:?\d\d))?",
-    re.ASCII,
+URLS = frozenset(
+    {"httpRequest.requestUrl", "url.original", "url.full", "req.url", "req.originalUrl", "request_url", "request.url"}
+    | {"url", "http.url", "originalUrl"}
 )
-_CLF = re.compile(r"\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}", re.ASCII)
-_NUMBER = re.compile(r"\d{1,20}(?:\.\d*)?", re.ASCII)
+"""Names of paths that may be a whole URL, put together by the server. Their path counts, not scheme and host."""
+
+MARKS: dict[str, tuple[str, ...]] = {
+    "logger": ("logger", "logger_name", "log.logger", "logName", "stream"),
+    "level": ("level", "log.level", "severity", "levelname", "loglevel", "PRIORITY"),
+    "message": ("event.original", "log", "message", "msg", "textPayload"),
+}
+"""Fields that tell access entries from other messages. A line without a request may hold a log line in its message."""
+
+TRANSPARENT = ("@fields", "jsonPayload", "fields", "log")
+"""Keys of objects whose fields count as if they stood outside."""
+
+_CoreName = tuple[str, str, bool, bool]
 
 
-def combined_lines(json_fields: Mapping[str, str]) -> Callable[[bytes], bytes]:
-    """Return the function that turns a block of whole lines into as many lines of the format ``vhost_combined``.
+def core_names(json_fields: Mapping[str, str]) -> list[_CoreName]:
+    """Return the names for the core: name, kind, whether it may be a URL, whether its object is transparent.
 
     *json_fields* gives field names by kind, which replace the known names. With a name for the path or the method,
-    these are read and no request line. A time without a zone stays as written. A time in seconds since 1970 (or milli-,
-    micro- or nanoseconds) becomes this machine's local time. A missing status becomes ``000``.
-
-    Raises UsageError when orjson is not installed.
+    these are read and no request line.
     """
-    try:
-        from orjson import loads
-    except ImportError as error:
-        raise UsageError("JSON logs need a package", "orjson", "pip install 'fasthits[json]'") from error
-    names = _names(json_fields)
-
-    def convert(line: bytes) -> bytes:
-        line = line[:LINE_BYTES]
-        encoding = "utf-8"
-        try:
-            try:
-                found = loads(line)
-            except ValueError:
-                # nginx copies a client's bytes into its JSON even if they are not UTF-8.
-                found = loads(line.decode("latin-1"))
-                encoding = "latin-1"
-            combined = _combined(found, names, encoding)
-        except ValueError:
-            combined = None
-        # Without a bracket before a quote the core finds no time, so the line is malformed, whatever it holds.
-        return combined or _BRACKET.sub(b"].", line)
-
-    return lambda block: b"\n".join(map(convert, block.split(b"\n")))
+    return [*_chosen(json_fields), *_known(json_fields), *((name, "", False, True) for name in TRANSPARENT)]
 
 
-class JsonLines:
-    """Converts blocks of a JSON log for a hit table that reads ``vhost_combined``."""
-
-    def __init__(self, hit_table: HitTable, json_fields: Mapping[str, str]) -> None:
-        self._hit_table = hit_table
-        self._convert = combined_lines(json_fields)
-        self._tail = b""
-
-    def feed(self, block: bytes | memoryview) -> None:
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
-        whole, newline, tail = bytes(block).rpartition(b"\n")
-        if newline:
-            whole, self._tail = self._tail + whole, b""
-            self._hit_table.feed(self._convert(whole) + newline)
-        self._tail = (self._tail + tail)[:LINE_BYTES]
-
-    def finish(self) -> None:
-        """Count a last line without a newline: the input ends here."""
-        line, self._tail = self._tail, b""
-        if line:
-            self._hit_table.feed(self._convert(line))
-        self._hit_table.finish()
+def _chosen(json_fields: Mapping[str, str]) -> Iterator[_CoreName]:
+    for kind, name in json_fields.items():
+        yield name, kind, False, False
 
 
-def _names(json_fields: Mapping[str, str]) -> _Names:
-    names: _Names = {}
-    for kind, known in KNOWN.items():
-        if kind in json_fields:
-            name = json_fields[kind]
-            names[kind] = [(name, ()), _into(name)]
-        else:
-            names[kind] = [_into(name) for name in known]
-    if json_fields.keys() & {"method", "path"} and "request" not in json_fields:
-        names["request"] = []
-    return names
-
-
-def _into(name: str) -> tuple[str, tuple[str, ...]]:
-    first, *rest = name.split(".")
-    return first, tuple(rest)
-
-
-def _combined(found: Any, names: _Names, encoding: str) -> bytes | None:
-    """Return the line of an object; None if it has no time or no request. Raises ValueError for an invalid time."""
-    if not isinstance(found, dict):
-        return None
-
-    def text(kind: str, absent: bytes = b"-") -> bytes:
-        value = _value(found, names[kind])
-        return absent if value is None or value == "" else escape(str(value).encode(encoding, "replace"))
-
-    when = _value(found, names["time"])
-    request = text("request", b"")
-    if not request:
-        method, target = text("method", b""), text("path", b"")
-        request = b" ".join(part.replace(b" ", b"%20") for part in (method, target, text("protocol")))
-        if not method or not target:
-            return None
-    if when is None:
-        return None
-    vhost, colon, port = text("vhost").rpartition(b":")
-    if not (colon and port.isdigit()):
-        vhost, port = vhost + colon + port, text("port", b"0")
-    status, size = text("status"), text("bytes")
-    return b'%b:%b - - - [%b] "%b" %b %b "%b" "%b"' % (
-        vhost.replace(b" ", b"\\x20").replace(b":", b"\\x3a"),
-        port if port.isdigit() else b"0",
-        _write_time(when).encode(),
-        request,
-        status.zfill(3) if status.isdigit() else b"000",
-        size if size.isdigit() else b"-",
-        text("referer"),
-        text("user_agent"),
-    )
-
-
-def _value(found: dict[str, Any], names: list[tuple[str, tuple[str, ...]]]) -> _Value:
-    for name, inner in names:
-        value: Any = found.get(name)
-        for part in inner:
-            value = value.get(part) if isinstance(value, dict) else None
-        if isinstance(value, list):
-            value = value[0] if value else None
-        if isinstance(value, str | int | float):
-            return value
-    return None
-
-
-def _write_time(when: str | int | float) -> str:
-    """Return a time as Apache writes it. Raises ValueError for an invalid time."""
-    if isinstance(when, str):
-        if iso := _ISO.fullmatch(when):
-            zone = (iso["zone"] or "Z").replace("Z", "+0000").replace(":", "")
-            return f"{iso['day']}/{_MONTHS[int(iso['month'])]}/{iso['year']}:{iso['clock']} {zone}"
-        if _CLF.fullmatch(when):
-            return when
-        if not _NUMBER.fullmatch(when):
-            raise ValueError(when)
-        when = float(when)
-    for _ in range(3):
-        if when > 1e11:  # in seconds the year 5138, in milliseconds 1973
-            when /= 1000
-    return _write_seconds(int(when))
-
-
-@lru_cache(1024)
-def _write_seconds(seconds: int) -> str:
-    try:
-        local = time.localtime(seconds)
-    except (OverflowError, OSError) as error:
-        raise ValueError(seconds) from error
-    sign, minutes = "-" if local.tm_gmtoff < 0 else "+", abs(local.tm_gmtoff) // 60
-    clock = f"{local.tm_hour:02}:{local.tm_min:02}:{local.tm_sec:02} {sign}{minutes // 60:02}{minutes % 60:02}"
-    return f"{local.tm_mday:02}/{_MONTHS[local.tm_mon]}/{local.tm_year:04}:{clock}"
+def _known(json_fields: Mapping[str, str]) -> Iterator[_CoreName]:
+    replaced = set(json_fields)
+    if replaced & {"method", "path"}:
+        replaced.add("request")
+    for kind, names in (KNOWN | MARKS).items():
+        if kind not in replaced:
+            for name in names:
+                yield name, kind, name in URLS, False

@@ -9,6 +9,7 @@ from typing import get_args
 
 from fasthits.rules.directives import Field, Kind
 from fasthits.rules.formats import Format
+from fasthits.rules.jsonlines import core_names
 
 _LTSV = {
     "time": ("time", "time_local", "time_iso8601"),
@@ -53,6 +54,7 @@ def _format(how: str, time_format: str, names: Mapping[str, tuple[str, ...]]) ->
 
 LTSV = _format("ltsv", "apache", _LTSV)
 W3C = _format("w3c", "w3c", _W3C)
+JSON = Format("json", "json", (), "json", tuple(core_names({})))
 
-LABELLED: Mapping[str, Format] = {"ltsv": LTSV, "w3c": W3C}
+LABELLED: Mapping[str, Format] = {"json": JSON, "ltsv": LTSV, "w3c": W3C}
 """These formats by name."""

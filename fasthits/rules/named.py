@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from ipaddress import IPv6Address
 
-from fasthits._parse import HitTable, LineRules, parse_line
+from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
 from fasthits.errors import UsageError
 from fasthits.rules.directives import Field, scan_apache, scan_nginx
 from fasthits.rules.formats import Format, assemble, parse_format
@@ -52,7 +52,7 @@ class Named:
             *map(self._assemble, self.strings),
             *(replace(self._assemble(text), closed=True) for text in self.closed),
         ]
-        first, *others = formats or [LABELLED.get(self.read_as) or Format(self.read_as, self.name, ())]
+        first, *others = formats or [LABELLED[self.read_as]]
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:
@@ -457,7 +457,7 @@ def detect(lines: Sequence[bytes]) -> Format | None:
         if len(lines) in read.values() and not NAMES[name].anchored:
             break  # formats that are read from the time on come first, and one of them fits all lines
         read[name] = _lines_read(_rules_for(name), lines)
-    read[JSON.name] = sum(line.startswith(b"{") and line.endswith(b"}") for line in lines)
+    read[JSON.name] = sum(_holds_an_object(line) for line in lines)
     most = max(read.values())
     if most == 0:
         return None
@@ -465,6 +465,17 @@ def detect(lines: Sequence[bytes]) -> Format | None:
     if len(best) > 1:
         best = [each for each in best if each.parts and _lines_read(_rules_for(each.name, whole=True), lines)] or best
     return max(best, key=lambda each: (each.anchored, each.host_words is not None, len(each.parts), each.absolute))
+
+
+def _holds_an_object(line: bytes) -> bool:
+    """Tell whether there is one object in a line, as a whole and with a key."""
+    found = find_json_fields(line, _json_rules()) if b"{" in line else None
+    return found is not None and found.keys != [] and found.trouble not in ("object", "end", "glued")
+
+
+@lru_cache(1)
+def _json_rules() -> LineRules:
+    return LineRules(ways=[JSON.reading()])
 
 
 def _lines_read(rules: LineRules, lines: Sequence[bytes]) -> int:

@@ -12,7 +12,7 @@ CONFIG_HELP = (
     "By default /etc/fasthits.toml, if it exists."
 )
 JSON_KINDS = (
-    *("time", "method", "path", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost", "port"),
+    *("time", "method", "path", "query", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost"),
 )
 """The kinds of field that --json-fields can name."""
 
@@ -135,7 +135,7 @@ OPTIONS = {
     ),
     "json-fields": Option(
         *("json_fields", _json_fields, str, "KIND=NAME,..."),
-        "Field names of JSON logs: path=request.uri. Needed only for names that nginx, Caddy and Traefik do not use. "
+        "Field names of JSON logs: path=request.uri. Needed only for names that no known server writes. "
         f"Kinds: {', '.join(JSON_KINDS)}.",
     ),
     "pages": Option(

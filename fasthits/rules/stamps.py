@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from fasthits._parse import parse_line
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.named import NAMES
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(
     rb"(?P<day>\d\d)/(?P<month>[A-Z][a-z]{2})/(?P<year>\d{4}):(?P<clock>\d\d:\d\d:\d\d)(?:[.,]\d+)?"
     rb" ?(?:(?P<utc>Z|UTC|GMT)|[A-Z]{1,5}|(?P<sign>[+-])(?P<hours>\d\d):?(?P<minutes>\d\d))?"
 )
+_ISO = re.compile(rb"(\d{4}[-/]\d\d[-/]\d\d)[T ](\d\d:\d\d:\d\d)(?:[.,]\d+)? ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?")
 _PARTS = {"epoch": 1, "epoch_ms": 10**3, "epoch_us": 10**6}
 """How many of these units are in a second."""
 
@@ -26,19 +26,16 @@ def detect_format(lines: Iterable[bytes], compiled: CompiledRules) -> Format:
 
 def stamps(lines: Iterable[bytes], log_format: Format, compiled: CompiledRules) -> Iterator[datetime]:
     """Yield the time of each line that has a valid time. A time without a zone gets this machine's zone."""
-    if not log_format.parts:
-        from fasthits.rules.jsonlines import combined_lines  # most logs do not need it
-
-        lines, log_format = map(combined_lines(compiled.rules.json_fields), lines), NAMES["vhost_combined"]
     field = log_format.field("time")
-    if not field or not field.time_format:
+    time_format = field.time_format if field else None if log_format.parts else ""
+    if time_format is None:
         return
     rules = compiled.field_rules(log_format)
     for line in lines:
         parsed = parse_line(line, rules)
         if parsed:
             with suppress(ValueError, OverflowError, OSError):  # an invalid date
-                stamp = _read_time(parsed.time, field.time_format)
+                stamp = _read_time(parsed.time, time_format)
                 yield stamp if stamp.tzinfo else stamp.astimezone()
 
 
@@ -49,14 +46,33 @@ def _read_time(text: bytes, time_format: str) -> datetime:
     """
     if found := _APACHE.fullmatch(text.strip(b"[]")):
         return _apache_time(found)
+    if time_format in ("", "apache"):
+        return _read_json_time(text)
     decoded = text.decode("ascii")
     if time_format.startswith("epoch"):
         return datetime.fromtimestamp(float(decoded) / _PARTS[time_format])
     if time_format == "w3c":
-        return datetime.fromisoformat(decoded).replace(tzinfo=UTC)
+        stamp = datetime.fromisoformat(decoded)
+        return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     if "%" in time_format:
         return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # which take them, too
     return datetime.fromisoformat(decoded)
+
+
+def _read_json_time(text: bytes) -> datetime:
+    """Return the time of a JSON line, which the core can read. Raises ValueError and the like for an invalid time."""
+    text = text.strip(b"[]")
+    if found := _ISO.match(text):
+        return datetime.fromisoformat(f"{found[1].decode().replace('/', '-')}T{found[2].decode()}{_zone(found[3])}")
+    seconds = float(text)
+    while seconds >= 1e10:  # thousandths, and so on
+        seconds /= 1000
+    return datetime.fromtimestamp(seconds)
+
+
+def _zone(text: bytes) -> str:
+    """Return a zone as `datetime.fromisoformat` reads it: ``""`` for a time without a zone."""
+    return "" if not text else "+00:00" if text in (b"Z", b"UTC", b"GMT") else text.decode()
 
 
 def _apache_time(found: re.Match[bytes]) -> datetime:

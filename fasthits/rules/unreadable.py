@@ -4,7 +4,7 @@ import re
 
 from fasthits._parse import find_fields, parse_line
 from fasthits.display import printable
-from fasthits.rules.compiled import field_rules
+from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice
 from fasthits.rules.jsonkeys import read_keys
 from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
@@ -56,13 +56,14 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     for name, log_format in NAMES.items():
         if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways)):
             return Advice([f"{instead} read as {name}"], f"try --format {name}")
+    objects = CompiledRules(Rules(format="json", json_fields=rules.json_fields))
+    if own != JSON and parse_line(line, objects.field_rules(JSON)):
+        return Advice([f"{instead} read as json"], "try --format json")
     if keys := read_keys(line, rules.json_fields):
         if keys.missing and (wrapped := keys.wrapped()):
             inner = why_unreadable(wrapped, rules)
             return Advice([f"the line wraps another line, and {inner.misses[0]}", *inner.misses[1:]], inner.remedy)
-        if keys.missing or own in (None, JSON):
-            return Advice(keys.told(), keys.remedy())
-        return Advice([f"{instead} read as json"], "try --format json")
+        return Advice(keys.told(), keys.remedy())
     if kind := _other_log(line):
         return Advice([f"this looks like {kind}"], "name the access log")
     if own == JSON:

@@ -1,13 +1,13 @@
 """Why a log line counts or does not count: the core's verdict on the line, and the fields that the core finds in it."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import chain
 from typing import Unpack
 
-from fasthits._parse import HitTable, find_fields, parse_lines
+from fasthits._parse import HitTable, LineRules, ParsedLine, find_fields, find_json_fields, parse_line, parse_lines
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.display import counted
@@ -16,11 +16,10 @@ from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
 from fasthits.rules.guidance import how_to_count
-from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.labelled import W3C
 from fasthits.rules.misses import name_of, trouble_of
-from fasthits.rules.named import NAMES
+from fasthits.rules.named import JSON
 from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
@@ -106,10 +105,6 @@ class _Judge:
         self._hit_table = HitTable(rules=compiled.line_rules(log_format))
         self._hit_table.count_only(None if day is None else [day])
         self._columns = b""
-        self._lines = compiled.lines_into(self._hit_table, log_format)
-        self._as_combined: Callable[[bytes], bytes] | None = (
-            None if log_format.parts else combined_lines(compiled.rules.json_fields)
-        )
 
     def learn(self, line: bytes) -> None:
         """Take the names of columns from a line that has them."""
@@ -120,9 +115,9 @@ class _Judge:
         """Return the bucket of a line, and its path if it is a hit."""
         table = self._hit_table
         if self._columns:
-            self._lines.feed(self._columns + b"\n")
+            table.feed(self._columns + b"\n")
         hits, malformed, filtered = table.hits, table.malformed, table.filtered
-        self._lines.feed(line + b"\n")
+        table.feed(line + b"\n")
         if table.malformed > malformed:
             return MALFORMED, b""
         if table.hits == hits:
@@ -138,16 +133,17 @@ class _Judge:
     def explain(self, number: int, line: bytes, bucket: str, path: bytes) -> Explanation:
         """Return the explanation of a line whose bucket is known."""
         ways = self._compiled.ways(self._log_format)
-        log_format, fields, stopped = read_fields(line, *ways)
+        log_format, named, stopped = read_fields(line, *ways)
         if self._columns and bucket != MALFORMED and log_format == W3C:
-            fields, stopped = _columns_of(line, self._columns, ways), ""
-        if self._as_combined:
-            _, fields, stopped = read_fields(self._as_combined(line), NAMES["vhost_combined"])
-        if self._as_combined and bucket == MALFORMED:
-            fields, stopped = [], "not a JSON object with a time and a request"
-        why, counted_as = self._why(bucket, path, dict(fields), stopped), _text(path) if bucket == HIT else None
+            named, stopped = _columns_of(line, self._columns, ways), ""
+        fields = dict(named)
+        if bucket == "message" or not log_format.parts:
+            log_format, rules = JSON, field_rules(ways)
+            named, stopped = read_json_fields(line, rules)
+            fields = _request_of(parse_line(line, rules))
+        why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
         advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
-        return Explanation(number, line, log_format, bucket, why, fields, advice, counted_as)
+        return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules
@@ -189,10 +185,10 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """
-    if not ways[0].parts:
-        return ways[0], [], ""
     found = find_fields(line, field_rules(ways))
     log_format, text = ways[found.way], found.text
+    if not log_format.parts:
+        return log_format, [], ""
     parts = log_format.read_parts
     fields = []
     if log_format.anchored and found.fields:
@@ -210,6 +206,37 @@ def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[t
     values = parsed._asdict() if parsed else {}
     texts = {name: str(value).encode() if isinstance(value, int) else value for name, value in values.items()}
     return [(name.replace("_", " "), text) for name, text in texts.items() if isinstance(text, bytes)]
+
+
+def read_json_fields(line: bytes, rules: LineRules) -> tuple[list[tuple[str, bytes]], str]:
+    """Return the fields that the core finds in a JSON line, each with its key, and what the line lacks, or ``""``.
+
+    A field that stands before the object has no key.
+    """
+    found = find_json_fields(line, rules)
+    fields = [
+        (kind.replace("_", " ") + (f" ({_text(key)})" if key else ""), value) for kind, key, value in found.fields
+    ]
+    return fields, _JSON_TROUBLES[found.trouble] if found.trouble else ""
+
+
+_JSON_TROUBLES = {
+    "object": "no JSON object",
+    "end": "the JSON object does not end",
+    "glued": "more than one JSON object",
+    "wrapped": "its message is not a log line",
+    "time": "no time",
+    "date": "no field for the time holds a time that fasthits knows",
+    "request": "no request and no path",
+}
+
+
+def _request_of(parsed: ParsedLine | None) -> dict[str, bytes]:
+    """Return the fields of a JSON line that rules look at."""
+    if not parsed:
+        return {}
+    status = {} if parsed.status is None else {"status": b"%d" % parsed.status}
+    return {"method": parsed.method, "target": parsed.target or b""} | status
 
 
 def _named(part: Literal | Field, text: bytes) -> Iterator[tuple[str, bytes]]:

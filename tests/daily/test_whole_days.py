@@ -433,12 +433,16 @@ def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None
     assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
 
 
-def test_dockers_log_files_are_recognised(tmp_path: Path) -> None:
-    wrapped = {"log": line("/a", midnight(YESTERDAY)).decode(), "stream": "stdout", "time": "2026-03-12T00:00:00Z"}
-    write(tmp_path / "c" / "1-json.log", json.dumps(wrapped, separators=(",", ":")).encode() + b"\n")
-    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
-    assert code == 1
-    assert "Docker has wrapped the lines: docker logs CONTAINER | fasthits rollup DATE --logs -" in said
+def test_dockers_log_files_count(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"log": text, "stream": stream, "time": f"{day}T00:00:00.1Z"}).encode() + b"\n"
+        for day in (YESTERDAY - timedelta(days=1), YESTERDAY, TODAY)
+        for stream, text in (("stdout", line("/a", midnight(day)).decode()), ("stderr", "[error] 7#7: no file\n"))
+    ]
+    write(tmp_path / "c" / "1-json.log", b"".join(lines))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
+    assert "message 3" in said
 
 
 def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from tests.support.servers import IS_ROOT, Memcached
 
 StartLogger = Callable[..., Logger]
 
-WITHOUT_ORJSON = "import sys; sys.modules['orjson'] = None"
-
 
 def check(*args: str) -> tuple[int, str, str]:
     """Return the exit code, what is on stdout, and what is on stderr."""
@@ -45,13 +43,6 @@ def test_a_server_that_makes_no_sense_is_told(spec: str, way: str) -> None:
         done = run_fasthits("log", "--check", env={"FASTHITS_MEMCACHED": spec})
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(f"fasthits: not a memcached server: {spec!r}".encode())
-
-
-def test_a_missing_extra_is_told(place: Path, start_logger: StartLogger) -> None:
-    for options in (["--check"], []):
-        logger = start_logger("--format", "json", *options, first=WITHOUT_ORJSON)
-        assert logger.finish() == 2
-        assert "JSON logs need a package: orjson (pip install 'fasthits[json]')" in logger.stderr
 
 
 def test_all_is_well(memcached: Memcached) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fasthits._parse import HitTable
 from fasthits.daily.columns import referrers_layout, searches_layout
-from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers, Lines
+from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
 
@@ -28,7 +28,7 @@ class Case(NamedTuple):
 
     rules: Rules
     field: str
-    """``path``, ``referer``, ``agent``, or ``line`` for all of a line."""
+    """``path``, ``referer``, ``agent``, or ``line`` for all of a line; of an object also ``keys`` and ``wrapped``."""
     ordinary: str
     """Is repeated up to the size, as the others are."""
     worst: tuple[str, ...]
@@ -102,7 +102,17 @@ CASES: Mapping[str, Case] = {
     "brackets": Case(Rules(format=OWN_FORMAT), "line", "abcdefg ", ("[", "[a"), 10),
     "format-end": Case(Rules(format=OWN_FORMAT), "agent", "abcdefg ", (TIME + "x ", "[", '\\"'), 200),
     "json": Case(
-        Rules(format="json", bots="exclude"), "line", '"abcdefg",', ("[", '{"a":', "\\", '"', "\u00e9", '"ts":1,'), 4
+        *(Rules(format="json", bots="exclude"), "line", '"abcdefg",'),
+        *(("[", '{"a":', "{", "\\", '"', '\\"', "\u00e9", '"ts":1,', "1,"), 12),
+    ),
+    "json-path": Case(
+        Rules(format="json"), "path", "/abcdefg", ("\\", "\\n", "\\u00e9", "\\ud83d", "\u00e9", " ", "?", "\\x4"), 90
+    ),
+    "json-keys": Case(
+        Rules(format="json"), "keys", '"abcdefgh":1,', ('"a":{', '"":"",', '"request":{"', '"x"', ',"', "}"), 8
+    ),
+    "json-wrapped": Case(
+        Rules(format="json"), "wrapped", "abcdefg ", ("{", '{\\"', "[12/Mar/2026:", "\\n", "\\u00e9", '\\"', " "), 60
     ),
 }  # fmt: skip
 
@@ -112,7 +122,13 @@ def line_of(case: Case, text: str, size: int) -> bytes:
     raw = text.encode()
     raw = (raw * (size // len(raw) + 1))[:size].rstrip(b"\\")
     if case.rules.format == "json":
-        return b'{"ts":1773306000,"status":200,"request":"GET /a HTTP/1.1","x":[' + raw + b"\n"
+        head = b'{"ts":1773306000,"status":200,"request":"GET '
+        return {
+            "line": head + b'/a HTTP/1.1","x":[' + raw,
+            "path": head + raw + b'"}',
+            "keys": head + b'/a",' + raw,
+            "wrapped": b'{"log":"' + raw + b'"}',
+        }[case.field] + b"\n"
     if case.field == "line":
         return raw + b"\n"
     host = b"o.example:80 " if case.rules.by_host else b""
@@ -142,20 +158,19 @@ def main() -> None:
         compiled = CompiledRules(case.rules, case.keepers())
         log_format = compiled.log_format or ASSUMED
 
-        def taker(compiled: CompiledRules = compiled, log_format: Format = log_format) -> tuple[HitTable, Lines]:
-            counter = HitTable(rules=compiled.line_rules(log_format))
-            return counter, compiled.lines_into(counter, log_format)
+        def taker(compiled: CompiledRules = compiled, log_format: Format = log_format) -> HitTable:
+            return HitTable(rules=compiled.line_rules(log_format))
 
         lines = [line_of(case, text or case.ordinary, size) for _, text, size in measured(name)]
         # What is imported and compiled at the first line is no cost of a line.
-        warm, taking = taker()
+        warm = taker()
         for line in lines:
-            taking.feed(line[: SIZES[0]] + b"\n")
+            warm.feed(line[: SIZES[0]] + b"\n")
         compiled.finish(warm, Counter())
         takers = [taker() for _ in range(1 + len(lines))]  # the first line meets cold memory, and is counted twice
         os.getppid()
-        for line, (counter, taking) in zip([lines[0], *lines], takers, strict=True):
-            taking.feed(line)
+        for line, counter in zip([lines[0], *lines], takers, strict=True):
+            counter.feed(line)
             compiled.finish(counter, Counter())
             os.getppid()
 

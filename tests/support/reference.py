@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,10 +15,10 @@ from typing import NamedTuple
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
-from fasthits.rules.jsonlines import combined_lines
-from fasthits.rules.named import NAMES
+from fasthits.rules.named import JSON, NAMES
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
+from tests.support.objects import MESSAGE, read_object, wrapped_line
 
 LINE_BYTES = 1 << 20
 DEFAULT_RULES = Rules(format="combined")
@@ -377,26 +378,36 @@ def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
 
 def others(rules: Rules) -> list[Format]:
     """Return the formats in which lines are read that the format of their log does not read."""
-    if rules.format != "auto":
+    if rules.format not in ("auto", "json"):
         return []
     needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents
     needed += ["status"] * (rules.statuses is not None)
     known = [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
-    return [way for each in known for way in each.ways]
+    of_text = [way for each in known for way in each.ways]
+    return [JSON, *(replace(way, only_wrapped=rules.format == "json") for way in of_text)]
 
 
-def read_fields(line: bytes, log_format: Format, further: Sequence[Format] = ()) -> dict[str, bytes] | None:
-    """Return the fields of a line by their kinds, or None for a malformed one.
+def read_fields(
+    line: bytes, log_format: Format, further: Sequence[Format] = (), wraps: int = 0, when: str = ""
+) -> dict[str, bytes] | str | None:
+    """Return the fields of a line by their kinds, None for a malformed one, MESSAGE for what is not an access.
 
-    It is read in the first format that can read it: *log_format*, or one of the *further* ones.
+    It is read in the first format that can read it: *log_format*, or one of the *further* ones. It is in so many other
+    lines, which *wraps* it, the last of them of the time *when*.
     """
-    line = text_of(trim(line))
-    if not log_format.parts:
-        return read_fields(combined_lines({})(line), NAMES["vhost_combined"])
-    ways = [log_format, *further]
-    begins_quoted = any(isinstance(way.parts[0], Literal) and way.parts[0].text[:1] == b'"' for way in ways[:1])
-    for text in (None if begins_quoted else unquoted(line), line):
+    line = line if wraps else text_of(trim(line))
+    ways = [way for way in (log_format, *further) if wraps or not way.only_wrapped]
+    begins_quoted = any(isinstance(part, Literal) and part.text[:1] == b'"' for part in log_format.parts[:1])
+    for text in (None if begins_quoted or wraps else unquoted(line), line):
         for number, way in enumerate(ways if text is not None else ()):
+            if not way.parts:
+                inner = wrapped_line(text)
+                if inner is None and (read := read_object(text, when)):
+                    return read
+                if inner is not None:
+                    known = read_fields(text_of(inner[0]), log_format, further, wraps + 1, inner[1] or when)
+                    return (known if wraps < 2 else None) or read_object(text)
+                continue
             for read in (read_exactly, read_loosely):
                 found = read(text, way)
                 strange = found and number and not re.fullmatch(rb"[A-Za-z0-9_-]+", found[0].get("method", b"GET"))
@@ -470,6 +481,8 @@ def judge(
     fields = read_fields(line, log_format, others(rules))
     if fields is None:
         return "malformed", None, None
+    if fields == MESSAGE:
+        return MESSAGE, None, None
     clock = (log_format if log_format.parts else NAMES["vhost_combined"]).field("time")
     assert clock
     # Named formats have Apache's time.

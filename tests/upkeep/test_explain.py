@@ -91,8 +91,8 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", b'{"ts":"2026-03-12T10:00:00Z","method":"GET","uri":"/a"}\n{"ts":1}\n')
     done = fasthits("explain", log)
     assert f"{log}:1: hit: counts as /a (json)".encode() in done.stdout
-    assert b"    target           /a\n" in done.stdout
-    assert f"{log}:2: malformed: not a JSON object with a time and a request (json)".encode() in done.stdout
+    assert b"    path (uri)       /a\n" in done.stdout
+    assert f"{log}:2: malformed: no request and no path (json)".encode() in done.stdout
 
 
 def test_lines_of_several_formats_are_shown_in_their_own(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The lines of logs in any format, one by one: read as the core reads them when it counts."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from fasthits import _parse
-from fasthits._parse import LINE_BYTES, LineRules, ParsedLine
+from fasthits._parse import LINE_BYTES, ParsedLine
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.compression import DamagedError, unpack_blocks
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
@@ -14,7 +14,6 @@ from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules import packing
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import Format
-from fasthits.rules.jsonlines import combined_lines
 from fasthits.rules.packing import packing_of
 from fasthits.rules.rules import Rules
 
@@ -153,17 +152,5 @@ def _bytes_of(block: object) -> memoryview:
 
 
 def _parse_log(log_format: Format, blocks: Iterator[bytes], compiled: CompiledRules) -> Iterator[ParsedLine | None]:
-    if log_format.parts:
-        rules = compiled.field_rules(log_format)
-        return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)
-    return _parse_json(blocks, combined_lines(compiled.rules.json_fields), compiled.field_rules(log_format))
-
-
-def _parse_json(
-    blocks: Iterator[bytes], convert: Callable[[bytes], bytes], rules: LineRules
-) -> Iterator[ParsedLine | None]:
-    for block in blocks:
-        # A newline behind the last line would make one more of it.
-        for line in _parse.parse_lines(convert(block.removesuffix(b"\n")) + b"\n", rules):
-            vhost = None if line is None or line.vhost == b"-" else line.vhost
-            yield line and line._replace(host_part=None, vhost=vhost, status=line.status or None)
+    rules = compiled.field_rules(log_format)
+    return chain.from_iterable(_parse.parse_lines(block, rules) for block in blocks)

@@ -69,9 +69,8 @@ def parsed(setup: Setup, today: date) -> str:
     compiled = CompiledRules(setup.rules)
     log_format = detect_format(lines, compiled)
     counter = HitTable(rules=compiled.line_rules(log_format))
-    taking = compiled.lines_into(counter, log_format)
-    taking.feed(b"\n".join(lines))
-    taking.finish()
+    counter.feed(b"\n".join(lines))
+    counter.finish()
     good = counter.lines - counter.malformed
     if good < len(lines) * PARSED_SHARE or not good:
         number = counter.examples[0][0] if counter.examples else 1

@@ -159,8 +159,7 @@ def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
         file.seek(start)
         text = file.read(SAMPLE_BYTES)
     counter = HitTable(rules=compiled.line_rules(log_format))
-    lines = compiled.lines_into(counter, log_format)
-    lines.feed(text[: text.rfind(b"\n") + 1])
-    lines.finish()
+    counter.feed(text[: text.rfind(b"\n") + 1])
+    counter.finish()
     paths = {compiled.final_path(key) for day, key, _ in counter.rows() if day == today}
     return [hit_key(today, path, setup.prefix) for path in paths if path]
