@@ -42,8 +42,9 @@ class Wheel(bdist_wheel):
 
     def write_wheelfile(self, folder, *generator):
         super().write_wheelfile(folder, *generator)
-        for name in glob(f"{self.bdist_dir}/**", recursive=True):
-            os.chmod(name, permissions(os.stat(name).st_mode))
+        for packed, _, names in os.walk(self.bdist_dir):  # which an editable installation does not have
+            for name in (os.path.join(packed, name) for name in names):
+                os.chmod(name, permissions(os.stat(name).st_mode))
 
 
 class Core(build_ext):
