@@ -181,7 +181,9 @@ class LineRules:
     *ways* are tried one after the other until one reads the line; by default there is one, combined. The first way is
     the log's own. Each way is tried exactly, then loosely: with any blanks, fractions and other zones in times, and a
     status that is missing. If no way reads a line that stands in quotes as a whole, its inside is tried likewise.
-    A line is malformed if another whole request follows its needed steps.
+    A line is malformed if another whole request follows its needed steps. The ways after the first, and with *guesses*
+    the first, too, read no line that looks like a torn line of another format: with a method that is no word, or a
+    quote in an unquoted field before the request.
 
     `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
     have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
@@ -208,6 +210,7 @@ class LineRules:
         keep_query: bool = False,
         by_host: bool = False,
         ways: Collection[Mapping[str, Any]] = ...,
+        guesses: bool = False,
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,

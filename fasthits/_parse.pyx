@@ -167,11 +167,12 @@ cdef class LineRules:
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
-        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), verdict=None,
-        apart=False, referers=None,
+        self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), guesses=False,
+        verdict=None, apart=False, referers=None,
     ):
         cdef int i
         self.kept = [*methods]
+        self.rules.guesses = guesses
         self.verdict = verdict
         self.referers = MappingProxyType(dict(referers or {}))
         if len(self.referers) > MAX_REFERER_TABLES:

@@ -28,7 +28,7 @@ SYSTEMS = {
     "backports": {"daily.logs.compression"},
     "bz2": {"daily.logs.compression"},
     "crawleruseragents": {"rules.bots"},
-    "csv": {"daily.csvfiles"},
+    "csv": {"daily.csvfiles", "django.management.commands.export_hits"},
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
     "pymemcache": {"live.memcached", "live.connections"},

@@ -69,6 +69,7 @@ cdef struct Rules:
     int referer_tables
     Way *ways              # the first one is the log's own
     int ways_count
+    bint guesses           # the first way is as uncertain as the others
 
 
 cdef struct Result:        # of reading a line
@@ -159,9 +160,18 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     )
 
 
-cdef inline bint has_word_for_method(const Way *way, const Reading *reading) noexcept nogil:
-    """Tell whether the method is a word, unless it is that of a request in quotes."""
+cdef inline bint is_likely(const Way *way, const Reading *reading) noexcept nogil:
+    """Tell whether a way that is not the log's own has read one of its lines, and not a torn line of another format.
+
+    The method, unless it is that of a request in quotes, is a word, and no field before that request has a quote.
+    """
     cdef Span method = field_of(reading, &way.steps, METHOD)
+    cdef Span found
+    cdef int i
+    for i in range(way.steps.at[REQUEST]):
+        found = reading.found[i]
+        if way.steps.step[i].how == TEXT and memchr(found.start, b'"', found.size) != NULL:
+            return False
     return method.start == NULL or is_word(method.start, method.start + method.size)
 
 
@@ -215,10 +225,11 @@ cdef inline int read_by_ways(
                 return i
             continue
         if (read_line(text, &way.steps, last, reading, memo, furthest, False)
-                and (i == 0 or has_word_for_method(way, reading))):
+                and ((i == 0 and not rules.guesses) or is_likely(way, reading))):
             return i
         if (reading.trouble != GLUED
-                and read_line(trimmed(text), &way.steps, last, reading, memo, furthest, True)):
+                and read_line(trimmed(text), &way.steps, last, reading, memo, furthest, True)
+                and ((i == 0 and not rules.guesses) or is_likely(way, reading))):
             return i
         if reading.trouble == GLUED:
             return UNREAD

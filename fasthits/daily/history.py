@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fasthits.daily.database import reading
 from fasthits.daily.days import ONE_DAY, name_days
@@ -23,6 +23,14 @@ WITH RECURSIVE days(day) AS (
 SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{} GROUP BY date
 """
 _OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
+
+_ORIGINS = """
+WITH RECURSIVE days(day) AS (
+    SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
+)
+SELECT {columns}, sum(views) FROM days CROSS JOIN {table} ON date = day WHERE path = ?3
+GROUP BY {columns} ORDER BY sum(views) DESC, {columns} LIMIT ?4
+"""
 
 # Each of the two is one look-up in the primary key; min and max in one SELECT would go through all rows.
 _ENDS = "SELECT (SELECT min(date) FROM hits), (SELECT max(date) FROM hits)"
@@ -115,6 +123,20 @@ class History:
         pattern = "%" + "".join(f"!{char}" if char in "!%_" else char for char in text) + "%"
         with self._database() as database:
             return [path for (path,) in database.execute(query, [*_ends(days), pattern, limit])]
+
+    def referrers(self, path: str, days: Sequence[date], limit: int = 10) -> list[tuple[str, int]]:
+        """Return the referrers of *path* on *days*, with their views, most views first. See ``--referrers``."""
+        return self._origins("referrers", "referrer", path, days, limit)
+
+    def searches(self, path: str, days: Sequence[date], limit: int = 10) -> list[tuple[str, str, int]]:
+        """Return the search engines and terms by which *path* was found, with their views. See ``--search-terms``."""
+        return self._origins("searches", "engine, terms", path, days, limit)
+
+    def _origins(self, table: str, columns: str, path: str, days: Sequence[date], limit: int) -> list[Any]:
+        with self._database() as database:
+            return database.execute(
+                _ORIGINS.format(table=table, columns=columns), [*_ends(days), path, limit]
+            ).fetchall()
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:

@@ -1,30 +1,25 @@
 """The admin: columns and a history for counted models, and a page "Traffic" with the most read objects."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from heapq import nlargest
 from typing import Any, NamedTuple
 
-from django.apps import apps
 from django.contrib import admin
 from django.contrib.contenttypes.admin import GenericTabularInline
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.db.models import IntegerField, Model, QuerySet, Sum
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, gettext_lazy
 
-from fasthits.django import live
-from fasthits.django.models import Hits, HitsMixin, annotation, first_day, with_hits
+from fasthits.django import live, ranking
+from fasthits.django.models import Hits
+from fasthits.django.queries import KEPT, annotation, with_hits
 
 COLUMN_DAYS = 7
-HISTORY_DAYS = 30
 TOP_OBJECTS = 20
-CANDIDATES = 500
-NEW_OBJECTS = 100
-"""memcached cannot list counters by value. So the page looks for today's most read objects among the CANDIDATES most
-read of the last 30 days and the NEW_OBJECTS newest of each model."""
 
 
 class HitsInline(GenericTabularInline):
@@ -32,14 +27,11 @@ class HitsInline(GenericTabularInline):
 
     model = Hits
     template = "admin/fasthits/history.html"
-    verbose_name_plural = "hits"
-    fields = readonly_fields = ("date", "views")
-    ordering = ("-date",)
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        """Return the rows of the last HISTORY_DAYS."""
-        return super().get_queryset(request).filter(date__gte=first_day(HISTORY_DAYS))
+        """Return no rows to edit: the template draws the sparkline and its table."""
+        return super().get_queryset(request).none()
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: only `parse_log` writes hits."""
@@ -72,12 +64,15 @@ class HitsAdminMixin:
         live.with_hits_today(changelist.result_list)
         return changelist
 
-    @admin.display(description="today")
+    @admin.display(description=gettext_lazy("today"))
     def hits_today_column(self, obj: Any) -> int:
         """Return today's hits."""
         return obj.hits_today
 
-    @admin.display(description=f"last {COLUMN_DAYS} days", ordering=f"-{annotation(COLUMN_DAYS)}")
+    @admin.display(
+        description=format_lazy(gettext_lazy("last {days} days"), days=COLUMN_DAYS),
+        ordering=f"-{annotation(COLUMN_DAYS)}",
+    )
     def hits_days_column(self, obj: Any) -> int:
         """Return the views of the last 7 days."""
         return getattr(obj, annotation(COLUMN_DAYS))
@@ -113,16 +108,17 @@ class TrafficAdmin(admin.ModelAdmin):
         """Return the page, which replaces the list of all rows."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        week, month = _most_read(7, TOP_OBJECTS), _most_read(30, CANDIDATES)
-        objects = _objects_of(week.keys() | month.keys())
-        candidates = live.with_hits_today({*objects.values(), *_newest()})
+        week, month = ranking.top_keys(7, TOP_OBJECTS), ranking.top_keys(30, KEPT)
+        objects = ranking.objects_of(week.keys() | month.keys())
+        newest = (obj for model in ranking.counted_models() for obj in ranking.newest(model._base_manager.all()))
+        candidates = live.with_hits_today({*objects.values(), *newest})
         tables = [
-            ("Today", self._rows((obj, obj.hits_today) for obj in candidates)),
-            ("Last 7 days", self._rows((objects[key], views) for key, views in week.items() if key in objects)),
-            ("Last 30 days", self._rows((objects[key], views) for key, views in month.items() if key in objects)),
+            (gettext("Today"), self._rows((obj, obj.hits_today) for obj in candidates)),
+            (_last(7), self._rows((objects[key], views) for key, views in week.items() if key in objects)),
+            (_last(30), self._rows((objects[key], views) for key, views in month.items() if key in objects)),
         ]
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]
-        context = self.admin_site.each_context(request) | {"title": "Traffic", "tables": tables}
+        context = self.admin_site.each_context(request) | {"title": gettext("Traffic"), "tables": tables}
         return TemplateResponse(request, "admin/fasthits/traffic.html", context | (extra_context or {}))
 
     def _rows(self, views: Iterable[tuple[Any, int]]) -> list[Read]:
@@ -140,29 +136,5 @@ class TrafficAdmin(admin.ModelAdmin):
             return None
 
 
-def _most_read(days: int, limit: int) -> dict[tuple[int, str], int]:
-    """Return the views of the most read objects of all models, by content type and object id."""
-    rows = Hits.objects.filter(date__gte=first_day(days)).order_by().values_list("content_type", "object_id")
-    return {(kind, key): views for kind, key, views in rows.annotate(total=Sum("views")).order_by("-total")[:limit]}
-
-
-def _objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]:
-    """Return the objects that still exist, with one query for each model."""
-    by_type: dict[int, set[str]] = defaultdict(set)
-    for content_type, key in keys:
-        by_type[content_type].add(key)
-    found: dict[tuple[int, str], Model] = {}
-    for content_type, wanted in by_type.items():
-        model = ContentType.objects.get_for_id(content_type).model_class()
-        if model is not None:
-            found |= {(content_type, str(obj.pk)): obj for obj in model._base_manager.filter(pk__in=wanted)}
-    return found
-
-
-def _newest() -> Iterator[Model]:
-    """Yield the newest objects of each model with HitsMixin, by ``get_latest_by`` or an integer primary key."""
-    for model in apps.get_models():
-        latest = model._meta.get_latest_by or (isinstance(model._meta.pk, IntegerField) and "pk")
-        if issubclass(model, HitsMixin) and latest:
-            names = [latest] if isinstance(latest, str) else latest
-            yield from model._base_manager.order_by(*names).reverse()[:NEW_OBJECTS]
+def _last(days: int) -> str:
+    return gettext("Last {days} days").format(days=days)

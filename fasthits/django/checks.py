@@ -4,10 +4,15 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
+from django.core import checks
 from django.core.checks import CheckMessage, Error, register
 
+from fasthits.daily.days import ONE_DAY
+from fasthits.django import clock, live
 from fasthits.django.conf import KEYS, NAME, given, setting
-from fasthits.errors import UsageError
+from fasthits.errors import FasthitsError, UsageError
+from fasthits.rules.config import read_rules
+from fasthits.upkeep.doctor.verdicts import Finding
 
 
 @register()
@@ -26,6 +31,29 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         except UsageError as error:
             errors.append(Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003"))
     return errors
+
+
+@register()
+def check_rules(**_: Any) -> list[CheckMessage]:
+    """Return a warning if RULES differs from the config file: the logger reads only the file."""
+    try:
+        if not given().get("RULES") or setting("RULES") == read_rules({}, setting("CONFIG")).live:
+            return []
+    except (AttributeError, UsageError):  # `check_settings` tells them
+        return []
+    hint = f'Write the rules into the config file of fasthits log, and name it in {NAME}["CONFIG"], instead of RULES.'
+    text = f'{NAME}["RULES"] differs from the config file, so live numbers and history count differently.'
+    return [checks.Warning(text, hint=hint, id="fasthits.W001")]
+
+
+@register()
+def check_time_zone(**_: Any) -> list[CheckMessage]:
+    """Return a warning if the log named in LOGS is written in another time zone than TIME_ZONE."""
+    try:
+        difference = setting("LOGS") and clock.find_difference(setting("LOGS"), [live.today() - ONE_DAY, live.today()])
+    except (FasthitsError, Finding):  # nothing to compare
+        return []
+    return [checks.Warning(difference[:1].upper() + difference[1:] + ".", id="fasthits.W002")] if difference else []
 
 
 @register()

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.core.cache import caches
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
@@ -41,6 +41,10 @@ def _read_file(value: Any) -> str | None:
     return value if value is None else os.fspath(value)
 
 
+def _read_path(value: Any) -> Path | None:
+    return value if value is None else Path(value)
+
+
 def _read_patterns(value: Any) -> tuple[str, ...]:
     patterns = (value,) if isinstance(value, str) else tuple(value)
     for pattern in patterns:
@@ -49,7 +53,13 @@ def _read_patterns(value: Any) -> tuple[str, ...]:
 
 
 def _read_cache(value: str) -> str:
-    caches[value]
+    settings.CACHES[value]
+    return value
+
+
+def _read_switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not True or False")
     return value
 
 
@@ -61,7 +71,7 @@ def _read_callable(value: Any) -> Callable[..., Any] | None:
 
 
 def _read_rules(value: Mapping[str, Any]) -> Rules:
-    return _rules_of_objects(_options(value))
+    return _rules_of_objects(_options(value), setting("CONFIG"))
 
 
 def _options(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +90,43 @@ def _rules_of_objects(options: Mapping[str, Any], config: Path | None = None) ->
     return rules.live
 
 
+def machine_zone() -> tzinfo:
+    """Return this machine's time zone. Django has replaced that of the process by its TIME_ZONE.
+
+    The process was started with a TZ, or the machine has a zone in /etc/localtime.
+    """
+    for name in (_first_environment().get("TZ", "").removeprefix(":"), "/etc/localtime"):
+        try:
+            if name.startswith("/"):
+                with open(name, "rb") as file:
+                    return ZoneInfo.from_file(file, key=os.path.realpath(name).partition("zoneinfo/")[2] or None)
+            if name:
+                return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
+            continue
+    return ZoneInfo("UTC")
+
+
+def _first_environment() -> dict[str, str]:
+    """Return the environment with which this process, or the parent that forked it, was started.
+
+    The reloader of ``runserver`` (RUN_MAIN) starts the server from a process in which Django has set TZ.
+    """
+    process = os.getppid() if "RUN_MAIN" in os.environ else "self"
+    try:
+        raw = Path(f"/proc/{process}/environ").read_bytes()
+    except OSError:
+        return {}
+    return dict(pair.split("=", 1) for pair in raw.decode("utf-8", "replace").split("\0") if "=" in pair)
+
+
+def _read_zone(value: Any) -> tzinfo:
+    return machine_zone() if value is None else ZoneInfo(value)
+
+
 KEYS = {
+    # Whether to read the live counters at all.
+    "LIVE": Key(lambda: True, _read_switch),
     # Servers with the counters. None: the servers of CACHE.
     "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
     # Files for tls:// servers, as for the logger.
@@ -91,12 +137,16 @@ KEYS = {
     "CACHE": Key(lambda: "default", _read_cache),
     # A PATTERN or several. Empty: the log in one of the usual places.
     "LOGS": Key(lambda: split_patterns(os.environ.get("FASTHITS_LOGS", "")), _read_patterns),
+    # The logger's config file. None: the default one, as for every command.
+    "CONFIG": Key(lambda: None, _read_path),
     # What counts: the logger's options. They override those in the config file.
     "RULES": Key(dict, _read_rules),
     # Finds the object of a path whose view does not tell it: (path, match) -> object or None.
     "RESOLVER": Key(lambda: None, _read_callable),
-    # Time zone of the web server. It decides the day of a hit.
-    "TIME_ZONE": Key(lambda: settings.TIME_ZONE, ZoneInfo),
+    # Time zone of the web server, which decides the day of a hit. None: this machine's.
+    "TIME_ZONE": Key(lambda: None, _read_zone),
+    # The SQLite file of fasthits rollup, for referrers and search terms.
+    "ROLLUP": Key(lambda: None, _read_path),
 }
 
 
@@ -110,7 +160,8 @@ def setting(key: str) -> Any:
     """Return the value of a key, or its default. Raises UsageError for an invalid value.
 
     The types: MEMCACHED a list of Server or None; TLS_CA, TLS_CERT and TLS_KEY str or None; PREFIX and CACHE str; LOGS
-    a tuple of str; RULES Rules; RESOLVER a function or None; TIME_ZONE a ZoneInfo.
+    a tuple of str; LIVE bool; CONFIG and ROLLUP Path or None; RULES Rules; RESOLVER a function or None; TIME_ZONE a
+    tzinfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:
@@ -129,7 +180,7 @@ def rules_with(options: Mapping[str, Any], config: Path | None = None) -> Rules:
     rules: Rules = setting("RULES")  # reports mistakes in RULES as such
     if not options and config is None:
         return rules
-    return _rules_of_objects(put_before(options, _options(given().get("RULES", {}))), config)
+    return _rules_of_objects(put_before(options, _options(given().get("RULES", {}))), config or setting("CONFIG"))
 
 
 def _forget(**_: Any) -> None:

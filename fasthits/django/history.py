@@ -2,22 +2,24 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from typing import Any, NamedTuple
 
 from django.contrib.contenttypes.models import ContentType
-from django.db import router, transaction
+from django.db import models, router, transaction
 
 from fasthits._parse import HitTable
 from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer, find_fewer
+from fasthits.django import ranking
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
+from fasthits.django.signals import hits_saved
 from fasthits.rules.rules import Rules
 
 BATCH_PATHS = 100_000
@@ -27,6 +29,23 @@ SAVED_ROWS = 5_000
 """So many rows are inserted at once."""
 
 TOP_PATHS = 20
+
+NAMED_LOSSES = 5
+"""So many objects that would lose views are named."""
+
+
+@dataclass
+class Loss:
+    """The objects that would lose views of a day."""
+
+    day: date
+    objects: int = 0
+    named: list[str] = field(default_factory=list)
+    """The first NAMED_LOSSES, each with its numbers."""
+
+    def __str__(self) -> str:
+        more = f" and {self.objects - len(self.named):,} more" * (self.objects > len(self.named))
+        return f"{self.day}: {', '.join(self.named)}{more}"
 
 
 @dataclass
@@ -51,6 +70,8 @@ class Parsed:
     tied: Tied
     fewer: list[Fewer] = field(default_factory=list)
     """Days that were left as they were, because more views of objects are kept."""
+    losses: list[Loss] = field(default_factory=list)
+    """Days that were left as they were, because objects would lose views that are kept."""
 
     @property
     def objects(self) -> int:
@@ -67,7 +88,7 @@ class Parsed:
     @property
     def saved(self) -> "Saved":
         """What was saved."""
-        left = {day for day, *_ in self.fewer}
+        left = {day for day, *_ in self.fewer} | {loss.day for loss in self.losses}
         views = {key: views for key, views in self.tied.views.items() if key[0] not in left}
         return Saved(
             [day for day in self.counted.days if day not in left],
@@ -96,7 +117,8 @@ def parse_logs(
     """Count the hits of *days* and replace all rows of `Hits` of those days, in one transaction.
 
     The paths of one object add up; paths without an object are left out. A day stays as it is if the log has no line
-    of it, or if more views are saved than were counted, unless *with_fewer*. The other arguments are `count_days`'s.
+    of it; or, unless *with_fewer*, if more views are kept than were counted, of all objects or of one: its address may
+    have changed since. The other arguments are `count_days`'s.
 
     Raises LogFileError, UsageError for FASTHITS, and the database's errors, with nothing changed.
     """
@@ -135,7 +157,7 @@ def _tie(rows: Iterable[tuple[date, bytes, int]], resolver: PathResolver, tied: 
 
 def _save(parsed: Parsed, with_fewer: bool) -> None:
     database = router.db_for_write(Hits)
-    own_type = ContentType.objects.db_manager(database).get_for_model(Hits)
+    own_type = _content_type(Hits, database)
     kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
     with transaction.atomic(database):
         # Other savers wait for this row, in SQLite for the file, until the transaction ends. A lock on the saved rows
@@ -143,12 +165,52 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
         ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
         if not with_fewer:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
+            fewer = {day for day, *_ in parsed.fewer}
+            parsed.losses = _find_losses(parsed.tied.views, kept.exclude(date__in=fewer), database)
         saved = set(parsed.saved.days)
         kept.filter(date__in=saved).delete()
-        rows = (item for item in parsed.tied.views.items() if item[0][0] in saved)
-        while batch := [_row(day, key, views) for (day, key), views in islice(rows, SAVED_ROWS)]:
-            Hits.objects.using(database).bulk_create(batch)
+        save_views({key: views for key, views in parsed.tied.views.items() if key[0] in saved}, database)
 
 
-def _row(day: date, key: ObjectKey, views: int) -> Any:
-    return Hits(date=day, content_type_id=key.content_type_id, object_id=key.object_id, views=views)
+def publish(parsed: Parsed) -> None:
+    """After `parse_logs`: keep the lists of the most read objects, and send `hits_saved`. Raises DatabaseError."""
+    database, days = router.db_for_write(Hits), parsed.saved.days
+    if days:
+        if max(days) >= ranking.first_kept():
+            ranking.keep(database)
+        hits_saved.send_robust(sender=Hits, days=days, using=database)
+
+
+def save_views(views: Mapping[tuple[date, ObjectKey], int], database: str) -> None:
+    """Add rows of `Hits` for the views by day and object."""
+    rows = iter(views.items())
+    while batch := [_row(day, key, number, database) for (day, key), number in islice(rows, SAVED_ROWS)]:
+        Hits.objects.using(database).bulk_create(batch)
+
+
+def _find_losses(views: Counter[tuple[date, ObjectKey]], kept: models.QuerySet, database: str) -> list[Loss]:
+    """Return what would be lost of the *kept* rows. Rows of objects that are gone are no loss."""
+    keys = {_content_type(key.model, database).pk: key.model for _, key in views}
+    fewer: dict[tuple[int, str], list[tuple[date, int, int]]] = defaultdict(list)
+    for day, kind, object_id, before in (
+        kept.order_by("date").values_list("date", "content_type", "object_id", "views").iterator()
+    ):
+        now = views[day, ObjectKey(keys[kind], object_id)] if kind in keys else 0
+        if now < before:
+            fewer[kind, object_id].append((day, now, before))
+    losses: dict[date, Loss] = {}
+    for (kind, object_id), obj in ranking.objects_of(fewer, database).items():
+        for day, now, before in fewer[kind, object_id]:
+            loss = losses.setdefault(day, Loss(day))
+            loss.objects += 1
+            if len(loss.named) < NAMED_LOSSES:
+                loss.named.append(f"{obj._meta.verbose_name} {object_id}: {now:,} counted, {before:,} kept")
+    return [losses[day] for day in sorted(losses)]
+
+
+def _row(day: date, key: ObjectKey, views: int, database: str) -> Any:
+    return Hits(date=day, content_type=_content_type(key.model, database), object_id=key.object_id, views=views)
+
+
+def _content_type(model: type[models.Model], database: str) -> ContentType:
+    return ContentType.objects.db_manager(database).get_for_model(model)

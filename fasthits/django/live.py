@@ -1,109 +1,145 @@
 """How often the page of an object has been read today, from the counters that ``fasthits log`` keeps in memcached.
 
-Nothing here raises: a page must not break because memcached is down. The error is logged, and the number is 0.
+Nothing here raises, and nothing waits: a page must not break or hang because of memcached. Where a number is unknown, a
+warning is logged once, and the number is UNKNOWN.
 """
 
 import logging
-import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
+from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.cache import caches
-from django.core.cache.backends.memcached import BaseMemcachedCache, PyMemcacheCache
-from django.utils.encoding import iri_to_uri
+from django.core.cache.backends.memcached import BaseMemcachedCache
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
-from fasthits.django.conf import setting
+from fasthits.django.addresses import path_of
+from fasthits.django.conf import machine_zone, setting
+from fasthits.errors import FasthitsError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER, hit_key
-from fasthits.live.memcached import read_views
+from fasthits.live.quick import QuickReader
 from fasthits.live.servers import Server, check_servers
-from fasthits.rules.paths import final_path
-
-PAUSE_SECONDS = 5.0
-"""Pause after memcached has failed, so that not every page waits for it."""
 
 log = logging.getLogger("fasthits.django")
 
 T = TypeVar("T")
 
 
+class Unknown(int):
+    """A number that nobody knows now. It is 0 in sums, and nothing where it is shown."""
+
+    unknown = True
+    """For templates: ``{% hits_today obj as n %}{% if not n.unknown %}``."""
+
+    def __str__(self) -> str:
+        return ""
+
+    def __eq__(self, other: object) -> bool:
+        return other == "" or int(self) == other  # so Django's number_format takes it for no number
+
+    __hash__ = int.__hash__
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+    def __format__(self, _: str) -> str:
+        return ""
+
+
+UNKNOWN = Unknown(0)
+"""Today's number while memcached does not answer, and with ``FASTHITS = {"LIVE": False}``."""
+
+
 def today() -> date:
     """Return the current day in the web server's time zone."""
-    return datetime.now(setting("TIME_ZONE")).date()
+    try:
+        zone = setting("TIME_ZONE")
+    except UsageError as error:
+        warn_once("TIME_ZONE", error)
+        zone = machine_zone()
+    return datetime.now(zone).date()
 
 
-def path_of(obj: Any) -> bytes:
-    """Return the path of an object's page as in the log: from ``get_absolute_url``, percent-encoded."""
-    return iri_to_uri(urlsplit(str(obj.get_absolute_url())).path or "/").encode("ascii")
+def hits_today(page: Any) -> int:
+    """Return how often a page, an object or an address, has been read today.
 
-
-def hits_today(obj: Any) -> int:
-    """Return how often *obj*'s page has been read today. One round trip; for many objects use `with_hits_today`."""
-    path = _path_or_none(obj)
-    return 0 if path is None else read_today([path]).get(path, 0)
+    One round trip; for many objects use `with_hits_today`.
+    """
+    path = _path_or_none(page)
+    return UNKNOWN if path is None else read_today([path])[path]
 
 
 def with_hits_today(objects: Iterable[T]) -> list[T]:
-    """Return *objects*, such as a queryset, as a list, each with its ``hits_today``: one ``get_many`` for all."""
+    """Return *objects*, such as a queryset, as a list, each with its ``hits_today``: one round trip for all."""
     found = list(objects)
     paths = [_path_or_none(obj) for obj in found]
     views = read_today({path for path in paths if path is not None})
     for obj, path in zip(found, paths, strict=True):
-        obj.hits_today = 0 if path is None else views.get(path, 0)  # type: ignore[attr-defined]
+        obj.hits_today = UNKNOWN if path is None else views[path]  # type: ignore[attr-defined]
     return found
 
 
 def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
-    """Return today's views of those *paths* that have been read; an empty dict while memcached does not answer."""
-    global _paused_until
-    if not paths or time.monotonic() < _paused_until:
-        return {}
+    """Return today's views of each of *paths*, counted paths as `path_of` gives them; UNKNOWN where nobody knows."""
     try:
-        return _read(paths)
-    except Exception as error:  # of the cache's client library
-        _paused_until = time.monotonic() + PAUSE_SECONDS
-        log.warning("no live counters for %.0f s: %s: %s", PAUSE_SECONDS, type(error).__name__, error)
-        return {}
+        if not paths or not setting("LIVE"):
+            return dict.fromkeys(paths, UNKNOWN)
+        day, prefix = today(), setting("PREFIX")
+        keys = {path: hit_key(day, path, prefix) for path in paths}
+        found = _reader().read(keys.values())
+    except Exception as error:  # of a wrong setting: the check names it
+        warn_once("settings", error)
+        return dict.fromkeys(paths, UNKNOWN)
+    return {path: found.get(key, UNKNOWN) for path, key in keys.items()}
 
 
-_paused_until = float("-inf")
+def counter_servers() -> list[Server]:
+    """Return the servers with the counters: of MEMCACHED, else of Django's cache CACHE, else the default server.
+
+    Raises UsageError.
+    """
+    if servers := setting("MEMCACHED"):
+        return servers
+    options = settings.CACHES[setting("CACHE")]
+    if not issubclass(import_string(options["BACKEND"]), BaseMemcachedCache):
+        return [Server(DEFAULT_SERVER)]
+    location = options["LOCATION"]
+    tls = options.get("OPTIONS", {}).get("tls_context")
+    return [Server(name, tls) for name in check_servers([location] if isinstance(location, str) else location)]
 
 
-def _path_or_none(obj: Any) -> bytes | None:
+def warn_once(subject: object, error: Exception) -> None:
+    """Log why a number is unknown, once for each subject and kind of error in the life of the process."""
+    if (subject, type(error)) not in _warned:
+        _warned.add((subject, type(error)))
+        name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "
+        log.warning("no number is shown: %s%s", name, error)
+
+
+_warned: set[tuple[object, type]] = set()
+
+
+def _path_or_none(page: Any) -> bytes | None:
     try:
-        return path_of(obj)
-    except Exception:  # of the site's get_absolute_url
-        log.exception("no live counter of %s %s: get_absolute_url failed", type(obj).__name__, getattr(obj, "pk", ""))
+        return path_of(page)
+    except Exception as error:  # of the site's get_absolute_url
+        warn_once(type(page), error)
         return None
 
 
-def _read(paths: Collection[bytes]) -> dict[bytes, int]:
-    day, prefix = today(), setting("PREFIX")
-    as_counted = final_path(setting("RULES"))
-    keys = {path: hit_key(day, as_counted(path)[0], prefix) for path in paths}
-    servers, cache = _place()
-    if cache is None:
-        found: dict[str, int] = read_views(servers, list(keys.values()))
-    else:
-        values = cache.get_many([key.removeprefix(prefix) for key in keys.values()])
-        found = {prefix + key: int(value) for key, value in values.items()}
-    return {path: found[key] for path, key in keys.items() if key in found}
+@cache
+def _reader() -> QuickReader:
+    return QuickReader(counter_servers(), lambda error: log.warning("no live counters: %s", error))
 
 
-def _place() -> tuple[Sequence[str], BaseMemcachedCache | None]:
-    """Return the servers with the counters, and Django's cache if it finds the same keys on the same servers.
+def forget(**_: Any) -> None:
+    """Forget the servers, their connections and the warnings: as at the start of the process."""
+    if _reader.cache_info().currsize:
+        _reader().close()
+    _reader.cache_clear()
+    _warned.clear()
 
-    With several servers only pymemcache chooses the server of a key as the logger does.
-    """
-    alias, prefix = setting("CACHE"), setting("PREFIX")
-    cache, servers = caches[alias], setting("MEMCACHED")
-    if not isinstance(cache, BaseMemcachedCache):
-        return servers or [DEFAULT_SERVER], None
-    location = settings.CACHES[alias]["LOCATION"]
-    tls = settings.CACHES[alias].get("OPTIONS", {}).get("tls_context")
-    own = [Server(name, tls) for name in check_servers([location] if isinstance(location, str) else location)]
-    same_server = isinstance(cache, PyMemcacheCache) or len(own) == 1
-    matches = same_server and servers in (None, own) and cache.make_key("") == prefix
-    return servers or own, cache if matches else None
+
+setting_changed.connect(forget)

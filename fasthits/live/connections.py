@@ -127,6 +127,22 @@ class Channel:
         self.socket.close()
 
 
+def open_channel(server: Server) -> Channel:
+    """Return a connection to the first address of *server* that takes it. It has not proved itself. Raises OSError.
+
+    For readers only: hits that are sent over it may be lost.
+    """
+    failure = OSError(errno.EADDRNOTAVAIL, "no address")
+    for place in _places(server):
+        try:
+            channel = place.open(CONNECT_SECONDS, None)
+            tls = server.tls if place.host else None  # like pymemcache, which uses no TLS on Unix sockets
+            return _start_tls(channel, tls, place.host, CONNECT_SECONDS, None) if tls else channel
+        except OSError as error:
+            failure = error
+    raise failure
+
+
 class Connector:
     """Makes proved connections to one server, at most one attempt every RETRY_SECONDS."""
 

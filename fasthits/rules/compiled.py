@@ -102,11 +102,13 @@ class CompiledRules:
         if not log_format.parts:
             log_format = self._json
         if log_format not in self._ways:
-            found = {_shape(way): way for way in log_format.ways}
+            further: list[Format] = []
             if self.log_format is None or log_format == self._json:
                 known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
-                for way in (self._json, *known):
-                    found.setdefault(_shape(way), replace(way, only_wrapped=self.log_format is not None))
+                further = [replace(way, only_wrapped=self.log_format is not None) for way in (self._json, *known)]
+            found: dict[str, Format] = {}
+            for way in (*log_format.ways, *further):
+                found.setdefault(_shape(way), way)
             self._ways[log_format] = tuple(found.values())
         return self._ways[log_format]
 

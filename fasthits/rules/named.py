@@ -512,7 +512,7 @@ def _is_ipv6(text: bytes) -> bool:
 def _rules_for(name: str, whole: bool = False) -> LineRules:
     """Return what reads the lines of a format; with *whole*, only the lines that have all its parts."""
     ways = [each.reading() for each in _distinct()[name]]
-    return LineRules(ways=[way | {"needed": len(way["steps"])} for way in ways] if whole else ways)
+    return LineRules(ways=[way | {"needed": len(way["steps"])} for way in ways] if whole else ways, guesses=True)
 
 
 @lru_cache(1)

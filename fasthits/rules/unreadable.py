@@ -2,7 +2,7 @@
 
 import re
 
-from fasthits._parse import find_fields, parse_line
+from fasthits._parse import LineRules, find_fields, parse_line
 from fasthits.display import printable
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice
@@ -56,11 +56,11 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     for name, log_format in NAMES.items():
         if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways)):
             return Advice([f"{instead} read as {name}"], f"try --format {name}")
-    objects = CompiledRules(Rules(format="json", json_fields=rules.json_fields))
-    if own != JSON and parse_line(line, objects.field_rules(JSON)):
-        return Advice([f"{instead} read as json"], "try --format json")
     if keys := read_keys(line, rules.json_fields):
-        if keys.missing and (wrapped := keys.wrapped()):
+        wrapped = keys.wrapped() if keys.missing else b""
+        if own not in (None, JSON) and (wrapped or not keys.missing) and parse_line(line, _json_rules(rules)):
+            return Advice([f"{instead} read as json"], "try --format json")
+        if wrapped:
             inner = why_unreadable(wrapped, rules)
             return Advice([f"the line wraps another line, and {inner.misses[0]}", *inner.misses[1:]], inner.remedy)
         return Advice(keys.told(), keys.remedy())
@@ -74,6 +74,10 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     if remedy := lack_of_dates([line]):
         return Advice(["the line has a request, but no date"], remedy)
     return Advice(_nearest(line), PASTE)
+
+
+def _json_rules(rules: Rules) -> LineRules:
+    return CompiledRules(Rules(format="json", json_fields=rules.json_fields)).field_rules(JSON)
 
 
 def _other_log(line: bytes) -> str:

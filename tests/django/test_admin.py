@@ -51,7 +51,7 @@ def test_the_list_has_two_columns_and_costs_one_round_trip_and_no_query(
         del wire.commands[:]
         with CaptureQueriesContext(connection) as queries:
             page = staff.get("/admin/django_app/pressrelease/?o=4")
-        assert [command.split()[0] for command in wire.commands] == [b"version", b"get"]
+        assert [command.split()[0] for command in wire.commands] == [b"get"]
     assert sum("pressrelease" in query["sql"] for query in queries.captured_queries) == 3  # two counts and the list
     assert "Today" in text_of(page.content)
     assert "T4 s4 7 104" in text_of(page.content)
@@ -68,7 +68,7 @@ def test_an_object_shows_its_history_read_only(count_today: CountToday, staff: C
     assert "Read 41 times in the last 30 days" in text_of(page.content)
     assert "97" not in text_of(page.content)
     hidden = re.findall(r'<input type="hidden" name="(fasthits[^"]*)" value="([^"]*)"', page.content.decode())
-    assert [name.rpartition("-")[2] for name, _ in hidden if "-0-" in name] == ["id"]
+    assert [name for name, _ in hidden if "-0-" in name] == []
     form = dict(hidden) | {"title": "B", "slug": "b"}
     form |= {"fasthits-hits-content_type-object_id-0-views": "1000000"}
     assert staff.post(f"/admin/django_app/pressrelease/{release.pk}/change/", form).status_code == 302
@@ -99,7 +99,7 @@ def test_traffic_has_the_most_read_objects(count_today: CountToday, staff: Clien
     hits = [
         query["sql"] for query in queries.captured_queries if "django_app_" in query["sql"] or "hits" in query["sql"]
     ]
-    assert len(hits) <= 2 + 3 + 2  # two sums, three models with a history, two models with newest objects
+    assert len(hits) <= 2 + 2 + 3 + 4  # two lists and their sums, three models with a history, four with newest objects
     assert "Traffic" in text_of(staff.get("/admin/").content)
 
 

@@ -80,6 +80,9 @@ def test_the_number_on_the_page_rises_while_it_is_open(
         assert not cell.is_displayed()
         browser.find_element(By.CSS_SELECTOR, "figure summary").click()
         assert cell.is_displayed()
+        said = (tmp_path / "site.log").read_text()
+        assert '"POST /fasthits/hits_today.json HTTP/1.1" 200' in said  # which no rule counts as a hit
+        assert '"GET /fasthits/hits_today.json' not in said
         memcached.kill()  # the page keeps its number, and its script goes on
         errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
         assert not errors

@@ -70,7 +70,13 @@ def test_the_history_of_an_object(objects: list[Any]) -> None:
     with CaptureQueriesContext(connection) as queries:
         assert [hits.views for hits in fetched[str(new)].hits.all()] == [5, 3, 4]
     assert len(queries) == 0
-    assert list(views_by_day(new, 3).items()) == [(days_ago(3), 0), (days_ago(2), 4), (days_ago(1), 3)]
+    assert list(views_by_day(new, 3).items()) == [
+        (days_ago(3), 0),
+        (days_ago(2), 4),
+        (days_ago(1), 3),
+        (days_ago(0), 5),
+    ]
+    assert list(views_by_day(old, 7).items()) == [(days_ago(7), 2), *((days_ago(ago), 0) for ago in range(6, 0, -1))]
 
 
 def test_the_history_is_deleted_with_its_object(objects: list[Any]) -> None:

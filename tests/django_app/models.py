@@ -68,3 +68,30 @@ class Note(models.Model):
     """A model without HitsMixin and without a page."""
 
     slug = models.SlugField(unique=True)
+
+
+class Headline(PressRelease):
+    """A proxy of a press release."""
+
+    class Meta:
+        proxy = True
+
+
+class Place(HitsMixin):
+    """A page at its primary key, also of its multi-table children."""
+
+    name = models.CharField(max_length=50)
+
+    def get_absolute_url(self) -> str:
+        """Return the URL of its page."""
+        return reverse("place", args=[self.pk])
+
+
+class Restaurant(Place):
+    """A multi-table child: a place with a page of its own."""
+
+    stars = models.IntegerField(default=0)
+
+    def get_absolute_url(self) -> str:
+        """Return the URL of its page."""
+        return reverse("restaurant", args=[self.pk])

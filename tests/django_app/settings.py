@@ -4,6 +4,10 @@ import json
 import os
 from pathlib import Path
 
+from fasthits.live import quick
+
+quick.PAGE_SECONDS = 30.0  # the machine may be busy
+
 SECRET_KEY = "not one"
 DEBUG = bool(os.environ.get("SITE_DEBUG"))
 ALLOWED_HOSTS = ["*"]
@@ -20,11 +24,13 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "fasthits.django",
+    "hitcount",  # whose history can be taken over
     "tests.django_app",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
@@ -45,4 +51,8 @@ TEMPLATES = [
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES = {"default": json.loads(os.environ.get("SITE_DATABASE", "null")) or {"ENGINE": "django.db.backends.dummy"}}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-FASTHITS = {"MEMCACHED": os.environ.get("SITE_MEMCACHED"), "RESOLVER": "tests.django_app.urls.find_object"}
+FASTHITS = {
+    "MEMCACHED": os.environ.get("SITE_MEMCACHED"),
+    "RESOLVER": "tests.django_app.urls.find_object",
+    "TIME_ZONE": "Europe/Berlin",  # of the lines that the tests log
+}

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import KEY_BYTES, hit_key
+from fasthits.rules.rules import Rules
 from tests.live.test_status import read_status
 from tests.support import reference
 from tests.support.logger import DAY, Logger, access_line
@@ -39,7 +40,7 @@ def expect_reference(memcached: Memcached, logger: Logger, data: bytes) -> refer
 
     A last line without a newline is not looked at. Returns what the oracle says.
     """
-    counts = reference.count(data[: data.rindex(b"\n") + 1])
+    counts = reference.count(data[: data.rindex(b"\n") + 1], rules=Rules())
     logger.wait_until_read(30)
     eventually(lambda: read_status(logger).delivered == counts.hits, 60, lambda: f"{counts.hits} hits delivered")
     status = read_status(logger)
@@ -189,7 +190,7 @@ def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
     cuts = len(line) + 1
     assert counts.views[DAY, b"/second"] == cuts
     assert counts.lines == 1 + 3 * cuts
-    assert 1 + 2 * cuts <= counts.hits < 1 + 3 * cuts
+    assert 1 + cuts < counts.hits < 1 + 3 * cuts, "a line that is glued to a whole one is not counted, nor is that one"
     assert running.finish() == 0
 
 
@@ -338,7 +339,7 @@ def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
     memcached: Memcached, start_logger: StartLogger, prefix: str, seed: int
 ) -> None:
     data = hostile_lines(seed, 4_000, prefix)
-    counts = reference.count(data)
+    counts = reference.count(data, rules=Rules())
     views: Counter[str] = Counter()
     for (day, path), count in counts.views.items():
         views[hit_key(day, path, prefix)] += count

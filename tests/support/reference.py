@@ -44,6 +44,11 @@ ANOTHER_LINE = re.compile(rb'\[\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "%b" \
 """What may not follow the bytes: then two lines are glued together."""
 
 
+def holds_another_line(line: bytes, start: int) -> bool:
+    """Tell whether a whole request with a time of the calendar begins somewhere in a line from *start* on."""
+    return any(day_of(found[0][1:27]) for found in ANOTHER_LINE.finditer(line, start))
+
+
 class Counts(NamedTuple):
     """What a log counts to."""
 
@@ -106,7 +111,7 @@ def parse(line: bytes) -> dict[str, bytes | None] | None:
             day_of(match["time"]) and len(text) - match.start() > TIME_BYTES
         ):
             start = match.start() + 1
-        if match and ANOTHER_LINE.search(text, match.end("bytes_sent")):
+        if match and holds_another_line(text, match.end("bytes_sent")):
             return None
         if match:
             return parsed(text[: match.start()], match)
@@ -409,13 +414,22 @@ def read_fields(
                     return (known if wraps < 2 else None) or read_object(text)
                 continue
             for read in (read_exactly, read_loosely):
+                whole = text if read is read_exactly else text.strip(b" \t\r\0")
                 found = read(text, way)
-                strange = found and number and not re.fullmatch(rb"[A-Za-z0-9_-]+", found[0].get("method", b"GET"))
-                if found and not (read is read_exactly and strange):
-                    whole = text if read is read_exactly else text.strip(b" \t\r\0")
+                if found and not (number and is_strange(whole, found[0], found[1], way)):
                     fields, start, behind = found
                     return None if is_glued(whole, behind, way) else fields | host_of(whole, start, way)
     return None
+
+
+def is_strange(line: bytes, fields: dict[str, bytes], start: int, log_format: Format) -> bool:
+    """Tell whether a line that a format other than the log's own can read looks like a torn line of another one."""
+    if "request" not in fields:
+        return not re.fullmatch(rb"[A-Za-z0-9_-]+", fields.get("method", b"GET"))
+    at = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "request")
+    known = sum(part.text.count(b'"') for part in log_format.parts[:at] if isinstance(part, Literal))
+    before = line[start : line.index(b'"' + fields["request"], start) + 1]
+    return before.count(b'"') > known
 
 
 def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
@@ -423,7 +437,7 @@ def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
     parts = log_format.parts
     if any(isinstance(part, Literal) and b"[" in part.text for part in parts[last_needed(log_format) + 1 :]):
         return False
-    return ANOTHER_LINE.search(line, behind) is not None
+    return holds_another_line(line, behind)
 
 
 def host_of(line: bytes, start: int, log_format: Format) -> dict[str, bytes]:

@@ -159,8 +159,16 @@ class Memcached:
             end_process(self.process)
 
     def pause(self) -> None:
-        """Stop it with SIGSTOP: connections are still accepted by the kernel, answers do not come."""
+        """Stop it with SIGSTOP: connections are still accepted by the kernel, answers do not come.
+
+        Returns when all its threads have stopped.
+        """
         os.kill(self.pid, signal.SIGSTOP)
+        threads = [task / "stat" for task in Path(f"/proc/{self.pid}/task").iterdir()]
+        eventually(
+            lambda: all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads),
+            what="memcached has stopped",
+        )
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

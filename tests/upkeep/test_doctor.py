@@ -263,11 +263,6 @@ PYLIBMC = 'CACHES["default"]["BACKEND"] = "django.core.cache.backends.memcached.
         pytest.param(
             change('{"LOCATION": "127.0.0.1:1"}'), "-> use --memcached 127.0.0.1:1 for every", id="another server"
         ),
-        pytest.param(
-            'FASTHITS = {"CACHE": "hits"}\nCACHES["hits"] = CACHES["default"] | {"VERSION": 3}\n',
-            "-> use --prefix ':3:' for every",
-            id="another alias",
-        ),
         pytest.param('CACHES["default"] = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}', "LocMem"),
         pytest.param("del CACHES", "LocMem", id="no CACHES"),
         pytest.param("import no_such_module", "No module named 'no_such_module' -> run fasthits doctor in the site's"),
@@ -281,6 +276,53 @@ def test_djangos_cache_is_compared(folder: Path, memcached: Memcached, settings:
     said = doctor(folder, memcached.spec, "--django-settings", "site_settings")
     assert told is None or told in said.failed()["Django's cache"]
     assert told or said.failed() == {}
+
+
+APP = 'INSTALLED_APPS = ["django.contrib.contenttypes", "fasthits.django"]\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        pytest.param("", None, id="as the logger has it"),
+        pytest.param(change('{"KEY_PREFIX": "site"}'), None, id="KEY_PREFIX is not for counters"),
+        pytest.param(change('{"KEY_FUNCTION": lambda key, prefix, version: key[::-1]}'), None, id="nor KEY_FUNCTION"),
+        pytest.param(
+            'FASTHITS = {"PREFIX": "site:"}', "looks for keys with the prefix 'site:', the logger", id="PREFIX"
+        ),
+        pytest.param(
+            'CACHES["hits"] = CACHES["default"] | {"LOCATION": "127.0.0.1:1"}\nFASTHITS = {"CACHE": "hits"}\n',
+            'the app looks for counters at 127.0.0.1:1, the logger puts them at <server> -> set "MEMCACHED" in',
+            id="another alias",
+        ),
+        pytest.param(
+            'FASTHITS = {"MEMCACHED": "127.0.0.1:1"}', "the app looks for counters at 127.0.0.1:1", id="MEMCACHED"
+        ),
+        pytest.param('CACHES = {}\nFASTHITS = {"MEMCACHED": "<server>"}', None, id="no cache"),
+        pytest.param(PYLIBMC, None, id="pylibmc"),
+        pytest.param('FASTHITS = {"RULES": {"exclude_bots": True}}', "other rules than the logger: bots", id="RULES"),
+        pytest.param('FASTHITS = {"CONFIG": "none.toml"}', "cannot read config file: none.toml", id="CONFIG"),
+        pytest.param('FASTHITS = {"LIVE": 5}', 'FASTHITS["LIVE"] is invalid: 5', id="an invalid setting"),
+    ],
+)
+def test_the_app_is_compared_as_it_finds_its_counters(
+    folder: Path, memcached: Memcached, settings: str, told: str | None
+) -> None:
+    write(folder / "site_settings.py", (DJANGO + APP + settings).replace("<server>", memcached.spec).encode())
+    failed = doctor(folder, memcached.spec, "--django-settings", "site_settings").failed()
+    assert told is None or told.replace("<server>", memcached.spec) in failed["Django's cache"]
+    assert told or failed == {}
+
+
+@pytest.mark.parametrize(("there", "told"), [(None, None), ("Europe/Berlin", None), ("UTC", "set FASTHITS[")])
+def test_the_days_of_the_app_are_compared(
+    folder: Path, memcached: Memcached, there: str | None, told: str | None
+) -> None:
+    settings = f'{DJANGO}{APP}TIME_ZONE = "UTC"\nFASTHITS = {{"TIME_ZONE": {there!r}}}'
+    write(folder / "site_settings.py", settings.replace("<server>", memcached.spec).encode())
+    failed = failing(folder, memcached.spec, "--django-settings", "site_settings", TZ="Europe/Berlin")
+    assert ("Django's time zone" in failed) == bool(told)
+    assert told is None or told in failed["Django's time zone"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-"""``{% load fasthits %}``: hits and the sparkline."""
+"""``{% load fasthits %}``: hits, the most read objects, and the sparkline."""
 
 from typing import Any
 
 from django import template
 from django.db.models import Model
 
-from fasthits.django import live
-from fasthits.django.models import sum_hits, views_by_day
+from fasthits.django import live, models, origins, ranking
+from fasthits.django.addresses import sign
 
 register = template.Library()
 
@@ -15,16 +15,25 @@ WIDTH, HEIGHT, MARGIN = 150, 30, 2
 
 
 @register.simple_tag
-def hits_today(obj: Any) -> int:
-    """Return how often the page of *obj* has been read today: ``{% hits_today obj %}``."""
-    known: int | None = getattr(obj, "hits_today", None)
-    return live.hits_today(obj) if known is None else known
+def hits_today(page: Any) -> int:
+    """Return how often a page, an object or an address, has been read today: ``{% hits_today obj %}``."""
+    known: int | None = getattr(page, "hits_today", None)
+    return live.hits_today(page) if known is None else known
 
 
 @register.filter
 def hits(obj: Model, days: int) -> int:
     """Return how often the page of *obj* was read in the last *days* days: ``{{ obj|hits:7 }}``."""
-    return sum_hits(obj, days)
+    return models.sum_hits(obj, days)
+
+
+@register.filter
+def hits_change(obj: Model, days: int) -> models.Change:
+    """Return the views of the last *days* days, and of those before them: ``{{ obj|hits_change:7 }}``.
+
+    ``{% with change=obj|hits_change:7 %}{{ change.views }}, before {{ change.before }}: {{ change.percent }} %``.
+    """
+    return models.compare_hits(obj, days)
 
 
 @register.filter
@@ -33,10 +42,49 @@ def with_hits_today(objects: Any) -> list[Any]:
     return live.with_hits_today(objects)
 
 
+@register.filter
+def with_views_by_day(objects: Any, days: int = 30) -> list[Any]:
+    """Return *objects* with what sparklines need, in one query: ``{% for obj in page|with_views_by_day:30 %}``."""
+    return models.with_views_by_day(objects, days)
+
+
+@register.filter
+def signed_path(page: Any) -> str:
+    """Return the path of a page for ``live.js``: ``<b data-fasthits="{{ obj|signed_path }}">``."""
+    try:
+        return sign(page)
+    except Exception as error:  # of the site's get_absolute_url
+        live.warn_once(type(page), error)
+        return ""
+
+
+@register.simple_tag
+def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
+    """Return the most read objects: ``{% most_read "press.PressRelease" days=7 limit=5 as top %}``.
+
+    A source is a model's label or a queryset; several are compared. ``days=0`` is today, live.
+    """
+    if days == 0:
+        return ranking.most_read_today(*sources, limit=limit)
+    return ranking.most_read(*sources, days=days, limit=limit)
+
+
+@register.simple_tag
+def referrers(page: Any, days: int = 30, limit: int = 10) -> list[origins.Referrer]:
+    """Return where readers of a page came from: ``{% referrers obj days=7 as found %}``, each with name and views."""
+    return origins.referrers(page, days, limit)
+
+
+@register.simple_tag
+def searches(page: Any, days: int = 30, limit: int = 10) -> list[origins.Search]:
+    """Return what readers searched for: ``{% searches obj as found %}``, each with engine, terms and views."""
+    return origins.searches(page, days, limit)
+
+
 @register.inclusion_tag("fasthits/sparkline.html")
 def sparkline(obj: Model, days: int = 30) -> dict[str, Any]:
     """Draw the views of each of the last *days* days as an inline SVG: ``{% sparkline obj %}``."""
-    views = views_by_day(obj, days)
+    views = models.views_by_day(obj, days)
     most = max(views.values(), default=0) or 1
     step = (WIDTH - 2 * MARGIN) / max(len(views) - 1, 1)
     points = [

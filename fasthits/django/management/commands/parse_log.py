@@ -16,12 +16,14 @@ from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.refusals import days_left, examples, remarks
 from fasthits.display import counted, printable
+from fasthits.django import clock
 from fasthits.django.conf import rules_with, setting
-from fasthits.django.history import Parsed, parse_logs
+from fasthits.django.history import Loss, Parsed, parse_logs, publish
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
 from fasthits.signals import Ended, ended_by_signals
+from fasthits.upkeep.doctor.verdicts import Finding
 
 
 class Command(BaseCommand):
@@ -92,7 +94,9 @@ class Command(BaseCommand):
             rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
             wanted = parse_days(days, today())
             patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
+            self._compare_clocks(patterns, wanted)
             parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
+            self._publish(parsed)
             if summary:
                 write_summary(summary, _figures(parsed))
         except FasthitsError as error:
@@ -110,15 +114,28 @@ class Command(BaseCommand):
                 self.stdout.write(f"  {views:>9,} {_text(path)}")
         for path, reason in parsed.resolver.errors:
             self.stderr.write(f"cannot resolve {_text(path)}: {type(reason).__name__}: {printable(str(reason))}")
+        if not parsed.tied.views and (folder := parsed.resolver.mount_point(path for _, path in parsed.tied.top)):
+            self.stderr.write(
+                f"the log has the site below {printable(folder)}, which Django does not know: "
+                f'set FORCE_SCRIPT_NAME = "{printable(folder)}"'
+            )
         if more := parsed.resolver.failed - len(parsed.resolver.errors):
             self.stderr.write(f"and {counted(more, 'more path')}")
         if parsed.counted.advice:
             for line in examples(parsed.counted):
                 self.stderr.write(f"  {line}")
-        if left := list(map(printable, days_left(parsed.counted, parsed.fewer))):
+        left = [*days_left(parsed.counted, parsed.fewer), *_losses(parsed.losses)]
+        if left := list(map(printable, left)):
             for line in left[:-1]:
                 self.stderr.write(line)
             raise CommandError(left[-1], returncode=1)
+
+    def _publish(self, parsed: Parsed) -> None:
+        try:
+            publish(parsed)
+        except DatabaseError as error:
+            text = f"hits are saved, but not the lists of the most read: {printable(str(error))} (run it again)"
+            raise CommandError(text) from error
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
         """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
@@ -127,6 +144,13 @@ class Command(BaseCommand):
         found = choose_logs(days)
         self.stdout.write(f"no LOGS in FASTHITS: this reads {found[0]}")
         return found
+
+    def _compare_clocks(self, patterns: Patterns, days: Sequence[date]) -> None:
+        try:
+            if difference := clock.find_difference(patterns, days):
+                self.stderr.write(f"warning: {printable(difference)}")
+        except (FasthitsError, Finding):
+            pass  # the run itself says which log it cannot read
 
     def _say_what_was_done(self, parsed: Parsed) -> None:
         found = parsed.counted
@@ -142,6 +166,11 @@ class Command(BaseCommand):
         self.stdout.write(f"{loose} with no object")
         for remark in remarks(found):
             self.stdout.write(printable(remark))
+
+
+def _losses(losses: Sequence[Loss]) -> list[str]:
+    hint = "has the address of a page changed since? --replace takes the fewer hits"
+    return [f"objects would lose hits, left as it was: {loss} ({hint})" for loss in losses]
 
 
 def _how_to_take(option: Option) -> dict[str, Any]:

@@ -1,0 +1,46 @@
+"""From the address of an object to the path that the logger counts, always in the same way; and signed paths."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.signing import BadSignature, Signer
+from django.utils.encoding import iri_to_uri
+
+from fasthits.django.conf import setting
+from fasthits.rules.paths import final_path
+from fasthits.rules.rules import Rules
+
+
+def path_of(page: Any) -> bytes:
+    """Return the path under which a page is counted. *page* is an object with ``get_absolute_url``, or an address."""
+    return counted_path(page if isinstance(page, str) else str(page.get_absolute_url()))
+
+
+def counted_path(address: str, rules: Rules | None = None) -> bytes:
+    """Return the path under which *address* is counted, by RULES unless others are given.
+
+    It is percent-encoded and has no host. It has its query only where the rules keep queries.
+    """
+    rules = rules or setting("RULES")
+    parts = urlsplit(address)
+    target = iri_to_uri(parts.path or "/")
+    if rules.keep_query and parts.query:
+        target += "?" + iri_to_uri(parts.query)
+    return final_path(rules)(target.encode("ascii"))[0]
+
+
+def sign(page: Any) -> str:
+    """Return the counted path of a page, signed: whoever was shown the page may ask for its number."""
+    return _signer().sign(path_of(page).decode("ascii"))
+
+
+def signed_path(text: str) -> bytes | None:
+    """Return the path that *text*, made by `sign`, is for; None if this site has not signed it."""
+    try:
+        return _signer().unsign(text).encode("ascii")
+    except (BadSignature, UnicodeEncodeError):
+        return None
+
+
+def _signer() -> Signer:
+    return Signer(salt="fasthits.path")

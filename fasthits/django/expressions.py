@@ -1,0 +1,132 @@
+"""Expressions for queries of the history. What they stand for is looked up when a query runs, not when it is made.
+
+So a queryset of a class can have them: it touches no database at import, and its first day moves with the calendar.
+"""
+
+from datetime import date, timedelta
+from typing import Any
+
+from django.apps import apps
+from django.contrib.contenttypes.models import ContentType
+from django.db import connections, models
+from django.db.models import Expression, Func, Subquery, Value
+from django.db.models.functions import Cast, Concat, Replace, Substr
+
+from fasthits.django import live
+
+TABLE = "fasthits_hits"
+
+
+def first_day(days: int) -> date:
+    """Return the first of the last *days* whole days before today.
+
+    Today's hits enter the history when the day is over, or earlier by ``parse_log today``; then they count, too.
+    """
+    return live.today() - timedelta(days)
+
+
+class FirstDay(Expression):
+    """The first of the last *days* days."""
+
+    def __init__(self, days: int) -> None:
+        super().__init__(output_field=models.DateField())
+        self.days = days
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        """Return the day on which the query runs."""
+        return "%s", [connection.ops.adapt_datefield_value(first_day(self.days))]
+
+
+def history_model(model: type[models.Model]) -> type[models.Model]:
+    """Return the model that has the history of *model*'s objects: of a multi-table child the topmost counted parent.
+
+    So the pages of a child count for its parent, which is the same object, and there is one row a day.
+    """
+    model = model._meta.concrete_model
+    for parent, link in model._meta.parents.items():
+        if link and link.primary_key and any(field.related_model is _hits() for field in parent._meta.private_fields):
+            return history_model(parent)
+    return model
+
+
+def content_type_of(model: type[models.Model]) -> Subquery:
+    """Return a subquery for the id of the content type of *model*'s history. It needs no query of its own."""
+    meta = history_model(model)._meta
+    return Subquery(ContentType.objects.filter(app_label=meta.app_label, model=meta.model_name).values("pk")[:1])
+
+
+class ObjectId(Func):
+    """The `Hits.object_id` for a primary key of *model*: text, a UUID with hyphens."""
+
+    def __init__(self, key: Any, model: type[models.Model]) -> None:
+        super().__init__(key, output_field=models.CharField())
+        self.is_uuid = isinstance(_key_field(model), models.UUIDField)
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        """Return the SQL. A database without UUIDs stores 32 hex digits."""
+        (key,) = self.get_source_expressions()
+        text = Cast(key, models.TextField())
+        if not self.is_uuid or connection.features.has_native_uuid_field:
+            return compiler.compile(text)
+        groups = [Substr(text, start, size) for start, size in ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))]
+        hyphen = Value("-")
+        return compiler.compile(Concat(groups[0], *(part for group in groups[1:] for part in (hyphen, group))))
+
+
+class PrimaryKey(Func):
+    """The primary key of an object of *model*, for an `object_id`."""
+
+    def __init__(self, object_id: Any, model: type[models.Model]) -> None:
+        field = _key_field(model)
+        kinds = (models.UUIDField, models.IntegerField)
+        self.kind = next((kind for kind in kinds if isinstance(field, kind)), models.CharField)
+        super().__init__(object_id, output_field=self.kind())
+
+    def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
+        """Return the SQL."""
+        (text,) = self.get_source_expressions()
+        if self.kind is models.IntegerField:
+            return compiler.compile(Cast(text, models.BigIntegerField()))
+        if self.kind is models.CharField:
+            return compiler.compile(text)
+        if connection.features.has_native_uuid_field:
+            return compiler.compile(Cast(text, models.UUIDField()))
+        return compiler.compile(Replace(text, Value("-"), Value(""), output_field=models.CharField()))
+
+
+class FromHistory(Subquery):
+    """What a query finds in the history; NULL where the history is not in that database, or not migrated yet."""
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, list[Any]]:
+        """Return the SQL."""
+        if not has_history(connection.alias):
+            return "(NULL)", []
+        return super().as_sql(compiler, connection, *args, **context)
+
+
+def has_history(database: str) -> bool:
+    """Tell whether the table of the history is in *database*. If it is not, a warning says so, once."""
+    if database not in _with_history:
+        with connections[database].cursor() as cursor:
+            # The driver's cursor: a page costs no further query that a test of the site would count.
+            if TABLE not in connections[database].introspection.table_names(cursor.cursor):
+                live.warn_once(
+                    database, LookupError(f"no table {TABLE} in the database {database!r} (manage.py migrate)")
+                )
+                return False
+        _with_history.add(database)
+    return True
+
+
+_with_history: set[str] = set()
+
+
+def _hits() -> type[models.Model]:
+    return apps.get_model("fasthits", "Hits", require_ready=False)
+
+
+def _key_field(model: type[models.Model]) -> models.Field:
+    field = model._meta.pk
+    while field.is_relation:
+        field = field.target_field
+    return field

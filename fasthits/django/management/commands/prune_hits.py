@@ -1,0 +1,42 @@
+"""``manage.py prune_hits``: deletes the history before a day."""
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import router
+
+from fasthits.daily.days import parse_day
+from fasthits.display import counted
+from fasthits.django.live import today
+from fasthits.django.models import Hits
+from fasthits.errors import UsageError
+
+
+class Command(BaseCommand):
+    """Deletes rows of `Hits`."""
+
+    help = "Delete the hits of all objects before a day. Save them first: manage.py export_hits."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the day, or a number of days."""
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--before", metavar="DATE", help="The first day to keep: YYYY-MM-DD.")
+        which.add_argument("--keep", metavar="DAYS", type=int, help="Keep only the last so many days.")
+        parser.add_argument("--dry-run", action="store_true", help="Only say how many rows would be deleted.")
+
+    def handle(self, *, before: str | None, keep: int | None, dry_run: bool, **_: Any) -> None:
+        """Delete the rows in one statement, and say how many they were."""
+        try:
+            first = parse_day(before, today()) if before else today() - timedelta(self._days(keep))
+        except UsageError as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        rows = Hits.objects.using(router.db_for_write(Hits)).filter(date__lt=first)
+        number = rows.count() if dry_run else rows.delete()[0]
+        self.stdout.write(f"{counted(number, 'row')} before {first} {'would be deleted' if dry_run else 'deleted'}")
+
+    def _days(self, keep: int | None) -> int:
+        if keep is None or keep < 1:
+            raise UsageError("--keep must be 1 or more", keep)
+        return keep

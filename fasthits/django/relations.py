@@ -1,0 +1,126 @@
+"""The relation ``hits`` of a counted model: the history of each object, which is deleted with it.
+
+It is more than a `GenericRelation`: it is a sequence for templates and for code that iterates it; it needs no query for
+a content type; and deleting an object asks nobody for the permission to delete its history.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.contrib.contenttypes.fields import (
+    GenericForeignKey,
+    GenericRelation,
+    ReverseGenericManyToOneDescriptor,
+)
+from django.contrib.contenttypes.models import ContentType
+from django.db import models, router, transaction
+from django.db.models.signals import post_delete
+from django.utils.functional import cached_property
+
+from fasthits.django.expressions import has_history, history_model
+
+
+class ObjectOfHistory(GenericForeignKey):
+    """The object of a row of `Hits`; for a multi-table child the parent that has the history."""
+
+    def get_content_type(self, obj: Any = None, **others: Any) -> ContentType:
+        """Return the content type of the model that has the history of *obj*."""
+        return super().get_content_type(**others) if obj is None else _content_type(type(obj), obj._state.db)
+
+
+class HitsRelation(GenericRelation):
+    """The relation from a counted model to `Hits`."""
+
+    def contribute_to_class(self, cls: Any, name: str, **kwargs: Any) -> None:
+        """Add the attribute, and delete the history of each object that is deleted."""
+        super().contribute_to_class(cls, name, **kwargs)
+        setattr(cls, name, _HistoryDescriptor(self.remote_field))
+        if not cls._meta.abstract:
+            post_delete.connect(_delete_history, sender=cls, dispatch_uid="fasthits")
+
+    def get_content_type(self) -> ContentType:
+        """Return the content type of the model that has the history."""
+        return _content_type(self.model)
+
+    def bulk_related_objects(self, objs: Any, using: str = "default") -> list[Any]:
+        """Return nothing: `_delete_history` deletes the rows.
+
+        Django would ask the admin of `Hits` for the permission, list every day as a consequence, and look for the rows
+        in the database of the objects.
+        """
+        return []
+
+
+def _content_type(model: type[models.Model], database: str | None = None) -> ContentType:
+    return ContentType.objects.db_manager(database).get_for_model(history_model(model))
+
+
+def _delete_history(sender: type[models.Model], instance: models.Model, using: str, **_: Any) -> None:
+    """Delete the history of an object that has been deleted: with it, or after it in another database."""
+    if history_model(sender) is not sender._meta.concrete_model:
+        return  # its parent is the same object, and has the history
+    tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
+    database = router.db_for_write(tables[0])
+    key = str(instance.pk)
+
+    def delete() -> None:
+        if has_history(database):
+            hits, most_read = (table.objects.using(database).of_model(sender).filter(object_id=key) for table in tables)
+            hits.delete()
+            most_read.update(views=0)  # the number of its rows tells whether a list has all that were read
+
+    if database == using:
+        delete()
+    else:
+        transaction.on_commit(delete, using=using, robust=True)
+
+
+class _HistoryDescriptor(ReverseGenericManyToOneDescriptor):
+    @cached_property
+    def related_manager_cls(self) -> type[models.Manager]:
+        return _as_sequence(super().related_manager_cls, self.rel)
+
+
+def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
+    """Return Django's manager of the rows of an object, also as a sequence of them."""
+
+    class History(related):
+        """The history of an object, newest first: a manager, and a sequence of `Hits`."""
+
+        get_content_type: Callable[[Any], ContentType]
+
+        def __init__(self, instance: Any) -> None:
+            super(related, self).__init__()  # Django's own would look for a content type now
+            field = relation.field
+            self.instance, self.pk_val = instance, instance.pk
+            self.model = relation.model
+            self.get_content_type = lambda obj: _content_type(type(obj), obj._state.db)
+            self.content_type_field_name = field.content_type_field_name
+            self.object_id_field_name = field.object_id_field_name
+            self.prefetch_cache_name = field.attname
+
+        @cached_property
+        def content_type(self) -> ContentType:
+            return self.get_content_type(self.instance)
+
+        def _apply_rel_filters(self, queryset: Any) -> Any:
+            return queryset.using(self._db or router.db_for_read(self.model)).for_object(self.instance)
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(self._rows)
+
+        def __len__(self) -> int:
+            return len(self._rows)
+
+        def __bool__(self) -> bool:
+            return bool(self.all().exists())
+
+        def __getitem__(self, place: Any) -> Any:
+            return self.all()[place]
+
+        @cached_property
+        def _rows(self) -> Any:
+            return self.all()
+
+    return History

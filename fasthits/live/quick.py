@@ -1,0 +1,214 @@
+"""Reads counters for a web page: within a deadline, over kept connections, never from a server that has just failed.
+
+A page must not wait for memcached. So all of it, from the look-up of the server's name on, has one deadline. A server
+that misses it is left alone for PAUSE_SECONDS; then one page tries it again, and the others go on without.
+"""
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock, Thread
+
+from fasthits.errors import MemcachedError
+from fasthits.live.connections import Channel, open_channel, reason_of
+from fasthits.live.memcached import BATCH_ROWS, router
+from fasthits.live.servers import Server
+
+PAGE_SECONDS = 0.1
+"""The time that a page waits at most."""
+PAUSE_SECONDS = 5.0
+"""The time for which no page asks a server that has failed."""
+REPORT_SECONDS = 60.0
+"""The least time between two reports of a server that fails again and again."""
+IDLE_CHANNELS = 8
+"""The number of unused connections to keep."""
+NUMBER_BYTES = 20
+"""The digits of memcached's largest number."""
+REPLY_BYTES = 1 << 21
+"""The longest reply to read. A thousand counters with the longest keys take 300 kB."""
+
+
+class QuickReader:
+    """Reads counters of some servers. Threads may share it; a forked child makes its own connections."""
+
+    def __init__(self, servers: Sequence[Server], report: Callable[[MemcachedError], None]) -> None:
+        """*report* is called when a server begins to fail."""
+        nodes, self._server_of = router(servers)
+        self._sources = {server: _Source(server, report) for server in nodes}
+
+    def read(self, keys: Iterable[str]) -> dict[str, int]:
+        """Return the views of *keys*, 0 for a key without a counter. Unknown keys are left out. Raises no error."""
+        until = time.monotonic() + PAGE_SECONDS
+        by_server: dict[Server, list[str]] = {}
+        for key in keys:
+            by_server.setdefault(self._server_of(key), []).append(key)
+        found: dict[str, int] = {}
+        for server, wanted in by_server.items():
+            found |= self._sources[server].read(wanted, until)
+        return found
+
+    def close(self) -> None:
+        """Close the connections; they are made again when needed."""
+        for source in self._sources.values():
+            source.close()
+
+
+class _Source:
+    """One server: its unused connections, and whether it is to be left alone."""
+
+    def __init__(self, server: Server, report: Callable[[MemcachedError], None]) -> None:
+        self._server = server
+        self._report = report
+        self._lock = Lock()
+        self._idle: list[Channel] = []
+        self._process = os.getpid()
+        self._is_down = False
+        self._paused_until = self._reported_at = float("-inf")
+
+    def read(self, keys: Sequence[str], until: float) -> dict[str, int]:
+        if self._process != os.getpid():  # the parent of a fork uses the connections
+            self.close()
+            self._lock, self._process = Lock(), os.getpid()
+        if not self._may_ask():
+            return {}
+        found: dict[str, int] = {}
+        try:
+            for start in range(0, len(keys), BATCH_ROWS):
+                found |= self._ask(keys[start : start + BATCH_ROWS], until)
+        except (MemcachedError, OSError, RuntimeError) as error:  # RuntimeError: the system starts no more threads
+            self._fail(error)
+        else:
+            self._is_down, self._paused_until = False, float("-inf")
+        return found
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _may_ask(self) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._paused_until:
+                return False
+            if self._is_down:  # this page tries again; the others do not wait for the outcome
+                self._paused_until = now + PAUSE_SECONDS
+            return True
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            was_down, self._is_down = self._is_down, True
+            self._paused_until = time.monotonic() + PAUSE_SECONDS
+        if not isinstance(error, MemcachedError):
+            error = MemcachedError("memcached does not answer", self._server, reason_of(error))
+        if not was_down:
+            self._tell(error)
+
+    def _tell(self, error: MemcachedError) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now < self._reported_at + REPORT_SECONDS:
+                return
+            self._reported_at = now
+        self._report(error)
+
+    def _ask(self, keys: Sequence[str], until: float) -> dict[str, int]:
+        request = f"get {' '.join(keys)}\r\n".encode("ascii")
+        for channel in iter(self._unused, None):
+            try:
+                return self._views(channel, keys, request, until)
+            except ConnectionError:  # the server has closed it since
+                continue
+        return self._views(self._connect(until), keys, request, until)
+
+    def _views(self, channel: Channel, keys: Sequence[str], request: bytes, until: float) -> dict[str, int]:
+        try:
+            values = _exchange(channel, self._server, request, until)
+        except BaseException:
+            channel.close()
+            raise
+        self._keep(channel)
+        found = {key: values.get(key.encode("ascii"), b"0") for key in keys}
+        for key in [key for key, value in found.items() if not value.strip().isdigit()]:
+            hint = "something else uses this key; try another --prefix"
+            self._tell(MemcachedError("no number in counter", key, hint))
+            del found[key]
+        return {key: int(value[:NUMBER_BYTES]) for key, value in found.items()}
+
+    def _unused(self) -> Channel | None:
+        """Return a kept connection that seems open; None if there is none."""
+        while self._idle:
+            channel = self._idle.pop()
+            if channel.quiet():
+                return channel
+            channel.close()
+        return None
+
+    def _keep(self, channel: Channel) -> None:
+        if len(self._idle) < IDLE_CHANNELS:
+            self._idle.append(channel)
+        else:
+            channel.close()
+
+    def _connect(self, until: float) -> Channel:
+        """Return a new connection. A thread makes it, as the system's look-up of a name has no time limit.
+
+        A connection that is late is kept for the next page.
+        """
+        made: list[Channel | Exception] = []
+        late = Lock()
+
+        def connect() -> None:
+            try:
+                outcome: Channel | Exception = open_channel(self._server)
+            except Exception as error:
+                outcome = error
+            if late.acquire(blocking=False):
+                made.append(outcome)
+            elif isinstance(outcome, Channel):
+                self._keep(outcome)
+
+        thread = Thread(target=connect, name="fasthits-connect", daemon=True)
+        thread.start()
+        thread.join(max(0.0, until - time.monotonic()))
+        if late.acquire(blocking=False):
+            raise TimeoutError(f"no connection within {PAGE_SECONDS:g} s")
+        thread.join()
+        if isinstance(made[0], Channel):
+            return made[0]
+        raise made[0]
+
+
+def _exchange(channel: Channel, server: Server, request: bytes, until: float) -> dict[bytes, bytes]:
+    """Return the values by key in the reply to a ``get``. Raises OSError, or MemcachedError for another reply."""
+    reply = b""
+    while (values := _read_values(reply, server)) is None:
+        if request and (sent := channel.send(request)):
+            request = request[sent:]
+        received = channel.receive()
+        if received:
+            reply += received
+        elif received is not None:
+            raise ConnectionResetError("it hung up")
+        else:
+            channel.wait(select.POLLIN | select.POLLOUT if request else select.POLLIN, until)
+    return values
+
+
+def _read_values(reply: bytes, server: Server) -> dict[bytes, bytes] | None:
+    """Return the values in a whole reply to ``get``; None for the beginning of a reply."""
+    values: dict[bytes, bytes] = {}
+    place = 0
+    while (end := reply.find(b"\r\n", place)) >= 0:
+        match reply[place:end].split(b" "):
+            case [b"END"] if end + 2 == len(reply):
+                return values
+            case [b"VALUE", key, flags, size, *_] if flags.isdigit() and size.isdigit() and len(size) < 8:
+                start, place = end + 2, end + 2 + int(size) + 2
+                values[key] = reply[start : place - 2]
+            case _:
+                said = reply[place:end][:80].decode("ascii", "backslashreplace")
+                raise MemcachedError("memcached does not answer", server, f"it says {said!r}: check host and port")
+    if len(reply) > REPLY_BYTES:
+        raise MemcachedError("memcached does not answer", server, "its reply has no end: check host and port")
+    return None

@@ -1,0 +1,389 @@
+"""The history in templates and code: as the blog's author wrote it, most read objects, comparison, lists, export."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import F
+from django.template import engines
+from django.test.utils import CaptureQueriesContext, override_settings
+from rest_framework import serializers, viewsets
+from rest_framework.pagination import PageNumberPagination
+from rest_framework.test import APIRequestFactory
+
+from fasthits.django import live, queries, ranking
+from fasthits.django.models import Hits, MostRead, compare_hits, views_by_day, with_hits, with_views_by_day
+from fasthits.django.ranking import most_read, most_read_today
+from fasthits.django.signals import hits_saved
+from tests.django_app.models import Photo, Place, PressRelease, Restaurant, Tag
+from tests.django_app.wire import Wire
+from tests.support.commands import write
+from tests.support.logger import DAY, access_line
+from tests.support.processes import run_fasthits
+from tests.support.servers import Memcached
+
+pytestmark = pytest.mark.usefixtures("tables")
+ONE_DATABASE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+
+CountToday = Callable[[Iterable[str]], None]
+
+
+def read(obj: Any, views: dict[int, int]) -> Any:
+    """Give an object a history: a map from days ago to views."""
+    rows = {live.today() - timedelta(ago): number for ago, number in views.items()}
+    Hits.objects.bulk_create(Hits(date=day, content_object=obj, views=number) for day, number in rows.items())
+    return obj
+
+
+def render(template: str, **context: Any) -> str:
+    return engines["django"].from_string("{% load fasthits %}" + template).render(context)
+
+
+@pytest.fixture
+def release() -> PressRelease:
+    return PressRelease.objects.create(title="A", slug="a")
+
+
+# As the author wrote it
+
+PAGE = """{% if object.hits %}<p>Read {{ object.hits.0.views }} times on {{ object.hits.0.date|date:"Y-m-d" }},
+on {{ object.hits|length }} days: {% for hit in object.hits %}{{ hit.date|date:"j.n." }} {{ hit.views }} {% endfor %}
+{% else %}Nobody has read this.{% endif %}"""
+
+
+def test_the_authors_page_runs_unchanged(release: PressRelease) -> None:
+    assert render(PAGE, object=release) == "Nobody has read this."
+    for day, views in ((10, 5), (12, 7), (11, 6)):
+        Hits.objects.create(date=date(2026, 3, day), content_object=release, views=views)
+    assert " ".join(render(PAGE, object=release).split()) == (
+        "<p>Read 7 times on 2026-03-12, on 3 days: 12.3. 7 11.3. 6 10.3. 5"
+    )
+
+
+@pytest.mark.parametrize("model", [PressRelease, Photo, Tag, Restaurant])
+def test_the_history_is_a_sequence_beside_a_manager(model: Any) -> None:
+    obj = model.objects.create()
+    assert (len(obj.hits), bool(obj.hits), list(obj.hits)) == (0, False, [])
+    read(obj, {1: 5, 2: 6, 3: 7})
+    with CaptureQueriesContext(connection) as queries:
+        assert [hit.views for hit in obj.hits] == [5, 6, 7]
+    assert len(queries) == 1
+    assert (len(obj.hits), bool(obj.hits), obj.hits[0].views, [hit.views for hit in obj.hits[1:]]) == (
+        3,
+        True,
+        5,
+        [6, 7],
+    )
+    with pytest.raises(IndexError):
+        obj.hits[3]
+    assert obj.hits.count() == 3
+    assert obj.hits.filter(views__gt=5).order_by("views").first().views == 6
+    assert obj.hits.create(date=DAY, views=1).content_object.pk == obj.pk
+    assert obj.hits.all().delete()[0] == 4
+    assert not obj.hits.exists()
+    assert render("{{ object.hits.all|length }}{{ object.hits.count }}{{ object.hits.5.views }}", object=obj) == "00"
+
+
+def test_a_page_of_many_objects_takes_one_query_for_all_histories() -> None:
+    for name in "abc":
+        read(PressRelease.objects.create(title=name, slug=name), {1: 1, 2: 2})
+    with CaptureQueriesContext(connection) as queries:
+        objects = list(PressRelease.objects.prefetch_related("hits"))
+        text = render("{% for object in objects %}" + PAGE + "{% endfor %}", objects=objects)
+    assert text.count("Read 1 times") == 3
+    assert len(queries) <= 3  # the objects, their history, and once the content type
+
+
+# Most read
+
+
+def test_most_read_of_a_model_a_label_and_a_queryset() -> None:
+    objects = [
+        read(PressRelease.objects.create(title=name, slug=name), {1: number, 20: 90})
+        for number, name in enumerate("abcd", 1)
+    ]
+    read(Photo.objects.create(caption="x"), {1: 99})
+    newest_first = objects[::-1]
+    for kept in (False, True):
+        for source in (PressRelease, "django_app.PressRelease", PressRelease.objects.all()):
+            assert [(obj, obj.hits_7_days) for obj in most_read(source, limit=2)] == [(objects[3], 4), (objects[2], 3)]
+        assert most_read(PressRelease.objects.exclude(slug="d"), limit=3) == newest_first[1:]
+        assert most_read(PressRelease, limit=10) == newest_first
+        assert most_read(PressRelease, days=30, limit=1)[0].hits_30_days == 94
+        assert most_read(PressRelease, days=8, limit=1)[0].hits_8_days == 4
+        assert (
+            Hits.objects.most_read(PressRelease, limit=4) == list(Hits.objects.most_read(PressRelease)) == newest_first
+        )
+        assert MostRead.objects.exists() == kept
+        ranking.keep("default")
+
+
+def test_most_read_over_several_models_in_a_template() -> None:
+    read(PressRelease.objects.create(title="release", slug="a"), {1: 5})
+    read(Photo.objects.create(caption="photo"), {1: 7})
+    read(Photo.objects.create(caption="old"), {9: 100})
+    read(Tag.objects.create(name="tag"), {2: 6})
+    template = (
+        "{% most_read 'django_app.PressRelease' 'django_app.Photo' tags days=7 limit=2 as top %}"
+        "{% for obj in top %}{{ obj }} {{ obj.hits_7_days }},{% endfor %}"
+    )
+    for _ in range(2):
+        assert render(template, tags=Tag.objects.all()) == "photo 7,Tag object (tag) 6,"
+        ranking.keep("default")
+
+
+def test_the_kept_list_takes_one_query_and_is_read_by_an_index() -> None:
+    releases = PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(30))
+    for number, obj in enumerate(releases):
+        read(obj, {1: number})
+    ranking.keep("default")
+    most_read(PressRelease, limit=5)
+    with CaptureQueriesContext(connection) as queries:
+        assert [obj.hits_7_days for obj in most_read(PressRelease, limit=5)] == [29, 28, 27, 26, 25]
+    assert len(queries) == 1
+    assert "SUM" not in queries.captured_queries[0]["sql"]
+
+
+def test_the_kept_list_is_not_used_when_it_is_out_of_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (PressRelease.objects.create(title=name, slug=name) for name in "ab")
+    read(one, {1: 5, 7: 5})
+    read(other, {2: 6})
+    ranking.keep("default")
+    assert most_read(PressRelease, limit=1) == [one]
+    tomorrow = live.today() + timedelta(1)
+    monkeypatch.setattr(live, "today", lambda: tomorrow)
+    assert most_read(PressRelease, limit=1) == [other]  # the day 7 days ago is out; tomorrow's list was kept, too
+    read(one, {1: 50})
+    assert [(obj, obj.hits_7_days) for obj in most_read(PressRelease, limit=1)] == [(one, 55)]
+
+
+def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranking, "KEPT", 3)
+    monkeypatch.setattr(queries, "KEPT", 3)
+    objects = [read(PressRelease.objects.create(title=name, slug=name), {1: n}) for n, name in enumerate("edcba", 1)]
+    ranking.keep("default")
+    assert {row.views for row in MostRead.objects.all()} == {3, 4, 5}
+    assert most_read(PressRelease, limit=5) == objects[::-1]
+    assert most_read(PressRelease.objects.filter(slug__in="ed"), limit=2) == [objects[1], objects[0]]
+    objects[4].delete()  # the list has two objects now, which are not all that were read
+    assert most_read(PressRelease, limit=5) == objects[3::-1]
+
+
+def test_most_read_of_a_multi_table_child() -> None:
+    read(Place.objects.create(name="place"), {1: 9})
+    restaurant = read(Restaurant.objects.create(name="restaurant"), {1: 3})
+    for _ in range(2):
+        assert most_read(Restaurant, limit=1) == [restaurant]
+        assert [obj.name for obj in most_read(Place, limit=2)] == ["place", "restaurant"]
+        ranking.keep("default")
+
+
+def test_the_most_read_today_are_live(memcached: Memcached, count_today: CountToday) -> None:
+    release = PressRelease.objects.create(title="new", slug="a")
+    photo = read(Photo.objects.create(caption="photo"), {3: 1})
+    PressRelease.objects.create(title="never", slug="never")
+    count_today(["/press/a/"] * 4 + [photo.get_absolute_url()] * 5)
+    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+        assert most_read_today(PressRelease, Photo, limit=2) == [photo, release]
+        text = "{% most_read 'django_app.PressRelease' days=0 as top %}"
+        assert len(wire.commands) == 1
+        assert render(text + "{% for obj in top %}{{ obj }} {{ obj.hits_today }}{% endfor %}") == "new 4"
+    with override_settings(FASTHITS={"LIVE": False}):
+        assert most_read_today(PressRelease, limit=2) == []
+
+
+# Totals, comparison, lists
+
+
+def test_the_period_is_compared_with_the_one_before(release: PressRelease) -> None:
+    assert compare_hits(release).percent is None
+    read(release, {0: 1000, 1: 20, 7: 10, 8: 12, 14: 8, 15: 500})
+    assert compare_hits(release, 7) == (30, 20)
+    template = (
+        "{% with change=obj|hits_change:7 %}{{ change.views }} {{ change.before }} {{ change.percent }}{% endwith %}"
+    )
+    with CaptureQueriesContext(connection) as queries:
+        assert render(template, obj=release) == "30 20 50"
+    assert len(queries) == 1
+
+
+def test_querysets_sort_and_filter_by_views_whatever_the_key_is() -> None:
+    """What `Sum("hits__views")` cannot do with UUID keys."""
+    photos = [read(Photo.objects.create(caption=f"{number}"), {1: number, 9: 5}) for number in (2, 3, 1)]
+    found = Photo.objects.with_hits(days=7).with_hits().filter(hits_7_days__gt=1).order_by("-hits_7_days")
+    assert list(found) == [photos[1], photos[0]]
+    assert with_hits(Photo.objects.all(), 7).annotate(more=F("hits_7_days") + 1).order_by("more").first() == photos[2]
+
+
+def test_sparklines_of_a_list_take_one_query() -> None:
+    photos = [read(Photo.objects.create(caption=f"{number}"), {1: number, 40: 9}) for number in range(1, 5)]
+    template = "{% for obj in objects|with_views_by_day:30 %}{% sparkline obj %}{% endfor %}"
+    with CaptureQueriesContext(connection) as queries:
+        text = render(template, objects=Photo.objects.order_by("caption"))
+    assert len(queries) == 2
+    assert [f"Read {number} time" in text for number in range(1, 6)] == [True] * 4 + [False]
+    assert with_views_by_day([]) == []
+    assert list(views_by_day(with_views_by_day(photos, 2)[0], 2).values()) == [0, 1]
+
+
+class ReleaseSerializer(serializers.ModelSerializer):
+    """The recipe of the manual."""
+
+    hits_today = serializers.IntegerField(read_only=True)
+    hits_7_days = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = PressRelease
+        fields = ("title", "hits_today", "hits_7_days")
+
+
+class ReleaseViewSet(viewsets.ModelViewSet):
+    """The recipe's other half. A page has a hundred objects."""
+
+    queryset = PressRelease.objects.with_hits(days=7).order_by("pk")
+    serializer_class = ReleaseSerializer
+    pagination_class = type("Hundred", (PageNumberPagination,), {"page_size": 100})
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        return live.with_hits_today(super().paginate_queryset(queryset))
+
+
+@ONE_DATABASE
+def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday) -> None:
+    for number in range(100):
+        read(PressRelease.objects.create(title=f"{number}", slug=f"x{number}"), {1: number})
+    count_today(["/press/x3/"] * 2)
+    view = ReleaseViewSet.as_view({"get": "list"})
+    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+        with CaptureQueriesContext(connection) as queries:
+            found = view(APIRequestFactory().get("/")).data["results"]
+        assert (len(wire.commands), len(queries)) == (1, 2)  # the number of objects, and the objects
+    assert found[3] == {"title": "3", "hits_today": 2, "hits_7_days": 3}
+
+
+# After the nightly run
+
+
+def test_a_signal_tells_the_days_that_were_saved(parse_log: Callable[..., Any], release: PressRelease) -> None:
+    told: list[Any] = []
+
+    def take(sender: Any, days: list[date], using: str, **_: Any) -> None:
+        told.append((sender, days, using, release.hits_total))
+
+    hits_saved.connect(take)
+    try:
+        parse_log(access_line("/press/a/"))
+        with pytest.raises(CommandError):
+            parse_log(access_line("/none/"))
+    finally:
+        hits_saved.disconnect(take)
+    assert told == [(Hits, [DAY], "default", 1)]
+
+
+def test_the_nightly_run_keeps_the_most_read(release: PressRelease, tmp_path: Path) -> None:
+    yesterday = live.today() - timedelta(1)
+    log = write(tmp_path / f"{yesterday}.log", access_line("/press/a/", yesterday) * 3)
+    call_command("parse_log", str(yesterday), logs=str(log), partial=True, verbosity=0)
+    key = release.pk
+    assert set(MostRead.objects.values_list("object_id", "views")) == {(str(key), 3)}
+    assert most_read(PressRelease) == [release]
+    release.delete()
+    PressRelease.objects.create(pk=key, title="another with the same key", slug="a")
+    assert most_read(PressRelease) == []
+
+
+def called(*arguments: Any) -> str:
+    out = io.StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_old_history_is_pruned(release: PressRelease) -> None:
+    read(release, {1: 1, 10: 2, 11: 3, 400: 4})
+    day = live.today() - timedelta(10)
+    assert called("prune_hits", "--keep", "10", "--dry-run") == f"2 rows before {day} would be deleted\n"
+    assert release.hits_total == 10
+    assert called("prune_hits", "--before", str(day)) == f"2 rows before {day} deleted\n"
+    assert release.hits_total == 3
+    for wrong in (["--keep", "0"], ["--before", "12 March"], []):
+        with pytest.raises(CommandError):
+            called("prune_hits", *wrong)
+
+
+def test_history_is_exported(release: PressRelease) -> None:
+    photo = Photo.objects.create(caption="x")
+    for obj, day, views in ((release, 12, 5), (photo, 12, 6), (release, 13, 7)):
+        Hits.objects.create(date=date(2026, 3, day), content_object=obj, views=views)
+    rows = list(csv.reader(called("export_hits").splitlines()))
+    assert rows[0] == ["date", "model", "object_id", "views"]
+    assert sorted(rows[1:]) == sorted(
+        [
+            ["2026-03-12", "django_app.pressrelease", str(release.pk), "5"],
+            ["2026-03-12", "django_app.photo", str(photo.pk), "6"],
+            ["2026-03-13", "django_app.pressrelease", str(release.pk), "7"],
+        ]
+    )
+    assert called("export_hits", "2026-03-13..2026-03-14").count("\n") == 2
+    with pytest.raises(CommandError, match="not a DATE"):
+        called("export_hits", "12 March")
+
+
+def test_the_history_of_hitcount_is_taken_over(release: PressRelease) -> None:
+    from hitcount.models import Hit, HitCount
+
+    berlin = ZoneInfo("Europe/Berlin")
+    count = HitCount.objects.create(content_object=release)
+    for day, hour, number in ((10, 12, 2), (11, 0, 3), (12, 12, 4)):
+        for _ in range(number):
+            hit = Hit.objects.create(hitcount=count, ip="::1", session="s", user_agent="M")
+            Hit.objects.filter(pk=hit.pk).update(created=datetime(2026, 3, day, hour, 30, tzinfo=berlin))
+    HitCount.objects.filter(pk=count.pk).update(hits=100)
+    Hits.objects.create(date=date(2026, 3, 12), content_object=release, views=50)
+    said = called("import_hitcount")
+    assert said == (
+        "5 hits of 2 days before 2026-03-12 saved\n91 hits without a date left out (--undated DATE saves them)\n"
+    )
+    kept = {date(2026, 3, 10): 2, date(2026, 3, 11): 3, date(2026, 3, 12): 50}
+    assert dict(release.hits.values_list("date", "views")) == kept
+    assert called("import_hitcount").startswith("0 hits of 0 days before 2026-03-10 saved\n")
+    with pytest.raises(CommandError, match="--undated must be before the first day that fasthits has: 2026-03-10"):
+        called("import_hitcount", "--undated", "2026-03-10")
+    assert called("import_hitcount", "--undated", "2025-01-01") == "91 hits of 1 day before 2026-03-10 saved\n"
+    assert dict(release.hits.values_list("date", "views")) == kept | {date(2025, 1, 1): 91}
+
+
+@ONE_DATABASE
+def test_referrers_and_search_terms_of_an_object(release: PressRelease, tmp_path: Path) -> None:
+    day = live.today() - timedelta(1)
+    lines = b"".join(
+        access_line("/press/a/", day).replace(b'"-"', f'"{referer}"'.encode()) * number
+        for referer, number in (
+            ("https://a.example/x", 3),
+            ("https://b.example/", 4),
+            ("https://www.bing.com/search?q=cats", 2),
+        )
+    )
+    log = write(tmp_path / f"{day}.log", lines)
+    target = tmp_path / "hits.db"
+    done = run_fasthits(
+        "rollup", str(day), "--logs", str(log), "--to", str(target), "--referrers", "--search-terms", "--partial"
+    )
+    assert done.returncode == 0, done.stderr
+    template = (
+        "{% referrers obj limit=2 as found %}{% for each in found %}{{ each.name }} {{ each.views }},{% endfor %}"
+        "{% searches obj days=7 as found %}"
+        "{% for each in found %}{{ each.engine }} {{ each.terms }} {{ each.views }},{% endfor %}"
+    )
+    with override_settings(FASTHITS={"ROLLUP": target}):
+        assert render(template, obj=release) == "b.example 4,a.example 3,Bing cats 2,"
+    with override_settings(FASTHITS={}):
+        assert render(template, obj=release) == ""
+    with override_settings(FASTHITS={"ROLLUP": tmp_path / "none.db"}):
+        assert render(template, obj=release) == ""

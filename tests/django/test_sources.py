@@ -1,0 +1,211 @@
+"""Which object a view shows: recognised, or named with the reason, as `manage.py explain_path` tells."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.http import HttpRequest, HttpResponse
+from django.test.utils import override_settings
+from django.urls import path
+from django.views.decorators.cache import cache_page
+from django.views.generic import (
+    CreateView,
+    DateDetailView,
+    DayArchiveView,
+    DeleteView,
+    DetailView,
+    FormView,
+    ListView,
+    TemplateView,
+    UpdateView,
+    View,
+)
+from django.views.generic.edit import FormMixin
+from rest_framework.generics import ListAPIView, RetrieveUpdateDestroyAPIView
+from rest_framework.viewsets import ModelViewSet
+
+from fasthits.django.explain import explain_path
+from fasthits.django.models import Hits
+from fasthits.django.resolve import counts
+from tests.django_app.models import Issue, OldSlug, Photo, PressRelease
+from tests.support.logger import access_lines
+
+pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+
+class OnlyQueryset(DetailView):
+    def get_queryset(self) -> Any:
+        return PressRelease.objects.exclude(title="hidden" if self.request.user.is_anonymous else "")
+
+
+class QuerysetOfRequest(DetailView):
+    def get_queryset(self) -> Any:
+        return self.request.tenant.releases
+
+
+class OnlyObject(DetailView):
+    def get_object(self, queryset: Any = None) -> Any:
+        return PressRelease.objects.get()
+
+
+@counts(Issue, year="year", number="number")
+class MarkedClass(View):
+    def get(self, request: HttpRequest, **_: Any) -> HttpResponse:
+        return HttpResponse()
+
+
+class WithComments(FormMixin, DetailView):
+    model = PressRelease
+
+
+class CommentForm(FormView):
+    model = PressRelease
+
+
+class Joined(DateDetailView):
+    """The page of a user, by the day on which they joined."""
+
+    model = User
+    date_field = "date_joined"
+    month_format = "%m"
+    slug_field = "username"
+
+
+class Releases(ModelViewSet):
+    queryset = PressRelease.objects.all()
+    lookup_field = "slug"
+
+
+class Release(RetrieveUpdateDestroyAPIView):
+    queryset = PressRelease.objects.all()
+    lookup_url_kwarg = "release"
+
+
+class ReleaseList(ListAPIView):
+    queryset = PressRelease.objects.all()
+
+
+def plain(request: HttpRequest, slug: str) -> HttpResponse:
+    return HttpResponse(slug)
+
+
+ARGUMENT = "<slug:slug>/"
+urlpatterns = [
+    path("queryset/" + ARGUMENT, OnlyQueryset.as_view()),
+    path("of-request/" + ARGUMENT, QuerysetOfRequest.as_view()),
+    path("object/" + ARGUMENT, OnlyObject.as_view()),
+    path("marked/<int:year>/<int:number>/", MarkedClass.as_view()),
+    path("login/" + ARGUMENT, login_required(cache_page(60)(DetailView.as_view(model=PressRelease)))),
+    path("comments/" + ARGUMENT, WithComments.as_view()),
+    path("release/<int:pk>/add/", CreateView.as_view(model=Photo, fields="__all__")),
+    path("release/<int:pk>/old/", CreateView.as_view(model=OldSlug, fields="__all__")),
+    path("release/<int:pk>/form/", CommentForm.as_view()),
+    path("release/<int:pk>/edit/", UpdateView.as_view(model=PressRelease, fields="__all__")),
+    path("release/<int:pk>/delete/", DeleteView.as_view(model=PressRelease)),
+    path("release/<int:pk>/list/", ListView.as_view(model=PressRelease)),
+    path("template/" + ARGUMENT, TemplateView.as_view()),
+    path("plain/" + ARGUMENT, plain),
+    path("other/<int:number>/", DetailView.as_view(model=PressRelease)),
+    path("joined/<int:year>/<int:month>/<int:day>/" + ARGUMENT, Joined.as_view()),
+    path("archive/<int:year>/<int:month>/<int:day>/", DayArchiveView.as_view(model=User, date_field="date_joined")),
+    path("api/" + ARGUMENT, Releases.as_view({"get": "retrieve", "put": "update"})),
+    path("api/release/<int:release>/", Release.as_view()),
+    path("api/" + ARGUMENT + "list/", Releases.as_view({"get": "list"})),
+    path("api/", ReleaseList.as_view()),
+]
+
+SITE = override_settings(ROOT_URLCONF=__name__, FASTHITS={"TIME_ZONE": "Europe/Berlin"})
+
+
+@pytest.fixture
+def objects() -> dict[str, Any]:
+    """An object of each model. The key of the press release is not that of another object."""
+    return {
+        "release": PressRelease.objects.create(pk=7, title="A", slug="a"),
+        "issue": Issue.objects.create(year=2026, number=1),
+        "user": User.objects.create(username="jo", date_joined="2026-03-12T23:30:00Z"),
+        "photo": OldSlug.objects.create(slug="7", press_release_id=7),
+    }
+
+
+FOUND = {
+    "/queryset/a/": "release",
+    "/marked/2026/1/": "issue",
+    "/login/a/": "release",
+    "/comments/a/": "release",
+    "/joined/2026/3/12/jo/": "user",
+    "/api/a/": "release",
+    "/api/release/7/": "release",
+}
+
+REASONS = {
+    "/of-request/a/": "get_queryset() of the view fails without a request: AttributeError: ",
+    "/object/a/": "only get_object() of the view knows the object: mark it with @counts(Model, field='argument')",
+    "/release/7/add/": "the view is a form, which is not the page of an object",
+    "/release/7/old/": "the view is a form, which is not the page of an object",
+    "/release/7/form/": "the view is a form, which is not the page of an object",
+    "/release/7/edit/": "the view is a form, which is not the page of an object",
+    "/release/7/delete/": "the view is a form, which is not the page of an object",
+    "/release/7/list/": "the view shows a list",
+    "/template/a/": "the view has no model: mark it with @counts(Model, field='argument')",
+    "/plain/a/": "the view is a function: mark it with @counts(Model, field='argument')",
+    "/other/5/": "the URL gives number, and nothing that finds a django_app.PressRelease (see @counts)",
+    "/joined/2026/3/11/jo/": "there is none: the view shows a auth.User with username='jo', date_joined__date=",
+    "/joined/2026/13/1/jo/": "the URL gives year, month, day, slug, and nothing that finds a auth.User",
+    "/archive/2026/3/12/": "the view shows a list",
+    "/api/a/list/": "the view shows a list",
+    "/api/": "the view shows a list",
+    "/login/none/": "there is none: the view shows a django_app.PressRelease with slug='none'",
+    "/nothing/": "no URL of the site matches",
+    "/app/login/a/": 'no URL of the site matches; the site seems to be below /app: set FORCE_SCRIPT_NAME = "/app"',
+}
+
+
+@SITE
+def test_the_object_of_each_view_is_found_or_the_reason_is_told(objects: dict[str, Any]) -> None:
+    for text, name in FOUND.items():
+        assert explain_path(text.encode()).obj == objects[name], text
+    for text, reason in REASONS.items():
+        told = explain_path(text.encode())
+        assert told.obj is None, text
+        assert told.why.startswith(reason), text
+
+
+@SITE
+def test_the_history_is_of_these_objects_only(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
+    parse_log(access_lines([*FOUND, *REASONS]), verbosity=0)
+    assert {hits.content_object: hits.views for hits in Hits.objects.all()} == {
+        objects["release"]: 5,
+        objects["issue"]: 1,
+        objects["user"]: 1,
+    }
+
+
+def explained(*paths: str) -> str:
+    out = io.StringIO()
+    try:
+        call_command("explain_path", *paths, stdout=out)
+    except CommandError as error:
+        out.write(f"{error} ({error.returncode})\n")
+    return out.getvalue()
+
+
+def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], count_today: Callable[..., None]) -> None:
+    from fasthits.django import live
+
+    count_today(["/press/a/"] * 3)
+    assert explained("https://site.example/press/a/?x=1") == (
+        "path     /press/a/\n"
+        "view     tests.django_app.urls.PressReleaseDetail at press/<slug:slug>/\n"
+        "object   django_app.PressRelease 7: A\n"
+        "because  the view shows a django_app.PressRelease with slug='a'\n"
+        f"counter  :1:{live.today()}/press/a/: 3\n"
+    )
+    told = explained("/press/7/", "/press/none/", "/error/")
+    assert "because  RESOLVER returns it\n" in told
+    assert "because  LookupError: no such page \\x1b[31m\n" in told
+    assert told.endswith("these hits count for no object (1)\n")
