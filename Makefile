@@ -120,6 +120,7 @@ docs: .venv/installed-dev
 bench: .venv/installed-bench
 	@for each in gawk goaccess memcached igzip=isal; do $(call need,command -v $${each%=*},$${each#*=}) || true; done
 	$(BIN)/python -m benchmarks $(BENCH)
+	$(BIN)/python -m benchmarks.year
 
 instructions: .venv/installed-dev
 	@$(call need,command -v valgrind,valgrind)

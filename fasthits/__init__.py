@@ -7,6 +7,7 @@ so that ``import fasthits`` costs nothing.
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 3 ms
 if TYPE_CHECKING:
     from fasthits._parse import ParsedLine
+    from fasthits.daily.days import Range
     from fasthits.daily.history import History
     from fasthits.daily.hits import HitCount, count_hits
     from fasthits.daily.logs.lines import parse_lines
@@ -22,6 +23,7 @@ else:
         "HitCount": "daily.hits",
         "History": "daily.history",
         "ParsedLine": "_parse",
+        "Range": "daily.days",
         "add_views": "live.counters",
         "count_hits": "daily.hits",
         "explain_line": "upkeep.explain",
@@ -51,6 +53,7 @@ __all__ = [
     "History",
     "HitCount",
     "ParsedLine",
+    "Range",
     "__version__",
     "add_views",
     "count_hits",

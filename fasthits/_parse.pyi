@@ -12,7 +12,7 @@ Every line ends in exactly one bucket: ``lines == hits + sum(filtered.values()) 
 Blocks are bytes-like objects, read in place: str and None raise TypeError, strided buffers BufferError.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal, NamedTuple, Self, final, overload
 
@@ -67,6 +67,28 @@ def unescape(text: Buffer, /) -> bytes:
 
     The escapes are ``\xhh``, ``\"``, ``\\``, ``\b``, ``\n``, ``\r``, ``\t``, ``\v`` (ap_escape_logitem,
     httpd's server/util.c).
+    """
+
+def pack_sums(pairs: Iterable[tuple[int, int]], /) -> bytes:
+    """Return (id, views) pairs as packed sums: three bytes for most pairs. Ids are positive, in order.
+
+    Raises ValueError for ids that do not rise, and for numbers of more than 63 bits.
+    """
+
+def add_sums(packed: Buffer, sums: Buffer, places: Buffer | None = None, /) -> tuple[int, int]:
+    """Add packed sums to *sums*, an ``array("Q")``; return the number of pairs and of all their views.
+
+    The views of an id are added to ``sums[places[id]]`` or, without *places*, an ``array("I")``, to ``sums[id]``.
+
+    >>> from array import array
+    >>> sums = array("Q", [0, 0, 0, 5])
+    >>> add_sums(pack_sums([(1, 200), (3, 1)]), sums)
+    (2, 201)
+    >>> sums.tolist()
+    [0, 200, 0, 6]
+
+    Takes 2 ns for a pair, without the GIL. Raises ValueError for damaged sums: pairs that are cut off, ids and places
+    that are too large, sums that overflow. Some pairs may have been added then.
     """
 
 def normalise(text: Buffer, /) -> bytes:

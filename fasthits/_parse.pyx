@@ -6,9 +6,9 @@ runs for each line is ``noexcept nogil``.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
@@ -43,6 +43,7 @@ from fasthits.core.steps cimport (
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
     VHOST, Reading, add_step,
 )
+from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
     NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
     row_path, secrets,
@@ -58,6 +59,7 @@ from typing import NamedTuple
 
 cdef uint64_t LAST_HASH = <uint64_t>-1
 cdef enum:
+    SOME_PACKED = 1 << 12    # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
@@ -122,6 +124,65 @@ def unescape(text, /):
 def normalise(text, /):
     r"""Return *text* in the normal form of RFC 3986, however it was logged. The result is ASCII."""
     return rewritten(text, True)
+
+
+def pack_sums(pairs, /):
+    """Return (id, views) pairs in order of their ids as packed sums."""
+    cdef unsigned char *start = NULL
+    cdef unsigned char *more
+    cdef size_t size = 0, capacity = 0
+    cdef uint64_t before = 0, id, views
+    try:
+        for id, views in pairs:
+            if id <= before or id >> 63 or views >> 63:
+                raise ValueError("ids must rise from 1, and ids and views must have 63 bits at most")
+            if capacity - size < MAX_PAIR:
+                capacity = 2 * capacity + SOME_PACKED
+                more = <unsigned char *>realloc(start, capacity)
+                if more == NULL:
+                    raise MemoryError
+                start = more
+            size = <size_t>(write_pair(start + size, id - before, views) - start)
+            before = id
+        return start[:size] if size else b""
+    finally:
+        free(start)
+
+
+def add_sums(packed, sums, places=None, /):
+    """Add packed sums to those in *sums*; return the number of pairs and of views."""
+    cdef Py_buffer source, target, by_id
+    cdef Added added
+    cdef bint has_places = places is not None
+    PyObject_GetBuffer(packed, &source, PyBUF_SIMPLE)
+    try:
+        PyObject_GetBuffer(sums, &target, PyBUF_WRITABLE)
+        try:
+            if has_places:
+                PyObject_GetBuffer(places, &by_id, PyBUF_SIMPLE)
+            try:
+                if (target.len and <size_t>target.buf % sizeof(uint64_t)) or (
+                    has_places and by_id.len and <size_t>by_id.buf % sizeof(uint32_t)
+                ):
+                    raise ValueError("numbers must be aligned")
+                with nogil:
+                    added = add_packed(
+                        <const unsigned char *>source.buf, <const unsigned char *>source.buf + source.len,
+                        <uint64_t *>target.buf, <size_t>target.len // sizeof(uint64_t),
+                        <const uint32_t *>by_id.buf if has_places else NULL,
+                        <size_t>by_id.len // sizeof(uint32_t) if has_places
+                        else <size_t>target.len // sizeof(uint64_t),
+                    )
+            finally:
+                if has_places:
+                    PyBuffer_Release(&by_id)
+        finally:
+            PyBuffer_Release(&target)
+    finally:
+        PyBuffer_Release(&source)
+    if added.damaged:
+        raise ValueError("damaged sums")
+    return added.rows, added.views
 
 
 _KINDS = {

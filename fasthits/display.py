@@ -1,8 +1,13 @@
 """Text for people to read: strangers' text made safe to print, numbers with their nouns, and bars."""
 
 from collections.abc import Sequence
+from datetime import date
 
 BARS = "▁▂▃▄▅▆▇█"
+PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+"""Parts of a block, from the left: no, one, ... seven eighths."""
+NOT_KEPT = "·"
+"""Stands for a day of which nothing is kept."""
 
 
 def counted(number: int, noun: str) -> str:
@@ -24,11 +29,57 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def sparkline(values: Sequence[int]) -> str:
-    """Return a bar for each of *values*: the lowest bar for 0, the highest for the greatest value.
+def long_date(day: date) -> str:
+    """Return a day as pages and reports write it. Terminals and JSON have 2026-03-12.
 
-    >>> sparkline([0, 1, 2, 4, 8])
-    '▁▁▂▄█'
+    >>> long_date(date(2026, 3, 2))
+    '2 Mar 2026'
     """
-    most = max(values, default=0) or 1
-    return "".join(BARS[value * (len(BARS) - 1) // most] for value in values)
+    return f"{day.day} {day:%b} {day.year}"
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """Return a bar for each of *values*: blank for 0, NOT_KEPT for None, the highest bar for the greatest value.
+
+    >>> sparkline([0, 1, None, 4, 80])
+    ' ▁·▁█'
+    """
+    most = max((value for value in values if value), default=0) or 1
+    return "".join(
+        NOT_KEPT if value is None else BARS[int(value * (len(BARS) - 1) / most)] if value else " " for value in values
+    )
+
+
+def long_bar(value: int, most: int, width: int) -> str:
+    """Return a bar that lies: *width* columns for *most*, in steps of an eighth; at least one step unless *value* is 0.
+
+    >>> long_bar(30, 40, 10), long_bar(1, 4000, 10), long_bar(0, 40, 10)
+    ('███████▌', '▏', '')
+    """
+    eighths = max(value * width * 8 // (most or 1), bool(value))
+    return "█" * (eighths // 8) + PARTS[eighths % 8]
+
+
+def fit_days(values: Sequence[int | None], width: int) -> tuple[int, list[float | None]]:
+    """Return *values*, one a day, so that they fit into *width*: the number of days that each stands for, and averages.
+
+    The number is 1, or of whole weeks. A week is the average of its kept days; None if none of them is kept. The last
+    week is whole, the first may be short.
+
+    >>> fit_days([1, None, 3], 3)
+    (1, [1, None, 3])
+    >>> fit_days([50, *[2] * 6, None, *[None] * 7, 7], 3)
+    (7, [26.0, 2.0, 7.0])
+    """
+    step = 1
+    while -(-len(values) // step) > max(width, 1):
+        step += 7 if step > 1 else 6
+    if step == 1:
+        return 1, list(values)
+    starts = range(len(values) % step - step if len(values) % step else 0, len(values), step)
+    return step, [_average(values[max(0, start) : start + step]) for start in starts]
+
+
+def _average(values: Sequence[int | None]) -> float | None:
+    kept = [value for value in values if value is not None]
+    return sum(kept) / len(kept) if kept else None

@@ -67,8 +67,8 @@ def do(command: str, cwd: Path, env: Mapping[str, str]) -> list[str]:
 
 
 def comparable(lines: list[str], server: str = "") -> list[str]:
-    """Return lines without what differs from run to run: times, the port of memcached, the user."""
-    text = "\n".join(lines)
+    """Return lines without what differs from run to run: times, the port of memcached, the user, days up to today."""
+    text = "\n".join(line for line in lines if not line.startswith("kept up to "))
     text = re.sub(r"in \d\.\d\d s \(\d\.\d\d GB/s\)", "in no time", text)
     if server:
         text = text.replace(server, "127.0.0.1:11211").replace(f" as {USER}", " as fasthits")

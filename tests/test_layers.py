@@ -32,7 +32,7 @@ SYSTEMS = {
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
     "pymemcache": {"live.memcached", "live.connections"},
-    "sqlite3": {"daily.database", "daily.history", "daily.targets"},
+    "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
     "starlette": {"web"},
     "typer": {"cli"},

@@ -15,7 +15,7 @@ BARE = {"--keep-query": "all", "--referrers": "site"}
 """What an option means when it is given without a value."""
 
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("day", "days")),
+    **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("day", "days", "--date")),
     **dict.fromkeys(("--output", "--out", "-o", "--db", "--database", "--to"), ("--to", "--database")),
     **dict.fromkeys(("--log", "--file", "--input"), ("--logs",)),
     **dict.fromkeys(("--bind", "--listen"), ("--host",)),

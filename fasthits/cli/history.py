@@ -1,80 +1,176 @@
 """``fasthits history`` and ``fasthits most-read``: the days that rollups have kept."""
 
 import os
-from collections.abc import Sequence
-from datetime import date
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_DATABASE, AsCsv, AsJson, Database, Limit, NumberOfDays
+from fasthits.cli.options import (
+    DEFAULT_DATABASE,
+    AsCsv,
+    AsJson,
+    Database,
+    Host,
+    Limit,
+    PagesOnly,
+    RangeOfDays,
+    choose_days,
+    number_of_days_option,
+)
 from fasthits.cli.output import say
-from fasthits.daily.days import name_days
-from fasthits.display import printable
+from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, print_ranking, range_of
+from fasthits.daily.days import Range
+from fasthits.display import counted
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
+from fasthits.rules.paths import part_host
 
 if TYPE_CHECKING:
-    from fasthits.daily.history import PathHistory
+    from fasthits.daily.documents import Days, Document, Pages
+    from fasthits.daily.history import History
+
+SOURCES = 10
+"""Referrers and search terms to print."""
+CANDIDATES = 2000
+"""A misspelt path is compared with so many of the most read paths."""
 
 
 def history(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="Paths as in the log, without the query: /news/")
-    ],
-    days: NumberOfDays = 30,
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Paths as the rollup keeps them: /news/, with --keep-query /?page=2, with --by-host //HOST/news/; "
+            "'/blog/*' is the sum of all paths that begin with /blog/. Default: all paths together.",
+            show_default=False,
+        ),
+    ] = None,
+    days: Annotated[int | None, number_of_days_option(30)] = None,
+    dates: RangeOfDays = None,
+    host: Host = None,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Print how often each PATH was read on past days: views, views a day, a bar for each day, the path.
+    """Print how often the site, or each PATH, was read on past days.
 
     \b
-        fasthits history / /news/
-        fasthits history /news/ --days 365 --csv
+        fasthits history
+        fasthits history /news/ --date 2026-11
+        fasthits history / '/blog/*' --days 365 --csv
 
-    Past days are the days that `fasthits rollup` has kept. `--csv` prints date, path and views, with a row for each day
-    on which somebody read the path.
+    The site and a single PATH are shown day by day; several PATHs with a line each: views, views a day, bars, the path.
+    Past days are the days that `fasthits rollup` has kept. A day that is not kept is shown as · or left out, and does
+    not count for the average. `--csv` has a row for each kept day.
     """
+    from fasthits.daily.documents import Pages, history_document
     from fasthits.daily.history import History
 
     _check(as_json, as_csv)
-    for path in paths:
-        if not path.startswith(PATH_STARTS):
-            raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
+    asked = [_pages(path, host) for path in dict.fromkeys(paths or [])] or [Pages(host=host)]
     kept = History(Path(database))
-    asked = [os.fsencode(path).decode("utf-8", "backslashreplace") for path in paths]
     with kept.at_one_moment():
-        wanted = kept.last_days(days)
-        rows = kept.paths(list(dict.fromkeys(asked)), wanted)
-    _print(rows, wanted, as_json, as_csv)
+        chosen = choose_days(kept, days, dates, 30)
+        found = [history_document(kept, chosen, each) for each in asked]
+        if as_json:
+            _print_json(found if len(found) > 1 else found[0])
+        elif as_csv:
+            _print_csv((_name_of(each), each) for each in found)
+        elif _something_kept(found[0]):
+            _print_table(found)
+            if len(found) == 1:
+                _print_sources(kept, chosen, asked[0])
+        unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
+        notes = [_why_unread(kept, each) for each in unread]
+    for note in notes:
+        say(note)
+
+
+def _print_table(found: "Sequence[Document]") -> None:
+    if len(found) == 1:
+        print_heading(found[0], _name_of(found[0]))
+        print_days(found[0])
+    else:
+        print_heading(found[0])
+        print_lines(found[0], [Line(_name_of(each), each["total"], each["views"]) for each in found])
 
 
 def most_read(
-    days: NumberOfDays = 7,
+    section: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SECTION]", help="Only paths that begin alike: '/blog/*'. Default: all.", show_default=False
+        ),
+    ] = "",
+    days: Annotated[int | None, number_of_days_option(7)] = None,
+    dates: RangeOfDays = None,
     limit: Limit = 20,
+    by_rise: Annotated[
+        bool, typer.Option("--by-rise", help="Paths whose views rose most come first, compared with the days before.")
+    ] = False,
+    host: Host = None,
+    pages_only: PagesOnly = False,
     database: Database = DEFAULT_DATABASE,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Print the most read paths of past days: views, views a day, a bar for each day, the path.
+    """Print the most read paths of past days: views, their share, views a day, the change, bars, the path.
 
     \b
         fasthits most-read
-        fasthits most-read --days 365 --limit 100 --json
+        fasthits most-read --date 2026-11 --exclude-static
+        fasthits most-read '/blog/*' --days 365 --limit 100 --json
 
-    Past days are the days that `fasthits rollup` has kept. `--csv` prints date, path and views, with a row for each day
-    on which somebody read the path.
+    Past days are the days that `fasthits rollup` has kept; a day that is not kept does not count for the average. The
+    change compares views a day with as many days before. `--csv` has a row for each path and kept day.
     """
+    from fasthits.daily.documents import Pages, Part, most_read_document
     from fasthits.daily.history import History
 
     _check(as_json, as_csv)
+    if section and not section.startswith(PATH_STARTS):
+        raise UsageError("not a SECTION", repr(section), "it begins with /, such as '/blog/*'")
+    asked = Pages(None, _as_kept(section.removesuffix("*")) or None, host, pages_only)
     kept = History(Path(database))
     with kept.at_one_moment():
-        wanted = kept.last_days(days)
-        rows = kept.most_read(wanted, limit)
-    _print(rows, wanted, as_json, as_csv)
+        chosen = choose_days(kept, days, dates, 7)
+        found = most_read_document(kept, chosen, asked, Part(limit), sort="rise" if by_rise else "views", by_day=True)
+        if as_json:
+            _print_json(found)
+        elif as_csv:
+            _print_csv((each["path"], {**found, "views": each["by_day"]}) for each in found["paths"])
+        elif _something_kept(found):
+            print_heading(found, section)
+            print_lines(found, list(_ranked_lines(found)), ("share", "change") if found["before"] else ("share",))
+            _print_sources(kept, chosen, asked)
+
+
+def _ranked_lines(found: "Document") -> "Iterator[Line]":
+    for each in found["paths"]:
+        cells = [f"{each['share']:.1%}".replace("%", " %")]
+        if before := found["before"]:
+            cells.append(change(each["views"], found["kept_days"], each["before"], before["kept_days"]))
+        yield Line(each["path"], each["views"], each["by_day"], tuple(cells))
+
+
+def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
+    """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
+    from fasthits.daily.documents import Part, bots_document, hosts_document, referrers_document, searches_document
+
+    if not (asked.host or asked.key):
+        hosts = hosts_document(kept, chosen)["rows"]
+        print_ranking("hosts", [(each["views"], each["host"]) for each in hosts[:SOURCES]])
+    referrers = referrers_document(kept, chosen, asked, Part(SOURCES))["rows"]
+    print_ranking("came from", [(each["views"], each["referrer"]) for each in referrers])
+    searches = searches_document(kept, chosen, asked, Part(SOURCES))["rows"]
+    print_ranking("searched for", [(each["views"], f"{each['terms']}  ({each['engine']})") for each in searches])
+    bots = bots_document(kept, chosen, asked)["total"]
+    if bots is not None:
+        typer.echo(f"\n{counted(bots, 'view')} more by bots")
 
 
 def _check(as_json: bool, as_csv: bool) -> None:
@@ -82,44 +178,72 @@ def _check(as_json: bool, as_csv: bool) -> None:
         raise UsageError("choose one of these options", "--json, --csv")
 
 
-def _print(rows: "Sequence[PathHistory]", days: Sequence[date], as_json: bool, as_csv: bool) -> None:
-    if as_json:
-        _print_json(rows, days)
-    elif as_csv:
-        _print_csv(rows, days)
-    else:
-        _print_table(rows, days)
+def _pages(path: str, host: str | None) -> "Pages":
+    from fasthits.daily.documents import Pages
+
+    if not path.startswith(PATH_STARTS):
+        raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
+    kept = _as_kept(path)
+    if kept.endswith("*") and not kept.endswith("/*"):
+        raise UsageError("not a section", repr(path), f"a section ends in /*: '{kept.rpartition('/')[0]}/*'")
+    return Pages(prefix=kept[:-1], host=host) if kept.endswith("*") else Pages(kept, host=host)
 
 
-def _print_table(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
-    from fasthits.display import sparkline
+def _as_kept(path: str) -> str:
+    """Return an argument as the rollup writes it: bytes that are not UTF-8 as ``\\xhh``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
-    if not days:
+
+def _name_of(found: "Document") -> str:
+    """Return the path or section as the live counters have it; nothing for all paths of all hosts."""
+    paths = found["path"] or (f"{found['prefix']}*" if found["prefix"] is not None else "")
+    return f"//{found['host']}{paths or '/*'}" if found["host"] else paths
+
+
+def _something_kept(found: "Document") -> bool:
+    if found["newest"] is None:
         say("nothing is kept yet: fasthits rollup fills the database")
-        return
-    typer.echo(f"{name_days(days)}\n{'views':>12}  {'a day':>9}  {'':{len(days)}}  path")
-    for row in rows:
-        average = row.views / len(days)
-        typer.echo(f"{row.views:>12,}  {average:>9,.1f}  {sparkline(row.by_day)}  {printable(row.path)}")
+    return found["newest"] is not None
 
 
-def _print_json(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
+def _why_unread(kept: "History", found: "Document") -> str:
+    """Return what to say of a path that nobody read on the days asked for."""
+    from fasthits.daily.documents import EVERYTHING, Days, Part, most_read_document
+
+    path, host, days = found["path"], found["host"], kept.days
+    whole = Range(days[0], days[-1])
+    for day, views in zip(reversed(whole.days), reversed(kept.by_day(path, whole, host)), strict=True):
+        if views:
+            return f"not read on these days: {path} (it was on {day}: --date {day}..)"
+    shorter = path.partition("?")[0] if "?" in path else part_host(path)[1] if path.startswith("//") else path
+    if shorter != path and any(kept.by_day(shorter, whole, host)):
+        hint = ": a query counts only with --keep-query" if "?" in path else ""
+        return f"never read: {path} (but {shorter} was{hint})"
+    everything = Days(first=whole.first, last=whole.last)
+    stem = path.rstrip("/").rpartition("/")[2].partition(".")[0]
+    found_by_name = most_read_document(kept, everything, EVERYTHING, Part(CANDIDATES), stem)["paths"] if stem else []
+    found_by_views = most_read_document(kept, everything, EVERYTHING, Part(CANDIDATES))["paths"]
+    candidates = [each["path"] for each in (*found_by_name, *found_by_views)]
+    near = get_close_matches(path, candidates, 1)
+    return f"never read: {path}" + (f" (did you mean {near[0]}?)" if near else " (fasthits most-read lists paths)")
+
+
+def _print_json(document: object) -> None:
     import json
 
-    named = [str(day) for day in days]
-    paths = [
-        {"path": row.path, "views": row.views, "by_day": dict(zip(named, row.by_day, strict=True))} for row in rows
-    ]
-    typer.echo(json.dumps({"from": named[0], "to": named[-1], "paths": paths} if named else {"paths": []}, indent=2))
+    typer.echo(json.dumps(document, indent=2))
 
 
-def _print_csv(rows: "Sequence[PathHistory]", days: Sequence[date]) -> None:
-    import sys
-
+def _print_csv(found: "Iterable[tuple[str, Document]]") -> None:
+    """Print a row for each path and kept day; the whole site has no path."""
     from fasthits.daily.csvfiles import write_csv
 
-    write_csv(
-        sys.stdout.buffer,
-        ("date", "path", "views"),
-        ((str(day), row.path, views) for row in rows for day, views in zip(days, row.by_day, strict=True) if views),
-    )
+    rows = [
+        (str(day), *([name] if name else []), views)
+        for name, document in found
+        if document["newest"]
+        for day, views in zip(range_of(document).days, document["views"], strict=True)
+        if views is not None
+    ]
+    columns = ("date", "views") if rows and len(rows[0]) == 2 else ("date", "path", "views")
+    write_csv(sys.stdout.buffer, columns, rows)

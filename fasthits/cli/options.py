@@ -13,13 +13,15 @@ import typer
 
 from fasthits.cli.completion import complete_day, complete_format, complete_logs
 from fasthits.cli.output import say
-from fasthits.daily.days import DEFAULT_LOGS, split_patterns
-from fasthits.errors import UsageError
+from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY, split_patterns
+from fasthits.errors import TableError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER, MAX_TTL_SECONDS
 from fasthits.rules.config import read_rules
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, take_options
 
 if TYPE_CHECKING:
+    from fasthits.daily.documents import Days
+    from fasthits.daily.history import History
     from fasthits.daily.logs.sources import Patterns
 
 SERVER_PANEL = "memcached"
@@ -134,7 +136,7 @@ Day = Annotated[
 ]
 Database = Annotated[
     str,
-    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite file that `fasthits rollup` writes."),
+    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite or CSV file that `fasthits rollup` writes."),
 ]
 DEFAULT_DATABASE = "hits.db"
 MAX_DAYS = 3660
@@ -148,12 +150,60 @@ def number_of_days(text: str | int) -> int:
     return int(digits)
 
 
-NumberOfDays = Annotated[
-    int,
+def number_of_days_option(default: int) -> Any:
+    """Return ``--days``, which `choose_days` reads with ``--date``."""
+    return typer.Option(
+        "--days",
+        metavar="N",
+        parser=number_of_days,
+        show_default=False,
+        help=f"Days to show, ending with the newest in the database. Default: {default}.",
+    )
+
+
+RangeOfDays = Annotated[
+    str | None,
     typer.Option(
-        "--days", metavar="N", parser=number_of_days, help="Days to show, ending with the newest in the database."
+        "--date",
+        metavar="RANGE",
+        help="Instead of --days: a day, a month, a year, or from one to another: 2026-11-21, 2026-11, 2026, "
+        "2026-03..2026-11-21. Without an end, as in 2026-11.., to the newest.",
+        show_default=False,
     ),
 ]
+
+
+def choose_days(kept: "History", number: int | None, text: str | None, default: int) -> "Days":
+    """Return the days that --days or --date name, of those from the oldest kept day to yesterday or the newest.
+
+    Raises UsageError for both options, and TableError when none of the days can be kept.
+    """
+    from fasthits.daily.days import parse_range
+    from fasthits.daily.documents import Days
+
+    if text is None:
+        return Days(default if number is None else number)
+    if number is not None:
+        raise UsageError("choose one of these options", "--days, --date")
+    today = date.today()
+    asked, days = parse_range(text, today), kept.days
+    if not days:
+        return Days()
+    first, last = max(asked.first, days[0]), min(asked.last, max(days[-1], today - ONE_DAY))
+    if last < first:
+        raise TableError("nothing is kept of these days", text, f"kept are {days[0]} to {days[-1]}")
+    return Days(first=first, last=last)
+
+
+Host = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST",
+        help="Only this host, in a database that `fasthits rollup --by-host` has filled.",
+        show_default=False,
+    ),
+]
+PagesOnly = Annotated[bool, typer.Option("--exclude-static", help="Leave out images, styles, scripts and the like.")]
 Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Paths to show.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]

@@ -19,15 +19,26 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress_bar() -> "Iterator[Progress | None]":
-    """Give a callback that draws a progress bar, or None if stderr is not a terminal."""
+def progress_bar(of_days: bool = False) -> "Iterator[Progress | None]":
+    """Give a callback that draws a progress bar, of bytes or *of_days*, or None if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns: list[ProgressColumn] = [BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()]
+    if of_days:
+        columns = [TextColumn("sums of"), BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
 
         def start(total: int | None) -> Callable[[int], None]:

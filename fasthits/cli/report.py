@@ -1,13 +1,20 @@
 """``fasthits report``: the past days as one file."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fasthits.cli.options import DEFAULT_DATABASE, Database, NumberOfDays
+from fasthits.cli.options import (
+    DEFAULT_DATABASE,
+    Database,
+    Host,
+    PagesOnly,
+    RangeOfDays,
+    choose_days,
+    number_of_days_option,
+)
 from fasthits.cli.output import say
 from fasthits.display import counted
 from fasthits.errors import TableError
@@ -16,32 +23,35 @@ from fasthits.signals import ended_by_signals
 
 @ended_by_signals()
 def report(
-    days: NumberOfDays = 30,
+    days: Annotated[int | None, number_of_days_option(30)] = None,
+    dates: RangeOfDays = None,
     to: Annotated[
         str, typer.Option(metavar="FILE", help="The HTML file to write; - is standard output.")
     ] = "report.html",
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=10_000, help="Paths in the list of the most read.")
     ] = 50,
+    host: Host = None,
+    pages_only: PagesOnly = False,
     database: Database = DEFAULT_DATABASE,
 ) -> None:
     """Write an HTML file with a chart of past days and the most read paths, to mail or to keep.
 
     \b
-        fasthits report --days 90 --to march.html
+        fasthits report --date 2026-03 --to march.html
 
-    The file has no script and loads nothing.
+    The file has no script and loads nothing. If the database has them, it also shows where readers came from and what
+    they searched for. A day that is not kept is a gap in the chart and does not count for the average.
     """
     from fasthits.daily.atomic import check_start, replacing
+    from fasthits.daily.documents import Pages
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
     kept = History(Path(database))
     with kept.at_one_moment():
-        wanted = kept.last_days(days)
-        if not wanted:
-            raise TableError("nothing is kept yet", database, "fasthits rollup fills it")
-        found = Report(wanted, kept.site(wanted), kept.most_read(wanted, limit), datetime.now().astimezone())
+        chosen = choose_days(kept, days, dates, 30)
+        found = Report.of(kept, chosen, Pages(host=host, pages=pages_only), limit)
     page = found.html()
     if to == "-":
         sys.stdout.write(page)
@@ -53,4 +63,4 @@ def report(
             file.write(page.encode())
     except OSError as error:
         raise TableError("cannot write report", to, error.strerror or str(error)) from error
-    say(f"{counted(len(wanted), 'day')} in {to}")
+    say(f"{counted(found.site['kept_days'], 'day')} in {to}")

@@ -130,6 +130,8 @@ def rollup(
         write_summary(
             summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
         )
+    with progress_bar(of_days=True) as progress:
+        table.catch_up(progress)
     if left:
         raise typer.Exit(1)
 

@@ -1,6 +1,9 @@
 """``fasthits serve``: the numbers as a web page."""
 
 import ipaddress
+import os
+import re
+import stat
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +13,8 @@ from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_serve
 from fasthits.cli.output import say
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
+
+MAX_TOKEN = 8192
 
 
 @takes_servers
@@ -24,23 +29,41 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
     ] = 8765,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Require the secret in this file, which only its owner and group may read. A browser asks for the "
+            "secret once. A program sends the header Authorization: Bearer SECRET.",
+        ),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Require this secret. A browser opens /?token=SECRET once. A program sends the header Authorization: "
-            "Bearer SECRET.",
+            help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or "
+            "--token-file.",
         ),
     ] = None,
-    public: Annotated[bool, typer.Option("--public", help="Answer everyone who can reach the port.")] = False,
+    public: Annotated[
+        bool,
+        typer.Option("--public", help="Answer everyone who can reach the port, and scripts of pages of other sites."),
+    ] = False,
+    public_badges: Annotated[
+        bool, typer.Option("--public-badges", help="Answer everyone who asks for a badge, and nothing else.")
+    ] = False,
+    site: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of the site, for links to its pages: https://example.org."),
+    ] = None,
 ) -> None:
     """Serve a web page with today's views, live, and the views of past days.
 
     \b
         fasthits serve
         fasthits serve --database /var/lib/fasthits/hits.db --port 8080
-        FASTHITS_TOKEN=... fasthits serve --host 0.0.0.0
+        fasthits serve --host 0.0.0.0 --token-file /etc/fasthits.token
 
     Runs until Ctrl-C. Also serves a JSON interface (/openapi.json), a view counter as a picture
     (/badge.svg?path=/about.html), and /metrics for Prometheus. Never writes to the database. Needs the extra `web`: pip
@@ -48,32 +71,51 @@ def serve(
     """
     try:
         from fasthits.web.app import Settings
-        from fasthits.web.guard import LOOPBACK_NAMES
+        from fasthits.web.guard import LOOPBACK_NAMES, Access
         from fasthits.web.server import listen
         from fasthits.web.server import serve as run
     except ModuleNotFoundError as error:
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
 
-    if token == "":
-        raise UsageError(
-            "token is empty", "--token", "FASTHITS_TOKEN is empty, or a variable in your command is not set"
-        )
-    if not (_is_loopback(host) or token or public):
-        raise UsageError("others could read the numbers", host, "add --token SECRET, or --public if they may")
+    if database.lower().endswith(".csv"):
+        raise UsageError("serve reads no CSV", database, "fasthits rollup --to hits.db keeps the days in a database")
+    if token is not None and token_file is not None:
+        raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
+    secret = _read_token(token_file) if token_file else token
+    if secret == "":
+        unset = "FASTHITS_TOKEN is empty, or a variable in your command is not set"
+        raise UsageError("token is empty", token_file or "--token", "write a secret into it" if token_file else unset)
+    if secret is not None and public:
+        raise UsageError("choose one of these", "a token, --public", "--public-badges shows badges beside a token")
+    if not (_is_loopback(host) or secret or public):
+        raise UsageError("others could read the numbers", host, "add --token-file FILE, or --public if they may")
+    if site is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", site):
+        raise UsageError("not the address of a site", repr(site), "https://example.org, without a path")
     shown = f"[{host}]" if ":" in host else host
     settings = Settings(
         servers=servers,
         prefix=check_prefix(prefix),
         database=Path(database),
-        token=token,
-        names=None if token or public else LOOPBACK_NAMES | {shown},
+        access=Access(secret, None if secret or public else LOOPBACK_NAMES | {shown}, public, public_badges),
+        site=site and site.rstrip("/"),
     )
     with listen(host, port) as listening:
         say(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends)")
         try:
-            run(settings, listening)
+            run(settings, listening, say)
         except KeyboardInterrupt:
             return
+
+
+def _read_token(file: Path) -> str:
+    """Return the secret in *file*, without the end of its line. Raises UsageError if others may read it."""
+    try:
+        with file.open(encoding="utf-8") as opened:
+            if os.fstat(opened.fileno()).st_mode & stat.S_IROTH:
+                raise UsageError("everybody on this machine may read the token", file, f"chmod o= {file}")
+            return opened.read(MAX_TOKEN).rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError("cannot read the token", file, getattr(error, "strerror", None) or "not UTF-8") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,9 +7,10 @@ import typer
 
 from fasthits.cli.completion import complete_day
 from fasthits.cli.options import Prefix, takes_servers
+from fasthits.cli.output import say
 from fasthits.daily.days import parse_day
 from fasthits.display import printable
-from fasthits.errors import UsageError
+from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 
 
@@ -17,7 +18,8 @@ from fasthits.live.keys import DEFAULT_PREFIX, PATH_STARTS
 def today(
     servers: list[str],
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH...", help="As in the log, without the query: /about.html")
+        list[str],
+        typer.Argument(metavar="PATH...", help="As in the log: /about.html. With --by-host: //www.example.org/about"),
     ],
     day: Annotated[
         str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day)
@@ -29,12 +31,36 @@ def today(
     \b
         fasthits today /about.html
         fasthits today / /blog/ --date yesterday
+
+    A - instead of the views means that they are not known: no logger has counted on that day, or the day is over and
+    its counters have expired, which begins two hours after midnight. `fasthits history` has the past days.
     """
     from fasthits.live.counters import hits_today
 
     for path in paths:
-        if not path.startswith(PATH_STARTS) or "?" in path:
-            raise UsageError("not a PATH", repr(path), "it begins with / and has no ?")
-    views = hits_today(paths, servers, prefix, parse_day(day, date.today()))
+        if not path.startswith(PATH_STARTS):
+            raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
+    wanted = parse_day(day, date.today())
+    views = hits_today(paths, servers, prefix, wanted)
+    unread = [path for path, number in views.items() if number is None]
+    unknown = _why_unknown(servers, prefix, wanted) if unread else ""
     for path in paths:
-        typer.echo(f"{views[path] or 0}\t{printable(path)}")
+        number = views[path]
+        typer.echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(path)}")
+    if unknown:
+        raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
+    for path in unread:
+        if "?" in path:
+            say(f"no counter: {path} (a query counts only if the loggers run with --keep-query)")
+
+
+def _why_unknown(servers: list[str], prefix: str, day: date) -> str:
+    """Return why a path without a counter may have been read on *day*, and what to do; nothing if it was not read."""
+    from fasthits.live.statistics import read_figures
+
+    today = date.today()
+    if day > today:
+        return "that day has not begun"
+    if day < today:
+        return f"counters expire two hours after their day: fasthits history PATH --date {day}"
+    return "" if read_figures(servers, prefix)["lines"] else "no logger has counted a line today: fasthits doctor"

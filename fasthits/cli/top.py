@@ -2,24 +2,23 @@
 
 import json
 import os
-import select
+import shutil
 import signal
 import sys
-import termios
 import time
-import tty
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.bar import Bar
-from rich.console import Console, Group
+from rich.cells import cell_len
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fasthits.cli.keyboard import keys_at_once
 from fasthits.cli.options import AsJson, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.display import counted, printable
@@ -27,12 +26,27 @@ from fasthits.errors import MemcachedError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fasthits.live.sampler import LivePath, LiveViews, Sample
 
 REFRESH_SECONDS = 1.0
 BAR_WIDTH = 24
-LINES_AROUND = 7
-"""Lines of the screen that do not show a path."""
+LEAST_BAR_WIDTH = 4
+LINES_AROUND = 5
+"""Lines of the screen that do not show a path: the title, totals, an empty line, the table's head, the last line."""
+HASH_SHOWN = 13
+
+HELP = """\
+↑ ↓  j k           scroll by a line
+Page Up, Page Down scroll by a screen
+Home, End          first and last path
+s                  sort by views, or by the last minute
+/                  show paths with a text; Escape shows all
+Space              stop, and go on
+?                  this help
+q, Ctrl-C          end
+"""
 
 
 @takes_servers
@@ -55,50 +69,122 @@ def top(
         fasthits top --once --limit 5
         fasthits top --json
 
-    The screen is renewed each second, until q or Ctrl-C. A path that is too long for a memcached key, or has characters
-    that a key cannot have, is shown as # and its SHA-256.
+    The screen is renewed each second, until q or Ctrl-C. Press ? for the other keys: they sort, filter, scroll and
+    pause. A path that is too long for a memcached key, or has characters that a key cannot have, is shown as # and its
+    SHA-256.
     """
     from fasthits.live.sampler import LiveViews
 
     live = LiveViews(servers, check_prefix(prefix))
+    has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if as_json:
-        _print_json(live.sample(limit))
-    elif once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        typer.echo(json.dumps(live.sample(limit).document(limit), indent=2))
+    elif once or not has_screen:
         _print_table(live.sample(limit))
     else:
         _watch(live, ", ".join(servers))
 
 
-def _print_json(sample: "Sample") -> None:
-    paths = [{"path": each.path, "views": each.views} for each in sample.most_read]
-    document = {"at": sample.at.isoformat(), "views": sample.views, "paths": sample.paths, "most_read": paths}
-    typer.echo(json.dumps(document | {"problems": sample.problems, "warnings": sample.warnings}, indent=2))
-
-
 def _print_table(sample: "Sample") -> None:
-    typer.echo(f"{sample.at:%Y-%m-%d %H:%M:%S}  {counted(sample.views, 'view')} of {counted(sample.paths, 'path')}")
-    most = sample.most_read[0].views if sample.most_read else 1
-    for each in sample.most_read:
-        bar = "█" * max(1, each.views * BAR_WIDTH // max(most, 1))
-        typer.echo(f"{each.views:>12,}  {bar:<{BAR_WIDTH}}  {printable(each.path)}")
+    typer.echo(f"{sample.at:%Y-%m-%d %H:%M:%S %Z}  {counted(sample.views, 'view')} of {counted(sample.paths, 'path')}")
+    shown = [_shown(each.path) for each in sample.most_read]
+    width = _bar_width(shutil.get_terminal_size().columns, 12 + 2 + 2, shown)
+    most = max((each.views for each in sample.most_read), default=0) or 1
+    for each, path in zip(sample.most_read, shown, strict=True):
+        bar = f"{'█' * max(1, each.views * width // most):<{width}}  " if width else ""
+        typer.echo(f"{each.views:>12,}  {bar}{path}")
     for text in (*sample.problems, *sample.warnings):
         say(text)
 
 
+def _shown(path: str) -> str:
+    """Return a path for people. Of a hashed path nobody wants to see all 64 digits.
+
+    >>> _shown("#73c9c45d21e1aa")
+    '#73c9c45d21e1… (a path that no key can have)'
+    """
+    return f"{path[:HASH_SHOWN]}… (a path that no key can have)" if path.startswith("#") else printable(path)
+
+
+def _bar_width(width: int, taken: int, paths: "Sequence[str]") -> int:
+    """Return the columns for bars on a line of *width*, with *taken* for numbers: what *paths* leave, or 0."""
+    left = width - taken - max(map(cell_len, paths), default=0)
+    return min(BAR_WIDTH, left) if left >= LEAST_BAR_WIDTH else 0
+
+
+@dataclass
+class View:
+    """What the screen shows of the sample; keys change it."""
+
+    by: Literal["views", "last_minute"] = "views"
+    text: str = ""
+    first: int = 0
+    """The place of the first path that is shown, among all that match."""
+    typing: bool = False
+    """Keys go into the text."""
+    paused: bool = False
+    helping: bool = False
+
+    def take(self, key: str, rows: int) -> bool:
+        """Change the view as *key* says; a screen has *rows*. Return False for the key that ends."""
+        if self.typing:
+            self._type(key)
+        elif key == "q":
+            return False
+        elif self.helping:
+            self.helping = False
+        elif key == "?":
+            self.helping = True
+        elif key == "/":
+            self.typing = True
+        elif key == "escape":
+            self.text, self.first = "", 0
+        elif key == "s":
+            self.by, self.first = "last_minute" if self.by == "views" else "views", 0
+        elif key == " ":
+            self.paused = not self.paused
+        else:
+            self._scroll(key, rows)
+        return True
+
+    def _type(self, key: str) -> None:
+        if key == "escape":
+            self.text, self.typing = "", False
+        elif key == "enter":
+            self.typing = False
+        elif key == "backspace":
+            self.text = self.text[:-1]
+        elif key == "clear line":
+            self.text = ""
+        elif len(key) == 1 and key.isprintable():
+            self.text += key
+        self.first = 0
+
+    def _scroll(self, key: str, rows: int) -> None:
+        steps = {"up": -1, "k": -1, "down": 1, "j": 1, "page up": -rows, "page down": rows}
+        if key == "home":
+            self.first = 0
+        elif key == "end":
+            self.first = sys.maxsize
+        else:
+            self.first = max(0, self.first + steps.get(key, 0))
+
+
 def _watch(live: "LiveViews", servers: str) -> None:
     console = Console()
-    problem, sample = "", live.sample(console.height)
+    screen = _Screen(live, servers, console)
     signal.signal(signal.SIGTERM, _end)
-    with _keys_at_once(), Live(console=console, screen=True, auto_refresh=False) as screen:
+    with keys_at_once() as keyboard, Live(console=console, screen=True, auto_refresh=False) as shown:
         try:
+            look_at = time.monotonic() + REFRESH_SECONDS
             while True:
-                screen.update(_screen(sample, problem, servers, console.height), refresh=True)
-                if _asked_to_end(REFRESH_SECONDS):
+                shown.update(screen.draw(), refresh=True)
+                pressed = keyboard.wait(look_at - time.monotonic())
+                if pressed is None or not all(screen.view.take(key, screen.rows) for key in pressed):
                     return
-                try:
-                    problem, sample = "", live.sample(console.height)
-                except MemcachedError as error:
-                    problem = str(error)
+                if time.monotonic() >= look_at:
+                    screen.look()
+                    look_at = time.monotonic() + REFRESH_SECONDS
         except KeyboardInterrupt:
             return
 
@@ -108,54 +194,124 @@ def _end(number: int, frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def _screen(sample: "Sample", problem: str, servers: str, height: int) -> Group:
-    rate = "…" if sample.rate is None else f"{sample.rate:,.1f}/s"
-    title = Text.assemble(("fasthits top", "bold"), f"  {datetime.now():%Y-%m-%d %H:%M:%S}  {printable(servers)}")
-    totals = Text.assemble(
-        (f"{sample.views:,}", "bold green"),
-        " views today   ",
-        (f"{sample.last_minute:,}", "bold"),
-        " in the last minute   ",
-        (rate, "bold"),
-        f"   {counted(sample.paths, 'path')}",
-    )
-    problems = [Text(printable(text), style="bold red") for text in [*sample.problems, *filter(None, [problem])]]
-    problems += [Text(text, style="yellow", no_wrap=True, overflow="ellipsis") for text in sample.warnings]
-    rows = sample.most_read[: max(0, height - LINES_AROUND - len(problems))]
-    return Group(title, totals, *problems, Text(), _table(rows), Text("q ends", style="dim"))
+class _Screen:
+    """The last sample, how it is looked at, and how that is drawn."""
+
+    def __init__(self, live: "LiveViews", servers: str, console: Console) -> None:
+        """Raises MemcachedError when no server answers."""
+        self.view = View()
+        self._live, self._servers, self._console = live, servers, console
+        self._sample = live.sample(0)
+        self._problem = ""
+
+    def look(self) -> None:
+        """Take a new sample, unless the view is paused."""
+        if self.view.paused:
+            return
+        try:
+            self._problem, self._sample = "", self._live.sample(0)
+        except MemcachedError as error:
+            self._problem = str(error)
+
+    @property
+    def rows(self) -> int:
+        """The number of paths that fit."""
+        return max(1, self._console.height - LINES_AROUND - len(self._problems()))
+
+    def draw(self) -> Group:
+        """Return what to show."""
+        parts: list[RenderableType] = [self._title(), self._totals(), *self._problems(), Text()]
+        if self.view.helping:
+            return Group(*parts, Text(HELP), Text("any key goes back, q ends", style="dim"))
+        found, paths = self._find()
+        return Group(*parts, self._table(paths), self._last_line(found, len(paths)))
+
+    def _find(self) -> "tuple[int, list[LivePath]]":
+        """Return the number of paths that match, and those that fit; scroll back from behind the end."""
+        view, rows = self.view, self.rows
+        listed = self._live.list_paths(rows, min(view.first, self._sample.paths), view.text, view.by)
+        if view.first and len(listed.paths) < rows:
+            view.first = max(0, listed.found - rows)
+            listed = self._live.list_paths(rows, view.first, view.text, view.by)
+        return listed
+
+    def _title(self) -> Text:
+        now = datetime.now().astimezone()
+        text = f"  {now:%Y-%m-%d %H:%M:%S %Z}  {printable(self._servers)}"
+        return _one_line(Text.assemble(("fasthits top", "bold"), text))
+
+    def _totals(self) -> Text:
+        sample = self._sample
+        rate = "…" if sample.rate is None else f"{sample.rate:,.1f}/s"
+        recent = f"{sample.last_minute:,}" if sample.window_seconds else "…"
+        totals = Text.assemble(
+            (f"{sample.views:,}", "bold green"),
+            " views today   ",
+            (recent, "bold"),
+            f" in the {self._window(long=True)}   ",
+            (rate, "bold"),
+            f"   {counted(sample.paths, 'path')}",
+            style="dim" if self._age() else "",
+        )
+        return _one_line(totals)
+
+    def _window(self, long: bool = False) -> str:
+        """Return the time for which recent views are known."""
+        seconds = self._sample.window_seconds
+        return f"last {seconds:.0f} s" if 0 < seconds < 59.5 else "last minute" if long else "last min"
+
+    def _age(self) -> str:
+        """Return how old the numbers are, if they are not of now."""
+        if not (self._problem or self.view.paused):
+            return ""
+        seconds = (datetime.now().astimezone() - self._sample.at).total_seconds()
+        return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+    def _problems(self) -> list[Text]:
+        age = f"these numbers are {self._age()} old: " if self._problem else ""
+        texts = [*self._sample.problems, *([age + self._problem] if self._problem else [])]
+        lines = [_one_line(Text(printable(text), style="bold red")) for text in texts]
+        return lines + [_one_line(Text(text, style="yellow")) for text in self._sample.warnings]
+
+    def _table(self, rows: "list[LivePath]") -> Table:
+        views = [f"{each.views:,}" for each in rows]
+        recent = [f"+{each.last_minute:,}" if each.last_minute else "" for each in rows]
+        paths = [_shown(each.path) for each in rows]
+        heads = ["views", self._window()]
+        heads[self.view.by != "views"] += " ↓"
+        taken = sum(
+            2 + max(len(head), *map(len, column), 0) for head, column in zip(heads, (views, recent), strict=True)
+        )
+        width = _bar_width(self._console.width, taken + 2, paths)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, header_style="dim")
+        table.row_styles = ["dim" if self._age() else ""]
+        for head in heads:
+            table.add_column(head, justify="right", no_wrap=True)
+        if width:
+            table.add_column("", width=width)
+        table.add_column("path", ratio=1, no_wrap=True, overflow="ellipsis")
+        most = max((each.views for each in rows), default=0) or 1
+        for each, number, rise, path in zip(rows, views, recent, paths, strict=True):
+            bar = [Bar(most, 0, each.views, width=width, color="cyan")] if width else []
+            table.add_row(number, Text(rise, style="green"), *bar, Text(path))
+        return table
+
+    def _last_line(self, found: int, shown: int) -> Text:
+        """Return the last line: what is typed, or what the view leaves out, and the keys."""
+        view = self.view
+        if view.typing:
+            return _one_line(Text.assemble("/", view.text, ("▏", "bold"), f"  {counted(found, 'path')}"))
+        notes = []
+        if view.paused:
+            notes.append(f"paused {self._age()} ago: Space goes on")
+        if view.text:
+            notes.append(f"{counted(found, 'path')} with {view.text}: Escape shows all")
+        if view.first:
+            notes.append(f"{view.first + 1:,} to {view.first + shown:,} of {found:,}")
+        keys = "q ends   / filters   s sorts   ? helps"
+        return _one_line(Text.assemble(("   ".join(notes) + "   " if notes else "", "bold"), (keys, "dim")))
 
 
-def _table(rows: "list[LivePath]") -> Table:
-    table = Table(box=None, pad_edge=False, expand=True, header_style="dim")
-    table.add_column("views", justify="right", no_wrap=True)
-    table.add_column("last min", justify="right", no_wrap=True)
-    table.add_column("", width=BAR_WIDTH)
-    table.add_column("path", ratio=1, no_wrap=True, overflow="ellipsis")
-    most = max((each.views for each in rows), default=0) or 1
-    for each in rows:
-        recent = f"+{each.last_minute:,}" if each.last_minute else ""
-        bar = Bar(most, 0, each.views, width=BAR_WIDTH, color="cyan")
-        table.add_row(f"{each.views:,}", Text(recent, style="green"), bar, Text(printable(each.path)))
-    return table
-
-
-@contextmanager
-def _keys_at_once() -> Iterator[None]:
-    """Read keys as they are pressed, without showing them."""
-    before = termios.tcgetattr(0)
-    tty.setcbreak(0)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
-
-
-def _asked_to_end(seconds: float) -> bool:
-    """Wait; return early, with True, if q is pressed or the terminal has gone."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        if select.select([0], [], [], left)[0]:
-            pressed = os.read(0, 64)
-            if not pressed or b"q" in pressed:
-                return True
-    return False
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

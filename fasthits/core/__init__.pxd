@@ -24,5 +24,6 @@ Out:
 - order.pxd: sorts rows
 - csv.pxd: writes them as CSV
 - fields.pxd: fields of a line as Python objects
+- sums.pxd: views by path, packed
 - utf8.pxd, codes.pxd: escapes and percent-encoding
 """

@@ -23,6 +23,9 @@ from fasthits.errors import TableError
 PIECE_BYTES = 1 << 20
 QUOTED_BYTES = 1 << 25  # more than the longest field in quotes, and the pieces that it begins and ends in
 DAY_CHARACTERS = len("2026-03-12")
+COLUMNS = ("date", "host", "path", "referrer", "engine", "terms", "views", "bots")
+"""All columns that a file can have."""
+NUMBERS = ("views", "bots")
 
 csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
 
@@ -234,11 +237,40 @@ def _whole_rows(file: BinaryIO) -> Iterator[bytes]:
         yield tail.removesuffix(b"\n") + b"\n"
 
 
-def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[tuple[str, str, int]]) -> None:
-    """Write the header and *rows* of date, path and views to *stream*."""
+def write_csv(stream: BinaryIO, columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+    """Write the header and *rows* to *stream*."""
     stream.write(csv_line(columns))
-    stream.writelines(csv_line([day, harmless(path), str(views)]) for day, path, views in rows)
+    stream.writelines(csv_line([harmless(str(cell)) for cell in row]) for row in rows)
     stream.flush()
+
+
+def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the columns of a rollup's CSV file and its rows, without what `harmless` has added.
+
+    Raises TableError, also while the rows are read, for a file of another kind.
+    """
+    rows = csv.reader(io.TextIOWrapper(file, "utf-8", newline=""))
+    columns = next(rows, [])
+    if not set(COLUMNS) >= set(columns) >= {"date", "path", "views"} or len(set(columns)) < len(columns):
+        raise TableError("not a CSV file of fasthits", path, "its first line must be date,path,views")
+
+    def checked() -> Iterator[list[str]]:
+        for row in rows:
+            if len(row) != len(columns):
+                failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
+                raise TableError(failed, path)
+            yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
+
+    return columns, checked()
+
+
+def _as_it_was(text: str) -> str:
+    """Return a text that begins with an apostrophe as it was before `harmless`.
+
+    >>> _as_it_was("'=1+1"), _as_it_was("''=1+1"), _as_it_was("'a")
+    ('=1+1', "'=1+1", "'a")
+    """
+    return text[1:] if text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def harmless(text: str) -> str:

@@ -25,16 +25,28 @@ WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
 SIGNAL_SECONDS = 0.25
 """Python handles a signal between two waits of SQLite, not while SQLite waits."""
+SIGNAL_STEPS = 100_000
+"""SQLite looks for signals after so many steps of a query: some milliseconds."""
+CSV_CACHE_BYTES = 64 << 20
+"""The rows of a CSV file are kept in memory up to this size, beyond it in a temporary file."""
 WRITE_CACHE_BYTES = 256 << 20
 """A rollup keeps its changes in memory up to this size. It writes more than that at once, and readers wait."""
 
 
 @contextmanager
 def reading(file: Path) -> Iterator[sqlite3.Connection]:
-    """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block."""
+    """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block.
+
+    A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
+    """
     if not file.is_file():
         raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
-    with _errors("cannot read database", file), closing(_open_to_read(_own_file(file))) as database:
+    opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
+    with (
+        as_table_error("cannot read database", file),
+        closing(opened(_own_file(file))) as database,
+        _ended_by_signals(database),
+    ):
         yield database
 
 
@@ -45,7 +57,7 @@ def writing(file: Path) -> Iterator[sqlite3.Connection]:
     The file is created if it does not exist. If the block raises an error, nothing has changed. Raises TableError, also
     for SQLite errors of the block.
     """
-    with _errors("cannot write to SQLite file", file):
+    with as_table_error("cannot write to SQLite file", file):
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
@@ -107,6 +119,35 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
     return _begin_to_read(path, "ro")
 
 
+def _load_csv(path: Path) -> sqlite3.Connection:
+    """Return a temporary database with the rows of a CSV file, and of those beside it: hits.csv, hits.referrers.csv."""
+    from fasthits.daily.csvfiles import NUMBERS, read_csv
+
+    database = sqlite3.connect("", isolation_level=None)  # in memory, and on the disk if it grows
+    try:
+        database.execute(f"PRAGMA cache_size = -{CSV_CACHE_BYTES >> 10}")
+        database.execute("PRAGMA journal_mode = OFF")
+        for table, file in (("hits", path), *((name, path.with_suffix(f".{name}.csv")) for name in _CSV_BESIDE)):
+            if table != "hits" and not file.exists():
+                continue
+            with file.open("rb") as source:
+                columns, rows = read_csv(source, file)
+                texts = ", ".join(name for name in columns if name not in NUMBERS)
+                declared = ", ".join(f"{name} {'INTEGER' if name in NUMBERS else 'TEXT'}" for name in columns)
+                database.execute(f"CREATE TABLE {table}({declared}, PRIMARY KEY ({texts})) WITHOUT ROWID")
+                database.execute("BEGIN")
+                database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(columns))})", rows)
+                database.execute("COMMIT")
+        database.execute("BEGIN")
+    except UnicodeDecodeError as error:
+        database.close()
+        raise TableError("not a CSV file of fasthits", path, str(error)) from error
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
 def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
     """Return a connection that sees the file as it is now, until it is closed."""
     database = _connect(path, mode, READ_LOCK_SECONDS)
@@ -120,7 +161,38 @@ def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextmanager
-def _errors(failed: str, file: Path) -> Iterator[None]:
+def _ended_by_signals(database: sqlite3.Connection) -> Iterator[None]:
+    """Let a signal whose handler raises an error, such as Ctrl-C, end a query at once.
+
+    Python handles signals in the callback that SQLite calls now and then, but SQLite would swallow the error.
+    """
+    raised: list[BaseException] = []
+
+    def look() -> Iterator[bool]:
+        while True:
+            try:
+                yield bool(raised)  # True ends the query
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                raised.append(error)
+
+    looks = look()
+    next(looks)
+    database.set_progress_handler(looks.__next__, SIGNAL_STEPS)
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if raised:
+            raise raised[0] from error
+        raise
+    if raised:
+        raise raised[0]
+
+
+@contextmanager
+def as_table_error(failed: str, file: Path) -> Iterator[None]:
+    """Raise TableError for the errors of SQLite, and of the file, that the block raises."""
     try:
         yield
     except OSError as error:
@@ -131,6 +203,8 @@ def _errors(failed: str, file: Path) -> Iterator[None]:
             hint = ": fasthits rollup fills it"
         raise TableError(failed, file, f"{error}{hint}") from error
 
+
+_CSV_BESIDE = ("referrers", "searches")
 
 _HINTS = {
     sqlite3.SQLITE_BUSY: ": another program is writing or reading it; try again",

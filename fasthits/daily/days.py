@@ -2,12 +2,36 @@
 
 import os
 import re
+from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import NamedTuple
 
 from fasthits.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
+
+
+class Range(NamedTuple):
+    """Days that follow each other, from the first to the last.
+
+    >>> len(Range(date(2026, 2, 28), date(2026, 3, 1)).days)
+    2
+    """
+
+    first: date
+    last: date
+
+    @property
+    def days(self) -> list[date]:
+        """All days of the range, in order; none if it ends before it begins."""
+        return [date.fromordinal(day) for day in range(self.first.toordinal(), self.last.toordinal() + 1)]
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The first and the last day as text."""
+        return self.first.isoformat(), self.last.isoformat()
+
 
 DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 """The PATTERN that is used when none is given."""
@@ -48,19 +72,59 @@ def parse_day(text: str, today: date) -> date:
     raise UsageError("not a DATE", repr(text), "YYYY-MM-DD, yesterday, today or A..B")
 
 
+def parse_range(text: str, today: date) -> Range:
+    """Return the days of a RANGE: a DATE, a month, a year, or from the first to the second of two of them.
+
+    Without the second, as in ``2026-11..``, it ends today.
+
+    >>> parse_range("2026-02", date(2026, 3, 12))
+    Range(first=datetime.date(2026, 2, 1), last=datetime.date(2026, 2, 28))
+
+    Raises UsageError for anything else, and for a range that ends before it begins.
+    """
+    first, dots, last = text.partition("..")
+    start = _period(first, today)
+    end = (_period(last, today) if last else Range(today, today)) if dots else start
+    if end.last < start.first:
+        raise UsageError("RANGE ends before it begins", text, f"try {last}..{first}" if last else "name both ends")
+    return Range(start.first, end.last)
+
+
+def _period(text: str, today: date) -> Range:
+    found = re.fullmatch(r"(\d{4})(?:-(\d\d))?", text, re.ASCII)
+    try:
+        if found:
+            year, first, last = int(found[1]), int(found[2] or 1), int(found[2] or 12)
+            return Range(date(year, first, 1), date(year, last, monthrange(year, last)[1]))
+        day = parse_day(text, today)
+    except ValueError as error:
+        raise UsageError("no such month or year", text, str(error)) from error
+    except UsageError as error:
+        if error.failed == "no such day":
+            raise
+        hint = "2026-11-30, 2026-11, 2026, yesterday, or two of them: 2026-11-01..2026-11-30"
+        raise UsageError("not a RANGE", repr(text), hint) from error
+    return Range(day, day)
+
+
 def name_days(days: Iterable[date]) -> str:
     """Return *days*, which are in order, as text.
 
     >>> name_days([date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 12)])
     '2026-03-01..2026-03-03, 2026-03-12'
     """
-    runs: list[list[date]] = []
+    return ", ".join("..".join(map(str, dict.fromkeys(run))) for run in runs_of(days))
+
+
+def runs_of(days: Iterable[date]) -> list[Range]:
+    """Return *days*, which are in order, as ranges of days that follow each other."""
+    runs: list[Range] = []
     for day in days:
-        if runs and day - runs[-1][-1] == ONE_DAY:
-            runs[-1][1:] = [day]
+        if runs and day - runs[-1].last == ONE_DAY:
+            runs[-1] = Range(runs[-1].first, day)
         else:
-            runs.append([day])
-    return ", ".join("..".join(str(day) for day in run) for run in runs)
+            runs.append(Range(day, day))
+    return runs
 
 
 def has_date(pattern: str) -> bool:

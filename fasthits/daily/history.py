@@ -1,177 +1,334 @@
 """The views of past days, read from the SQLite file that rollups write."""
 
 import os
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
+from heapq import nlargest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.database import reading
-from fasthits.daily.days import ONE_DAY, name_days
-from fasthits.errors import TableError, UsageError
+from fasthits.daily.database import as_table_error, reading
+from fasthits.daily.days import Range
+from fasthits.daily.kept import Kept
 from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
-# One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
-_PATH_BY_DAY = """
-WITH RECURSIVE days(day) AS (
-    SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
-)
-SELECT date, sum(views) FROM days CROSS JOIN hits ON date = day WHERE path = ?3{} GROUP BY date
-"""
-_OF_ALL_HOSTS, _OF_A_HOST = _PATH_BY_DAY.format(""), _PATH_BY_DAY.format(" AND host = ?4")
+Sort = Literal["views", "rise"]
+Named = TypeVar("Named", str, tuple[str, ...])
 
-_ORIGINS = """
-WITH RECURSIVE days(day) AS (
-    SELECT date(?1) UNION ALL SELECT date(day, '+1 day') FROM days WHERE day < ?2
-)
-SELECT {columns}, sum(views) FROM days CROSS JOIN {table} ON date = day WHERE path = ?3
-GROUP BY {columns} ORDER BY sum(views) DESC, {columns} LIMIT ?4
-"""
-
-# Each of the two is one look-up in the primary key; min and max in one SELECT would go through all rows.
-_ENDS = "SELECT (SELECT min(date) FROM hits), (SELECT max(date) FROM hits)"
-
-# Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
-_DAYS = """
-WITH RECURSIVE days(day) AS (
-    SELECT min(date) FROM hits UNION ALL SELECT (SELECT min(date) FROM hits WHERE date > day) FROM days WHERE day > ''
-)
-SELECT day FROM days WHERE day IS NOT NULL
-"""
+SECTION_END = "/*"
+"""What a key ends in that names a section: all paths that begin with what is before the ``*``."""
 
 
-class PathHistory(NamedTuple):
-    """A path's views on some days: all together, and day by day."""
+class PathViews(NamedTuple):
+    """A path's views in a range of days."""
 
     path: str
     views: int
-    by_day: list[int]
+    share: float
+    """Of the views of all paths together, with the same host and *pages*: 0.0 to 1.0."""
+    before: int | None
+    """Views in the range before; None if no day of it is kept."""
+
+
+@dataclass(frozen=True)
+class MostRead:
+    """Some of the paths that match, with the number of all that match and their views together."""
+
+    paths: list[PathViews]
+    count: int
+    views: int
 
 
 class History:
-    """The days in a SQLite file. Every method raises TableError if it cannot read the file."""
+    """The days in a SQLite file. Every method raises TableError if it cannot read the file.
+
+    A day that is not kept is unknown: None among the views of days. A *host* chooses one of a table with hosts, and
+    raises UsageError for another table; without it, hosts are added up. *pages* leaves out the files that pages load by
+    themselves (`--exclude-static`).
+
+    A *key* is a path, such as ``/a`` or ``/?page=2``, or a section: ``/blog/*`` is all paths that begin with
+    ``/blog/``. In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters.
+    """
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
-        self._file = Path(database)
-        self._held: sqlite3.Connection | None = None
+        self.file = Path(database)
+        self._held: Kept | None = None
+        self._interrupted = False
+
+    def interrupt(self) -> None:
+        """Let the call that another thread makes, and each further call, raise TableError."""
+        self._interrupted = True
+        if held := self._held:
+            held.interrupt()
 
     @property
     def days(self) -> list[date]:
-        """The days that have rows, in order."""
-        with self._database() as database:
-            return [_date_of(day, self._file) for (day,) in database.execute(_DAYS)]
+        """The days that are kept, in order."""
+        with self._kept() as kept:
+            return kept.days
+
+    def newest(self) -> date | None:
+        """Return the newest kept day, or None."""
+        days = self.days
+        return days[-1] if days else None
+
+    def range_of(self, number: int) -> Range | None:
+        """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
+        days = self.days
+        if not days:
+            return None
+        return Range(max(days[0], date.fromordinal(max(1, days[-1].toordinal() - number + 1))), days[-1])
+
+    def before(self, days: Range) -> Range:
+        """Return the range before *days*, which has as many days."""
+        last = days.first.toordinal() - 1
+        first = last - (days.last.toordinal() - days.first.toordinal())
+        return Range(date.fromordinal(max(first, 1)), date.fromordinal(max(last, 1)))
 
     def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
-        """Return the views of *path* on *days*, by default on all `days`: 0 where other paths were read.
+        """Return the views of *path* on *days*, by default on all `days`: 0 where only other paths were read.
 
-        A day without any row is left out: nothing is known of it. With hosts in the table see `paths`.
+        A day that is not kept is left out.
         """
-        with self.at_one_moment():
-            kept = self.days
-            wanted = kept if days is None else sorted(set(map(day_of, days)).intersection(kept))
-            (found,) = self.paths([path], wanted)
-        return dict(zip(wanted, found.by_day, strict=True))
+        with self._kept() as kept:
+            wanted = kept.days if days is None else sorted(set(map(day_of, days)).intersection(kept.days))
+            if not wanted:
+                return {}
+            found = _keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
+        return {day: found[day.isoformat()] for day in wanted}
 
-    def last_days(self, number: int) -> list[date]:
-        """Return at most *number* days in order, of which the last is the newest in the file; none if it is empty."""
-        with self._database() as database:
-            first, last = database.execute(_ENDS).fetchone()
-        if last is None:
-            return []
-        start, end = (_date_of(day, self._file).toordinal() for day in (first, last))
-        start = max(start, end - number + 1)
-        return [date.fromordinal(day) for day in range(start, end + 1)]
+    def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
+        """Return the views of all paths together, by day of the range."""
+        with self._kept(host) as kept:
+            if not pages:
+                return _in_order(days, kept.site(days, host))
+            packed = kept.packed(days, host)
+            return _in_order(days, kept.by_day(packed, days, [_chosen(kept, pages=True)])[0])
 
-    def site(self, days: Sequence[date]) -> list[int]:
-        """Return the views of all paths together on each of *days*. Here and below, *days* follow each other."""
-        query = "SELECT date, sum(views) FROM hits WHERE date BETWEEN ? AND ? GROUP BY date"
-        with self._database() as database:
-            found = dict(database.execute(query, _ends(days)))
-        return [found.get(day.isoformat(), 0) for day in days]
+    def by_day(self, key: str, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
+        """Return the views of a path or section, by day of the range. *pages* has no effect on a path."""
+        return self.by_days([key], days, host, pages)[0]
 
-    def paths(self, paths: Sequence[str], days: Sequence[date]) -> list[PathHistory]:
-        """Return the histories of *paths*, in their order. A path that nobody read has zeros.
+    def by_days(
+        self, keys: Sequence[str], days: Range, host: str | None = None, pages: bool = False
+    ) -> list[list[int | None]]:
+        """Return the views of each of *keys* as `by_day` does, in less time."""
+        with self._kept(host) as kept:
+            return [_in_order(days, found) for found in _keys_by_day(kept, keys, days, host, pages)]
 
-        In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters; ``/PATH`` adds up all
-        hosts.
+    def most_read(
+        self,
+        days: Range,
+        limit: int = 20,
+        offset: int = 0,
+        text: str = "",
+        prefix: str = "",
+        host: str | None = None,
+        pages: bool = False,
+        sort: Sort = "views",
+        before: Range | None = None,
+    ) -> MostRead:
+        """Return the paths that were read most on *days*, most read first, without the first *offset*.
+
+        Paths match that begin with *prefix* and contain *text*, in upper or lower case. With *before*, such as `before`
+        returns, each path has its views in that range, too. *sort* ``"rise"`` puts first those that have most more
+        views than in *before*, which is by default the range before.
         """
-        with self._database() as database:
-            by_host = any(name == "host" for _, name, *_ in database.execute("PRAGMA table_info(hits)"))
-            found = {(path, day): views for path in paths for day, views in _path_by_day(database, path, days, by_host)}
-        by_day = {path: [found.get((path, day.isoformat()), 0) for day in days] for path in paths}
-        return [PathHistory(path, sum(by_day[path]), by_day[path]) for path in paths]
+        with self._kept(host) as kept:
+            before = before or (self.before(days) if sort == "rise" else None)
+            views = kept.totals(kept.packed(days, host))
+            earlier = kept.totals(kept.packed(before, host)) if before and kept.days_of(before) else None
+            views.extend([0] * (kept.paths.numbers - len(views)))
+            everything = sum(views) - sum(views[path] for path in (kept.paths.static if pages else ()))
+            matching = [path for path in _chosen(kept, text, prefix, pages) if views[path]]
+            order = array("q", map(int.__sub__, views, earlier)) if earlier and sort == "rise" else views
+            first = _first(kept, matching, order, offset, offset + limit)
+        paths = [
+            PathViews(path, views[number], views[number] / everything, earlier[number] if earlier else None)
+            for number, path in first
+        ]
+        return MostRead(paths, len(matching), sum(views[path] for path in matching))
 
-    def most_read(self, days: Sequence[date], limit: int = 20) -> list[PathHistory]:
-        """Return the histories of the *limit* paths that were read most on *days*, most read first.
+    def sections(
+        self,
+        days: Range,
+        depth: int = 1,
+        limit: int = 20,
+        offset: int = 0,
+        prefix: str = "",
+        host: str | None = None,
+        pages: bool = False,
+    ) -> list[tuple[str, int]]:
+        """Return the keys of the sections that were read most, such as ``/blog/*`` for a *depth* of 1, and their views.
 
-        Raises UsageError for days that do not follow each other.
+        Paths that are not in a section of this depth stand for themselves.
         """
-        if any(after - before != ONE_DAY for before, after in pairwise(days)):
-            raise UsageError("days do not follow each other", name_days(days), "name the first to the last of them")
-        return self.paths(self.search("", days, limit), days)
+        with self._kept(host) as kept:
+            views = kept.totals(kept.packed(days, host))
+            left_out = kept.paths.static if pages else set()
+            found: Counter[str] = Counter()
+            for number, path in kept.paths:
+                if views[number] and path.startswith(prefix) and number not in left_out:
+                    found[_section(path, depth)] += views[number]
+        return _most(found, limit, offset)
 
-    def search(self, text: str, days: Sequence[date], limit: int) -> list[str]:
-        """Return the paths read on *days* that contain *text*, in upper or lower case, most read first."""
-        query = (
-            "SELECT path FROM hits WHERE date BETWEEN ? AND ? AND path LIKE ? ESCAPE '!' "
-            "GROUP BY path ORDER BY sum(views) DESC, path LIMIT ?"
+    def hosts(self, days: Range) -> list[tuple[str, int]]:
+        """Return the hosts and their views, most first; none if the table does not tell hosts apart."""
+        with self._kept() as kept:
+            return _most(kept.hosts(days)) if kept.has_hosts else []
+
+    def bots(self, days: Range, key: str | None = None, host: str | None = None) -> list[int | None] | None:
+        """Return the views of bots, of all paths or of a key, by day of the range. None if the file does not keep them
+        apart."""
+        with self._kept(host) as kept:
+            if not kept.has_bots:
+                return None
+            if key is None:
+                return _in_order(days, kept.site(days, host, "bots"))
+            return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
+
+    def referrers(
+        self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return where most readers came from, to all paths or to a key, and their views. None if that is not kept."""
+        found = self._sources("referrers", "referrer", days, key, host)
+        return None if found is None else [(name, views) for (name,), views in _most(found, limit, offset)]
+
+    def searches(
+        self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
+    ) -> list[tuple[str, str, int]] | None:
+        """Return the search engines and search terms of most readers, and their views. None if that is not kept."""
+        found = self._sources("searches", "engine, terms", days, key, host)
+        return (
+            None
+            if found is None
+            else [(engine, terms, views) for (engine, terms), views in _most(found, limit, offset)]
         )
-        pattern = "%" + "".join(f"!{char}" if char in "!%_" else char for char in text) + "%"
-        with self._database() as database:
-            return [path for (path,) in database.execute(query, [*_ends(days), pattern, limit])]
 
-    def referrers(self, path: str, days: Sequence[date], limit: int = 10) -> list[tuple[str, int]]:
-        """Return the referrers of *path* on *days*, with their views, most views first. See ``--referrers``."""
-        return self._origins("referrers", "referrer", path, days, limit)
-
-    def searches(self, path: str, days: Sequence[date], limit: int = 10) -> list[tuple[str, str, int]]:
-        """Return the search engines and terms by which *path* was found, with their views. See ``--search-terms``."""
-        return self._origins("searches", "engine, terms", path, days, limit)
-
-    def _origins(self, table: str, columns: str, path: str, days: Sequence[date], limit: int) -> list[Any]:
-        with self._database() as database:
-            return database.execute(
-                _ORIGINS.format(table=table, columns=columns), [*_ends(days), path, limit]
-            ).fetchall()
+    def hours(self, day: date) -> list[int] | None:
+        """Return the views in each of the 24 hours of a day. None if they are not kept."""
+        with self._kept() as kept:
+            found = kept.hours(day) if kept.has_table("hours") else {}
+        return [found.get(hour, 0) for hour in range(24)] if found else None
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:
         """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
-        with self._database() as database:
-            held, self._held = self._held, database
-            try:
-                yield
-            finally:
-                self._held = held
+        with self._kept():
+            yield
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
-        if self._held:
-            yield self._held
-        else:
-            with reading(self._file) as database:
-                yield database
+    def _kept(self, host: str | None = None) -> Iterator[Kept]:
+        held = self._held
+        if held:
+            with as_table_error("cannot read database", self.file):
+                held.check_host(host)
+                yield held
+            return
+        with reading(self.file) as database:
+            self._held = kept = Kept(database, self.file)
+            try:
+                if self._interrupted:
+                    kept.interrupt()
+                kept.check_host(host)
+                yield kept
+            finally:
+                self._held = None
+
+    def _sources(
+        self, table: str, texts: str, days: Range, key: str | None, host: str | None
+    ) -> Counter[tuple[str, ...]] | None:
+        with self._kept(host) as kept:
+            if not kept.has_table(table):
+                return None
+            if key is None:
+                return kept.sources(table, texts, days, host)
+            return kept.sources(table, texts, days, *_Key.of(key, host, kept))
 
 
-def _path_by_day(
-    database: sqlite3.Connection, path: str, days: Sequence[date], by_host: bool
-) -> Iterator[tuple[str, int]]:
-    if by_host and path.startswith("//"):
-        host, rest = part_host(path)
-        return database.execute(_OF_A_HOST, [*_ends(days), rest, host])
-    return database.execute(_OF_ALL_HOSTS, [*_ends(days), path])
+def _keys_by_day(
+    kept: Kept, keys: Sequence[str], days: Range, host: str | None, pages: bool = False, number: str = "views"
+) -> list[dict[str, int]]:
+    wanted = [_Key.of(key, host, kept) for key in keys]
+    found: dict[_Key, dict[str, int]] = {}
+    for of_host in {key.host for key in wanted}:
+        paths = [key for key in dict.fromkeys(wanted) if key.host == of_host and not key.is_section]
+        by_day = kept.paths_by_day([key.path for key in paths], days, of_host, number) if paths else []
+        found.update(zip(paths, by_day, strict=True))
+    for key in wanted:
+        if key not in found:
+            packed = kept.packed(days, key.host, number)
+            (found[key],) = kept.by_day(packed, days, [_chosen(kept, prefix=key.path, pages=pages)])
+    return [found[key] for key in wanted]
 
 
-def _date_of(text: object, file: Path) -> date:
-    try:
-        return date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
-    except (TypeError, ValueError) as error:
-        raise TableError("database with invalid dates", file, str(error)) from error
+class _Key(NamedTuple):
+    """What a key names: a path, or what the paths of a section begin with."""
+
+    host: str | None
+    path: str
+    is_section: bool
+
+    @classmethod
+    def of(cls, key: str, host: str | None, kept: Kept) -> Self:
+        if host is None and kept.has_hosts and key.startswith("//"):
+            host, key = part_host(key)
+        is_section = key.endswith(SECTION_END)
+        return cls(host, key[:-1] if is_section else key, is_section)
 
 
-def _ends(days: Sequence[date]) -> tuple[str, str]:
-    return (days[0].isoformat(), days[-1].isoformat()) if days else ("1", "0")
+def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -> Iterable[int]:
+    """Return the numbers of the paths that match."""
+    left_out = kept.paths.static if pages else set()
+    if not (text or prefix):
+        every = range(1, kept.paths.numbers)
+        return [number for number in every if number not in left_out] if pages else every
+    text = text.lower()
+    return [
+        number
+        for number, path in kept.paths
+        if path.startswith(prefix) and text in path.lower() and number not in left_out
+    ]
+
+
+def _section(path: str, depth: int) -> str:
+    """Return the key of the section that a path is in.
+
+    >>> _section("/blog/2026/summer?page=2", 1), _section("/about", 1), _section("/blog/2026/summer", 3)
+    ('/blog/*', '/about', '/blog/2026/summer')
+    """
+    parts = path.partition("?")[0].split("/")
+    return "/".join([*parts[: depth + 1], "*"]) if len(parts) > depth + 1 else path
+
+
+def _first(kept: Kept, numbers: list[int], order: "array[int]", start: int, end: int) -> list[tuple[int, str]]:
+    """Return the paths from *start* to *end* of those sorted by *order*, most first, and by path, with their numbers.
+
+    Only paths that may be among them are looked up.
+    """
+    end = min(end, len(numbers))
+    if start >= end:
+        return []
+    values = map(order.__getitem__, numbers)
+    # To sort all of a million values takes a second, to find the largest 20 takes 0.1 s.
+    largest = nlargest(end, values) if end < len(numbers) // 8 else sorted(values, reverse=True)
+    most, least = largest[start], largest[end - 1]
+    some = [number for number in numbers if least <= order[number] <= most]
+    found = sorted(kept.paths.named(some).items(), key=lambda each: (-order[each[0]], each[1]))
+    before = largest.index(most)  # paths with more
+    return found[start - before : end - before]
+
+
+def _most(views: Mapping[Named, int], limit: int | None = None, offset: int = 0) -> list[tuple[Named, int]]:
+    """Return names and their views, most first."""
+    found = sorted(views.items(), key=lambda each: (-each[1], each[0]))
+    return found[offset : None if limit is None else offset + limit]
+
+
+def _in_order(days: Range, found: Mapping[str, int]) -> list[int | None]:
+    return [found.get(day.isoformat()) for day in days.days]

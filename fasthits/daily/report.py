@@ -3,30 +3,60 @@
 It is built as a tree of elements, so that a path can be nothing but text in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple, Self
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fasthits import __version__
-from fasthits.daily.days import name_days
-from fasthits.daily.history import PathHistory
-from fasthits.display import printable
+from fasthits.daily.documents import (
+    Days,
+    Document,
+    Pages,
+    Part,
+    history_document,
+    most_read_document,
+    referrers_document,
+    searches_document,
+)
+from fasthits.daily.gaps import describe_missing
+from fasthits.daily.history import History
+from fasthits.display import counted, fit_days, long_date, printable
+from fasthits.errors import TableError
 
 DOCTYPE = "<!doctype html>\n"
 """How a report begins."""
-CHART_WIDTH, CHART_HEIGHT = 880, 240
-AXIS_LEFT, AXIS_BOTTOM = 52, 24
-SPARK_WIDTH, SPARK_HEIGHT = 120, 22
+
+
+class Shape(NamedTuple):
+    """The size of a chart: for a wide page, or for a phone."""
+
+    name: str
+    width: int
+    height: int
+    bars: int
+    labels: int
+    """At most so many bars, and dates below them."""
+
+
+WIDE = Shape("wide", 880, 240, 120, 8)
+NARROW = Shape("narrow", 350, 200, 45, 4)
+AXIS_BOTTOM = 24
+DIGIT_WIDTH, LETTER_WIDTH = 8.0, 8.5
+"""Of the numbers beside the chart and the dates below it, in its units, at most."""
+SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 22, 40
 BAR_SHARE = 0.74
 GRID_LINES = 5
 """At most so many above the lowest."""
-DAY_LABELS = 8
+WEEK = 7
 
 STYLE = """
-:root { color-scheme: light dark; --text: #132022; --quiet: #536366; --line: #dfe6e6; --accent: #0f766e; --page: #fff; }
+:root { color-scheme: light dark; --text: #132022; --quiet: #536366; --line: #dfe6e6; --accent: #0f766e; --page: #fff;
+  --gap: #e9eeee; }
 @media (prefers-color-scheme: dark) {
-  :root { --text: #e7eeee; --quiet: #9aabad; --line: #273233; --accent: #2dd4bf; --page: #151c1d; }
+  :root { --text: #e7eeee; --quiet: #9aabad; --line: #273233; --accent: #2dd4bf; --page: #151c1d;
+    --gap: #222c2d; }
 }
 body { margin: 0 auto; max-width: 900px; padding: 28px 20px; background: var(--page); color: var(--text);
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -43,8 +73,18 @@ svg text { fill: var(--quiet); font-size: 12px; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 8px; border-bottom: 1px solid var(--line); text-align: left; font-weight: 400; }
 thead th { color: var(--quiet); font-size: 13px; }
+figure { margin: 0; }
+figcaption { color: var(--quiet); font-size: 13px; }
+.gap { fill: var(--gap); }
+.missing { color: var(--text); }
+.narrow { display: none; }
 .number { text-align: right; white-space: nowrap; }
 .path { width: 100%; overflow-wrap: anywhere; unicode-bidi: isolate; }
+@media (max-width: 600px) {
+  body { padding: 20px 16px; }
+  .wide { display: none; }
+  .narrow { display: block; }
+}
 """
 
 
@@ -52,58 +92,125 @@ thead th { color: var(--quiet); font-size: 13px; }
 class Report:
     """What a report shows."""
 
-    days: Sequence[date]
-    site: Sequence[int]
-    """The views of all paths together on each of the days."""
-    most_read: Sequence[PathHistory]
+    site: Document
+    """The views of all paths together, as `history_document` returns them."""
+    most_read: Document
+    """As `most_read_document` returns it, by day."""
+    referrers: Document
+    searches: Document
+    """As `referrers_document` and `searches_document` return them."""
     made_at: datetime
+
+    @classmethod
+    def of(cls, history: History, days: Days, asked: Pages, limit: int) -> Self:
+        """Return the report of these days and paths, with at most *limit* rows in a list.
+
+        Raises TableError if no day is kept.
+        """
+        site = history_document(history, days, asked)
+        if site["newest"] is None:
+            raise TableError("nothing is kept yet", history.file, "fasthits rollup fills it")
+        return cls(
+            site=site,
+            most_read=most_read_document(history, days, asked, Part(limit), by_day=True),
+            referrers=referrers_document(history, days, asked, Part(limit)),
+            searches=searches_document(history, days, asked, Part(limit)),
+            made_at=datetime.now().astimezone(),
+        )
 
     def html(self) -> str:
         """Return the whole file."""
         root = Element("html", {"lang": "en"})
-        title = f"fasthits: {name_days(self.days)}"
-        root.extend([_head(title), self._body()])
+        root.extend([_head(f"fasthits: {self._range()}"), self._body()])
         return f"{DOCTYPE}{tostring(root, encoding='unicode', method='html')}\n"
+
+    @property
+    def _days(self) -> list[date]:
+        return [date.fromisoformat(day) for day in self.site["days"]]
+
+    def _range(self) -> str:
+        first, last = self._days[0], self._days[-1]
+        return long_date(first) if first == last else f"{long_date(first)} to {long_date(last)}"
 
     def _body(self) -> Element:
         body = Element("body")
         _text(body, "h1", "How often was each page read?")
-        _text(body, "p", f"{self.days[0]:%-d %B %Y} to {self.days[-1]:%-d %B %Y}, {len(self.days)} days")
+        days, kept = len(self._days), self.site["kept_days"]
+        of_days = f"{counted(days, 'day')}" if kept == days else f"{kept:,} of {counted(days, 'day')} kept"
+        _text(body, "p", f"{self._range()}, {of_days}")
+        if self.site["missing"]:
+            newest, *missing = map(date.fromisoformat, (self.site["newest"], *self.site["missing"]))
+            text = describe_missing(newest, missing, long_date, " to ")
+            _text(body, "p", f"{text[0].upper()}{text[1:]}.", {"class": "missing"})
         body.append(self._totals())
-        body.append(_chart(self.days, self.site))
+        for shape in (WIDE, NARROW):
+            body.append(_chart(shape, self._days, self.site["views"]))
         _text(body, "h2", "Most read")
         body.append(self._table())
-        _text(body, "p", f"Made by fasthits {__version__} from the access log, {self.made_at:%Y-%m-%d %H:%M %z}.")
+        for title, name, found in (
+            ("Where readers came from", "referrer", self.referrers),
+            ("What readers searched for", "terms", self.searches),
+        ):
+            if found["rows"]:
+                _text(body, "h2", title)
+                body.append(_list(name, found["rows"]))
+        _text(
+            body,
+            "p",
+            f"Made by fasthits {__version__} from the access log, {long_date(self.made_at)} {self.made_at:%H:%M %z}.",
+        )
         return body
 
     def _totals(self) -> Element:
-        views = sum(self.site)
-        best = max(range(len(self.days)), key=self.site.__getitem__)
+        site, before = self.site, self.site["before"]
         totals = Element("dl")
-        for name, value in (
-            ("views", f"{views:,}"),
-            ("a day", f"{views / len(self.days):,.0f}"),
-            ("best day", f"{self.site[best]:,} on {self.days[best]:%a %-d %b}"),
-        ):
+        pairs = [("views", f"{site['total']:,}")]
+        if site["kept_days"]:
+            average = site["total"] / site["kept_days"]
+            pairs.append(("a day", f"{average:,.0f}"))
+            if before and before["total"]:
+                rise = average / (before["total"] / before["kept_days"]) - 1
+                pairs.append((f"against {counted(before['kept_days'], 'day')} before", f"{rise:+.0%}"))
+            views, day = max(
+                (views, day) for day, views in zip(self._days, site["views"], strict=True) if views is not None
+            )
+            pairs.append(("best day", f"{views:,} on {day:%a} {long_date(day)}"))
+        for name, value in pairs:
             pair = SubElement(totals, "div")
             _text(pair, "dt", name)
             _text(pair, "dd", value)
         return totals
 
     def _table(self) -> Element:
-        table = Element("table")
-        row = SubElement(SubElement(table, "thead"), "tr")
-        for name, kind in (("views", "number"), ("share", "number"), ("each day", ""), ("path", "")):
-            _text(row, "th", name, {"scope": "col", "class": kind})
-        body = SubElement(table, "tbody")
-        all_views = sum(self.site) or 1
-        for each in self.most_read:
+        table, body = _headed(("views", "number"), ("share", "number wide"), ("each day", "wide"), ("path", ""))
+        for each in self.most_read["paths"]:
             row = SubElement(body, "tr")
-            _text(row, "td", f"{each.views:,}", {"class": "number"})
-            _text(row, "td", f"{each.views / all_views:.1%}", {"class": "number"})
-            SubElement(row, "td").append(_spark(each.by_day))
-            _text(row, "th", printable(each.path), {"scope": "row", "class": "path"})
+            _text(row, "td", f"{each['views']:,}", {"class": "number"})
+            _text(row, "td", f"{each['share']:.1%}", {"class": "number wide"})
+            SubElement(row, "td", {"class": "wide"}).append(_spark(each["by_day"]))
+            _text(row, "th", printable(each["path"]), {"scope": "row", "class": "path"})
         return table
+
+
+def _list(name: str, rows: Sequence[Document]) -> Element:
+    engines = [("engine", "wide")] if "engine" in rows[0] else []
+    table, body = _headed(("views", "number"), *engines, (name, ""))
+    for each in rows:
+        row = SubElement(body, "tr")
+        _text(row, "td", f"{each['views']:,}", {"class": "number"})
+        if engines:
+            _text(row, "td", printable(each["engine"]), {"class": "wide"})
+        _text(row, "th", printable(each[name]), {"scope": "row", "class": "path"})
+    return table
+
+
+def _headed(*columns: tuple[str, str]) -> tuple[Element, Element]:
+    """Return a table with a head, and its body. *columns* are names and classes."""
+    table = Element("table")
+    row = SubElement(SubElement(table, "thead"), "tr")
+    for name, kind in columns:
+        _text(row, "th", name, {"scope": "col", "class": kind})
+    return table, SubElement(table, "tbody")
 
 
 def _head(title: str) -> Element:
@@ -117,37 +224,65 @@ def _head(title: str) -> Element:
     return head
 
 
-def _chart(days: Sequence[date], views: Sequence[int]) -> Element:
-    label = f"Views per day from {days[0]} to {days[-1]}: {sum(views):,} in all"
-    chart = _picture(CHART_WIDTH, CHART_HEIGHT, {"role": "img", "aria-label": label})
-    width, height = CHART_WIDTH - AXIS_LEFT, CHART_HEIGHT - AXIS_BOTTOM - 8
-    step = _round_up(max(views) / GRID_LINES)
-    lines = max(1, -(-max(views) // step))
-    top = step * lines
+def _chart(shape: Shape, days: Sequence[date], by_day: Sequence[int | None]) -> Element:
+    """Draw a bar for each day, or for each week and more where they would be too thin; a day not kept is a gap."""
+    step, values = fit_days(by_day, shape.bars)
+    starts = [days[max(0, len(days) - step * (len(values) - at))] for at in range(len(values))]
+    total = sum(views for views in by_day if views)
+    label = f"Views per day from {long_date(days[0])} to {long_date(days[-1])}: {total:,} in all"
+    figure = Element("figure", {"class": shape.name})
+    chart = _picture(shape.width, shape.height, {"role": "img", "aria-label": label})
+    figure.append(chart)
+    most = max((value for value in values if value), default=0)
+    grid = _round_up(most / GRID_LINES)
+    lines = max(1, -(-int(most) // grid))
+    left = DIGIT_WIDTH * len(f"{grid * lines:,}") + 12
+    width, height = shape.width - left, shape.height - AXIS_BOTTOM - 8
     for line in range(lines + 1):
         y = 8 + height - height * line / lines
-        ends = {"x1": str(AXIS_LEFT), "x2": str(CHART_WIDTH), "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
+        ends = {"x1": f"{left:.1f}", "x2": str(shape.width), "y1": f"{y:.1f}", "y2": f"{y:.1f}"}
         SubElement(chart, "line", ends)
-        place = {"x": str(AXIS_LEFT - 8), "y": f"{y + 4:.1f}", "text-anchor": "end"}
-        SubElement(chart, "text", place).text = f"{step * line:,}"
-    slot = width / len(days)
-    every = -(-len(days) // DAY_LABELS)
-    for at, (day, count) in enumerate(zip(days, views, strict=True)):
-        x, tall = AXIS_LEFT + slot * at, height * count / top
+        place = {"x": f"{left - 8:.1f}", "y": f"{y + 4:.1f}", "text-anchor": "end"}
+        SubElement(chart, "text", place).text = f"{grid * line:,}"
+    slot = width / len(values)
+    for at, (start, value) in enumerate(zip(starts, values, strict=True)):
+        x, tall = left + slot * at, height if value is None else height * value / (grid * lines)
         bar = _bar(chart, x + slot * (1 - BAR_SHARE) / 2, 8 + height - tall, slot * BAR_SHARE, tall)
-        _text(bar, "title", f"{day}: {count:,}")
-        if at % every == 0:
-            place = {"x": f"{x + slot / 2:.1f}", "y": str(CHART_HEIGHT - 6), "text-anchor": "middle"}
-            SubElement(chart, "text", place).text = f"{day:%-d %b}"
-    return chart
+        if value is None:
+            bar.set("class", "gap")
+        _text(bar, "title", _bar_title(start, step, value))
+    for at, text in _date_labels(starts, shape.labels):
+        half = LETTER_WIDTH * len(text) / 2
+        x = min(max(left + slot * (at + 0.5), half), shape.width - half)
+        place = {"x": f"{x:.1f}", "y": str(shape.height - 6), "text-anchor": "middle"}
+        SubElement(chart, "text", place).text = text
+    if step > 1:
+        weeks = "a week" if step == WEEK else f"{step // WEEK} weeks"
+        _text(figure, "figcaption", f"Each bar is the average day of {weeks}.")
+    return figure
 
 
-def _spark(views: Sequence[int]) -> Element:
+def _bar_title(start: date, step: int, value: float | None) -> str:
+    day = long_date(start) if step == 1 else f"{long_date(start)} and {counted(step - 1, 'day')} more"
+    return f"{day}: {'not kept' if value is None else f'{value:,.0f}'}"
+
+
+def _date_labels(days: Sequence[date], most: int) -> Iterator[tuple[int, str]]:
+    """Yield places and texts of labels, at most *most*: with the year if the days are not of one year."""
+    every = -(-len(days) // most)
+    of_one_year = days[0].year == days[-1].year
+    for at in range(every // 2 if len(days) > 1 else 0, len(days), every):
+        yield at, f"{days[at]:%-d %b}" if of_one_year else f"{days[at]:%-d %b} \u2019{days[at]:%y}"
+
+
+def _spark(by_day: Sequence[int | None]) -> Element:
     spark = _picture(SPARK_WIDTH, SPARK_HEIGHT, {"aria-hidden": "true", "width": str(SPARK_WIDTH)})
-    slot, most = SPARK_WIDTH / len(views), max(views) or 1
-    for at, count in enumerate(views):
-        tall = SPARK_HEIGHT * count / most
-        _bar(spark, slot * at, SPARK_HEIGHT - tall, slot * BAR_SHARE, tall)
+    _, values = fit_days(by_day, SPARK_BARS)
+    slot, most = SPARK_WIDTH / len(values), max((value for value in values if value), default=0) or 1
+    for at, value in enumerate(values):
+        tall = SPARK_HEIGHT * (value or 0) / most
+        if value:
+            _bar(spark, slot * at, SPARK_HEIGHT - tall, slot * BAR_SHARE, tall)
     return spark
 
 

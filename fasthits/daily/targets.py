@@ -19,6 +19,8 @@ from fasthits.errors import TableError, UsageError
 if TYPE_CHECKING:
     import sqlite3
 
+    from fasthits.daily.passes import Progress
+
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 MAX_VARIABLES = 999
@@ -45,6 +47,13 @@ class Table(Protocol):
         between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
         Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, and on
         the disk when it returns. Raises TableError with the old rows intact.
+        """
+
+    def catch_up(self, progress: "Progress | None" = None) -> None:
+        """Make the sums that the table is without: of days that an older version has kept, or that others have changed.
+
+        *progress* receives the number of days. Each step is on the disk when it is done, so that the next call goes on
+        after a kill. Raises TableError.
         """
 
 
@@ -78,14 +87,17 @@ class SqliteFile(Table):
 
     def check(self) -> None:
         from fasthits.daily.database import reading
+        from fasthits.daily.sums import check_tables
 
         check_file(self._path)
         if self._path.exists() and self._path.stat().st_size:
             with reading(self._path) as database:
                 self._check_columns(database)
+                check_tables(database, self._path)
 
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         from fasthits.daily.database import writing
+        from fasthits.daily.sums import check_tables, pause, resume
 
         if not days:
             return Replaced(0, [])
@@ -93,18 +105,37 @@ class SqliteFile(Table):
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
+            check_tables(database, self._path)
             fewer = [] if with_fewer else find_fewer(new.hits, _hits_by_day(database, self._layouts[0], days))
             left = {day for day, *_ in fewer}
             replaced = [day for day in days if day not in left]
             if not replaced:
                 database.rollback()
                 return Replaced(0, fewer)
+            pause(database)
             for layout in self._layouts:
                 dates = ((day.isoformat(),) for day in replaced)
                 database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
                 _insert(database, layout, new.rows(layout, {day.isoformat() for day in left}))
+            resume(database, replaced)
             rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
         return Replaced(rows, fewer)
+
+    def catch_up(self, progress: "Progress | None" = None) -> None:
+        from fasthits.daily.database import reading, writing
+        from fasthits.daily.sums import columns_of, days_without_sums, make_missing_sums
+
+        if not self._path.exists():
+            return
+        with reading(self._path) as database:
+            days = days_without_sums(database) if columns_of(database, self._layouts[0].name) else []
+        advance = progress(len(days)) if progress and days else None
+        while days:
+            with writing(self._path) as database:
+                done = make_missing_sums(database, days)
+            days = days[done:]
+            if advance:
+                advance(done)
 
     def _check_columns(self, database: "sqlite3.Connection") -> None:
         for layout in self._layouts:
@@ -133,6 +164,9 @@ class CsvFiles(Table):
         for file in self._files:
             file.check()
 
+    def catch_up(self, progress: "Progress | None" = None) -> None:
+        pass
+
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         if not days:
             return Replaced(0, [])
@@ -155,6 +189,9 @@ class CsvStream(Table):
         self._layout = layout
 
     def check(self) -> None:
+        pass
+
+    def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:

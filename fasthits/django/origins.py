@@ -1,16 +1,19 @@
 """Where the readers of an object came from, if ``fasthits rollup`` keeps it: the file is named by ROLLUP."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
 from typing import Any, NamedTuple, TypeVar
 
+from fasthits.daily.days import ONE_DAY, Range
 from fasthits.daily.history import History
 from fasthits.django import live
 from fasthits.django.addresses import path_of
 from fasthits.django.conf import setting
 from fasthits.django.expressions import first_day
+from fasthits.errors import TableError
 
 T = TypeVar("T")
+
+WHERE_KEPT = "fasthits rollup keeps it with --referrers and --search-terms"
 
 
 class Referrer(NamedTuple):
@@ -38,14 +41,17 @@ def searches(page: Any, days: int = 30, limit: int = 10) -> list[Search]:
     return [Search(*row) for row in _read(page, days, lambda kept, *where: kept.searches(*where, limit))]
 
 
-def _read(page: Any, days: int, ask: Callable[[History, str, list[date]], list[T]]) -> list[T]:
+def _read(page: Any, days: int, ask: Callable[[History, Range, str], list[T] | None]) -> list[T]:
     """Return what *ask* finds; nothing, with a warning, if the file cannot be read: a page must not break."""
     try:
         file = setting("ROLLUP")
         if file is None:
             return []
         first = first_day(days)
-        return ask(History(file), path_of(page).decode(), [first + timedelta(day) for day in range(days)])
+        found = ask(History(file), Range(first, first + (days - 1) * ONE_DAY), path_of(page).decode())
+        if found is None:
+            raise TableError("the database does not keep where readers came from", file, WHERE_KEPT)
+        return found
     except Exception as error:  # of the file, a setting, or the site's get_absolute_url
         live.warn_once("ROLLUP", error)
         return []

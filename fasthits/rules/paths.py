@@ -8,6 +8,7 @@ from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 _ORIGIN = rb"(?i)https?://[^/?]*"
 _SESSION = rb"(?i);jsessionid=[^/;?]*"
+_ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
 _FOLDED = rb"(?:/|(?:lmth|mth|php)\.xedni/)*+"
 """Slashes and index files, in reverse: read from the end of a path, the match looks at each byte only once."""
 
@@ -31,7 +32,6 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
 
     included = compile_globs(rules.include_paths) if rules.include_paths else None
     excluded = compile_globs(rules.exclude_paths) if rules.exclude_paths else None
-    endings = tuple(ending.encode() for ending in STATIC_ENDINGS)
     reshape = _reshape(rules)
 
     def judge(key: bytes) -> tuple[bytes, str | None]:
@@ -44,11 +44,20 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
         reason = None
         if (included and not included(whole)) or (excluded and excluded(whole)):
             reason = "path"
-        elif rules.exclude_static and path.rpartition(b"/")[2].partition(b";")[0].lower().endswith(endings):
+        elif rules.exclude_static and is_static(path):
             reason = "static"
         return host + whole, reason
 
     return judge
+
+
+def is_static(path: bytes) -> bool:
+    """Tell whether a path without query is of a file that pages load by themselves.
+
+    >>> is_static(b"/site.CSS;v=2"), is_static(b"/css")
+    (True, False)
+    """
+    return path.rpartition(b"/")[2].partition(b";")[0].lower().endswith(_ENDINGS)
 
 
 def part_host(path: str) -> tuple[str, str]:

@@ -85,7 +85,8 @@ def texts(here: Installation) -> list[str]:
     """Return a text for each program. It begins with a comment: what it is for and where to put it."""
     return [
         *(account(here), rules(), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
-        *(logrotate(here), nginx(here), page(here)),
+        *(logrotate(here), nginx(here), page(here), nginx_proxy(here), apache_proxy(here)),
+        *(mail(here), prometheus(here)),
     ]
 
 
@@ -196,12 +197,84 @@ def nginx(here: Installation) -> str:
 
 
 def page(here: Installation) -> str:
-    """Return a service for the web page."""
-    units = serve_units(here.user, here.serve(), here.database_folder)
+    """Return a service for the web page, which asks for a secret."""
+    units = serve_units(here.user, here.serve(), here.database_folder, SECRET)
     return f"""\
-# The web page, on this machine only (http://127.0.0.1:8765/). To open it to others see: fasthits serve --help
+# The web page, on this machine only: http://127.0.0.1:8765/. It asks everybody for a secret, which this makes, as root:
+# (umask 077; echo "FASTHITS_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')" >{SECRET}); cat {SECRET}
 {units}"""
 
+
+def nginx_proxy(here: Installation) -> str:
+    """Return nginx's lines that show the page to others."""
+    return f"""\
+# nginx, in a server with TLS: the page as https://example.org{FOLDER}. Its own requests are not logged, so they are not
+# hits.
+location = {FOLDER.rstrip("/")} {{
+    return 301 {FOLDER};
+}}
+location {FOLDER} {{
+    access_log off;
+    proxy_pass {PAGE};
+    proxy_http_version 1.1;
+    proxy_set_header Host $host;
+    proxy_set_header Connection "";
+    proxy_set_header X-Forwarded-Proto $scheme;
+}}
+"""
+
+
+def apache_proxy(here: Installation) -> str:
+    """Return Apache's lines that show the page to others."""
+    return f"""\
+# Apache, in a virtual host with TLS: the page as https://example.org{FOLDER}. First: a2enmod proxy_http headers
+# Its own requests are logged. Write --exclude-path '{FOLDER}*' behind fasthits log and rollup, or they are hits.
+RedirectMatch 301 ^{FOLDER.rstrip("/")}$ {FOLDER}
+ProxyPass {FOLDER} {PAGE} flushpackets=on
+ProxyPreserveHost On
+<Location {FOLDER}>
+    RequestHeader set X-Forwarded-Proto expr=%{{REQUEST_SCHEME}}
+</Location>
+"""
+
+
+def mail(here: Installation) -> str:
+    """Return the crontab line that mails a report each week."""
+    report = shlex.join([*here.program, "report", "--days", "7", "--to", "-", "--database", here.database])
+    head = "\\n".join(
+        [
+            *("To: root", "Subject: How often was each page read?", "MIME-Version: 1.0"),
+            *("Content-Type: text/html; charset=utf-8", "Content-Transfer-Encoding: base64"),
+            'Content-Disposition: attachment; filename="hits.html"',
+        ]
+    )
+    command = f"page=$({report}) && (printf '{head}\\n\\n'; echo \"$page\" | base64) | /usr/sbin/sendmail -t"
+    command = command.replace("%", r"\%")  # as in `cron`
+    return f"""\
+# cron, in /etc/cron.d/fasthits: each Monday, a report of the last seven days as a file in a mail to root.
+0 7 * * 1  {here.user}  {command}
+"""
+
+
+def prometheus(here: Installation) -> str:
+    """Return Prometheus' lines that collect the metrics."""
+    return f"""\
+# Prometheus, in /etc/prometheus/prometheus.yml under scrape_configs. The file holds the secret of the web page alone:
+# (umask 077; sed s/FASTHITS_TOKEN=// {SECRET} >/etc/prometheus/fasthits.token)
+# chown prometheus /etc/prometheus/fasthits.token
+  - job_name: fasthits
+    authorization:
+      credentials_file: /etc/prometheus/fasthits.token
+    static_configs:
+      - targets: ["{PAGE.split("/")[2]}"]
+"""
+
+
+SECRET = "/etc/fasthits.env"
+"""The file with the secret of the web page, as a variable for systemd."""
+PAGE = "http://127.0.0.1:8765/"
+FOLDER = "/stats/"
+"""Where a proxy shows the page."""
 
 _CRONOLOG = "/usr/bin/cronolog"
 

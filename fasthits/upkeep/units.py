@@ -57,9 +57,13 @@ def follow_units(user: str, command: Sequence[str], folder: str) -> str:
     return _lasting(_service("fasthits-follow", "Live counter of page hits", user, command, folder, NETWORK))
 
 
-def serve_units(user: str, command: Sequence[str], folder: str) -> str:
-    """Return a service that runs *command* as *user*. It only reads *folder*."""
-    return _lasting(_service("fasthits-serve", "Web page with page hits", user, command, folder, NETWORK))
+def serve_units(user: str, command: Sequence[str], folder: str, variables: str) -> str:
+    """Return a service that runs *command* as *user*, with variables from a file that root alone may read.
+
+    It only reads *folder*.
+    """
+    service = _service("fasthits-serve", "Web page with page hits", user, command, folder, NETWORK)
+    return _lasting(service.replace("ExecStart=", f"EnvironmentFile={variables}\nExecStart="))
 
 
 def _service(name: str, text: str, user: str, command: Sequence[str], folder: str, families: str) -> str:

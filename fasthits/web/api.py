@@ -1,127 +1,255 @@
-"""The JSON interface, the badge and the metrics. openapi.py describes them."""
+"""Answers the requests of the JSON interface, for the badge and for the metrics. openapi.py describes them."""
 
-from typing import Any
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from fasthits.daily.documents import (
+    Days,
+    Pages,
+    bots_document,
+    history_document,
+    hosts_document,
+    hours_document,
+    kept_document,
+    most_read_document,
+    past_views,
+    referrers_document,
+    searches_document,
+    sections_document,
+)
+from fasthits.daily.history import History
+from fasthits.daily.report import STYLE, Report
 from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
-from fasthits.live.sampler import Sample
-from fasthits.web import parameters
-from fasthits.web.archive import ALL_DAYS, Archive
+from fasthits.web.archive import Archive, Find
 from fasthits.web.badge import badge
 from fasthits.web.metrics import CONTENT_TYPE, Figures, exposition
 from fasthits.web.now import Now
-from fasthits.web.openapi import DESCRIPTION
+from fasthits.web.openapi import ENDPOINTS, describe
+from fasthits.web.parameters import ALL_DAYS, Query, read
 
 BADGE_SECONDS = 60
+REPORTED_ROWS = 50
+SEARCHED_DAYS = Days()
 
-
-def sample_document(sample: Sample, limit: int) -> dict[str, Any]:
-    """Return a sample as a JSON document, with its first *limit* paths."""
-    return {
-        "at": sample.at.isoformat(timespec="milliseconds"),
-        "day": str(sample.day),
-        "views": sample.views,
-        "paths": sample.paths,
-        "last_minute": sample.last_minute,
-        "rate": None if sample.rate is None else round(sample.rate, 2),
-        "most_read": [each._asdict() for each in sample.most_read[:limit]],
-        "problems": sample.problems,
-        "warnings": sample.warnings,
-    }
+Handler = Callable[[Request, Query], Awaitable[Response]]
+Answer = TypeVar("Answer")
 
 
 class Api:
     """Handles every request except those for the page and its events."""
 
-    def __init__(self, now: Now, archive: Archive) -> None:
+    def __init__(self, now: Now, archive: Archive, with_token: bool) -> None:
         self._now = now
         self._archive = archive
+        self._description = describe(with_token)
 
     def routes(self) -> list[Route]:
         """Return the routes."""
-        return [
-            Route("/api/today", self.today),
-            Route("/api/top", self.top),
-            Route("/api/history", self.history),
-            Route("/api/most-read", self.most_read),
-            Route("/api/search", self.search),
-            Route("/badge.svg", self.badge),
-            Route("/metrics", self.metrics),
-            Route("/openapi.json", self.openapi),
-        ]
+        handlers: dict[str, Handler] = {
+            "/api/today": self.today,
+            "/api/top": self.top,
+            "/api/history": self.history,
+            "/api/most-read": self.most_read,
+            "/api/sections": self.sections,
+            "/api/hosts": self.hosts,
+            "/api/referrers": self.referrers,
+            "/api/searches": self.searches,
+            "/api/bots": self.bots,
+            "/api/hours": self.hours,
+            "/api/search": self.search,
+            "/report": self.report,
+            "/badge.svg": self.badge,
+            "/metrics": self.metrics,
+            "/openapi.json": self.openapi,
+        }
+        return [Route(path, _checked(path, handler)) for path, handler in handlers.items()]
 
-    async def today(self, request: Request) -> Response:
+    async def today(self, request: Request, query: Query) -> Response:
         """Answer with the views of a path today."""
-        path = parameters.path(request)
-        return JSONResponse({"path": path, "views": await self._now.views_of(path)})
+        assert query.path is not None
+        sample = await self._now.sample()
+        views = await self._now.views_of(query.path)
+        reason = "no counter of today has this hash" if views is None else None
+        answer = {"path": query.path, "day": str(sample.day), "time_zone": sample.at.tzname()}
+        return JSONResponse({**answer, "views": views, "reason": reason})
 
-    async def top(self, request: Request) -> Response:
+    async def top(self, request: Request, query: Query) -> Response:
         """Answer with the newest sample."""
-        limit = parameters.limit(request)
-        return JSONResponse(sample_document(await self._now.sample(), limit))
+        return JSONResponse(await self._now.document(query.limit, query.pages))
 
-    async def history(self, request: Request) -> Response:
-        """Answer with the views on each of the last days, of a path or of all paths together."""
-        path, number = parameters.optional_path(request), parameters.days(request)
-        days, views = await self._archive.daily(path, number)
-        return JSONResponse({"path": path, "days": list(map(str, days)), "views": views, "total": sum(views)})
+    async def history(self, request: Request, query: Query) -> Response:
+        """Answer with the views on each day of a range."""
+        arguments = (query.asked_days, query.asked_pages)
+        return await self._kept(request, history_document, *arguments, dear=query.path is None)
 
-    async def most_read(self, request: Request) -> Response:
-        """Answer with the most read paths of the last days."""
-        number, limit = parameters.days(request), parameters.limit(request)
-        days, paths = await self._archive.most_read(number, limit)
-        return JSONResponse({"days": list(map(str, days)), "paths": [each._asdict() for each in paths]})
+    async def most_read(self, request: Request, query: Query) -> Response:
+        """Answer with the most read paths of a range."""
+        arguments = (query.asked_days, query.asked_pages, query.part, query.q, query.sort, query.by_day)
+        return await self._kept(request, most_read_document, *arguments)
 
-    async def search(self, request: Request) -> Response:
+    async def sections(self, request: Request, query: Query) -> Response:
+        """Answer with the most read sections of a range."""
+        return await self._kept(request, sections_document, query.asked_days, query.asked_pages, query.part)
+
+    async def hosts(self, request: Request, query: Query) -> Response:
+        """Answer with the hosts of a range."""
+        return await self._kept(request, hosts_document, query.asked_days)
+
+    async def referrers(self, request: Request, query: Query) -> Response:
+        """Answer with where the readers in a range came from."""
+        return await self._kept(request, referrers_document, query.asked_days, query.asked_pages, query.part)
+
+    async def searches(self, request: Request, query: Query) -> Response:
+        """Answer with what the readers in a range had searched for."""
+        return await self._kept(request, searches_document, query.asked_days, query.asked_pages, query.part)
+
+    async def bots(self, request: Request, query: Query) -> Response:
+        """Answer with the views of bots in a range."""
+        return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
+
+    async def hours(self, request: Request, query: Query) -> Response:
+        """Answer with the views in each hour of a day."""
+        return await self._kept(request, hours_document, query.day, dear=False)
+
+    async def search(self, request: Request, query: Query) -> Response:
         """Answer with paths that contain a text: the most read today first, then the most read of the last days."""
-        text, limit = parameters.text(request), parameters.limit(request)
         found: dict[str, None] = {}
-        for source in (self._now, self._archive):
+        for source in (self._search_now, self._search_kept):
             try:
-                found |= dict.fromkeys(await source.search(text, limit))
+                found |= dict.fromkeys(await _while_connected(request, source(query)))
             except FasthitsError:  # the page already says that memcached or the database is missing
                 continue
-        return JSONResponse({"paths": list(found)[:limit]})
+        return JSONResponse({"paths": list(found)[: query.limit]})
 
-    async def badge(self, request: Request) -> Response:
-        """Answer with a picture of a path's views: today's and those of all days in the database."""
-        path = parameters.path(request)
-        views = 0
-        for count in (self._now.views_of(path), self._views_kept(path)):
-            try:
-                views += await count
-            except FasthitsError:
-                continue
+    async def _search_now(self, query: Query) -> list[str]:
+        return await self._now.search(query.q, query.limit)
+
+    async def _search_kept(self, query: Query) -> list[str]:
+        asked = query.asked_pages, query.part, query.q
+        found = json.loads(await self._archive.ask(most_read_document, SEARCHED_DAYS, *asked))
+        return [row["path"] for row in found["paths"]]
+
+    async def report(self, request: Request, query: Query) -> Response:
+        """Answer with a page that needs no scripts."""
+        asking = self._archive.ask(report_html, query.asked_days, query.asked_pages)
+        page = json.loads(await _while_connected(request, asking))
+        return HTMLResponse(page, headers={"Content-Security-Policy": _REPORT_POLICY})
+
+    async def badge(self, request: Request, query: Query) -> Response:
+        """Answer with a picture of a path's views: today's and those of all kept days, or of the last days."""
+        now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
+        known = [views for views in (now, past["views"]) if views is not None]
+        number = f"{sum(known):,}" if known else "unknown"
+        if known and (past["missing"] or len(known) < 2):
+            number += "+"  # at least
+        if query.days not in (None, ALL_DAYS):
+            number += " today" if query.days == 1 else f" in {query.days} days"
         headers = {"Cache-Control": f"max-age={BADGE_SECONDS}", "Cross-Origin-Resource-Policy": "cross-origin"}
-        return Response(badge("views", views), media_type="image/svg+xml", headers=headers)
+        return Response(badge(query.label, number), media_type="image/svg+xml", headers=headers)
 
-    async def _views_kept(self, path: str) -> int:
-        today = (await self._now.sample()).day
-        days, views = await self._archive.daily(path, ALL_DAYS)
-        return sum(count for day, count in zip(days, views, strict=True) if day < today)
+    async def _views_now(self, query: Query) -> int | None:
+        assert query.path is not None
+        try:
+            return await self._now.views_of(query.path)
+        except FasthitsError:
+            return None
 
-    async def metrics(self, request: Request) -> Response:
+    async def _views_past(self, query: Query) -> dict[str, Any]:
+        if query.days == 1:
+            return {"views": 0, "missing": 0}
+        try:
+            number = None if query.days in (None, ALL_DAYS) else query.days - 1
+            found: dict[str, Any] = json.loads(await self._archive.ask(past_views, query.path, number, dear=False))
+            return found
+        except FasthitsError:
+            return {"views": None, "missing": 0}
+
+    async def metrics(self, request: Request, query: Query) -> Response:
         """Answer with metrics for Prometheus. A figure that cannot be read is left out."""
-        try:
-            sample = await self._now.sample()
-        except FasthitsError:
-            sample = None
-        try:
-            health = await self._now.logger_figures()
-        except FasthitsError:
-            health = None
-        try:
-            newest_day = await self._archive.newest_day()
-        except FasthitsError:
-            newest_day = None
-        text = exposition(Figures(sample, newest_day, await run_sync(count_loggers), health))
-        return Response(text, headers={"Content-Type": CONTENT_TYPE})
+        started = time.perf_counter()
+        sample, health, kept = await asyncio.gather(
+            _or_none(self._now.sample()),
+            _or_none(self._now.logger_figures()),
+            _or_none(self._kept_days()),
+        )
+        loggers = await run_sync(count_loggers)
+        figures = Figures(self._now.servers, sample, kept, loggers, health, time.perf_counter() - started)
+        return Response(exposition(figures), headers={"Content-Type": CONTENT_TYPE})
 
-    async def openapi(self, request: Request) -> Response:
+    async def _kept_days(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(await self._archive.ask(kept_document, dear=False))
+        return found
+
+    async def openapi(self, request: Request, query: Query) -> Response:
         """Answer with the description of this interface."""
-        return JSONResponse(DESCRIPTION)
+        return JSONResponse(self._description)
+
+    async def _kept(self, request: Request, find: Find, *arguments: Any, dear: bool = True) -> Response:
+        """Answer with a document of past days; with 304 if the reader has it already."""
+        tag = f'W/"{self._archive.state()}"'
+        headers = {"ETag": tag}
+        if self._archive.state() and tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        asking = self._archive.ask(find, *arguments, dear=dear)
+        return Response(await _while_connected(request, asking), media_type="application/json", headers=headers)
+
+
+def report_html(history: History, days: Days, asked: Pages) -> str:
+    """Return the report of these days and paths."""
+    return Report.of(history, days, asked, REPORTED_ROWS).html()
+
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+_REPORT_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def _checked(path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that reads and checks the parameters of a request before *handler* sees it."""
+    endpoint = ENDPOINTS[path]
+
+    async def handle(request: Request) -> Response:
+        return await handler(request, read(request, endpoint.parameters, endpoint.required))
+
+    return handle
+
+
+async def _or_none(asking: Awaitable[Answer]) -> Answer | None:
+    try:
+        return await asking
+    except FasthitsError:
+        return None
+
+
+async def _while_connected(request: Request, asking: Awaitable[Answer]) -> Answer:
+    """Return what is asked for. Cancel it when the client has gone. Raises ClientGone then."""
+    answer, gone = asyncio.ensure_future(asking), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise ClientGone
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+class ClientGone(Exception):
+    """Nobody waits for the answer any more."""
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

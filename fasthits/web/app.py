@@ -7,18 +7,20 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from fasthits.errors import FasthitsError, UsageError
-from fasthits.web.api import Api
+from fasthits.web.api import Api, ClientGone
 from fasthits.web.archive import Archive
 from fasthits.web.events import Events
-from fasthits.web.guard import Guard
+from fasthits.web.guard import Access, Guard
 from fasthits.web.now import Now
 
+GZIP_LEVEL = 6
 STATIC = Path(__file__).with_name("static")
 
 
@@ -29,31 +31,35 @@ class Settings:
     servers: Sequence[str]
     prefix: str
     database: Path
-    token: str | None = None
-    names: frozenset[str] | None = None
-    """The Host names to answer; None for all."""
+    access: Access
+    site: str | None = None
+    """The address of the site, https://example.org, for links to its pages."""
 
 
-def create_app(settings: Settings) -> tuple[Starlette, Events]:
-    """Return the application, and its event streams, which the server must end when it ends."""
-    now, archive = Now(settings.servers, settings.prefix), Archive(settings.database)
+def create_app(settings: Settings) -> tuple[Starlette, Events, Archive]:
+    """Return the application, its event streams and its archive. The server must end both when it ends."""
+    now, archive = Now(settings.servers, settings.prefix, settings.site), Archive(settings.database)
     events = Events(now)
     routes = [
         Route("/", _page),
         Route("/events", events),
-        *Api(now, archive).routes(),
+        *Api(now, archive, settings.access.token is not None).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, token=settings.token, names=settings.names)],
-        exception_handlers={FasthitsError: _failed, HTTPException: _not_here},
+        middleware=[Middleware(Guard, access=settings.access), Middleware(GZipMiddleware, compresslevel=GZIP_LEVEL)],
+        exception_handlers={ClientGone: _nobody_waits, FasthitsError: _failed, HTTPException: _not_here},
     )
-    return app, events
+    return app, events, archive
 
 
 def _page(request: Request) -> Response:
     return FileResponse(STATIC / "index.html")
+
+
+def _nobody_waits(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)  # as nginx writes it; nobody reads this
 
 
 def _failed(request: Request, error: Exception) -> Response:

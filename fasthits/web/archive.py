@@ -1,90 +1,149 @@
-"""Past days, for all requests together: one query at a time, and no query twice while the database is unchanged."""
+"""Past days, for all requests together: no question is asked twice at once, or again while the database is the same.
+
+Questions run beside each other, each in a thread and with a connection of its own. A question that nobody waits for any
+more is interrupted. Cheap questions have their own threads, so they never wait for dear ones.
+"""
 
 import asyncio
+import json
+import os
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from fasthits.daily.history import History, PathHistory
+from fasthits import __version__
+from fasthits.daily.documents import Days, history_document, most_read_document
+from fasthits.daily.history import History
+from fasthits.errors import FasthitsError
 
-ANSWERS = 256
+KEPT_BYTES = 16 << 20
 """Answers to keep in memory."""
-SEARCHED_DAYS = 30
-ALL_DAYS = 36_525
+CHEAP_AT_ONCE = 4
+DEAR_AT_ONCE = 2
+WATCH_SECONDS = 2.0
+"""How often the archive looks whether the database has changed."""
+WARMED = 12
+"""Questions to ask again after a change: the last ones."""
 
-Answer = TypeVar("Answer")
+Find = Callable[..., Any]
+"""Returns a document for a `History` and some arguments that can be hashed."""
+Question = tuple[Find, tuple[Any, ...]]
 
-
-class DailyViews(NamedTuple):
-    """Some days, and the views on each of them."""
-
-    days: list[date]
-    views: list[int]
-
-
-class MostRead(NamedTuple):
-    """Some days, and the paths read most on them."""
-
-    days: list[date]
-    paths: list[PathHistory]
+FIRST: tuple[Question, ...] = ((history_document, (Days(),)), (most_read_document, (Days(),)))
+"""The questions that warm the database before anybody has asked."""
 
 
 class Archive:
-    """The views in the SQLite file of a rollup. Every method raises TableError when the file cannot be read."""
+    """The views in the SQLite file of a rollup. Every question raises TableError when the file cannot be read."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._history = History(file)
-        self._one_at_a_time = asyncio.Lock()
-        self._kept = lru_cache(ANSWERS)(lambda state, find, *arguments: self._find(find, *arguments))
+        self._running: dict[tuple[str, Question], _Running] = {}
+        self._kept: OrderedDict[tuple[str, Question], bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._asked: OrderedDict[Question, bool] = OrderedDict.fromkeys(FIRST, True)
+        self._cheap, self._dear = CapacityLimiter(CHEAP_AT_ONCE), CapacityLimiter(DEAR_AT_ONCE)
 
-    async def daily(self, path: str | None, number: int) -> DailyViews:
-        """Return the views on each of the last *number* days, of a path or of all paths together."""
-        return await self._ask(self._daily, path, number)
+    def state(self) -> str:
+        """Return a text that changes when an answer may change: with the database, the day and the version.
 
-    async def most_read(self, number: int, limit: int) -> MostRead:
-        """Return the *limit* most read paths of the last *number* days."""
-        return await self._ask(self._most_read, number, limit)
-
-    async def search(self, text: str, limit: int) -> list[str]:
-        """Return the most read paths of the last SEARCHED_DAYS that contain *text*."""
-        return await self._ask(self._search, text, limit)
-
-    async def newest_day(self) -> date | None:
-        """Return the newest day in the database, or None."""
-        days = await self._ask(self._history.last_days, 1)
-        return days[-1] if days else None
-
-    async def _ask(self, find: Callable[..., Answer], *arguments: object) -> Answer:
-        async with self._one_at_a_time:
-            answer: Answer = await run_sync(self._kept, self._state(), find, *arguments)
-            return answer
-
-    def _find(self, find: Callable[..., Answer], *arguments: object) -> Answer:
-        with self._history.at_one_moment():
-            return find(*arguments)
-
-    def _state(self) -> tuple[int, ...]:
-        """Return a value that changes when the database file changes."""
+        It is empty if the file cannot be read.
+        """
         try:
-            status = self._file.stat()
+            with self._file.open("rb") as file:
+                status, head = os.fstat(file.fileno()), file.read(100)
         except OSError:
-            return ()
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+            return ""
+        changes = int.from_bytes(head[24:28])  # SQLite's file change counter
+        parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes, date.today().toordinal())
+        return "-".join([__version__, *(f"{part:x}" for part in parts)])
 
-    def _daily(self, path: str | None, number: int) -> DailyViews:
-        days = self._history.last_days(number)
-        if path is None:
-            return DailyViews(days, self._history.site(days))
-        return DailyViews(days, self._history.paths([path], days)[0].by_day)
+    async def ask(self, find: Find, *arguments: Any, dear: bool = True) -> bytes:
+        """Return what *find* answers, as JSON. If the caller is cancelled and nobody else waits, *find* is too."""
+        question, state = (find, arguments), self.state()
+        self._remember(question, dear)
+        key = (state, question)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        if key not in self._running:
+            self._running[key] = _Running(History(self._file), question, self._dear if dear else self._cheap)
+        running = self._running[key]
+        try:
+            answer = await running.answer()
+        finally:
+            if running.ended and self._running.get(key) is running:
+                del self._running[key]
+        if state:
+            self._keep(key, answer)
+        return answer
 
-    def _most_read(self, number: int, limit: int) -> MostRead:
-        days = self._history.last_days(number)
-        return MostRead(days, self._history.most_read(days, limit))
+    async def watch(self) -> None:
+        """Ask the last questions again, for nobody, whenever the database has changed, so that they are kept."""
+        seen = ""
+        while True:
+            if (state := self.state()) and state != seen:
+                seen = state
+                for (find, arguments), dear in list(self._asked.items()):
+                    try:
+                        await self.ask(find, *arguments, dear=dear)
+                    except FasthitsError:  # those who ask will see it
+                        break
+            await asyncio.sleep(WATCH_SECONDS)
 
-    def _search(self, text: str, limit: int) -> list[str]:
-        return self._history.search(text, self._history.last_days(SEARCHED_DAYS), limit)
+    def end(self) -> None:
+        """Interrupt all questions."""
+        for running in self._running.values():
+            running.end()
+
+    def _remember(self, question: Question, dear: bool) -> None:
+        self._asked[question] = dear
+        self._asked.move_to_end(question)
+        if len(self._asked) > WARMED:
+            self._asked.popitem(last=False)
+
+    def _keep(self, key: tuple[str, Question], answer: bytes) -> None:
+        if key in self._kept or len(answer) > KEPT_BYTES:
+            return
+        self._kept[key] = answer
+        self._kept_bytes += len(answer)
+        while self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.popitem(last=False)[1])
+
+
+class _Running:
+    """A question on its way, and how many wait for its answer."""
+
+    def __init__(self, history: History, question: Question, limiter: CapacityLimiter) -> None:
+        self._history = history
+        self._waiting = 0
+        self._task = asyncio.ensure_future(run_sync(_find, history, question, limiter=limiter))
+        self.ended = False
+
+    async def answer(self) -> bytes:
+        """Return the answer. End the question if the last who waits for it is cancelled."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._task.done():
+                self.end()
+            self.ended = self.ended or self._task.done()
+
+    def end(self) -> None:
+        """Interrupt the question."""
+        self.ended = True
+        self._history.interrupt()
+        self._task.cancel()
+
+
+def _find(history: History, question: Question) -> bytes:
+    find, arguments = question
+    with history.at_one_moment():
+        return json.dumps(find(history, *arguments), separators=(",", ":")).encode("ascii")

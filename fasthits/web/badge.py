@@ -8,13 +8,12 @@ NARROW, WIDE = 4.0, 7.2
 """Widths of a comma and of a digit or letter in the badge's font."""
 
 
-def badge(label: str, views: int) -> bytes:
-    """Return an SVG picture with *label* and *views*.
+def badge(label: str, number: str) -> bytes:
+    """Return an SVG picture with *label* and *number*.
 
-    >>> badge("views", 1234)[:50]
+    >>> badge("views", "1,234")[:50]
     b'<svg xmlns="http://www.w3.org/2000/svg" width="93"'
     """
-    number = f"{views:,}"
     left, right = _width(label), _width(number)
     size = {"width": str(left + right), "height": str(HEIGHT)}
     svg = ElementTree.Element(

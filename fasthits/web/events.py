@@ -7,12 +7,13 @@ import asyncio
 import json
 from contextlib import suppress
 
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
 from fasthits.errors import MemcachedError
 from fasthits.live.sampler import Sample
-from fasthits.web.api import sample_document
 from fasthits.web.now import SAMPLE_SECONDS, Now
+from fasthits.web.parameters import read
 
 MAX_STREAMS = 500
 LISTED_PATHS = 25
@@ -42,7 +43,7 @@ class Events:
         self._now = now
         self._streams = 0
         self._ended = False
-        self._encoded: tuple[Sample | None, bytes] = (None, b"")
+        self._encoded: dict[bool, tuple[Sample, bytes]] = {}
 
     def end(self) -> None:
         """Let all streams end with their next event, within a second."""
@@ -50,6 +51,7 @@ class Events:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request until its stream ends."""
+        pages = read(Request(scope), ("pages",)).pages
         if self._streams >= MAX_STREAMS:
             await send(_FULL)
             await send({"type": "http.response.body", "body": b'{"error":"too many streams"}'})
@@ -58,28 +60,30 @@ class Events:
         gone = asyncio.ensure_future(_wait_for_end(receive))
         try:
             with suppress(TimeoutError):
-                await self._stream(gone, send)
+                await self._stream(gone, send, pages)
         finally:
             self._streams -= 1
             gone.cancel()
 
-    async def _stream(self, gone: "asyncio.Future[None]", send: Send) -> None:
+    async def _stream(self, gone: "asyncio.Future[None]", send: Send, pages: bool) -> None:
         await send(_HEAD)
         while not (gone.done() or self._ended):
-            body = await self._event()
+            body = await self._event(pages)
             async with asyncio.timeout(STALL_SECONDS):
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             await asyncio.wait([gone], timeout=SAMPLE_SECONDS)
         await send({"type": "http.response.body"})
 
-    async def _event(self) -> bytes:
+    async def _event(self, pages: bool) -> bytes:
         try:
             sample = await self._now.sample()
+            known = self._encoded.get(pages)
+            if known is None or known[0] is not sample:
+                known = sample, _encode("sample", await self._now.document(LISTED_PATHS, pages))
+                self._encoded[pages] = known
         except MemcachedError as error:
             return _encode("problem", {"error": str(error)})
-        if self._encoded[0] is not sample:
-            self._encoded = (sample, _encode("sample", sample_document(sample, LISTED_PATHS)))
-        return self._encoded[1]
+        return known[1]
 
 
 def _encode(name: str, document: object) -> bytes:

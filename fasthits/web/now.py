@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from anyio.to_thread import run_sync
 
@@ -20,10 +21,12 @@ LISTED_PATHS = 100
 class Now:
     """Today's live counters. It reads them only when a request asks; there is no background task."""
 
-    def __init__(self, servers: Sequence[str], prefix: str) -> None:
+    def __init__(self, servers: Sequence[str], prefix: str, site: str | None) -> None:
         self._live = LiveViews(servers, prefix)
-        self._servers = servers
+        self.servers = servers
         self._prefix = prefix
+        self._site = site
+        self._pages: tuple[Sample | None, Sample | None] = (None, None)
         self._sampling = asyncio.Lock()
         self._sampled_at = float("-inf")
         self._outcome: Sample | MemcachedError = MemcachedError("not asked yet", "memcached")
@@ -41,23 +44,37 @@ class Now:
             raise self._outcome
         return self._outcome
 
-    async def views_of(self, path: str) -> int:
+    async def document(self, limit: int, pages: bool) -> dict[str, Any]:
+        """Return the newest sample as a JSON document; with *pages* without static files. Raises MemcachedError."""
+        sample = await self.sample()
+        shown = await self._without_static(sample) if pages else sample
+        return {**shown.document(limit), "site": self._site}
+
+    async def _without_static(self, sample: Sample) -> Sample:
+        async with self._sampling:
+            if self._pages[0] is not sample:
+                self._pages = sample, await run_sync(self._live.without_static, sample, LISTED_PATHS)
+        assert self._pages[1]
+        return self._pages[1]
+
+    async def views_of(self, path: str) -> int | None:
         """Return today's views of a path: from the newest sample, or from its counter if the sample lacks it.
 
-        *path* is written as in the log, or as in a sample. Raises MemcachedError.
+        *path* is written as in the log, or as in a sample; None if it is a hash that the sample lacks: nobody can tell
+        of which path it is. Raises MemcachedError.
         """
         day = (await self.sample()).day
         if path.startswith("#"):
-            return self._live.views_of(path) or 0
+            return self._live.views_of(path)
         key = hit_key(day, path.encode(), self._prefix)
         views = self._live.views_of(path_in_key(key, self._prefix))
         if views is None:
-            views = (await run_sync(read_views, self._servers, [key])).get(key, 0)
+            views = (await run_sync(read_views, self.servers, [key])).get(key, 0)
         return views
 
     async def logger_figures(self) -> dict[str, int]:
         """Return today's figures of all loggers together. Raises MemcachedError."""
-        return await run_sync(read_figures, self._servers, self._prefix)
+        return await run_sync(read_figures, self.servers, self._prefix)
 
     async def search(self, text: str, limit: int) -> list[str]:
         """Return the paths of the newest sample that contain *text*, most read first. Raises MemcachedError."""

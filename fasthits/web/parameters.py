@@ -1,60 +1,229 @@
-"""Reads and checks the parameters of requests."""
+"""The parameters of requests: what each of them means, and how it is read and checked."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 
+from fasthits.daily.days import parse_day
+from fasthits.daily.documents import DEFAULT_DAYS, Days, Pages, Part
+from fasthits.daily.history import Sort
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
 
 MAX_DAYS = 3660
+ALL_DAYS = 36_525
+"""What ``days=all`` stands for: more days than any database holds."""
 MAX_LIMIT = 100
+MAX_OFFSET = 10_000_000
 MAX_TEXT = 8192
+MAX_LABEL = 40
+MAX_HOST = 255
+
+Schema = dict[str, Any]
+TEXT: Schema = {"type": "string"}
+DAY: Schema = {"type": "string", "format": "date"}
+SWITCH: Schema = {"type": "string", "enum": ["0", "1"], "default": "0"}
+SORTS = ("views", "rise")
 
 
-def path(request: Request) -> str:
-    """Return ``path``: as in the log, or as in a sample. Raises UsageError if it is missing or invalid."""
-    value = optional_path(request)
-    if value is None:
-        raise UsageError("parameter missing", "path", "such as path=/about.html")
-    return value
+@dataclass(frozen=True)
+class Query:
+    """The parameters of a request. A field is None, or its default, if the request lacks the parameter."""
+
+    path: str | None = None
+    prefix: str | None = None
+    host: str | None = None
+    q: str = ""
+    label: str = "views"
+    day: date | None = None
+    first: date | None = None
+    last: date | None = None
+    days: int | None = None
+    limit: int = 20
+    offset: int = 0
+    sort: Sort = "views"
+    pages: bool = False
+    by_day: bool = False
+
+    @property
+    def asked_days(self) -> Days:
+        """The days that the request asks for."""
+        return Days(self.days or DEFAULT_DAYS, self.first, self.last)
+
+    @property
+    def asked_pages(self) -> Pages:
+        """The paths that the request asks for."""
+        return Pages(self.path, self.prefix, self.host, self.pages)
+
+    @property
+    def part(self) -> Part:
+        """The rows that the request asks for."""
+        return Part(self.limit, self.offset)
 
 
-def optional_path(request: Request) -> str | None:
-    """Return ``path``, or None if it is missing. Raises UsageError for what cannot be a counted path."""
-    value = _only(request, "path")
-    if value is not None and (not value.startswith((*PATH_STARTS, "#")) or "?" in value or len(value) > MAX_TEXT):
-        raise UsageError("not a path", ascii(value[:80]), "a path begins with / and has no ?")
-    return value
+class Parameter(NamedTuple):
+    """A parameter: what it means, its JSON schema, and the function that reads it (ValueError: not valid)."""
+
+    text: str
+    schema: Schema
+    read: Callable[[str], object]
+    hint: str
 
 
-def text(request: Request) -> str:
-    """Return ``q``, the text to search for. Raises UsageError if it is missing or too long."""
-    value = _only(request, "q")
-    if not value or len(value) > MAX_TEXT:
-        raise UsageError("parameter missing or too long", "q", "part of a path, such as q=blog")
-    return value
+def read(request: Request, names: Collection[str], required: Collection[str] = ()) -> Query:
+    """Return the parameters of a request that may have *names* and must have those in *required*.
+
+    Raises UsageError for any other parameter, for one that is given twice or is not valid, and for a contradiction.
+    """
+    values: dict[str, Any] = {}
+    for name, text in request.query_params.multi_items():
+        if name not in names:
+            allowed = f"this address takes {', '.join(names)}" if names else "this address takes none"
+            raise UsageError("unknown parameter", ascii(name[:80]), allowed)
+        field = _FIELDS.get(name, name)
+        if field in values:
+            raise UsageError("parameter given twice", name, "give it once")
+        parameter = PARAMETERS[name]
+        try:
+            values[field] = parameter.read(text)
+        except (ValueError, UsageError) as error:
+            raise UsageError("invalid parameter", f"{name}={text[:80]!a}", parameter.hint) from error
+    for name in required:
+        if name not in values:
+            raise UsageError("parameter missing", name, PARAMETERS[name].hint)
+    query = Query(**values)
+    _check(query)
+    return query
 
 
-def days(request: Request) -> int:
-    """Return ``days``, 30 if it is missing. Raises UsageError for anything but 1 to MAX_DAYS."""
-    return _number(request, "days", 30, MAX_DAYS)
+def _check(query: Query) -> None:
+    if (query.first is None) != (query.last is None):
+        raise UsageError("from and to go together", "from, to", "from=2026-03-01&to=2026-03-31")
+    if query.first and query.last:
+        if query.days is not None:
+            raise UsageError("choose one of these parameters", "days, from and to")
+        if not 0 <= (query.last - query.first).days < MAX_DAYS:
+            raise UsageError("not a range", f"{query.first} to {query.last}", f"1 to {MAX_DAYS} days, in order")
+    if query.path is not None and query.prefix is not None:
+        raise UsageError("choose one of these parameters", "path, prefix")
 
 
-def limit(request: Request) -> int:
-    """Return ``limit``, 20 if it is missing. Raises UsageError for anything but 1 to MAX_LIMIT."""
-    return _number(request, "limit", 20, MAX_LIMIT)
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
+            raise ValueError
+        return int(text)
+
+    return read
 
 
-def _number(request: Request, name: str, default: int, most: int) -> int:
-    value = _only(request, name)
-    if value is None:
-        return default
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(most)) and 1 <= int(value) <= most):
-        raise UsageError("invalid number", f"{name}={value[:80]!a}", f"1 to {most}")
-    return int(value)
+def _days(text: str) -> int:
+    return ALL_DAYS if text == "all" else _number(1, MAX_DAYS)(text)
 
 
-def _only(request: Request, name: str) -> str | None:
-    values = request.query_params.getlist(name)
-    if len(values) > 1:
-        raise UsageError("parameter given twice", name, "give it once")
-    return values[0] if values else None
+def _numbers(text: str, least: int, most: int, default: int | None = None) -> Parameter:
+    schema: Schema = {"type": "integer", "minimum": least, "maximum": most}
+    if default is not None:
+        schema["default"] = default
+    return Parameter(text, schema, _number(least, most), f"{least} to {most}")
+
+
+def _text(most: int, starts: tuple[str, ...] = ("",)) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not text or len(text) > most or not text.startswith(starts):
+            raise ValueError
+        return text
+
+    return read
+
+
+def _prefix(text: str) -> str:
+    if not text.endswith("/"):
+        raise ValueError
+    return _text(MAX_TEXT, PATH_STARTS)(text)
+
+
+def _label(text: str) -> str:
+    if not text or len(text) > MAX_LABEL or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def _choice(choices: Mapping[str, object]) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        if text not in choices:
+            raise ValueError
+        return choices[text]
+
+    return read
+
+
+def _day(text: str) -> date:
+    return parse_day(text if text[:1].isdigit() else "", date.min)  # the words today and yesterday are not for programs
+
+
+def _switch(text: str) -> Parameter:
+    return Parameter(text, SWITCH, _choice({"0": False, "1": True}), "0 or 1")
+
+
+_FIELDS = {"from": "first", "to": "last"}
+"""The field of `Query` for a parameter of another name."""
+
+PATH: Schema = {"type": "string", "pattern": "^(/|https?://|#)", "maxLength": MAX_TEXT}
+
+PARAMETERS: Mapping[str, Parameter] = {
+    "path": Parameter(
+        "Path as in the log; or, as in /api/top, # and the SHA-256 of a path too long for a key.",
+        PATH,
+        _text(MAX_TEXT, (*PATH_STARTS, "#")),
+        "a path begins with /, such as path=/about.html",
+    ),
+    "prefix": Parameter(
+        "The paths that begin with this, which ends with a slash: /blog/.",
+        {"type": "string", "pattern": r"^(/|https?://)([\s\S]*/)?$", "maxLength": MAX_TEXT},
+        _prefix,
+        "the beginning of paths up to a slash, such as prefix=/blog/",
+    ),
+    "host": Parameter(
+        "Views of this host only, if the rollup keeps hosts apart.",
+        {**TEXT, "minLength": 1, "maxLength": MAX_HOST},
+        _text(MAX_HOST),
+        "the name of a host, such as host=www.example.org",
+    ),
+    "q": Parameter(
+        "Part of a path, in upper or lower case.",
+        {**TEXT, "minLength": 1, "maxLength": MAX_TEXT},
+        _text(MAX_TEXT),
+        "part of a path, such as q=blog",
+    ),
+    "label": Parameter(
+        "Text on the left.",
+        {**TEXT, "minLength": 1, "maxLength": MAX_LABEL, "default": "views"},
+        _label,
+        f"1 to {MAX_LABEL} letters",
+    ),
+    "day": Parameter("A kept day.", DAY, _day, "YYYY-MM-DD"),
+    "from": Parameter("First day of the range. Goes with to.", DAY, _day, "YYYY-MM-DD"),
+    "to": Parameter("Last day of the range. Goes with from.", DAY, _day, "YYYY-MM-DD"),
+    "days": Parameter(
+        "Number of days, of which the last is the newest kept day, or all. By default 30.",
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_DAYS}, {"const": "all"}]},
+        _days,
+        f"1 to {MAX_DAYS}, or all",
+    ),
+    "limit": _numbers("Rows to return.", 1, MAX_LIMIT, 20),
+    "offset": _numbers("Rows to leave out at the beginning.", 0, MAX_OFFSET, 0),
+    "sort": Parameter(
+        "Order of the rows: by views, or by the rise over the range before.",
+        {"type": "string", "enum": list(SORTS), "default": "views"},
+        _choice(dict(zip(SORTS, SORTS, strict=True))),
+        " or ".join(SORTS),
+    ),
+    "pages": _switch("1 leaves out files that pages load by themselves, such as images and styles."),
+    "by_day": _switch("1 adds the views of each path by day."),
+}
+
+assert {_FIELDS.get(name, name) for name in PARAMETERS} == {field.name for field in fields(Query)}

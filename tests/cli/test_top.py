@@ -1,6 +1,7 @@
 """`fasthits top`: on a real terminal, and printed once."""
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,12 +23,12 @@ HOSTILE = "/\\x1b[2J<b>[red]"
 class Terminal:
     """A `fasthits top` in a terminal of its own, and what that shows."""
 
-    def __init__(self, *args: str) -> None:
+    def __init__(self, *args: str, term: str = "xterm-256color") -> None:
         self.screen = pyte.Screen(WIDTH, HEIGHT)
         self._stream = pyte.ByteStream(self.screen)
         self.mark = new_mark()
         command = ["-m", "fasthits", "top", *args]
-        size = {"COLUMNS": str(WIDTH), "LINES": str(HEIGHT), "TERM": "xterm-256color"}
+        size = {"COLUMNS": str(WIDTH), "LINES": str(HEIGHT), "TERM": term}
         settings = environment(self.mark, size)
         self.process = pexpect.spawn(
             sys.executable,
@@ -37,6 +38,13 @@ class Terminal:
             timeout=60,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
         )
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.close(force=True)
+        kill_marked(self.mark)
 
     def text(self) -> str:
         try:
@@ -58,10 +66,8 @@ class Terminal:
 
 @pytest.fixture
 def terminal(memcached: Memcached) -> Iterator[Terminal]:
-    shown = Terminal("--memcached", memcached.spec)
-    yield shown
-    shown.process.close(force=True)
-    kill_marked(shown.mark)
+    with Terminal("--memcached", memcached.spec) as shown:
+        yield shown
 
 
 def hits(**views: int) -> bytes:
@@ -73,7 +79,7 @@ def test_the_numbers_rise_while_lines_come(terminal: Terminal, logger: Logger) -
     logger.write(hits(a=3, b=2))
     terminal.shows("5 views today", "2 paths", "/a", "/b")
     logger.write(hits(b=2) + access_line(HOSTILE, date.today()))
-    screen = terminal.shows("8 views today", "8 in the last minute", "3 paths")
+    screen = terminal.shows("8 views today", "8 in the last ", "3 paths")
     rows = [line.split() for line in screen.splitlines() if line.rstrip().endswith(("/a", "/b", HOSTILE))]
     assert [(row[0], row[1], row[-1]) for row in rows] == [("4", "+4", "/b"), ("3", "+3", "/a"), ("1", "+1", HOSTILE)]
 
@@ -103,10 +109,67 @@ def test_it_goes_on_when_memcached_goes_and_comes_back(terminal: Terminal, memca
     eventually(lambda: "cannot reach memcached" not in terminal.text(), 60)
 
 
+def test_old_numbers_tell_their_age(terminal: Terminal, memcached: Memcached, logger: Logger) -> None:
+    logger.write(hits(a=3))
+    terminal.shows("3 views today")
+    memcached.kill()
+    terminal.shows("these numbers are ", " s old: cannot reach memcached", "3 views today")
+
+
 def test_a_screen_that_becomes_smaller_is_filled(terminal: Terminal, logger: Logger) -> None:
     logger.write(hits(**{f"p{number}": 40 - number for number in range(40)}))
-    terminal.shows("40 paths", "/p16", "q ends")
-    assert "/p17" not in terminal.text()
+    terminal.shows("40 paths", "/p18", "q ends")
+    assert "/p19" not in terminal.text()
+
+
+def test_the_last_minute_says_how_long_it_is(terminal: Terminal, logger: Logger) -> None:
+    terminal.shows("… in the last minute")
+    logger.write(hits(a=3))
+    screen = terminal.shows("3 views today", "+3")
+    assert re.search(r"3 in the last [1-9]\d? s ", screen)
+    assert re.search(r"views ↓ +last [1-9]\d? s", screen)
+
+
+def test_keys_scroll_filter_and_pause(terminal: Terminal, logger: Logger) -> None:
+    logger.write(hits(**{f"p{number:02}": 50 - number for number in range(40)}))
+    terminal.shows("40 paths", "/p00", "/p18")
+    terminal.process.send("\x1b[B\x1b[B")
+    assert "/p01" not in terminal.shows("/p20", "3 to 21 of 40")
+    terminal.process.send("\x1b[F")
+    assert "/p20" not in terminal.shows("/p21", "/p39", "22 to 40 of 40")
+    terminal.process.send("/P3\x7f3")
+    terminal.shows("/P3▏", "10 paths")
+    terminal.process.send("\r")
+    assert "/p29" not in terminal.shows("10 paths with P3: Escape shows all", "/p38")
+    terminal.process.send("\x1b")
+    terminal.shows("/p00")
+    terminal.process.send("?")
+    assert "/p00" not in terminal.shows("show paths with a text;", "any key goes back")
+    terminal.process.send("? ")
+    terminal.shows("/p00", "paused ")
+    logger.write(hits(p00=1))
+    terminal.process.send(" ")
+    terminal.shows("   51 ")
+
+
+def test_paths_are_sorted_by_their_last_minute_too(terminal: Terminal, logger: Logger, memcached: Memcached) -> None:
+    logger.write(hits(a=5, b=2))
+    terminal.shows("7 views today")
+    with Terminal("--memcached", memcached.spec) as later:
+        later.shows("7 views today")
+        logger.write(hits(b=1))
+        later.shows("8 views today", "+1")
+        later.process.send("s")
+        rows = [line.split()[-1] for line in later.shows(" s ↓").splitlines() if line.endswith(("/a", "/b"))]
+    assert rows == ["/b", "/a"]
+
+
+def test_a_bar_gives_way_before_a_path(terminal: Terminal, logger: Logger) -> None:
+    short, long = "/" + "s" * 40, "/" + "l" * 75
+    logger.write(access_line(short, date.today()))
+    assert "████" in terminal.shows(short)
+    logger.write(access_line(long, date.today()))
+    assert "█" not in terminal.shows(long, short)
 
 
 def test_once_is_a_table_of_numbers_bars_and_paths(memcached: Memcached, logger: Logger) -> None:
@@ -119,12 +182,33 @@ def test_once_is_a_table_of_numbers_bars_and_paths(memcached: Memcached, logger:
     assert [row.split() for row in rows] == [["4", "█" * 24, "/a"], ["2", "█" * 12, "/b"]]
 
 
+def test_a_path_that_no_key_can_have_says_so(memcached: Memcached, logger: Logger) -> None:
+    logger.write(hits(**{"l" * 300: 2}))
+    assert logger.finish() == 0
+    row = run_fasthits("top", "--once", "--memcached", memcached.spec).stdout.decode().splitlines()[1]
+    assert re.search(r" #[0-9a-f]{12}… \(a path that no key can have\)$", row)
+
+
+def test_a_terminal_that_can_only_print_gets_one_table(memcached: Memcached, logger: Logger) -> None:
+    logger.write(hits(a=4))
+    assert logger.finish() == 0
+    with Terminal("--memcached", memcached.spec, term="dumb") as shown:
+        status, output = shown.end()
+    assert status == 0
+    assert output.split()[-1] == b"/a"
+    assert b"\x1b" not in output
+
+
 def test_json_is_one_document(memcached: Memcached, logger: Logger) -> None:
     logger.write(hits(a=4, b=2))
     assert logger.finish() == 0
     document = json.loads(run_fasthits("top", "--json", "--memcached", memcached.spec).stdout)
     assert document["views"] == 6
-    assert document["most_read"] == [{"path": "/a", "views": 4}, {"path": "/b", "views": 2}]
+    assert document["most_read"] == [
+        {"path": "/a", "views": 4, "last_minute": 0},
+        {"path": "/b", "views": 2, "last_minute": 0},
+    ]
+    assert (document["day"], document["window_seconds"], document["rate"]) == (str(date.today()), 0, None)
     assert memcached.figures()["delivered"] == 6  # it is there, and no path
 
 

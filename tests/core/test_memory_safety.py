@@ -7,14 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from fasthits._parse import LINE_BYTES, HitTable, normalise, parse_line, unescape
+from fasthits._parse import LINE_BYTES, HitTable, add_sums, normalise, pack_sums, parse_line, unescape
 from tests.core.support import as_parsed
 from tests.support import reference
 from tests.support.processes import PROJECT
@@ -114,6 +116,19 @@ def read_codes_beside_guards() -> None:
 
 def test_no_byte_beside_a_code_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(read_codes_beside_guards)
+
+
+def read_sums_beside_guards() -> None:
+    guarded = Guarded()
+    packed = pack_sums([(1, 5), (2, 0xFFFF), (300, 7), (2**40, 2**40)])
+    for part in {packed[:end] for end in range(len(packed) + 1)} | {packed[start:] for start in range(len(packed))}:
+        for lay in (guarded.before_the_end, guarded.at_the_start):
+            with suppress(ValueError):
+                add_sums(lay(part), array("Q", bytes(8 * 301)))
+
+
+def test_no_byte_beside_packed_sums_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_sums_beside_guards)
 
 
 def read_blocks_cut_anywhere_beside_guards() -> None:

@@ -55,6 +55,12 @@ def by_rows(target: Path) -> dict[str, int]:
         return {path: int(views) for _, path, views in list(csv.reader(lines))[1:]}
 
 
+def has_all_sums(target: Path) -> bool:
+    with database.reading(target) as connection:
+        (views,) = connection.execute("SELECT sum(views) FROM hits").fetchone()
+        return connection.execute("SELECT views FROM hits_sums").fetchall() == [(views,)]
+
+
 def is_hot(target: Path) -> bool:
     journal = Path(f"{target}-journal")
     return journal.exists() and journal.read_bytes()[:1] not in (b"", b"\0")
@@ -99,6 +105,7 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
         hot += is_hot(target)
         found = read(target)
         assert found.keys() == set(PATHS)
+        assert name != "hits.db" or has_all_sums(target)
         (views,) = set(found.values())
         assert views == new if code == 0 else views in (old, new)
         old = views

@@ -3,12 +3,15 @@
 import http.client
 import json
 import re
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
+from urllib.parse import urlencode
 
 from tests.support.processes import (
     end_process,
@@ -36,7 +39,8 @@ class Answer(NamedTuple):
 class Served:
     """One `fasthits serve`; for use in a `with`."""
 
-    def __init__(self, directory: Path, *args: str) -> None:
+    def __init__(self, directory: Path, *args: str, descriptors: int | None = None) -> None:
+        """*descriptors* is how many files and connections it may have open."""
         self.mark = new_mark()
         self._stderr = directory / f"serve-{self.mark[:8]}"
         with self._stderr.open("wb") as stderr:
@@ -46,6 +50,8 @@ class Served:
                 cwd=directory,
                 env=environment(self.mark),
             )
+        if descriptors:
+            resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 60)
         assert isinstance(found, re.Match), self.said
         self.port = int(found[1])
@@ -75,10 +81,18 @@ class Served:
             answer = connection.getresponse()
             return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
 
-    def events(self) -> Iterator[tuple[str, Any]]:
+    def submit(self, target: str, headers: Mapping[str, str] = MappingProxyType({}), **fields: str) -> Answer:
+        """Send a form."""
+        with self.connection() as connection:
+            form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html", **headers}
+            connection.request("POST", target, urlencode(fields), form)
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
+
+    def events(self, parameters: str = "") -> Iterator[tuple[str, Any]]:
         """Yield the events of a stream: their names and what they carry."""
         with self.connection() as connection:
-            connection.request("GET", "/events")
+            connection.request("GET", f"/events{parameters}")
             answer = connection.getresponse()
             assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
             while line := answer.readline():

@@ -100,7 +100,14 @@ def test_a_good_setup_is_ok_in_every_line(folder: Path, memcached: Memcached) ->
         *(["program"] if IS_ROOT and OTHERS_MAY_RUN_PYTHON else []),
         *("configuration", "memcached", "evictions", "counters are ints"),
         *("loggers", "warnings", "log is counted"),
-        *("yesterday's log", "log format", "clock and time zone", "database", "pipe size"),
+        *(
+            "yesterday's log",
+            "log format",
+            "clock and time zone",
+            "database",
+            *([] if IS_ROOT else ["kept days"]),
+            "pipe size",
+        ),
     ]
     assert said.checks["log format"][1] == "combined, 10 of 10 lines parse"
     assert not (folder / "hits.csv").exists()
@@ -115,7 +122,7 @@ def failing(folder: Path, spec: str, *args: str, first: str = "", **env: str) ->
 
 def test_without_memcached_the_rest_is_checked_all_the_same(folder: Path) -> None:
     said = doctor(folder, f"127.0.0.1:{free_port()}")
-    assert (list(said.failed()), len(said.checks)) == (["memcached"], 9)
+    assert (list(said.failed()), len(said.checks)) == (["memcached"], 10)
     assert "Connection refused" in said.checks["memcached"][1]
     assert "systemctl start memcached" in said.checks["memcached"][2]
 
@@ -680,6 +687,18 @@ def test_a_database_that_cannot_be_written_is_told(
     if content:
         write(folder / name, content)
     assert list(failing(folder, memcached.spec, "--to", name)) == ["database"]
+
+
+def test_days_that_no_rollup_has_kept_are_told(folder: Path, memcached: Memcached) -> None:
+    days = [date.today() - timedelta(before) for before in (40, 38, 3, 1)]
+    kept = write(folder / "kept.log", *(access_line("/", day) for day in days))
+    fasthits("rollup", f"{days[0]}..{days[-1]}", "--partial", "--logs", kept, "--to", folder / "kept.db")
+    said = doctor(folder, memcached.spec, "--to", f"{folder}/kept.db")
+    verdict, text, remedy = said.checks["kept days"]
+    assert verdict == "warn"
+    first, gap = date.today() - timedelta(30), date.today() - timedelta(2)
+    assert text == f"kept up to {days[-1]}; 28 days are missing: {first}..{date.today() - timedelta(4)}, {gap}"
+    assert remedy == f"while their logs are there: fasthits rollup {first}..{gap} --to {folder}/kept.db"
 
 
 @AS_ROOT

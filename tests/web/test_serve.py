@@ -1,27 +1,37 @@
 """`fasthits serve` over HTTP: the JSON interface, events, the badge, the metrics, and who gets an answer."""
 
+import base64
+import gzip
+import hashlib
+import hmac
 import json
+import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 
 import pytest
 
+from fasthits import __version__
+from fasthits.daily.days import ONE_DAY
+from fasthits.live.counters import add_views
 from fasthits.live.keys import hit_key
 from fasthits.web.events import MAX_STREAMS
-from fasthits.web.openapi import DESCRIPTION
+from fasthits.web.openapi import ENDPOINTS, describe
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger, access_line
-from tests.support.processes import eventually, run_fasthits
+from tests.support.processes import PROJECT, eventually, run_fasthits
 from tests.support.servers import Memcached, free_port
-from tests.support.webserver import Served
+from tests.support.webserver import Answer, Served
 
 TODAY = date.today()
 DAYS = [TODAY - timedelta(days=before) for before in (3, 2, 1)]
@@ -45,9 +55,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(place: Path, memcached: Memcached, kept: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
-    def start(*args: str) -> Served:
+    def start(*args: str, **options: int) -> Served:
         where = ("--memcached", memcached.spec, "--database", str(kept))
-        started.append(Served(place, *where, *args))
+        started.append(Served(place, *where, *args, **options))
         return started[-1]
 
     yield start
@@ -109,11 +119,161 @@ def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
 
 def test_history_is_what_rollups_have_kept(served: Served) -> None:
     days = list(map(str, DAYS))
-    assert served.ask("/api/history?path=/").json() == {"path": "/", "days": days, "views": [3, 2, 1], "total": 6}
-    site = served.ask("/api/history?days=2").json()
-    assert site == {"path": None, "days": days[1:], "views": [3, 2], "total": 5}
-    most_read = served.ask("/api/most-read?days=3&limit=1").json()
-    assert most_read == {"days": days, "paths": [{"path": "/", "views": 6, "by_day": [3, 2, 1]}]}
+    kept = {"oldest": days[0], "newest": days[-1], "missing": []}
+    assert served.ask("/api/history?path=/").json() == {
+        **{"path": "/", "prefix": None, "host": None, "from": days[0], "to": days[-1], "kept_days": 3, **kept},
+        **{"days": days, "views": [3, 2, 1], "total": 6, "before": None},
+    }
+    before = {"from": str(DAYS[0] - ONE_DAY), "to": days[0], "kept_days": 1, "total": 6}
+    assert served.ask("/api/history?days=2").json() == {
+        **{"path": None, "prefix": None, "host": None, "from": days[1], "to": days[-1], "kept_days": 2, **kept},
+        **{"days": days[1:], "views": [3, 2], "total": 5, "before": before},
+    }
+    asked = f"from={days[0]}&to={days[0]}"
+    assert served.ask(f"/api/history?prefix=/&{asked}").json()["views"] == [6]
+    most_read = served.ask(f"/api/most-read?{asked}&limit=2&offset=1&by_day=1").json()
+    assert most_read == {
+        **{"from": days[0], "to": days[0], "kept_days": 1, **kept, "before": None, "count": 4, "views": 6, "next": 3},
+        "paths": [
+            {"path": path, "views": 1, "share": pytest.approx(1 / 6), "before": None, "by_day": [1]}
+            for path in (HOSTILE, "/old")
+        ],
+    }
+    rises = served.ask("/api/most-read?days=1&sort=rise&q=OLD").json()["paths"]
+    assert rises == [{"path": "/old", "views": 1, "share": 0.5, "before": 1}]
+
+
+def test_a_day_that_is_not_kept_is_unknown_and_not_zero(start: Callable[..., Served], tmp_path: Path) -> None:
+    kept, gap, yesterday = TODAY - 4 * ONE_DAY, TODAY - 3 * ONE_DAY, TODAY - ONE_DAY
+    write(tmp_path / "a.log", hit("/", kept) * 2 + hit("/", TODAY - 2 * ONE_DAY))
+    roll_up(tmp_path, f"{kept}..{TODAY - 2 * ONE_DAY}")
+    served = start("--database", str(tmp_path / "hits.db"))
+    history = served.ask("/api/history?days=all").json()
+    assert (history["views"], history["kept_days"]) == ([2, None, 1], 2)
+    assert history["missing"] == [str(gap), str(yesterday)]
+    outside = served.ask("/api/history?from=2020-01-01&to=2020-01-02").json()
+    assert (outside["views"], outside["kept_days"], outside["missing"]) == ([None, None], 0, [])
+    assert b"views: 3+" in served.ask("/badge.svg?path=/").body
+    assert b"fasthits_rollup_missing_days 2\n" in served.ask("/metrics").body
+
+
+def test_paths_with_a_query_and_of_a_host_are_found_in_both_halves(
+    start: Callable[..., Served], tmp_path: Path, start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    options = ("--keep-query", "all", "--by-host", "--format", "vhost_combined")
+
+    def line(host: str, day: date) -> bytes:
+        return f"{host}:80 ".encode() + hit("/a?page=2", day)
+
+    write(tmp_path / "a.log", line("one.example", DAYS[-1]) * 2, line("two.example", DAYS[-1]))
+    roll_up(tmp_path, str(DAYS[-1]), *options)
+    logger = start_logger("--memcached", memcached.spec, *options)
+    logger.write(line("one.example", TODAY))
+    served = start("--database", str(tmp_path / "hits.db"))
+    path = quote("//one.example/a?page=2")
+    eventually(lambda: served.ask(f"/api/today?path={path}").json()["views"] == 1)
+    assert served.ask(f"/api/history?path={path}").json()["views"] == [2]
+    assert served.ask("/api/history?path=/a%3Fpage=2&host=two.example").json()["views"] == [1]
+    hosts = served.ask("/api/hosts").json()
+    assert (hosts["kept"], [(row["host"], row["views"]) for row in hosts["rows"]]) == (
+        True,
+        [("one.example", 2), ("two.example", 1)],
+    )
+    assert b"views: 3" in served.ask(f"/badge.svg?path={path}").body
+
+
+def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    day = DAYS[-1]
+    search = hit("/blog/a", day).replace(b'"-"', b'"https://www.google.com/search?q=page+hits"', 1)
+    linked = hit("/blog/b", day).replace(b'"-"', b'"https://other.example/x"', 1)
+    robot = re.sub(rb'"Mozilla[^"]*"', b'"Googlebot/2.1"', hit("/", day))
+    write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day))
+    roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart")
+    served = start("--database", str(tmp_path / "hits.db"))
+
+    def rows(target: str) -> list[tuple[object, ...]]:
+        answer = served.ask(target).json()
+        assert answer["kept"]
+        return [tuple(row.values())[: 3 if "searches" in target else 2] for row in answer["rows"]]
+
+    assert rows("/api/sections?pages=1") == [("/blog/*", 6)]
+    assert rows("/api/sections?prefix=/blog/&limit=1") == [("/blog/a", 3)]
+    assert served.ask("/api/sections?limit=1").json()["next"] == 1
+    assert ("other.example", 3) in rows("/api/referrers")
+    assert rows("/api/referrers?path=/blog/b") == [("other.example", 3)]
+    assert rows("/api/searches?prefix=/blog/") == [("Google", "page hits", 1)]
+    assert rows("/api/bots") == [(str(day), 1)]
+    assert served.ask("/api/history?prefix=/blog/&pages=1").json()["total"] == 6
+
+
+def roll_up(folder: Path, days: str, *options: str) -> None:
+    done = fasthits("rollup", days, "--logs", folder / "*.log", "--to", folder / "hits.db", "--partial", *options)
+    assert (folder / "hits.db").exists(), done.stderr
+
+
+def test_an_answer_comes_again_only_after_the_database_has_changed(
+    start: Callable[..., Served], tmp_path: Path
+) -> None:
+    write(tmp_path / "a.log", hit("/", DAYS[0]))
+    roll_up(tmp_path, str(DAYS[0]))
+    served = start("--database", str(tmp_path / "hits.db"))
+    first = served.ask("/api/history")
+    assert (first.status, first.headers["cache-control"]) == (200, "no-cache")
+    again = served.ask("/api/history", If_None_Match=first.headers["etag"])
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    write(tmp_path / "a.log", hit("/", DAYS[0]) * 2)
+    roll_up(tmp_path, str(DAYS[0]))
+    changed = served.ask("/api/history", If_None_Match=first.headers["etag"])
+    assert (changed.status, changed.json()["total"]) == (200, 2)
+
+
+def test_long_answers_are_packed_and_events_are_not(served: Served) -> None:
+    packed = served.ask("/openapi.json", Accept_Encoding="gzip")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.body)) == served.ask("/openapi.json").json()
+    with served.connection() as connection:
+        connection.request("GET", "/events", headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        assert answer.headers["Content-Encoding"] is None
+        assert answer.readline() == b"event: sample\n"
+
+
+def test_the_report_is_a_page_whose_style_alone_is_allowed(served: Served) -> None:
+    page = served.ask(f"/report?from={DAYS[0]}&to={DAYS[-1]}")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    (style,) = re.findall(rb"<style>(.*?)</style>", page.body, re.S)
+    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in page.headers["content-security-policy"]
+    assert b"style=" not in page.body
+    assert b"&lt;script&gt;" in page.body
+    assert b"<script" not in page.body
+
+
+def test_a_csv_file_is_refused(tmp_path: Path) -> None:
+    done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve reads no CSV")
+
+
+def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:
+    served = start("--site", "https://www.example.org/")
+    with closing(served.events("?pages=1")) as events:
+        assert next(events)[0] == "sample"
+        count(logger, "/a", "/a", "/site.css", "/logo.PNG?v=2")
+        seen = next(data for _, data in events if data["views"] == 2)
+    assert (seen["paths"], seen["last_minute"]) == (1, 2)
+    assert [each["path"] for each in seen["most_read"]] == ["/a"]
+    assert 0 < seen["window_seconds"] <= 60
+    top = eventually(lambda: (found := served.ask("/api/top").json())["views"] == 4 and found)
+    assert (top["paths"], top["site"], top["time_zone"]) == (3, "https://www.example.org", time.strftime("%Z"))
+    assert 0 <= top["age_seconds"] < 60
+
+
+def test_a_hash_of_which_nobody_knows_the_path_is_unknown(served: Served) -> None:
+    answer = served.ask(f"/api/today?path=%23{'0' * 64}").json()
+    assert (answer["views"], answer["reason"]) == (None, "no counter of today has this hash")
+    assert served.ask("/api/today?path=/never").json()["views"] == 0
 
 
 def test_a_rollup_meanwhile_is_seen_at_once(start: Callable[..., Served], tmp_path: Path) -> None:
@@ -146,57 +306,115 @@ def test_the_badge_counts_all_days_and_today(served: Served, logger: Logger) -> 
 
     picture = eventually(badge)
     assert picture.findtext("{*}title") == "views: 1,240"
+    for asked, said in (("days=2", "views: 1,235 in 2 days"), ("days=1&label=%3Creads%3E", "<reads>: 1,234 today")):
+        picture = ElementTree.fromstring(served.ask(f"/badge.svg?path=/&{asked}").body)
+        assert picture.get("aria-label") == said
 
 
-def test_metrics_are_totals_and_not_per_path(served: Served, logger: Logger) -> None:
+def metrics(served: Served) -> dict[str, float]:
+    """Return the values of all metrics, by name and labels."""
+    lines = served.ask("/metrics").body.decode().splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+
+def test_metrics_are_totals_and_not_per_path(served: Served, logger: Logger, memcached: Memcached) -> None:
+    server = f'{{server="{memcached.spec}"}}'
+    assert metrics(served)[f"fasthits_views_total{server}"] == 0
     count(logger, "/a", "/b")
-    text = eventually(lambda: b"fasthits_views_today 2\n" in (body := served.ask("/metrics").body) and body.decode())
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    figures = {name: float(value) for name, value in (line.split(" ") for line in lines)}
+    figures = eventually(lambda: (found := metrics(served))["fasthits_views_today"] == 2 and found)
     assert figures["fasthits_paths_today"] == 2
-    assert figures["fasthits_memcached_up"] == 1
+    assert figures[f"fasthits_views_total{server}"] == 2
+    assert figures[f"fasthits_memcached_up{server}"] == 1
     assert figures["fasthits_loggers"] >= 1
-    assert datetime.fromtimestamp(figures["fasthits_rollup_newest_day_seconds"]).date() in (DAYS[-1], DAYS[-2])
-    assert "/" not in text
+    assert figures["fasthits_rollup_kept_days"] == 3
+    assert figures["fasthits_rollup_missing_days"] == 0
+    newest = datetime.fromtimestamp(figures["fasthits_rollup_newest_day_timestamp_seconds"])
+    assert (newest.date(), newest.hour) == (DAYS[-1], 0)
+    (build,) = [name for name in figures if name.startswith("fasthits_build_info{")]
+    assert f'version="{__version__}"' in build
+    assert 0 < figures["fasthits_scrape_duration_seconds"] < 60
+    assert not [name for name in figures if "/" in name.replace(memcached.spec, "")]
+
+
+def test_a_counter_never_falls_when_memcached_loses_what_it_held(served: Served, memcached: Memcached) -> None:
+    name = f'fasthits_views_total{{server="{memcached.spec}"}}'
+    metrics(served)
+    add_views([(TODAY, "/a", 5)], memcached.spec)
+    eventually(lambda: metrics(served)[name] == 5)
+    memcached.kill()
+    eventually(lambda: name not in metrics(served))
+    assert metrics(served)[f'fasthits_memcached_up{{server="{memcached.spec}"}}'] == 0
+    memcached.start(keep_port=True)
+    add_views([(TODAY, "/a", 2)], memcached.spec)
+    eventually(lambda: metrics(served).get(name) == 7)
+
+
+def test_names_of_metrics_follow_the_conventions(served: Served, logger: Logger) -> None:
+    text = served.ask("/metrics").body.decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    assert set(kinds.values()) == {"counter", "gauge"}
+    assert {name for name, kind in kinds.items() if kind == "counter"} == {n for n in kinds if n.endswith("_total")}
+    assert {name for name in kinds if "timestamp" in name} == {n for n in kinds if n.endswith("_timestamp_seconds")}
+    assert set(re.findall(r"^# HELP (\S+) \S.*\.$", text, re.M)) == kinds.keys()
 
 
 def test_metrics_count_the_lines_of_all_loggers_by_outcome(
     served: Served, start_logger: Callable[..., Logger], memcached: Memcached
 ) -> None:
-    assert b'fasthits_logger_lines_today{outcome="hit"} 0\n' in served.ask("/metrics").body
+    assert metrics(served)['fasthits_logger_lines_total{outcome="hit"}'] == 0
     for paths in (["/a", "/b"], ["/a"]):
         logger = start_logger("--memcached", memcached.spec)
         count(logger, *paths)
         logger.write(access_line("/a", TODAY, "POST") + b"no line of a log\n")
         assert logger.finish() == 0
-    body = served.ask("/metrics").body.decode().partition("# HELP fasthits_logger_warnings_today")[0]
-    assert [line for line in body.splitlines() if "logger_" in line and not line.startswith("# HELP")] == [
-        "# TYPE fasthits_logger_lines_today gauge",
-        'fasthits_logger_lines_today{outcome="hit"} 3',
-        'fasthits_logger_lines_today{outcome="filtered"} 2',
-        'fasthits_logger_lines_today{outcome="malformed"} 2',
-        "# TYPE fasthits_logger_hits_today gauge",
-        'fasthits_logger_hits_today{outcome="delivered"} 3',
-        'fasthits_logger_hits_today{outcome="in_doubt"} 0',
-        'fasthits_logger_hits_today{outcome="refused"} 0',
-        'fasthits_logger_hits_today{outcome="dropped"} 0',
-        "# TYPE fasthits_logger_reconnects_today gauge",
-        "fasthits_logger_reconnects_today 0",
-        "# TYPE fasthits_logger_discarded_lines_today gauge",
-        "fasthits_logger_discarded_lines_today 0",
-    ]
+    found = {name: value for name, value in metrics(served).items() if "logger_" in name and "warnings" not in name}
+    assert found == {
+        'fasthits_logger_lines_total{outcome="hit"}': 3,
+        'fasthits_logger_lines_total{outcome="filtered"}': 2,
+        'fasthits_logger_lines_total{outcome="malformed"}': 2,
+        'fasthits_logger_hits_total{outcome="delivered"}': 3,
+        'fasthits_logger_hits_total{outcome="in_doubt"}': 0,
+        'fasthits_logger_hits_total{outcome="refused"}': 0,
+        'fasthits_logger_hits_total{outcome="dropped"}': 0,
+        "fasthits_logger_reconnects_total": 0,
+        "fasthits_logger_discarded_lines_total": 0,
+    }
     top = eventually(lambda: (found := served.ask("/api/top").json())["views"] == 3 and found)
     assert [each["path"] for each in top["most_read"]] == ["/a", "/b"]
     memcached.kill()
     assert b"fasthits_logger_" not in served.ask("/metrics").body
 
 
+def test_the_board_for_grafana_asks_for_metrics_that_exist(served: Served, logger: Logger) -> None:
+    board = json.loads((PROJECT / "docs" / "grafana.json").read_text())
+    assert {"title", "uid", "schemaVersion", "panels", "time", "templating"} <= board.keys()
+    assert board["templating"]["list"][0]["type"] == "datasource"
+    served_names = set(re.findall(r"^# TYPE (\S+) ", served.ask("/metrics").body.decode(), re.M))
+    places = set()
+    for panel in board["panels"]:
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        asked = [set(re.findall(r"fasthits_\w+", target["expr"])) for target in panel["targets"]]
+        assert asked
+        assert all(names and names <= served_names for names in asked), panel["title"]
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & places
+        assert at["x"] + at["w"] <= 24
+        places |= cells
+
+
 @pytest.mark.parametrize(
     "target",
     [
-        *("/api/today", "/api/today?path=", "/api/today?path=a", "/api/today?path=/a%3Fb", "/api/today?path=/&path=/"),
+        *("/api/today", "/api/today?path=", "/api/today?path=a", "/api/today?path=/&path=/", "/api/today?path=/&day=1"),
         *("/api/history?days=0", "/api/history?days=3661", "/api/history?days=1e1", "/api/history?days=%D9%A1"),
         *("/api/top?limit=101", "/api/top?limit=-1", "/api/search", "/api/search?q=", "/badge.svg"),
+        *("/api/history?from=2026-03-12", "/api/history?to=2026-03-12", "/api/history?from=2026-03-12&to=2026-03-11"),
+        *("/api/history?from=2000-01-01&to=2026-03-11", "/api/history?from=2026-03-01&to=2026-03-12&days=3"),
+        *("/api/history?from=today&to=today", "/api/history?path=/&prefix=/", "/api/history?prefix=/blog"),
+        *("/api/history?nothing=1", "/metrics?path=/", "/openapi.json?x", "/events?path=/", "/api/most-read?sort=up"),
+        *("/api/most-read?pages=yes", "/api/most-read?offset=-1", "/api/hours", "/api/hours?day=yesterday"),
+        *("/badge.svg?path=/&label=", "/badge.svg?path=/&label=%00", "/badge.svg?path=/&label=" + "x" * 41),
         "/api/today?path=/" + "x" * 8192,
     ],
 )
@@ -204,6 +422,23 @@ def test_invalid_parameters_are_errors(served: Served, target: str) -> None:
     answer = served.ask(target)
     assert answer.status == 400
     assert list(answer.json()) == ["error"]
+
+
+def test_every_parameter_that_is_described_is_taken(served: Served) -> None:
+    values = {
+        **{"path": "/", "prefix": "/", "q": "a", "label": "reads", "day": str(DAYS[0]), "days": "all", "limit": "100"},
+        **{"offset": "0", "sort": "rise", "pages": "1", "by_day": "1"},
+    }
+    for address, endpoint in ENDPOINTS.items():
+        needed = {name: values[name] for name in endpoint.required}
+        for name in endpoint.parameters:
+            given = {"from": str(DAYS[0]), "to": str(DAYS[0])} if name in ("from", "to") else {name: values.get(name)}
+            if name == "host":
+                continue  # this database does not keep hosts apart
+            answer = served.ask(f"{address}?{urlencode({**needed, **given})}")
+            assert answer.status == 200, (address, name, answer.body)
+    answer = served.ask("/api/history?host=www.example.org")
+    assert (answer.status, "--by-host" in answer.json()["error"]) == (400, True)
 
 
 @pytest.mark.parametrize(
@@ -235,24 +470,114 @@ def test_a_foreign_host_name_is_refused(served: Served, host: str) -> None:
 
 def test_a_token_opens_and_nothing_else_does(start: Callable[..., Served]) -> None:
     served = start("--host", "0.0.0.0", "--token", "s3cret café")
-    for target in ("/", "/api/top", "/events", "/metrics", "/static/page.js", "/api/top?token=wrong", "/?token="):
+    for target in ("/", "/api/top", "/events", "/metrics", "/static/page.js", "/api/top?token=wrong", "/badge.svg"):
         answer = served.ask(target)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert list(answer.json()) == ["error"]
     assert served.ask("/api/top", Authorization="Bearer wrong").status == 401
     assert served.ask("/api/top", Authorization="Bearer s3cret café".encode().decode("latin-1")).status == 200
-    assert served.ask(f"/api/top?token={quote('s3cret café')}", Host="any.example").status == 200
+    assert served.ask(f"/api/top?token={quote('s3cret café')}", Host="any.example").status == 401
+    described = served.ask("/openapi.json", Authorization="Bearer s3cret café".encode().decode("latin-1")).json()
+    assert described == json.loads(json.dumps(describe(with_token=True)))
     page = served.ask(f"/?token={quote('s3cret café')}")
+    check_cookie(served, page)
+    assert served.ask("/", Cookie="fasthits=; a b=\x7f; [").status == 401
+    assert served.ask("/?token=", Accept="text/html").status == 401
+
+
+def check_cookie(served: Served, page: Answer) -> None:
+    """Check that the answer leads to the page, with a cookie that opens it and ends."""
     assert (page.status, page.headers["location"]) == (303, "./")
     cookie = page.headers["set-cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
+    assert {"HttpOnly", "Max-Age=2592000", "SameSite=strict"} <= set(cookie.split("; "))
     assert "s3cret" not in cookie
-    assert served.ask("/", Cookie=cookie.partition(";")[0]).status == 200
-    assert served.ask("/", Cookie="fasthits=; a b=\x7f; [").status == 401
+    assert "Path" not in cookie, "the browser keeps it for the folder of the page"
+    value = cookie.partition(";")[0]
+    assert served.ask("/", Cookie=value).status == 200
+    ends_at, _, proof = value.removeprefix("fasthits=").partition(".")
+    expired = f"1.{hmac.digest('s3cret café'.encode(), b'fasthits 1', 'sha256').hex()}"
+    for forged in (
+        expired,
+        f"{int(ends_at) + 1}.{proof}",
+        f"1.{proof}",
+        f"{ends_at}.",
+        ends_at,
+        f"-1.{proof}",
+        "²." + proof,
+    ):
+        assert served.ask("/api/top", Cookie=f"fasthits={forged}".encode().decode("latin-1")).status == 401
 
 
-def test_public_answers_everybody(start: Callable[..., Served]) -> None:
-    assert start("--host", "0.0.0.0", "--public").ask("/api/top", Host="any.example").status == 200
+def test_a_person_is_asked_for_the_token_in_a_form(start: Callable[..., Served]) -> None:
+    served = start("--token", "s3cret café")
+    form = served.ask("/", Accept="text/html,*/*;q=0.8")
+    assert (form.status, form.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert b'<form method="post" action="./">' in form.body
+    assert "form-action 'self'" in form.headers["content-security-policy"]
+    for name in re.findall(rb'href="(static/[^"]+)"', form.body):
+        assert served.ask(f"/{name.decode()}").status == 200
+    wrong = served.submit("/", token="wrong")
+    assert (wrong.status, b"This is not the token." in wrong.body) == (401, True)
+    assert served.submit("/", token="x" * 20_000).status == 401
+    check_cookie(served, served.submit("/", token="s3cret café"))
+    assert served.submit("/api/top", token="s3cret café").status == 401
+    assert "Secure" not in served.submit("/", token="s3cret café").headers["set-cookie"]
+    behind_https = served.submit("/", {"X-Forwarded-Proto": "https"}, token="s3cret café")
+    assert "; Secure" in behind_https.headers["set-cookie"]
+
+
+def test_the_token_comes_from_a_file_that_others_cannot_read(start: Callable[..., Served], tmp_path: Path) -> None:
+    file = write(tmp_path / "token", b"s3cret\n")
+    file.chmod(0o640)
+    served = start("--token-file", str(file))
+    assert served.ask("/api/top", Authorization="Bearer s3cret").status == 200
+    assert served.ask("/api/top").status == 401
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "options", "said"),
+    [
+        (b"s3cret", 0o644, (), "everybody on this machine may read the token: "),
+        (b"\n", 0o600, (), "token is empty: "),
+        (b"\xff", 0o600, (), "cannot read the token: "),
+        (None, 0o600, (), "cannot read the token: "),
+        (b"s3cret", 0o600, ("--token", "other"), "choose one of these: "),
+        (b"s3cret", 0o600, ("--public",), "choose one of these: "),
+    ],
+)
+def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
+    tmp_path: Path, content: bytes | None, mode: int, options: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        write(file, content).chmod(mode)
+    done = run_fasthits("serve", "--port", "0", "--token-file", str(file), *options)
+    assert (done.returncode, done.stderr.startswith(f"fasthits: {said}".encode())) == (2, True), done.stderr
+
+
+def test_badges_can_be_public_beside_a_private_page(start: Callable[..., Served]) -> None:
+    served = start("--token", "s3cret", "--public-badges")
+    assert served.ask("/badge.svg?path=/", Host="any.example").status == 200
+    assert served.ask("/api/history?path=/").status == 401
+    without_token = start("--public-badges")
+    assert without_token.ask("/badge.svg?path=/", Host="any.example").status == 200
+    assert without_token.ask("/", Host="any.example").status == 421
+
+
+@pytest.mark.parametrize("site", ["example.org", "https://", "https://example.org/a", "https://a b", "javascript:x"])
+def test_an_address_of_a_site_that_is_none_is_refused(site: str) -> None:
+    done = run_fasthits("serve", "--port", "0", "--site", site)
+    assert (done.returncode, done.stderr.partition(b": ")[2].partition(b":")[0]) == (2, b"not the address of a site")
+
+
+def test_public_answers_everybody_and_the_scripts_of_other_sites(start: Callable[..., Served], served: Served) -> None:
+    public = start("--host", "0.0.0.0", "--public")
+    answer = public.ask("/api/top", Host="any.example", Origin="https://other.example")
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "*")
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    for target in ("/", "/static/page.js"):
+        assert "access-control-allow-origin" not in public.ask(target).headers
+    assert "access-control-allow-origin" not in served.ask("/api/top").headers
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "some.example"])
@@ -283,8 +608,8 @@ def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> No
             answer = served.ask(target)
             assert (answer.status, told in answer.json()["error"]) == (503, True)
         assert served.ask("/api/search?q=a").json() == {"paths": []}
-        assert b"views: 0" in served.ask("/badge.svg?path=/").body
-        assert b"fasthits_memcached_up 0\n" in served.ask("/metrics").body
+        assert b"views: unknown" in served.ask("/badge.svg?path=/").body
+        assert f'fasthits_memcached_up{{server="{spec}"}} 0\n'.encode() in served.ask("/metrics").body
         with closing(served.events()) as events:
             assert next(events)[0] == "problem"
 
@@ -315,6 +640,39 @@ def test_streams_that_readers_leave_are_closed(served: Served) -> None:
     assert {open_stream() for _ in range(20)} == {b"HTTP/1.1 200"}
 
 
+def test_requests_that_are_not_finished_block_nobody_and_write_no_traceback(start: Callable[..., Served]) -> None:
+    served = start(descriptors=256)
+    with ExitStack() as opened:
+        for _ in range(300):
+            half = opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 10))
+            half.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        for _ in range(10):
+            assert served.ask("/api/history").status == 200
+    assert served.said.count("\n") == 1
+
+
+def test_one_line_tells_that_descriptors_ran_out(start: Callable[..., Served]) -> None:
+    served = start()
+    descriptors = len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
+    before = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (descriptors + 4, before[1]))
+    with ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 10)).sendall(b"GET ")
+        eventually(lambda: "cannot accept connections: Too many open files (raise the limit: " in served.said)
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
+    assert served.ask("/api/history").status == 200
+    assert served.said.count("\n") == 2
+
+
+@pytest.mark.slow
+def test_a_client_that_does_not_finish_its_request_is_cut_off(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), 60) as half:
+        half.sendall(b"GET / HTTP/1.1\r\n")
+        with suppress(ConnectionResetError):
+            assert half.recv(1) == b""
+
+
 def test_the_number_of_streams_is_limited(served: Served) -> None:
     with ExitStack() as opened:
         for _ in range(MAX_STREAMS):
@@ -328,8 +686,8 @@ def test_the_number_of_streams_is_limited(served: Served) -> None:
 
 
 def test_the_description_names_every_path_of_the_interface(served: Served) -> None:
-    assert served.ask("/openapi.json").json() == json.loads(json.dumps(DESCRIPTION))
-    for path in DESCRIPTION["paths"]:
+    assert served.ask("/openapi.json").json() == json.loads(json.dumps(describe(with_token=False)))
+    for path in ENDPOINTS:
         assert served.ask(path).status in (200, 400)
 
 

@@ -43,5 +43,8 @@ def examine(setup: Setup, today: date) -> Iterator[Check]:
     yield look("yesterday's log", partial(logs.found, setup, today), logs.NAME_LOGS)
     yield look("log format", partial(logs.parsed, setup, today), logs.NAME_LOGS)
     yield look("clock and time zone", partial(logs.clock, setup, today), logs.NAME_LOGS)
-    yield look("database", partial(machine.database, setup), machine.REPAIR_TARGET)
+    database = look("database", partial(machine.database, setup), machine.REPAIR_TARGET)
+    yield database
+    if database.verdict is Verdict.OK:
+        yield look("kept days", partial(machine.kept_days, setup, today), machine.REPAIR_TARGET)
     yield check("pipe size", machine.pipe_size, "")

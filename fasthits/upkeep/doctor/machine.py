@@ -4,8 +4,12 @@ import os
 import pwd
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
+from fasthits.daily.days import ONE_DAY, Range
+from fasthits.daily.gaps import describe_missing, missing_days
+from fasthits.daily.history import History
 from fasthits.daily.targets import STDOUT, open_table
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
@@ -13,6 +17,9 @@ from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 PIPE_BYTES = 1 << 20
 LEAST_FREE_BYTES = 100 << 20
 LEAST_FREE_SHARE = 0.01
+LOOK_BACK_DAYS = 30
+"""The logs of days before that are seldom there."""
+CSV_SUFFIX = ".csv"
 REPAIR_TARGET = "the user must own the folder: install -d -m 0750 -o USER FOLDER; or name another file with --to"
 
 
@@ -68,6 +75,21 @@ def database(setup: Setup) -> str:
             text, f"make room on that disk (df -h {target.absolute().parent}), or name another place with --to"
         )
     return f"{target} {'can be written' if target.exists() else 'can be made'}"
+
+
+def kept_days(setup: Setup, today: date) -> str:
+    """Say that the last LOOK_BACK_DAYS are kept, from the first that was kept on."""
+    target = Path(setup.target)
+    if target.suffix == CSV_SUFFIX or not target.exists():
+        return "not looked for in a CSV file" if target.exists() else "nothing is kept yet"
+    days = History(target).days
+    if not days:
+        return "nothing is kept yet"
+    missing = missing_days(days, Range(today - LOOK_BACK_DAYS * ONE_DAY, today - ONE_DAY), today)
+    if missing:
+        command = f"fasthits rollup {missing[0]}..{missing[-1]} --to {target}"
+        raise Finding(describe_missing(days[-1], missing), f"while their logs are there: {command}", Verdict.WARN)
+    return f"kept up to {days[-1]}, without a gap in the last {LOOK_BACK_DAYS} days"
 
 
 def pipe_size() -> str:

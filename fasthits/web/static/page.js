@@ -1,36 +1,64 @@
-// The page. The address holds the path and the days shown, after #, so links and the back button work.
-import { History } from "./history.js";
+// The page: what is chosen in its address is shown in its parts.
+import { choose, chosen, onChoice, subject, when } from "./chosen.js";
+import { Details } from "./details.js";
+import { Past } from "./past.js";
 import { Search } from "./search.js";
+import { count } from "./text.js";
 import { Today } from "./today.js";
 
-const RANGES = ["7", "30", "90", "365"];
-const range = document.getElementById("range");
-const history = new History(choose);
+const REFRESH_MS = 60_000;
+const element = (id) => document.getElementById(id);
+const past = new Past(choose);
+const details = new Details(take);
+const today = new Today(take, (sample, isBack) => {
+  past.take(sample);
+  setTitle();
+  if (isBack) refresh();
+});
 
-function state() {
-  const parameters = new URLSearchParams(location.hash.slice(1));
-  const days = parameters.get("days");
-  return { path: parameters.get("path"), days: RANGES.includes(days) ? days : "30" };
+/** Choose what was clicked in a list, and go to it: on a telephone it is far away. */
+function take(changes) {
+  choose(changes);
+  element("past").scrollIntoView({ block: matchMedia("(width <= 860px)").matches ? "start" : "nearest" });
+  element("subject").focus({ preventScroll: true });
 }
 
-function go({ path, days }) {
-  const parameters = new URLSearchParams({ ...(path === null ? {} : { path }), days });
-  location.hash = parameters.toString();
+function show(choice) {
+  setTitle(choice);
+  for (const radio of element("range").querySelectorAll("input")) radio.checked = radio.value === choice.days;
+  element(`sort-${choice.sort}`).checked = true;
+  element("files").checked = choice.files;
+  element("host-box").hidden = choice.host === null;
+  element("host").textContent = choice.host ?? "";
+  past.show(choice);
+  details.show(choice);
+  today.show(choice);
 }
 
-function choose(path) {
-  go({ ...state(), path });
-  document.getElementById("history-title").scrollIntoView({ block: "nearest" });
+/** The title names what is chosen, or tells today's views. */
+function setTitle(choice = chosen()) {
+  const { path, prefix, host } = choice;
+  if (path !== null || prefix !== null || host !== null) document.title = `${subject(choice)} ${when(choice)} · fasthits`;
+  else document.title = today?.sample ? `${count(today.sample.views)} views today · fasthits` : "fasthits";
 }
 
-function show() {
-  const { path, days } = state();
-  range.querySelector(`[value="${days}"]`).checked = true;
-  history.show(path, days);
+function refresh() {
+  if (document.hidden) return;
+  past.refresh();
+  details.refresh(chosen());
 }
 
-range.addEventListener("change", (event) => go({ ...state(), days: event.target.value }));
-addEventListener("hashchange", () => (location.hash === "" || location.hash.includes("=")) && show()); // not the skip link
-show();
-new Search(choose);
-new Today(choose, (sample) => history.refresh(sample));
+element("range").addEventListener("change", ({ target }) => choose({ days: target.value }));
+element("sort").addEventListener("change", ({ target }) => choose({ sort: target.value }));
+element("files").addEventListener("change", ({ target }) => choose({ files: target.checked }));
+element("all-hosts").addEventListener("click", () => choose({ host: null }));
+for (const link of document.querySelectorAll(".skip")) {
+  link.addEventListener("click", (event) => { // the address is for what is chosen
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href")).focus();
+  });
+}
+addEventListener("visibilitychange", refresh);
+setInterval(refresh, REFRESH_MS);
+onChoice(show);
+new Search(take);

@@ -1,5 +1,6 @@
 // The search box: a combobox with a list of matching pages, after the WAI-ARIA authoring practices.
-import { ask, pageName } from "./text.js";
+import { ask } from "./answers.js";
+import { pageName, readable } from "./text.js";
 
 const WAIT_MS = 150;
 const input = document.getElementById("search");
@@ -37,25 +38,26 @@ export class Search {
     this.#asking = new AbortController();
     try {
       const { paths } = await ask(`api/search?${new URLSearchParams({ q, limit: 12 })}`, this.#asking.signal);
-      this.#show(paths);
+      const pages = paths.map((path) => ({ name: pageName(path), changes: { path } }));
+      this.#show([...sectionOf(q), ...pages]);
     } catch (error) {
       if (error.name !== "AbortError") this.#say(error.message);
     }
   }
 
-  #show(paths) {
-    if (!paths.length) {
+  #show(found) {
+    if (!found.length) {
       this.#say("No path contains this.");
       return;
     }
-    list.replaceChildren(...paths.map((path, at) => {
+    list.replaceChildren(...found.map(({ name, changes }, at) => {
       const item = document.createElement("li");
       item.id = `found-${at}`;
       item.setAttribute("role", "option");
       item.setAttribute("aria-selected", "false");
-      item.textContent = pageName(path);
-      item.addEventListener("click", () => this.#take(path));
-      item.path = path;
+      item.textContent = name;
+      item.addEventListener("click", () => this.#take(changes));
+      item.changes = changes;
       return item;
     }));
     this.#open();
@@ -94,22 +96,28 @@ export class Search {
   }
 
   #key(event) {
-    const options = [...list.children].filter((item) => item.path !== undefined);
+    const options = [...list.children].filter((item) => item.changes);
     if ((event.key === "ArrowDown" || event.key === "ArrowUp") && !list.hidden && options.length) {
       event.preventDefault();
       const step = event.key === "ArrowDown" ? 1 : -1;
       this.#mark((this.#active + step + options.length + (this.#active < 0 && step < 0 ? 1 : 0)) % options.length);
     } else if (event.key === "Enter" && !list.hidden && options.length) {
       event.preventDefault();
-      this.#take(options[Math.max(0, this.#active)].path);
+      this.#take(options[Math.max(0, this.#active)].changes);
     } else if (event.key === "Escape") {
       this.#close();
     }
   }
 
-  #take(path) {
+  #take(changes) {
     input.value = "";
     this.#close();
-    this.#choose(path);
+    this.#choose(changes);
   }
+}
+
+/** The section that a text such as /blog/ or /blog/* names, as a list of one or none. */
+function sectionOf(text) {
+  const prefix = text.replace(/\*$/, "");
+  return /^\/.+\/$/.test(prefix) ? [{ name: `${readable(prefix)}* (section)`, changes: { prefix } }] : [];
 }

@@ -1,0 +1,100 @@
+"""Packed sums: the views of many paths on a day, as pairs of numbers in a row of bytes.
+
+A pair is the difference to the id before, and the views. The difference is written seven bits at a time, the lowest
+first; a byte that is not the last has the high bit set. Nearly always that is one byte. The views are two bytes, or
+ff ff and eight bytes, the lowest byte first. So the processor nearly always guesses where the next pair begins: with
+views of seven bits at a time it guessed wrong at every third pair, and a pair took 10 ns instead of 2.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef enum:
+    MAX_PAIR = 19              # bytes: nine of the difference, ten of the views
+    MANY_VIEWS = 0xffff
+
+cdef struct Added:             # what was read of packed sums
+    uint64_t rows, views
+    bint damaged
+
+
+cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, uint64_t views) noexcept nogil:
+    """Write two numbers of 63 bits at most: MAX_PAIR bytes at most."""
+    cdef int i
+    while difference > 0x7f:
+        out[0] = <unsigned char>(difference | 0x80)
+        out += 1
+        difference >>= 7
+    out[0] = <unsigned char>difference
+    out += 1
+    if views < MANY_VIEWS:
+        out[0], out[1] = <unsigned char>views, <unsigned char>(views >> 8)
+        return out + 2
+    out[0], out[1] = 0xff, 0xff
+    for i in range(8):
+        out[2 + i] = <unsigned char>(views >> 8 * i)
+    return out + 10
+
+
+cdef inline const unsigned char *read_difference(
+    const unsigned char *p, const unsigned char *end, uint64_t *number
+) noexcept nogil:
+    """Read a difference; return NULL if it has no end, or more than 63 bits."""
+    cdef int shift = 7
+    if p == end:
+        return NULL
+    number[0] = p[0] & 0x7f
+    while p[0] & 0x80:
+        p += 1
+        if p == end or shift == 63:
+            return NULL
+        number[0] |= <uint64_t>(p[0] & 0x7f) << shift
+        shift += 7
+    return p + 1
+
+
+cdef inline const unsigned char *read_views(
+    const unsigned char *p, const unsigned char *end, uint64_t *views
+) noexcept nogil:
+    """Read views; return NULL if bytes are missing."""
+    cdef int i
+    if end - p < 2:
+        return NULL
+    views[0] = p[0] | <uint64_t>p[1] << 8
+    if views[0] != MANY_VIEWS:
+        return p + 2
+    if end - p < 10:
+        return NULL
+    views[0] = 0
+    for i in range(8):
+        views[0] |= <uint64_t>p[2 + i] << 8 * i
+    return p + 10
+
+
+cdef inline Added add_packed(
+    const unsigned char *p, const unsigned char *end,
+    uint64_t *sums, size_t count, const uint32_t *places, size_t ids,
+) noexcept nogil:
+    """Add the views of each id to the sum at its place, which is the id itself if *places* is NULL.
+
+    An id outside of *ids*, a place outside of *count*, and sums that overflow are damage. What is before the damage has
+    been added.
+    """
+    cdef Added added
+    cdef uint64_t id = 0, difference = 0, views = 0, place
+    added.rows, added.views, added.damaged = 0, 0, True
+    while p != end:
+        p = read_difference(p, end, &difference)
+        if p == NULL or difference == 0 or difference >= ids - id:
+            return added
+        id += difference
+        p = read_views(p, end, &views)
+        if p == NULL:
+            return added
+        place = places[id] if places != NULL else id
+        if place >= count or views > <uint64_t>-1 - sums[place] or views > <uint64_t>-1 - added.views:
+            return added
+        sums[place] += views
+        added.rows += 1
+        added.views += views
+    added.damaged = False
+    return added

@@ -1,0 +1,280 @@
+"""The kept days of a SQLite file at one moment: sums where the file has them, else made here from the rows of hits."""
+
+import sqlite3
+from array import array
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from fasthits._parse import add_sums, pack_sums
+from fasthits.daily.days import Range
+from fasthits.daily.sums import are_valid, columns_of, days_with_rows
+from fasthits.errors import TableError, UsageError
+from fasthits.rules.paths import is_static
+
+MAX_VARIABLES = 900
+"""Of a statement; SQLite before 3.32 takes 999."""
+SOME_PATHS = 2_000
+"""From so many paths on, one pass through all paths is faster than a look-up for each."""
+
+
+class Packed(NamedTuple):
+    """A day's views of all paths together and, packed, of each path."""
+
+    day: str
+    views: int
+    packed: bytes
+
+
+class Kept:
+    """What a database holds while it is open. *number* is the column that counts: ``views`` or ``bots``."""
+
+    def __init__(self, database: sqlite3.Connection, file: Path) -> None:
+        self._database = database
+        self._file = file
+        self._interrupted = False
+        with_rows = days_with_rows(database)
+        columns = columns_of(database, "hits")
+        self.has_hosts, self.has_bots = "host" in columns, "bots" in columns
+        self._has_sums = are_valid(database)
+        query = "SELECT DISTINCT date FROM hits_sums"
+        self._summed = {day for (day,) in database.execute(query)} if self._has_sums else set()
+        self.days = [_date_of(day, file) for day in sorted(self._summed.union(with_rows), key=str)]
+        """All kept days, in order."""
+        self._made: dict[tuple[str, str | None, str], Packed] = {}
+
+    def interrupt(self) -> None:
+        """Let the query that another thread runs, and each further query, raise sqlite3.OperationalError."""
+        self._interrupted = True
+        self._database.interrupt()
+
+    @cached_property
+    def paths(self) -> "Paths":
+        """The paths of all sums, also of those that `packed` has made here."""
+        return Paths(self._ask, self._has_sums, self._file)
+
+    def check_host(self, host: str | None) -> None:
+        """Raise UsageError if a host is given, but the table does not tell hosts apart."""
+        if host is not None and not self.has_hosts:
+            raise UsageError("the database does not keep hosts apart", host, "fasthits rollup --by-host does")
+
+    def days_of(self, days: Range) -> list[str]:
+        """Return the kept days of a range."""
+        return [day.isoformat() for day in self.days if days.first <= day <= days.last]
+
+    def site(self, days: Range, host: str | None = None, number: str = "views") -> dict[str, int]:
+        """Return the views of all paths together, by kept day."""
+        found = dict.fromkeys(self.days_of(days), 0)
+        where = _of_host(host)
+        if self._has_sums:
+            query = f"SELECT date, sum({number}) FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
+            found.update(self._ask(query, [*days.ends, *_given(host)]))
+        for day in self._without_sums(days):
+            query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ?{where}"
+            (found[day],) = self._ask(query, [day, *_given(host)]).fetchone()
+        return found
+
+    def hosts(self, days: Range) -> Counter[str]:
+        """Return the views of each host that has any."""
+        found: Counter[str] = Counter()
+        if self._has_sums:
+            query = "SELECT host, sum(views) FROM hits_sums WHERE date BETWEEN ? AND ? GROUP BY host"
+            found.update(dict(self._ask(query, days.ends)))
+        for day in self._without_sums(days):
+            query = "SELECT host, sum(views) FROM hits WHERE date = ? GROUP BY host"
+            found.update(dict(self._ask(query, [day])))
+        return +found
+
+    def paths_by_day(
+        self, paths: Sequence[str], days: Range, host: str | None = None, number: str = "views"
+    ) -> list[dict[str, int]]:
+        """Return the views of each of *paths*, by kept day."""
+        if self.has_hosts and host is None:
+            packed = self.packed(days, None, number)
+            return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
+        # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
+        query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
+        read = self._ask
+        return [
+            {day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in self.days_of(days)} for path in paths
+        ]
+
+    def packed(self, days: Range, host: str | None = None, number: str = "views") -> Iterator[Packed]:
+        """Return each day's packed views, to add up. When it returns, `paths` has all paths of these days."""
+        made = [self._make(day, host, number) for day in self._without_sums(days)]
+        if not self._has_sums:
+            return iter(made)
+        packed = "packed_bots" if number == "bots" else "packed"
+        query = f"SELECT date, {number}, {packed} FROM hits_sums WHERE date BETWEEN ? AND ?{_of_host(host)}"
+        return chain(map(Packed._make, self._ask(query, [*days.ends, *_given(host)])), made)
+
+    def totals(self, packed: Iterable[Packed]) -> "array[int]":
+        """Return the views of each path, by its number."""
+        sums = array("Q", bytes(8 * self.paths.numbers))
+        for each in packed:
+            self._add(each, sums)
+        return sums
+
+    def by_day(self, packed: Iterable[Packed], days: Range, groups: Sequence[Iterable[int]]) -> list[dict[str, int]]:
+        """Return the views of each group of paths, by kept day. A path is in one group only. It is given by its number,
+        which is 0 if nobody read it."""
+        places = array("I", bytes(4 * self.paths.numbers))
+        for place, group in enumerate(groups, 1):
+            for path in group:
+                places[path] = place
+        sums = {day: array("Q", bytes(8 * (1 + len(groups)))) for day in self.days_of(days)}
+        for each in packed:
+            self._add(each, sums[each.day], places)
+        return [{day: views[place] for day, views in sums.items()} for place in range(1, 1 + len(groups))]
+
+    def has_table(self, name: str) -> bool:
+        """Tell whether the database has a table."""
+        return bool(columns_of(self._database, name))
+
+    def sources(
+        self, table: str, texts: str, days: Range, host: str | None, path: str | None = None, is_section: bool = False
+    ) -> Counter[tuple[str, ...]]:
+        """Return the views by *texts*, columns of the table of referrers or searches: of all paths, of a path, or of
+        those that begin with *path*, which ends in a slash."""
+        where, given = _of_host(host), _given(host)
+        if path is not None and is_section:
+            where, given = f"{where} AND path >= ? AND path < ?", [*given, path, f"{path[:-1]}0"]  # 0 comes after the /
+        elif path is not None:
+            where, given = f"{where} AND path = ?", [*given, path]
+        query = f"SELECT sum(views), {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
+        found: Counter[tuple[str, ...]] = Counter()
+        for day in self.days_of(days):
+            found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
+        return found
+
+    def hours(self, day: date) -> dict[int, int]:
+        """Return the views of a day by hour."""
+        return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
+
+    def _ask(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        if self._interrupted:
+            raise sqlite3.OperationalError("interrupted")
+        return self._database.execute(query, values)
+
+    def _without_sums(self, days: Range) -> list[str]:
+        return [day for day in self.days_of(days) if day not in self._summed]
+
+    def _make(self, day: str, host: str | None, number: str) -> Packed:
+        """Return the packed views of a day without sums."""
+        made = self._made.get((day, host, number))
+        if made is None:
+            views: Counter[int] = Counter()
+            query = f"SELECT path, {number} FROM hits WHERE date = ?{_of_host(host)}"
+            with self._damage("invalid views"):
+                for path, count in self._ask(query, [day, *_given(host)]):
+                    views[self.paths.make_number(path)] += count
+                made = Packed(day, views.total(), pack_sums(sorted(views.items())))
+            self._made[day, host, number] = made
+        return made
+
+    def _add(self, each: Packed, sums: "array[int]", places: "array[int] | None" = None) -> None:
+        with self._damage("damaged sums"):
+            _, views = add_sums(each.packed, sums, places)
+            if views != each.views:
+                raise ValueError(f"{each.day}: {views} views, not {each.views}")
+
+    @contextmanager
+    def _damage(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (TypeError, ValueError, OverflowError) as error:
+            raise TableError(f"database with {what}", self._file, str(error)) from error
+
+
+class Paths:
+    """The paths of a database, each with its number, from 1."""
+
+    def __init__(self, ask: Callable[..., sqlite3.Cursor], has_sums: bool, file: Path) -> None:
+        self._ask = ask
+        self._has_sums = has_sums
+        self._file = file
+        (last,) = ask("SELECT ifnull(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
+        self._kept: int = last
+        self._more: list[str] = []
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Yield the number and the path of each path."""
+        number = 0
+        if self._has_sums:
+            for number, each in enumerate(self._ask("SELECT id, path FROM hits_paths ORDER BY id"), 1):
+                if each[0] != number:
+                    break
+                yield each
+        if number != self._kept:
+            raise self._missing()
+        yield from enumerate(self._more, self._kept + 1)
+
+    @property
+    def static(self) -> set[int]:
+        """The numbers of the files that pages load by themselves."""
+        return {number for number, path in self if "." in path and is_static(path.partition("?")[0].encode())}
+
+    @property
+    def numbers(self) -> int:
+        """One more than the largest number."""
+        return self._kept + len(self._more) + 1
+
+    def number_of(self, path: str) -> int:
+        """Return a path's number, or 0."""
+        if self._more:
+            return self._numbers.get(path, 0)
+        query = "SELECT id FROM hits_paths WHERE path = ?"
+        found = self._ask(query, [path]).fetchone() if self._has_sums else None
+        return found[0] if found else 0
+
+    def make_number(self, path: str) -> int:
+        """Return a path's number, which may be new."""
+        number = self._numbers.setdefault(path, self.numbers)
+        if number == self.numbers:
+            self._more.append(path)
+        return number
+
+    def named(self, numbers: Collection[int]) -> dict[int, str]:
+        """Return the paths with *numbers*."""
+        if len(numbers) > SOME_PATHS:
+            wanted = set(numbers)
+            return {number: path for number, path in self if number in wanted}
+        found = {number: self._more[number - self._kept - 1] for number in numbers if number > self._kept}
+        kept = [number for number in numbers if number <= self._kept]
+        for at in range(0, len(kept), MAX_VARIABLES):
+            some = kept[at : at + MAX_VARIABLES]
+            query = f"SELECT id, path FROM hits_paths WHERE id IN ({', '.join('?' * len(some))})"
+            found.update(self._ask(query, some))
+        if len(found) != len(numbers):
+            raise self._missing()
+        return found
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {path: number for number, path in self}
+
+    def _missing(self) -> TableError:
+        return TableError("database with damaged sums", self._file, "paths are missing")
+
+
+def _of_host(host: str | None) -> str:
+    return "" if host is None else " AND host = ?"
+
+
+def _given(host: str | None) -> list[str]:
+    return [] if host is None else [host]
+
+
+def _date_of(text: object, file: Path) -> date:
+    try:
+        day = date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
+    except (TypeError, ValueError) as error:
+        raise TableError("database with invalid dates", file, str(error)) from error
+    if day.isoformat() != text:
+        raise TableError("database with invalid dates", file, f"{text} instead of {day}")
+    return day

@@ -1,0 +1,148 @@
+"""Sums of the views, beside the table hits in the same SQLite file: a year of 16 million rows is read in 0.1 s.
+
+- ``hits_paths`` gives each path a number, for good.
+- ``hits_sums`` has a row for each day and host: the views of all paths together, and the views of each path, packed by
+  the core. In a table without hosts the host is empty. A day with such a row is kept, even if it had no hits.
+
+A rollup writes a day's rows and their sums in one transaction. Triggers on hits delete the sums of a day that somebody
+else changes. Readers add up the rows of a day without sums, which takes longer; the next rollup makes the sums. If a
+trigger is missing, as after somebody has made the table hits anew, no sums count.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+
+from fasthits._parse import pack_sums
+from fasthits.errors import TableError
+
+TRANSACTION_SECONDS = 1.0
+"""How long `make_missing_sums` goes on. A kill undoes no more than that."""
+
+_PATHS = ("id INTEGER PRIMARY KEY", "path TEXT NOT NULL UNIQUE")
+_SUMS = (
+    *("date TEXT", "host TEXT", "views INTEGER", "bots INTEGER", "rows INTEGER", "packed BLOB", "packed_bots BLOB"),
+    "PRIMARY KEY (date, host)",
+)
+_TABLES = {"hits_paths": _PATHS, "hits_sums": _SUMS}
+_CHANGED_DAYS = {"insert": "= NEW.date", "update": "IN (OLD.date, NEW.date)", "delete": "= OLD.date"}
+_TRIGGERS = {
+    f"hits_sums_{change}": f"CREATE TRIGGER hits_sums_{change} AFTER {change} ON hits "
+    f"BEGIN DELETE FROM hits_sums WHERE date {days}; END"
+    for change, days in _CHANGED_DAYS.items()
+}
+
+# Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
+_DAYS = """
+WITH RECURSIVE days(day) AS (
+    SELECT min(date) FROM hits UNION ALL SELECT (SELECT min(date) FROM hits WHERE date > day) FROM days WHERE day > ''
+)
+SELECT day FROM days WHERE day IS NOT NULL
+"""
+
+
+def columns_of(database: sqlite3.Connection, table: str) -> list[str]:
+    """Return the names of a table's columns, in order; none if there is no such table."""
+    return [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
+
+
+def days_with_rows(database: sqlite3.Connection) -> list[str]:
+    """Return the days that have rows in the table hits, in order."""
+    return [day for (day,) in database.execute(_DAYS)]
+
+
+def are_valid(database: sqlite3.Connection) -> bool:
+    """Tell whether the file has sums, and triggers that keep them true."""
+    found = dict(database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'hits'"))
+    return found.items() >= _TRIGGERS.items() and all(map(columns_of, [database] * 2, _TABLES))
+
+
+def check_tables(database: sqlite3.Connection, file: Path) -> None:
+    """Raise TableError if another program has made a table with the name of ours."""
+    for name, declared in _TABLES.items():
+        found = columns_of(database, name)
+        if found and found != [part.split()[0] for part in declared if not part.startswith("PRIMARY")]:
+            there = ", ".join(found)
+            raise TableError(
+                f"another program has made the table {name} ({there})", file, "name another with --to TARGET"
+            )
+
+
+def pause(database: sqlite3.Connection) -> None:
+    """Let the transaction change the table hits, and note the changed days itself, until `resume`."""
+    valid = are_valid(database)
+    for name, declared in _TABLES.items():
+        database.execute(f"CREATE TABLE IF NOT EXISTS {name}({', '.join(declared)})")
+        if not valid:
+            database.execute(f"DELETE FROM {name}")
+    for name in _TRIGGERS:
+        database.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
+    """Make the sums of the days that have changed since `pause`. From now on triggers note changed days."""
+    for day in changed:
+        make_sums(database, day.isoformat())
+    for trigger in _TRIGGERS.values():
+        database.execute(trigger)
+
+
+def days_without_sums(database: sqlite3.Connection) -> list[str]:
+    """Return the days with rows, but without sums; the newest first, because they are read most."""
+    made = set()
+    if are_valid(database):
+        made = {day for (day,) in database.execute("SELECT DISTINCT date FROM hits_sums")}
+    return [day for day in reversed(days_with_rows(database)) if day not in made]
+
+
+def make_missing_sums(database: sqlite3.Connection, days: Sequence[str]) -> int:
+    """Make the sums of the first of *days* for TRANSACTION_SECONDS; return how many days that were.
+
+    Days that have sums by now, or no rows any more, need nothing.
+    """
+    ends_at = time.monotonic() + TRANSACTION_SECONDS
+    missing = set(days_without_sums(database))
+    pause(database)
+    done = 0
+    for day in days:
+        if day in missing:
+            make_sums(database, day)
+        done += 1
+        if time.monotonic() > ends_at:
+            break
+    resume(database, [])
+    return done
+
+
+def make_sums(database: sqlite3.Connection, day: str) -> None:
+    """Make the sums of a day, also of a day without rows. Takes little memory, however many rows there are.
+
+    A day with views that are no numbers or negative, which somebody else has written, stays without sums.
+    """
+    columns = columns_of(database, "hits")
+    numbers = ["views", "bots"] if "bots" in columns else ["views"]
+    host = "host" if "host" in columns else "''"
+    odd = " OR ".join(f"typeof({number}) <> 'integer' OR {number} < 0" for number in numbers)
+    query = (
+        f"SELECT {host}, sum(views), {'sum(bots)' if 'bots' in columns else 'NULL'}, sum(views > 0), sum({odd}) "
+        f"FROM hits WHERE date = ? GROUP BY {'date, host' if 'host' in columns else 'date'}"
+    )
+    database.execute("DELETE FROM hits_sums WHERE date = ?", [day])
+    database.execute("INSERT OR IGNORE INTO hits_paths(path) SELECT path FROM hits WHERE date = ?", [day])
+    hosts = database.execute(query, [day]).fetchall() or [("", 0, 0 if "bots" in columns else None, 0, 0)]
+    if any(row[-1] for row in hosts):
+        return
+    for name, views, bots, rows, _ in hosts:
+        packed = [_packed(database, number, day, host, name) for number in numbers]
+        row = [day, name, views, bots, rows, packed[0], packed[1] if "bots" in columns else None]
+        database.execute("INSERT INTO hits_sums VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def _packed(database: sqlite3.Connection, number: str, day: str, host: str, name: str) -> bytes:
+    query = (
+        f"SELECT id, {number} FROM hits CROSS JOIN hits_paths USING (path) "
+        f"WHERE date = ? AND {host} = ? AND {number} > 0 ORDER BY id"
+    )
+    return pack_sums(database.execute(query, [day, name]))

@@ -1,0 +1,157 @@
+"""The archive of the web server: questions run beside each other, end when nobody waits, and are warmed."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Coroutine
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fasthits.daily.documents import Days, history_document
+from fasthits.daily.history import History
+from fasthits.errors import TableError
+from fasthits.web.archive import CHEAP_AT_ONCE, DEAR_AT_ONCE, KEPT_BYTES, Archive
+from tests.support.commands import fasthits, hit, write
+
+DAY = date.today() - timedelta(days=1)
+PATIENCE = 30
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    roll_up(tmp_path, 1)
+    return tmp_path / "hits.db"
+
+
+def roll_up(folder: Path, views: int) -> None:
+    write(folder / "a.log", hit("/", DAY) * views)
+    done = fasthits("rollup", str(DAY), "--logs", folder / "a.log", "--to", folder / "hits.db")
+    assert done.returncode == 0
+
+
+class Endless:
+    """A question that only an interruption ends."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+
+    def find(self, history: History, number: int = 0) -> int:
+        with history._kept() as kept:
+            kept._database.create_function("begun", 0, lambda: self.begun.release() or 1)  # while the query runs
+            try:
+                numbers = "WITH RECURSIVE n(i) AS (SELECT begun() UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+                return int(kept._database.execute(numbers).fetchone()[0])
+            finally:
+                self.ended.release()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(test(), PATIENCE))
+
+
+async def happens(event: threading.Semaphore) -> None:
+    assert await asyncio.to_thread(event.acquire, timeout=PATIENCE)
+
+
+def test_a_question_that_nobody_waits_for_is_interrupted(kept: Path) -> None:
+    async def test() -> None:
+        archive, endless = Archive(kept), Endless()
+        both = [asyncio.create_task(archive.ask(endless.find)) for _ in range(2)]
+        await happens(endless.begun)
+        both[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await both[0]
+        assert not endless.ended.acquire(blocking=False), "the other one still waits"
+        both[1].cancel()
+        await happens(endless.ended)
+        again = asyncio.create_task(archive.ask(endless.find))
+        await happens(endless.begun)
+        archive.end()
+        await happens(endless.ended)
+        with pytest.raises((asyncio.CancelledError, TableError)):
+            await again
+
+    run(test)
+
+
+def test_cheap_questions_do_not_wait_for_dear_ones(kept: Path) -> None:
+    async def test() -> None:
+        archive, endless = Archive(kept), Endless()
+        dear = [asyncio.create_task(archive.ask(endless.find, number)) for number in range(DEAR_AT_ONCE + 1)]
+        for _ in range(DEAR_AT_ONCE):
+            await happens(endless.begun)
+        cheap = [archive.ask(history_document, Days(number + 1), dear=False) for number in range(2 * CHEAP_AT_ONCE)]
+        assert [json.loads(answer)["total"] for answer in await asyncio.gather(*cheap)] == [1] * 2 * CHEAP_AT_ONCE
+        assert not endless.begun.acquire(blocking=False), "a dear one more waits for its turn"
+        for task in dear:
+            task.cancel()
+        await asyncio.wait(dear)
+
+    run(test)
+
+
+def test_equal_questions_are_asked_once_until_the_database_changes(kept: Path) -> None:
+    asked = []
+
+    def find(history: History) -> list[int | None]:
+        asked.append(1)
+        return history.site(Days().of(history))
+
+    async def test() -> None:
+        archive = Archive(kept)
+        assert await asyncio.gather(*(archive.ask(find) for _ in range(5))) == [b"[1]"] * 5
+        assert len(asked) == 1
+        await asyncio.to_thread(roll_up, kept.parent, 2)
+        assert await archive.ask(find) == b"[2]"
+        assert len(asked) == 2
+
+    run(test)
+
+
+def test_after_a_rollup_the_last_questions_are_asked_before_anybody_does(kept: Path) -> None:
+    asked = threading.Semaphore(0)
+
+    def find(history: History) -> str | None:
+        asked.release()
+        return None
+
+    async def test() -> None:
+        archive = Archive(kept)
+        watching = asyncio.create_task(archive.watch())
+        await archive.ask(find)
+        await happens(asked)
+        await asyncio.to_thread(roll_up, kept.parent, 2)
+        await happens(asked)
+        watching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+
+    run(test)
+
+
+def test_answers_are_kept_up_to_a_size(kept: Path) -> None:
+    def find(history: History, number: int) -> str:
+        return "x" * (KEPT_BYTES // 4)
+
+    async def test() -> None:
+        archive = Archive(kept)
+        for number in range(8):
+            await archive.ask(find, number)
+        assert KEPT_BYTES // 2 < sum(map(len, archive._kept.values())) == archive._kept_bytes <= KEPT_BYTES
+
+    run(test)
+
+
+def test_a_database_that_is_missing_is_told_to_each_who_asks(tmp_path: Path) -> None:
+    async def test() -> None:
+        archive = Archive(tmp_path / "none.db")
+        assert archive.state() == ""
+        for _ in range(2):
+            with pytest.raises(TableError, match="no such database"):
+                await archive.ask(history_document, Days())
+
+    run(test)
