@@ -5,8 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# How the tests are shared among processes: by files, in the order of tests/conftest.py.
-WORKERS ?= 2
+# Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
+WORKERS ?= 4
 SPREAD := --dist loadfile --no-loadscope-reorder
 .PHONY: help demo page programs test test-python test-pythons lint docs bench instructions clean
 

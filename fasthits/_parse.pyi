@@ -177,7 +177,7 @@ def find_json_fields(line: Buffer, rules: LineRules, /) -> JsonLine:
 def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`.
 
-    >>> find_fields(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 x')[2:]
+    >>> find_fields(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 x')[2:5]
     (6, 42, 'absent')
     """
 

@@ -651,9 +651,9 @@ cdef class HitTable:
         cdef HitTable taken = HitTable()
         cdef int count = len(others)
         cdef int i
-        cdef bint apart = are_apart([table.share for table in (self, *others) if len(table)])
-        cdef bint merged
+        cdef bint apart, merged
         cdef Table *tables
+        cdef list shares = []
         for each in others:
             if not isinstance(each, HitTable):
                 raise TypeError(f"only hit tables can be merged, not {type(each).__name__}")
@@ -665,14 +665,20 @@ cdef class HitTable:
         for i in range(count):
             other = others[i]
             with other.lock:
+                if other.tally.table.rows:
+                    shares.append((other.tally.first_hash, other.tally.last_hash))
                 move_rows(&other.tally, &tables[i])
                 move_figures(&taken.tally, &other.tally)
-        with self.lock, nogil:
-            merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
-            move_figures(&self.tally, &taken.tally)
-            for i in range(count):
-                free_table(&tables[i])
-            free(tables)
+        with self.lock:
+            if self.tally.table.rows:
+                shares.append((self.tally.first_hash, self.tally.last_hash))
+            apart = are_apart(shares)
+            with nogil:
+                merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
+                move_figures(&self.tally, &taken.tally)
+                for i in range(count):
+                    free_table(&tables[i])
+                free(tables)
         if not merged:
             raise MemoryError
         if self.bots is not None:

@@ -42,8 +42,8 @@ def serve(
         typer.Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or "
-            "--token-file.",
+            help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or a "
+            "file.",
         ),
     ] = None,
     public: Annotated[

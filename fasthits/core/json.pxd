@@ -24,7 +24,7 @@ from fasthits.core.steps cimport memmem
 from fasthits.core.times cimport DayMemo, day_of_clf, day_of_epoch, has_clock, ordinal_of
 from fasthits.core.tokens cimport (
     MAX_LINE, Cursor, Line, Span, are_digits, is_digit, load8, number, skip_past, split_request, split_target,
-    starts_with,
+    starts_with, take_quoted,
 )
 
 cdef enum:                 # kinds of keys
@@ -119,22 +119,16 @@ cdef inline void skip_blanks(Cursor *line) noexcept nogil:
 
 
 cdef inline bint take_string(Cursor *line, Span *out) noexcept nogil:
-    """Take what is between the quote at the cursor and the next one without a backslash; False if there is none."""
-    cdef const char *start = line.p + 1
-    cdef const char *quote = start
-    cdef const char *before
-    while True:
-        quote = <const char *>memchr(quote, b'"', <size_t>(line.end - quote))
-        if quote == NULL:
-            return False
-        before = quote
-        while before != start and (before - 1)[0] == b"\\":
-            before -= 1
-        if (quote - before) % 2 == 0:
-            out.start, out.size = start, <size_t>(quote - start)
-            line.p = quote + 1
-            return True
-        quote += 1
+    """Take what is between the quote at the cursor and the next one without a backslash.
+
+    False leaves the cursor alone.
+    """
+    cdef Cursor rest = line[0]
+    rest.p += 1
+    if not take_quoted(&rest, out):
+        return False
+    line.p = rest.p
+    return True
 
 
 cdef inline bint skip_open(Cursor *line, size_t depth) noexcept nogil:

@@ -357,8 +357,8 @@ cdef inline const char *another_line(const char *p, const char *end) noexcept no
     p = find_anchor(p, end)
     while p != NULL:
         rest.p = p + 1
-        if (take_clf_time(&rest, &day, &memo) and day != 0 and take_literal(&rest, b'] "', 3) and take_quoted(&rest, &request)
-                and skip_past(&rest, b" ") and take_three_digits(&rest)):
+        if (take_clf_time(&rest, &day, &memo) and day != 0 and take_literal(&rest, b'] "', 3)
+                and take_quoted(&rest, &request) and skip_past(&rest, b" ") and take_three_digits(&rest)):
             return p
         p = find_anchor(p + 1, end)
     return NULL

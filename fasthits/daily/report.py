@@ -133,7 +133,8 @@ class Report:
         return long_date(first) if first == last else f"{long_date(first)} to {long_date(last)}"
 
     def _body(self) -> Element:
-        body = Element("body")
+        page = Element("body")
+        body = SubElement(page, "main")
         _text(body, "h1", "How often was each page read?")
         days, kept = len(self._days), self.site["kept_days"]
         of_days = f"{counted(days, 'day')}" if kept == days else f"{kept:,} of {counted(days, 'day')} kept"
@@ -159,7 +160,7 @@ class Report:
             "p",
             f"Made by fasthits {__version__} from the access log, {long_date(self.made_at)} {self.made_at:%H:%M %z}.",
         )
-        return body
+        return page
 
     def _totals(self) -> Element:
         site, before = self.site, self.site["before"]

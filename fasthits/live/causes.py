@@ -33,6 +33,10 @@ CAUSES: Mapping[str, Cause] = {
         "counts lines that lack what its rules look at",
         "log as combined, with the virtual host as vhost_combined, or leave the rule out",
     ),
+    "packed": Cause(
+        "was told to follow a compressed file",
+        "name the file that the server writes; fasthits rollup reads compressed files",
+    ),
     "unreachable": Cause(
         "could not reach memcached",
         "start memcached, or name another with --memcached; hits wait until then",

@@ -182,6 +182,7 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
 
     A line that none of the *ways* reads is shown in the first one.
 
+    >>> from fasthits.rules.named import NAMES
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """

@@ -103,3 +103,30 @@ def merge_two_counters_into_each_other() -> None:
 
 def test_counters_that_merge_into_each_other_do_not_wait_for_ever(run_alone: Callable[..., object]) -> None:
     run_alone(merge_two_counters_into_each_other)
+
+
+def test_a_table_that_is_fed_while_it_waits_to_merge_keeps_one_row_a_path() -> None:
+    """`merge` waits for a table that is busy; what it found out before about another one may be wrong by then."""
+    block = (INTACT + b"\n") * 300_000
+    for _ in range(5):
+        empty, busy = HitTable(), HitTable()
+        busy.feed(INTACT + b"\n")
+        started = threading.Event()
+
+        def feed_for_long(busy: HitTable = busy, started: threading.Event = started) -> None:
+            started.set()
+            busy.feed(block)
+
+        def merge(empty: HitTable = empty, busy: HitTable = busy, started: threading.Event = started) -> None:
+            started.wait()
+            empty.merge(busy)
+
+        threads = [threading.Thread(target=each) for each in (feed_for_long, merge)]
+        for thread in threads:
+            thread.start()
+        while threads[1].is_alive():
+            empty.feed(INTACT + b"\n")
+        threads[0].join()
+        empty.merge(busy)
+        assert_balanced(empty)
+        assert len(empty) == 1

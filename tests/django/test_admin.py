@@ -46,7 +46,7 @@ def test_the_list_has_two_columns_and_costs_one_round_trip_and_no_query(
         read(release, 3, 100 + number)
         read(release, 20, 1)
     count_today(["/press/s4/"] * 7)
-    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+    with Wire(memcached) as wire, override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": wire.spec}):
         staff.get("/admin/django_app/pressrelease/")
         del wire.commands[:]
         with CaptureQueriesContext(connection) as queries:

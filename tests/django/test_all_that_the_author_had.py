@@ -190,12 +190,12 @@ def test_the_most_read_today_are_live(memcached: Memcached, count_today: CountTo
     photo = read(Photo.objects.create(caption="photo"), {3: 1})
     PressRelease.objects.create(title="never", slug="never")
     count_today(["/press/a/"] * 4 + [photo.get_absolute_url()] * 5)
-    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+    with Wire(memcached) as wire, override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": wire.spec}):
         assert most_read_today(PressRelease, Photo, limit=2) == [photo, release]
         text = "{% most_read 'django_app.PressRelease' days=0 as top %}"
         assert len(wire.commands) == 1
         assert render(text + "{% for obj in top %}{{ obj }} {{ obj.hits_today }}{% endfor %}") == "new 4"
-    with override_settings(FASTHITS={"LIVE": False}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LIVE": False}):
         assert most_read_today(PressRelease, limit=2) == []
 
 
@@ -261,7 +261,7 @@ def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountT
         read(PressRelease.objects.create(title=f"{number}", slug=f"x{number}"), {1: number})
     count_today(["/press/x3/"] * 2)
     view = ReleaseViewSet.as_view({"get": "list"})
-    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+    with Wire(memcached) as wire, override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": wire.spec}):
         with CaptureQueriesContext(connection) as queries:
             found = view(APIRequestFactory().get("/")).data["results"]
         assert (len(wire.commands), len(queries)) == (1, 2)  # the number of objects, and the objects
@@ -361,7 +361,8 @@ def test_the_history_of_hitcount_is_taken_over(release: PressRelease) -> None:
 
 @ONE_DATABASE
 def test_referrers_and_search_terms_of_an_object(release: PressRelease, tmp_path: Path) -> None:
-    day = live.today() - timedelta(1)
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin"}):
+        day = live.today() - timedelta(1)
     lines = b"".join(
         access_line("/press/a/", day).replace(b'"-"', f'"{referer}"'.encode()) * number
         for referer, number in (
@@ -381,9 +382,9 @@ def test_referrers_and_search_terms_of_an_object(release: PressRelease, tmp_path
         "{% searches obj days=7 as found %}"
         "{% for each in found %}{{ each.engine }} {{ each.terms }} {{ each.views }},{% endfor %}"
     )
-    with override_settings(FASTHITS={"ROLLUP": target}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "ROLLUP": target}):
         assert render(template, obj=release) == "b.example 4,a.example 3,Bing cats 2,"
     with override_settings(FASTHITS={}):
         assert render(template, obj=release) == ""
-    with override_settings(FASTHITS={"ROLLUP": tmp_path / "none.db"}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "ROLLUP": tmp_path / "none.db"}):
         assert render(template, obj=release) == ""

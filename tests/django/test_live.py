@@ -59,6 +59,9 @@ def cache_of(backend: str, location: Any, **more: Any) -> dict[str, Any]:
     return {"default": {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": location, **more}}
 
 
+ZONE = {"TIME_ZONE": "Europe/Berlin"}
+"""The day that the lines of these tests have."""
+
 PYMEMCACHE, PYLIBMC = "memcached.PyMemcacheCache", "memcached.PyLibMCCache"
 
 
@@ -77,7 +80,7 @@ def test_the_servers_are_those_of_the_cache_whatever_the_prefix(
 ) -> None:
     logging = ("log", "--memcached", memcached.spec, "--prefix", counting.get("PREFIX", ":1:"))
     run_fasthits(*logging, stdin=access_lines(["/press/a/"] * 3, live.today()))
-    with override_settings(CACHES=cache_of(backend, memcached.spec, **caching), FASTHITS=counting):
+    with override_settings(CACHES=cache_of(backend, memcached.spec, **caching), FASTHITS=ZONE | counting):
         assert release.hits_today == 3
 
 
@@ -87,7 +90,7 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
     releases = [PressRelease(title="x", slug=f"x{number}") for number in range(30)]
     lines = access_lines([release.get_absolute_url() for release in releases], live.today())
     run_fasthits("log", "--memcached", ",".join(servers), stdin=lines)
-    with override_settings(CACHES=cache_of(backend, servers), FASTHITS={}):
+    with override_settings(CACHES=cache_of(backend, servers), FASTHITS=ZONE):
         assert [release.hits_today for release in with_hits_today(releases)] == [1] * 30
 
 
@@ -103,11 +106,11 @@ def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, releas
     location = memcached.tls_spec.removeprefix("tls://")
     context = ssl.create_default_context(cafile=authority.file)
     caches = cache_of(PYMEMCACHE, location, OPTIONS={"tls_context": context})
-    with override_settings(CACHES=caches, FASTHITS={}):
+    with override_settings(CACHES=caches, FASTHITS=ZONE):
         assert release.hits_today == 3
-    with override_settings(CACHES=caches, FASTHITS={"PREFIX": "other:"}):
+    with override_settings(CACHES=caches, FASTHITS=ZONE | {"PREFIX": "other:"}):
         assert release.hits_today == 6
-    with override_settings(FASTHITS=ours):
+    with override_settings(FASTHITS=ZONE | ours):
         assert release.hits_today == 3
 
 
@@ -125,7 +128,7 @@ def test_without_memcached_the_number_is_0_and_there_is_no_error(
 
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
 def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) -> None:
-    with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{free_port()}"), FASTHITS={}):
+    with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{free_port()}"), FASTHITS=ZONE):
         assert release.hits_today == 0
 
 
@@ -141,7 +144,7 @@ def test_only_one_page_waits_for_a_memcached_that_hangs_whatever_the_caches_sett
     monkeypatch.setattr(quick, "PAGE_SECONDS", 0.1)
     with (
         Wire(memcached) as wire,
-        override_settings(CACHES=cache_of(backend, wire.spec, KEY_FUNCTION=lambda *_: "x"), FASTHITS={}),
+        override_settings(CACHES=cache_of(backend, wire.spec, KEY_FUNCTION=lambda *_: "x"), FASTHITS=ZONE),
     ):
         assert release.hits_today == 0
         memcached.pause()
@@ -204,7 +207,9 @@ def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: 
     logging = ("log", "--memcached", memcached.spec, "--fold-slash", "--decode")
     paths = ["/press/a/", "/press/a", "/press/%61/", "/press/b/"]
     assert run_fasthits(*logging, stdin=access_lines(paths, live.today())).returncode == 0
-    with override_settings(FASTHITS={"MEMCACHED": memcached.spec, "RULES": {"fold_slash": True, "decode": True}}):
+    with override_settings(
+        FASTHITS=ZONE | {"MEMCACHED": memcached.spec, "RULES": {"fold_slash": True, "decode": True}}
+    ):
         assert release.hits_today == 3
         path = sign(release)
         assert Client().get("/fasthits/hits_today.json", {"path": path}).json() == {path: 3}
@@ -238,7 +243,7 @@ def test_a_page_of_100_objects_costs_one_round_trip_and_no_extra_query(
     with Wire(memcached) as wire:
         caches = settings.CACHES if through == "straight" else cache_of(through, wire.spec)
         with (
-            override_settings(CACHES=caches, FASTHITS={"MEMCACHED": wire.spec}),
+            override_settings(CACHES=caches, FASTHITS=ZONE | {"MEMCACHED": wire.spec}),
             CaptureQueriesContext(connection) as queries,
         ):
             page = Client().get("/press/")
@@ -279,7 +284,7 @@ def test_the_json_has_the_number_of_any_address(count_today: CountToday, address
 
 
 def test_the_json_is_bounded(memcached: Memcached, release: PressRelease) -> None:
-    with Wire(memcached) as wire, override_settings(FASTHITS={"MEMCACHED": wire.spec}):
+    with Wire(memcached) as wire, override_settings(FASTHITS=ZONE | {"MEMCACHED": wire.spec}):
         paths = [sign(f"/press/x{number}/") for number in range(101)]
         assert Client().post(JSON, {"path": paths}).status_code == 400
         assert not wire.commands
@@ -291,5 +296,5 @@ def test_the_json_is_bounded(memcached: Memcached, release: PressRelease) -> Non
 
 
 def test_the_json_leaves_unknown_numbers_out(release: PressRelease) -> None:
-    with override_settings(FASTHITS={"LIVE": False}):
+    with override_settings(FASTHITS=ZONE | {"LIVE": False}):
         assert Client().post(JSON, {"path": sign(release)}).json() == {}

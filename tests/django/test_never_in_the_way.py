@@ -302,7 +302,9 @@ def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grou
 )
 def test_wrong_settings_break_no_page(wrong: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     release = read(PressRelease.objects.create(title="A", slug="a"))
-    with override_settings(FASTHITS={"MEMCACHED": "127.0.0.1:1"} | wrong if "CACHE" not in wrong else wrong):
+    with override_settings(
+        FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": "127.0.0.1:1"} | wrong if "CACHE" not in wrong else wrong
+    ):
         page = "{% hits_today obj %} {{ obj|hits:7 }} {% sparkline obj %}{{ obj|signed_path }}"
         assert " 5 <figure" in render(page, obj=release)
         render(page, obj=release)
@@ -377,7 +379,7 @@ def test_hits_ever_counts_today_once(count_today: CountToday) -> None:
     count_today(["/press/a/"] * 6)
     assert (release.hits_total, release.hits_ever) == (104, 106)
     assert sum_hits_ever(live.with_hits_today([release])[0]) == 106
-    with override_settings(FASTHITS={"LIVE": False}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LIVE": False}):
         assert PressRelease.objects.get().hits_ever == 104
 
 

@@ -202,7 +202,7 @@ def test_without_a_date_it_is_yesterday(parse_log: ParseLog, release: PressRelea
     yesterday = models.first_day(1)
     (tmp_path / f"{yesterday}.log").write_bytes(access_line("/press/a/", yesterday))
     call_command("parse_log", logs=f"{tmp_path}/%Y-%m-%d.log", verbosity=0)
-    with override_settings(FASTHITS={"LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LOGS": f"{tmp_path}/%Y-%m-%d.log"}):
         call_command("parse_log", verbosity=0)
     assert history_of(release) == {yesterday: 1}
 
@@ -389,7 +389,7 @@ def test_the_rules_are_those_of_the_rollup(
     lines = access_line("/press/a/") * 2 + access_line("/press/%61/") + access_line("/press/a/", query="?page=2")
     lines += access_line("/press/a/", status=404) + access_line("/press/a/", method="POST")
     lines += access_line("/press/a/").replace(b"Mozilla/5.0", b"Mozilla/5.0 (compatible; Googlebot/2.1)")
-    with override_settings(FASTHITS={"RULES": rules}, APPEND_SLASH=append_slash):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": rules}, APPEND_SLASH=append_slash):
         parse_log(lines, summary=tmp_path / "summary")
     said = json.loads((tmp_path / "summary").read_text())
     assert history_of(release) == {DAY: views}
@@ -413,7 +413,7 @@ def test_an_option_overrides_the_settings_which_override_the_config_file(
         ({"bots": "exclude"}, ["--no-exclude-bots", "--method", "GET,POST"], 15),
         ({"exclude_path": ["/*"]}, ["--exclude-path", "/a*", "--exclude-path", "/b*"], 7),
     ):
-        with override_settings(FASTHITS={"RULES": setting}):
+        with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": setting}):
             parse_log(lines, str(DAY), "--replace", *options)
         assert history_of(release) == {DAY: views}, (setting, options)
 
@@ -439,7 +439,7 @@ def test_views_of_pages_by_readers(parse_log: ParseLog, release: PressRelease) -
     lines = access_line("/press/a", status=301) + access_line("/press/a/") + bot * 2
     parse_log(lines)
     assert history_of(release) == {DAY: 4}
-    with override_settings(FASTHITS={"RULES": {"pages": True}}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "RULES": {"pages": True}}):
         parse_log(lines, str(DAY), "--replace")
         assert history_of(release) == {DAY: 1}
         out, _ = parse_log(bot * 2, str(DAY), "--replace")

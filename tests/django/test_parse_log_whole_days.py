@@ -63,7 +63,7 @@ def test_a_part_of_a_rotated_log_is_an_error_and_the_whole_log_is_the_day(
     assert f"{YESTERDAY} is only a part: {missing}" in said
     assert 1 < views() < OF_YESTERDAY
     assert list(summary["parts"]) == [str(YESTERDAY)]
-    with override_settings(FASTHITS={"LOGS": [f"{logs}/access.log*"]}):
+    with override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "LOGS": [f"{logs}/access.log*"]}):
         parsed(tmp_path)
     assert views() == OF_YESTERDAY
 

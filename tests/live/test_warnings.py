@@ -61,9 +61,9 @@ def test_the_web_server_answers_with_them(warned: Memcached, place: Path) -> Non
         assert served.ask("/api/top").json()["warnings"] == TOLD
         assert next(served.events())[1]["warnings"] == TOLD
         metrics = served.ask("/metrics").body.decode()
-    assert 'fasthits_logger_warnings_today{cause="unreachable"} 1\n' in metrics
-    assert 'fasthits_logger_warnings_today{cause="lost"} 0\n' in metrics
-    assert "fasthits_logger_discarded_lines_today 7\n" in metrics
+    assert 'fasthits_logger_warnings_total{cause="unreachable"} 1\n' in metrics
+    assert 'fasthits_logger_warnings_total{cause="lost"} 0\n' in metrics
+    assert "fasthits_logger_discarded_lines_total 7\n" in metrics
 
 
 def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached, start_logger: StartLogger) -> None:

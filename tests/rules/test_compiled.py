@@ -80,9 +80,8 @@ def lacks_a_field(data: bytes, wanted: Rules) -> bool:
     found = CompiledRules(Rules()).detect(data, ended=True)
     if found is None or not found.parts:
         return False
-    return (wanted.by_host and not (found.field("vhost") or found.absolute)) or (
-        wanted.looks_at_agents and not found.field("user_agent")
-    )
+    lacks_host = wanted.by_host and not (found.field("vhost") or found.absolute)
+    return lacks_host or (wanted.looks_at_agents and not found.field("user_agent"))
 
 
 def rows_of(_: object, tables: Iterable[HitTable]) -> tuple[Counter[tuple[date, bytes]], Counter[tuple[date, bytes]]]:

@@ -287,7 +287,9 @@ class Follower:
         poll.register(self._event, select.POLLIN)
         seconds = READ_SECONDS
         if outcome is not _Reading.FOUND:
-            seconds = min(self._look_at, self._health.at) - time.monotonic()
+            # Behind the present no figures are published, so their time may be long past.
+            next_at = self._look_at if self._ahead else min(self._look_at, self._health.at)
+            seconds = next_at - time.monotonic()
             changes = self._folders.fileno()
             if outcome is _Reading.ENDED and changes is not None:
                 poll.register(changes, select.POLLIN)
