@@ -322,6 +322,9 @@ class HitTable:
         """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
     def __len__(self) -> int:
         """Rows: distinct pairs of day and path."""
+    @property
+    def memory(self) -> int:
+        """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
     def memory_with(self, more: int, /) -> int:
         """Return how many bytes the rows of all tables take at most, for a moment at least, after *more* bytes of lines
         or pieces."""
@@ -344,8 +347,8 @@ class HitTable:
     def merge(self, *others: HitTable) -> None:
         """Move the rows and the figures of *others* here. Their unfinished lines and examples stay there.
 
-        It is fastest for tables that `spill` has filled, each for another part. Raises ValueError for the same hit table, and
-        MemoryError. After a MemoryError some rows are lost: do not go on.
+        It is fastest for tables that `spill` has filled, each for another part. Raises ValueError for the same hit
+        table, and MemoryError. After a MemoryError some rows are lost: do not go on.
         """
     def spill(self, parts: Sequence[HitTable], /) -> None:
         """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once.
@@ -408,7 +411,7 @@ class HitTable:
         """Return the hits by hour of each day, without those of bots, and forget them.
 
         The hour is the one in the line. Hits of a line without an hour are in none. Of a table with `max_paths` or a
-        `share` the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
+        count the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
 
         >>> hits = HitTable()
         >>> hits.feed(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5\\n')

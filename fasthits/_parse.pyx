@@ -560,6 +560,11 @@ cdef class HitTable:
     def __len__(self):
         return self.tally.table.rows
 
+    @property
+    def memory(self):
+        """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
+        return self.tally.table.used
+
     def memory_with(self, more, /):
         """Return how many bytes all tables take at most after *more* bytes of lines."""
         cdef size_t some = more

@@ -78,7 +78,7 @@ def _texts(by_host: bool) -> tuple[str, ...]:
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     """Return the table of views. With *apart*, the views of bots have a column of their own."""
 
-    def texts(row: tuple[str, str, int]) -> tuple[str, ...]:
+    def texts(row: tuple[str, str, int]) -> tuple[Cell, ...]:
         return (row[0], *part_host(row[1])) if by_host else row[:2]
 
     def rows(counter: Rows) -> Iterator[tuple[Cell, ...]]:

@@ -26,7 +26,8 @@ from fasthits.errors import FasthitsError
 LEVEL = 1
 """zstd's fastest. The next levels take twice the time for a tenth less."""
 
-MOST_PIECE_BYTES = (1 << 17) + 4 * LINE_BYTES + 64
+PIECE_BYTES = 1 << 17
+MOST_PIECE_BYTES = PIECE_BYTES + 4 * LINE_BYTES + 64
 """No piece is larger: it ends behind the row that fills it, whose path may be as long as a line, all of it escaped."""
 
 RUN_BYTES = 1 << 19
@@ -143,9 +144,14 @@ class Workshop(NamedTuple):
     threads: int = 1
 
     @property
+    def table_bytes(self) -> int:
+        """How much memory a hit table may take while runs are merged."""
+        return self.max_bytes // 2
+
+    @property
     def most_runs(self) -> int:
         """How many runs may be merged at a time."""
-        return min(max(self.max_bytes // RUN_BYTES, LEAST_RUNS), MOST_RUNS)
+        return min(max(self.max_bytes // 2 // RUN_BYTES, LEAST_RUNS), MOST_RUNS)
 
 
 @dataclass
@@ -169,6 +175,7 @@ class Spill:
     def __init__(self, workshop: Workshop, parts: int = 1, key: bytes = bytes(16)) -> None:
         """The rows are divided into *parts* as `HitTable.dump` does it."""
         self._workshop = workshop
+        self.spool = workshop.spool
         self._parts, self._key = parts, key
         self._lock = Lock()
         self.tables: dict[str, Runs] = {}
@@ -231,7 +238,7 @@ class MergedRows:
         runs, table = [], self._new_table()
         for piece in self._pieces():
             table.load(piece)
-            if table.memory_with(MOST_PIECE_BYTES) > self._workshop.max_bytes:
+            if table.memory_with(PIECE_BYTES) > self._workshop.table_bytes:
                 runs.append(self._workshop.spool.write(piece for _, piece in table.dump(by_views=True)))
                 table = self._new_table()
         if not runs:
