@@ -177,6 +177,12 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     (6, 42, 'absent')
     """
 
+def release_memory() -> None:
+    """From now on give the memory of large tables back to the system when they are freed, in the whole process.
+
+    Otherwise glibc keeps it, and a table that grows is copied, both copies taking memory for a moment.
+    """
+
 def merge_runs(
     runs: Iterable[Iterable[bytes]], *, by_views: bool = False, days: Collection[date] | None = None
 ) -> Iterator[bytes]:

@@ -51,7 +51,7 @@ from fasthits.core.steps cimport (
 )
 from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
+    DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, map_large, row_at, row_bytes,
     row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
@@ -1099,6 +1099,11 @@ def csv_of_piece(piece, fields=1, /):
     finally:
         PyBuffer_Release(&view)
         free(text.start)
+
+
+def release_memory():
+    """From now on give the memory of large tables back to the system when they are freed."""
+    map_large(HUGE_BYTES)
 
 
 cdef bint are_apart(list parts):

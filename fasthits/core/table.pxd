@@ -53,6 +53,15 @@ cdef extern from *:
     #endif
     }
 
+    /* Let the system have every large block back when it is freed, and move it when it grows, without a copy. Without
+       that, glibc keeps blocks as large as those that were freed once. */
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    #define FASTHITS_MAP_LARGE(size) mallopt(M_MMAP_THRESHOLD, (int)(size))
+    #else
+    #define FASTHITS_MAP_LARGE(size) ((void)0)
+    #endif
+
     /* A row's first 128 bytes. A macro: GCC takes a function that does nothing else for one without effect. */
     #define FASTHITS_PREFETCH_ROW(row) \\
         (__builtin_prefetch(row), __builtin_prefetch((const char *)(row) + 64))
@@ -60,6 +69,7 @@ cdef extern from *:
     uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
     void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
     void prefetch_row "FASTHITS_PREFETCH_ROW" (const Row *row) noexcept nogil
+    void map_large "FASTHITS_MAP_LARGE" (size_t size) noexcept nogil
 
     const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
     uint64_t *secrets "fasthits_secrets"    # of this process, for all its tables

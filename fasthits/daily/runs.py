@@ -19,7 +19,7 @@ from operator import itemgetter
 from threading import Lock
 from typing import Any, Literal, NamedTuple, overload
 
-from fasthits._parse import LINE_BYTES, HitTable, csv_of_piece, merge_runs, rows_of_piece
+from fasthits._parse import LINE_BYTES, HitTable, csv_of_piece, merge_runs, release_memory, rows_of_piece
 from fasthits.daily.columns import Rows
 from fasthits.errors import FasthitsError
 
@@ -174,6 +174,7 @@ class Spill:
 
     def __init__(self, workshop: Workshop, parts: int = 1, key: bytes = bytes(16)) -> None:
         """The rows are divided into *parts* as `HitTable.dump` does it."""
+        release_memory()
         self._workshop = workshop
         self.spool = workshop.spool
         self._parts, self._key = parts, key
