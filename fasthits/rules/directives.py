@@ -11,6 +11,7 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 
 from fasthits.errors import UsageError
 
@@ -58,8 +59,7 @@ class Field:
     """In bytes, if fixed."""
 
 
-@dataclass(frozen=True)
-class DateLayout:
+class DateLayout(typing.NamedTuple):
     """Where the date is in a time of fixed width."""
 
     year: int
@@ -204,8 +204,8 @@ def _nginx_field(found: re.Match[str]) -> Field:
         raise UsageError(f"unfinished variable in column {column} of the log format", found.string, hint)
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
-    near = get_close_matches(name, _NGINX, 1, 0.8)
-    if near and name not in (*_NGINX, *_NGINX_ALIKE) and abs(len(name) - len(near[0])) <= 2:
+    near = get_close_matches(name, _NGINX, 1, 0.8) if name not in (*_NGINX, *_NGINX_ALIKE) else []
+    if near and abs(len(name) - len(near[0])) <= 2:
         hint = f"did you mean ${near[0]}? For a variable of your own write $http_own, which fasthits skips"
         raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
     return Field(_NGINX.get(name, "skip"), f"${name}", column)
@@ -291,6 +291,7 @@ def _width(time_format: str) -> int:
     return sum(_WIDTHS[name[1]] if name[0] == "%" else 1 for name in re.findall(r"%.|[^%]", pattern, re.DOTALL))
 
 
+@lru_cache
 def date_layout(time_format: str) -> DateLayout | None:
     """Return where the date is in a time of this format; None for a format without a whole date, and for an epoch.
 
