@@ -16,7 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from fasthits._parse import LINE_BYTES, HitTable, add_sums, normalise, pack_sums, parse_line, unescape
+from fasthits._parse import (
+    LINE_BYTES,
+    HitTable,
+    add_sums,
+    csv_of_piece,
+    normalise,
+    pack_sums,
+    parse_line,
+    rows_of_piece,
+    unescape,
+)
 from tests.core.support import as_parsed
 from tests.support import reference
 from tests.support.processes import PROJECT
@@ -129,6 +139,23 @@ def read_sums_beside_guards() -> None:
 
 def test_no_byte_beside_packed_sums_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(read_sums_beside_guards)
+
+
+def read_pieces_beside_guards() -> None:
+    guarded = Guarded()
+    table = HitTable()
+    for path, views in ((b"", 1), (b"/a", 300), (b"/" + b"p" * 200, 2**62)):
+        table.add(date(2026, 3, 12), path, views)
+    ((_, piece),) = table.dump()
+    for part in {piece[:end] for end in range(len(piece) + 1)} | {piece[start:] for start in range(len(piece))}:
+        for lay in (guarded.before_the_end, guarded.at_the_start):
+            for read in (HitTable().load, rows_of_piece, csv_of_piece):
+                with suppress(ValueError):
+                    read(lay(part))
+
+
+def test_no_byte_beside_a_piece_of_rows_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_pieces_beside_guards)
 
 
 def read_blocks_cut_anywhere_beside_guards() -> None:
