@@ -50,9 +50,9 @@ def main() -> None:
     if is_logger:
         sys.exit(supervise(_load_logger, wait=reads))
     try:
-        from fasthits.cli import app
+        from fasthits.cli import run
 
-        app(prog_name="fasthits")
+        run(arguments)
     except KeyboardInterrupt:  # before the command line could handle it
         sys.exit(130)
 

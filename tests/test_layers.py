@@ -172,7 +172,7 @@ def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], t
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     arguments = ["rollup", "2026-03-12", "--logs", str(log), "--to", str(tmp_path / "hits.csv")]
-    run = f"from fasthits.cli import app; app({arguments!r}, standalone_mode=False)"
+    run = f"from fasthits.cli import run; run({arguments!r})"
     found = modules_after(run)
     assert (tmp_path / "hits.csv").exists()
     assert not found & {
