@@ -421,6 +421,21 @@ class HitTable:
         """
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day in this table. Days without views are left out."""
+    def take_hours(self) -> dict[date, list[int]]:
+        """Return the hits by hour of each day, without those of bots, and forget them.
+
+        The hour is the one in the line. Hits of a line without an hour are in none. Of a table with `max_paths` or a
+        `share` the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
+
+        >>> hits = HitTable()
+        >>> hits.feed(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5\\n')
+        >>> [(day.isoformat(), hours[10], sum(hours)) for day, hours in hits.take_hours().items()]
+        [('2026-03-12', 1, 1)]
+        """
+
+    def add_hours(self, day: date, hours: Sequence[int], /) -> None:
+        """Add to the hits of the 24 hours of a day. `lines` and `hits` do not change."""
+
     def escape(self) -> None:
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up.
 

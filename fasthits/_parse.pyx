@@ -16,12 +16,12 @@ from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
-    count_partial, line_count, open_block, take_away_rows,
+    add_to_hour, count_partial, line_count, open_block, place_views, take_away_rows,
 )
 from fasthits.core.csv cimport (
     CSV_ROW_BYTES, CSV_RUN, MAX_CSV_FIELDS, Text, Writing, has_space, write_csv_row, write_csv_rows,
 )
-from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
+from fasthits.core.days cimport bits_of, hours_by_ordinal, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport (
     as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
     without_newline,
@@ -55,7 +55,7 @@ from fasthits.core.table cimport (
     row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
-from fasthits.core.times cimport DayMemo
+from fasthits.core.times cimport NO_HOUR, DayMemo, day_at
 from fasthits.core.tokens cimport MAX_LINE, Cursor, Span, line_cursor, take_rest, take_until
 
 import os
@@ -335,8 +335,9 @@ cdef class _Parser:
         if way < 0:
             return None
         read_as = &self.line_rules.rules.ways[way]
-        if result.line.day != self.ordinal:
-            self.ordinal, self.day = result.line.day, day_from_ordinal(result.line.day)
+        if day_at(result.line.moment) != self.ordinal:
+            self.ordinal = day_at(result.line.moment)
+            self.day = day_from_ordinal(self.ordinal)
         if read_as.how == BY_KEYS:
             return tuple_new(ParsedLine, values_of_json_line(self.day, &result.line, &result.found))
         return tuple_new(
@@ -483,6 +484,7 @@ cdef class HitTable:
 
     def __dealloc__(self):
         free_table(&self.tally.table)
+        free_table(&self.tally.hours)
         free(self.tally.wanted)
         free(self.tally.seen)
         free(self.tally.partial)
@@ -594,10 +596,15 @@ cdef class HitTable:
     def count_only(self, days, /):
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
+        cdef bint placed
         with self.lock:
-            free(self.tally.wanted)
-            self.tally.wanted = wanted
-            self.tally.last_day = 0
+            placed = place_views(&self.tally)
+            if placed:
+                wanted, self.tally.wanted = self.tally.wanted, wanted
+                self.tally.moment = 0
+        free(wanted)
+        if not placed:
+            raise MemoryError
 
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
@@ -657,7 +664,8 @@ cdef class HitTable:
         cdef HitTable taken = HitTable()
         cdef int count = len(others)
         cdef int i
-        cdef bint apart, merged
+        cdef bint apart
+        cdef bint merged = True
         cdef Table *tables
         cdef list shares = []
         for each in others:
@@ -674,14 +682,14 @@ cdef class HitTable:
                 if other.tally.table.rows:
                     shares.append((other.tally.first_hash, other.tally.last_hash))
                 move_rows(&other.tally, &tables[i])
-                move_figures(&taken.tally, &other.tally)
+                merged = move_figures(&taken.tally, &other.tally) and merged
         with self.lock:
             if self.tally.table.rows:
                 shares.append((self.tally.first_hash, self.tally.last_hash))
             apart = are_apart(shares)
             with nogil:
-                merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
-                move_figures(&self.tally, &taken.tally)
+                merged = move_figures(&self.tally, &taken.tally) and merged
+                merged = move_tables(&self.tally, tables, count, self.some_threads, apart) and merged
                 for i in range(count):
                     free_table(&tables[i])
                 free(tables)
@@ -842,6 +850,31 @@ cdef class HitTable:
         with self.lock:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
+
+    def take_hours(self):
+        """Return the hits by hour of each day, without those of bots, and forget them."""
+        cdef bint placed
+        with self.lock:
+            placed = place_views(&self.tally)
+            found = hours_by_ordinal(&self.tally.hours) if placed else {}
+            if placed:
+                free_table(&self.tally.hours)
+        if not placed:
+            raise MemoryError
+        return {day_from_ordinal(ordinal): hours for ordinal, hours in found.items()}
+
+    def add_hours(self, day, hours, /):
+        """Add to the hits of the hours of a day. `lines` and `hits` do not change."""
+        cdef int32_t ordinal = as_ordinal(day)
+        cdef uint64_t views
+        cdef int hour
+        if len(hours) != NO_HOUR:
+            raise ValueError(f"a day has {NO_HOUR} hours, not {len(hours)}")
+        for hour, views in enumerate(hours):
+            with self.lock:
+                added = views == 0 or add_to_hour(&self.tally.hours, ordinal, <char>hour, views)
+            if not added:
+                raise MemoryError
 
     def escape(self):
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
