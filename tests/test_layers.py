@@ -32,6 +32,7 @@ SYSTEMS = {
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
     "psycopg": {"daily.postgres"},
+    "fsspec": {"daily.logs.stores"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
