@@ -63,8 +63,9 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words of the usage line, without typer's braces around required arguments."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        """Return the words of the usage line. Each release of typer decorates them in its own way."""
+        parameters: list[Any] = self.get_params(ctx)
+        return ["[OPTIONS]", *(each.metavar for each in parameters if each.param_type_name == "argument")]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options: a heading for each group, and ranges in words."""
@@ -73,6 +74,7 @@ class Command(TyperCommand):
         for each in parameters:
             own = "Arguments" if each.param_type_name == "argument" else "Options"
             name, text = each.get_help_record(ctx)
+            name = each.metavar if own == "Arguments" else name
             for pattern, words in RANGES.items():
                 text = re.sub(pattern, words, text)
             panels.setdefault(each.rich_help_panel or own, []).append((name, text))

@@ -41,7 +41,7 @@ def conf(
     Changes nothing. Each part begins with a comment that says what it is for. Without --logs it is for the logs in the
     usual places; if there are none, for cronolog's files.
     """
-    from fasthits.daily.targets import open_table
+    from fasthits.daily.opening import open_table
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import Installation, choose_logs, texts
 

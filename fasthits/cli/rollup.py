@@ -109,9 +109,9 @@ def rollup(
     line. Requests that ended after midnight are in the next day's file: fasthits reads that, too.
     """
     from fasthits.daily.atomic import write_summary
+    from fasthits.daily.opening import open_table
     from fasthits.daily.refusals import days_left
     from fasthits.daily.rollup import roll_up
-    from fasthits.daily.targets import open_table
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)

@@ -72,6 +72,8 @@ class DateLayout:
     day: int
     day_digits: int
     """2 (the first may be a space), or 3 for the day of the year."""
+    hour: int | None
+    """None if the time has no hour of two digits from 00 to 23."""
 
 
 _APACHE: dict[str, Kind] = {
@@ -295,7 +297,7 @@ def date_layout(time_format: str) -> DateLayout | None:
     """Return where the date is in a time of this format; None for a format without a whole date, and for an epoch.
 
     >>> date_layout("iso8601")
-    DateLayout(year=0, year_digits=4, month=5, month_named=False, day=8, day_digits=2)
+    DateLayout(year=0, year_digits=4, month=5, month_named=False, day=8, day_digits=2, hour=11)
     """
     pattern = {"apache": _APACHE_TIME, "iso8601": "%Y-%m-%dT%H:%M:%S"}.get(time_format, time_format)
     at, places = 0, dict[str, int]()
@@ -307,7 +309,7 @@ def date_layout(time_format: str) -> DateLayout | None:
     month = next((name for name in "mb" if name in places), None)
     day = next((name for name in "de" if name in places), None)
     if year and month and day:
-        return DateLayout(places[year], _WIDTHS[year], places[month], month == "b", places[day], 2)
+        return DateLayout(places[year], _WIDTHS[year], places[month], month == "b", places[day], 2, places.get("H"))
     if year and "j" in places:
-        return DateLayout(places[year], _WIDTHS[year], None, False, places["j"], 3)
+        return DateLayout(places[year], _WIDTHS[year], None, False, places["j"], 3, places.get("H"))
     return None
