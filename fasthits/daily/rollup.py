@@ -52,7 +52,7 @@ def roll_up(
     table.check()
 
     def take(counted: Counted, rows: Rows) -> Replaced:
-        return table.replace(counted.days, rows, with_fewer)
+        return table.replace(counted.days, rows, with_fewer, counted.figures())
 
     counted, replaced = count_days(days, patterns, take, threads, progress, max_bytes, rules, keepers, as_part)
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)
