@@ -183,10 +183,14 @@ def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
 
 
-def test_what_is_missing_of_a_day_on_a_server_is_said(logs: Path, fleet: Path, tmp_path: Path) -> None:
-    done = fasthits("merge", fleet / "web0.hits", "--to", "hits.db", cwd=tmp_path)
-    assert done.returncode == 0
-    assert b"2026-03-13 of web0 is a part: " in done.stderr
+def test_what_is_missing_of_a_day_on_a_server_is_said(tmp_path: Path) -> None:
+    counter = HitTable()
+    counter.add(DAY, b"/", 3)
+    table = HitsFile(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
+    table.replace([DAY], counter, figures={"parts": {str(DAY): ["its end is missing"]}})
+    code, rows, said = merged(tmp_path, "--quiet")
+    assert (code, rows) == (0, ["2026-03-12,/,3"])
+    assert "  2026-03-12 of web1 is a part: its end is missing\n" in said
 
 
 def refused(*files: Path, to: str = "hits.csv") -> str:
