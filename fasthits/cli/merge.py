@@ -12,7 +12,7 @@ from fasthits.display import counted, printable
 from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Merged
+    from fasthits.daily.merging import Merged
 
 
 @ended_by_signals()
@@ -41,8 +41,8 @@ def merge(
     if a server has other days, but not this day, or if the sum has fewer hits than are kept. If several files have the
     same day of the same server, the one that was counted last is used.
     """
-    from fasthits.daily.fleet import Fleet, check_target, left_days
-    from fasthits.daily.fleet import merge as merge_partials
+    from fasthits.daily.merging import Fleet, check_target, left_days
+    from fasthits.daily.merging import merge as merge_partials
     from fasthits.daily.opening import open_table
 
     check_target(to)

@@ -121,7 +121,7 @@ def rollup(
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
     if to.lower().endswith(".hits"):
-        from fasthits.daily.fleet import Origin
+        from fasthits.daily.merging import Origin
 
         kept = referrers and {"referrers": referrers.value, "own host": own_host}
         origin = Origin.of(server or os.uname().nodename, rules, **kept or {})

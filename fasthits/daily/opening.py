@@ -11,7 +11,7 @@ from fasthits.daily.urls import is_postgres, needs_psycopg
 from fasthits.errors import UsageError
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Origin
+    from fasthits.daily.merging import Origin
 
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
@@ -39,7 +39,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origi
     if suffix in SQLITE_SUFFIXES:
         return SqliteFile(Path(target), layouts)
     if suffix == ".hits" and origin:
-        from fasthits.daily.fleet import HitsFile
+        from fasthits.daily.merging import HitsFile
 
         return HitsFile(Path(target), layouts, origin)
     raise UsageError(

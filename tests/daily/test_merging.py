@@ -21,7 +21,7 @@ from fasthits._parse import HitTable
 from fasthits.daily import partials
 from fasthits.daily.columns import hits_layout
 from fasthits.daily.counting import DEFAULT_RULES
-from fasthits.daily.fleet import Fleet, HitsFile, Origin, merge
+from fasthits.daily.merging import Fleet, HitsFile, Origin, merge
 from fasthits.daily.opening import open_table
 from fasthits.daily.partials import read_partial
 from fasthits.daily.targets import Replaced
@@ -291,7 +291,7 @@ import os, signal, sys
 from datetime import date
 from pathlib import Path
 from fasthits._parse import HitTable
-from fasthits.daily import fleet, partials
+from fasthits.daily import merging, partials
 from fasthits.daily.columns import hits_layout
 from fasthits.rules.rules import Rules
 
@@ -305,11 +305,11 @@ if moment == "pack":
 elif moment == "contents":
     partials.json.dumps = die
 else:
-    real = fleet.write_partial
-    fleet.write_partial = lambda *arguments: (real(*arguments), die())
+    real = merging.write_partial
+    merging.write_partial = lambda *arguments: (real(*arguments), die())
 table = HitTable()
 table.add(date(2026, 3, 12), b"/new", 9)
-target = fleet.HitsFile(Path(sys.argv[1]), [hits_layout()], fleet.Origin.of("web1", Rules()))
+target = merging.HitsFile(Path(sys.argv[1]), [hits_layout()], merging.Origin.of("web1", Rules()))
 target.replace([date(2026, 3, 12)], table)
 """
 
