@@ -22,7 +22,16 @@ from fasthits.cli.options import (
     number_of_days_option,
 )
 from fasthits.cli.output import say
-from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, print_ranking, range_of
+from fasthits.cli.tables import (
+    Line,
+    change,
+    print_days,
+    print_heading,
+    print_hours,
+    print_lines,
+    print_ranking,
+    range_of,
+)
 from fasthits.daily.days import Range
 from fasthits.display import counted
 from fasthits.errors import UsageError
@@ -83,6 +92,7 @@ def history(
         elif _something_kept(found[0]):
             _print_table(found)
             if len(found) == 1:
+                _print_hours(kept, found[0])
                 _print_sources(kept, chosen, asked[0])
         unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
         notes = [_why_unread(kept, each) for each in unread]
@@ -155,6 +165,14 @@ def _ranked_lines(found: "Document") -> "Iterator[Line]":
         if before := found["before"]:
             cells.append(change(each["views"], found["kept_days"], each["before"], before["kept_days"]))
         yield Line(each["path"], each["views"], each["by_day"], tuple(cells))
+
+
+def _print_hours(kept: "History", found: "Document") -> None:
+    """Print the views by hour of a day, if nothing but this day is asked for, and they are kept."""
+    if found["from"] != found["to"] or _name_of(found):
+        return
+    if hours := kept.hours(range_of(found).first):
+        print_hours(hours)
 
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:

@@ -247,7 +247,7 @@ def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict
 
 
 def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRules) -> HitTable:
-    """Return the rows of *table* without those of *days*; *table* has no rows any more."""
+    """Return the rows and hours of *table* without those of *days*; *table* has none any more."""
     wanted = HitTable(rules=compiled.line_rules(ASSUMED))
     wanted.share = table.share
     pairs = [(table, wanted), *((table.by_referer[name], wanted.by_referer[name]) for name in table.by_referer)]
@@ -257,5 +257,8 @@ def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRul
         for day, path, views in before.rows():
             if day not in days:
                 after.add(day, path, views)
+    for day, hours in table.take_hours().items():
+        if day not in days:
+            wanted.add_hours(day, hours)
     table.drain()
     return wanted

@@ -213,7 +213,7 @@ class History:
     def hours(self, day: date) -> list[int] | None:
         """Return the views in each of the 24 hours of a day. None if they are not kept."""
         with self._kept() as kept:
-            found = kept.hours(day) if kept.has_table("hours") else {}
+            found = kept.hours(day) if day in kept.days and kept.has_table("hours") else {}
         return [found.get(hour, 0) for hour in range(24)] if found else None
 
     @contextmanager

@@ -153,13 +153,17 @@ class CompiledRules:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
         Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
-        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share.
+        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share. It has its
+        hours, too, unless globs choose paths: nobody knows when the hits of the other paths were.
         """
         if not self.rules.looks_at_paths:
             return raw
         final = HitTable(rules=self.line_rules(ASSUMED))
         final.share = raw.share
         self._finish_rows(raw, final, rejected)
+        for day, hours in raw.take_hours().items():
+            if self.rules.knows_hours:
+                final.add_hours(day, hours)
         if raw.bots is not None and final.bots is not None:
             self._finish_rows(raw.bots, final.bots, rejected)
         for name, rows in raw.by_referer.items():

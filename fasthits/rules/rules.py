@@ -59,6 +59,11 @@ class Rules:
         return reshapes or bool(self.include_paths or self.exclude_paths or self.exclude_static)
 
     @property
+    def knows_hours(self) -> bool:
+        """Whether the hours that the core counts are those of the hits: not if globs reject paths afterwards."""
+        return not (self.include_paths or self.exclude_paths)
+
+    @property
     def live(self) -> "Rules":
         """These rules for live counters, which cannot keep bots apart and so exclude them."""
         return replace(self, bots="exclude") if self.bots == "apart" else self

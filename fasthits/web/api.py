@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
@@ -119,7 +120,9 @@ class Api:
         return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
 
     async def hours(self, request: Request, query: Query) -> Response:
-        """Answer with the views in each hour of a day."""
+        """Answer with the views in each hour of a day: of today from the loggers."""
+        if query.day == date.today():
+            return JSONResponse({"day": str(query.day), "hours": await self._now.hours(query.day)})
         return await self._kept(request, hours_document, query.day, dear=False)
 
     async def search(self, request: Request, query: Query) -> Response:

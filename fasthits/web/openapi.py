@@ -148,7 +148,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         _rows({"total": MAYBE}, day=DAY, views=MAYBE),
     ),
     "/api/hours": Endpoint(
-        *("hours", "days", "Views in each hour of a day."),
+        *("hours", "days", "Views in each hour of a day: of today from the loggers, of other days from the database."),
         *(("day",), ("day",)),
         _object(day=DAY, hours={**_or_null(_list(COUNT)), "description": "24 numbers; null if they are not kept."}),
     ),
