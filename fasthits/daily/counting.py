@@ -133,7 +133,7 @@ def count_days(
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
-    read, lines, hits, malformed, filtered = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
+    read, lines, hits, malformed, before = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
     examples, advice = read.examples(), None
     if malformed > lines * BAD_SHARE:
         examples = read.whole_examples()
@@ -144,14 +144,15 @@ def count_days(
     taken = take(whole, tables)
     for _ in tables:
         pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
-    reason = only_reason(hits - rejected.total(), filtered | rejected)
+    filtered = Counter(before) + rejected
+    reason = only_reason(hits - rejected.total(), filtered)
     counted = Counted(
         files=len(files),
         bytes=read.bytes_read(),
         formats=read.formats(),
         lines=lines,
         hits=hits - rejected.total(),
-        filtered=filtered | rejected,
+        filtered=filtered,
         malformed=malformed,
         examples=examples,
         passes=passes.number,

@@ -14,7 +14,7 @@ from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
-from fasthits.rules.rules import Rules
+from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 DETECTED_LINES = 100
 """The format of a log is detected from this many lines."""
@@ -23,6 +23,8 @@ REMEMBERED_AGENTS = 1 << 12
 Keepers = Mapping[str, Callable[[bytes], bytes | None]]
 """Functions that map a referer to the text to keep, or None, by the name of their table: see `LineRules`."""
 NO_KEEPERS: Keepers = {}
+
+_ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
 
 ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
@@ -142,6 +144,7 @@ class CompiledRules:
             verdict=self._verdict,
             apart=rules.bots == "apart",
             referers=self._keepers,
+            static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             ways=readings,
         )
 

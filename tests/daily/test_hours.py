@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fasthits.daily.days import Range
 from fasthits.daily.documents import hours_document
 from fasthits.daily.history import History
 from tests.support.commands import fasthits, write
@@ -48,13 +49,18 @@ def target(tmp_path: Path) -> tuple[str, str]:
         (("--exclude-bots",), {0: 1, 9: 3}),
         (("--bots", "apart"), {0: 1, 9: 3}),
         (("--referrers", "--threads", "3"), {0: 1, 9: 3, 23: 1}),
+        (("--exclude-static",), {0: 1, 9: 2, 23: 1}),
+        (("--pages",), {0: 1, 9: 2}),
         (("--exclude-path", "/private*"), None),
+        (("--exclude-path", "/private*", "--exclude-static"), None),
     ],
 )
 def test_a_rollup_keeps_the_hours_of_its_hits(
     tmp_path: Path, target: tuple[str, str], options: tuple[str, ...], expected: dict[int, int] | None
 ) -> None:
-    found = rolled_up(tmp_path, *target, *options).hours(DAY)
+    history = rolled_up(tmp_path, *target, *options)
+    found = history.hours(DAY)
+    assert found is None or sum(found) == history.site(Range(DAY, DAY))[0]
     assert found == (None if expected is None else [expected.get(hour, 0) for hour in range(24)])
 
 
