@@ -174,7 +174,14 @@ def _print_hours(kept: "History", found: "Document") -> None:
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
-    from fasthits.daily.documents import Part, bots_document, hosts_document, referrers_document, searches_document
+    from fasthits.daily.documents import (
+        Part,
+        bots_document,
+        hosts_document,
+        read_by_bots_document,
+        referrers_document,
+        searches_document,
+    )
 
     if not (asked.host or asked.key):
         hosts = hosts_document(kept, chosen)["rows"]
@@ -186,6 +193,9 @@ def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     bots = bots_document(kept, chosen, asked)["total"]
     if bots is not None:
         echo(f"\n{counted(bots, 'view')} more by bots")
+    if bots and asked.path is None:
+        rows = read_by_bots_document(kept, chosen, asked, Part(SOURCES))["rows"]
+        print_ranking("read by bots", [(each["views"], each["path"]) for each in rows])
 
 
 def _check(as_json: bool, as_csv: bool) -> None:

@@ -192,6 +192,17 @@ class History:
                 return _in_order(days, kept.site(days, host, "bots"))
             return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
 
+    def read_by_bots(
+        self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return the paths that bots read most, and how often. None if the file does not keep them apart."""
+        with self._kept(host) as kept:
+            if not kept.has_bots:
+                return None
+            views = kept.totals(kept.packed(days, host, "bots"))
+            matching = [path for path in _chosen(kept, prefix=prefix) if views[path]]
+            return [(path, views[number]) for number, path in _first(kept, matching, views, offset, offset + limit)]
+
     def referrers(
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, int]] | None:

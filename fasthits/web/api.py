@@ -24,6 +24,7 @@ from fasthits.daily.documents import (
     kept_document,
     most_read_document,
     past_views,
+    read_by_bots_document,
     referrers_document,
     searches_document,
     sections_document,
@@ -67,6 +68,7 @@ class Api:
             "/api/referrers": self.referrers,
             "/api/searches": self.searches,
             "/api/bots": self.bots,
+            "/api/read-by-bots": self.read_by_bots,
             "/api/hours": self.hours,
             "/api/search": self.search,
             "/report": self.report,
@@ -118,6 +120,10 @@ class Api:
     async def bots(self, request: Request, query: Query) -> Response:
         """Answer with the views of bots in a range."""
         return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
+
+    async def read_by_bots(self, request: Request, query: Query) -> Response:
+        """Answer with the paths that bots read most in a range."""
+        return await self._kept(request, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
 
     async def hours(self, request: Request, query: Query) -> Response:
         """Answer with the views in each hour of a day: of today from the loggers."""

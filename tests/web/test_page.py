@@ -351,6 +351,7 @@ def test_where_readers_came_from_what_they_searched_for_and_bots(
         assert names(page, "searches") == ["lamps"]
         assert page.texts("#searches .note") == ["DuckDuckGo"]
         assert page.text("#bots") == "1"
+        assert names(page, "read-by-bots") == ["/a"]
         assert not page.find("#hosts").is_displayed()
         assert page.text("#not-kept").startswith("Not kept here: hosts (--by-host).")
         page.run("location.hash = 'path=%2Fa'")

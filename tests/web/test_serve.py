@@ -222,6 +222,8 @@ def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
     assert rows("/api/referrers?path=/blog/b") == [("other.example", 3)]
     assert rows("/api/searches?prefix=/blog/") == [("Google", "page hits", 1)]
     assert rows("/api/bots") == [(str(day), 1)]
+    assert rows("/api/read-by-bots") == [("/", 1)]
+    assert rows("/api/read-by-bots?prefix=/blog/") == []
     assert served.ask("/api/history?prefix=/blog/&pages=1").json()["total"] == 6
 
 
