@@ -241,7 +241,7 @@ class Memcached:
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
-        """Return what loggers have published of themselves, all days and prefixes together; no zeros, warnings and hours."""
+        """Return what loggers have published of themselves, of all days and prefixes; no zeros, no warnings."""
         found = self._published().items()
         return {name: number for name, number in found if not name.startswith(("warning-", "hour-"))}
 
