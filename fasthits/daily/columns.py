@@ -39,6 +39,9 @@ class Rows(Protocol):
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day."""
 
+    def take_hours(self) -> dict[date, list[int]]:
+        """Return the hits in the 24 hours of each day, and remove them."""
+
     def escape(self) -> None:
         """Replace bytes that are not UTF-8."""
 
