@@ -102,7 +102,8 @@ def serve() -> None:
 
     for module in walk_packages(fasthits.__path__, "fasthits.", onerror=None):
         if not module.name.startswith(IMPORTED_WHEN_USED):
-            import_module(module.name)
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(module.name)
     requests = socket.socket(fileno=int(sys.argv[1]))
     while True:
         request, streams, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, 4)
