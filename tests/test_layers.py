@@ -33,6 +33,7 @@ SYSTEMS = {
     "django": {"django"},
     "psycopg": {"daily.postgres"},
     "fsspec": {"daily.logs.stores"},
+    "pyarrow": {"daily.parquet"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits._parse import HitTable
-from fasthits.cli import app
+from fasthits.cli.app import app
 from fasthits.daily import postgres as connections
 from fasthits.daily.databases import state_of
 from fasthits.daily.days import Range
@@ -534,5 +534,5 @@ def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
         first="import sys; sys.modules['psycopg'] = None",
     )
     assert done.returncode == 1
-    said = "PostgreSQL needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
+    said = "this needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
     assert done.stderr.decode() == f"fasthits: {said}\n"
