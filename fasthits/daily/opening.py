@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fasthits.daily.columns import HOURS, PLAIN, Layout
+from fasthits.daily.columns import PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
 from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import UsageError
@@ -18,7 +18,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     a folder of Parquet files, which ends in ``/``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
-    it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
+    it, ``hits.referrers.csv``. Standard output takes only one table.
     """
     if target == STDOUT:
         if len(layouts) > 1:
@@ -27,8 +27,9 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
         return CsvStream(sys.stdout.buffer, layouts[0])
     if target.endswith("/"):
         with needs_extra("parquet", target):
+            from fasthits.daily.folders import open_folder
             from fasthits.daily.parquet import ParquetFolder
-        return ParquetFolder(Path(target), layouts)
+        return ParquetFolder(open_folder(target), layouts)
     if is_postgres(target):
         with needs_extra("postgres", target):
             from fasthits.daily.partitions import PostgresTables
@@ -37,7 +38,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     if suffix == ".csv":
         return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target), [*layouts, HOURS])
+        return SqliteFile(Path(target), layouts)
     raise UsageError(
         "not a TARGET",
         target,

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from fasthits._parse import HitTable
 from fasthits.cli.app import app
+from fasthits.daily import folders
 from fasthits.daily import parquet as target
 from fasthits.daily.columns import hits_layout
 from fasthits.daily.opening import open_table
@@ -158,13 +159,14 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from fasthits._parse import HitTable
-from fasthits.daily import parquet
+from fasthits.daily import folders, parquet
 from fasthits.daily.opening import open_table
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-setattr(parquet if sys.argv[2] != "replace" else parquet.Path, sys.argv[2], die)
+places = {"_schema": parquet, "replace": folders.Path, "_sync": folders}
+setattr(places[sys.argv[2]], sys.argv[2], die)
 counter = HitTable()
 for day in (1, 2):
     counter.add(date(2026, 3, day), b"/new", 9)
@@ -172,7 +174,7 @@ open_table(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], [counter])
 """
 
 
-@pytest.mark.parametrize(("moment", "new"), [("_hits_in", False), ("replace", False), ("_sync", True)])
+@pytest.mark.parametrize(("moment", "new"), [("_schema", False), ("replace", False), ("_sync", True)])
 def test_killed_at_any_moment_a_day_is_the_old_or_the_new_one(moment: str, new: bool, folder: str) -> None:
     replace(folder, {day: {b"/old": 2} for day in MARCH[:2]})
     before = rows_of(folder)
@@ -184,9 +186,9 @@ def test_killed_at_any_moment_a_day_is_the_old_or_the_new_one(moment: str, new: 
 
 
 def test_rollups_at_once_wait_for_each_other(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(folders, "LOCK_SECONDS", 0.1)
     replace(folder, {MARCH[0]: {b"/": 1}})
-    with (Path(folder) / target.LOCK).open("wb") as lock:
+    with (Path(folder) / folders.LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(TableError, match="another rollup has been writing"):
             replace(folder, {MARCH[1]: {b"/": 1}})

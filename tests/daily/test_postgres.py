@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -39,6 +40,8 @@ from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
+from fasthits.upkeep.doctor import machine
+from fasthits.upkeep.doctor.verdicts import Finding, Setup
 from fasthits.web.archive import Archive
 from tests.support.commands import fasthits, hit, write
 from tests.support.postgres import Postgres
@@ -305,6 +308,19 @@ def test_the_command_line_and_the_web_server_read_the_database(url: str) -> None
     answer, state = asyncio.run(ask_archive())
     assert json.loads(answer)["total"] == 3
     assert state_of(url) in state
+
+
+def test_doctor_and_conf_know_urls(url: str) -> None:
+    setup = Setup((), ":1:", (), url, {}, None, None, None)
+    assert machine.kept_days(setup, MARCH[4]) == "nothing is kept yet"
+    assert machine.database(setup) == f"{shown(url)} can be written"
+    replace(url, {day: {b"/": 3} for day in (MARCH[0], MARCH[3])})
+    with pytest.raises(Finding, match="kept up to 2026-03-04; 2 days are missing") as raised:
+        machine.kept_days(setup, MARCH[4])
+    assert shlex.split(raised.value.remedy)[-2:] == ["--to", shown(url)]
+    done = CliRunner().invoke(app, ["conf", "--database", "postgresql://me:secret@host/x"])
+    assert done.exit_code == 2
+    assert "conf knows no URL: postgresql://me@host/x" in done.stderr
 
 
 def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
