@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from fasthits.daily.atomic import resolve
 from fasthits.errors import LogFileError, TableError, UsageError
-
-if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem
 
 LOCK_SECONDS = 60.0
 """How long a rollup waits for another one."""
@@ -132,7 +129,7 @@ class StoredFolder(Folder):
 
         self.name = name
         with self.errors():
-            self._store: AbstractFileSystem = connect(name)
+            self._store = connect(name)
 
     def check(self) -> None:
         self.newest("hits")

@@ -128,7 +128,7 @@ def _by_day(rows: Iterable[tuple[Cell, ...]], days: Sequence[str]) -> Iterator[t
 
 def _schema(layout: Layout) -> pa.Schema:
     """Return the columns of a file. The date is that of its folder."""
-    kinds = {"hour": pa.int8(), **dict.fromkeys(layout.numbers, pa.int64())}
+    kinds = {**dict.fromkeys(layout.integers, pa.int8()), **dict.fromkeys(layout.numbers, pa.int64())}
     return pa.schema([pa.field(name, kinds.get(name, pa.string()), nullable=False) for name in layout.columns[1:]])
 
 

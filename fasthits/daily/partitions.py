@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from fasthits.daily.passes import Progress
 
 ANOTHER = "name another with --to TARGET"
-TYPES = {"date": "date", "hour": "smallint"}
-TEXT, NUMBER = 'text COLLATE "C"', "bigint"
+TEXT = 'text COLLATE "C"'
 
 
 class PostgresTables(Table):
@@ -108,7 +107,7 @@ class _Days:
         for day, of_day in groupby(rows, key=itemgetter(0)):
             if day not in days:
                 continue
-            if day in self._filled:
+            if day in self._filled or len(self._layout.numbers) > 1:  # the rows of bots follow the others
                 self._to_add_up.add(str(day))
             self.rows += self._database.copy(self.table_of(str(day)), self._storable(of_day))
         for day in self._to_add_up:
@@ -144,7 +143,8 @@ class _Days:
 
     def _storable(self, rows: Iterable[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
         """Yield rows with each zero byte, which PostgreSQL cannot store, as ``\\x00``."""
-        texts = [at for at, name in enumerate(self._layout.texts) if name not in TYPES]
+        layout = self._layout
+        texts = [at for at, name in enumerate(layout.texts) if at and name not in layout.integers]
         for row in rows:
             if any("\0" in row[at] for at in texts):  # type: ignore[operator]
                 self._to_add_up.add(str(row[0]))
@@ -171,8 +171,8 @@ def _new(layout: Layout, day: str) -> str:
 def _declare(database: Postgres, layout: Layout) -> None:
     if database.columns_of(layout.name):
         return
-    columns = [f"{name} {TYPES.get(name, TEXT)} NOT NULL" for name in layout.texts]
-    columns += [f"{name} {NUMBER} NOT NULL" for name in layout.numbers]
+    kinds = {"date": "date", **dict.fromkeys(layout.integers, "smallint"), **dict.fromkeys(layout.numbers, "bigint")}
+    columns = [f"{name} {kinds.get(name, TEXT)} NOT NULL" for name in layout.columns]
     database.execute(f"CREATE TABLE {layout.name} ({', '.join(columns)}) PARTITION BY LIST (date)")
     if "path" in layout.texts:
         database.execute(f"CREATE INDEX ON {layout.name} USING hash (path)")

@@ -2,11 +2,11 @@
 
 import fcntl
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -116,7 +116,8 @@ def test_some_days_are_replaced_and_the_others_stay(folder: str) -> None:
     )
     assert rows_of(folder) == [(f"2026-03-0{day}", "/", views) for day, views in ((1, 5), (2, 5), (3, 6), (4, 5))]
     changed = {name for name, content in files_in(folder).items() if before.get(name) != content}
-    assert changed == {"hits/date=2026-03-03/hits.parquet", "hits/date=2026-03-05/hits.parquet"}
+    of_new_day = {f"{table}/date=2026-03-05/{table}.parquet" for table in ("hits", "hours")}
+    assert changed == {"hits/date=2026-03-03/hits.parquet"} | of_new_day
     assert replace(folder, {MARCH[1]: {b"/": 4}}, with_fewer=True) == Replaced(1, [])
 
 
@@ -133,25 +134,18 @@ def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -
         open_table(f"{write(tmp_path / 'file')}/").check()
 
 
-def test_what_fails_changes_nothing(folder: str) -> None:
+def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
+    """A limit of the size of files stands for it."""
     replace(folder, {day: {b"/": 5} for day in MARCH[:2]})
     before = files_in(folder)
-
-    class Failing:
-        share, bots = HitTable().share, None
-
-        def views_by_day(self) -> dict[date, int]:
-            return dict.fromkeys(MARCH[:2], 9)
-
-        def escape(self) -> None: ...
-
-        def sorted_rows(self, as_text: bool) -> Iterator[tuple[str, str, int]]:
-            yield str(MARCH[0]), "/new", 9
-            yield str(MARCH[1]), "/new", 9
-            raise OSError(28, "No space left on device", f"{folder}hits/x")
-
-    with pytest.raises(TableError, match=r"cannot write Parquet files: .* \(No space left on device\)"):
-        open_table(folder).replace(MARCH[:2], [Failing()])  # type: ignore[list-item]
+    rows = {MARCH[0]: {b"/": 9}, MARCH[1]: {b"/%d" % (number**5): 9 for number in range(3000)}}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, limits[1]))
+    try:
+        with pytest.raises(TableError, match=r"cannot write Parquet files: .*File too large"):
+            replace(folder, rows)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files_in(folder) == before
 
 
