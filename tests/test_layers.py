@@ -35,7 +35,7 @@ SYSTEMS = {
     "fsspec": {"daily.logs.stores"},
     "pyarrow": {"daily.parquet"},
     "pymemcache": {"live.memcached", "live.connections"},
-    "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
+    "sqlite3": {"daily.database", "daily.kept", "daily.sourcesums", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
     "starlette": {"web"},
     "typer": {"cli"},

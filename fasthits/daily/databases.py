@@ -24,12 +24,13 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
-    from fasthits.daily import sums
+    from fasthits.daily import sourcesums, sums
     from fasthits.daily.database import Sqlite, reading
 
     with reading(Path(name)) as connection:
         with_rows = sums.days_with_rows(connection)
-        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows)
+        sources = sourcesums.summed(connection)
+        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows, sources)
 
 
 def exists(name: str | Path) -> bool:
