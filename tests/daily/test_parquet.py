@@ -91,7 +91,7 @@ def test_the_rows_are_those_of_sqlite_in_order_and_the_files_are_equal(
         assert done.exit_code == 0, done.stderr
     with closing(sqlite3.connect(names[0])) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        for table in set(tables) - {"hits_paths", "hits_sums"}:
+        for table in (name for name in tables if not name.endswith(("_paths", "_sums"))):
             assert rows_of(folder, table) == database.execute(f"SELECT * FROM {table}").fetchall(), table
     assert files_in(folder) == files_in(names[2])
 
