@@ -81,7 +81,8 @@ Logs = Annotated[
         show_default=False,
         help="Log files. With one file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. With rotated files: "
         "'/var/log/nginx/access.log*'. * also stands for several servers: '/srv/*/access.log'. Compressed files (.gz, "
-        ".zst, .bz2, .xz, .zip) are found too. - is standard input. Can be repeated. Default: FASTHITS_LOGS, "
+        ".zst, .bz2, .xz, .zip) are found too. s3://, gs://, az:// and hdfs:// name files in a store. - is standard "
+        "input. Can be repeated. Default: FASTHITS_LOGS, "
         "patterns separated by colons; else the log in one of the usual places.",
     ),
 ]

@@ -114,7 +114,7 @@ class Ahead(io.RawIOBase):
         return size
 
 
-def unpack(source: Ahead, name: str, file: io.FileIO | None = None) -> Ahead:
+def unpack(source: Ahead, name: str, file: io.RawIOBase | None = None) -> Ahead:
     """Return the text of the log of this name: *source* itself, if it is not packed.
 
     *source* reads *file*, which a zip archive needs besides. Raises DamagedError, as reading the text does;
@@ -133,7 +133,7 @@ def unpack(source: Ahead, name: str, file: io.FileIO | None = None) -> Ahead:
     raise LogFileError("log file is packed too often", name, f"unpack it; fasthits does so {MOST_LAYERS} times")
 
 
-def _open(packing: Packing, stream: Ahead, name: str, file: io.FileIO | None) -> "_Unpacking":
+def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None) -> "_Unpacking":
     if packing.name == "gzip" or packing.name in _DECODERS:
         return _Members(packing, stream, name)
     if packing.name.startswith("utf-16"):
@@ -259,7 +259,7 @@ class _Zlib:
 class _Zipped(_Unpacking):
     """The file in a zip archive."""
 
-    def __init__(self, packing: Packing, file: io.FileIO, name: str) -> None:
+    def __init__(self, packing: Packing, file: io.RawIOBase, name: str) -> None:
         super().__init__(packing, name)
         self._file = file
         self._member: Any = None
