@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+# Python keeps what it has compiled, as it does for users: tests start thousands of processes.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
 WORKERS ?= 4
