@@ -26,8 +26,8 @@ help:
 
 # $(call need,COMMAND THAT TELLS WHETHER IT IS THERE,PACKAGES): installs them as root, else says so and stops.
 need = $(1) >/dev/null 2>&1 || { \
-	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
-	else echo "Missing: $(2). Install with: sudo apt-get install $(2)" >&2; false; fi; }
+	if [ "$$(id -u)" = 0 ]; then .ci/install $(2); \
+	else echo "Missing: $(2). Install with: sudo .ci/install $(2)" >&2; false; fi; }
 
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
