@@ -12,7 +12,7 @@ DATABASE = f"{FOLDER}/hits.db"
 
 
 def units() -> dict[str, str]:
-    """Return the text of each unit by its name. /etc/default/fasthits may name other logs and other memcached servers."""
+    """Return the text of each unit by its name. /etc/default/fasthits may name other logs and servers."""
     text = (
         rollup_units(USER, [*PROGRAM, "rollup", "--quiet", "--to", DATABASE], FOLDER)
         + follow_units(USER, [*PROGRAM, "log", "--follow", "/var/log/nginx/access.log"], FOLDER)

@@ -446,11 +446,18 @@ def find_json_fields(line, LineRules rules, /):
 
 
 @cython.final
+cdef class _Lock:
+    """What a hit table and the tables beside it are guarded by: a line that is counted changes several of them."""
+
+    cdef cython.pymutex mutex
+
+
+@cython.final
 cdef class HitTable:
     """Views per day and path, counted from blocks of log lines."""
 
     cdef Tally tally
-    cdef cython.pymutex lock
+    cdef _Lock lock
     cdef LineRules line_rules
     cdef readonly HitTable bots
     cdef readonly object by_referer    # for good, as the count points to them
@@ -458,6 +465,7 @@ cdef class HitTable:
     cdef int some_threads
 
     def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
+        self.lock = _Lock()
         self.line_rules = rules if rules is not None else PLAIN
         self.tally.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
@@ -478,6 +486,7 @@ cdef class HitTable:
 
     cdef HitTable table_beside(self):
         cdef HitTable rows = HitTable()
+        rows.lock = self.lock
         self.tally.beside[self.tally.tables_beside] = &rows.tally
         self.tally.tables_beside += 1
         return rows
@@ -531,7 +540,7 @@ cdef class HitTable:
     @property
     def lines(self):
         """Lines read so far. A last line without a newline counts after `finish`."""
-        with self.lock:
+        with self.lock.mutex:
             return line_count(&self.tally)
 
     @property
@@ -557,7 +566,7 @@ cdef class HitTable:
     @property
     def examples(self):
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
-        with self.lock:
+        with self.lock.mutex:
             return [
                 (example.line, example.text[:example.size])
                 for example in self.tally.examples[:self.tally.examples_taken]
@@ -566,7 +575,7 @@ cdef class HitTable:
     @property
     def days_seen(self):
         """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
-        with self.lock:
+        with self.lock.mutex:
             ordinals = ordinals_of(self.tally.seen)
         return {day_from_ordinal(ordinal) for ordinal in ordinals}
 
@@ -578,14 +587,14 @@ cdef class HitTable:
     @property
     def share(self):
         """The first and the last hash of the rows that are kept."""
-        with self.lock:
+        with self.lock.mutex:
             return self.tally.first_hash, self.tally.last_hash
 
     @share.setter
     def share(self, share):
         cdef uint64_t first, last
         first, last = share
-        with self.lock, nogil:
+        with self.lock.mutex, nogil:
             if not first <= self.tally.first_hash <= self.tally.last_hash <= last:
                 take_away_rows(&self.tally, first, last)
             self.tally.first_hash, self.tally.last_hash = first, last
@@ -597,7 +606,7 @@ cdef class HitTable:
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             if placed:
                 wanted, self.tally.wanted = self.tally.wanted, wanted
@@ -614,7 +623,7 @@ cdef class HitTable:
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
             open_block(&left, <const char *>view.buf, <size_t>view.len)
-            with self.lock:
+            with self.lock.mutex:
                 while outcome == ASKED:
                     with nogil:
                         outcome = count_block(&self.tally, &left)
@@ -628,7 +637,7 @@ cdef class HitTable:
     def finish(self):
         """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
-        with self.lock:
+        with self.lock.mutex:
             while outcome == ASKED:
                 with nogil:
                     outcome = count_partial(&self.tally)
@@ -650,7 +659,7 @@ cdef class HitTable:
         if span.size > MAX_LINE:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
-        with self.lock:
+        with self.lock.mutex:
             hash = hash_row(secrets, ordinal, span.start, span.size)
             outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
             if outcome == NO_ROOM:
@@ -678,12 +687,12 @@ cdef class HitTable:
             raise MemoryError
         for i in range(count):
             other = others[i]
-            with other.lock:
+            with other.lock.mutex:
                 if other.tally.table.rows:
                     shares.append((other.tally.first_hash, other.tally.last_hash))
                 move_rows(&other.tally, &tables[i])
                 merged = move_figures(&taken.tally, &other.tally) and merged
-        with self.lock:
+        with self.lock.mutex:
             if self.tally.table.rows:
                 shares.append((self.tally.first_hash, self.tally.last_hash))
             apart = are_apart(shares)
@@ -707,22 +716,25 @@ cdef class HitTable:
         cdef size_t count = len(parts)
         cdef size_t i, at
         cdef bint added
-        if not 2 <= count <= MAX_PARTS or self in parts or not all(isinstance(each, HitTable) for each in parts):
+        if not 2 <= count <= MAX_PARTS or not all(isinstance(each, HitTable) for each in parts):
             raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
+        for part in parts:
+            if part.lock is self.lock:
+                raise ValueError("rows cannot be moved to the same hit table, or to a table beside it")
         part = parts[0]
         memset(&division, 0, sizeof(division))
         division.parts, division.first_hash = count, part.tally.first_hash
         division.hashes = part.tally.last_hash - part.tally.first_hash + 1
         if division.hashes == 0:
             raise ValueError("the first part has all hashes")
-        with self.lock:
+        with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
             for i in range(count):
                 # From a part of its own on, so that threads seldom wait for each other.
                 at = (i + <size_t>id(self) // 64) % count
                 part = parts[at]
-                with part.lock, nogil:
+                with part.lock.mutex, nogil:
                     added = added and add_part(&part.tally, &self.tally.table, &division, at)
             free(division.offsets)
             if added:
@@ -734,7 +746,7 @@ cdef class HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
-        with self.lock:
+        with self.lock.mutex:
             move_rows(&self.tally, &drained.tally.table)
             for i in range(self.tally.tables_beside):
                 move_rows(self.tally.beside[i], &drained.tally.beside[i].table)
@@ -748,7 +760,7 @@ cdef class HitTable:
         cdef Row *row
         day = None
         while True:
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, changes)
                 if offset >= self.tally.table.used:
                     return
@@ -772,7 +784,7 @@ cdef class HitTable:
         day = None
         while order.next < order.count:
             some = []
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, reading.changes)
                 while order.next < order.count and len(some) < SOME_ROWS:
                     prefetch_place(order, &self.tally.table, order.next)
@@ -805,7 +817,7 @@ cdef class HitTable:
             for i in range(texts):
                 text = &reading.text[i]
                 while text.rows:
-                    with self.lock:
+                    with self.lock.mutex:
                         check_unchanged(&self.tally, reading.changes)
                     yield day_from_ordinal(text.day), text.start[:text.size], text.rows
                     reading.write_rest(self, i)
@@ -836,7 +848,7 @@ cdef class HitTable:
                 sound = is_sound(p, p + view.len)
             if not sound:
                 raise ValueError("damaged rows")
-            with self.lock, nogil:
+            with self.lock.mutex, nogil:
                 outcome = load_rows(
                     &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
                 )
@@ -847,14 +859,14 @@ cdef class HitTable:
 
     def views_by_day(self):
         """Return the sum of the views of each day in this table. Days without views are left out."""
-        with self.lock:
+        with self.lock.mutex:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
 
     def take_hours(self):
         """Return the hits by hour of each day, without those of bots, and forget them."""
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             found = hours_by_ordinal(&self.tally.hours) if placed else {}
             if placed:
@@ -871,7 +883,7 @@ cdef class HitTable:
         if len(hours) != NO_HOUR:
             raise ValueError(f"a day has {NO_HOUR} hours, not {len(hours)}")
         for hour, views in enumerate(hours):
-            with self.lock:
+            with self.lock.mutex:
                 added = views == 0 or add_to_hour(&self.tally.hours, ordinal, <char>hour, views)
             if not added:
                 raise MemoryError
@@ -879,7 +891,7 @@ cdef class HitTable:
     def escape(self):
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
-        with self.lock, nogil:
+        with self.lock.mutex, nogil:
             escaped = escape_rows(&self.tally)
         if not escaped:
             raise MemoryError
@@ -907,7 +919,7 @@ cdef class _Order:
         if self.ends == NULL:
             raise MemoryError
         make_secrets(of_key, key)
-        with hit_table.lock, nogil:
+        with hit_table.lock.mutex, nogil:
             self.changes = hit_table.tally.changes
             done = put_in_order(
                 &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, parts
@@ -929,7 +941,7 @@ cdef class _Order:
         cdef Table *table = &hit_table.tally.table
         if start == self.ends[part]:
             return None
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
                 self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
@@ -943,7 +955,7 @@ cdef class _Order:
         """Write the next runs of rows into texts, one in each thread, and return how many there are."""
         cdef size_t run = <size_t>CSV_RUN if self.threads > 1 else self.order.count
         cdef int texts = 0
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             while texts < self.threads and self.order.next < self.order.count:
                 self.text[texts].next = self.order.next
@@ -960,7 +972,7 @@ cdef class _Order:
 
     cdef int write_rest(self, HitTable hit_table, int i) except -1:
         """Write more of a run whose lines of another day, or behind those of a block, are still missing."""
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             if self.text[i].next < self.text[i].end:
                 self.set_day(i)

@@ -13,6 +13,7 @@ from fasthits.rules.directives import Literal
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
+from tests.core.support import referred, tables_of
 from tests.support import reference
 from tests.support.strategies import logs
 
@@ -201,10 +202,6 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     assert counter.lines == 0
 
 
-def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
-    return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
-
-
 def keep(referer: bytes) -> bytes | None:
     """Keep what stands before the colon; nothing of what has none."""
     head, colon, _ = referer.partition(b":")
@@ -341,11 +338,6 @@ def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> No
     assert (len(shares) > 1) == (max_bytes < 1_500_000)
     for total, table in zip(sums, tables_of(whole), strict=True):
         assert total == {path: views for _, path, views in table.rows()}
-
-
-def tables_of(counter: HitTable) -> list[HitTable]:
-    assert counter.bots is not None
-    return [counter, counter.bots, *counter.by_referer.values()]
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])
