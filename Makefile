@@ -4,16 +4,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SHELL := /bin/bash
+# Python keeps what it has compiled, as it does for users: tests start thousands of processes.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
 WORKERS ?= 4
 SPREAD := --dist loadfile --no-loadscope-reorder
-.PHONY: help demo page programs test lint docs bench instructions clean
+.PHONY: help demo page programs test test-python test-pythons lint docs bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
+	@echo "make test-pythons  the tests with each Python from 3.11 on that is here"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make docs   the manual as a site, in build/site"
 	@echo "make bench  seconds for a day of 1 GB beside those of other programs, and what they are to be"
@@ -62,9 +65,9 @@ build/axe: .venv/installed-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
 	@touch $@
 
-# Before the newest Django that .venv has: the oldest that is supported, found first on PYTHONPATH.
-.venv/django-4.2: .venv/installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --target $@ --upgrade 'django~=4.2.0'
+# Found first on PYTHONPATH, before what .venv has: the oldest Django, and the newest typer.
+.venv/others: .venv/installed-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts --target $@ --upgrade 'django~=4.2.0' 'typer<1'
 	@touch $@
 
 # User agents to measure on, test data of two packages; they are not shipped. No dependency of them is needed.
@@ -85,10 +88,26 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
-# Slow files are first, so that all workers end together. The old Django runs beside them.
-test: programs .venv/installed-dev .venv/django-4.2 build/agents build/axe
+# Slow files are first, so that all workers end together. The old Django and the new typer come after.
+test: programs .venv/installed-dev .venv/others build/agents build/axe
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
-	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/django-4.2 $(BIN)/python -m pytest tests/django -n $(WORKERS) $(SPREAD)
+	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
+		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py -n $(WORKERS) $(SPREAD)
+
+# With another Python, in an environment of its own: make test-python PYTHON=python3.13 TESTS=tests/rules
+TESTS ?= tests --ignore=tests/test_source.py
+test-python:
+	$(PYTHON) -m venv build/python
+	build/python/bin/pip install --quiet --disable-pip-version-check --editable '.[tests]' $(if $(WITH),'$(WITH)')
+	build/python/bin/python -m pytest $(TESTS) -n $(WORKERS) $(SPREAD)
+
+# With each Python that is here. PYTHONS='/opt/3.13/bin/python ...' names others.
+PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.14t
+test-pythons:
+	@for each in $(PYTHONS); do \
+		if ! $$each -c '' 2>/dev/null; then echo "Not here: $$each"; continue; fi; \
+		rm -rf build/python; $(MAKE) test-python PYTHON=$$each || exit 1; \
+	done
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py
@@ -110,4 +129,4 @@ instructions: .venv/installed-dev
 	$(BIN)/python -m benchmarks.instructions $(if $(RECORD),--record)
 
 clean:
-	rm -rf .venv build dist demo *.egg-info fasthits/*.so fasthits/*.c fasthits/*.html
+	rm -rf .venv build dist wheelhouse demo *.egg-info fasthits/*.so fasthits/*.c fasthits/*.html

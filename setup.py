@@ -3,31 +3,104 @@
 FASTHITS_DEBUG=1 builds with Cython's checks, line tracing and the annotated HTML beside the source. Sanitizers come
 from outside: CFLAGS=-fsanitize=address LDFLAGS=-fsanitize=address. So does CFLAGS=-DFASTHITS_WORDS, which builds what
 processors without SSE2 and NEON run.
+
+The same source and tools give the same bytes: wheels and source archives hold no path, time or user of the machine that
+built them.
 """
 
+import gzip
 import os
+import re
+import shutil
 import sysconfig
+import tarfile
 from glob import glob
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+# The time of each file in an archive. Zip, and so a wheel, knows no earlier year.
+TIME = os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+os.umask(0o022)
+
+
+class Modules(build_py):
+    """Copies the modules of now: what an earlier build has left in build/ would go into the wheel."""
+
+    def run(self):
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+
+
+class Wheel(bdist_wheel):
+    """Packs all files with the same permissions, whatever the umask of the clone was."""
+
+    def write_wheelfile(self, folder, *generator):
+        super().write_wheelfile(folder, *generator)
+        for packed, _, names in os.walk(self.bdist_dir):  # which an editable installation does not have
+            for name in (os.path.join(packed, name) for name in names):
+                os.chmod(name, permissions(os.stat(name).st_mode))
+
+
+class Core(build_ext):
+    """Links the core without the library folder of this Python, in which a loader on another machine would search."""
+
+    def build_extensions(self):
+        self.compiler.linker_so = [each for each in self.compiler.linker_so if not each.startswith("-Wl,-rpath")]
+        super().build_extensions()
+
+
+class Source(sdist):
+    """Packs the source without what differs from clone to clone: times, owners, and the permissions of a umask."""
+
+    def make_archive(self, base_name, *formats, base_dir, **owners):
+        name = f"{base_name}.tar.gz"
+        os.makedirs(self.dist_dir, exist_ok=True)
+        with (
+            gzip.GzipFile("", "wb", fileobj=open(name, "wb"), mtime=int(TIME)) as packed,
+            tarfile.open(fileobj=packed, mode="w") as archive,
+        ):
+            archive.add(base_dir, filter=without_machine)
+        return name
+
+
+def permissions(mode):
+    """Return the permissions of a file or folder: as they are with the usual umask."""
+    return 0o755 if mode & 0o100 else 0o644
+
+
+def without_machine(member):
+    """Return a member of a tar archive as each clone has it."""
+    member.mtime, member.uid, member.gid, member.uname, member.gname = int(TIME), 0, 0, "", ""
+    member.mode = permissions(member.mode)
+    return member
+
 
 debug = bool(os.environ.get("FASTHITS_DEBUG"))
+flags = os.environ.get("CFLAGS", "").split()
 # One wheel for every CPython from 3.11 on. Free-threaded builds have no stable ABI, line tracing does not exist in it.
 abi3 = not debug and not sysconfig.get_config_var("Py_GIL_DISABLED")
 # CFLAGS take the place of Python's own flags, -O3 among them, and without that the core is five times slower.
-optimise = [] if "-O" in os.environ.get("CFLAGS", "") else ["-O3"]
+optimise = [] if any(re.match("-O", each) for each in flags) else ["-O3"]
+# Python's own flags ask for debug information, more than half of the library, with the folder of the build in it.
+debug_information = [] if debug or any(re.match("-g(?!0)", each) for each in flags) else ["-g0"]
 parse = Extension(
     "fasthits._parse",
     ["fasthits/_parse.pyx"],
     depends=["fasthits/_parse.pyx", *glob("fasthits/core/*.pxd"), *glob("fasthits/core/*.h")],
     include_dirs=["fasthits/core"],
-    extra_compile_args=optimise,
+    extra_compile_args=optimise + debug_information,
     py_limited_api=abi3,
     define_macros=[("CYTHON_TRACE_NOGIL", "1")] * debug + [("Py_LIMITED_API", "0x030B0000")] * abi3,
 )
 checks = dict.fromkeys(("boundscheck", "wraparound", "initializedcheck", "linetrace"), debug)
 setup(
+    cmdclass={"bdist_wheel": Wheel, "build_py": Modules, "build_ext": Core, "sdist": Source},
     ext_modules=cythonize(
         [parse],
         force=debug,  # cythonize compares time stamps, so it would not see that the directives changed

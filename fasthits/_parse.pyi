@@ -181,6 +181,36 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     (6, 42, 'absent')
     """
 
+def merge_runs(
+    runs: Iterable[Iterable[bytes]], *, by_views: bool = False, days: Collection[date] | None = None
+) -> Iterator[bytes]:
+    """Merge runs, which are pieces of rows in order, as `HitTable.dump` yields them; yield the pieces of one run.
+
+    Rows of one day and path add up. Only rows of *days* are yielded; None is every day. *by_views* says that the runs
+    are in that order; then no two rows may be of one day and path. Of each run one piece is in memory at a time.
+
+    >>> hits = HitTable()
+    >>> hits.add(date(2026, 3, 12), b"/a", 2)
+    >>> run = [piece for part, piece in hits.dump()]
+    >>> [rows_of_piece(piece) for piece in merge_runs([run, run])]
+    [[(datetime.date(2026, 3, 12), b'/a', 4)]]
+
+    Raises ValueError for damaged rows, runs that are not in order, and sums of more than 63 bits; its second argument
+    is the number of the run.
+    """
+
+def rows_of_piece(piece: Buffer, *, as_text: bool = False) -> list[tuple[Any, Any, int]]:
+    """Return the rows of a piece as (day, path, views); *as_text* as `HitTable.sorted_rows` does.
+
+    Raises ValueError for damaged rows.
+    """
+
+def csv_of_piece(piece: Buffer, fields: int = 1, /) -> list[tuple[date, bytes, int]]:
+    """Return the rows of a piece as (day, lines of CSV, number of lines), as `HitTable.csv` yields them.
+
+    Raises ValueError for damaged rows.
+    """
+
 @final
 class LineRules:
     """The ways to read lines, and which lines are hits. Hit tables of several threads can share it.
@@ -366,8 +396,46 @@ class HitTable:
         of the CSV. A field that a spreadsheet would calculate gets an apostrophe before it: see
         `fasthits.daily.csvfiles.harmless`.
         """
+    def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield all rows as bytes, to be kept in a file or sent: (part, piece), part by part from 0.
+
+        The rows of a part are in order, by day and path or, *by_views*, as in `csv`. Each row is in one of *parts*, up
+        to 65,536, by a hash of its day and its path up to a newline, under a *key* of 16 bytes: the same in every
+        process. So the rows of a path in `by_referer` are in the part of the path. A piece has some 128 KiB, and can be
+        read without the others. Rows without views are left out. `bots` and `by_referer` have rows of their own.
+
+        Raises RuntimeError as `rows` does, ValueError for views of more than 63 bits, and MemoryError.
+        """
+    def load(self, piece: Buffer, /) -> None:
+        """Add the rows of a piece that `dump` or `merge_runs` has yielded. `lines` and `hits` do not change.
+
+        >>> before, after = HitTable(), HitTable()
+        >>> before.add(date(2026, 3, 12), b"/a", 2)
+        >>> for part, piece in before.dump():
+        ...     after.load(piece)
+        >>> list(after.rows())
+        [(datetime.date(2026, 3, 12), b'/a', 2)]
+
+        Raises ValueError for bytes that are no piece; then nothing has changed. Raises MemoryError; then some rows have
+        been added.
+        """
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day in this table. Days without views are left out."""
+    def take_hours(self) -> dict[date, list[int]]:
+        """Return the hits by hour of each day, without those of bots, and forget them.
+
+        The hour is the one in the line. Hits of a line without an hour are in none. Of a table with `max_paths` or a
+        `share` the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
+
+        >>> hits = HitTable()
+        >>> hits.feed(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5\\n')
+        >>> [(day.isoformat(), hours[10], sum(hours)) for day, hours in hits.take_hours().items()]
+        [('2026-03-12', 1, 1)]
+        """
+
+    def add_hours(self, day: date, hours: Sequence[int], /) -> None:
+        """Add to the hits of the 24 hours of a day. `lines` and `hits` do not change."""
+
     def escape(self) -> None:
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up.
 

@@ -16,10 +16,12 @@ from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
-    count_partial, line_count, open_block, take_away_rows,
+    add_to_hour, count_partial, line_count, open_block, place_views, take_away_rows,
 )
-from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, write_csv_rows
-from fasthits.core.days cimport bits_of, no_days, ordinals_of, views_by_ordinal
+from fasthits.core.csv cimport (
+    CSV_ROW_BYTES, CSV_RUN, MAX_CSV_FIELDS, Text, Writing, has_space, write_csv_row, write_csv_rows,
+)
+from fasthits.core.days cimport bits_of, hours_by_ordinal, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport (
     as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
     without_newline,
@@ -38,6 +40,10 @@ from fasthits.core.moves cimport (
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
 from fasthits.core.reader cimport Reader, free_reader
+from fasthits.core.runs cimport (
+    ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Entry, Merge, Piece, Run, free_merge,
+    is_sound, leave, load_rows, make_secrets, merge_rows, next_row, read_row, rise, sink, write_rows,
+)
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
@@ -45,11 +51,11 @@ from fasthits.core.steps cimport (
 )
 from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
-    NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
+    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
     row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
-from fasthits.core.times cimport DayMemo
+from fasthits.core.times cimport NO_HOUR, DayMemo, day_at
 from fasthits.core.tokens cimport MAX_LINE, Cursor, Span, line_cursor, take_rest, take_until
 
 import os
@@ -329,8 +335,9 @@ cdef class _Parser:
         if way < 0:
             return None
         read_as = &self.line_rules.rules.ways[way]
-        if result.line.day != self.ordinal:
-            self.ordinal, self.day = result.line.day, day_from_ordinal(result.line.day)
+        if day_at(result.line.moment) != self.ordinal:
+            self.ordinal = day_at(result.line.moment)
+            self.day = day_from_ordinal(self.ordinal)
         if read_as.how == BY_KEYS:
             return tuple_new(ParsedLine, values_of_json_line(self.day, &result.line, &result.found))
         return tuple_new(
@@ -477,6 +484,7 @@ cdef class HitTable:
 
     def __dealloc__(self):
         free_table(&self.tally.table)
+        free_table(&self.tally.hours)
         free(self.tally.wanted)
         free(self.tally.seen)
         free(self.tally.partial)
@@ -588,10 +596,15 @@ cdef class HitTable:
     def count_only(self, days, /):
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
+        cdef bint placed
         with self.lock:
-            free(self.tally.wanted)
-            self.tally.wanted = wanted
-            self.tally.last_day = 0
+            placed = place_views(&self.tally)
+            if placed:
+                wanted, self.tally.wanted = self.tally.wanted, wanted
+                self.tally.moment = 0
+        free(wanted)
+        if not placed:
+            raise MemoryError
 
     def feed(self, block, /):
         """Count the lines of *block*, which may begin and end anywhere in a line."""
@@ -651,7 +664,8 @@ cdef class HitTable:
         cdef HitTable taken = HitTable()
         cdef int count = len(others)
         cdef int i
-        cdef bint apart, merged
+        cdef bint apart
+        cdef bint merged = True
         cdef Table *tables
         cdef list shares = []
         for each in others:
@@ -668,14 +682,14 @@ cdef class HitTable:
                 if other.tally.table.rows:
                     shares.append((other.tally.first_hash, other.tally.last_hash))
                 move_rows(&other.tally, &tables[i])
-                move_figures(&taken.tally, &other.tally)
+                merged = move_figures(&taken.tally, &other.tally) and merged
         with self.lock:
             if self.tally.table.rows:
                 shares.append((self.tally.first_hash, self.tally.last_hash))
             apart = are_apart(shares)
             with nogil:
-                merged = move_tables(&self.tally, tables, count, self.some_threads, apart)
-                move_figures(&self.tally, &taken.tally)
+                merged = move_figures(&self.tally, &taken.tally) and merged
+                merged = move_tables(&self.tally, tables, count, self.some_threads, apart) and merged
                 for i in range(count):
                     free_table(&tables[i])
                 free(tables)
@@ -796,11 +810,71 @@ cdef class HitTable:
                     yield day_from_ordinal(text.day), text.start[:text.size], text.rows
                     reading.write_rest(self, i)
 
+    def dump(self, parts=1, bytes key=bytes(KEY_BYTES), *, by_views=False):
+        """Yield (part, piece) for all rows, in order: by part, then by day and path or, *by_views*, as `csv` does."""
+        cdef _Order reading
+        cdef size_t part
+        if not 1 <= parts <= MAX_RUN_PARTS:
+            raise ValueError(f"rows are dumped in 1 to {MAX_RUN_PARTS} parts, not {parts}")
+        if len(key) != KEY_BYTES:
+            raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
+        reading = _Order(self, by_views, parts, key)
+        for part in range(reading.parts):
+            while (piece := reading.next_piece(self, part)) is not None:
+                yield part, piece
+
+    def load(self, piece, /):
+        """Add the rows of a piece that `dump` has yielded. `lines` and `hits` do not change."""
+        cdef Py_buffer view
+        cdef const unsigned char *p
+        cdef bint sound
+        cdef Outcome outcome = DONE
+        PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+        try:
+            p = <const unsigned char *>view.buf
+            with nogil:
+                sound = is_sound(p, p + view.len)
+            if not sound:
+                raise ValueError("damaged rows")
+            with self.lock, nogil:
+                outcome = load_rows(
+                    &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
+                )
+        finally:
+            PyBuffer_Release(&view)
+        if outcome == NO_MEMORY:
+            raise MemoryError
+
     def views_by_day(self):
         """Return the sum of the views of each day in this table. Days without views are left out."""
         with self.lock:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
+
+    def take_hours(self):
+        """Return the hits by hour of each day, without those of bots, and forget them."""
+        cdef bint placed
+        with self.lock:
+            placed = place_views(&self.tally)
+            found = hours_by_ordinal(&self.tally.hours) if placed else {}
+            if placed:
+                free_table(&self.tally.hours)
+        if not placed:
+            raise MemoryError
+        return {day_from_ordinal(ordinal): hours for ordinal, hours in found.items()}
+
+    def add_hours(self, day, hours, /):
+        """Add to the hits of the hours of a day. `lines` and `hits` do not change."""
+        cdef int32_t ordinal = as_ordinal(day)
+        cdef uint64_t views
+        cdef int hour
+        if len(hours) != NO_HOUR:
+            raise ValueError(f"a day has {NO_HOUR} hours, not {len(hours)}")
+        for hour, views in enumerate(hours):
+            with self.lock:
+                added = views == 0 or add_to_hour(&self.tally.hours, ordinal, <char>hour, views)
+            if not added:
+                raise MemoryError
 
     def escape(self):
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
@@ -817,25 +891,53 @@ cdef class _Order:
 
     cdef Order order
     cdef int threads
+    cdef size_t parts
+    cdef size_t *ends        # of the places of each part
     cdef Text[MAX_THREADS] text
     cdef Writing writing
+    cdef Piece piece
     cdef uint64_t changes    # of the hit table when it was put in order
 
-    def __cinit__(self, HitTable hit_table, bint by_views):
+    def __cinit__(self, HitTable hit_table, bint by_views, size_t parts=1, bytes key=bytes(KEY_BYTES)):
         cdef bint done
-        self.threads = hit_table.some_threads
+        cdef uint64_t[SECRETS] of_key
+        self.threads, self.parts = hit_table.some_threads, parts
         self.writing.text, self.writing.order, self.writing.table = self.text, &self.order, &hit_table.tally.table
+        self.ends = <size_t *>calloc(parts, sizeof(size_t))
+        if self.ends == NULL:
+            raise MemoryError
+        make_secrets(of_key, key)
         with hit_table.lock, nogil:
             self.changes = hit_table.tally.changes
-            done = put_in_order(&self.order, &hit_table.tally.table, by_views, self.threads)
+            done = put_in_order(
+                &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, parts
+            )
         if not done:
             raise MemoryError
 
     def __dealloc__(self):
         cdef int i
         free(self.order.places)
+        free(self.ends)
+        free(self.piece.start)
         for i in range(self.threads):
             free(self.text[i].start)
+
+    cdef bytes next_piece(self, HitTable hit_table, size_t part):
+        """Return the next rows of a part as a piece; None if it has no more."""
+        cdef size_t start = self.order.next
+        cdef Table *table = &hit_table.tally.table
+        if start == self.ends[part]:
+            return None
+        with hit_table.lock:
+            check_unchanged(&hit_table.tally, self.changes)
+            with nogil:
+                self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
+        if self.order.next == start:
+            if row_at(table, self.order.places[start].offset).views >> 63:
+                raise ValueError("rows are dumped with views of 63 bits at most")
+            raise MemoryError
+        return self.piece.start[:self.piece.size]
 
     cdef int write_runs(self, HitTable hit_table) except -1:
         """Write the next runs of rows into texts, one in each thread, and return how many there are."""
@@ -876,6 +978,147 @@ cdef class _Order:
             memcpy(text.date, <const char *>date_text, 10)
             text.day = row.day
         return 0
+
+
+def merge_runs(runs, *, by_views=False, days=None):
+    """Yield the rows of several runs as the pieces of one run; rows of one day and path add up."""
+    cdef _Merging merging = _Merging(runs, by_views, days)
+    while (piece := merging.next_piece()) is not None:
+        yield piece
+
+
+@cython.final
+cdef class _Merging:
+    """Runs that are merged, with what they are read from."""
+
+    cdef Merge merge
+    cdef list runs
+    cdef list pieces           # that the rows of each run point into
+
+    def __cinit__(self, runs, bint by_views, days):
+        cdef int i
+        self.runs = [iter(run) for run in runs]
+        self.pieces = [b""] * len(self.runs)
+        self.merge.by_views = by_views
+        self.merge.wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
+        self.merge.runs = <Run *>calloc(len(self.runs) + 1, sizeof(Run))
+        self.merge.heap = <int *>calloc(len(self.runs) + 1, sizeof(int))
+        if self.merge.runs == NULL or self.merge.heap == NULL:
+            raise MemoryError
+        for i in range(len(self.runs)):
+            if self.renew(i):
+                rise(&self.merge, i)
+
+    def __dealloc__(self):
+        free_merge(&self.merge)
+
+    cdef bint renew(self, int number) except -1:
+        """Read the first row of the next piece of a run; False if there is no more."""
+        cdef Run *run = &self.merge.runs[number]
+        cdef bytes piece
+        for piece in self.runs[number]:
+            if piece:
+                self.pieces[number] = piece
+                run.p = <const unsigned char *><const char *>piece
+                run.end = run.p + len(piece)
+                run.row.day = 0
+                if not next_row(run):
+                    raise ValueError("damaged rows", number)
+                return True
+        self.pieces[number] = b""
+        return False
+
+    cdef bytes next_piece(self):
+        cdef int outcome = PIECE_READ
+        cdef Piece *out = &self.merge.out
+        out.size, out.day = 0, 0
+        while outcome == PIECE_READ:
+            with nogil:
+                outcome = merge_rows(&self.merge)
+            if outcome == PIECE_READ:
+                if self.renew(self.merge.heap[0]):
+                    sink(&self.merge)
+                else:
+                    leave(&self.merge)
+        if outcome == ROWS_DAMAGED:
+            raise ValueError("damaged rows", self.merge.heap[0])
+        if outcome != ALL_MERGED and outcome != PIECE_FULL:
+            raise MemoryError
+        return out.start[:out.size] if out.size else None
+
+
+def rows_of_piece(piece, *, as_text=False):
+    """Return the rows of a piece as a list of (day, path, views)."""
+    cdef Py_buffer view
+    cdef const unsigned char *p
+    cdef const unsigned char *end
+    cdef Entry row
+    cdef bint some_text = as_text
+    cdef int32_t ordinal = 0
+    day = None
+    found = []
+    row.day = 0
+    PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+    try:
+        p = <const unsigned char *>view.buf
+        end = p + view.len
+        while p != end:
+            p = read_row(p, end, &row)
+            if p == NULL:
+                raise ValueError("damaged rows")
+            if row.day != ordinal:
+                ordinal = row.day
+                day = day_from_ordinal(ordinal)
+                if some_text:
+                    day = day.isoformat()
+            if some_text:
+                found.append((day, row.path.start[:row.path.size].decode("utf-8"), row.views))
+            else:
+                found.append((day, row.path.start[:row.path.size], row.views))
+        return found
+    finally:
+        PyBuffer_Release(&view)
+
+
+def csv_of_piece(piece, fields=1, /):
+    """Return the rows of a piece as lines of CSV: a list of (day, lines, number of lines)."""
+    cdef Py_buffer view
+    cdef const unsigned char *p
+    cdef const unsigned char *end
+    cdef Entry row
+    cdef Text text
+    cdef int some_fields = fields
+    if not 1 <= some_fields <= MAX_CSV_FIELDS:
+        raise ValueError(f"a path has 1 to {MAX_CSV_FIELDS} fields, not {fields}")
+    found = []
+    row.day = 0
+    memset(&text, 0, sizeof(text))
+    PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
+    try:
+        p = <const unsigned char *>view.buf
+        end = p + view.len
+        while p != end:
+            p = read_row(p, end, &row)
+            if p == NULL:
+                raise ValueError("damaged rows")
+            if row.day != text.day:
+                if text.rows:
+                    found.append((day_from_ordinal(text.day), text.start[:text.size], text.rows))
+                date_text = day_from_ordinal(row.day).isoformat().encode("ascii")
+                memcpy(text.date, <const char *>date_text, 10)
+                text.day, text.size, text.rows = row.day, 0, 0
+            if not has_space(&text, CSV_ROW_BYTES + 2 * row.path.size):
+                raise MemoryError
+            text.size = <size_t>(write_csv_row(
+                text.start + text.size, text.date, row.path.start, row.path.size, row.views, some_fields
+            ) - text.start)
+            text.rows += 1
+        if text.rows:
+            found.append((day_from_ordinal(text.day), text.start[:text.size], text.rows))
+        return found
+    finally:
+        PyBuffer_Release(&view)
+        free(text.start)
 
 
 cdef bint are_apart(list shares):

@@ -32,6 +32,10 @@ class LogFileError(FasthitsError):
     """A log file is missing, unreadable or too short."""
 
 
+class StoreError(LogFileError):
+    """A store of log files cannot be reached, or refuses. That has nothing to do with one file."""
+
+
 class DamagedLogError(LogFileError):
     """A compressed log file is damaged, cut short or still being written. All before that place was read."""
 

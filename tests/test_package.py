@@ -2,11 +2,14 @@
 
 import ast
 import doctest
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
+from filecmp import cmp
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,10 @@ from tests.support.documentation import assert_documented, assert_examples_are_t
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+EARLIEST = 315532800
+"""The time of each file: 1980-01-01, the earliest that a zip archive can tell."""
+ABI3_PLATFORM = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+"""The end of the name of setuptools' folder for what it has built."""
 MODULES = [name for name in MODULES_WITH_DJANGO if not name.startswith("fasthits.django")]
 
 
@@ -25,17 +32,38 @@ def is_annotated(name: str) -> bool:
     return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
-@pytest.mark.slow
-def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
-    """They are built in a copy, where other tests that look at the tree are not disturbed."""
-    not_of_git = shutil.ignore_patterns(".*", "build", "dist", "demo", "*.egg-info", "__pycache__")
-    tree = shutil.copytree(ROOT, tmp_path / "tree", ignore=not_of_git)
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, tree]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def built(kind: str, tree: Path, umask: int) -> Path:
+    """Copy the project to *tree*, as a clone under this umask has it, and return the archive that is built there."""
+    not_of_git = shutil.ignore_patterns(
+        ".venv", ".git", ".*_cache", "build", "dist", "demo", "*.egg-info", "__pycache__"
+    )
+    shutil.copytree(ROOT, tree, ignore=not_of_git, copy_function=shutil.copyfile)
+    for path in tree.rglob("*"):
+        path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
+    for folder in tree.glob("fasthits/*.so"):
+        folder.unlink()
+    removed = tree / "build" / "lib" / "fasthits" / "removed.py"
+    for lib in (removed, tree / "build" / f"lib.{ABI3_PLATFORM}" / "fasthits" / "removed.py"):
+        lib.parent.mkdir(parents=True)
+        lib.write_text("import this\n")
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", tree / "out", tree]
+    quickly = os.environ | {"CFLAGS": "-O0"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tree, umask=umask, env=quickly)
     assert done.returncode == 0, done.stdout + done.stderr
-    (sdist,), (wheel,) = tmp_path.glob("*.tar.gz"), tmp_path.glob("*.whl")
+    assert "warning: fasthits" not in done.stderr
+    (archive,) = (tree / "out").iterdir()
+    return archive
+
+
+@pytest.mark.slow
+def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_to_them(tmp_path: Path) -> None:
+    sdist, wheel = built("sdist", tmp_path / "one", 0o022), built("wheel", tmp_path / "one-more", 0o022)
+    for archive in (sdist, wheel):
+        kind = "wheel" if archive is wheel else "sdist"
+        assert cmp(built(kind, tmp_path / f"another/{kind}", 0o077), archive, shallow=False), kind
     with tarfile.open(sdist) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
+        assert {(each.mtime, each.uid, each.gid, each.uname) for each in archive} == {(EARLIEST, 0, 0, "")}
     assert {
         "fasthits/_parse.pyx",
         *(f"fasthits/core/{room.name}" for room in (ROOT / "fasthits" / "core").glob("*.*")),
@@ -46,17 +74,23 @@ def test_wheel_and_sdist_build_and_hold_no_generated_c(tmp_path: Path) -> None:
     } <= source
     assert "docs/fasthits.1" in source
     assert not [name for name in source if name.endswith((".c", ".so")) or is_annotated(name)]
-    assert not [name for name in source if name.startswith("tests/")], "setuptools takes some of them, that cannot run"
+    needed = {str(file.relative_to(ROOT)) for file in (ROOT / "tests").rglob("*") if "__pycache__" not in file.parts}
+    assert needed | {"CHANGELOG.md", "Makefile", "benchmarks/corpus.py"} <= source, "the source archive runs its tests"
     with zipfile.ZipFile(wheel) as archive:
-        built = set(archive.namelist())
-    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= built
-    assert [name for name in built if name.endswith("data/share/man/man1/fasthits.1")]
-    assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= built
+        inside = set(archive.namelist())
+        core = archive.read("fasthits/_parse.abi3.so")
+    assert str(tmp_path).encode() not in core
+    assert b".debug_info" not in core
+    assert sys.prefix.encode() not in core
+    assert not [name for name in inside if "removed" in name]
+    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= inside
+    assert [name for name in inside if name.endswith("data/share/man/man1/fasthits.1")]
+    assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= inside
     package = {file.relative_to(ROOT) for file in (ROOT / "fasthits").rglob("*.*") if "__pycache__" not in file.parts}
-    assert {str(file) for file in package if file.suffix in (".py", ".html", ".js")} <= built
+    assert {str(file) for file in package if file.suffix in (".py", ".html", ".js")} <= inside
     assert not [
         name
-        for name in built
+        for name in inside
         if name.endswith((".c", ".h", ".pyx", ".pxd")) or name.startswith(("tests", "bench")) or is_annotated(name)
     ]
     assert "-cp311-abi3-" in wheel.name

@@ -36,7 +36,8 @@ PYTHON_NAME = re.compile(r"\b(?:_*Py(?!_ssize_t)|__pyx_(?:empty|mstate|n_|kp_))\
 
 NEEDS_GIL = {
     *("answers_learn", "answers_place_of", "codes_rewritten", "steps_add_step"),
-    *("days_add_to_day", "days_bits_of", "days_no_days", "days_ordinals_of", "days_views_by_ordinal"),
+    *("days_add_to_day", "days_bits_of", "days_hours_by_ordinal", "days_no_days", "days_ordinals_of"),
+    "days_views_by_ordinal",
     *("fields_as_bytes", "fields_as_number", "fields_filtered_lines", "fields_name_of_trouble"),
     *("fields_places_of_fields", "fields_span_of"),
     *("fields_values_of_line", "fields_values_of_json_line", "fields_keys_of_object", "fields_without_newline"),
@@ -65,9 +66,28 @@ def test_the_core_never_needs_the_interpreter_without_the_gil(tmp_path: Path) ->
     assert with_gil == NEEDS_GIL
 
 
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("github-workflows", ".github/workflows/*.yml"),
+        ("github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),
+        ("dependabot", ".github/dependabot.yml"),
+        ("compose-spec", "compose.yaml"),
+    ],
+)
+def test_files_for_other_services_have_the_form_that_these_read(schema: str, files: str) -> None:
+    found = [str(file) for file in ROOT.glob(files)]
+    assert found
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *found]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_nothing_but_what_a_project_has_by_custom_is_at_the_top() -> None:
     wanted = {"fasthits", "benchmarks", "docs", "tests", "setup.py", "pyproject.toml", "README.md"}
     custom = {"LICENSE", "CHANGELOG.md", "MANIFEST.in", "Makefile", "mkdocs.yml", ".gitignore", ".ci", ".git"}
+    custom |= {"CONTRIBUTING.md", "SECURITY.md", ".github", "Dockerfile", ".dockerignore", "compose.yaml"}
+    custom |= {"PKG-INFO", "setup.cfg"}  # in the source archive
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
     found = {name for name in os.listdir(ROOT) if not any(fnmatch(name, pattern) for pattern in ignored)}
     assert found - custom == wanted

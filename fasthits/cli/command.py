@@ -9,10 +9,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from fasthits.cli.commands import fill_bare
 from fasthits.errors import UsageError
-
-BARE = {"--keep-query": "all", "--referrers": "site"}
-"""What an option means when it is given without a value."""
 
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("day", "days", "--date")),
@@ -49,12 +47,7 @@ class Command(TyperCommand):
         for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
             for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
                 raise UsageError("no such option", name, ARGUMENTS.get(meant, f"did you mean {meant}?"))
-        following = [*args, "-"][1:]
-        filled = [
-            f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
-            for arg, after in zip(args, following, strict=True)
-        ]
-        return super().parse_args(ctx, filled)
+        return super().parse_args(ctx, fill_bare(args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with Python's garbage collection, which the start does without."""
@@ -63,8 +56,9 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words of the usage line, without typer's braces around required arguments."""
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        """Return the words of the usage line. Each release of typer decorates them in its own way."""
+        parameters: list[Any] = self.get_params(ctx)
+        return ["[OPTIONS]", *(each.metavar for each in parameters if each.param_type_name == "argument")]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write arguments and options: a heading for each group, and ranges in words."""
@@ -73,6 +67,7 @@ class Command(TyperCommand):
         for each in parameters:
             own = "Arguments" if each.param_type_name == "argument" else "Options"
             name, text = each.get_help_record(ctx)
+            name = each.metavar if own == "Arguments" else name
             for pattern, words in RANGES.items():
                 text = re.sub(pattern, words, text)
             panels.setdefault(each.rich_help_panel or own, []).append((name, text))

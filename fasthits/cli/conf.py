@@ -5,10 +5,9 @@ import subprocess
 import sys
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
-from fasthits.cli.output import say
+from fasthits.cli.output import echo, say
 from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
 
@@ -17,15 +16,15 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 def conf(
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
+        str, Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
     ] = "fasthits",
     logs: Logs = None,
     database: Annotated[
-        str, typer.Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
+        str, Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
     ] = KEPT,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     follow: Annotated[
-        str, typer.Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
+        str, Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
     ] = "/var/log/nginx/access.log",
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
@@ -41,7 +40,7 @@ def conf(
     Changes nothing. Each part begins with a comment that says what it is for. Without --logs it is for the logs in the
     usual places; if there are none, for cronolog's files.
     """
-    from fasthits.daily.targets import open_table
+    from fasthits.daily.opening import open_table
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import Installation, choose_logs, texts
 
@@ -63,7 +62,7 @@ def conf(
         servers=options,
         followed=os.path.abspath(follow),
     )
-    typer.echo("\n".join(texts(here)), nl=False)
+    echo("\n".join(texts(here)), end="")
 
 
 def _found() -> list[str]:

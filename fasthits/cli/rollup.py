@@ -6,11 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from fasthits.cli.completion import complete_days
+from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
-from fasthits.cli.output import progress_bar, say
+from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
@@ -40,7 +39,7 @@ def rollup(
     rules: Rules,
     days: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="[DATE]",
             help="YYYY-MM-DD, yesterday, today, or a range: 2026-03-01..2026-03-12.",
             show_default=True,
@@ -50,15 +49,15 @@ def rollup(
     logs: Logs = None,
     to: To = "hits.db",
     summary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the summary to FILE, as JSON.", show_default=False)
+        Path | None, Option(metavar="FILE", help="Also write the summary to FILE, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
+        int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
-    max_memory: Annotated[str, typer.Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
     referrers: Annotated[
         Referrers | None,
-        typer.Option(
+        Option(
             metavar="[site|full]",
             help="Also fill the table referrers: where the readers of each path came from. site keeps "
             "www.example.com, full keeps https://www.example.com/news.",
@@ -67,7 +66,7 @@ def rollup(
     ] = None,
     own_host: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="HOST",
             help="Your own host, such as example.org. It and its subdomains are not counted as referrers.",
             show_default=False,
@@ -75,24 +74,20 @@ def rollup(
     ] = None,
     search_terms: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--search-terms", help="Also fill the table searches: what readers searched for before they came to a path."
         ),
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
+        bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option(
-            "--partial", help="Count a day even if its beginning or its end is missing, or a file is damaged."
-        ),
+        Option("--partial", help="Count a day even if its beginning or its end is missing, or a file is damaged."),
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Replace a day even if the new count has fewer hits, as after a change of rules."
-        ),
+        Option("--replace", help="Replace a day even if the new count has fewer hits, as after a change of rules."),
     ] = False,
 ) -> None:
     """Count the views of each path on a day, and keep them in SQLite or CSV.
@@ -109,9 +104,9 @@ def rollup(
     line. Requests that ended after midnight are in the next day's file: fasthits reads that, too.
     """
     from fasthits.daily.atomic import write_summary
+    from fasthits.daily.opening import open_table
     from fasthits.daily.refusals import days_left
     from fasthits.daily.rollup import roll_up
-    from fasthits.daily.targets import open_table
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     table = open_table(to, layouts)
@@ -133,7 +128,7 @@ def rollup(
     with progress_bar(of_days=True) as progress:
         table.catch_up(progress)
     if left:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
@@ -161,6 +156,7 @@ def _has_warnings(result: "Summary") -> bool:
 
 def _print_summary(result: "Summary", target: str) -> None:
     from fasthits.daily.refusals import examples, remarks
+    from fasthits.daily.urls import shown
 
     found = result.counted
     # If nothing parses, the format is only a guess.
@@ -171,13 +167,13 @@ def _print_summary(result: "Summary", target: str) -> None:
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
-    typer.echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
-    typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
-    typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
+    echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
+    echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
+    echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for line in examples(found):
-        typer.echo(f"  {'':{width}}   {line}", err=True)
+        echo(f"  {'':{width}}   {line}", err=True)
     for remark in remarks(found):
-        typer.echo(f"  {printable(remark)}", err=True)
+        echo(f"  {printable(remark)}", err=True)
     if result.days:
-        where = "standard output" if target == "-" else target
-        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
+        where = "standard output" if target == "-" else shown(target)
+        echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

@@ -23,6 +23,8 @@ Counting:
 Out:
 - order.pxd: sorts rows
 - csv.pxd: writes them as CSV
+- runs.pxd: writes them as bytes, and merges such runs of rows
+- varints.pxd: whole numbers, seven bits at a time
 - fields.pxd: fields of a line as Python objects
 - sums.pxd: views by path, packed
 - utf8.pxd, codes.pxd: escapes and percent-encoding

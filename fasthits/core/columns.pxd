@@ -4,13 +4,14 @@ The columns may change within a file, so they are state, and such a file is read
 all columns and no more, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
 """
 
+from libc.stdint cimport int32_t
 from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits.core.steps cimport (
     BYTES, KINDS, METHOD, NO_DAY, NOT_THERE, PATH, QUERY, REQUEST, SKIP, STATUS, TARGET, TIME, Reading,
 )
-from fasthits.core.times cimport has_clock, ordinal_of, take_iso_time, take_loose_clf_time
+from fasthits.core.times cimport NO_HOUR, has_clock, moment_of, ordinal_of, take_iso_time, take_loose_clf_time
 from fasthits.core.tokens cimport Cursor, Span, are_digits, number, skip_past, take_rest, take_until
 
 cdef enum:
@@ -60,18 +61,20 @@ cdef inline bint is_access(Reading *reading) noexcept nogil:
 
 cdef inline void begin(Reading *reading) noexcept nogil:
     memset(reading.found, 0, KINDS * sizeof(Span))
-    reading.agreed, reading.trouble, reading.stopped, reading.day = KINDS, NOT_THERE, NULL, 0
+    reading.agreed, reading.trouble, reading.stopped, reading.moment = KINDS, NOT_THERE, NULL, 0
 
 
 cdef inline bint take_labelled_time(Reading *reading) noexcept nogil:
-    """Set the day of a time as Apache or ISO 8601 has it; False where there is none."""
+    """Set the moment of a time as Apache or ISO 8601 has it; False where there is none."""
     cdef Cursor time
     time.p, time.end = reading.found[TIME].start, reading.found[TIME].start + reading.found[TIME].size
     if time.p == NULL:
         return False
     skip_past(&time, b"[")
     reading.trouble = NO_DAY
-    return (take_loose_clf_time(&time, &reading.day) or take_iso_time(&time, &reading.day)) and reading.day != 0
+    if not take_loose_clf_time(&time, &reading.moment) and not take_iso_time(&time, &reading.moment):
+        return False
+    return reading.moment != 0
 
 
 cdef inline bint read_labels(Cursor line, const Names *names, Reading *reading) noexcept nogil:
@@ -130,14 +133,18 @@ cdef inline bint take_value(Cursor *line, char separator, Span *value) noexcept 
     return True
 
 
-cdef inline bint take_date(Span *date, Reading *reading) noexcept nogil:
+cdef inline bint take_date(Span *date, const char *clock, Reading *reading) noexcept nogil:
+    """Set the moment of a date and, if it is not NULL, a clock; False for no date."""
     cdef const char *p = date.start
     if p == NULL or date.size < 10 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2)
                                            and p[7] == b"-" and are_digits(p + 8, 2)):
         return False
     reading.trouble = NO_DAY
-    reading.day = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
-    return reading.day != 0
+    reading.moment = moment_of(
+        ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2)),
+        number(clock, 2) if clock != NULL else <int32_t>NO_HOUR
+    )
+    return reading.moment != 0
 
 
 cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
@@ -163,6 +170,7 @@ cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) n
     cdef bint has_method = False
     cdef Span value
     cdef Span *date = &reading.found[TIME]
+    cdef const char *clock = NULL
     cdef int i, kind
     begin(reading)
     for i in range(columns.count):
@@ -173,11 +181,12 @@ cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) n
         if kind == CLOCK:
             if value.size < 8 or not has_clock(value.start):
                 return False
+            clock = value.start
             if date.start != NULL and date.start + date.size + 1 == value.start:
                 date.size += 1 + value.size
         elif kind != SKIP and not is_dash(value):
             reading.found[kind] = value
-    if columns.count == 0 or line.p != line.end or not take_date(date, reading):
+    if columns.count == 0 or line.p != line.end or not take_date(date, clock, reading):
         return False
     if not has_method:
         reading.found[METHOD].start, reading.found[METHOD].size = b"GET", 3

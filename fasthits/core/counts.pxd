@@ -17,10 +17,10 @@ from fasthits.core.lines cimport (
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
-    BATCH_BYTES, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
+    BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
     has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
 )
-from fasthits.core.times cimport DayMemo
+from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
     MAX_LINE, NEWLINES, Cursor, Line, Span, find_newlines, line_cursor, take_rest, take_until,
 )
@@ -64,8 +64,11 @@ cdef struct Tally:         # all that one HitTable holds
     Reader reader
     uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
     uint8_t *seen          # likewise
-    int32_t last_day       # of the last parsed line
-    bint last_counts
+    int32_t moment         # of the last parsed line; 0 before the first
+    bint moment_counts
+    Table hours            # views by day and hour; the path of a row is one byte, the hour
+    uint64_t views_of_bots    # of the hits, those in the table of bots
+    uint64_t views_placed  # of the other hits, those whose hour has them: all but those of this moment
     char *partial          # the last, unterminated line, MAX_LINE + 1 bytes of it at most
     size_t partial_size, partial_capacity
     Example examples[MAX_EXAMPLES]
@@ -105,13 +108,35 @@ cdef inline bint has_day(const uint8_t *days, int32_t day) noexcept nogil:
     return days[day >> 3] >> (day & 7) & 1
 
 
-cdef inline bint counts_day(Tally *tally, int32_t day) noexcept nogil:
-    """Tell whether the hits of *day* tally, and remember that it was there."""
-    if day != tally.last_day:
-        tally.last_day = day
-        tally.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
-        tally.last_counts = tally.wanted == NULL or has_day(tally.wanted, day)
-    return tally.last_counts
+cdef inline bint begin_moment(Tally *tally, int32_t moment) noexcept nogil:
+    """Learn whether the hits of this day count, and remember that it was there; False without memory.
+
+    Most lines are of the hour of the line before, so they are not counted by hour one by one.
+    """
+    cdef int32_t day = day_at(moment)
+    if not place_views(tally):
+        return False
+    tally.moment = moment
+    tally.seen[day >> 3] |= <uint8_t>(1 << (day & 7))
+    tally.moment_counts = tally.wanted == NULL or has_day(tally.wanted, day)
+    return True
+
+
+cdef inline bint place_views(Tally *tally) noexcept nogil:
+    """Add the views of this moment so far to its hour; False, with nothing changed, without memory."""
+    cdef uint64_t views = tally.buckets[HIT] - tally.views_of_bots - tally.views_placed
+    if views and hour_at(tally.moment) != NO_HOUR:
+        if not add_to_hour(&tally.hours, day_at(tally.moment), <char>hour_at(tally.moment), views):
+            return False
+    tally.views_placed += views
+    return True
+
+
+cdef inline bint add_to_hour(Table *hours, int32_t day, char hour, uint64_t views) noexcept nogil:
+    """Add views to an hour of a day; False without memory."""
+    cdef Span text
+    text.start, text.size = &hour, 1
+    return add_views(hours, hash_row(secrets, day, text.start, 1), day, text, views, <size_t>-1) == DONE
 
 
 cdef inline void flush_batch(Tally *tally) noexcept nogil:
@@ -206,10 +231,12 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *limit) noexcep
         return count_other_line(tally, line.p, <size_t>(line.end - line.p))
     if not rules.plain or out.method.start != NULL:
         return count_plain_line_by_rules(tally, line, rest, limit, &out)
-    if not counts_day(tally, out.day):
+    if out.moment != tally.moment and not begin_moment(tally, out.moment):
+        return NO_MEMORY_LEFT
+    if not tally.moment_counts:
         tally.buckets[OTHER_DAY] += 1
         return COUNTED
-    return COUNTED if count_hit(tally, plain_hash(&out), out.day, out.path) else NO_MEMORY_LEFT
+    return COUNTED if count_hit(tally, plain_hash(&out), day_at(out.moment), out.path) else NO_MEMORY_LEFT
 
 
 cdef inline int count_plain_line_by_rules(
@@ -249,9 +276,10 @@ cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
     """Return the hash of a plain GET: take_plain_line saw to it that behind a short path there are bytes to look at."""
     cdef Span path = line.path
+    cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
-        return hash_row(secrets, line.day, path.start, path.size)
-    return hash_words(secrets, line.day, masked_words(path.start, path.size), path.size)
+        return hash_row(secrets, day, path.start, path.size)
+    return hash_words(secrets, day, masked_words(path.start, path.size), path.size)
 
 
 cdef inline int count_malformed(Tally *tally, const char *start, size_t size) noexcept nogil:
@@ -267,8 +295,11 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     cdef Span key
     cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
+    cdef int32_t day = day_at(line.moment)
     cdef int bucket = bucket_of(rules, line, is_plain_get)
-    if not counts_day(tally, line.day) and bucket == HIT:
+    if line.moment != tally.moment and not begin_moment(tally, line.moment):
+        return NO_MEMORY_LEFT
+    if not tally.moment_counts and bucket == HIT:
         bucket = OTHER_DAY
     if bucket != HIT:
         tally.buckets[bucket] += 1
@@ -287,22 +318,24 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     if is_plain_get and key.start == line.path.start and key.size == line.path.size:
         hash = plain_hash(line)
     else:
-        hash = hash_row(secrets, line.day, key.start, key.size)
+        hash = hash_row(secrets, day, key.start, key.size)
     if not tally.first_hash <= hash <= tally.last_hash:
+        tally.views_of_bots += verdict == IS_BOT
         tally.buckets[HIT] += 1
         return COUNTED
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
         place = known(tally, &tally.referers, line.referer)
         if place == UNKNOWN:
             return ASKED
-        if not count_by_referer(tally, &tally.answers[place - 1], hash, line.day, key):
+        if not count_by_referer(tally, &tally.answers[place - 1], hash, day, key):
             return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if not count_bot(tally, hash, line.day, key):
+        if not count_bot(tally, hash, day, key):
             return NO_MEMORY_LEFT
+        tally.views_of_bots += 1
     elif key.start != tally.key and not line.copied:
-        return COUNTED if count_hit(tally, hash, line.day, key) else NO_MEMORY_LEFT
-    elif not count_hit_at_once(tally, hash, line.day, key):    # a batch would need the key for longer than it is there
+        return COUNTED if count_hit(tally, hash, day, key) else NO_MEMORY_LEFT
+    elif not count_hit_at_once(tally, hash, day, key):    # a batch would need the key for longer than it is there
         return NO_MEMORY_LEFT
     tally.buckets[HIT] += 1
     return COUNTED

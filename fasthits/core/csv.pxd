@@ -86,13 +86,14 @@ cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcep
     return out + 1
 
 
-cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int fields) noexcept nogil:
+cdef inline char *write_csv_row(
+    char *out, const char *day, const char *p, size_t size, uint64_t views, int fields
+) noexcept nogil:
     """Write ``date,path,views`` and a newline: CSV_ROW_BYTES and twice the path at most; *day* is ten bytes.
 
-    A path of several *fields* has newlines between them.
+    The path, *size* bytes at *p*, has newlines between its *fields*.
     """
-    cdef const char *p = row_path(row)
-    cdef const char *end = p + row.size
+    cdef const char *end = p + size
     cdef const char *newline
     memcpy(out, day, 10)
     out[10] = b","
@@ -108,9 +109,25 @@ cdef inline char *write_csv_row(char *out, const char *day, const Row *row, int 
         fields -= 1
     out = write_csv_field(out, p, <size_t>(end - p))
     out[0] = b","
-    out = write_number(out + 1, row.views)
+    out = write_number(out + 1, views)
     out[0] = b"\n"
     return out + 1
+
+
+cdef inline bint has_space(Text *text, size_t needed) noexcept nogil:
+    """Make room for *needed* bytes more; False without memory."""
+    cdef size_t capacity = max(text.size + needed, max(2 * text.capacity, <size_t>CSV_BLOCK))
+    cdef char *start
+    if text.size + needed > text.capacity:
+        start = <char *>realloc(text.start, capacity)
+        if start == NULL:
+            return False
+        text.start, text.capacity = start, capacity
+    return True
+
+
+cdef inline char *write_row_of(const Row *row, const Text *text, int fields) noexcept nogil:
+    return write_csv_row(text.start + text.size, text.date, row_path(row), row.size, row.views, fields)
 
 
 cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
@@ -120,19 +137,13 @@ cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
     cdef const Place *places = writing.order.places
     cdef const Row *row
     cdef size_t needed
-    cdef char *start
     text.size, text.rows = 0, 0
     while text.next < text.end:
         prefetch_place(writing.order, writing.table, text.next)
         row = row_at(writing.table, places[text.next].offset)
-        needed = text.size + CSV_ROW_BYTES + 2 * <size_t>row.size
-        if row.day != text.day or (text.size and needed > text.capacity):
+        needed = CSV_ROW_BYTES + 2 * <size_t>row.size
+        if row.day != text.day or (text.size and text.size + needed > text.capacity) or not has_space(text, needed):
             break
-        if needed > text.capacity:
-            start = <char *>realloc(text.start, max(needed, <size_t>CSV_BLOCK))
-            if start == NULL:
-                break
-            text.start, text.capacity = start, max(needed, <size_t>CSV_BLOCK)
-        text.size = <size_t>(write_csv_row(text.start + text.size, text.date, row, writing.fields) - text.start)
+        text.size = <size_t>(write_row_of(row, text, writing.fields) - text.start)
         text.next += 1
         text.rows += 1

@@ -1,10 +1,11 @@
-"""Days: as bits of those that count or were seen, and the views of each."""
+"""Days: as bits of those that count or were seen, and the views of each, also by hour."""
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc
 
 from fasthits.core.counts cimport LAST_DAY, has_day
-from fasthits.core.table cimport NO_DAY, Row, Table, row_bytes, walked_row
+from fasthits.core.table cimport NO_DAY, Row, Table, row_at, row_bytes, row_path, walked_row
+from fasthits.core.times cimport NO_HOUR
 
 
 cdef inline uint8_t *no_days() except NULL:
@@ -60,3 +61,17 @@ cdef inline int add_to_day(dict found, int32_t ordinal, uint64_t views) except -
     if views:
         found[ordinal] = found.get(ordinal, 0) + views
     return 0
+
+
+cdef inline dict hours_by_ordinal(const Table *hours):
+    """Return the views of each hour of the days that have any, by the ordinal of the day."""
+    cdef size_t offset = 0
+    cdef const Row *row
+    found = {}
+    while offset < hours.used:
+        row = row_at(hours, offset)
+        if row.day not in found:
+            found[row.day] = [0] * NO_HOUR
+        found[row.day][<int>row_path(row)[0]] = row.views
+        offset += row_bytes(row.size)
+    return found

@@ -21,7 +21,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits.core.codes cimport digit_value, pair_value
 from fasthits.core.steps cimport memmem
-from fasthits.core.times cimport DayMemo, day_of_clf, day_of_epoch, has_clock, ordinal_of
+from fasthits.core.times cimport NO_HOUR, DayMemo, has_clock, moment_of, moment_of_clf, moment_of_epoch, ordinal_of
 from fasthits.core.tokens cimport (
     MAX_LINE, Cursor, Line, Span, are_digits, is_digit, load8, number, skip_past, split_request, split_target,
     starts_with, take_quoted,
@@ -93,7 +93,7 @@ cdef struct Found:         # in an object
     uint8_t[JSON_KINDS] rank
     bint has_url           # the path is that of a name with is_url
     bint has_request       # a request or a path is there, though it may be empty
-    int32_t day
+    int32_t moment
     int what               # the object is
     Cursor object          # the line that the object is in
     Cursor text            # the line that was read: this one, or a line of text that it wraps
@@ -388,8 +388,8 @@ cdef inline bint is_end_of_time(const char *p, const char *end) noexcept nogil:
     return True
 
 
-cdef inline int32_t day_of_iso(const char *p, const char *end, JsonMemo *memo) noexcept nogil:
-    """Return the day of ``yyyy-mm-dd``, ``yyyy/mm/dd``, either alone or with ``THH:MM:SS`` or a space; 0 for no day."""
+cdef inline int32_t moment_of_iso(const char *p, const char *end, JsonMemo *memo) noexcept nogil:
+    """Return the moment of ``yyyy-mm-dd``, ``yyyy/mm/dd``, alone or with ``THH:MM:SS`` or a space; 0 for no day."""
     if end - p > 10 and (end - p < 19 or (p[10] != b"T" and p[10] != b" ") or not has_clock(p + 11)
                          or not is_end_of_time(p + 19, end)):
         return 0
@@ -397,7 +397,7 @@ cdef inline int32_t day_of_iso(const char *p, const char *end, JsonMemo *memo) n
         memo.date_head, memo.date_tail, memo.day = load8(p), load8(p + 2), 0
         if are_digits(p, 4) and are_digits(p + 5, 2) and are_digits(p + 8, 2) and p[7] == p[4]:
             memo.day = ordinal_of(number(p, 4), number(p + 5, 2), number(p + 8, 2))
-    return memo.day
+    return moment_of(memo.day, number(p + 11, 2) if end - p > 10 else <int32_t>NO_HOUR)
 
 
 cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
@@ -414,8 +414,8 @@ cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
     return -1
 
 
-cdef inline int32_t day_of_number(const char *p, const char *end, DayMemo *memo) noexcept nogil:
-    """Return the local day of a number like ``1773309600.123`` or ``1.7733096e9``; 0 for no day."""
+cdef inline int32_t moment_of_number(const char *p, const char *end, DayMemo *memo) noexcept nogil:
+    """Return the local moment of a number like ``1773309600.123`` or ``1.7733096e9``; 0 for no day."""
     cdef uint64_t value = 0
     cdef int digits = 0
     cdef int behind_point = 0
@@ -449,11 +449,11 @@ cdef inline int32_t day_of_number(const char *p, const char *end, DayMemo *memo)
         value *= 10
         behind_point += 1
     seconds = seconds_of(value)
-    return 0 if seconds < 0 else day_of_epoch(seconds, memo)
+    return 0 if seconds < 0 else moment_of_epoch(seconds, memo)
 
 
-cdef inline int32_t day_of_time(Span text, JsonMemo *memo, DayMemo *days) noexcept nogil:
-    """Return the day of a time in any layout that JSON logs have; 0 for what is none, or is not in the calendar."""
+cdef inline int32_t moment_of_time(Span text, JsonMemo *memo, DayMemo *days) noexcept nogil:
+    """Return the moment of a time in any layout that JSON logs have; 0 for what is none, or is not in the calendar."""
     cdef const char *p = text.start
     cdef const char *end = p + text.size
     if text.size and p[0] == b"[" and (end - 1)[0] == b"]":
@@ -461,12 +461,12 @@ cdef inline int32_t day_of_time(Span text, JsonMemo *memo, DayMemo *days) noexce
     if end - p < 8:
         return 0
     if end - p >= 10 and (p[4] == b"-" or p[4] == b"/"):
-        return day_of_iso(p, end, memo)
+        return moment_of_iso(p, end, memo)
     if end - p >= 20 and p[2] == b"/":
         if p[11] != b":" or not has_clock(p + 12) or not is_end_of_time(p + 20, end):
             return 0
-        return day_of_clf(p)
-    return day_of_number(p, end, days)
+        return moment_of_clf(p)
+    return moment_of_number(p, end, days)
 
 
 # --- Objects --------------------------------------------------------------------------------------------------------
@@ -475,16 +475,16 @@ cdef inline void keep_value(
     Found *found, const Name *name, Span key, Span value, JsonMemo *memo, DayMemo *days
 ) noexcept nogil:
     cdef int kind = name.kind
-    cdef int32_t day
+    cdef int32_t moment
     if name.rank > found.rank[kind]:
         return
     if kind == J_TIME:
-        day = day_of_time(value, memo, days)
-        if day == 0:
+        moment = moment_of_time(value, memo, days)
+        if moment == 0:
             if found.rank[J_TIME] == NOT_FOUND:
                 found.value[J_TIME], found.key[J_TIME] = value, key    # for whoever asks what is wrong
             return
-        found.day = day
+        found.moment = moment
     elif kind == J_PATH:
         found.has_url = name.is_url
     found.value[kind], found.key[kind], found.rank[kind] = value, key, name.rank
@@ -612,13 +612,13 @@ cdef inline void look_before(Cursor before, JsonMemo *memo, DayMemo *days, Found
     cdef Span word = next_word(&rest)
     cdef const char *blank
     cdef bint has_tabs = rest.p != rest.end
-    if found.day == 0 and not has_tabs:
+    if found.moment == 0 and not has_tabs:
         blank = <const char *>memchr(word.start, b" ", word.size)
         if blank != NULL:
             word.size = <size_t>(blank - word.start)
-    if found.day == 0:
-        found.day = day_of_time(word, memo, days)
-        if found.day:
+    if found.moment == 0:
+        found.moment = moment_of_time(word, memo, days)
+        if found.moment:
             found.value[J_TIME], found.rank[J_TIME], found.key[J_TIME].start = word, 0, NULL
     if has_tabs and found.rank[J_LOGGER] == NOT_FOUND:
         next_word(&rest)
@@ -670,13 +670,13 @@ cdef inline int read_object(
     """
     cdef Cursor before = line
     cdef Span outer = found.value[J_TIME]
-    cdef int32_t day = found.day
+    cdef int32_t moment = found.moment
     cdef const char *brace
     found.object = line
     memset(found.rank, NOT_FOUND, sizeof(found.rank))
     found.value[J_TIME].start = NULL
     found.value[J_LOGGER].start, found.value[J_LOGGER].size = NULL, 0
-    found.day, found.has_url, found.has_request = 0, False, False
+    found.moment, found.has_url, found.has_request = 0, False, False
     if not find_object(&line, &before.end):
         return NO_OBJECT
     if not take_object(&line, names, wanted, memo, days, found):
@@ -685,15 +685,15 @@ cdef inline int read_object(
         return TWO_OBJECTS
     if before.p != before.end:
         look_before(before, memo, days, found)
-    if found.day == 0 and day != 0:
-        found.day, found.value[J_TIME], found.key[J_TIME].start = day, outer, NULL
+    if found.moment == 0 and moment != 0:
+        found.moment, found.value[J_TIME], found.key[J_TIME].start = moment, outer, NULL
     if not found.has_request:
         if has_text(found, J_MESSAGE):
             return WRAPS
         return SERVER_MESSAGE if is_server_message(found, False) else NO_REQUEST
     if is_server_message(found, True):
         return SERVER_MESSAGE
-    if found.day == 0:
+    if found.moment == 0:
         return NO_TIME if found.value[J_TIME].start == NULL else NO_DATE
     return ENTRY
 
@@ -974,7 +974,7 @@ cdef inline Span three_digits_of(const Found *found) noexcept nogil:
 
 cdef inline bint fill_json_line(Found *found, JsonMemo *memo, Line *line) noexcept nogil:
     """Make what is kept of a line from the fields of an access entry; False without room."""
-    line.day, line.time, line.status = found.day, found.value[J_TIME].start, three_digits_of(found)
+    line.moment, line.time, line.status = found.moment, found.value[J_TIME].start, three_digits_of(found)
     if not (take_field(found, J_VHOST, AS_ESCAPE, memo, &line.host) and take_request(found, memo, line)
             and take_field(found, J_REFERER, STAYS, memo, &line.referer)
             and take_field(found, J_USER_AGENT, STAYS, memo, &line.user_agent)):

@@ -275,7 +275,7 @@ cdef inline int read_any(
     cdef bint is_message = False
     cdef int _wraps, way
     result.text = text_of(text)
-    result.found.what, result.found.day, result.found.value[J_TIME].start = NO_OBJECT, 0, NULL
+    result.found.what, result.found.moment, result.found.value[J_TIME].start = NO_OBJECT, 0, NULL
     way = read_outer(rules, whole, result, memo, reader, furthest)
     text = result.text
     for _wraps in range(MAX_WRAPS):

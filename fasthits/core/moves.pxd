@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fasthits.core.counts cimport LAST_DAY, Tally, take_away_rows
+from fasthits.core.counts cimport LAST_DAY, Tally, add_to_hour, place_views, take_away_rows
 from fasthits.core.gather cimport gather_rows
 from fasthits.core.lines cimport BUCKETS
 from fasthits.core.table cimport (
@@ -174,10 +174,30 @@ cdef inline void move_rows(Tally *tally, Table *to) noexcept nogil:
     tally.changes += 1
 
 
-cdef inline void move_figures(Tally *tally, Tally *other) noexcept nogil:
-    """Move the buckets of another hit table."""
+cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
+    """Move the views by hour; False without memory, with some of them in both."""
+    cdef size_t offset = 0
+    cdef const Row *row
+    if not place_views(tally) or not place_views(other):
+        return False
+    while offset < other.hours.used:
+        row = row_at(&other.hours, offset)
+        if not add_to_hour(&tally.hours, row.day, row_path(row)[0], row.views):
+            return False
+        offset += row_bytes(row.size)
+    free_table(&other.hours)
+    return True
+
+
+cdef inline bint move_figures(Tally *tally, Tally *other) noexcept nogil:
+    """Move the buckets and the hours of another hit table; False without memory, with only some hours moved."""
     cdef int bucket
     cdef int32_t byte
+    if not move_hours(tally, other):
+        return False
+    tally.views_placed += other.views_placed
+    tally.views_of_bots += other.views_of_bots
+    other.views_placed = other.views_of_bots = 0
     for bucket in range(BUCKETS):
         tally.buckets[bucket] += other.buckets[bucket]
         other.buckets[bucket] = 0
@@ -186,3 +206,4 @@ cdef inline void move_figures(Tally *tally, Tally *other) noexcept nogil:
     for byte in range(LAST_DAY // 8 + 1):
         if other.seen[byte]:
             tally.seen[byte] |= other.seen[byte]
+    return True

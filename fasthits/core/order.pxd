@@ -13,10 +13,11 @@ each.
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from fasthits.core.table cimport (
-    Row, Table, drop_slots, mix, prefetch_row, row_at, row_bytes, row_path, secrets, use_huge_pages, walked_row,
+    Row, Table, drop_slots, hash_row, head_size, mix, prefetch_row, row_at, row_bytes, row_path, secrets,
+    use_huge_pages, walked_row,
 )
 from fasthits.core.threads cimport (
     MAX_THREADS, in_threads, pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_init, pthread_cond_t,
@@ -227,15 +228,20 @@ cdef inline void sort_shared(void *job, int number) noexcept nogil:
 
 
 cdef inline bint sort_places(
-    const Table *table, Place *places, size_t count, bint by_views, uint64_t secret, int threads
+    const Table *table, Place *places, size_t count, const size_t *ends, size_t parts, bint by_views, int threads
 ) noexcept nogil:
-    """Sort; False without memory, with the places in no order."""
+    """Sort the places up to each of *ends*; False without memory, with the places in no order."""
     cdef Sorting sorting
+    cdef size_t part
+    cdef size_t start = 0
     sorting.table, sorting.places, sorting.count = table, places, count
-    sorting.by_views, sorting.secret = by_views, secret
+    sorting.by_views, sorting.secret = by_views, secrets[0]
     sorting.parts.part, sorting.parts.count, sorting.parts.capacity = NULL, 0, 0
     sorting.busy = 0
-    sorting.done = push(&sorting.parts, 0, count, BY_DAY, False)
+    sorting.done = True
+    for part in range(parts):
+        sorting.done = sorting.done and push(&sorting.parts, start, ends[part] - start, BY_DAY, False)
+        start = ends[part]
     pthread_mutex_init(&sorting.lock, NULL)
     pthread_cond_init(&sorting.changed, NULL)
     in_threads(sort_shared, &sorting, <int>min(<size_t>min(threads, <int>MAX_THREADS), 1 + count // SHARED_PART))
@@ -259,12 +265,46 @@ cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
     return count
 
 
-cdef inline bint put_in_order(Order *order, Table *table, bint by_views, int threads) noexcept nogil:
-    """Sort the places of all rows with views; False without memory."""
+cdef inline size_t part_of_row(const Row *row, const uint64_t *key, size_t parts) noexcept nogil:
+    """Return the part of a row, which is that of its day and of its path up to a newline."""
+    return <size_t>((hash_row(key, row.day, row_path(row), head_size(row)) >> 32) * parts >> 32)
+
+
+cdef inline void group_places(
+    const Table *table, Place *places, size_t count, const uint64_t *key, size_t *ends, size_t parts
+) noexcept nogil:
+    """Put the places of each part together, by way of the room behind the *count* places, and set the *ends*."""
+    cdef Place *grouped = places + count
+    cdef size_t at, part
+    cdef size_t end = 0
+    memset(ends, 0, parts * sizeof(size_t))
+    for at in range(count):
+        places[at].key = part_of_row(row_at(table, places[at].offset), key, parts)
+        ends[places[at].key] += 1
+    for part in range(parts):
+        end, ends[part] = end + ends[part], end
+    for at in range(count):
+        part = places[at].key
+        grouped[ends[part]] = places[at]
+        ends[part] += 1
+    memcpy(places, grouped, count * sizeof(Place))
+
+
+cdef inline bint put_in_order(
+    Order *order, Table *table, bint by_views, int threads, const uint64_t *key, size_t *ends, size_t parts
+) noexcept nogil:
+    """Sort the places of all rows with views, those of each of the *parts*, and set their *ends*; False without memory.
+
+    *key* has the secrets of the hash that chooses a row's part.
+    """
+    cdef size_t room = (table.rows + 1) * sizeof(Place) * (1 + (parts > 1))
     drop_slots(table)    # as large as the places, and not needed when all rows are there
-    order.places = <Place *>malloc((table.rows + 1) * sizeof(Place))
+    order.places = <Place *>malloc(room)
     if order.places == NULL:
         return False
-    use_huge_pages(order.places, (table.rows + 1) * sizeof(Place))
+    use_huge_pages(order.places, room)
     order.count = place_rows(table, order.places)
-    return sort_places(table, order.places, order.count, by_views, secrets[0], threads)
+    ends[0] = order.count
+    if parts > 1:
+        group_places(table, order.places, order.count, key, ends, parts)
+    return sort_places(table, order.places, order.count, ends, parts, by_views, threads)

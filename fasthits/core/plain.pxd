@@ -27,13 +27,13 @@ cdef enum:
 
 
 cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
-    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``; quickly, if day and zone are those of the line before."""
+    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``; quickly, if day, hour and zone are those of the line before."""
     cdef const char *p = line.p
-    if load8(p) == memo.head and load4(p + 7) == memo.tail and load8(p + 21) == memo.zone and memo.zone != 0:
-        out.day = memo.day
+    if load8(p) == memo.head and load8(p + 7) == memo.tail and load8(p + 21) == memo.zone and memo.zone != 0:
+        out.moment = memo.moment
         line.p = p + CLF_SIZE + 3
-        return p[11] == b":" and has_clock(p + 12) and p[20] == b" "
-    if not take_clf_time(line, &out.day, memo) or out.day == 0:
+        return has_clock(p + 12) and p[20] == b" "
+    if not take_clf_time(line, &out.moment, memo) or out.moment == 0:
         return False
     if not (skip_past(line, b"]") and skip_past(line, b" ") and skip_past(line, b'"')):
         return False
@@ -124,7 +124,7 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
 cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:
     """Take all up to and with the bytes sent of a request for a path; False, the cursor anywhere, for any other shape.
 
-    Of *out* the day, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
+    Of *out* the moment, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
     path there are 64 bytes to look at.
     """
     cdef const char *p

@@ -72,7 +72,7 @@ cdef struct Steps:
 cdef struct Reading:       # of a line
     Span[MAX_STEPS] found  # by each step; of a literal nothing
     int agreed             # so many steps
-    int32_t day
+    int32_t moment
     const char *behind     # where the needed steps end
     const char *stopped    # where the next step does not agree, and why
     int trouble
@@ -92,7 +92,7 @@ cdef inline int add_step(Steps *steps, int kind, int how, what, layout) except -
         step.size = what
     if layout is not None:
         (step.layout.year, step.layout.year_digits, step.layout.month, step.layout.month_named, step.layout.day,
-         step.layout.day_digits) = layout
+         step.layout.day_digits, step.layout.hour) = layout
     steps.at[kind] = steps.count
     steps.count += 1
     return 0
@@ -215,18 +215,18 @@ cdef inline bint take_status_or_none(Cursor *line) noexcept nogil:
     return skip_past(line, b"0")
 
 
-cdef inline bint take_time(Cursor *line, const Step *step, int32_t *day, DayMemo *memo) noexcept nogil:
-    """Take a time; its day is 0 where the calendar has none such."""
+cdef inline bint take_time(Cursor *line, const Step *step, int32_t *moment, DayMemo *memo) noexcept nogil:
+    """Take a time; its moment is 0 where the calendar has no such day."""
     if step.how == CLF_TIME:
-        return take_clf_time(line, day, memo)
+        return take_clf_time(line, moment, memo)
     if step.how == ISO_TIME:
-        return take_iso_time(line, day)
+        return take_iso_time(line, moment)
     if step.how == EPOCH_TIME:
-        return take_epoch(line, step.size, step.divisor, day, memo)
-    return take_laid_out_time(line, step.size, &step.layout, day)
+        return take_epoch(line, step.size, step.divisor, moment, memo)
+    return take_laid_out_time(line, step.size, &step.layout, moment)
 
 
-cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo) noexcept nogil:
+cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *moment, DayMemo *memo) noexcept nogil:
     """Take one step; False where the line does not agree, the cursor anywhere."""
     cdef const char *start = line.p
     cdef bint agrees = True
@@ -245,13 +245,13 @@ cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *d
     elif step.how == FIXED:
         agrees = take_width(line, step.size)
     else:
-        agrees = take_time(line, step, day, memo) and day[0] != 0
+        agrees = take_time(line, step, moment, memo) and moment[0] != 0
     out.start, out.size = start, <size_t>(line.p - start)
     return agrees
 
 
 cdef inline bint take_step_loosely(
-    Cursor *line, const Step *step, Span *out, int32_t *day, DayMemo *memo, bint anchored
+    Cursor *line, const Step *step, Span *out, int32_t *moment, DayMemo *memo, bint anchored
 ) noexcept nogil:
     """Take one step with all that is tolerated; False where the line does not agree, the cursor anywhere."""
     cdef const char *start = line.p
@@ -264,9 +264,9 @@ cdef inline bint take_step_loosely(
         take_text_loosely(line, step)
         agrees = step.kind != METHOD or is_word(start, line.p)
     elif step.how == CLF_TIME:
-        agrees = take_loose_clf_time(line, day) and day[0] != 0
+        agrees = take_loose_clf_time(line, moment) and moment[0] != 0
     else:
-        return take_step(line, step, out, day, memo)
+        return take_step(line, step, out, moment, memo)
     out.start, out.size = start, <size_t>(line.p - start)
     return agrees
 
@@ -298,10 +298,10 @@ cdef inline bint take_steps(
         start = line.p
         if loosely:
             agrees = take_step_loosely(
-                &line, &steps.step[i], &reading.found[i], &reading.day, memo, steps.anchored
+                &line, &steps.step[i], &reading.found[i], &reading.moment, memo, steps.anchored
             )
         else:
-            agrees = take_step(&line, &steps.step[i], &reading.found[i], &reading.day, memo)
+            agrees = take_step(&line, &steps.step[i], &reading.found[i], &reading.moment, memo)
         if not agrees:
             reading.agreed, reading.stopped = i, start
             reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
@@ -351,13 +351,13 @@ cdef inline const char *another_line(const char *p, const char *end) noexcept no
     cdef Cursor rest
     cdef Span request
     cdef DayMemo memo
-    cdef int32_t day
+    cdef int32_t moment
     memset(&memo, 0, sizeof(DayMemo))
     rest.end = end
     p = find_anchor(p, end)
     while p != NULL:
         rest.p = p + 1
-        if (take_clf_time(&rest, &day, &memo) and day != 0 and take_literal(&rest, b'] "', 3)
+        if (take_clf_time(&rest, &moment, &memo) and moment != 0 and take_literal(&rest, b'] "', 3)
                 and take_quoted(&rest, &request) and skip_past(&rest, b" ") and take_three_digits(&rest)):
             return p
         p = find_anchor(p + 1, end)
@@ -422,7 +422,7 @@ cdef inline Span field_of(const Reading *reading, const Steps *steps, int kind) 
 cdef inline void fill_line(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
     """Make what is kept of a line from its fields."""
     cdef Span request = field_of(reading, steps, REQUEST)
-    line.day, line.time = reading.day, field_of(reading, steps, TIME).start
+    line.moment, line.time = reading.moment, field_of(reading, steps, TIME).start
     line.status = field_of(reading, steps, STATUS)
     fill_tail(line, reading, steps)
     if request.start != NULL:

@@ -8,6 +8,8 @@ views of seven bits at a time it guessed wrong at every third pair, and a pair t
 
 from libc.stdint cimport uint32_t, uint64_t
 
+from fasthits.core.varints cimport read_varint, write_varint
+
 cdef enum:
     MAX_PAIR = 19              # bytes: nine of the difference, ten of the views
     MANY_VIEWS = 0xffff
@@ -20,12 +22,7 @@ cdef struct Added:             # what was read of packed sums
 cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, uint64_t views) noexcept nogil:
     """Write two numbers of 63 bits at most: MAX_PAIR bytes at most."""
     cdef int i
-    while difference > 0x7f:
-        out[0] = <unsigned char>(difference | 0x80)
-        out += 1
-        difference >>= 7
-    out[0] = <unsigned char>difference
-    out += 1
+    out = write_varint(out, difference)
     if views < MANY_VIEWS:
         out[0], out[1] = <unsigned char>views, <unsigned char>(views >> 8)
         return out + 2
@@ -33,23 +30,6 @@ cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, u
     for i in range(8):
         out[2 + i] = <unsigned char>(views >> 8 * i)
     return out + 10
-
-
-cdef inline const unsigned char *read_difference(
-    const unsigned char *p, const unsigned char *end, uint64_t *number
-) noexcept nogil:
-    """Read a difference; return NULL if it has no end, or more than 63 bits."""
-    cdef int shift = 7
-    if p == end:
-        return NULL
-    number[0] = p[0] & 0x7f
-    while p[0] & 0x80:
-        p += 1
-        if p == end or shift == 63:
-            return NULL
-        number[0] |= <uint64_t>(p[0] & 0x7f) << shift
-        shift += 7
-    return p + 1
 
 
 cdef inline const unsigned char *read_views(
@@ -83,7 +63,7 @@ cdef inline Added add_packed(
     cdef uint64_t id = 0, difference = 0, views = 0, place
     added.rows, added.views, added.damaged = 0, 0, True
     while p != end:
-        p = read_difference(p, end, &difference)
+        p = read_varint(p, end, &difference)
         if p == NULL or difference == 0 or difference >= ids - id:
             return added
         id += difference

@@ -35,7 +35,7 @@ cdef struct Span:          # start is NULL where the field is absent
     size_t size
 
 cdef struct Line:          # what is kept of a line; spans are absent where it has no such field
-    int32_t day            # date.toordinal()
+    int32_t moment         # day and hour: see times.pxd
     const char *time       # where it begins
     Span method
     Span target

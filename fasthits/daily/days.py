@@ -1,6 +1,5 @@
 """DATE arguments, and PATTERNs: names of log files with the fields of a date, such as %Y-%m-%d."""
 
-import os
 import re
 from calendar import monthrange
 from collections.abc import Iterable
@@ -39,6 +38,9 @@ DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 # Fields of a day, a month or a year. strftime's other fields are the time of day, or depend on the system.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
+
+_SCHEME = r"[a-z][a-z0-9+.-]*://"
+"""The beginning of the address of a store."""
 
 
 def parse_days(text: str, today: date) -> list[date]:
@@ -129,6 +131,7 @@ def runs_of(days: Iterable[date]) -> list[Range]:
 
 def has_date(pattern: str) -> bool:
     """Tell whether *pattern* has a field of a date. Raises UsageError for an invalid PATTERN."""
+    check_url(pattern)
     fields = re.findall(r"%(.?)", pattern, re.DOTALL)
     for field in fields:
         if field in _TIME_FIELDS:
@@ -143,10 +146,22 @@ def has_date(pattern: str) -> bool:
 def split_patterns(text: str) -> tuple[str, ...]:
     """Return the PATTERNs of an environment variable, separated by colons as in PATH.
 
-    >>> split_patterns("/srv/a/%F.log:/srv/b/access.log*")
-    ('/srv/a/%F.log', '/srv/b/access.log*')
+    >>> split_patterns("/srv/a/%F.log:/srv/b/access.log*:s3://logs/%F.log")
+    ('/srv/a/%F.log', '/srv/b/access.log*', 's3://logs/%F.log')
     """
-    return tuple(part for part in text.split(os.pathsep) if part)
+    return tuple(re.findall(rf"{_SCHEME}[^:/]*(?::\d+(?=/))?[^:]*|[^:]+", text))
+
+
+def is_url(name: str) -> bool:
+    """Tell whether a name or a PATTERN is of files in a store, such as ``s3://logs/access.log``."""
+    return re.match(_SCHEME, name) is not None
+
+
+def check_url(name: str) -> None:
+    """Raise UsageError, which does not tell the password, for an address that has a password."""
+    if found := re.match(rf"({_SCHEME})[^/]*:[^/]*@", name):
+        hint = "credentials do not belong into an address: logs, mails and lists of processes show it"
+        raise UsageError("the address of a store has a password", f"{found[1]}***@{name[found.end() :]}", hint)
 
 
 def file_name(pattern: str, day: date) -> str:

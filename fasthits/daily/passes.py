@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
@@ -361,6 +361,8 @@ class Pass:
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
+        except StoreError:  # the other files are there as well
+            raise
         except LogFileError as error:
             self.damaged[segment.log_file] = error
         intake.finish()

@@ -1,6 +1,5 @@
 """Targets of a rollup: SQLite, CSV files, CSV on standard output. A day's rows are replaced together or not at all."""
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -14,15 +13,13 @@ from fasthits.daily.atomic import check_file
 from fasthits.daily.columns import PLAIN, Cell, Layout
 from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
 from fasthits.daily.refusals import Fewer, find_fewer
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import TableError
 
 if TYPE_CHECKING:
     import sqlite3
 
     from fasthits.daily.passes import Progress
 
-STDOUT = "-"
-SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
 
@@ -55,27 +52,6 @@ class Table(Protocol):
         *progress* receives the number of days. Each step is on the disk when it is done, so that the next call goes on
         after a kill. Raises TableError.
         """
-
-
-def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
-    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``; or raise UsageError.
-
-    It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
-    it, ``hits.referrers.csv``. Standard output takes only one table.
-    """
-    if target == STDOUT:
-        if len(layouts) > 1:
-            hint = "name a file with --to TARGET"
-            raise UsageError("standard output takes only one table", layouts[1].name, hint)
-        return CsvStream(sys.stdout.buffer, layouts[0])
-    suffix = Path(target).suffix.lower()
-    if suffix == ".csv":
-        return CsvFiles(Path(target), layouts)
-    if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target), layouts)
-    raise UsageError(
-        "not a TARGET", target, "use a name that ends in .csv, .db, .sqlite or .sqlite3, or - for standard output"
-    )
 
 
 class SqliteFile(Table):

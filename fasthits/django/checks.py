@@ -62,8 +62,9 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     from fasthits.django.models import HitsMixin
 
     configs = apps.get_app_configs() if app_configs is None else app_configs
+    hint = "Write the method. It returns the address of the object's page: the hits of that page are counted."
     return [
-        Error(f"{model.__name__} has HitsMixin, but no get_absolute_url().", obj=model, id="fasthits.E004")
+        Error(f"{model.__name__} has HitsMixin, but no get_absolute_url().", hint=hint, obj=model, id="fasthits.E004")
         for config in configs
         for model in config.get_models()
         if issubclass(model, HitsMixin) and not hasattr(model, "get_absolute_url")

@@ -38,7 +38,8 @@ def explain_path(path: bytes) -> Told:
     if resolver.errors:
         error = resolver.errors[0][1]
         return Told(None, view, f"{type(error).__name__}: {error}")
-    return Told(None, view, _why_none(match, source, resolver, path))
+    why = _why_none(match, source, resolver, path)
+    return Told(None, view, f"{why}, and RESOLVER finds none" if resolver.by_hand else why)
 
 
 def _name(match: ResolverMatch) -> str:

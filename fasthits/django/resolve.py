@@ -12,8 +12,9 @@ from urllib.parse import unquote_to_bytes
 
 from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
-from django.core.exceptions import MultipleObjectsReturned
+from django.core.exceptions import MultipleObjectsReturned, ObjectDoesNotExist
 from django.db import DatabaseError, models
+from django.http import Http404
 from django.urls import Resolver404, ResolverMatch, get_resolver, get_script_prefix
 from django.utils import translation
 from django.utils.encoding import repercent_broken_unicode
@@ -103,6 +104,8 @@ class PathResolver:
                 obj = self.by_hand(path_info(path), matches[path]) if self.by_hand else None
                 if obj is not None:
                     found[path] = ObjectKey.of(type(obj), obj.pk)
+            except (Http404, ObjectDoesNotExist):
+                pass
             except Exception as error:  # of the site's RESOLVER
                 self._report(path, error)
         return found

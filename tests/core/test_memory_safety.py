@@ -1,4 +1,4 @@
-"""The core reads no byte that is not its own: guard pages around lines and blocks, and an AddressSanitizer build."""
+"""The core reads no byte that is not its own: guard pages around lines and blocks, and a build with sanitizers."""
 
 import ctypes
 import mmap
@@ -16,7 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from fasthits._parse import LINE_BYTES, HitTable, add_sums, normalise, pack_sums, parse_line, unescape
+from fasthits._parse import (
+    LINE_BYTES,
+    HitTable,
+    add_sums,
+    csv_of_piece,
+    normalise,
+    pack_sums,
+    parse_line,
+    rows_of_piece,
+    unescape,
+)
 from tests.core.support import as_parsed
 from tests.support import reference
 from tests.support.processes import PROJECT
@@ -129,6 +139,23 @@ def read_sums_beside_guards() -> None:
 
 def test_no_byte_beside_packed_sums_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(read_sums_beside_guards)
+
+
+def read_pieces_beside_guards() -> None:
+    guarded = Guarded()
+    table = HitTable()
+    for path, views in ((b"", 1), (b"/a", 300), (b"/" + b"p" * 200, 2**62)):
+        table.add(date(2026, 3, 12), path, views)
+    ((_, piece),) = table.dump()
+    for part in {piece[:end] for end in range(len(piece) + 1)} | {piece[start:] for start in range(len(piece))}:
+        for lay in (guarded.before_the_end, guarded.at_the_start):
+            for read in (HitTable().load, rows_of_piece, csv_of_piece):
+                with suppress(ValueError):
+                    read(lay(part))
+
+
+def test_no_byte_beside_a_piece_of_rows_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_pieces_beside_guards)
 
 
 def read_blocks_cut_anywhere_beside_guards() -> None:
@@ -264,7 +291,7 @@ import fasthits._parse
 import pytest
 core = Path(fasthits._parse.__file__)
 assert core.parent.parent == Path.cwd(), core
-assert b"__asan_init" in core.read_bytes(), "this core is not sanitized"
+assert b"__asan_init" in core.read_bytes() and b"__ubsan_handle" in core.read_bytes(), "this core is not sanitized"
 assert "libasan" in Path("/proc/self/maps").read_text()
 sys.exit(pytest.main(sys.argv[1:]))
 """
@@ -319,24 +346,36 @@ def build_in(tree: Path, flags: str, **environment: str) -> None:
 
 QUICKLY = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not measures_memory and not slow", "--hypothesis-profile=tiny")
 
+# Long tests of code that another test runs, too: threads that wait for each other take a minute here.
+SAME_UNDER_SANITIZERS = tuple(
+    f"--deselect=tests/core/{name}"
+    for name in (
+        *(f"test_merge.py::test_many_rows_are_merged_and_sorted_by_several_threads[{number}]" for number in (1, 2, 7)),
+        "test_threads.py::test_two_threads_may_feed_one_counter",
+    )
+)
+
 
 @pytest.mark.slow
-def test_tests_pass_under_address_sanitizer(tmp_path: Path) -> None:
+def test_tests_pass_with_checks_of_addresses_and_of_undefined_behaviour(tmp_path: Path) -> None:
     libasan = find_libasan()
     tree = tmp_path / "tree"
-    build_in(tree, "-fsanitize=address -fno-omit-frame-pointer -g -O1", LDFLAGS="-fsanitize=address")
+    sanitizers = "-fsanitize=address,undefined"
+    build_in(tree, f"{sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1", LDFLAGS=sanitizers)
     output = run_in(
         tree,
         [
             *(sys.executable, "-c", SANITIZED_RUN, "tests/core", "--ignore=tests/core/test_memory_safety.py"),
-            *QUICKLY,
+            *(*QUICKLY, *SAME_UNDER_SANITIZERS),
         ],
         LD_PRELOAD=libasan,
         PYTHONMALLOC="malloc",
         PYTHONPATH=str(tree),
         ASAN_OPTIONS="detect_leaks=0",
+        UBSAN_OPTIONS="print_stacktrace=1",
     )
     assert "AddressSanitizer" not in output
+    assert "runtime error" not in output
     assert " passed" in output
 
 

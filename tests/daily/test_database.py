@@ -19,7 +19,8 @@ from fasthits.daily.columns import PLAIN
 from fasthits.daily.database import reading
 from fasthits.daily.days import Range
 from fasthits.daily.history import History
-from fasthits.daily.targets import SqliteFile, open_table
+from fasthits.daily.opening import open_table
+from fasthits.daily.targets import SqliteFile
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT, eventually

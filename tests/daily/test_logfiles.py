@@ -105,8 +105,14 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.fixture(params=COMPRESS)
-def suffix(request: pytest.FixtureRequest) -> str:
+WITHOUT_ISAL = ".gz without isal"
+
+
+@pytest.fixture(params=[*COMPRESS, WITHOUT_ISAL])
+def suffix(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == WITHOUT_ISAL:
+        monkeypatch.setitem(sys.modules, "isal.igzip_lib", None)  # its import fails
+        return ".gz"
     return str(request.param)
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from fasthits.daily import passes
 from fasthits.daily.logs import logfiles
+from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
-from fasthits.daily.targets import open_table
 from tests.support.commands import hit
 
 DAY = date(2026, 3, 12)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from fasthits.daily.columns import hits_layout, referrers_layout
+from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up as count_up
-from fasthits.daily.targets import open_table
 from fasthits.rules.config import load_config
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES

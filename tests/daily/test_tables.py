@@ -20,8 +20,9 @@ from fasthits._parse import WHOLE, HitTable, LineRules
 from fasthits.daily import atomic as replacing
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
+from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table, open_table
+from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT
 
@@ -157,7 +158,7 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
     """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
-        "from fasthits.daily.targets import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
+        "from fasthits.daily.opening import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
         "counter = HitTable(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
@@ -318,7 +319,7 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from fasthits._parse import WHOLE
-from fasthits.daily.targets import open_table
+from fasthits.daily.opening import open_table
 
 day = date(2026, 3, 1)
 
@@ -378,7 +379,7 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     file = tmp_path / name
     script = (
         "import sys; from datetime import date;"
-        "from fasthits._parse import HitTable; from fasthits.daily.targets import open_table;"
+        "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
         "day = date(2026, 3, int(sys.argv[2])); counter = HitTable();"
         "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
         "open_table(sys.argv[1]).replace([day], [counter])"

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.test.utils import override_settings
 from django.urls import path
 from django.views.decorators.cache import cache_page
@@ -209,3 +209,18 @@ def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], cou
     assert "because  RESOLVER returns it\n" in told
     assert "because  LookupError: no such page \\x1b[31m\n" in told
     assert told.endswith("these hits count for no object (1)\n")
+
+
+@pytest.mark.parametrize("error", [Http404("no page"), PressRelease.DoesNotExist("no release")])
+def test_a_resolver_may_say_by_an_error_that_there_is_no_object(
+    error: Exception, parse_log: Callable[..., Any]
+) -> None:
+    """As the views of Wagtail and `get_object_or_404` do."""
+
+    def find(path: str, match: Any) -> None:
+        raise error
+
+    with override_settings(FASTHITS={"RESOLVER": find}):
+        assert explain_path(b"/nothing/").why == "no URL of the site matches, and RESOLVER finds none"
+        parse_log(access_lines(["/nothing/"]), verbosity=0)
+    assert not Hits.objects.exists()

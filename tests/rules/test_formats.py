@@ -100,11 +100,11 @@ def test_each_time_is_understood(directive: str, time_format: str, width: int | 
 @pytest.mark.parametrize(
     ("time_format", "layout"),
     [
-        ("apache", DateLayout(year=7, year_digits=4, month=3, month_named=True, day=0, day_digits=2)),
-        ("iso8601", DateLayout(year=0, year_digits=4, month=5, month_named=False, day=8, day_digits=2)),
-        ("%d.%m.%y", DateLayout(year=6, year_digits=2, month=3, month_named=False, day=0, day_digits=2)),
-        ("%a %b %e %Y", DateLayout(year=11, year_digits=4, month=4, month_named=True, day=8, day_digits=2)),
-        ("%j/%Y", DateLayout(year=4, year_digits=4, month=None, month_named=False, day=0, day_digits=3)),
+        ("apache", DateLayout(year=7, year_digits=4, month=3, month_named=True, day=0, day_digits=2, hour=12)),
+        ("iso8601", DateLayout(year=0, year_digits=4, month=5, month_named=False, day=8, day_digits=2, hour=11)),
+        ("%d.%m.%y", DateLayout(year=6, year_digits=2, month=3, month_named=False, day=0, day_digits=2, hour=None)),
+        ("%a %b %e %Y", DateLayout(year=11, year_digits=4, month=4, month_named=True, day=8, day_digits=2, hour=None)),
+        ("%j/%Y", DateLayout(year=4, year_digits=4, month=None, month_named=False, day=0, day_digits=3, hour=None)),
         ("%H:%M:%S", None),
         ("%d.%m.", None),
         ("epoch", None),

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from fasthits.daily.days import ONE_DAY, file_name
+from fasthits.daily.days import ONE_DAY, file_name, is_url
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Ends, Extent, Gap, is_over, look, runs_on
+from fasthits.daily.logs.extents import Ends, Extent, Gap, is_over, look, look_at_all, put_too_early, runs_on
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.rules.compiled import CompiledRules
 
@@ -37,7 +37,10 @@ class DatedLog:
         """Return the files of *day* and, if there are any, the files of the next day."""
         own = self._files(day)
         following = self._files(day + ONE_DAY) if own and day < date.max else []
-        return [self._look(each) for each in dict.fromkeys([*own, *following])]
+        found = list(dict.fromkeys([*own, *following]))
+        new = [each for each in found if each not in self._extents]
+        self._extents |= zip(new, look_at_all(new, self._compiled), strict=True)
+        return [self._extents[each] for each in found]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
         """Yield what is missing of *day*. *ends* has the ends of the files in `extents_of`."""
@@ -57,6 +60,8 @@ class DatedLog:
                 yield Gap(text, self._hint())
             elif not is_over(day, end, today, now):
                 yield Gap(f"the day is not over in the time zone of {own.name}, {end:%z}", "run it again later")
+        if is_url(self.pattern):
+            yield from filter(None, (put_too_early(files, day, stamp) for files, stamp in self._by_folder(day)))
 
     def notes(self, day: date) -> Iterator[str]:
         """Yield remarks on *day*, of which nothing is missing."""
@@ -87,6 +92,18 @@ class DatedLog:
         if name not in self._found:
             self._found[name] = logfiles.find(name)
         return self._found[name]
+
+    def _by_folder(self, day: date) -> Iterator[tuple[list[LogFile], datetime | None]]:
+        """Yield the files of *day* and the next day, by what ``*`` stands for in the names of their folders, each with
+        the time of a line."""
+        depth = self.pattern.rpartition("/")[0].count("*")
+        servers: dict[tuple[str, ...], list[LogFile]] = {}
+        for on in (day, day + ONE_DAY) if day < date.max else (day,):
+            named = {each.name: each for each in self._files(on)}
+            for server, names in self._servers(on).items():
+                servers.setdefault(server[:depth], []).extend(named[name] for name in names)
+        for files in servers.values():
+            yield files, next((each.begin for each in map(self._look, files) if each.begin), None)
 
     def _look(self, log_file: LogFile) -> Extent:
         if log_file not in self._extents:

@@ -1,12 +1,12 @@
 """The time that a log file covers, by its first and last lines; and what is missing of a day."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.stamps import stamps
@@ -19,6 +19,9 @@ FIRST_MOMENTS = timedelta(seconds=10)
 """A day's file may have lines of so long into the next day; with cronolog these are some milliseconds."""
 SLOW_REQUESTS = timedelta(seconds=30)
 """If half of a file's first lines are earlier than so long before the day, the file is named for the day of its end."""
+
+CLOCK_SECONDS = 60.0
+"""How much the clock of a store may be behind."""
 
 
 class Gap(NamedTuple):
@@ -80,6 +83,23 @@ def runs_on(end: datetime, day: date) -> bool:
     return end.date() > day and end - _midnight(day, end) > timedelta(days=1) + FIRST_MOMENTS
 
 
+def put_too_early(files: Sequence[LogFile], day: date, stamp: datetime | None) -> Gap | None:
+    """Return what is missing if all *files* of a log were put into a store before *day* was over for *stamp*.
+
+    No server writes to them there, so they have nothing of the rest of the day.
+    """
+    newest = max(files, key=lambda each: each.modified)
+    if stamp is None or not all(each.entry and each.entry.is_whole for each in files):
+        return None
+    if newest.modified + CLOCK_SECONDS >= _midnight(day, stamp).timestamp() + 24 * 3600:
+        return None
+    put = datetime.fromtimestamp(newest.modified, stamp.tzinfo)
+    text = (
+        f"its end is missing: {newest.name} was put into the store at {put:%Y-%m-%d %H:%M:%S}, before the day was over"
+    )
+    return Gap(text, "put it there again, and run this again")
+
+
 def _midnight(day: date, stamp: datetime) -> datetime:
     return datetime.combine(day, time(), stamp.tzinfo)
 
@@ -92,9 +112,11 @@ def earliest_start(day: date, stamp: datetime | None = None) -> float:
 
 
 def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
-    """Return when a file begins, by reading its first lines."""
+    """Return when a file begins, by reading its first lines. Raises StoreError."""
     try:
         head, ended = log_file.head()
+    except StoreError:
+        raise
     except LogFileError:  # reading the whole file finds that again, and reports it
         head, ended = b"", False
     log_format = compiled.detect(head, ended)
@@ -103,6 +125,15 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     if not found:
         return Extent(log_file, log_format)
     return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], hash(tuple(lines)))
+
+
+def look_at_all(log_files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:
+    """Return when each file begins; those in a store are looked at several at a time. Raises StoreError."""
+    if len(log_files) < 2 or not any(each.entry for each in log_files):
+        return [look(each, compiled) for each in log_files]
+    from fasthits.daily.logs.stores import of_each
+
+    return of_each(log_files, lambda log_file: look(log_file, compiled))
 
 
 def is_over(day: date, stamp: datetime | None, today: date, now: datetime) -> bool:

@@ -3,16 +3,20 @@
 import io
 import os
 import stat
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from fasthits.daily.days import is_url
 from fasthits.daily.logs import compression, matching
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
 from fasthits.rules import packing
+
+if TYPE_CHECKING:
+    from fasthits.daily.logs.stores import Entry, StoredFile
 
 SUFFIXES = ("", *compression.SUFFIXES)
 """The endings of a log file's name. If it is there with several of them, the first is read."""
@@ -21,6 +25,8 @@ HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 19
 """As much as the processor's nearer caches hold, so that lines are not fetched from memory twice."""
 SEGMENT_BYTES = 16 << 20
+STORED_SEGMENT_BYTES = 64 << 20
+"""Of a file in a store: there each segment costs some requests more."""
 SCAN_BYTES = 1 << 14
 
 STDIN = "-"
@@ -48,9 +54,10 @@ class Segment:
             if self.stop is None:
                 yield from self._stream(file, memoryview(buffer), advance)
             else:
-                yield from self._lines(file.fileno(), self.stop, memoryview(buffer), advance)
+                yield from self._lines(file, self.stop, memoryview(buffer), advance)
+            file.check()
 
-    def _stream(self, file: io.FileIO, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
+    def _stream(self, file: "LogBytes", buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
         """Yield what can only be read from its start."""
         source = Ahead(file, self.log_file.size)
         before = 0
@@ -62,26 +69,28 @@ class Segment:
                 before = after
                 yield block
 
-    def _lines(self, fd: int, stop: int, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
-        offset = self._line_start(fd, self.start, stop)
-        end = self._line_start(fd, stop, self.log_file.size or 0) if offset < stop else stop
+    def _lines(self, file: "LogBytes", stop: int, buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
+        offset = self._line_start(file, self.start, stop)
+        end = self._line_start(file, stop, self.log_file.size or 0) if offset < stop else stop
         while offset < end:
-            size = os.preadv(fd, [buffer[: end - offset]], offset)
+            size = file.read_at(buffer[: end - offset], offset)
             if size == 0:
                 raise LogFileError("log file shrank while it was read", self.log_file.name, "run it again")
             advance(size)
             yield buffer[:size]
             offset += size
 
-    def _line_start(self, fd: int, at: int, limit: int) -> int:
+    def _line_start(self, file: "LogBytes", at: int, limit: int) -> int:
         """Return where the first line at or after *at* begins; *limit* if no line begins before *limit*."""
-        offset = at - 1
+        if at >= limit:
+            return limit
+        offset, ahead = at - 1, bytearray(SCAN_BYTES)
         while 0 <= offset < limit:
-            ahead = os.pread(fd, min(SCAN_BYTES, limit - offset), offset)
-            newline = ahead.find(b"\n")
+            size = file.read_at(memoryview(ahead)[: limit - offset], offset)
+            newline = ahead.find(b"\n", 0, size)
             if newline >= 0:
                 return offset + newline + 1
-            offset = offset + len(ahead) if ahead else limit
+            offset = offset + size if size else limit
         return limit if at else 0
 
 
@@ -90,14 +99,16 @@ class LogFile:
     """A log file, or standard input, as it was when it was found. Equal if it is the same file, whatever its name."""
 
     name: str = field(compare=False)
-    identity: tuple[int, int] | None = None
-    """Device and inode."""
+    identity: tuple[int, int] | str | None = None
+    """Device and inode; in a store the name."""
     size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None for a pipe or standard input."""
     modified: float = field(compare=False, default=0.0)
     """When it was last changed, in seconds since 1970."""
     problem: LogFileError | None = None
     """Why this user cannot see the file, or the files in this folder."""
+    entry: "Entry | None" = field(compare=False, default=None)
+    """What a store tells of it; None for a file of this machine."""
 
     @property
     def is_empty(self) -> bool:
@@ -105,16 +116,22 @@ class LogFile:
         return self.size == 0 and not suffix_of(self.name)
 
     @contextmanager
-    def opened(self) -> Iterator[io.FileIO]:
+    def opened(self) -> Iterator["LogBytes"]:
         """Open the file. Raises LogFileError if it was replaced or cannot be read, also while the caller reads it."""
         if self.problem:
             raise self.problem
+        if self.entry:
+            from fasthits.daily.logs.stores import StoredFile
+
+            with StoredFile(self.entry) as stored:
+                yield stored
+            return
         with _errors_of(self.name):
             if self.name == STDIN:
-                with io.FileIO(0, closefd=False) as file:
+                with _LocalFile(0, closefd=False) as file:
                     yield file
                 return
-            with io.FileIO(self.name) as file:
+            with _LocalFile(self.name) as file:
                 if _identity(os.fstat(file.fileno())) != self.identity:
                     raise LogFileError("log file was replaced while it was read", self.name, "run it again")
                 yield file
@@ -138,6 +155,7 @@ class LogFile:
         pieces, size = [], 0
         with self.opened() as file:
             source = Ahead(file, self.size)
+            self.__dict__["_is_text"] = is_text(source.head, self.name)  # so that it is not opened for that, too
             try:
                 text = unpack(source, self.name, file)
                 while size <= HEAD_BYTES and (piece := text.read(HEAD_BYTES + 1 - size)):
@@ -149,8 +167,9 @@ class LogFile:
 
     @cached_property
     def _is_text(self) -> bool:
+        head = bytearray(packing.HEAD_BYTES)
         with self.opened() as file:
-            return is_text(os.pread(file.fileno(), packing.HEAD_BYTES, 0), self.name)
+            return is_text(bytes(head[: file.read_at(memoryview(head), 0)]), self.name)
 
     def segments(self) -> list[Segment]:
         """Return the parts that threads can read at the same time: several only of a file that is not packed.
@@ -162,7 +181,23 @@ class LogFile:
                 return [Segment(self)]
         except LogFileError:
             return [Segment(self)]
-        return [Segment(self, at, min(at + SEGMENT_BYTES, self.size)) for at in range(0, self.size, SEGMENT_BYTES)]
+        step = STORED_SEGMENT_BYTES if self.entry else SEGMENT_BYTES
+        return [Segment(self, at, min(at + step, self.size)) for at in range(0, self.size, step)]
+
+
+class _LocalFile(io.FileIO):
+    """An open file of this machine."""
+
+    def read_at(self, buffer: memoryview, offset: int) -> int:
+        """Read what begins at *offset* into *buffer*, and return how many bytes: 0 only at the end."""
+        return os.preadv(self.fileno(), [buffer], offset)
+
+    def check(self) -> None:
+        """Do nothing: reading has shown whether the file has shrunk."""
+
+
+LogBytes: TypeAlias = "_LocalFile | StoredFile"
+"""A log file that is open."""
 
 
 class Found(NamedTuple):
@@ -184,25 +219,36 @@ def search(name: str) -> Found:
     Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Files that this
     user may not see are among the files, with the problem.
 
-    Raises LogFileError if there are only such files, directories, and links to nothing.
+    Raises LogFileError if there are only such files, directories, and links to nothing; StoreError.
     """
     if name == STDIN:
         return Found([LogFile(name)], [])
+    if is_url(name):
+        from fasthits.daily.logs import stores
+
+        entries = stores.match(name, SUFFIXES)
+        stored = [LogFile(each.name, each.name, each.size, each.modified, entry=each) for each in entries]
+        return Found(_without_copies(stored), [])
     names, hidden = matching.match(name, SUFFIXES)
     seen = [found for match in names if (found := _look_at(match, "*" in name))]
     left_out = [each for each in seen if isinstance(each, LogFileError)]
-    first: dict[str, LogFile] = {}
-    files: dict[LogFile, None] = {}  # a link and its file are the same
-    for each in seen:
-        if isinstance(each, LogFile):
-            plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # it comes first
-            if plain is each or not _is_copy(each, plain):
-                files[each] = None
-    files |= dict.fromkeys(map(_hidden_files, hidden))
+    files = _without_copies([each for each in seen if isinstance(each, LogFile)])
+    files += dict.fromkeys(map(_hidden_files, hidden))
     problems = [each.problem for each in files if each.problem]
     if len(problems) == len(files) and (problems or left_out):
         raise [*problems, *left_out][0]
-    return Found(list(files), left_out)
+    return Found(files, left_out)
+
+
+def _without_copies(found: Sequence[LogFile]) -> list[LogFile]:
+    """Return the files without compressed copies of others among them."""
+    first: dict[str, LogFile] = {}
+    files: dict[LogFile, None] = {}  # a link and its file are the same
+    for each in found:
+        plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # it comes first
+        if plain is each or not _is_copy(each, plain):
+            files[each] = None
+    return list(files)
 
 
 def _is_copy(packed: LogFile, plain: LogFile) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def match(pattern: str, endings: Sequence[str]) -> tuple[list[str], list[OSError]]:
@@ -27,8 +27,13 @@ def _expand(folder: str, parts: Sequence[str], endings: Sequence[str], errors: l
     return [folder + part + ending for ending in endings]
 
 
-def _list(folder: str, part: str, endings: Sequence[str], errors: list[OSError]) -> list[str]:
+def pattern_of(part: str, endings: Sequence[str]) -> Callable[[str], bool]:
+    """Return what tells whether a name matches *part* of a pattern with one of *endings*."""
     matching = re.compile(".*".join(map(re.escape, part.split("*"))) + f"(?:{'|'.join(map(re.escape, endings))})", re.S)
+    return lambda name: matching.fullmatch(name) is not None and (part.startswith(".") or name[0] != ".")
+
+
+def _list(folder: str, part: str, endings: Sequence[str], errors: list[OSError]) -> list[str]:
     try:
         names = os.listdir(folder or ".")
     except (FileNotFoundError, NotADirectoryError):
@@ -36,4 +41,4 @@ def _list(folder: str, part: str, endings: Sequence[str], errors: list[OSError])
     except OSError as error:
         errors.append(error)
         return []
-    return [name for name in names if matching.fullmatch(name) and (part.startswith(".") or name[0] != ".")]
+    return list(filter(pattern_of(part, endings), names))

@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
+from fasthits.daily.days import is_url
 from fasthits.daily.logs.compression import suffix_of
 
 _DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}"
@@ -61,6 +62,13 @@ def others_of(log: str, known: Collection[str]) -> list[tuple[str, float]]:
     """Return the other files of a log in its folder, except those *known*, each with the time of its last change."""
     folder, file = os.path.split(log)
     stem = file.removesuffix(".log")
+    if is_url(log):
+        from fasthits.daily.logs.stores import match
+
+        stored = match(f"{folder}/{stem}*", [""]) if "*" not in log else []  # a log in the folders of days has none
+        return [
+            (each.name, each.modified) for each in stored if each.name not in known and read_name(each.name).log == log
+        ]
     others = []
     with suppress(OSError), os.scandir(folder or ".") as entries:  # files can be read in a folder that cannot be listed
         for entry in entries:

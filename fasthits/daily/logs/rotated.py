@@ -10,7 +10,17 @@ from datetime import date, datetime, timedelta
 from functools import cached_property
 
 from fasthits.daily.days import ONE_DAY
-from fasthits.daily.logs.extents import Ends, Extent, Gap, earliest_start, is_over, look, runs_on
+from fasthits.daily.logs.extents import (
+    Ends,
+    Extent,
+    Gap,
+    earliest_start,
+    is_over,
+    look,
+    look_at_all,
+    put_too_early,
+    runs_on,
+)
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.names import others_of, read_name
 from fasthits.rules.compiled import CompiledRules
@@ -38,12 +48,12 @@ class RotatedLog:
         full = sorted((each for each in files if not each.is_empty), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
-        self._extents = [look(each, compiled) for each in full[len(self._old) :]]
+        self._extents = look_at_all(full[len(self._old) :], compiled)
         if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
             # The newest of the old files shows that the log existed before. The others need not be opened.
             self._extents.insert(0, look(self._old[-1], compiled))
             if not self._extents[0].trusted:
-                self._extents[:1] = [look(each, compiled) for each in self._old]
+                self._extents[:1] = look_at_all(self._old, compiled)
         self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
 
     def extents_of(self, day: date) -> list[Extent]:
@@ -68,6 +78,8 @@ class RotatedLog:
         if self._live:
             if not is_over(day, last.begin, today, now):
                 yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
+            elif early := put_too_early(self._files, day, last.begin):
+                yield early
         elif last.may_end_on(day) and not (end and end.date() < day):  # else the log ended before *day*
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 

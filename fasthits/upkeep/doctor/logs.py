@@ -9,7 +9,7 @@ from fasthits._parse import HitTable, parse_lines
 from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.logs.sources import Sources
-from fasthits.errors import LogFileError
+from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
 from fasthits.rules.guidance import left_out, only_reason, shown
@@ -141,6 +141,8 @@ def files_of(setup: Setup, day: date) -> list[LogFile]:
                     with each.opened():
                         pass
             return files
+    except StoreError:
+        raise
     except LogFileError:
         return []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from fasthits.daily.days import ONE_DAY, Range
 from fasthits.daily.gaps import describe_missing, missing_days
 from fasthits.daily.history import History
-from fasthits.daily.targets import STDOUT, open_table
+from fasthits.daily.opening import STDOUT, open_table
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 

@@ -1,0 +1,341 @@
+"""Log files in stores: S3, Google Cloud Storage, Azure, HDFS. They are listed and read through fsspec.
+
+Folders are listed level by level, and nothing is kept of a listing. A file is read in ranges. It must be the same file
+when it is listed, when it is opened, and after its last byte: a store that has versions shows that by its version, any
+other store by the time of the last change, and all by the size.
+"""
+
+import io
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from fasthits.daily.days import check_url
+from fasthits.daily.logs import matching
+from fasthits.errors import LogFileError, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+FIRST_RANGE_BYTES = 1 << 16
+"""What is fetched where reading begins: the head of a log. What follows comes in larger and larger ranges."""
+RANGE_BYTES = 8 << 20
+ASKED_AT_ONCE = 16
+
+_VERSIONS = ("generation", "ETag", "etag")
+"""Under these names a store tells the version of a file's content."""
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+"""Under these names a store tells when a file was last changed."""
+
+_LOST = ("Connect", "HTTPClientError", "DNS", "Timeout", "gaierror", "SSLError", "SSHException")
+_NO_CREDENTIALS = ("Credential", "AuthenticationException", "RefreshError", "ClientAuthentication", "BadHostKey")
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Kind(NamedTuple):
+    """What fasthits knows of a kind of store."""
+
+    extra: str
+    """The name of the extra that installs what it needs."""
+    sign_in: str
+    """What gives credentials."""
+    where: str
+    """What says where the store is."""
+    has_prefixes: bool = True
+    """Whether it lists only the names that begin with some text."""
+
+
+_S3 = Kind(
+    "s3",
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "AWS_ENDPOINT_URL_S3 names the server, if it is not Amazon's",
+)
+_GS = Kind(
+    "gs",
+    "set GOOGLE_APPLICATION_CREDENTIALS, or type gcloud auth application-default login",
+    "STORAGE_EMULATOR_HOST names the server, if it is not Google's",
+)
+_AZ = Kind(
+    "az",
+    "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING names the server",
+)
+_HDFS = Kind("hdfs", "type kinit", "set HADOOP_HOME, JAVA_HOME and CLASSPATH", has_prefixes=False)
+KINDS = {
+    "s3": _S3,
+    "s3a": _S3,
+    "gs": _GS,
+    "gcs": _GS,
+    "az": _AZ,
+    "abfs": _AZ,
+    "abfss": _AZ,
+    "hdfs": _HDFS,
+}
+"""The kinds of stores, by what their addresses begin with."""
+
+
+class Entry(NamedTuple):
+    """A file in a store, as the store tells of it."""
+
+    name: str
+    """Its address."""
+    size: int
+    modified: float
+    """When it was last changed, in seconds since 1970; 0 if the store does not tell."""
+    version: str
+    """Another content has another version."""
+    is_whole: bool
+    """Whether it was put there as a whole, at that time: no server writes to it."""
+
+
+def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
+    """Return the files that match *pattern* with one of *endings*, in order of their names.
+
+    ``*`` stands for any characters except ``/``, and for no leading dot. Raises StoreError if a folder cannot be
+    listed, UsageError if this is no address of a store.
+    """
+    store, (root, *parts, last) = _open(pattern), _parts_of(pattern)
+    folders = [root]
+    for part in parts:
+        if "*" in part:
+            named = matching.pattern_of(part, [""])
+            found = of_each(folders, lambda folder, part=part: _list(store, folder, part))  # type: ignore[misc]
+            folders = [
+                f"{folder}{name}/"
+                for folder, infos in zip(folders, found, strict=True)
+                for name in sorted(name for name, info in infos if named(name) and info["type"] == "directory")
+            ]
+        else:
+            folders = [f"{folder}{part}/" for folder in folders]
+    named = matching.pattern_of(last, endings)
+    found = of_each(folders, lambda folder: _list(store, folder, last))
+    return sorted(
+        _entry(f"{folder}{name}", info)
+        for folder, infos in zip(folders, found, strict=True)
+        for name, info in infos
+        if named(name) and info["type"] == "file"
+    )
+
+
+def of_each(things: Sequence[S], ask: Callable[[S], T]) -> list[T]:
+    """Return what *ask* returns for each of *things*. It is asked several times at once."""
+    if len(things) < 2:
+        return [ask(each) for each in things]
+    with ThreadPoolExecutor(min(len(things), ASKED_AT_ONCE)) as pool:
+        try:
+            return list(pool.map(ask, things))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _parts_of(pattern: str) -> list[str]:
+    """Return the root of a store, and the parts of the name below it."""
+    scheme, _, place = pattern.partition("://")
+    host, *parts = place.split("/")
+    if "*" in host:
+        raise UsageError("PATTERN has * in the name of a bucket or host", pattern, "repeat --logs for several")
+    if not host or not any(parts):
+        raise UsageError("not an address of log files", pattern, f"for example {scheme}://logs/*/%Y/%m/%d/access.log")
+    return [f"{scheme}://{host}/", *parts]
+
+
+def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return what is in *folder* and can match *part*, each with its name; nothing if there is no such folder."""
+    stem = part.partition("*")[0]
+    try:
+        with _errors_of(folder):
+            if stem and _kind_of(folder).has_prefixes:
+                found = store.find(folder, maxdepth=1, withdirs=True, detail=True, prefix=stem).values()
+            else:
+                found = store.ls(folder, detail=True)
+            below = store._strip_protocol(folder).strip("/") + "/"
+            named = [(each["name"].lstrip("/").removeprefix(below), each) for each in found]
+            named = [(name.rstrip("/"), each) for name, each in named]
+            return [
+                (name, store.info(folder + name) if each["type"] == "link" else each)
+                for name, each in named
+                if name and "/" not in name
+            ]
+    except _MissingError:
+        return []
+
+
+def _entry(name: str, info: Mapping[str, Any]) -> Entry:
+    version = next((str(info[key]).strip('"') for key in _VERSIONS if info.get(key)), "")
+    modified = next((_seconds(info[key]) for key in _TIMES if info.get(key)), 0.0)
+    return Entry(name, int(info["size"]), modified, version or str(modified), bool(version))
+
+
+def _seconds(time: object) -> float:
+    """Return a time, in one of the ways in which stores tell it, in seconds since 1970."""
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return time.timestamp() if isinstance(time, datetime) else float(time)  # type: ignore[arg-type]
+
+
+class StoredFile(io.RawIOBase):
+    """An open file in a store. What is read comes from the latest range that was fetched."""
+
+    def __init__(self, entry: Entry) -> None:
+        """Open a file that was listed as *entry*. Raises LogFileError if it is another by now or cannot be read."""
+        self._entry = entry
+        self._position = 0
+        self._start, self._range = 0, memoryview(b"")
+        with _errors_of(entry.name):
+            store = _open(entry.name)
+            self._file = store.open(entry.name, "rb", cache_type="none")
+            # Where the file itself tells what it is, it asks for just that version.
+            _check_same(entry, getattr(self._file, "details", None) or store.info(entry.name))
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place in the file."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._entry.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into *buffer*, and return how many bytes: 0 only at the end."""
+        size = self.read_at(memoryview(buffer), self._position)
+        self._position += size
+        return size
+
+    def read_at(self, buffer: memoryview, offset: int) -> int:
+        """Read what begins at *offset* into *buffer*, and return how many bytes: 0 only at the end."""
+        if not self._start <= offset < self._start + len(self._range):
+            self._fetch(offset, len(buffer))
+        found = self._range[offset - self._start :][: len(buffer)]
+        buffer[: len(found)] = found
+        return len(found)
+
+    def check(self) -> None:
+        """Raise LogFileError if the store has another content by now."""
+        with _errors_of(self._entry.name):
+            _check_same(self._entry, _open(self._entry.name).info(self._entry.name))
+
+    def close(self) -> None:
+        """Close the file."""
+        if not self.closed:
+            self._range = memoryview(b"")
+            if file := getattr(self, "_file", None):  # else it could not be opened
+                file.close()
+        super().close()
+
+    def _fetch(self, offset: int, wanted: int) -> None:
+        """Fetch a range that begins at *offset*: a longer one each time, while the file is read on."""
+        goes_on = self._range and offset == self._start + len(self._range)
+        size = max(wanted, FIRST_RANGE_BYTES, 4 * len(self._range) * bool(goes_on))
+        size = min(size, max(wanted, RANGE_BYTES), max(0, self._entry.size - offset))
+        self._range = memoryview(b"")  # so that two are not in memory
+        with _errors_of(self._entry.name):
+            self._file.seek(offset)
+            fetched = self._file.read(size) if size else b""
+        if len(fetched) != size:
+            self.check()
+            hint = f"{offset + len(fetched):,} of {self._entry.size:,} bytes came; run it again"
+            raise LogFileError("the store sent only a part of a log file", self._entry.name, hint)
+        self._start, self._range = offset, memoryview(fetched)
+
+
+def _check_same(entry: Entry, info: Mapping[str, Any]) -> None:
+    now = _entry(entry.name, info)
+    if (now.version, now.size) != (entry.version, entry.size):
+        raise LogFileError("log file was replaced while it was read", entry.name, "run it again")
+
+
+def _kind_of(url: str) -> Kind:
+    """Return the kind of a store. Raises UsageError for an address that is not of a store."""
+    scheme = url.partition("://")[0]
+    check_url(url)
+    if scheme not in KINDS:
+        hint = "name files of this machine by their paths" if scheme == "file" else f"{', '.join(KINDS)} are known"
+        raise UsageError("no such kind of store", url, hint)
+    return KINDS[scheme]
+
+
+def _open(url: str) -> "AbstractFileSystem":
+    """Return the store of an address. Raises UsageError, and StoreError if it cannot be reached."""
+    _kind_of(url)
+    scheme, _, place = url.partition("://")
+    root = f"{scheme}://{place.partition('/')[0]}/"
+    with _errors_of(root):
+        return _connect(root, os.getpid())
+
+
+@cache
+def _connect(root: str, process: int) -> "AbstractFileSystem":
+    """Return a connection to a store. No process can use that of another, from which it was forked."""
+    kind = _kind_of(root)
+    needed = f"pip install 'fasthits[{kind.extra}]'"
+    try:
+        import fsspec
+
+        store, _ = fsspec.core.url_to_fs(root, skip_instance_cache=True)
+    except ImportError as error:
+        raise UsageError("logs in a store need more packages", root, needed) from error
+    store.dircache.use_listings_cache = False
+    return store
+
+
+class _MissingError(LogFileError):
+    """There is no such file or folder."""
+
+
+@contextmanager
+def _errors_of(name: str) -> Iterator[None]:
+    """Raise LogFileError for all that goes wrong with a file or folder, StoreError if it is wrong with the store."""
+    try:
+        yield
+    except (LogFileError, UsageError):
+        raise
+    except Exception as error:
+        raise _explained(name, error) from error
+
+
+def _explained(name: str, error: Exception) -> LogFileError:
+    causes = list(_causes(error))
+    kinds, text = " ".join(type(each).__name__ for each in causes), _text(error)
+    bucket = name.partition("://")[2].partition("/")[0]
+    if "FileExpired" in kinds:
+        return LogFileError("log file was replaced while it was read", name, "run it again")
+    if any(each in kinds for each in _NO_CREDENTIALS):
+        return StoreError("no credentials for the store", name, f"{text}; {_kind_of(name).sign_in}")
+    if isinstance(error, PermissionError):
+        return StoreError("the store denies access", name, f"{text}; {_kind_of(name).sign_in}")
+    if "NoSuchBucket" in text or any("NoSuchBucket" in str(each) for each in causes):
+        return StoreError("no such bucket", bucket, f"look at the name: {name}")
+    if isinstance(error, FileNotFoundError):
+        return _MissingError("log file is gone", name, "it was there a moment ago; run it again")
+    if any(each in text for each in ("SlowDown", "reduce your request rate", "TooManyRequests", "Please try again")):
+        return StoreError("the store is too busy", name, f"{text}; try again later, or with fewer --threads")
+    if isinstance(error, ConnectionError | TimeoutError) or any(each in kinds for each in _LOST):
+        return StoreError("cannot reach the store", name, f"{text}; {_kind_of(name).where}")
+    return LogFileError("cannot read log file in the store", name, text)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _text(error: Exception) -> str:
+    """Return what an error says, in one line and without a password."""
+    text = next((each for each in reversed(error.args) if isinstance(each, str)), "") or str(error)
+    text = re.sub(r"//[^/@\s]*@", "//***@", " ".join(text.split()))
+    return text.rstrip(".") or type(error).__name__

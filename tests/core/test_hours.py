@@ -1,0 +1,161 @@
+"""Hits by hour of the line: of every layout of times, merged, drained, in shares, and without bots."""
+
+from collections import Counter
+from datetime import date, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits._parse import WHOLE, HitTable, LineRules
+from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.formats import parse_format
+from fasthits.rules.rules import Rules
+
+DAY = date(2026, 3, 12)
+
+TIMES = st.tuples(st.sampled_from([11, 12, 13]), st.integers(0, 23))
+
+
+def line(hour: int, day: int = 12, path: str = "/a", agent: str = "curl") -> bytes:
+    time = f"[{day:02}/Mar/2026:{hour:02}:59:59 +0100]"
+    return f'192.0.2.7 - - {time} "GET {path} HTTP/1.1" 200 512 "-" "{agent}"\n'.encode()
+
+
+def hours_of(table: HitTable, day: date = DAY) -> dict[int, int]:
+    hours = table.take_hours().get(day, [])
+    return {hour: views for hour, views in enumerate(hours) if views}
+
+
+def taken(table: HitTable) -> Counter[tuple[int, int]]:
+    found = table.take_hours()
+    return Counter(
+        {(day.day, hour): views for day, hours in found.items() for hour, views in enumerate(hours) if views}
+    )
+
+
+@given(st.lists(TIMES, max_size=60), st.integers(1, 200))
+def test_each_hit_is_counted_in_the_hour_of_its_line(times: list[tuple[int, int]], size: int) -> None:
+    log = b"".join(line(hour, day, f"/{at % 7}") for at, (day, hour) in enumerate(times))
+    table = HitTable()
+    for start in range(0, len(log), size):
+        table.feed(log[start : start + size])
+    assert taken(table) == Counter(times)
+    assert taken(table) == {}
+
+
+@given(st.lists(TIMES, max_size=40), st.lists(TIMES, max_size=40))
+def test_hours_of_merged_tables_add_up(first: list[tuple[int, int]], second: list[tuple[int, int]]) -> None:
+    tables = []
+    for times in (first, second):
+        table = HitTable()
+        table.feed(b"".join(line(hour, day) for day, hour in times))
+        tables.append(table)
+    tables[0].merge(tables[1])
+    tables[1].feed(line(3))
+    tables[0].feed(line(4))
+    assert taken(tables[0]) == Counter([*first, *second, (12, 4)])
+    assert taken(tables[1]) == {(12, 3): 1}
+
+
+def test_drain_leaves_the_hours_and_spill_too() -> None:
+    table = HitTable()
+    table.feed(line(10) + line(11, path="/b"))
+    table.drain()
+    table.feed(line(11))
+    parts = [HitTable(), HitTable()]
+    parts[0].share, parts[1].share = (0, WHOLE[1] // 2), (WHOLE[1] // 2 + 1, WHOLE[1])
+    table.spill(parts)
+    assert hours_of(table) == {10: 1, 11: 2}
+    assert [part.take_hours() for part in parts] == [{}, {}]
+
+
+def test_days_that_do_not_count_have_no_hours() -> None:
+    table = HitTable()
+    table.feed(line(9, 11))
+    table.count_only([DAY])
+    table.feed(line(9, 11) + line(10) + line(10, 13))
+    table.count_only([date(2026, 3, 13)])
+    table.feed(line(10) + line(10, 13))
+    assert taken(table) == {(11, 9): 1, (12, 10): 1, (13, 10): 1}
+
+
+def test_a_narrow_share_has_all_hours() -> None:
+    table = HitTable()
+    table.share = 0, WHOLE[1] // 1000
+    table.feed(b"".join(line(10 + at % 2, path=f"/{at}") for at in range(100)))
+    assert hours_of(table) == {10: 50, 11: 50}
+    few = HitTable(max_paths=1)
+    few.feed(b"".join(line(10, path=f"/{at}") for at in range(100)))
+    assert (few.dropped, hours_of(few)) == (99, {10: 100})
+
+
+def test_hours_are_those_of_readers_where_bots_are_kept_apart() -> None:
+    rules = LineRules(verdict=lambda agent: 2 if agent == b"bot" else 0, apart=True)
+    table, other = HitTable(rules=rules), HitTable(rules=rules)
+    table.feed(line(10) + line(10, agent="bot") + line(11, agent="bot") + line(12))
+    other.share = 1, 1
+    other.feed(line(12, agent="bot") + line(13))
+    table.merge(other)
+    assert hours_of(table) == {10: 1, 12: 1, 13: 1}
+
+
+def test_a_line_that_is_filtered_has_no_hour() -> None:
+    table = HitTable()
+    table.feed(line(10).replace(b"GET", b"PUT") + line(11) + b"junk\n")
+    assert hours_of(table) == {11: 1}
+
+
+def test_an_hour_that_no_day_has_is_unknown() -> None:
+    table = HitTable()
+    table.feed(line(23) + line(24) + line(99) + line(0))
+    assert (table.hits, hours_of(table)) == (4, {0: 1, 23: 1})
+
+
+@pytest.mark.parametrize(
+    ("log_format", "text", "hour"),
+    [
+        ("%t %r", "[12/Mar/2026:13:00:00.123 +0100] GET /a HTTP/1.1", 13),
+        ('$time_iso8601 "$request" $status', '2026-03-12T14:00:00+01:00 "GET /a HTTP/1.1" 200', 14),
+        ('$msec "$request" $status', '1773309600.123 "GET /a HTTP/1.1" 200', datetime.fromtimestamp(1773309600).hour),
+        ('%{%d.%m.%Y %H:%M:%S}t "%r" %>s', '12.03.2026 15:00:00 "GET /a HTTP/1.1" 200', 15),
+        ('%{%d.%m.%Y %I:%M:%S}t "%r" %>s', '12.03.2026 03:00:00 "GET /a HTTP/1.1" 200', None),
+        ('%{%Y-%j}t "%r" %>s', '2026-071 "GET /a HTTP/1.1" 200', None),
+    ],
+)
+def test_hours_of_all_layouts(log_format: str, text: str, hour: int | None) -> None:
+    compiled = CompiledRules(Rules(format=log_format))
+    table = HitTable(rules=compiled.line_rules(parse_format(log_format)))
+    table.feed(text.encode() + b"\n")
+    assert (table.hits, hours_of(table)) == (1, {} if hour is None else {hour: 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "hour"),
+    [
+        ("json", '{"time":"2026-03-12T16:00:00Z","method":"GET","path":"/a","status":200}', 16),
+        ("json", '{"time":"12/Mar/2026:17:00:00 +0100","method":"GET","path":"/a","status":200}', 17),
+        ("json", '{"time":"2026-03-12","method":"GET","path":"/a","status":200}', None),
+        ("json", '{"log":"192.0.2.7 - - [12/Mar/2026:18:00:00 +0100] \\"GET /a HTTP/1.1\\" 200 5\\n"}', 18),
+        ("ltsv", "time:[12/Mar/2026:19:00:00 +0100]\treq:GET /a HTTP/1.1\tstatus:200", 19),
+        ("w3c", "#Fields: date time cs-method cs-uri-stem sc-status\n2026-03-12 20:00:00 GET /a 200", 20),
+        ("w3c", "#Fields: date cs-method cs-uri-stem sc-status\n2026-03-12 GET /a 200", None),
+    ],
+)
+def test_hours_of_named_fields(name: str, text: str, hour: int | None) -> None:
+    compiled = CompiledRules(Rules(format=name))
+    log_format = compiled.log_format
+    assert log_format is not None
+    table = HitTable(rules=compiled.line_rules(log_format))
+    table.feed(text.encode() + b"\n")
+    table.finish()
+    assert (table.hits, hours_of(table)) == (1, {} if hour is None else {hour: 1})
+
+
+def test_hours_can_be_added() -> None:
+    table = HitTable()
+    table.feed(line(23))
+    table.add_hours(DAY, [*[0] * 22, 5, 6])
+    assert (table.hits, hours_of(table)) == (1, {22: 5, 23: 7})
+    with pytest.raises(ValueError, match="24 hours"):
+        table.add_hours(DAY, [1])
