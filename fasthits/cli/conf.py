@@ -41,6 +41,7 @@ def conf(
     usual places; if there are none, for cronolog's files.
     """
     from fasthits.daily.opening import open_table
+    from fasthits.daily.urls import is_postgres, shown
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import Installation, choose_logs, texts
 
@@ -52,6 +53,9 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or choose_logs(_found())
+    if is_postgres(database):
+        hint = "name a file, then write your URL instead of it into what this prints"
+        raise UsageError("conf knows no URL", shown(database), hint)
     kept = os.path.abspath(database)
     open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(

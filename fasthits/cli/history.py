@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fasthits.cli.declare import Argument, Option
@@ -71,7 +70,7 @@ def history(
 
     _check(as_json, as_csv)
     asked = [_pages(path, host) for path in dict.fromkeys(paths or [])] or [Pages(host=host)]
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)
         found = [history_document(kept, chosen, each) for each in asked]
@@ -132,7 +131,7 @@ def most_read(
     if section and not section.startswith(PATH_STARTS):
         raise UsageError("not a SECTION", repr(section), "it begins with /, such as '/blog/*'")
     asked = Pages(None, _as_kept(section.removesuffix("*")) or None, host, pages_only)
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 7)
         found = most_read_document(kept, chosen, asked, Part(limit), sort="rise" if by_rise else "views", by_day=True)

@@ -135,7 +135,11 @@ Day = Annotated[
 ]
 Database = Annotated[
     str,
-    Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite or CSV file that `fasthits rollup` writes."),
+    Option(
+        metavar="DATABASE",
+        envvar="FASTHITS_TO",
+        help="What `fasthits rollup` fills: a SQLite or CSV file, or postgresql://USER@HOST/DATABASE.",
+    ),
 ]
 DEFAULT_DATABASE = "hits.db"
 MAX_DAYS = 3660

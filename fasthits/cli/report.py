@@ -43,7 +43,7 @@ def report(
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)
         found = Report.of(kept, chosen, Pages(host=host, pages=pages_only), limit)

@@ -94,7 +94,7 @@ def serve(
     settings = Settings(
         servers=servers,
         prefix=check_prefix(prefix),
-        database=Path(database),
+        database=database,
         access=Access(secret, None if secret or public else LOOPBACK_NAMES | {shown}, public, public_badges),
         site=site and site.rstrip("/"),
     )
