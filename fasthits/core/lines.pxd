@@ -57,7 +57,7 @@ cdef struct Way:           # to read a line
 
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
-    bint knows_plain_lines # the own format begins as combined does, which is how take_plain_line reads a line
+    bint knows_plain_lines    # the own format begins as combined does, which is how take_plain_line reads a line
     bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
     bint unquotes          # a line that stands in quotes as a whole is read without them
     Span *methods

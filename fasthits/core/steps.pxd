@@ -29,8 +29,8 @@ from fasthits.core.times cimport (
     CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time, take_loose_clf_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, has_byte, is_digit, mask_of, skip_past, split_origin, split_request, split_target, take_digits_or_dash,
-    take_quoted, take_three_digits, trailing_zeros,
+    Cursor, Line, Span, has_byte, is_digit, mask_of, skip_past, split_origin, split_request, split_target,
+    take_digits_or_dash, take_quoted, take_three_digits, trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
