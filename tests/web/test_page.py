@@ -479,6 +479,9 @@ def test_labels_of_an_axis_are_never_cut(
         pen = "const pen = new OffscreenCanvas(9, 9).getContext('2d'); pen.font = '12px system-ui, sans-serif';"
         wide = f"{pen} return pen.measureText('1.25M').width"
         page.until(lambda: page.run(room) > page.run(wide) + 4)
+        beside = "const [plot, bars] = ['#chart .u-wrap', '#chart .u-over'].map((each) => document.querySelector(each)"
+        beside += ".getBoundingClientRect()); return plot.right - bars.right"
+        assert page.run(beside) > page.run(wide.replace("1.25M", "30 Nov")) / 2
 
 
 def test_hostile_paths_are_text_everywhere(open_page: Callable[..., Browser], logger: Logger) -> None:
