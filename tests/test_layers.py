@@ -176,6 +176,12 @@ def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], t
     assert not found & ({"json", "pymemcache", "patterns", "reader"} | others)
 
 
+def test_a_logger_imports_nothing_that_only_help_needs() -> None:
+    found = modules_of_command("log", "--check")
+    assert "reader" in found
+    assert not found & NEEDED_BY_HELP
+
+
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     arguments = ["rollup", "2026-03-12", "--logs", str(log), "--to", str(tmp_path / "hits.csv")]
