@@ -328,15 +328,20 @@ cdef inline Outcome add_views(
     Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
 ) noexcept nogil:
     """Add to the row of (day, path), making it if need be; without room or memory nothing changes."""
-    cdef size_t i
+    if free_slots(table) == 0 and not grow_slots(table):
+        return NO_MEMORY
+    return put_views(table, hash, day, path, views, max_rows)
+
+
+cdef inline Outcome put_views(
+    Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
+) noexcept nogil:
+    """Do what add_views does, in a table that has a free slot. So the search for the row always ends."""
+    cdef size_t i = hash & table.mask
     cdef uint64_t slot
     cdef uint64_t tag = hash >> 40
     cdef size_t needed
     cdef Row *row
-    # Grown beforehand, so that the probe below always ends.
-    if free_slots(table) == 0 and not grow_slots(table):
-        return NO_MEMORY
-    i = hash & table.mask
     while True:
         slot = table.slots[i]
         if slot == 0:
@@ -388,7 +393,7 @@ cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noex
             prefetch_row(row_at(table, slot_offset(slot)))
     for i in range(batch.hits):
         hit = &batch.hit[i]
-        dropped += add_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
+        dropped += put_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
     batch.hits = batch.max_hits = 0
     return dropped
 

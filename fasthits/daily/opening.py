@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fasthits.daily.columns import HOURS, PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
-from fasthits.daily.urls import is_postgres, needs_psycopg
+from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import UsageError
 
 STDOUT = "-"
@@ -14,8 +14,8 @@ SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
-    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``; or
-    raise UsageError.
+    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
+    a folder of Parquet files, which ends in ``/``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
     it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
@@ -25,10 +25,15 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
             hint = "name a file with --to TARGET"
             raise UsageError("standard output takes only one table", layouts[1].name, hint)
         return CsvStream(sys.stdout.buffer, layouts[0])
+    if target.endswith("/"):
+        with needs_extra("parquet", target):
+            from fasthits.daily.folders import open_folder
+            from fasthits.daily.parquet import ParquetFolder
+        return ParquetFolder(open_folder(target), [*layouts, HOURS])
     if is_postgres(target):
-        with needs_psycopg(target):
+        with needs_extra("postgres", target):
             from fasthits.daily.partitions import PostgresTables
-        return PostgresTables(target, layouts)
+        return PostgresTables(target, [*layouts, HOURS])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
         return CsvFiles(Path(target), layouts)
@@ -37,5 +42,6 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     raise UsageError(
         "not a TARGET",
         target,
-        "use a name that ends in .csv, .db, .sqlite or .sqlite3, postgresql://..., or - for standard output",
+        "use a name that ends in .csv, .db, .sqlite or .sqlite3, in / for Parquet, postgresql://..., or - for standard "
+        "output",
     )

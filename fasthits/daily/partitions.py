@@ -5,17 +5,19 @@ for them. A partition has no primary key, because PostgreSQL's keys have room fo
 its index by path has only hashes. The date is a column of each row, as in SQLite.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from fasthits._parse import HitTable
+from fasthits.daily import postgressources as sources
 from fasthits.daily import postgressums as sums
 from fasthits.daily.columns import PLAIN, Cell, Layout
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
+from fasthits.daily.sourcesums import TEXTS
 from fasthits.daily.targets import Replaced, Table, _gathered
 from fasthits.errors import TableError
 
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from fasthits.daily.passes import Progress
 
 ANOTHER = "name another with --to TARGET"
-TYPES = {"date": "date"}
-TEXT, NUMBER = 'text COLLATE "C"', "bigint"
+TEXT = 'text COLLATE "C"'
 
 
 class PostgresTables(Table):
@@ -46,11 +47,12 @@ class PostgresTables(Table):
     def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, shares, self._layouts, as_csv=True) as new, writing(self._url) as database:
+        with _gathered(days, shares, self._layouts) as new, writing(self._url) as database:
             for layout in self._layouts:
                 _declare(database, layout)
             self._check_tables(database)
             sums.declare(database)
+            sources.declare(database, [layout.name for layout in self._layouts])
             fewer = [] if with_fewer else find_fewer(new.hits, _kept_hits(database, self._layouts[0], days))
             left = {day.isoformat() for day, *_ in fewer}
             replaced = [day for day in map(date.isoformat, days) if day not in left]
@@ -59,9 +61,11 @@ class PostgresTables(Table):
                 return Replaced(0, fewer)
             made = [_Days(database, layout) for layout in self._layouts]
             for each, layout in zip(made, self._layouts, strict=True):
-                each.fill(new.rows(layout, left))
+                each.fill(new.rows(layout, left), replaced)
             for day in replaced:
                 sums.make(database, day, made[0].table_of(day))
+                for each in made[1:]:
+                    each.sum_up(day)
             old = [
                 layout.name for layout in self._layouts if sums.partitions_of(database, layout.name).keys() & replaced
             ]
@@ -73,12 +77,18 @@ class PostgresTables(Table):
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         with looking(self._url) as database:
-            days = sums.days_without(database)
-        advance = progress(len(days)) if progress and days else None
+            days, of_sources = sums.days_without(database), sources.days_without(database)
+        advance = progress(len(days) + len(of_sources)) if progress and (days or of_sources) else None
         for day in days:
             with writing(self._url) as database:
                 sums.declare(database)
                 sums.make(database, day)
+            if advance:
+                advance(1)
+        for table, day in of_sources:
+            with writing(self._url) as database:
+                sources.declare(database, [table])
+                sources.make(database, table, day, table)
             if advance:
                 advance(1)
 
@@ -103,10 +113,12 @@ class _Days:
         self._filled: set[str] = set()
         self._to_add_up: set[str] = set()
 
-    def fill(self, rows: Iterable[tuple[Cell, ...]]) -> None:
-        """Copy rows into a table for each day. Rows with equal texts are added up; the others come in any order."""
+    def fill(self, rows: Iterable[tuple[Cell, ...]], days: Collection[str]) -> None:
+        """Copy the rows of these days into a table for each day. Rows with equal texts are added up."""
         for day, of_day in groupby(rows, key=itemgetter(0)):
-            if day in self._filled:
+            if day not in days:
+                continue
+            if day in self._filled or len(self._layout.numbers) > 1:  # the rows of bots follow the others
                 self._to_add_up.add(str(day))
             self.rows += self._database.copy(self.table_of(str(day)), self._storable(of_day))
         for day in self._to_add_up:
@@ -122,6 +134,11 @@ class _Days:
             self._filled.add(day)
         return _new(self._layout, day)
 
+    def sum_up(self, day: str) -> None:
+        """Make the sums of a day, if it is a table of referrers or searches."""
+        if self._layout.name in TEXTS:
+            sources.make(self._database, self._layout.name, day, self.table_of(day))
+
     def attach(self, replaced: Sequence[str]) -> None:
         """Put the new tables in place of the old partitions of these days."""
         name, old = self._layout.name, sums.partitions_of(self._database, self._layout.name)
@@ -135,6 +152,8 @@ class _Days:
             self._database.execute(f"ALTER TABLE {name} ATTACH PARTITION {partition} FOR VALUES IN ('{day}')")
             if name == "hits":
                 sums.watch(self._database, partition, day)
+            elif name in TEXTS:
+                sources.watch(self._database, name, partition, day)
 
     def _make(self, table: str, day: str) -> None:
         # With the CHECK, nothing is read again when it is attached.
@@ -142,9 +161,10 @@ class _Days:
 
     def _storable(self, rows: Iterable[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
         """Yield rows with each zero byte, which PostgreSQL cannot store, as ``\\x00``."""
-        texts = len(self._layout.texts)
+        layout = self._layout
+        texts = [at for at, name in enumerate(layout.texts) if at and name not in layout.integers]
         for row in rows:
-            if "\0" in "".join(row[:texts]):  # type: ignore[arg-type]
+            if any("\0" in row[at] for at in texts):  # type: ignore[operator]
                 self._to_add_up.add(str(row[0]))
                 yield tuple(cell.replace("\0", "\\x00") if isinstance(cell, str) else cell for cell in row)
             else:
@@ -169,8 +189,8 @@ def _new(layout: Layout, day: str) -> str:
 def _declare(database: Postgres, layout: Layout) -> None:
     if database.columns_of(layout.name):
         return
-    columns = [f"{name} {TYPES.get(name, TEXT)} NOT NULL" for name in layout.texts]
-    columns += [f"{name} {NUMBER} NOT NULL" for name in layout.numbers]
+    kinds = {"date": "date", **dict.fromkeys(layout.integers, "smallint"), **dict.fromkeys(layout.numbers, "bigint")}
+    columns = [f"{name} {kinds.get(name, TEXT)} NOT NULL" for name in layout.columns]
     database.execute(f"CREATE TABLE {layout.name} ({', '.join(columns)}) PARTITION BY LIST (date)")
     if "path" in layout.texts:
         database.execute(f"CREATE INDEX ON {layout.name} USING hash (path)")

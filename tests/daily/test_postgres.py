@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits._parse import HitTable
-from fasthits.cli import app
+from fasthits.cli.app import app
 from fasthits.daily import postgres as connections
 from fasthits.daily.databases import state_of
 from fasthits.daily.days import Range
@@ -28,6 +29,7 @@ from fasthits.daily.documents import (
     bots_document,
     history_document,
     hosts_document,
+    hours_document,
     most_read_document,
     referrers_document,
     searches_document,
@@ -36,9 +38,12 @@ from fasthits.daily.documents import (
 from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
+from fasthits.daily.sourcesums import TEXTS, sums_of
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
+from fasthits.upkeep.doctor import machine
+from fasthits.upkeep.doctor.verdicts import Finding, Setup
 from fasthits.web.archive import Archive
 from tests.support.commands import fasthits, hit, write
 from tests.support.postgres import Postgres
@@ -76,7 +81,7 @@ def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
     return psql.execute(f"SELECT {texts} FROM {table} ORDER BY {', '.join(columns)}").fetchall()  # type: ignore[arg-type]
 
 
-def sums_of(psql: Connection) -> list[tuple[Any, ...]]:
+def sums_in(psql: Connection) -> list[tuple[Any, ...]]:
     return psql.execute("SELECT date::text, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
 
 
@@ -115,10 +120,10 @@ def test_the_tables_have_the_rows_that_sqlite_has(
     with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert tables
-        for table in set(tables) - {"hits_paths", "hits_sums"}:
+        for table in (name for name in tables if not name.endswith(("_paths", "_sums"))):
             assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
         assert (
-            sums_of(psql)
+            sums_in(psql)
             == database.execute("SELECT date, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
         )
 
@@ -131,7 +136,7 @@ def test_some_days_are_replaced_and_the_others_stay(url: str, psql: Connection) 
         (str(MARCH[1]), "/", 5),
         *((str(MARCH[3]), path, views) for path, views in (("/", 1), ("/old", 2))),
     ]
-    assert [row[:3] for row in sums_of(psql)] == [(str(day), "", views) for day, views in zip(MARCH, (3, 5, 0, 3))]  # noqa: B905
+    assert [row[:3] for row in sums_in(psql)] == [(str(day), "", views) for day, views in zip(MARCH, (3, 5, 0, 3))]  # noqa: B905
 
 
 def test_a_day_with_fewer_hits_stays_as_it_is_in_all_tables(url: str, psql: Connection) -> None:
@@ -155,7 +160,7 @@ def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql:
     """PostgreSQL has no zero bytes in texts."""
     assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [])
     assert rows_of(psql) == [(str(MARCH[0]), "/a\\x00", 3), (str(MARCH[0]), "/b", 4)]
-    assert [row[2:] for row in sums_of(psql)] == [(7, None, 2)]
+    assert [row[2:] for row in sums_in(psql)] == [(7, None, 2)]
 
 
 def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> None:
@@ -165,13 +170,13 @@ def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> N
     psql.execute("DELETE FROM hits WHERE date = '2026-03-03'")
     psql.execute("TRUNCATE hits_2026_03_04")
     psql.execute("DROP TABLE hits_2026_03_05")
-    assert [row[0] for row in sums_of(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
+    assert [row[0] for row in sums_in(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
     open_table(url).catch_up()
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
     psql.execute("DROP TRIGGER hits_changed ON hits")
     psql.execute("UPDATE hits SET views = 8 WHERE date = '2026-03-02'")
     open_table(url).catch_up()
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
 
 
 def ask(question: Callable[[History], Any], *databases: str) -> list[Any]:
@@ -191,8 +196,17 @@ QUESTIONS: list[Callable[[History], Any]] = [
     lambda kept: [searches_document(kept, Days(4), each) for each in PAGES[:3]],
     lambda kept: bots_document(kept, Days(4)),
     lambda kept: hosts_document(kept, Days(4)),
+    lambda kept: [hours_document(kept, day) for day in MARCH[:2]],
     lambda kept: [kept.by_day(key, ROUND) for key in ("/a", "//a.example/a", "//a.example/blog/*")],
 ]
+
+
+def assert_sums_of_sources(psql: Connection, file: str) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in (sums_of(name) for name in TEXTS if name in tables):
+            assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
+            assert rows_of(psql, table)
 
 
 @pytest.mark.parametrize("options", RULES.values(), ids=RULES)
@@ -212,10 +226,20 @@ def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: C
     for question in QUESTIONS:
         of_sqlite, of_postgres = ask(question, file, url)
         assert of_postgres == of_sqlite
+    assert_sums_of_sources(psql, file)
     psql.execute("DELETE FROM hits_sums WHERE date = '2026-03-02'")
+    sources = [table for table in TEXTS if psql.execute("SELECT to_regclass(%s)", [table]).fetchone() != (None,)]
+    for table in sources:
+        psql.execute(f"TRUNCATE {table}_2026_03_01; UPDATE {table} SET views = views WHERE date = '2026-03-02'")  # type: ignore[arg-type]
+        assert {row[0] for row in rows_of(psql, f"{table}_sums")} == {"2026-03-04"}
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute(f"DELETE FROM {table} WHERE date = '2026-03-01'")
     for question in QUESTIONS:
         of_sqlite, without_sums = ask(question, file, url)
         assert without_sums == of_sqlite
+    open_table(url).catch_up()
+    if sources:
+        assert {row[0] for row in rows_of(psql, f"{sources[0]}_sums")} == {"2026-03-02", "2026-03-04"}
     psql.execute("DROP TABLE hits_2026_03_02")
     assert History(url).days == [MARCH[0], MARCH[3]]
     assert History(url).site(ROUND)[1] is None
@@ -307,6 +331,19 @@ def test_the_command_line_and_the_web_server_read_the_database(url: str) -> None
     assert state_of(url) in state
 
 
+def test_doctor_and_conf_know_urls(url: str) -> None:
+    setup = Setup((), ":1:", (), url, {}, None, None, None)
+    assert machine.kept_days(setup, MARCH[4]) == "nothing is kept yet"
+    assert machine.database(setup) == f"{shown(url)} can be written"
+    replace(url, {day: {b"/": 3} for day in (MARCH[0], MARCH[3])})
+    with pytest.raises(Finding, match="kept up to 2026-03-04; 2 days are missing") as raised:
+        machine.kept_days(setup, MARCH[4])
+    assert shlex.split(raised.value.remedy)[-2:] == ["--to", shown(url)]
+    done = CliRunner().invoke(app, ["conf", "--database", "postgresql://me:secret@host/x"])
+    assert done.exit_code == 2
+    assert "conf knows no URL: postgresql://me@host/x" in done.stderr
+
+
 def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
     done = CliRunner().invoke(app, ["most-read", "--database", url])
     assert done.exit_code == 1
@@ -362,7 +399,7 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
     found = rows_of(psql)
     assert (found == before) is not new
     assert len(found) == (40_001 if new else 2)
-    assert [row[2] for row in sums_of(psql)] == ([40_000, 2] if new else [2, 2])
+    assert [row[2] for row in sums_in(psql)] == ([40_000, 2] if new else [2, 2])
     replace(url, {MARCH[0]: {b"/old": 50_000}})
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 50_000), before[1]]
 
@@ -407,7 +444,7 @@ def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: C
     wanted = [(1, 1), (1, 3), (1, 2), (2, 1), (3, 1)]
     running = [subprocess.Popen([*command, str(day), str(views)], cwd=PROJECT) for day, views in wanted]
     assert [process.wait() for process in running] == [0] * len(wanted)
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [
         ("2026-03-01", 15_000),
         ("2026-03-02", 5_000),
         ("2026-03-03", 5_000),
@@ -534,5 +571,5 @@ def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
         first="import sys; sys.modules['psycopg'] = None",
     )
     assert done.returncode == 1
-    said = "PostgreSQL needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
+    said = "this needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
     assert done.stderr.decode() == f"fasthits: {said}\n"
