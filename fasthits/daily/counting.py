@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fasthits._parse import WHOLE, HitTable
 from fasthits.daily.days import has_date
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Gap
+from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
@@ -18,6 +18,9 @@ from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
 from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
+
+if TYPE_CHECKING:
+    from fasthits.daily.fleet import Counting, Fleet
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -102,6 +105,7 @@ def count_days(
     keepers: Keepers = NO_KEEPERS,
     as_part: bool = False,
     today: date | None = None,
+    fleet: "Fleet | None" = None,
 ) -> tuple[Counted, Taken]:
     """Count the hits of *days*, by *rules*, in the files that *patterns* name; return the figures and what *take* did.
 
@@ -114,7 +118,7 @@ def count_days(
     is left out, and so is a day whose beginning or end is missing, unless *as_part*. Days from *today* on, by default
     this machine's, are always parts. Without *days* all lines of all files count. ``-`` is standard input.
 
-    *threads* is by default one for each processor that this process may use.
+    *threads* is by default one for each processor that this process may use. With a *fleet* its workers count instead.
 
     A file that cannot be read makes parts of the days that it can hold.
 
@@ -122,16 +126,18 @@ def count_days(
     when the lines of a file lack a field of the rules, or a pattern has a date and there are no *days*.
     """
     compiled = CompiledRules(rules, keepers)
-    sources = None if days is None else Sources(patterns, days, compiled)
+    look_at = fleet.look_at_all if fleet else look_at_all
+    sources = None if days is None else Sources(patterns, days, compiled, look_at)
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
-    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled)
-    passes = Passes(files, formats, compiled, threads, progress, max_bytes)
-    raw = passes.count()
+    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled, look_at)
+    passes = Passes(files, formats, compiled, threads, progress, max_bytes, fleet)
+    counting = passes.count_by_fleet() if fleet else passes.count()
+    raw = counting if isinstance(counting, HitTable) else counting.figures
     if len(passes.last.damaged) == len(files) and not raw.lines:
         raise passes.last.damaged[next(iter(files))]
     if sources is None and raw.days_seen:
-        sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
+        sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
     read, lines, hits, malformed, filtered = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
     examples, advice = read.examples(), None
@@ -140,7 +146,7 @@ def count_days(
         advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
     whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
     rejected = Counter[str]()
-    tables = _finish(passes, raw, found.parts.keys() - set(whole), compiled, rejected)
+    tables = _finish(passes, counting, found.parts.keys() - set(whole), compiled, rejected)
     taken = take(whole, tables)
     for _ in tables:
         pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
@@ -216,12 +222,20 @@ def _judge(
 
 
 def _finish(
-    passes: Passes, raw: HitTable, unwanted: Collection[date], compiled: CompiledRules, rejected: Counter[str]
+    passes: Passes,
+    raw: "HitTable | Counting",
+    unwanted: Collection[date],
+    compiled: CompiledRules,
+    rejected: Counter[str],
 ) -> Iterator[HitTable]:
     """Yield tables of final paths, without the days *unwanted*: the one of *raw*, and those of further passes.
 
     A table is empty when the next one comes.
     """
+    if not isinstance(raw, HitTable):
+        raw.add_rejected(rejected)
+        yield _without_days(raw.rows(), unwanted, compiled) if unwanted else raw.rows()
+        return
     share = raw.share
     for each in chain([raw], passes.count_rest(share)):
         table = compiled.finish(each, rejected)
@@ -232,7 +246,9 @@ def _finish(
             table.drain()
 
 
-def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict[LogFile, Format | None]]:
+def _all_files(
+    patterns: Patterns, compiled: CompiledRules, look_at: Look
+) -> tuple[Files, dict[LogFile, Format | None]]:
     """Return the files of patterns without a date, of which all days count, and the formats of all but streams."""
     found: list[LogFile] = []
     for pattern in patterns:
@@ -242,8 +258,8 @@ def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict
         if not files:
             raise LogFileError("no such log file", pattern)
         found += files
-    formats = {each: compiled.detect(*each.head()) for each in found if each.size is not None}
-    return dict.fromkeys(found), formats
+    extents = look_at([each for each in found if each.size is not None], compiled)
+    return dict.fromkeys(found), {each.log_file: each.log_format for each in extents}
 
 
 def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRules) -> HitTable:

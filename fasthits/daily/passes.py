@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
@@ -19,6 +19,9 @@ from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
 from fasthits.rules.labelled import W3C
 from fasthits.rules.stamps import stamps
+
+if TYPE_CHECKING:
+    from fasthits.daily.fleet import Counting, Fleet
 
 Progress = Callable[[int | None], Advance]
 """Receives the size of all files on the disk in bytes, None where it is unknown. Returns what is told of the progress
@@ -71,6 +74,7 @@ class Passes:
         threads: int | None = None,
         progress: Progress | None = None,
         max_bytes: int | None = None,
+        fleet: "Fleet | None" = None,
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
@@ -82,6 +86,7 @@ class Passes:
         self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
         self._threads = threads or len(os.sched_getaffinity(0))
         self._progress = progress
+        self._fleet = fleet
         # Final paths have tables of their own, beside those that they are made from.
         self._max_bytes = max_bytes and max_bytes // (1 + compiled.rules.looks_at_paths)
         self.number = 0
@@ -95,14 +100,24 @@ class Passes:
             return self._compiled.log_format
         return self._compiled.checked(detected)
 
+    def count_by_fleet(self) -> "Counting":
+        """Return what the workers of a cluster have counted."""
+        assert self._fleet
+        counting = self._fleet.count(self._files, self._formats, self._compiled, self._begin())
+        self.last, self.number = counting, 1
+        return counting
+
+    def _begin(self) -> Advance:
+        sizes = [log_file.size for log_file in self._files]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        return self._progress(total) if self._progress else lambda size: None
+
     def count(self, first_hash: int = 0) -> HitTable:
         """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
 
         Raises LogFileError for a file that cannot be read again.
         """
-        sizes = [log_file.size for log_file in self._files]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        advance = self._progress(total) if self._progress else lambda size: None
+        advance = self._begin()
         share = first_hash, WHOLE[1]
         before = self.last.damaged if self.number else None
         self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
@@ -138,24 +153,22 @@ class Pass:
         files: Files,
         formats: Mapping[LogFile, Format | None],
         compiled: CompiledRules,
-        share: tuple[int, int],
-        threads: int,
-        max_bytes: int | None,
+        share: tuple[int, int] = WHOLE,
+        threads: int = 1,
+        max_bytes: int | None = None,
+        segments: Mapping[LogFile, list[Segment]] | None = None,
     ) -> None:
+        """*segments* are the only ones to be counted; by default all of all files."""
         self._files = files
         self._formats = dict(formats)
         self._compiled = compiled
         self._share = share
-        self._segments = {
-            # Where lines name the columns of those that follow, a file is read from its beginning.
-            log_file: [Segment(log_file)] if formats[log_file] == W3C else log_file.segments()
-            for log_file in files
-        }
-        segments = [segment for log_file in files for segment in self._segments[log_file]]
+        self._segments = segments or {log_file: segments_of(log_file, formats[log_file]) for log_file in files}
+        queue = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
-        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._queue = deque(sorted(queue, key=lambda segment: segment.stop is not None))
         self._threads = threads
-        self._workers = min(threads, len(segments) or 1)
+        self._workers = min(threads, len(queue) or 1)
         kinds = len({log_format and compiled.line_rules(log_format) for log_format in formats.values()})
         if max_bytes:
             self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * kinds) - 1))
@@ -164,7 +177,8 @@ class Pass:
         # Merging needs an index for all rows. The parts may take half of the memory.
         self._table_bytes = max_bytes and max_bytes // (1 + bool(self._parts)) // (tables + (tables > 1))
         self._parts_bytes = max_bytes and max_bytes // 2
-        self._counted: dict[Segment, _SegmentCount] = {}
+        self.counted: dict[Segment, SegmentCount] = {}
+        """What was found in each segment."""
         self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
         self._heads: dict[LogFile, bytes] = {}
@@ -233,7 +247,7 @@ class Pass:
 
     def bytes_read(self) -> int:
         """Return the bytes of all log lines, decompressed."""
-        return sum(count.size for count in self._counted.values())
+        return sum(count.size for count in self.counted.values())
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
@@ -246,14 +260,14 @@ class Pass:
         )
 
     def _has_lines(self, log_file: LogFile) -> bool:
-        return any(self._counted[segment].size for segment in self._segments[log_file])
+        return any(self.counted[segment].size for segment in self._segments[log_file])
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
         found = {}
         for log_file, segments in self._segments.items():
             log_format = self._formats[log_file] or ASSUMED
-            for tail in (self._counted[segment].tail for segment in reversed(segments)):
+            for tail in (self.counted[segment].tail for segment in reversed(segments)):
                 if times := list(stamps(tail.split(b"\n"), log_format, self._compiled)):
                     found[log_file] = max(times)
                     break
@@ -264,7 +278,7 @@ class Pass:
         examples = []
         for log_file, segments in self._segments.items():
             before = 0
-            for count in map(self._counted.__getitem__, segments):
+            for count in map(self.counted.__getitem__, segments):
                 examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
                 before += count.lines
         return examples[:EXAMPLES]
@@ -273,7 +287,7 @@ class Pass:
         """Return the files that have lines, but none that can be read."""
         found = []
         for log_file, segments in self._segments.items():
-            counts = [self._counted[segment] for segment in segments]
+            counts = [self.counted[segment] for segment in segments]
             lines = sum(each.lines for each in counts)
             if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
                 found.append(log_file)
@@ -368,7 +382,13 @@ class Pass:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
-        self._counted[segment] = _SegmentCount(size, lines, malformed, examples, tail)
+        self.counted[segment] = SegmentCount(size, lines, malformed, examples, tail)
+
+
+def segments_of(log_file: LogFile, log_format: Format | None, step: int | None = None) -> list[Segment]:
+    """Return the parts of a file that can be read at the same time; *step* is how large they are."""
+    # Where lines name the columns of those that follow, a file is read from its beginning.
+    return [Segment(log_file)] if log_format == W3C else log_file.segments(step)
 
 
 def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
@@ -378,7 +398,9 @@ def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[H
             return outcomes.get(timeout=SIGNAL_SECONDS)
 
 
-class _SegmentCount(NamedTuple):
+class SegmentCount(NamedTuple):
+    """What was found in a segment."""
+
     size: int
     lines: int
     malformed: int

@@ -38,7 +38,7 @@ class CompiledRules:
         self.rules = rules
         self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
-        self._keepers = keepers
+        self.keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[Format, LineRules] = {}
         self._alike: dict[str, LineRules] = {}
@@ -69,7 +69,7 @@ class CompiledRules:
         ):
             if given:
                 log_format.require("user_agent", option)
-        if self._keepers:
+        if self.keepers:
             log_format.require("referer", "--referrers")
 
     def checked(self, log_format: Format | None) -> Format:
@@ -141,7 +141,7 @@ class CompiledRules:
             by_host=rules.by_host,
             verdict=self._verdict,
             apart=rules.bots == "apart",
-            referers=self._keepers,
+            referers=self.keepers,
             ways=readings,
         )
 
