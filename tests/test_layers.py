@@ -31,6 +31,7 @@ SYSTEMS = {
     "csv": {"daily.csvfiles", "django.management.commands.export_hits"},
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
+    "psycopg": {"daily.postgres"},
     "fsspec": {"daily.logs.stores"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},

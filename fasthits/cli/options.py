@@ -109,7 +109,7 @@ To = Annotated[
         metavar="TARGET",
         envvar="FASTHITS_TO",
         help="Where to keep the views: *.db, *.sqlite or *.sqlite3 is SQLite, *.csv is CSV, - is CSV on standard "
-        "output.",
+        "output, postgresql://USER@HOST/DATABASE is PostgreSQL.",
     ),
 ]
 

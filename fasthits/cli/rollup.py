@@ -161,6 +161,7 @@ def _has_warnings(result: "Summary") -> bool:
 
 def _print_summary(result: "Summary", target: str) -> None:
     from fasthits.daily.refusals import examples, remarks
+    from fasthits.daily.urls import shown
 
     found = result.counted
     # If nothing parses, the format is only a guess.
@@ -179,5 +180,5 @@ def _print_summary(result: "Summary", target: str) -> None:
     for remark in remarks(found):
         typer.echo(f"  {printable(remark)}", err=True)
     if result.days:
-        where = "standard output" if target == "-" else target
+        where = "standard output" if target == "-" else shown(target)
         typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

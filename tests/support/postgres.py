@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Self
@@ -66,6 +67,18 @@ class Postgres:
             "USER": USER,
             "NAME": "postgres",
         }
+
+    def url(self, database: str = "postgres", user: str = USER, password: str = "") -> str:
+        """Return the URL of a database."""
+        return f"postgresql://{user}{f':{password}' if password else ''}@/{database}?host={self.directory}"
+
+    def rule(self, line: str) -> None:
+        """Put a line before all others of pg_hba.conf, which says who may connect, and how."""
+        file = self.directory / "data" / "pg_hba.conf"
+        file.write_text(f"{line}\n{file.read_text()}")
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "reloading configuration files" in (self.directory / "log").read_text(), START_SECONDS)
 
     def _is_ready(self) -> bool:
         assert self.process is not None

@@ -1,0 +1,52 @@
+"""Databases that a URL names: which names are URLs, and how to show one without its password."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlencode
+
+from fasthits.errors import TableError
+
+POSTGRES_STARTS = ("postgresql://", "postgres://")
+HARMLESS = ("host", "hostaddr", "port", "dbname", "user", "service")
+"""The parameters of a URL that tell which database it is. Others can hold secrets."""
+_HOST = r"(?:\[[\da-fA-F:.%]*\]|[\w.%-]*)(?::\d*)?"
+_USER, _PLACE = re.compile(r"[\w.%-]*"), re.compile(rf"{_HOST}(?:,{_HOST})*(?:/[\w.%-]*)?")
+
+
+def is_postgres(name: object) -> bool:
+    """Tell whether a name is a URL of PostgreSQL."""
+    return isinstance(name, str) and name.startswith(POSTGRES_STARTS)
+
+
+def shown(name: object) -> str:
+    """Return the name of a database for messages: of a URL only what cannot be a secret.
+
+    >>> shown("postgresql://stats:se@cret@db.example/hits?sslmode=require&password=s3")
+    'postgresql://stats@db.example/hits'
+    >>> shown("postgresql:///hits?host=/run/postgresql&passfile=x"), shown("hits.db")
+    ('postgresql:///hits?host=/run/postgresql', 'hits.db')
+    """
+    text = str(name)
+    if not is_postgres(name):
+        return text
+    scheme, _, rest = text.partition("://")
+    before, query_mark, query = rest.rpartition("?") if "?" in rest.rpartition("@")[2] else (rest, "", "")
+    user, at, place = before.rpartition("@")
+    user = user.partition(":")[0]
+    if not _PLACE.fullmatch(place) or not _USER.fullmatch(user):
+        return f"{scheme}://..."  # an odd character may be one of a password
+    kept = [(key, value) for key, value in parse_qsl(query) if key in HARMLESS and query_mark]
+    return f"{scheme}://{user}{at}{place}" + (f"?{urlencode(kept, safe='/:,')}" if kept else "")
+
+
+@contextmanager
+def needs_psycopg(name: object) -> Iterator[None]:
+    """Let an import of the block that needs psycopg raise TableError, which names the extra, if it is not installed."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name and error.name.startswith("fasthits"):
+            raise
+        failed = "PostgreSQL needs the extra `postgres`"
+        raise TableError(failed, shown(name), "pip install 'fasthits[postgres]'") from error

@@ -1,0 +1,379 @@
+"""PostgreSQL as a target: the rows of SQLite, a day replaced as a whole or not at all, errors that say what to type."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from fasthits._parse import HitTable
+from fasthits.cli import app
+from fasthits.daily import postgres as connections
+from fasthits.daily.opening import open_table
+from fasthits.daily.refusals import Fewer
+from fasthits.daily.targets import Replaced
+from fasthits.daily.urls import shown
+from fasthits.errors import TableError
+from tests.support.commands import fasthits, hit, write
+from tests.support.postgres import Postgres
+from tests.support.processes import PROJECT, end_process, eventually
+
+Connection = psycopg.Connection[Any]
+
+MARCH = [date(2026, 3, day) for day in range(1, 32)]
+BOT = b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
+def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
+    found = HitTable()
+    for day, paths in rows.items():
+        for path, views in paths.items():
+            found.add(day, path, views)
+    return found
+
+
+def replace(target: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
+    return open_table(target).replace(sorted(rows), [count(rows)], with_fewer)
+
+
+def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
+    columns = [name for (name,) in psql.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = %s ORDER BY ordinal_position", [table]
+    )]  # fmt: skip
+    texts = ", ".join("date::text" if name == "date" else name for name in columns)
+    return psql.execute(f"SELECT {texts} FROM {table} ORDER BY {', '.join(columns)}").fetchall()  # type: ignore[arg-type]
+
+
+def sums_of(psql: Connection) -> list[tuple[Any, ...]]:
+    return psql.execute("SELECT date::text, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
+
+
+def line(path: bytes, number: int) -> bytes:
+    sources = (b"-", b"https://blog.example/a?b", b"https://www.google.com/search?q=one+two")
+    found = hit(path, clock=f"{number % 24:02}:00:00").replace(b'"-"', b'"%s"' % sources[number % 3])
+    return found.replace(b"Mozilla/5.0 (X11; Linux x86_64)", BOT) if number % 7 == 0 else found
+
+
+HOSTS = ("--by-host", "--format", '%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"')
+RULES = {
+    "plain": (),
+    "referrers and search terms": ("--referrers", "full", "--search-terms"),
+    "bots apart": ("--bots", "apart", "--referrers", "site"),
+    "by host": (*HOSTS, "--search-terms"),
+    "by host, bots apart, with queries": (*HOSTS, "--bots", "apart", "--keep-query"),
+}
+
+
+@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+def test_the_tables_have_the_rows_that_sqlite_has(
+    options: tuple[str, ...], url: str, psql: Connection, tmp_path: Path
+) -> None:
+    paths = [b"/", b"/a", b"/\xc3\xa9?x=1", b"/\xff", b"/\\xff", b"/" + b"long" * 4000, b"/A", b"/a-b", b"/a_b"]
+    hosts = [b"a.example ", b"b.example "] if "--by-host" in options else [b""]
+    lines = [
+        hosts[number % len(hosts)] + line(path, number) for number in range(30) for path in paths[: 1 + number % 9]
+    ]
+    log = write(tmp_path / "access.log", *lines)
+    for target in (str(tmp_path / "hits.db"), url, url):
+        done = CliRunner().invoke(
+            app, ["rollup", "2026-03-12", "--logs", str(log), "--to", target, *options, "--partial"]
+        )
+        assert done.exit_code == 0, done.stderr
+        assert f"rows for 2026-03-12 in {shown(target)}" in done.stderr
+    with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        assert tables
+        for table in set(tables) - {"hits_paths", "hits_sums"}:
+            assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
+        assert (
+            sums_of(psql)
+            == database.execute("SELECT date, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
+        )
+
+
+def test_some_days_are_replaced_and_the_others_stay(url: str, psql: Connection) -> None:
+    replace(url, {day: {b"/": 1, b"/old": 2} for day in MARCH[:4]})
+    assert replace(url, {MARCH[1]: {b"/": 5}, MARCH[2]: {}}, with_fewer=True) == Replaced(1, [])
+    assert rows_of(psql) == [
+        *((str(MARCH[0]), path, views) for path, views in (("/", 1), ("/old", 2))),
+        (str(MARCH[1]), "/", 5),
+        *((str(MARCH[3]), path, views) for path, views in (("/", 1), ("/old", 2))),
+    ]
+    assert [row[:3] for row in sums_of(psql)] == [(str(day), "", views) for day, views in zip(MARCH, (3, 5, 0, 3))]  # noqa: B905
+
+
+def test_a_day_with_fewer_hits_stays_as_it_is_in_all_tables(url: str, psql: Connection) -> None:
+    replace(url, {day: {b"/": 5} for day in MARCH[:2]})
+    before = rows_of(psql)
+    assert replace(url, {MARCH[0]: {b"/": 4}}) == Replaced(0, [Fewer(MARCH[0], 4, 5)])
+    assert replace(url, {MARCH[0]: {b"/": 4}, MARCH[1]: {b"/": 6}}) == Replaced(1, [Fewer(MARCH[0], 4, 5)])
+    assert rows_of(psql) == [before[0], (str(MARCH[1]), "/", 6)]
+
+
+def test_an_empty_log_does_not_erase_a_day(url: str, psql: Connection, tmp_path: Path) -> None:
+    replace(url, {MARCH[0]: {b"/": 1}})
+    write(tmp_path / "access.log")
+    done = fasthits("rollup", str(MARCH[0]), "--logs", str(tmp_path / "access.log"), "--to", url)
+    assert done.returncode == 1
+    assert b"the log is empty, left as it was: 2026-03-01" in done.stderr
+    assert rows_of(psql) == [(str(MARCH[0]), "/", 1)]
+
+
+def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql: Connection) -> None:
+    """PostgreSQL has no zero bytes in texts."""
+    assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [])
+    assert rows_of(psql) == [(str(MARCH[0]), "/a\\x00", 3), (str(MARCH[0]), "/b", 4)]
+    assert [row[2:] for row in sums_of(psql)] == [(7, None, 2)]
+
+
+def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> None:
+    replace(url, {day: {b"/": 1} for day in MARCH[:6]})
+    psql.execute("INSERT INTO hits VALUES ('2026-03-01', '/new', 3)")
+    psql.execute("UPDATE hits SET views = 9 WHERE date = '2026-03-02'")
+    psql.execute("DELETE FROM hits WHERE date = '2026-03-03'")
+    psql.execute("TRUNCATE hits_2026_03_04")
+    psql.execute("DROP TABLE hits_2026_03_05")
+    assert [row[0] for row in sums_of(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
+    open_table(url).catch_up()
+    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
+    psql.execute("DROP TRIGGER hits_changed ON hits")
+    psql.execute("UPDATE hits SET views = 8 WHERE date = '2026-03-02'")
+    open_table(url).catch_up()
+    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
+
+
+KILLED = """
+import os, signal, sys
+from datetime import date
+import psycopg
+from fasthits._parse import HitTable
+from fasthits.daily import partitions
+from fasthits.daily.opening import open_table
+
+day, moment = date(2026, 3, 1), sys.argv[2]
+
+def die(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def some(rows, *, real=partitions._Days._storable):
+    def of_day(self, rows):
+        for number, row in enumerate(real(self, rows)):
+            if number == 30_000:
+                die()
+            yield row
+    return of_day
+
+if moment == "copy":
+    partitions._Days._storable = some(None)
+elif moment == "attach":
+    partitions._Days.attach = die
+elif moment == "commit":
+    psycopg.Connection.commit = die
+else:
+    commit = psycopg.Connection.commit
+    psycopg.Connection.commit = lambda self: (commit(self), die())
+counter = HitTable()
+for number in range(40_000):
+    counter.add(day, b"/new/%d" % number, 1)
+open_table(sys.argv[1]).replace([day], [counter])
+"""
+
+
+@pytest.mark.parametrize(("moment", "new"), [("copy", False), ("attach", False), ("commit", False), ("after", True)])
+def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
+    moment: str, new: bool, url: str, psql: Connection
+) -> None:
+    replace(url, {day: {b"/old": 2} for day in MARCH[:2]})
+    before = rows_of(psql)
+    assert subprocess.run([sys.executable, "-c", KILLED, url, moment], cwd=PROJECT).returncode == -signal.SIGKILL
+    found = rows_of(psql)
+    assert (found == before) is not new
+    assert len(found) == (40_001 if new else 2)
+    assert [row[2] for row in sums_of(psql)] == ([40_000, 2] if new else [2, 2])
+    replace(url, {MARCH[0]: {b"/old": 50_000}})
+    assert rows_of(psql) == [(str(MARCH[0]), "/old", 50_000), before[1]]
+
+
+def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, psql: Connection) -> None:
+    replace(url, {MARCH[0]: {b"/old": 1}})
+
+    class Dying:
+        """A hit table whose rows end with the connection."""
+
+        share, bots = HitTable().share, None
+
+        def views_by_day(self) -> dict[date, int]:
+            return {MARCH[0]: 9}
+
+        def escape(self) -> None: ...
+
+        def sorted_rows(self, as_text: bool) -> Iterator[tuple[str, str, int]]:
+            yield str(MARCH[0]), "/new", 1
+            found = "SELECT pg_terminate_backend(pid, 9999) FROM pg_stat_activity WHERE application_name = 'fasthits'"
+            assert psql.execute(found).fetchall() == [(True,)]
+            yield from ((str(MARCH[0]), f"/{number:090}", 1) for number in range(100_000))
+
+    with pytest.raises(TableError, match=r"cannot write to database: postgresql://fasthits@/stats") as raised:
+        open_table(url).replace([MARCH[0]], [Dying()])  # type: ignore[list-item]
+    assert "\n" not in str(raised.value)
+    assert rows_of(psql) == [(str(MARCH[0]), "/old", 1)]
+
+
+SEVERAL = (
+    "import sys; from datetime import date;"
+    "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
+    "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); counter = HitTable();"
+    "[counter.add(day, b'/%d' % number, views) for number in range(5000)];"
+    "open_table(sys.argv[1]).replace([day], [counter])"
+)
+
+
+def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: Connection) -> None:
+    """They also make the tables at once. Of the same day, the count with most hits stands, whoever comes first."""
+    command = [sys.executable, "-c", SEVERAL, url]
+    wanted = [(1, 1), (1, 3), (1, 2), (2, 1), (3, 1)]
+    running = [subprocess.Popen([*command, str(day), str(views)], cwd=PROJECT) for day, views in wanted]
+    assert [process.wait() for process in running] == [0] * len(wanted)
+    assert [(row[0], row[2]) for row in sums_of(psql)] == [
+        ("2026-03-01", 15_000),
+        ("2026-03-02", 5_000),
+        ("2026-03-03", 5_000),
+    ]
+    assert psql.execute("SELECT count(*), max(id) FROM hits_paths").fetchone() == (5_000, 5_000)
+
+
+WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = "
+    "current_database())"
+)
+
+
+def test_a_signal_ends_a_rollup_that_waits_for_another(url: str, psql: Connection, tmp_path: Path) -> None:
+    replace(url, {MARCH[0]: {b"/": 1}})
+    log = write(tmp_path / "access.log", hit("/", MARCH[0]), hit("/", MARCH[0]))
+    options = ["rollup", str(MARCH[0]), "--logs", str(log), "--partial", "--to", url]
+    with psql.transaction(), (tmp_path / "stderr").open("w") as stderr:
+        psql.execute("LOCK TABLE hits IN SHARE MODE")
+        waiting = subprocess.Popen([sys.executable, "-m", "fasthits", *options], cwd=PROJECT, stderr=stderr)
+        try:
+            eventually(lambda: psql.execute(WAITING).fetchone() != (0,))
+            waiting.send_signal(signal.SIGTERM)
+            assert waiting.wait(30) == 143
+        finally:
+            end_process(waiting)
+    assert (tmp_path / "stderr").read_text() == "fasthits: ended by SIGTERM\n"
+    assert rows_of(psql) == [(str(MARCH[0]), "/", 1)]
+
+
+def test_who_waits_too_long_for_another_says_so(url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "TURN_SECONDS", 0.1)
+    replace(url, {MARCH[0]: {b"/": 1}})
+    with psql.transaction():
+        psql.execute("SELECT FROM hits")
+        replace(url, {MARCH[1]: {b"/": 1}})  # readers do not keep a new day waiting
+        with pytest.raises(
+            TableError, match=r"lock timeout: another rollup or another program uses the tables; try again"
+        ):
+            replace(url, {MARCH[0]: {b"/": 2}})
+    assert rows_of(psql) == [("2026-03-01", "/", 1), ("2026-03-02", "/", 1)]
+
+
+def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -> None:
+    table = open_table(url)
+    psql.execute("CREATE TABLE hits (id int)")
+    with pytest.raises(
+        TableError, match=r"these options make a table hits \(date, path, views\), but the database has \(id\)"
+    ):
+        table.check()
+    psql.execute("DROP TABLE hits; CREATE TABLE hits (date date, path text, views bigint)")
+    for act in (table.check, lambda: table.replace(MARCH[:1], [count({MARCH[0]: {b"/": 1}})])):
+        with pytest.raises(TableError, match="another program has made the table hits"):
+            act()
+    psql.execute("DROP TABLE hits; CREATE TABLE hits_paths (path text)")
+    with pytest.raises(TableError, match=r"another program has made the table hits_paths \(path\)"):
+        table.check()
+    psql.execute("DROP TABLE hits_paths")
+    replace(url, {MARCH[0]: {b"/": 1}})
+    psql.execute("CREATE TABLE other PARTITION OF hits DEFAULT")
+    with pytest.raises(TableError, match="another program has made the partition other"):
+        table.check()
+
+
+@pytest.fixture
+def guest(postgres: Postgres, url: str) -> Iterator[str]:
+    """The name of a user who has a password and no rights."""
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'right'")
+        yield "guest"
+        connection.execute("DROP ROLE guest")
+
+
+def said(target: str, **environment: str) -> str:
+    """Return what a rollup to *target* says, which fails before it reads a log."""
+    runner = CliRunner(env=environment)
+    done = runner.invoke(app, ["rollup", "2026-03-12", "--logs", "/dev/null", "--to", target])
+    assert done.exit_code in (1, 2), done.stderr
+    return done.stderr
+
+
+def test_errors_are_a_line_that_says_what_to_type_and_never_the_password(
+    postgres: Postgres, url: str, guest: str, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    database = url.partition("@/")[2].partition("?")[0]
+    postgres.rule("local all guest scram-sha-256")
+    wrong = postgres.url(database, guest, "secret")
+    passwords = write(tmp_path / "pgpass", f"*:*:*:{guest}:secret\n".encode())
+    passwords.chmod(0o600)
+    expected = [
+        (f"postgresql://me:secret@/x?host={nowhere}", "No such file or directory", "start the server"),
+        ("postgresql://me:secret@127.0.0.1:1/x", "Connection refused", "start the server"),
+        (wrong, "password authentication failed", "~/.pgpass"),
+        (postgres.url(database, guest), "no password supplied", "~/.pgpass"),
+        (postgres.url("missing"), 'database "missing" does not exist', "createdb"),
+        (
+            postgres.url(database, guest, "right"),
+            "user guest has no right to make tables",
+            "GRANT CREATE ON SCHEMA public TO guest",
+        ),
+        ("postgresql://me:sec/ret@/x", "not a URL of PostgreSQL", "postgresql://USER@HOST:PORT/DATABASE"),
+        ("postgresql://me:se%cret@host/x", "not a URL of PostgreSQL", "postgresql://USER@HOST:PORT/DATABASE"),
+    ]
+    for target, failed, hint in expected:
+        text = said(target)
+        assert failed in text
+        assert hint in text
+        assert text.count("\n") == 1
+        assert "secret" not in text
+        assert "ret@" not in text
+    assert "password authentication failed" in said(postgres.url(database, guest), PGPASSFILE=str(passwords))
+    passwords.write_text(f"*:*:*:{guest}:right\n")
+    assert "has no right" in said(postgres.url(database, guest), PGPASSFILE=str(passwords))
+    assert "has no right" in said(postgres.url(database, guest), PGPASSWORD="right")
+    services = write(
+        tmp_path / "services",
+        f"[stats]\nhost={postgres.directory}\nuser={guest}\npassword=right\ndbname={database}\n".encode(),
+    )
+    assert "has no right" in said("postgresql://?service=stats", PGSERVICEFILE=str(services))
+
+
+def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
+    done = fasthits(
+        "rollup",
+        "2026-03-12",
+        "--to",
+        "postgresql://me:secret@host/x",
+        first="import sys; sys.modules['psycopg'] = None",
+    )
+    assert done.returncode == 1
+    said = "PostgreSQL needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
+    assert done.stderr.decode() == f"fasthits: {said}\n"
