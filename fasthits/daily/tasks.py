@@ -133,17 +133,17 @@ def merge(files: Sequence[File], scratch: Scratch, parts: range) -> File:
 
     The rows of one part are in memory at a time.
     """
-    names = list(dict.fromkeys(name for each in files for name in each.places))
-    pieces = {name: ((0, piece) for part in parts for piece in _merged(files, scratch, name, part)) for name in names}
-    return _write(scratch, pieces)
+    names = dict.fromkeys(name for each in files for name in each.places)
+    return _write(scratch, {name: _merged(files, scratch, name, parts) for name in names})
 
 
-def _merged(files: Sequence[File], scratch: Scratch, name: str, part: int) -> Iterator[bytes]:
-    table = HitTable()
-    for file in files:
-        for piece in pieces_of(file, scratch, name, part):
-            table.load(piece)
-    yield from (piece for _, piece in table.dump())
+def _merged(files: Sequence[File], scratch: Scratch, name: str, parts: range) -> Iterator[tuple[int, bytes]]:
+    for part in parts:
+        table = HitTable()
+        for file in files:
+            for piece in pieces_of(file, scratch, name, part):
+                table.load(piece)
+        yield from table.dump()
 
 
 def tables_of(table: HitTable) -> dict[str, HitTable]:
