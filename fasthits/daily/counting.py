@@ -20,7 +20,7 @@ from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Counting, Fleet
+    from fasthits.daily.fleet import Counting, Figures, Fleet
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -131,9 +131,15 @@ def count_days(
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
     files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled, look_at)
-    passes = Passes(files, formats, compiled, threads, progress, max_bytes, fleet)
-    counting = passes.count_by_fleet() if fleet else passes.count()
-    raw = counting if isinstance(counting, HitTable) else counting.figures
+    passes = Passes(files, formats, compiled, threads, progress, max_bytes)
+    if fleet:
+        counting: HitTable | Counting = fleet.count(files, passes.formats, compiled, passes.begin())
+    else:
+        counting = passes.count()
+    if isinstance(counting, HitTable):
+        raw: HitTable | Figures = counting
+    else:
+        passes.last, passes.number, raw = counting, 1, counting.figures
     if len(passes.last.damaged) == len(files) and not raw.lines:
         raise passes.last.damaged[next(iter(files))]
     if sources is None and raw.days_seen:

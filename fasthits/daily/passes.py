@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
@@ -19,9 +19,6 @@ from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
 from fasthits.rules.labelled import W3C
 from fasthits.rules.stamps import stamps
-
-if TYPE_CHECKING:
-    from fasthits.daily.fleet import Counting, Fleet
 
 Progress = Callable[[int | None], Advance]
 """Receives the size of all files on the disk in bytes, None where it is unknown. Returns what is told of the progress
@@ -74,7 +71,6 @@ class Passes:
         threads: int | None = None,
         progress: Progress | None = None,
         max_bytes: int | None = None,
-        fleet: "Fleet | None" = None,
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
@@ -83,10 +79,10 @@ class Passes:
         """
         self._files = files
         self._compiled = compiled
-        self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
+        self.formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
+        """The formats of the files; None where only reading a file shows it."""
         self._threads = threads or len(os.sched_getaffinity(0))
         self._progress = progress
-        self._fleet = fleet
         # Final paths have tables of their own, beside those that they are made from.
         self._max_bytes = max_bytes and max_bytes // (1 + compiled.rules.looks_at_paths)
         self.number = 0
@@ -100,14 +96,8 @@ class Passes:
             return self._compiled.log_format
         return self._compiled.checked(detected)
 
-    def count_by_fleet(self) -> "Counting":
-        """Return what the workers of a cluster have counted."""
-        assert self._fleet
-        counting = self._fleet.count(self._files, self._formats, self._compiled, self._begin())
-        self.last, self.number = counting, 1
-        return counting
-
-    def _begin(self) -> Advance:
+    def begin(self) -> Advance:
+        """Return what is to be told of the progress of a pass."""
         sizes = [log_file.size for log_file in self._files]
         total = None if None in sizes else sum(size or 0 for size in sizes)
         return self._progress(total) if self._progress else lambda size: None
@@ -117,10 +107,10 @@ class Passes:
 
         Raises LogFileError for a file that cannot be read again.
         """
-        advance = self._begin()
+        advance = self.begin()
         share = first_hash, WHOLE[1]
         before = self.last.damaged if self.number else None
-        self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
+        self.last = Pass(self._files, self.formats, self._compiled, share, self._threads, self._max_bytes)
         table = self.last.run(advance)
         self.number += 1
         if before is not None:
