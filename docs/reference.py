@@ -12,7 +12,7 @@ from typing import Any
 from typer.main import get_command
 
 from fasthits import __version__
-from fasthits.cli import app
+from fasthits.cli.app import app
 from fasthits.rules.named import FORMATS
 
 ROOT = Path(__file__).parents[1]

@@ -18,8 +18,9 @@ import signal
 import stat
 import sys
 
-from fasthits.errors import UsageError
-from fasthits.live.supervisor import Count, Prepare, supervise
+TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 3 ms
+if TYPE_CHECKING:
+    from fasthits.live.supervisor import Count, Prepare
 
 IGNORED_BY_LOG = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal.SIGUSR1)
 WEB_SERVERS = {"apache2", "httpd", "lighttpd"}
@@ -44,20 +45,22 @@ def main() -> None:
         _widen_pipe()
     _open_standard_streams()
     if misused or is_logger:
+        from fasthits.live.supervisor import supervise
+
         gc.enable()  # a logger whose options are wrong tries them again for as long as the web server runs
     if misused:
         sys.exit(supervise(lambda: _refuse, wait=True))
     if is_logger:
         sys.exit(supervise(_load_logger, wait=reads))
     try:
-        from fasthits.cli import app
+        from fasthits.cli import run
 
-        app(prog_name="fasthits")
+        run(arguments)
     except KeyboardInterrupt:  # before the command line could handle it
         sys.exit(130)
 
 
-def _load_logger() -> Prepare:
+def _load_logger() -> "Prepare":
     """Import everything that a logger may need: later the files may be gone, or unreadable for --user."""
     from fasthits.cli import prepare_logger
     from fasthits.cli.log import preload
@@ -77,7 +80,9 @@ def _is_piped_logger() -> bool:
         return False
 
 
-def _refuse() -> Count | int:
+def _refuse() -> "Count | int":
+    from fasthits.errors import UsageError
+
     command = " ".join(["fasthits", *sys.argv[1:]])
     raise UsageError("this is no piped logger", command, "fasthits conf prints the line for the web server")
 

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from docs import reference
-from fasthits.cli import COMMANDS
+from fasthits.cli.commands import COMMANDS
 from tests.support.commands import fasthits
 from tests.support.servers import require_program
 

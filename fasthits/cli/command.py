@@ -9,10 +9,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from fasthits.cli.commands import fill_bare
 from fasthits.errors import UsageError
-
-BARE = {"--keep-query": "all", "--referrers": "site"}
-"""What an option means when it is given without a value."""
 
 OTHER_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("day", "days", "--date")),
@@ -49,12 +47,7 @@ class Command(TyperCommand):
         for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
             for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
                 raise UsageError("no such option", name, ARGUMENTS.get(meant, f"did you mean {meant}?"))
-        following = [*args, "-"][1:]
-        filled = [
-            f"{arg}={BARE[arg]}" if arg in BARE and after.startswith("-") else arg
-            for arg, after in zip(args, following, strict=True)
-        ]
-        return super().parse_args(ctx, filled)
+        return super().parse_args(ctx, fill_bare(args))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with Python's garbage collection, which the start does without."""

@@ -5,10 +5,9 @@ import subprocess
 import sys
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import Logs, Memcached, TlsCa, TlsCert, TlsKey
-from fasthits.cli.output import say
+from fasthits.cli.output import echo, say
 from fasthits.errors import LogFileError, UsageError
 from fasthits.live.keys import DEFAULT_SERVER
 
@@ -17,15 +16,15 @@ KEPT = "/var/lib/fasthits/hits.db"
 
 def conf(
     user: Annotated[
-        str, typer.Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
+        str, Option(metavar="NAME", help="User that counts and owns the database. Used only by fasthits.")
     ] = "fasthits",
     logs: Logs = None,
     database: Annotated[
-        str, typer.Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
+        str, Option(metavar="FILE", help="Database of the nightly rollup. The user must be able to write there.")
     ] = KEPT,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     follow: Annotated[
-        str, typer.Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
+        str, Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
     ] = "/var/log/nginx/access.log",
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
@@ -42,6 +41,7 @@ def conf(
     usual places; if there are none, for cronolog's files.
     """
     from fasthits.daily.opening import open_table
+    from fasthits.daily.urls import is_postgres, shown
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import Installation, choose_logs, texts
 
@@ -53,6 +53,9 @@ def conf(
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or choose_logs(_found())
+    if is_postgres(database):
+        hint = "name a file, then write your URL instead of it into what this prints"
+        raise UsageError("conf knows no URL", shown(database), hint)
     kept = os.path.abspath(database)
     open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(
@@ -63,7 +66,7 @@ def conf(
         servers=options,
         followed=os.path.abspath(follow),
     )
-    typer.echo("\n".join(texts(here)), nl=False)
+    echo("\n".join(texts(here)), end="")
 
 
 def _found() -> list[str]:

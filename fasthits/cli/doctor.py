@@ -5,8 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import Logs, Prefix, To, takes_options_of_rules, takes_servers
 from fasthits.daily.days import DEFAULT_LOGS
 from fasthits.display import printable
@@ -27,11 +26,11 @@ def doctor(
     to: To = "hits.db",
     user: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Check files as this user, who counts and rolls up. Needs root."),
+        Option(metavar="NAME", help="Check files as this user, who counts and rolls up. Needs root."),
     ] = None,
     django_settings: Annotated[
         str | None,
-        typer.Option(metavar="MODULE", help="Also check the cache and the time zone in these Django settings."),
+        Option(metavar="MODULE", help="Also check the cache and the time zone in these Django settings."),
     ] = None,
 ) -> None:
     """Check an installation: memcached, loggers, logs, clock, database.
@@ -46,6 +45,8 @@ def doctor(
     failed. Give the options that the logger has. On a busy site the command takes up to 15 seconds, because it waits
     for the loggers' figures.
     """
+    import typer
+
     from fasthits.daily.days import has_date
     from fasthits.daily.logs.logfiles import STDIN
     from fasthits.daily.logs.places import find_usual_logs
@@ -74,4 +75,4 @@ def doctor(
         remedy = f" -> {printable(check.remedy)}" * bool(check.remedy)
         typer.echo(f"{verdict}  {printable(check.name)}: {printable(check.text)}{remedy}")
     if failed:
-        raise typer.Exit(1)
+        raise SystemExit(1)

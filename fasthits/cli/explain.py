@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import typer
-
 from fasthits.cli.completion import complete_day
+from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import takes_rules
+from fasthits.cli.output import echo
 from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.rules.rules import Rules
@@ -14,16 +14,14 @@ from fasthits.rules.rules import Rules
 @takes_rules
 def explain(
     rules: Rules,
-    log_file: Annotated[
-        str, typer.Argument(metavar="LOGFILE", help="Log file, compressed or not. - is standard input.")
-    ],
+    log_file: Annotated[str, Argument(metavar="LOGFILE", help="Log file, compressed or not. - is standard input.")],
     lines: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[LINE]...", min=1, help="Line numbers. Default: one line of each kind."),
+        Argument(metavar="[LINE]...", min=1, help="Line numbers. Default: one line of each kind."),
     ] = None,
     day: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--date",
             metavar="DATE",
             help="Count only hits of this day, as rollup does.",
@@ -48,11 +46,9 @@ def explain(
 
     only = parse_day(day, date.today()) if day else None
     for each in library.explain(log_file, CompiledRules(rules), lines or (), only):
-        typer.echo(
-            f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.log_format.name})"
-        )
+        echo(f"{printable(log_file)}:{each.number}: {each.bucket}: {printable(each.why)} ({each.log_format.name})")
         width = max((len(name) for name, _ in each.fields), default=0)
         for name, text in [("", each.line)] if not each.fields else each.fields:
-            typer.echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")
+            echo(f"    {name:{width}}  {printable(text.decode('utf-8', 'backslashreplace'))}")
         for line in each.advice:
-            typer.echo(f"    {line}")
+            echo(f"    {line}")

@@ -4,9 +4,8 @@ import shutil
 import sys
 import textwrap
 
-import typer
-
 from fasthits.cli.options import AsJson
+from fasthits.cli.output import echo
 from fasthits.display import printable
 
 INDENT = "    "
@@ -33,12 +32,12 @@ def formats(as_json: AsJson = False) -> None:
             | {"strings": [*row.strings, *row.closed], "source": row.source}
             for row in FORMATS.values()
         ]
-        typer.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     width = max(map(len, FORMATS))
     for row in FORMATS.values():
-        typer.echo(_folded(f"{row.name:{width}}  {row.writer}", " " * (width + 2)))
-        typer.echo(_folded(INDENT + printable(row.example), INDENT))
+        echo(_folded(f"{row.name:{width}}  {row.writer}", " " * (width + 2)))
+        echo(_folded(INDENT + printable(row.example), INDENT))
 
 
 def _folded(text: str, indent: str) -> str:

@@ -4,11 +4,9 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import (
     DEFAULT_DATABASE,
     AsCsv,
@@ -21,7 +19,7 @@ from fasthits.cli.options import (
     choose_days,
     number_of_days_option,
 )
-from fasthits.cli.output import say
+from fasthits.cli.output import echo, say
 from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, print_ranking, range_of
 from fasthits.daily.days import Range
 from fasthits.display import counted
@@ -42,7 +40,7 @@ CANDIDATES = 2000
 def history(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             metavar="[PATH]...",
             help="Paths as the rollup keeps them: /news/, with --keep-query /?page=2, with --by-host //HOST/news/; "
             "'/blog/*' is the sum of all paths that begin with /blog/. Default: all paths together.",
@@ -72,7 +70,7 @@ def history(
 
     _check(as_json, as_csv)
     asked = [_pages(path, host) for path in dict.fromkeys(paths or [])] or [Pages(host=host)]
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)
         found = [history_document(kept, chosen, each) for each in asked]
@@ -102,15 +100,13 @@ def _print_table(found: "Sequence[Document]") -> None:
 def most_read(
     section: Annotated[
         str,
-        typer.Argument(
-            metavar="[SECTION]", help="Only paths that begin alike: '/blog/*'. Default: all.", show_default=False
-        ),
+        Argument(metavar="[SECTION]", help="Only paths that begin alike: '/blog/*'. Default: all.", show_default=False),
     ] = "",
     days: Annotated[int | None, number_of_days_option(7)] = None,
     dates: RangeOfDays = None,
     limit: Limit = 20,
     by_rise: Annotated[
-        bool, typer.Option("--by-rise", help="Paths whose views rose most come first, compared with the days before.")
+        bool, Option("--by-rise", help="Paths whose views rose most come first, compared with the days before.")
     ] = False,
     host: Host = None,
     pages_only: PagesOnly = False,
@@ -135,7 +131,7 @@ def most_read(
     if section and not section.startswith(PATH_STARTS):
         raise UsageError("not a SECTION", repr(section), "it begins with /, such as '/blog/*'")
     asked = Pages(None, _as_kept(section.removesuffix("*")) or None, host, pages_only)
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 7)
         found = most_read_document(kept, chosen, asked, Part(limit), sort="rise" if by_rise else "views", by_day=True)
@@ -170,7 +166,7 @@ def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     print_ranking("searched for", [(each["views"], f"{each['terms']}  ({each['engine']})") for each in searches])
     bots = bots_document(kept, chosen, asked)["total"]
     if bots is not None:
-        typer.echo(f"\n{counted(bots, 'view')} more by bots")
+        echo(f"\n{counted(bots, 'view')} more by bots")
 
 
 def _check(as_json: bool, as_csv: bool) -> None:
@@ -231,7 +227,7 @@ def _why_unread(kept: "History", found: "Document") -> str:
 def _print_json(document: object) -> None:
     import json
 
-    typer.echo(json.dumps(document, indent=2))
+    echo(json.dumps(document, indent=2))
 
 
 def _print_csv(found: "Iterable[tuple[str, Document]]") -> None:

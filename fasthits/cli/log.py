@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
+from fasthits.cli.output import echo
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.live.supervisor import Throttle, say
@@ -37,15 +37,13 @@ def log(
     servers: list[str],
     user: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Become this user before reading anything. Apache starts its loggers as root."
-        ),
+        Option(metavar="NAME", help="Become this user before reading anything. Apache starts its loggers as root."),
     ] = None,
     prefix: Prefix = DEFAULT_PREFIX,
     ttl: Ttl = DEFAULT_TTL_SECONDS,
     max_paths: Annotated[
         int,
-        typer.Option(
+        Option(
             metavar="N",
             min=1,
             help="Paths that may wait while memcached is down. Hits of further paths are dropped and reported.",
@@ -53,7 +51,7 @@ def log(
     ] = 1_000_000,
     drain_timeout: Annotated[
         float,
-        typer.Option(
+        Option(
             min=0,
             callback=check_seconds,
             metavar="SECONDS",
@@ -62,7 +60,7 @@ def log(
     ] = 5.0,
     follow: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="Count the lines of this log file, not of standard input, over rotation and restarts, until SIGTERM. "
             "Can be repeated; * stands for several files.",
@@ -70,7 +68,7 @@ def log(
     ] = None,
     state: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="File in which --follow saves how far it has counted. "
             "Default: follow.state in systemd's StateDirectory, or in /var/lib/fasthits.",
@@ -78,7 +76,7 @@ def log(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Check whether a logger with these options would work, and exit. Reads no input."),
+        Option("--check", help="Check whether a logger with these options would work, and exit. Reads no input."),
     ] = False,
 ) -> Callable[[int], None] | None:
     """Count log lines into memcached: from standard input, as Apache's piped logger, or from log files.
@@ -119,7 +117,7 @@ def log(
             check_patterns(follow)
             check_place(state_path(state))
         _check_servers(servers, prefix)
-        typer.echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
+        echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
         return None
 
     if follow:

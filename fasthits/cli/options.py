@@ -1,6 +1,5 @@
 """The options and arguments that several commands take."""
 
-import inspect
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +8,8 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from fasthits.cli.completion import complete_day, complete_format, complete_logs
+from fasthits.cli.declare import Argument, Option, Parameter, parameters_of
 from fasthits.cli.output import say
 from fasthits.daily.days import DEFAULT_LOGS, ONE_DAY, split_patterns
 from fasthits.errors import TableError, UsageError
@@ -29,7 +27,7 @@ RULE_PANEL = "What counts, and under which path"
 
 Memcached = Annotated[
     list[str],
-    typer.Option(
+    Option(
         metavar="SERVER",
         envvar="FASTHITS_MEMCACHED",
         help="HOST:PORT, [IPV6]:PORT, unix:/PATH or tls://HOST:PORT. Several servers: separate them by commas, or "
@@ -41,7 +39,7 @@ Memcached = Annotated[
 
 def _tls_file(name: str, text: str) -> Any:
     variable = f"FASTHITS_TLS_{name}"
-    return typer.Option(metavar="FILE", envvar=variable, show_default=False, help=text, rich_help_panel=SERVER_PANEL)
+    return Option(metavar="FILE", envvar=variable, show_default=False, help=text, rich_help_panel=SERVER_PANEL)
 
 
 TlsCa = Annotated[str | None, _tls_file("CA", "CA certificates to trust for tls:// servers, instead of the system's.")]
@@ -56,25 +54,23 @@ SERVERS: dict[str, tuple[Any, Any]] = {
 """The options that say where memcached is, with their defaults."""
 Prefix = Annotated[
     str,
-    typer.Option(
-        metavar="PREFIX", help="Key prefix. The default matches Django's cache.", rich_help_panel=SERVER_PANEL
-    ),
+    Option(metavar="PREFIX", help="Key prefix. The default matches Django's cache.", rich_help_panel=SERVER_PANEL),
 ]
 
 Ttl = Annotated[
     int,
-    typer.Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="Lifetime of a counter, from its first hit."),
+    Option(min=1, max=MAX_TTL_SECONDS, metavar="SECONDS", help="Lifetime of a counter, from its first hit."),
 ]
 
 
-def _or_environment(given: list[str] | None) -> list[str]:
-    """Return the PATTERNs *given*, or those of FASTHITS_LOGS. No PATTERN if both are missing."""
-    return given or list(split_patterns(os.environ.get("FASTHITS_LOGS", "")))
+def _or_environment(given: list[str] | None) -> list[str] | None:
+    """Return the PATTERNs *given*, or those of FASTHITS_LOGS. None if both are missing."""
+    return given or list(split_patterns(os.environ.get("FASTHITS_LOGS", ""))) or None
 
 
 Logs = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         metavar="PATTERN",
         autocompletion=complete_logs,
         callback=_or_environment,
@@ -105,7 +101,7 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
 
 To = Annotated[
     str,
-    typer.Option(
+    Option(
         metavar="TARGET",
         envvar="FASTHITS_TO",
         help="Where to keep the views: *.db, *.sqlite or *.sqlite3 is SQLite, *.csv is CSV, - is CSV on standard "
@@ -117,13 +113,15 @@ To = Annotated[
 def check_seconds(seconds: float) -> float:
     """Return *seconds*; refuse NaN, which passes every minimum and maximum."""
     if math.isnan(seconds):
-        raise typer.BadParameter("nan is not a number of seconds.")
+        from typer import BadParameter
+
+        raise BadParameter("nan is not a number of seconds.")
     return seconds
 
 
 Settle = Annotated[
     float,
-    typer.Option(
+    Option(
         min=0,
         max=3600,
         callback=check_seconds,
@@ -133,11 +131,15 @@ Settle = Annotated[
 ]
 Day = Annotated[
     str,
-    typer.Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day),
+    Argument(metavar="[DATE]", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day),
 ]
 Database = Annotated[
     str,
-    typer.Option(metavar="FILE", envvar="FASTHITS_TO", help="SQLite or CSV file that `fasthits rollup` writes."),
+    Option(
+        metavar="DATABASE",
+        envvar="FASTHITS_TO",
+        help="What `fasthits rollup` fills: a SQLite or CSV file, or postgresql://USER@HOST/DATABASE.",
+    ),
 ]
 DEFAULT_DATABASE = "hits.db"
 MAX_DAYS = 3660
@@ -153,7 +155,7 @@ def number_of_days(text: str | int) -> int:
 
 def number_of_days_option(default: int) -> Any:
     """Return ``--days``, which `choose_days` reads with ``--date``."""
-    return typer.Option(
+    return Option(
         "--days",
         metavar="N",
         parser=number_of_days,
@@ -164,7 +166,7 @@ def number_of_days_option(default: int) -> Any:
 
 RangeOfDays = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--date",
         metavar="RANGE",
         help="Instead of --days: a day, a month, a year, or from one to another: 2026-11-21, 2026-11, 2026, "
@@ -198,27 +200,27 @@ def choose_days(kept: "History", number: int | None, text: str | None, default: 
 
 Host = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="HOST",
         help="Only this host, in a database that `fasthits rollup --by-host` has filled.",
         show_default=False,
     ),
 ]
-PagesOnly = Annotated[bool, typer.Option("--exclude-static", help="Leave out images, styles, scripts and the like.")]
-Limit = Annotated[int, typer.Option(metavar="N", min=1, max=10_000, help="Paths to show.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV.")]
+PagesOnly = Annotated[bool, Option("--exclude-static", help="Leave out images, styles, scripts and the like.")]
+Limit = Annotated[int, Option(metavar="N", min=1, max=10_000, help="Paths to show.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
+AsCsv = Annotated[bool, Option("--csv", help="Print CSV.")]
 
 
 def _rule_options() -> dict[str, Any]:
     """Return the parameters for ``--config`` and for the OPTIONS that set rules: names and annotations."""
-    help_of_config = typer.Option(
+    help_of_config = Option(
         metavar="FILE", envvar="FASTHITS_CONFIG", help=CONFIG_HELP, show_default=False, rich_help_panel=RULE_PANEL
     )
     options: dict[str, Any] = {"config": Annotated[Path | None, help_of_config]}
     for name, rule in OPTIONS.items():
         spelling = f"--{name}/--no-{name}" if rule.kind is bool else f"--{name}"
-        option = typer.Option(
+        option = Option(
             spelling,
             metavar=rule.metavar,
             help=rule.help,
@@ -241,11 +243,10 @@ def takes_servers(command: Callable[..., Any]) -> Callable[..., Any]:
 
         return command(**arguments, servers=check_servers(memcached, TlsFiles(tls_ca, tls_cert, tls_key)))
 
-    parameters = list(inspect.signature(command).parameters.values())
+    parameters = parameters_of(command)
     place = next(number for number, parameter in enumerate(parameters) if parameter.name == "servers")
     parameters[place : place + 1] = [_option(name, *each) for name, each in SERVERS.items()]
-    _set_parameters(with_options, parameters)
-    return with_options
+    return _with_parameters(with_options, parameters)
 
 
 def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -255,7 +256,7 @@ def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_rules(given: Mapping[str, object], config: Path | None, **arguments: Any) -> Any:
         return command(**arguments, rules=read_rules(given, config))
 
-    return takes_options_of_rules(with_rules)
+    return takes_options_of_rules(_with_parameters(with_rules, parameters_of(command)))
 
 
 def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,17 +268,17 @@ def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(given=given, config=config, **arguments)
 
     replaced = {"rules", "given", "config"}
-    parameters = [each for each in inspect.signature(command).parameters.values() if each.name not in replaced]
-    _set_parameters(with_options, parameters + [_option(name, each, None) for name, each in _rule_options().items()])
-    return with_options
+    parameters = [each for each in parameters_of(command) if each.name not in replaced]
+    return _with_parameters(
+        with_options, parameters + [_option(name, each, None) for name, each in _rule_options().items()]
+    )
 
 
-def _option(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+def _option(name: str, annotation: Any, default: Any) -> Parameter:
+    return Parameter(name, annotation.__origin__, annotation.__metadata__[0], default)
 
 
-def _set_parameters(wrapper: Callable[..., Any], parameters: list[inspect.Parameter]) -> None:
-    """Show typer *parameters* as those of *wrapper*. typer passes all of them by name."""
-    by_name = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
-    wrapper.__signature__ = inspect.Signature(by_name)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {each.name: each.annotation for each in by_name}
+def _with_parameters(wrapper: Callable[..., Any], parameters: list[Parameter]) -> Callable[..., Any]:
+    """Return *wrapper*, whose parameters on the command line are *parameters*. All of them are passed by name."""
+    wrapper.parameters = parameters  # type: ignore[attr-defined]
+    return wrapper

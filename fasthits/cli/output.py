@@ -1,21 +1,33 @@
-"""Messages to stderr, and progress on a terminal."""
+"""What commands print, progress on a terminal, and errors as messages and exit codes."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-import typer
-
+from fasthits import __version__
 from fasthits.display import printable
+from fasthits.errors import FasthitsError
+from fasthits.signals import Ended
 
 if TYPE_CHECKING:
     from fasthits.daily.counting import Progress
 
 
+def echo(text: str = "", end: str = "\n", err: bool = False) -> None:
+    """Print a line to stdout, or to stderr, at once: its reader may wait for it."""
+    print(text, end=end, file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def print_version() -> None:
+    """Print the version to stdout."""
+    echo(f"fasthits {__version__}")
+
+
 def say(message: str) -> None:
     """Print ``fasthits: message`` to stderr."""
-    typer.echo(f"fasthits: {printable(message)}", err=True)
+    echo(f"fasthits: {printable(message)}", err=True)
 
 
 @contextmanager
@@ -46,3 +58,28 @@ def progress_bar(of_days: bool = False) -> "Iterator[Progress | None]":
             return lambda size: bar.advance(task, size)
 
         yield start
+
+
+@contextmanager
+def errors_told() -> "Iterator[None]":
+    """Turn an error into a line on stderr and an exit code. No other place does so."""
+    try:
+        yield
+    except FasthitsError as error:
+        say(str(error))
+        raise SystemExit(error.exit_code) from error
+    except Ended as error:
+        with suppress(OSError):  # after SIGHUP there may be no terminal
+            say(str(error))
+        raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        say("interrupted")
+        raise SystemExit(130) from error
+    except MemoryError as error:
+        say("out of memory")
+        raise SystemExit(1) from error
+    except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
+        if not isinstance(error, BrokenPipeError):  # the reader of our output has ended: fasthits ... | head
+            say(f"cannot write: {error.filename or 'standard output'} ({error.strerror})")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
+        raise SystemExit(1) from error

@@ -3,10 +3,9 @@
 from datetime import date
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, find_patterns, takes_rules, takes_servers
-from fasthits.cli.output import progress_bar, say
+from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.days import parse_day
 from fasthits.display import counted, printable
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
@@ -23,9 +22,7 @@ def check(
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
         int,
-        typer.Option(
-            min=0, metavar="HITS", help="Differences to accept, in hits: missing and additional ones together."
-        ),
+        Option(min=0, metavar="HITS", help="Differences to accept, in hits: missing and additional ones together."),
     ] = 0,
     settle: Settle = 2.0,
 ) -> None:
@@ -51,7 +48,7 @@ def check(
     for state, differences in (("missing", result.missing), ("more", result.more)):
         for each in differences:
             path = printable(each.path.decode("utf-8", "backslashreplace"))
-            typer.echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
+            echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
     say(f"{counted(result.equal_paths, 'path')} equal, with {counted(result.equal_hits, 'hit')}")
     if result.missing:
         hint = "fasthits warm adds them"
@@ -61,7 +58,7 @@ def check(
         paths, hits = counted(len(result.more), "path"), counted(result.hits_more(), "hit")
         say(f"{paths} with {hits} more than in the log ({hint})")
     if result.hits_missing() + result.hits_more() > tolerance:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 @takes_rules

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import (
     DEFAULT_DATABASE,
     Database,
@@ -25,12 +24,8 @@ from fasthits.signals import ended_by_signals
 def report(
     days: Annotated[int | None, number_of_days_option(30)] = None,
     dates: RangeOfDays = None,
-    to: Annotated[
-        str, typer.Option(metavar="FILE", help="The HTML file to write; - is standard output.")
-    ] = "report.html",
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=10_000, help="Paths in the list of the most read.")
-    ] = 50,
+    to: Annotated[str, Option(metavar="FILE", help="The HTML file to write; - is standard output.")] = "report.html",
+    limit: Annotated[int, Option(metavar="N", min=1, max=10_000, help="Paths in the list of the most read.")] = 50,
     host: Host = None,
     pages_only: PagesOnly = False,
     database: Database = DEFAULT_DATABASE,
@@ -48,7 +43,7 @@ def report(
     from fasthits.daily.history import History
     from fasthits.daily.report import DOCTYPE, Report
 
-    kept = History(Path(database))
+    kept = History(database)
     with kept.at_one_moment():
         chosen = choose_days(kept, days, dates, 30)
         found = Report.of(kept, chosen, Pages(host=host, pages=pages_only), limit)

@@ -8,11 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from fasthits.cli.completion import complete_days
+from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
-from fasthits.cli.output import progress_bar, say
+from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.days import is_url, name_days, parse_days
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
@@ -45,7 +44,7 @@ def rollup(
     rules: Rules,
     days: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="[DATE]",
             help="YYYY-MM-DD, yesterday, today, or a range: 2026-03-01..2026-03-12.",
             show_default=True,
@@ -55,15 +54,15 @@ def rollup(
     logs: Logs = None,
     to: To = "hits.db",
     summary: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the summary to FILE, as JSON.", show_default=False)
+        Path | None, Option(metavar="FILE", help="Also write the summary to FILE, as JSON.", show_default=False)
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
+        int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
-    max_memory: Annotated[str, typer.Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
     referrers: Annotated[
         Referrers | None,
-        typer.Option(
+        Option(
             metavar="[site|full]",
             help="Also fill the table referrers: where the readers of each path came from. site keeps "
             "www.example.com, full keeps https://www.example.com/news.",
@@ -72,7 +71,7 @@ def rollup(
     ] = None,
     own_host: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             metavar="HOST",
             help="Your own host, such as example.org. It and its subdomains are not counted as referrers.",
             show_default=False,
@@ -80,13 +79,13 @@ def rollup(
     ] = None,
     search_terms: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--search-terms", help="Also fill the table searches: what readers searched for before they came to a path."
         ),
     ] = False,
     cluster: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="CLUSTER",
             envvar="FASTHITS_CLUSTER",
             help="Count with the workers of a Dask cluster: tls://HOST:PORT or tcp://HOST:PORT of its scheduler, or "
@@ -97,7 +96,7 @@ def rollup(
     ] = None,
     scratch: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="FOLDER",
             help="Where the workers leave rows until the end of the run: a folder on a file system that all machines "
             "share, or an address such as s3://logs/scratch.",
@@ -106,19 +105,15 @@ def rollup(
         ),
     ] = None,
     quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
+        bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,
     partial: Annotated[
         bool,
-        typer.Option(
-            "--partial", help="Count a day even if its beginning or its end is missing, or a file is damaged."
-        ),
+        Option("--partial", help="Count a day even if its beginning or its end is missing, or a file is damaged."),
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Replace a day even if the new count has fewer hits, as after a change of rules."
-        ),
+        Option("--replace", help="Replace a day even if the new count has fewer hits, as after a change of rules."),
     ] = False,
 ) -> None:
     """Count the views of each path on a day, and keep them in SQLite or CSV.
@@ -161,7 +156,7 @@ def rollup(
     with progress_bar(of_days=True) as progress:
         table.catch_up(progress)
     if left:
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 @contextmanager
@@ -219,13 +214,13 @@ def _print_summary(result: "Summary", target: str) -> None:
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
-    typer.echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
-    typer.echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
-    typer.echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
+    echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)
+    echo(f"  {sum(found.filtered.values()):>{width},} filtered{f' ({reasons})' * bool(reasons)}", err=True)
+    echo(f"  {found.malformed:>{width},} malformed{', such as' * bool(found.examples)}", err=True)
     for line in examples(found):
-        typer.echo(f"  {'':{width}}   {line}", err=True)
+        echo(f"  {'':{width}}   {line}", err=True)
     for remark in remarks(found):
-        typer.echo(f"  {printable(remark)}", err=True)
+        echo(f"  {printable(remark)}", err=True)
     if result.days:
         where = "standard output" if target == "-" else shown(target)
-        typer.echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)
+        echo(f"  {counted(result.rows, 'row')} for {name_days(result.days)} in {printable(where)}", err=True)

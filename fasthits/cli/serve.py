@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from fasthits.cli.declare import Option
 from fasthits.cli.options import DEFAULT_DATABASE, Database, Prefix, takes_servers
 from fasthits.cli.output import say
 from fasthits.errors import FasthitsError, UsageError
@@ -24,14 +23,14 @@ def serve(
     database: Database = DEFAULT_DATABASE,
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="Address to listen on. Anything but loopback needs --token or --public."),
+        Option(metavar="ADDRESS", help="Address to listen on. Anything but loopback needs --token or --public."),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
+        int, Option(metavar="PORT", min=0, max=65535, help="Port to listen on. 0 takes a free port.")
     ] = 8765,
     token_file: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="FILE",
             help="Require the secret in this file, which only its owner and group may read. A browser asks for the "
             "secret once. A program sends the header Authorization: Bearer SECRET.",
@@ -39,7 +38,7 @@ def serve(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
             help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or a "
@@ -48,14 +47,14 @@ def serve(
     ] = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Answer everyone who can reach the port, and scripts of pages of other sites."),
+        Option("--public", help="Answer everyone who can reach the port, and scripts of pages of other sites."),
     ] = False,
     public_badges: Annotated[
-        bool, typer.Option("--public-badges", help="Answer everyone who asks for a badge, and nothing else.")
+        bool, Option("--public-badges", help="Answer everyone who asks for a badge, and nothing else.")
     ] = False,
     site: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Address of the site, for links to its pages: https://example.org."),
+        Option(metavar="URL", help="Address of the site, for links to its pages: https://example.org."),
     ] = None,
 ) -> None:
     """Serve a web page with today's views, live, and the views of past days.
@@ -95,7 +94,7 @@ def serve(
     settings = Settings(
         servers=servers,
         prefix=check_prefix(prefix),
-        database=Path(database),
+        database=database,
         access=Access(secret, None if secret or public else LOOPBACK_NAMES | {shown}, public, public_badges),
         site=site and site.rstrip("/"),
     )

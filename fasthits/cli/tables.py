@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
+from fasthits.cli.output import echo
 from fasthits.daily.days import Range
 from fasthits.daily.gaps import describe_missing
 from fasthits.display import counted, fit_days, long_bar, printable, sparkline
@@ -31,9 +30,9 @@ def print_heading(found: "Document", name: str = "") -> None:
     """Print what is shown, which days of it are kept, and which are missing."""
     span = range_of(found)
     title = f"{printable(name)}  " if name else ""
-    typer.echo(f"{title}{span.first}..{span.last}, {counted(found['kept_days'], 'day')} kept")
+    echo(f"{title}{span.first}..{span.last}, {counted(found['kept_days'], 'day')} kept")
     if found["missing"]:
-        typer.echo(describe_missing(date.fromisoformat(found["newest"]), map(date.fromisoformat, found["missing"])))
+        echo(describe_missing(date.fromisoformat(found["newest"]), map(date.fromisoformat, found["missing"])))
 
 
 def print_lines(found: "Document", lines: Sequence[Line], heads: Sequence[str] = ()) -> None:
@@ -49,29 +48,29 @@ def print_lines(found: "Document", lines: Sequence[Line], heads: Sequence[str] =
         bars.append(sparkline(values))
     width = max([len(bar) for bar in bars] or [len(days)])
     cells = "".join(f"  {head:>{size}}" for head, size in zip(heads, widths, strict=True))
-    typer.echo(f"{'views':>12}{cells}  {'a day':>9}  {_step_name(step):{width}}  path")
+    echo(f"{'views':>12}{cells}  {'a day':>9}  {_step_name(step):{width}}  path")
     for line, name, bar in zip(lines, names, bars, strict=True):
         cells = "".join(f"  {cell:>{size}}" for cell, size in zip(line.cells, widths, strict=True))
-        typer.echo(f"{line.views:>12,}{cells}  {a_day(line.views, found['kept_days']):>9}  {bar:{width}}  {name}")
+        echo(f"{line.views:>12,}{cells}  {a_day(line.views, found['kept_days']):>9}  {bar:{width}}  {name}")
 
 
 def print_days(found: "Document") -> None:
     """Print the views of each day, after their sum, and those of as many days before."""
     total, before = found["total"], found["before"]
-    typer.echo(f"{counted(total, 'view')}, {a_day(total, found['kept_days'])} a day")
+    echo(f"{counted(total, 'view')}, {a_day(total, found['kept_days'])} a day")
     if before:
         rise = change(total, found["kept_days"], before["total"], before["kept_days"])
         average = a_day(before["total"], before["kept_days"])
         text = f"{before['from']}..{before['to']}: {counted(before['total'], 'view')}, {average} a day"
-        typer.echo(f"{text}  {rise}".rstrip())
+        echo(f"{text}  {rise}".rstrip())
     if not total:
         return
-    typer.echo()
+    echo()
     most = max((views for views in found["views"] if views), default=0)
     width = max(LEAST_BARS, min(DAY_BAR_WIDTH, shutil.get_terminal_size().columns - 30))
     for day, views in zip(range_of(found).days, found["views"], strict=True):
         number, bar = ("·", "not kept") if views is None else (f"{views:,}", long_bar(views, most, width))
-        typer.echo(f"{day:%Y-%m-%d %a}  {number:>12}  {bar}".rstrip())
+        echo(f"{day:%Y-%m-%d %a}  {number:>12}  {bar}".rstrip())
 
 
 def range_of(found: "Document") -> Range:
@@ -113,6 +112,6 @@ def _step_name(step: int) -> str:
 def print_ranking(title: str, rows: Sequence[tuple[int, str]]) -> None:
     """Print a list of names with their views; nothing if there is none."""
     if rows:
-        typer.echo(f"\n{'':12}  {title}")
+        echo(f"\n{'':12}  {title}")
     for views, name in rows:
-        typer.echo(f"{views:>12,}  {printable(name)}")
+        echo(f"{views:>12,}  {printable(name)}")

@@ -3,11 +3,10 @@
 from datetime import date
 from typing import Annotated
 
-import typer
-
 from fasthits.cli.completion import complete_day
+from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Prefix, takes_servers
-from fasthits.cli.output import say
+from fasthits.cli.output import echo, say
 from fasthits.daily.days import parse_day
 from fasthits.display import printable
 from fasthits.errors import MemcachedError, UsageError
@@ -19,10 +18,10 @@ def today(
     servers: list[str],
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="As in the log: /about.html. With --by-host: //www.example.org/about"),
+        Argument(metavar="PATH...", help="As in the log: /about.html. With --by-host: //www.example.org/about"),
     ],
     day: Annotated[
-        str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day)
+        str, Option("--date", metavar="DATE", help="YYYY-MM-DD, today or yesterday.", autocompletion=complete_day)
     ] = "today",
     prefix: Prefix = DEFAULT_PREFIX,
 ) -> None:
@@ -46,7 +45,7 @@ def today(
     unknown = _why_unknown(servers, prefix, wanted) if unread else ""
     for path in paths:
         number = views[path]
-        typer.echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(path)}")
+        echo(f"{number if number is not None else '-' if unknown else 0}\t{printable(path)}")
     if unknown:
         raise MemcachedError(f"no counter of {wanted}", ", ".join(unread), unknown)
     for path in unread:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
 from rich.bar import Bar
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -18,9 +17,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from fasthits.cli.declare import Option
 from fasthits.cli.keyboard import keys_at_once
 from fasthits.cli.options import AsJson, Prefix, takes_servers
-from fasthits.cli.output import say
+from fasthits.cli.output import echo, say
 from fasthits.display import counted, printable
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
@@ -53,10 +53,10 @@ q, Ctrl-C          end
 def top(
     servers: list[str],
     prefix: Prefix = DEFAULT_PREFIX,
-    once: Annotated[bool, typer.Option("--once", help="Print one table and exit, as without a terminal.")] = False,
+    once: Annotated[bool, Option("--once", help="Print one table and exit, as without a terminal.")] = False,
     limit: Annotated[
         int,
-        typer.Option(
+        Option(
             metavar="N", min=1, max=10_000, help="Number of paths in a printed table. A screen shows as many as fit."
         ),
     ] = 20,
@@ -78,7 +78,7 @@ def top(
     live = LiveViews(servers, check_prefix(prefix))
     has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     if as_json:
-        typer.echo(json.dumps(live.sample(limit).document(limit), indent=2))
+        echo(json.dumps(live.sample(limit).document(limit), indent=2))
     elif once or not has_screen:
         _print_table(live.sample(limit))
     else:
@@ -86,13 +86,13 @@ def top(
 
 
 def _print_table(sample: "Sample") -> None:
-    typer.echo(f"{sample.at:%Y-%m-%d %H:%M:%S %Z}  {counted(sample.views, 'view')} of {counted(sample.paths, 'path')}")
+    echo(f"{sample.at:%Y-%m-%d %H:%M:%S %Z}  {counted(sample.views, 'view')} of {counted(sample.paths, 'path')}")
     shown = [_shown(each.path) for each in sample.most_read]
     width = _bar_width(shutil.get_terminal_size().columns, 12 + 2 + 2, shown)
     most = max((each.views for each in sample.most_read), default=0) or 1
     for each, path in zip(sample.most_read, shown, strict=True):
         bar = f"{'█' * max(1, each.views * width // most):<{width}}  " if width else ""
-        typer.echo(f"{each.views:>12,}  {bar}{path}")
+        echo(f"{each.views:>12,}  {bar}{path}")
     for text in (*sample.problems, *sample.warnings):
         say(text)
 

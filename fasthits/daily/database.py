@@ -13,10 +13,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from fasthits.daily.atomic import check_maker, resolve
+from fasthits.daily.sums import columns_of
 from fasthits.errors import TableError
 
 READ_LOCK_SECONDS = 10.0
@@ -31,6 +32,24 @@ CSV_CACHE_BYTES = 64 << 20
 """The rows of a CSV file are kept in memory up to this size, beyond it in a temporary file."""
 WRITE_CACHE_BYTES = 256 << 20
 """A rollup keeps its changes in memory up to this size. It writes more than that at once, and readers wait."""
+
+
+class Sqlite:
+    """A SQLite file that is open to read, for `Kept`."""
+
+    def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
+        self.name = file
+        self._connection = connection
+        self.execute = self.stream = connection.execute
+        self.interrupt = connection.interrupt
+
+    def columns_of(self, table: str) -> list[str]:
+        """Return the names of a table's columns, in order; none if there is no such table."""
+        return columns_of(self._connection, table)
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Return a context in which all errors of SQLite are raised as TableError."""
+        return as_table_error("cannot read database", self.name)
 
 
 @contextmanager

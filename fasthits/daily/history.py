@@ -1,4 +1,4 @@
-"""The views of past days, read from the SQLite file that rollups write."""
+"""The views of past days, read from the database that rollups write."""
 
 import os
 from array import array
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
-from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.database import as_table_error, reading
+from fasthits.daily.databases import reading_days
 from fasthits.daily.days import Range
 from fasthits.daily.kept import Kept
+from fasthits.daily.urls import shown
 from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
@@ -45,7 +45,8 @@ class MostRead:
 
 
 class History:
-    """The days in a SQLite file. Every method raises TableError if it cannot read the file.
+    """The days in a SQLite file, or in the PostgreSQL database that a URL names. Every method raises TableError if it
+    cannot read them.
 
     A day that is not kept is unknown: None among the views of days. A *host* chooses one of a table with hosts, and
     raises UsageError for another table; without it, hosts are added up. *pages* leaves out the files that pages load by
@@ -56,9 +57,14 @@ class History:
     """
 
     def __init__(self, database: "str | os.PathLike[str]") -> None:
-        self.file = Path(database)
+        self._name = database
         self._held: Kept | None = None
         self._interrupted = False
+
+    @property
+    def name(self) -> str:
+        """The name of the database for messages: a URL has no password here."""
+        return shown(self._name)
 
     def interrupt(self) -> None:
         """Let the call that another thread makes, and each further call, raise TableError."""
@@ -226,12 +232,12 @@ class History:
     def _kept(self, host: str | None = None) -> Iterator[Kept]:
         held = self._held
         if held:
-            with as_table_error("cannot read database", self.file):
+            with held.errors():
                 held.check_host(host)
                 yield held
             return
-        with reading(self.file) as database:
-            self._held = kept = Kept(database, self.file)
+        with reading_days(self._name) as kept:
+            self._held = kept
             try:
                 if self._interrupted:
                     kept.interrupt()

@@ -1,19 +1,16 @@
-"""The kept days of a SQLite file at one moment: sums where the file has them, else made here from the rows of hits."""
+"""The kept days of a database at one moment: sums where it has them, else made here from the rows of hits."""
 
-import sqlite3
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fasthits._parse import add_sums, pack_sums
 from fasthits.daily.days import Range
-from fasthits.daily.sums import are_valid, columns_of, days_with_rows
 from fasthits.errors import TableError, UsageError
 from fasthits.rules.paths import is_static
 
@@ -31,32 +28,72 @@ class Packed(NamedTuple):
     packed: bytes
 
 
+class Rows(Protocol):
+    """The rows that a query has found."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def __next__(self) -> Any: ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+
+
+class Database(Protocol):
+    """A database that is open to read. All that is read is of one moment.
+
+    Queries have ``?`` for a value, and are of the SQL that all databases know. Days are texts: ``2026-03-12``.
+    """
+
+    @property
+    def name(self) -> object:
+        """The name for messages."""
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> Rows:
+        """Return the rows of a query."""
+
+    def stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """Return the rows of a query, of which there may be more than memory holds."""
+
+    def columns_of(self, table: str) -> list[str]:
+        """Return the names of a table's columns, in order; none if there is no such table."""
+
+    def interrupt(self) -> None:
+        """Let the query that another thread runs raise an error. Returns at once."""
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Return a context in which all errors of the database are raised as TableError."""
+
+
 class Kept:
     """What a database holds while it is open. *number* is the column that counts: ``views`` or ``bots``."""
 
-    def __init__(self, database: sqlite3.Connection, file: Path) -> None:
+    def __init__(self, database: Database, summed: Collection[str] | None, with_rows: Iterable[str]) -> None:
+        """*summed* are the days that have sums, None if no sums count; *with_rows* those that have rows, or some."""
         self._database = database
-        self._file = file
+        self._file = database.name
         self._interrupted = False
-        with_rows = days_with_rows(database)
-        columns = columns_of(database, "hits")
+        columns = database.columns_of("hits")
         self.has_hosts, self.has_bots = "host" in columns, "bots" in columns
-        self._has_sums = are_valid(database)
-        query = "SELECT DISTINCT date FROM hits_sums"
-        self._summed = {day for (day,) in database.execute(query)} if self._has_sums else set()
-        self.days = [_date_of(day, file) for day in sorted(self._summed.union(with_rows), key=str)]
+        self._has_sums = summed is not None
+        self._summed = set(summed or ())
+        self.days = [_date_of(day, self._file) for day in sorted(self._summed.union(with_rows), key=str)]
         """All kept days, in order."""
         self._made: dict[tuple[str, str | None, str], Packed] = {}
 
     def interrupt(self) -> None:
-        """Let the query that another thread runs, and each further query, raise sqlite3.OperationalError."""
+        """Let the query that another thread runs, and each further query, raise an error."""
         self._interrupted = True
         self._database.interrupt()
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Return a context in which all errors of the database are raised as TableError."""
+        return self._database.errors()
 
     @cached_property
     def paths(self) -> "Paths":
         """The paths of all sums, also of those that `packed` has made here."""
-        return Paths(self._ask, self._has_sums, self._file)
+        return Paths(self._ask, self._stream, self._has_sums, self._file)
 
     def check_host(self, host: str | None) -> None:
         """Raise UsageError if a host is given, but the table does not tell hosts apart."""
@@ -75,7 +112,7 @@ class Kept:
             query = f"SELECT date, sum({number}) FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
             found.update(self._ask(query, [*days.ends, *_given(host)]))
         for day in self._without_sums(days):
-            query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ?{where}"
+            query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ?{where}"
             (found[day],) = self._ask(query, [day, *_given(host)]).fetchone()
         return found
 
@@ -98,7 +135,7 @@ class Kept:
             packed = self.packed(days, None, number)
             return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
         # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
-        query = f"SELECT ifnull(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
+        query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
         read = self._ask
         return [
             {day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in self.days_of(days)} for path in paths
@@ -111,7 +148,7 @@ class Kept:
             return iter(made)
         packed = "packed_bots" if number == "bots" else "packed"
         query = f"SELECT date, {number}, {packed} FROM hits_sums WHERE date BETWEEN ? AND ?{_of_host(host)}"
-        return chain(map(Packed._make, self._ask(query, [*days.ends, *_given(host)])), made)
+        return chain(map(Packed._make, self._stream(query, [*days.ends, *_given(host)])), made)
 
     def totals(self, packed: Iterable[Packed]) -> "array[int]":
         """Return the views of each path, by its number."""
@@ -134,7 +171,7 @@ class Kept:
 
     def has_table(self, name: str) -> bool:
         """Tell whether the database has a table."""
-        return bool(columns_of(self._database, name))
+        return bool(self._database.columns_of(name))
 
     def sources(
         self, table: str, texts: str, days: Range, host: str | None, path: str | None = None, is_section: bool = False
@@ -156,10 +193,17 @@ class Kept:
         """Return the views of a day by hour."""
         return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
 
-    def _ask(self, query: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        if self._interrupted:
-            raise sqlite3.OperationalError("interrupted")
+    def _ask(self, query: str, values: Sequence[object] = ()) -> Rows:
+        self._go_on()
         return self._database.execute(query, values)
+
+    def _stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        self._go_on()
+        return self._database.stream(query, values)
+
+    def _go_on(self) -> None:
+        if self._interrupted:
+            raise TableError("cannot read database", self._file, "interrupted")
 
     def _without_sums(self, days: Range) -> list[str]:
         return [day for day in self.days_of(days) if day not in self._summed]
@@ -171,7 +215,7 @@ class Kept:
             views: Counter[int] = Counter()
             query = f"SELECT path, {number} FROM hits WHERE date = ?{_of_host(host)}"
             with self._damage("invalid views"):
-                for path, count in self._ask(query, [day, *_given(host)]):
+                for path, count in self._stream(query, [day, *_given(host)]):
                     views[self.paths.make_number(path)] += count
                 made = Packed(day, views.total(), pack_sums(sorted(views.items())))
             self._made[day, host, number] = made
@@ -194,11 +238,14 @@ class Kept:
 class Paths:
     """The paths of a database, each with its number, from 1."""
 
-    def __init__(self, ask: Callable[..., sqlite3.Cursor], has_sums: bool, file: Path) -> None:
+    def __init__(
+        self, ask: Callable[..., Rows], stream: Callable[..., Iterator[Any]], has_sums: bool, file: object
+    ) -> None:
         self._ask = ask
+        self._stream = stream
         self._has_sums = has_sums
         self._file = file
-        (last,) = ask("SELECT ifnull(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
+        (last,) = ask("SELECT coalesce(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
         self._kept: int = last
         self._more: list[str] = []
 
@@ -206,7 +253,7 @@ class Paths:
         """Yield the number and the path of each path."""
         number = 0
         if self._has_sums:
-            for number, each in enumerate(self._ask("SELECT id, path FROM hits_paths ORDER BY id"), 1):
+            for number, each in enumerate(self._stream("SELECT id, path FROM hits_paths ORDER BY id"), 1):
                 if each[0] != number:
                     break
                 yield each
@@ -270,7 +317,7 @@ def _given(host: str | None) -> list[str]:
     return [] if host is None else [host]
 
 
-def _date_of(text: object, file: Path) -> date:
+def _date_of(text: object, file: object) -> date:
     try:
         day = date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
     except (TypeError, ValueError) as error:

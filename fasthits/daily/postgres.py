@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from threading import Thread
 from typing import Any
 
@@ -87,6 +87,10 @@ class Postgres:
         """Return the names of a table's columns, in order; none if there is no such table."""
         query = "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped"
         return [name for (name,) in self.execute(f"{query} ORDER BY attnum", [f'"{table}"'])]
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Return a context in which all errors of PostgreSQL are raised as TableError."""
+        return as_table_error("cannot read database", self.name)
 
     def rollback(self) -> None:
         """End the transaction; nothing has changed."""

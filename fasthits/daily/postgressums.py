@@ -92,6 +92,17 @@ def days_with_rows(database: Postgres, without: set[str]) -> list[str]:
     return [day for day in days if database.execute("SELECT 1 FROM hits WHERE date = ? LIMIT 1", [day]).fetchone()]
 
 
+def state(database: Postgres) -> str:
+    """Return a text that changes with each rollup, and with what others change."""
+    written = (
+        "SELECT string_agg(concat_ws(' ', relid, pg_relation_filenode(relid), n_tup_ins, n_tup_upd, n_tup_del), ',' "
+        "ORDER BY relid) FROM pg_stat_user_tables WHERE schemaname = current_schema()"
+    )  # a replica does not count these
+    summed = "SELECT string_agg(concat_ws(' ', xmin, ctid), ',' ORDER BY date, host) FROM hits_sums"
+    (found,) = database.execute(f"SELECT md5(concat(({written}), ({summed})))")
+    return str(found[0])
+
+
 def days_without(database: Postgres) -> list[str]:
     """Return the days with rows, but without sums; the newest first, because they are read most."""
     if not database.columns_of("hits"):

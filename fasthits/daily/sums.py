@@ -59,6 +59,13 @@ def are_valid(database: sqlite3.Connection) -> bool:
     return found.items() >= _TRIGGERS.items() and all(map(columns_of, [database] * 2, _TABLES))
 
 
+def summed(database: sqlite3.Connection) -> set[str] | None:
+    """Return the days that have sums; None if no sums count."""
+    if not are_valid(database):
+        return None
+    return {day for (day,) in database.execute("SELECT DISTINCT date FROM hits_sums")}
+
+
 def check_tables(database: sqlite3.Connection, file: Path) -> None:
     """Raise TableError if another program has made a table with the name of ours."""
     for name, declared in _TABLES.items():
@@ -91,9 +98,7 @@ def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
 
 def days_without_sums(database: sqlite3.Connection) -> list[str]:
     """Return the days with rows, but without sums; the newest first, because they are read most."""
-    made = set()
-    if are_valid(database):
-        made = {day for (day,) in database.execute("SELECT DISTINCT date FROM hits_sums")}
+    made = summed(database) or set()
     return [day for day in reversed(days_with_rows(database)) if day not in made]
 
 

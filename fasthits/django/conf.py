@@ -13,6 +13,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from fasthits.daily.days import has_date, split_patterns
+from fasthits.daily.urls import is_postgres
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.live.servers import Server, TlsFiles, check_servers
@@ -43,6 +44,10 @@ def _read_file(value: Any) -> str | None:
 
 def _read_path(value: Any) -> Path | None:
     return value if value is None else Path(value)
+
+
+def _read_database(value: Any) -> str | Path | None:
+    return value if value is None or is_postgres(value) else Path(value)
 
 
 def _read_patterns(value: Any) -> tuple[str, ...]:
@@ -145,8 +150,8 @@ KEYS = {
     "RESOLVER": Key(lambda: None, _read_callable),
     # Time zone of the web server, which decides the day of a hit. None: this machine's.
     "TIME_ZONE": Key(lambda: None, _read_zone),
-    # The SQLite file of fasthits rollup, for referrers and search terms.
-    "ROLLUP": Key(lambda: None, _read_path),
+    # The database of fasthits rollup, a file or a URL of PostgreSQL, for referrers and search terms.
+    "ROLLUP": Key(lambda: None, _read_database),
 }
 
 
@@ -160,8 +165,8 @@ def setting(key: str) -> Any:
     """Return the value of a key, or its default. Raises UsageError for an invalid value.
 
     The types: MEMCACHED a list of Server or None; TLS_CA, TLS_CERT and TLS_KEY str or None; PREFIX and CACHE str; LOGS
-    a tuple of str; LIVE bool; CONFIG and ROLLUP Path or None; RULES Rules; RESOLVER a function or None; TIME_ZONE a
-    tzinfo.
+    a tuple of str; LIVE bool; CONFIG Path or None; ROLLUP Path, a URL or None; RULES Rules; RESOLVER a function or
+    None; TIME_ZONE a tzinfo.
     """
     value = given()[key] if key in given() else KEYS[key].default()
     try:

@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 
 from fasthits.errors import UsageError
@@ -39,6 +38,8 @@ def load_config(path: Path) -> dict[str, object]:
         name = key.replace("_", "-")
         where = f"in line {_line_of(key, text)} of {path}"
         if name not in OPTIONS:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, OPTIONS, 1)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(OPTIONS)}"
             raise UsageError(f"unknown key {where}", key, hint)

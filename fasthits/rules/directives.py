@@ -10,7 +10,7 @@ import re
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from functools import lru_cache
 
 from fasthits.errors import UsageError
 
@@ -58,8 +58,7 @@ class Field:
     """In bytes, if fixed."""
 
 
-@dataclass(frozen=True)
-class DateLayout:
+class DateLayout(typing.NamedTuple):
     """Where the date is in a time of fixed width."""
 
     year: int
@@ -190,27 +189,34 @@ def _from_java(pattern: str) -> str:
     return re.sub(r"'[^']*'|([A-Za-z])\1*", item, pattern)
 
 
-def scan_nginx(text: str) -> Iterator[Literal | Field]:
+def scan_nginx(text: str, of_user: bool = True) -> Iterator[Literal | Field]:
     """Yield the literals and fields of a log_format string; a variable that counting does not need is skipped.
 
-    Raises UsageError for an unfinished variable, and for one that nearly has the name of a variable to count by.
+    Raises UsageError for an unfinished variable, and in a string *of_user* for a variable that nearly has the name of a
+    variable to count by.
     """
     for piece in _pieces(text, "$", re.compile(_NGINX_VARIABLE)):
-        yield piece if isinstance(piece, Literal) else _nginx_field(piece)
+        yield piece if isinstance(piece, Literal) else _nginx_field(piece, of_user)
 
 
-def _nginx_field(found: re.Match[str]) -> Field:
+def _nginx_field(found: re.Match[str], of_user: bool) -> Field:
     name, column = found[1] or found[2], found.start() + 1
     if name is None:
         hint = "nginx itself cannot write a dollar sign"
         raise UsageError(f"unfinished variable in column {column} of the log format", found.string, hint)
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
-    near = get_close_matches(name, _NGINX, 1, 0.8)
-    if near and name not in (*_NGINX, *_NGINX_ALIKE) and abs(len(name) - len(near[0])) <= 2:
-        hint = f"did you mean ${near[0]}? For a variable of your own write $http_own, which fasthits skips"
+    if of_user and name not in (*_NGINX, *_NGINX_ALIKE) and (near := _near(name)):
+        hint = f"did you mean ${near}? For a variable of your own write $http_own, which fasthits skips"
         raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
     return Field(_NGINX.get(name, "skip"), f"${name}", column)
+
+
+def _near(name: str) -> str | None:
+    """Return the variable to count by that *name* probably means."""
+    from difflib import get_close_matches
+
+    return next((near for near in get_close_matches(name, _NGINX, 1, 0.8) if abs(len(name) - len(near)) <= 2), None)
 
 
 def is_envoy(text: str) -> bool:
@@ -293,6 +299,7 @@ def _width(time_format: str) -> int:
     return sum(_WIDTHS[name[1]] if name[0] == "%" else 1 for name in re.findall(r"%.|[^%]", pattern, re.DOTALL))
 
 
+@lru_cache
 def date_layout(time_format: str) -> DateLayout | None:
     """Return where the date is in a time of this format; None for a format without a whole date, and for an epoch.
 

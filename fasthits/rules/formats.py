@@ -6,7 +6,8 @@ are of the kind ``skip``.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise, takewhile
 from typing import Any
 
@@ -55,6 +56,10 @@ class Format:
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
+        return self._reading.copy()
+
+    @cached_property
+    def _reading(self) -> dict[str, Any]:
         if self.names:
             steps: list[_Step] = [(part.kind, "text", b"", None) for part in self.parts if isinstance(part, Field)]
             return {
@@ -80,12 +85,12 @@ class Format:
             "absolute": self.absolute,
         }
 
-    @property
+    @cached_property
     def host_words(self) -> int | None:
         """How many words come before a virtual host that the core takes from before the time; None for no such host."""
         return None if self._host_end is None else sum(isinstance(part, Literal) for part in self._before_host)
 
-    @property
+    @cached_property
     def _host_end(self) -> bytes | None:
         behind = self.parts[len(self._before_host) + 1 :] if self.anchored else ()
         return behind[0].text if behind and isinstance(behind[0], Literal) else None
@@ -102,7 +107,7 @@ class Format:
         start = next(at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time")
         return self.parts[start:]
 
-    @property
+    @cached_property
     def anchored(self) -> bool:
         """Whether the core searches a line for its time and reads on from there, instead of reading from the left.
 
@@ -154,8 +159,8 @@ def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
     if part.time_format:
         how = part.time_format if part.time_format in ("apache", "iso8601") else "date"
         layout = date_layout(part.time_format)
-        numbers = astuple(layout) if layout else ()
-        return part.kind, how, part.width or 0, tuple(-1 if number is None else int(number) for number in numbers)
+        numbers = tuple(-1 if number is None else int(number) for number in layout or ())
+        return part.kind, how, part.width or 0, numbers
     if part.width:
         return part.kind, "fixed", part.width, None
     if part.quoted:
@@ -293,7 +298,7 @@ def _choose(parts: list[Literal | Field]) -> list[Literal | Field]:
     kept = [part for kind, part in chosen.items() if kind not in needless]
     return _join(
         part
-        if isinstance(part, Literal) or any(part is other for other in kept)
+        if isinstance(part, Literal) or part.kind == "skip" or any(part is other for other in kept)
         else replace(part, kind="skip", time_format=None)
         for part in parts
     )
@@ -311,9 +316,9 @@ def _mark(parts: list[Literal | Field]) -> list[Literal | Field]:
             and after.text.startswith(closing)
         )
 
-    return [
-        replace(part, quoted=encloses(at, b'"', b'"'), bracketed=encloses(at, b"[", b"]"))
-        if isinstance(part, Field)
-        else part
-        for at, part in enumerate(parts)
-    ]
+    marked = list(parts)
+    for at, part in enumerate(parts):
+        quoted, bracketed = encloses(at, b'"', b'"'), encloses(at, b"[", b"]")
+        if isinstance(part, Field) and (quoted, bracketed) != (part.quoted, part.bracketed):
+            marked[at] = replace(part, quoted=quoted, bracketed=bracketed)
+    return marked

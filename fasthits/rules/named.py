@@ -13,9 +13,7 @@ malformed.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property, lru_cache
-from ipaddress import IPv6Address
 
 from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
 from fasthits.errors import UsageError
@@ -56,7 +54,7 @@ class Named:
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:
-        pieces = scan_nginx(text) if "$" in text else scan_apache(text)
+        pieces = scan_nginx(text, of_user=False) if "$" in text else scan_apache(text)
         return replace(assemble(self.name, text, pieces, needs_method=self.has_method), absolute=self.absolute)
 
 
@@ -430,6 +428,8 @@ def find_format(text: str) -> Format:
         return NAMES[text]
     if "%" in text or "$" in text:
         return parse_format(text)
+    from difflib import get_close_matches
+
     near = get_close_matches(text, NAMES, 1)
     hint = f"did you mean {near[0]}?" if near else "fasthits formats lists the names"
     raise UsageError("no such log format", repr(text), hint)
@@ -501,6 +501,8 @@ def _stands_out(log_format: Format, lines: Sequence[bytes]) -> bool:
 
 
 def _is_ipv6(text: bytes) -> bool:
+    from ipaddress import IPv6Address
+
     try:
         IPv6Address(text.decode("ascii", "replace"))
     except ValueError:

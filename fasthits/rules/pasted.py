@@ -1,6 +1,5 @@
 """Pasted configuration: finds the format string in a whole directive of nginx, Apache or Tomcat."""
 
-import html
 import re
 
 from fasthits.errors import UsageError
@@ -39,6 +38,8 @@ def directive_string(text: str) -> str:
     if found := re.fullmatch(_APACHE, stripped):
         return str(found["quoted"] or found["word"])
     if found := re.search(_TOMCAT, stripped):
+        import html
+
         return html.unescape(found["double"] or found["single"] or "")
     if _is_pieces(stripped):
         return _joined(stripped.removesuffix(";"))

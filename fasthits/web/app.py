@@ -30,7 +30,7 @@ class Settings:
 
     servers: Sequence[str]
     prefix: str
-    database: Path
+    database: str | Path
     access: Access
     site: str | None = None
     """The address of the site, https://example.org, for links to its pages."""

@@ -6,7 +6,6 @@ more is interrupted. Cheap questions have their own threads, so they never wait 
 
 import asyncio
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import date
@@ -17,8 +16,10 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from fasthits import __version__
+from fasthits.daily.databases import state_of
 from fasthits.daily.documents import Days, history_document, most_read_document
 from fasthits.daily.history import History
+from fasthits.daily.urls import is_postgres
 from fasthits.errors import FasthitsError
 
 KEPT_BYTES = 16 << 20
@@ -39,10 +40,11 @@ FIRST: tuple[Question, ...] = ((history_document, (Days(),)), (most_read_documen
 
 
 class Archive:
-    """The views in the SQLite file of a rollup. Every question raises TableError when the file cannot be read."""
+    """The views in the database of a rollup. Every question raises TableError when the database cannot be read."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, database: str | Path) -> None:
+        self._database = database
+        self._seen = ""
         self._running: dict[tuple[str, Question], _Running] = {}
         self._kept: OrderedDict[tuple[str, Question], bytes] = OrderedDict()
         self._kept_bytes = 0
@@ -52,16 +54,10 @@ class Archive:
     def state(self) -> str:
         """Return a text that changes when an answer may change: with the database, the day and the version.
 
-        It is empty if the file cannot be read.
+        It is empty if the database cannot be read. Of PostgreSQL it is what `watch` has seen last.
         """
-        try:
-            with self._file.open("rb") as file:
-                status, head = os.fstat(file.fileno()), file.read(100)
-        except OSError:
-            return ""
-        changes = int.from_bytes(head[24:28])  # SQLite's file change counter
-        parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes, date.today().toordinal())
-        return "-".join([__version__, *(f"{part:x}" for part in parts)])
+        state = self._seen if is_postgres(self._database) else state_of(self._database)
+        return state and f"{__version__}-{state}-{date.today().toordinal():x}"
 
     async def ask(self, find: Find, *arguments: Any, dear: bool = True) -> bytes:
         """Return what *find* answers, as JSON. If the caller is cancelled and nobody else waits, *find* is too."""
@@ -72,7 +68,7 @@ class Archive:
             self._kept.move_to_end(key)
             return self._kept[key]
         if key not in self._running:
-            self._running[key] = _Running(History(self._file), question, self._dear if dear else self._cheap)
+            self._running[key] = _Running(History(self._database), question, self._dear if dear else self._cheap)
         running = self._running[key]
         try:
             answer = await running.answer()
@@ -87,6 +83,8 @@ class Archive:
         """Ask the last questions again, for nobody, whenever the database has changed, so that they are kept."""
         seen = ""
         while True:
+            if is_postgres(self._database):
+                self._seen = await run_sync(state_of, self._database, limiter=self._cheap)
             if (state := self.state()) and state != seen:
                 seen = state
                 for (find, arguments), dear in list(self._asked.items()):

@@ -10,7 +10,8 @@ from contextlib import redirect_stdout
 import pytest
 
 from fasthits import __version__
-from fasthits.cli import COMMANDS, app
+from fasthits.cli.app import app
+from fasthits.cli.commands import COMMANDS
 from tests.support.commands import fasthits, hit
 from tests.support.processes import PROJECT
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.cli import COMMANDS
+from fasthits.cli.commands import COMMANDS
 from tests.support.commands import fasthits
 
 YESTERDAY = date.today() - timedelta(days=1)

@@ -1,10 +1,13 @@
-"""PostgreSQL as a target: the rows of SQLite, a day replaced as a whole or not at all, errors that say what to type."""
+"""PostgreSQL: its rows and answers are those of SQLite, and a day is replaced as a whole or not at all."""
 
+import asyncio
+import json
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from pathlib import Path
@@ -17,11 +20,26 @@ from typer.testing import CliRunner
 from fasthits._parse import HitTable
 from fasthits.cli import app
 from fasthits.daily import postgres as connections
+from fasthits.daily.databases import state_of
+from fasthits.daily.days import Range
+from fasthits.daily.documents import (
+    Days,
+    Pages,
+    bots_document,
+    history_document,
+    hosts_document,
+    most_read_document,
+    referrers_document,
+    searches_document,
+    sections_document,
+)
+from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
+from fasthits.web.archive import Archive
 from tests.support.commands import fasthits, hit, write
 from tests.support.postgres import Postgres
 from tests.support.processes import PROJECT, end_process, eventually
@@ -30,6 +48,12 @@ Connection = psycopg.Connection[Any]
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 BOT = b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
+WAITING = (
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = "
+    "current_database())"
+)
 
 
 def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
@@ -56,9 +80,9 @@ def sums_of(psql: Connection) -> list[tuple[Any, ...]]:
     return psql.execute("SELECT date::text, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
 
 
-def line(path: bytes, number: int) -> bytes:
+def line(path: bytes, number: int, day: date = date(2026, 3, 12)) -> bytes:
     sources = (b"-", b"https://blog.example/a?b", b"https://www.google.com/search?q=one+two")
-    found = hit(path, clock=f"{number % 24:02}:00:00").replace(b'"-"', b'"%s"' % sources[number % 3])
+    found = hit(path, day, clock=f"{number % 24:02}:00:00").replace(b'"-"', b'"%s"' % sources[number % 3])
     return found.replace(b"Mozilla/5.0 (X11; Linux x86_64)", BOT) if number % 7 == 0 else found
 
 
@@ -148,6 +172,147 @@ def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> N
     psql.execute("UPDATE hits SET views = 8 WHERE date = '2026-03-02'")
     open_table(url).catch_up()
     assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
+
+
+def ask(question: Callable[[History], Any], *databases: str) -> list[Any]:
+    """Return the answers of several databases."""
+    return [question(History(each)) for each in databases]
+
+
+ROUND = Range(MARCH[0], MARCH[4])
+PAGES = [Pages(), Pages("/a"), Pages(prefix="/blog/"), Pages("/none"), Pages(pages=True), Pages("/a", host="a.example")]
+QUESTIONS: list[Callable[[History], Any]] = [
+    lambda kept: kept.days,
+    lambda kept: [history_document(kept, Days(4), asked) for asked in PAGES[:5]],
+    lambda kept: [most_read_document(kept, Days(3), each, text="a", by_day=True) for each in (PAGES[0], PAGES[4])],
+    lambda kept: most_read_document(kept, Days(2), sort="rise"),
+    lambda kept: sections_document(kept, Days(4)),
+    lambda kept: [referrers_document(kept, Days(4), each) for each in PAGES[:3]],
+    lambda kept: [searches_document(kept, Days(4), each) for each in PAGES[:3]],
+    lambda kept: bots_document(kept, Days(4)),
+    lambda kept: hosts_document(kept, Days(4)),
+    lambda kept: [kept.by_day(key, ROUND) for key in ("/a", "//a.example/a", "//a.example/blog/*")],
+]
+
+
+@pytest.mark.parametrize("options", RULES.values(), ids=RULES)
+def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: Connection, tmp_path: Path) -> None:
+    """With sums, and without."""
+    paths = [b"/", b"/a", b"/blog/1", b"/blog/2?x", b"/\xff", b"/style.css", b"/" + b"long" * 4000]
+    hosts = [b"a.example ", b"b.example "] if "--by-host" in options else [b""]
+    file = str(tmp_path / "hits.db")
+    for number, day in enumerate((MARCH[0], MARCH[1], MARCH[3])):
+        lines = [
+            hosts[at % len(hosts)] + line(path, at, day) for at in range(9) for path in paths[: 2 + number + at % 5]
+        ]
+        log = write(tmp_path / f"{day}.log", *lines)
+        for target in (file, url):
+            words = ["rollup", str(day), "--logs", str(log), "--to", target, *options, "--partial", "--quiet"]
+            assert CliRunner().invoke(app, words).exit_code == 0
+    for question in QUESTIONS:
+        of_sqlite, of_postgres = ask(question, file, url)
+        assert of_postgres == of_sqlite
+    psql.execute("DELETE FROM hits_sums WHERE date = '2026-03-02'")
+    for question in QUESTIONS:
+        of_sqlite, without_sums = ask(question, file, url)
+        assert without_sums == of_sqlite
+    psql.execute("DROP TABLE hits_2026_03_02")
+    assert History(url).days == [MARCH[0], MARCH[3]]
+    assert History(url).site(ROUND)[1] is None
+
+
+def test_a_day_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(url: str, psql: Connection) -> None:
+    replace(url, {MARCH[0]: {b"/": 1}, MARCH[1]: {b"/": 1}})
+    history = History(url)
+    with ThreadPoolExecutor() as threads:
+        with history.at_one_moment():
+            replaced = threads.submit(replace, url, {MARCH[0]: {b"/": 5}})
+            eventually(lambda: psql.execute(WAITING).fetchone() != (0,))  # it waits for the reader
+            replace_new = {MARCH[2]: {b"/": 1}}
+            assert history.views("/") == dict.fromkeys(MARCH[:2], 1)
+        assert replaced.result() == Replaced(1, [])
+    replace(url, replace_new)
+    assert history.views("/") == {MARCH[0]: 5, MARCH[1]: 1, MARCH[2]: 1}
+
+
+def test_a_reader_that_began_while_a_day_is_replaced_sees_the_new_one(url: str, psql: Connection) -> None:
+    """Its moment is when it gets the lock. Before, it would see the new partition, but none of its rows."""
+    replace(url, {MARCH[0]: {b"/": 1}})
+    with ThreadPoolExecutor() as threads:
+        with psql.transaction():
+            psql.execute("LOCK TABLE ONLY hits IN ACCESS EXCLUSIVE MODE")
+            found = threads.submit(History(url).views, "/")
+            eventually(lambda: psql.execute(WAITING).fetchone() != (0,))
+            psql.execute("CREATE TABLE new (LIKE hits); INSERT INTO new VALUES ('2026-03-01', '/', 7)")
+            psql.execute(
+                "DROP TABLE hits_2026_03_01; ALTER TABLE hits ATTACH PARTITION new FOR VALUES IN ('2026-03-01')"
+            )
+        assert found.result() == {MARCH[0]: 7}
+
+
+def test_an_interrupted_question_ends_on_the_server_too(url: str, psql: Connection) -> None:
+    replace(url, {MARCH[0]: {b"/": 1}})
+    history = History(url)
+
+    def ask_for_ever() -> None:
+        with history._kept() as kept:
+            kept._ask("SELECT pg_sleep(600)")
+
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(ask_for_ever)
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+        eventually(lambda: psql.execute(running).fetchone() != (0,))
+        history.interrupt()
+        with pytest.raises(TableError, match="cannot read database"):
+            asked.result(30)
+    eventually(lambda: psql.execute(running).fetchone() == (0,))
+    with pytest.raises(TableError, match="interrupted"):
+        history.views("/")
+
+
+def test_a_state_changes_with_rollups_and_with_what_others_change(url: str, psql: Connection) -> None:
+    assert state_of(url) == ""
+    replace(url, {MARCH[0]: {b"/": 1}})
+    seen = {state_of(url)}
+    replace(url, {MARCH[1]: {b"/": 1}})
+    seen.add(state_of(url))
+    replace(url, {MARCH[1]: {b"/": 1}})
+    seen.add(state_of(url))
+    psql.execute("UPDATE hits SET views = 2 WHERE date = '2026-03-01'")
+    seen.add(state_of(url))
+    assert len(seen) == 4
+    assert "" not in seen
+
+
+def test_the_command_line_and_the_web_server_read_the_database(url: str) -> None:
+    replace(url, {MARCH[0]: {b"/": 3}})
+    for command in ("most-read", "history"):
+        done = CliRunner().invoke(app, [command, "--date", "2026-03-01", "--database", url, "--csv"])
+        assert done.stdout.splitlines()[1].startswith("2026-03-01,")
+        assert done.exit_code == 0
+    done = CliRunner().invoke(app, ["report", "--date", "2026-03-01", "--database", url, "--to", "-"])
+    assert "How often was each page read?" in done.stdout
+
+    async def ask_archive() -> tuple[bytes, str]:
+        archive = Archive(url)
+        watching = asyncio.ensure_future(archive.watch())
+        answer = await archive.ask(history_document, Days())
+        while not archive.state():
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        return answer, archive.state()
+
+    answer, state = asyncio.run(ask_archive())
+    assert json.loads(answer)["total"] == 3
+    assert state_of(url) in state
+
+
+def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
+    done = CliRunner().invoke(app, ["most-read", "--database", url])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f'fasthits: cannot read database: {shown(url)} (relation "hits" does not exist: fasthits rollup fills it)\n'
+    )
 
 
 KILLED = """
@@ -248,12 +413,6 @@ def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: C
         ("2026-03-03", 5_000),
     ]
     assert psql.execute("SELECT count(*), max(id) FROM hits_paths").fetchone() == (5_000, 5_000)
-
-
-WAITING = (
-    "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = "
-    "current_database())"
-)
 
 
 def test_a_signal_ends_a_rollup_that_waits_for_another(url: str, psql: Connection, tmp_path: Path) -> None:

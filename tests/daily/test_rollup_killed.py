@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fasthits.cli import app
+from fasthits.cli.app import app
 from fasthits.daily import database
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT

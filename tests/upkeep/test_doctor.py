@@ -760,7 +760,7 @@ def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
     (place / "private").mkdir(mode=0o700)
     own = place / "private" / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", own], check=True)
-    program = f"import sys; sys.path[:0] = {sys.path!r}; sys.argv[0] = 'fasthits'; import fasthits.cli as c; c.app()"
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import fasthits.cli as c; c.run(sys.argv[1:])"
     done = subprocess.run(
         [own / "bin" / "python", "-c", program, "doctor", "--user", "www-data"],
         cwd=place,

@@ -41,7 +41,8 @@ class Endless:
 
     def find(self, history: History, number: int = 0) -> int:
         with history._kept() as kept:
-            kept._database.create_function("begun", 0, lambda: self.begun.release() or 1)  # while the query runs
+            connection = kept._database._connection
+            connection.create_function("begun", 0, lambda: self.begun.release() or 1)  # while the query runs
             try:
                 numbers = "WITH RECURSIVE n(i) AS (SELECT begun() UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
                 return int(kept._database.execute(numbers).fetchone()[0])

@@ -2,15 +2,18 @@
 
 import os
 import pwd
+import shlex
 import subprocess
 import sys
 from datetime import date
 from pathlib import Path
 
+from fasthits.daily.databases import exists
 from fasthits.daily.days import ONE_DAY, Range
 from fasthits.daily.gaps import describe_missing, missing_days
 from fasthits.daily.history import History
 from fasthits.daily.opening import STDOUT, open_table
+from fasthits.daily.urls import is_postgres, shown
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -66,6 +69,8 @@ def database(setup: Setup) -> str:
     open_table(setup.target).check()
     if setup.target == STDOUT:
         return "standard output"
+    if is_postgres(setup.target):
+        return f"{shown(setup.target)} can be written"
     target = Path(setup.target)
     disk = os.statvfs(target.absolute().parent)
     free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
@@ -79,15 +84,15 @@ def database(setup: Setup) -> str:
 
 def kept_days(setup: Setup, today: date) -> str:
     """Say that the last LOOK_BACK_DAYS are kept, from the first that was kept on."""
-    target = Path(setup.target)
-    if target.suffix == CSV_SUFFIX or not target.exists():
-        return "not looked for in a CSV file" if target.exists() else "nothing is kept yet"
-    days = History(target).days
+    is_there = exists(setup.target)
+    if setup.target.endswith(CSV_SUFFIX) or not is_there:
+        return "not looked for in a CSV file" if is_there else "nothing is kept yet"
+    days = History(setup.target).days
     if not days:
         return "nothing is kept yet"
     missing = missing_days(days, Range(today - LOOK_BACK_DAYS * ONE_DAY, today - ONE_DAY), today)
     if missing:
-        command = f"fasthits rollup {missing[0]}..{missing[-1]} --to {target}"
+        command = f"fasthits rollup {missing[0]}..{missing[-1]} --to {shlex.quote(shown(setup.target))}"
         raise Finding(describe_missing(days[-1], missing), f"while their logs are there: {command}", Verdict.WARN)
     return f"kept up to {days[-1]}, without a gap in the last {LOOK_BACK_DAYS} days"
 

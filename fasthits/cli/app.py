@@ -1,0 +1,148 @@
+"""The command line as typer reads it: the help, completion, what to do about mistakes, and whatever is not plain."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+from typer.main import get_command_from_info
+from typer.models import CommandInfo
+
+from fasthits.cli.command import Command, help_text
+from fasthits.cli.commands import COMMANDS, function_of
+from fasthits.cli.declare import REQUIRED, Argument, Parameter, parameters_of
+from fasthits.cli.output import errors_told, print_version
+from fasthits.errors import UsageError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+OTHER_COMMANDS = {"import": "rollup", "count": "rollup", "watch": "top", "live": "top", "web": "serve"}
+"""Commands that people may expect, and ours."""
+
+RAISE = object()
+"""As the context's object: the caller handles errors."""
+
+
+@contextmanager
+def _errors_told(ctx: Any) -> Iterator[None]:
+    """Let typer's errors be as ours, and be told, unless the caller handles them."""
+    with nullcontext() if ctx.obj is RAISE else errors_told():
+        try:
+            yield
+        except TyperException as error:
+            raise _usage_error(error) from error
+
+
+def _usage_error(error: Any) -> UsageError:
+    """Return typer's own error as ours: on one line, with what to type next."""
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path if context else 'fasthits'} --help"
+    if known := getattr(error, "possibilities", None):
+        names = {option.lstrip("-"): option for option in known}
+        near = get_close_matches(error.option_name.lstrip("-"), names, 1)
+        return UsageError("no such option", error.option_name, f"did you mean {names[near[0]]}?" if near else hint)
+    message = error.format_message().rstrip(".")
+    failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
+    return UsageError(failed, subject, hint) if subject else UsageError("wrong usage", failed, hint)
+
+
+def command_of(name: str, function: Callable[..., Any]) -> Any:
+    """Return typer's command that reads the parameters of *function* and calls it."""
+    text = help_text(function)
+
+    def callback(**values: Any) -> Any:
+        return function(**values)
+
+    parameters = [_signature_of(each) for each in parameters_of(function)]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {each.name: each.annotation for each in parameters}
+    info = CommandInfo(
+        name=name,
+        cls=Command,
+        callback=callback,
+        help=text,
+        short_help=re.split(r"(?<=\.)\s", text)[0],
+        context_settings=CONTEXT,
+    )
+    return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
+
+
+def _signature_of(parameter: Parameter) -> inspect.Parameter:
+    declared = parameter.declared
+    assert declared
+    make: Any = typer.Argument if isinstance(declared, Argument) else typer.Option
+    annotation: Any = Annotated[parameter.kind, make(*declared.names, **declared.details)]
+    default = inspect.Parameter.empty if parameter.default is REQUIRED else parameter.default
+    return inspect.Parameter(parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+class _Commands(TyperGroup):
+    """Finds the commands, and imports the module of a command only when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        elif not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(UsageError.exit_code)
+        with _errors_told(ctx):
+            return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            if ctx is None or ctx.resilient_parsing or cmd_name.startswith("-"):
+                return None
+            near = OTHER_COMMANDS.get(cmd_name) or next(iter(get_close_matches(cmd_name, COMMANDS, 1)), None)
+            hint = f"did you mean {near}?" if near else "fasthits --help lists the commands"
+            raise UsageError("no such command", repr(cmd_name), hint)
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = command_of(cmd_name, function_of(cmd_name))
+        return self.commands[cmd_name]
+
+    def invoke(self, ctx: Any) -> Any:
+        with _errors_told(ctx):
+            return super().invoke(ctx)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    pretty_exceptions_enable=False,
+    context_settings=CONTEXT,
+    rich_markup_mode=None,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print_version()
+        raise typer.Exit
+
+
+def fasthits(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """How often was each page read? Today, live, from the web server's log; and every day before, kept in SQLite or
+    CSV.
+
+    \b
+        fasthits conf           what to paste into Apache's or nginx's configuration
+        fasthits top            watch what is read now
+        fasthits rollup         keep yesterday's views in hits.db
+        fasthits help rollup    show the help of a command
+
+    A hit is a log line with the method GET and a path. The query string does not count. Options narrow this.
+    `fasthits explain` shows why a line counts or does not.
+    """
+
+
+app.callback(help=help_text(fasthits))(fasthits)

@@ -1,0 +1,45 @@
+"""The commands: each is a function in a module of this folder, which is imported when it is used."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+COMMANDS = {
+    "log": "log",
+    "rollup": "rollup",
+    "today": "today",
+    "top": "top",
+    "history": "history",
+    "most-read": "history",
+    "serve": "serve",
+    "report": "report",
+    "check": "reconcile",
+    "warm": "reconcile",
+    "explain": "explain",
+    "formats": "formats",
+    "conf": "conf",
+    "doctor": "doctor",
+}
+"""The module of each command, in the order of the help."""
+
+BARE = {"--keep-query": "all", "--referrers": "site"}
+"""What an option means when it is given without a value."""
+
+
+def function_of(command: str) -> Callable[..., Any]:
+    """Return the function of one of COMMANDS."""
+    module = import_module(f"fasthits.cli.{COMMANDS[command]}")
+    return getattr(module, command.replace("-", "_"))  # type: ignore[no-any-return]
+
+
+def fill_bare(arguments: list[str]) -> list[str]:
+    """Return the arguments of a command with the values of BARE options that have none.
+
+    >>> fill_bare(["--keep-query", "--referrers", "full"])
+    ['--keep-query=all', '--referrers', 'full']
+    """
+    following = [*arguments, "-"][1:]
+    return [
+        f"{each}={BARE[each]}" if each in BARE and after.startswith("-") else each
+        for each, after in zip(arguments, following, strict=True)
+    ]

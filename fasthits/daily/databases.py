@@ -1,0 +1,58 @@
+"""Which database a name means, opened to read: SQLite, the CSV files of a rollup, PostgreSQL."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fasthits.daily.kept import Kept
+from fasthits.daily.urls import is_postgres, needs_psycopg
+from fasthits.errors import TableError
+
+
+@contextmanager
+def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
+    """Give the kept days of a database, as they are at one moment. Raises TableError, also for errors of the block."""
+    if is_postgres(name):
+        with needs_psycopg(name):
+            from fasthits.daily import postgres, postgressums
+        with postgres.reading(str(name)) as database:
+            summed = postgressums.summed(database) if postgressums.are_valid(database) else None
+            yield Kept(database, summed, postgressums.days_with_rows(database, summed or set()))
+        return
+    from fasthits.daily import sums
+    from fasthits.daily.database import Sqlite, reading
+
+    with reading(Path(name)) as connection:
+        with_rows = sums.days_with_rows(connection)
+        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows)
+
+
+def exists(name: str | Path) -> bool:
+    """Tell whether a rollup has made the database. Raises TableError if the server does not answer."""
+    if not is_postgres(name):
+        return Path(name).exists()
+    with needs_psycopg(name):
+        from fasthits.daily import postgres
+    with postgres.looking(str(name)) as database:
+        return bool(database.columns_of("hits"))
+
+
+def state_of(name: str | Path) -> str:
+    """Return a text that changes whenever the database does; empty if it cannot be read."""
+    if is_postgres(name):
+        try:
+            with needs_psycopg(name):
+                from fasthits.daily import postgres, postgressums
+            with postgres.reading(str(name)) as database:
+                return postgressums.state(database)
+        except TableError:
+            return ""
+    try:
+        with Path(name).open("rb") as file:
+            status, head = os.fstat(file.fileno()), file.read(100)
+    except OSError:
+        return ""
+    changes = int.from_bytes(head[24:28])  # SQLite's file change counter
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes)
+    return "-".join(f"{part:x}" for part in parts)
