@@ -18,6 +18,7 @@ from fasthits.daily import fleet, tasks
 from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 from fasthits.daily.engines import connected, warning_of
 from fasthits.daily.fleet import Fleet, slots_of
+from fasthits.daily.hits import count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
@@ -132,6 +133,15 @@ def test_workers_count_the_bytes_that_one_machine_counts(
     assert outputs(tmp_path / "fleet") == outputs(tmp_path / "alone")
     assert figures(together) == figures(alone)
     assert together.rows == alone.rows > 0
+
+
+def test_python_counts_by_any_executor(logs: Path, pool: Executor, tmp_path: Path) -> None:
+    name = f"{logs}/*/%F.log"
+    together = count_hits(name, days=DAY, executor=pool, scratch=tmp_path, bots="apart")
+    alone = count_hits(name, days=DAY, bots="apart")
+    assert list(together.rows()) == list(alone.rows())
+    assert (together.bots, together.lines, together.filtered) == (alone.bots, alone.lines, alone.filtered)
+    assert outputs(tmp_path) == {}
 
 
 def test_a_plain_file_is_divided_among_tasks(pool: Executor, tmp_path: Path, many_tasks: None) -> None:
