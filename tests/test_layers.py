@@ -25,7 +25,7 @@ LAYERS = [
 """The rooms, from the bottom: a room uses those below it, never one beside it. See docs/architecture.md."""
 
 SYSTEMS = {
-    "backports": {"daily.frames", "daily.logs.compression"},
+    "backports": {"daily.logs.compression"},
     "bz2": {"daily.logs.compression"},
     "crawleruseragents": {"rules.bots"},
     "csv": {"daily.csvfiles", "django.management.commands.export_hits"},

@@ -208,10 +208,10 @@ def _print_summary(result: "Summary", target: str) -> None:
     found = result.counted
     # If nothing parses, the format is only a guess.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
-    speed = found.bytes * found.passes / result.seconds / 1e9
+    speed = found.bytes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
-    passes = f", in {found.passes} passes" * (found.passes > 1)
-    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
+    spooled = f", {found.spooled / 1e6:,.1f} MB by a temporary file" * bool(found.spooled)
+    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){spooled}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
     echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)

@@ -9,13 +9,13 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from fasthits._parse import HitTable
 from fasthits.daily import tasks
 from fasthits.daily.logs.extents import Extent
-from fasthits.daily.logs.logfiles import Advance, LogFile, Segment
-from fasthits.daily.passes import SIGNAL_SECONDS, Files, Pass, segments_of
+from fasthits.daily.logs.logfiles import LogFile, Segment
+from fasthits.daily.reading import SIGNAL_SECONDS, Bound, Figures, Files, Progress, Reading, segments_of
 from fasthits.daily.scratch import Scratch
 from fasthits.daily.tasks import File, Outcome, Work
 from fasthits.errors import FasthitsError, UsageError
@@ -39,16 +39,6 @@ MERGED_BYTES = 64 << 20
 """Of rows, packed, that a task merges."""
 
 T = TypeVar("T")
-
-
-class Figures(NamedTuple):
-    """What was counted beside rows, as `HitTable` has it."""
-
-    lines: int
-    hits: int
-    malformed: int
-    filtered: dict[str, int]
-    days_seen: set[date]
 
 
 def slots_of(executor: Executor) -> int:
@@ -137,10 +127,10 @@ class Fleet:
         return [extent.of(log_file) for extent, log_file in zip(found, files, strict=True)]
 
     def count(
-        self, files: Files, formats: Mapping[LogFile, Format | None], compiled: CompiledRules, advance: Advance
+        self, files: Files, formats: Mapping[LogFile, Format | None], compiled: CompiledRules, progress: Progress | None
     ) -> "Counting":
         """Return what is counted in *files*."""
-        return Counting(self, files, formats, compiled, advance)
+        return Counting(self, files, formats, compiled, progress)
 
 
 _LOST = ("KilledWorker", "FutureCancelledError", "CommClosedError", "WorkerCrashedError", "BrokenExecutor")
@@ -151,7 +141,7 @@ def _pickled(compiled: CompiledRules) -> bytes:
     return pickle.dumps((compiled.rules, compiled.keepers))
 
 
-class Counting(Pass):
+class Counting(Reading):
     """A count of files by a fleet."""
 
     def __init__(
@@ -160,21 +150,21 @@ class Counting(Pass):
         files: Files,
         formats: Mapping[LogFile, Format | None],
         compiled: CompiledRules,
-        advance: Advance,
+        progress: Progress | None,
     ) -> None:
         for each in files:
             if each.size is None:
                 raise UsageError("a cluster reads files only", each.name, "run this without --cluster")
         step = sum(each.size or 0 for each in files) // (fleet._slots * TASKS_OF_SLOT)
         step = min(max(step, LEAST_TASK_BYTES), MOST_TASK_BYTES)
-        segments = {each: segments_of(each, formats[each], step) for each in files}
+        segments = {each: segments_of(each, formats.get(each), step) for each in files}
         super().__init__(files, formats, compiled, segments=segments)
         self._fleet = fleet
         self._tasks = _divided([segment for each in segments.values() for segment in each], step)
         self._outcomes: list[Outcome] = []
-        self._run(advance)
+        self._run(self.begin(progress))
 
-    def _run(self, advance: Advance) -> None:
+    def _run(self, advance: Callable[[int], None]) -> None:
         parts = 1 if len(self._tasks) <= MERGED_AT_ONCE else PARTS
         rules, key = _pickled(self._compiled), secrets.token_bytes(16)
         arguments = [
@@ -196,33 +186,32 @@ class Counting(Pass):
     @property
     def figures(self) -> Figures:
         """The figures of all tasks."""
-        filtered = Counter[str]()
+        filtered, rejected = Counter[str](), Counter[str]()
         for each in self._outcomes:
             filtered.update(each.filtered)
+            rejected.update(each.rejected)
         return Figures(
             lines=sum(each.lines for each in self._outcomes),
             hits=sum(each.hits for each in self._outcomes),
             malformed=sum(each.malformed for each in self._outcomes),
             filtered=dict(filtered),
+            rejected=dict(rejected),
             days_seen=set[date]().union(*(each.days_seen for each in self._outcomes)),
         )
 
-    def add_rejected(self, rejected: Counter[str]) -> None:
-        """Add the hits whose paths the rules reject."""
-        for each in self._outcomes:
-            rejected.update(each.rejected)
-
-    def rows(self) -> HitTable:
-        """Return the rows of all tasks."""
+    def rows(self, bound: Bound | None) -> HitTable:
+        """Return the rows of all tasks, without those that were given away as memory is too little, and the hours."""
         table = HitTable(rules=self._compiled.line_rules(ASSUMED))
+        for outcome in self._outcomes:
+            for day, hours in outcome.hours.items():
+                table.add_hours(day, hours)
         for file in self._few_files():
             for name, rows in tasks.tables_of(table).items():
                 for part in file.places.get(name, {}):
                     for piece in tasks.pieces_of(file, self._fleet.scratch, name, part):
                         rows.load(piece)
-        for outcome in self._outcomes:
-            for day, hours in outcome.hours.items():
-                table.add_hours(day, hours)
+                        if bound and table.memory_with(0) > bound.max_bytes:
+                            bound.give_away(table.drain())
         return table
 
     def _few_files(self) -> list[File]:

@@ -4,13 +4,13 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import Table
+from fasthits.daily.targets import Replaced, Table
 from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
 
@@ -55,9 +55,12 @@ def roll_up(
     """
     started = time.monotonic()
     table.check()
-    replace = partial(table.replace, with_fewer=with_fewer)
+
+    def take(counted: Counted, rows: Rows) -> Replaced:
+        return table.replace(counted.days, rows, with_fewer)
+
     with fleet.working() if fleet else nullcontext():
         counted, replaced = count_days(
-            days, patterns, replace, threads, progress, max_bytes, rules, keepers, as_part, fleet=fleet
+            days, patterns, take, threads, progress, max_bytes, rules, keepers, as_part, fleet=fleet
         )
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 from fasthits import __version__
 from fasthits._parse import HitTable
-from fasthits.daily.frames import DamagedPieceError, pack, unpack
 from fasthits.daily.logs.extents import Extent, look
 from fasthits.daily.logs.logfiles import LogFile, Segment
-from fasthits.daily.passes import Pass, SegmentCount
+from fasthits.daily.reading import Reading, SegmentCount
+from fasthits.daily.runs import BOTS, HITS, DamagedPieceError, pack, unpack
 from fasthits.daily.scratch import Scratch
 from fasthits.errors import FasthitsError, LogFileError
 from fasthits.rules.compiled import CompiledRules
@@ -28,8 +28,6 @@ from fasthits.rules.formats import Format
 
 FORMAT = 1
 """The version of what tasks and their files look like."""
-
-HITS, BOTS = "hits", "bots"
 
 Places = dict[str, dict[int, list[tuple[int, int]]]]
 """Where the rows are in a file: by table and part, the beginnings and sizes of the frames."""
@@ -104,14 +102,14 @@ class Outcome(NamedTuple):
 def count(rules: bytes, work: Sequence[Work], scratch: Scratch, parts: int, key: bytes) -> Outcome:
     """Count parts of files, and write their rows into a new file. Raises FasthitsError."""
     compiled = compiled_from(rules)
-    reading = Pass(
+    reading = Reading(
         {each.segment.log_file: each.days for each in work},
         {each.segment.log_file: each.log_format for each in work},
         compiled,
         threads=1,
         segments=_by_file(each.segment for each in work),
     )
-    raw = reading.run(lambda size: None)
+    raw = reading.run()
     figures = raw.lines, raw.hits, raw.malformed, raw.filtered
     hours, rejected = raw.take_hours(), Counter[str]()
     table = compiled.finish(raw, rejected)

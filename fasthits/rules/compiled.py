@@ -153,12 +153,11 @@ class CompiledRules:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
         Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
-        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share.
+        at paths. Otherwise *raw* is left empty.
         """
         if not self.rules.looks_at_paths:
             return raw
         final = HitTable(rules=self.line_rules(ASSUMED))
-        final.share = raw.share
         self._finish_rows(raw, final, rejected)
         if raw.bots is not None and final.bots is not None:
             self._finish_rows(raw.bots, final.bots, rejected)
