@@ -60,6 +60,15 @@ def rollup(
         int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
     max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    server: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            envvar="FASTHITS_SERVER",
+            help="With --to NAME.hits: the name of this server, which merge tells it by.",
+            show_default="the host name",
+        ),
+    ] = None,
     referrers: Annotated[
         Referrers | None,
         Option(
@@ -135,7 +144,13 @@ def rollup(
     from fasthits.daily.rollup import roll_up
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
-    table = open_table(to, layouts)
+    origin = None
+    if to.lower().endswith(".hits"):
+        from fasthits.daily.merging import Origin
+
+        kept = referrers and {"referrers": referrers.value, "own host": own_host}
+        origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
+    table = open_table(to, layouts, origin)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
     patterns = find_patterns(logs, wanted)

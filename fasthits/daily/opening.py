@@ -3,19 +3,23 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fasthits.daily.columns import PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
 from fasthits.daily.urls import is_postgres, needs_psycopg
 from fasthits.errors import UsageError
 
+if TYPE_CHECKING:
+    from fasthits.daily.merging import Origin
+
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
-def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
-    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``; or
-    raise UsageError.
+def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origin | None" = None) -> Table:
+    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...`` or, for
+    rows that have an *origin*, ``*.hits``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
     it, ``hits.referrers.csv``. Standard output takes only one table.
@@ -34,8 +38,12 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
         return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
         return SqliteFile(Path(target), layouts)
+    if suffix == ".hits" and origin:
+        from fasthits.daily.merging import HitsFile
+
+        return HitsFile(Path(target), layouts, origin)
     raise UsageError(
         "not a TARGET",
         target,
-        "use a name that ends in .csv, .db, .sqlite or .sqlite3, postgresql://..., or - for standard output",
+        "use a name that ends in .db, .sqlite, .sqlite3, .csv or .hits, postgresql://..., or - for standard output",
     )

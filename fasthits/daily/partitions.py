@@ -5,17 +5,17 @@ for them. A partition has no primary key, because PostgreSQL's keys have room fo
 its index by path has only hashes. The date is a column of each row, as in SQLite.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fasthits.daily import postgressums as sums
 from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
-from fasthits.daily.targets import Replaced, Table, _gathered
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class PostgresTables(Table):
             self._check_tables(database)
             _check_rights(database, self._layouts)
 
-    def replace(self, days: Sequence[date], rows: Rows, with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
         with _gathered(days, rows, self._layouts) as new, writing(self._url) as database:

@@ -57,7 +57,7 @@ def roll_up(
     table.check()
 
     def take(counted: Counted, rows: Rows) -> Replaced:
-        return table.replace(counted.days, rows, with_fewer)
+        return table.replace(counted.days, rows, with_fewer, counted.figures())
 
     with fleet.working() if fleet else nullcontext():
         counted, replaced = count_days(

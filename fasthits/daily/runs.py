@@ -222,7 +222,7 @@ class MergedRows:
 
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) by day and path."""
-        for piece in self._pieces():
+        for piece in self.pieces():
             yield from rows_of_piece(piece)
 
     @overload
@@ -231,13 +231,13 @@ class MergedRows:
     def sorted_rows(self, *, as_text: Literal[True]) -> Iterator[tuple[str, str, int]]: ...
     def sorted_rows(self, *, as_text: bool = False) -> Iterator[tuple[Any, Any, int]]:
         """Yield (day, path, views) by day and path, as `HitTable.sorted_rows` does."""
-        for piece in self._pieces():
+        for piece in self.pieces():
             yield from rows_of_piece(piece, as_text=as_text)
 
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines) by day, views and path, as `HitTable.csv` does."""
         runs, table = [], self._new_table()
-        for piece in self._pieces():
+        for piece in self.pieces():
             table.load(piece)
             if table.memory_with(PIECE_BYTES) > self._workshop.table_bytes:
                 runs.append(self._workshop.spool.write(piece for _, piece in table.dump(by_views=True)))
@@ -253,13 +253,14 @@ class MergedRows:
     def dump(self, parts: int = 1, key: bytes = b"") -> Iterator[tuple[int, bytes]]:
         """Yield (part, piece) for all rows, in one part or in those that they were divided into."""
         if parts == 1:
-            yield from ((0, piece) for piece in self._pieces())
+            yield from ((0, piece) for piece in self.pieces())
             return
         assert parts == len(self._runs.parts)
         for part, runs in enumerate(self._runs.parts):
             yield from ((part, piece) for piece in merged(runs, self._workshop))
 
-    def _pieces(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the pieces of all rows, by day and path."""
         return merged([run for part in self._runs.parts for run in part], self._workshop)
 
     def _new_table(self) -> HitTable:

@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from fasthits.daily.atomic import check_file
 from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
@@ -23,6 +23,9 @@ MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
 
 
+NO_FIGURES: Mapping[str, Any] = {}
+
+
 class Replaced(NamedTuple):
     """The number of new rows of views, and the days that were left as they were, because the table has more hits."""
 
@@ -36,8 +39,12 @@ class Table(Protocol):
     def check(self) -> None:
         """Raise TableError if `replace` cannot work, as far as that shows without changing anything."""
 
-    def replace(self, days: Sequence[date], rows: Rows, with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         """Replace all rows of *days*, which are in order, by *rows*. Rows of other days are ignored.
+
+        *figures* are those of the count, for targets that keep them.
 
         Without *with_fewer*, a day that has more hits in the table stays as it is, in all tables. No other rollup comes
         between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
@@ -69,7 +76,9 @@ class SqliteFile(Table):
                 self._check_columns(database)
                 check_tables(database, self._path)
 
-    def replace(self, days: Sequence[date], rows: Rows, with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         from fasthits.daily.database import writing
         from fasthits.daily.sums import check_tables, pause, resume
 
@@ -141,7 +150,9 @@ class CsvFiles(Table):
     def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
-    def replace(self, days: Sequence[date], rows: Rows, with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
         with _gathered(days, rows, self._layouts, as_csv=True) as new:
@@ -168,7 +179,9 @@ class CsvStream(Table):
     def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
-    def replace(self, days: Sequence[date], rows: Rows, with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         count = 0
         self._stream.write(csv_line(self._layout.columns))
         with _gathered(days, rows, [self._layout], as_csv=True) as new:
