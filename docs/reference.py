@@ -1,11 +1,12 @@
 """Writes docs/fasthits.1 and docs/commands.md from the texts that --help shows, and the table of named formats in
-docs/formats.md: python -m docs.reference.
+docs/formats.md, and the parts of their strings in fasthits/rules/assembled.py: python -m docs.reference.
 
 The options of rules are the same in several commands. Both pages of commands describe them once.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from typer.main import get_command
 
 from fasthits import __version__
 from fasthits.cli.app import app
+from fasthits.rules.directives import Field
 from fasthits.rules.named import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PAGE, MANUAL = ROOT / "docs" / "commands.md", ROOT / "docs" / "fasthits.1"
 FORMATS_PAGE = ROOT / "docs" / "formats.md"
+ASSEMBLED = ROOT / "fasthits" / "rules" / "assembled.py"
 FORMATS_TABLE = re.compile(r"(?<=<!-- made by python -m docs.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
 A_RULE = "--exclude-bots"
 """An option that is a rule. The other rules are in the same panel of the help."""
@@ -153,6 +156,28 @@ def formats_page() -> str:
     return FORMATS_TABLE.sub(lambda _: table, FORMATS_PAGE.read_text(encoding="utf-8"))
 
 
+def assembled() -> str:
+    """Return the module with the parts of the named formats."""
+    lines = [
+        '"""The parts of the named formats, made by ``python -m docs.reference``. To read their strings at each start',
+        "would take longer than to count a small log.",
+        '"""',
+        "",
+        "# fmt: off",
+        "# ruff: noqa: E501",
+        "",
+        "from typing import Any",
+        "",
+        "PARTS: dict[str, tuple[Any, ...]] = {",
+    ]
+    formats = {text: row.assemble_anew(text) for row in FORMATS.values() for text in (*row.strings, *row.closed)}
+    for text, found in formats.items():
+        parts = [astuple(part) if isinstance(part, Field) else part.text for part in found.parts]
+        lines += [f"    {text!r}: (", *(f"        {part!r}," for part in parts), "    ),"]
+    lines += ["}", '"""By the string of a format: bytes are a literal, a tuple has the fields of a `Field`."""']
+    return "\n".join(lines) + "\n"
+
+
 def fence(lines: Iterable[str]) -> list[str]:
     """Return *lines* as a block of code."""
     return ["```text", *lines, "```"]
@@ -231,3 +256,4 @@ if __name__ == "__main__":
     MANUAL.write_text(manual(), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
     FORMATS_PAGE.write_text(formats_page(), encoding="utf-8")
+    ASSEMBLED.write_text(assembled(), encoding="utf-8")

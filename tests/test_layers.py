@@ -34,7 +34,7 @@ SYSTEMS = {
     "psycopg": {"daily.postgres"},
     "fsspec": {"daily.logs.stores"},
     "pymemcache": {"live.memcached", "live.connections"},
-    "sqlite3": {"daily.database", "daily.kept", "daily.sums", "daily.targets"},
+    "sqlite3": {"daily.database", "daily.kept", "daily.sourcesums", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
     "starlette": {"web"},
     "typer": {"cli"},

@@ -7,6 +7,7 @@ import pytest
 
 from docs import reference
 from fasthits.cli.commands import COMMANDS
+from fasthits.rules.named import FORMATS
 from tests.support.commands import fasthits
 from tests.support.servers import require_program
 
@@ -24,6 +25,13 @@ def test_the_page_of_commands_is_not_stale() -> None:
 def test_the_table_of_named_formats_is_not_stale() -> None:
     assert reference.FORMATS_PAGE.read_text() == reference.formats_page(), STALE
     assert "| `haproxy` |" in reference.formats_page()
+
+
+def test_the_parts_of_named_formats_are_not_stale() -> None:
+    assert reference.ASSEMBLED.read_text() == reference.assembled(), STALE
+    for row in FORMATS.values():
+        for text in (*row.strings, *row.closed):
+            assert row._assemble(text) == row.assemble_anew(text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

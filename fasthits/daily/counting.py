@@ -148,7 +148,7 @@ def count_days(
         if sources is None and raw.days_seen:
             sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
         found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
-        lines, hits, malformed, filtered = raw.lines, raw.hits, raw.malformed, raw.filtered
+        lines, hits, malformed = raw.lines, raw.hits, raw.malformed
         examples, advice = read.examples(), None
         if malformed > lines * BAD_SHARE:
             examples = read.whole_examples()
@@ -158,14 +158,15 @@ def count_days(
         if isinstance(raw, Figures):
             kept.rejected.update(raw.rejected)
         rejected = kept.rejected
-        reason = only_reason(hits - rejected.total(), filtered | rejected)
+        filtered = Counter(raw.filtered) + rejected
+        reason = only_reason(hits - rejected.total(), filtered)
         counted = Counted(
             files=len(files),
             bytes=read.bytes_read(),
             formats=read.formats(),
             lines=lines,
             hits=hits - rejected.total(),
-            filtered=filtered | rejected,
+            filtered=filtered,
             malformed=malformed,
             examples=examples,
             spooled=kept.spooled,
@@ -216,6 +217,8 @@ class _Rows:
         if self._spill is None:
             return self._finished(raw)
         self._put_away(raw.drain())
+        if not self._compiled.rules.knows_hours:
+            raw.take_hours()
         return self._spill.rows(raw)
 
     def close(self) -> None:

@@ -20,12 +20,13 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
             summed = postgressums.summed(database) if postgressums.are_valid(database) else None
             yield Kept(database, summed, postgressums.days_with_rows(database, summed or set()))
         return
-    from fasthits.daily import sums
+    from fasthits.daily import sourcesums, sums
     from fasthits.daily.database import Sqlite, reading
 
     with reading(Path(name)) as connection:
         with_rows = sums.days_with_rows(connection)
-        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows)
+        sources = sourcesums.summed(connection)
+        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows, sources)
 
 
 def exists(name: str | Path) -> bool:

@@ -2,11 +2,12 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import date
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from fasthits._parse import add_sums, pack_sums
@@ -68,8 +69,16 @@ class Database(Protocol):
 class Kept:
     """What a database holds while it is open. *number* is the column that counts: ``views`` or ``bots``."""
 
-    def __init__(self, database: Database, summed: Collection[str] | None, with_rows: Iterable[str]) -> None:
-        """*summed* are the days that have sums, None if no sums count; *with_rows* those that have rows, or some."""
+    def __init__(
+        self,
+        database: Database,
+        summed: Collection[str] | None,
+        with_rows: Iterable[str],
+        summed_sources: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
+        """*summed* are the days that have sums, None if no sums count; *with_rows* those that have rows, or some.
+        *summed_sources* are the days that have sums in the tables of referrers and searches."""
+        self._summed_sources = summed_sources
         self._database = database
         self._file = database.name
         self._interrupted = False
@@ -178,15 +187,21 @@ class Kept:
     ) -> Counter[tuple[str, ...]]:
         """Return the views by *texts*, columns of the table of referrers or searches: of all paths, of a path, or of
         those that begin with *path*, which ends in a slash."""
+        found: Counter[tuple[str, ...]] = Counter()
+        made = self._summed_sources.get(table, ()) if path is None else ()
+        if made:
+            summed = f"FROM {table}_sums WHERE date BETWEEN ? AND ?"
+            query = f"SELECT sum(views), {texts} {summed}{_of_host(host)} GROUP BY {texts}"
+            found.update({row[1:]: row[0] for row in self._ask(query, [*days.ends, *_given(host)])})
         where, given = _of_host(host), _given(host)
         if path is not None and is_section:
             where, given = f"{where} AND path >= ? AND path < ?", [*given, path, f"{path[:-1]}0"]  # 0 comes after the /
         elif path is not None:
             where, given = f"{where} AND path = ?", [*given, path]
         query = f"SELECT sum(views), {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
-        found: Counter[tuple[str, ...]] = Counter()
         for day in self.days_of(days):
-            found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
+            if day not in made:
+                found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
         return found
 
     def hours(self, day: date) -> dict[int, int]:

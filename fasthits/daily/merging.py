@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from fasthits._parse import rows_of_piece
+from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
 from fasthits.daily.columns import Layout, Rows, hits_layout, referrers_layout, searches_layout
 from fasthits.daily.days import name_days
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fasthits.daily.reading import Progress
 
 ANOTHER = "name another with --to NAME.hits"
+HOURS = 24
 FEW_BYTES = 64 << 20
 """Memory for the merge of two partials."""
 
@@ -99,12 +100,23 @@ class HitsFile(Target):
                 replaced = sorted(set(days) - {day for day, *_ in fewer})
                 if not replaced:
                     raise _NothingNew
-                count = self._write(file, old, new, replaced, figures)
+                days_of_file = self._days(old, replaced, figures, rows.take_hours())
+                count = self._write(file, old, new, replaced, days_of_file, figures)
         except _NothingNew:
             return Replaced(0, fewer)
         except OSError as error:
             raise TableError("cannot write partial", self._path, error.strerror or str(error)) from error
         return Replaced(count, fewer)
+
+    def _days(
+        self, old: Partial | None, replaced: Sequence[date], figures: Mapping[str, Any], hours: Mapping[date, list[int]]
+    ) -> dict[str, Any]:
+        """Return what the file is to know of its days."""
+        days = dict(old.about["days"]) if old else {}
+        made, gaps = now(), figures.get("parts", {})
+        for day in replaced:
+            days[str(day)] = {"made": made, "gaps": gaps.get(str(day), []), "hours": hours.get(day, [])}
+        return dict(sorted(days.items()))
 
     def _write(
         self,
@@ -112,18 +124,16 @@ class HitsFile(Target):
         old: Partial | None,
         new: Mapping[str, Table],
         replaced: Sequence[date],
+        days: Mapping[str, Any],
         figures: Mapping[str, Any],
     ) -> int:
         """Write the file, and return how many rows *replaced* have."""
-        days = dict(old.about["days"]) if old else {}
-        others = {date.fromisoformat(day) for day in days}.difference(replaced)
-        made, gaps = now(), figures.get("parts", {})
-        days |= {str(day): {"made": made, "gaps": gaps.get(str(day), [])} for day in replaced}
+        others = set(map(date.fromisoformat, days)).difference(replaced)
         about = {
             "server": self._origin.server,
             "rules": self._origin.rules,
             "tables": self._tables,
-            "days": dict(sorted(days.items())),
+            "days": days,
             "figures": dict(figures),
         }
         rows = Counter[str]()
@@ -191,6 +201,8 @@ def check_about(found: Partial) -> None:
         for day, known in about["days"].items():
             date.fromisoformat(day)
             sound = sound and isinstance(known["made"], str) and all(isinstance(text, str) for text in known["gaps"])
+            sound = sound and len(known["hours"]) in (0, HOURS) and all(type(hits) is int for hits in known["hours"])
+            sound = sound and all(0 <= hits < 1 << 63 for hits in known["hours"])
     except (KeyError, TypeError, ValueError, AttributeError):
         sound = False
     if not sound:
@@ -287,9 +299,13 @@ class Fleet:
     def rows(self, days: Sequence[date], workshop: Workshop, advance: Advance) -> MergedRows:
         """Return the rows of *days* of all servers."""
         wanted: dict[str, tuple[Partial, set[date]]] = {}
-        for (_, day), found in self._newest.items():
-            if date.fromisoformat(day) in days:
-                wanted.setdefault(found.name, (found, set()))[1].add(date.fromisoformat(day))
+        figures = HitTable()
+        for (_, text), found in self._newest.items():
+            day = date.fromisoformat(text)
+            if day in days:
+                wanted.setdefault(found.name, (found, set()))[1].add(day)
+                if hours := found.about["days"][text]["hours"]:
+                    figures.add_hours(day, hours)
         tables = {}
         for name in self.partials[0].places:
             runs, views = [], Counter[date]()
@@ -297,7 +313,7 @@ class Fleet:
                 runs.append(of_days(found.runs(name, advance), some, workshop))
                 views.update({day: found.views[name][day] for day in some & found.views[name].keys()})
             tables[name] = Runs([runs], views)
-        return MergedRows(tables, workshop)
+        return MergedRows(tables, workshop, figures)
 
 
 def merge(

@@ -208,7 +208,7 @@ class MergedRows:
     ) -> None:
         self._runs = tables.get(name, Runs([]))
         self._workshop = workshop
-        self.figures = figures
+        self._figures = figures
         others = {each: MergedRows(tables, workshop, None, each) for each in tables if each != HITS and name == HITS}
         self.bots = others.pop(BOTS, None)
         self.by_referer: Mapping[str, Rows] = others
@@ -216,6 +216,10 @@ class MergedRows:
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day."""
         return dict(self._runs.views)
+
+    def take_hours(self) -> dict[date, list[int]]:
+        """Return the hits in the 24 hours of each day, and remove them."""
+        return {} if self._figures is None else self._figures.take_hours()
 
     def escape(self) -> None:
         """Do nothing: rows are escaped before they are written."""

@@ -16,6 +16,8 @@ from datetime import date
 from pathlib import Path
 
 from fasthits._parse import pack_sums
+from fasthits.daily import sourcesums
+from fasthits.daily.sourcesums import CHANGED_DAYS, columns_of
 from fasthits.errors import TableError
 
 TRANSACTION_SECONDS = 1.0
@@ -27,30 +29,16 @@ _SUMS = (
     "PRIMARY KEY (date, host)",
 )
 _TABLES = {"hits_paths": _PATHS, "hits_sums": _SUMS}
-_CHANGED_DAYS = {"insert": "= NEW.date", "update": "IN (OLD.date, NEW.date)", "delete": "= OLD.date"}
 _TRIGGERS = {
     f"hits_sums_{change}": f"CREATE TRIGGER hits_sums_{change} AFTER {change} ON hits "
     f"BEGIN DELETE FROM hits_sums WHERE date {days}; END"
-    for change, days in _CHANGED_DAYS.items()
+    for change, days in CHANGED_DAYS.items()
 }
-
-# Each step looks up the next day in the primary key; SELECT DISTINCT would go through all rows.
-_DAYS = """
-WITH RECURSIVE days(day) AS (
-    SELECT min(date) FROM hits UNION ALL SELECT (SELECT min(date) FROM hits WHERE date > day) FROM days WHERE day > ''
-)
-SELECT day FROM days WHERE day IS NOT NULL
-"""
-
-
-def columns_of(database: sqlite3.Connection, table: str) -> list[str]:
-    """Return the names of a table's columns, in order; none if there is no such table."""
-    return [name for _, name, *_ in database.execute(f"PRAGMA table_info({table})")]
 
 
 def days_with_rows(database: sqlite3.Connection) -> list[str]:
     """Return the days that have rows in the table hits, in order."""
-    return [day for (day,) in database.execute(_DAYS)]
+    return sourcesums.days_with_rows(database, "hits")
 
 
 def are_valid(database: sqlite3.Connection) -> bool:
@@ -86,6 +74,7 @@ def pause(database: sqlite3.Connection) -> None:
             database.execute(f"DELETE FROM {name}")
     for name in _TRIGGERS:
         database.execute(f"DROP TRIGGER IF EXISTS {name}")
+    sourcesums.pause(database)
 
 
 def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
@@ -94,11 +83,12 @@ def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
         make_sums(database, day.isoformat())
     for trigger in _TRIGGERS.values():
         database.execute(trigger)
+    sourcesums.resume(database)
 
 
 def days_without_sums(database: sqlite3.Connection) -> list[str]:
     """Return the days with rows, but without sums; the newest first, because they are read most."""
-    made = summed(database) or set()
+    made = (summed(database) or set()) - sourcesums.days_without(database)
     return [day for day in reversed(days_with_rows(database)) if day not in made]
 
 
@@ -126,6 +116,7 @@ def make_sums(database: sqlite3.Connection, day: str) -> None:
 
     A day with views that are no numbers or negative, which somebody else has written, stays without sums.
     """
+    sourcesums.make(database, day)
     columns = columns_of(database, "hits")
     numbers = ["views", "bots"] if "bots" in columns else ["views"]
     host = "host" if "host" in columns else "''"

@@ -106,7 +106,8 @@ class SqliteFile(Table):
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         from fasthits.daily.database import reading, writing
-        from fasthits.daily.sums import columns_of, days_without_sums, make_missing_sums
+        from fasthits.daily.sourcesums import columns_of
+        from fasthits.daily.sums import days_without_sums, make_missing_sums
 
         if not self._path.exists():
             return

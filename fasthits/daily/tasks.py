@@ -111,8 +111,9 @@ def count(rules: bytes, work: Sequence[Work], scratch: Scratch, parts: int, key:
     )
     raw = reading.run()
     figures = raw.lines, raw.hits, raw.malformed, raw.filtered
-    hours, rejected = raw.take_hours(), Counter[str]()
+    rejected = Counter[str]()
     table = compiled.finish(raw, rejected)
+    hours = table.take_hours()
     for each in tables_of(table).values():
         each.escape()
     return Outcome(

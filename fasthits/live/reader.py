@@ -5,7 +5,7 @@
 A web server whose log pipe is full stands still, so the reader's only wait is for input, the courier or the clock,
 whichever is first. It goes on counting while a batch is in flight: the slower the courier, the more hits each row has,
 and the fewer rows there are. On an idle site a line is sent at once. Under load the reader lets the pipe fill for
-READ_SECONDS, as long as little of it is full.
+READ_SECONDS, as long as little of it is full; for less if it was full after the last pause, as its writer has waited.
 """
 
 import fcntl
@@ -24,14 +24,14 @@ from fasthits.live.connections import RETRY_SECONDS
 from fasthits.live.courier import Courier
 from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
-from fasthits.live.statistics import Health
+from fasthits.live.statistics import Health, hours_of
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
 READ_BYTES = 1 << 20
 READ_SECONDS = 0.025
-"""The pause after a read that gave less than QUIET_PART of the pipe's size."""
-QUIET_PART = 1 / 4
+"""The longest pause after a read that gave less than QUIET_PART of the pipe's size."""
+QUIET_PART, FULL_PART = 1 / 4, 1 / 2
 PIPE_BYTES = 1 << 16
 """Assumed size of an input that is not a pipe: the smallest size of a pipe."""
 PATH_BYTES = 512
@@ -86,10 +86,11 @@ class Reader:
         self._drain_seconds = drain_seconds
         self._buffer = memoryview(bytearray(READ_BYTES))
         self._read_bytes = 0
-        self._quiet_bytes = _pipe_bytes(fd) * QUIET_PART
+        self._pipe_bytes = _pipe_bytes(fd)
         self._fresh = FreshBacklog(compiled)
         self._misfits = Misfits(compiled)
         self._returned = Backlog()
+        self._hours = Counter[str]()
         self._health = Health(self._figures_to_publish)
         # The figures come first: they are few and seldom, and behind the hits of a busy site they would wait for ever.
         self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
@@ -100,6 +101,7 @@ class Reader:
         self._begun_at = time.monotonic()
         # The earliest times for what may not be done at once; all times are of the monotonic clock.
         self._read_at = self._start_at = self._stalled_at = 0.0
+        self._pause = READ_SECONDS
 
     def run(self) -> None:
         """Count until the pipe ends, and go on until all is delivered or the drain time is over.
@@ -166,7 +168,10 @@ class Reader:
         figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
-        return figures
+        hours = hours_of(self._fresh.counter)
+        if self._fresh.knows_hours:
+            self._hours += hours
+        return figures | self._hours
 
     def _look_for_misfits(self) -> None:
         if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):
@@ -184,7 +189,7 @@ class Reader:
             return True
         except OSError as error:
             raise LogFileError("cannot read log lines", "standard input", error.strerror or "") from error
-        self._read_at = time.monotonic() + READ_SECONDS if size < self._quiet_bytes else 0.0
+        self._choose_pause(size)
         in_flight = len(self._courier.rows) if self._courier and self._in_flight_from is not self._health else 0
         elsewhere = self._fresh.left + len(self._returned) + in_flight
         full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
@@ -208,6 +213,13 @@ class Reader:
             waiting = f"{len(counter) + elsewhere:,} paths wait for memcached, with no room for more"
             self._report("paths", f"{waiting}: {counter.dropped:,} hits dropped")
         return size > 0
+
+    def _choose_pause(self, size: int) -> None:
+        """Let the pipe fill after a read of *size* bytes, if they were few."""
+        if self._read_at:
+            was_full = size > self._pipe_bytes * FULL_PART
+            self._pause = self._pause / 4 if was_full else min(self._pause * 2, READ_SECONDS)
+        self._read_at = time.monotonic() + self._pause if size < self._pipe_bytes * QUIET_PART else 0.0
 
     def _next(self) -> tuple[float, Callable[[], None]]:
         """Return the earliest time for the next step of delivery, and the step."""

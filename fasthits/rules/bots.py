@@ -126,11 +126,12 @@ def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[b
                 )
                 continue
             lowered = [text.lower() for text in row.texts]
-            pieces = {text[at : at + _PIECE_BYTES] for text in lowered for at in range(len(text) - _PIECE_BYTES + 1)}
+            pieces = [piece for text in lowered for piece in _pieces(text)]
             if not pieces:
                 always.append(row)
                 continue
-            piece = min(pieces, key=lambda piece: (piece in _COMMON, len(texts.get(piece, ())), piece))
+            rare = [piece for piece in pieces if piece not in _COMMON_PIECES] or pieces
+            piece = next((piece for piece in rare if piece not in texts), rare[0])
             if row.is_text:
                 texts.setdefault(piece, []).append((lowered[0].index(piece), row.texts[0], any_case))
             else:
@@ -151,3 +152,10 @@ def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[b
         return any(row.is_in(agent) for found in (always, *candidates.values()) for row in found)
 
     return is_found
+
+
+def _pieces(text: bytes) -> list[bytes]:
+    return [text[at : at + _PIECE_BYTES] for at in range(len(text) - _PIECE_BYTES + 1)]
+
+
+_COMMON_PIECES = frozenset(_pieces(_COMMON))

@@ -1,7 +1,7 @@
 """The named log formats: what writes each, how its lines look, and where that is documented; and their detection.
 
 To add a format, add a row to `FORMATS`, its lines to tests/rules/formats.txt, and run ``python -m docs.reference``,
-which renews the table in docs/formats.md.
+which renews the table in docs/formats.md and the parts in `assembled`.
 
 The strings of a row are in the language of Apache's LogFormat or nginx's log_format. ``%{name}n`` is text that is
 skipped. The core reads a line from the left, or, as in Apache's common format, from its time on. It takes the first
@@ -17,7 +17,8 @@ from functools import cached_property, lru_cache
 
 from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.directives import Field, scan_apache, scan_nginx
+from fasthits.rules.assembled import PARTS
+from fasthits.rules.directives import Field, Literal, scan_apache, scan_nginx
 from fasthits.rules.formats import Format, assemble, parse_format
 from fasthits.rules.labelled import LABELLED
 from fasthits.rules.pasted import directive_string
@@ -54,6 +55,13 @@ class Named:
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:
+        if (known := PARTS.get(text)) is None:
+            return self.assemble_anew(text)
+        parts = (Literal(part) if isinstance(part, bytes) else Field(*part) for part in known)
+        return Format(self.name, text, tuple(parts), absolute=self.absolute)
+
+    def assemble_anew(self, text: str) -> Format:
+        """Return the format of one of the strings, from the string itself."""
         pieces = scan_nginx(text, of_user=False) if "$" in text else scan_apache(text)
         return replace(assemble(self.name, text, pieces, needs_method=self.has_method), absolute=self.absolute)
 

@@ -24,6 +24,7 @@ from fasthits.daily.counting import DEFAULT_RULES
 from fasthits.daily.merging import Fleet, HitsFile, Origin, merge
 from fasthits.daily.opening import open_table
 from fasthits.daily.partials import read_partial
+from fasthits.daily.runs import Spool, Workshop
 from fasthits.daily.targets import Replaced
 from fasthits.errors import TableError
 from fasthits.rules.rules import Rules
@@ -193,6 +194,21 @@ def test_what_is_missing_of_a_day_on_a_server_is_said(tmp_path: Path) -> None:
     assert "  2026-03-12 of web1 is a part: its end is missing\n" in said
 
 
+def test_hours_add_up(tmp_path: Path) -> None:
+    for server in (1, 2):
+        counter = HitTable()
+        counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
+        table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
+        table.replace([DAY, NEXT], counter)
+    with contextlib.closing(Spool()) as spool:
+        fleet = Fleet(sorted(tmp_path.glob("*.hits")))
+        hours = fleet.rows([DAY, NEXT], Workshop(spool, 1 << 20), lambda size: None).take_hours()
+    assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {
+        DAY: {10: 2},
+        NEXT: {11: 3},
+    }
+
+
 def refused(*files: Path, to: str = "hits.csv") -> str:
     done = fasthits("merge", *files, "--to", to, cwd=files[0].parent)
     assert (done.returncode, done.stdout) == (1, b"")
@@ -243,6 +259,7 @@ STRANGE: dict[str, Callable[[dict[str, Any]], object]] = {
     "no date": lambda contents: contents["views"].update(hits={"yesterday": 1}),
     "no server": lambda contents: contents["about"].pop("server"),
     "rules": lambda contents: contents["about"].update(rules=[1]),
+    "hours": lambda contents: contents["about"]["days"]["2026-03-12"].update(hours=[-1] * 24),
     "a list": lambda contents: contents.update(about=[1, 2]),
     "half of the rows": lambda contents: contents["places"]["hits"][0].__setitem__(1, 9),
     "no rows at all": lambda contents: contents["places"]["hits"][0].__setitem__(1, 2),

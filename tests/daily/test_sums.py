@@ -405,7 +405,7 @@ def test_referrers_and_searches_of_the_site_a_path_and_a_section(tmp_path: Path)
     assert history.referrers(WHOLE, "/none") == []
     assert history.searches(WHOLE) == history.searches(WHOLE, "/d") == [("DuckDuckGo", "lamp", 1)]
     assert history.searches(WHOLE, "/a/*") == []
-    assert history.hours(date(2026, 3, 12)) is None
+    assert history.hours(date(2026, 3, 12)) == [5 * (hour == 10) for hour in range(24)]
 
 
 def test_what_is_not_kept_is_none(kept: Path) -> None:

@@ -37,7 +37,8 @@ START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 FIGURE_KEY = re.compile(
     r"[^/#]*\d{4}-\d\d-\d\d!"
-    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+)"
+    "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+"
+    r"|hour-\d\d)"
 )
 """Beside those of hits, a logger makes these keys and no others."""
 PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
@@ -240,8 +241,9 @@ class Memcached:
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
-        """Return what loggers have published of themselves, all days and prefixes together; no zeros, no warnings."""
-        return {name: number for name, number in self._published().items() if not name.startswith("warning-")}
+        """Return what loggers have published of themselves, of all days and prefixes; no zeros, no warnings."""
+        found = self._published().items()
+        return {name: number for name, number in found if not name.startswith(("warning-", "hour-"))}
 
     def warnings(self) -> dict[str, int]:
         """Return how often loggers have warned, by cause, all days and prefixes together."""

@@ -3,6 +3,7 @@ import { addDays, compact, count, day, shortDay, some, weekday, weekdayAndDay } 
 
 const DAY_SECONDS = 86400;
 const LABEL_PIXELS = 88;
+const LAST_LABEL_PIXELS = 24; // its half goes beyond its bar
 const STRIPES_PIXELS = 6;
 const DIGIT_PIXELS = 7.5;
 const FONT = "12px system-ui, sans-serif";
@@ -78,7 +79,7 @@ export class DailyChart extends Chart {
     const filled = (alpha) => ({ paths, fill: color("--accent", alpha), width: 0, points: { show: false } });
     return {
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-      padding: [14, 8, 0, 0],
+      padding: [14, LAST_LABEL_PIXELS, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: {
