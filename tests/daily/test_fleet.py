@@ -6,6 +6,7 @@ import lzma
 import multiprocessing
 import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from datetime import date, timedelta
@@ -311,13 +312,16 @@ def test_a_worker_that_is_killed_changes_no_byte(
     assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
-def test_a_scheduler_that_is_killed_is_an_error_and_the_kept_day_stays(
-    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
-) -> None:
-    kept = write(tmp_path / "hits.csv", b"date,path,views\r\n2026-03-12,/kept,7\r\n")
-    with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {cluster.scheduler_file}"):
-        count_by_cluster(cluster, logs, kept, lambda _: cluster.scheduler.kill())
-    assert outputs(tmp_path) == {"hits.csv": b"date,path,views\r\n2026-03-12,/kept,7\r\n"}
+def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_file(cluster: DaskCluster, tmp_path: Path) -> None:
+    with connected(str(cluster.scheduler_file)) as crew:
+        workers = Fleet(crew.executor, crew.slots, crew.name, str(tmp_path))
+        with (
+            pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {cluster.scheduler_file}"),
+            workers.working(),
+        ):
+            for _ in workers.do(time.sleep, [(0,), (600,)]):
+                cluster.scheduler.kill()
+    assert outputs(tmp_path) == {}
 
 
 def test_a_cluster_counts_logs_in_a_store_and_leaves_its_rows_there(logs: Path, tmp_path: Path) -> None:
