@@ -88,11 +88,12 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
-# Slow files are first, so that all workers end together. The old Django and the new typer come after.
+# Slow files are first, so that all workers end together. The old Django and the new typer come after,
+# without the tests that run in processes of their own for long.
 test: programs .venv/installed-dev .venv/others build/agents build/axe
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
-		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py -n $(WORKERS) $(SPREAD)
+		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py -m 'not slow' -n $(WORKERS) $(SPREAD)
 
 # With another Python, in an environment of its own: make test-python PYTHON=python3.13 TESTS=tests/rules
 TESTS ?= tests --ignore=tests/test_source.py

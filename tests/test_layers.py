@@ -33,6 +33,7 @@ SYSTEMS = {
     "django": {"django"},
     "psycopg": {"daily.postgres"},
     "fsspec": {"daily.logs.stores"},
+    "pyarrow": {"daily.parquet"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {"daily.database", "daily.kept", "daily.sourcesums", "daily.sums", "daily.targets"},
     "ssl": {"live.servers", "live.connections"},
@@ -173,6 +174,12 @@ def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], t
     assert "targets" in found
     assert not found & NEEDED_BY_HELP
     assert not found & ({"json", "pymemcache", "patterns", "reader"} | others)
+
+
+def test_a_logger_imports_nothing_that_only_help_needs() -> None:
+    found = modules_of_command("log", "--check")
+    assert "reader" in found
+    assert not found & NEEDED_BY_HELP
 
 
 def test_a_plain_rollup_imports_nothing_that_rules_and_other_formats_need(tmp_path: Path) -> None:

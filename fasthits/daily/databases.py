@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fasthits.daily.kept import Kept
-from fasthits.daily.urls import is_postgres, needs_psycopg
+from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import TableError
 
 
@@ -14,12 +14,16 @@ from fasthits.errors import TableError
 def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
     """Give the kept days of a database, as they are at one moment. Raises TableError, also for errors of the block."""
     if is_postgres(name):
-        with needs_psycopg(name):
+        with needs_extra("postgres", name):
             from fasthits.daily import postgres, postgressums
         with postgres.reading(str(name)) as database:
             summed = postgressums.summed(database) if postgressums.are_valid(database) else None
             yield Kept(database, summed, postgressums.days_with_rows(database, summed or set()))
         return
+    if str(name).endswith("/") or Path(name).is_dir():
+        folder = f"{str(name).rstrip('/')}/hits"
+        hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
+        raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
     from fasthits.daily import sourcesums, sums
     from fasthits.daily.database import Sqlite, reading
 
@@ -33,7 +37,7 @@ def exists(name: str | Path) -> bool:
     """Tell whether a rollup has made the database. Raises TableError if the server does not answer."""
     if not is_postgres(name):
         return Path(name).exists()
-    with needs_psycopg(name):
+    with needs_extra("postgres", name):
         from fasthits.daily import postgres
     with postgres.looking(str(name)) as database:
         return bool(database.columns_of("hits"))
@@ -43,7 +47,7 @@ def state_of(name: str | Path) -> str:
     """Return a text that changes whenever the database does; empty if it cannot be read."""
     if is_postgres(name):
         try:
-            with needs_psycopg(name):
+            with needs_extra("postgres", name):
                 from fasthits.daily import postgres, postgressums
             with postgres.reading(str(name)) as database:
                 return postgressums.state(database)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fasthits.daily.columns import HOURS, PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
-from fasthits.daily.urls import is_postgres, needs_psycopg
+from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origin | None" = None) -> Table:
-    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...`` or, for
-    rows that have an *origin*, ``*.hits``; or raise UsageError.
+    """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
+    a folder of Parquet files, which ends in ``/`` or, for rows that have an *origin*, ``*.hits``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
     it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
@@ -29,10 +29,15 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origi
             hint = "name a file with --to TARGET"
             raise UsageError("standard output takes only one table", layouts[1].name, hint)
         return CsvStream(sys.stdout.buffer, layouts[0])
+    if target.endswith("/"):
+        with needs_extra("parquet", target):
+            from fasthits.daily.folders import open_folder
+            from fasthits.daily.parquet import ParquetFolder
+        return ParquetFolder(open_folder(target), [*layouts, HOURS])
     if is_postgres(target):
-        with needs_psycopg(target):
+        with needs_extra("postgres", target):
             from fasthits.daily.partitions import PostgresTables
-        return PostgresTables(target, layouts)
+        return PostgresTables(target, [*layouts, HOURS])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
         return CsvFiles(Path(target), layouts)
@@ -45,5 +50,6 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origi
     raise UsageError(
         "not a TARGET",
         target,
-        "use a name that ends in .db, .sqlite, .sqlite3, .csv or .hits, postgresql://..., or - for standard output",
+        "use a name that ends in .db, .sqlite, .sqlite3, .csv or .hits, in / for Parquet, postgresql://..., or - for "
+        "standard output",
     )

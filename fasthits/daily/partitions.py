@@ -5,7 +5,7 @@ for them. A partition has no primary key, because PostgreSQL's keys have room fo
 its index by path has only hashes. The date is a column of each row, as in SQLite.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from fasthits.daily.reading import Progress
 
 ANOTHER = "name another with --to TARGET"
-TYPES = {"date": "date"}
-TEXT, NUMBER = 'text COLLATE "C"', "bigint"
+TEXT = 'text COLLATE "C"'
 
 
 class PostgresTables(Table):
@@ -60,7 +59,7 @@ class PostgresTables(Table):
                 return Replaced(0, fewer)
             made = [_Days(database, layout) for layout in self._layouts]
             for each, layout in zip(made, self._layouts, strict=True):
-                each.fill(new.rows(layout, left))
+                each.fill(new.rows(layout, left), replaced)
             for day in replaced:
                 sums.make(database, day, made[0].table_of(day))
             old = [
@@ -104,10 +103,12 @@ class _Days:
         self._filled: set[str] = set()
         self._to_add_up: set[str] = set()
 
-    def fill(self, rows: Iterable[tuple[Cell, ...]]) -> None:
-        """Copy rows into a table for each day. Rows with equal texts are added up; the others come in any order."""
+    def fill(self, rows: Iterable[tuple[Cell, ...]], days: Collection[str]) -> None:
+        """Copy the rows of these days into a table for each day. Rows with equal texts are added up."""
         for day, of_day in groupby(rows, key=itemgetter(0)):
-            if day in self._filled:
+            if day not in days:
+                continue
+            if day in self._filled or len(self._layout.numbers) > 1:  # the rows of bots follow the others
                 self._to_add_up.add(str(day))
             self.rows += self._database.copy(self.table_of(str(day)), self._storable(of_day))
         for day in self._to_add_up:
@@ -143,9 +144,10 @@ class _Days:
 
     def _storable(self, rows: Iterable[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
         """Yield rows with each zero byte, which PostgreSQL cannot store, as ``\\x00``."""
-        texts = len(self._layout.texts)
+        layout = self._layout
+        texts = [at for at, name in enumerate(layout.texts) if at and name not in layout.integers]
         for row in rows:
-            if "\0" in "".join(row[:texts]):  # type: ignore[arg-type]
+            if any("\0" in row[at] for at in texts):  # type: ignore[operator]
                 self._to_add_up.add(str(row[0]))
                 yield tuple(cell.replace("\0", "\\x00") if isinstance(cell, str) else cell for cell in row)
             else:
@@ -170,8 +172,8 @@ def _new(layout: Layout, day: str) -> str:
 def _declare(database: Postgres, layout: Layout) -> None:
     if database.columns_of(layout.name):
         return
-    columns = [f"{name} {TYPES.get(name, TEXT)} NOT NULL" for name in layout.texts]
-    columns += [f"{name} {NUMBER} NOT NULL" for name in layout.numbers]
+    kinds = {"date": "date", **dict.fromkeys(layout.integers, "smallint"), **dict.fromkeys(layout.numbers, "bigint")}
+    columns = [f"{name} {kinds.get(name, TEXT)} NOT NULL" for name in layout.columns]
     database.execute(f"CREATE TABLE {layout.name} ({', '.join(columns)}) PARTITION BY LIST (date)")
     if "path" in layout.texts:
         database.execute(f"CREATE INDEX ON {layout.name} USING hash (path)")

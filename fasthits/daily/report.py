@@ -16,6 +16,7 @@ from fasthits.daily.documents import (
     Pages,
     Part,
     history_document,
+    hours_document,
     most_read_document,
     read_by_bots_document,
     referrers_document,
@@ -48,6 +49,7 @@ DIGIT_WIDTH, LETTER_WIDTH = 8.0, 8.5
 """Of the numbers beside the chart and the dates below it, in its units, at most."""
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_BARS = 120, 22, 40
 BAR_SHARE = 0.74
+HOURS_HEIGHT = 140
 GRID_LINES = 5
 """At most so many above the lowest."""
 WEEK = 7
@@ -101,6 +103,8 @@ class Report:
     searches: Document
     by_bots: Document
     """As `referrers_document`, `searches_document` and `read_by_bots_document` return them."""
+    hours: list[int] | None
+    """The views by hour, if the report is of one day and of all paths, and they are kept."""
     made_at: datetime
 
     @classmethod
@@ -118,6 +122,9 @@ class Report:
             referrers=referrers_document(history, days, asked, Part(limit)),
             searches=searches_document(history, days, asked, Part(limit)),
             by_bots=read_by_bots_document(history, days, asked, Part(limit)),
+            hours=hours_document(history, date.fromisoformat(site["from"]))["hours"]
+            if site["from"] == site["to"] and asked == Pages(pages=asked.pages)
+            else None,
             made_at=datetime.now().astimezone(),
         )
 
@@ -149,6 +156,9 @@ class Report:
         body.append(self._totals())
         for shape in (WIDE, NARROW):
             body.append(_chart(shape, self._days, self.site["views"]))
+        if self.hours:
+            _text(body, "h2", "By hour")
+            body.extend(_hours_chart(shape, self.hours) for shape in (WIDE, NARROW))
         _text(body, "h2", "Most read")
         body.append(self._table())
         for title, name, found in (
@@ -265,6 +275,20 @@ def _chart(shape: Shape, days: Sequence[date], by_day: Sequence[int | None]) -> 
         weeks = "a week" if step == WEEK else f"{step // WEEK} weeks"
         _text(figure, "figcaption", f"Each bar is the average day of {weeks}.")
     return figure
+
+
+def _hours_chart(shape: Shape, hours: Sequence[int]) -> Element:
+    """Draw a bar for each hour of a day."""
+    chart = _picture(shape.width, HOURS_HEIGHT, {"role": "img", "aria-label": "Views by hour", "class": shape.name})
+    slot, most = shape.width / len(hours), max(hours) or 1
+    for hour, views in enumerate(hours):
+        tall = (HOURS_HEIGHT - AXIS_BOTTOM) * views / most
+        bar = _bar(chart, slot * hour, HOURS_HEIGHT - AXIS_BOTTOM - tall, slot * BAR_SHARE, tall)
+        _text(bar, "title", f"{hour}:00: {counted(views, 'view')}")
+        if hour % 6 == 0:
+            place = {"x": f"{slot * hour:.1f}", "y": str(HOURS_HEIGHT - 6)}
+            SubElement(chart, "text", place).text = f"{hour}:00"
+    return chart
 
 
 def _bar_title(start: date, step: int, value: float | None) -> str:

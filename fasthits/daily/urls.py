@@ -41,12 +41,12 @@ def shown(name: object) -> str:
 
 
 @contextmanager
-def needs_psycopg(name: object) -> Iterator[None]:
-    """Let an import of the block that needs psycopg raise TableError, which names the extra, if it is not installed."""
+def needs_extra(extra: str, name: object) -> Iterator[None]:
+    """Let an import of the block raise TableError, which names the extra, if the extra is not installed."""
     try:
         yield
     except ImportError as error:
         if error.name and error.name.startswith("fasthits"):
             raise
-        failed = "PostgreSQL needs the extra `postgres`"
-        raise TableError(failed, shown(name), "pip install 'fasthits[postgres]'") from error
+        hint = f"pip install 'fasthits[{extra}]'"
+        raise TableError(f"this needs the extra `{extra}`", shown(name), hint) from error

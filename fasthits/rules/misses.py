@@ -84,6 +84,8 @@ def trouble_of(found: FoundFields, log_format: Format) -> str:
         return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
     if log_format.how == "ltsv":
         return "no labels with a time and a request, each once"
+    if not found.trouble:  # a line that is shown in part: what is wrong comes later
+        return "its beginning can be read, but not the rest"
     part = log_format.read_parts[found.step]
     if log_format.anchored and not found.fields and found.trouble == "absent":
         return 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'

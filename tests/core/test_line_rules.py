@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, find_fields, parse_line, parse_lines
@@ -148,6 +148,7 @@ def counted(data: bytes, rules: LineRules, days: list[date] | None, block: int) 
 def test_lines_nearly_of_a_format_are_counted_as_the_oracle_counts(name: str) -> None:
     log_format = FORMATS[name]
 
+    @settings(max_examples=settings.default.max_examples // 3)  # for each of fifty formats
     @given(
         lines=st.lists(lines_of(log_format), max_size=8),
         rules=RULES,

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from fasthits.daily.days import Range
-from fasthits.daily.documents import hours_document
+from fasthits.daily.documents import Days, Pages, hours_document
 from fasthits.daily.history import History
+from fasthits.daily.report import Report
 from tests.support.commands import fasthits, write
 
 DAY = date(2026, 3, 12)
@@ -112,3 +113,11 @@ def test_csv_keeps_no_hours(tmp_path: Path) -> None:
     rolled_up(tmp_path, "--to", str(tmp_path / "hits.csv"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["access.log", "hits.csv"]
     assert History(tmp_path / "hits.csv").hours(DAY) is None
+
+
+def test_the_report_of_a_day_has_its_hours(tmp_path: Path, target: tuple[str, str]) -> None:
+    history = rolled_up(tmp_path, *target)
+    page = Report.of(history, Days(first=DAY, last=DAY), Pages(), 5).html()
+    assert page.count("<title>9:00: 3 views</title>") == 2  # for a wide page and for a telephone
+    assert "By hour" not in Report.of(history, Days(first=DAY, last=DAY), Pages("/a"), 5).html()
+    assert "By hour" not in Report.of(history, Days(first=DAY, last=date(2026, 3, 13)), Pages(), 5).html()

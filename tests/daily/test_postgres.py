@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits._parse import HitTable
-from fasthits.cli import app
+from fasthits.cli.app import app
 from fasthits.daily import postgres as connections
 from fasthits.daily.databases import state_of
 from fasthits.daily.days import Range
@@ -28,6 +29,7 @@ from fasthits.daily.documents import (
     bots_document,
     history_document,
     hosts_document,
+    hours_document,
     most_read_document,
     referrers_document,
     searches_document,
@@ -39,6 +41,8 @@ from fasthits.daily.refusals import Fewer
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
+from fasthits.upkeep.doctor import machine
+from fasthits.upkeep.doctor.verdicts import Finding, Setup
 from fasthits.web.archive import Archive
 from tests.support.commands import fasthits, hit, write
 from tests.support.postgres import Postgres
@@ -115,7 +119,7 @@ def test_the_tables_have_the_rows_that_sqlite_has(
     with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
         tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert tables
-        for table in set(tables) - {"hits_paths", "hits_sums"}:
+        for table in (name for name in tables if not name.endswith(("_paths", "_sums"))):
             assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
         assert (
             sums_of(psql)
@@ -191,6 +195,7 @@ QUESTIONS: list[Callable[[History], Any]] = [
     lambda kept: [searches_document(kept, Days(4), each) for each in PAGES[:3]],
     lambda kept: bots_document(kept, Days(4)),
     lambda kept: hosts_document(kept, Days(4)),
+    lambda kept: [hours_document(kept, day) for day in MARCH[:2]],
     lambda kept: [kept.by_day(key, ROUND) for key in ("/a", "//a.example/a", "//a.example/blog/*")],
 ]
 
@@ -305,6 +310,19 @@ def test_the_command_line_and_the_web_server_read_the_database(url: str) -> None
     answer, state = asyncio.run(ask_archive())
     assert json.loads(answer)["total"] == 3
     assert state_of(url) in state
+
+
+def test_doctor_and_conf_know_urls(url: str) -> None:
+    setup = Setup((), ":1:", (), url, {}, None, None, None)
+    assert machine.kept_days(setup, MARCH[4]) == "nothing is kept yet"
+    assert machine.database(setup) == f"{shown(url)} can be written"
+    replace(url, {day: {b"/": 3} for day in (MARCH[0], MARCH[3])})
+    with pytest.raises(Finding, match="kept up to 2026-03-04; 2 days are missing") as raised:
+        machine.kept_days(setup, MARCH[4])
+    assert shlex.split(raised.value.remedy)[-2:] == ["--to", shown(url)]
+    done = CliRunner().invoke(app, ["conf", "--database", "postgresql://me:secret@host/x"])
+    assert done.exit_code == 2
+    assert "conf knows no URL: postgresql://me@host/x" in done.stderr
 
 
 def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
@@ -454,7 +472,7 @@ def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -
     ):
         table.check()
     psql.execute("DROP TABLE hits; CREATE TABLE hits (date date, path text, views bigint)")
-    for act in (table.check, lambda: table.replace(MARCH[:1], [count({MARCH[0]: {b"/": 1}})])):
+    for act in (table.check, lambda: table.replace(MARCH[:1], count({MARCH[0]: {b"/": 1}}))):
         with pytest.raises(TableError, match="another program has made the table hits"):
             act()
     psql.execute("DROP TABLE hits; CREATE TABLE hits_paths (path text)")
@@ -534,5 +552,5 @@ def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
         first="import sys; sys.modules['psycopg'] = None",
     )
     assert done.returncode == 1
-    said = "PostgreSQL needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
+    said = "this needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
     assert done.stderr.decode() == f"fasthits: {said}\n"

@@ -289,10 +289,10 @@ def test_a_log_of_no_known_format_is_not_said_to_have_one(tmp_path: Path) -> Non
 
 def test_files_of_several_formats_are_counted_together(tmp_path: Path) -> None:
     for number, (_, data, _) in enumerate(FORMATS[:2]):
-        write(tmp_path / f"{number}.log", data * 1000)
-    write(tmp_path / "2.log", HOSTILE * 100)
+        write(tmp_path / f"{number}.log", data * 100)
+    write(tmp_path / "2.log", HOSTILE * 10)
     done = fasthits("rollup", str(DAY), "--logs", "*.log", "--to", "-", "--exclude-static", cwd=tmp_path)
-    parts = [(JSON * 1000, NAMES["json"]), (FORMATS[1][1] * 1000, NAMES["short"]), (HOSTILE * 100, NAMES["combined"])]
+    parts = [(JSON * 100, NAMES["json"]), (FORMATS[1][1] * 100, NAMES["short"]), (HOSTILE * 10, NAMES["combined"])]
     views: dict[str, int] = {}
     for data, log_format in parts:
         for path, number in by_text(count(data, [DAY], Rules(exclude_static=True), log_format)).items():

@@ -356,3 +356,36 @@ def test_a_store_that_throttles_or_cuts_objects_short_is_an_error(
             lines_of("s3://half-dead/a.log")
         server.shutdown()
     stores._connect.cache_clear()
+
+
+def test_parquet_in_a_store_is_that_on_a_disk_and_is_refused_alike(
+    store: ObjectStore, bucket: str, tmp_path: Path
+) -> None:
+    logs = [write(tmp_path / f"{views}.log", hit("/a") * views, hit("/b")) for views in (1, 2)]
+    folders = (f"s3://{bucket}/stats/", f"{tmp_path}/stats/")
+
+    def roll_up(log: Path, *options: str) -> list[int]:
+        words = ("rollup", str(DAY), "--partial", "--referrers", "--logs", log)
+        return [fasthits(*words, "--to", folder, *options, **store.environment).returncode for folder in folders]
+
+    def check_equal() -> None:
+        for table in ("hits", "referrers"):
+            name = f"{table}/date={DAY}/{table}.parquet"
+            stored = store.client.get_object(Bucket=bucket, Key=f"stats/{name}")["Body"].read()
+            assert stored == (tmp_path / "stats" / name).read_bytes()
+
+    assert roll_up(logs[1]) == [0, 0]
+    check_equal()
+    assert roll_up(logs[0]) == [1, 1]  # fewer hits than are kept
+    check_equal()
+    assert roll_up(logs[0], "--replace") == [0, 0]
+    check_equal()
+
+
+def test_a_store_that_parquet_cannot_be_written_to_is_told(store: ObjectStore) -> None:
+    done = fasthits("rollup", str(DAY), "--logs", "/dev/null", "--to", "s3://nowhere-at-all/x/", **store.environment)
+    assert done.returncode == 1
+    assert b"no such bucket: nowhere-at-all" in done.stderr
+    done = fasthits("rollup", str(DAY), "--logs", "/dev/null", "--to", "ftp://host/x/")
+    assert done.returncode == 2
+    assert b"no such kind of store: ftp://host/x/" in done.stderr

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fasthits import count_hits
@@ -140,6 +140,7 @@ def test_many_keys_are_cut() -> None:
     assert advice.misses[1].endswith("key39 and 959 more")
 
 
+@example(line=b"v [12/Mar/2026:10:00:00 +0100] GET /a 200", log_format="short")
 @given(
     line=st.one_of(
         st.binary(max_size=300),

@@ -1,4 +1,4 @@
-"""A real Chromium without a window, each with a profile of its own, and what it complains about."""
+"""Pages in a real Chromium, which shows no window, and what it complains about."""
 
 import json
 import os
@@ -27,17 +27,66 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-class Browser:
-    """One Chromium with one page, of the size and the theme that are asked for; for use in a `with`."""
+class Chromium:
+    """A running Chromium, whose pages are opened one after the other by `Browser`; for use in a `with`."""
 
-    def __init__(self, width: int = 1280, height: int = 900, *, dark: bool = False, still: bool = True) -> None:
+    def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(prefix="fasthits-chromium-", ignore_cleanup_errors=True)
         options = webdriver.ChromeOptions()
         options.binary_location = require_program("chromium")
-        for flag in (*FLAGS, f"--user-data-dir={self._profile.name}", f"--window-size={width},{height}"):
+        for flag in (*FLAGS, f"--user-data-dir={self._profile.name}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        self.driver = webdriver.Chrome(options, Service(require_program("chromedriver")))
+        self._driver = webdriver.Chrome(options, Service(require_program("chromedriver")))
+        self._first = self._shown = self._driver.current_window_handle
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._driver.quit()
+        self._profile.cleanup()
+
+    def open(self) -> str:
+        """Return a new window."""
+        driver = self.at(self._first)
+        driver.switch_to.new_window("window")
+        driver.get_log("browser")  # what others have said
+        self._shown = driver.current_window_handle
+        return self._shown
+
+    def close(self, window: str) -> None:
+        """Close a window, and forget what its page has stored."""
+        driver = self.at(window)
+        origin = driver.execute_script("return location.origin")
+        driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+        driver.close()
+
+    def at(self, window: str) -> webdriver.Chrome:
+        """Return what drives Chromium, at a window."""
+        if window != self._shown:
+            self._driver.switch_to.window(window)
+            self._shown = window
+        return self._driver
+
+
+class Browser:
+    """One page, of the size and the theme that are asked for, in a Chromium of its own or in *chromium*."""
+
+    def __init__(
+        self,
+        width: int = 1280,
+        height: int = 900,
+        *,
+        dark: bool = False,
+        still: bool = True,
+        chromium: Chromium | None = None,
+    ) -> None:
+        self._chromium = chromium or Chromium()
+        self._owns = not chromium
+        self._window = self._chromium.open()
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.command("Emulation.setDeviceMetricsOverride", screen)
         features = {"prefers-color-scheme": "dark" if dark else "light"} | (
@@ -53,8 +102,15 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.driver.quit()
-        self._profile.cleanup()
+        if self._owns:
+            self._chromium.__exit__()
+        else:
+            self._chromium.close(self._window)
+
+    @property
+    def driver(self) -> webdriver.Chrome:
+        """What drives the page."""
+        return self._chromium.at(self._window)
 
     def command(self, name: str, arguments: dict[str, Any]) -> Any:
         """Send a command of the DevTools protocol."""

@@ -14,16 +14,20 @@ SECONDS = 120.0
 
 
 def fasthits(
-    *args: str | Path, stdin: bytes = b"", cwd: Path | None = None, first: str = "", **env: str
+    *args: str | Path, stdin: bytes = b"", cwd: Path | None = None, first: str = "", patch: str = "", **env: str
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run ``fasthits`` to its end; *first* is Python that runs before it."""
+    """Run ``fasthits`` to its end.
+
+    *first* is Python that runs before anything is imported, *patch* is Python that changes modules of fasthits.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
     path = os.pathsep.join([str(PROJECT), clean.get("PYTHONPATH", "")])
     environment = clean | {"PYTHONPATH": path, "COLUMNS": "200"} | env
     words = list(map(str, args))
     if not first and can_be_forked(words, env):
-        return run_forked(words, stdin, cwd, environment, SECONDS)
-    program = ["-c", f"{first}\nfrom fasthits.__main__ import main; main()"] if first else ["-m", "fasthits"]
+        return run_forked(words, stdin, cwd, environment, SECONDS, patch)
+    first += f"\n{patch}"
+    program = ["-c", f"{first}\nfrom fasthits.__main__ import main; main()"] if first.strip() else ["-m", "fasthits"]
     command = [sys.executable, *program, *words]
     return subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=environment, timeout=SECONDS)
 

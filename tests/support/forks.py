@@ -39,12 +39,17 @@ def can_be_forked(args: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 def run_forked(
-    args: Sequence[str], stdin: bytes, cwd: Path | None, environment: Mapping[str, str], timeout: float
+    args: Sequence[str],
+    stdin: bytes,
+    cwd: Path | None,
+    environment: Mapping[str, str],
+    timeout: float,
+    patch: str = "",
 ) -> "subprocess.CompletedProcess[bytes]":
-    """Run ``fasthits`` to its end, as `subprocess.run` does."""
+    """Run ``fasthits`` to its end, as `subprocess.run` does; *patch* is Python that changes its modules first."""
     pipes = [os.pipe() for _ in range(4)]
     (in_read, in_write), (out_read, out_write), (err_read, err_write), (end_read, end_write) = pipes
-    request = {"args": list(args), "cwd": os.fspath(cwd or os.getcwd()), "environment": dict(environment)}
+    request = {"args": list(args), "cwd": os.fspath(cwd or os.getcwd()), "environment": {**environment}, "patch": patch}
     theirs = [in_read, out_write, err_write, end_write]
     socket.send_fds(_server(), [json.dumps(request).encode()], theirs)
     for each in theirs:
@@ -97,7 +102,8 @@ def serve() -> None:
 
     for module in walk_packages(fasthits.__path__, "fasthits.", onerror=None):
         if not module.name.startswith(IMPORTED_WHEN_USED):
-            import_module(module.name)
+            with suppress(ImportError):  # of an extra that is not installed
+                import_module(module.name)
     requests = socket.socket(fileno=int(sys.argv[1]))
     while True:
         request, streams, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, 4)
@@ -130,4 +136,5 @@ def serve() -> None:
     os.environ.update(asked["environment"])
     time.tzset()
     sys.argv[:] = ["fasthits", *asked["args"]]
+    exec(asked["patch"], {})
     main()

@@ -1,6 +1,7 @@
 """What stands where memcached should: a proxy that spoils replies, and a stranger that is no memcached.
 
-The proxy delays replies, lets them drip, cuts them off, puts others in their place, or leads nowhere any more.
+The proxy delays replies, lets them drip, cuts them and requests off, puts others in their place, or leads nowhere any
+more.
 """
 
 import random
@@ -21,14 +22,16 @@ class Proxy:
 
     The attributes say how, and may be changed at any time: a reply comes `delay` seconds late and in pieces of at most
     `piece_bytes`, each `pause` seconds after the other, and after `cut_after` further bytes of reply the connection is
-    closed, wherever in a line that is. With `instead`, that line stands in place of every number: memcached counts, and
-    the client is told otherwise. `accepted` is how many connections were taken.
+    closed, wherever in a line that is; so it is after `cut_request_after` further bytes of requests. With `instead`,
+    that line stands in place of every number: memcached counts, and the client is told otherwise. `accepted` is how
+    many connections were taken.
     """
 
     def __init__(self, memcached: Memcached, seed: int) -> None:
         self.delay = self.pause = 0.0
         self.piece_bytes = 1 << 16
         self.cut_after: int | None = None
+        self.cut_request_after: int | None = None
         self.instead: bytes | None = None
         self.accepted = 0
         self._memcached = memcached
@@ -51,7 +54,8 @@ class Proxy:
 
     def heal(self) -> None:
         """Pass replies on as they come."""
-        self.delay, self.pause, self.piece_bytes, self.cut_after, self.instead = 0.0, 0.0, 1 << 16, None, None
+        self.delay, self.pause, self.piece_bytes, self.instead = 0.0, 0.0, 1 << 16, None
+        self.cut_after = self.cut_request_after = None
 
     def forget(self) -> None:
         """Lead nowhere on the connections that there are, as when a machine behind has vanished; not on later ones."""
@@ -104,9 +108,19 @@ class Proxy:
     def _ask(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while request := client.recv(1 << 16):
-                if client not in self._forgotten:
-                    server.sendall(request)
+                if client not in self._forgotten and not self._pass_on(server, request):
+                    _shut(client)
+                    break
         _shut(server)
+
+    def _pass_on(self, server: socket.socket, request: bytes) -> bool:
+        """Pass a request on; False when the connection is to be closed."""
+        request = request[: self.cut_request_after]
+        server.sendall(request)
+        if self.cut_request_after is None:
+            return True
+        self.cut_request_after = self.cut_request_after - len(request) or None
+        return self.cut_request_after is not None
 
     def _answer(self, client: socket.socket, reply: bytes) -> bool:
         """Pass on a reply; False when the connection is to be closed."""

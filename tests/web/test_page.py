@@ -13,7 +13,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from fasthits.live.keys import figure_path, hit_key
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Chromium
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger, access_line
 from tests.support.processes import PROJECT, eventually
@@ -54,13 +54,19 @@ def served(place: Path, memcached: Memcached, kept: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    with Chromium() as chromium:
+        yield chromium
+
+
 @pytest.fixture
-def browse() -> Iterator[Callable[..., Browser]]:
-    """Return a function that opens a browser at an address and waits until numbers are there."""
+def browse(chromium: Chromium) -> Iterator[Callable[..., Browser]]:
+    """Return a function that opens a page at an address and waits until numbers are there."""
     opened: list[Browser] = []
 
     def browse(address: str, *size: int, dark: bool = False, script: str = "") -> Browser:
-        browser = Browser(*size, dark=dark)
+        browser = Browser(*size, dark=dark, chromium=chromium)
         opened.append(browser)
         if script:
             browser.command("Page.addScriptToEvaluateOnNewDocument", {"source": script})

@@ -51,6 +51,14 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "hits.db"
 
 
+@pytest.fixture(scope="module")
+def idle(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server for tests that only read: nothing is counted today, and the database stays as it is."""
+    place = tmp_path_factory.mktemp("idle")
+    with Memcached(place) as memcached, Served(place, "--memcached", memcached.spec, "--database", str(kept)) as served:
+        yield served
+
+
 @pytest.fixture
 def start(place: Path, memcached: Memcached, kept: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
@@ -134,21 +142,21 @@ def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
         assert next(name for name, _ in events if name == "sample")
 
 
-def test_history_is_what_rollups_have_kept(served: Served) -> None:
+def test_history_is_what_rollups_have_kept(idle: Served) -> None:
     days = list(map(str, DAYS))
     kept = {"oldest": days[0], "newest": days[-1], "missing": []}
-    assert served.ask("/api/history?path=/").json() == {
+    assert idle.ask("/api/history?path=/").json() == {
         **{"path": "/", "prefix": None, "host": None, "from": days[0], "to": days[-1], "kept_days": 3, **kept},
         **{"days": days, "views": [3, 2, 1], "total": 6, "before": None},
     }
     before = {"from": str(DAYS[0] - ONE_DAY), "to": days[0], "kept_days": 1, "total": 6}
-    assert served.ask("/api/history?days=2").json() == {
+    assert idle.ask("/api/history?days=2").json() == {
         **{"path": None, "prefix": None, "host": None, "from": days[1], "to": days[-1], "kept_days": 2, **kept},
         **{"days": days[1:], "views": [3, 2], "total": 5, "before": before},
     }
     asked = f"from={days[0]}&to={days[0]}"
-    assert served.ask(f"/api/history?prefix=/&{asked}").json()["views"] == [6]
-    most_read = served.ask(f"/api/most-read?{asked}&limit=2&offset=1&by_day=1").json()
+    assert idle.ask(f"/api/history?prefix=/&{asked}").json()["views"] == [6]
+    most_read = idle.ask(f"/api/most-read?{asked}&limit=2&offset=1&by_day=1").json()
     assert most_read == {
         **{"from": days[0], "to": days[0], "kept_days": 1, **kept, "before": None, "count": 4, "views": 6, "next": 3},
         "paths": [
@@ -156,7 +164,7 @@ def test_history_is_what_rollups_have_kept(served: Served) -> None:
             for path in (HOSTILE, "/old")
         ],
     }
-    rises = served.ask("/api/most-read?days=1&sort=rise&q=OLD").json()["paths"]
+    rises = idle.ask("/api/most-read?days=1&sort=rise&q=OLD").json()["paths"]
     assert rises == [{"path": "/old", "views": 1, "share": 0.5, "before": 1}]
 
 
@@ -248,19 +256,19 @@ def test_an_answer_comes_again_only_after_the_database_has_changed(
     assert (changed.status, changed.json()["total"]) == (200, 2)
 
 
-def test_long_answers_are_packed_and_events_are_not(served: Served) -> None:
-    packed = served.ask("/openapi.json", Accept_Encoding="gzip")
+def test_long_answers_are_packed_and_events_are_not(idle: Served) -> None:
+    packed = idle.ask("/openapi.json", Accept_Encoding="gzip")
     assert packed.headers["content-encoding"] == "gzip"
-    assert json.loads(gzip.decompress(packed.body)) == served.ask("/openapi.json").json()
-    with served.connection() as connection:
+    assert json.loads(gzip.decompress(packed.body)) == idle.ask("/openapi.json").json()
+    with idle.connection() as connection:
         connection.request("GET", "/events", headers={"Accept-Encoding": "gzip"})
         answer = connection.getresponse()
         assert answer.headers["Content-Encoding"] is None
         assert answer.readline() == b"event: sample\n"
 
 
-def test_the_report_is_a_page_whose_style_alone_is_allowed(served: Served) -> None:
-    page = served.ask(f"/report?from={DAYS[0]}&to={DAYS[-1]}")
+def test_the_report_is_a_page_whose_style_alone_is_allowed(idle: Served) -> None:
+    page = idle.ask(f"/report?from={DAYS[0]}&to={DAYS[-1]}")
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     (style,) = re.findall(rb"<style>(.*?)</style>", page.body, re.S)
     digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
@@ -289,10 +297,10 @@ def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., S
     assert 0 <= top["age_seconds"] < 60
 
 
-def test_a_hash_of_which_nobody_knows_the_path_is_unknown(served: Served) -> None:
-    answer = served.ask(f"/api/today?path=%23{'0' * 64}").json()
+def test_a_hash_of_which_nobody_knows_the_path_is_unknown(idle: Served) -> None:
+    answer = idle.ask(f"/api/today?path=%23{'0' * 64}").json()
     assert (answer["views"], answer["reason"]) == (None, "no counter of today has this hash")
-    assert served.ask("/api/today?path=/never").json()["views"] == 0
+    assert idle.ask("/api/today?path=/never").json()["views"] == 0
 
 
 def test_a_rollup_meanwhile_is_seen_at_once(start: Callable[..., Served], tmp_path: Path) -> None:
@@ -437,13 +445,13 @@ def test_the_board_for_grafana_asks_for_metrics_that_exist(served: Served, logge
         "/api/today?path=/" + "x" * 8192,
     ],
 )
-def test_invalid_parameters_are_errors(served: Served, target: str) -> None:
-    answer = served.ask(target)
+def test_invalid_parameters_are_errors(idle: Served, target: str) -> None:
+    answer = idle.ask(target)
     assert answer.status == 400
     assert list(answer.json()) == ["error"]
 
 
-def test_every_parameter_that_is_described_is_taken(served: Served) -> None:
+def test_every_parameter_that_is_described_is_taken(idle: Served) -> None:
     values = {
         **{"path": "/", "prefix": "/", "q": "a", "label": "reads", "day": str(DAYS[0]), "days": "all", "limit": "100"},
         **{"offset": "0", "sort": "rise", "pages": "1", "by_day": "1"},
@@ -454,17 +462,17 @@ def test_every_parameter_that_is_described_is_taken(served: Served) -> None:
             given = {"from": str(DAYS[0]), "to": str(DAYS[0])} if name in ("from", "to") else {name: values.get(name)}
             if name == "host":
                 continue  # this database does not keep hosts apart
-            answer = served.ask(f"{address}?{urlencode({**needed, **given})}")
+            answer = idle.ask(f"{address}?{urlencode({**needed, **given})}")
             assert answer.status == 200, (address, name, answer.body)
-    answer = served.ask("/api/history?host=www.example.org")
+    answer = idle.ask("/api/history?host=www.example.org")
     assert (answer.status, "--by-host" in answer.json()["error"]) == (400, True)
 
 
 @pytest.mark.parametrize(
     "target", ["/", "/api/top", "/badge.svg?path=/", "/nothing", "/static/style.css", "/api/today"]
 )
-def test_every_answer_tells_the_browser_to_be_strict(served: Served, target: str) -> None:
-    headers = served.ask(target).headers
+def test_every_answer_tells_the_browser_to_be_strict(idle: Served, target: str) -> None:
+    headers = idle.ask(target).headers
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
@@ -472,19 +480,19 @@ def test_every_answer_tells_the_browser_to_be_strict(served: Served, target: str
     assert "server" not in headers
 
 
-def test_only_reading_requests_are_answered(served: Served) -> None:
-    assert [served.ask("/api/top", method).status for method in ("POST", "PUT", "DELETE", "TRACE")] == [405] * 4
-    assert served.ask("/api/top", "HEAD").status == 200
+def test_only_reading_requests_are_answered(idle: Served) -> None:
+    assert [idle.ask("/api/top", method).status for method in ("POST", "PUT", "DELETE", "TRACE")] == [405] * 4
+    assert idle.ask("/api/top", "HEAD").status == 200
     for target in ("/static/../app.py", "/static/%2e%2e/app.py", "/static/", "/static/uplot"):
-        assert served.ask(target).status == 404
+        assert idle.ask(target).status == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", ""])
-def test_a_foreign_host_name_is_refused(served: Served, host: str) -> None:
-    assert served.ask("/api/top", Host=host).status == 421
-    assert served.ask("/events", Host=host).status == 421
+def test_a_foreign_host_name_is_refused(idle: Served, host: str) -> None:
+    assert idle.ask("/api/top", Host=host).status == 421
+    assert idle.ask("/events", Host=host).status == 421
     for own in ("localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:80"):
-        assert served.ask("/api/top", Host=own).status == 200
+        assert idle.ask("/api/top", Host=own).status == 200
 
 
 def test_a_token_opens_and_nothing_else_does(start: Callable[..., Served]) -> None:
@@ -612,10 +620,10 @@ def test_an_empty_token_is_refused() -> None:
         assert (done.returncode, done.stderr.partition(b" (")[0]) == (2, b"fasthits: token is empty: --token")
 
 
-def test_a_port_in_use_is_an_error_of_one_line(served: Served) -> None:
-    done = run_fasthits("serve", "--port", str(served.port))
+def test_a_port_in_use_is_an_error_of_one_line(idle: Served) -> None:
+    done = run_fasthits("serve", "--port", str(idle.port))
     assert done.returncode == 1
-    assert done.stderr.startswith(f"fasthits: cannot listen: 127.0.0.1 port {served.port} (".encode())
+    assert done.stderr.startswith(f"fasthits: cannot listen: 127.0.0.1 port {idle.port} (".encode())
     assert done.stderr.count(b"\n") == 1
 
 
@@ -704,10 +712,10 @@ def test_the_number_of_streams_is_limited(served: Served) -> None:
         assert next(events)[0] == "sample"
 
 
-def test_the_description_names_every_path_of_the_interface(served: Served) -> None:
-    assert served.ask("/openapi.json").json() == json.loads(json.dumps(describe(with_token=False)))
+def test_the_description_names_every_path_of_the_interface(idle: Served) -> None:
+    assert idle.ask("/openapi.json").json() == json.loads(json.dumps(describe(with_token=False)))
     for path in ENDPOINTS:
-        assert served.ask(path).status in (200, 400)
+        assert idle.ask(path).status in (200, 400)
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -101,7 +101,7 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
     ``*`` stands for any characters except ``/``, and for no leading dot. Raises StoreError if a folder cannot be
     listed, UsageError if this is no address of a store.
     """
-    store, (root, *parts, last) = _open(pattern), _parts_of(pattern)
+    store, (root, *parts, last) = connect(pattern), _parts_of(pattern)
     folders = [root]
     for part in parts:
         if "*" in part:
@@ -151,7 +151,7 @@ def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str
     """Return what is in *folder* and can match *part*, each with its name; nothing if there is no such folder."""
     stem = part.partition("*")[0]
     try:
-        with _errors_of(folder):
+        with errors_of(folder):
             if stem and _kind_of(folder).has_prefixes:
                 found = store.find(folder, maxdepth=1, withdirs=True, detail=True, prefix=stem).values()
             else:
@@ -189,8 +189,8 @@ class StoredFile(io.RawIOBase):
         self._entry = entry
         self._position = 0
         self._start, self._range = 0, memoryview(b"")
-        with _errors_of(entry.name):
-            store = _open(entry.name)
+        with errors_of(entry.name):
+            store = connect(entry.name)
             self._file = store.open(entry.name, "rb", cache_type="none")
             # Where the file itself tells what it is, it asks for just that version.
             _check_same(entry, getattr(self._file, "details", None) or store.info(entry.name))
@@ -225,8 +225,8 @@ class StoredFile(io.RawIOBase):
 
     def check(self) -> None:
         """Raise LogFileError if the store has another content by now."""
-        with _errors_of(self._entry.name):
-            _check_same(self._entry, _open(self._entry.name).info(self._entry.name))
+        with errors_of(self._entry.name):
+            _check_same(self._entry, connect(self._entry.name).info(self._entry.name))
 
     def close(self) -> None:
         """Close the file."""
@@ -242,7 +242,7 @@ class StoredFile(io.RawIOBase):
         size = max(wanted, FIRST_RANGE_BYTES, 4 * len(self._range) * bool(goes_on))
         size = min(size, max(wanted, RANGE_BYTES), max(0, self._entry.size - offset))
         self._range = memoryview(b"")  # so that two are not in memory
-        with _errors_of(self._entry.name):
+        with errors_of(self._entry.name):
             self._file.seek(offset)
             fetched = self._file.read(size) if size else b""
         if len(fetched) != size:
@@ -303,12 +303,12 @@ def _kind_of(url: str) -> Kind:
     return KINDS[scheme]
 
 
-def _open(url: str) -> "AbstractFileSystem":
+def connect(url: str) -> "AbstractFileSystem":
     """Return the store of an address. Raises UsageError, and StoreError if it cannot be reached."""
     _kind_of(url)
     scheme, _, place = url.partition("://")
     root = f"{scheme}://{place.partition('/')[0]}/"
-    with _errors_of(root):
+    with errors_of(root):
         return _connect(root, os.getpid())
 
 
@@ -332,7 +332,7 @@ class _MissingError(LogFileError):
 
 
 @contextmanager
-def _errors_of(name: str) -> Iterator[None]:
+def errors_of(name: str) -> Iterator[None]:
     """Raise LogFileError for all that goes wrong with a file or folder, StoreError if it is wrong with the store."""
     try:
         yield

@@ -85,8 +85,8 @@ def database(setup: Setup) -> str:
 def kept_days(setup: Setup, today: date) -> str:
     """Say that the last LOOK_BACK_DAYS are kept, from the first that was kept on."""
     is_there = exists(setup.target)
-    if setup.target.endswith(CSV_SUFFIX) or not is_there:
-        return "not looked for in a CSV file" if is_there else "nothing is kept yet"
+    if setup.target.endswith((CSV_SUFFIX, "/")) or not is_there:
+        return "not looked for in CSV and Parquet" if is_there else "nothing is kept yet"
     days = History(setup.target).days
     if not days:
         return "nothing is kept yet"

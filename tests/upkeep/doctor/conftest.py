@@ -1,0 +1,30 @@
+"""Logs for doctor to look at, and a memcached with its logger."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+
+import pytest
+
+from fasthits.daily.days import ONE_DAY
+from tests.support.commands import write
+from tests.support.logger import Logger
+from tests.support.servers import Memcached, public_directory
+from tests.upkeep.doctor.support import COUNTED, line, log_of
+
+
+@pytest.fixture
+def folder(place: Path) -> Path:
+    """A folder with the logs of yesterday and today."""
+    for day in (date.today() - ONE_DAY, date.today()):
+        write(log_of(place, day), line(datetime.combine(day, datetime.min.time())) * 10)
+    return place
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Memcached]:
+    """A memcached for tests that leave it as it was, and its logger."""
+    with public_directory() as place, Memcached(place) as server, Logger(place, "--memcached", server.spec):
+        COUNTED.add(server.spec)
+        yield server
+        COUNTED.clear()

@@ -1,0 +1,149 @@
+"""`fasthits doctor` on the user, the configuration, the database, the disk; and a good setup."""
+
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import fasthits, write
+from tests.support.logger import access_line
+from tests.support.servers import IS_ROOT, Memcached
+from tests.upkeep.doctor.support import AS_ROOT, OTHERS_MAY_RUN_PYTHON, doctor, failing, run_doctor
+
+
+def test_a_good_setup_is_ok_in_every_line(folder: Path, shared: Memcached) -> None:
+    said = doctor(folder, shared.spec, *(["--user", "www-data"] if IS_ROOT else []), f"--to={folder}/hits.csv")
+    wrong = {name: found for name, found in said.checks.items() if found[0] != "ok"}
+    assert set(wrong) == ({"database"} if IS_ROOT else set()), "www-data may not write into a folder of root's"
+    assert list(said.checks) == [
+        "user",
+        *(["program"] if IS_ROOT and OTHERS_MAY_RUN_PYTHON else []),
+        *("configuration", "memcached", "evictions", "counters are ints"),
+        *("loggers", "warnings", "log is counted"),
+        *(
+            "yesterday's log",
+            "log format",
+            "clock and time zone",
+            "database",
+            *([] if IS_ROOT else ["kept days"]),
+            "pipe size",
+        ),
+    ]
+    assert said.checks["log format"][1] == "combined, 10 of 10 lines parse"
+    assert not (folder / "hits.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("no/such/folder/hits.db", None),
+        ("hits.txt", None),
+        ("hits.db", b"not a database, though it is called one\n" * 100),
+        ("hits.csv", b"day,url,count\n2026-03-12,/,1\n"),
+        ("folder.db/", None),
+    ],
+)
+def test_a_database_that_cannot_be_written_is_told(
+    folder: Path, shared: Memcached, name: str, content: bytes | None
+) -> None:
+    if name.endswith("/"):
+        (folder / name).mkdir()
+    if content:
+        write(folder / name, content)
+    assert list(failing(folder, shared.spec, "--to", name)) == ["database"]
+
+
+def test_days_that_no_rollup_has_kept_are_told(folder: Path, shared: Memcached) -> None:
+    days = [date.today() - timedelta(before) for before in (40, 38, 3, 1)]
+    kept = write(folder / "kept.log", *(access_line("/", day) for day in days))
+    fasthits("rollup", f"{days[0]}..{days[-1]}", "--partial", "--logs", kept, "--to", folder / "kept.db")
+    said = doctor(folder, shared.spec, "--to", f"{folder}/kept.db")
+    verdict, text, remedy = said.checks["kept days"]
+    assert verdict == "warn"
+    first, gap = date.today() - timedelta(30), date.today() - timedelta(2)
+    assert text == f"kept up to {days[-1]}; 28 days are missing: {first}..{date.today() - timedelta(4)}, {gap}"
+    assert remedy == f"while their logs are there: fasthits rollup {first}..{gap} --to {folder}/kept.db"
+
+
+@AS_ROOT
+def test_a_database_that_the_user_may_not_write_is_told(folder: Path, shared: Memcached) -> None:
+    (folder / "kept").mkdir()
+    failed = failing(folder, shared.spec, "--to", f"{folder}/kept/hits.db", "--user", "www-data")
+    assert "install -d -m 0750 -o USER FOLDER" in failed["database"]
+    assert failing(folder, shared.spec, "--to", f"{folder}/kept/hits.db") == {}
+
+
+@AS_ROOT
+def test_a_disk_that_is_nearly_full_is_told(folder: Path, shared: Memcached) -> None:
+    (folder / "small").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder / "small"], check=True)
+    try:
+        failed = failing(folder, shared.spec, "--to", f"{folder}/small/hits.db")
+    finally:
+        subprocess.run(["umount", folder / "small"], check=True)
+    assert "disk nearly full: 1 MB left for " in failed["database"]
+    assert "make room on that disk" in failed["database"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"exclude-botts = true\n", "did you mean exclude-bots?"),
+        (b"status = \n", "config file is not valid TOML"),
+        (b"\xff", "config file is not valid TOML"),
+        (None, "cannot read config file"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_told(
+    folder: Path, shared: Memcached, text: bytes | None, told: str
+) -> None:
+    if text:
+        write(folder / "rules.toml", text)
+    failed = run_doctor(folder, shared.spec, "--config", f"{folder}/rules.toml").failed()
+    assert told in failed["configuration"]
+    assert "-> mend the file or its permissions: chmod a+r" in failed["configuration"]
+
+
+@AS_ROOT
+def test_a_configuration_that_the_user_may_not_read_is_told(folder: Path, shared: Memcached) -> None:
+    write(folder / "rules.toml", b"fold-slash = true\n").chmod(0o600)
+    args = (folder, shared.spec, "--config", f"{folder}/rules.toml")
+    assert "Permission denied" in run_doctor(*args, "--user", "www-data").failed()["configuration"]
+    assert "configuration" not in run_doctor(*args).failed()
+
+
+@AS_ROOT
+def test_a_user_that_is_gone_is_told(folder: Path, shared: Memcached) -> None:
+    failed = failing(folder, shared.spec, "--user", "nobody-at-all")
+    assert failed == {"user": "no such user: nobody-at-all -> useradd --system --user-group nobody-at-all"}
+
+
+@AS_ROOT
+def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
+    """As where fasthits is installed in root's home."""
+    (place / "private").mkdir(mode=0o700)
+    own = place / "private" / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", own], check=True)
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import fasthits.cli as c; c.run(sys.argv[1:])"
+    done = subprocess.run(
+        [own / "bin" / "python", "-c", program, "doctor", "--user", "www-data"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "FAIL  program: www-data cannot run fasthits: " in done.stdout
+    assert "-> install fasthits where every user may read it" in done.stdout
+
+
+@AS_ROOT
+def test_root_is_told_that_it_sees_more_than_others(folder: Path, shared: Memcached) -> None:
+    verdict, text, remedy = doctor(folder, shared.spec).checks["user"]
+    assert (verdict, text) == ("warn", "this looks at files as root, who may read everything")
+    assert "--user" in remedy
+
+
+def test_standard_input_cannot_be_examined() -> None:
+    assert fasthits("doctor", "--logs", "-").returncode == 2
