@@ -449,11 +449,18 @@ def find_json_fields(line, LineRules rules, /):
 
 
 @cython.final
+cdef class _Lock:
+    """What a hit table and the tables beside it are guarded by: a line that is counted changes several of them."""
+
+    cdef cython.pymutex mutex
+
+
+@cython.final
 cdef class HitTable:
     """Views per day and path, counted from blocks of log lines."""
 
     cdef Tally tally
-    cdef cython.pymutex lock
+    cdef _Lock lock
     cdef LineRules line_rules
     cdef readonly HitTable bots
     cdef readonly object by_referer    # for good, as the count points to them
@@ -461,6 +468,7 @@ cdef class HitTable:
     cdef int some_threads
 
     def __cinit__(self, *, max_paths=None, LineRules rules=None):
+        self.lock = _Lock()
         self.line_rules = rules if rules is not None else PLAIN
         self.tally.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
@@ -479,6 +487,7 @@ cdef class HitTable:
 
     cdef HitTable table_beside(self):
         cdef HitTable rows = HitTable()
+        rows.lock = self.lock
         self.tally.beside[self.tally.tables_beside] = &rows.tally
         self.tally.tables_beside += 1
         return rows
@@ -523,7 +532,7 @@ cdef class HitTable:
     @property
     def lines(self):
         """Lines read so far. A last line without a newline counts after `finish`."""
-        with self.lock:
+        with self.lock.mutex:
             return line_count(&self.tally)
 
     @property
@@ -549,7 +558,7 @@ cdef class HitTable:
     @property
     def examples(self):
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
-        with self.lock:
+        with self.lock.mutex:
             return [
                 (example.line, example.text[:example.size])
                 for example in self.tally.examples[:self.tally.examples_taken]
@@ -558,7 +567,7 @@ cdef class HitTable:
     @property
     def days_seen(self):
         """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
-        with self.lock:
+        with self.lock.mutex:
             ordinals = ordinals_of(self.tally.seen)
         return {day_from_ordinal(ordinal) for ordinal in ordinals}
 
@@ -573,14 +582,14 @@ cdef class HitTable:
     def memory_with(self, more, /):
         """Return how many bytes all tables take at most after *more* bytes of lines."""
         cdef size_t some = more
-        with self.lock:
+        with self.lock.mutex:
             return bytes_of_all(&self.tally, some)
 
     def count_only(self, days, /):
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             if placed:
                 wanted, self.tally.wanted = self.tally.wanted, wanted
@@ -597,7 +606,7 @@ cdef class HitTable:
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
             open_block(&left, <const char *>view.buf, <size_t>view.len)
-            with self.lock:
+            with self.lock.mutex:
                 self.tally.parts = 0
                 while outcome == ASKED:
                     with nogil:
@@ -612,7 +621,7 @@ cdef class HitTable:
     def finish(self):
         """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
-        with self.lock:
+        with self.lock.mutex:
             self.tally.parts = 0
             while outcome == ASKED:
                 with nogil:
@@ -635,7 +644,7 @@ cdef class HitTable:
         if span.size > MAX_LINE:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
-        with self.lock:
+        with self.lock.mutex:
             self.tally.parts = 0
             hash = hash_row(secrets, ordinal, span.start, span.size)
             outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
@@ -664,12 +673,12 @@ cdef class HitTable:
             raise MemoryError
         for i in range(count):
             other = others[i]
-            with other.lock:
+            with other.lock.mutex:
                 if other.tally.table.rows:
                     parts.append((other.tally.parts, other.tally.part))
                 move_rows(&other.tally, &tables[i])
                 merged = move_figures(&taken.tally, &other.tally) and merged
-        with self.lock:
+        with self.lock.mutex:
             if self.tally.table.rows:
                 parts.append((self.tally.parts, self.tally.part))
             self.tally.parts = 0
@@ -694,18 +703,21 @@ cdef class HitTable:
         cdef size_t count = len(parts)
         cdef size_t i, at
         cdef bint added
-        if not 2 <= count <= MAX_PARTS or self in parts or not all(isinstance(each, HitTable) for each in parts):
+        if not 2 <= count <= MAX_PARTS or not all(isinstance(each, HitTable) for each in parts):
             raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
+        for part in parts:
+            if part.lock is self.lock:
+                raise ValueError("rows cannot be moved to the same hit table, or to a table beside it")
         memset(&division, 0, sizeof(division))
         division.parts = count
-        with self.lock:
+        with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
             for i in range(count):
                 # From a part of its own on, so that threads seldom wait for each other.
                 at = (i + <size_t>id(self) // 64) % count
                 part = parts[at]
-                with part.lock, nogil:
+                with part.lock.mutex, nogil:
                     added = added and add_part(&part.tally, &self.tally.table, &division, at)
             free(division.offsets)
             if added:
@@ -717,7 +729,7 @@ cdef class HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
-        with self.lock:
+        with self.lock.mutex:
             move_rows(&self.tally, &drained.tally.table)
             for i in range(self.tally.tables_beside):
                 move_rows(self.tally.beside[i], &drained.tally.beside[i].table)
@@ -731,7 +743,7 @@ cdef class HitTable:
         cdef Row *row
         day = None
         while True:
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, changes)
                 if offset >= self.tally.table.used:
                     return
@@ -755,7 +767,7 @@ cdef class HitTable:
         day = None
         while order.next < order.count:
             some = []
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, reading.changes)
                 while order.next < order.count and len(some) < SOME_ROWS:
                     prefetch_place(order, &self.tally.table, order.next)
@@ -788,7 +800,7 @@ cdef class HitTable:
             for i in range(texts):
                 text = &reading.text[i]
                 while text.rows:
-                    with self.lock:
+                    with self.lock.mutex:
                         check_unchanged(&self.tally, reading.changes)
                     yield day_from_ordinal(text.day), text.start[:text.size], text.rows
                     reading.write_rest(self, i)
@@ -819,7 +831,7 @@ cdef class HitTable:
                 sound = is_sound(p, p + view.len)
             if not sound:
                 raise ValueError("damaged rows")
-            with self.lock, nogil:
+            with self.lock.mutex, nogil:
                 self.tally.parts = 0
                 outcome = load_rows(
                     &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
@@ -831,14 +843,14 @@ cdef class HitTable:
 
     def views_by_day(self):
         """Return the sum of the views of each day in this table. Days without views are left out."""
-        with self.lock:
+        with self.lock.mutex:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
 
     def take_hours(self):
         """Return the hits by hour of each day, without those of bots, and forget them."""
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             found = hours_by_ordinal(&self.tally.hours) if placed else {}
             if placed:
@@ -855,7 +867,7 @@ cdef class HitTable:
         if len(hours) != NO_HOUR:
             raise ValueError(f"a day has {NO_HOUR} hours, not {len(hours)}")
         for hour, views in enumerate(hours):
-            with self.lock:
+            with self.lock.mutex:
                 added = views == 0 or add_to_hour(&self.tally.hours, ordinal, <char>hour, views)
             if not added:
                 raise MemoryError
@@ -863,7 +875,7 @@ cdef class HitTable:
     def escape(self):
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
-        with self.lock, nogil:
+        with self.lock.mutex, nogil:
             self.tally.parts = 0
             escaped = escape_rows(&self.tally)
         if not escaped:
@@ -892,7 +904,7 @@ cdef class _Order:
         if self.ends == NULL:
             raise MemoryError
         make_secrets(of_key, key)
-        with hit_table.lock, nogil:
+        with hit_table.lock.mutex, nogil:
             self.changes = hit_table.tally.changes
             done = put_in_order(
                 &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, parts
@@ -914,7 +926,7 @@ cdef class _Order:
         cdef Table *table = &hit_table.tally.table
         if start == self.ends[part]:
             return None
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
                 self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
@@ -928,7 +940,7 @@ cdef class _Order:
         """Write the next runs of rows into texts, one in each thread, and return how many there are."""
         cdef size_t run = <size_t>CSV_RUN if self.threads > 1 else self.order.count
         cdef int texts = 0
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             while texts < self.threads and self.order.next < self.order.count:
                 self.text[texts].next = self.order.next
@@ -945,7 +957,7 @@ cdef class _Order:
 
     cdef int write_rest(self, HitTable hit_table, int i) except -1:
         """Write more of a run whose lines of another day, or behind those of a block, are still missing."""
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             if self.text[i].next < self.text[i].end:
                 self.set_day(i)

@@ -12,9 +12,9 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
     BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
-    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_get,
+    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_line,
 )
-from fasthits.core.plain cimport take_plain_get
+from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
     BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
@@ -22,7 +22,7 @@ from fasthits.core.table cimport (
 )
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
-    MAX_LINE, Cursor, Line, Marks, Span, find_marks, line_cursor, take_rest, take_until,
+    MAX_LINE, NEWLINES, Cursor, Line, Span, find_newlines, line_cursor, take_rest, take_until,
 )
 
 cdef enum:
@@ -47,8 +47,9 @@ cdef struct Example:
 
 cdef struct Block:         # of log lines; may begin and end anywhere in one
     Cursor rest            # yet to be counted
-    Marks marks            # of some of its lines, and which of them are those of the next line
-    size_t line, bracket
+    const char *searched   # for newlines, up to here
+    const char *newline[NEWLINES]    # that were found
+    size_t line, lines     # how many of them were counted, and found
 
 cdef struct Tally:         # all that one HitTable holds
     Table table
@@ -186,7 +187,7 @@ cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Spa
     return outcome != NO_MEMORY
 
 
-cdef inline int count_line(Tally *tally, Cursor line, const char *const *brackets, const char *limit) noexcept nogil:
+cdef inline int count_line(Tally *tally, Cursor line, const char *limit) noexcept nogil:
     """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none.
 
     What is before the limit can be looked at.
@@ -194,11 +195,11 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
     cdef const Rules *rules = tally.rules
     cdef Cursor rest = line
     cdef Line out
-    if (not rules.knows_plain_gets or line.end - line.p > MAX_LINE
-            or not take_plain_get(&rest, brackets, limit, &out, &tally.memo)):
+    if (not rules.knows_plain_lines or line.end - line.p > MAX_LINE
+            or not take_plain_line(&rest, limit, &out, &tally.memo)):
         return count_other_line(tally, line.p, <size_t>(line.end - line.p))
-    if not rules.plain:
-        return count_plain_get_by_rules(tally, line, rest, limit, &out)
+    if not rules.plain or out.method.start != NULL:
+        return count_plain_line_by_rules(tally, line, rest, limit, &out)
     if out.moment != tally.moment and not begin_moment(tally, out.moment):
         return NO_MEMORY_LEFT
     if not tally.moment_counts:
@@ -207,11 +208,11 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
     return COUNTED if count_hit(tally, plain_hash(&out), day_at(out.moment), out.path) else NO_MEMORY_LEFT
 
 
-cdef inline int count_plain_get_by_rules(
+cdef inline int count_plain_line_by_rules(
     Tally *tally, Cursor line, Cursor rest, const char *limit, Line *out
 ) noexcept nogil:
-    take_rest_of_plain_get(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
-    return judge(tally, out, True)
+    take_rest_of_plain_line(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
+    return judge(tally, out, out.method.start == NULL)
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
@@ -232,7 +233,7 @@ cdef inline int count_other_line(Tally *tally, const char *start, size_t size) n
 
 
 cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
-    """Tell whether a line that take_plain_get has not read could as well be one of its lines."""
+    """Tell whether a line that take_plain_line has not read could as well be one of its lines."""
     cdef const char *end = start + size
     return (
         line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
@@ -242,7 +243,7 @@ cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) 
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
-    """Return the hash of a plain GET: take_plain_get saw to it that behind a short path there are bytes to look at."""
+    """Return the hash of a plain GET: take_plain_line saw to it that behind a short path there are bytes to look at."""
     cdef Span path = line.path
     cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
@@ -448,29 +449,27 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
 
 cdef inline void open_block(Block *block, const char *start, size_t size) noexcept nogil:
     block.rest.p, block.rest.end = start, start + size
-    block.line = block.bracket = block.marks.newlines = 0
+    block.searched = start
+    block.line = block.lines = 0
 
 
 cdef inline bint has_line(Block *block) noexcept nogil:
     """Tell whether another line ends in the block."""
-    if block.line == block.marks.newlines:
-        find_marks(block.rest.p, block.rest.end, &block.marks)
-        block.line = block.bracket = 0
-    return block.line != block.marks.newlines
+    if block.line == block.lines:
+        block.lines = find_newlines(&block.searched, block.rest.end, block.newline)
+        block.line = 0
+    return block.line != block.lines
 
 
 cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
     """Count the lines that are known to end in the block, up to one that has ASKED, with which it begins then."""
-    cdef const Marks *marks = &block.marks
     cdef int outcome = COUNTED
     cdef Cursor line
-    while block.line != marks.newlines:
-        line.p, line.end = block.rest.p, marks.newline[block.line]
-        outcome = count_line(tally, line, &marks.bracket[block.bracket], block.rest.end)
+    while block.line != block.lines:
+        line.p, line.end = block.rest.p, block.newline[block.line]
+        outcome = count_line(tally, line, block.rest.end)
         if outcome != COUNTED:
             break
-        while marks.bracket[block.bracket] < line.end:
-            block.bracket += 1
         block.rest.p = line.end + 1
         block.line += 1
     return outcome
@@ -489,6 +488,7 @@ cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
             return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
         if not keep_partial(tally, line.start, line.size):
             return NO_MEMORY_LEFT
+        block.searched = block.rest.p
         tally.partial_whole = True
     if tally.partial_whole:
         outcome = count_partial(tally)

@@ -17,7 +17,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from fasthits.core.tokens cimport Span, load8
+from fasthits.core.tokens cimport Span, from_little_endian, load8
 
 cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
     uint64_t hash
@@ -116,21 +116,29 @@ cdef struct Batch:         # hits for which the table has room, were they all of
     size_t bytes_left      # of the arena
     Hit[BATCH_HITS] hit
 
+cdef inline uint64_t little8(const char *p) noexcept nogil:
+    """Return 8 bytes as a number, the lowest byte first: every machine has the same hashes."""
+    return from_little_endian(load8(p))
+
+
 cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
     """Return the first *size* of the WORDS_BYTES at *p*, the others being zero."""
     cdef Words words
     cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
     cdef int i
     for i in range(WORDS):
-        words.word[i] = load8(p + 8 * i) & load8(mask + 8 * i)
+        words.word[i] = little8(p + 8 * i) & little8(mask + 8 * i)
     return words
 
 
 cdef inline Words padded_words(const char *p, size_t size) noexcept nogil:
     """Return the *size* bytes at *p*, WORDS_BYTES at most, and zeros, without a look at what is behind them."""
     cdef Words words
+    cdef int i
     memset(&words, 0, sizeof(Words))
     memcpy(&words, p, size)
+    for i in range(WORDS):
+        words.word[i] = from_little_endian(words.word[i])
     return words
 
 
@@ -152,11 +160,11 @@ cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *
         return hash_words(secrets, day, padded_words(p, size), size)
     last = p + size - 32
     while p < last:
-        even = mix(load8(p) ^ secrets[2], load8(p + 8) ^ even)
-        odd = mix(load8(p + 16) ^ secrets[3], load8(p + 24) ^ odd)    # which does not wait for the other one
+        even = mix(little8(p) ^ secrets[2], little8(p + 8) ^ even)
+        odd = mix(little8(p + 16) ^ secrets[3], little8(p + 24) ^ odd)    # which does not wait for the other one
         p += 32
-    even = mix(load8(last) ^ secrets[4], load8(last + 8) ^ even)
-    odd = mix(load8(last + 16) ^ secrets[5], load8(last + 24) ^ odd)
+    even = mix(little8(last) ^ secrets[4], little8(last + 8) ^ even)
+    odd = mix(little8(last + 16) ^ secrets[5], little8(last + 24) ^ odd)
     return mix(even ^ secrets[WORDS], odd ^ secrets[WORDS + 1])
 
 
@@ -329,15 +337,20 @@ cdef inline Outcome add_views(
     Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
 ) noexcept nogil:
     """Add to the row of (day, path), making it if need be; without room or memory nothing changes."""
-    cdef size_t i
+    if free_slots(table) == 0 and not grow_slots(table):
+        return NO_MEMORY
+    return put_views(table, hash, day, path, views, max_rows)
+
+
+cdef inline Outcome put_views(
+    Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
+) noexcept nogil:
+    """Do what add_views does, in a table that has a free slot. So the search for the row always ends."""
+    cdef size_t i = hash & table.mask
     cdef uint64_t slot
     cdef uint64_t tag = hash >> 40
     cdef size_t needed
     cdef Row *row
-    # Grown beforehand, so that the probe below always ends.
-    if free_slots(table) == 0 and not grow_slots(table):
-        return NO_MEMORY
-    i = hash & table.mask
     while True:
         slot = table.slots[i]
         if slot == 0:
@@ -389,7 +402,7 @@ cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noex
             prefetch_row(row_at(table, slot_offset(slot)))
     for i in range(batch.hits):
         hit = &batch.hit[i]
-        dropped += add_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
+        dropped += put_views(table, hit.hash, hit.day, hit.path, 1, max_rows) == NO_ROOM
     batch.hits = batch.max_hits = 0
     return dropped
 

@@ -14,6 +14,7 @@ from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
 from fasthits.rules.paths import is_static
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
+from tests.core.support import referred, tables_of
 from tests.support import reference
 from tests.support.strategies import logs
 
@@ -203,10 +204,6 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     assert counter.lines == 0
 
 
-def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
-    return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
-
-
 def keep(referer: bytes) -> bytes | None:
     """Keep what stands before the colon; nothing of what has none."""
     head, colon, _ = referer.partition(b":")
@@ -329,11 +326,6 @@ def test_all_tables_count_for_the_memory() -> None:
             one.add(*row)
     assert whole.memory_with(0) == sum(one.memory_with(0) for one in alone)
     assert whole.memory_with(1 << 19) > whole.memory_with(0) + (4 << 20)
-
-
-def tables_of(counter: HitTable) -> list[HitTable]:
-    assert counter.bots is not None
-    return [counter, counter.bots, *counter.by_referer.values()]
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])

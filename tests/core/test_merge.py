@@ -64,7 +64,7 @@ def test_any_tables_are_merged(found: list[Rows], threads: int) -> None:
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_many_rows_are_merged_and_sorted_by_several_threads(threads: int) -> None:
-    found = [many_rows(60_000, seed) for seed in range(3)]
+    found = [many_rows(40_000, seed) for seed in range(3)]
     first, *others = [table_of(rows, threads) for rows in found]
     first.merge(*others)
     expected = total_of(found)

@@ -313,14 +313,15 @@ def test_a_worker_that_is_killed_changes_no_byte(
 
 
 def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_file(cluster: DaskCluster, tmp_path: Path) -> None:
-    with connected(str(cluster.scheduler_file)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, str(tmp_path))
-        with (
-            pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {cluster.scheduler_file}"),
-            workers.working(),
-        ):
+    def kill_then_wait(workers: Fleet) -> None:
+        with workers.working():
             for _ in workers.do(time.sleep, [(0,), (600,)]):
                 cluster.scheduler.kill()
+
+    with connected(str(cluster.scheduler_file)) as crew:
+        workers = Fleet(crew.executor, crew.slots, crew.name, str(tmp_path))
+        with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {cluster.scheduler_file}"):
+            kill_then_wait(workers)
     assert outputs(tmp_path) == {}
 
 

@@ -255,8 +255,8 @@ class StoredFile(io.RawIOBase):
 @contextmanager
 def new_file(name: str) -> Iterator[BinaryIO]:
     """Give a new file in a store, to be written in the block. It is there when the block ends without an error."""
-    store = _open(name)
-    with _errors_of(name), store.open(name, "wb", block_size=RANGE_BYTES) as file:
+    store = connect(name)
+    with errors_of(name), store.open(name, "wb", block_size=RANGE_BYTES) as file:
         try:
             yield file
         except BaseException:
@@ -266,24 +266,24 @@ def new_file(name: str) -> Iterator[BinaryIO]:
 
 def read_range(name: str, start: int, size: int) -> bytes:
     """Return *size* bytes of a file from *start* on, fewer at its end. Raises LogFileError."""
-    with _errors_of(name):
-        found: bytes = _open(name).cat_file(name, start=start, end=start + size)
+    with errors_of(name):
+        found: bytes = connect(name).cat_file(name, start=start, end=start + size)
         return found
 
 
 def is_there(name: str) -> bool:
     """Tell whether a store has a file. Raises StoreError."""
     try:
-        with _errors_of(name):
-            return bool(_open(name).info(name)["type"] == "file")
+        with errors_of(name):
+            return bool(connect(name).info(name)["type"] == "file")
     except _MissingError:
         return False
 
 
 def remove_folder(folder: str) -> None:
     """Remove a folder with all its files. Raises LogFileError."""
-    store = _open(folder)
-    with _errors_of(folder):
+    store = connect(folder)
+    with errors_of(folder):
         store.rm(folder.rstrip("/"), recursive=True)
 
 
