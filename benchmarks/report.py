@@ -143,6 +143,20 @@ log, and programs that count it, too.
 
 """
 END = """\
+## Where the time goes
+
+- **A day of 1 GB to CSV, two threads** (profile on 2 cores of a Xeon, 0.38 s): the start takes a fifth of it, 77 ms, of
+  which Python itself takes 12, imports about 45, the log formats 14. Writing 50,000 rows takes 25 ms. The rest is
+  counting, which both cores do at once.
+- **5 million paths to CSV**: counting takes 1.8 of 2.9 s. Sorting and writing the rows is done by one thread, so two
+  threads are 1.2 to 1.4 times as fast as one.
+- **5 million paths to SQLite**: a row takes 2.9 microseconds more than in CSV. 1.3 of these insert the row. 0.9 give
+  each new path a number, and 1.0 pack the sums by which a year is read in a moment: see [Rollup](rollup.md).
+- **`--exclude-bots`**: the list of bots takes 30 ms to load and file, the verdicts on 1,400 agents 20 ms. The rest is
+  finding the agent in each line.
+- **`fasthits log` from a pipe** is done when memcached has answered: reader, courier, memcached and the writer share
+  the cores. The reader takes 0.75 s for 1 GB, reading the pipe included.
+
 ## To repeat it
 
     make bench

@@ -1,7 +1,7 @@
 """The compiled core, `fasthits._parse`: bytes in, counts out. No files, no servers, nearly no GIL.
 
 Lines, from the smallest step up:
-- masks.h: 64 bytes at once, and where a block has newlines and brackets
+- masks.h: 64 bytes at once, and where the lines of a block end
 - tokens.pxd: bytes up to a byte, quoted text, digits; the struct of a line
 - times.pxd: the day in a time
 - plain.pxd: the fast path, for the shape that nearly all lines have

@@ -12,9 +12,9 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
     BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
-    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_get,
+    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_line,
 )
-from fasthits.core.plain cimport take_plain_get
+from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
     BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
@@ -22,7 +22,7 @@ from fasthits.core.table cimport (
 )
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
-    MAX_LINE, Cursor, Line, Marks, Span, find_marks, line_cursor, take_rest, take_until,
+    MAX_LINE, NEWLINES, Cursor, Line, Span, find_newlines, line_cursor, take_rest, take_until,
 )
 
 cdef enum:
@@ -47,16 +47,16 @@ cdef struct Example:
 
 cdef struct Block:         # of log lines; may begin and end anywhere in one
     Cursor rest            # yet to be counted
-    Marks marks            # of some of its lines, and which of them are those of the next line
-    size_t line, bracket
+    const char *searched   # for newlines, up to here
+    const char *newline[NEWLINES]    # that were found
+    size_t line, lines     # how many of them were counted, and found
 
 cdef struct Tally:         # all that one HitTable holds
     Table table
     Batch batch            # empty between calls
     uint64_t changes       # how often rows were taken away, so that offsets in the table became void
     size_t max_rows
-    size_t max_bytes       # of all tables; more rows than that narrow the share
-    uint64_t first_hash, last_hash    # the share: only rows with a hash from here to there are kept
+    size_t part, parts     # the rows are those of one of so many parts of all hashes; 0 parts: of any
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
@@ -83,7 +83,7 @@ cdef struct Tally:         # all that one HitTable holds
     size_t key_size, key_capacity
     Tally *bots            # where rows of bots go, or NULL
     Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these, whose rows belong to the share of their keys
+    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these
     int tables_beside
 
 
@@ -153,9 +153,7 @@ cdef inline void flush(Tally *tally) noexcept nogil:
 
 cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Count a hit; False, with nothing counted, without memory."""
-    if not tally.first_hash <= hash <= tally.last_hash:
-        pass
-    elif has_room(&tally.batch, path.size):
+    if has_room(&tally.batch, path.size):
         put_hit(&tally.table, &tally.batch, hash, day, path)
     elif not count_hit_at_once(tally, hash, day, path):
         return False
@@ -163,53 +161,25 @@ cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) 
     return True
 
 
-cdef inline void take_away_rows(Tally *tally, uint64_t first, uint64_t last) noexcept nogil:
-    """Keep the rows with views whose key has a hash in [first, last]; whoever reads rows learns of it."""
-    cdef int i
-    keep_rows(&tally.table, first, last, False)
+cdef inline void take_away_rows(Tally *tally) noexcept nogil:
+    """Keep the rows with views; whoever reads rows learns of it."""
+    keep_rows(&tally.table)
     tally.changes += 1
-    for i in range(tally.tables_beside):
-        keep_rows(&tally.beside[i].table, first, last, True)
-        tally.beside[i].changes += 1
 
 
-cdef inline size_t rows_of_all(const Tally *tally) noexcept nogil:
-    """Return the number of rows of all tables."""
-    cdef size_t rows = tally.table.rows
+cdef inline size_t bytes_of_all(const Tally *tally, size_t more) noexcept nogil:
+    """Return how much memory all tables take at most after *more* bytes of lines, for a moment at least."""
+    cdef size_t size = bytes_with_room(&tally.table, more)
     cdef int i
     for i in range(tally.tables_beside):
-        rows += tally.beside[i].table.rows
-    return rows
-
-
-cdef inline size_t bytes_of_all(const Tally *tally, size_t path_size) noexcept nogil:
-    """Return how much memory a row more in each table would have all of them take, for a moment at least."""
-    cdef size_t size = bytes_with_room(&tally.table, path_size)
-    cdef int i
-    for i in range(tally.tables_beside):
-        size += bytes_with_room(&tally.beside[i].table, path_size)
+        size += bytes_with_room(&tally.beside[i].table, more)
     return size
 
 
-cdef inline bint narrow(Tally *tally, size_t path_size) noexcept nogil:
-    """Halve the share until each table may take one row more; False where that would not help."""
-    while bytes_of_all(tally, path_size) > tally.max_bytes:
-        flush(tally)
-        if rows_of_all(tally) == 0 or tally.first_hash == tally.last_hash:
-            return False
-        tally.last_hash = tally.first_hash + (tally.last_hash - tally.first_hash) // 2
-        take_away_rows(tally, tally.first_hash, tally.last_hash)
-    return True
-
-
 cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Add the batch and a hit that it has no room for, if it is in the share still; False without memory."""
+    """Add the batch and a hit that it has no room for; False without memory."""
     cdef Outcome outcome
     flush(tally)
-    if not narrow(tally, path.size):
-        return False
-    if hash > tally.last_hash:
-        return True
     outcome = add_views(&tally.table, hash, day, path, 1, tally.max_rows)
     tally.dropped += outcome == NO_ROOM
     make_room(&tally.table)
@@ -217,7 +187,7 @@ cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Spa
     return outcome != NO_MEMORY
 
 
-cdef inline int count_line(Tally *tally, Cursor line, const char *const *brackets, const char *limit) noexcept nogil:
+cdef inline int count_line(Tally *tally, Cursor line, const char *limit) noexcept nogil:
     """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none.
 
     What is before the limit can be looked at.
@@ -225,11 +195,11 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
     cdef const Rules *rules = tally.rules
     cdef Cursor rest = line
     cdef Line out
-    if (not rules.knows_plain_gets or line.end - line.p > MAX_LINE
-            or not take_plain_get(&rest, brackets, limit, &out, &tally.memo)):
+    if (not rules.knows_plain_lines or line.end - line.p > MAX_LINE
+            or not take_plain_line(&rest, limit, &out, &tally.memo)):
         return count_other_line(tally, line.p, <size_t>(line.end - line.p))
-    if not rules.plain:
-        return count_plain_get_by_rules(tally, line, rest, limit, &out)
+    if not rules.plain or out.method.start != NULL:
+        return count_plain_line_by_rules(tally, line, rest, limit, &out)
     if out.moment != tally.moment and not begin_moment(tally, out.moment):
         return NO_MEMORY_LEFT
     if not tally.moment_counts:
@@ -238,11 +208,11 @@ cdef inline int count_line(Tally *tally, Cursor line, const char *const *bracket
     return COUNTED if count_hit(tally, plain_hash(&out), day_at(out.moment), out.path) else NO_MEMORY_LEFT
 
 
-cdef inline int count_plain_get_by_rules(
+cdef inline int count_plain_line_by_rules(
     Tally *tally, Cursor line, Cursor rest, const char *limit, Line *out
 ) noexcept nogil:
-    take_rest_of_plain_get(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
-    return judge(tally, out, True)
+    take_rest_of_plain_line(tally.rules, line.p, <size_t>(line.end - line.p), rest, limit, out, &tally.memo)
+    return judge(tally, out, out.method.start == NULL)
 
 
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
@@ -263,7 +233,7 @@ cdef inline int count_other_line(Tally *tally, const char *start, size_t size) n
 
 
 cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
-    """Tell whether a line that take_plain_get has not read could as well be one of its lines."""
+    """Tell whether a line that take_plain_line has not read could as well be one of its lines."""
     cdef const char *end = start + size
     return (
         line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
@@ -273,7 +243,7 @@ cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) 
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
-    """Return the hash of a plain GET: take_plain_get saw to it that behind a short path there are bytes to look at."""
+    """Return the hash of a plain GET: take_plain_line saw to it that behind a short path there are bytes to look at."""
     cdef Span path = line.path
     cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
@@ -321,18 +291,14 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         hash = plain_hash(line)
     else:
         hash = hash_row(secrets, day, key.start, key.size)
-    if not tally.first_hash <= hash <= tally.last_hash:
-        tally.views_of_bots += verdict == IS_BOT
-        tally.buckets[HIT] += 1
-        return COUNTED
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
         place = known(tally, &tally.referers, line.referer)
         if place == UNKNOWN:
             return ASKED
-        if not count_by_referer(tally, &tally.answers[place - 1], hash, day, key):
+        if not count_by_referer(tally, &tally.answers[place - 1], day, key):
             return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if not count_bot(tally, hash, day, key):
+        if not count_at_once(tally.bots, hash, day, key):
             return NO_MEMORY_LEFT
         tally.views_of_bots += 1
     elif key.start != tally.key and not line.copied:
@@ -341,13 +307,6 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         return NO_MEMORY_LEFT
     tally.buckets[HIT] += 1
     return COUNTED
-
-
-cdef inline bint count_bot(Tally *tally, uint64_t hash, int32_t day, Span key) noexcept nogil:
-    """Count a hit of a bot, if it is in the share still; False without memory."""
-    if not narrow(tally, key.size):
-        return False
-    return hash > tally.last_hash or count_at_once(tally.bots, hash, day, key)
 
 
 cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
@@ -410,9 +369,7 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
     return True
 
 
-cdef inline bint count_by_referer(
-    Tally *tally, const Answer *answer, uint64_t path_hash, int32_t day, Span key
-) noexcept nogil:
+cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t day, Span key) noexcept nogil:
     """Count a hit in each table that keeps something of its referer; False without memory."""
     cdef Tally *counts
     cdef Span text, both
@@ -423,11 +380,8 @@ cdef inline bint count_by_referer(
         both.size = key.size + 1 + text.size
         if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
             continue
-        if not has_room(&counts.batch, both.size):
-            if not renew_batch(tally, counts, both.size):
-                return False
-            if path_hash > tally.last_hash:
-                return True
+        if not has_room(&counts.batch, both.size) and not renew_batch(counts, both.size):
+            return False
         both.start = counts.key + counts.key_size
         memcpy(counts.key + counts.key_size, key.start, key.size)
         counts.key[counts.key_size + key.size] = b"\n"
@@ -443,7 +397,7 @@ cdef inline bint count_by_referer(
     return True
 
 
-cdef inline bint renew_batch(Tally *tally, Tally *counts, size_t key_size) noexcept nogil:
+cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
     """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
     least; False without."""
     cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
@@ -454,8 +408,6 @@ cdef inline bint renew_batch(Tally *tally, Tally *counts, size_t key_size) noexc
         if key == NULL:
             return False
         counts.key, counts.key_capacity = key, needed
-    if not narrow(tally, key_size):
-        return False
     make_room(&counts.table)
     open_batch(&counts.table, &counts.batch)
     return True
@@ -497,29 +449,27 @@ cdef inline int count_partial(Tally *tally) noexcept nogil:
 
 cdef inline void open_block(Block *block, const char *start, size_t size) noexcept nogil:
     block.rest.p, block.rest.end = start, start + size
-    block.line = block.bracket = block.marks.newlines = 0
+    block.searched = start
+    block.line = block.lines = 0
 
 
 cdef inline bint has_line(Block *block) noexcept nogil:
     """Tell whether another line ends in the block."""
-    if block.line == block.marks.newlines:
-        find_marks(block.rest.p, block.rest.end, &block.marks)
-        block.line = block.bracket = 0
-    return block.line != block.marks.newlines
+    if block.line == block.lines:
+        block.lines = find_newlines(&block.searched, block.rest.end, block.newline)
+        block.line = 0
+    return block.line != block.lines
 
 
 cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
     """Count the lines that are known to end in the block, up to one that has ASKED, with which it begins then."""
-    cdef const Marks *marks = &block.marks
     cdef int outcome = COUNTED
     cdef Cursor line
-    while block.line != marks.newlines:
-        line.p, line.end = block.rest.p, marks.newline[block.line]
-        outcome = count_line(tally, line, &marks.bracket[block.bracket], block.rest.end)
+    while block.line != block.lines:
+        line.p, line.end = block.rest.p, block.newline[block.line]
+        outcome = count_line(tally, line, block.rest.end)
         if outcome != COUNTED:
             break
-        while marks.bracket[block.bracket] < line.end:
-            block.bracket += 1
         block.rest.p = line.end + 1
         block.line += 1
     return outcome
@@ -538,6 +488,7 @@ cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
             return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
         if not keep_partial(tally, line.start, line.size):
             return NO_MEMORY_LEFT
+        block.searched = block.rest.p
         tally.partial_whole = True
     if tally.partial_whole:
         outcome = count_partial(tally)

@@ -46,8 +46,8 @@ cdef enum:
     MAX_WRAPS = 2          # lines in a line
     MAX_ENDINGS = 64       # of static files
     MAX_ENDING = 8
-    PLAIN_STEPS = 7        # that take_plain_get takes at once
-    COMBINED_STEPS = 11    # that take_plain_get and take_plain_referer_and_agent take
+    PLAIN_STEPS = 7        # that take_plain_line takes at once
+    COMBINED_STEPS = 11    # that take_plain_line and take_plain_referer_and_agent take
 
 cdef struct Way:           # to read a line
     int how
@@ -62,7 +62,7 @@ cdef struct Way:           # to read a line
 
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
-    bint knows_plain_gets  # the own format begins as combined does, which is how take_plain_get reads a line
+    bint knows_plain_lines    # the own format begins as combined does, which is how take_plain_line reads a line
     bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
     bint unquotes          # a line that stands in quotes as a whole is read without them
     Span *methods
@@ -159,7 +159,7 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     rules.unquotes = not own.begins_quoted
     for i in range(rules.ways_count):
         settle_way(rules, &rules.ways[i])
-    rules.knows_plain_gets = begins_as_combined(&own.steps) and own.steps.alone
+    rules.knows_plain_lines = begins_as_combined(&own.steps) and own.steps.alone
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
@@ -318,10 +318,10 @@ cdef inline int take_line(
     return way
 
 
-cdef inline void take_rest_of_plain_get(
+cdef inline void take_rest_of_plain_line(
     const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
-    """Read what the rules look at beside what take_plain_get has taken."""
+    """Read what the rules look at beside what take_plain_line has taken."""
     cdef Reading reading
     cdef const Way *own = &rules.ways[0]
     cdef Cursor text = line_cursor(start, size)

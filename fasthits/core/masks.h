@@ -1,8 +1,8 @@
 /* Searches 64 bytes at once: a mask has a bit for each of the 64 bytes at p, the first byte's bit the lowest.
 
    Masks are made by what every processor of its kind has: SSE2 on x86-64, NEON on arm64; elsewhere, and if
-   FASTHITS_WORDS is defined, by words of 8 bytes. (AVX2 for newlines and brackets would save 3 ns of the 50 that a line
-   takes with its reading; that is not worth another way.) */
+   FASTHITS_WORDS is defined, by words of 8 bytes. (AVX2 would save 3 ns of the 50 that a line takes with its reading; that
+   is not worth another way.) */
 
 #ifndef FASTHITS_MASKS_H
 #define FASTHITS_MASKS_H
@@ -27,6 +27,7 @@ static inline uint64_t fasthits_bits(const fasthits_part *found)
     uint64_t high = (uint32_t)_mm_movemask_epi8(found[2]) | (uint32_t)_mm_movemask_epi8(found[3]) << 16;
     return low | high << 32;
 }
+static inline int fasthits_any(fasthits_part found) { return _mm_movemask_epi8(found) != 0; }
 
 #elif defined(__aarch64__) && defined(__ARM_NEON) && !defined(FASTHITS_WORDS)
 #include <arm_neon.h>
@@ -44,6 +45,7 @@ static inline uint64_t fasthits_bits(const fasthits_part *found)
     uint8x16_t all = vpaddq_u8(low, high);
     return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(all, all)), 0);
 }
+static inline int fasthits_any(fasthits_part found) { return vmaxvq_u8(found) != 0; }
 
 #else
 typedef uint64_t fasthits_part;
@@ -68,6 +70,7 @@ static inline uint64_t fasthits_bits(const fasthits_part *found)
         mask |= ((found[i] >> 7) * 0x0102040810204080u) >> 56 << 8 * i;
     return mask;
 }
+static inline int fasthits_any(fasthits_part found) { return found != 0; }
 #endif
 
 #define FASTHITS_PARTS (64 / sizeof(fasthits_part))
@@ -92,46 +95,64 @@ static inline uint64_t fasthits_ends_of_path(const char *p)
     return fasthits_bits(found);
 }
 
-#define FASTHITS_MARKS 128    /* newlines are those of 30 KB then, which are near still when their lines are counted */
-
-typedef struct {
-    const char *newline[FASTHITS_MARKS + 63], *bracket[FASTHITS_MARKS + 64];
-    size_t newlines, brackets;
-} fasthits_marks;
-
-/* Finds the next newlines, one at least if there is any, and the brackets among these lines, or some of a line that has
-   more of them than marks; behind the last one stands a place behind all the lines. Of 64 bytes nearly all have no
-   newline, or one, and of brackets too, so what is done about the first takes no branch. */
-static inline void fasthits_find_marks(const char *p, const char *end, fasthits_marks *marks)
+static inline fasthits_part fasthits_found(const char *p, char byte)    /* which of the 64 bytes is not told */
 {
-    size_t newlines = 0, brackets = 0;
-    while (end - p >= 64 && newlines < FASTHITS_MARKS && brackets < FASTHITS_MARKS) {
-        uint64_t found = fasthits_mask_of(p, '\n');
-        marks->newline[newlines] = p + __builtin_ctzll(found | (uint64_t)1 << 63);
-        newlines += found != 0;
-        while (__builtin_expect((found &= found - 1) != 0, 0))
-            marks->newline[newlines++] = p + __builtin_ctzll(found);
-        found = fasthits_mask_of(p, '[');
-        marks->bracket[brackets] = p + __builtin_ctzll(found | (uint64_t)1 << 63);
-        brackets += found != 0;
-        while (__builtin_expect((found &= found - 1) != 0, 0))
-            marks->bracket[brackets++] = p + __builtin_ctzll(found);
-        p += 64;
+    fasthits_part found = fasthits_equal(fasthits_load(p), fasthits_fill(byte));
+    for (size_t i = 1; i < FASTHITS_PARTS; i++)
+        found = fasthits_or(found, fasthits_equal(fasthits_load(p + i * sizeof(fasthits_part)), fasthits_fill(byte)));
+    return found;
+}
+
+/* Tells whether a byte is among those from p up to the end. Nearly always there are 64 to 192, which are looked at
+   without a branch: some of them twice. */
+static inline int fasthits_has(const char *p, const char *end, char byte)
+{
+    if (end - p < 64)
+        return p != end && memchr(p, byte, (size_t)(end - p)) != NULL;
+    fasthits_part found = fasthits_found(end - 64, byte);
+    found = fasthits_or(found, fasthits_found(end - p < 128 ? p : end - 128, byte));
+    found = fasthits_or(found, fasthits_found(end - p < 192 ? p : end - 192, byte));
+    for (; __builtin_expect(end - p > 192, 0); p += 64)
+        found = fasthits_or(found, fasthits_found(p, byte));
+    return fasthits_any(found);
+}
+
+#define FASTHITS_SEARCHED 4096    /* bytes at a time, which are near still when their lines are counted */
+
+/* Puts the newlines among the 64 bytes at p behind those that were found; returns the number of all. Nearly always there
+   is none, or one, so what is done about the first takes no branch. */
+static inline size_t fasthits_put_newlines(const char *p, const char **newline, size_t newlines)
+{
+    uint64_t found = fasthits_mask_of(p, '\n');
+    newline[newlines] = p + __builtin_ctzll(found | (uint64_t)1 << 63);
+    newlines += found != 0;
+    while (__builtin_expect((found &= found - 1) != 0, 0))
+        newline[newlines++] = p + __builtin_ctzll(found);
+    return newlines;
+}
+
+/* Finds the next newlines, at least one if there is any, and moves *searched behind what was searched; returns their
+   number. */
+static inline size_t fasthits_find_newlines(const char **searched, const char *end, const char **newline)
+{
+    const char *p = *searched;
+    const char *stop = end - p < FASTHITS_SEARCHED ? end : p + FASTHITS_SEARCHED;
+    const char *last = p + ((stop - p) & ~(ptrdiff_t)127);
+    size_t newlines = 0;
+    for (; p != last; p += 128) {
+        newlines = fasthits_put_newlines(p, newline, newlines);
+        newlines = fasthits_put_newlines(p + 64, newline, newlines);
     }
-    for (; p != end && newlines < FASTHITS_MARKS && brackets < FASTHITS_MARKS; p++) {
+    for (; p != stop; p++)
         if (*p == '\n')
-            marks->newline[newlines++] = p;
-        if (*p == '[')
-            marks->bracket[brackets++] = p;
-    }
+            newline[newlines++] = p;
     if (newlines == 0 && p != end) {
-        p = (const char *)memchr(p, '\n', (size_t)(end - p));
-        if (p != NULL)
-            marks->newline[newlines++] = p;
+        newline[0] = (const char *)memchr(p, '\n', (size_t)(end - p));
+        newlines = newline[0] != NULL;
+        p = newlines ? newline[0] + 1 : end;
     }
-    marks->bracket[brackets] = end;
-    marks->newlines = newlines;
-    marks->brackets = brackets;
+    *searched = p;
+    return newlines;
 }
 
 #endif

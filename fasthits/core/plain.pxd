@@ -1,9 +1,9 @@
-"""The fast path: reads a plain GET, ``... [time] "GET /path HTTP/1.1" 200 512``. Nearly every line is one.
+"""The fast path: reads a plain line, ``... [time] "GET /path HTTP/1.1" 200 512``. Nearly every line is one.
 
-Where its brackets are is known before (masks.h). The end of the path is searched for in 64 bytes at once; what follows
-has a fixed place. The few branches go the same way for nearly every line: a branch that the processor guesses wrong
-costs as much as 60 instructions. A line of another shape takes the general path (steps.pxd), which reads plain GETs
-too, with the same result.
+The bracket of the time and the end of the path are searched for in 64 bytes at once; what follows them has a fixed
+place. The few branches go the same way for nearly every line: a branch that the processor guesses wrong costs as much
+as 60 instructions. A line of another shape takes the general path (steps.pxd), which reads plain lines too, with the
+same result.
 
 Bytes behind the line are looked at, but none at or behind a limit, and no newline agrees.
 """
@@ -19,8 +19,11 @@ from fasthits.core.tokens cimport (
 )
 
 cdef enum:
-    TO_PATH = 34           # from the bracket of the time to the path
-    AFTER_PATH = 24        # that are looked at behind a path
+    MAX_METHOD = 16        # bytes
+    MAX_TO_PATH = 31 + MAX_METHOD    # from the bracket of the time to the path
+    BEHIND_PATH = 24
+    FROM_PATH = 64 + BEHIND_PATH     # are looked at from there on,
+    FROM_LINE = 64 + MAX_TO_PATH + FROM_PATH    # and from where the bracket is searched for
 
 
 cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
@@ -38,21 +41,43 @@ cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcep
     return True
 
 
-cdef inline const char *end_of_path(const char *p, const char *limit) noexcept nogil:
-    """Return where the next space, quote or ``?`` is; NULL for less than 64 bytes before the limit."""
-    cdef uint64_t ends
-    while limit - p >= 64:
-        ends = ends_of_path(p)
-        if ends:
-            return p + trailing_zeros(ends)
+cdef inline const char *find_bracket(const Cursor *line, const char *limit) noexcept nogil:
+    """Return where the first bracket is, perhaps behind the line; NULL if there is none, or it is near the limit."""
+    cdef const char *p = line.p
+    cdef uint64_t brackets = mask_of(p, b"[")
+    while brackets == 0:
         p += 64
-    return NULL
+        if p >= line.end or limit - p < FROM_LINE:
+            return NULL
+        brackets = mask_of(p, b"[")
+    return p + trailing_zeros(brackets)
+
+
+cdef inline bint take_other_method(const Cursor *line, Line *out) noexcept nogil:
+    """Take a method in capital letters and the space behind it; the path follows."""
+    cdef const char *p = line.p
+    while b"A" <= p[0] <= b"Z" and p - line.p < MAX_METHOD - 1:
+        p += 1
+    out.method.start, out.method.size = line.p, <size_t>(p - line.p)
+    out.path.start = p + 1
+    return p[0] == b" "
+
+
+cdef inline const char *end_of_path(const char *p, const char *limit) noexcept nogil:
+    """Return where the next space, quote or ``?`` is, perhaps behind the line; NULL if that is near the limit."""
+    cdef uint64_t ends = ends_of_path(p)
+    while ends == 0:
+        p += 64
+        if limit - p < FROM_PATH:
+            return NULL
+        ends = ends_of_path(p)
+    return p + trailing_zeros(ends)
 
 
 cdef inline const char *end_of_query(const char *p, const char *limit) noexcept nogil:
-    """Return where the next space or quote is; NULL for less than 64 bytes before the limit."""
+    """Return where the next space or quote is, perhaps behind the line; NULL if that is near the limit."""
     cdef uint64_t ends
-    while limit - p >= 64:
+    while limit - p >= FROM_PATH:
         ends = ends_of_path(p) & ~mask_of(p, b"?")
         if ends:
             return p + trailing_zeros(ends)
@@ -60,20 +85,17 @@ cdef inline const char *end_of_query(const char *p, const char *limit) noexcept 
     return NULL
 
 
-cdef inline bint is_plain_protocol(const char *p) noexcept nogil:
-    """Tell whether `` HTTP/d.d"`` is there; all but quotes, backslashes and newlines could stand for the digits."""
-    return (
-        p[0] == b" " and p[9] == b'"'
-        and (load8(p + 1) & load8(b"\xff\xff\xff\xff\xff\xf0\xff\xf0")) == load8(b"HTTP/0.0")
-    )
+cdef inline bint has_protocol_and_status(const char *p) noexcept nogil:
+    """Tell whether `` HTTP/d.d" ddd `` is there.
 
-
-cdef inline bint is_plain_status(const char *p) noexcept nogil:
-    """Tell whether three digits between two spaces are there."""
-    cdef uint64_t word = load4(p + 1)
+    All but quotes, backslashes and newlines could stand for the digits of the protocol. Those of the status differ from
+    0 in their low half only, and still do when 6 is added.
+    """
+    cdef uint64_t other = load8(p + 8) ^ load8(b'0" 000 \x00')
+    other |= other + load8(b"\x00\x00\x00\x06\x06\x06\x00\x00")
     return (
-        p[0] == b" " and (word & load4(b"\xf0\xf0\xf0\xff")) == load4(b"000 ")
-        and ((word + load4(b"\x06\x06\x06\x00")) & load4(b"\xf0\xf0\xf0\x00")) == load4(b"000\x00")
+        (load8(p) & load8(b"\xff\xff\xff\xff\xff\xff\xf0\xff")) == load8(b" HTTP/0.")
+        and (other & load8(b"\xf0\xff\xff\xf0\xf0\xf0\xff\x00")) == 0
     )
 
 
@@ -99,23 +121,27 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
     return take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" ")
 
 
-cdef inline bint take_plain_get(
-    Cursor *line, const char *const *brackets, const char *limit, Line *out, DayMemo *memo
-) noexcept nogil:
-    """Take all up to and with the bytes sent of a GET of a path; False, the cursor anywhere, for any other shape.
+cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:
+    """Take all up to and with the bytes sent of a request for a path; False, the cursor anywhere, for any other shape.
 
-    The brackets of the line are followed by those behind it, or by the limit. Of *out* the moment, time, path, query
-    and status are set. Behind a short path there are 64 bytes to look at.
+    Of *out* the moment, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
+    path there are 64 bytes to look at.
     """
-    cdef const char *p = brackets[0]
-    if p >= line.end or limit - p < TO_PATH + 64:
+    cdef const char *p
+    if limit - line.p < FROM_LINE:
+        return False
+    p = find_bracket(line, limit)
+    if p == NULL:
         return False
     line.p = out.time = p + 1
     if not take_plain_time(line, out, memo):
         return False
-    if load4(line.p) != load4(b"GET ") or line.p[4] != b"/":
-        return False
+    out.method.start = NULL
     out.path.start = line.p + 4
+    if load4(line.p) != load4(b"GET ") and not take_other_method(line, out):
+        return False
+    if out.path.start[0] != b"/":
+        return False
     p = end_of_path(out.path.start, limit)
     if p == NULL:
         return False
@@ -127,13 +153,13 @@ cdef inline bint take_plain_get(
         if p == NULL:
             return False
         out.query.size = <size_t>(p - out.query.start)
-    if p >= line.end or limit - p < AFTER_PATH or not is_plain_protocol(p) or not is_plain_status(p + 10):
+    if p >= line.end or not has_protocol_and_status(p):
         return False
     out.status.start, out.status.size = p + 11, 3
     line.p = p + 15
     if not take_plain_bytes_sent(line) and not take_bytes_sent(line):
         return False
-    return brackets[1] >= line.end or not holds_another_line(line.p, line.end)
+    return not holds_another_line(line.p, line.end)
 
 
 cdef inline bint take_plain_quoted(Cursor *line, const char *limit, Span *out) noexcept nogil:

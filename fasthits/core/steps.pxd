@@ -29,8 +29,8 @@ from fasthits.core.times cimport (
     CLF_SIZE, DayMemo, Layout, take_clf_time, take_epoch, take_iso_time, take_laid_out_time, take_loose_clf_time,
 )
 from fasthits.core.tokens cimport (
-    Cursor, Line, Span, is_digit, mask_of, skip_past, split_origin, split_request, split_target, take_digits_or_dash,
-    take_quoted, take_three_digits, trailing_zeros,
+    Cursor, Line, Span, has_byte, is_digit, mask_of, skip_past, split_origin, split_request, split_target,
+    take_digits_or_dash, take_quoted, take_three_digits, trailing_zeros,
 )
 
 cdef extern from "<string.h>" nogil:
@@ -366,7 +366,7 @@ cdef inline const char *another_line(const char *p, const char *end) noexcept no
 
 cdef inline bint holds_another_line(const char *p, const char *end) noexcept nogil:
     """Tell whether lines are glued together: what follows the bytes of a line has a request of its own."""
-    return memchr(p, b"[", <size_t>(end - p)) != NULL and another_line(p, end) != NULL
+    return has_byte(p, end, b"[") and another_line(p, end) != NULL
 
 
 cdef inline bint is_alone(const Steps *steps, Reading *reading, const char *end) noexcept nogil:

@@ -14,14 +14,14 @@ cdef extern from *:
     int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
 
 cdef extern from "masks.h" nogil:
-    ctypedef struct Marks "fasthits_marks":    # newlines and brackets of some lines
-        const char *newline[1]
-        const char *bracket[1]                 # behind the last one stands where the search ended
-        size_t newlines, brackets
-
     uint64_t mask_of "fasthits_mask_of" (const char *p, char byte) noexcept     # both look at 64 bytes
     uint64_t ends_of_path "fasthits_ends_of_path" (const char *p) noexcept
-    void find_marks "fasthits_find_marks" (const char *p, const char *end, Marks *marks) noexcept
+    bint has_byte "fasthits_has" (const char *p, const char *end, char byte) noexcept
+    size_t find_newlines "fasthits_find_newlines" (
+        const char **searched, const char *end, const char **newline
+    ) noexcept
+    enum:
+        NEWLINES "FASTHITS_SEARCHED"           # that find_newlines finds at most
 
 cdef enum:
     MAX_LINE = 1 << 20

@@ -76,6 +76,29 @@ def test_bytes_sent_of_any_size_end_where_they_should(sent: bytes) -> None:
                     assert agrees(fed(line(request, text)), reference.count(line(request, text)))
 
 
+@pytest.mark.parametrize(
+    "method", ["G", "GE", "GETS", "HEAD", "POST", "PROPFIND", *("M" * size for size in range(13, 20)), "Get", ""]
+)
+def test_methods_of_any_size_end_where_they_should(method: str) -> None:
+    for path in (b"/a", b"/" + b"p" * 80 + b"?q", b"http://o/a", b"*", b" /a", rb"\"/a"):
+        assert_judged_as_by_the_oracle(line(method.encode() + b" " + path + b" HTTP/1.1", b'" 200 5' + LONG_AFTER))
+
+
+@pytest.mark.parametrize("method", [b"HEAD", b"M" * 15, b"M" * 16])
+def test_hits_of_other_methods_are_those_of_their_paths(method: bytes) -> None:
+    counter = HitTable(rules=LineRules(methods=[method]))
+    counter.feed((line(method + b" /a?q HTTP/1.1", b'" 200 5' + LONG_AFTER) + b"\n") * 2)
+    assert views(counter) == {(DAY, b"/a"): 2}
+
+
+def test_another_line_is_found_anywhere_behind_the_bytes() -> None:
+    other = line(b"GET / HTTP/1.1", b'" 200 5', front=b"")
+    for before in range(200):
+        for after in (0, 1, 30, 63, 64, 65, 128, 300):
+            glued = line(after=b'" 200 5 "' + b"r" * before + other + b"r" * after)
+            assert fed(glued + b"\n" + INTACT + b"\n").malformed == 1
+
+
 TIMES = [
     TIME,
     TIME,
