@@ -16,7 +16,7 @@ from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
-    add_to_hour, count_partial, line_count, open_block, place_views, take_away_rows,
+    add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
 )
 from fasthits.core.csv cimport (
     CSV_ROW_BYTES, CSV_RUN, MAX_CSV_FIELDS, Text, Writing, has_space, write_csv_row, write_csv_rows,
@@ -51,8 +51,8 @@ from fasthits.core.steps cimport (
 )
 from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
-    row_path, secrets,
+    DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row,
+    map_large, row_at, row_bytes, row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at
@@ -63,7 +63,6 @@ from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
 
-cdef uint64_t LAST_HASH = <uint64_t>-1
 cdef enum:
     SOME_PACKED = 1 << 12    # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
@@ -72,7 +71,6 @@ LINE_BYTES = MAX_LINE
 ANCHORS = MAX_ANCHORS
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
-WHOLE = (0, LAST_HASH)
 
 cdef object _urandom = os.urandom(SECRETS * sizeof(uint64_t))
 memcpy(secrets, <const char *>_urandom, SECRETS * sizeof(uint64_t))
@@ -469,7 +467,7 @@ cdef class HitTable:
     cdef dict answers          # places of answers, by what they hold
     cdef int some_threads
 
-    def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
+    def __cinit__(self, *, max_paths=None, LineRules rules=None):
         self.lock = _Lock()
         self.line_rules = rules if rules is not None else PLAIN
         self.tally.rules = &self.line_rules.rules
@@ -485,8 +483,6 @@ cdef class HitTable:
         self.by_referer = MappingProxyType(by_referer)
         self.max_paths = max_paths
         self.some_threads = 1
-        self.tally.max_bytes = as_limit(max_bytes)
-        self.tally.last_hash = LAST_HASH
         self.tally.seen = no_days()
 
     cdef HitTable table_beside(self):
@@ -519,15 +515,6 @@ cdef class HitTable:
         self.tally.max_rows = as_limit(max_paths)
         for i in range(self.tally.tables_beside):
             self.tally.beside[i].max_rows = self.tally.max_rows
-
-    @property
-    def max_bytes(self):
-        """The table takes at most this much memory; None for no bound."""
-        return None if self.tally.max_bytes == <size_t>-1 else self.tally.max_bytes
-
-    @max_bytes.setter
-    def max_bytes(self, max_bytes):
-        self.tally.max_bytes = as_limit(max_bytes)
 
     @property
     def threads(self):
@@ -584,28 +571,19 @@ cdef class HitTable:
             ordinals = ordinals_of(self.tally.seen)
         return {day_from_ordinal(ordinal) for ordinal in ordinals}
 
+    def __len__(self):
+        return self.tally.table.rows
+
     @property
     def memory(self):
         """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
         return self.tally.table.used
 
-    @property
-    def share(self):
-        """The first and the last hash of the rows that are kept."""
+    def memory_with(self, more, /):
+        """Return how many bytes all tables take at most after *more* bytes of lines."""
+        cdef size_t some = more
         with self.lock.mutex:
-            return self.tally.first_hash, self.tally.last_hash
-
-    @share.setter
-    def share(self, share):
-        cdef uint64_t first, last
-        first, last = share
-        with self.lock.mutex, nogil:
-            if not first <= self.tally.first_hash <= self.tally.last_hash <= last:
-                take_away_rows(&self.tally, first, last)
-            self.tally.first_hash, self.tally.last_hash = first, last
-
-    def __len__(self):
-        return self.tally.table.rows
+            return bytes_of_all(&self.tally, some)
 
     def count_only(self, days, /):
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
@@ -629,6 +607,7 @@ cdef class HitTable:
         try:
             open_block(&left, <const char *>view.buf, <size_t>view.len)
             with self.lock.mutex:
+                self.tally.parts = 0
                 while outcome == ASKED:
                     with nogil:
                         outcome = count_block(&self.tally, &left)
@@ -643,6 +622,7 @@ cdef class HitTable:
         """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
         with self.lock.mutex:
+            self.tally.parts = 0
             while outcome == ASKED:
                 with nogil:
                     outcome = count_partial(&self.tally)
@@ -665,6 +645,7 @@ cdef class HitTable:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
         with self.lock.mutex:
+            self.tally.parts = 0
             hash = hash_row(secrets, ordinal, span.start, span.size)
             outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
             if outcome == NO_ROOM:
@@ -681,7 +662,7 @@ cdef class HitTable:
         cdef bint apart
         cdef bint merged = True
         cdef Table *tables
-        cdef list shares = []
+        cdef list parts = []
         for each in others:
             if not isinstance(each, HitTable):
                 raise TypeError(f"only hit tables can be merged, not {type(each).__name__}")
@@ -694,13 +675,14 @@ cdef class HitTable:
             other = others[i]
             with other.lock.mutex:
                 if other.tally.table.rows:
-                    shares.append((other.tally.first_hash, other.tally.last_hash))
+                    parts.append((other.tally.parts, other.tally.part))
                 move_rows(&other.tally, &tables[i])
                 merged = move_figures(&taken.tally, &other.tally) and merged
         with self.lock.mutex:
             if self.tally.table.rows:
-                shares.append((self.tally.first_hash, self.tally.last_hash))
-            apart = are_apart(shares)
+                parts.append((self.tally.parts, self.tally.part))
+            self.tally.parts = 0
+            apart = are_apart(parts)
             with nogil:
                 merged = move_figures(&self.tally, &taken.tally) and merged
                 merged = move_tables(&self.tally, tables, count, self.some_threads, apart) and merged
@@ -715,7 +697,7 @@ cdef class HitTable:
             rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
 
     def spill(self, parts, /):
-        """Move the rows to hit tables whose shares lie one behind the other and are of one size."""
+        """Move the rows to hit tables, each for a part of all hashes."""
         cdef Division division
         cdef HitTable part
         cdef size_t count = len(parts)
@@ -726,12 +708,8 @@ cdef class HitTable:
         for part in parts:
             if part.lock is self.lock:
                 raise ValueError("rows cannot be moved to the same hit table, or to a table beside it")
-        part = parts[0]
         memset(&division, 0, sizeof(division))
-        division.parts, division.first_hash = count, part.tally.first_hash
-        division.hashes = part.tally.last_hash - part.tally.first_hash + 1
-        if division.hashes == 0:
-            raise ValueError("the first part has all hashes")
+        division.parts = count
         with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
@@ -854,6 +832,7 @@ cdef class HitTable:
             if not sound:
                 raise ValueError("damaged rows")
             with self.lock.mutex, nogil:
+                self.tally.parts = 0
                 outcome = load_rows(
                     &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
                 )
@@ -897,6 +876,7 @@ cdef class HitTable:
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
         with self.lock.mutex, nogil:
+            self.tally.parts = 0
             escaped = escape_rows(&self.tally)
         if not escaped:
             raise MemoryError
@@ -1138,10 +1118,15 @@ def csv_of_piece(piece, fields=1, /):
         free(text.start)
 
 
-cdef bint are_apart(list shares):
-    """Tell whether no two shares have a hash in common."""
-    shares.sort()
-    return all(before[1] < after[0] for before, after in zip(shares, shares[1:]))
+def release_memory():
+    """From now on give the memory of large tables back to the system when they are freed."""
+    map_large(HUGE_BYTES)
+
+
+cdef bint are_apart(list parts):
+    """Tell whether tables hold different parts of one division, so that no two of them can have the same row."""
+    counts = {count for count, _ in parts}
+    return len(counts) <= 1 and 0 not in counts and len(set(parts)) == len(parts)
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

@@ -1,5 +1,6 @@
 """``fasthits rollup``: the nightly batch."""
 
+import os
 from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
@@ -55,6 +56,15 @@ def rollup(
         int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
     max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    server: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            envvar="FASTHITS_SERVER",
+            help="With --to NAME.hits: the name of this server, which merge tells it by.",
+            show_default="the host name",
+        ),
+    ] = None,
     referrers: Annotated[
         Referrers | None,
         Option(
@@ -109,7 +119,13 @@ def rollup(
     from fasthits.daily.rollup import roll_up
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
-    table = open_table(to, layouts)
+    origin = None
+    if to.lower().endswith(".hits"):
+        from fasthits.daily.merging import Origin
+
+        kept = referrers and {"referrers": referrers.value, "own host": own_host}
+        origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
+    table = open_table(to, layouts, origin)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
     patterns = find_patterns(logs, wanted)
@@ -161,10 +177,10 @@ def _print_summary(result: "Summary", target: str) -> None:
     found = result.counted
     # If nothing parses, the format is only a guess.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
-    speed = found.bytes * found.passes / result.seconds / 1e9
+    speed = found.bytes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
-    passes = f", in {found.passes} passes" * (found.passes > 1)
-    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
+    spooled = f", {found.spooled / 1e6:,.1f} MB by a temporary file" * bool(found.spooled)
+    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){spooled}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
     echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)

@@ -11,12 +11,14 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Unpack
 
-from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
+from fasthits._parse import EXAMPLES, HitTable, LineRules
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import count_days
 from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
-from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
-from fasthits.daily.passes import Example
+from fasthits.daily.logs.logfiles import BLOCK_BYTES
+from fasthits.daily.memory import LEAST_MEMORY, bytes_of_tables, parse_max_memory
+from fasthits.daily.reading import Example
 from fasthits.errors import DamagedLogError, FasthitsError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
@@ -163,8 +165,10 @@ class _Part:
 def _count_files(
     names: Sequence[str], days: list[date] | None, threads: int | None, max_bytes: int | None, rules: Rules
 ) -> _Part:
-    def take(_: object, tables: Iterator[HitTable]) -> HitTable:
-        return _whole(next(tables), max_bytes)
+    def take(_: object, rows: Rows) -> HitTable:
+        if not isinstance(rows, HitTable):
+            raise _too_many_paths(max_bytes)
+        return rows
 
     today = date.today()
     found, table = count_days(days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today)
@@ -189,16 +193,20 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     compiled = CompiledRules(rules)
 
     def open_table(line_rules: LineRules) -> HitTable:
-        table = HitTable(max_bytes=max_bytes, rules=line_rules)
+        table = HitTable(rules=line_rules)
         table.count_only(days)
         return table
 
     log_format, blocks = open_stream(source, compiled)
     intake = Intake(compiled, open_table, log_format)
+    most = max_bytes and bytes_of_tables(max_bytes) // (1 + rules.looks_at_paths)
     for block in blocks:
-        intake.feed(block)
+        for at in range(0, len(block), BLOCK_BYTES):
+            if most and intake.hit_table.memory_with(BLOCK_BYTES) > most:
+                raise _too_many_paths(max_bytes)
+            intake.feed(block[at : at + BLOCK_BYTES])
     intake.finish()
-    raw = _whole(intake.hit_table, max_bytes)
+    raw = intake.hit_table
     rejected = Counter[str]()
     table = compiled.finish(raw, rejected)
     return _Part(
@@ -211,12 +219,9 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     )
 
 
-def _whole(table: HitTable, max_bytes: int | None) -> HitTable:
-    """Return *table*; raise FasthitsError if it has not all rows."""
-    if table.share != WHOLE:
-        hint = "raise it, or count fewer days at a time"
-        raise FasthitsError("too many different paths for max_memory", f"{max_bytes:,} bytes", hint)
-    return table
+def _too_many_paths(max_bytes: int | None) -> FasthitsError:
+    hint = "raise it, or count fewer days at a time"
+    return FasthitsError("too many different paths for max_memory", f"{max_bytes:,} bytes", hint)
 
 
 def _sum_of(parts: Sequence[_Part], asked: list[date] | None) -> HitCount:

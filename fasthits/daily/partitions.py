@@ -5,24 +5,23 @@ for them. A partition has no primary key, because PostgreSQL's keys have room fo
 its index by path has only hashes. The date is a column of each row, as in SQLite.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fasthits._parse import HitTable
 from fasthits.daily import postgressources as sources
 from fasthits.daily import postgressums as sums
-from fasthits.daily.columns import PLAIN, Cell, Layout
+from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
 from fasthits.daily.sourcesums import TEXTS
-from fasthits.daily.targets import Replaced, Table, _gathered
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.passes import Progress
+    from fasthits.daily.reading import Progress
 
 ANOTHER = "name another with --to TARGET"
 TEXT = 'text COLLATE "C"'
@@ -44,10 +43,12 @@ class PostgresTables(Table):
             self._check_tables(database)
             _check_rights(database, self._layouts)
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, shares, self._layouts) as new, writing(self._url) as database:
+        with _gathered(days, rows, self._layouts) as new, writing(self._url) as database:
             for layout in self._layouts:
                 _declare(database, layout)
             self._check_tables(database)

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from typing import NamedTuple
 
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import Table
+from fasthits.daily.targets import Replaced, Table
 from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
 
@@ -50,6 +50,9 @@ def roll_up(
     """
     started = time.monotonic()
     table.check()
-    replace = partial(table.replace, with_fewer=with_fewer)
-    counted, replaced = count_days(days, patterns, replace, threads, progress, max_bytes, rules, keepers, as_part)
+
+    def take(counted: Counted, rows: Rows) -> Replaced:
+        return table.replace(counted.days, rows, with_fewer, counted.figures())
+
+    counted, replaced = count_days(days, patterns, take, threads, progress, max_bytes, rules, keepers, as_part)
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)

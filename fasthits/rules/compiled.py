@@ -156,13 +156,12 @@ class CompiledRules:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
         Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
-        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share. It has its
-        hours, too, unless globs choose paths: nobody knows when the hits of the other paths were.
+        at paths. Otherwise *raw* is left empty. The result has its hours, unless globs choose paths: nobody knows when
+        the hits of the other paths were.
         """
         if not self.rules.looks_at_paths:
             return raw
         final = HitTable(rules=self.line_rules(ASSUMED))
-        final.share = raw.share
         self._finish_rows(raw, final, rejected)
         for day, hours in raw.take_hours().items():
             if self.rules.knows_hours:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules, find_fields, parse_line, parse_lines
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
 from fasthits.rules.formats import Format, parse_format
@@ -309,37 +309,23 @@ def test_many_answers_keep_their_places() -> None:
     ]
 
 
-@pytest.mark.parametrize("max_bytes", [300_000, 400_000, 600_000, 1_500_000])
-def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> None:
+def test_all_tables_count_for_the_memory() -> None:
     rules = LineRules(
         verdict=lambda agent: 2 * (agent == b"bot"),
         apart=True,
         referers={"heads": keep, "all": lambda referer: referer},
     )
-    data = b"".join(
-        referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number // 3 % 2 else b"x")
-        for number in range(12_000)
-    )
     whole = HitTable(rules=rules)
-    whole.feed(data)
-    sums = [Counter[bytes]() for _ in range(4)]
-    shares = []
-    first = 0
-    while first <= WHOLE[1]:
-        counter = HitTable(rules=rules, max_bytes=max_bytes)
-        counter.share = first, WHOLE[1]
-        for at in range(0, len(data), 50_000):
-            counter.feed(data[at : at + 50_000])
-            assert sum(each.memory for each in tables_of(counter)) < max_bytes
-        assert (counter.lines, counter.hits) == (12_000, 12_000)
-        for total, table in zip(sums, tables_of(counter), strict=True):
-            assert not total.keys() & {path for _, path, _ in table.rows()}
-            total.update({path: views for _, path, views in table.rows()})
-        shares.append(counter.share)
-        first = counter.share[1] + 1
-    assert (len(shares) > 1) == (max_bytes < 1_500_000)
-    for total, table in zip(sums, tables_of(whole), strict=True):
-        assert total == {path: views for _, path, views in table.rows()}
+    for number in range(12_000):
+        agent = b"bot" if number // 3 % 2 else b"x"
+        whole.feed(referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), agent))
+    assert all(len(table) > 1_000 for table in tables_of(whole))
+    alone = [HitTable() for _ in tables_of(whole)]
+    for one, table in zip(alone, tables_of(whole), strict=True):
+        for row in table.rows():
+            one.add(*row)
+    assert whole.memory_with(0) == sum(one.memory_with(0) for one in alone)
+    assert whole.memory_with(1 << 19) > whole.memory_with(0) + (4 << 20)
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])

@@ -70,7 +70,7 @@ def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
 
 
 def replace(target: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
-    return open_table(target).replace(sorted(rows), [count(rows)], with_fewer)
+    return open_table(target).replace(sorted(rows), count(rows), with_fewer)
 
 
 def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
@@ -385,7 +385,7 @@ else:
 counter = HitTable()
 for number in range(40_000):
     counter.add(day, b"/new/%d" % number, 1)
-open_table(sys.argv[1]).replace([day], [counter])
+open_table(sys.argv[1]).replace([day], counter)
 """
 
 
@@ -410,7 +410,7 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, p
     class Dying:
         """A hit table whose rows end with the connection."""
 
-        share, bots = HitTable().share, None
+        bots = None
 
         def views_by_day(self) -> dict[date, int]:
             return {MARCH[0]: 9}
@@ -424,7 +424,7 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, p
             yield from ((str(MARCH[0]), f"/{number:090}", 1) for number in range(100_000))
 
     with pytest.raises(TableError, match=r"cannot write to database: postgresql://fasthits@/stats") as raised:
-        open_table(url).replace([MARCH[0]], [Dying()])  # type: ignore[list-item]
+        open_table(url).replace([MARCH[0]], Dying())  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 1)]
 
@@ -434,7 +434,7 @@ SEVERAL = (
     "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
     "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); counter = HitTable();"
     "[counter.add(day, b'/%d' % number, views) for number in range(5000)];"
-    "open_table(sys.argv[1]).replace([day], [counter])"
+    "open_table(sys.argv[1]).replace([day], counter)"
 )
 
 
@@ -491,7 +491,7 @@ def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -
     ):
         table.check()
     psql.execute("DROP TABLE hits; CREATE TABLE hits (date date, path text, views bigint)")
-    for act in (table.check, lambda: table.replace(MARCH[:1], [count({MARCH[0]: {b"/": 1}})])):
+    for act in (table.check, lambda: table.replace(MARCH[:1], count({MARCH[0]: {b"/": 1}}))):
         with pytest.raises(TableError, match="another program has made the table hits"):
             act()
     psql.execute("DROP TABLE hits; CREATE TABLE hits_paths (path text)")
