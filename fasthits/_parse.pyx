@@ -51,8 +51,8 @@ from fasthits.core.steps cimport (
 )
 from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
-    DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, map_large, row_at, row_bytes,
-    row_path, secrets,
+    DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row,
+    map_large, row_at, row_bytes, row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at
