@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Literal, Protocol
 
 from fasthits.rules.memo import remember
@@ -150,24 +151,28 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
     """Return the table of the sites, or with *full* the pages, that readers of a path came from, except *own_hosts*."""
     from fasthits.rules.referrers import referrer_page, referrer_site
 
-    referrer_of = referrer_page if full else referrer_site
-
-    def keep(referer: bytes) -> bytes | None:
-        referrer = referrer_of(referer, own_hosts)
-        return referrer.encode() if referrer else None
-
+    keep = partial(_referrer, referrer_page if full else referrer_site, tuple(own_hosts))
     return _layout_by_referer("referrers", ("referrer",), keep, by_host)
 
 
 def searches_layout(by_host: bool = False) -> Layout:
     """Return the table of the search engines and search terms by which readers found a path."""
+    return _layout_by_referer("searches", ("engine", "terms"), _search, by_host)
+
+
+# Functions of the module, as workers of a cluster get them, too.
+def _referrer(
+    referrer_of: Callable[[bytes, Collection[str]], str | None], own_hosts: Collection[str], referer: bytes
+) -> bytes | None:
+    referrer = referrer_of(referer, own_hosts)
+    return referrer.encode() if referrer else None
+
+
+def _search(referer: bytes) -> bytes | None:
     from fasthits.rules.searches import find_search
 
-    def keep(referer: bytes) -> bytes | None:
-        search = find_search(referer)
-        return "\n".join(search).encode() if search else None
-
-    return _layout_by_referer("searches", ("engine", "terms"), keep, by_host)
+    search = find_search(referer)
+    return "\n".join(search).encode() if search else None
 
 
 def _layout_by_referer(

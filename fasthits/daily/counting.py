@@ -11,11 +11,11 @@ from fasthits._parse import HitTable
 from fasthits.daily.columns import Rows as Rows
 from fasthits.daily.days import has_date
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Gap
+from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
 from fasthits.daily.memory import bytes_of_tables
-from fasthits.daily.reading import Bound, Example, Files, Progress, Reading
+from fasthits.daily.reading import Bound, Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
@@ -23,6 +23,7 @@ from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
+    from fasthits.daily.fleet import Fleet
     from fasthits.daily.runs import Spill
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
@@ -108,6 +109,7 @@ def count_days(
     keepers: Keepers = NO_KEEPERS,
     as_part: bool = False,
     today: date | None = None,
+    fleet: "Fleet | None" = None,
 ) -> tuple[Counted, Taken]:
     """Count the hits of *days*, by *rules*, in the files that *patterns* name; return the figures and what *take* did.
 
@@ -120,7 +122,7 @@ def count_days(
     is left out, and so is a day whose beginning or end is missing, unless *as_part*. Days from *today* on, by default
     this machine's, are always parts. Without *days* all lines of all files count. ``-`` is standard input.
 
-    *threads* is by default one for each processor that this process may use.
+    *threads* is by default one for each processor that this process may use. With a *fleet* its workers count instead.
 
     A file that cannot be read makes parts of the days that it can hold.
 
@@ -129,17 +131,22 @@ def count_days(
     room.
     """
     compiled = CompiledRules(rules, keepers)
-    sources = None if days is None else Sources(patterns, days, compiled)
+    look_at = fleet.look_at_all if fleet else look_at_all
+    sources = None if days is None else Sources(patterns, days, compiled, look_at)
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
-    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled)
-    with closing(_Rows(compiled, max_bytes, threads)) as kept:
-        read = Reading(files, formats, compiled, threads, kept.bound)
-        raw = read.run(progress)
+    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled, look_at)
+    with closing(_Rows(compiled, max_bytes, threads, are_final=fleet is not None)) as kept:
+        if fleet:
+            read: Reading = (counting := fleet.count(files, formats, compiled, progress))
+            raw: HitTable | Figures = counting.figures
+        else:
+            read = Reading(files, formats, compiled, threads, kept.bound)
+            raw = read.run(progress)
         if len(read.damaged) == len(files) and not raw.lines:
             raise read.damaged[next(iter(files))]
         if sources is None and raw.days_seen:
-            sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
+            sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
         found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
         lines, hits, malformed = raw.lines, raw.hits, raw.malformed
         examples, advice = read.examples(), None
@@ -147,7 +154,9 @@ def count_days(
             examples = read.whole_examples()
             advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
         whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
-        rows = kept.finish(raw)
+        rows = kept.finish(raw if isinstance(raw, HitTable) else counting.rows(kept.bound))
+        if isinstance(raw, Figures):
+            kept.rejected.update(raw.rejected)
         rejected = kept.rejected
         filtered = Counter(raw.filtered) + rejected
         reason = only_reason(hits - rejected.total(), filtered)
@@ -183,8 +192,12 @@ def count_days(
 class _Rows:
     """Rows under their final paths: in memory or, if that is too little, in a temporary file."""
 
-    def __init__(self, compiled: CompiledRules, max_bytes: int | None, threads: int | None) -> None:
+    def __init__(
+        self, compiled: CompiledRules, max_bytes: int | None, threads: int | None, are_final: bool = False
+    ) -> None:
+        """*are_final* tells that the paths are final already."""
         self._compiled = compiled
+        self._are_final = are_final
         self._threads = threads or 1
         self._lock = Lock()
         self._spill: Spill | None = None
@@ -221,6 +234,8 @@ class _Rows:
         self._spill.add(self._finished(raw))
 
     def _finished(self, raw: HitTable) -> HitTable:
+        if self._are_final:
+            return raw
         rejected = Counter[str]()
         table = self._compiled.finish(raw, rejected)
         with self._lock:
@@ -269,7 +284,9 @@ def _judge(
     )
 
 
-def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict[LogFile, Format | None]]:
+def _all_files(
+    patterns: Patterns, compiled: CompiledRules, look_at: Look
+) -> tuple[Files, dict[LogFile, Format | None]]:
     """Return the files of patterns without a date, of which all days count, and the formats of all but streams."""
     found: list[LogFile] = []
     for pattern in patterns:
@@ -279,5 +296,5 @@ def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict
         if not files:
             raise LogFileError("no such log file", pattern)
         found += files
-    formats = {each: compiled.detect(*each.head()) for each in found if each.size is not None}
-    return dict.fromkeys(found), formats
+    extents = look_at([each for each in found if each.size is not None], compiled)
+    return dict.fromkeys(found), {each.log_file: each.log_format for each in extents}

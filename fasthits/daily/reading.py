@@ -70,6 +70,18 @@ class Example(NamedTuple):
     head: bytes
 
 
+class Figures(NamedTuple):
+    """What the workers of a fleet have counted beside rows, as `HitTable` has it."""
+
+    lines: int
+    hits: int
+    malformed: int
+    filtered: dict[str, int]
+    rejected: dict[str, int]
+    """The hits that rules reject by their paths, by reason."""
+    days_seen: set[date]
+
+
 class Reading:
     """One reading of the files. Each thread has its own hit tables: one for all formats that are read alike."""
 
@@ -80,31 +92,29 @@ class Reading:
         compiled: CompiledRules,
         threads: int | None = None,
         bound: Bound | None = None,
+        segments: Mapping[LogFile, list[Segment]] | None = None,
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
-        *threads* is by default one for each processor that this process may use. Raises UsageError for a format that
-        lacks a field of the rules.
+        *segments* are the only ones to be read; by default all of all files. *threads* is by default one for each
+        processor that this process may use. Raises UsageError for a format that lacks a field of the rules.
         """
         self._files = files
         self._compiled = compiled
         self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
-        self._segments = {
-            # Where lines name the columns of those that follow, a file is read from its beginning.
-            log_file: [Segment(log_file)] if self._formats[log_file] == W3C else log_file.segments()
-            for log_file in files
-        }
-        segments = [segment for log_file in files for segment in self._segments[log_file]]
+        self._segments = segments or {each: segments_of(each, self._formats[each]) for each in files}
+        queue = [segment for log_file in files for segment in self._segments[log_file]]
         # What can only be read from the front takes longest, so it comes first.
-        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
+        self._queue = deque(sorted(queue, key=lambda segment: segment.stop is not None))
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._workers = min(self._threads, len(segments) or 1)
+        self._workers = min(self._threads, len(queue) or 1)
         kinds = len({log_format and compiled.line_rules(log_format) for log_format in self._formats.values()})
         if bound:
             self._workers = min(self._workers, max(1, bound.max_bytes // (LEAST_TABLE_BYTES * kinds)))
         self._parts = [HitTable() for _ in range(self._workers * PARTS_OF_THREAD)] if self._may_share() else []
         self._bound = bound
-        self._counted: dict[Segment, _SegmentCount] = {}
+        self.counted: dict[Segment, SegmentCount] = {}
+        """What was found in each segment."""
         self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
         self._heads: dict[LogFile, bytes] = {}
@@ -119,9 +129,7 @@ class Reading:
 
     def run(self, progress: Progress | None = None) -> HitTable:
         """Count all files, and return the total of the rows that were not given away, and of all figures."""
-        sizes = [log_file.size for log_file in self._files]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        advance = progress(total) if progress else lambda size: None
+        advance = self.begin(progress)
         outcomes: SimpleQueue[list[HitTable] | BaseException] = SimpleQueue()
         for _ in range(self._workers):
             # No pool: at an interrupt it would wait for a thread that waits for standard input.
@@ -137,6 +145,12 @@ class Reading:
             self._stopped = True
             raise
         return self._merged(tables or [HitTable(rules=self._compiled.line_rules(ASSUMED))])
+
+    def begin(self, progress: Progress | None) -> Advance:
+        """Return what is to be told of the progress."""
+        sizes = [log_file.size for log_file in self._files]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        return progress(total) if progress else lambda size: None
 
     def _may_share(self) -> bool:
         """Tell whether several threads count, and only views of paths, as parts have no tables of bots or referers."""
@@ -165,7 +179,7 @@ class Reading:
 
     def bytes_read(self) -> int:
         """Return the bytes of all log lines, decompressed."""
-        return sum(count.size for count in self._counted.values())
+        return sum(count.size for count in self.counted.values())
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
@@ -178,14 +192,14 @@ class Reading:
         )
 
     def _has_lines(self, log_file: LogFile) -> bool:
-        return any(self._counted[segment].size for segment in self._segments[log_file])
+        return any(self.counted[segment].size for segment in self._segments[log_file])
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
         found = {}
         for log_file, segments in self._segments.items():
             log_format = self._formats[log_file] or ASSUMED
-            for tail in (self._counted[segment].tail for segment in reversed(segments)):
+            for tail in (self.counted[segment].tail for segment in reversed(segments)):
                 if times := list(stamps(tail.split(b"\n"), log_format, self._compiled)):
                     found[log_file] = max(times)
                     break
@@ -196,7 +210,7 @@ class Reading:
         examples = []
         for log_file, segments in self._segments.items():
             before = 0
-            for count in map(self._counted.__getitem__, segments):
+            for count in map(self.counted.__getitem__, segments):
                 examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
                 before += count.lines
         return examples[:EXAMPLES]
@@ -205,7 +219,7 @@ class Reading:
         """Return the files that have lines, but none that can be read."""
         found = []
         for log_file, segments in self._segments.items():
-            counts = [self._counted[segment] for segment in segments]
+            counts = [self.counted[segment] for segment in segments]
             lines = sum(each.lines for each in counts)
             if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
                 found.append(log_file)
@@ -317,7 +331,13 @@ class Reading:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
-        self._counted[segment] = _SegmentCount(size, lines, malformed, examples, tail)
+        self.counted[segment] = SegmentCount(size, lines, malformed, examples, tail)
+
+
+def segments_of(log_file: LogFile, log_format: Format | None, step: int | None = None) -> list[Segment]:
+    """Return the parts of a file that can be read at the same time; *step* is how large they are."""
+    # Where lines name the columns of those that follow, a file is read from its beginning.
+    return [Segment(log_file)] if log_format == W3C else log_file.segments(step)
 
 
 def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
@@ -327,7 +347,9 @@ def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[H
             return outcomes.get(timeout=SIGNAL_SECONDS)
 
 
-class _SegmentCount(NamedTuple):
+class SegmentCount(NamedTuple):
+    """What was found in a segment."""
+
     size: int
     lines: int
     malformed: int

@@ -40,7 +40,7 @@ class CompiledRules:
         self.rules = rules
         self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
-        self._keepers = keepers
+        self.keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[Format, LineRules] = {}
         self._alike: dict[str, LineRules] = {}
@@ -71,7 +71,7 @@ class CompiledRules:
         ):
             if given:
                 log_format.require("user_agent", option)
-        if self._keepers:
+        if self.keepers:
             log_format.require("referer", "--referrers")
 
     def checked(self, log_format: Format | None) -> Format:
@@ -143,7 +143,7 @@ class CompiledRules:
             by_host=rules.by_host,
             verdict=self._verdict,
             apart=rules.bots == "apart",
-            referers=self._keepers,
+            referers=self.keepers,
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             ways=readings,
         )
