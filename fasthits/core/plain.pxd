@@ -121,12 +121,18 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
     return take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" ")
 
 
+cdef inline bint may_hold_object(const char *start, const char *end) noexcept nogil:
+    """Tell whether a line of text, which has more than a byte, may be glued to an object of JSON."""
+    return start[0] == b"{" or (end - 1)[0] == b"}" or ((end - 1)[0] == b"\r" and (end - 2)[0] == b"}")
+
+
 cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:
     """Take all up to and with the bytes sent of a request for a path; False, the cursor anywhere, for any other shape.
 
     Of *out* the moment, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
     path there are 64 bytes to look at.
     """
+    cdef const char *start = line.p
     cdef const char *p
     if limit - line.p < FROM_LINE:
         return False
@@ -159,7 +165,7 @@ cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, Day
     line.p = p + 15
     if not take_plain_bytes_sent(line) and not take_bytes_sent(line):
         return False
-    return not holds_another_line(line.p, line.end)
+    return not may_hold_object(start, line.end) and not holds_another_line(line.p, line.end)
 
 
 cdef inline bint take_plain_quoted(Cursor *line, const char *limit, Span *out) noexcept nogil:
