@@ -1,18 +1,18 @@
 """How long a day takes, beside the programs that everybody has, each checked for its totals before its time counts.
 
-    python -m benchmarks                    a day of 1 GB
-    python -m benchmarks --size 4GB         a day of 4 GB: rollup and its stages alone
-    python -m benchmarks --distinct         5 million paths in 1 GB
+    python -m benchmarks                    a day of 1 GB, 5 million paths in 1 GB, and questions about a year
+    python -m benchmarks 4GB                a day of 4 GB: rollup and its stages alone
+    python -m benchmarks 500MB year         a day of another size, and the year
 
-makes the log (see benchmarks.corpus and benchmarks.distinct for what is in it) in build/bench and keeps it, runs
-each task once to check it and warm up, then --runs times, in turn, and prints the medians with targets and totals.
-Before each task its log is read, to be in the page cache. Programs are timed from start to end, Python's and awk's
-alike. What would take minutes is run on a smaller log of the same site; its seconds are scaled to the day by lines, and
-marked with ~. Wrong totals of fasthits end the benchmark with an error; those of others are said. Programs that are
-missing are named.
+makes the logs (see benchmarks.corpus, benchmarks.distinct and benchmarks.year for what is in them) in build/bench and
+keeps them, runs each task once to check it and warm up, then --runs times, in turn, and prints the medians with targets
+and totals. What takes more than five seconds runs three times at most. Before each task its log is read, to be in the
+page cache. Programs are timed from start to end, Python's and awk's alike. What would take minutes is run on a smaller
+log of the same site; its seconds are scaled to the day by lines, and marked with ~. Wrong totals of fasthits end the
+benchmark with an error; those of others are said. Programs that are missing are named.
 
-The record of a whole run goes to benchmarks/results. The page on speed and its picture are made from it. The record of
-some rows, or of another size, goes to build/bench/results.
+The record of a whole part goes to benchmarks/results. The page on speed, its picture and the sentence in README are
+made from these records. The record of some rows, or of another size, goes to build/bench/results.
 
 Other work on the machine shows in the ranges: believe no difference smaller than they are.
 """
@@ -21,6 +21,7 @@ import argparse
 import compileall
 import re
 import sys
+import time
 
 from benchmarks import report
 from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
@@ -28,29 +29,52 @@ from benchmarks.record import RECORDED, RESULTS, make_record, save
 from benchmarks.rows import Row, day_rows, distinct_rows
 from benchmarks.tasks import ROOT, Figures, Task, is_here, shown
 from benchmarks.truth import WrongTotals
+from benchmarks.year import make_year, year_rows
+
+
+class NoSuchRow(Exception):
+    """No row of the part has the name that was asked for."""
+
 
 KEPT = ROOT / "build" / "bench"
 SMALL_LINES = 100_000
 DISTINCT_PATHS = 5_000_000
 QUICK_BYTES = 4_600_000
+DISTINCT_BYTES = 10**9
+QUICK_YEAR = (500, 30)
+"""Paths and days."""
+LONG_SECONDS = 5
+LONG_RUNS = 3
+"""What takes longer is run so often at most."""
+PARTS = ["1GB", "distinct", "year"]
 UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-def parse_size(text: str) -> tuple[str, int]:
-    """Return ``4GB`` or ``500MB`` as it is, and the bytes."""
+def parse_part(text: str) -> str:
+    """Return the name of a part: ``distinct``, ``year``, or the size of a day, as ``4GB`` or ``500MB``."""
+    if text not in ("distinct", "year") and not bytes_of(text):
+        raise argparse.ArgumentTypeError(f"no such part: {text} (try 1GB, 500MB, distinct or year)")
+    return text
+
+
+def bytes_of(text: str) -> int:
+    """Return ``4GB`` or ``500MB`` in bytes; 0 for what is no size."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(kB|MB|GB)", text)
-    if not found or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"not a size: {text} (try 4GB or 500MB)")
-    return text, int(float(found[1]) * UNITS[found[2]])
+    return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
-def make_rows(options: argparse.Namespace) -> tuple[Corpus, list[Row]]:
-    """Return the log that the options ask for, made if need be, and its rows."""
-    name, size = ("quick", QUICK_BYTES) if options.quick else options.size
-    if options.distinct:
-        name = "distinct" if name == "1GB" else f"distinct-{name}"
-        distinct = make_distinct(KEPT, name, size, DISTINCT_PATHS * size // 10**9)
+def make_rows(part: str, quick: bool) -> tuple[Corpus, list[Row]]:
+    """Return the log or the database of a part, made if need be, and its rows."""
+    if part == "year":
+        year = make_year(KEPT, "year-quick" if quick else "year", *(QUICK_YEAR if quick else ()))
+        return year, year_rows(year)
+    if part == "distinct":
+        size = QUICK_BYTES if quick else DISTINCT_BYTES
+        distinct = make_distinct(
+            KEPT, "distinct-quick" if quick else part, size, DISTINCT_PATHS * size // DISTINCT_BYTES
+        )
         return distinct, distinct_rows(distinct)
+    name, size = ("quick", QUICK_BYTES) if quick else (part, bytes_of(part))
     day = make_day(KEPT, name, round(size / LINE_BYTES))
     small = make_day(KEPT, f"{name}-small", min(SMALL_LINES, day.truth.lines // 10))
     return day, day_rows(day, small)
@@ -60,21 +84,43 @@ def measure(tasks: list[Task], runs: int) -> tuple[dict[Task, list[Figures]], di
     """Return each task's figures, run by run, and what its check says."""
     figures: dict[Task, list[Figures]] = {task: [] for task in tasks}
     totals = {}
+    long = set[Task]()
     for run in range(runs + 1):
         print(f"run {run} of {runs}" if run else "warming up and checking", file=sys.stderr, flush=True)
         for task in tasks:
+            if task in long and run > LONG_RUNS:
+                continue
+            started = time.perf_counter()
             try:
                 task.prepare()
                 task.corpus.read()
                 figure = task.measure()
+                taken = time.perf_counter() - started
                 totals[task] = task.check()
             except WrongTotals as error:
                 raise WrongTotals(f"{task.name}: {error}") from error
             finally:
                 task.close()
+            if taken > LONG_SECONDS:
+                long.add(task)
             if run:
                 figures[task].append(figure)
     return figures, totals
+
+
+def run_part(part: str, options: argparse.Namespace) -> bool:
+    """Measure a part and keep its record; return whether it is one of the page."""
+    corpus, rows = make_rows(part, options.quick)
+    if options.rows and (unknown := set(options.rows) - {row.name for row in rows}):
+        raise NoSuchRow(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
+    rows = [row for row in rows if not options.rows or row.name in options.rows]
+    measured = [row for row in rows if all(is_here(task.needs) for task in row.tasks())]
+    figures, totals = measure(list(dict.fromkeys(task for row in measured for task in row.tasks())), options.runs)
+    record = make_record(corpus, rows, figures, totals, options.runs)
+    report.print_record(record)
+    to_keep = corpus.name in RECORDED and not options.rows
+    print(f"\n{shown(save(record, RESULTS if to_keep else KEPT / 'results'))}")
+    return to_keep
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,31 +133,30 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--size", type=parse_size, default="1GB", metavar="SIZE", help="of the log: 4GB, 500MB (default: 1GB)"
+        "parts",
+        nargs="*",
+        type=parse_part,
+        metavar="PART",
+        help=f"a size, distinct or year (default: {' '.join(PARTS)})",
     )
-    parser.add_argument("--distinct", action="store_true", help="a log with a path of its own in nearly every line")
-    parser.add_argument("--quick", action="store_true", help="a log of 5 MB: to see that it works")
-    parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows")
-    parser.add_argument("--runs", type=int, default=7, metavar="N", help="timed runs of each task (default: 7)")
+    parser.add_argument("--quick", action="store_true", help="a log of 5 MB, a small year: to see that it works")
+    parser.add_argument("--rows", nargs="+", metavar="NAME", help="only these rows of one part")
+    parser.add_argument("--runs", type=int, default=9, metavar="N", help="timed runs of each task (default: 9)")
     options = parser.parse_args(arguments)
     if options.runs < 1:
         parser.error("--runs must be at least 1")
+    parts = options.parts or PARTS
+    if options.rows and len(parts) > 1:
+        parts = parts[:1]
     compileall.compile_dir(ROOT / "fasthits", quiet=1)  # as pip does; an editable install may be without
-    corpus, rows = make_rows(options)
-    if unknown := set(options.rows or ()) - {row.name for row in rows}:
-        parser.error(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")
-    rows = [row for row in rows if not options.rows or row.name in options.rows]
-    measured = [row for row in rows if all(is_here(task.needs) for task in row.tasks())]
     try:
-        figures, totals = measure(list(dict.fromkeys(task for row in measured for task in row.tasks())), options.runs)
+        kept = [run_part(part, options) for part in parts]
+    except NoSuchRow as error:
+        parser.error(str(error))
     except WrongTotals as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
-    record = make_record(corpus, rows, figures, totals, options.runs)
-    report.print_record(record)
-    to_keep = corpus.name in RECORDED and not options.rows
-    print(f"\n{shown(save(record, RESULTS if to_keep else KEPT / 'results'))}")
-    if to_keep:
+    if any(kept):
         report.write()
     return 0
 

@@ -11,7 +11,7 @@ from benchmarks.rows import Known, Row
 from benchmarks.tasks import Figures, Task, is_here
 
 RESULTS = Path(__file__).with_name("results")
-RECORDED = ("4GB", "1GB", "distinct")
+RECORDED = ("4GB", "1GB", "distinct", "year")
 """The corpora whose records are part of the project, in the order of the page on speed."""
 
 Record = dict[str, Any]
@@ -35,6 +35,7 @@ def make_record(
         "missing": sorted({task.needs for row in rows for task in row.tasks() if not is_here(task.needs)}),
         "tasks": {
             task.name: {"command": task.command, "lines": task.corpus.truth.lines, "totals": totals[task]}
+            | {"runs": len(each)}
             | {name: _spread([run[name] for run in each]) for name in each[0]}
             for task, each in figures.items()
         },

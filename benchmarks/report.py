@@ -2,18 +2,23 @@
 
     python -m benchmarks.report
 
-writes docs/speed.md and the picture docs/speed.svg from the records in ``benchmarks/results/``.
+writes docs/speed.md, the picture docs/speed.svg and a sentence of README.md from the records in
+``benchmarks/results/``.
 """
+
+import re
 
 from benchmarks import chart, record
 from benchmarks.judges import NO_TOTALS
 from benchmarks.record import Record
 from benchmarks.tasks import ROOT
 
-PAGE, PICTURE = ROOT / "docs" / "speed.md", ROOT / "docs" / "speed.svg"
+PAGE, PICTURE, README = ROOT / "docs" / "speed.md", ROOT / "docs" / "speed.svg", ROOT / "README.md"
+SENTENCE = r"A day's log of 1 GB, [\d.]+ million lines, takes [\d.]+ seconds"
 SCALED = "~"
 FIGURES = {
     "seconds": "",
+    "start": "",
     "peak": ", peak memory",
     "cpu": ", of a core",
     "p50": ", hit to counter, median",
@@ -57,7 +62,8 @@ def cells(row: Record, result: Record) -> list[str]:
     if row["yardstick"]:
         against, other = row["yardstick"], of(row["yardstick"], row["other"])
     compared = f"{digits(row['value'])}{row['unit']}"
-    return [row["task"] + FIGURES[figure], own, against, other, compared if against else "", verdict(row)]
+    said = against or row["unit"] == " GB/s"
+    return [row["task"] + FIGURES[figure], own, against, other, compared if said else "", verdict(row)]
 
 
 HEADER = ["", "takes", "against", "takes", "compared", "target"]
@@ -66,6 +72,8 @@ HEADER = ["", "takes", "against", "takes", "compared", "target"]
 def title(result: Record) -> str:
     """Return what was measured on, as a heading."""
     corpus = result["corpus"]
+    if corpus["name"] == "year":
+        return f"A year kept, {corpus['lines']:,} rows, {corpus['paths']:,} paths, {corpus['bytes'] / 1e9:.3g} GB"
     return f"{corpus['bytes'] / 1e9:.3g} GB, {corpus['lines']:,} lines, {corpus['paths']:,} paths"
 
 
@@ -77,8 +85,14 @@ def conditions(result: Record) -> str:
     return (
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']} GB, {machine['kernel']}, "
         f"{machine['libc']}, {python}; {programs}; fasthits {commit} ({core}). "
-        f"Medians of {result['runs']} runs, all in turn."
+        f"Medians of {result['runs']} runs, all in turn{_fewer_runs(result)}."
     )
+
+
+def _fewer_runs(result: Record) -> str:
+    """Return how often the tasks ran that take long."""
+    fewer = {task.get("runs", result["runs"]) for task in result["tasks"].values()} - {result["runs"]}
+    return f"; of {min(fewer)} for what takes long" if fewer else ""
 
 
 def wrong_totals(result: Record) -> str:
@@ -132,12 +146,13 @@ END = """\
 ## To repeat it
 
     make bench
-    make bench BENCH='--size 4GB'
-    make bench BENCH=--distinct
+    make bench BENCH='4GB'
+    make bench BENCH='distinct --rows distinct-sqlite'
 
-make the logs and measure. The records, with all commands, are in `benchmarks/results/`. `benchmarks/corpus.py` and
-`benchmarks/distinct.py` say what is in the logs. `make instructions` counts the instructions that the core takes for a
-line, so that a busy machine does not matter. `python -m benchmarks.web` puts load on the page of `fasthits serve`.
+make the logs and measure: 1 GB, distinct paths and the year, a quarter of an hour; 4 GB; or some rows alone, which
+changes no page. The records, with all commands, are in `benchmarks/results/`. `corpus.py`, `distinct.py` and `year.py`
+in `benchmarks/` say what is in the logs. `make instructions` counts the instructions that the core takes for a line, so
+that a busy machine does not matter. `python -m benchmarks.web` puts load on the page of `fasthits serve`.
 """
 LOSSES = """\
 - Small files, because of Python's start-up: gawk has counted more than 100,000 lines by then.
@@ -162,10 +177,17 @@ def page() -> str:
     return "\n".join([*parts, END])
 
 
+def sentence(day: Record) -> str:
+    """Return what README says."""
+    lines, seconds = day["corpus"]["lines"], day["tasks"]["`fasthits rollup`"]["seconds"]["median"]
+    return f"A day's log of 1 GB, {lines / 1e6:.1f} million lines, takes {seconds:.1f} seconds"
+
+
 def missed(results: list[Record]) -> str:
     """Return the rows that miss their targets, as a table."""
     rows = [[result["corpus"]["name"], *cells(row, result)] for result in results for row in result["rows"]]
-    return table([["log", *HEADER], *(row for row in rows if "**missed**" in row[-1])])
+    found = [row for row in rows if "**missed**" in row[-1]]
+    return table([["log", *HEADER], *found]) if found else "None.\n"
 
 
 def table(lines: list[list[str]]) -> str:
@@ -175,9 +197,10 @@ def table(lines: list[list[str]]) -> str:
 
 
 def write() -> None:
-    """Draw the picture, where there is a record of a day, and write the page on speed."""
+    """Draw the picture and write the sentence of README, where there is a record of a day, and write the page."""
     if day := record.load("1GB"):
         PICTURE.write_text(chart.draw(day), encoding="utf-8")
+        README.write_text(re.sub(SENTENCE, sentence(day), README.read_text(encoding="utf-8")), encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.corpora import DAY, Corpus, make_objects
+from benchmarks.corpora import DAY, Corpus, make_day, make_objects
 from benchmarks.judges import judge_all_days, judge_day, judge_goaccess, judge_nothing, judge_wc
 from benchmarks.live import Pace
 from benchmarks.stages import Count, Tokenise
-from benchmarks.tasks import Command, IntoMemcached, Rollup, Task, WithoutBots, shown
+from benchmarks.tasks import Command, IntoMemcached, Pages, Rollup, Start, Task, WithoutBots, shown
 
 AWK = r"""{ c[$7]++ } END { for (path in c) print c[path] "\t" path }"""
 JQ = (
@@ -23,6 +23,7 @@ PANELS = (  # all but REQUESTS
 COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 LARGE_BYTES = 3.9e9
 """From here on a day has only the rows of a rollup, and harder targets."""
+TINY_LINES = 100
 GIB_BYTES = 1 << 30
 """The default of ``--max-memory``."""
 
@@ -45,6 +46,11 @@ MORE_MB = Measure(lambda own, other: (own - other) / 1e6, " MB more")
 MS = Measure(lambda own, other: own * 1e3, " ms")
 MB = Measure(lambda own, other: own / 1e6, " MB")
 PERCENT = Measure(lambda own, other: own * 100, " %")
+
+
+def gb_a_second(size: int) -> Measure:
+    """Return the measure of how much of *size* bytes is read in a second."""
+    return Measure(lambda own, other: size / own / 1e9, " GB/s", at_most=False)
 
 
 def more_us(rows: int) -> Measure:
@@ -85,19 +91,24 @@ def day_rows(day: Corpus, small: Corpus) -> list[Row]:
     rollup = Rollup("`fasthits rollup`", day, "--threads 2")
     one_thread = Rollup("`fasthits rollup --threads 1`", day, "--threads 1")
     tables = Known("its tables", day.truth.table_bytes())
+    count = Count("counting alone, 2 threads", day, 2)
     rows = [
-        Row("rollup", rollup, TIMES, 1.2 if large else 1.7, wc),
-        Row("rollup-1", one_thread, TIMES, 2.0 if large else None, wc),
+        Row("rollup", rollup, TIMES, 1.3 if large else 2.0, wc),
+        Row("rollup-1", one_thread, TIMES, 2.4 if large else None, wc),
         Row("rollup-memory", rollup, MORE_MB, 64, tables, figure="peak"),
         Row("cat", cat, TIMES, None, wc),
         Row("tokenise", Tokenise("tokenising alone, 1 thread", day), TIMES, None, wc),
         Row("count-1", Count("counting alone, 1 thread", day, 1), TIMES, None, wc),
-        Row("count-2", Count("counting alone, 2 threads", day, 2), TIMES, None, wc),
+        Row("count-2", count, TIMES, None, wc),
+        Row("cat-speed", cat, gb_a_second(day.truth.size), None),
+        Row("count-speed", count, gb_a_second(day.truth.size), None),
+        Row("rollup-speed", rollup, gb_a_second(day.truth.size), None),
     ]
     if large:
         return rows
     return [
         *rows,
+        *sqlite_rows(rollup, day),
         *rule_rows(rollup, day),
         *rival_rows(rollup, day, small),
         *json_rows(rollup, day, small),
@@ -107,16 +118,24 @@ def day_rows(day: Corpus, small: Corpus) -> list[Row]:
     ]
 
 
+def sqlite_rows(rollup: Rollup, day: Corpus) -> list[Row]:
+    """Return the rows of a rollup into the default target."""
+    sqlite = Rollup("`fasthits rollup` to SQLite", day, "--threads 2", to="hits.db")
+    return [Row("sqlite", sqlite, more_us(day.truth.path_count()), None, rollup)]
+
+
 def rule_rows(rollup: Rollup, day: Corpus) -> list[Row]:
     """Return the rows of rollups with rules, against the one without."""
     statuses = Rollup("`--status`", day, "--threads 2 --status 1xx,2xx,3xx,4xx,5xx")
     bots = WithoutBots("`--exclude-bots`", day, "--threads 2 --exclude-bots")
+    pages = Pages("`--pages`", day, "--threads 2 --pages")
     referrers = Rollup("`--referrers`", day, "--threads 2 --referrers")
     pasted = Rollup("`--format` with the LogFormat of combined", day, f"--threads 2 --format {shlex.quote(COMBINED)}")
     return [
         Row("status", statuses, TIMES, 1.1, rollup),
-        Row("bots", bots, TIMES, 1.6, rollup),
-        Row("referrers", referrers, TIMES, 2, rollup),
+        Row("bots", bots, TIMES, 1.4, rollup),
+        Row("referrers", referrers, TIMES, 1.6, rollup),
+        Row("pages", pages, TIMES, 1.5, rollup),
         Row("pasted", pasted, TIMES, 1.05, rollup),
     ]
 
@@ -140,10 +159,10 @@ def rival_rows(rollup: Rollup, day: Corpus, small: Corpus) -> list[Row]:
         "goaccess",
     )
     return [
-        Row("gawk", rollup, FASTER, 12, gawk),
-        Row("duckdb", rollup, FASTER, 10, duckdb),
+        Row("gawk", rollup, FASTER, 13, gawk),
+        Row("duckdb", rollup, FASTER, 15, duckdb),
         Row("polars", rollup, FASTER, 10, polars),
-        Row("goaccess", rollup, FASTER, 200, goaccess),
+        Row("goaccess", rollup, FASTER, 170, goaccess),
         Row("apachelogs", rollup, FASTER, None, apachelogs),
     ]
 
@@ -190,7 +209,7 @@ def log_rows(day: Corpus, small: Corpus) -> list[Row]:
     pace = Pace("`fasthits log`, 10,000 lines a second", small, 10_000)
     return [
         Row("log-blog", log, FASTER, 150, blog),
-        Row("log-cat", log, TIMES, 2.0, pipe),
+        Row("log-cat", log, TIMES, 1.1, pipe),
         Row("log-cpu", pace, PERCENT, 6, figure="cpu"),
         Row("log-p50", pace, MS, None, figure="p50"),
         Row("log-p99", pace, MS, 50, figure="p99"),
@@ -198,10 +217,17 @@ def log_rows(day: Corpus, small: Corpus) -> list[Row]:
 
 
 def start_rows(day: Corpus) -> list[Row]:
-    """Return the row of the start-up; *day* gives no more than a folder."""
+    """Return the rows of the start-up, on a hundred lines of the same day."""
+    tiny = make_day(day.folder.parent, f"{day.name}-tiny", TINY_LINES)
+    rollup = Start(f"`fasthits rollup` of {TINY_LINES} lines", tiny, "--quiet")
+    into_sqlite = Start(f"`fasthits rollup` of {TINY_LINES} lines to SQLite", tiny, "--quiet", to="hits.db")
     python = Command("`python -c pass`", day, "python -c pass", judge_nothing)
     version = Command("`fasthits --version`", day, "fasthits --version", judge_nothing)
-    return [Row("version", version, MORE_MS, 30, python)]
+    return [
+        Row("version", version, MORE_MS, 30, python),
+        Row("start", rollup, MS, 40, figure="start"),
+        Row("start-sqlite", into_sqlite, MS, None, figure="start"),
+    ]
 
 
 def distinct_rows(distinct: Corpus) -> list[Row]:

@@ -15,13 +15,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.corpora import Corpus
+from benchmarks.installed import programs
 from benchmarks.judges import judge_nothing
 from benchmarks.server import Memcached
 from benchmarks.truth import Difference, Totals, Truth, WrongTotals
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = Path(__file__).with_name("launcher.py")
-SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+SEARCH = os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 Figures = dict[str, float]
 """What a run took: ``seconds``, and ``peak`` in bytes where that was measured; other names where a task says so."""
@@ -162,6 +163,25 @@ class Rollup(Command):
 
     def _of_one_copy(self, views: int) -> int:
         return views // self._copies if views % self._copies == 0 else -1
+
+
+class Pages(Rollup):
+    """``fasthits rollup --pages``: which hits count is for a test to know, but all lines are accounted for."""
+
+    def check(self) -> str:
+        found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()
+        self.demand("lines", found["lines"], wanted["lines"])
+        self.demand("sum", found["hits"] + sum(found["filtered"].values()) + found["malformed"], wanted["lines"])
+        with self._rows() as rows:
+            self.demand("views", sum(int(row[2]) for row in rows), found["hits"])
+        return f"right: {found['hits']:,} hits of {found['lines']:,} lines"
+
+
+class Start(Rollup):
+    """``fasthits rollup`` of so few lines that their number does not matter; ``start`` is not scaled by lines."""
+
+    def measure(self) -> Figures:
+        return {"start": super().measure()["seconds"]}
 
 
 class WithoutBots(Rollup):

@@ -63,7 +63,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     ("arguments", "message"),
     [
         (["--quick", "--rows", "nothing"], "no row nothing; there are rollup,"),
-        (["--size", "much"], "not a size: much (try 4GB or 500MB)"),
+        (["much"], "no such part: much (try 1GB, 500MB, distinct or year)"),
         (["--runs", "0"], "at least 1"),
     ],
 )

@@ -1,7 +1,7 @@
 """Takes the pictures of README and docs from real runs: python -m docs.pictures.
 
 A made-up site is rolled up for 90 days and read for half a minute, through a real logger into a real memcached, while a
-real Chromium and a real terminal look on.
+real Chromium and a real terminal look on. TZ chooses the time of day that they see: TZ=Australia/Sydney.
 """
 
 import io
@@ -10,8 +10,9 @@ import re
 import tempfile
 import threading
 import time
-from datetime import date, timedelta
-from math import sin
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from math import pi, sin
 from pathlib import Path
 
 from rich.console import Console
@@ -35,6 +36,7 @@ PATHS = [
     *(f"/blog/archive/{number}" for number in range(60)),
 ]
 WEIGHTS = [1 / (place + 1) ** 0.85 for place in range(len(PATHS))]
+BY_HOUR = [1.2 + sin((hour - 9) / 24 * 2 * pi) for hour in range(24)]
 SIZES = {"light": (1280, 880, False), "dark": (1280, 880, True), "phone": (390, 844, False)}
 
 
@@ -63,19 +65,29 @@ def roll_up(place: Path, chance: random.Random) -> None:
     """Fill a database with the days before today."""
     for number, day in enumerate(DAYS):
         weekend = 0.6 if day.weekday() > 4 else 1
-        views = int(900 * weekend * (1.3 + 0.3 * sin(number / 8) + number / 150))
-        write(place / "logs" / f"{day}.log", *(hit(path, day) for path in chance.choices(PATHS, WEIGHTS, k=views)))
+        views = int(11_000 * weekend * (1.3 + 0.3 * sin(number / 8) + number / 150))
+        write(place / "logs" / f"{day}.log", *visits(day, views, 24, chance))
     done = fasthits("rollup", f"{DAYS[0]}..{DAYS[-1]}", "--logs", place / "logs" / "*.log", cwd=place)
     assert done.returncode == 0, done.stderr
+
+
+def visits(day: date, number: int, hours: int, chance: random.Random) -> Iterator[bytes]:
+    """Yield the lines of so many visits in the first *hours* of a day."""
+    paths = chance.choices(PATHS, WEIGHTS, k=number)
+    for path, hour in zip(paths, chance.choices(range(hours), BY_HOUR[:hours], k=number), strict=True):
+        yield hit(path, day, f"{hour:02}:00:00")
 
 
 def read(logger: Logger, chance: random.Random, ended: threading.Event) -> None:
     """Read pages until *ended*, some more and some less at once."""
     began = time.monotonic()
-    logger.write(b"".join(hit(path, TODAY) for path in chance.choices(PATHS, WEIGHTS, k=4000)))
-    while not ended.wait(0.1):
-        many = int(6 + 4 * sin((time.monotonic() - began) / 4) + chance.random() * 4)
-        logger.write(b"".join(hit(path, TODAY) for path in chance.choices(PATHS, WEIGHTS, k=many)))
+    now = datetime.now()
+    so_far = sum(BY_HOUR[: now.hour + 1]) / sum(BY_HOUR)
+    logger.write(b"".join(visits(TODAY, int(17_000 * so_far), now.hour + 1, chance)))
+    while not ended.wait(0.4):
+        many = int(1.5 + sin((time.monotonic() - began) / 4) + chance.random() * 1.5)
+        clock = f"{datetime.now():%H:%M:%S}"
+        logger.write(b"".join(hit(path, TODAY, clock) for path in chance.choices(PATHS, WEIGHTS, k=many)))
 
 
 def look_at_page(served: Served) -> None:

@@ -217,11 +217,14 @@ class LineRules:
 
     A line is *filtered* by the first reason that applies: ``comment`` (a ``#`` line of W3C's format), ``message`` (a
     JSON object that is not an access, but another message of the server), ``method`` (not in *methods*), ``target``
-    (no path), ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``.
+    (no path), ``status`` (not in *statuses*), ``day`` (see `HitTable.count_only`), ``agent``, ``bot``, ``static``.
 
     *verdict* is called with each distinct user agent as it was logged, ``b"-"`` for no user agent. It returns 0 to
     count the hit, 1 to filter it as ``agent``, 2 for a bot. Hits of bots are filtered as ``bot`` or, with *apart*,
     counted in `HitTable.bots`.
+
+    Hits of files with one of *static_endings*, such as ``.css`` in small letters, are filtered as ``static``, unless
+    the path has a backslash or is a whole URL: then only the rules for paths know what it stands for.
 
     *referers* maps up to two names of tables in `HitTable.by_referer` to functions. Each function is called with
     each distinct referer of hits, as it was logged. It returns the text to store, which may be several fields with
@@ -266,6 +269,7 @@ class LineRules:
         verdict: Callable[[bytes], int] | None = None,
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
+        static_endings: Collection[bytes] = (),
     ) -> Self: ...
     @property
     def referers(self) -> Mapping[str, Callable[[bytes], bytes | None]]:

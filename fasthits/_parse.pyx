@@ -32,8 +32,8 @@ from fasthits.core.json cimport (
     add_name, free_names,
 )
 from fasthits.core.lines cimport (
-    BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, NO_ENTRY, NO_MEMORY_TO_READ, Result, Rules, Way, read_any,
-    settle,
+    BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, MAX_ENDING, MAX_ENDINGS, NO_ENTRY, NO_MEMORY_TO_READ,
+    Result, Rules, Way, packed_text, read_any, settle,
 )
 from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
@@ -235,7 +235,7 @@ cdef class LineRules:
 
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), guesses=False,
-        verdict=None, apart=False, referers=None,
+        verdict=None, apart=False, referers=None, static_endings=(),
     ):
         cdef int i
         self.kept = [*methods]
@@ -258,6 +258,11 @@ cdef class LineRules:
         self.rules.keep_query, self.rules.by_host = keep_query, by_host
         self.rules.by_agent = verdict is not None
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
+        if len(static_endings) > MAX_ENDINGS or not all(1 < len(ending) <= MAX_ENDING for ending in static_endings):
+            raise ValueError(f"there are at most {MAX_ENDINGS} endings of 2 to {MAX_ENDING} bytes")
+        for ending in static_endings:
+            self.rules.ending[self.rules.endings] = packed_text(ending, len(ending))
+            self.rules.endings += 1
         if not ways:
             raise ValueError("lines are read in one way at least")
         for way in ways:

@@ -20,7 +20,16 @@ from fasthits.cli.options import (
     number_of_days_option,
 )
 from fasthits.cli.output import echo, say
-from fasthits.cli.tables import Line, change, print_days, print_heading, print_lines, print_ranking, range_of
+from fasthits.cli.tables import (
+    Line,
+    change,
+    print_days,
+    print_heading,
+    print_hours,
+    print_lines,
+    print_ranking,
+    range_of,
+)
 from fasthits.daily.days import Range
 from fasthits.display import counted
 from fasthits.errors import UsageError
@@ -81,6 +90,7 @@ def history(
         elif _something_kept(found[0]):
             _print_table(found)
             if len(found) == 1:
+                _print_hours(kept, found[0])
                 _print_sources(kept, chosen, asked[0])
         unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
         notes = [_why_unread(kept, each) for each in unread]
@@ -153,9 +163,24 @@ def _ranked_lines(found: "Document") -> "Iterator[Line]":
         yield Line(each["path"], each["views"], each["by_day"], tuple(cells))
 
 
+def _print_hours(kept: "History", found: "Document") -> None:
+    """Print the views by hour of a day, if nothing but this day is asked for, and they are kept."""
+    if found["from"] != found["to"] or _name_of(found):
+        return
+    if hours := kept.hours(range_of(found).first):
+        print_hours(hours)
+
+
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
-    from fasthits.daily.documents import Part, bots_document, hosts_document, referrers_document, searches_document
+    from fasthits.daily.documents import (
+        Part,
+        bots_document,
+        hosts_document,
+        read_by_bots_document,
+        referrers_document,
+        searches_document,
+    )
 
     if not (asked.host or asked.key):
         hosts = hosts_document(kept, chosen)["rows"]
@@ -167,6 +192,9 @@ def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     bots = bots_document(kept, chosen, asked)["total"]
     if bots is not None:
         echo(f"\n{counted(bots, 'view')} more by bots")
+    if bots and asked.path is None:
+        rows = read_by_bots_document(kept, chosen, asked, Part(SOURCES))["rows"]
+        print_ranking("read by bots", [(each["views"], each["path"]) for each in rows])
 
 
 def _check(as_json: bool, as_csv: bool) -> None:

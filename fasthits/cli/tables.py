@@ -67,10 +67,22 @@ def print_days(found: "Document") -> None:
         return
     echo()
     most = max((views for views in found["views"] if views), default=0)
-    width = max(LEAST_BARS, min(DAY_BAR_WIDTH, shutil.get_terminal_size().columns - 30))
+    width = _bar_width()
     for day, views in zip(range_of(found).days, found["views"], strict=True):
         number, bar = ("·", "not kept") if views is None else (f"{views:,}", long_bar(views, most, width))
         echo(f"{day:%Y-%m-%d %a}  {number:>12}  {bar}".rstrip())
+
+
+def print_hours(hours: Sequence[int]) -> None:
+    """Print the views of each hour of a day."""
+    echo()
+    for hour, views in enumerate(hours):
+        begin = f"{hour:02}:00"
+        echo(f"{begin:14}  {views:>12,}  {long_bar(views, max(hours), _bar_width())}".rstrip())
+
+
+def _bar_width() -> int:
+    return max(LEAST_BARS, min(DAY_BAR_WIDTH, shutil.get_terminal_size().columns - 30))
 
 
 def range_of(found: "Document") -> Range:

@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
     BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
-    Result, Rules, bucket_of, take_line, take_rest_of_plain_line,
+    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_line,
 )
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
@@ -311,6 +311,9 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
             tally.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
             return COUNTED
+    if rules.endings and is_static(rules, line.path):
+        tally.buckets[STATIC] += 1
+        return COUNTED
     if not rules.keep_query and not rules.by_host:
         key = line.path
     elif not make_key(tally, line, &key):

@@ -6,7 +6,7 @@ from fasthits.core.json cimport (
     J_BYTES, J_TIME, MAX_DEPTH, NOT_FOUND, Found, find_object, skip_blanks, skip_to_key, skip_value, take_string,
 )
 from fasthits.core.lines cimport (
-    BOT, COMMENT, MESSAGE, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, Way, take_host,
+    BOT, COMMENT, MESSAGE, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, STATIC, Way, take_host,
 )
 from fasthits.core.steps cimport BYTES, GLUED, LITERAL, NO_DAY, NO_END, TIME, Reading, field_of
 from fasthits.core.tokens cimport Cursor, Line, Span, is_digit, skip_past
@@ -150,6 +150,7 @@ cdef inline dict filtered_lines(const uint64_t *buckets):
     lines = {
         "message": buckets[MESSAGE], "method": buckets[OTHER_METHOD], "target": buckets[NO_PATH],
         "status": buckets[OTHER_STATUS], "day": buckets[OTHER_DAY], "agent": buckets[OTHER_AGENT], "bot": buckets[BOT],
+        "static": buckets[STATIC],
         "comment": buckets[COMMENT],
     }
     return {reason: number for reason, number in lines.items() if number}

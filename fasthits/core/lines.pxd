@@ -8,7 +8,7 @@ such lines are glued together, and no way reads them.
 An object of JSON may wrap another line in its message. That line is read by the same ways.
 """
 
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
@@ -26,8 +26,11 @@ from fasthits.core.steps cimport (
 from fasthits.core.times cimport DayMemo
 from fasthits.core.tokens cimport Cursor, Line, Span, has_path, line_cursor, number
 
+cdef extern from "<string.h>" nogil:
+    void *memrchr(const void *start, int byte, size_t size) noexcept
+
 cdef enum:                 # buckets
-    HIT, MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, COMMENT, MALFORMED, BUCKETS
+    HIT, MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, STATIC, COMMENT, MALFORMED, BUCKETS
 
 cdef enum:                 # instead of the number of the way that has read a line
     UNREAD = -1
@@ -41,6 +44,8 @@ cdef enum:                 # how a way reads
 
 cdef enum:
     MAX_WRAPS = 2          # lines in a line
+    MAX_ENDINGS = 64       # of static files
+    MAX_ENDING = 8
     PLAIN_STEPS = 7        # that take_plain_line takes at once
     COMBINED_STEPS = 11    # that take_plain_line and take_plain_referer_and_agent take
 
@@ -67,6 +72,8 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
+    uint64_t[MAX_ENDINGS] ending    # of static files that do not count, as `packed_text` makes them
+    int endings
     Way *ways              # the first one is the log's own
     int ways_count
     bint guesses           # the first way is as uncertain as the others
@@ -161,7 +168,7 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
-        and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables)
+        and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables or rules.endings)
     )
 
 
@@ -390,3 +397,41 @@ cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_ge
     if not rules.any_status and not (line.status.size == 3 and rules.statuses[number(line.status.start, 3)]):
         return OTHER_STATUS
     return HIT
+
+
+cdef inline uint64_t packed_text(const char *p, size_t size) noexcept nogil:
+    """Return up to 8 bytes as a number, capitals as small letters."""
+    cdef uint64_t word = 0
+    cdef size_t i
+    for i in range(size):
+        word = word << 8 | <uint8_t>(p[i] + 32 if b"A" <= p[i] <= b"Z" else p[i])
+    return word
+
+
+cdef inline bint has_ending(const Rules *rules, uint64_t word) noexcept nogil:
+    cdef int i
+    for i in range(rules.endings):
+        if rules.ending[i] == word:
+            return True
+    return False
+
+
+cdef inline bint is_static(const Rules *rules, Span path) noexcept nogil:
+    """Tell whether the last segment of a path, up to a ``;``, has one of the endings.
+
+    A path that the rules for paths may read otherwise is left to them: a whole URL, and one with an escape of the log.
+    """
+    cdef const char *p = path.start
+    cdef const char *end = p + path.size
+    cdef const char *semicolon
+    cdef size_t size
+    if p[0] != b"/" or memchr(p, b"\\", path.size) != NULL:
+        return False
+    if memchr(p, b";", path.size) != NULL:
+        p = <const char *>memrchr(p, b"/", path.size)
+        semicolon = <const char *>memchr(p, b";", <size_t>(end - p))
+        end = semicolon if semicolon != NULL else end
+    for size in range(2, min(<size_t>MAX_ENDING, <size_t>(end - p)) + 1):
+        if (end - size)[0] == b".":
+            return has_ending(rules, packed_text(end - size, size))
+    return False

@@ -19,13 +19,15 @@ class Layout:
 
     name: str
     texts: tuple[str, ...]
-    """The columns of the primary key; ``date`` is the first."""
+    """The columns of the primary key; ``date`` is the first. All but *integers* hold texts."""
     numbers: tuple[str, ...]
     """The columns that add up. CSV is sorted by the first of them."""
     rows: Callable[[HitTable], Iterator[tuple[Cell, ...]]] = field(compare=False)
     """Returns the rows in a hit table. Rows with equal texts are to be added up."""
     csv: Callable[[HitTable], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
     """Returns the rows as `HitTable.csv` does; None if that cannot write this table."""
+    integers: tuple[str, ...] = ()
+    """The columns of the primary key that hold whole numbers."""
     keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
     """Maps a referer to the text to store, or None to store nothing; see `LineRules`."""
 
@@ -37,7 +39,8 @@ class Layout:
     @property
     def declaration(self) -> str:
         """The table's declaration in SQL."""
-        columns = [f"{text} TEXT" for text in self.texts] + [f"{number} INTEGER" for number in self.numbers]
+        numbers = self.integers + self.numbers
+        columns = [f"{name} {'INTEGER' if name in numbers else 'TEXT'}" for name in self.columns]
         return f"{self.name}({', '.join(columns)}, PRIMARY KEY ({', '.join(self.texts)})) WITHOUT ROWID"
 
 
@@ -72,6 +75,15 @@ def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
 
 
 PLAIN = hits_layout()
+
+
+def _hours(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
+    for day, hours in sorted(counter.take_hours().items()):
+        yield from ((day.isoformat(), hour, views) for hour, views in enumerate(hours) if views)
+
+
+HOURS = Layout(name="hours", texts=("date", "hour"), numbers=("views",), rows=_hours, integers=("hour",))
+"""The views of all paths together by hour. A day of which no hour is known has no row."""
 
 
 def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_host: bool = False) -> Layout:

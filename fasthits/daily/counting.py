@@ -133,7 +133,7 @@ def count_days(
     if sources is None and raw.days_seen:
         sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
     found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
-    read, lines, hits, malformed, filtered = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
+    read, lines, hits, malformed, before = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
     examples, advice = read.examples(), None
     if malformed > lines * BAD_SHARE:
         examples = read.whole_examples()
@@ -144,14 +144,15 @@ def count_days(
     taken = take(whole, tables)
     for _ in tables:
         pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
-    reason = only_reason(hits - rejected.total(), filtered | rejected)
+    filtered = Counter(before) + rejected
+    reason = only_reason(hits - rejected.total(), filtered)
     counted = Counted(
         files=len(files),
         bytes=read.bytes_read(),
         formats=read.formats(),
         lines=lines,
         hits=hits - rejected.total(),
-        filtered=filtered | rejected,
+        filtered=filtered,
         malformed=malformed,
         examples=examples,
         passes=passes.number,
@@ -247,7 +248,7 @@ def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict
 
 
 def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRules) -> HitTable:
-    """Return the rows of *table* without those of *days*; *table* has no rows any more."""
+    """Return the rows and hours of *table* without those of *days*; *table* has none any more."""
     wanted = HitTable(rules=compiled.line_rules(ASSUMED))
     wanted.share = table.share
     pairs = [(table, wanted), *((table.by_referer[name], wanted.by_referer[name]) for name in table.by_referer)]
@@ -257,5 +258,8 @@ def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRul
         for day, path, views in before.rows():
             if day not in days:
                 after.add(day, path, views)
+    for day, hours in table.take_hours().items():
+        if day not in days:
+            wanted.add_hours(day, hours)
     table.drain()
     return wanted

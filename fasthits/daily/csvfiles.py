@@ -249,7 +249,8 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
 
     Raises TableError, also while the rows are read, for a file of another kind.
     """
-    rows = csv.reader(io.TextIOWrapper(file, "utf-8", newline=""))
+    text = io.TextIOWrapper(file, "utf-8", newline="")
+    rows = csv.reader(text)
     columns = next(rows, [])
     if not set(COLUMNS) >= set(columns) >= {"date", "path", "views"} or len(set(columns)) < len(columns):
         raise TableError("not a CSV file of fasthits", path, "its first line must be date,path,views")
@@ -260,6 +261,7 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
                 failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
                 raise TableError(failed, path)
             yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
+        text.detach()  # the file is its owner's to close
 
     return columns, checked()
 

@@ -179,6 +179,14 @@ def bots_document(history: History, days: Days, asked: Pages = EVERYTHING) -> Do
     return {**_rows_document(history, span, rows, Part(len(rows))), "total": _total(found)}
 
 
+def read_by_bots_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
+    """Return the paths that bots read most."""
+    span = days.of(history)
+    found = history.read_by_bots(span, part.limit + 1, part.offset, asked.prefix or "", asked.host) if span else None
+    rows = None if found is None else [{"path": path, "views": views} for path, views in found]
+    return _rows_document(history, span, rows, part)
+
+
 def hours_document(history: History, day: date) -> Document:
     """Return the views in each hour of a day; null if they are not kept."""
     return {"day": str(day), "hours": history.hours(day)}

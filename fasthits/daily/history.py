@@ -198,6 +198,17 @@ class History:
                 return _in_order(days, kept.site(days, host, "bots"))
             return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
 
+    def read_by_bots(
+        self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return the paths that bots read most, and how often. None if the file does not keep them apart."""
+        with self._kept(host) as kept:
+            if not kept.has_bots:
+                return None
+            views = kept.totals(kept.packed(days, host, "bots"))
+            matching = [path for path in _chosen(kept, prefix=prefix) if views[path]]
+            return [(path, views[number]) for number, path in _first(kept, matching, views, offset, offset + limit)]
+
     def referrers(
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, int]] | None:
@@ -219,7 +230,7 @@ class History:
     def hours(self, day: date) -> list[int] | None:
         """Return the views in each of the 24 hours of a day. None if they are not kept."""
         with self._kept() as kept:
-            found = kept.hours(day) if kept.has_table("hours") else {}
+            found = kept.hours(day) if day in kept.days and kept.has_table("hours") else {}
         return [found.get(hour, 0) for hour in range(24)] if found else None
 
     @contextmanager

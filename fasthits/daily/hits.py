@@ -203,7 +203,7 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     table = compiled.finish(raw, rejected)
     return _Part(
         {"lines": raw.lines, "hits": raw.hits - rejected.total(), "malformed": raw.malformed},
-        raw.filtered | rejected,
+        Counter(raw.filtered) + rejected,
         table,
         [Example(name, line, head) for line, head in intake.examples],
         [(intake.log_format or ASSUMED).name],

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fasthits.daily.columns import PLAIN, Layout
+from fasthits.daily.columns import HOURS, PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
 from fasthits.daily.urls import is_postgres, needs_psycopg
 from fasthits.errors import UsageError
@@ -18,7 +18,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
-    it, ``hits.referrers.csv``. Standard output takes only one table.
+    it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
     """
     if target == STDOUT:
         if len(layouts) > 1:
@@ -33,7 +33,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
     if suffix == ".csv":
         return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target), layouts)
+        return SqliteFile(Path(target), [*layouts, HOURS])
     raise UsageError(
         "not a TARGET",
         target,

@@ -119,6 +119,7 @@ class Passes:
         """Yield the raw rows behind *share*, one share from each pass."""
         while share[1] != WHOLE[1]:
             table = self.count(share[1] + 1)
+            table.take_hours()  # the first pass has counted all of them
             share = table.share
             yield table
 

@@ -17,6 +17,7 @@ from fasthits.daily.documents import (
     Part,
     history_document,
     most_read_document,
+    read_by_bots_document,
     referrers_document,
     searches_document,
 )
@@ -98,7 +99,8 @@ class Report:
     """As `most_read_document` returns it, by day."""
     referrers: Document
     searches: Document
-    """As `referrers_document` and `searches_document` return them."""
+    by_bots: Document
+    """As `referrers_document`, `searches_document` and `read_by_bots_document` return them."""
     made_at: datetime
 
     @classmethod
@@ -115,6 +117,7 @@ class Report:
             most_read=most_read_document(history, days, asked, Part(limit), by_day=True),
             referrers=referrers_document(history, days, asked, Part(limit)),
             searches=searches_document(history, days, asked, Part(limit)),
+            by_bots=read_by_bots_document(history, days, asked, Part(limit)),
             made_at=datetime.now().astimezone(),
         )
 
@@ -151,6 +154,7 @@ class Report:
         for title, name, found in (
             ("Where readers came from", "referrer", self.referrers),
             ("What readers searched for", "terms", self.searches),
+            ("Read by bots", "path", self.by_bots),
         ):
             if found["rows"]:
                 _text(body, "h2", title)

@@ -72,6 +72,8 @@ class FreshBacklog(Backlog):
         self.intake = Intake(compiled, lambda line_rules: HitTable(rules=line_rules))
         self.reshapes = compiled.rules.looks_at_paths
         """Whether `take` changes keys, so that its rows cannot be put back."""
+        self.knows_hours = compiled.rules.knows_hours
+        """Whether the hours of `counter` are those of its hits."""
 
     @property
     def counter(self) -> HitTable:

@@ -24,7 +24,7 @@ from fasthits.live.connections import RETRY_SECONDS
 from fasthits.live.courier import Courier
 from fasthits.live.memcached import CounterStore, Delivery
 from fasthits.live.misfits import Misfits
-from fasthits.live.statistics import Health
+from fasthits.live.statistics import Health, hours_of
 from fasthits.live.supervisor import Throttle
 from fasthits.rules.compiled import CompiledRules
 
@@ -90,6 +90,7 @@ class Reader:
         self._fresh = FreshBacklog(compiled)
         self._misfits = Misfits(compiled)
         self._returned = Backlog()
+        self._hours = Counter[str]()
         self._health = Health(self._figures_to_publish)
         # The figures come first: they are few and seldom, and behind the hits of a busy site they would wait for ever.
         self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
@@ -166,7 +167,10 @@ class Reader:
         figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
-        return figures
+        hours = hours_of(self._fresh.counter)
+        if self._fresh.knows_hours:
+            self._hours += hours
+        return figures | self._hours
 
     def _look_for_misfits(self) -> None:
         if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):

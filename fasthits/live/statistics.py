@@ -1,13 +1,15 @@
 """The figures of all loggers together, to which each logger adds in memcached every PUBLISH_SECONDS.
 
-They are counters like those of hits: one for each figure and day, the day of publishing.
+They are counters like those of hits: one for each figure and day, the day of publishing. Figures of hours count the
+hits of an hour of the day in the lines.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 
+from fasthits._parse import HitTable
 from fasthits.live.causes import CAUSES, warning_figure
 from fasthits.live.keys import figure_path, hit_key
 from fasthits.live.memcached import Row, read_views
@@ -23,6 +25,27 @@ FIGURES = (
 Discarded lines are not among the lines: they came while a logger could not count. The rest are numbers of warnings."""
 
 
+HOURS = tuple(f"hour {hour:02}" for hour in range(24))
+_HOUR_BYTES = b"!hour-"
+
+
+def hours_of(table: HitTable) -> Counter[str]:
+    """Return the hits by hour that *table* has counted since the last call, as figures: a day and one of HOURS.
+
+    Hits of days before yesterday are left out: a log of years that is read again would make thousands of figures.
+    """
+    first = date.today() - timedelta(days=1)
+    return Counter(
+        {
+            f"{day} {HOURS[hour]}": views
+            for day, hours in table.take_hours().items()
+            if day >= first
+            for hour, views in enumerate(hours)
+            if views
+        }
+    )
+
+
 class Health:
     """The figures of one logger on their way to memcached, as rows, which are taken and may be put back.
 
@@ -31,17 +54,16 @@ class Health:
     """
 
     def __init__(self, figures: Callable[[], Mapping[str, int]]) -> None:
-        """*figures* returns the FIGURES that are not 0; none may fall. It is not called before this returns."""
+        """*figures* returns the FIGURES that are not 0, and those of `hours_of`; none may fall. It is not
+        called before this returns."""
         self._figures = figures
-        self._seen = [0] * len(FIGURES)
-        self._published = Counter[bytes]()
+        self._seen = Counter[str]()
+        self._published = Counter[tuple[date | None, bytes]]()
         self.at = time.monotonic() + PUBLISH_SECONDS
         """The earliest time to take rows, on the monotonic clock."""
 
     def __bool__(self) -> bool:
-        return any(
-            now > seen for name, now, seen in zip(FIGURES, self._now(), self._seen, strict=True) if name != "reconnects"
-        )
+        return any(number > self._seen[name] for name, number in self._now().items() if name != "reconnects")
 
     def take(self) -> list[Row]:
         """Return each figure's increase since it was last taken and not put back; empty if no figure has risen."""
@@ -49,19 +71,29 @@ class Health:
         if not self:
             return []
         self._seen = self._now()
-        today = date.today()
-        numbers = zip(map(figure_path, FIGURES), self._seen, strict=True)
-        rows = [(today, path, rise) for path, number in numbers if (rise := number - self._published[path])]
-        self._published.update({path: rise for _, path, rise in rows})
+        rows = []
+        for name, number in self._seen.items():
+            day, path = _place_of(name)
+            if rise := number - self._published[day, path]:
+                self._published[day, path] = number
+                rows.append((day or date.today(), path, rise))
         return rows
 
     def put(self, rows: Iterable[Row]) -> None:
         """Take back the rows that memcached did not get."""
-        self._published.subtract({path: rise for _, path, rise in rows})
+        for day, path, rise in rows:
+            self._published[day if path.startswith(_HOUR_BYTES) else None, path] -= rise
 
-    def _now(self) -> list[int]:
-        figures = self._figures()
-        return [figures.get(name, 0) for name in FIGURES]
+    def _now(self) -> Counter[str]:
+        return Counter({name: number for name, number in self._figures().items() if name in FIGURES or "hour" in name})
+
+
+def _place_of(name: str) -> tuple[date | None, bytes]:
+    """Return the day of a figure, None for the day of publishing, and what it has in place of a path."""
+    if name in FIGURES:
+        return None, figure_path(name)
+    day, _, hour = name.partition(" ")
+    return date.fromisoformat(day), figure_path(hour)
 
 
 def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:
@@ -69,3 +101,13 @@ def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:
     keys = {name: hit_key(date.today(), figure_path(name), prefix) for name in FIGURES}
     numbers = read_views(servers, list(keys.values()))
     return {name: numbers.get(key, 0) for name, key in keys.items()}
+
+
+def read_hours(servers: Sequence[str], prefix: str, day: date) -> list[int] | None:
+    """Return the hits in each hour of *day* of all loggers together; None if no logger has published any.
+
+    Raises MemcachedError.
+    """
+    keys = [hit_key(day, figure_path(name), prefix) for name in HOURS]
+    found = read_views(servers, keys)
+    return [found.get(key, 0) for key in keys] if found else None

@@ -14,7 +14,7 @@ from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
-from fasthits.rules.rules import Rules
+from fasthits.rules.rules import STATIC_ENDINGS, Rules
 
 DETECTED_LINES = 100
 """The format of a log is detected from this many lines."""
@@ -23,6 +23,8 @@ REMEMBERED_AGENTS = 1 << 12
 Keepers = Mapping[str, Callable[[bytes], bytes | None]]
 """Functions that map a referer to the text to keep, or None, by the name of their table: see `LineRules`."""
 NO_KEEPERS: Keepers = {}
+
+_ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
 
 ASSUMED = NAMES["combined"]
 """Format assumed when detection fails."""
@@ -142,6 +144,7 @@ class CompiledRules:
             verdict=self._verdict,
             apart=rules.bots == "apart",
             referers=self._keepers,
+            static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             ways=readings,
         )
 
@@ -153,13 +156,17 @@ class CompiledRules:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
         Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
-        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share.
+        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share. It has its
+        hours, too, unless globs choose paths: nobody knows when the hits of the other paths were.
         """
         if not self.rules.looks_at_paths:
             return raw
         final = HitTable(rules=self.line_rules(ASSUMED))
         final.share = raw.share
         self._finish_rows(raw, final, rejected)
+        for day, hours in raw.take_hours().items():
+            if self.rules.knows_hours:
+                final.add_hours(day, hours)
         if raw.bots is not None and final.bots is not None:
             self._finish_rows(raw.bots, final.bots, rejected)
         for name, rows in raw.by_referer.items():

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
@@ -23,6 +24,7 @@ from fasthits.daily.documents import (
     kept_document,
     most_read_document,
     past_views,
+    read_by_bots_document,
     referrers_document,
     searches_document,
     sections_document,
@@ -66,6 +68,7 @@ class Api:
             "/api/referrers": self.referrers,
             "/api/searches": self.searches,
             "/api/bots": self.bots,
+            "/api/read-by-bots": self.read_by_bots,
             "/api/hours": self.hours,
             "/api/search": self.search,
             "/report": self.report,
@@ -118,8 +121,14 @@ class Api:
         """Answer with the views of bots in a range."""
         return await self._kept(request, bots_document, query.asked_days, query.asked_pages)
 
+    async def read_by_bots(self, request: Request, query: Query) -> Response:
+        """Answer with the paths that bots read most in a range."""
+        return await self._kept(request, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
+
     async def hours(self, request: Request, query: Query) -> Response:
-        """Answer with the views in each hour of a day."""
+        """Answer with the views in each hour of a day: of today from the loggers."""
+        if query.day == date.today():
+            return JSONResponse({"day": str(query.day), "hours": await self._now.hours(query.day)})
         return await self._kept(request, hours_document, query.day, dear=False)
 
     async def search(self, request: Request, query: Query) -> Response:

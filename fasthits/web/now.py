@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from anyio.to_thread import run_sync
@@ -11,7 +12,7 @@ from fasthits.errors import MemcachedError
 from fasthits.live.keys import hit_key, path_in_key
 from fasthits.live.memcached import read_views
 from fasthits.live.sampler import LiveViews, Sample
-from fasthits.live.statistics import read_figures
+from fasthits.live.statistics import read_figures, read_hours
 
 SAMPLE_SECONDS = 1.0
 LISTED_PATHS = 100
@@ -75,6 +76,10 @@ class Now:
     async def logger_figures(self) -> dict[str, int]:
         """Return today's figures of all loggers together. Raises MemcachedError."""
         return await run_sync(read_figures, self.servers, self._prefix)
+
+    async def hours(self, day: date) -> list[int] | None:
+        """Return the hits in each hour of a day; None if no logger has published any. Raises MemcachedError."""
+        return await run_sync(read_hours, self.servers, self._prefix, day)
 
     async def search(self, text: str, limit: int) -> list[str]:
         """Return the paths of the newest sample that contain *text*, most read first. Raises MemcachedError."""

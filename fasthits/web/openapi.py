@@ -147,8 +147,13 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         *(("path", "prefix", "host", *_RANGE), ()),
         _rows({"total": MAYBE}, day=DAY, views=MAYBE),
     ),
+    "/api/read-by-bots": Endpoint(
+        *("readByBots", "days", "Paths that bots read most."),
+        *(("prefix", "host", *_ROWS, *_RANGE), ()),
+        _rows(path=TEXT, views=COUNT),
+    ),
     "/api/hours": Endpoint(
-        *("hours", "days", "Views in each hour of a day."),
+        *("hours", "days", "Views in each hour of a day: of today from the loggers, of other days from the database."),
         *(("day",), ("day",)),
         _object(day=DAY, hours={**_or_null(_list(COUNT)), "description": "24 numbers; null if they are not kept."}),
     ),

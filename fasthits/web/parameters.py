@@ -205,7 +205,7 @@ PARAMETERS: Mapping[str, Parameter] = {
         _label,
         f"1 to {MAX_LABEL} letters",
     ),
-    "day": Parameter("A kept day.", DAY, _day, "YYYY-MM-DD"),
+    "day": Parameter("A kept day, or today.", DAY, _day, "YYYY-MM-DD"),
     "from": Parameter("First day of the range. Goes with to.", DAY, _day, "YYYY-MM-DD"),
     "to": Parameter("Last day of the range. Goes with from.", DAY, _day, "YYYY-MM-DD"),
     "days": Parameter(

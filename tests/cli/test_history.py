@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import re
 import sqlite3
 from datetime import date, timedelta
 from pathlib import Path
@@ -49,6 +50,14 @@ def test_some_paths_are_a_line_each_in_the_order_asked_for(database: Path) -> No
         "          10        1.0  ██████████  /b",
         f"          45        4.5  {sparkline(range(10))}  /a",
     ]
+
+
+def test_a_single_day_of_the_site_is_shown_by_hour(database: Path) -> None:
+    lines = run(database, "history", "--date", str(LAST)).splitlines()
+    hours = [line.split()[:2] for line in lines if re.match(r"\d\d:00", line)]
+    assert [hour for hour, _ in hours] == [f"{hour:02}:00" for hour in range(24)]
+    assert {number for _, number in hours} == {"0", "14"}
+    assert not re.search(r"\d\d:00", run(database, "history", "/a", "--date", str(LAST)))
 
 
 def test_the_site_and_a_path_are_shown_day_by_day(database: Path) -> None:
@@ -199,6 +208,8 @@ def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
     for target in ("hits.csv", "hits.db"):
         done = fasthits("rollup", str(LAST), "--logs", log, "--to", target, "--by-host", "--referrers", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+    with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as opened:
+        opened.execute("DROP TABLE hours")  # CSV has none
     for command in (["history"], ["history", "//b.example/x,y", "/x"], ["most-read"], ["most-read", "--json"]):
         of_csv, of_database = (fasthits(*command, "--database", name, cwd=tmp_path) for name in ("hits.csv", "hits.db"))
         assert (of_csv.returncode, of_csv.stdout) == (0, of_database.stdout)
@@ -265,8 +276,10 @@ def test_referrers_search_terms_and_bots_are_shown_where_they_are_kept(tmp_path:
         *("", "              searched for", "           2  fast hits  (Google)"),
         *("", "3 views more by bots"),
     ]
-    for command in (["history"], ["history", "/a"], ["history", "/*"], ["most-read"]):
-        assert run(tmp_path / "hits.db", *command).splitlines()[-8:] == told
+    assert run(tmp_path / "hits.db", "history", "/a").splitlines()[-8:] == told
+    by_bots = ["", "              read by bots", "           3  /a"]
+    for command in (["history"], ["history", "/*"], ["most-read"]):
+        assert run(tmp_path / "hits.db", *command).splitlines()[-11:] == told + by_bots
     assert run(tmp_path / "hits.db", "history", "/b").splitlines()[-1] == "0 views more by bots"
 
 

@@ -12,7 +12,8 @@ from fasthits.rules.bots import agent_verdict
 from fasthits.rules.directives import Literal
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
-from fasthits.rules.rules import Rules
+from fasthits.rules.paths import is_static
+from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.support import reference
 from tests.support.strategies import logs
 
@@ -431,3 +432,26 @@ def test_a_later_time_in_brackets_that_the_format_explains_is_no_other_line() ->
     assert parse_line(text) is None
     assert find_fields(text).trouble == "glued"
     assert text[find_fields(text).stopped :].startswith(b"[12/Mar/2026:10:00:01")
+
+
+ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["/", "/a/", "/a.css/", "/b;v=1/", "http://o.example/", ""]),
+        st.sampled_from(["", "site", "a.b", ".", "site\\x2e", "x;y", "page\\x3bv"]),
+        st.sampled_from([*STATIC_ENDINGS, ".html", ".CSS", ".Js", ".cssx", "css", ".c.js", ".\u00e9.js", ""]),
+        st.sampled_from(["", ";v=1", ";a/b", "?v=.css", "/", ";", ";.css"]),
+    ).map("".join)
+)
+def test_static_files_are_those_of_the_rule_for_paths(target: str) -> None:
+    path = target.partition("?")[0].encode()
+    table = HitTable(rules=LineRules(static_endings=ENDINGS))
+    table.feed(b'[12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5\n' % target.encode())
+    if not path.startswith((b"/", b"http://")):
+        assert table.filtered == {"target": 1}
+    elif path.startswith(b"http") or b"\\" in path:
+        assert table.filtered == {}
+    else:
+        assert table.filtered == ({"static": 1} if is_static(path) else {})

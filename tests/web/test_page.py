@@ -177,6 +177,31 @@ def test_today_is_in_the_chart(open_page: Callable[..., Browser], logger: Logger
     page.until(lambda: page.text(".tooltip") == f"{TODAY:%a} {shown(TODAY)}: 2 so far")
 
 
+def test_hours_of_today_and_of_a_day_and_today_against_the_same_weekday(
+    place: Path,
+    memcached: Memcached,
+    tmp_path: Path,
+    browse: Callable[..., Browser],
+    start_logger: Callable[..., Logger],
+) -> None:
+    week_ago = TODAY - timedelta(days=7)
+    write(tmp_path / "days.log", *(hit("/", week_ago, f"{hour:02}:30:00") for hour in (*range(24), 9, 9)))
+    fasthits("rollup", str(week_ago), "--logs", tmp_path / "days.log", "--to", tmp_path / "hits.db")
+    logger = start_logger("--memcached", memcached.spec)
+    logger.write(hit("/", TODAY, "00:00:01") * 30)
+    logger.finish()
+    with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
+        page = browse(f"{served.url}#from={week_ago}&to={week_ago}")
+        page.until(lambda: len(page.texts("#today-hours li")) == 24)
+        assert page.texts("#today-hours li")[0] == "0:00 30, then 1"
+        assert page.texts("#today-hours li")[9] == "9:00 0, then 3"
+        assert page.text("#hours-note").startswith(f"Outlined: {week_ago:%a} {shown(week_ago)[:-5]}")
+        page.until(lambda: "by this time" in page.text("#compared"))
+        page.until(lambda: len(page.texts("#day-hours li")) == 24)
+        assert page.texts("#day-hours li")[9] == "9:00 3"
+        assert page.complaints() == []
+
+
 def test_an_answer_belongs_to_what_is_chosen_now(open_page: Callable[..., Browser]) -> None:
     hold = """
     const real = fetch;
@@ -326,6 +351,7 @@ def test_where_readers_came_from_what_they_searched_for_and_bots(
         assert names(page, "searches") == ["lamps"]
         assert page.texts("#searches .note") == ["DuckDuckGo"]
         assert page.text("#bots") == "1"
+        assert names(page, "read-by-bots") == ["/a"]
         assert not page.find("#hosts").is_displayed()
         assert page.text("#not-kept").startswith("Not kept here: hosts (--by-host).")
         page.run("location.hash = 'path=%2Fa'")

@@ -84,6 +84,23 @@ def test_today_is_what_the_loggers_have_counted(served: Served, logger: Logger) 
     eventually(lambda: served.ask(f"/api/today?path={quote(hashed)}").json()["views"] == 1)
 
 
+def test_hours_of_today_come_from_the_loggers_and_others_from_the_database(
+    start: Callable[..., Served], start_logger: Callable[..., Logger], memcached: Memcached
+) -> None:
+    served = start()
+    today = f"/api/hours?day={TODAY}"
+    assert served.ask(today).json() == {"day": str(TODAY), "hours": None}
+    with start_logger("--memcached", memcached.spec) as logger:
+        count(logger, "/", "/a")
+        logger.finish()
+    hour = int(access_line("/", TODAY).partition(b":")[2][:2])
+    assert served.ask(today).json()["hours"] == [2 * (each == hour) for each in range(24)]
+    kept = served.ask(f"/api/hours?day={DAYS[1]}").json()["hours"]
+    assert (sum(kept), len(kept)) == (3, 24)
+    memcached.kill()
+    assert served.ask(today).status == 503
+
+
 def test_top_has_totals_and_the_most_read(served: Served, logger: Logger) -> None:
     count(logger, "/b", "/a", "/a", "/c")
     document = eventually(lambda: (top := served.ask("/api/top?limit=2").json())["views"] == 4 and top)
@@ -205,6 +222,8 @@ def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
     assert rows("/api/referrers?path=/blog/b") == [("other.example", 3)]
     assert rows("/api/searches?prefix=/blog/") == [("Google", "page hits", 1)]
     assert rows("/api/bots") == [(str(day), 1)]
+    assert rows("/api/read-by-bots") == [("/", 1)]
+    assert rows("/api/read-by-bots?prefix=/blog/") == []
     assert served.ask("/api/history?prefix=/blog/&pages=1").json()["total"] == 6
 
 

@@ -8,6 +8,7 @@ from fasthits.live.backlog import FreshBacklog
 from fasthits.live.follow.positions import FileId
 from fasthits.live.memcached import Row
 from fasthits.live.misfits import Misfit, Misfits
+from fasthits.live.statistics import hours_of
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.labelled import W3C
@@ -49,7 +50,8 @@ class _Lines:
         filtered = counter.lines - hits - counter.malformed
         now = Counter(lines=counter.lines, hits=hits, filtered=filtered, malformed=counter.malformed)
         rise, self._seen = now - self._seen, now
-        return rise
+        hours = hours_of(counter)
+        return rise + hours if self._backlog.knows_hours else rise
 
 
 class Tally:

@@ -82,7 +82,7 @@ def parsed(setup: Setup, today: date) -> str:
     compiled.check(log_format)
     rejected = Counter[str]()
     compiled.finish(counter, rejected)
-    if reason := only_reason(counter.hits - rejected.total(), counter.filtered | rejected):
+    if reason := only_reason(counter.hits - rejected.total(), Counter(counter.filtered) + rejected):
         advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
         text = f"no hits in the first {len(lines)} lines, one rule filters them ({reason}): {advice.misses[0]}"
         raise Finding(text, advice.remedy, Verdict.WARN)

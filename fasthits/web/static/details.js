@@ -1,4 +1,4 @@
-// What the chosen days hold besides the chart: the most read pages, sections, referrers, searches and hosts.
+// What the chosen days hold besides the chart: the most read pages, sections, referrers, searches, bots and hosts.
 import { Panel, ask } from "./answers.js";
 import { asked, when } from "./chosen.js";
 import { List } from "./lists.js";
@@ -11,7 +11,7 @@ const element = (id) => document.getElementById(id);
 const KINDS = [
   {
     name: "most-read",
-        parameters: ({ prefix, sort }) => ({ prefix, sort: sort === "views" ? null : sort }),
+    parameters: ({ prefix, sort }) => ({ prefix, sort: sort === "views" ? null : sort }),
     rows: ({ paths, kept_days, before }, { path }) => paths.map((page) => ({
       ...page,
       key: page.path,
@@ -46,6 +46,14 @@ const KINDS = [
     how: "--search-terms",
     parameters: ({ path, prefix }) => ({ path, prefix, pages: null }),
     rows: ({ rows }) => rows.map((row) => ({ key: `${row.engine}\n${row.terms}`, name: readable(row.terms), note: row.engine, views: row.views })),
+  },
+  {
+    name: "read-by-bots",
+    what: "bots",
+    how: "--bots apart",
+    parameters: ({ prefix }) => ({ prefix, pages: null }),
+    rows: ({ rows }, { path }) => rows.map((row) => ({ key: row.path, name: pageName(row.path), title: row.path, views: row.views, isChosen: row.path === path })),
+    chooses: (path) => ({ path }),
   },
   {
     name: "hosts",
