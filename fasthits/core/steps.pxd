@@ -383,28 +383,16 @@ cdef inline void keep_furthest(Reading *furthest, const Reading *reading) noexce
         furthest[0] = reading[0]
 
 
-cdef inline const char *find_return(Cursor line) noexcept nogil:
-    """Return where a CR is with something behind it; NULL if there is none. No server writes one into a line."""
-    cdef const char *found = <const char *>memchr(line.p, b"\r", <size_t>(line.end - line.p))
-    return found if found != NULL and found + 1 != line.end else NULL
-
-
 cdef inline bint read_line(
     Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest, bint loosely
 ) noexcept nogil:
     """Read a line by the steps up to *last*; False for a malformed one.
-
-    Lines that end with CR alone are one line. Where no time is the anchor, the last step might take all but the first.
 
     Of a malformed line *furthest*, where it is not NULL, gets the reading that went furthest.
     """
     cdef Cursor rest = line
     cdef int tries = 0
     cdef bint agrees
-    if not steps.anchored and find_return(line) != NULL:
-        reading.agreed, reading.stopped, reading.trouble = 0, find_return(line), NOT_THERE
-        keep_furthest(furthest, reading)
-        return False
     while not (steps.searches and steps.anchored) or tries < MAX_ANCHORS:
         if steps.anchored:
             rest.p = find_anchor(line.p, line.end)
