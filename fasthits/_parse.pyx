@@ -202,7 +202,8 @@ _JSON_KINDS = {
     "vhost": J_VHOST, "logger": J_LOGGER, "level": J_LEVEL, "message": J_MESSAGE,
 }
 _TROUBLES = {
-    NO_OBJECT: "object", CUT: "end", TWO_OBJECTS: "glued", GLUED_ENTRY: "glued", NO_TIME: "time", NO_DATE: "date", NO_REQUEST: "request",
+    NO_OBJECT: "object", CUT: "end", TWO_OBJECTS: "glued", GLUED_ENTRY: "glued", NO_TIME: "time", NO_DATE: "date",
+    NO_REQUEST: "request",
 }
 _HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS, "json": BY_KEYS}
 _STEPS = {
