@@ -10,13 +10,14 @@ unexport PYTHONDONTWRITEBYTECODE
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
 WORKERS ?= 4
 SPREAD := --dist loadfile --no-loadscope-reorder
-.PHONY: help demo page programs test test-python test-pythons lint docs bench instructions clean
+.PHONY: help demo page programs test test-python test-pythons deb test-deb lint docs bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make test-pythons  the tests with each Python from 3.11 on that is here"
+	@echo "make deb    a Debian package in build/deb; make test-deb installs it into a new Debian in a folder and uses it there"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make docs   the manual as a site, in build/site"
 	@echo "make bench  seconds for a day of 1 GB beside those of other programs, and what they are to be"
@@ -25,8 +26,8 @@ help:
 
 # $(call need,COMMAND THAT TELLS WHETHER IT IS THERE,PACKAGES): installs them as root, else says so and stops.
 need = $(1) >/dev/null 2>&1 || { \
-	if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2) >/dev/null; \
-	else echo "Missing: $(2). Install with: sudo apt-get install $(2)" >&2; false; fi; }
+	if [ "$$(id -u)" = 0 ]; then .ci/install $(2); \
+	else echo "Missing: $(2). Install with: sudo .ci/install $(2)" >&2; false; fi; }
 
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
@@ -109,6 +110,26 @@ test-pythons:
 		if ! $$each -c '' 2>/dev/null; then echo "Not here: $$each"; continue; fi; \
 		rm -rf build/python; $(MAKE) test-python PYTHON=$$each || exit 1; \
 	done
+
+# A package for the Debian or Ubuntu of this machine, built from the source archive.
+deb: .venv/installed-dev
+	@$(call need,command -v dh && /usr/bin/python3 -c '$(HEADERS)',dpkg-dev debhelper gcc libc6-dev python3-dev python3-venv)
+	rm -rf build/deb && mkdir -p build/deb
+	$(BIN)/python setup.py -q sdist --formats=gztar --dist-dir build/deb
+	tar -xzf build/deb/fasthits-*.tar.gz -C build/deb && rm build/deb/*.tar.gz && mv build/deb/fasthits-* build/deb/source
+	printf 'fasthits (%s) unstable; urgency=medium\n\n  * CHANGELOG.md tells.\n\n -- %s  %s\n' \
+		"$$($(BIN)/python -c 'import fasthits; print(fasthits.__version__)')" 'fasthits contributors <fasthits@localhost>' \
+		"$$(date -R)" >build/deb/source/debian/changelog
+	cd build/deb/source && dpkg-buildpackage --build=binary --no-sign
+	rm -r build/deb/source
+
+# Installs the package into a new Debian in a folder that is then removed, and uses it there. As root, or in a user namespace.
+test-deb: deb
+	@$(call need,command -v mmdebstrap,mmdebstrap)
+	mmdebstrap --variant=apt --include=memcached,nginx-light,systemd,man-db \
+		--customize-hook='sync-in build/deb /root' --customize-hook='copy-in debian/tests/installed /root' \
+		--customize-hook='chroot "$$1" sh -c "apt-get install -y --no-install-recommends /root/*.deb && sh /root/installed"' \
+		"$$(. /etc/os-release; echo $$VERSION_CODENAME)" /dev/null
 
 lint: .venv/installed-dev
 	$(BIN)/python -m pytest tests/test_source.py

@@ -20,12 +20,8 @@ from typing_extensions import Buffer
 
 LINE_BYTES: Final[int]
 """Bytes of a line that the core reads. It ignores the rest of a longer line, so its memory is bounded."""
-
 EXAMPLE_BYTES: Final[int]
 """Bytes that an example keeps of a malformed line."""
-
-WHOLE: Final[tuple[int, int]]
-"""The `HitTable.share` that keeps all rows."""
 
 ANCHORS: Final[int]
 """Times that the core tries in a line, if each try may read the rest of the line: see *steps* of `LineRules`."""
@@ -181,6 +177,12 @@ def find_fields(line: Buffer, rules: LineRules | None = None, /) -> FoundFields:
     (6, 42, 'absent')
     """
 
+def release_memory() -> None:
+    """From now on give the memory of large tables back to the system when they are freed, in the whole process.
+
+    Otherwise glibc keeps it, and a table that grows is copied, both copies taking memory for a moment.
+    """
+
 def merge_runs(
     runs: Iterable[Iterable[bytes]], *, by_views: bool = False, days: Collection[date] | None = None
 ) -> Iterator[bytes]:
@@ -291,30 +293,18 @@ class HitTable:
     rest of the block is not counted. The function must not use the hit table that calls it.
 
     With *max_paths*, hits of further paths are counted in `hits` and `dropped`, but get no row.
-
-    With *max_bytes*, the tables never take more memory than that. Instead, the hit table halves its `share`: it keeps
-    only the rows with a hash in the first half, and goes on. Its rows stay exact, and another hit table with the next
-    share can count the rest from the same lines. Raises MemoryError if not even one row fits; a row takes its path and
-    less than 64 KiB more in each table.
     """
 
-    def __new__(
-        cls, *, max_paths: int | None = None, max_bytes: int | None = None, rules: LineRules | None = None
-    ) -> Self: ...
+    def __new__(cls, *, max_paths: int | None = None, rules: LineRules | None = None) -> Self: ...
     @property
     def bots(self) -> HitTable | None:
         """Rows of the hits of bots, with *apart*; else None. They count in `hits`, but are not among the rows here."""
     @property
     def by_referer(self) -> Mapping[str, HitTable]:
         """A table for each name in `LineRules.referers`. The path of its rows is the key, a newline, and the text that
-        the function returned. A row is in the `share` if its key is."""
+        the function returned."""
     threads: int
     """Threads that `merge`, `sorted_rows` and `csv` use; 1 at first."""
-    max_bytes: int | None
-    """Bytes that all tables may take while lines are fed; None for no limit."""
-    share: tuple[int, int]
-    """First and last hash of the rows to keep. Setting it removes other rows. `hits` counts the hits of all shares."""
-
     max_paths: int | None
     """Most rows in each table; None for no limit. You may change it at any time; existing rows stay."""
 
@@ -340,11 +330,14 @@ class HitTable:
     @property
     def days_seen(self) -> set[date]:
         """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
+    def __len__(self) -> int:
+        """Rows: distinct pairs of day and path."""
     @property
     def memory(self) -> int:
         """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
-    def __len__(self) -> int:
-        """Rows: distinct pairs of day and path."""
+    def memory_with(self, more: int, /) -> int:
+        """Return how many bytes the rows of all tables take at most, for a moment at least, after *more* bytes of lines
+        or pieces."""
     def count_only(self, days: Collection[date] | None, /) -> None:
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
     def feed(self, block: Buffer, /) -> None:
@@ -364,24 +357,23 @@ class HitTable:
     def merge(self, *others: HitTable) -> None:
         """Move the rows and the figures of *others* here. Their unfinished lines and examples stay there.
 
-        It is fastest for tables whose shares have no hash in common. Raises ValueError for the same hit table, and
-        MemoryError. After a MemoryError some rows are lost: do not go on.
+        It is fastest for tables that `spill` has filled, each for another part. Raises ValueError for the same hit
+        table, and MemoryError. After a MemoryError some rows are lost: do not go on.
         """
     def spill(self, parts: Sequence[HitTable], /) -> None:
         """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once.
 
-        Each part takes the rows of its `share`. The shares must lie one behind the other, each as large as the first,
-        the last one at most. Rows outside of all shares are lost. The figures stay here.
+        Each of *parts* takes the rows of a part of all hashes. The figures stay here.
 
-        Raises ValueError for other numbers of parts and if the first part has all hashes, and MemoryError. After a
-        MemoryError some rows count twice: do not go on.
+        Raises ValueError for other numbers of parts, and MemoryError. After a MemoryError some rows count twice: do not
+        go on.
         """
     def drain(self) -> HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in the order first seen.
 
-        `rows`, `sorted_rows` and `csv` raise RuntimeError if `drain`, `escape` or another share removed rows meanwhile.
+        `rows`, `sorted_rows` and `csv` raise RuntimeError if `drain` or `escape` removed rows meanwhile.
         """
     @overload
     def sorted_rows(self, *, as_text: Literal[False] = False) -> Iterator[tuple[date, bytes, int]]: ...
@@ -429,7 +421,7 @@ class HitTable:
         """Return the hits by hour of each day, without those of bots, and forget them.
 
         The hour is the one in the line. Hits of a line without an hour are in none. Of a table with `max_paths` or a
-        `share` the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
+        count the hours have all hits, also those without a row. `merge` moves them; `drain` and `spill` leave them.
 
         >>> hits = HitTable()
         >>> hits.feed(b'[12/Mar/2026:10:00:00 +0100] "GET /a" 200 5\\n')

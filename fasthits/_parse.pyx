@@ -16,7 +16,7 @@ from fasthits.core.codes cimport rewritten
 from fasthits.core.columns cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
-    add_to_hour, count_partial, line_count, open_block, place_views, take_away_rows,
+    add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
 )
 from fasthits.core.csv cimport (
     CSV_ROW_BYTES, CSV_RUN, MAX_CSV_FIELDS, Text, Writing, has_space, write_csv_row, write_csv_rows,
@@ -51,8 +51,8 @@ from fasthits.core.steps cimport (
 )
 from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row, row_at, row_bytes,
-    row_path, secrets,
+    DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row,
+    map_large, row_at, row_bytes, row_path, secrets,
 )
 from fasthits.core.threads cimport MAX_THREADS, in_threads
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at
@@ -63,7 +63,6 @@ from datetime import date
 from types import MappingProxyType
 from typing import NamedTuple
 
-cdef uint64_t LAST_HASH = <uint64_t>-1
 cdef enum:
     SOME_PACKED = 1 << 12    # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
@@ -72,7 +71,6 @@ LINE_BYTES = MAX_LINE
 ANCHORS = MAX_ANCHORS
 EXAMPLES = MAX_EXAMPLES
 EXAMPLE_BYTES = MAX_EXAMPLE
-WHOLE = (0, LAST_HASH)
 
 cdef object _urandom = os.urandom(SECRETS * sizeof(uint64_t))
 memcpy(secrets, <const char *>_urandom, SECRETS * sizeof(uint64_t))
@@ -452,18 +450,26 @@ def find_json_fields(line, LineRules rules, /):
 
 
 @cython.final
+cdef class _Lock:
+    """What a hit table and the tables beside it are guarded by: a line that is counted changes several of them."""
+
+    cdef cython.pymutex mutex
+
+
+@cython.final
 cdef class HitTable:
     """Views per day and path, counted from blocks of log lines."""
 
     cdef Tally tally
-    cdef cython.pymutex lock
+    cdef _Lock lock
     cdef LineRules line_rules
     cdef readonly HitTable bots
     cdef readonly object by_referer    # for good, as the count points to them
     cdef dict answers          # places of answers, by what they hold
     cdef int some_threads
 
-    def __cinit__(self, *, max_paths=None, max_bytes=None, LineRules rules=None):
+    def __cinit__(self, *, max_paths=None, LineRules rules=None):
+        self.lock = _Lock()
         self.line_rules = rules if rules is not None else PLAIN
         self.tally.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
@@ -478,12 +484,11 @@ cdef class HitTable:
         self.by_referer = MappingProxyType(by_referer)
         self.max_paths = max_paths
         self.some_threads = 1
-        self.tally.max_bytes = as_limit(max_bytes)
-        self.tally.last_hash = LAST_HASH
         self.tally.seen = no_days()
 
     cdef HitTable table_beside(self):
         cdef HitTable rows = HitTable()
+        rows.lock = self.lock
         self.tally.beside[self.tally.tables_beside] = &rows.tally
         self.tally.tables_beside += 1
         return rows
@@ -513,15 +518,6 @@ cdef class HitTable:
             self.tally.beside[i].max_rows = self.tally.max_rows
 
     @property
-    def max_bytes(self):
-        """The table takes at most this much memory; None for no bound."""
-        return None if self.tally.max_bytes == <size_t>-1 else self.tally.max_bytes
-
-    @max_bytes.setter
-    def max_bytes(self, max_bytes):
-        self.tally.max_bytes = as_limit(max_bytes)
-
-    @property
     def threads(self):
         """The number of threads that `merge`, `sorted_rows` and `csv` use."""
         return self.some_threads
@@ -537,7 +533,7 @@ cdef class HitTable:
     @property
     def lines(self):
         """Lines read so far. A last line without a newline counts after `finish`."""
-        with self.lock:
+        with self.lock.mutex:
             return line_count(&self.tally)
 
     @property
@@ -563,7 +559,7 @@ cdef class HitTable:
     @property
     def examples(self):
         """The first `EXAMPLES` malformed lines: the number of the line, from 1, and its first `EXAMPLE_BYTES`."""
-        with self.lock:
+        with self.lock.mutex:
             return [
                 (example.line, example.text[:example.size])
                 for example in self.tally.examples[:self.tally.examples_taken]
@@ -572,38 +568,29 @@ cdef class HitTable:
     @property
     def days_seen(self):
         """The days of all parsed lines, also of days that do not count, here and in merged hit tables."""
-        with self.lock:
+        with self.lock.mutex:
             ordinals = ordinals_of(self.tally.seen)
         return {day_from_ordinal(ordinal) for ordinal in ordinals}
+
+    def __len__(self):
+        return self.tally.table.rows
 
     @property
     def memory(self):
         """Bytes of the rows: 24 and the path for each, rounded up to 8. The index takes 12 to 24 more for each row."""
         return self.tally.table.used
 
-    @property
-    def share(self):
-        """The first and the last hash of the rows that are kept."""
-        with self.lock:
-            return self.tally.first_hash, self.tally.last_hash
-
-    @share.setter
-    def share(self, share):
-        cdef uint64_t first, last
-        first, last = share
-        with self.lock, nogil:
-            if not first <= self.tally.first_hash <= self.tally.last_hash <= last:
-                take_away_rows(&self.tally, first, last)
-            self.tally.first_hash, self.tally.last_hash = first, last
-
-    def __len__(self):
-        return self.tally.table.rows
+    def memory_with(self, more, /):
+        """Return how many bytes all tables take at most after *more* bytes of lines."""
+        cdef size_t some = more
+        with self.lock.mutex:
+            return bytes_of_all(&self.tally, some)
 
     def count_only(self, days, /):
         """From now on count only hits of *days*, and filter others as ``day``. None counts every day."""
         cdef uint8_t *wanted = NULL if days is None else bits_of([as_ordinal(day) for day in days])
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             if placed:
                 wanted, self.tally.wanted = self.tally.wanted, wanted
@@ -620,7 +607,8 @@ cdef class HitTable:
         PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
         try:
             open_block(&left, <const char *>view.buf, <size_t>view.len)
-            with self.lock:
+            with self.lock.mutex:
+                self.tally.parts = 0
                 while outcome == ASKED:
                     with nogil:
                         outcome = count_block(&self.tally, &left)
@@ -634,7 +622,8 @@ cdef class HitTable:
     def finish(self):
         """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
-        with self.lock:
+        with self.lock.mutex:
+            self.tally.parts = 0
             while outcome == ASKED:
                 with nogil:
                     outcome = count_partial(&self.tally)
@@ -656,7 +645,8 @@ cdef class HitTable:
         if span.size > MAX_LINE:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
-        with self.lock:
+        with self.lock.mutex:
+            self.tally.parts = 0
             hash = hash_row(secrets, ordinal, span.start, span.size)
             outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
             if outcome == NO_ROOM:
@@ -673,7 +663,7 @@ cdef class HitTable:
         cdef bint apart
         cdef bint merged = True
         cdef Table *tables
-        cdef list shares = []
+        cdef list parts = []
         for each in others:
             if not isinstance(each, HitTable):
                 raise TypeError(f"only hit tables can be merged, not {type(each).__name__}")
@@ -684,15 +674,16 @@ cdef class HitTable:
             raise MemoryError
         for i in range(count):
             other = others[i]
-            with other.lock:
+            with other.lock.mutex:
                 if other.tally.table.rows:
-                    shares.append((other.tally.first_hash, other.tally.last_hash))
+                    parts.append((other.tally.parts, other.tally.part))
                 move_rows(&other.tally, &tables[i])
                 merged = move_figures(&taken.tally, &other.tally) and merged
-        with self.lock:
+        with self.lock.mutex:
             if self.tally.table.rows:
-                shares.append((self.tally.first_hash, self.tally.last_hash))
-            apart = are_apart(shares)
+                parts.append((self.tally.parts, self.tally.part))
+            self.tally.parts = 0
+            apart = are_apart(parts)
             with nogil:
                 merged = move_figures(&self.tally, &taken.tally) and merged
                 merged = move_tables(&self.tally, tables, count, self.some_threads, apart) and merged
@@ -707,28 +698,27 @@ cdef class HitTable:
             rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
 
     def spill(self, parts, /):
-        """Move the rows to hit tables whose shares lie one behind the other and are of one size."""
+        """Move the rows to hit tables, each for a part of all hashes."""
         cdef Division division
         cdef HitTable part
         cdef size_t count = len(parts)
         cdef size_t i, at
         cdef bint added
-        if not 2 <= count <= MAX_PARTS or self in parts or not all(isinstance(each, HitTable) for each in parts):
+        if not 2 <= count <= MAX_PARTS or not all(isinstance(each, HitTable) for each in parts):
             raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
-        part = parts[0]
+        for part in parts:
+            if part.lock is self.lock:
+                raise ValueError("rows cannot be moved to the same hit table, or to a table beside it")
         memset(&division, 0, sizeof(division))
-        division.parts, division.first_hash = count, part.tally.first_hash
-        division.hashes = part.tally.last_hash - part.tally.first_hash + 1
-        if division.hashes == 0:
-            raise ValueError("the first part has all hashes")
-        with self.lock:
+        division.parts = count
+        with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
             for i in range(count):
                 # From a part of its own on, so that threads seldom wait for each other.
                 at = (i + <size_t>id(self) // 64) % count
                 part = parts[at]
-                with part.lock, nogil:
+                with part.lock.mutex, nogil:
                     added = added and add_part(&part.tally, &self.tally.table, &division, at)
             free(division.offsets)
             if added:
@@ -740,7 +730,7 @@ cdef class HitTable:
         """Move all rows to a new hit table and return it. The figures and the unfinished line stay here."""
         cdef HitTable drained = HitTable(max_paths=self.max_paths, rules=self.line_rules)
         cdef int i
-        with self.lock:
+        with self.lock.mutex:
             move_rows(&self.tally, &drained.tally.table)
             for i in range(self.tally.tables_beside):
                 move_rows(self.tally.beside[i], &drained.tally.beside[i].table)
@@ -754,7 +744,7 @@ cdef class HitTable:
         cdef Row *row
         day = None
         while True:
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, changes)
                 if offset >= self.tally.table.used:
                     return
@@ -778,7 +768,7 @@ cdef class HitTable:
         day = None
         while order.next < order.count:
             some = []
-            with self.lock:
+            with self.lock.mutex:
                 check_unchanged(&self.tally, reading.changes)
                 while order.next < order.count and len(some) < SOME_ROWS:
                     prefetch_place(order, &self.tally.table, order.next)
@@ -811,7 +801,7 @@ cdef class HitTable:
             for i in range(texts):
                 text = &reading.text[i]
                 while text.rows:
-                    with self.lock:
+                    with self.lock.mutex:
                         check_unchanged(&self.tally, reading.changes)
                     yield day_from_ordinal(text.day), text.start[:text.size], text.rows
                     reading.write_rest(self, i)
@@ -842,7 +832,8 @@ cdef class HitTable:
                 sound = is_sound(p, p + view.len)
             if not sound:
                 raise ValueError("damaged rows")
-            with self.lock, nogil:
+            with self.lock.mutex, nogil:
+                self.tally.parts = 0
                 outcome = load_rows(
                     &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
                 )
@@ -853,14 +844,14 @@ cdef class HitTable:
 
     def views_by_day(self):
         """Return the sum of the views of each day in this table. Days without views are left out."""
-        with self.lock:
+        with self.lock.mutex:
             found = views_by_ordinal(&self.tally.table)
         return {day_from_ordinal(ordinal): views for ordinal, views in found.items()}
 
     def take_hours(self):
         """Return the hits by hour of each day, without those of bots, and forget them."""
         cdef bint placed
-        with self.lock:
+        with self.lock.mutex:
             placed = place_views(&self.tally)
             found = hours_by_ordinal(&self.tally.hours) if placed else {}
             if placed:
@@ -877,7 +868,7 @@ cdef class HitTable:
         if len(hours) != NO_HOUR:
             raise ValueError(f"a day has {NO_HOUR} hours, not {len(hours)}")
         for hour, views in enumerate(hours):
-            with self.lock:
+            with self.lock.mutex:
                 added = views == 0 or add_to_hour(&self.tally.hours, ordinal, <char>hour, views)
             if not added:
                 raise MemoryError
@@ -885,7 +876,8 @@ cdef class HitTable:
     def escape(self):
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
-        with self.lock, nogil:
+        with self.lock.mutex, nogil:
+            self.tally.parts = 0
             escaped = escape_rows(&self.tally)
         if not escaped:
             raise MemoryError
@@ -913,7 +905,7 @@ cdef class _Order:
         if self.ends == NULL:
             raise MemoryError
         make_secrets(of_key, key)
-        with hit_table.lock, nogil:
+        with hit_table.lock.mutex, nogil:
             self.changes = hit_table.tally.changes
             done = put_in_order(
                 &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, parts
@@ -935,7 +927,7 @@ cdef class _Order:
         cdef Table *table = &hit_table.tally.table
         if start == self.ends[part]:
             return None
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
                 self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
@@ -949,7 +941,7 @@ cdef class _Order:
         """Write the next runs of rows into texts, one in each thread, and return how many there are."""
         cdef size_t run = <size_t>CSV_RUN if self.threads > 1 else self.order.count
         cdef int texts = 0
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             while texts < self.threads and self.order.next < self.order.count:
                 self.text[texts].next = self.order.next
@@ -966,7 +958,7 @@ cdef class _Order:
 
     cdef int write_rest(self, HitTable hit_table, int i) except -1:
         """Write more of a run whose lines of another day, or behind those of a block, are still missing."""
-        with hit_table.lock:
+        with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             if self.text[i].next < self.text[i].end:
                 self.set_day(i)
@@ -1127,10 +1119,15 @@ def csv_of_piece(piece, fields=1, /):
         free(text.start)
 
 
-cdef bint are_apart(list shares):
-    """Tell whether no two shares have a hash in common."""
-    shares.sort()
-    return all(before[1] < after[0] for before, after in zip(shares, shares[1:]))
+def release_memory():
+    """From now on give the memory of large tables back to the system when they are freed."""
+    map_large(HUGE_BYTES)
+
+
+cdef bint are_apart(list parts):
+    """Tell whether tables hold different parts of one division, so that no two of them can have the same row."""
+    counts = {count for count, _ in parts}
+    return len(counts) <= 1 and 0 not in counts and len(set(parts)) == len(parts)
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

@@ -32,8 +32,8 @@ def is_annotated(name: str) -> bool:
     return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
-def built(kind: str, tree: Path, umask: int) -> Path:
-    """Copy the project to *tree*, as a clone under this umask has it, and return the archive that is built there."""
+def built(tree: Path, umask: int) -> tuple[Path, Path]:
+    """Copy the project to *tree*, as a clone under this umask has it, and return its sdist and its wheel."""
     not_of_git = shutil.ignore_patterns(
         ".venv", ".git", ".*_cache", "build", "dist", "demo", "*.egg-info", "__pycache__"
     )
@@ -46,21 +46,20 @@ def built(kind: str, tree: Path, umask: int) -> Path:
     for lib in (removed, tree / "build" / f"lib.{ABI3_PLATFORM}" / "fasthits" / "removed.py"):
         lib.parent.mkdir(parents=True)
         lib.write_text("import this\n")
-    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", tree / "out", tree]
+    command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", tree / "out", tree]
     quickly = os.environ | {"CFLAGS": "-O0"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tree, umask=umask, env=quickly)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning: fasthits" not in done.stderr
-    (archive,) = (tree / "out").iterdir()
-    return archive
+    (sdist,), (wheel,) = (tree / "out").glob("*.tar.gz"), (tree / "out").glob("*.whl")
+    return sdist, wheel
 
 
 @pytest.mark.slow
 def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_to_them(tmp_path: Path) -> None:
-    sdist, wheel = built("sdist", tmp_path / "one", 0o022), built("wheel", tmp_path / "one-more", 0o022)
-    for archive in (sdist, wheel):
-        kind = "wheel" if archive is wheel else "sdist"
-        assert cmp(built(kind, tmp_path / f"another/{kind}", 0o077), archive, shallow=False), kind
+    sdist, wheel = built(tmp_path / "one", 0o022)
+    for first, second in zip((sdist, wheel), built(tmp_path / "another" / "clone", 0o077), strict=True):
+        assert cmp(first, second, shallow=False), first.name
     with tarfile.open(sdist) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
         assert {(each.mtime, each.uid, each.gid, each.uname) for each in archive} == {(EARLIEST, 0, 0, "")}

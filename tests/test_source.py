@@ -86,7 +86,7 @@ def test_files_for_other_services_have_the_form_that_these_read(schema: str, fil
 def test_nothing_but_what_a_project_has_by_custom_is_at_the_top() -> None:
     wanted = {"fasthits", "benchmarks", "docs", "tests", "setup.py", "pyproject.toml", "README.md"}
     custom = {"LICENSE", "CHANGELOG.md", "MANIFEST.in", "Makefile", "mkdocs.yml", ".gitignore", ".ci", ".git"}
-    custom |= {"CONTRIBUTING.md", "SECURITY.md", ".github", "Dockerfile", ".dockerignore", "compose.yaml"}
+    custom |= {"CONTRIBUTING.md", "SECURITY.md", ".github", "Dockerfile", ".dockerignore", "compose.yaml", "debian"}
     custom |= {"PKG-INFO", "setup.cfg"}  # in the source archive
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
     found = {name for name in os.listdir(ROOT) if not any(fnmatch(name, pattern) for pattern in ignored)}

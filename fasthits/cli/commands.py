@@ -7,6 +7,7 @@ from typing import Any
 COMMANDS = {
     "log": "log",
     "rollup": "rollup",
+    "merge": "merge",
     "today": "today",
     "top": "top",
     "history": "history",

@@ -105,7 +105,8 @@ To = Annotated[
         metavar="TARGET",
         envvar="FASTHITS_TO",
         help="Where to keep the views: *.db, *.sqlite or *.sqlite3 is SQLite, *.csv is CSV, - is CSV on standard "
-        "output, postgresql://USER@HOST/DATABASE is PostgreSQL, a name that ends in / is a folder of Parquet files.",
+        "output, *.hits is a partial for fasthits merge, postgresql://USER@HOST/DATABASE is PostgreSQL, a name that "
+        "ends in / is a folder of Parquet files.",
     ),
 ]
 

@@ -1,6 +1,8 @@
 """``fasthits rollup``: the nightly batch."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +12,7 @@ from fasthits.cli.completion import complete_days
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import echo, progress_bar, say
-from fasthits.daily.days import name_days, parse_days
+from fasthits.daily.days import is_url, name_days, parse_days
 from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
@@ -19,8 +21,11 @@ from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from fasthits.daily.columns import Layout
+    from fasthits.daily.fleet import Fleet
     from fasthits.daily.rollup import Summary
 
+
+CLUSTER_PANEL = "Many machines"
 
 QUIET_MALFORMED = 0.1
 """With --quiet, a greater share of malformed lines is worth a summary."""
@@ -55,6 +60,15 @@ def rollup(
         int | None, Option(metavar="N", min=1, help="Threads that count.", show_default="one for each processor")
     ] = None,
     max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    server: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            envvar="FASTHITS_SERVER",
+            help="With --to NAME.hits: the name of this server, which merge tells it by.",
+            show_default="the host name",
+        ),
+    ] = None,
     referrers: Annotated[
         Referrers | None,
         Option(
@@ -78,6 +92,27 @@ def rollup(
             "--search-terms", help="Also fill the table searches: what readers searched for before they came to a path."
         ),
     ] = False,
+    cluster: Annotated[
+        str | None,
+        Option(
+            metavar="CLUSTER",
+            envvar="FASTHITS_CLUSTER",
+            help="Count with the workers of a Dask cluster: tls://HOST:PORT or tcp://HOST:PORT of its scheduler, or "
+            "the scheduler's file. local starts workers on this machine, local:4 starts four.",
+            show_default=False,
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
+    scratch: Annotated[
+        str | None,
+        Option(
+            metavar="FOLDER",
+            help="Where the workers leave rows until the end of the run: a folder on a file system that all machines "
+            "share, or an address such as s3://logs/scratch.",
+            show_default="beside TARGET",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None,
     quiet: Annotated[
         bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
     ] = False,
@@ -109,13 +144,21 @@ def rollup(
     from fasthits.daily.rollup import roll_up
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
-    table = open_table(to, layouts)
+    origin = None
+    if to.lower().endswith(".hits"):
+        from fasthits.daily.merging import Origin
+
+        kept = referrers and {"referrers": referrers.value, "own host": own_host}
+        origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
+    table = open_table(to, layouts, origin)
     wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
     patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
-    with progress_bar() as progress:
-        result = roll_up(wanted, patterns, table, threads, progress, max_bytes, rules, keepers, partial, replace)
+    with _workers(cluster, scratch, to) as fleet, progress_bar() as progress:
+        result = roll_up(
+            wanted, patterns, table, threads, progress, max_bytes, rules, keepers, partial, replace, fleet=fleet
+        )
     left = list(days_left(result.counted, result.fewer))
     for line in left:
         say(line)
@@ -129,6 +172,25 @@ def rollup(
         table.catch_up(progress)
     if left:
         raise SystemExit(1)
+
+
+@contextmanager
+def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator[Fleet | None]":
+    """Give the workers that count; None if this process counts."""
+    if cluster is None:
+        if scratch is not None:
+            raise UsageError("--scratch needs --cluster", scratch, "a count by one machine needs no such folder")
+        yield None
+        return
+    from fasthits.daily.engines import connected, warning_of
+    from fasthits.daily.fleet import Fleet
+
+    if scratch is None and is_url(target):
+        raise UsageError("a cluster needs a folder that all machines share", "--scratch", "--scratch FOLDER names it")
+    if warning := warning_of(cluster):
+        say(warning)
+    with connected(cluster) as crew:
+        yield Fleet(crew.executor, crew.slots, crew.name, scratch or os.path.dirname(target) or ".")
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
@@ -161,10 +223,10 @@ def _print_summary(result: "Summary", target: str) -> None:
     found = result.counted
     # If nothing parses, the format is only a guess.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
-    speed = found.bytes * found.passes / result.seconds / 1e9
+    speed = found.bytes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
-    passes = f", in {found.passes} passes" * (found.passes > 1)
-    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){passes}")
+    spooled = f", {found.spooled / 1e6:,.1f} MB by a temporary file" * bool(found.spooled)
+    say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){spooled}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")
     echo(f"  {found.hits:>{width},} {'hit' if found.hits == 1 else 'hits'}", err=True)

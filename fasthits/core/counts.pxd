@@ -56,8 +56,7 @@ cdef struct Tally:         # all that one HitTable holds
     Batch batch            # empty between calls
     uint64_t changes       # how often rows were taken away, so that offsets in the table became void
     size_t max_rows
-    size_t max_bytes       # of all tables; more rows than that narrow the share
-    uint64_t first_hash, last_hash    # the share: only rows with a hash from here to there are kept
+    size_t part, parts     # the rows are those of one of so many parts of all hashes; 0 parts: of any
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
@@ -84,7 +83,7 @@ cdef struct Tally:         # all that one HitTable holds
     size_t key_size, key_capacity
     Tally *bots            # where rows of bots go, or NULL
     Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these, whose rows belong to the share of their keys
+    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these
     int tables_beside
 
 
@@ -154,9 +153,7 @@ cdef inline void flush(Tally *tally) noexcept nogil:
 
 cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
     """Count a hit; False, with nothing counted, without memory."""
-    if not tally.first_hash <= hash <= tally.last_hash:
-        pass
-    elif has_room(&tally.batch, path.size):
+    if has_room(&tally.batch, path.size):
         put_hit(&tally.table, &tally.batch, hash, day, path)
     elif not count_hit_at_once(tally, hash, day, path):
         return False
@@ -164,53 +161,25 @@ cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) 
     return True
 
 
-cdef inline void take_away_rows(Tally *tally, uint64_t first, uint64_t last) noexcept nogil:
-    """Keep the rows with views whose key has a hash in [first, last]; whoever reads rows learns of it."""
-    cdef int i
-    keep_rows(&tally.table, first, last, False)
+cdef inline void take_away_rows(Tally *tally) noexcept nogil:
+    """Keep the rows with views; whoever reads rows learns of it."""
+    keep_rows(&tally.table)
     tally.changes += 1
-    for i in range(tally.tables_beside):
-        keep_rows(&tally.beside[i].table, first, last, True)
-        tally.beside[i].changes += 1
 
 
-cdef inline size_t rows_of_all(const Tally *tally) noexcept nogil:
-    """Return the number of rows of all tables."""
-    cdef size_t rows = tally.table.rows
+cdef inline size_t bytes_of_all(const Tally *tally, size_t more) noexcept nogil:
+    """Return how much memory all tables take at most after *more* bytes of lines, for a moment at least."""
+    cdef size_t size = bytes_with_room(&tally.table, more)
     cdef int i
     for i in range(tally.tables_beside):
-        rows += tally.beside[i].table.rows
-    return rows
-
-
-cdef inline size_t bytes_of_all(const Tally *tally, size_t path_size) noexcept nogil:
-    """Return how much memory a row more in each table would have all of them take, for a moment at least."""
-    cdef size_t size = bytes_with_room(&tally.table, path_size)
-    cdef int i
-    for i in range(tally.tables_beside):
-        size += bytes_with_room(&tally.beside[i].table, path_size)
+        size += bytes_with_room(&tally.beside[i].table, more)
     return size
 
 
-cdef inline bint narrow(Tally *tally, size_t path_size) noexcept nogil:
-    """Halve the share until each table may take one row more; False where that would not help."""
-    while bytes_of_all(tally, path_size) > tally.max_bytes:
-        flush(tally)
-        if rows_of_all(tally) == 0 or tally.first_hash == tally.last_hash:
-            return False
-        tally.last_hash = tally.first_hash + (tally.last_hash - tally.first_hash) // 2
-        take_away_rows(tally, tally.first_hash, tally.last_hash)
-    return True
-
-
 cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Add the batch and a hit that it has no room for, if it is in the share still; False without memory."""
+    """Add the batch and a hit that it has no room for; False without memory."""
     cdef Outcome outcome
     flush(tally)
-    if not narrow(tally, path.size):
-        return False
-    if hash > tally.last_hash:
-        return True
     outcome = add_views(&tally.table, hash, day, path, 1, tally.max_rows)
     tally.dropped += outcome == NO_ROOM
     make_room(&tally.table)
@@ -322,18 +291,14 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         hash = plain_hash(line)
     else:
         hash = hash_row(secrets, day, key.start, key.size)
-    if not tally.first_hash <= hash <= tally.last_hash:
-        tally.views_of_bots += verdict == IS_BOT
-        tally.buckets[HIT] += 1
-        return COUNTED
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
         place = known(tally, &tally.referers, line.referer)
         if place == UNKNOWN:
             return ASKED
-        if not count_by_referer(tally, &tally.answers[place - 1], hash, day, key):
+        if not count_by_referer(tally, &tally.answers[place - 1], day, key):
             return NO_MEMORY_LEFT
     if verdict == IS_BOT:
-        if not count_bot(tally, hash, day, key):
+        if not count_at_once(tally.bots, hash, day, key):
             return NO_MEMORY_LEFT
         tally.views_of_bots += 1
     elif key.start != tally.key and not line.copied:
@@ -342,13 +307,6 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         return NO_MEMORY_LEFT
     tally.buckets[HIT] += 1
     return COUNTED
-
-
-cdef inline bint count_bot(Tally *tally, uint64_t hash, int32_t day, Span key) noexcept nogil:
-    """Count a hit of a bot, if it is in the share still; False without memory."""
-    if not narrow(tally, key.size):
-        return False
-    return hash > tally.last_hash or count_at_once(tally.bots, hash, day, key)
 
 
 cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
@@ -411,9 +369,7 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
     return True
 
 
-cdef inline bint count_by_referer(
-    Tally *tally, const Answer *answer, uint64_t path_hash, int32_t day, Span key
-) noexcept nogil:
+cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t day, Span key) noexcept nogil:
     """Count a hit in each table that keeps something of its referer; False without memory."""
     cdef Tally *counts
     cdef Span text, both
@@ -424,11 +380,8 @@ cdef inline bint count_by_referer(
         both.size = key.size + 1 + text.size
         if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
             continue
-        if not has_room(&counts.batch, both.size):
-            if not renew_batch(tally, counts, both.size):
-                return False
-            if path_hash > tally.last_hash:
-                return True
+        if not has_room(&counts.batch, both.size) and not renew_batch(counts, both.size):
+            return False
         both.start = counts.key + counts.key_size
         memcpy(counts.key + counts.key_size, key.start, key.size)
         counts.key[counts.key_size + key.size] = b"\n"
@@ -444,7 +397,7 @@ cdef inline bint count_by_referer(
     return True
 
 
-cdef inline bint renew_batch(Tally *tally, Tally *counts, size_t key_size) noexcept nogil:
+cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
     """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
     least; False without."""
     cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
@@ -455,8 +408,6 @@ cdef inline bint renew_batch(Tally *tally, Tally *counts, size_t key_size) noexc
         if key == NULL:
             return False
         counts.key, counts.key_capacity = key, needed
-    if not narrow(tally, key_size):
-        return False
     make_room(&counts.table)
     open_batch(&counts.table, &counts.batch)
     return True

@@ -21,11 +21,9 @@ cdef enum:
     MAX_PARTS = 256
 
 cdef struct Division:      # the rows of a table, by the part of all hashes that theirs is in
-    uint64_t first_hash    # of the first part
-    uint64_t hashes        # in a part
     size_t parts
     size_t *offsets        # of the rows: those of the first part first
-    size_t[MAX_PARTS + 1] end    # of each part's, and of those of no part
+    size_t[MAX_PARTS] end  # of each part's
 
 
 cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
@@ -78,8 +76,8 @@ cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads
 
 
 cdef inline size_t part_at(const Division *division, uint64_t hash) noexcept nogil:
-    """Return the number of the part that a hash is in; that of no part for a hash before or behind all."""
-    return min((hash - division.first_hash) // division.hashes, <uint64_t>division.parts)
+    """Return the number of the part that a hash is in."""
+    return <size_t>((hash >> 32) * division.parts >> 32)
 
 
 cdef inline bint divide_rows(const Table *table, Division *division) noexcept nogil:
@@ -96,7 +94,7 @@ cdef inline bint divide_rows(const Table *table, Division *division) noexcept no
             division.end[part_at(division, row.hash)] += 1
         offset += row_bytes(row.size)
     at = 0
-    for part in range(division.parts + 1):
+    for part in range(division.parts):
         at, division.end[part] = at + division.end[part], at
     offset = 0
     while offset < table.used:
@@ -115,6 +113,10 @@ cdef inline bint add_part(Tally *tally, const Table *rows, const Division *divis
     cdef size_t at
     cdef const Row *row
     cdef Span path
+    if tally.table.rows == 0:
+        tally.part, tally.parts = part, division.parts
+    elif tally.part != part or tally.parts != division.parts:
+        tally.parts = 0
     if not add_slots(&tally.table, division.end[part] - start):
         return False
     for at in range(start, division.end[part]):
@@ -163,7 +165,7 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
                 escaped_rows += 1
         offset += row_bytes(row.size)
     if escaped_rows:
-        take_away_rows(tally, 0, <uint64_t>-1)
+        take_away_rows(tally)
     return outcome == DONE
 
 

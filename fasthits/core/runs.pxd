@@ -15,7 +15,7 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.counts cimport LAST_DAY, has_day
 from fasthits.core.order cimport Order, from_big_endian, prefetch_place
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, hash_row, mix, row_at, row_path, secrets,
+    DONE, NO_DAY, NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path, secrets,
 )
 from fasthits.core.tokens cimport MAX_LINE, Span, load8
 from fasthits.core.varints cimport read_varint, write_varint
@@ -283,5 +283,5 @@ cdef inline void make_secrets(uint64_t *made, const char *key) noexcept nogil:
     cdef int i
     for i in range(10):
         made[i] = mix(
-            load8(key) ^ <uint64_t>(i + 1) * 0x9E3779B97F4A7C15ULL, load8(key + 8) ^ <uint64_t>(i + 1) << 56
+            little8(key) ^ <uint64_t>(i + 1) * 0x9E3779B97F4A7C15ULL, little8(key + 8) ^ <uint64_t>(i + 1) << 56
         )

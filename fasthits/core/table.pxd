@@ -17,7 +17,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from fasthits.core.tokens cimport Span, load8
+from fasthits.core.tokens cimport Span, from_little_endian, load8
 
 cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
     uint64_t hash
@@ -53,6 +53,15 @@ cdef extern from *:
     #endif
     }
 
+    /* Let the system have every large block back when it is freed, and move it when it grows, without a copy. Without
+       that, glibc keeps blocks as large as those that were freed once. */
+    #ifdef __GLIBC__
+    #include <malloc.h>
+    #define FASTHITS_MAP_LARGE(size) mallopt(M_MMAP_THRESHOLD, (int)(size))
+    #else
+    #define FASTHITS_MAP_LARGE(size) ((void)0)
+    #endif
+
     /* A row's first 128 bytes. A macro: GCC takes a function that does nothing else for one without effect. */
     #define FASTHITS_PREFETCH_ROW(row) \\
         (__builtin_prefetch(row), __builtin_prefetch((const char *)(row) + 64))
@@ -60,6 +69,7 @@ cdef extern from *:
     uint64_t mix "fasthits_mix" (uint64_t a, uint64_t b) noexcept nogil
     void prefetch "__builtin_prefetch" (const void *p) noexcept nogil
     void prefetch_row "FASTHITS_PREFETCH_ROW" (const Row *row) noexcept nogil
+    void map_large "FASTHITS_MAP_LARGE" (size_t size) noexcept nogil
 
     const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
     uint64_t *secrets "fasthits_secrets"    # of this process, for all its tables
@@ -79,6 +89,8 @@ cdef enum:
     HUGE_PAGE = 1 << 21
     NO_DAY = 0             # of a dead row: another row has its views
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
+    SHORT_LINE = 32        # bytes of a line that is a hit, at least
+    ROWS_OF_LINES = 2      # times the bytes of lines are those of their rows, at most
 
 cdef enum Outcome:
     DONE, NO_ROOM, NO_MEMORY
@@ -104,21 +116,29 @@ cdef struct Batch:         # hits for which the table has room, were they all of
     size_t bytes_left      # of the arena
     Hit[BATCH_HITS] hit
 
+cdef inline uint64_t little8(const char *p) noexcept nogil:
+    """Return 8 bytes as a number, the lowest byte first: every machine has the same hashes."""
+    return from_little_endian(load8(p))
+
+
 cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
     """Return the first *size* of the WORDS_BYTES at *p*, the others being zero."""
     cdef Words words
     cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
     cdef int i
     for i in range(WORDS):
-        words.word[i] = load8(p + 8 * i) & load8(mask + 8 * i)
+        words.word[i] = little8(p + 8 * i) & little8(mask + 8 * i)
     return words
 
 
 cdef inline Words padded_words(const char *p, size_t size) noexcept nogil:
     """Return the *size* bytes at *p*, WORDS_BYTES at most, and zeros, without a look at what is behind them."""
     cdef Words words
+    cdef int i
     memset(&words, 0, sizeof(Words))
     memcpy(&words, p, size)
+    for i in range(WORDS):
+        words.word[i] = from_little_endian(words.word[i])
     return words
 
 
@@ -140,11 +160,11 @@ cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *
         return hash_words(secrets, day, padded_words(p, size), size)
     last = p + size - 32
     while p < last:
-        even = mix(load8(p) ^ secrets[2], load8(p + 8) ^ even)
-        odd = mix(load8(p + 16) ^ secrets[3], load8(p + 24) ^ odd)    # which does not wait for the other one
+        even = mix(little8(p) ^ secrets[2], little8(p + 8) ^ even)
+        odd = mix(little8(p + 16) ^ secrets[3], little8(p + 24) ^ odd)    # which does not wait for the other one
         p += 32
-    even = mix(load8(last) ^ secrets[4], load8(last + 8) ^ even)
-    odd = mix(load8(last + 16) ^ secrets[5], load8(last + 24) ^ odd)
+    even = mix(little8(last) ^ secrets[4], little8(last + 8) ^ even)
+    odd = mix(little8(last + 16) ^ secrets[5], little8(last + 24) ^ odd)
     return mix(even ^ secrets[WORDS], odd ^ secrets[WORDS + 1])
 
 
@@ -244,20 +264,17 @@ cdef inline size_t release_rows(Table *table, size_t start, size_t end) noexcept
     return last - arena
 
 
-cdef inline void keep_rows(Table *table, uint64_t first, uint64_t last, bint by_head) noexcept nogil:
-    """Remove the rows whose hash is not in [first, last], and those without views; *by_head* the hash is that of the
-    path up to a newline."""
+cdef inline void keep_rows(Table *table) noexcept nogil:
+    """Remove the rows without views."""
     cdef size_t offset = 0
     cdef size_t kept = 0
     cdef size_t size
-    cdef uint64_t hash
     cdef Row *row
     table.rows = 0
     while offset < table.used:
         row = row_at(table, offset)
         size = row_bytes(row.size)
-        hash = hash_row(secrets, row.day, row_path(row), head_size(row)) if by_head else row.hash
-        if row.views and first <= hash <= last:
+        if row.views:
             memmove(table.arena + kept, row, size)
             kept += size
             table.rows += 1
@@ -405,16 +422,16 @@ cdef inline void make_room(Table *table) noexcept nogil:
     reserve(table, BATCH_BYTES)
 
 
-cdef inline size_t bytes_with_room(const Table *table, size_t path_size) noexcept nogil:
-    """Return how much memory `make_room` and one path more would have the table take, for a moment at least.
+cdef inline size_t bytes_with_room(const Table *table, size_t more) noexcept nogil:
+    """Return how much memory the table takes at most after *more* bytes of lines, for a moment at least.
 
     What the arena has beyond its rows is address space only.
     """
-    cdef size_t slots = (table.mask + 1 if table.slots != NULL else 0) * sizeof(uint64_t)
-    cdef size_t used = table.used + BATCH_BYTES + row_bytes(path_size)
+    cdef size_t slots = (table.mask + 1 if table.slots != NULL else <size_t>FIRST_SLOTS) * sizeof(uint64_t)
+    cdef size_t used = table.used + BATCH_BYTES + ROWS_OF_LINES * more
     if used >= HUGE_BYTES:
         used += HUGE_PAGE    # the last one, of which the rows may take little
-    return used + (3 * slots if free_slots(table) <= BATCH_HITS else slots)
+    return used + (3 * slots if free_slots(table) <= BATCH_HITS + more // SHORT_LINE else slots)
 
 
 cdef inline void free_table(Table *table) noexcept nogil:

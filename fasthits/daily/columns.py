@@ -1,16 +1,50 @@
 """The tables that a rollup fills: their columns, and how their rows come out of a hit table."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
+from typing import Literal, Protocol
 
-from fasthits._parse import HitTable
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import part_host
 
 REMEMBERED_REFERERS = 1 << 13
 
 Cell = str | int
+
+
+class Rows(Protocol):
+    """The rows of a count, in a hit table or in files. The methods are described in `HitTable`."""
+
+    @property
+    def bots(self) -> "Rows | None":
+        """Rows of the hits of bots, if they are apart."""
+
+    @property
+    def by_referer(self) -> "Mapping[str, Rows]":
+        """Rows by path and what is kept of the referer, by the name of their table."""
+
+    def rows(self) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, path, views) in any order."""
+
+    def sorted_rows(self, *, as_text: Literal[True]) -> Iterator[tuple[str, str, int]]:
+        """Yield (day, path, views) by day and path."""
+
+    def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
+        """Yield (day, lines of CSV, number of lines) by day, views and path."""
+
+    def dump(self, parts: int = 1, key: bytes = ...) -> Iterator[tuple[int, bytes]]:
+        """Yield (part, piece) for all rows."""
+
+    def views_by_day(self) -> dict[date, int]:
+        """Return the sum of the views of each day."""
+
+    def take_hours(self) -> dict[date, list[int]]:
+        """Return the hits in the 24 hours of each day, and remove them."""
+
+    def escape(self) -> None:
+        """Replace bytes that are not UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +56,10 @@ class Layout:
     """The columns of the primary key; ``date`` is the first. All but *integers* hold texts."""
     numbers: tuple[str, ...]
     """The columns that add up. CSV is sorted by the first of them."""
-    rows: Callable[[HitTable], Iterator[tuple[Cell, ...]]] = field(compare=False)
-    """Returns the rows in a hit table. Rows with equal texts are to be added up."""
-    csv: Callable[[HitTable], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
-    """Returns the rows as `HitTable.csv` does; None if that cannot write this table."""
+    rows: Callable[[Rows], Iterator[tuple[Cell, ...]]] = field(compare=False)
+    """Returns the rows of a count in the order of the primary key, each key once."""
+    csv: Callable[[Rows], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
+    """Returns the rows as `Rows.csv` does; None if that cannot write this table."""
     integers: tuple[str, ...] = ()
     """The columns of the primary key that hold whole numbers."""
     keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
@@ -51,17 +85,19 @@ def _texts(by_host: bool) -> tuple[str, ...]:
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     """Return the table of views. With *apart*, the views of bots have a column of their own."""
 
-    def views(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
-        counter.escape()
-        rows = counter.sorted_rows(as_text=True)
-        return ((day, *part_host(path), views) for day, path, views in rows) if by_host else rows
+    def texts(row: tuple[str, str, int]) -> tuple[Cell, ...]:
+        return (row[0], *part_host(row[1])) if by_host else row[:2]
 
-    def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
-        yield from ((*row, 0) for row in views(counter))
-        if counter.bots is not None:
-            yield from ((*row[:-1], 0, row[-1]) for row in views(counter.bots))
+    def rows(counter: Rows) -> Iterator[tuple[Cell, ...]]:
+        people = _in_order(counter)
+        if apart:
+            yield from ((*texts(row), *numbers) for row, *numbers in _side_by_side(people, _in_order(counter.bots)))
+        elif by_host:
+            yield from ((*texts(row), row[2]) for row in people)
+        else:
+            yield from people
 
-    def csv(counter: HitTable) -> Iterator[tuple[date, bytes, int]]:
+    def csv(counter: Rows) -> Iterator[tuple[date, bytes, int]]:
         counter.escape()
         return counter.csv()
 
@@ -69,15 +105,40 @@ def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
         name="hits",
         texts=_texts(by_host),
         numbers=("views", "bots") if apart else ("views",),
-        rows=rows if apart else views,
+        rows=rows,
         csv=None if by_host or apart else csv,
     )
+
+
+def _in_order(counter: Rows | None) -> Iterator[tuple[str, str, int]]:
+    if counter is not None:
+        counter.escape()
+        yield from counter.sorted_rows(as_text=True)
+
+
+def _side_by_side(
+    people: Iterator[tuple[str, str, int]], bots: Iterator[tuple[str, str, int]]
+) -> Iterator[tuple[tuple[str, str, int], int, int]]:
+    """Yield a row of each day and path, and its views by people and by bots. Both have an order; so has the result."""
+    bot = next(bots, None)
+    for row in people:
+        while bot and bot[:2] < row[:2]:
+            yield bot, 0, bot[2]
+            bot = next(bots, None)
+        if bot and bot[:2] == row[:2]:
+            yield row, row[2], bot[2]
+            bot = next(bots, None)
+        else:
+            yield row, row[2], 0
+    while bot:
+        yield bot, 0, bot[2]
+        bot = next(bots, None)
 
 
 PLAIN = hits_layout()
 
 
-def _hours(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
+def _hours(counter: Rows) -> Iterator[tuple[Cell, ...]]:
     for day, hours in sorted(counter.take_hours().items()):
         yield from ((day.isoformat(), hour, views) for hour, views in enumerate(hours) if views)
 
@@ -90,39 +151,43 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
     """Return the table of the sites, or with *full* the pages, that readers of a path came from, except *own_hosts*."""
     from fasthits.rules.referrers import referrer_page, referrer_site
 
-    referrer_of = referrer_page if full else referrer_site
-
-    def keep(referer: bytes) -> bytes | None:
-        referrer = referrer_of(referer, own_hosts)
-        return referrer.encode() if referrer else None
-
+    keep = partial(_referrer, referrer_page if full else referrer_site, tuple(own_hosts))
     return _layout_by_referer("referrers", ("referrer",), keep, by_host)
 
 
 def searches_layout(by_host: bool = False) -> Layout:
     """Return the table of the search engines and search terms by which readers found a path."""
+    return _layout_by_referer("searches", ("engine", "terms"), _search, by_host)
+
+
+# Functions of the module, as workers of a cluster get them, too.
+def _referrer(
+    referrer_of: Callable[[bytes, Collection[str]], str | None], own_hosts: Collection[str], referer: bytes
+) -> bytes | None:
+    referrer = referrer_of(referer, own_hosts)
+    return referrer.encode() if referrer else None
+
+
+def _search(referer: bytes) -> bytes | None:
     from fasthits.rules.searches import find_search
 
-    def keep(referer: bytes) -> bytes | None:
-        search = find_search(referer)
-        return "\n".join(search).encode() if search else None
-
-    return _layout_by_referer("searches", ("engine", "terms"), keep, by_host)
+    search = find_search(referer)
+    return "\n".join(search).encode() if search else None
 
 
 def _layout_by_referer(
     name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None], by_host: bool
 ) -> Layout:
-    def escaped(counter: HitTable) -> HitTable:
+    def escaped(counter: Rows) -> Rows:
         counter.by_referer[name].escape()
         return counter.by_referer[name]
 
-    def rows(counter: HitTable) -> Iterator[tuple[Cell, ...]]:
+    def rows(counter: Rows) -> Iterator[tuple[Cell, ...]]:
         for day, key, views in escaped(counter).sorted_rows(as_text=True):
             path, *found = key.split("\n")
             yield day, *(part_host(path) if by_host else (path,)), *found, views
 
-    def csv(counter: HitTable) -> Iterator[tuple[date, bytes, int]]:
+    def csv(counter: Rows) -> Iterator[tuple[date, bytes, int]]:
         return escaped(counter).csv(1 + len(texts))
 
     return Layout(

@@ -1,23 +1,30 @@
 """The hits of some days, counted in the log files that hold them."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import date, datetime
-from itertools import chain
-from typing import NamedTuple, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from fasthits._parse import WHOLE, HitTable
+from fasthits._parse import HitTable
+from fasthits.daily.columns import Rows as Rows
 from fasthits.daily.days import has_date
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Gap
+from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
-from fasthits.daily.passes import Example, Files, Pass, Passes, Progress
+from fasthits.daily.memory import bytes_of_tables
+from fasthits.daily.reading import Bound, Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
 from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
+
+if TYPE_CHECKING:
+    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.runs import Spill
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -41,8 +48,8 @@ class Counted(NamedTuple):
     malformed: int
     examples: list[Example]
     """The first malformed lines."""
-    passes: int
-    """How often the files were read: more than once where memory was too small for all paths at once."""
+    spooled: int
+    """Bytes of rows that went through a temporary file, as memory was too small for all paths at once."""
     days: list[date]
     """The days whose rows were taken. Without *as_part* a day that is not whole is not among them."""
     parts: dict[date, list[Gap]]
@@ -84,7 +91,7 @@ class Counted(NamedTuple):
             "hits": self.hits,
             "filtered": self.filtered,
             "malformed": self.malformed,
-            "passes": self.passes,
+            "spooled": self.spooled,
             "days": [str(day) for day in self.days],
             "parts": {str(day): [gap.text for gap in gaps] for day, gaps in self.parts.items()},
             "missing_servers": {str(day): names for day, names in self.missing_servers.items()},
@@ -94,7 +101,7 @@ class Counted(NamedTuple):
 def count_days(
     days: Sequence[date] | None,
     patterns: Patterns,
-    take: Callable[[list[date], Iterator[HitTable]], Taken],
+    take: Callable[[Counted, Rows], Taken],
     threads: int | None = None,
     progress: Progress | None = None,
     max_bytes: int | None = None,
@@ -102,77 +109,138 @@ def count_days(
     keepers: Keepers = NO_KEEPERS,
     as_part: bool = False,
     today: date | None = None,
+    fleet: "Fleet | None" = None,
 ) -> tuple[Counted, Taken]:
     """Count the hits of *days*, by *rules*, in the files that *patterns* name; return the figures and what *take* did.
 
-    *take* receives the days that count and hit tables that have all their rows between them: one table, or several
-    where *max_bytes* is too little for all paths at once. Then the files are read again for each further table, and a
-    table is empty when the next one comes. The tables have a table for each of *keepers* besides.
+    *take* receives the figures and the rows: a hit table or, where *max_bytes* is too little memory for all paths at
+    once, `MergedRows` from a temporary file. There may be rows of days that are not among `Counted.days`, which do not
+    count. The rows have a table for each of *keepers* besides.
 
     A day's hits are the lines stamped with it in its own file and in the next day's, where requests that ended after
     midnight are; of files without a date in their names, in those that can hold the day. A day without a file or a line
     is left out, and so is a day whose beginning or end is missing, unless *as_part*. Days from *today* on, by default
     this machine's, are always parts. Without *days* all lines of all files count. ``-`` is standard input.
 
-    *threads* is by default one for each processor that this process may use.
+    *threads* is by default one for each processor that this process may use. With a *fleet* its workers count instead.
 
     A file that cannot be read makes parts of the days that it can hold.
 
-    Raises LogFileError when there is no file at all, no file can be read, or a file cannot be read again; UsageError
-    when the lines of a file lack a field of the rules, or a pattern has a date and there are no *days*.
+    Raises LogFileError when there is no file at all, or no file can be read; UsageError when the lines of a file lack a
+    field of the rules, or a pattern has a date and there are no *days*; FasthitsError when the temporary file has no
+    room.
     """
     compiled = CompiledRules(rules, keepers)
-    sources = None if days is None else Sources(patterns, days, compiled)
+    look_at = fleet.look_at_all if fleet else look_at_all
+    sources = None if days is None else Sources(patterns, days, compiled, look_at)
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
-    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled)
-    passes = Passes(files, formats, compiled, threads, progress, max_bytes)
-    raw = passes.count()
-    if len(passes.last.damaged) == len(files) and not raw.lines:
-        raise passes.last.damaged[next(iter(files))]
-    if sources is None and raw.days_seen:
-        sources = Sources(patterns, sorted(raw.days_seen), compiled)  # tells which of the days are whole
-    found = _judge(sources, files, passes.last, raw.days_seen, days, today or date.today())
-    read, lines, hits, malformed, before = passes.last, raw.lines, raw.hits, raw.malformed, raw.filtered
-    examples, advice = read.examples(), None
-    if malformed > lines * BAD_SHARE:
-        examples = read.whole_examples()
-        advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
-    whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
-    rejected = Counter[str]()
-    tables = _finish(passes, raw, found.parts.keys() - set(whole), compiled, rejected)
-    taken = take(whole, tables)
-    for _ in tables:
-        pass  # what nobody took: the rules reject hits by their paths when a table is finished, so only then
-    filtered = Counter(before) + rejected
-    reason = only_reason(hits - rejected.total(), filtered)
-    counted = Counted(
-        files=len(files),
-        bytes=read.bytes_read(),
-        formats=read.formats(),
-        lines=lines,
-        hits=hits - rejected.total(),
-        filtered=filtered,
-        malformed=malformed,
-        examples=examples,
-        passes=passes.number,
-        days=whole,
-        parts=found.parts,
-        missing=found.missing,
-        unseen=found.unseen,
-        days_seen=found.days_seen,
-        damaged=list(read.damaged.values()),
-        notes=found.judged.notes,
-        missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
-        hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
-        hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
-        any_file=next((example.file for example in examples), next(iter(files)).name),
-        tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
-        unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
-        advice=advice,
-        left_out=left_out(reason, rules, read.sample(days)) if reason else None,
-    )
-    return counted, taken
+    files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled, look_at)
+    with closing(_Rows(compiled, max_bytes, threads, are_final=fleet is not None)) as kept:
+        if fleet:
+            read: Reading = (counting := fleet.count(files, formats, compiled, progress))
+            raw: HitTable | Figures = counting.figures
+        else:
+            read = Reading(files, formats, compiled, threads, kept.bound)
+            raw = read.run(progress)
+        if len(read.damaged) == len(files) and not raw.lines:
+            raise read.damaged[next(iter(files))]
+        if sources is None and raw.days_seen:
+            sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
+        found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
+        lines, hits, malformed = raw.lines, raw.hits, raw.malformed
+        examples, advice = read.examples(), None
+        if malformed > lines * BAD_SHARE:
+            examples = read.whole_examples()
+            advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
+        whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
+        rows = kept.finish(raw if isinstance(raw, HitTable) else counting.rows(kept.bound))
+        if isinstance(raw, Figures):
+            kept.rejected.update(raw.rejected)
+        rejected = kept.rejected
+        filtered = Counter(raw.filtered) + rejected
+        reason = only_reason(hits - rejected.total(), filtered)
+        counted = Counted(
+            files=len(files),
+            bytes=read.bytes_read(),
+            formats=read.formats(),
+            lines=lines,
+            hits=hits - rejected.total(),
+            filtered=filtered,
+            malformed=malformed,
+            examples=examples,
+            spooled=kept.spooled,
+            days=whole,
+            parts=found.parts,
+            missing=found.missing,
+            unseen=found.unseen,
+            days_seen=found.days_seen,
+            damaged=list(read.damaged.values()),
+            notes=found.judged.notes,
+            missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
+            hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
+            hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
+            any_file=next((example.file for example in examples), next(iter(files)).name),
+            tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
+            unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
+            advice=advice,
+            left_out=left_out(reason, rules, read.sample(days)) if reason else None,
+        )
+        return counted, take(counted, rows)
+
+
+class _Rows:
+    """Rows under their final paths: in memory or, if that is too little, in a temporary file."""
+
+    def __init__(
+        self, compiled: CompiledRules, max_bytes: int | None, threads: int | None, are_final: bool = False
+    ) -> None:
+        """*are_final* tells that the paths are final already."""
+        self._compiled = compiled
+        self._are_final = are_final
+        self._threads = threads or 1
+        self._lock = Lock()
+        self._spill: Spill | None = None
+        # Final paths have tables of their own, beside those that they are made from.
+        self._most = bytes_of_tables(max_bytes or 0) // (1 + compiled.rules.looks_at_paths)
+        self.bound = Bound(self._most, self._put_away) if max_bytes else None
+        self.rejected = Counter[str]()
+        """The hits that rules reject by their paths, by reason."""
+
+    @property
+    def spooled(self) -> int:
+        """How many bytes went through the temporary file."""
+        return self._spill.spool.size if self._spill else 0
+
+    def finish(self, raw: HitTable) -> Rows:
+        """Return all rows. *raw* has those that were not put away, and all figures."""
+        if self._spill is None:
+            return self._finished(raw)
+        self._put_away(raw.drain())
+        if not self._compiled.rules.knows_hours:
+            raw.take_hours()
+        return self._spill.rows(raw)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        if self._spill:
+            self._spill.spool.close()
+
+    def _put_away(self, raw: HitTable) -> None:
+        from fasthits.daily.runs import Spill, Spool, Workshop  # few counts need it
+
+        with self._lock:
+            self._spill = self._spill or Spill(Workshop(Spool(), self._most, self._threads))
+        self._spill.add(self._finished(raw))
+
+    def _finished(self, raw: HitTable) -> HitTable:
+        if self._are_final:
+            return raw
+        rejected = Counter[str]()
+        table = self._compiled.finish(raw, rejected)
+        with self._lock:
+            self.rejected.update(rejected)
+        return table
 
 
 def _why_unreadable(line: bytes, rules: Rules) -> Advice:
@@ -194,7 +262,7 @@ class _Days(NamedTuple):
 
 
 def _judge(
-    sources: Sources | None, files: Files, read: Pass, days_seen: set[date], days: Sequence[date] | None, today: date
+    sources: Sources | None, files: Files, read: Reading, days_seen: set[date], days: Sequence[date] | None, today: date
 ) -> _Days:
     """Return what is missing of *days*, or of those seen, when all files have been read. No *sources*: no days."""
     asked = sorted(days_seen) if days is None else days
@@ -216,24 +284,9 @@ def _judge(
     )
 
 
-def _finish(
-    passes: Passes, raw: HitTable, unwanted: Collection[date], compiled: CompiledRules, rejected: Counter[str]
-) -> Iterator[HitTable]:
-    """Yield tables of final paths, without the days *unwanted*: the one of *raw*, and those of further passes.
-
-    A table is empty when the next one comes.
-    """
-    share = raw.share
-    for each in chain([raw], passes.count_rest(share)):
-        table = compiled.finish(each, rejected)
-        if unwanted:
-            table = _without_days(table, unwanted, compiled)
-        yield table
-        if share != WHOLE:
-            table.drain()
-
-
-def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict[LogFile, Format | None]]:
+def _all_files(
+    patterns: Patterns, compiled: CompiledRules, look_at: Look
+) -> tuple[Files, dict[LogFile, Format | None]]:
     """Return the files of patterns without a date, of which all days count, and the formats of all but streams."""
     found: list[LogFile] = []
     for pattern in patterns:
@@ -243,23 +296,5 @@ def _all_files(patterns: Patterns, compiled: CompiledRules) -> tuple[Files, dict
         if not files:
             raise LogFileError("no such log file", pattern)
         found += files
-    formats = {each: compiled.detect(*each.head()) for each in found if each.size is not None}
-    return dict.fromkeys(found), formats
-
-
-def _without_days(table: HitTable, days: Collection[date], compiled: CompiledRules) -> HitTable:
-    """Return the rows and hours of *table* without those of *days*; *table* has none any more."""
-    wanted = HitTable(rules=compiled.line_rules(ASSUMED))
-    wanted.share = table.share
-    pairs = [(table, wanted), *((table.by_referer[name], wanted.by_referer[name]) for name in table.by_referer)]
-    if table.bots is not None and wanted.bots is not None:
-        pairs.append((table.bots, wanted.bots))
-    for before, after in pairs:
-        for day, path, views in before.rows():
-            if day not in days:
-                after.add(day, path, views)
-    for day, hours in table.take_hours().items():
-        if day not in days:
-            wanted.add_hours(day, hours)
-    table.drain()
-    return wanted
+    extents = look_at([each for each in found if each.size is not None], compiled)
+    return dict.fromkeys(found), {each.log_file: each.log_format for each in extents}

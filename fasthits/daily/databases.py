@@ -15,10 +15,11 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
     """Give the kept days of a database, as they are at one moment. Raises TableError, also for errors of the block."""
     if is_postgres(name):
         with needs_extra("postgres", name):
-            from fasthits.daily import postgres, postgressums
+            from fasthits.daily import postgres, postgressources, postgressums
         with postgres.reading(str(name)) as database:
             summed = postgressums.summed(database) if postgressums.are_valid(database) else None
-            yield Kept(database, summed, postgressums.days_with_rows(database, summed or set()))
+            with_rows = postgressums.days_with_rows(database, summed or set())
+            yield Kept(database, summed, with_rows, postgressources.summed(database))
         return
     if str(name).endswith("/") or Path(name).is_dir():
         folder = f"{str(name).rstrip('/')}/hits"

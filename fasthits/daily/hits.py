@@ -3,25 +3,33 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules
+from fasthits._parse import EXAMPLES, HitTable, LineRules
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import count_days
 from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
-from fasthits.daily.memory import LEAST_MEMORY, parse_max_memory
-from fasthits.daily.passes import Example
+from fasthits.daily.logs.logfiles import BLOCK_BYTES
+from fasthits.daily.memory import LEAST_MEMORY, bytes_of_tables, parse_max_memory
+from fasthits.daily.reading import Example
 from fasthits.errors import DamagedLogError, FasthitsError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.rules import Rules
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fasthits.daily.fleet import Fleet
 
 ViewsByDay = Mapping[date, Mapping[str, int]]
 
@@ -80,6 +88,8 @@ def count_hits(
     days: "date | str | Iterable[date] | None" = None,
     threads: int | None = None,
     max_memory: int | str | None = None,
+    executor: "Executor | None" = None,
+    scratch: "str | os.PathLike[str]" = ".",
     **rules: Unpack[RuleOptions],
 ) -> HitCount:
     r"""Count the hits of log files, streams and bytes by day and path.
@@ -96,6 +106,10 @@ def count_hits(
     Files are counted by *threads*, by default one for each processor. *max_memory*, in bytes or as ``512M``, bounds the
     memory of the count, not that of `HitCount.views`. *rules* are the options of ``fasthits rollup``:
     ``exclude_bots=True``, ``status="200,304"``, ``keep_query=["page"]``, ``log_format="combined"``.
+
+    With an *executor* of `concurrent.futures`, its workers count the files instead: processes of this machine, or of a
+    cluster. All of them need the same fasthits, the files under the same names, and the folder *scratch*, where they
+    leave rows for each other; it may be an address in a store, such as ``s3://logs/scratch``.
 
     A path in the result is text; bytes that are not UTF-8 are written as ``\xhh``.
 
@@ -116,7 +130,7 @@ def count_hits(
         raise UsageError("not a number of threads", threads, "1 or more")
     wanted, asked, max_bytes = rules_of(rules), _days_of(days), _bytes_of(max_memory)
     names = [os.fspath(source) for source in sources if isinstance(source, str | os.PathLike)]
-    parts = [_count_files(names, asked, threads, max_bytes, wanted)] if names else []
+    parts = [_count_files(names, asked, threads, max_bytes, wanted, _fleet(executor, scratch))] if names else []
     number = 0
     for source in sources:
         if not isinstance(source, str | os.PathLike):
@@ -125,6 +139,14 @@ def count_hits(
             name = name if isinstance(name, str) else f"<stream {number}>"
             parts.append(_count_stream(source, name, asked, max_bytes, wanted))
     return _sum_of(parts, asked)
+
+
+def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "Fleet | None":
+    if executor is None:
+        return None
+    from fasthits.daily.fleet import Fleet, slots_of
+
+    return Fleet(executor, slots_of(executor), type(executor).__name__, os.fspath(scratch))
 
 
 def _days_of(days: "date | str | Iterable[date] | None") -> list[date] | None:
@@ -161,13 +183,23 @@ class _Part:
 
 
 def _count_files(
-    names: Sequence[str], days: list[date] | None, threads: int | None, max_bytes: int | None, rules: Rules
+    names: Sequence[str],
+    days: list[date] | None,
+    threads: int | None,
+    max_bytes: int | None,
+    rules: Rules,
+    fleet: "Fleet | None",
 ) -> _Part:
-    def take(_: object, tables: Iterator[HitTable]) -> HitTable:
-        return _whole(next(tables), max_bytes)
+    def take(_: object, rows: Rows) -> HitTable:
+        if not isinstance(rows, HitTable):
+            raise _too_many_paths(max_bytes)
+        return rows
 
     today = date.today()
-    found, table = count_days(days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today)
+    with fleet.working() if fleet else nullcontext():
+        found, table = count_days(
+            days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today, fleet=fleet
+        )
     for error in found.damaged:
         if not isinstance(error, DamagedLogError):
             raise error
@@ -189,16 +221,20 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     compiled = CompiledRules(rules)
 
     def open_table(line_rules: LineRules) -> HitTable:
-        table = HitTable(max_bytes=max_bytes, rules=line_rules)
+        table = HitTable(rules=line_rules)
         table.count_only(days)
         return table
 
     log_format, blocks = open_stream(source, compiled)
     intake = Intake(compiled, open_table, log_format)
+    most = max_bytes and bytes_of_tables(max_bytes) // (1 + rules.looks_at_paths)
     for block in blocks:
-        intake.feed(block)
+        for at in range(0, len(block), BLOCK_BYTES):
+            if most and intake.hit_table.memory_with(BLOCK_BYTES) > most:
+                raise _too_many_paths(max_bytes)
+            intake.feed(block[at : at + BLOCK_BYTES])
     intake.finish()
-    raw = _whole(intake.hit_table, max_bytes)
+    raw = intake.hit_table
     rejected = Counter[str]()
     table = compiled.finish(raw, rejected)
     return _Part(
@@ -211,12 +247,9 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
     )
 
 
-def _whole(table: HitTable, max_bytes: int | None) -> HitTable:
-    """Return *table*; raise FasthitsError if it has not all rows."""
-    if table.share != WHOLE:
-        hint = "raise it, or count fewer days at a time"
-        raise FasthitsError("too many different paths for max_memory", f"{max_bytes:,} bytes", hint)
-    return table
+def _too_many_paths(max_bytes: int | None) -> FasthitsError:
+    hint = "raise it, or count fewer days at a time"
+    return FasthitsError("too many different paths for max_memory", f"{max_bytes:,} bytes", hint)
 
 
 def _sum_of(parts: Sequence[_Part], asked: list[date] | None) -> HitCount:

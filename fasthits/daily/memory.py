@@ -6,11 +6,14 @@ from fasthits.errors import UsageError
 
 MAX_MEMORY = "1G"
 MAX_MEMORY_HELP = (
-    "Most memory that counting may take, such as 512M or 2G. If the paths need more, fasthits reads the files several "
-    "times and counts a part of the paths each time."
+    "Most memory that counting may take, such as 512M or 2G. If the paths need more, their counts go through a "
+    "temporary file in the folder TMPDIR."
 )
 LEAST_MEMORY = 32 << 20
 """In bytes."""
+
+OTHER_BYTES = 72 << 20
+"""What a command takes besides its hit tables, at most."""
 
 
 def parse_max_memory(text: str) -> int:
@@ -23,3 +26,8 @@ def parse_max_memory(text: str) -> int:
     if not size or (number := int(size[1]) << {"M": 20, "G": 30}[size[2]]) < LEAST_MEMORY:
         raise UsageError("invalid --max-memory", repr(text), f"{LEAST_MEMORY >> 20}M or more, for example 2G")
     return number
+
+
+def bytes_of_tables(max_memory: int) -> int:
+    """Return how many bytes hit tables may take, so that a command takes no more than *max_memory*."""
+    return max(max_memory // 4, max_memory - OTHER_BYTES)

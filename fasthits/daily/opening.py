@@ -3,19 +3,23 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fasthits.daily.columns import HOURS, PLAIN, Layout
 from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
 from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import UsageError
 
+if TYPE_CHECKING:
+    from fasthits.daily.merging import Origin
+
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
-def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
+def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origin | None" = None) -> Table:
     """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
-    a folder of Parquet files, which ends in ``/``; or raise UsageError.
+    a folder of Parquet files, which ends in ``/`` or, for rows that have an *origin*, ``*.hits``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
     it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
@@ -39,9 +43,13 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,)) -> Table:
         return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
         return SqliteFile(Path(target), [*layouts, HOURS])
+    if suffix == ".hits" and origin:
+        from fasthits.daily.merging import HitsFile
+
+        return HitsFile(Path(target), layouts, origin)
     raise UsageError(
         "not a TARGET",
         target,
-        "use a name that ends in .csv, .db, .sqlite or .sqlite3, in / for Parquet, postgresql://..., or - for standard "
-        "output",
+        "use a name that ends in .db, .sqlite, .sqlite3, .csv or .hits, in / for Parquet, postgresql://..., or - for "
+        "standard output",
     )

@@ -5,7 +5,7 @@ files are written before the first takes the place of an old one; each day chang
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from itertools import groupby, islice
@@ -17,15 +17,14 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import parquet
 
-from fasthits._parse import HitTable
-from fasthits.daily.columns import PLAIN, Cell, Layout
+from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.folders import ANOTHER, Folder
 from fasthits.daily.refusals import find_fewer
-from fasthits.daily.targets import Replaced, Table, _gathered
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.passes import Progress
+    from fasthits.daily.reading import Progress
 
 GROUP_ROWS = 1 << 17
 """Rows of a group, which a reader reads or leaves out. So many are in memory."""
@@ -43,11 +42,13 @@ class ParquetFolder(Table):
             self._folder.check()
             self._check_columns()
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
         with (
-            _gathered(days, shares, self._layouts, as_csv=True) as new,
+            _gathered(days, rows, self._layouts) as new,
             self._errors(),
             self._folder.replacing() as new_file,
         ):

@@ -5,22 +5,23 @@ for them. A partition has no primary key, because PostgreSQL's keys have room fo
 its index by path has only hashes. The date is a column of each row, as in SQLite.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fasthits._parse import HitTable
+from fasthits.daily import postgressources as sources
 from fasthits.daily import postgressums as sums
-from fasthits.daily.columns import PLAIN, Cell, Layout
+from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
-from fasthits.daily.targets import Replaced, Table, _gathered
+from fasthits.daily.sourcesums import TEXTS
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.passes import Progress
+    from fasthits.daily.reading import Progress
 
 ANOTHER = "name another with --to TARGET"
 TEXT = 'text COLLATE "C"'
@@ -42,14 +43,17 @@ class PostgresTables(Table):
             self._check_tables(database)
             _check_rights(database, self._layouts)
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, shares, self._layouts) as new, writing(self._url) as database:
+        with _gathered(days, rows, self._layouts) as new, writing(self._url) as database:
             for layout in self._layouts:
                 _declare(database, layout)
             self._check_tables(database)
             sums.declare(database)
+            sources.declare(database, [layout.name for layout in self._layouts])
             fewer = [] if with_fewer else find_fewer(new.hits, _kept_hits(database, self._layouts[0], days))
             left = {day.isoformat() for day, *_ in fewer}
             replaced = [day for day in map(date.isoformat, days) if day not in left]
@@ -61,6 +65,8 @@ class PostgresTables(Table):
                 each.fill(new.rows(layout, left), replaced)
             for day in replaced:
                 sums.make(database, day, made[0].table_of(day))
+                for each in made[1:]:
+                    each.sum_up(day)
             old = [
                 layout.name for layout in self._layouts if sums.partitions_of(database, layout.name).keys() & replaced
             ]
@@ -72,12 +78,18 @@ class PostgresTables(Table):
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         with looking(self._url) as database:
-            days = sums.days_without(database)
-        advance = progress(len(days)) if progress and days else None
+            days, of_sources = sums.days_without(database), sources.days_without(database)
+        advance = progress(len(days) + len(of_sources)) if progress and (days or of_sources) else None
         for day in days:
             with writing(self._url) as database:
                 sums.declare(database)
                 sums.make(database, day)
+            if advance:
+                advance(1)
+        for table, day in of_sources:
+            with writing(self._url) as database:
+                sources.declare(database, [table])
+                sources.make(database, table, day, table)
             if advance:
                 advance(1)
 
@@ -123,6 +135,11 @@ class _Days:
             self._filled.add(day)
         return _new(self._layout, day)
 
+    def sum_up(self, day: str) -> None:
+        """Make the sums of a day, if it is a table of referrers or searches."""
+        if self._layout.name in TEXTS:
+            sources.make(self._database, self._layout.name, day, self.table_of(day))
+
     def attach(self, replaced: Sequence[str]) -> None:
         """Put the new tables in place of the old partitions of these days."""
         name, old = self._layout.name, sums.partitions_of(self._database, self._layout.name)
@@ -136,6 +153,8 @@ class _Days:
             self._database.execute(f"ALTER TABLE {name} ATTACH PARTITION {partition} FOR VALUES IN ('{day}')")
             if name == "hits":
                 sums.watch(self._database, partition, day)
+            elif name in TEXTS:
+                sources.watch(self._database, name, partition, day)
 
     def _make(self, table: str, day: str) -> None:
         # With the CHECK, nothing is read again when it is attached.

@@ -2,16 +2,20 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
-from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import Table
+from fasthits.daily.targets import Replaced, Table
 from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
+
+if TYPE_CHECKING:
+    from fasthits.daily.fleet import Fleet
 
 
 class Summary(NamedTuple):
@@ -41,6 +45,7 @@ def roll_up(
     keepers: Keepers = NO_KEEPERS,
     as_part: bool = False,
     with_fewer: bool = False,
+    fleet: "Fleet | None" = None,
 ) -> Summary:
     """Replace the rows of *days* in *table* by the hits in the logs.
 
@@ -50,6 +55,12 @@ def roll_up(
     """
     started = time.monotonic()
     table.check()
-    replace = partial(table.replace, with_fewer=with_fewer)
-    counted, replaced = count_days(days, patterns, replace, threads, progress, max_bytes, rules, keepers, as_part)
+
+    def take(counted: Counted, rows: Rows) -> Replaced:
+        return table.replace(counted.days, rows, with_fewer, counted.figures())
+
+    with fleet.working() if fleet else nullcontext():
+        counted, replaced = count_days(
+            days, patterns, take, threads, progress, max_bytes, rules, keepers, as_part, fleet=fleet
+        )
     return Summary(counted, replaced.rows, replaced.fewer, time.monotonic() - started)

@@ -8,9 +8,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
-from fasthits._parse import WHOLE, HitTable
 from fasthits.daily.atomic import check_file
-from fasthits.daily.columns import PLAIN, Cell, Layout
+from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.csvfiles import Block, CsvFile, csv_line, harmless, replace_days
 from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.errors import TableError
@@ -18,10 +17,13 @@ from fasthits.errors import TableError
 if TYPE_CHECKING:
     import sqlite3
 
-    from fasthits.daily.passes import Progress
+    from fasthits.daily.reading import Progress
 
 MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
+
+
+NO_FIGURES: Mapping[str, Any] = {}
 
 
 class Replaced(NamedTuple):
@@ -37,13 +39,16 @@ class Table(Protocol):
     def check(self) -> None:
         """Raise TableError if `replace` cannot work, as far as that shows without changing anything."""
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
-        """Replace all rows of *days* by the rows of *shares*. *days* are in order, and include all days of *shares*.
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
+        """Replace all rows of *days*, which are in order, by *rows*. Rows of other days are ignored.
+
+        *figures* are those of the count, for targets that keep them.
 
         Without *with_fewer*, a day that has more hits in the table stays as it is, in all tables. No other rollup comes
         between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
-        Counters are read one at a time, and not used any more when the next one is asked for. All or nothing, and on
-        the disk when it returns. Raises TableError with the old rows intact.
+        All or nothing, and on the disk when it returns. Raises TableError with the old rows intact.
         """
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
@@ -71,13 +76,15 @@ class SqliteFile(Table):
                 self._check_columns(database)
                 check_tables(database, self._path)
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         from fasthits.daily.database import writing
         from fasthits.daily.sums import check_tables, pause, resume
 
         if not days:
             return Replaced(0, [])
-        with _gathered(days, shares, self._layouts) as new, writing(self._path) as database:
+        with _gathered(days, rows, self._layouts) as new, writing(self._path) as database:
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
@@ -94,8 +101,8 @@ class SqliteFile(Table):
                 database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
                 _insert(database, layout, new.rows(layout, {day.isoformat() for day in left}))
             resume(database, replaced)
-            rows = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
-        return Replaced(rows, fewer)
+            count = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
+        return Replaced(count, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         from fasthits.daily.database import reading, writing
@@ -144,10 +151,12 @@ class CsvFiles(Table):
     def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, shares, self._layouts, as_csv=True) as new:
+        with _gathered(days, rows, self._layouts, as_csv=True) as new:
             written = replace_days(
                 self._files,
                 [day.isoformat() for day in days],
@@ -171,91 +180,74 @@ class CsvStream(Table):
     def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
-    def replace(self, days: Sequence[date], shares: Iterable[HitTable], with_fewer: bool = False) -> Replaced:
-        rows = 0
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
+        count = 0
         self._stream.write(csv_line(self._layout.columns))
-        with _gathered(days, shares, [self._layout], as_csv=True) as new:
+        with _gathered(days, rows, [self._layout], as_csv=True) as new:
             for block in new.blocks(self._layout):
-                rows += block.rows
+                count += block.rows
                 self._stream.write(block.lines)
         self._stream.flush()
-        return Replaced(rows, [])
+        return Replaced(count, [])
 
 
-class _Gathered(Protocol):
-    """All rows of a run: of one hit table, or of several put together."""
+class _Gathered:
+    """The rows of some days."""
 
-    hits: Mapping[date, int]
-    """The hits of each day that has any, all paths together."""
+    def __init__(self, days: Sequence[date], rows: Rows) -> None:
+        self._rows = rows
+        self._days = {day.isoformat() for day in days}
+        found = Counter(rows.views_by_day())
+        if rows.bots is not None:
+            found.update(rows.bots.views_by_day())
+        self.hits: Mapping[date, int] = {day: found[day] for day in days if day in found}
+        """The hits of each day that has any, all paths together."""
 
-    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
-        """Yield a table's rows in the order of its primary key, without the days in *left*."""
+    def rows(self, layout: Layout, left: Collection[str] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Yield a table's rows in the order of its primary key, each key once, without the days in *left*."""
+        wanted = self._days.difference(left)
+        return (row for row in layout.rows(self._rows) if row[0] in wanted)
 
     def blocks(self, layout: Layout) -> Iterator[Block]:
         """Yield a table's rows by day, then views (most first), then path."""
-
-
-class _OfCounter(_Gathered):
-    def __init__(self, counter: HitTable) -> None:
-        self._counter = counter
-        hits = Counter(counter.views_by_day())
-        if counter.bots is not None:
-            hits.update(counter.bots.views_by_day())
-        self.hits = hits
-
-    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
-        rows = layout.rows(self._counter)
-        return (row for row in rows if row[0] not in left) if left else rows
-
-    def blocks(self, layout: Layout) -> Iterator[Block]:
         assert layout.csv is not None
-        return (Block(day.isoformat(), lines, rows) for day, lines, rows in layout.csv(self._counter))
+        for day, lines, rows in layout.csv(self._rows):
+            if day.isoformat() in self._days:
+                yield Block(day.isoformat(), lines, rows)
 
 
-class _OfDatabase(_Gathered):
-    def __init__(self, database: "sqlite3.Connection", hits: Mapping[date, int]) -> None:
+class _Sorted(_Gathered):
+    """The same, where SQLite sorts the rows for CSV in a temporary file."""
+
+    def __init__(self, days: Sequence[date], rows: Rows, database: "sqlite3.Connection") -> None:
+        super().__init__(days, rows)
         self._database = database
-        self.hits = hits
-
-    def rows(self, layout: Layout, left: Collection[str]) -> Iterator[tuple[Cell, ...]]:
-        rows = self._in_order(layout, layout.texts)
-        return (row for row in rows if row[0] not in left)
 
     def blocks(self, layout: Layout) -> Iterator[Block]:
-        for row in self._in_order(layout, ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]):
-            yield Block(row[0], csv_line(harmless(str(cell)) for cell in row), 1)
-
-    def _in_order(self, layout: Layout, order: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+        order = ["date", f"{layout.numbers[0]} DESC", *layout.texts[1:]]
         with _sorting_errors():
-            yield from self._database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}")
+            for row in self._database.execute(f"SELECT * FROM {layout.name} ORDER BY {', '.join(order)}"):
+                yield Block(row[0], csv_line(harmless(str(cell)) for cell in row), 1)
 
 
 @contextmanager
-def _gathered(
-    days: Sequence[date], shares: Iterable[HitTable], layouts: Sequence[Layout], as_csv: bool = False
-) -> Iterator[_Gathered]:
-    """Give all rows; they are of *days*.
-
-    If there are several hit tables, or one that cannot write its rows as CSV, SQLite sorts the rows in a temporary
-    file.
-    """
-    counters = iter(shares)
-    first = next(counters)
-    if first.share == WHOLE and (all(layout.csv for layout in layouts) or not as_csv):
-        yield _OfCounter(first)
+def _gathered(days: Sequence[date], rows: Rows, layouts: Sequence[Layout], as_csv: bool = False) -> Iterator[_Gathered]:
+    """Give the rows of *days*. SQLite sorts tables that cannot write their rows *as_csv* themselves."""
+    if not as_csv or all(layout.csv for layout in layouts):
+        yield _Gathered(days, rows)
         return
     import sqlite3
 
     with closing(sqlite3.connect("", isolation_level=None)) as database:
+        found = _Sorted(days, rows, database)
         with _sorting_errors():
             database.execute("BEGIN")
             for layout in layouts:
                 database.execute(f"CREATE TABLE {layout.declaration}")
-            for counter in chain([first], counters):
-                for layout in layouts:
-                    _insert(database, layout, layout.rows(counter))
-            gathered = _OfDatabase(database, _hits_by_day(database, layouts[0], days))
-        yield gathered
+                _insert(database, layout, found.rows(layout))
+        yield found
 
 
 @contextmanager
@@ -265,24 +257,22 @@ def _sorting_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        hint = "raise --max-memory, or name a folder with more room in SQLITE_TMPDIR"
+        hint = "name a folder with more room in SQLITE_TMPDIR"
         raise TableError("cannot sort rows in a temporary file", str(error), hint) from error
 
 
 def _insert(database: "sqlite3.Connection", layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
     """Insert rows, which are in the order of the primary key, so that SQLite appends them.
 
-    The numbers of rows with equal texts add up. Such rows come from different shares, or from paths that become equal
-    when they are written as UTF-8. A statement inserts several hundred rows, which takes less than half as long as a
-    statement for each row (0.45 and 1.05 us a row).
+    A statement inserts several hundred rows, which takes less than half as long as a statement for each row (0.45 and
+    1.05 us a row).
     """
     columns = len(layout.columns)
     values = f"({', '.join('?' * columns)})"
-    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in layout.numbers)
     cells = chain.from_iterable(rows)
     while some := list(islice(cells, MAX_VARIABLES // columns * columns)):
         several = ", ".join([values] * (len(some) // columns))
-        database.execute(f"INSERT INTO {layout.name} VALUES {several} ON CONFLICT DO UPDATE SET {sums}", some)
+        database.execute(f"INSERT INTO {layout.name} VALUES {several}", some)
 
 
 def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[date]) -> dict[date, int]:
@@ -294,6 +284,6 @@ def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[
 
 
 def _count_rows(database: "sqlite3.Connection", layout: Layout, day: date) -> int:
-    """Return how many rows a day has. SQLite's own count would be more where rows of two shares add up."""
+    """Return how many rows a day has."""
     (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
     return int(rows)

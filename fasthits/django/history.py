@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router, transaction
 
-from fasthits._parse import HitTable
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer, find_fewer
@@ -124,12 +124,12 @@ def parse_logs(
     """
     resolver = PathResolver(rules)
 
-    def take(_: object, tables: Iterator[HitTable]) -> Tied:
+    def take(counted: Counted, found: Rows) -> Tied:
         tied = Tied()
-        for table in tables:
-            rows = iter(table.rows())
-            while batch := list(islice(rows, BATCH_PATHS)):
-                _tie(batch, resolver, tied)
+        wanted = set(counted.days)
+        rows = (row for row in found.rows() if row[0] in wanted)
+        while batch := list(islice(rows, BATCH_PATHS)):
+            _tie(batch, resolver, tied)
         return tied
 
     counted, tied = count_days(

@@ -40,7 +40,7 @@ class CompiledRules:
         self.rules = rules
         self.log_format = None if rules.format == "auto" else find_format(rules.format)
         """The format of all logs; None if each log's format is to be detected."""
-        self._keepers = keepers
+        self.keepers = keepers
         self._verdict = _verdict(rules) if rules.looks_at_agents else None
         self._line_rules: dict[Format, LineRules] = {}
         self._alike: dict[str, LineRules] = {}
@@ -71,7 +71,7 @@ class CompiledRules:
         ):
             if given:
                 log_format.require("user_agent", option)
-        if self._keepers:
+        if self.keepers:
             log_format.require("referer", "--referrers")
 
     def checked(self, log_format: Format | None) -> Format:
@@ -143,7 +143,7 @@ class CompiledRules:
             by_host=rules.by_host,
             verdict=self._verdict,
             apart=rules.bots == "apart",
-            referers=self._keepers,
+            referers=self.keepers,
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             ways=readings,
         )
@@ -156,13 +156,12 @@ class CompiledRules:
         """Return the rows of *raw* under their final paths; rows whose paths become equal add up.
 
         Hits whose path the rules reject are added to *rejected*, by reason. The result is *raw* itself if no rule looks
-        at paths. Otherwise *raw* is left empty, and the result, which comes from its rows, has its share. It has its
-        hours, too, unless globs choose paths: nobody knows when the hits of the other paths were.
+        at paths. Otherwise *raw* is left empty. The result has its hours, unless globs choose paths: nobody knows when
+        the hits of the other paths were.
         """
         if not self.rules.looks_at_paths:
             return raw
         final = HitTable(rules=self.line_rules(ASSUMED))
-        final.share = raw.share
         self._finish_rows(raw, final, rejected)
         for day, hours in raw.take_hours().items():
             if self.rules.knows_hours:

@@ -74,6 +74,6 @@ class Intake:
         if self.log_format:
             before, self._examples = self.hit_table, self.hit_table.examples
             self._use(self.log_format)
-            self.hit_table.max_paths, self.hit_table.share = before.max_paths, before.share
+            self.hit_table.max_paths = before.max_paths
             self.hit_table.merge(before)
         return self.log_format is not None

@@ -300,7 +300,7 @@ def _log_to_logger(here: Installation, log_format: str, *options: str, directive
     python = _shell_word(here.program[0])
     script = (
         'set -f; trap "" TERM HUP INT USR1 PIPE;',
-        f'until why=$({python} -I -c "import fasthits.__main__" 2>&1 </dev/null); do',
+        f'until why=$({python} -I -c "import fasthits.__main__, fasthits.live.supervisor" 2>&1 </dev/null); do',
         "timeout -s USR2 5 echo fasthits: Python cannot start, log lines are discarded: $why >&2;",
         "timeout -s USR2 60 cat >/dev/null; [ $? -eq 124 ] || exec cat >/dev/null; done;",
         f"exec {' '.join(map(_shell_word, here.log(*options)))}",

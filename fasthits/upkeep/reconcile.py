@@ -7,12 +7,12 @@ it. A hit cannot have come from the files if the counter has it and the files do
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from fasthits._parse import HitTable
+from fasthits.daily.columns import Rows
 from fasthits.daily.counting import DEFAULT_RULES, Progress, count_days
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
@@ -126,8 +126,8 @@ class LiveDay:
                 in_files = self._views_in_files()
 
     def _views_in_files(self) -> dict[bytes, int]:
-        def take(_: object, tables: Iterator[HitTable]) -> dict[bytes, int]:
-            return {path: views for table in tables for _, path, views in table.rows()}
+        def take(_: object, rows: Rows) -> dict[bytes, int]:
+            return {path: views for _, path, views in rows.rows()}
 
         rules = self.rules.live
         counted, views = count_days([self.day], self.logs, take, progress=self.progress, rules=rules, as_part=True)

@@ -25,6 +25,7 @@ PLAIN_LINES = {
         "--referrers full yesterday --summary s.json --own-host=example.org",
         "--keep-query=page today --status 2xx --exclude-path /a*b",
     ],
+    "merge": ["a.hits", "a.hits b.hits --to - --partial --max-memory 64M"],
     "today": ["/a", "/a /b --date yesterday"],
     "top": ["--once --limit 3", "--json"],
     "history": ["", "/a /b --days 7", "--date 2026-03 --csv"],

@@ -146,6 +146,17 @@ def distinct_lines(count: int, start: int = 0) -> bytes:
     return b"".join(text % number for number in range(start, start + count))
 
 
+def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
+    """Return a line of a hit that has come from *referer*."""
+    return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
+
+
+def tables_of(counter: HitTable) -> list[HitTable]:
+    """Return a counter that tells bots apart and the tables beside it."""
+    assert counter.bots is not None
+    return [counter, counter.bots, *counter.by_referer.values()]
+
+
 LONG_AFTER = b' "http://www.example.org/from/here.html" "Mozilla/5.0 (X11; Linux x86_64)"'
 
 

@@ -47,7 +47,8 @@ def test_examples_are_the_first_malformed_lines(data: bytes) -> None:
 WRONG_CALLS = {
     "positional max_paths": lambda counter: HitTable(5),
     "max_paths": lambda counter: HitTable(max_paths="5"),
-    "max_bytes": lambda counter: HitTable(max_bytes="5"),
+    "max_bytes": lambda counter: HitTable(max_bytes=5),
+    "memory_with text": lambda counter: counter.memory_with("5"),
     "assigned max_paths": lambda counter: setattr(counter, "max_paths", "5"),
     "merge of None": lambda counter: counter.merge(None),
     "merge of a dict": lambda counter: counter.merge({}),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import WHOLE, HitTable, LineRules
+from fasthits._parse import HitTable, LineRules
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import parse_format
 from fasthits.rules.rules import Rules
@@ -64,7 +64,6 @@ def test_drain_leaves_the_hours_and_spill_too() -> None:
     table.drain()
     table.feed(line(11))
     parts = [HitTable(), HitTable()]
-    parts[0].share, parts[1].share = (0, WHOLE[1] // 2), (WHOLE[1] // 2 + 1, WHOLE[1])
     table.spill(parts)
     assert hours_of(table) == {10: 1, 11: 2}
     assert [part.take_hours() for part in parts] == [{}, {}]
@@ -80,11 +79,7 @@ def test_days_that_do_not_count_have_no_hours() -> None:
     assert taken(table) == {(11, 9): 1, (12, 10): 1, (13, 10): 1}
 
 
-def test_a_narrow_share_has_all_hours() -> None:
-    table = HitTable()
-    table.share = 0, WHOLE[1] // 1000
-    table.feed(b"".join(line(10 + at % 2, path=f"/{at}") for at in range(100)))
-    assert hours_of(table) == {10: 50, 11: 50}
+def test_hits_without_a_row_have_their_hours() -> None:
     few = HitTable(max_paths=1)
     few.feed(b"".join(line(10, path=f"/{at}") for at in range(100)))
     assert (few.dropped, hours_of(few)) == (99, {10: 100})
@@ -94,7 +89,6 @@ def test_hours_are_those_of_readers_where_bots_are_kept_apart() -> None:
     rules = LineRules(verdict=lambda agent: 2 if agent == b"bot" else 0, apart=True)
     table, other = HitTable(rules=rules), HitTable(rules=rules)
     table.feed(line(10) + line(10, agent="bot") + line(11, agent="bot") + line(12))
-    other.share = 1, 1
     other.feed(line(12, agent="bot") + line(13))
     table.merge(other)
     assert hours_of(table) == {10: 1, 12: 1, 13: 1}

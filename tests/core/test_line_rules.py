@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitTable, LineRules, find_fields, parse_line, parse_lines
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.directives import Literal
@@ -15,6 +15,7 @@ from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
 from fasthits.rules.paths import is_static
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
+from tests.core.support import referred, tables_of
 from tests.support import reference
 from tests.support.strategies import logs
 
@@ -204,10 +205,6 @@ def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncou
     assert counter.lines == 0
 
 
-def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
-    return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
-
-
 def keep(referer: bytes) -> bytes | None:
     """Keep what stands before the colon; nothing of what has none."""
     head, colon, _ = referer.partition(b":")
@@ -313,42 +310,23 @@ def test_many_answers_keep_their_places() -> None:
     ]
 
 
-@pytest.mark.parametrize("max_bytes", [300_000, 400_000, 600_000, 1_500_000])
-def test_shares_of_all_tables_add_up_and_keep_to_the_bound(max_bytes: int) -> None:
+def test_all_tables_count_for_the_memory() -> None:
     rules = LineRules(
         verdict=lambda agent: 2 * (agent == b"bot"),
         apart=True,
         referers={"heads": keep, "all": lambda referer: referer},
     )
-    data = b"".join(
-        referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), b"bot" if number // 3 % 2 else b"x")
-        for number in range(12_000)
-    )
     whole = HitTable(rules=rules)
-    whole.feed(data)
-    sums = [Counter[bytes]() for _ in range(4)]
-    shares = []
-    first = 0
-    while first <= WHOLE[1]:
-        counter = HitTable(rules=rules, max_bytes=max_bytes)
-        counter.share = first, WHOLE[1]
-        for at in range(0, len(data), 50_000):
-            counter.feed(data[at : at + 50_000])
-            assert sum(each.memory for each in tables_of(counter)) < max_bytes
-        assert (counter.lines, counter.hits) == (12_000, 12_000)
-        for total, table in zip(sums, tables_of(counter), strict=True):
-            assert not total.keys() & {path for _, path, _ in table.rows()}
-            total.update({path: views for _, path, views in table.rows()})
-        shares.append(counter.share)
-        first = counter.share[1] + 1
-    assert (len(shares) > 1) == (max_bytes < 1_500_000)
-    for total, table in zip(sums, tables_of(whole), strict=True):
-        assert total == {path: views for _, path, views in table.rows()}
-
-
-def tables_of(counter: HitTable) -> list[HitTable]:
-    assert counter.bots is not None
-    return [counter, counter.bots, *counter.by_referer.values()]
+    for number in range(12_000):
+        agent = b"bot" if number // 3 % 2 else b"x"
+        whole.feed(referred(b"/%d" % (number % 3_000), b"%d:%d" % (number % 7, number % 11), agent))
+    assert all(len(table) > 1_000 for table in tables_of(whole))
+    alone = [HitTable() for _ in tables_of(whole)]
+    for one, table in zip(alone, tables_of(whole), strict=True):
+        for row in table.rows():
+            one.add(*row)
+    assert whole.memory_with(0) == sum(one.memory_with(0) for one in alone)
+    assert whole.memory_with(1 << 19) > whole.memory_with(0) + (4 << 20)
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])

@@ -7,28 +7,23 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from itertools import groupby, pairwise
+from itertools import groupby
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, WHOLE, HitTable
+from fasthits._parse import LINE_BYTES, HitTable, release_memory
 from tests.core.support import (
     DAY,
-    INTACT,
     MIB,
-    agrees,
-    assert_every_line_in_a_bucket,
     distinct_lines,
     fed,
-    line,
     memory_limit,
     status_of_process,
     views,
 )
-from tests.support import reference
-from tests.support.strategies import DAYS, day_sets, logs
+from tests.support.strategies import DAYS
 
 Rows = dict[tuple[date, bytes], int]
 
@@ -157,9 +152,8 @@ def test_blocks_of_csv_are_of_some_size() -> None:
 
 TAKERS: dict[str, Callable[[HitTable], object]] = {
     "drain": lambda counter: counter.drain(),
-    "share": lambda counter: setattr(counter, "share", (0, 1 << 63)),
     "escape": lambda counter: counter.escape(),
-    "feed": lambda counter: counter.feed(distinct_lines(60_000, start=40_000)),
+    "merge": lambda counter: HitTable().merge(counter),
 }
 READERS: dict[str, Callable[[HitTable], Iterator[tuple[object, ...]]]] = {
     "rows": HitTable.rows,
@@ -173,16 +167,14 @@ READERS: dict[str, Callable[[HitTable], Iterator[tuple[object, ...]]]] = {
 def test_rows_that_are_taken_away_end_their_readers(
     take: Callable[[HitTable], object], read: Callable[[HitTable], Iterator[tuple[object, ...]]]
 ) -> None:
-    counter = HitTable(max_bytes=4 * MIB)
+    counter = HitTable()
     counter.add(DAY, b"/\xff", 1)
     counter.feed(distinct_lines(40_000))
-    assert counter.share == WHOLE
     rows = read(counter)
     assert next(rows)
     take(counter)
     with pytest.raises(RuntimeError, match="removed"):
         next(rows)
-    assert counter.share == WHOLE or len(counter) < 100_000
     assert sum(number for *_, number in counter.csv()) == len(counter)
 
 
@@ -249,161 +241,29 @@ def test_escape_of_long_and_many_paths() -> None:
     assert sum(number for *_, number in counter.csv()) == len(rows)
 
 
-# --- Shares -------------------------------------------------------------------------------------------------------
-
-
-def figures(counter: HitTable) -> tuple[object, ...]:
-    """Return what is the same in all shares."""
-    return counter.lines, counter.hits, counter.filtered, counter.malformed, counter.examples, counter.days_seen
-
-
-def with_share(share: tuple[int, int], data: bytes, days: set[date] | None = None) -> HitTable:
-    counter = HitTable()
-    counter.share = share
-    counter.count_only(days)
-    counter.feed(data)
-    counter.finish()
-    return counter
-
-
-def shares_of(data: bytes, max_bytes: int, block_bytes: int = 1 << 16) -> Iterator[HitTable]:
-    """Yield counters of successive shares, until all rows have been in one."""
-    first = 0
-    while first <= WHOLE[1]:
-        counter = HitTable(max_bytes=max_bytes)
-        counter.share = first, WHOLE[1]
-        for at in range(0, len(data), block_bytes):
-            counter.feed(data[at : at + block_bytes])
-        counter.finish()
-        yield counter
-        assert counter.share[0] == first
-        first = counter.share[1] + 1
-
-
-@given(logs(), day_sets, st.lists(st.integers(0, WHOLE[1]), max_size=3))
-def test_shares_of_a_log_add_up_and_have_the_same_figures(data: bytes, days: set[date] | None, cuts: list[int]) -> None:
-    whole = fed(data, days=days)
-    edges = sorted({0, *cuts, 1 << 64})
-    parts = [with_share((first, behind - 1), data, days) for first, behind in pairwise(edges)]
-    assert agrees(whole, reference.count(data, days))
-    found = [views(part) for part in parts]
-    assert sum(map(len, found)) == len(whole)
-    assert {row: count for part in found for row, count in part.items()} == views(whole)
-    for part in parts:
-        assert figures(part) == figures(whole)
-        assert_every_line_in_a_bucket(part)
-
-
-@given(st.integers(0, WHOLE[1]), st.integers(0, WHOLE[1]))
-def test_a_share_that_is_set_later_keeps_the_same_rows(first: int, last: int) -> None:
-    data = distinct_lines(200)
-    counter = fed(data)
-    counter.share = first, last
-    assert counter.share == (first, last)
-    assert list(counter.rows()) == list(with_share((first, last), data).rows())
-    counter.feed(data)  # rows that were kept are found, those that were removed do not come back
-    assert list(counter.rows()) == [(day, path, 2) for day, path, _ in with_share((first, last), data).rows()]
-    assert counter.hits == 400
-
-
-def long_lines(count: int) -> bytes:
-    return b"".join(line(b"GET /%d/%b HTTP/1.1" % (number, b"p" * 60_000)) + b"\n" for number in range(count))
-
-
-LOGS = {
-    "many paths": lambda: distinct_lines(60_000),
-    "long paths": lambda: long_lines(200),
-    "both": lambda: (
-        b"bad\n" + distinct_lines(3000) * 2 + long_lines(60) + line(b"HEAD /") + b"\n" + distinct_lines(9000)
-    ),
-}
-
-
-@pytest.mark.parametrize("log", LOGS.values(), ids=LOGS)
-@pytest.mark.parametrize("block_bytes", [1 << 16, 1 << 30], ids=["small blocks", "one block"])
-def test_bounded_counters_have_all_rows_between_them(log: Callable[[], bytes], block_bytes: int) -> None:
-    data = log()
-    whole = fed(data)
-    found: dict[tuple[date, bytes], int] = {}
-    shares = 0
-    for counter in shares_of(data, MIB, block_bytes):
-        shares += 1
-        assert counter.memory <= MIB
-        assert figures(counter) == figures(whole)
-        rows = views(counter)
-        assert not rows.keys() & found.keys()
-        assert rows == views(with_share(counter.share, data))
-        found |= rows
-    assert shares > 1
-    assert found == views(whole)
-
-
-def test_the_bound_may_change_and_none_is_none() -> None:
-    counter = HitTable(max_bytes=MIB)
-    assert (counter.max_bytes, counter.share) == (MIB, WHOLE)
-    counter.max_bytes = None
-    counter.feed(distinct_lines(30_000))
-    assert (counter.max_bytes, counter.share, len(counter)) == (None, WHOLE, 30_000)
-    counter.max_bytes = 2 * MIB
-    counter.feed(distinct_lines(30_000, start=30_000))
-    assert counter.share == (0, (1 << 63) - 1)
-    assert 0 < len(counter) < 60_000
-    assert counter.hits == 60_000
-
-
-def test_a_new_counter_has_the_whole_share() -> None:
-    assert WHOLE == (0, 2**64 - 1)
-    assert (HitTable().share, HitTable().max_bytes) == (WHOLE, None)
-
-
-def test_a_bound_that_no_row_fits_under_is_a_memory_error_and_loses_no_line_before() -> None:
-    counter = HitTable(max_bytes=1000)
-    counter.feed(b"bad\n")
-    with pytest.raises(MemoryError):
-        counter.feed(b"worse\n" + INTACT + b"\n" + INTACT + b"\n")
-    assert (counter.lines, counter.malformed, counter.hits, len(counter)) == (2, 2, 0, 0)
-    counter.max_bytes = None
-    counter.share = WHOLE
-    counter.feed(INTACT + b"\n")
-    assert views(counter) == {(DAY, b"/intact"): 1}
-
-
-@pytest.mark.parametrize("wrong", [5, None, "ab", (1,), (1, 2, 3), (-1, 5), (0, 2**64)], ids=repr)
-def test_what_is_no_share_is_refused(wrong: object) -> None:
-    counter = fed(distinct_lines(10))
-    with pytest.raises((TypeError, ValueError, OverflowError)):
-        counter.share = wrong
-    assert (counter.share, len(counter)) == (WHOLE, 10)
-
-
-@pytest.mark.parametrize("wrong", ["5", -1, 2**64], ids=repr)
-def test_what_is_no_bound_is_refused(wrong: object) -> None:
-    with pytest.raises((TypeError, ValueError, OverflowError)):
-        HitTable(max_bytes=wrong)
-    counter = HitTable(max_bytes=5)
-    with pytest.raises((TypeError, ValueError, OverflowError)):
-        counter.max_bytes = wrong
-    assert counter.max_bytes == 5
-
-
 # --- Memory -------------------------------------------------------------------------------------------------------
 
 
 def feed_bounded() -> None:
     bound = 16 * MIB
     blocks = [distinct_lines(10_000, start=10_000 * number) for number in range(60)]
-    counter = HitTable(max_bytes=bound)
+    counter = HitTable()
+    release_memory()
     before = status_of_process("VmHWM")
+    times_full = 0
     for block in blocks:
-        for text in block.splitlines(keepends=True):  # the index grows after some single one
-            counter.feed(text)
+        for at in range(0, len(block), 50_000):  # the index grows in the midst of some
+            if counter.memory_with(50_000) > bound:
+                counter.drain()
+                times_full += 1
+            counter.feed(block[at : at + 50_000])
     growth = status_of_process("VmHWM") - before
-    assert counter.share != WHOLE
+    assert times_full
     assert growth < bound + MIB, f"{growth:,} bytes"
 
 
 @pytest.mark.measures_memory
-def test_a_bounded_counter_takes_no_more_than_its_bound(run_alone: Callable[..., object]) -> None:
+def test_a_counter_takes_no_more_than_it_says_beforehand(run_alone: Callable[..., object]) -> None:
     run_alone(feed_bounded)
 
 

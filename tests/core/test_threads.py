@@ -3,18 +3,21 @@
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
 
-from fasthits._parse import HitTable
+from fasthits._parse import HitTable, LineRules
 from tests.core.support import (
     DAY,
     INTACT,
     assert_balanced,
     distinct_lines,
     in_threads,
+    referred,
     switch_interval,
+    tables_of,
     views,
 )
-from tests.support import reference
 
 
 def test_two_threads_may_feed_one_counter() -> None:
@@ -34,8 +37,8 @@ def test_two_threads_may_feed_one_counter() -> None:
 
     with switch_interval(1e-5):
         in_threads(feed_all, feed_all, look_on)
-    expected = Counter(path for block in blocks for _, path in reference.hits(block))
-    assert views(counter) == {(DAY, path): 2 * count for path, count in expected.items()}
+    fed = Counter(number for block in range(20) for number in range(500 * block, 500 * block + 2000))
+    assert views(counter) == {(DAY, b"/%d" % number): 2 * blocks for number, blocks in fed.items()}
     assert counter.lines == counter.hits == 80_000
 
 
@@ -56,6 +59,57 @@ def test_threads_may_drain_and_merge_a_counter_that_is_fed() -> None:
     total.merge(counter.drain())
     assert sum(views(total).values()) == counter.hits == 80_000
     assert len(total) == 11_500
+
+
+def test_eight_threads_may_use_all_tables_of_one_counter() -> None:
+    """A line of a bot or with a referer changes several tables, which others read, empty, fill and sort meanwhile."""
+    rules = LineRules(
+        verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer}
+    )
+    counter, total = HitTable(rules=rules), HitTable(rules=rules)
+    blocks = [
+        b"".join(
+            referred(b"/%d" % at, b"r%d" % (at % 97), b"bot" if at % 2 else b"x") for at in range(first, first + 500)
+        )
+        for first in range(0, 10_000, 500)
+    ]
+    fed = Event()
+
+    def feed_all() -> None:
+        for block in blocks:
+            counter.feed(block)
+
+    def feed_at_once() -> None:
+        try:
+            in_threads(feed_all, feed_all, feed_all, feed_all)
+        finally:
+            fed.set()
+
+    def drain_often() -> None:
+        while not fed.is_set():
+            total.merge(counter.drain())
+
+    def read_often() -> None:
+        while not fed.is_set():
+            for table in tables_of(counter):
+                assert sum(table.views_by_day().values()) <= 40_000
+                with suppress(RuntimeError):  # its rows were taken away
+                    assert all(day == DAY for day, *_ in table.sorted_rows())
+                with suppress(RuntimeError):
+                    assert all(lines for _, _, lines in table.csv())
+                with suppress(RuntimeError):
+                    assert all(views <= 4 for _, _, views in table.rows())
+            assert len(counter.examples) == 0
+            assert counter.days_seen <= {DAY}
+
+    with switch_interval(1e-5):
+        in_threads(feed_at_once, drain_often, drain_often, read_often, read_often)
+    total.merge(counter)
+    assert total.hits == 40_000
+    readers, bots, referred_by = (views(table) for table in tables_of(total))
+    assert readers == {(DAY, b"/%d" % at): 4 for at in range(0, 10_000, 2)}
+    assert bots == {(DAY, b"/%d" % at): 4 for at in range(1, 10_000, 2)}
+    assert sum(referred_by.values()) == 20_000
 
 
 def feed_two_counters_while_a_third_thread_looks_on() -> bool:

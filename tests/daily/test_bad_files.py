@@ -14,8 +14,7 @@ import pytest
 from fasthits._parse import HitTable
 from fasthits.daily.counting import count_days
 from fasthits.daily.logs import logfiles
-from fasthits.daily.passes import Passes
-from fasthits.errors import LogFileError
+from fasthits.daily.reading import Progress, Reading
 from tests.daily.test_whole_days import KEPT, TODAY, YESTERDAY, every, keep_one_hit, line, midnight, rolled
 from tests.support.commands import write
 
@@ -162,42 +161,23 @@ def test_a_file_that_changes_while_the_others_are_read_leaves_its_days(
     write(tmp_path / f"{TODAY}.log", b"")
     changing = tmp_path / f"{YESTERDAY}.log"
     monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 1000)
-    count = Passes.count
+    run = Reading.run
 
-    def change_and_count(passes: Passes, first_hash: int = 0) -> HitTable:
+    def change_and_run(reading: Reading, progress: Progress | None = None) -> HitTable:
         if change == "shrinks":
             os.truncate(changing, 500)
         else:
             changing.rename(changing.with_suffix(".1"))
         if change == "is replaced":
             changing.write_bytes(b"")
-        return count(passes, first_hash)
+        return run(reading, progress)
 
-    monkeypatch.setattr(Passes, "count", change_and_count)
+    monkeypatch.setattr(Reading, "run", change_and_run)
     counted, _ = count_days(days, (f"{tmp_path}/%F.log",), lambda whole, tables: None, threads=2)
     assert counted.days == [days[0]]
     assert counted.hits >= 50
     (error,) = counted.damaged
     assert error.hint.endswith("run it again")
-
-
-def test_a_file_that_changes_between_two_passes_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    at = midnight(YESTERDAY)
-    for name in ("a", "b"):
-        write(tmp_path / f"{name}.log", b"".join(line(f"/{name}{n}", at) for n in range(60_000)))
-    count = Passes.count
-
-    def count_and_change(passes: Passes, first_hash: int = 0) -> HitTable:
-        table = count(passes, first_hash)
-        if passes.number == 1:
-            os.truncate(tmp_path / "b.log", 500)
-        return table
-
-    monkeypatch.setattr(Passes, "count", count_and_change)
-    with pytest.raises(LogFileError, match=r"changed while it was read: .*b\.log \(run it again"):
-        count_days(
-            [YESTERDAY], (f"{tmp_path}/*.log",), lambda whole, tables: list(tables), 1, max_bytes=4 << 20, as_part=True
-        )
 
 
 def test_a_compressed_copy_beside_its_file_is_not_counted(tmp_path: Path) -> None:

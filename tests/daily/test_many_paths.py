@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily import passes
+from fasthits.daily import reading
 from fasthits.daily.logs import logfiles
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
@@ -33,8 +33,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks, segments and tables are small, so that a small log is a large one."""
     monkeypatch.setattr(logfiles, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 1 << 18)
-    monkeypatch.setattr(passes, "BLOCK_BYTES", 1 << 14)
-    monkeypatch.setattr(passes, "PART_ROWS", 500)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(reading, "PART_ROWS", 500)
 
 
 def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None) -> tuple[bytes, Summary]:
@@ -46,13 +46,13 @@ def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None)
 def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of rows that were in the parts whenever a thread looked."""
     seen: list[int] = []
-    share_rows: Callable[..., None] = passes.Pass._share_rows
+    make_room: Callable[..., None] = reading.Reading._make_room
 
-    def look(self: passes.Pass, table: passes.HitTable) -> None:
-        share_rows(self, table)
+    def look(self: reading.Reading, *tables: object) -> None:
+        make_room(self, *tables)
         seen.append(sum(map(len, self._parts)))
 
-    monkeypatch.setattr(passes.Pass, "_share_rows", look)
+    monkeypatch.setattr(reading.Reading, "_make_room", look)
     return seen
 
 
@@ -70,14 +70,13 @@ def test_the_numbers_are_those_of_one_thread(log: Path, tmp_path: Path, threads:
 
 
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("size", [1 << 20, 2 << 20, 3 << 20])
+@pytest.mark.parametrize("size", [4 << 20, 8 << 20, 12 << 20])
 def test_they_are_the_same_in_little_memory(
     log: Path, tmp_path: Path, size: int, spilled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts take half of it. Then the tables of the threads grow, and what they cannot hold waits for a pass."""
-    monkeypatch.setattr(passes, "LEAST_TABLE_BYTES", 1 << 16)
+    monkeypatch.setattr(reading, "LEAST_TABLE_BYTES", 1 << 16)
     expected, _ = counted(log, tmp_path / "one.csv", 1)
     found, several = counted(log, tmp_path / "several.csv", 3, size)
     assert max(spilled) > 0
-    assert several.counted.passes > 1
+    assert several.counted.spooled
     assert found == expected

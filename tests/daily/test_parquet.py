@@ -48,7 +48,7 @@ def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
 
 
 def replace(folder: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
-    return open_table(folder).replace(sorted(rows), [count(rows)], with_fewer)
+    return open_table(folder).replace(sorted(rows), count(rows), with_fewer)
 
 
 def rows_of(folder: str, table: str = "hits") -> list[tuple[Any, ...]]:
@@ -164,7 +164,7 @@ setattr(places[sys.argv[2]], sys.argv[2], die)
 counter = HitTable()
 for day in (1, 2):
     counter.add(date(2026, 3, day), b"/new", 9)
-open_table(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], [counter])
+open_table(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], counter)
 """
 
 

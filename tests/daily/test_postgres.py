@@ -38,6 +38,7 @@ from fasthits.daily.documents import (
 from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
+from fasthits.daily.sourcesums import TEXTS, sums_of
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
@@ -69,7 +70,7 @@ def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
 
 
 def replace(target: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
-    return open_table(target).replace(sorted(rows), [count(rows)], with_fewer)
+    return open_table(target).replace(sorted(rows), count(rows), with_fewer)
 
 
 def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
@@ -80,7 +81,7 @@ def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
     return psql.execute(f"SELECT {texts} FROM {table} ORDER BY {', '.join(columns)}").fetchall()  # type: ignore[arg-type]
 
 
-def sums_of(psql: Connection) -> list[tuple[Any, ...]]:
+def sums_in(psql: Connection) -> list[tuple[Any, ...]]:
     return psql.execute("SELECT date::text, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
 
 
@@ -122,7 +123,7 @@ def test_the_tables_have_the_rows_that_sqlite_has(
         for table in (name for name in tables if not name.endswith(("_paths", "_sums"))):
             assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
         assert (
-            sums_of(psql)
+            sums_in(psql)
             == database.execute("SELECT date, host, views, bots, rows FROM hits_sums ORDER BY 1, 2").fetchall()
         )
 
@@ -135,7 +136,7 @@ def test_some_days_are_replaced_and_the_others_stay(url: str, psql: Connection) 
         (str(MARCH[1]), "/", 5),
         *((str(MARCH[3]), path, views) for path, views in (("/", 1), ("/old", 2))),
     ]
-    assert [row[:3] for row in sums_of(psql)] == [(str(day), "", views) for day, views in zip(MARCH, (3, 5, 0, 3))]  # noqa: B905
+    assert [row[:3] for row in sums_in(psql)] == [(str(day), "", views) for day, views in zip(MARCH, (3, 5, 0, 3))]  # noqa: B905
 
 
 def test_a_day_with_fewer_hits_stays_as_it_is_in_all_tables(url: str, psql: Connection) -> None:
@@ -159,7 +160,7 @@ def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql:
     """PostgreSQL has no zero bytes in texts."""
     assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [])
     assert rows_of(psql) == [(str(MARCH[0]), "/a\\x00", 3), (str(MARCH[0]), "/b", 4)]
-    assert [row[2:] for row in sums_of(psql)] == [(7, None, 2)]
+    assert [row[2:] for row in sums_in(psql)] == [(7, None, 2)]
 
 
 def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> None:
@@ -169,13 +170,13 @@ def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> N
     psql.execute("DELETE FROM hits WHERE date = '2026-03-03'")
     psql.execute("TRUNCATE hits_2026_03_04")
     psql.execute("DROP TABLE hits_2026_03_05")
-    assert [row[0] for row in sums_of(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
+    assert [row[0] for row in sums_in(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
     open_table(url).catch_up()
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
     psql.execute("DROP TRIGGER hits_changed ON hits")
     psql.execute("UPDATE hits SET views = 8 WHERE date = '2026-03-02'")
     open_table(url).catch_up()
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
 
 
 def ask(question: Callable[[History], Any], *databases: str) -> list[Any]:
@@ -200,6 +201,14 @@ QUESTIONS: list[Callable[[History], Any]] = [
 ]
 
 
+def assert_sums_of_sources(psql: Connection, file: str) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in (sums_of(name) for name in TEXTS if name in tables):
+            assert rows_of(psql, table) == sorted(database.execute(f"SELECT * FROM {table}")), table
+            assert rows_of(psql, table)
+
+
 @pytest.mark.parametrize("options", RULES.values(), ids=RULES)
 def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: Connection, tmp_path: Path) -> None:
     """With sums, and without."""
@@ -217,10 +226,20 @@ def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: C
     for question in QUESTIONS:
         of_sqlite, of_postgres = ask(question, file, url)
         assert of_postgres == of_sqlite
+    assert_sums_of_sources(psql, file)
     psql.execute("DELETE FROM hits_sums WHERE date = '2026-03-02'")
+    sources = [table for table in TEXTS if psql.execute("SELECT to_regclass(%s)", [table]).fetchone() != (None,)]
+    for table in sources:
+        psql.execute(f"TRUNCATE {table}_2026_03_01; UPDATE {table} SET views = views WHERE date = '2026-03-02'")  # type: ignore[arg-type]
+        assert {row[0] for row in rows_of(psql, f"{table}_sums")} == {"2026-03-04"}
+        with closing(sqlite3.connect(file)) as database, database:
+            database.execute(f"DELETE FROM {table} WHERE date = '2026-03-01'")
     for question in QUESTIONS:
         of_sqlite, without_sums = ask(question, file, url)
         assert without_sums == of_sqlite
+    open_table(url).catch_up()
+    if sources:
+        assert {row[0] for row in rows_of(psql, f"{sources[0]}_sums")} == {"2026-03-02", "2026-03-04"}
     psql.execute("DROP TABLE hits_2026_03_02")
     assert History(url).days == [MARCH[0], MARCH[3]]
     assert History(url).site(ROUND)[1] is None
@@ -366,7 +385,7 @@ else:
 counter = HitTable()
 for number in range(40_000):
     counter.add(day, b"/new/%d" % number, 1)
-open_table(sys.argv[1]).replace([day], [counter])
+open_table(sys.argv[1]).replace([day], counter)
 """
 
 
@@ -380,7 +399,7 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
     found = rows_of(psql)
     assert (found == before) is not new
     assert len(found) == (40_001 if new else 2)
-    assert [row[2] for row in sums_of(psql)] == ([40_000, 2] if new else [2, 2])
+    assert [row[2] for row in sums_in(psql)] == ([40_000, 2] if new else [2, 2])
     replace(url, {MARCH[0]: {b"/old": 50_000}})
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 50_000), before[1]]
 
@@ -391,7 +410,7 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, p
     class Dying:
         """A hit table whose rows end with the connection."""
 
-        share, bots = HitTable().share, None
+        bots = None
 
         def views_by_day(self) -> dict[date, int]:
             return {MARCH[0]: 9}
@@ -405,7 +424,7 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, p
             yield from ((str(MARCH[0]), f"/{number:090}", 1) for number in range(100_000))
 
     with pytest.raises(TableError, match=r"cannot write to database: postgresql://fasthits@/stats") as raised:
-        open_table(url).replace([MARCH[0]], [Dying()])  # type: ignore[list-item]
+        open_table(url).replace([MARCH[0]], Dying())  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 1)]
 
@@ -415,7 +434,7 @@ SEVERAL = (
     "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
     "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); counter = HitTable();"
     "[counter.add(day, b'/%d' % number, views) for number in range(5000)];"
-    "open_table(sys.argv[1]).replace([day], [counter])"
+    "open_table(sys.argv[1]).replace([day], counter)"
 )
 
 
@@ -425,7 +444,7 @@ def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: C
     wanted = [(1, 1), (1, 3), (1, 2), (2, 1), (3, 1)]
     running = [subprocess.Popen([*command, str(day), str(views)], cwd=PROJECT) for day, views in wanted]
     assert [process.wait() for process in running] == [0] * len(wanted)
-    assert [(row[0], row[2]) for row in sums_of(psql)] == [
+    assert [(row[0], row[2]) for row in sums_in(psql)] == [
         ("2026-03-01", 15_000),
         ("2026-03-02", 5_000),
         ("2026-03-03", 5_000),
@@ -472,7 +491,7 @@ def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -
     ):
         table.check()
     psql.execute("DROP TABLE hits; CREATE TABLE hits (date date, path text, views bigint)")
-    for act in (table.check, lambda: table.replace(MARCH[:1], [count({MARCH[0]: {b"/": 1}})])):
+    for act in (table.check, lambda: table.replace(MARCH[:1], count({MARCH[0]: {b"/": 1}}))):
         with pytest.raises(TableError, match="another program has made the table hits"):
             act()
     psql.execute("DROP TABLE hits; CREATE TABLE hits_paths (path text)")

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import WHOLE, HitTable, LineRules
+from fasthits._parse import HitTable, LineRules
 from fasthits.daily import atomic as replacing
 from fasthits.daily import database
-from fasthits.daily.columns import PLAIN, hits_layout, referrers_layout
+from fasthits.daily.columns import PLAIN, Rows, hits_layout, referrers_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
+from fasthits.daily.runs import MergedRows, Spill, Spool, Workshop
 from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT
@@ -56,13 +57,13 @@ def read(file: Path) -> list[Row]:
     return READERS[file.name](file)
 
 
-def shares(rows: dict[date, dict[str, int]]) -> list[HitTable]:
+def rows_of(rows: dict[date, dict[str, int]]) -> HitTable:
     """Return the rows, by day and path, as one counter has them."""
     counter = HitTable()
     for day, paths in rows.items():
         for path, views in paths.items():
             counter.add(day, path.encode(), views)
-    return [counter]
+    return counter
 
 
 def table(file: Path) -> Table:
@@ -70,7 +71,7 @@ def table(file: Path) -> Table:
 
 
 def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
-    table(file).replace(MARCH[:2], shares({MARCH[1]: {"/b": 2, "/a": 2, "/c": 9}, MARCH[0]: {"/a": 1}}))
+    table(file).replace(MARCH[:2], rows_of({MARCH[1]: {"/b": 2, "/a": 2, "/c": 9}, MARCH[0]: {"/a": 1}}))
     assert read(file) == [
         ("2026-03-01", "/a", 1),
         ("2026-03-02", "/c", 9),
@@ -80,22 +81,24 @@ def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
 
 
 def test_only_the_days_given_are_replaced(file: Path) -> None:
-    table(file).replace(MARCH[:5], shares({day: {"/a": 1, "/b": 2} for day in MARCH[:5]}))
-    table(file).replace([MARCH[1], MARCH[3]], shares({MARCH[3]: {"/c": 7}}), with_fewer=True)
+    table(file).replace(MARCH[:5], rows_of({day: {"/a": 1, "/b": 2} for day in MARCH[:5]}))
+    table(file).replace([MARCH[1], MARCH[3]], rows_of({MARCH[3]: {"/c": 7}}), with_fewer=True)
     assert [row for row in read(file) if row[0] in ("2026-03-02", "2026-03-04")] == [("2026-03-04", "/c", 7)]
     assert [row[0] for row in read(file) if row[1] == "/a"] == ["2026-03-01", "2026-03-03", "2026-03-05"]
 
 
-def halves(rows: dict[date, dict[str, int]]) -> list[HitTable]:
-    """Return the rows, by day and path, as two counters have them, each with a share of them."""
-    counters = shares(rows) + shares(rows)
-    for counter, share in zip(counters, ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])), strict=True):
-        counter.share = share
-    return counters
+def spilled(rows: dict[date, dict[str, int]]) -> MergedRows:
+    """Return the rows, by day and path, as runs have them, which have each row several times."""
+    spill = Spill(Workshop(Spool(), 1 << 20))
+    for day, paths in rows.items():
+        for path, views in paths.items():
+            for some in (1, views - 1):
+                spill.add(rows_of({day: {path: some}}))
+    return spill.rows(HitTable())
 
 
-@pytest.mark.parametrize("make", [shares, halves])
-def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., list[HitTable]]) -> None:
+@pytest.mark.parametrize("make", [rows_of, spilled])
+def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., Rows]) -> None:
     kept = {MARCH[0]: {"/": 1}, MARCH[1]: {"/a": 3, "/b,": 4}, MARCH[2]: {"/a": 3}, MARCH[3]: {"/a": 1}}
     table(file).replace(MARCH[:4], make(kept))
     new = {MARCH[0]: {"/new": 2}, MARCH[1]: {"/new": 6}, MARCH[2]: {"/new": 3}, MARCH[4]: {"/new": 1}}
@@ -117,13 +120,15 @@ def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[...,
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("whole", [True, False])
-def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(tmp_path: Path, name: str, whole: bool) -> None:
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(
+    tmp_path: Path, name: str, in_memory: bool
+) -> None:
     """Those of bots, too, and of all hosts."""
     layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
     rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
 
-    def counter(share: tuple[int, int], host: bytes, views: tuple[int, int], bots: int) -> HitTable:
+    def counter(host: bytes, views: tuple[int, int], bots: int) -> HitTable:
         counted = HitTable(rules=rules)
         assert counted.bots is not None
         for day, number in zip(MARCH, views, strict=False):
@@ -131,13 +136,16 @@ def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(tmp_path: P
                 counted.add(day, path, number)
                 counted.by_referer["referrers"].add(day, path + b"\nr.example", number)
         counted.bots.add(MARCH[0], b"//" + host + b"/", bots)
-        counted.share = share
         return counted
 
     def replace(host: bytes, views: tuple[int, int], bots: int) -> Replaced:
-        of_shares = [WHOLE] if whole else [(0, 1 << 63), ((1 << 63) + 1, WHOLE[1])]
-        counters = [counter(share, host, views, bots) for share in of_shares]
-        return open_table(str(tmp_path / name), layouts).replace(MARCH[:2], counters)
+        rows: Rows = counter(host, views, bots)
+        if not in_memory:
+            spill = Spill(Workshop(Spool(), 1 << 20))
+            spill.add(counter(host, views, 0))
+            spill.add(counter(host, (0, 0), bots))
+            rows = spill.rows(HitTable())
+        return open_table(str(tmp_path / name), layouts).replace(MARCH[:2], rows)
 
     def hosts(of: str, day: date) -> set[str]:
         if name == "hits.db":
@@ -159,7 +167,7 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
         "from fasthits.daily.opening import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
-        "counter = HitTable(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], [counter])"
+        "counter = HitTable(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], counter)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
     running = [subprocess.Popen([*command, str(views)], cwd=PROJECT) for views in (8, 3, 5, 1, 7, 2)]
@@ -169,16 +177,16 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
 
 def test_days_come_before_between_and_behind_those_there(file: Path) -> None:
     for day in (3, 1, 5, 2, 4):
-        table(file).replace([MARCH[day]], shares({MARCH[day]: {"/": day}}))
+        table(file).replace([MARCH[day]], rows_of({MARCH[day]: {"/": day}}))
     assert [views for _, _, views in read(file)] == [1, 2, 3, 4, 5]
 
 
 def test_a_second_time_changes_nothing(file: Path) -> None:
     rows = {MARCH[0]: {'/"quoted",\r\n': 3, "/é": 2, "/\\xe9": 2, "/a\x00b": 1, "/" + "x" * 200_000: 1}, MARCH[1]: {}}
-    table(file).replace(MARCH[:2], shares(rows))
+    table(file).replace(MARCH[:2], rows_of(rows))
     before = file.read_bytes() if file.suffix == ".csv" else read(file)
-    table(file).replace(MARCH[:2], shares(rows))
-    table(file).replace([MARCH[9]], shares({}))
+    table(file).replace(MARCH[:2], rows_of(rows))
+    table(file).replace([MARCH[9]], rows_of({}))
     assert before == (file.read_bytes() if file.suffix == ".csv" else read(file))
     assert dict((path, views) for _, path, views in read(file)) == rows[MARCH[0]]
 
@@ -186,20 +194,20 @@ def test_a_second_time_changes_nothing(file: Path) -> None:
 @given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
 def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("csv") / "hits.csv"
-    CsvFiles(file).replace(MARCH[:1], shares({MARCH[0]: rows}))
-    CsvFiles(file).replace(MARCH[1:2], shares({}))
+    CsvFiles(file).replace(MARCH[:1], rows_of({MARCH[0]: rows}))
+    CsvFiles(file).replace(MARCH[1:2], rows_of({}))
     assert {path: views for _, path, views in csv_rows(file)} == rows
 
 
 def test_csv_is_quoted_only_where_rfc_4180_asks_for_it(tmp_path: Path) -> None:
-    CsvFiles(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
+    CsvFiles(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
     assert (tmp_path / "hits.csv").read_bytes() == (
         b'date,path,views\n2026-03-01,"/a,b",3\n2026-03-01,"/a""b",2\n2026-03-01,/a b;c\',1\n'
     )
 
 
 def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     with sqlite3.connect(tmp_path / "hits.db") as database:
         (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'hits'").fetchone()
     database.close()
@@ -210,25 +218,25 @@ def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_
     counter = HitTable()
     for path, views in ((b"/caf\xe9", 2), (rb"/caf\xe9", 3), ("/café".encode(), 4), (b"/\xc3", 5)):
         counter.add(MARCH[0], path, views)
-    table(file).replace(MARCH[:1], [counter])
+    table(file).replace(MARCH[:1], counter)
     assert {path: views for _, path, views in read(file)} == {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}
 
 
-def test_rows_of_several_shares_come_in_order_and_equal_ones_add_up(file: Path) -> None:
+def test_rows_of_several_runs_come_in_order_and_equal_ones_add_up(file: Path) -> None:
     names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
-    counters = []
-    for share in ((0, 1 << 63), ((1 << 63) + 1, WHOLE[1])):
+    spill = Spill(Workshop(Spool(), 1 << 20))
+    for half in range(2):
         counter = HitTable()
         for number, name in enumerate(names):
-            counter.add(MARCH[number % 2], name, 1 + number % 3)
-        counter.share = share
-        counter.add(MARCH[2], b"/caf\xe9" if counters else rb"/caf\xe9", 2)
-        counters.append(counter)
+            counter.add(MARCH[number % 2], name, (1 + number % 3) // 2 if half else (2 + number % 3) // 2)
+        counter.add(MARCH[2], b"/caf\xe9" if half else rb"/caf\xe9", 2)
+        counter.add(MARCH[3], b"/of-a-day-that-does-not-count", 2)
+        spill.add(counter)
     found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
     found.append((str(MARCH[2]), "/caf\\xe9", 4))
-    assert table(file).replace(MARCH[:3], counters) == Replaced(len(names) + 1, [])
+    assert table(file).replace(MARCH[:3], spill.rows(HitTable())) == Replaced(len(names) + 1, [])
     assert read(file) == sorted(found, key=lambda row: (row[0], -row[2], row[1].encode()))
-    assert table(file).replace(MARCH[2:3], shares({}), with_fewer=True) == Replaced(0, [])
+    assert table(file).replace(MARCH[2:3], rows_of({}), with_fewer=True) == Replaced(0, [])
     assert read(file) == sorted(found[:-1], key=lambda row: (row[0], -row[2], row[1].encode()))
 
 
@@ -245,13 +253,13 @@ def test_a_target_that_cannot_be_written_is_told_beforehand(name: str, tmp_path:
     with pytest.raises(TableError):
         table(tmp_path / name).check()
     with pytest.raises(TableError):
-        table(tmp_path / name).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+        table(tmp_path / name).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
 
 
 @pytest.mark.parametrize("name", ["hits.csv", "hits.db"])
 def test_a_target_that_turns_out_unwritable_is_an_error(name: str) -> None:
     with pytest.raises(TableError):
-        table(Path("/proc", name)).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+        table(Path("/proc", name)).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +276,7 @@ def test_a_target_of_another_kind_stays_as_it_is(name: str, content: bytes, tmp_
     with pytest.raises(TableError):
         table(file).check()
     with pytest.raises(TableError):
-        table(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+        table(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == [name]
 
@@ -285,7 +293,7 @@ def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Pat
     file = tmp_path / "hits.csv"
     file.write_bytes(content)
     with pytest.raises(TableError):
-        CsvFiles(file).replace([MARCH[9]], shares({MARCH[9]: {"/": 1}}))
+        CsvFiles(file).replace([MARCH[9]], rows_of({MARCH[9]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == ["hits.csv"]
 
@@ -295,7 +303,7 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
     database.close()
-    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))):
+    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))):
         with pytest.raises(TableError, match="these options make a table hits"):
             attempt()
 
@@ -305,11 +313,11 @@ def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
 ) -> None:
     monkeypatch.setattr(database, "WRITE_LOCK_SECONDS", 0.05)
     file = tmp_path / "hits.db"
-    SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+    SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TableError, match="locked"):
-        SqliteFile(file).replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+        SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
     other.execute("ROLLBACK")
     other.close()
     assert sqlite_rows(file) == [("2026-03-01", "/", 1)]
@@ -318,13 +326,11 @@ def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
 KILLED = """
 import os, signal, sys
 from datetime import date
-from fasthits._parse import WHOLE
 from fasthits.daily.opening import open_table
 
 day = date(2026, 3, 1)
 
 class Deadly:
-    share = WHOLE
     bots = None
 
     def views_by_day(self):
@@ -342,17 +348,17 @@ class Deadly:
         yield from ((str(day), f"/{number}", 1) for number in range(50_000))
         os.kill(os.getpid(), signal.SIGKILL)
 
-open_table(sys.argv[1]).replace([day], [Deadly()])
+open_table(sys.argv[1]).replace([day], Deadly())
 """
 
 
 def test_killed_half_way_the_old_numbers_stand(file: Path) -> None:
-    table(file).replace(MARCH[:3], shares({day: {"/old": 1} for day in MARCH[:3]}))
+    table(file).replace(MARCH[:3], rows_of({day: {"/old": 1} for day in MARCH[:3]}))
     before = read(file)
     killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=PROJECT)
     assert killed.returncode == -9
     assert read(file) == before
-    table(file).replace(MARCH[:1], shares({MARCH[0]: {"/new": 2}}))
+    table(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/new": 2}}))
     assert read(file) == [("2026-03-01", "/new", 2), *before[1:]]
     assert os.listdir(file.parent) == [file.name]
 
@@ -361,11 +367,11 @@ def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path)
     (tmp_path / "data").mkdir()
     real, link = tmp_path / "data" / "hits.csv", tmp_path / "hits.csv"
     link.symlink_to(real)
-    table(link).replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+    table(link).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     real.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(real, 1234, 1235)
-    table(link).replace(MARCH[1:2], shares({MARCH[1]: {"/": 1}}))
+    table(link).replace(MARCH[1:2], rows_of({MARCH[1]: {"/": 1}}))
     assert link.is_symlink()
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert (real.stat().st_uid, real.stat().st_gid) == (
@@ -382,7 +388,7 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
         "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
         "day = date(2026, 3, int(sys.argv[2])); counter = HitTable();"
         "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
-        "open_table(sys.argv[1]).replace([day], [counter])"
+        "open_table(sys.argv[1]).replace([day], counter)"
     )
     command = [sys.executable, "-c", script, str(file)]
     running = [subprocess.Popen([*command, str(day)], cwd=PROJECT) for day in range(1, 7)]
@@ -395,16 +401,16 @@ def test_what_another_process_writes_is_waited_for_and_then_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
-    table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+    table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     new = tmp_path / ".hits.csv.new"
     new.write_text("being written by the one that has the lock")
     with new.open("r+b") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(TableError, match="another process has been writing it"):
-            table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+            table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
         assert new.read_text() == "being written by the one that has the lock"
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 1)]
-    table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+    table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]
     assert os.listdir(tmp_path) == ["hits.csv"]
 
@@ -412,12 +418,12 @@ def test_what_another_process_writes_is_waited_for_and_then_an_error(
 def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
     with contextlib.ExitStack() as opened:
-        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+        table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
         for path in (tmp_path, tmp_path / "hits.csv"):
             fd = os.open(path, os.O_RDONLY)
             opened.callback(os.close, fd)
             fcntl.flock(fd, fcntl.LOCK_EX)
-        table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 2}}))
+        table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]
 
 
@@ -438,11 +444,11 @@ def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path
         left.write_text("half a day")
         os.chown(left, owner, owner)
         if removed:
-            table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+            table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
             assert os.listdir(tmp_path) == ["hits.csv"]
         else:
             with pytest.raises(TableError, match="user 1234 has made a file of that name; remove it"):
-                table(tmp_path / "hits.csv").replace(MARCH[:1], shares({MARCH[0]: {"/": 1}}))
+                table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
             assert left.read_text() == "half a day"
 
 
@@ -454,7 +460,7 @@ def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
         counter = HitTable(rules=rules)
         counter.add(MARCH[0], b"/", 1)
         counter.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
-        return open_table(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], [counter])
+        return open_table(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], counter)
 
     (tmp_path / "hits.referrers.csv").write_text("date,path,referrer,views\n2026-03-02,/,x,1\n2026-03-01,/,x,1\n")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

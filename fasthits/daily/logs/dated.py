@@ -12,7 +12,7 @@ from datetime import date, datetime
 
 from fasthits.daily.days import ONE_DAY, file_name, is_url
 from fasthits.daily.logs import logfiles
-from fasthits.daily.logs.extents import Ends, Extent, Gap, is_over, look, look_at_all, put_too_early, runs_on
+from fasthits.daily.logs.extents import Ends, Extent, Gap, Look, is_over, look, look_at_all, put_too_early, runs_on
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.rules.compiled import CompiledRules
 
@@ -26,8 +26,9 @@ _DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a f
 class DatedLog:
     """The files of one pattern."""
 
-    def __init__(self, pattern: str, compiled: CompiledRules) -> None:
+    def __init__(self, pattern: str, compiled: CompiledRules, look_at: Look = look_at_all) -> None:
         self.pattern = pattern
+        self._look_at = look_at
         self._compiled = compiled
         self._found: dict[str, list[LogFile]] = {}
         self._extents: dict[LogFile, Extent] = {}
@@ -39,7 +40,7 @@ class DatedLog:
         following = self._files(day + ONE_DAY) if own and day < date.max else []
         found = list(dict.fromkeys([*own, *following]))
         new = [each for each in found if each not in self._extents]
-        self._extents |= zip(new, look_at_all(new, self._compiled), strict=True)
+        self._extents |= zip(new, self._look_at(new, self._compiled), strict=True)
         return [self._extents[each] for each in found]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:

@@ -1,9 +1,10 @@
 """The time that a log file covers, by its first and last lines; and what is missing of a day."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
+from zlib import crc32
 
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.errors import LogFileError, StoreError
@@ -22,6 +23,10 @@ SLOW_REQUESTS = timedelta(seconds=30)
 
 CLOCK_SECONDS = 60.0
 """How much the clock of a store may be behind."""
+
+
+Look = Callable[[Sequence[LogFile], CompiledRules], "list[Extent]"]
+"""Returns when files begin."""
 
 
 class Gap(NamedTuple):
@@ -47,8 +52,8 @@ class Extent:
     """The time of its first line; None if there is no time in its first lines."""
     middle: datetime | None = None
     """Half of its first lines are before this time."""
-    start_hash: int | None = None
-    """The hash of its first lines. Files with the same hash may be copies."""
+    start_hash: tuple[int, int] | None = None
+    """A check sum of its first lines, and their size. Files that begin alike may be copies."""
 
     @property
     def name(self) -> str:
@@ -59,6 +64,11 @@ class Extent:
     def trusted(self) -> bool:
         """Whether its time of change can be right: not earlier than its first line."""
         return self.begin is None or self.begin.timestamp() <= self.log_file.modified + SLACK_SECONDS
+
+    def of(self, log_file: LogFile) -> "Extent":
+        """Return the same of *log_file*, which is this file for this machine."""
+        log_file.learn_from(self.log_file)
+        return replace(self, log_file=log_file)
 
     def may_end_on(self, day: date) -> bool:
         """Tell whether it was changed on *day* or later, or whether that is unknown."""
@@ -124,7 +134,8 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
     found = list(stamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
-    return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], hash(tuple(lines)))
+    first = b"\n".join(lines)  # hash() gives others in other processes
+    return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], (crc32(first), len(first)))
 
 
 def look_at_all(log_files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:

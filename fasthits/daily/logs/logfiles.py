@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -99,8 +99,8 @@ class LogFile:
     """A log file, or standard input, as it was when it was found. Equal if it is the same file, whatever its name."""
 
     name: str = field(compare=False)
-    identity: tuple[int, int] | str | None = None
-    """Device and inode; in a store the name."""
+    identity: tuple[int, int] | tuple[None, int, str] | str | None = None
+    """Device and inode; in a store the name; for another machine, which has other devices, the inode and the name."""
     size: int | None = field(compare=False, default=None)
     """In bytes on the disk; None for a pipe or standard input."""
     modified: float = field(compare=False, default=0.0)
@@ -114,6 +114,21 @@ class LogFile:
     def is_empty(self) -> bool:
         """Whether it has no lines. Nothing is no compressed file: an empty file of such a name lost its lines."""
         return self.size == 0 and not suffix_of(self.name)
+
+    @property
+    def elsewhere(self) -> "LogFile":
+        """The same file for another machine that shares the file system."""
+        return replace(self, identity=(None, self.identity[1], self.name)) if type(self.identity) is tuple else self
+
+    def learn_from(self, other: "LogFile") -> None:
+        """Take over what another machine has seen of this file."""
+        if "_is_text" in vars(other):
+            vars(self)["_is_text"] = other._is_text
+
+    def _is_same(self, status: os.stat_result) -> bool:
+        if type(self.identity) is tuple and self.identity[0] is None:
+            return self.identity[1] == status.st_ino and status.st_size >= (self.size or 0)
+        return self.identity == _identity(status)
 
     @contextmanager
     def opened(self) -> Iterator["LogBytes"]:
@@ -132,7 +147,7 @@ class LogFile:
                     yield file
                 return
             with _LocalFile(self.name) as file:
-                if _identity(os.fstat(file.fileno())) != self.identity:
+                if not self._is_same(os.fstat(file.fileno())):
                     raise LogFileError("log file was replaced while it was read", self.name, "run it again")
                 yield file
 
@@ -171,17 +186,18 @@ class LogFile:
         with self.opened() as file:
             return is_text(bytes(head[: file.read_at(memoryview(head), 0)]), self.name)
 
-    def segments(self) -> list[Segment]:
+    def segments(self, step: int | None = None) -> list[Segment]:
         """Return the parts that threads can read at the same time: several only of a file that is not packed.
 
-        A file that cannot be read has one segment. Reading that says why.
+        *step* is the size of each; by default what suits the threads of this machine. A file that cannot be read has
+        one segment. Reading that says why.
         """
         try:
             if self.size is None or not self._is_text:
                 return [Segment(self)]
         except LogFileError:
             return [Segment(self)]
-        step = STORED_SEGMENT_BYTES if self.entry else SEGMENT_BYTES
+        step = step or (STORED_SEGMENT_BYTES if self.entry else SEGMENT_BYTES)
         return [Segment(self, at, min(at + step, self.size)) for at in range(0, self.size, step)]
 
 

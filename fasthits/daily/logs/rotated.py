@@ -14,6 +14,7 @@ from fasthits.daily.logs.extents import (
     Ends,
     Extent,
     Gap,
+    Look,
     earliest_start,
     is_over,
     look,
@@ -34,7 +35,14 @@ _KEEP_MORE = "if older files were removed, let logrotate keep more, as with rota
 class RotatedLog:
     """One log: its rotated files and the file that the server writes to, as far as a pattern names them."""
 
-    def __init__(self, name: str, files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> None:
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[LogFile],
+        first_day: date,
+        compiled: CompiledRules,
+        look_at: Look = look_at_all,
+    ) -> None:
         """*first_day* is the first day that matters."""
         self.name = name
         self._files = files
@@ -48,12 +56,12 @@ class RotatedLog:
         full = sorted((each for each in files if not each.is_empty), key=lambda each: each.modified) or list(files)
         bound = earliest_start(first_day)
         self._old = [each for each in full if each.modified < bound]
-        self._extents = look_at_all(full[len(self._old) :], compiled)
+        self._extents = look_at(full[len(self._old) :], compiled)
         if self._old and not any(each.begin and each.first_day < first_day for each in self._extents):
             # The newest of the old files shows that the log existed before. The others need not be opened.
             self._extents.insert(0, look(self._old[-1], compiled))
             if not self._extents[0].trusted:
-                self._extents[:1] = look_at_all(self._old, compiled)
+                self._extents[:1] = look_at(self._old, compiled)
         self._in_order = sorted((each for each in self._extents if each.begin), key=Extent.start)
 
     def extents_of(self, day: date) -> list[Extent]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fasthits.daily.days import file_name, has_date, name_days
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.dated import DatedLog
-from fasthits.daily.logs.extents import Ends, Gap
+from fasthits.daily.logs.extents import Ends, Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import STDIN, LogFile
 from fasthits.errors import LogFileError
 from fasthits.rules.compiled import CompiledRules
@@ -42,14 +42,16 @@ class Judgement:
 class Sources:
     """The log files that patterns name for some days."""
 
-    def __init__(self, patterns: Patterns, days: Sequence[date], compiled: CompiledRules) -> None:
-        """Find the files for *days*.
+    def __init__(
+        self, patterns: Patterns, days: Sequence[date], compiled: CompiledRules, look_at: Look = look_at_all
+    ) -> None:
+        """Find the files for *days*. *look_at* tells when files begin.
 
         Raises LogFileError if a pattern names no file at all; UsageError for an invalid pattern.
         """
         self._days = days
         dated = {pattern: pattern != STDIN and has_date(pattern) for pattern in dict.fromkeys(patterns)}
-        self._dated = [DatedLog(pattern, compiled) for pattern, has_day in dated.items() if has_day]
+        self._dated = [DatedLog(pattern, compiled, look_at) for pattern, has_day in dated.items() if has_day]
         self._left_out: dict[str, list[LogFileError]] = {}
         """What matches a pattern, but is no file."""
         found: dict[LogFile, None] = {}
@@ -58,7 +60,7 @@ class Sources:
             found |= dict.fromkeys(files)
         self._streams = [each for each in found if each.size is None]
         regular = [each for each in found if each.size is not None and not each.problem]
-        self._rotated = _rotated_logs(regular, days[0], compiled) if regular else []
+        self._rotated = _rotated_logs(regular, days[0], compiled, look_at) if regular else []
         self.missing: dict[date, str] = {}
         """The days without a file, each with the name of a file that is not there."""
         self.files: dict[LogFile, set[date]] = {each: set(days) for each in found if each.size is None or each.problem}
@@ -66,7 +68,7 @@ class Sources:
         self.formats: dict[LogFile, Format | None] = {}
         """Their formats; None if the first lines do not show it."""
         self._all: list[DatedLog | RotatedLog] = [*self._dated, *self._rotated]
-        self._starts: dict[int, dict[LogFile, None]] = {}
+        self._starts: dict[tuple[int, int], dict[LogFile, None]] = {}
         """The files by their first lines."""
         for day in days:
             extents = [extent for each in self._all for extent in each.extents_of(day)]
@@ -138,7 +140,9 @@ def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:
     return f"left out of {pattern}: {', '.join(names)}{more}"
 
 
-def _rotated_logs(files: Sequence[LogFile], first_day: date, compiled: CompiledRules) -> "list[RotatedLog]":
+def _rotated_logs(
+    files: Sequence[LogFile], first_day: date, compiled: CompiledRules, look_at: Look
+) -> "list[RotatedLog]":
     """Return the logs that *files* belong to. Logs in one folder are neighbours."""
     from fasthits.daily.logs.names import read_name  # 3 ms that cronolog's names do not need
     from fasthits.daily.logs.rotated import RotatedLog
@@ -146,7 +150,7 @@ def _rotated_logs(files: Sequence[LogFile], first_day: date, compiled: CompiledR
     by_name: dict[str, list[LogFile]] = {}
     for each in files:
         by_name.setdefault(read_name(each.name).log, []).append(each)
-    every = [RotatedLog(name, found, first_day, compiled) for name, found in by_name.items()]
+    every = [RotatedLog(name, found, first_day, compiled, look_at) for name, found in by_name.items()]
     by_folder: dict[str, list[RotatedLog]] = {}
     for log in every:
         log.neighbours = by_folder.setdefault(os.path.dirname(log.name), [])

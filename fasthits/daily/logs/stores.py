@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
 from fasthits.daily.days import check_url
 from fasthits.daily.logs import matching
@@ -250,6 +250,41 @@ class StoredFile(io.RawIOBase):
             hint = f"{offset + len(fetched):,} of {self._entry.size:,} bytes came; run it again"
             raise LogFileError("the store sent only a part of a log file", self._entry.name, hint)
         self._start, self._range = offset, memoryview(fetched)
+
+
+@contextmanager
+def new_file(name: str) -> Iterator[BinaryIO]:
+    """Give a new file in a store, to be written in the block. It is there when the block ends without an error."""
+    store = connect(name)
+    with errors_of(name), store.open(name, "wb", block_size=RANGE_BYTES) as file:
+        try:
+            yield file
+        except BaseException:
+            file.discard()
+            raise
+
+
+def read_range(name: str, start: int, size: int) -> bytes:
+    """Return *size* bytes of a file from *start* on, fewer at its end. Raises LogFileError."""
+    with errors_of(name):
+        found: bytes = connect(name).cat_file(name, start=start, end=start + size)
+        return found
+
+
+def is_there(name: str) -> bool:
+    """Tell whether a store has a file. Raises StoreError."""
+    try:
+        with errors_of(name):
+            return bool(connect(name).info(name)["type"] == "file")
+    except _MissingError:
+        return False
+
+
+def remove_folder(folder: str) -> None:
+    """Remove a folder with all its files. Raises LogFileError."""
+    store = connect(folder)
+    with errors_of(folder):
+        store.rm(folder.rstrip("/"), recursive=True)
 
 
 def _check_same(entry: Entry, info: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Passes over log files by several threads: one, or several where memory is too small for all paths at once."""
+"""Log files, cut into segments, which several threads read and count."""
 
 import os
 from collections import deque
@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-from fasthits._parse import EXAMPLES, WHOLE, HitTable, LineRules, ParsedLine, parse_lines
+from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
@@ -34,11 +34,13 @@ frequent paths are counted where no other thread disturbs, and many paths take m
 PARTS_OF_THREAD = 4
 """As many parts for each thread, so that threads seldom wait for each other."""
 
-ROW_BYTES = 24
-"""At most that much memory takes the index of a table for each row."""
-
 LEAST_TABLE_BYTES = 4 << 20
 """With less memory than this for the table of each thread, fewer threads count."""
+
+OWN_SHARE = 8
+"""The tables that threads do not share may take an eighth of the memory."""
+PARTS_SHARE = 11
+"""The parts may take so many sixteenths. Three are for parts on their way out, of which each thread may have one."""
 
 SIGNAL_SECONDS = 0.25
 """How long a wait may last. Python handles a signal between two waits; only some signals end one."""
@@ -52,6 +54,14 @@ SAMPLED_FILES = 3
 """How many files are looked into for lines to show in a message."""
 
 
+class Bound(NamedTuple):
+    """How much memory hit tables may take."""
+
+    max_bytes: int
+    give_away: Callable[[HitTable], None]
+    """Receives the rows that memory has no room for, from any thread. It may raise an error."""
+
+
 class Example(NamedTuple):
     """A malformed line: its file, its number from 1, and its beginning."""
 
@@ -60,8 +70,20 @@ class Example(NamedTuple):
     head: bytes
 
 
-class Passes:
-    """As many passes over *files* as their paths need: one, unless *max_bytes* is too little for the tables."""
+class Figures(NamedTuple):
+    """What the workers of a fleet have counted beside rows, as `HitTable` has it."""
+
+    lines: int
+    hits: int
+    malformed: int
+    filtered: dict[str, int]
+    rejected: dict[str, int]
+    """The hits that rules reject by their paths, by reason."""
+    days_seen: set[date]
+
+
+class Reading:
+    """One reading of the files. Each thread has its own hit tables: one for all formats that are read alike."""
 
     def __init__(
         self,
@@ -69,25 +91,35 @@ class Passes:
         formats: Mapping[LogFile, Format | None],
         compiled: CompiledRules,
         threads: int | None = None,
-        progress: Progress | None = None,
-        max_bytes: int | None = None,
+        bound: Bound | None = None,
+        segments: Mapping[LogFile, list[Segment]] | None = None,
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
-        *threads* is by default one for each processor that this process may use. Raises UsageError for a format that
-        lacks a field of the rules.
+        *segments* are the only ones to be read; by default all of all files. *threads* is by default one for each
+        processor that this process may use. Raises UsageError for a format that lacks a field of the rules.
         """
         self._files = files
         self._compiled = compiled
         self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
+        self._segments = segments or {each: segments_of(each, self._formats[each]) for each in files}
+        queue = [segment for log_file in files for segment in self._segments[log_file]]
+        # What can only be read from the front takes longest, so it comes first.
+        self._queue = deque(sorted(queue, key=lambda segment: segment.stop is not None))
         self._threads = threads or len(os.sched_getaffinity(0))
-        self._progress = progress
-        # Final paths have tables of their own, beside those that they are made from.
-        self._max_bytes = max_bytes and max_bytes // (1 + compiled.rules.looks_at_paths)
-        self.number = 0
-        """How many passes there were."""
-        self.last: Pass
-        """The latest one."""
+        self._workers = min(self._threads, len(queue) or 1)
+        kinds = len({log_format and compiled.line_rules(log_format) for log_format in self._formats.values()})
+        if bound:
+            self._workers = min(self._workers, max(1, bound.max_bytes // (LEAST_TABLE_BYTES * kinds)))
+        self._parts = [HitTable() for _ in range(self._workers * PARTS_OF_THREAD)] if self._may_share() else []
+        self._bound = bound
+        self.counted: dict[Segment, SegmentCount] = {}
+        """What was found in each segment."""
+        self.damaged: dict[LogFile, LogFileError] = {}
+        """The files that could not be read to their end, each with the error."""
+        self._heads: dict[LogFile, bytes] = {}
+        """The first bytes of what cannot be read again."""
+        self._stopped = False
 
     def _format_of(self, log_file: LogFile, detected: Format | None) -> Format | None:
         """Return the format of a file; None where only reading the file shows it."""
@@ -95,85 +127,9 @@ class Passes:
             return self._compiled.log_format
         return self._compiled.checked(detected)
 
-    def count(self, first_hash: int = 0) -> HitTable:
-        """Return the raw rows from *first_hash* on, as many as memory allows, with the figures of all rows.
-
-        Raises LogFileError for a file that cannot be read again.
-        """
-        sizes = [log_file.size for log_file in self._files]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        advance = self._progress(total) if self._progress else lambda size: None
-        share = first_hash, WHOLE[1]
-        before = self.last.damaged if self.number else None
-        self.last = Pass(self._files, self._formats, self._compiled, share, self._threads, self._max_bytes)
-        table = self.last.run(advance)
-        self.number += 1
-        if before is not None:
-            for log_file in before.keys() ^ self.last.damaged.keys():
-                raise LogFileError("log file changed while it was read", log_file.name, "run it again")
-        if table.share[1] != WHOLE[1]:
-            self._check_readable_again()
-        return table
-
-    def count_rest(self, share: tuple[int, int]) -> Iterator[HitTable]:
-        """Yield the raw rows behind *share*, one share from each pass."""
-        while share[1] != WHOLE[1]:
-            table = self.count(share[1] + 1)
-            table.take_hours()  # the first pass has counted all of them
-            share = table.share
-            yield table
-
-    def _check_readable_again(self) -> None:
-        """Raise LogFileError if an input cannot be read twice, such as a pipe."""
-        for log_file in self._files:
-            if log_file.size is None:
-                hint = "raise --max-memory, or put it into a file"
-                raise LogFileError("too many paths for the memory, and what cannot be read twice", log_file.name, hint)
-
-
-class Pass:
-    """One pass over the files. Each thread has its own hit tables: one for all formats that are read alike."""
-
-    def __init__(
-        self,
-        files: Files,
-        formats: Mapping[LogFile, Format | None],
-        compiled: CompiledRules,
-        share: tuple[int, int],
-        threads: int,
-        max_bytes: int | None,
-    ) -> None:
-        self._files = files
-        self._formats = dict(formats)
-        self._compiled = compiled
-        self._share = share
-        self._segments = {
-            # Where lines name the columns of those that follow, a file is read from its beginning.
-            log_file: [Segment(log_file)] if formats[log_file] == W3C else log_file.segments()
-            for log_file in files
-        }
-        segments = [segment for log_file in files for segment in self._segments[log_file]]
-        # What can only be read from the front takes longest, so it comes first.
-        self._queue = deque(sorted(segments, key=lambda segment: segment.stop is not None))
-        self._threads = threads
-        self._workers = min(threads, len(segments) or 1)
-        kinds = len({log_format and compiled.line_rules(log_format) for log_format in formats.values()})
-        if max_bytes:
-            self._workers = min(self._workers, max(1, max_bytes // (LEAST_TABLE_BYTES * kinds) - 1))
-        tables = self._workers * kinds
-        self._parts = self._open_parts(share, self._workers * PARTS_OF_THREAD) if self._may_share() else []
-        # Merging needs an index for all rows. The parts may take half of the memory.
-        self._table_bytes = max_bytes and max_bytes // (1 + bool(self._parts)) // (tables + (tables > 1))
-        self._parts_bytes = max_bytes and max_bytes // 2
-        self._counted: dict[Segment, _SegmentCount] = {}
-        self.damaged: dict[LogFile, LogFileError] = {}
-        """The files that could not be read to their end, each with the error."""
-        self._heads: dict[LogFile, bytes] = {}
-        """The first bytes of what cannot be read again."""
-        self._stopped = False
-
-    def run(self, advance: Advance) -> HitTable:
-        """Count all files, and return the total."""
+    def run(self, progress: Progress | None = None) -> HitTable:
+        """Count all files, and return the total of the rows that were not given away, and of all figures."""
+        advance = self.begin(progress)
         outcomes: SimpleQueue[list[HitTable] | BaseException] = SimpleQueue()
         for _ in range(self._workers):
             # No pool: at an interrupt it would wait for a thread that waits for standard input.
@@ -190,39 +146,28 @@ class Pass:
             raise
         return self._merged(tables or [HitTable(rules=self._compiled.line_rules(ASSUMED))])
 
+    def begin(self, progress: Progress | None) -> Advance:
+        """Return what is to be told of the progress."""
+        sizes = [log_file.size for log_file in self._files]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        return progress(total) if progress else lambda size: None
+
     def _may_share(self) -> bool:
         """Tell whether several threads count, and only views of paths, as parts have no tables of bots or referers."""
         table = HitTable(rules=self._compiled.line_rules(ASSUMED))
         return self._workers > 1 and table.bots is None and not table.by_referer
 
-    def _open_parts(self, share: tuple[int, int], number: int) -> list[HitTable]:
-        """Return *number* hit tables, which divide *share* between them."""
-        first, last = share
-        size = (last - first) // number + 1
-        parts = []
-        for start in range(first, last + 1, size):
-            part = HitTable()
-            part.share = start, min(start + size - 1, last)
-            parts.append(part)
-        return parts
-
     def _open_table(self, days: Collection[date] | None, line_rules: LineRules) -> HitTable:
-        table = HitTable(max_bytes=self._table_bytes, rules=line_rules)
-        table.share = self._share
+        table = HitTable(rules=line_rules)
         table.count_only(days)
         return table
 
     def _merged(self, tables: list[HitTable]) -> HitTable:
-        """Return the total, of the share that all of them have."""
-        share = self._share[0], min(table.share[1] for table in tables)
         for table in tables:
-            table.share = share
-            if any(map(len, self._parts)) and len(table) <= PART_ROWS:
+            if any(map(len, self._parts)):
                 table.spill(self._parts)
-        for part in self._parts:
-            part.share = part.share[0], min(part.share[1], share[1])
         total = max(tables, key=len)
-        total.max_bytes, total.threads = None, self._threads
+        total.threads = self._threads
         total.merge(*(table for table in tables if table is not total), *self._parts)
         return total
 
@@ -234,7 +179,7 @@ class Pass:
 
     def bytes_read(self) -> int:
         """Return the bytes of all log lines, decompressed."""
-        return sum(count.size for count in self._counted.values())
+        return sum(count.size for count in self.counted.values())
 
     def formats(self) -> list[str]:
         """Return the names of the formats that the files have."""
@@ -247,14 +192,14 @@ class Pass:
         )
 
     def _has_lines(self, log_file: LogFile) -> bool:
-        return any(self._counted[segment].size for segment in self._segments[log_file])
+        return any(self.counted[segment].size for segment in self._segments[log_file])
 
     def ends(self) -> dict[LogFile, datetime]:
         """Return the latest time in the last lines of each file that has one."""
         found = {}
         for log_file, segments in self._segments.items():
             log_format = self._formats[log_file] or ASSUMED
-            for tail in (self._counted[segment].tail for segment in reversed(segments)):
+            for tail in (self.counted[segment].tail for segment in reversed(segments)):
                 if times := list(stamps(tail.split(b"\n"), log_format, self._compiled)):
                     found[log_file] = max(times)
                     break
@@ -265,7 +210,7 @@ class Pass:
         examples = []
         for log_file, segments in self._segments.items():
             before = 0
-            for count in map(self._counted.__getitem__, segments):
+            for count in map(self.counted.__getitem__, segments):
                 examples += [Example(log_file.name, before + line, head) for line, head in count.examples]
                 before += count.lines
         return examples[:EXAMPLES]
@@ -274,7 +219,7 @@ class Pass:
         """Return the files that have lines, but none that can be read."""
         found = []
         for log_file, segments in self._segments.items():
-            counts = [self._counted[segment] for segment in segments]
+            counts = [self.counted[segment] for segment in segments]
             lines = sum(each.lines for each in counts)
             if lines >= UNREADABLE_LINES and lines == sum(each.malformed for each in counts):
                 found.append(log_file)
@@ -316,7 +261,7 @@ class Pass:
         """Return one table for all formats that are read alike, and one for each log whose lines had to tell its
         format."""
         tables: dict[LineRules, HitTable] = {}
-        alone = []
+        alone: list[HitTable] = []
         buffer = bytearray(BLOCK_BYTES)
         while not self._stopped and (segment := self._next_segment()):
             log_file = segment.log_file
@@ -329,18 +274,33 @@ class Pass:
                 intake = Intake(self._compiled, tables.__getitem__, log_format)
             else:
                 intake = Intake(self._compiled, open_table)
-            self._count_segment(segment, intake, buffer, advance)
+            self._count_segment(segment, intake, [*tables.values(), *alone], buffer, advance)
             if not log_format:
                 alone.append(intake.hit_table)
                 self._formats[log_file] = intake.log_format or ASSUMED
         return alone + list(tables.values())
 
-    def _share_rows(self, table: HitTable) -> None:
-        """Move the rows of a thread to the parts, if it has many, and the parts have memory for more."""
-        if len(table) > PART_ROWS and self._parts:
-            taken = sum(part.memory + ROW_BYTES * len(part) for part in self._parts)
-            if self._parts_bytes is None or taken + table.memory < self._parts_bytes:
-                table.spill(self._parts)
+    def _make_room(self, table: HitTable, others: Collection[HitTable]) -> None:
+        """Move the rows of a thread's tables to the parts, if there are many; and away, if memory is too little."""
+        own = {table, *others}
+        is_full = False
+        if self._bound:
+            most = self._bound.max_bytes // (OWN_SHARE if self._parts else 1) // self._workers
+            is_full = sum(each.memory_with(BLOCK_BYTES) for each in own) > most
+        if self._parts and (is_full or len(table) > PART_ROWS):
+            for each in own:
+                each.spill(self._parts)
+            if self._bound:
+                self._give_parts_away(self._bound)
+        elif self._bound and is_full:
+            for each in own:
+                self._bound.give_away(each.drain())
+
+    def _give_parts_away(self, bound: Bound) -> None:
+        """Give parts away until the others may stay. Several threads may do so at once, each with other parts."""
+        most = bound.max_bytes // 16 * PARTS_SHARE
+        while sum(part.memory_with(0) for part in self._parts) > most and any(map(len, self._parts)):
+            bound.give_away(max(self._parts, key=len).drain())
 
     def _next_segment(self) -> Segment | None:
         try:
@@ -348,7 +308,9 @@ class Pass:
         except IndexError:
             return None
 
-    def _count_segment(self, segment: Segment, intake: Intake, buffer: bytearray, advance: Advance) -> None:
+    def _count_segment(
+        self, segment: Segment, intake: Intake, others: Collection[HitTable], buffer: bytearray, advance: Advance
+    ) -> None:
         before, examples_before, size = intake.hit_table, len(intake.examples), 0
         lines_before, malformed_before = before.lines, before.malformed
         tail = b""
@@ -358,7 +320,7 @@ class Pass:
                     return
                 intake.feed(block)
                 self._keep_head(segment.log_file, block)
-                self._share_rows(intake.hit_table)
+                self._make_room(intake.hit_table, others)
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
@@ -369,7 +331,13 @@ class Pass:
         intake.finish()
         examples = [(line - lines_before, head) for line, head in intake.examples[examples_before:]]
         lines, malformed = intake.hit_table.lines - lines_before, intake.hit_table.malformed - malformed_before
-        self._counted[segment] = _SegmentCount(size, lines, malformed, examples, tail)
+        self.counted[segment] = SegmentCount(size, lines, malformed, examples, tail)
+
+
+def segments_of(log_file: LogFile, log_format: Format | None, step: int | None = None) -> list[Segment]:
+    """Return the parts of a file that can be read at the same time; *step* is how large they are."""
+    # Where lines name the columns of those that follow, a file is read from its beginning.
+    return [Segment(log_file)] if log_format == W3C else log_file.segments(step)
 
 
 def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
@@ -379,7 +347,9 @@ def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[H
             return outcomes.get(timeout=SIGNAL_SECONDS)
 
 
-class _SegmentCount(NamedTuple):
+class SegmentCount(NamedTuple):
+    """What was found in a segment."""
+
     size: int
     lines: int
     malformed: int

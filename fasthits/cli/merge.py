@@ -1,0 +1,77 @@
+"""``fasthits merge``: the partials of several servers, put together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from fasthits.cli.declare import Argument, Option
+from fasthits.cli.options import To
+from fasthits.cli.output import echo, progress_bar, say
+from fasthits.daily.days import name_days
+from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.display import counted, printable
+from fasthits.signals import ended_by_signals
+
+if TYPE_CHECKING:
+    from fasthits.daily.merging import Merged
+
+
+@ended_by_signals()
+def merge(
+    files: Annotated[list[Path], Argument(metavar="FILE...", help="Partials: files that rollup --to NAME.hits made.")],
+    to: To = "hits.db",
+    max_memory: Annotated[str, Option(metavar="SIZE", help=MAX_MEMORY_HELP)] = MAX_MEMORY,
+    quiet: Annotated[
+        bool, Option("--quiet", help="Print nothing if all is well. For cron, which mails all output.")
+    ] = False,
+    partial: Annotated[
+        bool, Option("--partial", help="Keep a day even if a server's partial of that day is missing.")
+    ] = False,
+    replace: Annotated[
+        bool, Option("--replace", help="Replace a day even if the partials have fewer hits of it than are kept.")
+    ] = False,
+) -> None:
+    """Add the counts of several servers up, and keep them in SQLite, CSV or PostgreSQL.
+
+    \b
+        fasthits rollup --to web1.hits
+        fasthits merge web1.hits web2.hits --to hits.db
+
+    The first command runs on each server, where the log is; the second on one machine. For each day the sum of all
+    servers replaces what the target has, so a second run changes nothing. A day stays as it is, and the exit code is 1,
+    if a server has other days, but not this day, or if the sum has fewer hits than are kept. If several files have the
+    same day of the same server, the one that was counted last is used.
+    """
+    from fasthits.daily.merging import Fleet, check_target, left_days
+    from fasthits.daily.merging import merge as merge_partials
+    from fasthits.daily.opening import open_table
+
+    check_target(to)
+    max_bytes = parse_max_memory(max_memory)
+    fleet = Fleet(files)
+    table = open_table(to, fleet.layouts())
+    with progress_bar() as progress:
+        result = merge_partials(fleet, table, progress, max_bytes, partial, replace)
+    left = list(left_days(result))
+    for line in left:
+        say(line)
+    if left or not quiet or result.missing or result.gaps:
+        _print_summary(result, len(files), to)
+    with progress_bar(of_days=True) as progress:
+        table.catch_up(progress)
+    if left:
+        raise SystemExit(1)
+
+
+def _print_summary(result: "Merged", files: int, target: str) -> None:
+    from fasthits.daily.urls import shown
+
+    servers, partials = counted(len(result.servers), "server"), counted(files, "partial")
+    say(f"{servers} in {partials}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s")
+    remarks = [*result.older, *result.gaps]
+    remarks += [f"{day} is without {', '.join(result.missing[day])}" for day in result.days if day in result.missing]
+    for remark in remarks:
+        echo(f"  {printable(remark)}", err=True)
+    if result.days:
+        where = "standard output" if target == "-" else shown(target)
+        found = f"{counted(result.hits, 'hit')}, {counted(result.rows, 'row')} for {name_days(result.days)}"
+        echo(f"  {found} in {printable(where)}", err=True)
