@@ -27,9 +27,9 @@ from fasthits.core.fields cimport (
     without_newline,
 )
 from fasthits.core.json cimport (
-    CUT, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER, J_REQUEST, J_STATUS,
-    J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS, add_name,
-    free_names,
+    CUT, GLUED_ENTRY, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER,
+    J_REQUEST, J_STATUS, J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS,
+    add_name, free_names,
 )
 from fasthits.core.lines cimport (
     BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, MAX_ENDING, MAX_ENDINGS, NO_ENTRY, NO_MEMORY_TO_READ,
@@ -200,7 +200,8 @@ _JSON_KINDS = {
     "vhost": J_VHOST, "logger": J_LOGGER, "level": J_LEVEL, "message": J_MESSAGE,
 }
 _TROUBLES = {
-    NO_OBJECT: "object", CUT: "end", TWO_OBJECTS: "glued", NO_TIME: "time", NO_DATE: "date", NO_REQUEST: "request",
+    NO_OBJECT: "object", CUT: "end", TWO_OBJECTS: "glued", GLUED_ENTRY: "glued", NO_TIME: "time", NO_DATE: "date",
+    NO_REQUEST: "request",
 }
 _HOWS = {"steps": BY_STEPS, "ltsv": BY_LABELS, "w3c": BY_COLUMNS, "json": BY_KEYS}
 _STEPS = {

@@ -20,7 +20,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits.core.codes cimport digit_value, pair_value
-from fasthits.core.steps cimport memmem
+from fasthits.core.steps cimport holds_another_line, memmem
 from fasthits.core.times cimport NO_HOUR, DayMemo, has_clock, moment_of, moment_of_clf, moment_of_epoch, ordinal_of
 from fasthits.core.tokens cimport (
     MAX_LINE, Cursor, Line, Span, are_digits, is_digit, load8, number, skip_past, split_request, split_target,
@@ -32,7 +32,7 @@ cdef enum:                 # kinds of keys
     J_LOGGER, J_LEVEL, J_MESSAGE, JSON_KINDS
 
 cdef enum:                 # what an object is
-    NO_OBJECT, CUT, TWO_OBJECTS, NO_TIME, NO_DATE, NO_REQUEST, NO_ROOM_LEFT, WRAPS, SERVER_MESSAGE, ENTRY
+    NO_OBJECT, CUT, TWO_OBJECTS, NO_TIME, NO_DATE, NO_REQUEST, NO_ROOM_LEFT, WRAPS, SERVER_MESSAGE, GLUED_ENTRY, ENTRY
 
 cdef enum:                 # what becomes of a space
     STAYS, AS_PERCENT, AS_ESCAPE
@@ -669,6 +669,7 @@ cdef inline int read_object(
     message.
     """
     cdef Cursor before = line
+    cdef Cursor behind
     cdef Span outer = found.value[J_TIME]
     cdef int32_t moment = found.moment
     cdef const char *brace
@@ -681,6 +682,7 @@ cdef inline int read_object(
         return NO_OBJECT
     if not take_object(&line, names, wanted, memo, days, found):
         return CUT
+    behind = line
     if find_object(&line, &brace):
         return TWO_OBJECTS
     if before.p != before.end:
@@ -695,6 +697,8 @@ cdef inline int read_object(
         return SERVER_MESSAGE
     if found.moment == 0:
         return NO_TIME if found.value[J_TIME].start == NULL else NO_DATE
+    if holds_another_line(before.p, before.end) or holds_another_line(behind.p, behind.end):
+        return GLUED_ENTRY
     return ENTRY
 
 

@@ -13,8 +13,9 @@ from libc.string cimport memchr, memcmp, memset
 
 from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
 from fasthits.core.json cimport (
-    ALL_KINDS, ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, NO_OBJECT, SERVER_MESSAGE, WRAPS,
-    Found, JsonNames, fill_json_line, has_object, is_server_message, open_room, read_object, unwrap,
+    ALL_KINDS, ENTRY, GLUED_ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, NO_OBJECT,
+    SERVER_MESSAGE, WRAPS, Found, JsonNames, fill_json_line, has_object, is_server_message, open_room, read_object,
+    unwrap,
 )
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
@@ -77,6 +78,7 @@ cdef struct Rules:
     Way *ways              # the first one is the log's own
     int ways_count
     bint guesses           # the first way is as uncertain as the others
+    const Way *keys        # the way that reads objects; NULL if there is none, or it is the first
 
 
 cdef struct Result:        # of reading a line
@@ -132,20 +134,22 @@ cdef inline uint32_t wanted_kinds(const Rules *rules) noexcept nogil:
     )
 
 
-cdef inline bint may_have_bracket(const Step *step) noexcept nogil:
-    return step.how == LITERAL and memchr(step.text, b"[", step.size) != NULL
+cdef inline bint has_text(const Step *step, const char *text, size_t size) noexcept nogil:
+    return step.how == LITERAL and memmem(step.text, step.size, text, size) != NULL
 
 
 cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
     """Set what follows from the rest of the rules."""
     cdef Steps *steps = &way.steps
+    cdef bint has_bracket = False
     cdef int i
     steps.alone = True
     for i in range(steps.count):
         if i < steps.needed:
             steps.searches = steps.searches or steps.step[i].how == TEXT
-        elif may_have_bracket(&steps.step[i]):
-            steps.alone = False
+        else:
+            has_bracket |= has_text(&steps.step[i], b"[", 1)
+            steps.alone = steps.alone and not (has_bracket and has_text(&steps.step[i], b'] "', 3))
         if i and steps.step[i].how == THREE_DIGITS:
             steps.step[i - 1].before_status = True
     way.last = last_step(rules, steps)
@@ -159,6 +163,8 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     rules.unquotes = not own.begins_quoted
     for i in range(rules.ways_count):
         settle_way(rules, &rules.ways[i])
+        if i and rules.ways[i].how == BY_KEYS:
+            rules.keys = &rules.ways[i]
     rules.knows_plain_lines = begins_as_combined(&own.steps) and own.steps.alone
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
@@ -196,6 +202,17 @@ cdef inline int read_keys(
     return result.found.what
 
 
+cdef inline bint is_glued_to_object(
+    const Rules *rules, Cursor text, bint is_inner, Result *result, DayMemo *memo, Reader *reader
+) noexcept nogil:
+    """Tell whether a line of text and an access entry that is an object are glued together."""
+    cdef Cursor line = trimmed(text)
+    return (
+        rules.keys != NULL and line.p != line.end and (line.p[0] == b"{" or (line.end - 1)[0] == b"}")
+        and read_keys(rules.keys, text, rules.keys.keys.wanted, is_inner, result, memo, reader) == GLUED_ENTRY
+    )
+
+
 cdef inline int read_by_ways(
     const Rules *rules, Cursor text, bint whole, bint is_inner, Result *result, DayMemo *memo, Reader *reader,
     Reading *furthest
@@ -207,6 +224,8 @@ cdef inline int read_by_ways(
     cdef const Way *way
     cdef Reading *reading = &result.reading
     cdef int i, last, what
+    if is_glued_to_object(rules, text, is_inner, result, memo, reader):
+        return UNREAD
     for i in range(rules.ways_count):
         way = &rules.ways[i]
         if way.only_wrapped and not is_inner:
@@ -219,6 +238,8 @@ cdef inline int read_by_ways(
                 return i
             if what == SERVER_MESSAGE:
                 return NO_ENTRY
+            if what == GLUED_ENTRY:
+                return UNREAD
             if what == WRAPS:
                 return IS_WRAPPED
             if what == NO_MEMORY_TO_READ:

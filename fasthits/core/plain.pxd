@@ -12,7 +12,7 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
 from fasthits.core.steps cimport holds_another_line
-from fasthits.core.times cimport CLF_SIZE, DayMemo, has_clock, take_clf_time
+from fasthits.core.times cimport CLF_SIZE, DayMemo, take_clf_time
 from fasthits.core.tokens cimport (
     Cursor, Line, Span, ends_of_path, from_little_endian, load4, load8, mask_of, skip_past, take_digits_or_dash,
     take_quoted, trailing_zeros,
@@ -26,13 +26,20 @@ cdef enum:
     FROM_LINE = 64 + MAX_TO_PATH + FROM_PATH    # and from where the bracket is searched for
 
 
+cdef inline bint has_minutes(const char *p) noexcept nogil:
+    """Tell whether ``H:MM:SS `` is there; see `has_clock`."""
+    cdef uint64_t other = load8(p) ^ load8(b"0:00:00 ")
+    other |= other + load8(b"\x06\x00\x06\x06\x00\x06\x06\x00")
+    return (other & load8(b"\xf0\xff\xf0\xf0\xff\xf0\xf0\xff")) == 0
+
+
 cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
     """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``; quickly, if day, hour and zone are those of the line before."""
     cdef const char *p = line.p
     if load8(p) == memo.head and load8(p + 7) == memo.tail and load8(p + 21) == memo.zone and memo.zone != 0:
         out.moment = memo.moment
         line.p = p + CLF_SIZE + 3
-        return has_clock(p + 12) and p[20] == b" "
+        return has_minutes(p + 13)
     if not take_clf_time(line, &out.moment, memo) or out.moment == 0:
         return False
     if not (skip_past(line, b"]") and skip_past(line, b" ") and skip_past(line, b'"')):
@@ -121,12 +128,18 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
     return take_digits_or_dash(line) and (line.p == line.end or line.p[0] == b" ")
 
 
+cdef inline bint may_hold_object(const char *start, const char *end) noexcept nogil:
+    """Tell whether a line of text, which has more than a byte, may be glued to an object of JSON."""
+    return start[0] == b"{" or (end - 1)[0] == b"}" or ((end - 1)[0] == b"\r" and (end - 2)[0] == b"}")
+
+
 cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:
     """Take all up to and with the bytes sent of a request for a path; False, the cursor anywhere, for any other shape.
 
     Of *out* the moment, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
     path there are 64 bytes to look at.
     """
+    cdef const char *start = line.p
     cdef const char *p
     if limit - line.p < FROM_LINE:
         return False
@@ -159,7 +172,7 @@ cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, Day
     line.p = p + 15
     if not take_plain_bytes_sent(line) and not take_bytes_sent(line):
         return False
-    return not holds_another_line(line.p, line.end)
+    return not may_hold_object(start, line.end) and not holds_another_line(line.p, line.end)
 
 
 cdef inline bint take_plain_quoted(Cursor *line, const char *limit, Span *out) noexcept nogil:

@@ -8,7 +8,7 @@ from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice
 from fasthits.rules.jsonkeys import read_keys
 from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
-from fasthits.rules.named import JSON, NAMES, find_format
+from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.rules import Rules
 
 NEAREST = 3
@@ -38,6 +38,9 @@ OTHER_LOGS = (
     ),
 )
 """Files that are taken for access logs: how their lines begin, and what they are."""
+LINES_OF_A_LINE = 5
+"""So many lines tell that a line is several, which end with CR."""
+_OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t](?:[^ \t]+[ \t]){3}"
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
 _BINARY = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
@@ -51,6 +54,11 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     """
     if not line.strip():
         return Advice(["the lines are blank"], "name the access log")
+    if b"\r" in line.strip(b"\r") and detect(line.strip(b"\r").split(b"\r")[:LINES_OF_A_LINE]):
+        return Advice(["the lines end with CR alone, so they are one line"], "tr '\\r' '\\n' <LOGFILE >NEWFILE")
+    if re.match(_OF_W3C, line):
+        told = "the line looks like one of W3C's format, but no #Fields: line before it names the columns"
+        return Advice([told], "give fasthits the file from its beginning, where that line is")
     own = None if rules.format == "auto" else find_format(rules.format)
     instead = f"the line is not {printable(rules.format)}: it can be" if own else "the line can be"
     for name, log_format in NAMES.items():

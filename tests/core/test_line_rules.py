@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.rules.bots import agent_verdict
+from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.directives import Literal
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
@@ -434,3 +435,23 @@ def test_static_files_are_those_of_the_rule_for_paths(target: str) -> None:
         assert table.filtered == {}
     else:
         assert table.filtered == ({"static": 1} if is_static(path) else {})
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_of_text_and_an_object_that_are_glued_together_are_no_hit(end: bytes) -> None:
+    text = b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"'
+    entry = b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request":"GET /j HTTP/1.1","status":200}'
+    odd = text[:-1] + b' {}"'
+    for first in (text, entry):
+        compiled = CompiledRules(Rules())
+        table = HitTable(rules=compiled.line_rules(compiled.detect(first, True) or ASSUMED))
+        for line in (text, entry, odd, text + entry, entry + text, text + b" {}", text):
+            table.feed(line + end)
+        assert (table.lines, table.hits, table.malformed) == (7, 5, 2)
+
+
+def test_a_line_that_is_glued_to_another_one_is_not_read_by_formats_with_brackets_behind() -> None:
+    line = b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0"'
+    rules = LineRules(ways=[each.reading() for each in NAMES["ingress-nginx"].ways])
+    assert parse_line(line, rules) is not None
+    assert parse_line(line * 2, rules) is None

@@ -221,3 +221,17 @@ def test_days_and_the_core_know_no_other_reasons() -> None:
     count = count_hits(lines, status=200, bots="exclude", exclude_path="/x", days=date(2026, 3, 12))
     assert count.filtered.keys() == {"method", "target", "status", "bot", "path"}
     assert LineRules().referers == {}
+
+
+def test_lines_that_end_with_cr_alone_are_told_with_the_command_that_mends_them() -> None:
+    for line in (
+        b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512',
+        b'{"request":"GET /a","ts":1}',
+    ):
+        advice = why_unreadable((line + b"\r") * 3, Rules())
+        assert str(advice) == r"the lines end with CR alone, so they are one line (tr '\r' '\n' <LOGFILE >NEWFILE)"
+
+
+def test_a_line_of_w3c_without_the_line_that_names_its_columns_is_told() -> None:
+    line = b"2026-03-12 09:00:00 192.0.2.10 GET /a b=1 443 - 192.0.2.1 Mozilla/5.0 - 200 0 0 15"
+    assert "no #Fields: line before it names the columns" in why_unreadable(line, Rules()).misses[0]
