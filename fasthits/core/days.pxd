@@ -9,8 +9,8 @@ from fasthits.core.times cimport NO_HOUR
 
 
 cdef inline uint8_t *no_days() except NULL:
-    """Return a bit for each day of the calendar, all 0; untouched pages cost nothing."""
-    cdef uint8_t *days = <uint8_t *>calloc(LAST_DAY // 8 + 1, 1)
+    """Return a bit for each day of the calendar, all 0, in whole words; untouched pages cost nothing."""
+    cdef uint8_t *days = <uint8_t *>calloc(LAST_DAY // 64 + 1, 8)
     if days == NULL:
         raise MemoryError
     return days

@@ -193,8 +193,9 @@ cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
 
 cdef inline bint move_figures(Tally *tally, Tally *other) noexcept nogil:
     """Move the buckets and the hours of another hit table; False without memory, with only some hours moved."""
+    cdef const uint64_t *seen = <const uint64_t *>other.seen
     cdef int bucket
-    cdef int32_t byte
+    cdef int32_t word
     if not move_hours(tally, other):
         return False
     tally.views_placed += other.views_placed
@@ -205,7 +206,7 @@ cdef inline bint move_figures(Tally *tally, Tally *other) noexcept nogil:
         other.buckets[bucket] = 0
     tally.dropped += other.dropped
     other.dropped = 0
-    for byte in range(LAST_DAY // 8 + 1):
-        if other.seen[byte]:
-            tally.seen[byte] |= other.seen[byte]
+    for word in range(LAST_DAY // 64 + 1):
+        if seen[word]:
+            (<uint64_t *>tally.seen)[word] |= seen[word]
     return True
