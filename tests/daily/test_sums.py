@@ -72,7 +72,7 @@ def roll_up(file: Path, views: dict[str, int], *days: date) -> None:
     for day in days:
         for path, count in views.items():
             table.add(day, path.encode(), count)
-    SqliteFile(file).replace(list(days), [table], with_fewer=True)
+    SqliteFile(file).replace(list(days), table, with_fewer=True)
 
 
 @pytest.fixture
