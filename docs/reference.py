@@ -47,6 +47,8 @@ ENVIRONMENT = {
     "FASTHITS_LOGS": "Patterns of log files, with colons between them. As --logs.",
     "FASTHITS_TO": "Where rollup writes, and the database that history, most-read, report and serve read.",
     "FASTHITS_CONFIG": "File with rules, instead of /etc/fasthits.toml. As --config.",
+    "FASTHITS_CLUSTER": "Cluster that counts a rollup. As --cluster.",
+    "FASTHITS_SERVER": "Name of this server in a file of hits. As --server.",
     "FASTHITS_TOKEN": "Secret that serve requires. As --token.",
 }
 FILES = {

@@ -21,7 +21,7 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
             with_rows = postgressums.days_with_rows(database, summed or set())
             yield Kept(database, summed, with_rows, postgressources.summed(database))
         return
-    if str(name).endswith("/") or Path(name).is_dir():
+    if str(name).endswith("/") or Path(name, "hits").is_dir():
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
