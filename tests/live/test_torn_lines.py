@@ -225,7 +225,7 @@ def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running:
         *(bytes(MEGABYTE - 100 + more) + a for more in range(0, 120, 10)),  # the end of what is looked at, in the line
         b"\xff" * MEGABYTE + b"\n",
         b"[" * MEGABYTE + b"\n",
-        b'[12/Mar/2026:10:00:00 +0100] "' * (MEGABYTE // 30) + b"\n",
+        b'[12/Mar/2026:10:00:00 +0100] "' * 2_000 + b"-" * MEGABYTE + b"\n",
         b"\\" * MEGABYTE + b'" 200 5\n',
         a.replace(b"/a", b"/" + b"\\" * MEGABYTE),
     ]

@@ -179,6 +179,7 @@ def end_pattern(field: Field, after: bytes) -> bytes:
     return rb""
 
 
+@lru_cache
 def last_needed(log_format: Format) -> int:
     """Return the number of the last part that a line must have."""
     if log_format.closed:
@@ -315,7 +316,7 @@ def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
     if not log_format.anchored:
         return read_loosely_from(line, 0, log_format, 0)
     first = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "time")
-    for bracket in re.finditer(rb"\[", line):
+    for bracket in re.finditer(rb"\[(?!\[)", line):  # no time begins with a bracket
         if len(line) - bracket.start() > TIME_BYTES:
             found = read_loosely_from(line, bracket.end(), log_format, first)
             if found:
@@ -416,19 +417,20 @@ def read_fields(
             for read in (read_exactly, read_loosely):
                 whole = text if read is read_exactly else text.strip(b" \t\r\0")
                 found = read(text, way)
-                if found and not (number and is_strange(whole, found[0], found[1], way)):
+                if found and not (number and is_strange(whole, *found, way)):
                     fields, start, behind = found
-                    return None if is_glued(whole, behind, way) else fields | host_of(whole, start, way)
+                    before = text.find(whole)
+                    return None if is_glued(whole, behind, way) else fields | host_of(text, before + start, way)
     return None
 
 
-def is_strange(line: bytes, fields: dict[str, bytes], start: int, log_format: Format) -> bool:
+def is_strange(line: bytes, fields: dict[str, bytes], start: int, behind: int, log_format: Format) -> bool:
     """Tell whether a line that a format other than the log's own can read looks like a torn line of another one."""
     if "request" not in fields:
         return not re.fullmatch(rb"[A-Za-z0-9_-]+", fields.get("method", b"GET"))
     at = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "request")
     known = sum(part.text.count(b'"') for part in log_format.parts[:at] if isinstance(part, Literal))
-    before = line[start : line.index(b'"' + fields["request"], start) + 1]
+    before = line[start : line.rindex(b'"' + fields["request"], start, behind) + 1]
     return before.count(b'"') > known
 
 
