@@ -77,7 +77,8 @@ def parsed(setup: Setup, today: date) -> str:
         line = (lines or [b""])[number - 1]
         advice = why_unreadable(line, setup.rules)
         text = f"{len(lines) - good} of the first {len(lines)} lines cannot be read: {advice.misses[0]}: "
-        remedy = f"{advice.remedy}; write it into {CONFIG}, too; fasthits explain {log_file.name} says more"
+        also = f"; write it into {CONFIG}, too" if "--" in advice.remedy else ""
+        remedy = f"{advice.remedy}{also}; fasthits explain {log_file.name} says more"
         raise Finding(f"{text}{log_file.name}:{number}: {shown(line, SHOWN_CHARACTERS)}", remedy)
     compiled.check(log_format)
     rejected = Counter[str]()
@@ -124,7 +125,7 @@ def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
             text = (text + block)[-SAMPLE_BYTES:]
             if not at_end:
                 break
-    lines = text.splitlines()
+    lines = text.removesuffix(b"\n").split(b"\n") if text else []  # CR alone ends no line
     return lines[-SAMPLE_LINES:] if at_end else lines[:SAMPLE_LINES]
 
 

@@ -155,7 +155,7 @@ def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
     """Return the keys of today's hits in a log from byte *start*."""
     compiled = CompiledRules(setup.rules.live)
     with open(name, "rb") as file:
-        log_format = detect_format(file.read(SAMPLE_BYTES).splitlines(), compiled)
+        log_format = detect_format(file.read(SAMPLE_BYTES).split(b"\n"), compiled)
         file.seek(start)
         text = file.read(SAMPLE_BYTES)
     counter = HitTable(rules=compiled.line_rules(log_format))

@@ -66,6 +66,11 @@ def test_every_format_is_known_also_that_of_the_configuration(
             "-> try --format json --json-fields time=NAME,",
         ),
         (b"10.0.0.1 GET /a\n" * 10, "", "cannot be read: no named format finds its time in it: no time like ["),
+        (
+            access_line("/a").replace(b"\n", b"\r") * 10,
+            "",
+            "1 of the first 1 lines cannot be read: the lines end with CR alone, so they are one line: ",
+        ),
         (b"<html>\n" * 10, "", "this looks like an HTML or XML page: "),
         (access_line("/a"), 'format = "json"', "the line is not json: it can be read as combined: "),
         (access_line("/a"), "by-host = true", "--by-host needs a log format with the virtual host"),
