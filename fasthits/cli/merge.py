@@ -67,7 +67,7 @@ def _print_summary(result: "Merged", files: int, target: str) -> None:
 
     servers, partials = counted(len(result.servers), "server"), counted(files, "partial")
     say(f"{servers} in {partials}, {result.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s")
-    remarks = [*result.older, *result.gaps]
+    remarks = list(result.gaps)
     remarks += [f"{day} is without {', '.join(result.missing[day])}" for day in result.days if day in result.missing]
     for remark in remarks:
         echo(f"  {printable(remark)}", err=True)

@@ -225,8 +225,6 @@ class Merged(NamedTuple):
     missing: dict[date, list[str]]
     """The servers without a partial of a day; without *as_part* the day stays as it was."""
     fewer: list[Fewer]
-    older: list[str]
-    """What was not used, as a newer partial has the same day of the same server."""
     gaps: list[str]
     """What is missing of a day of a server."""
     bytes: int
@@ -234,31 +232,29 @@ class Merged(NamedTuple):
 
 
 class Fleet:
-    """The partials of all servers, of which the newest has each day of a server."""
+    """The partials of all servers."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        """Raises TableError for a file that is no partial, and for partials that were not counted alike."""
+        """Raises TableError for a file that is no partial, for partials that were not counted alike, and for two counts
+        of a day of a server, of which nobody knows whether they are of two servers with one name.
+        """
         self.partials = [read_partial(file) for file in files]
         for found in self.partials:
             check_about(found)
             self._check_alike(found)
-        self._newest: dict[tuple[str, str], Partial] = {}
-        self.older: list[str] = []
-        """What is not used, as a newer partial has the same day of the same server."""
+        self._counts: dict[tuple[str, str], Partial] = {}
         for found in sorted(self.partials, key=lambda each: each.name):
             for day in found.about["days"]:
                 self._add(found, day)
-        self.servers = sorted({server for server, _ in self._newest})
-        self.days = sorted({date.fromisoformat(day) for _, day in self._newest})
+        self.servers = sorted({server for server, _ in self._counts})
+        self.days = sorted({date.fromisoformat(day) for _, day in self._counts})
 
     def _add(self, found: Partial, day: str) -> None:
         server = found.about["server"]
-        other = self._newest.setdefault((server, day), found)
-        made, before = found.about["days"][day]["made"], other.about["days"][day]["made"]
-        if made > before:
-            self._newest[server, day] = found
-        if made != before:
-            self.older.append(f"{(other if made > before else found).name} has an older count of {day} on {server}")
+        other = self._counts.setdefault((server, day), found)
+        if other.about["days"][day]["made"] != found.about["days"][day]["made"]:  # not a copy
+            hint = f"leave it or {other.name} out; if they are of two servers, name each: rollup --server NAME"
+            raise TableError(f"another count of {day} on {server}", found.name, hint)
 
     def _check_alike(self, found: Partial) -> None:
         first = self.partials[0]
@@ -283,7 +279,7 @@ class Fleet:
     def missing(self) -> dict[date, list[str]]:
         """Return the days that not all servers have, with the servers that have them not."""
         found = {
-            day: [server for server in self.servers if (server, str(day)) not in self._newest] for day in self.days
+            day: [server for server in self.servers if (server, str(day)) not in self._counts] for day in self.days
         }
         return {day: servers for day, servers in found.items() if servers}
 
@@ -293,14 +289,14 @@ class Fleet:
             f"{day} of {server} is a part: {'; '.join(gaps)}"
             for day in days
             for server in self.servers
-            if (found := self._newest.get((server, str(day)))) and (gaps := found.about["days"][str(day)]["gaps"])
+            if (found := self._counts.get((server, str(day)))) and (gaps := found.about["days"][str(day)]["gaps"])
         ]
 
     def rows(self, days: Sequence[date], workshop: Workshop, advance: Advance) -> MergedRows:
         """Return the rows of *days* of all servers."""
         wanted: dict[str, tuple[Partial, set[date]]] = {}
         figures = HitTable()
-        for (_, text), found in self._newest.items():
+        for (_, text), found in self._counts.items():
             day = date.fromisoformat(text)
             if day in days:
                 wanted.setdefault(found.name, (found, set()))[1].add(day)
@@ -343,7 +339,7 @@ def merge(
         views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
         hits = sum(_hits_of(views, done).values())
     return Merged(
-        fleet.servers, done, hits, replaced.rows, missing, replaced.fewer, fleet.older, fleet.gaps(done), size,
+        fleet.servers, done, hits, replaced.rows, missing, replaced.fewer, fleet.gaps(done), size,
         time.monotonic() - started,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -151,13 +152,18 @@ def merged(folder: Path, *options: str) -> tuple[int, list[str], str]:
     return done.returncode, rows, done.stderr.decode()
 
 
-def test_the_newest_partial_of_a_day_of_a_server_is_used(tmp_path: Path) -> None:
+def test_two_counts_of_a_day_of_a_server_are_told_and_nothing_is_merged(tmp_path: Path) -> None:
+    """They may be of two servers with one name; a copy of a partial is the same count."""
     partial_of(tmp_path / "z.hits", "web1", {DAY: 1, NEXT: 1})
-    partial_of(tmp_path / "a.hits", "web1", {DAY: 5})
-    partial_of(tmp_path / "b.hits", "web2", {DAY: 2, NEXT: 2})
+    shutil.copy(tmp_path / "z.hits", tmp_path / "copy.hits")
+    assert merged(tmp_path)[:2] == (0, ["2026-03-12,/web1,1", "2026-03-13,/web1,1"])
+    partial_of(tmp_path / "a.hits", "web1", {NEXT: 5})
     code, rows, said = merged(tmp_path)
-    assert (code, rows) == (0, ["2026-03-12,/web1,5", "2026-03-12,/web2,2", "2026-03-13,/web2,2", "2026-03-13,/web1,1"])
-    assert "z.hits has an older count of 2026-03-12 on web1\n" in said
+    assert (code, rows) == (1, ["2026-03-12,/web1,1", "2026-03-13,/web1,1"])
+    assert only_line(said.encode()) == (
+        f"fasthits: another count of 2026-03-13 on web1: {tmp_path / 'copy.hits'} "
+        f"(leave it or {tmp_path / 'a.hits'} out; if they are of two servers, name each: rollup --server NAME)"
+    )
 
 
 def test_a_day_that_a_server_lacks_stays_and_the_server_is_named(tmp_path: Path) -> None:
