@@ -49,6 +49,14 @@ def history_model(model: type[models.Model]) -> type[models.Model]:
     return model
 
 
+def key_field(model: type[models.Model]) -> models.Field:
+    """Return the field that has the values of a model's primary key: for a multi-table child that of its parent."""
+    field = model._meta.pk
+    while field.is_relation:
+        field = field.target_field
+    return field
+
+
 def content_type_of(model: type[models.Model]) -> Subquery:
     """Return a subquery for the id of the content type of *model*'s history. It needs no query of its own."""
     meta = history_model(model)._meta
@@ -60,7 +68,7 @@ class ObjectId(Func):
 
     def __init__(self, key: Any, model: type[models.Model]) -> None:
         super().__init__(key, output_field=models.CharField())
-        self.is_uuid = isinstance(_key_field(model), models.UUIDField)
+        self.is_uuid = isinstance(key_field(model), models.UUIDField)
 
     def as_sql(self, compiler: Any, connection: Any, **context: Any) -> tuple[str, list[Any]]:
         """Return the SQL. A database without UUIDs stores 32 hex digits."""
@@ -77,7 +85,7 @@ class PrimaryKey(Func):
     """The primary key of an object of *model*, for an `object_id`."""
 
     def __init__(self, object_id: Any, model: type[models.Model]) -> None:
-        field = _key_field(model)
+        field = key_field(model)
         kinds = (models.UUIDField, models.IntegerField)
         self.kind = next((kind for kind in kinds if isinstance(field, kind)), models.CharField)
         super().__init__(object_id, output_field=self.kind())
@@ -123,10 +131,3 @@ _with_history: set[str] = set()
 
 def _hits() -> type[models.Model]:
     return apps.get_model("fasthits", "Hits", require_ready=False)
-
-
-def _key_field(model: type[models.Model]) -> models.Field:
-    field = model._meta.pk
-    while field.is_relation:
-        field = field.target_field
-    return field

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import IntegerField, Max, Model, QuerySet, Sum
 
 from fasthits.django import live, queries
-from fasthits.django.expressions import first_day
+from fasthits.django.expressions import first_day, key_field
 from fasthits.django.models import Hits, HitsMixin, MostRead
 from fasthits.django.queries import KEPT, PERIODS, annotation
 
@@ -49,7 +49,8 @@ def most_read_today(*sources: Any, limit: int = 10) -> list[Any]:
 
 def newest(objects: QuerySet) -> Iterable[Model]:
     """Return the newest of *objects*, by ``get_latest_by`` or an integer primary key; nothing without either."""
-    latest = objects.model._meta.get_latest_by or (isinstance(objects.model._meta.pk, IntegerField) and "pk")
+    key = objects.model._meta.pk
+    latest = objects.model._meta.get_latest_by or (isinstance(key_field(objects.model), IntegerField) and key.attname)
     if not latest:
         return ()
     return objects.order_by(*([latest] if isinstance(latest, str) else latest)).reverse()[:NEW_OBJECTS]

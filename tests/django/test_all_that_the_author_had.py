@@ -199,6 +199,13 @@ def test_the_most_read_today_are_live(memcached: Memcached, count_today: CountTo
         assert most_read_today(PressRelease, limit=2) == []
 
 
+def test_a_new_multi_table_child_is_among_the_most_read_today(count_today: CountToday) -> None:
+    """Its primary key is a relation to its parent, as that of Wagtail's pages."""
+    restaurant = Restaurant.objects.create(name="new")
+    count_today([restaurant.get_absolute_url()] * 2)
+    assert most_read_today(Restaurant, limit=1) == [restaurant]
+
+
 # Totals, comparison, lists
 
 
