@@ -98,7 +98,7 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
         for path in paths:
             _name_of_new(path).replace(path)
         for folder in {path.parent for path in paths}:
-            _sync(folder)
+            sync(folder)
 
 
 def _name_of_new(path: Path) -> Path:
@@ -216,7 +216,8 @@ def _umask() -> int:
     return mask
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
-from fasthits.daily.atomic import resolve
+from fasthits.daily.atomic import resolve, sync
 from fasthits.errors import LogFileError, TableError, UsageError
 
 LOCK_SECONDS = 60.0
@@ -92,7 +92,7 @@ class LocalFolder(Folder):
                 for file in files:
                     _forget(_new(file))
             for parent in {file.parent for file in files}:
-                _sync(parent)
+                sync(parent)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -187,11 +187,3 @@ def _new(file: Path) -> Path:
 def _forget(file: Path) -> None:
     with suppress(FileNotFoundError):
         file.unlink()
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.folders import ANOTHER, Folder
 from fasthits.daily.refusals import find_fewer
-from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class ParquetFolder(Table):
         if not days:
             return Replaced(0, [])
         with (
-            _gathered(days, rows, self._layouts) as new,
+            gathered(days, rows, self._layouts) as new,
             self._errors(),
             self._folder.replacing() as new_file,
         ):

@@ -17,7 +17,7 @@ from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
 from fasthits.daily.sourcesums import TEXTS
-from fasthits.daily.targets import NO_FIGURES, Replaced, Table, _gathered
+from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class PostgresTables(Table):
     ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, rows, self._layouts) as new, writing(self._url) as database:
+        with gathered(days, rows, self._layouts) as new, writing(self._url) as database:
             for layout in self._layouts:
                 _declare(database, layout)
             self._check_tables(database)

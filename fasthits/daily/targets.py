@@ -84,7 +84,7 @@ class SqliteFile(Table):
 
         if not days:
             return Replaced(0, [])
-        with _gathered(days, rows, self._layouts) as new, writing(self._path) as database:
+        with gathered(days, rows, self._layouts) as new, writing(self._path) as database:
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
@@ -156,7 +156,7 @@ class CsvFiles(Table):
     ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with _gathered(days, rows, self._layouts, as_csv=True) as new:
+        with gathered(days, rows, self._layouts, as_csv=True) as new:
             written = replace_days(
                 self._files,
                 [day.isoformat() for day in days],
@@ -185,7 +185,7 @@ class CsvStream(Table):
     ) -> Replaced:
         count = 0
         self._stream.write(csv_line(self._layout.columns))
-        with _gathered(days, rows, [self._layout], as_csv=True) as new:
+        with gathered(days, rows, [self._layout], as_csv=True) as new:
             for block in new.blocks(self._layout):
                 count += block.rows
                 self._stream.write(block.lines)
@@ -233,7 +233,7 @@ class _Sorted(_Gathered):
 
 
 @contextmanager
-def _gathered(days: Sequence[date], rows: Rows, layouts: Sequence[Layout], as_csv: bool = False) -> Iterator[_Gathered]:
+def gathered(days: Sequence[date], rows: Rows, layouts: Sequence[Layout], as_csv: bool = False) -> Iterator[_Gathered]:
     """Give the rows of *days*. SQLite sorts tables that cannot write their rows *as_csv* themselves."""
     if not as_csv or all(layout.csv for layout in layouts):
         yield _Gathered(days, rows)

@@ -51,7 +51,11 @@ def history_model(model: type[models.Model]) -> type[models.Model]:
 
 def key_field(model: type[models.Model]) -> models.Field:
     """Return the field that has the values of a model's primary key: for a multi-table child that of its parent."""
-    field = model._meta.pk
+    return value_field(model._meta.pk)
+
+
+def value_field(field: models.Field) -> models.Field:
+    """Return the field that has the values of *field*: for a relation the field that it points to."""
     while field.is_relation:
         field = field.target_field
     return field

@@ -15,6 +15,8 @@ from django.views.generic.detail import SingleObjectMixin
 from django.views.generic.edit import DeletionMixin, FormMixin, ModelFormMixin
 from django.views.generic.list import MultipleObjectMixin
 
+from fasthits.django.expressions import value_field
+
 MARK = "mark it with @counts(Model, field='argument')"
 DAY = "fasthits_day"
 """The argument with the day of a date view, which its URL gives in parts."""
@@ -170,9 +172,7 @@ def _field_of(model: Any, name: str) -> models.Field | None:
         found = model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:  # a lookup across a relation
         return None
-    while found.is_relation:
-        found = found.target_field
-    return found
+    return value_field(found)
 
 
 def _read_value(model: Any, name: str, value: Any) -> Any:

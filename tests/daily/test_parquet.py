@@ -17,7 +17,6 @@ import pytest
 from pyarrow import dataset, parquet
 from typer.testing import CliRunner
 
-from fasthits._parse import HitTable
 from fasthits.cli.app import app
 from fasthits.daily import folders
 from fasthits.daily import parquet as target
@@ -28,6 +27,7 @@ from fasthits.daily.targets import Replaced
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
+from tests.support.targets import replace
 
 MARCH = [date(2026, 3, day) for day in range(1, 32)]
 DAY = "2026-03-12"
@@ -37,18 +37,6 @@ DAY = "2026-03-12"
 def folder(tmp_path: Path) -> str:
     """The name of a target."""
     return f"{tmp_path}/set/"
-
-
-def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
-    found = HitTable()
-    for day, paths in rows.items():
-        for path, views in paths.items():
-            found.add(day, path, views)
-    return found
-
-
-def replace(folder: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
-    return open_table(folder).replace(sorted(rows), count(rows), with_fewer)
 
 
 def rows_of(folder: str, table: str = "hits") -> list[tuple[Any, ...]]:
@@ -159,7 +147,7 @@ from fasthits.daily.opening import open_table
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-places = {"_schema": parquet, "replace": folders.Path, "_sync": folders}
+places = {"_schema": parquet, "replace": folders.Path, "sync": folders}
 setattr(places[sys.argv[2]], sys.argv[2], die)
 counter = HitTable()
 for day in (1, 2):
@@ -168,7 +156,7 @@ open_table(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], counter)
 """
 
 
-@pytest.mark.parametrize(("moment", "new"), [("_schema", False), ("replace", False), ("_sync", True)])
+@pytest.mark.parametrize(("moment", "new"), [("_schema", False), ("replace", False), ("sync", True)])
 def test_killed_at_any_moment_a_day_is_the_old_or_the_new_one(moment: str, new: bool, folder: str) -> None:
     replace(folder, {day: {b"/old": 2} for day in MARCH[:2]})
     before = rows_of(folder)

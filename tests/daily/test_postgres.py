@@ -18,7 +18,6 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from fasthits._parse import HitTable
 from fasthits.cli.app import app
 from fasthits.daily import postgres as connections
 from fasthits.daily.databases import state_of
@@ -48,6 +47,7 @@ from fasthits.web.archive import Archive
 from tests.support.commands import fasthits, hit, write
 from tests.support.postgres import Postgres
 from tests.support.processes import PROJECT, end_process, eventually
+from tests.support.targets import count, replace
 
 Connection = psycopg.Connection[Any]
 
@@ -59,18 +59,6 @@ WAITING = (
     "SELECT count(*) FROM pg_locks WHERE NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = "
     "current_database())"
 )
-
-
-def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
-    found = HitTable()
-    for day, paths in rows.items():
-        for path, views in paths.items():
-            found.add(day, path, views)
-    return found
-
-
-def replace(target: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
-    return open_table(target).replace(sorted(rows), count(rows), with_fewer)
 
 
 def rows_of(psql: Connection, table: str = "hits") -> list[tuple[Any, ...]]:
