@@ -23,7 +23,7 @@ import re
 import sys
 import time
 
-from benchmarks import report
+from benchmarks import installed, report
 from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
 from benchmarks.record import RECORDED, RESULTS, make_record, save
 from benchmarks.rows import Row, day_rows, distinct_rows
@@ -148,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
     parts = options.parts or PARTS
     if options.rows and len(parts) > 1:
         parts = parts[:1]
+    installed.install()
     compileall.compile_dir(ROOT / "fasthits", quiet=1)  # as pip does; an editable install may be without
     try:
         kept = [run_part(part, options) for part in parts]

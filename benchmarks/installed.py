@@ -8,11 +8,12 @@ by their folders alone.
 import sys
 import sysconfig
 import venv
-from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / "build" / "bench" / "installed"
+PROGRAMS = PLACE / "bin"
+"""The folder of ``python`` and ``fasthits``, once `install` has run."""
 SCRIPT = """\
 #!{python}
 import sys
@@ -21,15 +22,12 @@ sys.exit(main())
 """
 
 
-@cache
-def programs() -> Path:
-    """Return the folder with this environment's ``python`` and ``fasthits``, made unless it is there."""
-    found = PLACE / "bin"
-    script = found / "fasthits"
+def install() -> None:
+    """Make the environment unless it is there."""
+    script = PROGRAMS / "fasthits"
     if not script.exists():
         venv.create(PLACE, symlinks=True, clear=True)
         packages = Path(sysconfig.get_path("purelib", vars={"base": str(PLACE)}))
         (packages / "here.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
-        script.write_text(SCRIPT.format(python=found / Path(sys.executable).name))
+        script.write_text(SCRIPT.format(python=PROGRAMS / Path(sys.executable).name))
         script.chmod(0o755)
-    return found

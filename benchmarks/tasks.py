@@ -15,14 +15,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.corpora import Corpus
-from benchmarks.installed import programs
+from benchmarks.installed import PROGRAMS
 from benchmarks.judges import judge_nothing
 from benchmarks.server import Memcached
 from benchmarks.truth import Difference, Totals, Truth, WrongTotals
 
 ROOT = Path(__file__).parents[1]
 LAUNCHER = Path(__file__).with_name("launcher.py")
-SEARCH = os.pathsep.join([str(programs()), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+SEARCH = os.pathsep.join([str(PROGRAMS), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 Figures = dict[str, float]
 """What a run took: ``seconds``, and ``peak`` in bytes where that was measured; other names where a task says so."""
