@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
-from fasthits.daily.columns import Layout, Rows, hits_layout, referrers_layout, searches_layout
+from fasthits.daily.columns import (
+    NOT_FOUND,
+    Layout,
+    Rows,
+    hits_layout,
+    not_found_layout,
+    referrers_layout,
+    searches_layout,
+)
 from fasthits.daily.days import name_days
 from fasthits.daily.memory import bytes_of_tables
 from fasthits.daily.partials import (
@@ -274,6 +282,8 @@ class Fleet:
             layouts.append(referrers_layout(by_host=by_host))
         if "searches" in about["tables"]:
             layouts.append(searches_layout(by_host))
+        if NOT_FOUND in about["tables"]:
+            layouts.append(not_found_layout(by_host))
         return layouts
 
     def missing(self) -> dict[date, list[str]]:
