@@ -184,6 +184,9 @@ class HitsFile(Target):
         return old
 
 
+_TABLES = frozenset({"hits", "referrers", "searches", NOT_FOUND})
+
+
 class _NothingNew(Exception):
     """Ends `replacing` without replacing a file."""
 
@@ -199,11 +202,7 @@ def check_about(found: Partial) -> None:
     """Raise TableError for a partial that `HitsFile` has not written."""
     about = found.about
     try:
-        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= {
-            "hits",
-            "referrers",
-            "searches",
-        }
+        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= _TABLES
         sound = sound and all(isinstance(text, str) for pair in about["rules"].items() for text in pair)
         sound = sound and len(about["tables"]) == len(found.places) - (BOTS in found.places)
         for day, known in about["days"].items():
