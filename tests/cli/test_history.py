@@ -129,7 +129,7 @@ def test_days_are_a_number_or_a_range(gaps: Path) -> None:
         assert done.stderr.decode().startswith(f"fasthits: {message}")
     done = fasthits("history", "--date", "2020", "--database", gaps)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"fasthits: nothing is kept of these days: 2020 (kept are ")
+    assert done.stderr.startswith(b"fasthits: these days are not kept: 2020 (the database has ")
 
 
 def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -> None:

@@ -329,7 +329,7 @@ def test_doctor_and_conf_know_urls(url: str) -> None:
     assert shlex.split(raised.value.remedy)[-2:] == ["--to", shown(url)]
     done = CliRunner().invoke(app, ["conf", "--database", "postgresql://me:secret@host/x"])
     assert done.exit_code == 2
-    assert "conf knows no URL: postgresql://me@host/x" in done.stderr
+    assert "conf takes no URL: postgresql://me@host/x" in done.stderr
 
 
 def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:

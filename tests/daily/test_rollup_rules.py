@@ -371,7 +371,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--referrers"], 2, "standard output takes only one table: referrers (name a file"),
         (["--search-terms"], 2, "standard output takes only one table: searches"),
         (["--own-host", "x"], 2, "--own-host needs --referrers: x"),
-        (["--bots", "some"], 2, "bots must be one of count, exclude, apart: 'some'"),
+        (["--bots", "some"], 2, "invalid bots: 'some' (choose one of count, exclude, apart"),
         (["--exclude-bots", "--bots", "apart"], 2, "exclude-bots contradicts bots: apart"),
         (["--status", "20"], 2, "invalid status: '20'"),
         (["--format", "ncsa"], 2, "no such log format: 'ncsa'"),

@@ -481,7 +481,7 @@ def test_without_logs_the_usual_place_that_has_one_is_named(tmp_path: Path, plac
     done = without_logs(tmp_path / "var", "rollup", "--to", "-")
     assert done.returncode == 0, done.stderr
     assert rows_of(done.stdout) == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
-    assert done.stderr.decode().startswith(f"fasthits: no --logs given: this reads /var/log/{place}*\n")
+    assert done.stderr.decode().startswith(f"fasthits: no --logs given: reading /var/log/{place}*\n")
 
 
 def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -> None:

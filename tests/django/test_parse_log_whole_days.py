@@ -127,5 +127,5 @@ def test_without_any_logs_the_usual_place_is_named(
     monkeypatch.setattr(places, "USUAL_LOGS", usual)
     monkeypatch.delenv("FASTHITS_LOGS", raising=False)
     said, _ = parsed(tmp_path)
-    assert said.startswith(f"no LOGS in FASTHITS: this reads {usual[1]}\n")
+    assert said.startswith(f"no LOGS in FASTHITS: reading {usual[1]}\n")
     assert views() == 1

@@ -142,7 +142,7 @@ class Command(BaseCommand):
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
-        self.stdout.write(f"no LOGS in FASTHITS: this reads {found[0]}")
+        self.stdout.write(f"no LOGS in FASTHITS: reading {found[0]}")
         return found
 
     def _compare_clocks(self, patterns: Patterns, days: Sequence[date]) -> None:
