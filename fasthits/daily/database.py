@@ -219,7 +219,7 @@ def as_table_error(failed: str, file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
         if str(error).startswith("no such table"):
-            hint = ": fasthits rollup fills it"
+            hint = ": fill it with fasthits rollup"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 

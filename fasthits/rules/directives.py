@@ -207,7 +207,7 @@ def _nginx_field(found: re.Match[str], of_user: bool) -> Field:
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
     if of_user and name not in (*_NGINX, *_NGINX_ALIKE) and (near := _near(name)):
-        hint = f"did you mean ${near}? For a variable of your own write $http_own, which fasthits skips"
+        hint = f"did you mean ${near}? For your own variable write $http_own, which fasthits skips"
         raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
     return Field(_NGINX.get(name, "skip"), f"${name}", column)
 

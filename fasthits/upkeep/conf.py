@@ -34,9 +34,9 @@ class Installation:
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
-            raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
+            raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
-            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
         """Return the command of the logger, which switches to the user by itself."""

@@ -169,7 +169,7 @@ def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], 
         database.commit()
     done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode().startswith("fasthits: database with invalid dates: other.db (")
+    assert done.stderr.decode().startswith("fasthits: the database has invalid dates: other.db (")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -231,7 +231,7 @@ def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> No
         ("name,size\n", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
         ("date,path,views\n2026-03-12,/\n", "CSV file has 2 fields, not 3, in line 2: hits.csv"),
         ("date,path,views\n2026-03-12,/,many\n", "database with invalid views: hits.csv ("),
-        ("date,path,views\n12.3.2026,/,1\n", "database with invalid dates: hits.csv ("),
+        ("date,path,views\n12.3.2026,/,1\n", "the database has invalid dates: hits.csv ("),
         ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
     ],
 )
@@ -338,7 +338,7 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
             "fasthits: no such database: none.db (fasthits rollup makes it; or name another with --database)",
         ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another file)"),
-        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
+        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fill it with fasthits rollup)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")

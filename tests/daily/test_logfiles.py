@@ -418,7 +418,7 @@ def test_what_is_no_file_is_left_out_of_a_star(tmp_path: Path) -> None:
     assert names(found.files) == [f"{tmp_path}/access.log"]
     assert [error.failed for error in found.left_out] == [
         "log file is a directory",
-        "log file is a link to nothing",
+        "log file is a broken link",
         "log file is a pipe or a device",
     ]
     with pytest.raises(LogFileError, match="is a directory"):

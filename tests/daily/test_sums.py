@@ -333,7 +333,7 @@ def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept:
 )
 def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
     change(kept, statement)
-    with pytest.raises(TableError, match=r"database with damaged sums: .*hits\.db"):
+    with pytest.raises(TableError, match=r"the database has damaged sums: .*hits\.db"):
         site_of(kept)
 
 

@@ -169,8 +169,8 @@ class Command(BaseCommand):
 
 
 def _losses(losses: Sequence[Loss]) -> list[str]:
-    hint = "has the address of a page changed since? --replace takes the fewer hits"
-    return [f"objects would lose hits, left as it was: {loss} ({hint})" for loss in losses]
+    hint = "has the address of a page changed since? --replace accepts fewer hits"
+    return [f"objects would lose hits, left unchanged: {loss} ({hint})" for loss in losses]
 
 
 def _how_to_take(option: Option) -> dict[str, Any]:
