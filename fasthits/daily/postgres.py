@@ -184,9 +184,7 @@ def writing(url: str) -> Iterator[Postgres]:
         except psycopg.OperationalError as error:
             if not connection.closed:
                 raise
-            failed = (
-                "the connection was lost while the database committed, so the days are either replaced or unchanged"
-            )
+            failed = "the connection was lost during the commit, so the days are either replaced or unchanged"
             raise TableError(failed, database.name, "run this again") from error
 
 

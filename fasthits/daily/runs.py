@@ -120,9 +120,7 @@ class Spool:
                 yield unpack(frame)
             except DamagedPieceError as error:
                 hint = f"{error}; check the disk, then run it again"
-                raise FasthitsError(
-                    "a temporary file returned other rows than were written", self.folder, hint
-                ) from error
+                raise FasthitsError("a temporary file returned wrong rows", self.folder, hint) from error
 
     @contextmanager
     def _errors(self, failed: str) -> Iterator[None]:

@@ -201,7 +201,7 @@ def test_bytes_that_unpack_without_end_are_an_error(tmp_path: Path) -> None:
     for _ in range(4):
         data = gzip.compress(data)
     (tmp_path / "a.log").write_bytes(data)
-    with pytest.raises(LogFileError, match=r"packed too often: .*a\.log \(unpack it"):
+    with pytest.raises(LogFileError, match=r"compressed more than twice: .*a\.log \(decompress it"):
         decompressed(tmp_path / "a.log")
 
 

@@ -360,7 +360,7 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
 
 def test_a_host_that_the_table_does_not_tell_apart_is_refused(kept: Path) -> None:
     for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
-        with pytest.raises(UsageError, match=r"does not keep hosts apart: one\.example"):
+        with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
             ask(WHOLE, host="one.example")
 
 

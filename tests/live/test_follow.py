@@ -492,7 +492,7 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
         (
             [other],
             (),
-            f"the state file belongs to other logs ({log}): {follower.state} (name another one with --state FILE",
+            f"the state file belongs to other logs ({log}): {follower.state} (name another with --state FILE",
         ),
         (
             [log],

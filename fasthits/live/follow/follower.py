@@ -143,7 +143,7 @@ class Follower:
     def _check_state(self) -> None:
         before = self._state.patterns
         if before and not set(before) & set(self._patterns):
-            hint = f"name another one with --state FILE, or {START_OVER}"
+            hint = f"name another with --state FILE, or {START_OVER}"
             raise StateError(f"the state file belongs to other logs ({before[0]})", self._state_file.path, hint)
 
     def _begin(self) -> None:
@@ -161,7 +161,7 @@ class Follower:
         newest = max(marks.values(), default=self._last)
         if set(marks) != set(servers):
             if any(mark < newest for mark in marks.values()):
-                self._say("the servers are not the same as before: hits that some had not got are not counted")
+                self._say("the list of servers has changed: hits that some server had not received are not counted")
             marks = dict.fromkeys(servers, newest)
         self._last, *self._ahead = sorted(set(marks.values()))
         if not self._ahead:

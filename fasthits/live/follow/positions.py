@@ -106,7 +106,7 @@ class StateFile:
         except OSError as error:
             pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            hint = "two followers would count each line twice; end that process, or give the other logs their own --state FILE"
+            hint = "two followers would count each line twice; end that process, or use another --state for other logs"
             raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
