@@ -110,7 +110,7 @@ done
 def rules() -> str:
     """Return the shell command that writes the config file, unless there is one."""
     return f"""\
-# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
+# Once, as root: what counts, for all commands: page views by people. Redirects, errors, styles, images and known
 # bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
 [ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
 """
