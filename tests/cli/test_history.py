@@ -350,7 +350,7 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
         database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
     done = fasthits("most-read", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert b"fasthits rollup fills" in done.stderr
+    assert b"fill it: fasthits rollup" in done.stderr
     document = json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout)
     assert (document["from"], document["kept_days"], document["paths"]) == (None, 0, [])
 

@@ -230,9 +230,9 @@ def test_partials_that_were_counted_otherwise_are_refused(tmp_path: Path) -> Non
         f"(use the options of {one} on all servers; they differ in fold-slash, statuses)"
     )
     for options, message in (
-        (["--fold-slash"], "these options count differently (fold-slash) than those of the file"),
+        (["--fold-slash"], "these options count differently (fold-slash) than the partial"),
         (["--server", "other"], "partial of another server, web1"),
-        (["--search-terms"], "these options make other tables than the file has (hits)"),
+        (["--search-terms"], "these options make other tables; the file has (hits)"),
     ):
         write(tmp_path / "log", hit("/"))
         rollup = ("rollup", str(DAY), "--logs", "log", "--to", "a.hits", "--partial")
