@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -13,7 +12,7 @@ from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
 from fasthits.daily.columns import Layout, Rows, hits_layout, referrers_layout, searches_layout
 from fasthits.daily.days import name_days
-from fasthits.daily.memory import bytes_of_tables
+from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.partials import (
     Advance,
     Partial,
@@ -137,28 +136,27 @@ class HitsFile(Target):
             "figures": dict(figures),
         }
         rows = Counter[str]()
-        with closing(Spool()) as spool:
-            workshop = Workshop(spool, FEW_BYTES)
+        workshop = Workshop(Spool(), FEW_BYTES)
 
-            def pieces_of(name: str) -> Iterator[tuple[int, bytes]]:
-                runs = [Run(name, lambda: counted(name))]
-                if old:
-                    runs.append(of_days(old.runs(name), others, workshop))
-                return ((0, piece) for piece in merged(runs, workshop))
+        def pieces_of(name: str) -> Iterator[tuple[int, bytes]]:
+            runs = [Run(name, lambda: counted(name))]
+            if old:
+                runs.append(of_days(old.runs(name), others, workshop))
+            return ((0, piece) for piece in merged(runs, workshop))
 
-            def counted(name: str) -> Iterator[bytes]:
-                unsent = Run(name, lambda: (piece for _, piece in new[name].pieces))
-                for piece in of_days([unsent], replaced, workshop).pieces():
-                    rows[name] += len(rows_of_piece(piece))
-                    yield piece
+        def counted(name: str) -> Iterator[bytes]:
+            unsent = Run(name, lambda: (piece for _, piece in new[name].pieces))
+            for piece in of_days([unsent], replaced, workshop).pieces():
+                rows[name] += len(rows_of_piece(piece))
+                yield piece
 
-            tables = {}
-            for name, table in new.items():
-                views = {day: table.views[day] for day in replaced if day in table.views}
-                if old:
-                    views |= {day: count for day, count in old.views[name].items() if day in others}
-                tables[name] = Table(pieces_of(name), views)
-            write_partial(file, tables, about)
+        tables = {}
+        for name, table in new.items():
+            views = {day: table.views[day] for day in replaced if day in table.views}
+            if old:
+                views |= {day: count for day, count in old.views[name].items() if day in others}
+            tables[name] = Table(pieces_of(name), views)
+        write_partial(file, tables, about)
         return rows[HITS]
 
     def _old(self) -> Partial | None:
@@ -316,7 +314,7 @@ def merge(
     fleet: Fleet,
     table: Target,
     progress: "Progress | None" = None,
-    max_bytes: int = 1 << 30,
+    max_bytes: int = MAX_BYTES,
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Merged:
@@ -331,13 +329,12 @@ def merge(
     days = [day for day in fleet.days if as_part or day not in missing]
     size = sum(found.size for found in fleet.partials)
     advance = progress(size) if progress else lambda size: None
-    with closing(Spool()) as spool:
-        rows = fleet.rows(days, Workshop(spool, bytes_of_tables(max_bytes)), advance)
-        replaced = table.replace(days, rows, with_fewer)
-        left = {day for day, *_ in replaced.fewer}
-        done = [day for day in days if day not in left]
-        views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
-        hits = sum(_hits_of(views, done).values())
+    rows = fleet.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
+    replaced = table.replace(days, rows, with_fewer)
+    left = {day for day, *_ in replaced.fewer}
+    done = [day for day in days if day not in left]
+    views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
+    hits = sum(_hits_of(views, done).values())
     return Merged(
         fleet.servers, done, hits, replaced.rows, missing, replaced.fewer, fleet.gaps(done), size,
         time.monotonic() - started,

@@ -206,9 +206,8 @@ def test_hours_add_up(tmp_path: Path) -> None:
         counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
         table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
         table.replace([DAY, NEXT], counter)
-    with contextlib.closing(Spool()) as spool:
-        fleet = Fleet(sorted(tmp_path.glob("*.hits")))
-        hours = fleet.rows([DAY, NEXT], Workshop(spool, 1 << 20), lambda size: None).take_hours()
+    fleet = Fleet(sorted(tmp_path.glob("*.hits")))
+    hours = fleet.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
     assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {
         DAY: {10: 2},
         NEXT: {11: 3},
