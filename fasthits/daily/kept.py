@@ -247,7 +247,7 @@ class Kept:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            raise TableError(f"database with {what}", self._file, str(error)) from error
+            raise TableError(f"the database has {what}", self._file, str(error)) from error
 
 
 class Paths:
