@@ -10,6 +10,8 @@ from fasthits.rules.memo import remember
 from fasthits.rules.paths import part_host
 
 REMEMBERED_REFERERS = 1 << 13
+NOT_FOUND = "not_found"
+"""The table of requests that were answered with 404 or 410, if they are kept apart."""
 
 Cell = str | int
 
@@ -23,7 +25,7 @@ class Rows(Protocol):
 
     @property
     def by_referer(self) -> "Mapping[str, Rows]":
-        """Rows by path and what is kept of the referer, by the name of their table."""
+        """Rows by path and what is kept of the referer, by the name of their table; those of NOT_FOUND by path."""
 
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in any order."""
@@ -152,12 +154,17 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
     from fasthits.rules.referrers import referrer_page, referrer_site
 
     keep = partial(_referrer, referrer_page if full else referrer_site, tuple(own_hosts))
-    return _layout_by_referer("referrers", ("referrer",), keep, by_host)
+    return _layout_beside("referrers", ("referrer",), keep, by_host)
 
 
 def searches_layout(by_host: bool = False) -> Layout:
     """Return the table of the search engines and search terms by which readers found a path."""
-    return _layout_by_referer("searches", ("engine", "terms"), _search, by_host)
+    return _layout_beside("searches", ("engine", "terms"), _search, by_host)
+
+
+def not_found_layout(by_host: bool = False) -> Layout:
+    """Return the table of the paths that were asked for but not found."""
+    return _layout_beside(NOT_FOUND, (), None, by_host)
 
 
 # Functions of the module, as workers of a cluster get them, too.
@@ -175,8 +182,8 @@ def _search(referer: bytes) -> bytes | None:
     return "\n".join(search).encode() if search else None
 
 
-def _layout_by_referer(
-    name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None], by_host: bool
+def _layout_beside(
+    name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None] | None, by_host: bool
 ) -> Layout:
     def escaped(counter: Rows) -> Rows:
         counter.by_referer[name].escape()
@@ -196,5 +203,5 @@ def _layout_by_referer(
         numbers=("views",),
         rows=rows,
         csv=None if by_host else csv,
-        keep=remember(keep, REMEMBERED_REFERERS),
+        keep=keep and remember(keep, REMEMBERED_REFERERS),
     )

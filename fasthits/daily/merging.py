@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
-from fasthits.daily.columns import Layout, Rows, hits_layout, referrers_layout, searches_layout
+from fasthits.daily.columns import (
+    NOT_FOUND,
+    Layout,
+    Rows,
+    hits_layout,
+    not_found_layout,
+    referrers_layout,
+    searches_layout,
+)
 from fasthits.daily.days import name_days
 from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.partials import (
@@ -174,6 +182,9 @@ class HitsFile(Target):
         return old
 
 
+_TABLES = frozenset({"hits", "referrers", "searches", NOT_FOUND})
+
+
 class _NothingNew(Exception):
     """Ends `replacing` without replacing a file."""
 
@@ -189,11 +200,7 @@ def check_about(found: Partial) -> None:
     """Raise TableError for a partial that `HitsFile` has not written."""
     about = found.about
     try:
-        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= {
-            "hits",
-            "referrers",
-            "searches",
-        }
+        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= _TABLES
         sound = sound and all(isinstance(text, str) for pair in about["rules"].items() for text in pair)
         sound = sound and len(about["tables"]) == len(found.places) - (BOTS in found.places)
         for day, known in about["days"].items():
@@ -272,6 +279,8 @@ class Fleet:
             layouts.append(referrers_layout(by_host=by_host))
         if "searches" in about["tables"]:
             layouts.append(searches_layout(by_host))
+        if NOT_FOUND in about["tables"]:
+            layouts.append(not_found_layout(by_host))
         return layouts
 
     def missing(self) -> dict[date, list[str]]:

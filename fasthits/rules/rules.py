@@ -13,6 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Bots = Literal["count", "exclude", "apart"]
+NotFound = Literal["count", "apart"]
+
+NOT_FOUND_STATUSES = frozenset({404, 410})
+STATUSES = frozenset(range(100, 1000))
 
 STATIC_ENDINGS = tuple(
     sorted(
@@ -33,6 +37,8 @@ class Rules:
     methods: tuple[str, ...] = ("GET",)
     statuses: frozenset[int] | None = None
     """None: any."""
+    not_found: NotFound = "count"
+    """Whether requests that were answered with NOT_FOUND_STATUSES count, or are kept apart and are no hits."""
     include_paths: tuple[str, ...] = ()
     """Globs; the path must match one of them. Empty: any path."""
     exclude_paths: tuple[str, ...] = ()
@@ -66,8 +72,12 @@ class Rules:
 
     @property
     def live(self) -> "Rules":
-        """These rules for live counters, which cannot keep bots apart and so exclude them."""
-        return replace(self, bots="exclude") if self.bots == "apart" else self
+        """These rules for live counters, which keep nothing apart: they exclude bots, and what was not found."""
+        bots: Bots = "exclude" if self.bots == "apart" else self.bots
+        if self.not_found == "count":
+            return replace(self, bots=bots)
+        statuses = (self.statuses or STATUSES) - NOT_FOUND_STATUSES
+        return replace(self, bots=bots, not_found="count", statuses=statuses)
 
     @property
     def looks_at_agents(self) -> bool:

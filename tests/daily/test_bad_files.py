@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_seen_leaves_all_days_and_what_is_no_file_is_named
     (tmp_path / "web1" / "access.log.9").symlink_to("gone")
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/access.log*", "--quiet")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 24})
-    note = "left out of */access.log*: web1/access.log.9 is a link to nothing, web1/access.log.d is a directory\n"
+    note = "left out of */access.log*: web1/access.log.9 is a broken link, web1/access.log.d is a directory\n"
     assert f"  {note}" in said
     (tmp_path / "web2").symlink_to("web2")
     keep_one_hit(tmp_path)
