@@ -48,7 +48,7 @@ def merge(
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
     fleet = Fleet(files)
-    table = open_table(to, fleet.layouts())
+    table = open_table(to, fleet.layouts(), max_bytes=max_bytes)
     with progress_bar() as progress:
         result = merge_partials(fleet, table, progress, max_bytes, partial, replace)
     left = list(left_days(result))

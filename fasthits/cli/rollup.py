@@ -151,9 +151,9 @@ def rollup(
 
         kept = referrers and {"referrers": referrers.value, "own host": own_host}
         origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
-    table = open_table(to, layouts, origin)
-    wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
+    table = open_table(to, layouts, origin, max_bytes)
+    wanted = parse_days(days, date.today())
     patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with _workers(cluster, scratch, to) as fleet, progress_bar() as progress:

@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -36,6 +35,7 @@ from fasthits.daily.runs import BOTS, HITS, MergedRows, Run, Runs, Spool, Worksh
 from fasthits.daily.targets import NO_FIGURES, Replaced
 from fasthits.daily.targets import Table as Target
 from fasthits.errors import TableError, UsageError
+from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, server: str, rules: Rules, **options: object) -> "Origin":
         """Return the origin of rows that *rules* and other *options* of a rollup have counted."""
-        used: dict[str, object] = {each.name: getattr(rules, each.name) for each in fields(rules)}
+        used: dict[str, object] = fields_of(rules)
         default = Rules()
         used = {name: value for name, value in used.items() if value != getattr(default, name) and name != "pages"}
         if rules.looks_at_agents:

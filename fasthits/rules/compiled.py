@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LTSV, W3C

@@ -9,8 +9,9 @@ with its query if queries are kept, and after the host and a space if hosts are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from fasthits.records import Record, replace
 
 Bots = Literal["count", "exclude", "apart"]
 NotFound = Literal["count", "apart"]
@@ -29,9 +30,10 @@ STATIC_ENDINGS = tuple(
 """The files that a page loads by itself: styles, scripts, images, fonts, sound and film. Documents, archives and feeds
 are not in the list: people open them for their own sake."""
 
+NO_FIELDS: Mapping[str, str] = {}
 
-@dataclass(frozen=True)
-class Rules:
+
+class Rules(Record):
     """What counts as a hit, and under which path."""
 
     methods: tuple[str, ...] = ("GET",)
@@ -55,7 +57,7 @@ class Rules:
     pages: frozenset[str] = frozenset()
     """The fields above that ``--pages`` has set; for messages."""
     format: str = "auto"
-    json_fields: Mapping[str, str] = field(default_factory=dict)
+    json_fields: Mapping[str, str] = NO_FIELDS
     """The name of the JSON field for each kind of field."""
 
     @property

@@ -5,7 +5,6 @@ import io
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up as count_up
+from fasthits.records import replace
 from fasthits.rules.config import load_config
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
