@@ -26,16 +26,8 @@ from collections.abc import Iterator, Mapping
 KNOWN: dict[str, tuple[str, ...]] = {
     "time": (
         *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
-        *(
-            "requestTime",
-            "requestTimeEpoch",
-            "time_start",
-            "protoPayload.startTime",
-            "timestamp(ms)",
-            "@timestamp",
-            "time",
-        ),
-        *("reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date"),
+        *("requestTime", "requestTimeEpoch", "time_start", "protoPayload.startTime", "timestamp(ms)", "@timestamp"),
+        *("time", "reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date"),
     ),
     "request": ("request", "request_line", "http_request"),
     "method": (
