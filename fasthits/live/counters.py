@@ -55,7 +55,7 @@ def hits_today(
     from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
 
     if isinstance(paths, str):
-        raise UsageError("paths are several", repr(paths), f"for example [{paths!r}]")
+        raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
     today = day or date.today()
     by_path = {path: hit_key(today, path, prefix) for path in paths}
     found = read_views(_servers_of(memcached), list(by_path.values()))

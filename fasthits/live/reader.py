@@ -331,7 +331,7 @@ class Reader:
         if self._courier:
             self._settle(self._courier)
         if self.pending():
-            hint = "fasthits warm repairs the counters"
+            hint = "repair the counters: fasthits warm"
             self._report("end", f"ended before everything was delivered: {self._losses()} ({hint})")
         elif (losses := self._losses()) != NO_LOSS:
             self._report("end", f"ended: {losses} in all")

@@ -113,7 +113,7 @@ def describe(error: BaseException) -> Failure:
     if isinstance(error, MemoryError):
         return Failure("out of memory", "memory", 1)
     if isinstance(error, ImportError):
-        text = f"cannot import a part of fasthits: {error} (install fasthits again)"
+        text = f"cannot import a part of fasthits: {error} (reinstall fasthits)"
         return Failure(text, str(error), 1)
     traceback = error.__traceback__
     while traceback and traceback.tb_next:

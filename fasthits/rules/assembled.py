@@ -1,5 +1,6 @@
-"""The parts of the named formats, made by ``python -m docs.reference``. To read their strings at each start
-would take longer than to count a small log.
+"""The parts of the named formats, made by ``python -m docs.reference``.
+
+To read the formats' strings at each start would take longer than to count a small log.
 """
 
 # fmt: off

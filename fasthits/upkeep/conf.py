@@ -34,9 +34,9 @@ class Installation:
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
-            raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
+            raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
-            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
         """Return the command of the logger, which switches to the user by itself."""
@@ -110,7 +110,7 @@ done
 def rules() -> str:
     """Return the shell command that writes the config file, unless there is one."""
     return f"""\
-# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
+# Once, as root: what counts, for all commands: page views by people. Redirects, errors, styles, images and known
 # bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
 [ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
 """

@@ -72,7 +72,7 @@ def _loggers(health: Mapping[str, int]) -> Iterator[tuple[str, str, Values]]:
     yield "logger_lines_total", "Lines that all loggers have read, by outcome.", lines
     hits = {_label("outcome", outcome): health[name] for outcome, name in _HITS.items()}
     yield "logger_hits_total", "Hits that all loggers have finished with, by outcome.", hits
-    text = "Connections to memcached that loggers have made again."
+    text = "Reconnections of loggers to memcached."
     yield "logger_reconnects_total", text, {"": health["reconnects"]}
     text = "Lines that loggers have discarded because they could not count."
     yield "logger_discarded_lines_total", text, {"": health["discarded"]}

@@ -106,7 +106,7 @@ class StateFile:
         except OSError as error:
             pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            hint = "two followers would count each line twice; end that process, or use --state FILE for other logs"
+            hint = "two followers would count each line twice; end that process, or use another --state for other logs"
             raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
@@ -123,7 +123,7 @@ class StateFile:
         try:
             held = json.loads(text)
             if held["format"] != STATE_FORMAT:
-                raise StateError("the state file is of another version of fasthits", self.path, START_OVER)
+                raise StateError("the state file comes from another version of fasthits", self.path, START_OVER)
             marks = {str(mark[0]): Mark.of(mark) for mark in held["marks"]}
             return State(
                 follower=_text(held["follower"]),

@@ -58,7 +58,7 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
         text = f"{day} is not whole, so the rollup will leave it out: {gap.text}"
         raise Finding(text, gap.hint or "fasthits rollup --partial counts what is there")
     for names in judged.missing_servers.values():
-        remedy = "look whether these servers logged then, and whether their files are in place"
+        remedy = "check that these servers logged then, and that their files are in place"
         raise Finding(f"some logs have no line of {day}: {', '.join(names)}", remedy, Verdict.WARN)
 
 

@@ -31,7 +31,7 @@ def user(setup: Setup) -> str:
     me = pwd.getpwuid(os.geteuid()).pw_name
     if setup.user is None:
         if os.geteuid() == 0:
-            text = "this looks at files as root, who may read everything"
+            text = "files are checked as root, who may read everything"
             raise Finding(text, "name the user that counts with --user, such as --user fasthits", Verdict.WARN)
         return f"this looks at files as {me}"
     try:

@@ -78,7 +78,7 @@ def keeps(server: str) -> str:
         raise Finding(text, remedy)
     if losses.evicted and losses.unused < DAY_SECONDS:
         text = f"memcached was full: it removed {losses.evicted:,} items as small as counters {since}"
-        raise Finding(f"{text}, some of them unused for only {_duration(losses.unused)}", remedy)
+        raise Finding(f"{text}; some had been unused for only {_duration(losses.unused)}", remedy)
     used = f"{stats['bytes'] / 2**20:,.0f} of {megabytes:,} MB used"
     return f"no counter, {stats['evictions']:,} of all items {since}; {used}"
 
