@@ -39,7 +39,7 @@ class Installation:
             raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
-        """Return the command of the logger, which switches to the user by itself."""
+        """Return the command of the logger, with the option that switches to the user."""
         return [*self.program, "log", "--user", self.user, *self.servers, *options]
 
     def follow(self) -> list[str]:
@@ -131,7 +131,7 @@ def apache(here: Installation) -> str:
 
 
 def apache_short(here: Installation) -> str:
-    """Return Apache's line with a format of its own that has only what counting needs."""
+    """Return Apache's line with a short format that has only the fields that counting needs."""
     return f"""\
 # Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
 # Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a
