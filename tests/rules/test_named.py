@@ -142,7 +142,7 @@ def test_hosts_are_kept_apart(name: str, by_name: bool) -> None:
 def test_blocks_may_be_cut_anywhere(name: str, by_name: bool) -> None:
     text, given_name = text_of(LINES[name]), name if by_name else "auto"
     whole = figures(count([text], given_name))
-    for at in range(1, len(text), 29):
+    for at in range(1, len(text), 61):
         assert figures(count([text[:at], text[at:]], given_name)) == whole
     assert figures(count([text[at : at + 50] for at in range(0, len(text), 50)], given_name)) == whole
 

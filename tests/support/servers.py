@@ -31,6 +31,7 @@ from tests.support.processes import (
     kill_marked,
     marked,
     new_mark,
+    pause,
 )
 
 START_SECONDS = 60.0
@@ -268,9 +269,9 @@ class Memcached:
 
     def expect(self, counters: Mapping[str, int], timeout: float = 30.0) -> None:
         """Return when it holds exactly *counters*; AssertionError with what it does hold after *timeout* seconds."""
-        deadline = time.monotonic() + timeout
-        while (held := self.counters()) != counters and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        start = time.monotonic()
+        while (held := self.counters()) != counters and (waited := time.monotonic() - start) < timeout:
+            time.sleep(pause(waited))
         pairs = {key: (held.get(key), counters.get(key)) for key in {**held, **counters}}
         wrong = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
         assert not wrong, f"{len(wrong)} counters wrong, as (held, expected): {dict(list(wrong.items())[:10])}"
