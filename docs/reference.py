@@ -6,7 +6,6 @@ The options of rules are the same in several commands. Both pages of commands de
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from typer.main import get_command
 
 from fasthits import __version__
 from fasthits.cli.app import app
+from fasthits.records import fields_of
 from fasthits.rules.directives import Field
 from fasthits.rules.named import FORMATS
 
@@ -174,7 +174,7 @@ def assembled() -> str:
     ]
     formats = {text: row.assemble_anew(text) for row in FORMATS.values() for text in (*row.strings, *row.closed)}
     for text, found in formats.items():
-        parts = [astuple(part) if isinstance(part, Field) else part.text for part in found.parts]
+        parts = [tuple(fields_of(part).values()) if isinstance(part, Field) else part.text for part in found.parts]
         lines += [f"    {text!r}: (", *(f"        {part!r}," for part in parts), "    ),"]
     lines += ["}", '"""By the string of a format: bytes are a literal, a tuple has the fields of a `Field`."""']
     return "\n".join(lines) + "\n"

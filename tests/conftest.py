@@ -28,7 +28,7 @@ IS_COLLECTING: list[bool] = []
 def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
     """Fail where a module writes a file while tests are collected: several workers collect at once, in one folder."""
     if IS_COLLECTING and event in ("open", "os.mkdir"):
-        path, mode, flags = arguments
+        path, _, flags = arguments
         writes = event == "os.mkdir" or (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
         kept = ("__pycache__", ".hypothesis", os.devnull)
         assert not writes or any(name in str(path) for name in kept), f"is written while tests are collected: {path}"

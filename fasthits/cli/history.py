@@ -172,11 +172,12 @@ def _print_hours(kept: "History", found: "Document") -> None:
 
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
-    """Print where most readers came from, what they searched for, and the views of bots, if they are kept."""
+    """Print where most readers came from, what they searched for, what bots read and what was not found, if kept."""
     from fasthits.daily.documents import (
         Part,
         bots_document,
         hosts_document,
+        not_found_document,
         read_by_bots_document,
         referrers_document,
         searches_document,
@@ -195,6 +196,9 @@ def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     if bots and asked.path is None:
         rows = read_by_bots_document(kept, chosen, asked, Part(SOURCES))["rows"]
         print_ranking("read by bots", [(each["views"], each["path"]) for each in rows])
+    if asked.path is None:
+        rows = not_found_document(kept, chosen, asked, Part(SOURCES))["rows"]
+        print_ranking("not found", [(each["views"], each["path"]) for each in rows])
 
 
 def _check(as_json: bool, as_csv: bool) -> None:

@@ -195,7 +195,7 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
     """Return the layouts of the tables that the options ask for."""
-    from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
+    from fasthits.daily.columns import hits_layout, not_found_layout, referrers_layout, searches_layout
 
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if referrers:
@@ -205,6 +205,8 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
         raise UsageError("--own-host needs --referrers", ", ".join(own_hosts))
     if search_terms:
         layouts.append(searches_layout(rules.by_host))
+    if rules.not_found == "apart":
+        layouts.append(not_found_layout(rules.by_host))
     return layouts
 
 

@@ -223,7 +223,7 @@ def as_table_error(failed: str, file: Path) -> Iterator[None]:
         raise TableError(failed, file, f"{error}{hint}") from error
 
 
-_CSV_BESIDE = ("referrers", "searches")
+_CSV_BESIDE = ("referrers", "searches", "not_found")
 
 _HINTS = {
     sqlite3.SQLITE_BUSY: ": another program is writing or reading it; try again",

@@ -204,6 +204,14 @@ class Kept:
                 found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
         return found
 
+    def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
+        """Return the paths that were most often asked for but not found, of those that begin with *prefix*."""
+        query = (
+            f"SELECT path, sum(views) FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
+            f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 2 DESC, 1 LIMIT {limit} OFFSET {offset}"
+        )
+        return list(self._ask(query, [*days.ends, prefix, *_given(host), prefix]))
+
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
         return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
@@ -251,7 +259,7 @@ class Kept:
 
 
 class Paths:
-    """The paths of a database, each with its number, from 1."""
+    """The paths of a database, each with its number, from 1. A number whose path was removed has none."""
 
     def __init__(
         self, ask: Callable[..., Rows], stream: Callable[..., Iterator[Any]], has_sums: bool, file: object
@@ -268,10 +276,12 @@ class Paths:
         """Yield the number and the path of each path."""
         number = 0
         if self._has_sums:
-            for number, each in enumerate(self._stream("SELECT id, path FROM hits_paths ORDER BY id"), 1):
+            stored = self._stream("SELECT id, path FROM hits_paths WHERE id > 0 ORDER BY id")
+            for number, each in enumerate(stored, 1):
                 if each[0] != number:
                     break
-                yield each
+                if each[1] is not None:
+                    yield each
         if number != self._kept:
             raise self._missing()
         yield from enumerate(self._more, self._kept + 1)
@@ -290,7 +300,7 @@ class Paths:
         """Return a path's number, or 0."""
         if self._more:
             return self._numbers.get(path, 0)
-        query = "SELECT id FROM hits_paths WHERE path = ?"
+        query = "SELECT id FROM hits_paths WHERE path = ? AND id > 0"
         found = self._ask(query, [path]).fetchone() if self._has_sums else None
         return found[0] if found else 0
 
@@ -312,7 +322,7 @@ class Paths:
             some = kept[at : at + MAX_VARIABLES]
             query = f"SELECT id, path FROM hits_paths WHERE id IN ({', '.join('?' * len(some))})"
             found.update(self._ask(query, some))
-        if len(found) != len(numbers):
+        if len(found) != len(numbers) or None in found.values():
             raise self._missing()
         return found
 

@@ -31,3 +31,7 @@ def parse_max_memory(text: str) -> int:
 def bytes_of_tables(max_memory: int) -> int:
     """Return how many bytes hit tables may take, so that a command takes no more than *max_memory*."""
     return max(max_memory // 4, max_memory - OTHER_BYTES)
+
+
+MAX_BYTES = parse_max_memory(MAX_MEMORY)
+"""MAX_MEMORY in bytes."""

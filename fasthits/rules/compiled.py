@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LTSV, W3C
@@ -61,6 +61,8 @@ class CompiledRules:
             log_format.require("status", "--pages", "without --pages any status counts")
         elif rules.statuses is not None:
             log_format.require("status", "--status")
+        if rules.not_found == "apart":
+            log_format.require("status", "--not-found apart")
         if "bots" in rules.pages:
             log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
@@ -144,6 +146,7 @@ class CompiledRules:
             verdict=self._verdict,
             apart=rules.bots == "apart",
             referers=self.keepers,
+            not_found_apart=rules.not_found == "apart",
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             ways=readings,
         )

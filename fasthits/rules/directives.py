@@ -9,10 +9,10 @@ those of Envoy's documentation (Access Logging, Command Operators).
 import re
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fasthits.errors import UsageError
+from fasthits.records import Record
 
 Kind = typing.Literal[
     "skip",
@@ -33,20 +33,18 @@ Kind = typing.Literal[
 """``target`` is the path with its query, as sent. ``path`` has no query. ``query`` is empty or begins with ``?``."""
 
 
-@dataclass(frozen=True)
-class Literal:
+class Literal(Record):
     """Bytes that are the same in every line."""
 
     text: bytes
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(Record, uncompared=("directive", "column")):
     """Bytes that differ from line to line. Two fields are equal when the core reads them alike."""
 
     kind: Kind
-    directive: str = field(compare=False)
-    column: int = field(compare=False)
+    directive: str
+    column: int
     """Where the directive begins in the format, from 1."""
     quoted: bool = False
     """Whether quotes enclose it. It then ends at the first quote without a backslash before it."""

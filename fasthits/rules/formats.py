@@ -6,22 +6,21 @@ are of the kind ``skip``.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise, takewhile
 from typing import Any
 
 from fasthits.errors import UsageError
+from fasthits.records import Record, replace
 from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
 from fasthits.rules.pasted import directive_string
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(Record, uncompared=("text", "others")):
     """What the lines of a log look like. A format without parts means JSON objects, whose fields have names."""
 
     name: str
-    text: str = field(compare=False)
+    text: str
     parts: tuple[Literal | Field, ...]
     how: str = "steps"
     """``steps`` if the parts follow each other; ``json``, ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
@@ -33,7 +32,7 @@ class Format:
     """Whether a line has to end where the format ends. Then no text of a client can stand for a field behind it."""
     absolute: bool = False
     """Whether targets are absolute URLs of the site's own hosts: the path counts, and the host is the virtual host."""
-    others: tuple["Format", ...] = field(default=(), compare=False)
+    others: tuple["Format", ...] = ()
     """Further formats that the lines of a log with this name can have."""
 
     @property

@@ -12,11 +12,11 @@ malformed.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import Record, replace
 from fasthits.rules.assembled import PARTS
 from fasthits.rules.directives import Field, Literal, scan_apache, scan_nginx
 from fasthits.rules.formats import Format, assemble, parse_format
@@ -24,8 +24,7 @@ from fasthits.rules.labelled import LABELLED
 from fasthits.rules.pasted import directive_string
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(Record):
     """A log format that has a name."""
 
     name: str

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
 
 from fasthits.errors import UsageError
-from fasthits.rules.rules import STATIC_ENDINGS, Bots, Rules
+from fasthits.rules.rules import STATIC_ENDINGS, Bots, NotFound, Rules
 
 CONFIG_HELP = (
     "TOML file with values for the options below. An option on the command line replaces the file's value. "
@@ -110,10 +110,13 @@ def _query(name: str, value: object) -> bool | tuple[str, ...]:
     return _words(name, value)
 
 
-def _bots(name: str, value: object) -> str:
-    if value not in get_args(Bots):
-        raise UsageError(f"{name} must be one of {', '.join(get_args(Bots))}", repr(value))
-    return str(value)
+def _one_of(words: object) -> Callable[[str, object], str]:
+    def read(name: str, value: object) -> str:
+        if value not in get_args(words):
+            raise UsageError(f"{name} must be one of {', '.join(get_args(words))}", repr(value))
+        return str(value)
+
+    return read
 
 
 def _json_fields(name: str, value: object) -> dict[str, str]:
@@ -151,6 +154,11 @@ OPTIONS = {
         *("statuses", _statuses, str, "STATUS,..."),
         "Count only requests answered with these statuses: 200,304 or 2xx or 400-404. By default any.",
     ),
+    "not-found": Option(
+        *("not_found", _one_of(NotFound), str, "WHAT"),
+        "What to do with requests that were answered with 404 or 410: count (the default, unless --status says "
+        "otherwise), or apart (they are no views, and rollup keeps them in the table not_found).",
+    ),
     "include-path": Option(
         *("include_paths", _path_globs, list[str], "GLOB"),
         "Count only paths that match: '/blog/*'. Can be repeated.",
@@ -184,7 +192,7 @@ OPTIONS = {
         "Do not count bots with a known user agent, such as Googlebot.",
     ),
     "bots": Option(
-        *("bots", _bots, str, "WHAT"),
+        *("bots", _one_of(Bots), str, "WHAT"),
         "What to do with known bots: count (the default), exclude, or apart (count them in a column of their own).",
     ),
     "include-agent": Option(

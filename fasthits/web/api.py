@@ -23,6 +23,7 @@ from fasthits.daily.documents import (
     hours_document,
     kept_document,
     most_read_document,
+    not_found_document,
     past_views,
     read_by_bots_document,
     referrers_document,
@@ -69,6 +70,7 @@ class Api:
             "/api/searches": self.searches,
             "/api/bots": self.bots,
             "/api/read-by-bots": self.read_by_bots,
+            "/api/not-found": self.not_found,
             "/api/hours": self.hours,
             "/api/search": self.search,
             "/report": self.report,
@@ -124,6 +126,10 @@ class Api:
     async def read_by_bots(self, request: Request, query: Query) -> Response:
         """Answer with the paths that bots read most in a range."""
         return await self._kept(request, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
+
+    async def not_found(self, request: Request, query: Query) -> Response:
+        """Answer with the paths in a range that were asked for but not found."""
+        return await self._kept(request, not_found_document, query.asked_days, query.asked_pages, query.part)
 
     async def hours(self, request: Request, query: Query) -> Response:
         """Answer with the views in each hour of a day: of today from the loggers."""

@@ -152,6 +152,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         *(("prefix", "host", *_ROWS, *_RANGE), ()),
         _rows(path=TEXT, views=COUNT),
     ),
+    "/api/not-found": Endpoint(
+        *("notFound", "days", "Paths that were asked for but not found: answered with 404 or 410."),
+        *(("prefix", "host", *_ROWS, *_RANGE), ()),
+        _rows(path=TEXT, views=COUNT),
+    ),
     "/api/hours": Endpoint(
         *("hours", "days", "Views in each hour of a day: of today from the loggers, of other days from the database."),
         *(("day",), ("day",)),

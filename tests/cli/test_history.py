@@ -265,11 +265,12 @@ def test_hosts_are_told_apart_chosen_and_summed(tmp_path: Path) -> None:
     assert done.stderr == b"fasthits: never read: //c.example/x (but /x was)\n"
 
 
-def test_referrers_search_terms_and_bots_are_shown_where_they_are_kept(tmp_path: Path) -> None:
+def test_referrers_search_terms_bots_and_what_was_not_found_are_shown_where_they_are_kept(tmp_path: Path) -> None:
     searched = hit("/a").replace(b'"-"', b'"https://www.google.com/search?q=fast+hits"')
     bot = hit("/a").replace(b"Mozilla/5.0 (X11; Linux x86_64)", b"Googlebot/2.1")
-    log = write(tmp_path / "access.log", searched * 2, bot * 3, hit("/b"))
-    options = ("--referrers", "--search-terms", "--bots", "apart")
+    gone = hit("/gone").replace(b" 200 ", b" 404 ")
+    log = write(tmp_path / "access.log", searched * 2, bot * 3, hit("/b"), gone)
+    options = ("--referrers", "--search-terms", "--bots", "apart", "--not-found", "apart")
     assert fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", *options).returncode == 0
     told = [
         *("", "              came from", "           2  www.google.com"),
@@ -278,8 +279,9 @@ def test_referrers_search_terms_and_bots_are_shown_where_they_are_kept(tmp_path:
     ]
     assert run(tmp_path / "hits.db", "history", "/a").splitlines()[-8:] == told
     by_bots = ["", "              read by bots", "           3  /a"]
+    not_found = ["", "              not found", "           1  /gone"]
     for command in (["history"], ["history", "/*"], ["most-read"]):
-        assert run(tmp_path / "hits.db", *command).splitlines()[-11:] == told + by_bots
+        assert run(tmp_path / "hits.db", *command).splitlines()[-14:] == told + by_bots + not_found
     assert run(tmp_path / "hits.db", "history", "/b").splitlines()[-1] == "0 views more by bots"
 
 

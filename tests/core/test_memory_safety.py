@@ -355,7 +355,17 @@ def build_in(tree: Path, flags: str, **environment: str) -> None:
 
 
 MANY_ROWS = "test_many_rows_are_merged_and_sorted_by_several_threads"
-QUICKLY = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not measures_memory and not slow", "--hypothesis-profile=tiny")
+# What a sanitizer writes goes to a descriptor, which pytest would keep, and lose when the process ends.
+QUICKLY = (
+    "-q",
+    "-x",
+    "--capture=sys",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not measures_memory and not slow",
+    "--hypothesis-profile=tiny",
+)
 
 ONCE = (
     # Guard pages, in Pythons of their own, find there what the sanitizer finds.

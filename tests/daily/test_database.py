@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from threading import Timer
@@ -22,6 +21,7 @@ from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
 from fasthits.daily.targets import SqliteFile
 from fasthits.errors import TableError
+from fasthits.records import replace
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT, eventually
 
@@ -50,11 +50,11 @@ def kept(place: Path) -> Path:
 
 KILLED = """
 import os, signal, sys
-from dataclasses import replace
 from pathlib import Path
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN
 from fasthits.daily.targets import SqliteFile
+from fasthits.records import replace
 from tests.daily.test_database import DAY, counter
 
 def rows(counted):

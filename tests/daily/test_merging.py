@@ -34,7 +34,7 @@ from tests.support.processes import PROJECT
 
 DAY, NEXT = date(2026, 3, 12), date(2026, 3, 13)
 BOT = b"Googlebot/2.1 (+http://www.google.com/bot.html)"
-OPTIONS = ["--bots", "apart", "--referrers", "--search-terms", "--fold-slash"]
+OPTIONS = ["--bots", "apart", "--referrers", "--search-terms", "--fold-slash", "--not-found", "apart"]
 
 
 def lines(server: int) -> list[bytes]:
@@ -48,7 +48,7 @@ def lines(server: int) -> list[bytes]:
                 text = text.replace(b"Mozilla/5.0 (X11; Linux x86_64)", BOT)
             if number % 4 == 0:
                 text = text.replace(b'"-" "Moz', b'"https://x%d.example/?q=a" "Moz' % server)
-            found.append(text)
+            found.append(text.replace(b" 200 ", b" 404 ") if number % 11 == 0 else text)
     return [*found, b"bad\n"]
 
 
@@ -94,8 +94,8 @@ def content_of(target: Path) -> object:
     if target.suffix == ".csv":
         return {file.name: file.read_bytes() for file in target.parent.glob(f"{target.stem}*.csv")}
     with contextlib.closing(sqlite3.connect(target)) as database:
-        tables = ("hits", "referrers", "searches", "hits_sums")
-        return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall() for table in tables}
+        tables = ("hits", "referrers", "searches", "not_found", "hits_sums")
+        return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in tables}
 
 
 @pytest.mark.parametrize("target", ["hits.db", "hits.csv"])
@@ -206,9 +206,8 @@ def test_hours_add_up(tmp_path: Path) -> None:
         counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
         table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
         table.replace([DAY, NEXT], counter)
-    with contextlib.closing(Spool()) as spool:
-        fleet = Fleet(sorted(tmp_path.glob("*.hits")))
-        hours = fleet.rows([DAY, NEXT], Workshop(spool, 1 << 20), lambda size: None).take_hours()
+    fleet = Fleet(sorted(tmp_path.glob("*.hits")))
+    hours = fleet.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
     assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {
         DAY: {10: 2},
         NEXT: {11: 3},

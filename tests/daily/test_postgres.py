@@ -83,7 +83,7 @@ HOSTS = ("--by-host", "--format", '%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{U
 RULES = {
     "plain": (),
     "referrers and search terms": ("--referrers", "full", "--search-terms"),
-    "bots apart": ("--bots", "apart", "--referrers", "site"),
+    "bots and not found apart": ("--bots", "apart", "--referrers", "site", "--not-found", "apart"),
     "by host": (*HOSTS, "--search-terms"),
     "by host, bots apart, with queries": (*HOSTS, "--bots", "apart", "--keep-query"),
 }

@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import normalise, unescape
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.options import make_rules, parse_statuses
 from fasthits.rules.paths import final_path, parameter_keeper, remove_dot_segments
 from fasthits.rules.patterns import compile_globs

@@ -207,15 +207,16 @@ def test_paths_with_a_query_and_of_a_host_are_found_in_both_halves(
     assert b"views: 3" in served.ask(f"/badge.svg?path={path}").body
 
 
-def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
+def test_sections_referrers_searches_bots_and_what_was_not_found_are_those_of_the_rollup(
     start: Callable[..., Served], tmp_path: Path
 ) -> None:
     day = DAYS[-1]
     search = hit("/blog/a", day).replace(b'"-"', b'"https://www.google.com/search?q=page+hits"', 1)
     linked = hit("/blog/b", day).replace(b'"-"', b'"https://other.example/x"', 1)
     robot = re.sub(rb'"Mozilla[^"]*"', b'"Googlebot/2.1"', hit("/", day))
-    write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day))
-    roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart")
+    gone = hit("/blog/gone", day).replace(b" 200 ", b" 410 ") * 2 + hit("/nothing", day).replace(b" 200 ", b" 404 ")
+    write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day), gone)
+    roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart", "--not-found", "apart")
     served = start("--database", str(tmp_path / "hits.db"))
 
     def rows(target: str) -> list[tuple[object, ...]]:
@@ -232,7 +233,11 @@ def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
     assert rows("/api/bots") == [(str(day), 1)]
     assert rows("/api/read-by-bots") == [("/", 1)]
     assert rows("/api/read-by-bots?prefix=/blog/") == []
+    assert rows("/api/not-found") == [("/blog/gone", 2), ("/nothing", 1)]
+    assert rows("/api/not-found?limit=1&offset=1") == [("/nothing", 1)]
+    assert rows("/api/not-found?prefix=/blog/") == [("/blog/gone", 2)]
     assert served.ask("/api/history?prefix=/blog/&pages=1").json()["total"] == 6
+    assert "/blog/gone" in served.ask("/report").body.decode().partition("Not found")[2]
 
 
 def roll_up(folder: Path, days: str, *options: str) -> None:
