@@ -239,7 +239,7 @@ def test_more_paths_than_memory_are_counted_all_the_same(tmp_path: Path, monkeyp
         ((b"",), {"days": "12 March"}, "not a DATE"),
         ((b"",), {"days": [5]}, "not a date"),
         ((b"",), {"threads": -1}, "not a number of threads"),
-        ((b"",), {"max_memory": 5}, "too little for max_memory"),
+        ((b"",), {"max_memory": 5}, "max_memory is too small"),
         ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
         ((hit("/").replace(b' "-" "Mozilla/5.0 (X11; Linux x86_64)"', b""),), {"exclude_bots": True}, "user agent"),

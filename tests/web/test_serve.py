@@ -285,7 +285,7 @@ def test_the_report_is_a_page_whose_style_alone_is_allowed(idle: Served) -> None
 
 def test_a_csv_file_is_refused(tmp_path: Path) -> None:
     done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
-    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve reads no CSV")
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve cannot read CSV")
 
 
 def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:
