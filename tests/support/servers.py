@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import unquote_to_bytes
@@ -73,6 +74,18 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@cache
+def _bound() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def closed_port() -> int:
+    """Return a port of 127.0.0.1 that refuses connections: this process holds it, so that nobody else listens there."""
+    return int(_bound().getsockname()[1])
 
 
 @contextmanager
