@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.processes import PROJECT
 
+COLLECTED = "conftest.pytest_collection_modifyitems([]); "
 COLLECT = "from tests import conftest; conftest.pytest_collection(); "
 
 
@@ -16,10 +17,7 @@ COLLECT = "from tests import conftest; conftest.pytest_collection(); "
     [
         ("import os; os.mkdir({!r})", "is written while tests are collected"),
         ("open({!r}, 'a')", "is written while tests are collected"),
-        (
-            "import os; os.fdopen(os.open('/dev/null', os.O_WRONLY), 'w'); conftest.pytest_collection_modifyitems([]); open({!r}, 'a')",
-            "",
-        ),
+        ("import os; open(os.open('/dev/null', os.O_WRONLY), 'w'); " + COLLECTED + "open({!r}, 'a')", ""),
     ],
 )
 def test_a_module_that_writes_is_told_where_tests_are_collected(tmp_path: Path, what: str, told: str) -> None:
