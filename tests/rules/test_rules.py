@@ -285,7 +285,7 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
             {"exclude-static": True, "include-path": "*.js"},
             "exclude-static contradicts include-path: *.js (--no-exclude-static counts static files)",
         ),
-        ({"bots": "hide"}, "bots must be one of count, exclude, apart: 'hide'"),
+        ({"bots": "hide"}, "invalid bots: 'hide' (choose one of count, exclude, apart"),
         ({"bots": "apart", "exclude-bots": True}, "exclude-bots contradicts bots: apart (leave one out)"),
         ({"format": ["combined"]}, "format must be a string: ['combined']"),
         ({"json-fields": "tme=ts"}, "json-fields has no kind 'tme'"),

@@ -283,7 +283,7 @@ def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
     try:
         status = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
-        return LogFileError("log file is a link to nothing", name) if starred and os.path.islink(name) else None
+        return LogFileError("log file is a broken link", name) if starred and os.path.islink(name) else None
     except OSError as error:
         return LogFile(name, size=0, problem=_cannot_read(name, error))
     if stat.S_ISDIR(status.st_mode):
