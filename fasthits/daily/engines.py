@@ -29,7 +29,7 @@ class Crew(NamedTuple):
 
 
 def warning_of(cluster: str) -> str:
-    """Return what is dangerous about a cluster; "" for nothing."""
+    """Return a warning about a dangerous cluster; "" for nothing."""
     found = re.fullmatch(r"tcp://(.+?)(?::\d+)?", cluster)
     if not found or _is_loopback(found[1].strip("[]")):
         return ""
@@ -46,7 +46,7 @@ def _is_loopback(host: str) -> bool:
 
 @contextmanager
 def connected(cluster: str) -> Iterator[Crew]:
-    """Give the workers of a cluster; those of a local one end with the block.
+    """Give the workers of a cluster; the workers of a local cluster end with the block.
 
     Raises UsageError if it has another form or Dask is missing, FasthitsError if the cluster cannot be reached or has
     no worker.
@@ -55,7 +55,7 @@ def connected(cluster: str) -> Iterator[Crew]:
         import distributed
     except ImportError as error:
         raise UsageError("a cluster needs more packages", cluster, "pip install 'fasthits[cluster]'") from error
-    # What goes wrong is said in one line, once.
+    # An error is reported in one line, once.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     client = _connect(distributed, cluster)
     try:

@@ -48,7 +48,7 @@ CHUNK_BYTES = 1 << 18
 AGAIN = "make it again with fasthits rollup --to NAME.hits, and copy it again"
 
 ReadAt = Callable[[int, int], bytes]
-"""Returns so many bytes from a place in a file, fewer only at its end."""
+"""Returns a number of bytes from a place in a file, fewer only at its end."""
 Advance = Callable[[int], None]
 
 
@@ -61,12 +61,12 @@ class Table(NamedTuple):
 
 
 class Day(NamedTuple):
-    """What is known of a day of a server."""
+    """The record of a day of a server."""
 
     made: str
     """When it was counted, in UTC."""
     gaps: Sequence[str] = ()
-    """What is missing of it."""
+    """The missing parts of the day."""
 
 
 def now() -> str:
@@ -150,7 +150,7 @@ def read_partial(path: Path) -> Partial:
 
 
 def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
-    """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for one that is torn or altered, and
+    """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for a damaged or altered partial, and
     for other files."""
     if read_at(0, len(MAGIC)) != MAGIC:
         raise TableError("not a partial of fasthits", name, "make one: fasthits rollup --to NAME.hits")

@@ -16,12 +16,12 @@ from fasthits.daily.days import check_url, is_url
 from fasthits.errors import FasthitsError, LogFileError
 
 MARK = "run"
-"""The name of a file that is there from the run's beginning to its end: a worker that is late leaves nothing behind."""
+"""The name of a file that is there from the run's beginning to its end: a late worker leaves nothing behind."""
 NAME_ANOTHER = "name a folder that all workers share, with --scratch"
 
 
 class Scratch:
-    """A folder of its own for one run."""
+    """A folder for one run."""
 
     def __init__(self, place: str) -> None:
         """*place* is where the folder is to be: a folder, or an address such as ``s3://logs/scratch``.
