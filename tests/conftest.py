@@ -16,11 +16,29 @@ from tests.support.logger import Logger
 from tests.support.processes import PROJECT
 from tests.support.servers import Memcached, public_directory
 
-for name, examples in (("tiny", 5), ("default", 80), ("thorough", 2000)):
+for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
     settings.register_profile(
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
+
+IS_COLLECTING: list[bool] = []
+
+
+def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail where a module writes a file while tests are collected: several workers collect at once, in one folder."""
+    if IS_COLLECTING and event in ("open", "os.mkdir"):
+        path, _, flags = arguments
+        writes = event == "os.mkdir" or (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
+        kept = ("__pycache__", ".hypothesis", os.devnull)
+        assert not writes or any(name in str(path) for name in kept), f"is written while tests are collected: {path}"
+
+
+sys.addaudithook(refuse_to_write)
+
+
+def pytest_collection() -> None:
+    IS_COLLECTING.append(True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Tests of pylibmc are skipped where it is not installed: it has no wheels for some Pythons.
     """
+    IS_COLLECTING.clear()
     if not find_spec("pylibmc"):
         for item in items:
             if "PyLibMCCache" in item.name:

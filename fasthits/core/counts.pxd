@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
     BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
-    STATIC, Result, Rules, bucket_of, is_static, take_line, take_rest_of_plain_line,
+    OTHER_STATUS, STATIC, Result, Rules, bucket_of, is_not_found, is_static, take_line, take_rest_of_plain_line,
 )
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
@@ -83,7 +83,8 @@ cdef struct Tally:         # all that one HitTable holds
     size_t key_size, key_capacity
     Tally *bots            # where rows of bots go, or NULL
     Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these
+    Tally *not_found       # where rows of requests go that were not found, or NULL
+    Tally *beside[2 + MAX_REFERER_TABLES]    # all of these
     int tables_beside
 
 
@@ -268,6 +269,8 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     cdef int bucket = bucket_of(rules, line, is_plain_get)
     if line.moment != tally.moment and not begin_moment(tally, line.moment):
         return NO_MEMORY_LEFT
+    if rules.not_found_apart and (bucket == HIT or bucket == OTHER_STATUS) and is_not_found(line):
+        return count_not_found(tally, line)
     if not tally.moment_counts and bucket == HIT:
         bucket = OTHER_DAY
     if bucket != HIT:
@@ -306,6 +309,26 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     elif not count_hit_at_once(tally, hash, day, key):    # a batch would need the key for longer than it is there
         return NO_MEMORY_LEFT
     tally.buckets[HIT] += 1
+    return COUNTED
+
+
+cdef inline int count_not_found(Tally *tally, const Line *line) noexcept nogil:
+    """Filter a line by its status, and count it beside the hits if no other rule filters it."""
+    cdef const Rules *rules = tally.rules
+    cdef Span key = line.path
+    cdef uint64_t verdict = COUNTS
+    cdef int32_t day = day_at(line.moment)
+    if tally.moment_counts and not (rules.endings and is_static(rules, line.path)):
+        if rules.by_agent:
+            verdict = verdict_on(tally, line.user_agent)
+        if verdict == UNKNOWN:
+            return ASKED
+        if verdict == COUNTS:
+            if (rules.keep_query or rules.by_host) and not make_key(tally, line, &key):
+                return NO_MEMORY_LEFT
+            if not count_at_once(tally.not_found, hash_row(secrets, day, key.start, key.size), day, key):
+                return NO_MEMORY_LEFT
+    tally.buckets[OTHER_STATUS] += 1
     return COUNTED
 
 
