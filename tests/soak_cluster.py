@@ -26,8 +26,9 @@ from tests.support.processes import eventually
 
 WORKERS = 3
 SERVERS = 12
-LINES = 30_000
-"""Of each server: a task takes a moment, as bzip2 is slow, so that kills fall into it."""
+LINES = 3_000
+TIMES = 10
+"""Of each server, and how often they are in its log: a task takes a moment, as bzip2 is slow, so kills fall into it."""
 MOST_SECONDS = 2.0
 """Between two kills of a run, if the processors have nothing else to do."""
 
@@ -59,7 +60,7 @@ class Killer(threading.Thread):
 def soak(folder: Path, kills: int, seed: int) -> str:
     """Roll up until so many workers are dead; return what is wrong, "" for nothing."""
     for server in range(SERVERS):
-        write(folder / "logs" / f"web{server}" / f"{DAY}.log.bz2", bz2.compress(a_log(DAY, LINES, server)))
+        write(folder / "logs" / f"web{server}" / f"{DAY}.log.bz2", bz2.compress(a_log(DAY, LINES, server) * TIMES))
     count_alone(folder / "logs", folder / "alone.csv")
     alone = (folder / "alone.csv").read_bytes()
     choice, done, runs = random.Random(seed), 0, 0
