@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import dask.config
+import distributed
 import pytest
 
 from fasthits.daily import engines, fleet
@@ -148,7 +149,7 @@ def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
     arguments = ["rollup", str(DAY), "--logs", f"{logs}/*/%F.log", "--to", str(target)]
     command = fasthits_command(*arguments, "--cluster", str(cluster.scheduler_file))
     with connected(str(cluster.scheduler_file)) as crew:
-        client = crew.executor._client  # type: ignore[attr-defined]
+        client: distributed.Client = crew.executor._client  # type: ignore[attr-defined]
         client.wait_for_workers(2)
 
         def tasks() -> int:
