@@ -57,8 +57,9 @@ def whole_cluster(
     certificate: Path, store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[DaskCluster]:
     settings = tls_settings(certificate)
+    here = {name.removeprefix("DASK_").lower().replace("__", "."): value for name, value in settings.items()}
     with (
-        dask.config.set(dask.config.collect_env(settings)),
+        dask.config.set(here),
         dask_cluster(tmp_path_factory.mktemp("dask"), {**settings, **store.environment}) as cluster,
     ):
         yield cluster
