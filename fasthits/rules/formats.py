@@ -194,7 +194,7 @@ def parse_format(text: str) -> Format:
     text = directive_string(text)
     if re.search(_HAPROXY, text):
         hint = (
-            "--format haproxy reads option httplog; any other: Apache's directives, with %{name}n for what is skipped"
+            "--format haproxy reads option httplog; write others in Apache's directives, with %{name}n for skipped text"
         )
         raise UsageError("a log-format of HAProxy, whose variables are not read", text, hint)
     if _NGINX.search(text) or ("$" in text and "%" not in text):

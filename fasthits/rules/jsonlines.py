@@ -18,8 +18,8 @@ Sources of the names:
 - Alibaba Cloud, Tencent EdgeOne, Huawei Cloud: the fields of their CDNs' real-time logs
 - Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
 - pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
-- Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``, ``@message``),
-  Loki's logcli (``line``), Splunk's HTTP event collector (``event``)
+- Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``,
+  ``@message``), Loki's logcli (``line``), Splunk's HTTP event collector (``event``)
 """
 
 from collections.abc import Iterator, Mapping
