@@ -13,7 +13,7 @@ R = TypeVar("R", bound="Record")
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """A class whose attributes are those that it declares. Records with equal attributes are equal.
+    """A class with exactly the attributes that it declares. Records with equal attributes are equal.
 
     The *uncompared* attributes do not matter for that.
     """
@@ -58,5 +58,5 @@ def fields_of(record: Record) -> dict[str, Any]:
 
 
 def replace(record: R, **changes: Any) -> R:
-    """Return a record like this one with other values for some attributes."""
+    """Return a copy of this record with other values for some attributes."""
     return type(record)(**fields_of(record) | changes)

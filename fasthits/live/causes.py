@@ -11,7 +11,7 @@ from fasthits.display import counted
 
 
 class Cause(NamedTuple):
-    """What happened, to be read behind "a logger", and what to do."""
+    """The event, in words that follow "a logger", and what to do."""
 
     text: str
     remedy: str

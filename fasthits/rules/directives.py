@@ -1,5 +1,5 @@
 """The directives of Apache's LogFormat, the variables of nginx's log_format and the operators of Envoy's access log:
-which field of a line each stands for.
+which field of a line each means.
 
 Directives are those of httpd 2.4 (mod_log_config.c, log_pre_config and parse_log_item; mod_logio.c; mod_ssl.c) and of
 Tomcat's AccessLogValve; variables those of nginx's core and of its HTTP modules, all others being skipped; operators
@@ -40,7 +40,7 @@ class Literal(Record):
 
 
 class Field(Record, uncompared=("directive", "column")):
-    """Bytes that differ from line to line. Two fields are equal when the core reads them alike."""
+    """Bytes that differ from line to line. Two fields are equal if the core reads them in the same way."""
 
     kind: Kind
     directive: str
@@ -94,7 +94,7 @@ _NGINX: dict[str, Kind] = {
     **dict.fromkeys(("host", "server_name"), "vhost"),
 }
 _NGINX_ALIKE = ("date_local", "document_root", "request_id")
-"""Variables of nginx that are no misspelled ones, though they come near to one to count by."""
+"""Variables of nginx whose names resemble a variable that counting needs, but are no misspellings of it."""
 _NGINX_VARIABLE = r"(?a)\$(?:(\w+)|\{(\w+)\})?"
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
 
@@ -124,7 +124,7 @@ _JAVA = {
     **{"yyyy": "%Y", "yy": "%y", "MMM": "%b", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"},
     **{"SSS": "%L", "Z": "%z", "EEE": "%a"},
 }
-"""The fields of Java's SimpleDateFormat that have a fixed width. %L stands for milliseconds, %f for microseconds."""
+"""The fields of Java's SimpleDateFormat that have a fixed width. %L means milliseconds, %f microseconds."""
 
 
 def scan_apache(text: str) -> Iterator[Literal | Field]:
@@ -161,7 +161,7 @@ def _apache_fields(found: re.Match[str]) -> Iterator[Literal | Field]:
 
 
 def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[Literal | Field]:
-    # "end:" stands for the time at which the request was done.
+    # "end:" means the time at which the request ended.
     pattern = re.sub(r"^(?:begin|end):?", "", argument or "", count=1)
     if not pattern:
         yield from (Literal(b"["), _time_field(directive, column, "apache"), Literal(b"]"))

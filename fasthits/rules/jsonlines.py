@@ -105,7 +105,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 """Fields that tell access entries from other messages. A line without a request may hold a log line in its message."""
 
 TRANSPARENT = ("@fields", "jsonPayload", "fields", "log")
-"""Keys of objects whose fields count as if they stood outside."""
+"""Keys of nested objects whose fields count as fields of the line."""
 
 _CoreName = tuple[str, str, bool, bool]
 

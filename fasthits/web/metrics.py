@@ -20,7 +20,7 @@ Values = Mapping[str, float]
 
 
 class Figures(NamedTuple):
-    """What the metrics are made of; None for what cannot be read."""
+    """The sources of the metrics; None for a source that cannot be read."""
 
     servers: Sequence[str]
     sample: Sample | None
@@ -33,7 +33,7 @@ class Figures(NamedTuple):
 
 
 def exposition(figures: Figures) -> str:
-    """Return the figures as Prometheus reads them, without those that are None."""
+    """Return the figures as text for Prometheus, without figures that are None."""
     return "".join(
         f"# HELP fasthits_{name} {text}\n# TYPE fasthits_{name} {'counter' if name.endswith('_total') else 'gauge'}\n"
         + "".join(f"fasthits_{name}{label} {value}\n" for label, value in values.items())

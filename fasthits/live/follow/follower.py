@@ -42,7 +42,8 @@ from fasthits.rules.compiled import CompiledRules
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
-"""A segment ends after so many rows or bytes of keys, which the system of a memcached that has just stopped takes."""
+"""A segment ends after this many rows or bytes of keys. The system still takes so much for a memcached that has just
+stopped."""
 READ_SECONDS = 0.025
 """The pause after a read, in which further lines gather."""
 LOOK_SECONDS = 0.25
@@ -287,7 +288,7 @@ class Follower:
         poll.register(self._event, select.POLLIN)
         seconds = READ_SECONDS
         if outcome is not _Reading.FOUND:
-            # Behind the present no figures are published, so their time may be long past.
+            # While lines are read again no figures are published, so their time may be long past.
             next_at = self._look_at if self._ahead else min(self._look_at, self._health.at)
             seconds = next_at - time.monotonic()
             changes = self._folders.fileno()
@@ -314,7 +315,7 @@ class Follower:
                 self._report("state", f"{text}; counting continues; memcached remembers the position")
 
     def _drain(self) -> None:
-        """Deliver what has been read within the drain time, and save where it ends."""
+        """Deliver the hits of all lines read, within the drain time, and save the positions."""
         deadline = time.monotonic() + self._drain_seconds
         poll = select.poll()
         poll.register(self._event, select.POLLIN)

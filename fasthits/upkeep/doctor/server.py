@@ -23,7 +23,7 @@ TRIAL_PREFIX = "fasthits-doctor:"
 TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
 REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
-"""What to do about errors whose hint is a reason. The hint of other errors says what to do."""
+"""Advice for errors whose hint is a reason. The hint of other errors is the advice."""
 PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
 
 

@@ -1,6 +1,6 @@
 """Checks of a Django site: whether it finds the counters, and whether its today is the server's.
 
-The site itself reads its settings, in a process of its own. With the app fasthits.django the app tells where it looks;
+The site itself reads its settings, in a separate process. With the app fasthits.django the app tells where it looks;
 without it Django's cache does, whose `make_key` knows prefix, version and key function.
 """
 

@@ -59,7 +59,7 @@ class Setup:
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules; the default rules if the configuration cannot be read, which is a check of its own."""
+        """The rules; the default rules if the configuration cannot be read. Another check reports that."""
         try:
             return read_rules(self.given, self.config)
         except FasthitsError:

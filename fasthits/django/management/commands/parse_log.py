@@ -138,7 +138,8 @@ class Command(BaseCommand):
             raise CommandError(text) from error
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
-        """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
+        """Return the PATTERNs *given*, or in the settings, or else a log in a usual place, and print which log that
+        is."""
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
