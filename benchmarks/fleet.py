@@ -130,7 +130,7 @@ def _rows_written() -> list[int]:
                 sizes.append(result.rows.size)
             yield number, result
 
-    Fleet.do = do  # type: ignore[method-assign]
+    Fleet.do = do  # type: ignore[method-assign, assignment]
     return sizes
 
 
