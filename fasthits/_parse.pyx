@@ -236,6 +236,7 @@ cdef class LineRules:
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), guesses=False,
         verdict=None, apart=False, referers=None, static_endings=(), is_static=None, rewrites=False,
+        not_found_apart=False,
     ):
         cdef int i
         self.kept = [*methods]
@@ -259,6 +260,7 @@ cdef class LineRules:
         self.rules.keep_query, self.rules.by_host = keep_query, by_host
         self.rules.by_agent = verdict is not None
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
+        self.rules.not_found_apart = not_found_apart
         if len(static_endings) > MAX_ENDINGS or not all(1 < len(ending) <= MAX_ENDING for ending in static_endings):
             raise ValueError(f"there are at most {MAX_ENDINGS} endings of 2 to {MAX_ENDING} bytes")
         for ending in static_endings:
@@ -483,6 +485,10 @@ cdef class HitTable:
             rows = self.table_beside()
             by_referer[name] = rows
             self.tally.by_referer[<int>table] = &rows.tally
+        if self.line_rules.rules.not_found_apart:
+            rows = self.table_beside()
+            by_referer["not_found"] = rows
+            self.tally.not_found = &rows.tally
         self.by_referer = MappingProxyType(by_referer)
         self.max_paths = max_paths
         self.some_threads = 1
@@ -934,9 +940,9 @@ cdef class _Order:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
                 self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
-        if self.order.next == start:
-            if row_at(table, self.order.places[start].offset).views >> 63:
+            if self.order.next == start and row_at(table, self.order.places[start].offset).views >> 63:
                 raise ValueError("rows are dumped with views of 63 bits at most")
+        if self.order.next == start:
             raise MemoryError
         return self.piece.start[:self.piece.size]
 

@@ -11,8 +11,9 @@ from libc.string cimport memcmp, memcpy
 
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
-    A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ,
-    OTHER_AGENT, OTHER_DAY, STATIC, UNSURE, Result, Rules, bucket_of, kind_of_path, take_line, take_rest_of_plain_line,
+    A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_FILE, NO_MEMORY_TO_READ,
+    OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNSURE, Result, Rules, bucket_of, is_not_found, kind_of_path,
+    take_line, take_rest_of_plain_line,
 )
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
@@ -84,7 +85,8 @@ cdef struct Tally:         # all that one HitTable holds
     size_t key_size, key_capacity
     Tally *bots            # where rows of bots go, or NULL
     Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Tally *beside[1 + MAX_REFERER_TABLES]    # all of these
+    Tally *not_found       # where rows of requests go that were not found, or NULL
+    Tally *beside[2 + MAX_REFERER_TABLES]    # all of these
     int tables_beside
 
 
@@ -270,6 +272,8 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     cdef int bucket = bucket_of(rules, line, is_plain_get)
     if line.moment != tally.moment and not begin_moment(tally, line.moment):
         return NO_MEMORY_LEFT
+    if rules.not_found_apart and (bucket == HIT or bucket == OTHER_STATUS) and is_not_found(line):
+        return count_not_found(tally, line)
     if not tally.moment_counts and bucket == HIT:
         bucket = OTHER_DAY
     if bucket != HIT:
@@ -283,12 +287,9 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
             tally.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
             return COUNTED
     if rules.endings:
-        kind = kind_of_path(rules, line.path)
-        if kind == UNSURE and rules.asks_about_paths:
-            place = known(tally, &tally.paths, line.path, NULL)
-            if place == UNKNOWN:
-                return ASKED
-            kind = <int>place - 1
+        kind = kind_of_file(tally, line.path)
+        if kind == UNSURE:
+            return ASKED
         if kind == A_FILE:
             tally.buckets[STATIC] += 1
             return COUNTED
@@ -318,6 +319,29 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     return COUNTED
 
 
+cdef inline int count_not_found(Tally *tally, const Line *line) noexcept nogil:
+    """Filter a line by its status, and count it beside the hits if no other rule filters it."""
+    cdef const Rules *rules = tally.rules
+    cdef Span key = line.path
+    cdef uint64_t verdict = COUNTS
+    cdef int32_t day = day_at(line.moment)
+    cdef int kind = NO_FILE
+    if tally.moment_counts:
+        if rules.endings:
+            kind = kind_of_file(tally, line.path)
+        if rules.by_agent and kind == NO_FILE:
+            verdict = verdict_on(tally, line)
+        if kind == UNSURE or verdict == UNKNOWN:
+            return ASKED
+        if kind == NO_FILE and verdict == COUNTS:
+            if (rules.keep_query or rules.by_host) and not make_key(tally, line, &key):
+                return NO_MEMORY_LEFT
+            if not count_at_once(tally.not_found, hash_row(secrets, day, key.start, key.size), day, key):
+                return NO_MEMORY_LEFT
+    tally.buckets[OTHER_STATUS] += 1
+    return COUNTED
+
+
 cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
     """Count a hit in a table beside that of views; False without memory."""
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
@@ -332,6 +356,18 @@ cdef inline uint64_t verdict_on(Tally *tally, const Line *line) noexcept nogil:
         user_agent.start, user_agent.size = b"-", 1
         return known(tally, &tally.agents, user_agent, NULL)
     return known(tally, &tally.agents, user_agent, line.limit)
+
+
+cdef inline int kind_of_file(Tally *tally, Span path) noexcept nogil:
+    """Return whether a path is of a static file; UNSURE leaves it to be asked for."""
+    cdef int kind = kind_of_path(tally.rules, path)
+    cdef uint64_t answer
+    if kind != UNSURE:
+        return kind
+    if not tally.rules.asks_about_paths:
+        return NO_FILE
+    answer = known(tally, &tally.paths, path, NULL)
+    return UNSURE if answer == UNKNOWN else <int>answer - 1
 
 
 cdef inline uint64_t known(Tally *tally, Table *answers, Span text, const char *limit) noexcept nogil:

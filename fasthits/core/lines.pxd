@@ -76,6 +76,7 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
+    bint not_found_apart   # requests that were answered with 404 or 410 are no hits, and have rows of their own
     uint64_t[MAX_ENDINGS] ending    # of static files that do not count, as `packed_text` makes them
     int endings
     bint asks_about_paths  # which are UNSURE; without it they count
@@ -174,7 +175,8 @@ cdef inline void settle(Rules *rules) noexcept nogil:
     rules.knows_agents = own.last <= COMBINED_STEPS and goes_on_as_combined(&own.steps)
     rules.plain = (
         rules.methods_count == 1 and rules.takes_get and rules.any_status
-        and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables or rules.endings)
+        and not (rules.keep_query or rules.by_host or rules.by_agent or rules.referer_tables or rules.endings
+                 or rules.not_found_apart)
     )
 
 
@@ -403,6 +405,12 @@ cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_ge
     if not rules.any_status and not (line.status.size == 3 and rules.statuses[number(line.status.start, 3)]):
         return OTHER_STATUS
     return HIT
+
+
+cdef inline bint is_not_found(const Line *line) noexcept nogil:
+    """Tell whether the server had no such page (404), or has none any more (410)."""
+    cdef const char *status = line.status.start
+    return line.status.size == 3 and (memcmp(status, b"404", 3) == 0 or memcmp(status, b"410", 3) == 0)
 
 
 cdef inline uint64_t packed_text(const char *p, size_t size) noexcept nogil:

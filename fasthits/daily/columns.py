@@ -1,15 +1,17 @@
 """The tables that a rollup fills: their columns, and how their rows come out of a hit table."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Literal, Protocol
 
+from fasthits.records import Record
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import part_host
 
 REMEMBERED_REFERERS = 1 << 13
+NOT_FOUND = "not_found"
+"""The table of requests that were answered with 404 or 410, if they are kept apart."""
 
 Cell = str | int
 
@@ -23,7 +25,7 @@ class Rows(Protocol):
 
     @property
     def by_referer(self) -> "Mapping[str, Rows]":
-        """Rows by path and what is kept of the referer, by the name of their table."""
+        """Rows by path and what is kept of the referer, by the name of their table; those of NOT_FOUND by path."""
 
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in any order."""
@@ -34,8 +36,8 @@ class Rows(Protocol):
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines) by day, views and path."""
 
-    def dump(self, parts: int = 1, key: bytes = ...) -> Iterator[tuple[int, bytes]]:
-        """Yield (part, piece) for all rows."""
+    def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield (part, piece) for all rows, in order by day and path or, *by_views*, as in `csv`."""
 
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day."""
@@ -47,8 +49,7 @@ class Rows(Protocol):
         """Replace bytes that are not UTF-8."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Record, uncompared=("rows", "csv", "keep")):
     """A table: its columns, and where its rows come from."""
 
     name: str
@@ -56,13 +57,13 @@ class Layout:
     """The columns of the primary key; ``date`` is the first. All but *integers* hold texts."""
     numbers: tuple[str, ...]
     """The columns that add up. CSV is sorted by the first of them."""
-    rows: Callable[[Rows], Iterator[tuple[Cell, ...]]] = field(compare=False)
+    rows: Callable[[Rows], Iterator[tuple[Cell, ...]]]
     """Returns the rows of a count in the order of the primary key, each key once."""
-    csv: Callable[[Rows], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
+    csv: Callable[[Rows], Iterator[tuple[date, bytes, int]]] | None = None
     """Returns the rows as `Rows.csv` does; None if that cannot write this table."""
     integers: tuple[str, ...] = ()
     """The columns of the primary key that hold whole numbers."""
-    keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
+    keep: Callable[[bytes], bytes | None] | None = None
     """Maps a referer to the text to store, or None to store nothing; see `LineRules`."""
 
     @property
@@ -152,12 +153,17 @@ def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_hos
     from fasthits.rules.referrers import referrer_page, referrer_site
 
     keep = partial(_referrer, referrer_page if full else referrer_site, tuple(own_hosts))
-    return _layout_by_referer("referrers", ("referrer",), keep, by_host)
+    return _layout_beside("referrers", ("referrer",), keep, by_host)
 
 
 def searches_layout(by_host: bool = False) -> Layout:
     """Return the table of the search engines and search terms by which readers found a path."""
-    return _layout_by_referer("searches", ("engine", "terms"), _search, by_host)
+    return _layout_beside("searches", ("engine", "terms"), _search, by_host)
+
+
+def not_found_layout(by_host: bool = False) -> Layout:
+    """Return the table of the paths that were asked for but not found."""
+    return _layout_beside(NOT_FOUND, (), None, by_host)
 
 
 # Functions of the module, as workers of a cluster get them, too.
@@ -175,8 +181,8 @@ def _search(referer: bytes) -> bytes | None:
     return "\n".join(search).encode() if search else None
 
 
-def _layout_by_referer(
-    name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None], by_host: bool
+def _layout_beside(
+    name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None] | None, by_host: bool
 ) -> Layout:
     def escaped(counter: Rows) -> Rows:
         counter.by_referer[name].escape()
@@ -196,5 +202,5 @@ def _layout_by_referer(
         numbers=("views",),
         rows=rows,
         csv=None if by_host else csv,
-        keep=remember(keep, REMEMBERED_REFERERS),
+        keep=keep and remember(keep, REMEMBERED_REFERERS),
     )

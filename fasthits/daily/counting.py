@@ -2,20 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from datetime import date, datetime
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fasthits._parse import HitTable
+from fasthits.daily.bounded import BoundedRows
 from fasthits.daily.columns import Rows as Rows
 from fasthits.daily.days import has_date
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
-from fasthits.daily.memory import bytes_of_tables
-from fasthits.daily.reading import Bound, Example, Figures, Files, Progress, Reading
+from fasthits.daily.reading import Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
@@ -24,7 +22,6 @@ from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
     from fasthits.daily.fleet import Fleet
-    from fasthits.daily.runs import Spill
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -136,111 +133,57 @@ def count_days(
     if sources and days and len(sources.missing) == len(days):
         raise sources.error_of_missing()
     files, formats = (sources.files, sources.formats) if sources else _all_files(patterns, compiled, look_at)
-    with closing(_Rows(compiled, max_bytes, threads, are_final=fleet is not None)) as kept:
-        if fleet:
-            read: Reading = (counting := fleet.count(files, formats, compiled, progress))
-            raw: HitTable | Figures = counting.figures
-        else:
-            read = Reading(files, formats, compiled, threads, kept.bound)
-            raw = read.run(progress)
-        if len(read.damaged) == len(files) and not raw.lines:
-            raise read.damaged[next(iter(files))]
-        if sources is None and raw.days_seen:
-            sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
-        found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
-        lines, hits, malformed = raw.lines, raw.hits, raw.malformed
-        examples, advice = read.examples(), None
-        if malformed > lines * BAD_SHARE:
-            examples = read.whole_examples()
-            advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
-        whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
-        rows = kept.finish(raw if isinstance(raw, HitTable) else counting.rows(kept.bound))
-        if isinstance(raw, Figures):
-            kept.rejected.update(raw.rejected)
-        rejected = kept.rejected
-        filtered = Counter(raw.filtered) + rejected
-        reason = only_reason(hits - rejected.total(), filtered)
-        counted = Counted(
-            files=len(files),
-            bytes=read.bytes_read(),
-            formats=read.formats(),
-            lines=lines,
-            hits=hits - rejected.total(),
-            filtered=filtered,
-            malformed=malformed,
-            examples=examples,
-            spooled=kept.spooled,
-            days=whole,
-            parts=found.parts,
-            missing=found.missing,
-            unseen=found.unseen,
-            days_seen=found.days_seen,
-            damaged=list(read.damaged.values()),
-            notes=found.judged.notes,
-            missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
-            hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
-            hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
-            any_file=next((example.file for example in examples), next(iter(files)).name),
-            tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
-            unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
-            advice=advice,
-            left_out=left_out(reason, rules, read.sample(days)) if reason else None,
-        )
-        return counted, take(counted, rows)
-
-
-class _Rows:
-    """Rows under their final paths: in memory or, if that is too little, in a temporary file."""
-
-    def __init__(
-        self, compiled: CompiledRules, max_bytes: int | None, threads: int | None, are_final: bool = False
-    ) -> None:
-        """*are_final* tells that the paths are final already."""
-        self._compiled = compiled
-        self._are_final = are_final
-        self._threads = threads or 1
-        self._lock = Lock()
-        self._spill: Spill | None = None
-        # Final paths have tables of their own, beside those that they are made from.
-        self._most = bytes_of_tables(max_bytes or 0) // (1 + compiled.rules.looks_at_paths)
-        self.bound = Bound(self._most, self._put_away) if max_bytes else None
-        self.rejected = Counter[str]()
-        """The hits that rules reject by their paths, by reason."""
-
-    @property
-    def spooled(self) -> int:
-        """How many bytes went through the temporary file."""
-        return self._spill.spool.size if self._spill else 0
-
-    def finish(self, raw: HitTable) -> Rows:
-        """Return all rows. *raw* has those that were not put away, and all figures."""
-        if self._spill is None:
-            return self._finished(raw)
-        self._put_away(raw.drain())
-        if not self._compiled.rules.knows_hours:
-            raw.take_hours()
-        return self._spill.rows(raw)
-
-    def close(self) -> None:
-        """Remove the temporary file."""
-        if self._spill:
-            self._spill.spool.close()
-
-    def _put_away(self, raw: HitTable) -> None:
-        from fasthits.daily.runs import Spill, Spool, Workshop  # few counts need it
-
-        with self._lock:
-            self._spill = self._spill or Spill(Workshop(Spool(), self._most, self._threads))
-        self._spill.add(self._finished(raw))
-
-    def _finished(self, raw: HitTable) -> HitTable:
-        if self._are_final:
-            return raw
-        rejected = Counter[str]()
-        table = self._compiled.finish(raw, rejected)
-        with self._lock:
-            self.rejected.update(rejected)
-        return table
+    if fleet:
+        read: Reading = (counting := fleet.count(files, formats, compiled, progress, max_bytes))
+        raw: HitTable | Figures = counting.figures
+    else:
+        kept = BoundedRows(compiled, max_bytes, threads)
+        read = Reading(files, formats, compiled, threads, kept.bound)
+        raw = read.run(progress)
+    if len(read.damaged) == len(files) and not raw.lines:
+        raise read.damaged[next(iter(files))]
+    if sources is None and raw.days_seen:
+        sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
+    found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
+    lines, hits, malformed = raw.lines, raw.hits, raw.malformed
+    examples, advice = read.examples(), None
+    if malformed > lines * BAD_SHARE:
+        examples = read.whole_examples()
+        advice = _why_unreadable(next((each.head for each in examples if each.head.strip()), b""), rules)
+    whole = sorted(found.seen if as_part else found.seen - found.parts.keys())
+    if isinstance(raw, HitTable):
+        rows, rejected, spooled = kept.finish(raw), kept.rejected, kept.spooled
+    else:
+        rows, rejected, spooled = counting.rows(threads), raw.rejected, raw.spooled
+    filtered = Counter(raw.filtered) + rejected
+    reason = only_reason(hits - rejected.total(), filtered)
+    counted = Counted(
+        files=len(files),
+        bytes=read.bytes_read(),
+        formats=read.formats(),
+        lines=lines,
+        hits=hits - rejected.total(),
+        filtered=filtered,
+        malformed=malformed,
+        examples=examples,
+        spooled=spooled,
+        days=whole,
+        parts=found.parts,
+        missing=found.missing,
+        unseen=found.unseen,
+        days_seen=found.days_seen,
+        damaged=list(read.damaged.values()),
+        notes=found.judged.notes,
+        missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
+        hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
+        hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
+        any_file=next((example.file for example in examples), next(iter(files)).name),
+        tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
+        unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
+        advice=advice,
+        left_out=left_out(reason, rules, read.sample(days)) if reason else None,
+    )
+    return counted, take(counted, rows)
 
 
 def _why_unreadable(line: bytes, rules: Rules) -> Advice:

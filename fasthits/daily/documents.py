@@ -187,6 +187,14 @@ def read_by_bots_document(history: History, days: Days, asked: Pages = EVERYTHIN
     return _rows_document(history, span, rows, part)
 
 
+def not_found_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
+    """Return the paths that were asked for but not found."""
+    span = days.of(history)
+    found = history.not_found(span, part.limit + 1, part.offset, asked.prefix or "", asked.host) if span else None
+    rows = None if found is None else [{"path": path, "views": views} for path, views in found]
+    return _rows_document(history, span, rows, part)
+
+
 def hours_document(history: History, day: date) -> Document:
     """Return the views in each hour of a day; null if they are not kept."""
     return {"day": str(day), "hours": history.hours(day)}

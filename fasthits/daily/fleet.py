@@ -15,7 +15,9 @@ from fasthits._parse import HitTable
 from fasthits.daily import tasks
 from fasthits.daily.logs.extents import Extent
 from fasthits.daily.logs.logfiles import LogFile, Segment
-from fasthits.daily.reading import SIGNAL_SECONDS, Bound, Figures, Files, Progress, Reading, segments_of
+from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
+from fasthits.daily.reading import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
+from fasthits.daily.runs import MergedRows, Runs, Spool, Workshop, tables_of
 from fasthits.daily.scratch import Scratch
 from fasthits.daily.tasks import File, Outcome, Work
 from fasthits.errors import FasthitsError, UsageError
@@ -127,10 +129,15 @@ class Fleet:
         return [extent.of(log_file) for extent, log_file in zip(found, files, strict=True)]
 
     def count(
-        self, files: Files, formats: Mapping[LogFile, Format | None], compiled: CompiledRules, progress: Progress | None
+        self,
+        files: Files,
+        formats: Mapping[LogFile, Format | None],
+        compiled: CompiledRules,
+        progress: Progress | None,
+        max_bytes: int | None,
     ) -> "Counting":
-        """Return what is counted in *files*."""
-        return Counting(self, files, formats, compiled, progress)
+        """Return what is counted in *files*; no task takes more memory than *max_bytes*."""
+        return Counting(self, files, formats, compiled, progress, max_bytes)
 
 
 _LOST = ("KilledWorker", "FutureCancelledError", "CommClosedError", "WorkerCrashedError", "BrokenExecutor")
@@ -151,6 +158,7 @@ class Counting(Reading):
         formats: Mapping[LogFile, Format | None],
         compiled: CompiledRules,
         progress: Progress | None,
+        max_bytes: int | None,
     ) -> None:
         for each in files:
             if each.size is None:
@@ -160,6 +168,7 @@ class Counting(Reading):
         segments = {each: segments_of(each, formats.get(each), step) for each in files}
         super().__init__(files, formats, compiled, segments=segments)
         self._fleet = fleet
+        self._max_bytes = max_bytes
         self._tasks = _divided([segment for each in segments.values() for segment in each], step)
         self._outcomes: list[Outcome] = []
         self._run(self.begin(progress))
@@ -168,7 +177,8 @@ class Counting(Reading):
         parts = 1 if len(self._tasks) <= MERGED_AT_ONCE else PARTS
         rules, key = _pickled(self._compiled), secrets.token_bytes(16)
         arguments = [
-            (rules, [self._for_worker(each) for each in work], self._fleet.scratch, parts, key) for work in self._tasks
+            (rules, [self._for_worker(each) for each in work], self._fleet.scratch, parts, key, self._max_bytes)
+            for work in self._tasks
         ]
         for number, outcome in self._fleet.do(tasks.count, arguments):
             work = self._tasks[number]
@@ -195,24 +205,24 @@ class Counting(Reading):
             hits=sum(each.hits for each in self._outcomes),
             malformed=sum(each.malformed for each in self._outcomes),
             filtered=dict(filtered),
-            rejected=dict(rejected),
+            rejected=rejected,
             days_seen=set[date]().union(*(each.days_seen for each in self._outcomes)),
+            spooled=sum(each.spooled for each in self._outcomes),
         )
 
-    def rows(self, bound: Bound | None) -> HitTable:
-        """Return the rows of all tasks, without those that were given away as memory is too little, and the hours."""
-        table = HitTable(rules=self._compiled.line_rules(ASSUMED))
+    def rows(self, threads: int | None) -> MergedRows:
+        """Return the rows of all tasks, merged from the files of these whenever they are read, and the hours."""
+        figures = HitTable(rules=self._compiled.line_rules(ASSUMED))
+        views = {name: Counter[date]() for name in tables_of(figures)}
         for outcome in self._outcomes:
             for day, hours in outcome.hours.items():
-                table.add_hours(day, hours)
-        for file in self._few_files():
-            for name, rows in tasks.tables_of(table).items():
-                for part in file.places.get(name, {}):
-                    for piece in tasks.pieces_of(file, self._fleet.scratch, name, part):
-                        rows.load(piece)
-                        if bound and table.memory_with(0) > bound.max_bytes:
-                            bound.give_away(table.drain())
-        return table
+                figures.add_hours(day, hours)
+            for name, by_day in outcome.views.items():
+                views[name].update(by_day)
+        runs = tasks.runs_of(self._few_files(), self._fleet.scratch, range(PARTS))
+        tables = {name: Runs([runs.get(name, [])], by_day) for name, by_day in views.items()}
+        workshop = Workshop(Spool(), bytes_of_tables(self._max_bytes or MAX_BYTES), threads or 1)
+        return MergedRows(tables, workshop, figures)
 
     def _few_files(self) -> list[File]:
         """Return files that have all rows: those of the tasks, or fewer into which tasks have merged them."""
@@ -222,7 +232,8 @@ class Counting(Reading):
         groups = min(PARTS, sum(each.size for each in files) // MERGED_BYTES + 1)
         bounds = [PARTS * at // groups for at in range(groups + 1)]
         ranges = [range(first, last) for first, last in pairwise(bounds)]
-        arguments = [([_only(each, parts) for each in files], self._fleet.scratch, parts) for parts in ranges]
+        scratch, most = self._fleet.scratch, self._max_bytes
+        arguments = [([_only(each, parts) for each in files], scratch, parts, most) for parts in ranges]
         return self._fleet.in_order(tasks.merge, arguments)
 
 

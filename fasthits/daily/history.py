@@ -209,6 +209,13 @@ class History:
             matching = [path for path in _chosen(kept, prefix=prefix) if views[path]]
             return [(path, views[number]) for number, path in _first(kept, matching, views, offset, offset + limit)]
 
+    def not_found(
+        self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return the paths that were most often asked for but not found, and how often. None if that is not kept."""
+        with self._kept(host) as kept:
+            return kept.not_found(days, host, prefix, limit, offset) if kept.has_table("not_found") else None
+
     def referrers(
         self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
     ) -> list[tuple[str, int]] | None:

@@ -7,20 +7,19 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
-from fasthits._parse import EXAMPLES, HitTable, LineRules
+from fasthits._parse import EXAMPLES, HitTable, LineRules, rows_of_piece
+from fasthits.daily.bounded import BoundedRows
 from fasthits.daily.columns import Rows
 from fasthits.daily.counting import count_days
 from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.logs.logfiles import BLOCK_BYTES
-from fasthits.daily.memory import LEAST_MEMORY, bytes_of_tables, parse_max_memory
+from fasthits.daily.memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
 from fasthits.daily.reading import Example
-from fasthits.errors import DamagedLogError, FasthitsError, UsageError
+from fasthits.errors import DamagedLogError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
@@ -58,28 +57,28 @@ class HitCount:
     """The days that are not whole, each with what is missing of it. Only files tell; a stream does not."""
     damaged: Sequence[str]
     """The files that could not be read to their end, and why; their lines before that place are counted."""
-    _table: HitTable = field(repr=False)
+    _rows: Rows = field(repr=False)
 
     @cached_property
     def views(self) -> ViewsByDay:
         """The views by day and path, for each of `days`. With ``bots="apart"`` those of people."""
-        return self._by_day(self._table)
+        return self._by_day(self._rows)
 
     @cached_property
     def bots(self) -> ViewsByDay:
         """With ``bots="apart"`` the views of known bots, as `views`; otherwise empty."""
-        return MappingProxyType({}) if self._table.bots is None else self._by_day(self._table.bots)
+        return MappingProxyType({}) if self._rows.bots is None else self._by_day(self._rows.bots)
 
     def rows(self) -> Iterator[tuple[date, str, int]]:
         """Yield (day, path, views) as in the CSV of a rollup: by day, then views, most first, then path."""
-        for _, rows in groupby(self._table.sorted_rows(), itemgetter(0)):
-            for day, path, views in sorted(rows, key=itemgetter(2), reverse=True):
-                yield day, path.decode(), views
+        for _, piece in self._rows.dump(by_views=True):
+            yield from ((day, path.decode(), views) for day, path, views in rows_of_piece(piece))
 
-    def _by_day(self, table: HitTable) -> ViewsByDay:
+    def _by_day(self, rows: Rows) -> ViewsByDay:
         found: dict[date, dict[str, int]] = {day: {} for day in self.days}
-        for day, path, views in table.sorted_rows():
-            found[day][path.decode()] = views
+        for _, piece in rows.dump():
+            for day, path, views in rows_of_piece(piece):
+                found[day][path.decode()] = views
         return MappingProxyType({day: MappingProxyType(views) for day, views in found.items()})
 
 
@@ -104,7 +103,8 @@ def count_hits(
     that is not whole; `HitCount.parts` tells which days are not.
 
     Files are counted by *threads*, by default one for each processor. *max_memory*, in bytes or as ``512M``, bounds the
-    memory of the count, not that of `HitCount.views`. *rules* are the options of ``fasthits rollup``:
+    memory of the count and of `HitCount.rows`, not that of `HitCount.views`: if the paths need more, their counts go
+    through a temporary file in the folder ``TMPDIR``. *rules* are the options of ``fasthits rollup``:
     ``exclude_bots=True``, ``status="200,304"``, ``keep_query=["page"]``, ``log_format="combined"``.
 
     With an *executor* of `concurrent.futures`, its workers count the files instead: processes of this machine, or of a
@@ -114,7 +114,7 @@ def count_hits(
     A path in the result is text; bytes that are not UTF-8 are written as ``\xhh``.
 
     Raises LogFileError for files that are missing or cannot be read, and for streams that are damaged; UsageError for
-    invalid arguments and for a log that lacks a field of the rules; FasthitsError where *max_memory* is too little;
+    invalid arguments and for a log that lacks a field of the rules; FasthitsError where the temporary file has no room;
     TypeError for text in a stream.
 
     >>> log = b'192.0.2.7 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "curl/8"\njunk\n'
@@ -138,7 +138,7 @@ def count_hits(
             name = getattr(source, "name", None)
             name = name if isinstance(name, str) else f"<stream {number}>"
             parts.append(_count_stream(source, name, asked, max_bytes, wanted))
-    return _sum_of(parts, asked)
+    return _sum_of(parts, asked, max_bytes)
 
 
 def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "Fleet | None":
@@ -164,7 +164,7 @@ def _bytes_of(max_memory: int | str | None) -> int | None:
     if isinstance(max_memory, str):
         return parse_max_memory(max_memory)
     if max_memory is not None and max_memory < LEAST_MEMORY:
-        raise UsageError("too little for max_memory", max_memory, f"{LEAST_MEMORY} or more")
+        raise UsageError("max_memory is too small", max_memory, f"{LEAST_MEMORY} or more")
     return max_memory
 
 
@@ -174,7 +174,7 @@ class _Part:
 
     figures: dict[str, int]
     filtered: Mapping[str, int]
-    table: HitTable
+    rows: Rows
     examples: Sequence[Example]
     formats: Sequence[str]
     days_seen: set[date]
@@ -190,14 +190,12 @@ def _count_files(
     rules: Rules,
     fleet: "Fleet | None",
 ) -> _Part:
-    def take(_: object, rows: Rows) -> HitTable:
-        if not isinstance(rows, HitTable):
-            raise _too_many_paths(max_bytes)
-        return rows
+    def take(_: object, rows: Rows) -> Rows:
+        return _kept([rows], max_bytes) if fleet else rows  # the files of a fleet are about to be removed
 
     today = date.today()
     with fleet.working() if fleet else nullcontext():
-        found, table = count_days(
+        found, rows = count_days(
             days, tuple(names), take, threads, None, max_bytes, rules, as_part=True, today=today, fleet=fleet
         )
     for error in found.damaged:
@@ -208,7 +206,7 @@ def _count_files(
     return _Part(
         {"lines": found.lines, "hits": found.hits, "malformed": found.malformed},
         found.filtered,
-        table,
+        rows,
         found.examples,
         found.formats,
         found.days_seen,
@@ -227,32 +225,44 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
 
     log_format, blocks = open_stream(source, compiled)
     intake = Intake(compiled, open_table, log_format)
-    most = max_bytes and bytes_of_tables(max_bytes) // (1 + rules.looks_at_paths)
+    kept = BoundedRows(compiled, max_bytes)
     for block in blocks:
         for at in range(0, len(block), BLOCK_BYTES):
-            if most and intake.hit_table.memory_with(BLOCK_BYTES) > most:
-                raise _too_many_paths(max_bytes)
+            if kept.bound and intake.hit_table.memory_with(BLOCK_BYTES) > kept.bound.max_bytes:
+                kept.bound.give_away(intake.hit_table.drain())
             intake.feed(block[at : at + BLOCK_BYTES])
     intake.finish()
     raw = intake.hit_table
-    rejected = Counter[str]()
-    table = compiled.finish(raw, rejected)
+    rows = kept.finish(raw)
     return _Part(
-        {"lines": raw.lines, "hits": raw.hits - rejected.total(), "malformed": raw.malformed},
-        Counter(raw.filtered) + rejected,
-        table,
+        {"lines": raw.lines, "hits": raw.hits - kept.rejected.total(), "malformed": raw.malformed},
+        Counter(raw.filtered) + kept.rejected,
+        rows,
         [Example(name, line, head) for line, head in intake.examples],
         [(intake.log_format or ASSUMED).name],
         raw.days_seen,
     )
 
 
-def _too_many_paths(max_bytes: int | None) -> FasthitsError:
-    hint = "raise it, or count fewer days at a time"
-    return FasthitsError("too many different paths for max_memory", f"{max_bytes:,} bytes", hint)
+def _kept(parts: Sequence[Rows], max_bytes: int | None) -> Rows:
+    """Return the sum of all rows: in memory if all are there, else in a temporary file."""
+    from fasthits.daily.runs import Spill, Spool, Workshop  # few counts need it
+
+    tables = [each for each in parts if isinstance(each, HitTable)]
+    if len(tables) == len(parts):
+        table = tables[0]
+        table.merge(*tables[1:])
+        table.escape()
+        if table.bots is not None:
+            table.bots.escape()
+        return table
+    spill = Spill(Workshop(Spool(), bytes_of_tables(max_bytes or MAX_BYTES)))
+    for each in parts:
+        spill.add(each)
+    return spill.rows(HitTable())
 
 
-def _sum_of(parts: Sequence[_Part], asked: list[date] | None) -> HitCount:
+def _sum_of(parts: Sequence[_Part], asked: list[date] | None, max_bytes: int | None) -> HitCount:
     figures, filtered, gaps = Counter[str](), Counter[str](), dict[date, list[str]]()
     for part in parts:
         figures.update(part.figures)
@@ -261,12 +271,6 @@ def _sum_of(parts: Sequence[_Part], asked: list[date] | None) -> HitCount:
             gaps.setdefault(day, []).extend(texts)
     days_seen = set[date]().union(*(part.days_seen for part in parts))
     days = sorted(days_seen if asked is None else days_seen & set(asked))
-    table = parts[0].table
-    for part in parts[1:]:
-        table.merge(part.table)
-    table.escape()
-    if table.bots is not None:
-        table.bots.escape()
     return HitCount(
         **{name: figures[name] for name in ("lines", "hits", "malformed")},
         filtered=MappingProxyType(dict(filtered)),
@@ -276,5 +280,5 @@ def _sum_of(parts: Sequence[_Part], asked: list[date] | None) -> HitCount:
         missing=tuple(day for day in asked or () if day not in days_seen),
         parts=MappingProxyType({day: tuple(gaps[day]) for day in sorted(gaps)}),
         damaged=tuple(text for part in parts for text in part.damaged),
-        _table=table,
+        _rows=_kept([part.rows for part in parts], max_bytes),
     )

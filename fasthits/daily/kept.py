@@ -107,7 +107,7 @@ class Kept:
     def check_host(self, host: str | None) -> None:
         """Raise UsageError if a host is given, but the table does not tell hosts apart."""
         if host is not None and not self.has_hosts:
-            raise UsageError("the database does not keep hosts apart", host, "fasthits rollup --by-host does")
+            raise UsageError("the database has no hosts", host, "fill it with fasthits rollup --by-host")
 
     def days_of(self, days: Range) -> list[str]:
         """Return the kept days of a range."""
@@ -204,6 +204,14 @@ class Kept:
                 found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
         return found
 
+    def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
+        """Return the paths that were most often asked for but not found, of those that begin with *prefix*."""
+        query = (
+            f"SELECT path, sum(views) FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
+            f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 2 DESC, 1 LIMIT {limit} OFFSET {offset}"
+        )
+        return list(self._ask(query, [*days.ends, prefix, *_given(host), prefix]))
+
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
         return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
@@ -247,11 +255,11 @@ class Kept:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            raise TableError(f"database with {what}", self._file, str(error)) from error
+            raise TableError(f"the database has {what}", self._file, str(error)) from error
 
 
 class Paths:
-    """The paths of a database, each with its number, from 1."""
+    """The paths of a database, each with its number, from 1. A number whose path was removed has none."""
 
     def __init__(
         self, ask: Callable[..., Rows], stream: Callable[..., Iterator[Any]], has_sums: bool, file: object
@@ -268,10 +276,12 @@ class Paths:
         """Yield the number and the path of each path."""
         number = 0
         if self._has_sums:
-            for number, each in enumerate(self._stream("SELECT id, path FROM hits_paths ORDER BY id"), 1):
+            stored = self._stream("SELECT id, path FROM hits_paths WHERE id > 0 ORDER BY id")
+            for number, each in enumerate(stored, 1):
                 if each[0] != number:
                     break
-                yield each
+                if each[1] is not None:
+                    yield each
         if number != self._kept:
             raise self._missing()
         yield from enumerate(self._more, self._kept + 1)
@@ -290,7 +300,7 @@ class Paths:
         """Return a path's number, or 0."""
         if self._more:
             return self._numbers.get(path, 0)
-        query = "SELECT id FROM hits_paths WHERE path = ?"
+        query = "SELECT id FROM hits_paths WHERE path = ? AND id > 0"
         found = self._ask(query, [path]).fetchone() if self._has_sums else None
         return found[0] if found else 0
 
@@ -312,7 +322,7 @@ class Paths:
             some = kept[at : at + MAX_VARIABLES]
             query = f"SELECT id, path FROM hits_paths WHERE id IN ({', '.join('?' * len(some))})"
             found.update(self._ask(query, some))
-        if len(found) != len(numbers):
+        if len(found) != len(numbers) or None in found.values():
             raise self._missing()
         return found
 
@@ -321,7 +331,7 @@ class Paths:
         return {path: number for number, path in self}
 
     def _missing(self) -> TableError:
-        return TableError("database with damaged sums", self._file, "paths are missing")
+        return TableError("the database has damaged sums", self._file, "paths are missing")
 
 
 def _of_host(host: str | None) -> str:
@@ -336,7 +346,7 @@ def _date_of(text: object, file: object) -> date:
     try:
         day = date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
     except (TypeError, ValueError) as error:
-        raise TableError("database with invalid dates", file, str(error)) from error
+        raise TableError("the database has invalid dates", file, str(error)) from error
     if day.isoformat() != text:
-        raise TableError("database with invalid dates", file, f"{text} instead of {day}")
+        raise TableError("the database has invalid dates", file, f"{text} instead of {day}")
     return day

@@ -3,17 +3,23 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
-from fasthits.daily.columns import Layout, Rows, hits_layout, referrers_layout, searches_layout
+from fasthits.daily.columns import (
+    NOT_FOUND,
+    Layout,
+    Rows,
+    hits_layout,
+    not_found_layout,
+    referrers_layout,
+    searches_layout,
+)
 from fasthits.daily.days import name_days
-from fasthits.daily.memory import bytes_of_tables
+from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.partials import (
     Advance,
     Partial,
@@ -29,6 +35,7 @@ from fasthits.daily.runs import BOTS, HITS, MergedRows, Run, Runs, Spool, Worksh
 from fasthits.daily.targets import NO_FIGURES, Replaced
 from fasthits.daily.targets import Table as Target
 from fasthits.errors import TableError, UsageError
+from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -50,7 +57,7 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, server: str, rules: Rules, **options: object) -> "Origin":
         """Return the origin of rows that *rules* and other *options* of a rollup have counted."""
-        used: dict[str, object] = {each.name: getattr(rules, each.name) for each in fields(rules)}
+        used: dict[str, object] = fields_of(rules)
         default = Rules()
         used = {name: value for name, value in used.items() if value != getattr(default, name) and name != "pages"}
         if rules.looks_at_agents:
@@ -137,28 +144,27 @@ class HitsFile(Target):
             "figures": dict(figures),
         }
         rows = Counter[str]()
-        with closing(Spool()) as spool:
-            workshop = Workshop(spool, FEW_BYTES)
+        workshop = Workshop(Spool(), FEW_BYTES)
 
-            def pieces_of(name: str) -> Iterator[tuple[int, bytes]]:
-                runs = [Run(name, lambda: counted(name))]
-                if old:
-                    runs.append(of_days(old.runs(name), others, workshop))
-                return ((0, piece) for piece in merged(runs, workshop))
+        def pieces_of(name: str) -> Iterator[tuple[int, bytes]]:
+            runs = [Run(name, lambda: counted(name))]
+            if old:
+                runs.append(of_days(old.runs(name), others, workshop))
+            return ((0, piece) for piece in merged(runs, workshop))
 
-            def counted(name: str) -> Iterator[bytes]:
-                unsent = Run(name, lambda: (piece for _, piece in new[name].pieces))
-                for piece in of_days([unsent], replaced, workshop).pieces():
-                    rows[name] += len(rows_of_piece(piece))
-                    yield piece
+        def counted(name: str) -> Iterator[bytes]:
+            unsent = Run(name, lambda: (piece for _, piece in new[name].pieces))
+            for piece in of_days([unsent], replaced, workshop).pieces():
+                rows[name] += len(rows_of_piece(piece))
+                yield piece
 
-            tables = {}
-            for name, table in new.items():
-                views = {day: table.views[day] for day in replaced if day in table.views}
-                if old:
-                    views |= {day: count for day, count in old.views[name].items() if day in others}
-                tables[name] = Table(pieces_of(name), views)
-            write_partial(file, tables, about)
+        tables = {}
+        for name, table in new.items():
+            views = {day: table.views[day] for day in replaced if day in table.views}
+            if old:
+                views |= {day: count for day, count in old.views[name].items() if day in others}
+            tables[name] = Table(pieces_of(name), views)
+        write_partial(file, tables, about)
         return rows[HITS]
 
     def _old(self) -> Partial | None:
@@ -169,11 +175,14 @@ class HitsFile(Target):
         if old.about["server"] != self._origin.server:
             raise TableError(f"partial of another server, {old.about['server']}", self._path, ANOTHER)
         if differing := _difference(old.about["rules"], self._origin.rules):
-            raise TableError(f"these options count otherwise ({differing}) than those of the file", self._path, ANOTHER)
+            raise TableError(f"these options count differently ({differing}) than the partial", self._path, ANOTHER)
         if old.about["tables"] != self._tables:
             there = ", ".join(old.about["tables"])
-            raise TableError(f"these options make other tables than the file has ({there})", self._path, ANOTHER)
+            raise TableError(f"these options make other tables; the file has ({there})", self._path, ANOTHER)
         return old
+
+
+_TABLES = frozenset({"hits", "referrers", "searches", NOT_FOUND})
 
 
 class _NothingNew(Exception):
@@ -191,11 +200,7 @@ def check_about(found: Partial) -> None:
     """Raise TableError for a partial that `HitsFile` has not written."""
     about = found.about
     try:
-        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= {
-            "hits",
-            "referrers",
-            "searches",
-        }
+        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= _TABLES
         sound = sound and all(isinstance(text, str) for pair in about["rules"].items() for text in pair)
         sound = sound and len(about["tables"]) == len(found.places) - (BOTS in found.places)
         for day, known in about["days"].items():
@@ -206,7 +211,7 @@ def check_about(found: Partial) -> None:
     except (KeyError, TypeError, ValueError, AttributeError):
         sound = False
     if not sound:
-        raise TableError("not a partial that a rollup has made", found.name, "fasthits rollup --to NAME.hits makes one")
+        raise TableError("not a partial made by a rollup", found.name, "make one: fasthits rollup --to NAME.hits")
 
 
 def _difference(first: Mapping[str, str], second: Mapping[str, str]) -> str:
@@ -263,7 +268,7 @@ class Fleet:
             differing = "other tables"
         if differing:
             hint = f"use the options of {first.name} on all servers; they differ in {differing}"
-            raise TableError("partial that was counted otherwise", found.name, hint)
+            raise TableError("partials were counted with different options", found.name, hint)
 
     def layouts(self) -> list[Layout]:
         """Return the layouts of the tables that the partials have."""
@@ -274,6 +279,8 @@ class Fleet:
             layouts.append(referrers_layout(by_host=by_host))
         if "searches" in about["tables"]:
             layouts.append(searches_layout(by_host))
+        if NOT_FOUND in about["tables"]:
+            layouts.append(not_found_layout(by_host))
         return layouts
 
     def missing(self) -> dict[date, list[str]]:
@@ -316,7 +323,7 @@ def merge(
     fleet: Fleet,
     table: Target,
     progress: "Progress | None" = None,
-    max_bytes: int = 1 << 30,
+    max_bytes: int = MAX_BYTES,
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Merged:
@@ -331,13 +338,12 @@ def merge(
     days = [day for day in fleet.days if as_part or day not in missing]
     size = sum(found.size for found in fleet.partials)
     advance = progress(size) if progress else lambda size: None
-    with closing(Spool()) as spool:
-        rows = fleet.rows(days, Workshop(spool, bytes_of_tables(max_bytes)), advance)
-        replaced = table.replace(days, rows, with_fewer)
-        left = {day for day, *_ in replaced.fewer}
-        done = [day for day in days if day not in left]
-        views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
-        hits = sum(_hits_of(views, done).values())
+    rows = fleet.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
+    replaced = table.replace(days, rows, with_fewer)
+    left = {day for day, *_ in replaced.fewer}
+    done = [day for day in days if day not in left]
+    views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
+    hits = sum(_hits_of(views, done).values())
     return Merged(
         fleet.servers, done, hits, replaced.rows, missing, replaced.fewer, fleet.gaps(done), size,
         time.monotonic() - started,
@@ -352,16 +358,16 @@ def left_days(result: Merged) -> Iterator[str]:
         if day not in {fewer.day for fewer in result.fewer}:
             by_servers.setdefault(", ".join(servers), []).append(day)
     for names, days in by_servers.items():
-        hint = "give it as well; --partial keeps the day without it"
-        yield f"no partial of {names}, left as it was: {name_days(days)} ({hint})"
+        hint = "add it; --partial keeps the day without it"
+        yield f"no partial of {names}, left unchanged: {name_days(days)} ({hint})"
     if result.fewer:
         named = "; ".join(map(str, result.fewer[:NAMED_DAYS]))
         more = f"; and {len(result.fewer) - NAMED_DAYS} more days" * (len(result.fewer) > NAMED_DAYS)
         hint = "is a server missing? if only the rules have changed, --replace replaces the day"
-        yield f"fewer hits than are kept, left as it was: {named}{more} ({hint})"
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({hint})"
 
 
 def check_target(target: str) -> None:
     """Raise UsageError for a target that cannot hold several servers."""
     if target.lower().endswith(".hits"):
-        raise UsageError("a partial has one server only", target, "name a target for all: --to hits.db")
+        raise UsageError("a partial holds one server only", target, "name a target for all: --to hits.db")

@@ -16,6 +16,7 @@ from fasthits.daily import postgressums as sums
 from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
+from fasthits.daily.removed import remove_paths
 from fasthits.daily.sourcesums import TEXTS
 from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
@@ -38,7 +39,7 @@ class PostgresTables(Table):
         with looking(self._url) as database:
             if database.execute("SHOW server_encoding").fetchone() != ("UTF8",):
                 raise TableError(
-                    "the database is not in UTF-8", database.name, "createdb -E UTF8 -T template0 makes one"
+                    "the database is not in UTF-8", database.name, "make one: createdb -E UTF8 -T template0"
                 )
             self._check_tables(database)
             _check_rights(database, self._layouts)
@@ -74,6 +75,8 @@ class PostgresTables(Table):
                 database.lock_alone(list(dict.fromkeys(["hits", *old])))
             for each in made:
                 each.attach(replaced)
+            if not sums.days_without(database):
+                remove_paths(database)
         return Replaced(made[0].rows, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
@@ -84,6 +87,8 @@ class PostgresTables(Table):
             with writing(self._url) as database:
                 sums.declare(database)
                 sums.make(database, day)
+                if not sums.days_without(database):
+                    remove_paths(database)
             if advance:
                 advance(1)
         for table, day in of_sources:

@@ -10,10 +10,11 @@ from operator import itemgetter
 
 from fasthits._parse import pack_sums
 from fasthits.daily.postgres import Postgres
+from fasthits.daily.removed import note_missing_paths, note_removed_days, views_by_path
 from fasthits.errors import TableError
 
 TABLES = {
-    "hits_paths": {"id": "bigint PRIMARY KEY", "path": 'text COLLATE "C" NOT NULL'},
+    "hits_paths": {"id": "bigint PRIMARY KEY", "path": 'text COLLATE "C"'},
     "hits_sums": {
         "date": "date NOT NULL",
         "host": 'text COLLATE "C" NOT NULL',
@@ -133,6 +134,7 @@ def declare(database: Postgres) -> None:
     gone = summed(database) - partitions_of(database, "hits").keys()
     for day in gone:
         database.execute("DELETE FROM hits_sums WHERE date = ?", [day])
+    note_removed_days(database)
 
 
 def watch(database: Postgres, partition: str, day: str) -> None:
@@ -149,6 +151,7 @@ def make(database: Postgres, day: str, table: str = "hits") -> None:
     columns = database.columns_of("hits")
     numbers = ["views", "bots"] if "bots" in columns else ["views"]
     host = "host" if "host" in columns else "''"
+    before = views_by_path(database, day)
     database.execute("DELETE FROM hits_sums WHERE date = ?", [day])
     database.execute(
         "INSERT INTO hits_paths "
@@ -170,6 +173,7 @@ def make(database: Postgres, day: str, table: str = "hits") -> None:
     for name, views, bots, rows, _ in hosts:
         blobs = [packed["views"].get(name, empty), packed["bots"].get(name, empty) if "bots" in packed else None]
         database.execute("INSERT INTO hits_sums VALUES (?, ?, ?, ?, ?, ?, ?)", [day, name, views, bots, rows, *blobs])
+    note_missing_paths(database, before, views_by_path(database, day))
 
 
 def _packed(database: Postgres, number: str, day: str, host: str, table: str) -> dict[str, bytes]:

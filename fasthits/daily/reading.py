@@ -1,7 +1,7 @@
 """Log files, cut into segments, which several threads read and count."""
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime
@@ -77,9 +77,11 @@ class Figures(NamedTuple):
     hits: int
     malformed: int
     filtered: dict[str, int]
-    rejected: dict[str, int]
+    rejected: Counter[str]
     """The hits that rules reject by their paths, by reason."""
     days_seen: set[date]
+    spooled: int
+    """Bytes of rows that went through temporary files."""
 
 
 class Reading:

@@ -18,6 +18,7 @@ from fasthits.daily.documents import (
     history_document,
     hours_document,
     most_read_document,
+    not_found_document,
     read_by_bots_document,
     referrers_document,
     searches_document,
@@ -102,7 +103,8 @@ class Report:
     referrers: Document
     searches: Document
     by_bots: Document
-    """As `referrers_document`, `searches_document` and `read_by_bots_document` return them."""
+    not_found: Document
+    """As `referrers_document`, `searches_document`, `read_by_bots_document` and `not_found_document` return them."""
     hours: list[int] | None
     """The views by hour, if the report is of one day and of all paths, and they are kept."""
     made_at: datetime
@@ -115,13 +117,14 @@ class Report:
         """
         site = history_document(history, days, asked)
         if site["newest"] is None:
-            raise TableError("nothing is kept yet", history.name, "fasthits rollup fills it")
+            raise TableError("nothing is kept yet", history.name, "fill it: fasthits rollup")
         return cls(
             site=site,
             most_read=most_read_document(history, days, asked, Part(limit), by_day=True),
             referrers=referrers_document(history, days, asked, Part(limit)),
             searches=searches_document(history, days, asked, Part(limit)),
             by_bots=read_by_bots_document(history, days, asked, Part(limit)),
+            not_found=not_found_document(history, days, asked, Part(limit)),
             hours=hours_document(history, date.fromisoformat(site["from"]))["hours"]
             if site["from"] == site["to"] and asked == Pages(pages=asked.pages)
             else None,
@@ -165,6 +168,7 @@ class Report:
             ("Where readers came from", "referrer", self.referrers),
             ("What readers searched for", "terms", self.searches),
             ("Read by bots", "path", self.by_bots),
+            ("Not found", "path", self.not_found),
         ):
             if found["rows"]:
                 _text(body, "h2", title)

@@ -7,6 +7,7 @@ are merged, a piece of each in memory. So the memory is bounded, whatever the lo
 import os
 import sys
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,7 +79,7 @@ class Run(NamedTuple):
 
 
 class Spool:
-    """A temporary file for runs, in the folder TMPDIR. It has no name, so it is gone when this process has ended."""
+    """A temporary file for runs, in the folder TMPDIR. It has no name: it is gone when nobody refers to it any more."""
 
     def __init__(self) -> None:
         self._fd: int | None = None
@@ -95,16 +96,11 @@ class Spool:
                 places.append((self._append(frame), len(frame)))
         return Run(self.folder, partial(self._read, places))
 
-    def close(self) -> None:
-        """Give the room on the disk back."""
-        if self._fd is not None:
-            os.close(self._fd)
-        self._fd = None
-
     def _append(self, frame: bytes) -> int:
         with self._lock:
             if self._fd is None:
                 self._fd = _nameless_file(self.folder)
+                weakref.finalize(self, os.close, self._fd)
             start, self.size = self.size, self.size + len(frame)
         written = 0
         while written < len(frame):
@@ -120,7 +116,7 @@ class Spool:
                 yield unpack(frame)
             except DamagedPieceError as error:
                 hint = f"{error}; check the disk, then run it again"
-                raise FasthitsError("rows came back from a temporary file as others", self.folder, hint) from error
+                raise FasthitsError("a temporary file returned wrong rows", self.folder, hint) from error
 
     @contextmanager
     def _errors(self, failed: str) -> Iterator[None]:
@@ -182,18 +178,19 @@ class Spill:
         self.tables: dict[str, Runs] = {}
         """Empty until there are rows."""
 
-    def add(self, table: HitTable) -> None:
-        """Take all rows of *table*, under their final paths. The table is empty then. Raises FasthitsError."""
-        for name, rows in tables_of(table).items():
-            rows.escape()
+    def add(self, rows: Rows) -> None:
+        """Take all *rows*, under their final paths. A hit table is empty then. Raises FasthitsError."""
+        for name, table in tables_of(rows).items():
+            table.escape()
             with self._lock:
                 runs = self.tables.setdefault(name, Runs([[] for _ in range(self._parts)]))
-                runs.views.update(rows.views_by_day())
-            for part, pieces in groupby(rows.dump(self._parts, self._key), itemgetter(0)):
+                runs.views.update(table.views_by_day())
+            for part, pieces in groupby(table.dump(self._parts, self._key), itemgetter(0)):
                 run = self._workshop.spool.write(piece for _, piece in pieces)
                 with self._lock:
                     runs.parts[part].append(run)
-        table.drain()
+        if isinstance(rows, HitTable):
+            rows.drain()
 
     def rows(self, figures: HitTable) -> "MergedRows":
         """Return all rows that were taken. *figures* has what else was counted."""
@@ -240,22 +237,22 @@ class MergedRows:
 
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines) by day, views and path, as `HitTable.csv` does."""
-        runs, table = [], self._new_table()
-        for piece in self.pieces():
-            table.load(piece)
-            if table.memory_with(PIECE_BYTES) > self._workshop.table_bytes:
-                runs.append(self._workshop.spool.write(piece for _, piece in table.dump(by_views=True)))
-                table = self._new_table()
-        if not runs:
-            yield from table.csv(fields)
+        found = self._loaded()
+        if isinstance(found, HitTable):
+            yield from found.csv(fields)
             return
-        runs.append(self._workshop.spool.write(piece for _, piece in table.dump(by_views=True)))
-        del table
-        for piece in merged(runs, self._workshop, by_views=True):
+        for piece in merged(found, self._workshop, by_views=True):
             yield from csv_of_piece(piece, fields)
 
-    def dump(self, parts: int = 1, key: bytes = b"") -> Iterator[tuple[int, bytes]]:
+    def dump(self, parts: int = 1, key: bytes = b"", *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
         """Yield (part, piece) for all rows, in one part or in those that they were divided into."""
+        if by_views:
+            found = self._loaded()
+            if isinstance(found, HitTable):
+                yield from found.dump(by_views=True)
+            else:
+                yield from ((0, piece) for piece in merged(found, self._workshop, by_views=True))
+            return
         if parts == 1:
             yield from ((0, piece) for piece in self.pieces())
             return
@@ -266,6 +263,19 @@ class MergedRows:
     def pieces(self) -> Iterator[bytes]:
         """Yield the pieces of all rows, by day and path."""
         return merged([run for part in self._runs.parts for run in part], self._workshop)
+
+    def _loaded(self) -> HitTable | list[Run]:
+        """Return all rows in a hit table or, if memory has no room for it, in runs by views."""
+        runs, table = [], self._new_table()
+        for piece in self.pieces():
+            table.load(piece)
+            if table.memory_with(PIECE_BYTES) > self._workshop.table_bytes:
+                runs.append(self._by_views(table))
+                table = self._new_table()
+        return [*runs, self._by_views(table)] if runs else table
+
+    def _by_views(self, table: HitTable) -> Run:
+        return self._workshop.spool.write(piece for _, piece in table.dump(by_views=True))
 
     def _new_table(self) -> HitTable:
         table = HitTable()
@@ -292,4 +302,4 @@ def _merge(runs: Sequence[Run], by_views: bool, days: set[date] | None) -> Itera
         yield from merge_runs([run.pieces() for run in runs], by_views=by_views, days=days)
     except ValueError as error:
         failed, number = error.args
-        raise FasthitsError(failed, runs[number].name, "make it anew") from error
+        raise FasthitsError(failed, runs[number].name, "make it again") from error

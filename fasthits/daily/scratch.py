@@ -49,21 +49,6 @@ class Scratch:
             with self._new_file(name) as file:
                 yield name, file
 
-    def read_range(self, name: str, start: int, size: int) -> bytes:
-        """Return *size* bytes of a file from *start* on. Raises FasthitsError."""
-        path = f"{self.folder}/{name}"
-        with _errors_of(path):
-            if is_url(path):
-                from fasthits.daily.logs.stores import read_range
-
-                found = read_range(path, start, size)
-            else:
-                with open(path, "rb") as file:
-                    found = os.pread(file.fileno(), size, start)
-        if len(found) != size:
-            raise FasthitsError("a file of the run is too short", path, "run it again")
-        return found
-
     def remove(self) -> None:
         """Remove the folder with all its files. Raises FasthitsError, which names it."""
         with _errors_of(self.folder, "cannot remove the files of the run"):
@@ -93,6 +78,21 @@ class Scratch:
         else:
             with open(path, "xb") as file:
                 yield file
+
+
+def read_range(path: str, start: int, size: int) -> bytes:
+    """Return *size* bytes of a file of a run from *start* on. Raises FasthitsError."""
+    with _errors_of(path):
+        if is_url(path):
+            from fasthits.daily.logs import stores
+
+            found = stores.read_range(path, start, size)
+        else:
+            with open(path, "rb") as file:
+                found = os.pread(file.fileno(), size, start)
+    if len(found) != size:
+        raise FasthitsError("a file of the run is too short", path, "run it again")
+    return found
 
 
 @contextmanager

@@ -9,19 +9,20 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 from fasthits import __version__
-from fasthits._parse import HitTable
+from fasthits.daily.bounded import BoundedRows
 from fasthits.daily.logs.extents import Extent, look
 from fasthits.daily.logs.logfiles import LogFile, Segment
+from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
 from fasthits.daily.reading import Reading, SegmentCount
-from fasthits.daily.runs import BOTS, HITS, DamagedPieceError, pack, unpack
-from fasthits.daily.scratch import Scratch
+from fasthits.daily.runs import DamagedPieceError, Run, Spool, Workshop, merged, pack, tables_of, unpack
+from fasthits.daily.scratch import Scratch, read_range
 from fasthits.errors import FasthitsError, LogFileError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
@@ -90,85 +91,95 @@ class Outcome(NamedTuple):
     hits: int
     malformed: int
     filtered: dict[str, int]
-    rejected: dict[str, int]
+    rejected: Counter[str]
+    views: dict[str, dict[date, int]]
+    """By table and day, all paths together."""
     days_seen: set[date]
     hours: dict[date, list[int]]
+    spooled: int
+    """Bytes of rows that went through a temporary file of the worker."""
     counts: list[SegmentCount]
     """As many as there were parts of files."""
     damaged: dict[int, LogFileError]
     """By the number of the part."""
 
 
-def count(rules: bytes, work: Sequence[Work], scratch: Scratch, parts: int, key: bytes) -> Outcome:
+def count(
+    rules: bytes, work: Sequence[Work], scratch: Scratch, parts: int, key: bytes, max_bytes: int | None
+) -> Outcome:
     """Count parts of files, and write their rows into a new file. Raises FasthitsError."""
     compiled = compiled_from(rules)
+    kept = BoundedRows(compiled, max_bytes, 1, parts, key)
     reading = Reading(
         {each.segment.log_file: each.days for each in work},
         {each.segment.log_file: each.log_format for each in work},
         compiled,
         threads=1,
+        bound=kept.bound,
         segments=_by_file(each.segment for each in work),
     )
     raw = reading.run()
     figures = raw.lines, raw.hits, raw.malformed, raw.filtered
-    rejected = Counter[str]()
-    table = compiled.finish(raw, rejected)
-    hours = table.take_hours()
-    for each in tables_of(table).values():
+    rows = kept.finish(raw)
+    tables = tables_of(rows)
+    for each in tables.values():
         each.escape()
     return Outcome(
-        _write(scratch, {name: each.dump(parts, key) for name, each in tables_of(table).items()}),
+        _write(scratch, {name: each.dump(parts, key) for name, each in tables.items()}),
         *figures,
-        rejected=dict(rejected),
+        rejected=kept.rejected,
+        views={name: each.views_by_day() for name, each in tables.items()},
         days_seen=raw.days_seen,
-        hours=hours,
+        hours=rows.take_hours(),
+        spooled=kept.spooled,
         counts=[reading.counted[each.segment] for each in work],
         damaged={at: error for at, each in enumerate(work) if (error := reading.damaged.get(each.segment.log_file))},
     )
 
 
-def merge(files: Sequence[File], scratch: Scratch, parts: range) -> File:
-    """Add up the rows of some *parts* of all *files*; write them into a new file, as one part. Raises FasthitsError.
-
-    The rows of one part are in memory at a time.
-    """
+def merge(files: Sequence[File], scratch: Scratch, parts: range, max_bytes: int | None) -> File:
+    """Add up the rows of some *parts* of all *files*, and write them into a new file. Raises FasthitsError."""
+    workshop = Workshop(Spool(), bytes_of_tables(max_bytes or MAX_BYTES))
+    runs = {part: runs_of(files, scratch, [part]) for part in parts}
     names = dict.fromkeys(name for each in files for name in each.places)
-    return _write(scratch, {name: _merged(files, scratch, name, parts) for name in names})
+    return _write(scratch, {name: _merged(runs, name, workshop) for name in names})
 
 
-def _merged(files: Sequence[File], scratch: Scratch, name: str, parts: range) -> Iterator[tuple[int, bytes]]:
-    for part in parts:
-        table = HitTable()
-        for file in files:
-            for piece in pieces_of(file, scratch, name, part):
-                table.load(piece)
-        yield from table.dump()
+def _merged(
+    runs: Mapping[int, Mapping[str, Sequence[Run]]], name: str, workshop: Workshop
+) -> Iterator[tuple[int, bytes]]:
+    for part, of_part in runs.items():
+        yield from ((part, piece) for piece in merged(of_part.get(name, []), workshop))
 
 
-def tables_of(table: HitTable) -> dict[str, HitTable]:
-    """Return all tables of a count by name."""
-    return {HITS: table, **({} if table.bots is None else {BOTS: table.bots}), **table.by_referer}
+def runs_of(files: Sequence[File], scratch: Scratch, parts: Collection[int]) -> dict[str, list[Run]]:
+    """Return the runs of some *parts* in all *files*, by table."""
+    runs: dict[str, list[Run]] = {}
+    for file in files:
+        path = f"{scratch.folder}/{file.name}"
+        for name, by_part in file.places.items():
+            some = [places for part, places in by_part.items() if part in parts]
+            runs.setdefault(name, []).extend(Run(path, partial(_pieces, path, places)) for places in some)
+    return runs
 
 
-def pieces_of(file: File, scratch: Scratch, name: str, part: int) -> Iterator[bytes]:
-    """Yield the rows of one part in a file. Raises FasthitsError."""
-    for start, size in file.places.get(name, {}).get(part, ()):
-        frame = scratch.read_range(file.name, start, size)
+def _pieces(path: str, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    for start, size in places:
         try:
-            yield unpack(frame)
+            yield unpack(read_range(path, start, size))
         except DamagedPieceError as error:
-            raise FasthitsError("a file of the run is damaged", f"{scratch.folder}/{file.name}", str(error)) from error
+            raise FasthitsError("a file of the run is damaged", path, str(error)) from error
 
 
 def _write(scratch: Scratch, rows: Mapping[str, Iterable[tuple[int, bytes]]]) -> File:
-    places: Places = {}
+    places: Places = {name: {} for name in rows}
     with scratch.new_file() as (name, file):
         at = 0
         for table, pieces in rows.items():
             for part, some in groupby(pieces, itemgetter(0)):
                 for frame in pack(piece for _, piece in some):
                     file.write(frame)
-                    places.setdefault(table, {}).setdefault(part, []).append((at, len(frame)))
+                    places[table].setdefault(part, []).append((at, len(frame)))
                     at += len(frame)
     return File(name, at, places)
 

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LTSV, W3C
@@ -61,6 +61,8 @@ class CompiledRules:
             log_format.require("status", "--pages", "without --pages any status counts")
         elif rules.statuses is not None:
             log_format.require("status", "--status")
+        if rules.not_found == "apart":
+            log_format.require("status", "--not-found apart")
         if "bots" in rules.pages:
             log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
@@ -124,7 +126,8 @@ class CompiledRules:
         return True
 
     def line_rules(self, log_format: Format) -> LineRules:
-        """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
+        """Return the core's rules for lines of *log_format*. Formats that the core reads in the same way share one
+        object."""
         if known := self._line_rules.get(log_format):
             return known
         readings = [way.reading() for way in self.ways(log_format)]
@@ -144,6 +147,7 @@ class CompiledRules:
             verdict=self._verdict,
             apart=rules.bots == "apart",
             referers=self.keepers,
+            not_found_apart=rules.not_found == "apart",
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             is_static=self._is_static,
             rewrites=rules.decode or rules.fold_slash or rules.fold_session,
@@ -154,7 +158,7 @@ class CompiledRules:
         return self._judge(b"- " + path if self.rules.by_host else path)[1] == "static"
 
     def field_rules(self, log_format: Format) -> LineRules:
-        """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
+        """Return the object with which `parse_line` and `find_fields` read lines of *log_format* as counting does."""
         return field_rules(self.ways(log_format))
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
@@ -201,7 +205,7 @@ class CompiledRules:
 
 
 def _shape(log_format: Format) -> str:
-    """Return what decides whether a line is of *log_format*."""
+    """Return the parts that decide whether a line is of *log_format*."""
     reading = log_format.reading()
     names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
     return repr((names, reading["steps"][: reading["needed"]]))

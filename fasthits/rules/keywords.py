@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from fasthits.errors import UsageError
 from fasthits.rules.options import OPTIONS, make_rules
-from fasthits.rules.rules import Bots, Rules
+from fasthits.rules.rules import Bots, NotFound, Rules
 
 
 class RuleOptions(TypedDict, total=False):
@@ -19,6 +19,7 @@ class RuleOptions(TypedDict, total=False):
     pages: bool
     method: list[str] | tuple[str, ...] | str
     status: list[str | int] | list[int] | list[str] | tuple[str | int, ...] | str | int
+    not_found: NotFound
     include_path: list[str] | tuple[str, ...] | str
     exclude_path: list[str] | tuple[str, ...] | str
     exclude_static: bool

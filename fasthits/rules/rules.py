@@ -4,15 +4,20 @@ Rules apply to a line in this order: malformed; method; target; status; day; age
 that rejects the line names its bucket. The rules up to ``bot`` need the whole line, so the core applies them. ``path``,
 ``static`` and the final path (`fasthits.rules.paths`) need only the raw key, so they apply once a row and not once a
 line. Without a rule for ``path`` the core applies ``static``, too, if the path is sure to stay as it was logged: then
-it makes fewer rows, and it knows the hours of the hits. The raw key is what the core counts by: the path as logged,
+it makes fewer rows, and it knows the hours of the hits. The core counts by the raw key: the path as logged,
 with its query if queries are kept, and after the host and a space if hosts are kept apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from fasthits.records import Record, replace
+
 Bots = Literal["count", "exclude", "apart"]
+NotFound = Literal["count", "apart"]
+
+NOT_FOUND_STATUSES = frozenset({404, 410})
+STATUSES = frozenset(range(100, 1000))
 
 STATIC_ENDINGS = tuple(
     sorted(
@@ -22,17 +27,20 @@ STATIC_ENDINGS = tuple(
         | {".aac", ".flac", ".m4a", ".m4v", ".mov", ".mp3", ".mp4", ".ogg", ".ogv", ".opus", ".wav", ".webm"}
     )
 )
-"""The files that a page loads by itself: styles, scripts, images, fonts, sound and film. Documents, archives and feeds
+"""The files that a page loads: styles, scripts, images, fonts, sound and film. Documents, archives and feeds
 are not in the list: people open them for their own sake."""
 
+NO_FIELDS: Mapping[str, str] = {}
 
-@dataclass(frozen=True)
-class Rules:
+
+class Rules(Record):
     """What counts as a hit, and under which path."""
 
     methods: tuple[str, ...] = ("GET",)
     statuses: frozenset[int] | None = None
     """None: any."""
+    not_found: NotFound = "count"
+    """Whether requests that were answered with NOT_FOUND_STATUSES count, or are kept apart and are no hits."""
     include_paths: tuple[str, ...] = ()
     """Globs; the path must match one of them. Empty: any path."""
     exclude_paths: tuple[str, ...] = ()
@@ -49,7 +57,7 @@ class Rules:
     pages: frozenset[str] = frozenset()
     """The fields above that ``--pages`` has set; for messages."""
     format: str = "auto"
-    json_fields: Mapping[str, str] = field(default_factory=dict)
+    json_fields: Mapping[str, str] = NO_FIELDS
     """The name of the JSON field for each kind of field."""
 
     @property
@@ -66,8 +74,12 @@ class Rules:
 
     @property
     def live(self) -> "Rules":
-        """These rules for live counters, which cannot keep bots apart and so exclude them."""
-        return replace(self, bots="exclude") if self.bots == "apart" else self
+        """These rules for live counters, which keep nothing apart: they exclude bots, and what was not found."""
+        bots: Bots = "exclude" if self.bots == "apart" else self.bots
+        if self.not_found == "count":
+            return replace(self, bots=bots)
+        statuses = (self.statuses or STATUSES) - NOT_FOUND_STATUSES
+        return replace(self, bots=bots, not_found="count", statuses=statuses)
 
     @property
     def looks_at_agents(self) -> bool:

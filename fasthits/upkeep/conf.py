@@ -34,12 +34,12 @@ class Installation:
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
-            raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
+            raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
-            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
-        """Return the command of the logger, which switches to the user by itself."""
+        """Return the command of the logger, with the option that switches to the user."""
         return [*self.program, "log", "--user", self.user, *self.servers, *options]
 
     def follow(self) -> list[str]:
@@ -110,7 +110,7 @@ done
 def rules() -> str:
     """Return the shell command that writes the config file, unless there is one."""
     return f"""\
-# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
+# Once, as root: what counts, for all commands: page views by people. Redirects, errors, styles, images and known
 # bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
 [ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
 """
@@ -131,7 +131,7 @@ def apache(here: Installation) -> str:
 
 
 def apache_short(here: Installation) -> str:
-    """Return Apache's line with a format of its own that has only what counting needs."""
+    """Return Apache's line with a short format that has only the fields that counting needs."""
     return f"""\
 # Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
 # Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a

@@ -55,7 +55,7 @@ _SAMPLE = _object(
 
 
 def _rows(more: Mapping[str, Schema] = MappingProxyType({}), /, **columns: Schema) -> Schema:
-    """Return the schema of an answer with rows, and *more* beside them."""
+    """Return the schema of an answer with rows and the fields *more*."""
     kept: Schema = {"type": "boolean", "description": "Whether rollups keep this."}
     return _object(**_FRAME, kept=kept, rows=_list(_object(**columns)), next=_NEXT, **more)
 
@@ -149,6 +149,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     ),
     "/api/read-by-bots": Endpoint(
         *("readByBots", "days", "Paths that bots read most."),
+        *(("prefix", "host", *_ROWS, *_RANGE), ()),
+        _rows(path=TEXT, views=COUNT),
+    ),
+    "/api/not-found": Endpoint(
+        *("notFound", "days", "Paths that were asked for but not found: answered with 404 or 410."),
         *(("prefix", "host", *_ROWS, *_RANGE), ()),
         _rows(path=TEXT, views=COUNT),
     ),

@@ -344,7 +344,17 @@ def build_in(tree: Path, flags: str, **environment: str) -> None:
     run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace"], CFLAGS=flags, **environment)
 
 
-QUICKLY = ("-q", "-x", "-p", "no:cacheprovider", "-m", "not measures_memory and not slow", "--hypothesis-profile=tiny")
+# What a sanitizer writes goes to a descriptor, which pytest would keep, and lose when the process ends.
+QUICKLY = (
+    "-q",
+    "-x",
+    "--capture=sys",
+    "-p",
+    "no:cacheprovider",
+    "-m",
+    "not measures_memory and not slow",
+    "--hypothesis-profile=tiny",
+)
 
 # Guard pages, in Pythons of their own, find there what the sanitizer finds.
 GUARDED = (

@@ -8,14 +8,14 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fasthits.daily import fleet, tasks
+from fasthits.daily import bounded, fleet, tasks
 from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 from fasthits.daily.engines import connected, warning_of
 from fasthits.daily.fleet import Fleet, slots_of
@@ -23,6 +23,7 @@ from fasthits.daily.hits import count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
+from fasthits.daily.scratch import read_range
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.rules import Rules
 from tests.support.cluster import DaskCluster, dask_cluster
@@ -136,6 +137,23 @@ def test_workers_count_the_bytes_that_one_machine_counts(
     assert together.rows == alone.rows > 0
 
 
+@pytest.mark.parametrize("merged_at_once", [1, 64])
+def test_a_task_with_little_memory_leaves_the_same_rows(
+    merged_at_once: int, logs: Path, tmp_path: Path, many_tasks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tables go through a temporary file again and again, and are divided into the parts that merge tasks read."""
+    monkeypatch.setattr(fleet, "MERGED_AT_ONCE", merged_at_once)
+    monkeypatch.setattr(bounded, "bytes_of_tables", lambda size: 1 << 19)
+    rules = Rules(bots="apart", fold_slash=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "alone").mkdir()
+    with ThreadPoolExecutor(1) as here:
+        together = count_by(here, logs, tmp_path / "out" / "hits.csv", rules, max_bytes=1 << 30)
+    alone = count_alone(logs, tmp_path / "alone" / "hits.csv", rules)
+    assert outputs(tmp_path / "out") == outputs(tmp_path / "alone")
+    assert together.counted.spooled > alone.counted.spooled == 0
+
+
 def test_python_counts_by_any_executor(logs: Path, pool: Executor, tmp_path: Path) -> None:
     name = f"{logs}/*/%F.log"
     together = count_hits(name, days=DAY, executor=pool, scratch=tmp_path, bots="apart")
@@ -230,7 +248,7 @@ def test_a_folder_that_workers_do_not_share_is_an_error(tmp_path: Path, pool: Ex
     scratch = fleet.Scratch(str(tmp_path))
     workers = Fleet(pool, 2, "the pool", str(tmp_path))
     with pytest.raises(FasthitsError, match=r"this worker does not see the folder of the run: .*--scratch"):
-        workers.in_order(tasks.merge, [([], scratch, range(1))])
+        workers.in_order(tasks.merge, [([], scratch, range(1), None)])
     with pytest.raises(FasthitsError, match=r"cannot use the folder of the run: .*No such file"):
         fleet.Scratch(str(tmp_path / "nowhere")).make()
 
@@ -242,9 +260,9 @@ def test_a_file_of_the_run_that_was_altered_is_an_error(tmp_path: Path) -> None:
         file.write(b"no frame of rows")
     damaged = tasks.File(name, 16, {"hits": {0: [(0, 16)]}})
     with pytest.raises(FasthitsError, match=f"a file of the run is damaged: {tmp_path}"):
-        list(tasks.pieces_of(damaged, scratch, "hits", 0))
+        list(tasks.runs_of([damaged], scratch, [0])["hits"][0].pieces())
     with pytest.raises(FasthitsError, match="a file of the run is too short"):
-        scratch.read_range(name, 10, 20)
+        read_range(f"{scratch.folder}/{name}", 10, 20)
 
 
 def test_a_log_is_the_same_on_a_machine_where_its_disk_has_another_number(tmp_path: Path) -> None:
@@ -273,7 +291,7 @@ def test_only_a_cluster_on_this_machine_is_safe_without_tls() -> None:
 
 @pytest.mark.parametrize("cluster", ["scheduler:8786", "local:0", "/no/such/file.json", "tcp://"])
 def test_what_is_no_cluster_is_an_error_of_usage(cluster: str) -> None:
-    with pytest.raises(UsageError, match=r"not a cluster|a cluster without workers"), connected(cluster):
+    with pytest.raises(UsageError, match=r"not a cluster|the cluster has no workers"), connected(cluster):
         pass
 
 

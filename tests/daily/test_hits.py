@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasthits import count_hits, explain_line
+from fasthits.daily import bounded, hits, runs
 from fasthits.daily.hits import HitCount
-from fasthits.errors import DamagedLogError, FasthitsError, LogFileError, UsageError
+from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.keywords import rules_of
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs
 from tests.support.commands import fasthits, hit, write
@@ -211,13 +212,23 @@ def test_no_line_is_no_error(tmp_path: Path) -> None:
         assert (found.lines, found.hits, found.views, list(found.rows()), found.days) == (0, 0, {}, [], ())
 
 
-def test_more_paths_than_memory_is_an_error_and_no_part_of_the_number(tmp_path: Path) -> None:
-    log = b"".join(hit(f"/{'x' * 1500}/{number}") for number in range(30_000))
+def test_more_paths_than_memory_are_counted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file and a stream, each of which is too much, and both together."""
+    for module in (bounded, hits):
+        monkeypatch.setattr(module, "bytes_of_tables", lambda size: 1 << 20)
+    log = b"".join(hit(f"/{'x' * 1500}/{number % 1500}") for number in range(2000))
     file = write(tmp_path / "access.log", log)
-    for source in (log, file):
-        with pytest.raises(FasthitsError, match="too many different paths for max_memory"):
-            count_hits(source, max_memory="32M", threads=1)
-        assert count_hits(source, max_memory="1G").hits == 30_000
+    spilled = []
+    real = runs.Spool.write
+    monkeypatch.setattr(runs.Spool, "write", lambda *arguments: spilled.append(1) or real(*arguments))
+    for sources in ([log], [file], [file, log, hit("/last")]):
+        spilled.clear()
+        found = count_hits(*sources, max_memory="32M", threads=1, bots="apart")
+        enough = count_hits(*sources, bots="apart")
+        assert len(spilled) > 2
+        assert figures(found) == figures(enough)
+        assert found.bots == enough.bots
+        assert list(found.rows()) == list(found.rows())
 
 
 @pytest.mark.parametrize(
@@ -229,7 +240,7 @@ def test_more_paths_than_memory_is_an_error_and_no_part_of_the_number(tmp_path: 
         ((b"",), {"days": "12 March"}, "not a DATE"),
         ((b"",), {"days": [5]}, "not a date"),
         ((b"",), {"threads": -1}, "not a number of threads"),
-        ((b"",), {"max_memory": 5}, "too little for max_memory"),
+        ((b"",), {"max_memory": 5}, "max_memory is too small"),
         ((b"",), {"status": "all"}, "invalid status"),
         (("logs/%F.log",), {}, "PATTERN has a date"),
         ((hit("/").replace(b' "-" "Mozilla/5.0 (X11; Linux x86_64)"', b""),), {"exclude_bots": True}, "user agent"),

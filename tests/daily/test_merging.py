@@ -34,7 +34,7 @@ from tests.support.processes import PROJECT
 
 DAY, NEXT = date(2026, 3, 12), date(2026, 3, 13)
 BOT = b"Googlebot/2.1 (+http://www.google.com/bot.html)"
-OPTIONS = ["--bots", "apart", "--referrers", "--search-terms", "--fold-slash"]
+OPTIONS = ["--bots", "apart", "--referrers", "--search-terms", "--fold-slash", "--not-found", "apart"]
 
 
 def lines(server: int) -> list[bytes]:
@@ -48,7 +48,7 @@ def lines(server: int) -> list[bytes]:
                 text = text.replace(b"Mozilla/5.0 (X11; Linux x86_64)", BOT)
             if number % 4 == 0:
                 text = text.replace(b'"-" "Moz', b'"https://x%d.example/?q=a" "Moz' % server)
-            found.append(text)
+            found.append(text.replace(b" 200 ", b" 404 ") if number % 11 == 0 else text)
     return [*found, b"bad\n"]
 
 
@@ -94,8 +94,8 @@ def content_of(target: Path) -> object:
     if target.suffix == ".csv":
         return {file.name: file.read_bytes() for file in target.parent.glob(f"{target.stem}*.csv")}
     with contextlib.closing(sqlite3.connect(target)) as database:
-        tables = ("hits", "referrers", "searches", "hits_sums")
-        return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4").fetchall() for table in tables}
+        tables = ("hits", "referrers", "searches", "not_found", "hits_sums")
+        return {table: database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3").fetchall() for table in tables}
 
 
 @pytest.mark.parametrize("target", ["hits.db", "hits.csv"])
@@ -128,7 +128,7 @@ def test_a_partial_keeps_its_other_days_and_a_day_with_fewer_hits_stays(tmp_path
     before = (tmp_path / "web.hits").read_bytes()
     fewer = fasthits(*rollup, "few", str(NEXT), cwd=tmp_path)
     assert fewer.returncode == 1
-    assert b"fewer hits than are kept, left as it was: 2026-03-13: 1 counted, 3 kept" in fewer.stderr
+    assert b"fewer hits than are kept, left unchanged: 2026-03-13: 1 counted, 3 kept" in fewer.stderr
     assert fasthits(*rollup, "c", str(NEXT), cwd=tmp_path).returncode == 1
     assert (tmp_path / "web.hits").read_bytes() == before
     done = fasthits("merge", "web.hits", "--to", "-", cwd=tmp_path)
@@ -172,7 +172,7 @@ def test_a_day_that_a_server_lacks_stays_and_the_server_is_named(tmp_path: Path)
     code, rows, said = merged(tmp_path)
     assert (code, rows) == (1, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
     assert only_line(said.splitlines(keepends=True)[0].encode()) == (
-        "fasthits: no partial of web2, left as it was: 2026-03-13 (give it as well; --partial keeps the day without it)"
+        "fasthits: no partial of web2, left unchanged: 2026-03-13 (add it; --partial keeps the day without it)"
     )
     code, rows, said = merged(tmp_path, "--partial")
     assert (code, rows[-1]) == (0, "2026-03-13,/web1,1")
@@ -186,7 +186,7 @@ def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
     (tmp_path / "b.hits").unlink()
     code, rows, said = merged(tmp_path)
     assert (code, rows) == (1, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
-    assert "fewer hits than are kept, left as it was: 2026-03-12: 1 counted, 3 kept (is a server missing?" in said
+    assert "fewer hits than are kept, left unchanged: 2026-03-12: 1 counted, 3 kept (is a server missing?" in said
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
 
 
@@ -206,9 +206,8 @@ def test_hours_add_up(tmp_path: Path) -> None:
         counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
         table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
         table.replace([DAY, NEXT], counter)
-    with contextlib.closing(Spool()) as spool:
-        fleet = Fleet(sorted(tmp_path.glob("*.hits")))
-        hours = fleet.rows([DAY, NEXT], Workshop(spool, 1 << 20), lambda size: None).take_hours()
+    fleet = Fleet(sorted(tmp_path.glob("*.hits")))
+    hours = fleet.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
     assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {
         DAY: {10: 2},
         NEXT: {11: 3},
@@ -226,13 +225,13 @@ def test_partials_that_were_counted_otherwise_are_refused(tmp_path: Path) -> Non
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     other = partial_of(tmp_path / "b.hits", "web2", {DAY: 1}, Rules(fold_slash=True, statuses=frozenset({200, 304})))
     assert refused(one, other) == (
-        f"fasthits: partial that was counted otherwise: {other} "
+        f"fasthits: partials were counted with different options: {other} "
         f"(use the options of {one} on all servers; they differ in fold-slash, statuses)"
     )
     for options, message in (
-        (["--fold-slash"], "these options count otherwise (fold-slash) than those of the file"),
+        (["--fold-slash"], "these options count differently (fold-slash) than the partial"),
         (["--server", "other"], "partial of another server, web1"),
-        (["--search-terms"], "these options make other tables than the file has (hits)"),
+        (["--search-terms"], "these options make other tables; the file has (hits)"),
     ):
         write(tmp_path / "log", hit("/"))
         rollup = ("rollup", str(DAY), "--logs", "log", "--to", "a.hits", "--partial")
@@ -245,7 +244,7 @@ def test_a_partial_is_no_target_for_several_servers(tmp_path: Path) -> None:
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     done = fasthits("merge", one, "--to", "all.hits", cwd=tmp_path)
     assert done.returncode == 2
-    assert only_line(done.stderr).startswith("fasthits: a partial has one server only: all.hits (name a target")
+    assert only_line(done.stderr).startswith("fasthits: a partial holds one server only: all.hits (name a target")
 
 
 def with_contents(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -301,7 +300,7 @@ def test_another_format_and_other_files_are_refused(tmp_path: Path) -> None:
     assert "use one version on all servers" in refused(file)
     other = write(tmp_path / "b.hits", hit("/"))
     assert refused(other) == (
-        f"fasthits: not a partial of fasthits: {other} (fasthits rollup --to NAME.hits makes partials)"
+        f"fasthits: not a partial of fasthits: {other} (make one: fasthits rollup --to NAME.hits)"
     )
     done = fasthits("rollup", str(DAY), "--logs", "b.hits", "--to", "b.hits", cwd=tmp_path)
     assert done.returncode == 1

@@ -55,8 +55,12 @@ HOSTS = ("--by-host", "--format", '%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{U
 
 @pytest.mark.parametrize(
     "options",
-    [(), ("--referrers", "full", "--search-terms"), (*HOSTS, "--bots", "apart", "--keep-query")],
-    ids=["plain", "referrers and search terms", "by host, bots apart, with queries"],
+    [
+        (),
+        ("--referrers", "full", "--search-terms"),
+        (*HOSTS, "--bots", "apart", "--keep-query", "--not-found", "apart"),
+    ],
+    ids=["plain", "referrers and search terms", "by host, bots and not found apart, with queries"],
 )
 def test_the_rows_are_those_of_sqlite_in_order_and_the_files_are_equal(
     options: tuple[str, ...], folder: str, tmp_path: Path
@@ -69,6 +73,7 @@ def test_the_rows_are_those_of_sqlite_in_order_and_the_files_are_equal(
         + hit(path)
         .replace(b'"-"', b'"%s"' % sources[at % 3])
         .replace(b"Mozilla/5.0 (X11", bot if at % 5 == 0 else b"M")
+        .replace(b" 200 ", b" 404 " if at % 4 == 1 else b" 200 ")
         for at in range(30)
         for path in paths[: 1 + at % 7]
     ]

@@ -5,7 +5,6 @@ import io
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,11 +13,12 @@ import pytest
 from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up as count_up
+from fasthits.records import replace
 from fasthits.rules.config import load_config
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
-from fasthits.rules.rules import STATIC_ENDINGS, Rules
+from fasthits.rules.rules import NOT_FOUND_STATUSES, STATIC_ENDINGS, STATUSES, Rules
 from tests.support.commands import fasthits, write
 from tests.support.reference import Counts, count
 
@@ -154,6 +154,46 @@ def test_bots_are_a_column_and_no_views(target: str, tmp_path: Path) -> None:
     everyone = by_text(count(HOSTILE, [DAY], Rules(), NAMES["vhost_combined"]))
     assert {path: int(views) for _, path, views, _ in rows if int(views)} == people
     assert {path: int(views) + int(bots) for _, path, views, bots in rows} == everyone
+
+
+@pytest.mark.parametrize("target", ["hits.csv", "hits.db"])
+@pytest.mark.parametrize(
+    ("options", "rules"),
+    [
+        ([], Rules()),
+        (["--pages"], OF_PAGES),
+        (["--bots", "apart", "--referrers"], Rules(bots="exclude")),
+        (["--fold-slash", "--keep-query"], Rules(fold_slash=True, keep_query=True)),
+        (["--exclude-path", "/c*"], Rules(exclude_paths=("/c*",))),
+    ],
+    ids=["any status", "pages", "bots apart", "queries", "paths"],
+)
+def test_what_was_not_found_is_a_table_and_no_views(
+    options: list[str], rules: Rules, target: str, tmp_path: Path
+) -> None:
+    missing = [
+        line(path, status=status, agent=agent, referer=b"https://x.example/")
+        for path in (b"/gone", b"/wp-login.php?a=1", b"/x.png", b"/dir/", b"/caf", b"http://o.example/abs")
+        for status in (b"404", b"410", b"403", b"200")
+        for agent in (b"Mozilla/5.0", GOOGLEBOT)
+    ]
+    missing += [
+        line(b"/post", method=b"POST", status=b"404"),
+        line(b"/old", status=b"404").replace(b"12/Mar", b"11/Mar"),
+    ]
+    data = HOSTILE + b"\n" + b"".join(missing)
+    _, stderr = roll_up(tmp_path, "--not-found", "apart", *options, data=data, to=target)
+    kept = replace(rules, statuses=(rules.statuses or STATUSES) - NOT_FOUND_STATUSES)
+    columns = "date, path, views, bots" if "apart" in options else "date, path, views"
+    views = {row[1]: int(row[2]) for row in read(tmp_path / target, columns) if int(row[2])}
+    assert views == by_text(count(data, [DAY], kept, NAMES["vhost_combined"]))
+    expected = by_text(count(data, [DAY], replace(rules, statuses=NOT_FOUND_STATUSES), NAMES["vhost_combined"]))
+    file = tmp_path / target.replace(".csv", ".not_found.csv")
+    found = {path: int(number) for _, path, number in read(file, "date, path, views", "not_found")}
+    assert found == expected
+    assert expected
+    filtered = count(data, [DAY], kept, NAMES["vhost_combined"]).filtered
+    assert f"status {filtered['status']:,}" in stderr
 
 
 def read(file: Path, columns: str, table: str = "hits") -> list[tuple[str, ...]]:
@@ -343,6 +383,7 @@ EXAMPLES = {
     "pages": "--pages --method GET,POST",
     "method": "GET,POST",
     "status": "200,304",
+    "not-found": "apart",
     "include-path": "/blog/*",
     "exclude-path": "/admin/*",
     "exclude-static": ".css",
@@ -371,11 +412,18 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--referrers"], 2, "standard output takes only one table: referrers (name a file"),
         (["--search-terms"], 2, "standard output takes only one table: searches"),
         (["--own-host", "x"], 2, "--own-host needs --referrers: x"),
-        (["--bots", "some"], 2, "bots must be one of count, exclude, apart: 'some'"),
+        (["--bots", "some"], 2, "invalid bots: 'some' (choose one of count, exclude, apart"),
+        (["--not-found", "some"], 2, "invalid not-found: 'some' (choose one of count, apart)"),
+        (["--not-found", "apart"], 2, "standard output takes only one table: not_found (name a file"),
+        (
+            ["--to", "x.db", "--not-found", "apart", "--format", "%t %m %U"],
+            2,
+            "--not-found apart needs a log format with",
+        ),
         (["--exclude-bots", "--bots", "apart"], 2, "exclude-bots contradicts bots: apart"),
         (["--status", "20"], 2, "invalid status: '20'"),
         (["--format", "ncsa"], 2, "no such log format: 'ncsa'"),
-        (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left as it was: 2026-03-12 (tried as %t "),
+        (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left unchanged: 2026-03-12 (tried as %t "),
         (["--pages", "--format", "common"], 2, "--pages needs a log format with the user agent: "),
         (["--pages", "--include-path", "*.css"], 2, "pages contradicts include-path: *.css"),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),

@@ -333,7 +333,7 @@ def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept:
 )
 def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
     change(kept, statement)
-    with pytest.raises(TableError, match=r"database with damaged sums: .*hits\.db"):
+    with pytest.raises(TableError, match=r"the database has damaged sums: .*hits\.db"):
         site_of(kept)
 
 
@@ -360,7 +360,7 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
 
 def test_a_host_that_the_table_does_not_tell_apart_is_refused(kept: Path) -> None:
     for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
-        with pytest.raises(UsageError, match=r"does not keep hosts apart: one\.example"):
+        with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
             ask(WHOLE, host="one.example")
 
 
@@ -426,3 +426,42 @@ def test_most_of_many_paths_are_in_order(tmp_path: Path) -> None:
     for limit, offset in ((10, 0), (10, 995), (6_000, 500), (5, 6_998), (5, 7_000)):
         found = history.most_read(WHOLE, limit, offset).paths
         assert [each.path for each in found] == expected[offset : offset + limit]
+
+
+def paths_in(file: Path) -> list[str]:
+    with closing(sqlite3.connect(file)) as database:
+        query = "SELECT path FROM hits_paths WHERE id > 0 AND path IS NOT NULL ORDER BY path"
+        return [path for (path,) in database.execute(query)]
+
+
+def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    for number, day in enumerate(DAYS[:4]):
+        roll_up(file, {"/": 5, f"/{number}": 1}, day)
+    roll_up(file, {"/": 6}, DAYS[3])
+    assert paths_in(file) == ["/", "/0", "/1", "/2"]
+    change(file, f"DELETE FROM hits WHERE date < '{DAYS[2]}'")
+    before = History(file).most_read(WHOLE)
+    roll_up(file, {"/": 7, "/new": 1}, DAYS[4])
+    assert paths_in(file) == ["/", "/2", "/new"]
+    assert site_of(file)[:5] == [None, None, 6, 6, 8]
+    found = History(file)
+    assert [row[:2] for row in found.most_read(WHOLE, text="/").paths] == [("/", 18), ("/2", 1), ("/new", 1)]
+    assert found.most_read(WHOLE).paths[1:] == [row._replace(share=1 / 20) for row in before.paths[1:]] + [
+        ("/new", 1, 1 / 20, None)
+    ]
+    assert found.sections(WHOLE) == [("/", 18), ("/2", 1), ("/new", 1)]
+    assert found.by_days(["/0", "/2"], WHOLE)[0][2:5] == [0, 0, 0]
+    roll_up(file, {"/0": 3}, DAYS[5])
+    assert found.by_day("/0", WHOLE)[2:6] == [0, 0, 0, 3]
+
+
+def test_no_path_goes_while_a_day_is_without_sums(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    for number, day in enumerate(DAYS[:3]):
+        roll_up(file, {"/": 5, f"/{number}": 1}, day)
+    change(file, "UPDATE hits SET path = '/moved' WHERE path = '/1'", f"DELETE FROM hits WHERE date = '{DAYS[0]}'")
+    roll_up(file, {"/": 7}, DAYS[3])
+    assert paths_in(file) == ["/", "/0", "/1", "/2"]
+    SqliteFile(file).catch_up()
+    assert paths_in(file) == ["/", "/2", "/moved"]

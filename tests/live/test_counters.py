@@ -63,7 +63,7 @@ def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
 
 
 def test_one_path_is_no_list_of_its_letters() -> None:
-    with pytest.raises(UsageError, match="paths are several"):
+    with pytest.raises(UsageError, match="paths must be a list"):
         hits_today("/about")
 
 

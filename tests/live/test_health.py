@@ -302,5 +302,5 @@ def test_at_the_end_figures_are_left_alone_while_hits_wait(start_logger: StartLo
     assert logger.finish() == 0
     said = [line for line in logger.stderr.splitlines() if "cannot reach" not in line]
     assert said == [
-        "fasthits: ended before everything was delivered: 37 hits waiting (fasthits warm repairs the counters)"
+        "fasthits: ended before everything was delivered: 37 hits waiting (repair the counters: fasthits warm)"
     ]

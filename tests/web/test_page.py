@@ -334,7 +334,7 @@ def test_pages_come_first_and_static_files_are_a_switch_away(
         assert page.complaints() == []
 
 
-def test_where_readers_came_from_what_they_searched_for_and_bots(
+def test_where_readers_came_from_what_they_searched_for_bots_and_what_was_not_found(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     def line(path: str, referer: str, agent: str = "Mozilla/5.0") -> bytes:
@@ -346,9 +346,10 @@ def test_where_readers_came_from_what_they_searched_for_and_bots(
         line("/a", "https://example.net/x"),
         line("/b", "https://duckduckgo.com/?q=lamps"),
         line("/a", "-", "Googlebot/2.1"),
+        line("/gone", "-").replace(b" 200 ", b" 404 "),
     ]
     write(tmp_path / "day.log", *lines)
-    options = ("--to", tmp_path / "hits.db", "--referrers", "--search-terms", "--bots", "apart")
+    options = ("--to", tmp_path / "hits.db", "--referrers", "--search-terms", "--bots", "apart", "--not-found", "apart")
     done = fasthits("rollup", str(TODAY - DAY), "--logs", tmp_path / "day.log", *options)
     assert done.returncode == 0, done.stderr
     with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
@@ -358,6 +359,8 @@ def test_where_readers_came_from_what_they_searched_for_and_bots(
         assert page.texts("#searches .note") == ["DuckDuckGo"]
         assert page.text("#bots") == "1"
         assert names(page, "read-by-bots") == ["/a"]
+        assert names(page, "most-read") == ["/a", "/b"]
+        assert names(page, "not-found") == ["/gone"]
         assert not page.find("#hosts").is_displayed()
         assert page.text("#not-kept").startswith("Not kept here: hosts (--by-host).")
         page.run("location.hash = 'path=%2Fa'")

@@ -207,15 +207,16 @@ def test_paths_with_a_query_and_of_a_host_are_found_in_both_halves(
     assert b"views: 3" in served.ask(f"/badge.svg?path={path}").body
 
 
-def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
+def test_sections_referrers_searches_bots_and_what_was_not_found_are_those_of_the_rollup(
     start: Callable[..., Served], tmp_path: Path
 ) -> None:
     day = DAYS[-1]
     search = hit("/blog/a", day).replace(b'"-"', b'"https://www.google.com/search?q=page+hits"', 1)
     linked = hit("/blog/b", day).replace(b'"-"', b'"https://other.example/x"', 1)
     robot = re.sub(rb'"Mozilla[^"]*"', b'"Googlebot/2.1"', hit("/", day))
-    write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day))
-    roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart")
+    gone = hit("/blog/gone", day).replace(b" 200 ", b" 410 ") * 2 + hit("/nothing", day).replace(b" 200 ", b" 404 ")
+    write(tmp_path / "a.log", hit("/blog/a", day) * 2, search, linked * 3, robot, hit("/site.css", day), gone)
+    roll_up(tmp_path, str(day), "--referrers", "site", "--search-terms", "--bots", "apart", "--not-found", "apart")
     served = start("--database", str(tmp_path / "hits.db"))
 
     def rows(target: str) -> list[tuple[object, ...]]:
@@ -232,7 +233,11 @@ def test_sections_referrers_searches_and_bots_are_those_of_the_rollup(
     assert rows("/api/bots") == [(str(day), 1)]
     assert rows("/api/read-by-bots") == [("/", 1)]
     assert rows("/api/read-by-bots?prefix=/blog/") == []
+    assert rows("/api/not-found") == [("/blog/gone", 2), ("/nothing", 1)]
+    assert rows("/api/not-found?limit=1&offset=1") == [("/nothing", 1)]
+    assert rows("/api/not-found?prefix=/blog/") == [("/blog/gone", 2)]
     assert served.ask("/api/history?prefix=/blog/&pages=1").json()["total"] == 6
+    assert "/blog/gone" in served.ask("/report").body.decode().partition("Not found")[2]
 
 
 def roll_up(folder: Path, days: str, *options: str) -> None:
@@ -280,7 +285,7 @@ def test_the_report_is_a_page_whose_style_alone_is_allowed(idle: Served) -> None
 
 def test_a_csv_file_is_refused(tmp_path: Path) -> None:
     done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
-    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve reads no CSV")
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve cannot read CSV")
 
 
 def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:

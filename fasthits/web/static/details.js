@@ -56,6 +56,13 @@ const KINDS = [
     chooses: (path) => ({ path }),
   },
   {
+    name: "not-found",
+    what: "what was not found",
+    how: "--not-found apart",
+    parameters: ({ prefix }) => ({ prefix, pages: null }),
+    rows: ({ rows }) => rows.map((row) => ({ key: row.path, name: pageName(row.path), title: row.path, views: row.views })),
+  },
+  {
     name: "hosts",
     what: "hosts",
     how: "--by-host",

@@ -78,7 +78,7 @@ def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -
             stack.callback(end_process, process)
             eventually(state.exists, what="the follower runs")
         text = run_doctor(folder, memcached.spec).failed()["loggers"]
-        assert f"both follow {log}, so each line counts twice -> end one of them: kill {process.pid}" in text
+        assert f"both follow {log}, so each line counts twice -> stop one of them: kill {process.pid}" in text
 
 
 OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.1"
@@ -157,4 +157,4 @@ def test_warnings_of_loggers_are_told_with_what_to_do(folder: Path, memcached: M
     verdict, text, remedy = doctor(folder, memcached.spec).checks["warnings"]
     assert verdict == "warn"
     assert text == "17 hits may have been counted or not; a logger could not reach memcached: 3 warnings today"
-    assert remedy.startswith("fasthits warm repairs the counters; start memcached")
+    assert remedy.startswith("repair the counters: fasthits warm; start memcached")
