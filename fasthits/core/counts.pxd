@@ -19,7 +19,7 @@ from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
     BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
-    has_room, hash_row, hash_seen, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
+    has_room, hash_row, hash_seen, hash_short, keep_rows, make_room, open_batch, put_hit, secrets, views_of,
 )
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
@@ -251,7 +251,7 @@ cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
     cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
         return hash_row(secrets, day, path.start, path.size)
-    return hash_words(secrets, day, masked_words(path.start, path.size), path.size)
+    return hash_short(secrets, day, path.start, path.size)
 
 
 cdef inline int count_malformed(Tally *tally, const char *start, size_t size) noexcept nogil:

@@ -15,7 +15,8 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.counts cimport LAST_DAY, has_day
 from fasthits.core.order cimport Order, from_big_endian, prefetch_place
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path, secrets,
+    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path,
+    secrets,
 )
 from fasthits.core.tokens cimport MAX_LINE, Span, load8
 from fasthits.core.varints cimport read_varint, write_varint
