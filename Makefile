@@ -99,11 +99,12 @@ programs:
 installed: .venv/installed-dev .venv/others build/agents build/axe
 
 # Slow files are first, so that all workers end together. The old Django and the new typer come after,
-# without the tests that run in processes of their own for long.
+# without the tests that run in processes of their own for long; with PostgreSQL only what makes SQL of its own.
+OLD := -m 'not slow' -k 'not postgresql or test_parse_log.py or test_models.py'
 test: programs installed
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
-		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py -m 'not slow' -n $(WORKERS) $(SPREAD)
+		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py $(OLD) -n $(WORKERS) $(SPREAD)
 
 # Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it.
 coverage: programs installed
@@ -158,7 +159,7 @@ docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open build/site/index.html"
 
-# What is missing of the rivals is named in the table; BENCH=4GB and the like for other parts.
+# What is missing of the rivals is named in the table; BENCH=4GB and the like for one part.
 bench: .venv/installed-bench
 	@for each in gawk goaccess memcached jq igzip=isal; do $(call need,command -v $${each%=*},$${each#*=}) || true; done
 	$(BIN)/python -m benchmarks $(BENCH)

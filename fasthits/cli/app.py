@@ -135,7 +135,7 @@ def fasthits(
     views of every day before in SQLite or CSV.
 
     \b
-        fasthits conf           print what to paste into the configuration of Apache or nginx
+        fasthits conf           print the lines to paste for Apache, nginx and cron
         fasthits top            watch which pages are read now
         fasthits rollup         count yesterday's log into hits.db
         fasthits help rollup    show the help of a command

@@ -60,7 +60,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
     """
     if not file.is_file():
-        raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
+        raise TableError("no such database", file, "make it with fasthits rollup, or name another with --database")
     opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
     with (
         as_table_error("cannot read database", file),

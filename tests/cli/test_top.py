@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.logger import Logger, access_line
 from tests.support.processes import environment, eventually, kill_marked, new_mark, run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 WIDTH, HEIGHT = 100, 24
 LEAVES_SCREEN = b"\x1b[?25h\x1b[?1049l"
@@ -213,7 +213,7 @@ def test_json_is_one_document(memcached: Memcached, logger: Logger) -> None:
 
 
 def test_without_memcached_it_ends_with_one_line() -> None:
-    spec = f"127.0.0.1:{free_port()}"
+    spec = f"127.0.0.1:{closed_port()}"
     done = run_fasthits("top", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"fasthits: cannot reach memcached: " + spec.encode())

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import count_hits, explain_line
@@ -45,7 +45,6 @@ def figures(found: HitCount) -> tuple[object, ...]:
     return found.lines, found.hits, dict(found.filtered), found.malformed, found.views, list(found.rows())
 
 
-@settings(max_examples=60, deadline=None)
 @given(log=mixed_logs, options=RULES, days=st.sampled_from([None, [DAY], [BEFORE, DAY]]))
 def test_a_file_and_bytes_are_counted_as_the_oracle_counts(
     log: bytes, options: dict[str, object], days: list[date] | None, tmp_path_factory: pytest.TempPathFactory

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.corpus import write_day
@@ -98,7 +98,6 @@ def test_every_line_of_a_log_of_hostile_requests_is_in_a_bucket(tmp_path: Path) 
     assert sum(rows_of(done.stdout).values()) == summary["hits"]
 
 
-@settings(max_examples=40)
 @given(files=st.lists(logs(), min_size=1, max_size=3), threads=st.integers(1, 3), segment=st.integers(1, 4000))
 def test_segments_and_threads_count_what_the_oracle_counts(
     files: list[bytes], threads: int, segment: int, tmp_path_factory: pytest.TempPathFactory

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
@@ -166,7 +166,6 @@ def check_answers(history: History, rows: list[Row], days: Range, host: str | No
         )
 
 
-@settings(max_examples=40)
 @given(tables(), st.sampled_from([WHOLE, Range(DAYS[2], DAYS[4]), Range(DAYS[4], DAYS[4])]))
 def test_all_answers_are_those_of_the_rows(table: tuple[list[Row], bool, bool, list[date]], days: Range) -> None:
     """With the sums of all days, without any, and with those of some days."""

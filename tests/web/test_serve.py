@@ -30,7 +30,7 @@ from fasthits.web.openapi import ENDPOINTS, describe
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger, access_line
 from tests.support.processes import PROJECT, eventually, run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 from tests.support.webserver import Answer, Served
 
 TODAY = date.today()
@@ -633,7 +633,7 @@ def test_a_port_in_use_is_an_error_of_one_line(idle: Served) -> None:
 
 
 def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> None:
-    spec = f"127.0.0.1:{free_port()}"
+    spec = f"127.0.0.1:{closed_port()}"
     with Served(place, "--memcached", spec, "--database", "none.db") as served:
         assert served.ask("/").status == 200
         for target, told in (("/api/top", spec), ("/api/history", "none.db")):

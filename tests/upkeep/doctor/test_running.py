@@ -17,7 +17,7 @@ from fasthits.live.keys import figure_path, hit_key
 from tests.support.commands import write
 from tests.support.logger import Logger, access_line
 from tests.support.processes import end_process, eventually
-from tests.support.servers import IS_ROOT, Apache, Memcached, free_port
+from tests.support.servers import IS_ROOT, Apache, Memcached, closed_port
 from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, log_of, run_doctor
 
 
@@ -34,7 +34,7 @@ from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, log_of, run_do
 )
 def test_the_options_of_a_logger_that_differ_are_told_and_are_those_to_use(place: Path, options: list[str]) -> None:
     write(place / "rules.toml", b"fold-slash = true\n")
-    own = [] if "--memcached" in options else ["--memcached", f"127.0.0.1:{free_port()}"]
+    own = [] if "--memcached" in options else ["--memcached", f"127.0.0.1:{closed_port()}"]
     alone = ["unshare", "--pid", "--fork", "--mount-proc"] if IS_ROOT else []  # where no other loggers run
     script = (
         f"{shlex.join([sys.executable, '-m', 'fasthits', 'log', *own, *options])} <&3 & "

@@ -1,0 +1,32 @@
+"""Modules write no file while tests are collected."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import PROJECT, new_mark
+
+COLLECT = "from tests import conftest; conftest.pytest_collection(); "
+COLLECTED = "conftest.pytest_collection_modifyitems([]); "
+
+
+def run(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
+    """Run Python with a file in a folder of this project, or in a folder of the test's."""
+    command = [sys.executable, "-c", program.format(str(where))]
+    return subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.parametrize("write", ["import os; os.mkdir({!r})", "open({!r}, 'a')"])
+def test_a_module_that_writes_is_told_where_tests_are_collected(write: str) -> None:
+    file = PROJECT / "tests" / new_mark()
+    done = run(COLLECT + write, file)
+    assert f"is written while tests are collected: {file}" in done.stderr
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("write", [COLLECTED + "open({!r}, 'a')", "import os; open(os.open({!r}, os.O_CREAT), 'r')"])
+def test_others_write(write: str, tmp_path: Path) -> None:
+    done = run(COLLECT + write, tmp_path / "new")
+    assert (done.returncode, (tmp_path / "new").exists()) == (0, True), done.stderr
