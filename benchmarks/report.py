@@ -163,7 +163,7 @@ END = """\
     make bench BENCH='4GB'
     make bench BENCH='distinct --rows distinct-sqlite'
 
-make the logs and measure: 1 GB, distinct paths and the year, a quarter of an hour; 4 GB; or some rows alone, which
+make the logs and measure: all parts, some twenty minutes when the logs are there; 4 GB alone; or some rows alone, which
 changes no page. The records, with all commands, are in `benchmarks/results/`. `corpus.py`, `distinct.py` and `year.py`
 in `benchmarks/` say what is in the logs. `make instructions` counts the instructions that the core takes for a line, so
 that a busy machine does not matter. `python -m benchmarks.web` puts load on the page of `fasthits serve`.

@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EACCES, EEXIST, ELOOP, EWOULDBLOCK
+from errno import EACCES, EEXIST, EISDIR, ELOOP, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -88,6 +88,8 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
     files old and some new. Raises OSError.
     """
     paths = tuple(map(resolve, paths))
+    for folder in filter(Path.is_dir, paths):
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(folder))
     with ExitStack() as open_files:
         new = [open_files.enter_context(_new_file(path)) for path in paths]
         yield new

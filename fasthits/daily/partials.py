@@ -145,7 +145,8 @@ def read_partial(path: Path) -> Partial:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
     except OSError as error:
-        raise TableError("cannot read partial", path, error.strerror or str(error)) from error
+        hint = f"name its files: {path}/*.hits" if path.is_dir() else "name files that rollup --to NAME.hits made"
+        raise TableError("cannot read partial", path, f"{error.strerror or error}; {hint}") from error
     return open_partial(str(path), status.st_size, partial(_read_file, path, _version_of(status)))
 
 

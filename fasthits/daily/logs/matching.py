@@ -13,18 +13,22 @@ def match(pattern: str, endings: Sequence[str]) -> tuple[list[str], list[OSError
     folder.
     """
     errors: list[OSError] = []
-    return sorted(set(_expand("", pattern.split("/"), endings, errors))), errors
+    return sorted(set(_expand(pattern, endings, errors))), errors
 
 
-def _expand(folder: str, parts: Sequence[str], endings: Sequence[str], errors: list[OSError]) -> list[str]:
-    """Return the names below *folder*, which is empty or ends with a slash."""
-    part, *rest = parts
-    if rest:
-        names = _list(folder, part, [""], errors) if "*" in part else [part]
-        return [found for name in names for found in _expand(f"{folder}{name}/", rest, endings, errors)]
-    if "*" in part:
-        return [folder + name for name in _list(folder, part, endings, errors)]
-    return [folder + part + ending for ending in endings]
+def _expand(pattern: str, endings: Sequence[str], errors: list[OSError]) -> list[str]:
+    """Return the names that match *pattern*, from folder to folder."""
+    *parts, last = pattern.split("/")
+    folders = [""]  # each ends with a slash, but for the first
+    for part in parts:
+        folders = [
+            f"{folder}{name}/"
+            for folder in folders
+            for name in (_list(folder, part, [""], errors) if "*" in part else [part])
+        ]
+    if "*" in last:
+        return [folder + name for folder in folders for name in _list(folder, last, endings, errors)]
+    return [folder + last + ending for folder in folders for ending in endings]
 
 
 def pattern_of(part: str, endings: Sequence[str]) -> Callable[[str], bool]:
