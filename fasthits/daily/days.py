@@ -154,7 +154,7 @@ def split_patterns(text: str) -> tuple[str, ...]:
 
 
 def is_url(name: str) -> bool:
-    """Tell whether a name or a PATTERN is of files in a store, such as ``s3://logs/access.log``."""
+    """Tell whether a name or a PATTERN names files in a store, such as ``s3://logs/access.log``."""
     return re.match(_SCHEME, name) is not None
 
 
