@@ -1,7 +1,6 @@
 """DATE arguments, and PATTERNs: names of log files with the fields of a date, such as %Y-%m-%d."""
 
 import re
-from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -93,6 +92,8 @@ def parse_range(text: str, today: date) -> Range:
 
 
 def _period(text: str, today: date) -> Range:
+    from calendar import monthrange  # it imports locale; few commands need it
+
     found = re.fullmatch(r"(\d{4})(?:-(\d\d))?", text, re.ASCII)
     try:
         if found:
