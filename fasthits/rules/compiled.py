@@ -151,8 +151,13 @@ class CompiledRules:
             referers=self.keepers,
             not_found_apart=rules.not_found == "apart",
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
+            is_static=self._is_static,
+            rewrites=rules.decode or rules.fold_slash or rules.fold_session,
             ways=readings,
         )
+
+    def _is_static(self, path: bytes) -> bool:
+        return self._judge(b"- " + path if self.rules.by_host else path)[1] == "static"
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return the object with which `parse_line` and `find_fields` read lines of *log_format* as counting does."""

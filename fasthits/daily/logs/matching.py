@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 def match(pattern: str, endings: Sequence[str]) -> tuple[list[str], list[OSError]]:
     """Return the names that match *pattern* with one of *endings*, and errors of folders that could not be listed.
 
-    ``*`` stands for any characters except ``/``, and for no leading dot. In the last part of a pattern without ``*``
+    ``*`` matches any characters except ``/``, but no leading dot. In the last part of a pattern without ``*``
     there the file need not exist. Unlike `glob`, this does not take a folder that this user may not list for an empty
     folder.
     """
@@ -32,7 +32,7 @@ def _expand(pattern: str, endings: Sequence[str], errors: list[OSError]) -> list
 
 
 def pattern_of(part: str, endings: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a name matches *part* of a pattern with one of *endings*."""
+    """Return a function that tells whether a name matches *part* of a pattern with one of *endings*."""
     matching = re.compile(".*".join(map(re.escape, part.split("*"))) + f"(?:{'|'.join(map(re.escape, endings))})", re.S)
     return lambda name: matching.fullmatch(name) is not None and (part.startswith(".") or name[0] != ".")
 
