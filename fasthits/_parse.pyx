@@ -1,4 +1,4 @@
-# cython: language_level=3, autotestdict=False, auto_pickle=False
+# cython: language_level=3, autotestdict=False, auto_pickle=False, freethreading_compatible=True
 """The compiled core: log lines in, views per day and path out. _parse.pyi is its documentation.
 
 This file is the public face. core/__init__.pxd is the map of the rest, which is compiled into this module. Code that
