@@ -6,13 +6,14 @@ import subprocess
 import sys
 import textwrap
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytest
 
 from fasthits import __version__
 from fasthits.cli.app import app
 from fasthits.cli.commands import COMMANDS
-from tests.support.commands import fasthits, hit
+from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
 
 
