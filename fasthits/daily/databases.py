@@ -1,6 +1,7 @@
 """Which database a name means, opened to read: SQLite, the CSV files of a rollup, PostgreSQL."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,9 +56,12 @@ def state_of(name: str | Path) -> str:
         except TableError:
             return ""
     try:
-        with Path(name).open("rb") as file:
-            status, head = os.fstat(file.fileno()), file.read(100)
+        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would keep it waiting
+            status = os.fstat(file.fileno())
+            head = file.read(100) if stat.S_ISREG(status.st_mode) else b""
     except OSError:
+        return ""
+    if not head:
         return ""
     changes = int.from_bytes(head[24:28])  # SQLite's file change counter
     parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes)
