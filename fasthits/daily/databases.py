@@ -22,10 +22,12 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
             with_rows = postgressums.days_with_rows(database, summed or set())
             yield Kept(database, summed, with_rows, postgressources.summed(database))
         return
-    if str(name).endswith("/") or Path(name, "hits").is_dir():
+    if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
+    if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
+        raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     from fasthits.daily import sourcesums, sums
     from fasthits.daily.database import Sqlite, reading
 
