@@ -10,13 +10,14 @@ unexport PYTHONDONTWRITEBYTECODE
 # Much of the tests waits, so there are more workers than cores. The tests are shared by files, in the order of tests/conftest.py.
 WORKERS ?= 4
 SPREAD := --dist loadfile --no-loadscope-reorder
-.PHONY: help demo page programs test test-python test-pythons deb test-deb lint docs bench instructions clean
+.PHONY: help demo page programs installed test coverage test-python test-pythons deb test-deb lint docs bench instructions clean
 
 help:
 	@echo "make demo   build, roll a sample log up, and count it live into a memcached of its own"
 	@echo "make page   the web page on what make demo has counted, until Ctrl-C"
 	@echo "make test   everything that is checked: lint, types, tests with real servers, benchmarks as tests"
 	@echo "make test-pythons  the tests with each Python from 3.11 on that is here"
+	@echo "make coverage  which lines of fasthits the tests run, with pages in build/coverage/html"
 	@echo "make deb    a Debian package in build/deb; make test-deb installs it into a new Debian in a folder and uses it there"
 	@echo "make lint   ruff, mypy, stubtest, cython-lint alone"
 	@echo "make docs   the manual as a site, in build/site"
@@ -32,25 +33,31 @@ need = $(1) >/dev/null 2>&1 || { \
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
 
-.venv/installed: $(SOURCES)
+.venv/made:
 	@$(call need,command -v $(PYTHON),python3)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fasthits needs Python 3.11 or newer")'
 	@$(call need,$(PYTHON) -c '$(HEADERS)',python3-venv python3-dev)
 	@$(call need,command -v gcc,gcc libc6-dev)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+# Python compiles what the tests import, a part of what is installed, when it is first imported.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+
+.venv/installed: $(SOURCES) | .venv/made
+	$(PIP) --editable .
 	@touch $@
+
+.venv/installed-dev: $(SOURCES) | .venv/made
+	$(PIP) --editable '.[dev]'
+	@touch .venv/installed $@
 
 .venv/installed-bench: .venv/installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(PIP) --editable '.[dev,bench]'
 	@touch $@
 
 .venv/installed-web: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[web]'
+	$(PIP) --editable '.[web]'
 	@touch $@
 
 demo: .venv/installed
@@ -62,19 +69,18 @@ page: .venv/installed-web
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash benchmarks/demo.sh page
 
 # A checker of accessibility that looks at the web page, in a package that needs nothing else of it; it is not shipped.
-build/axe: .venv/installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
+build/axe: | .venv/made
+	$(PIP) --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
 	@touch $@
 
 # Found first on PYTHONPATH, before what .venv has: the oldest Django, and the newest typer.
-.venv/others: .venv/installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-conflicts --target $@ --upgrade 'django~=4.2.0' 'typer<1'
+.venv/others: | .venv/made
+	$(PIP) --no-warn-conflicts --target $@ --upgrade 'django~=4.2.0' 'typer<1'
 	@touch $@
 
 # User agents to measure on, test data of two packages; they are not shipped. No dependency of them is needed.
-build/agents: .venv/installed-dev
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ \
-		device-detector==6.5.1 fake-useragent==2.2.0
+build/agents: | .venv/made
+	$(PIP) --no-deps --upgrade --target $@ device-detector==6.5.1 fake-useragent==2.2.0
 	@touch $@
 
 # What the tests start, as COMMAND or COMMAND=PACKAGE.
@@ -89,12 +95,25 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
+# What pip installs. `make --jobs 3 installed` is quicker, as a lot of it waits.
+installed: .venv/installed-dev .venv/others build/agents build/axe
+
 # Slow files are first, so that all workers end together. The old Django and the new typer come after,
-# without the tests that run in processes of their own for long.
-test: programs .venv/installed-dev .venv/others build/agents build/axe
+# without the tests that run in processes of their own for long; with PostgreSQL only what makes SQL of its own.
+OLD := -m 'not slow' -k 'not postgresql or test_parse_log.py or test_models.py'
+test: programs installed
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
-		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py -m 'not slow' -n $(WORKERS) $(SPREAD)
+		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py $(OLD) -n $(WORKERS) $(SPREAD)
+
+# Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it.
+coverage: programs installed
+	rm -rf build/coverage
+	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m coverage run -m pytest $(or $(TESTS),tests --ignore=tests/test_source.py) \
+		-m 'not slow' -n $(WORKERS) $(SPREAD)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage html --quiet --fail-under=0
+	$(BIN)/python -m coverage report
 
 # With another Python, in an environment of its own: make test-python PYTHON=python3.13 TESTS=tests/rules
 TESTS ?= tests --ignore=tests/test_source.py

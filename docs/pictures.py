@@ -103,7 +103,7 @@ def look_at_page(served: Served) -> None:
 def look_at_terminal(memcached: Memcached) -> None:
     """Take a picture of fasthits top."""
     terminal = Terminal("--memcached", memcached.spec)
-    terminal.shows("q ends")
+    terminal.shows("q quits")
     began = time.monotonic()
     while time.monotonic() < began + LOOK_SECONDS:
         terminal.text()  # or it would wait for its output to be taken

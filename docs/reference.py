@@ -1,12 +1,13 @@
-"""Writes docs/fasthits.1 and docs/commands.md from the texts that --help shows, and the table of named formats in
-docs/formats.md, and the parts of their strings in fasthits/rules/assembled.py: python -m docs.reference.
+"""Writes four texts from the code: python -m docs.reference.
 
-The options of rules are the same in several commands. Both pages of commands describe them once.
+docs/fasthits.1 and docs/commands.md have the texts of --help. docs/formats.md has a table of the named formats, and
+fasthits/rules/assembled.py has the parts of their strings.
+
+Several commands take the same rule options. Both pages of commands describe these options once.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.main import get_command
 
 from fasthits import __version__
 from fasthits.cli.app import app
+from fasthits.records import fields_of
 from fasthits.rules.directives import Field
 from fasthits.rules.named import FORMATS
 
@@ -33,34 +35,34 @@ EXAMPLES = [
     ),
     ("Follow a log and count it live", "fasthits log --follow /var/log/nginx/access.log"),
     ("Print what to paste into Apache's configuration and cron", "fasthits conf"),
-    ("Check the options of a logger before Apache is reloaded", "fasthits log --check --user fasthits"),
-    ("Today's number of two pages", "fasthits today / /about.html"),
-    ("The ten pages that were read most in the last week", "fasthits most-read --days 7 --limit 10"),
-    ("Why lines of a log count or do not", "fasthits explain access.log --exclude-bots"),
-    ("Find what is set up wrong", "fasthits doctor --user fasthits --to /var/lib/fasthits/hits.db"),
+    ("Check the options of a logger before you reload Apache", "fasthits log --check --user fasthits"),
+    ("Print today's views of two pages", "fasthits today / /about.html"),
+    ("Print the ten most read pages of the last week", "fasthits most-read --days 7 --limit 10"),
+    ("Show why lines of a log count or do not", "fasthits explain access.log --exclude-bots"),
+    ("Find mistakes in an installation", "fasthits doctor --user fasthits --to /var/lib/fasthits/hits.db"),
 ]
 ENVIRONMENT = {
     "FASTHITS_MEMCACHED": "memcached servers, with commas between them. As --memcached.",
-    "FASTHITS_TLS_CA": "Certificates of the authorities to trust. As --tls-ca.",
+    "FASTHITS_TLS_CA": "CA certificates to trust. As --tls-ca.",
     "FASTHITS_TLS_CERT": "Client certificate. As --tls-cert.",
     "FASTHITS_TLS_KEY": "Private key of the client certificate. As --tls-key.",
     "FASTHITS_LOGS": "Patterns of log files, with colons between them. As --logs.",
-    "FASTHITS_TO": "Where rollup writes, and the database that history, most-read, report and serve read.",
+    "FASTHITS_TO": "Where rollup keeps the views, and where history, most-read, report and serve read them.",
     "FASTHITS_CONFIG": "File with rules, instead of /etc/fasthits.toml. As --config.",
-    "FASTHITS_CLUSTER": "Cluster that counts a rollup. As --cluster.",
-    "FASTHITS_SERVER": "Name of this server in a file of hits. As --server.",
+    "FASTHITS_CLUSTER": "Dask cluster that counts for rollup. As --cluster.",
+    "FASTHITS_SERVER": "Name of this server in a partial. As --server.",
     "FASTHITS_TOKEN": "Secret that serve requires. As --token.",
 }
 FILES = {
-    "/etc/fasthits.toml": "Rules for all commands, by the names of the options: pages = true.",
-    "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another one.",
-    "/var/lib/fasthits/hits.db": "Database in what conf prints.",
-    "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets its folder.",
+    "/etc/fasthits.toml": "Rules for all commands. The keys are the names of the options: pages = true.",
+    "hits.db": "Database of rollup, in the current folder, unless --to or FASTHITS_TO names another.",
+    "/var/lib/fasthits/hits.db": "Database in the configuration that conf prints.",
+    "/var/lib/fasthits/follow.state": "How far log --follow has counted each file, unless systemd sets another folder.",
 }
 EXIT_CODES = {
     "0": "All is done.",
-    "1": "Something failed, or was not done in full: a file is missing, a server does not answer, a day stays as "
-    "it was; check found a difference, or doctor a fault.",
+    "1": "Something failed or is incomplete: a file is missing, a server does not answer, a day was left unchanged, "
+    "check found a difference, or doctor found a fault.",
     "2": "Wrong usage.",
     "129, 130, 143": "SIGHUP, SIGINT or SIGTERM ended the command.",
 }
@@ -90,7 +92,7 @@ def all_rules() -> list[Any]:
 
 
 def label(parameter: Any) -> str:
-    """Return a parameter as one writes it: ``PATH...``, ``--logs PATTERN``, ``--once``."""
+    """Return a parameter as a user writes it: ``PATH...``, ``--logs PATTERN``, ``--once``."""
     if parameter.param_type_name == "argument":
         return str(parameter.metavar)
     if parameter.is_flag:
@@ -107,7 +109,7 @@ def synopsis(name: str, command: Any) -> list[str]:
 
 
 def remarks(parameter: Any) -> str:
-    """Return what the help says in brackets: the environment variable and the default."""
+    """Return the remarks that the help shows in brackets: the environment variable and the default."""
     default = ", ".join(parameter.default) if isinstance(parameter.default, list) else parameter.default
     shown = parameter.show_default if isinstance(parameter.show_default, str) else default
     flag = parameter.param_type_name == "option" and parameter.is_flag
@@ -161,8 +163,9 @@ def formats_page() -> str:
 def assembled() -> str:
     """Return the module with the parts of the named formats."""
     lines = [
-        '"""The parts of the named formats, made by ``python -m docs.reference``. To read their strings at each start',
-        "would take longer than to count a small log.",
+        '"""The parts of the named formats, made by ``python -m docs.reference``.',
+        "",
+        "To read the formats' strings at each start would take longer than to count a small log.",
         '"""',
         "",
         "# fmt: off",
@@ -174,7 +177,7 @@ def assembled() -> str:
     ]
     formats = {text: row.assemble_anew(text) for row in FORMATS.values() for text in (*row.strings, *row.closed)}
     for text, found in formats.items():
-        parts = [astuple(part) if isinstance(part, Field) else part.text for part in found.parts]
+        parts = [tuple(fields_of(part).values()) if isinstance(part, Field) else part.text for part in found.parts]
         lines += [f"    {text!r}: (", *(f"        {part!r}," for part in parts), "    ),"]
     lines += ["}", '"""By the string of a format: bytes are a literal, a tuple has the fields of a `Field`."""']
     return "\n".join(lines) + "\n"
@@ -197,7 +200,7 @@ def wrapped(words: list[str]) -> list[str]:
 
 
 def markdown(text: str) -> str:
-    """Return *text* so that Markdown shows it as it is; what stands between backticks stays code."""
+    """Return *text* escaped for Markdown; text between backticks stays code."""
     parts = text.replace("``", "`").split("`")
     shown = [part if place % 2 else re.sub(r"([*_<\[\]])", r"\\\1", part) for place, part in enumerate(parts)]
     return "`".join(shown)
@@ -249,7 +252,7 @@ def prose(text: str) -> Iterator[str]:
 
 
 def roff(text: str) -> str:
-    """Return *text* so that troff prints it as it is."""
+    """Return *text* escaped for troff."""
     text = text.replace("\\", r"\e").replace("-", r"\-").replace("`", "")
     return rf"\&{text}" if text.startswith((".", "'")) else text
 

@@ -2,8 +2,8 @@
 
 Apache uses a piped logger before the command line is imported, which takes a tenth of a second: it writes to the pipe,
 and may already send SIGTERM. So the logger ignores that signal and its like first (SIGUSR1 asks for the status, once
-there is one), and widens the pipe, because Apache waits when the pipe is full. From then on the logger is supervised:
-its pipe is read whatever happens.
+there is one), and widens the pipe, because Apache waits when the pipe is full. From then on a supervisor reads the
+pipe, whatever happens.
 
 A web server that starts any other command as its piped logger, such as ``fasthits lgo`` or ``fasthits log --check``,
 would wait for ever when that command ends. So such a command is not run: the supervisor discards the log and says why.

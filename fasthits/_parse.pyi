@@ -290,8 +290,8 @@ class HitTable:
 
     The table uses open addressing in C memory, which is freed with the object. The hash has a secret seed for each
     process, because strangers choose the paths. `feed`, `finish` and `merge` release the GIL. Calls from several
-    threads to one hit table wait for each other, so give each thread its own hit table and merge them. `bots` and
-    `by_referer` have no such protection: do not touch them while another thread uses the hit table.
+    threads to one hit table, or to its `bots` and `by_referer`, wait for each other, so give each thread its own hit
+    table and merge them. The same holds for Pythons without the GIL. An iterator is for one thread.
 
     If a function of the rules raises, `feed` and `finish` raise the same. The lines before that line stay counted, the
     rest of the block is not counted. The function must not use the hit table that calls it.

@@ -936,9 +936,9 @@ cdef class _Order:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
                 self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
-        if self.order.next == start:
-            if row_at(table, self.order.places[start].offset).views >> 63:
+            if self.order.next == start and row_at(table, self.order.places[start].offset).views >> 63:
                 raise ValueError("rows are dumped with views of 63 bits at most")
+        if self.order.next == start:
             raise MemoryError
         return self.piece.start[:self.piece.size]
 

@@ -7,7 +7,7 @@ BARS = "▁▂▃▄▅▆▇█"
 PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 """Parts of a block, from the left: no, one, ... seven eighths."""
 NOT_KEPT = "·"
-"""Stands for a day of which nothing is kept."""
+"""The sign for a day that is not kept."""
 
 
 def counted(number: int, noun: str) -> str:

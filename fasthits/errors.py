@@ -41,7 +41,7 @@ class DamagedLogError(LogFileError):
 
 
 class TableError(FasthitsError):
-    """A rollup cannot read or write its target. The target still holds what it held."""
+    """A rollup cannot read or write its target. The target is unchanged."""
 
 
 class StateError(FasthitsError):

@@ -21,7 +21,7 @@ class Ended(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for a process that the signal has killed, such as 143 for SIGTERM."""
+        """The exit code that a shell reports for a process that the signal has killed, such as 143 for SIGTERM."""
         return 128 + self.signal
 
 
@@ -29,7 +29,7 @@ class Ended(KeyboardInterrupt):
 def ended_by_signals() -> Iterator[None]:
     """Let the first SIGTERM or SIGHUP raise Ended in the block.
 
-    A signal that has a handler of its own keeps it, and a signal that is ignored, as under nohup, stays ignored. In a
+    A signal that already has a handler keeps it, and an ignored signal, as under nohup, stays ignored. In a
     thread other than the main thread, which receives no signals, nothing changes.
     """
     ours = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]

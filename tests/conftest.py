@@ -16,25 +16,54 @@ from tests.support.logger import Logger
 from tests.support.processes import PROJECT
 from tests.support.servers import Memcached, public_directory
 
-for name, examples in (("tiny", 5), ("default", 80), ("thorough", 2000)):
+for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
     settings.register_profile(
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
 
+IS_COLLECTING: list[bool] = []
+LONGEST_FIRST = ("web", "live", "django", "daily", "upkeep", "cli", "core")
+"""The rooms whose files take longest: those with a browser, then those with servers."""
+
+
+def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail where a module writes a file while tests are collected: several workers collect at once, in one folder."""
+    if IS_COLLECTING and event in ("open", "os.mkdir"):
+        path, _, flags = arguments
+        writes = event == "os.mkdir" or (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
+        kept = isinstance(path, int) or any(name in str(path) for name in ("__pycache__", ".hypothesis", os.devnull))
+        assert kept or not writes, f"is written while tests are collected: {path}"
+
+
+sys.addaudithook(refuse_to_write)
+
+
+def pytest_collection() -> None:
+    IS_COLLECTING.append(True)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files with slow tests last; or first where workers share the files, so that all workers end together.
+    """Run the files with slow tests last. Where workers share the files these come first, so that all end together.
 
     Tests of pylibmc are skipped where it is not installed: it has no wheels for some Pythons.
     """
+    IS_COLLECTING.clear()
     if not find_spec("pylibmc"):
         for item in items:
             if "PyLibMCCache" in item.name:
                 item.add_marker(pytest.mark.skip(reason="pylibmc is not installed"))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    shared = "PYTEST_XDIST_WORKER" in os.environ
-    items.sort(key=lambda item: (item.path in slow) != shared)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: (item.path not in slow, rank_of(item.path)))
+    else:
+        items.sort(key=lambda item: item.path in slow)
+
+
+def rank_of(file: Path) -> int:
+    """Return the rank of the room that a file's tests are of: a file of one that begins last may take longest."""
+    room = file.relative_to(Path(__file__).parents[1]).parts[1]
+    return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture

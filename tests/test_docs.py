@@ -182,6 +182,18 @@ def test_modules_that_architecture_names_are_there() -> None:
         assert module.is_dir() or module.with_suffix(".py").exists(), name
 
 
+def test_the_maps_of_architecture_name_every_folder_module_and_part() -> None:
+    """Each folder of the package, each module that is in none of them, and each part of the core."""
+    package = PROJECT / "fasthits"
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    rooms, core = (text.partition(f"\n## {title}\n")[2].partition("\n## ")[0] for title in ("Rooms", "The core"))
+    folders = {file.parent.name for pattern in ("*/__init__.p*", "*/*/__init__.py") for file in package.glob(pattern)}
+    assert {name for name in folders if f"{name}/" not in rooms} == {"management", "migrations", "templatetags"}
+    assert [file.name for file in package.glob("*.py") if file.name not in (rooms + "__main__.py")] == []
+    named = " ".join(re.findall(r"^    ((?:\w+ )+) ", core, re.MULTILINE)).split()
+    assert sorted(named) == sorted(file.stem for file in (package / "core").glob("[a-z]*.*"))
+
+
 def test_messages_that_a_page_explains_are_in_the_code() -> None:
     code = "".join(file.read_text() for file in (PROJECT / "fasthits").rglob("*.py"))
     code = re.sub(r'"\s*f?"', "", code)

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "fasthits"
 
 LAYERS = [
     {"_parse"},
-    {"errors", "display", "signals"},
+    {"errors", "display", "signals", "records"},
     {"rules"},
     {"live", "daily"},
     {"upkeep", "keys"},

@@ -22,8 +22,12 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 EARLIEST = 315532800
 """The time of each file: 1980-01-01, the earliest that a zip archive can tell."""
-ABI3_PLATFORM = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}"
+IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+PLATFORM = f"{sysconfig.get_platform()}-{sys.implementation.cache_tag}{'t' * IS_FREE_THREADED}"
 """The end of the name of setuptools' folder for what it has built."""
+CORE = f"fasthits/_parse{sysconfig.get_config_var('EXT_SUFFIX') if IS_FREE_THREADED else '.abi3.so'}"
+PYTHONS = "-cp{0}{1}-cp{0}{1}t-".format(*sys.version_info) if IS_FREE_THREADED else "-cp311-abi3-"
+"""In the name of a wheel: those that it is for."""
 MODULES = [name for name in MODULES_WITH_DJANGO if not name.startswith("fasthits.django")]
 
 
@@ -43,7 +47,7 @@ def built(tree: Path, umask: int) -> tuple[Path, Path]:
     for folder in tree.glob("fasthits/*.so"):
         folder.unlink()
     removed = tree / "build" / "lib" / "fasthits" / "removed.py"
-    for lib in (removed, tree / "build" / f"lib.{ABI3_PLATFORM}" / "fasthits" / "removed.py"):
+    for lib in (removed, tree / "build" / f"lib.{PLATFORM}" / "fasthits" / "removed.py"):
         lib.parent.mkdir(parents=True)
         lib.write_text("import this\n")
     command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", tree / "out", tree]
@@ -77,12 +81,12 @@ def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_t
     assert needed | {"CHANGELOG.md", "Makefile", "benchmarks/corpus.py"} <= source, "the source archive runs its tests"
     with zipfile.ZipFile(wheel) as archive:
         inside = set(archive.namelist())
-        core = archive.read("fasthits/_parse.abi3.so")
+        core = archive.read(CORE)
     assert str(tmp_path).encode() not in core
     assert b".debug_info" not in core
     assert sys.prefix.encode() not in core
     assert not [name for name in inside if "removed" in name]
-    assert {"fasthits/_parse.abi3.so", "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= inside
+    assert {CORE, "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= inside
     assert [name for name in inside if name.endswith("data/share/man/man1/fasthits.1")]
     assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= inside
     package = {file.relative_to(ROOT) for file in (ROOT / "fasthits").rglob("*.*") if "__pycache__" not in file.parts}
@@ -92,7 +96,7 @@ def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_t
         for name in inside
         if name.endswith((".c", ".h", ".pyx", ".pxd")) or name.startswith(("tests", "bench")) or is_annotated(name)
     ]
-    assert "-cp311-abi3-" in wheel.name
+    assert PYTHONS in wheel.name
 
 
 @pytest.mark.parametrize("name", ["fasthits", *MODULES])

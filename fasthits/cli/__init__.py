@@ -1,4 +1,4 @@
-"""The command line: turns options into library calls, and results into output and exit codes. It counts nothing."""
+"""The command line. It turns options into library calls, and results into output and exit codes. It counts nothing."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from fasthits.cli.plain import read_plainly
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Run the command that a command line asks for. Exits with its exit code if that is not 0."""
+    """Run a command line. Exits with the command's exit code unless it is 0."""
     if list(arguments) == ["--version"]:
         print_version()
         return
@@ -24,9 +24,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def prepare_logger(arguments: Sequence[str]) -> Callable[[int], None] | int:
-    """Return the counter that the arguments of ``fasthits log`` ask for, or an exit code if nothing is left to do.
+    """Return the function that counts as the arguments of ``fasthits log`` say, or an exit code if all is done.
 
-    Raises FasthitsError; for wrong usage a UsageError.
+    Raises FasthitsError, and for wrong usage a UsageError.
     """
     if command := read_plainly(arguments):
         result = command()

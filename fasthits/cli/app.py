@@ -1,4 +1,4 @@
-"""The command line as typer reads it: the help, completion, what to do about mistakes, and whatever is not plain."""
+"""The command line as typer reads it: help, completion, advice after mistakes, and all that `plain` leaves to it."""
 
 import inspect
 import re
@@ -22,15 +22,15 @@ from fasthits.errors import UsageError
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 OTHER_COMMANDS = {"import": "rollup", "count": "rollup", "watch": "top", "live": "top", "web": "serve"}
-"""Commands that people may expect, and ours."""
+"""Commands that people may expect, and the command to suggest for each."""
 
 RAISE = object()
-"""As the context's object: the caller handles errors."""
+"""The context's object has this value if the caller handles errors."""
 
 
 @contextmanager
 def _errors_told(ctx: Any) -> Iterator[None]:
-    """Let typer's errors be as ours, and be told, unless the caller handles them."""
+    """Turn typer's errors into UsageErrors, and report errors, unless the caller handles them."""
     with nullcontext() if ctx.obj is RAISE else errors_told():
         try:
             yield
@@ -39,7 +39,7 @@ def _errors_told(ctx: Any) -> Iterator[None]:
 
 
 def _usage_error(error: Any) -> UsageError:
-    """Return typer's own error as ours: on one line, with what to type next."""
+    """Return typer's error as a UsageError: one line, with what to type next."""
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path if context else 'fasthits'} --help"
     if known := getattr(error, "possibilities", None):
@@ -52,7 +52,7 @@ def _usage_error(error: Any) -> UsageError:
 
 
 def command_of(name: str, function: Callable[..., Any]) -> Any:
-    """Return typer's command that reads the parameters of *function* and calls it."""
+    """Return the typer command that reads the parameters of *function* and calls it."""
     text = help_text(function)
 
     def callback(**values: Any) -> Any:
@@ -82,7 +82,7 @@ def _signature_of(parameter: Parameter) -> inspect.Parameter:
 
 
 class _Commands(TyperGroup):
-    """Finds the commands, and imports the module of a command only when it is used."""
+    """Finds the commands. It imports the module of a command when somebody uses the command."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
@@ -131,17 +131,17 @@ def fasthits(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """How often was each page read? Today, live, from the web server's log; and every day before, kept in SQLite or
-    CSV.
+    """How often was each page read? fasthits counts the web server's log: today's views live, in memcached, and the
+    views of every day before in SQLite or CSV.
 
     \b
-        fasthits conf           what to paste into Apache's or nginx's configuration
-        fasthits top            watch what is read now
-        fasthits rollup         keep yesterday's views in hits.db
+        fasthits conf           print the lines to paste for Apache, nginx and cron
+        fasthits top            watch which pages are read now
+        fasthits rollup         count yesterday's log into hits.db
         fasthits help rollup    show the help of a command
 
-    A hit is a log line with the method GET and a path. The query string does not count. Options narrow this.
-    `fasthits explain` shows why a line counts or does not.
+    A hit is a log line with the method GET and a path. The path is kept without its query string. Options narrow what
+    counts. `fasthits explain` shows why a line counts or does not.
     """
 
 

@@ -29,10 +29,10 @@ ARGUMENTS = {
 }
 
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
-"""What typer says of a number, and what we say."""
+"""How typer writes the range of a number, and how the help writes it."""
 
 FIRST = ("Arguments", "Options")
-"""The groups that come first in a help. Then come the panels."""
+"""The groups that come first in a help text. The panels follow."""
 
 
 class Command(TyperCommand):
@@ -50,13 +50,13 @@ class Command(TyperCommand):
         return super().parse_args(ctx, fill_bare(args))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, with Python's garbage collection, which the start does without."""
+        """Run the command, with Python's garbage collection, which was off during the start."""
         gc.freeze()
         gc.enable()
         return super().invoke(ctx)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the words of the usage line. Each release of typer decorates them in its own way."""
+        """Return the words of the usage line, without typer's decoration, which changes with its releases."""
         parameters: list[Any] = self.get_params(ctx)
         return ["[OPTIONS]", *(each.metavar for each in parameters if each.param_type_name == "argument")]
 

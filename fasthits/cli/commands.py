@@ -1,4 +1,4 @@
-"""The commands: each is a function in a module of this folder, which is imported when it is used."""
+"""The commands. Each is a function in a module of this folder; the module is imported when the command is used."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -24,7 +24,7 @@ COMMANDS = {
 """The module of each command, in the order of the help."""
 
 BARE = {"--keep-query": "all", "--referrers": "site"}
-"""What an option means when it is given without a value."""
+"""The value of an option that stands without a value."""
 
 
 def function_of(command: str) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ def function_of(command: str) -> Callable[..., Any]:
 
 
 def fill_bare(arguments: list[str]) -> list[str]:
-    """Return the arguments of a command with the values of BARE options that have none.
+    """Return the arguments of a command, with a value for each BARE option that stands without a value.
 
     >>> fill_bare(["--keep-query", "--referrers", "full"])
     ['--keep-query=all', '--referrers', 'full']

@@ -37,8 +37,8 @@ def conf(
         fasthits conf --user www-stats --database /srv/stats/hits.db
         fasthits conf --follow /var/log/caddy/access.log
 
-    Changes nothing. Each part begins with a comment that says what it is for. Without --logs it is for the logs in the
-    usual places; if there are none, for cronolog's files.
+    Only prints. Each part begins with a comment that says what it is for. Without --logs the configuration is for the
+    logs in the usual places, or for cronolog's files if there are none.
     """
     from fasthits.daily.opening import open_table
     from fasthits.daily.urls import is_postgres, shown
@@ -46,7 +46,7 @@ def conf(
     from fasthits.upkeep.conf import Installation, choose_logs, texts
 
     if not _runs_isolated():
-        hint = "install fasthits into a virtual environment of root's, such as /opt/fasthits"
+        hint = "install fasthits into a virtual environment that root owns, such as /opt/fasthits"
         raise UsageError("Apache and cron would not find fasthits", f"{sys.executable} -I -m fasthits", hint)
     files = TlsFiles(*(file and os.path.abspath(file) for file in (tls_ca, tls_cert, tls_key)))
     servers = check_servers(memcached, files)
@@ -54,8 +54,8 @@ def conf(
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
     patterns = logs or choose_logs(_found())
     if is_postgres(database):
-        hint = "name a file, then write your URL instead of it into what this prints"
-        raise UsageError("conf knows no URL", shown(database), hint)
+        hint = "name a file, then replace it by your URL in the output"
+        raise UsageError("conf takes no URL", shown(database), hint)
     kept = os.path.abspath(database)
     open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(
@@ -70,17 +70,17 @@ def conf(
 
 
 def _found() -> list[str]:
-    """Return the PATTERNs of the logs in the usual places, as far as this user may look at them."""
+    """Return the PATTERNs of the logs in the usual places that this user may read."""
     from fasthits.daily.logs.places import find_usual_logs
 
     try:
         return find_usual_logs()
     except LogFileError as error:
-        say(f"{error}: this is for cronolog; run it as root, or name the log with --logs")
+        say(f"{error}: the output is for cronolog; run this as root, or name the log with --logs")
         return []
 
 
 def _runs_isolated() -> bool:
-    """Tell whether this Python finds fasthits without the user's own folders and without environment variables."""
+    """Tell whether this Python finds fasthits without the user's folders and environment variables."""
     command = [sys.executable, "-I", "-c", "import fasthits.__main__"]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

@@ -1,17 +1,17 @@
-"""Declares the arguments and options of commands, for typer and for `plain`, which reads most command lines without it.
+"""Declares the arguments and options of commands, for typer and for `plain`, which reads most command lines.
 
-Only the help, completion and mistakes need typer, which takes longer to import than a small rollup takes.
+Only help, completion and mistakes need typer. To import typer takes longer than a small rollup.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 REQUIRED = object()
-"""As the default of an argument: it must be given."""
+"""The default of an argument that the user must give."""
 
 
 class Declared:
-    """What a parameter is, as the arguments of typer's function of the same name say it."""
+    """A parameter's description: the arguments of typer's function of the same name."""
 
     def __init__(self, *names: str, **details: Any) -> None:
         self.names = names
@@ -19,11 +19,11 @@ class Declared:
 
 
 class Argument(Declared):
-    """A parameter that has a place on the command line."""
+    """A parameter that is known by its place on the command line."""
 
 
 class Option(Declared):
-    """A parameter that has a name on the command line."""
+    """A parameter that is known by its name on the command line."""
 
 
 class Parameter(NamedTuple):
@@ -33,17 +33,17 @@ class Parameter(NamedTuple):
     kind: Any
     """Its type: str, list[str] | None, and so on."""
     declared: Declared | None
-    """None for a parameter that a decorator replaces by options."""
+    """None for a parameter that a decorator replaces with options."""
     default: Any = REQUIRED
 
     @property
     def names(self) -> tuple[str, ...]:
-        """How it is written on the command line, if it is an option: ``--logs``, ``--by-host/--no-by-host``."""
+        """The spelling of an option on the command line: ``--logs``, ``--by-host/--no-by-host``."""
         return (self.declared and self.declared.names) or (f"--{self.name.replace('_', '-')}",)
 
 
 def parameters_of(command: Callable[..., Any]) -> list[Parameter]:
-    """Return the parameters of a command in their order, as its decorators have set them."""
+    """Return the parameters of a command in order, after its decorators have changed them."""
     if (found := getattr(command, "parameters", None)) is not None:
         return list(found)
     function: Any = command

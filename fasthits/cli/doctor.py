@@ -26,7 +26,7 @@ def doctor(
     to: To = "hits.db",
     user: Annotated[
         str | None,
-        Option(metavar="NAME", help="Check files as this user, who counts and rolls up. Needs root."),
+        Option(metavar="NAME", help="Check files as this user, who runs the logger and the rollup. Needs root."),
     ] = None,
     django_settings: Annotated[
         str | None,
@@ -41,9 +41,9 @@ def doctor(
         fasthits doctor --logs '/var/log/nginx/access.log*'
         fasthits doctor --django-settings mysite.settings
 
-    Prints a line for each check: ok, warn or FAIL, what was found and, after ->, what to do. Exit code 1 if a check
-    failed. Give the options that the logger has. On a busy site the command takes up to 15 seconds, because it waits
-    for the loggers' figures.
+    Prints a line for each check: ok, warn or FAIL, the finding, and after -> what to do. The exit code is 1 if a check
+    failed. Give the same options as the logger has. On a busy site the command takes up to 15 seconds, because it
+    waits for the loggers' figures.
     """
     import typer
 

@@ -36,8 +36,8 @@ def explain(
         fasthits explain access.log 17 1204 --exclude-bots
         tail -n 1 access.log | fasthits explain -
 
-    Of a line that cannot be read it shows what the nearest log formats miss, for JSON the keys, and what to type. Exit
-    code 1 if no line of the log can be read.
+    For a line that fasthits cannot read, it shows where the nearest log formats fail, the keys of JSON, and what to
+    type. The exit code is 1 if fasthits can read no line of the log.
     """
     from datetime import date
 

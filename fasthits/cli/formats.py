@@ -1,4 +1,4 @@
-"""``fasthits formats``: the log formats that have a name."""
+"""``fasthits formats``: the named log formats."""
 
 import shutil
 import sys
@@ -15,7 +15,7 @@ MIN_COLUMNS = 40
 def formats(as_json: AsJson = False) -> None:
     """List the named log formats: what writes each, and an example line.
 
-    fasthits recognises these formats by itself. --format NAME reads a log in one format only.
+    fasthits detects these formats. With --format NAME it reads this format only.
 
     \b
         fasthits formats
@@ -41,7 +41,7 @@ def formats(as_json: AsJson = False) -> None:
 
 
 def _folded(text: str, indent: str) -> str:
-    """Return *text* folded to the width of the terminal; as it is if the output is not a terminal."""
+    """Return *text* folded to the width of the terminal; unchanged if the output is not a terminal."""
     if not sys.stdout.isatty():
         return text
     columns = max(shutil.get_terminal_size().columns, MIN_COLUMNS)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 SOURCES = 10
 """Referrers and search terms to print."""
 CANDIDATES = 2000
-"""A misspelt path is compared with so many of the most read paths."""
+"""The number of most read paths to compare a misspelt path with."""
 
 
 def history(
@@ -70,9 +70,9 @@ def history(
         fasthits history /news/ --date 2026-11
         fasthits history / '/blog/*' --days 365 --csv
 
-    The site and a single PATH are shown day by day; several PATHs with a line each: views, views a day, bars, the path.
+    Shows the site, or a single PATH, day by day. Several PATHs get a line each: views, views a day, bars, the path.
     Past days are the days that `fasthits rollup` has kept. A day that is not kept is shown as · or left out, and does
-    not count for the average. `--csv` has a row for each kept day.
+    not count for the average. `--csv` prints a row for each kept day.
     """
     from fasthits.daily.documents import Pages, history_document
     from fasthits.daily.history import History
@@ -110,13 +110,13 @@ def _print_table(found: "Sequence[Document]") -> None:
 def most_read(
     section: Annotated[
         str,
-        Argument(metavar="[SECTION]", help="Only paths that begin alike: '/blog/*'. Default: all.", show_default=False),
+        Argument(metavar="[SECTION]", help="Only paths of a section: '/blog/*'. Default: all.", show_default=False),
     ] = "",
     days: Annotated[int | None, number_of_days_option(7)] = None,
     dates: RangeOfDays = None,
     limit: Limit = 20,
     by_rise: Annotated[
-        bool, Option("--by-rise", help="Paths whose views rose most come first, compared with the days before.")
+        bool, Option("--by-rise", help="Sort by the rise in views, compared with the days before.")
     ] = False,
     host: Host = None,
     pages_only: PagesOnly = False,
@@ -131,8 +131,8 @@ def most_read(
         fasthits most-read --date 2026-11 --exclude-static
         fasthits most-read '/blog/*' --days 365 --limit 100 --json
 
-    Past days are the days that `fasthits rollup` has kept; a day that is not kept does not count for the average. The
-    change compares views a day with as many days before. `--csv` has a row for each path and kept day.
+    Past days are the days that `fasthits rollup` has kept. A day that is not kept does not count for the average. The
+    change compares views a day with the same number of days before. `--csv` prints a row for each path and kept day.
     """
     from fasthits.daily.documents import Pages, Part, most_read_document
     from fasthits.daily.history import History
@@ -164,7 +164,7 @@ def _ranked_lines(found: "Document") -> "Iterator[Line]":
 
 
 def _print_hours(kept: "History", found: "Document") -> None:
-    """Print the views by hour of a day, if nothing but this day is asked for, and they are kept."""
+    """Print the views by hour, if the user asked for one day of the whole site, and its hours are kept."""
     if found["from"] != found["to"] or _name_of(found):
         return
     if hours := kept.hours(range_of(found).first):
@@ -218,24 +218,24 @@ def _pages(path: str, host: str | None) -> "Pages":
 
 
 def _as_kept(path: str) -> str:
-    """Return an argument as the rollup writes it: bytes that are not UTF-8 as ``\\xhh``."""
+    """Return an argument as the rollup writes paths: bytes that are not UTF-8 become ``\\xhh``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _name_of(found: "Document") -> str:
-    """Return the path or section as the live counters have it; nothing for all paths of all hosts."""
+    """Return the path or section as the live counters name it; nothing for all paths of all hosts."""
     paths = found["path"] or (f"{found['prefix']}*" if found["prefix"] is not None else "")
     return f"//{found['host']}{paths or '/*'}" if found["host"] else paths
 
 
 def _something_kept(found: "Document") -> bool:
     if found["newest"] is None:
-        say("nothing is kept yet: fasthits rollup fills the database")
+        say("the database is empty (fill it: fasthits rollup)")
     return found["newest"] is not None
 
 
 def _why_unread(kept: "History", found: "Document") -> str:
-    """Return what to say of a path that nobody read on the days asked for."""
+    """Return a note on a path that nobody read on the chosen days."""
     from fasthits.daily.documents import EVERYTHING, Days, Part, most_read_document
 
     path, host, days = found["path"], found["host"], kept.days

@@ -1,4 +1,4 @@
-"""The keys of a terminal, as they are pressed."""
+"""Reads the keys of a terminal when they are pressed."""
 
 import codecs
 import os
@@ -25,13 +25,13 @@ _KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|\x1bO[A-Z]|[\s\S]")
 
 
 class Keyboard:
-    """Standard input, which is a terminal."""
+    """The keyboard of the terminal at standard input."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
     def wait(self, seconds: float) -> list[str] | None:
-        """Wait until keys are pressed, at most *seconds*; return them by name or character.
+        """Wait at most *seconds* for keys; return them by name or character.
 
         None means that the terminal has gone.
         """
@@ -43,7 +43,7 @@ class Keyboard:
 
 @contextmanager
 def keys_at_once() -> Iterator[Keyboard]:
-    """Read keys as they are pressed, without showing them."""
+    """Read keys when they are pressed, and do not show them."""
     before = termios.tcgetattr(0)
     tty.setcbreak(0)
     try:

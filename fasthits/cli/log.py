@@ -21,7 +21,7 @@ NEEDED = (
     *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
     *("hashlib", "json", "tomllib"),
 )
-"""The modules that a logger may need at any time."""
+"""The modules that a logger may need later."""
 
 
 def preload() -> None:
@@ -46,7 +46,7 @@ def log(
         Option(
             metavar="N",
             min=1,
-            help="Paths that may wait while memcached is down. Hits of further paths are dropped and reported.",
+            help="Most paths to hold while memcached is down. Hits of further paths are dropped and reported.",
         ),
     ] = 1_000_000,
     drain_timeout: Annotated[
@@ -55,15 +55,15 @@ def log(
             min=0,
             callback=check_seconds,
             metavar="SECONDS",
-            help="Seconds to go on delivering after the log has ended.",
+            help="Seconds to keep delivering after the log has ended.",
         ),
     ] = 5.0,
     follow: Annotated[
         list[str] | None,
         Option(
             metavar="FILE",
-            help="Count the lines of this log file, not of standard input, over rotation and restarts, until SIGTERM. "
-            "Can be repeated; * stands for several files.",
+            help="Count the lines of this log file instead of standard input, over rotation and restarts, until "
+            "SIGTERM. Can be repeated; * stands for several files.",
         ),
     ] = None,
     state: Annotated[
@@ -84,14 +84,14 @@ def log(
     `fasthits conf` prints the line for Apache's configuration. Before each reload of Apache, check the options of that
     line with `fasthits log --check`.
 
-    The logger reads until its input ends, because Apache waits when nobody reads. When it cannot count, for example
-    because of a mistake in the options or in fasthits.toml, it says why, discards lines, and tries again every five
-    seconds. SIGTERM, SIGINT, SIGHUP and SIGWINCH do not end it, because at a restart Apache sends SIGTERM while it
-    still writes. Messages go to standard error, which is Apache's error log, at most one a minute for each cause.
-    SIGUSR1 makes it print its figures. With --bots apart the live counters do not count bots.
+    The logger reads until its input ends, because Apache hangs if nobody reads. If the logger cannot count, for
+    example because of a mistake in the options or in fasthits.toml, it reports why, discards lines, and tries again
+    every five seconds. It ignores SIGTERM, SIGINT, SIGHUP and SIGWINCH, because at a restart Apache sends SIGTERM and
+    goes on writing. Messages go to standard error, which is Apache's error log, at most one a minute for each cause.
+    On SIGUSR1 the logger prints its figures. With --bots apart the live counters do not count bots.
 
-    For nginx and other servers that write files, use --follow. It counts each line once, over rotation, restarts and
-    kills, and ends at SIGTERM:
+    For nginx and other servers that write files, use --follow. It counts each line once, even over rotation, restarts
+    and kills. SIGTERM ends it:
 
     \b
         fasthits log --follow /var/log/nginx/access.log
@@ -148,7 +148,7 @@ def log(
 
 
 def _follow(follower: "Follower") -> None:
-    """Follow until SIGTERM or SIGINT: unlike a piped logger, a follower is a service."""
+    """Follow until SIGTERM or SIGINT. A follower is a service, unlike a piped logger."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: follower.stop())
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -157,7 +157,7 @@ def _follow(follower: "Follower") -> None:
 
 
 def _check_servers(servers: Sequence[str], prefix: str) -> None:
-    """Warn of each server that does not answer: hits would wait for it."""
+    """Warn of each server that does not answer. Hits would wait for it."""
     from fasthits.live.memcached import read_views
 
     for server in servers:

@@ -1,4 +1,4 @@
-"""``fasthits merge``: the partials of several servers, put together."""
+"""``fasthits merge``: adds up the partials of several servers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,19 +27,19 @@ def merge(
         bool, Option("--partial", help="Keep a day even if a server's partial of that day is missing.")
     ] = False,
     replace: Annotated[
-        bool, Option("--replace", help="Replace a day even if the partials have fewer hits of it than are kept.")
+        bool, Option("--replace", help="Replace a day even if the partials have fewer hits than are kept.")
     ] = False,
 ) -> None:
-    """Add the counts of several servers up, and keep them in SQLite, CSV or PostgreSQL.
+    """Add up the counts of several servers, and keep them in SQLite, CSV or PostgreSQL.
 
     \b
         fasthits rollup --to web1.hits
         fasthits merge web1.hits web2.hits --to hits.db
 
-    The first command runs on each server, where the log is; the second on one machine. For each day the sum of all
-    servers replaces what the target has, so a second run changes nothing. A day stays as it is, and the exit code is 1,
-    if a server has other days, but not this day, or if the sum has fewer hits than are kept. If several files have the
-    same day of the same server, the one that was counted last is used.
+    Run the first command on each server, next to its log, and the second on one machine. For each day, the sum of all
+    servers replaces what the target has, so a second run changes nothing. A day is left unchanged, and the exit code
+    is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. If several files
+    have the same day of the same server, the file that was counted last wins.
     """
     from fasthits.daily.merging import Fleet, check_target, left_days
     from fasthits.daily.merging import merge as merge_partials
@@ -48,7 +48,7 @@ def merge(
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
     fleet = Fleet(files)
-    table = open_table(to, fleet.layouts())
+    table = open_table(to, fleet.layouts(), max_bytes=max_bytes)
     with progress_bar() as progress:
         result = merge_partials(fleet, table, progress, max_bytes, partial, replace)
     left = list(left_days(result))

@@ -75,17 +75,16 @@ Logs = Annotated[
         autocompletion=complete_logs,
         callback=_or_environment,
         show_default=False,
-        help="Log files. With one file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. With rotated files: "
-        "'/var/log/nginx/access.log*'. * also stands for several servers: '/srv/*/access.log'. Compressed files (.gz, "
-        ".zst, .bz2, .xz, .zip) are found too. s3://, gs://, az:// and hdfs:// name files in a store. - is standard "
-        "input. Can be repeated. Default: FASTHITS_LOGS, "
-        "patterns separated by colons; else the log in one of the usual places.",
+        help="Log files. One file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. Rotated files: "
+        "'/var/log/nginx/access.log*'. Several servers: '/srv/*/access.log'. Compressed files (.gz, .zst, .bz2, .xz, "
+        ".zip) are found, too. s3://, gs://, az:// and hdfs:// name files in a store. - is standard input. Can be "
+        "repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual places.",
     ),
 ]
 
 
 def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
-    """Return the PATTERNs *given*, or the log in one of the usual places, after saying which.
+    """Return the PATTERNs *given*, or the log in one of the usual places, and print which log that is.
 
     Raises LogFileError and UsageError as `choose_logs` does.
     """
@@ -95,7 +94,7 @@ def find_patterns(given: list[str] | None, days: Sequence[date]) -> "Patterns":
 
     found = choose_logs(days)
     if found != (DEFAULT_LOGS,):
-        say(f"no --logs given: this reads {found[0]}")
+        say(f"no --logs given: reading {found[0]}")
     return found
 
 
@@ -104,9 +103,9 @@ To = Annotated[
     Option(
         metavar="TARGET",
         envvar="FASTHITS_TO",
-        help="Where to keep the views: *.db, *.sqlite or *.sqlite3 is SQLite, *.csv is CSV, - is CSV on standard "
-        "output, *.hits is a partial for fasthits merge, postgresql://USER@HOST/DATABASE is PostgreSQL, a name that "
-        "ends in / is a folder of Parquet files.",
+        help="Where to keep the views. SQLite: *.db, *.sqlite or *.sqlite3. CSV: *.csv, or - for standard output. "
+        "PostgreSQL: postgresql://USER@HOST/DATABASE. Parquet files: a folder, with / at the end. A partial for "
+        "fasthits merge: *.hits.",
     ),
 ]
 
@@ -139,7 +138,7 @@ Database = Annotated[
     Option(
         metavar="DATABASE",
         envvar="FASTHITS_TO",
-        help="What `fasthits rollup` fills: a SQLite or CSV file, or postgresql://USER@HOST/DATABASE.",
+        help="Where `fasthits rollup` keeps the views: a SQLite or CSV file, or postgresql://USER@HOST/DATABASE.",
     ),
 ]
 DEFAULT_DATABASE = "hits.db"
@@ -170,15 +169,15 @@ RangeOfDays = Annotated[
     Option(
         "--date",
         metavar="RANGE",
-        help="Instead of --days: a day, a month, a year, or from one to another: 2026-11-21, 2026-11, 2026, "
-        "2026-03..2026-11-21. Without an end, as in 2026-11.., to the newest.",
+        help="Instead of --days: a day, a month, a year or a range: 2026-11-21, 2026-11, 2026, 2026-03..2026-11-21. "
+        "A range without an end, such as 2026-11.., ends with the newest day.",
         show_default=False,
     ),
 ]
 
 
 def choose_days(kept: "History", number: int | None, text: str | None, default: int) -> "Days":
-    """Return the days that --days or --date name, of those from the oldest kept day to yesterday or the newest.
+    """Return the days that --days or --date name, between the oldest kept day and yesterday, or the newest kept day.
 
     Raises UsageError for both options, and TableError when none of the days can be kept.
     """
@@ -195,7 +194,7 @@ def choose_days(kept: "History", number: int | None, text: str | None, default: 
         return Days()
     first, last = max(asked.first, days[0]), min(asked.last, max(days[-1], today - ONE_DAY))
     if last < first:
-        raise TableError("nothing is kept of these days", text, f"kept are {days[0]} to {days[-1]}")
+        raise TableError("these days are not kept", text, f"the database has {days[0]} to {days[-1]}")
     return Days(first=first, last=last)
 
 
@@ -261,7 +260,7 @@ def takes_rules(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def takes_options_of_rules(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return *command* with the OPTIONS that set rules in place of ``given``, and with ``config``, not read yet."""
+    """Return *command* with the OPTIONS that set rules in place of ``given``, and ``config``, a file not yet read."""
 
     @wraps(command)
     def with_options(*, config: Path | None, **arguments: Any) -> Any:
@@ -280,6 +279,6 @@ def _option(name: str, annotation: Any, default: Any) -> Parameter:
 
 
 def _with_parameters(wrapper: Callable[..., Any], parameters: list[Parameter]) -> Callable[..., Any]:
-    """Return *wrapper*, whose parameters on the command line are *parameters*. All of them are passed by name."""
+    """Return *wrapper* with *parameters* as its parameters on the command line. The caller passes them by name."""
     wrapper.parameters = parameters  # type: ignore[attr-defined]
     return wrapper

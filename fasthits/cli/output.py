@@ -1,4 +1,4 @@
-"""What commands print, progress on a terminal, and errors as messages and exit codes."""
+"""Prints lines and progress bars, and turns errors into messages and exit codes."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def echo(text: str = "", end: str = "\n", err: bool = False) -> None:
-    """Print a line to stdout, or to stderr, at once: its reader may wait for it."""
+    """Print a line to stdout or stderr, and flush it: its reader may wait for it."""
     print(text, end=end, file=sys.stderr if err else sys.stdout, flush=True)
 
 
@@ -62,7 +62,7 @@ def progress_bar(of_days: bool = False) -> "Iterator[Progress | None]":
 
 @contextmanager
 def errors_told() -> "Iterator[None]":
-    """Turn an error into a line on stderr and an exit code. No other place does so."""
+    """Turn an error into a line on stderr and an exit code. No other function does so."""
     try:
         yield
     except FasthitsError as error:

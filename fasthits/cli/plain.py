@@ -1,7 +1,7 @@
-"""Reads plain command lines, which have no mistake and ask for no help, as typer does but without importing it.
+"""Reads plain command lines as typer does, but without importing typer. Plain: no mistake, no call for help.
 
-Whatever is not plain is left to typer: `read_plainly` returns None for it, and must never read a line in another way
-than typer. So it knows only what all commands use, and tests compare the two.
+`read_plainly` returns None for a command line that is not plain, and typer reads it. Both must read a command line in
+the same way, so this module knows only what all commands use, and tests compare the two.
 """
 
 import os
@@ -24,7 +24,7 @@ class _NotPlain(Exception):
 
 
 def read_plainly(arguments: Sequence[str]) -> Callable[[], Any] | None:
-    """Return the call that a command line asks for; None if typer must read it."""
+    """Return the call that a command line stands for; None if typer must read it."""
     if not arguments or arguments[0] not in COMMANDS or COMPLETION in os.environ:
         return None
     function = function_of(arguments[0])
@@ -59,7 +59,7 @@ def _values(parameters: Sequence[Parameter], arguments: list[str]) -> dict[str, 
 
 
 def _spellings(parameter: Parameter) -> Iterator[tuple[str, bool | None]]:
-    """Yield how an option is written, with its value for a switch, and None for an option that takes a value."""
+    """Yield each spelling of an option, with a switch's value, or None for an option that takes a value."""
     if isinstance(parameter.declared, Option):
         on, _, off = parameter.names[0].partition("/")
         switch = _part(parameter.kind) is bool
@@ -89,7 +89,7 @@ def _by_place(places: Sequence[Parameter], words: list[str]) -> dict[str, list[A
 
 
 def _read(parameter: Parameter, given: list[Any] | None) -> Any:
-    """Return the value of a parameter: as *given*, or from the environment, or its default. Raises _NotPlain."""
+    """Return the value of a parameter: the *given* value, or the environment's, or the default. Raises _NotPlain."""
     if parameter.declared is None:
         raise _NotPlain
     details = parameter.declared.details
@@ -122,7 +122,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def _reader(kind: Any, details: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """Return what reads the text of a value. It raises _NotPlain for a text with anything unusual."""
+    """Return the function that reads the text of a value. It raises _NotPlain for unusual text."""
     if kind is bool:
         return bool  # a switch has its value already
     if kind is str:

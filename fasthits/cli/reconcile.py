@@ -1,4 +1,4 @@
-"""``fasthits check`` and ``fasthits warm``: compare the live counters with the log, and add what they lack."""
+"""``fasthits check`` and ``fasthits warm``: compare the live counters with the log, and add missing hits."""
 
 from datetime import date
 from typing import Annotated
@@ -22,7 +22,7 @@ def check(
     prefix: Prefix = DEFAULT_PREFIX,
     tolerance: Annotated[
         int,
-        Option(min=0, metavar="HITS", help="Differences to accept, in hits: missing and additional ones together."),
+        Option(min=0, metavar="HITS", help="Differences to accept: missing hits plus additional hits."),
     ] = 0,
     settle: Settle = 2.0,
 ) -> None:
@@ -34,10 +34,10 @@ def check(
         fasthits check --tolerance 10
 
     Prints a line for each path that differs: `missing` or `more`, views in the log, live views, the path, separated by
-    tabs. The exit code is then 1.
+    tabs. The exit code is 1 if a path differs.
 
     Reads the log before and after the counters, so hits that arrive meanwhile are not differences. Use the same rules
-    as `fasthits log`; keep them in a config file that both read.
+    as `fasthits log`: keep them in a config file that both read.
     """
     from fasthits.upkeep.reconcile import LiveDay
 
@@ -51,10 +51,10 @@ def check(
             echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
     say(f"{counted(result.equal_paths, 'path')} equal, with {counted(result.equal_hits, 'hit')}")
     if result.missing:
-        hint = "fasthits warm adds them"
+        hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
     if result.more:
-        hint = "cronolog loses lines while Apache restarts, and at midnight puts some into the other day's file"
+        hint = "cronolog loses lines while Apache restarts, and at midnight writes some into the wrong day's file"
         paths, hits = counted(len(result.more), "path"), counted(result.hits_more(), "hit")
         say(f"{paths} with {hits} more than in the log ({hint})")
     if result.hits_missing() + result.hits_more() > tolerance:
@@ -72,18 +72,18 @@ def warm(
     ttl: Ttl = DEFAULT_TTL_SECONDS,
     settle: Settle = 2.0,
 ) -> None:
-    """Add to the live counters of DATE the hits that its log has and they lack, after memcached has lost some.
+    """Add missing hits to the live counters of DATE, from its log, for example after memcached has restarted.
 
     \b
         fasthits warm
         fasthits warm --logs '/var/log/nginx/access.log*'
         fasthits warm --settle 10
 
-    A second run finds nothing to add. Loggers may go on counting. A hit that arrives meanwhile can hide a missing hit,
-    so run the command again; no hit counts twice unless it takes longer than --settle from the log to memcached.
+    A second run adds nothing twice. Loggers may go on counting. A hit that arrives meanwhile can hide a missing hit,
+    so run the command again. No hit counts twice, unless it takes longer than --settle from the log to memcached.
     The command waits while loggers deliver hits that have piled up.
 
-    Use the same rules as `fasthits log`; keep them in a config file that both read.
+    Use the same rules as `fasthits log`: keep them in a config file that both read.
     """
     from fasthits.upkeep.reconcile import LiveDay
 

@@ -1,4 +1,4 @@
-"""``fasthits report``: the past days as one file."""
+"""``fasthits report``: the past days as an HTML file."""
 
 import sys
 from pathlib import Path
@@ -35,8 +35,8 @@ def report(
     \b
         fasthits report --date 2026-03 --to march.html
 
-    The file has no script and loads nothing. If the database has them, it also shows where readers came from and what
-    they searched for. A day that is not kept is a gap in the chart and does not count for the average.
+    The file has no script and loads nothing. If the database has referrers and search terms, it shows them, too. A day
+    that is not kept is a gap in the chart and does not count for the average.
     """
     from fasthits.daily.atomic import check_start, replacing
     from fasthits.daily.documents import Pages

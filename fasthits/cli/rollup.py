@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CLUSTER_PANEL = "Many machines"
 
 QUIET_MALFORMED = 0.1
-"""With --quiet, a greater share of malformed lines is worth a summary."""
+"""With --quiet, a greater share of malformed lines still prints a summary."""
 
 
 class Referrers(StrEnum):
@@ -65,7 +65,7 @@ def rollup(
         Option(
             metavar="NAME",
             envvar="FASTHITS_SERVER",
-            help="With --to NAME.hits: the name of this server, which merge tells it by.",
+            help="With --to NAME.hits: the name of this server. merge tells servers apart by their names.",
             show_default="the host name",
         ),
     ] = None,
@@ -107,8 +107,8 @@ def rollup(
         str | None,
         Option(
             metavar="FOLDER",
-            help="Where the workers leave rows until the end of the run: a folder on a file system that all machines "
-            "share, or an address such as s3://logs/scratch.",
+            help="Where the workers keep rows until the end of the run: a folder that all machines share, or an "
+            "address such as s3://logs/scratch.",
             show_default="beside TARGET",
             rich_help_panel=CLUSTER_PANEL,
         ),
@@ -134,9 +134,10 @@ def rollup(
         fasthits rollup 2026-03-01..yesterday --logs '/srv/*/%Y-%m-%d.log'
         zcat old.log.gz | fasthits rollup 2026-03-12 --logs - --to -
 
-    The new rows of a day replace its old rows, so a second run changes nothing. A day stays as it is, and the exit code
-    is 1, if the log has no line of it, only a part of it, or fewer hits than are kept. A hit counts for the date in its
-    line. Requests that ended after midnight are in the next day's file: fasthits reads that, too.
+    The new rows of a day replace its old rows, so a second run changes nothing. A day is left unchanged, and the exit
+    code is 1, if the log has no line of it, only a part of it, or fewer hits than are kept. A hit counts for the date
+    in its line. The next day's file can hold such lines, too, because requests end after midnight: fasthits reads
+    both files.
     """
     from fasthits.daily.atomic import write_summary
     from fasthits.daily.opening import open_table
@@ -150,9 +151,9 @@ def rollup(
 
         kept = referrers and {"referrers": referrers.value, "own host": own_host}
         origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
-    table = open_table(to, layouts, origin)
-    wanted = parse_days(days, date.today())
     max_bytes = parse_max_memory(max_memory)
+    table = open_table(to, layouts, origin, max_bytes)
+    wanted = parse_days(days, date.today())
     patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with _workers(cluster, scratch, to) as fleet, progress_bar() as progress:
@@ -176,17 +177,17 @@ def rollup(
 
 @contextmanager
 def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator[Fleet | None]":
-    """Give the workers that count; None if this process counts."""
+    """Give the workers of the cluster; None if this process counts."""
     if cluster is None:
         if scratch is not None:
-            raise UsageError("--scratch needs --cluster", scratch, "a count by one machine needs no such folder")
+            raise UsageError("--scratch needs --cluster", scratch, "without a cluster, leave --scratch out")
         yield None
         return
     from fasthits.daily.engines import connected, warning_of
     from fasthits.daily.fleet import Fleet
 
     if scratch is None and is_url(target):
-        raise UsageError("a cluster needs a folder that all machines share", "--scratch", "--scratch FOLDER names it")
+        raise UsageError("a cluster needs a folder that all machines share", "--scratch", "add --scratch FOLDER")
     if warning := warning_of(cluster):
         say(warning)
     with connected(cluster) as crew:
@@ -202,7 +203,7 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
         own = [host.lower().rstrip(".") for host in own_hosts]
         layouts.append(referrers_layout(referrers is Referrers.FULL, own, rules.by_host))
     elif own_hosts:
-        raise UsageError("--own-host needs --referrers", ", ".join(own_hosts))
+        raise UsageError("--own-host needs --referrers", ", ".join(own_hosts), "add --referrers")
     if search_terms:
         layouts.append(searches_layout(rules.by_host))
     if rules.not_found == "apart":
@@ -223,11 +224,11 @@ def _print_summary(result: "Summary", target: str) -> None:
     from fasthits.daily.urls import shown
 
     found = result.counted
-    # If nothing parses, the format is only a guess.
+    # If no line could be read, the format is only a guess.
     formats = f" ({' and '.join(found.formats)})" * (found.lines > found.malformed)
     speed = found.bytes / result.seconds / 1e9
     lines, files = counted(found.lines, "line"), counted(found.files, "file") + formats
-    spooled = f", {found.spooled / 1e6:,.1f} MB by a temporary file" * bool(found.spooled)
+    spooled = f", {found.spooled / 1e6:,.1f} MB in a temporary file" * bool(found.spooled)
     say(f"{lines} of {files}, {found.bytes / 1e6:,.1f} MB in {result.seconds:.2f} s ({speed:.2f} GB/s){spooled}")
     reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in found.filtered.items())
     width = len(f"{found.lines:,}")

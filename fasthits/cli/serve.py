@@ -1,4 +1,4 @@
-"""``fasthits serve``: the numbers as a web page."""
+"""``fasthits serve``: the views as a web page."""
 
 import ipaddress
 import os
@@ -41,13 +41,13 @@ def serve(
         Option(
             metavar="SECRET",
             envvar="FASTHITS_TOKEN",
-            help="Require this secret. Everybody on this machine can see it with ps: better use FASTHITS_TOKEN or a "
-            "file.",
+            help="Require this secret. Everybody on this machine can see it with ps, so better use FASTHITS_TOKEN or "
+            "a file.",
         ),
     ] = None,
     public: Annotated[
         bool,
-        Option("--public", help="Answer everyone who can reach the port, and scripts of pages of other sites."),
+        Option("--public", help="Answer everyone who can reach the port, and scripts on pages of other sites."),
     ] = False,
     public_badges: Annotated[
         bool, Option("--public-badges", help="Answer everyone who asks for a badge, and nothing else.")
@@ -77,7 +77,7 @@ def serve(
         raise FasthitsError("not installed", error.name, "pip install 'fasthits[web]'") from error
 
     if database.lower().endswith(".csv"):
-        raise UsageError("serve reads no CSV", database, "fasthits rollup --to hits.db keeps the days in a database")
+        raise UsageError("serve cannot read CSV", database, "keep the days in a database: fasthits rollup --to hits.db")
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
     secret = _read_token(token_file) if token_file else token

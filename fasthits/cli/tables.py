@@ -1,4 +1,4 @@
-"""Past days as tables for people: headings that say which days are kept, lines with bars, and a day a line."""
+"""Prints past days as tables for people: headings that name the kept days, lines with bars, and one line per day."""
 
 import shutil
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
 
 def print_heading(found: "Document", name: str = "") -> None:
-    """Print what is shown, which days of it are kept, and which are missing."""
+    """Print the path and its days, and which of these days are missing."""
     span = range_of(found)
     title = f"{printable(name)}  " if name else ""
     echo(f"{title}{span.first}..{span.last}, {counted(found['kept_days'], 'day')} kept")
@@ -55,7 +55,7 @@ def print_lines(found: "Document", lines: Sequence[Line], heads: Sequence[str] =
 
 
 def print_days(found: "Document") -> None:
-    """Print the views of each day, after their sum, and those of as many days before."""
+    """Print the sum of the views, the sum of the same number of days before, and the views of each day."""
     total, before = found["total"], found["before"]
     echo(f"{counted(total, 'view')}, {a_day(total, found['kept_days'])} a day")
     if before:
@@ -100,7 +100,7 @@ def a_day(views: int, kept_days: int) -> str:
 
 
 def change(views: int, days: int, views_before: int, days_before: int) -> str:
-    """Return by how much the views of a day have changed, in percent.
+    """Return the change of the views a day, in percent.
 
     >>> change(30, 3, 10, 2), change(5, 1, 10, 1), change(5, 1, 0, 1), change(0, 1, 0, 1), change(5, 0, 1, 1)
     ('+100 %', '-50 %', 'new', '', '')
@@ -122,7 +122,7 @@ def _step_name(step: int) -> str:
 
 
 def print_ranking(title: str, rows: Sequence[tuple[int, str]]) -> None:
-    """Print a list of names with their views; nothing if there is none."""
+    """Print a list of names with their views; nothing for an empty list."""
     if rows:
         echo(f"\n{'':12}  {title}")
     for views, name in rows:

@@ -31,8 +31,8 @@ def today(
         fasthits today /about.html
         fasthits today / /blog/ --date yesterday
 
-    A - instead of the views means that they are not known: no logger has counted on that day, or the day is over and
-    its counters have expired, which begins two hours after midnight. `fasthits history` has the past days.
+    A - in place of the views means unknown: no logger counted on that day, or the day's counters have expired. They
+    begin to expire two hours after midnight. `fasthits history` has the past days.
     """
     from fasthits.live.counters import hits_today
 
@@ -54,7 +54,7 @@ def today(
 
 
 def _why_unknown(servers: list[str], prefix: str, day: date) -> str:
-    """Return why a path without a counter may have been read on *day*, and what to do; nothing if it was not read."""
+    """Return why the views of a path without a counter are unknown, and what to do; nothing if nobody read it."""
     from fasthits.live.statistics import read_figures
 
     today = date.today()

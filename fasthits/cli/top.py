@@ -34,7 +34,7 @@ REFRESH_SECONDS = 1.0
 BAR_WIDTH = 24
 LEAST_BAR_WIDTH = 4
 LINES_AROUND = 5
-"""Lines of the screen that do not show a path: the title, totals, an empty line, the table's head, the last line."""
+"""Screen lines without a path: the title, the totals, an empty line, the table's head, the last line."""
 HASH_SHOWN = 13
 
 HELP = """\
@@ -42,10 +42,10 @@ HELP = """\
 Page Up, Page Down scroll by a screen
 Home, End          first and last path
 s                  sort by views, or by the last minute
-/                  show paths with a text; Escape shows all
-Space              stop, and go on
-?                  this help
-q, Ctrl-C          end
+/                  show only paths that contain a text; Escape shows all
+Space              pause, and go on
+?                  show this help
+q, Ctrl-C          quit
 """
 
 
@@ -69,7 +69,7 @@ def top(
         fasthits top --once --limit 5
         fasthits top --json
 
-    The screen is renewed each second, until q or Ctrl-C. Press ? for the other keys: they sort, filter, scroll and
+    The screen refreshes each second, until q or Ctrl-C. Press ? for the other keys: they sort, filter, scroll and
     pause. A path that is too long for a memcached key, or has characters that a key cannot have, is shown as # and its
     SHA-256.
     """
@@ -98,35 +98,35 @@ def _print_table(sample: "Sample") -> None:
 
 
 def _shown(path: str) -> str:
-    """Return a path for people. Of a hashed path nobody wants to see all 64 digits.
+    """Return a path for people. They see only the first digits of a hash.
 
     >>> _shown("#73c9c45d21e1aa")
-    '#73c9c45d21e1… (a path that no key can have)'
+    '#73c9c45d21e1… (hash of a path that fits no key)'
     """
-    return f"{path[:HASH_SHOWN]}… (a path that no key can have)" if path.startswith("#") else printable(path)
+    return f"{path[:HASH_SHOWN]}… (hash of a path that fits no key)" if path.startswith("#") else printable(path)
 
 
 def _bar_width(width: int, taken: int, paths: "Sequence[str]") -> int:
-    """Return the columns for bars on a line of *width*, with *taken* for numbers: what *paths* leave, or 0."""
+    """Return the width of bars: what *taken* columns and *paths* leave of a line of *width*, or 0."""
     left = width - taken - max(map(cell_len, paths), default=0)
     return min(BAR_WIDTH, left) if left >= LEAST_BAR_WIDTH else 0
 
 
 @dataclass
 class View:
-    """What the screen shows of the sample; keys change it."""
+    """The part of the sample that the screen shows. Keys change the view."""
 
     by: Literal["views", "last_minute"] = "views"
     text: str = ""
     first: int = 0
-    """The place of the first path that is shown, among all that match."""
+    """The place of the first visible path among all that match."""
     typing: bool = False
-    """Keys go into the text."""
+    """The user is typing the text."""
     paused: bool = False
     helping: bool = False
 
     def take(self, key: str, rows: int) -> bool:
-        """Change the view as *key* says; a screen has *rows*. Return False for the key that ends."""
+        """Change the view for a *key*; a screen has *rows*. Return False for the key that quits."""
         if self.typing:
             self._type(key)
         elif key == "q":
@@ -195,7 +195,7 @@ def _end(number: int, frame: object) -> None:
 
 
 class _Screen:
-    """The last sample, how it is looked at, and how that is drawn."""
+    """The last sample, the view of it, and the drawing of both."""
 
     def __init__(self, live: "LiveViews", servers: str, console: Console) -> None:
         """Raises MemcachedError when no server answers."""
@@ -222,12 +222,12 @@ class _Screen:
         """Return what to show."""
         parts: list[RenderableType] = [self._title(), self._totals(), *self._problems(), Text()]
         if self.view.helping:
-            return Group(*parts, Text(HELP), Text("any key goes back, q ends", style="dim"))
+            return Group(*parts, Text(HELP), Text("any key goes back, q quits", style="dim"))
         found, paths = self._find()
         return Group(*parts, self._table(paths), self._last_line(found, len(paths)))
 
     def _find(self) -> "tuple[int, list[LivePath]]":
-        """Return the number of paths that match, and those that fit; scroll back from behind the end."""
+        """Return the number of matching paths, and the paths that fit. Scroll back from behind the end."""
         view, rows = self.view, self.rows
         listed = self._live.list_paths(rows, min(view.first, self._sample.paths), view.text, view.by)
         if view.first and len(listed.paths) < rows:
@@ -261,7 +261,7 @@ class _Screen:
         return f"last {seconds:.0f} s" if 0 < seconds < 59.5 else "last minute" if long else "last min"
 
     def _age(self) -> str:
-        """Return how old the numbers are, if they are not of now."""
+        """Return the age of the numbers; nothing if they are current."""
         if not (self._problem or self.view.paused):
             return ""
         seconds = (datetime.now().astimezone() - self._sample.at).total_seconds()
@@ -297,7 +297,7 @@ class _Screen:
         return table
 
     def _last_line(self, found: int, shown: int) -> Text:
-        """Return the last line: what is typed, or what the view leaves out, and the keys."""
+        """Return the last line: the typed text, or what the view leaves out, and the keys."""
         view = self.view
         if view.typing:
             return _one_line(Text.assemble("/", view.text, ("▏", "bold"), f"  {counted(found, 'path')}"))
@@ -308,7 +308,7 @@ class _Screen:
             notes.append(f"{counted(found, 'path')} with {view.text}: Escape shows all")
         if view.first:
             notes.append(f"{view.first + 1:,} to {view.first + shown:,} of {found:,}")
-        keys = "q ends   / filters   s sorts   ? helps"
+        keys = "q quits   / filters   s sorts   ? help"
         return _one_line(Text.assemble(("   ".join(notes) + "   " if notes else "", "bold"), (keys, "dim")))
 
 

@@ -9,7 +9,7 @@ from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits.core.steps cimport (
-    BYTES, KINDS, METHOD, NO_DAY, NOT_THERE, PATH, QUERY, REQUEST, SKIP, STATUS, TARGET, TIME, Reading,
+    BYTES, KINDS, METHOD, NO_DAY, NOT_THERE, PATH, QUERY, REQUEST, SKIP, STATUS, TARGET, TIME, VHOST, Reading,
 )
 from fasthits.core.times cimport NO_HOUR, has_clock, moment_of, ordinal_of, take_iso_time, take_loose_clf_time
 from fasthits.core.tokens cimport Cursor, Span, are_digits, number, skip_past, take_rest, take_until
@@ -163,6 +163,38 @@ cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
     return True
 
 
+cdef inline void split_stem(Span *path, Span *query) noexcept nogil:
+    """Cut a query off a path: SHOUTcast writes it into the same column."""
+    cdef const char *mark = NULL
+    if path.start != NULL:
+        mark = <const char *>memchr(path.start, b"?", path.size)
+    if mark == NULL:
+        return
+    if query.start == NULL:
+        query.start, query.size = mark + 1, <size_t>(path.start + path.size - mark - 1)
+    path.size = <size_t>(mark - path.start)
+
+
+cdef inline void cut_host(Span *target, Span *host) noexcept nogil:
+    """Cut the host off a target without a scheme, ``www.example.org/a``, as Incapsula writes it."""
+    cdef const char *p = target.start
+    cdef const char *end = target.start + target.size
+    while p != end and p[0] != b"/" and p[0] != b"?":
+        p += 1
+    if p == target.start or p == end or p[0] != b"/" or (p - 1)[0] == b":":
+        return
+    if host.start == NULL:
+        host.start, host.size = target.start, <size_t>(p - target.start)
+    target.start, target.size = p, <size_t>(end - p)
+
+
+cdef inline void join_query(Span *target, Span *path, const Span *query) noexcept nogil:
+    """Take a target for a path if its query is in a column of its own."""
+    if target.start != NULL and query.start != NULL and memchr(target.start, b"?", target.size) == NULL:
+        path[0] = target[0]
+        memset(target, 0, sizeof(Span))
+
+
 cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) noexcept nogil:
     """Read the columns that were named, between tabs or blanks. A dash stands for what is absent; without a column for
     the method each line is a GET."""
@@ -190,4 +222,7 @@ cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) n
         return False
     if not has_method:
         reading.found[METHOD].start, reading.found[METHOD].size = b"GET", 3
+    split_stem(&reading.found[PATH], &reading.found[QUERY])
+    cut_host(&reading.found[TARGET], &reading.found[VHOST])
+    join_query(&reading.found[TARGET], &reading.found[PATH], &reading.found[QUERY])
     return put_mark(columns, &reading.found[QUERY]) and is_access(reading)

@@ -348,6 +348,8 @@ cdef inline bint take_known_key(Cursor *line, const JsonMemo *memo, int parent, 
     cdef const KeptKey *kept = &memo.kept[follower]
     if kept.parent != parent or line.end - line.p <= kept.size or not are_equal(line.p, kept.text, kept.size):
         return False
+    if is_blank(line.p[kept.value_at]):
+        return False        # the value comes later than last time
     key.start, key.size = line.p + kept.key_at, kept.key_size
     line.p += kept.value_at
     slot[0] = follower

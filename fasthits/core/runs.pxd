@@ -153,14 +153,16 @@ cdef inline uint64_t prefix_of(Span path) noexcept nogil:
 
 cdef inline int compare_rows(const Run *a, const Run *b, bint by_views) noexcept nogil:
     """Return less than 0 if the row of *a* comes before that of *b*, 0 if both are of one day and path."""
-    cdef int order
+    cdef int order = 0
+    cdef size_t shared = min(a.row.path.size, b.row.path.size)
     if a.row.day != b.row.day:
         return -1 if a.row.day < b.row.day else 1
     if by_views and a.row.views != b.row.views:
         return -1 if a.row.views > b.row.views else 1
     if a.prefix != b.prefix:
         return -1 if a.prefix < b.prefix else 1
-    order = memcmp(a.row.path.start, b.row.path.start, min(a.row.path.size, b.row.path.size))
+    if shared:
+        order = memcmp(a.row.path.start, b.row.path.start, shared)
     return order if order else (a.row.path.size > b.row.path.size) - (a.row.path.size < b.row.path.size)
 
 

@@ -87,6 +87,13 @@ cdef inline int32_t day_of_clf(const char *p) noexcept nogil:
     return ordinal_of(number(p + 7, 4), month_number(p + 3), number(p, 2))
 
 
+cdef inline int32_t day_of_short_clf(const char *p) noexcept nogil:
+    """Return the ordinal of ``d/Mon/yyyy``, 0 for what is no date of the calendar."""
+    if not (is_digit(p[0]) and p[1] == b"/" and p[5] == b"/" and are_digits(p + 6, 4)):
+        return 0
+    return ordinal_of(number(p + 6, 4), month_number(p + 2), number(p, 1))
+
+
 cdef inline int32_t moment_of_clf(const char *p) noexcept nogil:
     """Return the moment of ``dd/Mon/yyyy:HH``, whose hour has been looked at; 0 for no date of the calendar."""
     return moment_of(day_of_clf(p), number(p + 12, 2))
@@ -200,11 +207,16 @@ cdef inline void skip_zone_name(Cursor *line) noexcept nogil:
 
 
 cdef inline bint take_loose_clf_time(Cursor *line, int32_t *moment) noexcept nogil:
-    """Take ``dd/Mon/yyyy:HH:MM:SS``, perhaps with a fraction, perhaps with a zone."""
+    """Take ``dd/Mon/yyyy:HH:MM:SS``, perhaps with a day of one digit, with a fraction, with a zone."""
     cdef const char *p = line.p
+    cdef bint is_short = line.end - p >= 20 and p[1] == b"/"
+    p -= is_short
     if line.end - p < 20 or p[11] != b":" or not has_clock(p + 12):
         return False
-    moment[0] = moment_of_clf(p)
+    if is_short:
+        moment[0] = moment_of(day_of_short_clf(p + 1), number(p + 12, 2))
+    else:
+        moment[0] = moment_of_clf(p)
     line.p = p + 20
     skip_fraction(line)
     skip_zone(line)

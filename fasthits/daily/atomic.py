@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from errno import EACCES, EEXIST, ELOOP, EWOULDBLOCK
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from fasthits.errors import TableError
 
@@ -112,47 +112,64 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
     It has the same name in all processes. The process that holds its lock writes it, the others wait. Only its user can
     open it, so nobody else can hold the lock. A file of that name without a lock is of a process that was killed.
     """
-    name = _name_of_new(path)
+    name, file = _name_of_new(path), None
     give_up_at = time.monotonic() + LOCK_SECONDS
-    while (file := _take(name)) is None:
-        if time.monotonic() > give_up_at:
-            raise OSError(
-                EWOULDBLOCK, f"another process has been writing it for {LOCK_SECONDS:.0f} s; try again later", str(path)
-            )
-        time.sleep(LOCK_POLL_SECONDS)
-    with file:
-        try:
-            yield file
-        finally:
+    try:
+        while (file := _take(name)) is None:
+            if time.monotonic() > give_up_at:
+                raise OSError(
+                    EWOULDBLOCK,
+                    f"another process has been writing it for {LOCK_SECONDS:.0f} s; try again later",
+                    str(path),
+                )
+            time.sleep(LOCK_POLL_SECONDS)
+        yield file
+    except KeyboardInterrupt:  # it may have come between the call that makes the file and the next line
+        with suppress(OSError):
+            _remove_leftover(name)
+        raise
+    finally:
+        if file is not None:
             if _is_at(name, file.fileno()):
                 name.unlink()
+            file.close()
 
 
 def _take(name: Path) -> BinaryIO | None:
     """Return the new file, locked; None while another process has it."""
     try:
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        is_mine = True
+        file = _open(name, "xb")
     except FileExistsError:
         _check_leftover(name)
-        try:
-            fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:  # it has replaced the old file
-            return None
-        is_mine = False
+        with suppress(FileNotFoundError):  # it has replaced the old file
+            _remove_leftover(name)
+        return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(name, fd):
-            if is_mine:
-                return os.fdopen(fd, "wb")
-            name.unlink()
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(name, file.fileno()):
+            return file
     except BlockingIOError:
         pass
     except BaseException:
-        os.close(fd)
+        file.close()
         raise
-    os.close(fd)
+    file.close()
     return None
+
+
+def _open(name: Path, mode: str) -> BinaryIO:
+    def opener(file: str, flags: int) -> int:
+        return os.open(file, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+
+    return cast(BinaryIO, open(name, mode, opener=opener))
+
+
+def _remove_leftover(name: Path) -> None:
+    """Remove the new file of a process that was killed: nobody has its lock. Raises FileNotFoundError."""
+    with _open(name, "rb") as file, suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(name, file.fileno()):
+            name.unlink()
 
 
 def write_summary(file: Path, figures: Mapping[str, object]) -> None:

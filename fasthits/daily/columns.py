@@ -1,11 +1,11 @@
 """The tables that a rollup fills: their columns, and how their rows come out of a hit table."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from typing import Literal, Protocol
 
+from fasthits.records import Record
 from fasthits.rules.memo import remember
 from fasthits.rules.paths import part_host
 
@@ -49,8 +49,7 @@ class Rows(Protocol):
         """Replace bytes that are not UTF-8."""
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(Record, uncompared=("rows", "csv", "keep")):
     """A table: its columns, and where its rows come from."""
 
     name: str
@@ -58,13 +57,13 @@ class Layout:
     """The columns of the primary key; ``date`` is the first. All but *integers* hold texts."""
     numbers: tuple[str, ...]
     """The columns that add up. CSV is sorted by the first of them."""
-    rows: Callable[[Rows], Iterator[tuple[Cell, ...]]] = field(compare=False)
+    rows: Callable[[Rows], Iterator[tuple[Cell, ...]]]
     """Returns the rows of a count in the order of the primary key, each key once."""
-    csv: Callable[[Rows], Iterator[tuple[date, bytes, int]]] | None = field(default=None, compare=False)
+    csv: Callable[[Rows], Iterator[tuple[date, bytes, int]]] | None = None
     """Returns the rows as `Rows.csv` does; None if that cannot write this table."""
     integers: tuple[str, ...] = ()
     """The columns of the primary key that hold whole numbers."""
-    keep: Callable[[bytes], bytes | None] | None = field(default=None, compare=False)
+    keep: Callable[[bytes], bytes | None] | None = None
     """Maps a referer to the text to store, or None to store nothing; see `LineRules`."""
 
     @property

@@ -31,7 +31,8 @@ SIGNAL_STEPS = 100_000
 CSV_CACHE_BYTES = 64 << 20
 """The rows of a CSV file are kept in memory up to this size, beyond it in a temporary file."""
 WRITE_CACHE_BYTES = 256 << 20
-"""A rollup keeps its changes in memory up to this size. It writes more than that at once, and readers wait."""
+"""A rollup keeps its changes in memory up to this size, and up to a quarter of ``--max-memory``. It writes more than
+that at once, and readers wait."""
 
 
 class Sqlite:
@@ -59,7 +60,7 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
     """
     if not file.is_file():
-        raise TableError("no such database", file, "fasthits rollup makes it; or name another with --database")
+        raise TableError("no such database", file, "make it with fasthits rollup, or name another with --database")
     opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
     with (
         as_table_error("cannot read database", file),
@@ -70,16 +71,17 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[sqlite3.Connection]:
+def writing(file: Path, max_bytes: int | None = None) -> Iterator[sqlite3.Connection]:
     """Give the database in a transaction that is committed at the end of the block. No other process writes meanwhile.
 
     The file is created if it does not exist. If the block raises an error, nothing has changed. Raises TableError, also
-    for SQLite errors of the block.
+    for SQLite errors of the block. Changes take a quarter of *max_bytes* of memory at most.
     """
+    cache_bytes = min(WRITE_CACHE_BYTES, max_bytes // 4) if max_bytes else WRITE_CACHE_BYTES
     with as_table_error("cannot write to SQLite file", file):
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
-            database.execute(f"PRAGMA cache_size = -{WRITE_CACHE_BYTES >> 10}")
+            database.execute(f"PRAGMA cache_size = -{cache_bytes >> 10}")
             database.execute("PRAGMA synchronous = EXTRA")  # what is committed is on the disk, also its folder
             _wait_to(database, "BEGIN IMMEDIATE")
             yield database
@@ -219,7 +221,7 @@ def as_table_error(failed: str, file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
         if str(error).startswith("no such table"):
-            hint = ": fasthits rollup fills it"
+            hint = ": fill it with fasthits rollup"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 

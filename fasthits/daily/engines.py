@@ -75,7 +75,7 @@ def _connect(distributed: Any, cluster: str) -> Any:
     if found := re.fullmatch(r"local(?::(\d+))?", cluster):
         number = int(found[1] or len(os.sched_getaffinity(0)))
         if not number:
-            raise UsageError("a cluster without workers", cluster, "local:2 starts two")
+            raise UsageError("the cluster has no workers", cluster, "local:2 starts two")
         own = distributed.LocalCluster(
             n_workers=number, threads_per_worker=1, dashboard_address=None, security=True, silence_logs=logging.CRITICAL
         )

@@ -164,7 +164,7 @@ def _bytes_of(max_memory: int | str | None) -> int | None:
     if isinstance(max_memory, str):
         return parse_max_memory(max_memory)
     if max_memory is not None and max_memory < LEAST_MEMORY:
-        raise UsageError("too little for max_memory", max_memory, f"{LEAST_MEMORY} or more")
+        raise UsageError("max_memory is too small", max_memory, f"{LEAST_MEMORY} or more")
     return max_memory
 
 

@@ -107,7 +107,7 @@ class Kept:
     def check_host(self, host: str | None) -> None:
         """Raise UsageError if a host is given, but the table does not tell hosts apart."""
         if host is not None and not self.has_hosts:
-            raise UsageError("the database does not keep hosts apart", host, "fasthits rollup --by-host does")
+            raise UsageError("the database has no hosts", host, "fill it with fasthits rollup --by-host")
 
     def days_of(self, days: Range) -> list[str]:
         """Return the kept days of a range."""
@@ -255,7 +255,7 @@ class Kept:
         try:
             yield
         except (TypeError, ValueError, OverflowError) as error:
-            raise TableError(f"database with {what}", self._file, str(error)) from error
+            raise TableError(f"the database has {what}", self._file, str(error)) from error
 
 
 class Paths:
@@ -331,7 +331,7 @@ class Paths:
         return {path: number for number, path in self}
 
     def _missing(self) -> TableError:
-        return TableError("database with damaged sums", self._file, "paths are missing")
+        return TableError("the database has damaged sums", self._file, "paths are missing")
 
 
 def _of_host(host: str | None) -> str:
@@ -346,7 +346,7 @@ def _date_of(text: object, file: object) -> date:
     try:
         day = date.fromisoformat(text)  # type: ignore[arg-type]  # a table of another program may hold anything
     except (TypeError, ValueError) as error:
-        raise TableError("database with invalid dates", file, str(error)) from error
+        raise TableError("the database has invalid dates", file, str(error)) from error
     if day.isoformat() != text:
-        raise TableError("database with invalid dates", file, f"{text} instead of {day}")
+        raise TableError("the database has invalid dates", file, f"{text} instead of {day}")
     return day

@@ -6,14 +6,14 @@ from fasthits.errors import UsageError
 
 MAX_MEMORY = "1G"
 MAX_MEMORY_HELP = (
-    "Most memory that counting may take, such as 512M or 2G. If the paths need more, their counts go through a "
-    "temporary file in the folder TMPDIR."
+    "Memory limit for counting, such as 512M or 2G. If the paths need more, their counts go through a temporary file "
+    "in the folder TMPDIR."
 )
 LEAST_MEMORY = 32 << 20
 """In bytes."""
 
 OTHER_BYTES = 72 << 20
-"""What a command takes besides its hit tables, at most."""
+"""The most memory that a command takes besides its hit tables."""
 
 
 def parse_max_memory(text: str) -> int:
@@ -29,7 +29,7 @@ def parse_max_memory(text: str) -> int:
 
 
 def bytes_of_tables(max_memory: int) -> int:
-    """Return how many bytes hit tables may take, so that a command takes no more than *max_memory*."""
+    """Return how many bytes the hit tables may take in a command that may take *max_memory*."""
     return max(max_memory // 4, max_memory - OTHER_BYTES)
 
 

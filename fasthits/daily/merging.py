@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -36,6 +35,7 @@ from fasthits.daily.runs import BOTS, HITS, MergedRows, Run, Runs, Spool, Worksh
 from fasthits.daily.targets import NO_FIGURES, Replaced
 from fasthits.daily.targets import Table as Target
 from fasthits.errors import TableError, UsageError
+from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Origin(NamedTuple):
     @classmethod
     def of(cls, server: str, rules: Rules, **options: object) -> "Origin":
         """Return the origin of rows that *rules* and other *options* of a rollup have counted."""
-        used: dict[str, object] = {each.name: getattr(rules, each.name) for each in fields(rules)}
+        used: dict[str, object] = fields_of(rules)
         default = Rules()
         used = {name: value for name, value in used.items() if value != getattr(default, name) and name != "pages"}
         if rules.looks_at_agents:
@@ -175,10 +175,10 @@ class HitsFile(Target):
         if old.about["server"] != self._origin.server:
             raise TableError(f"partial of another server, {old.about['server']}", self._path, ANOTHER)
         if differing := _difference(old.about["rules"], self._origin.rules):
-            raise TableError(f"these options count otherwise ({differing}) than those of the file", self._path, ANOTHER)
+            raise TableError(f"these options count differently ({differing}) than the partial", self._path, ANOTHER)
         if old.about["tables"] != self._tables:
             there = ", ".join(old.about["tables"])
-            raise TableError(f"these options make other tables than the file has ({there})", self._path, ANOTHER)
+            raise TableError(f"these options make other tables; the file has ({there})", self._path, ANOTHER)
         return old
 
 
@@ -211,7 +211,7 @@ def check_about(found: Partial) -> None:
     except (KeyError, TypeError, ValueError, AttributeError):
         sound = False
     if not sound:
-        raise TableError("not a partial that a rollup has made", found.name, "fasthits rollup --to NAME.hits makes one")
+        raise TableError("not a partial made by a rollup", found.name, "make one: fasthits rollup --to NAME.hits")
 
 
 def _difference(first: Mapping[str, str], second: Mapping[str, str]) -> str:
@@ -268,7 +268,7 @@ class Fleet:
             differing = "other tables"
         if differing:
             hint = f"use the options of {first.name} on all servers; they differ in {differing}"
-            raise TableError("partial that was counted otherwise", found.name, hint)
+            raise TableError("partials were counted with different options", found.name, hint)
 
     def layouts(self) -> list[Layout]:
         """Return the layouts of the tables that the partials have."""
@@ -358,16 +358,16 @@ def left_days(result: Merged) -> Iterator[str]:
         if day not in {fewer.day for fewer in result.fewer}:
             by_servers.setdefault(", ".join(servers), []).append(day)
     for names, days in by_servers.items():
-        hint = "give it as well; --partial keeps the day without it"
-        yield f"no partial of {names}, left as it was: {name_days(days)} ({hint})"
+        hint = "add it; --partial keeps the day without it"
+        yield f"no partial of {names}, left unchanged: {name_days(days)} ({hint})"
     if result.fewer:
         named = "; ".join(map(str, result.fewer[:NAMED_DAYS]))
         more = f"; and {len(result.fewer) - NAMED_DAYS} more days" * (len(result.fewer) > NAMED_DAYS)
         hint = "is a server missing? if only the rules have changed, --replace replaces the day"
-        yield f"fewer hits than are kept, left as it was: {named}{more} ({hint})"
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({hint})"
 
 
 def check_target(target: str) -> None:
     """Raise UsageError for a target that cannot hold several servers."""
     if target.lower().endswith(".hits"):
-        raise UsageError("a partial has one server only", target, "name a target for all: --to hits.db")
+        raise UsageError("a partial holds one server only", target, "name a target for all: --to hits.db")

@@ -17,12 +17,18 @@ STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
-def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origin | None" = None) -> Table:
+def open_table(
+    target: str,
+    layouts: Sequence[Layout] = (PLAIN,),
+    origin: "Origin | None" = None,
+    max_bytes: int | None = None,
+) -> Table:
     """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
     a folder of Parquet files, which ends in ``/`` or, for rows that have an *origin*, ``*.hits``; or raise UsageError.
 
     It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
-    it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
+    it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too. SQLite
+    takes a quarter of *max_bytes* of memory at most.
     """
     if target == STDOUT:
         if len(layouts) > 1:
@@ -42,7 +48,7 @@ def open_table(target: str, layouts: Sequence[Layout] = (PLAIN,), origin: "Origi
     if suffix == ".csv":
         return CsvFiles(Path(target), layouts)
     if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target), [*layouts, HOURS])
+        return SqliteFile(Path(target), [*layouts, HOURS], max_bytes)
     if suffix == ".hits" and origin:
         from fasthits.daily.merging import HitsFile
 

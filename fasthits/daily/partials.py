@@ -45,7 +45,7 @@ WHOLE = b"fasthits"
 FRAME = struct.Struct("<I")
 MOST_CONTENTS_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 18
-AGAIN = "make it anew with fasthits rollup --to NAME.hits, and copy it again"
+AGAIN = "make it again with fasthits rollup --to NAME.hits, and copy it again"
 
 ReadAt = Callable[[int, int], bytes]
 """Returns so many bytes from a place in a file, fewer only at its end."""
@@ -153,13 +153,13 @@ def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
     """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for one that is torn or altered, and
     for other files."""
     if read_at(0, len(MAGIC)) != MAGIC:
-        raise TableError("not a partial of fasthits", name, "fasthits rollup --to NAME.hits makes partials")
+        raise TableError("not a partial of fasthits", name, "make one: fasthits rollup --to NAME.hits")
     start, length, checksum, whole = TAIL.unpack(read_at(max(size - TAIL.size, 0), TAIL.size).ljust(TAIL.size))
     if whole != WHOLE or start + length + TAIL.size != size or length > MOST_CONTENTS_BYTES:
         raise TableError("partial is cut off", name, AGAIN)
     text = read_at(start, length)
     if crc32(text) != checksum:
-        raise TableError("partial was altered", name, f"its contents have another check sum; {AGAIN}")
+        raise TableError("partial was altered", name, f"its checksum does not match; {AGAIN}")
     with _strange_contents(name):
         contents = json.loads(text)
         if contents["format"] != FORMAT:
@@ -200,7 +200,7 @@ def _strange_contents(name: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise TableError("partial has strange contents", name, AGAIN) from error
+        raise TableError("partial has invalid contents", name, AGAIN) from error
 
 
 def _version_of(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -39,7 +39,7 @@ class PostgresTables(Table):
         with looking(self._url) as database:
             if database.execute("SHOW server_encoding").fetchone() != ("UTF8",):
                 raise TableError(
-                    "the database is not in UTF-8", database.name, "createdb -E UTF8 -T template0 makes one"
+                    "the database is not in UTF-8", database.name, "make one: createdb -E UTF8 -T template0"
                 )
             self._check_tables(database)
             _check_rights(database, self._layouts)

@@ -176,7 +176,7 @@ def writing(url: str) -> Iterator[Postgres]:
             database.execute("SET LOCAL synchronous_commit = on")  # what is committed is on the disk
         schema = "SELECT oid::bigint::int FROM pg_namespace WHERE nspname = current_schema()"
         if database.execute(schema).fetchone() is None:
-            raise TableError("no schema to make tables in", database.name, "see the server's search_path")
+            raise TableError("no schema for the tables", database.name, "set the user's search_path")
         database.execute(f"SELECT pg_advisory_xact_lock({_LOCK}, ({schema}))")
         yield database
         try:
@@ -184,7 +184,7 @@ def writing(url: str) -> Iterator[Postgres]:
         except psycopg.OperationalError as error:
             if not connection.closed:
                 raise
-            failed = "the connection was lost while the database committed, so the days are replaced or as they were"
+            failed = "the connection was lost during the commit, so the days are either replaced or unchanged"
             raise TableError(failed, database.name, "run this again") from error
 
 
@@ -261,7 +261,7 @@ _SAID = (
 _HINTS = {
     "25006": "this server is a replica, or set to read only; name the primary server",
     "42501": "let the user own the database, or GRANT it what it needs",
-    "42P01": "fasthits rollup fills it",
+    "42P01": "fill it: fasthits rollup",
     "42P07": "a table that was detached has the name; rename or drop it",
     "53100": "free some space on the server, then run this again",
     "53200": "roll up fewer days at once, or raise max_locks_per_transaction",

@@ -52,7 +52,7 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     """Yield a line for each reason why days were left as they were, with what to type; nothing if no day was left."""
     if found.missing:
         hints = "; ".join(found.hints_of_missing)
-        yield f"no log file, left as it was: {name_days(found.missing)} ({hints})"
+        yield f"no log file, left unchanged: {name_days(found.missing)} ({hints})"
     if found.unseen:
         yield _why_unseen(found)
     if found.days_seen:
@@ -60,11 +60,11 @@ def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
     for day, gaps in found.parts.items():
         if day not in found.days:
             ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
-            yield f"not the whole day, left as it was: {day}: {_join(gaps)} ({'; '.join(ways)})"
+            yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({'; '.join(ways)})"
     if fewer:
         named = "; ".join(map(str, fewer[:NAMED_DAYS]))
         more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
-        yield f"fewer hits than are kept, left as it was: {named}{more} ({WHY_FEWER})"
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({WHY_FEWER})"
 
 
 def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
@@ -117,14 +117,14 @@ def _why_unseen(found: Counted) -> str:
     explain = f"fasthits explain {found.any_file} shows how each line is read"
     hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen]))
     if not found.lines:
-        return f"the log is empty, left as it was: {days} ({'; '.join([*hints, NAME_LOGS])})"
+        return f"the log is empty, left unchanged: {days} ({'; '.join([*hints, NAME_LOGS])})"
     if not found.days_seen:
         hints += [f"tried as {found.tried}", explain]
-        return f"none of {number_of(found.lines, 'line')} can be read, left as it was: {days} ({'; '.join(hints)})"
+        return f"none of {number_of(found.lines, 'line')} can be read, left unchanged: {days} ({'; '.join(hints)})"
     hints.append(f"the log has {name_days(sorted(found.days_seen))}")
     if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:
         hints.append("if the log is new, run this again tomorrow")
     hints.append(NAME_LOGS)
     if found.malformed:
         hints.append(f"{number_of(found.malformed, 'line')} did not parse")
-    return f"no line of the day, left as it was: {days} ({'; '.join([*hints, explain])})"
+    return f"no line of the day, left unchanged: {days} ({'; '.join([*hints, explain])})"

@@ -116,7 +116,7 @@ class Spool:
                 yield unpack(frame)
             except DamagedPieceError as error:
                 hint = f"{error}; check the disk, then run it again"
-                raise FasthitsError("rows came back from a temporary file as others", self.folder, hint) from error
+                raise FasthitsError("a temporary file returned wrong rows", self.folder, hint) from error
 
     @contextmanager
     def _errors(self, failed: str) -> Iterator[None]:
@@ -302,4 +302,4 @@ def _merge(runs: Sequence[Run], by_views: bool, days: set[date] | None) -> Itera
         yield from merge_runs([run.pieces() for run in runs], by_views=by_views, days=days)
     except ValueError as error:
         failed, number = error.args
-        raise FasthitsError(failed, runs[number].name, "make it anew") from error
+        raise FasthitsError(failed, runs[number].name, "make it again") from error

@@ -62,9 +62,10 @@ class Table(Protocol):
 class SqliteFile(Table):
     """Tables in a SQLite file, which are created if they do not exist."""
 
-    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,)) -> None:
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,), max_bytes: int | None = None) -> None:
         self._path = path
         self._layouts = layouts
+        self._max_bytes = max_bytes
 
     def check(self) -> None:
         from fasthits.daily.database import reading
@@ -84,7 +85,7 @@ class SqliteFile(Table):
 
         if not days:
             return Replaced(0, [])
-        with gathered(days, rows, self._layouts) as new, writing(self._path) as database:
+        with gathered(days, rows, self._layouts) as new, writing(self._path, self._max_bytes) as database:
             for layout in self._layouts:
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
@@ -115,7 +116,7 @@ class SqliteFile(Table):
             days = days_without_sums(database) if columns_of(database, self._layouts[0].name) else []
         advance = progress(len(days)) if progress and days else None
         while days:
-            with writing(self._path) as database:
+            with writing(self._path, self._max_bytes) as database:
                 done = make_missing_sums(database, days)
             days = days[done:]
             if advance:

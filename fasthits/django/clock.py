@@ -14,7 +14,7 @@ SAMPLE_LINES = 20
 
 
 def find_difference(patterns: Patterns, days: Sequence[date]) -> str | None:
-    """Return what is wrong if the newest of the logs' first lines has another offset than TIME_ZONE; else None.
+    """Return a warning if the newest of the logs' first lines has another offset than TIME_ZONE; else None.
 
     Raises FasthitsError and `Finding` for logs that cannot be read.
     """

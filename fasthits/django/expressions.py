@@ -1,4 +1,4 @@
-"""Expressions for queries of the history. What they stand for is looked up when a query runs, not when it is made.
+"""Expressions for queries of the history. Their values are looked up when a query runs, not when it is made.
 
 So a queryset of a class can have them: it touches no database at import, and its first day moves with the calendar.
 """
@@ -62,7 +62,7 @@ def value_field(field: models.Field) -> models.Field:
 
 
 def content_type_of(model: type[models.Model]) -> Subquery:
-    """Return a subquery for the id of the content type of *model*'s history. It needs no query of its own."""
+    """Return a subquery for the id of the content type of *model*'s history. It needs no separate query."""
     meta = history_model(model)._meta
     return Subquery(ContentType.objects.filter(app_label=meta.app_label, model=meta.model_name).values("pk")[:1])
 
@@ -107,7 +107,8 @@ class PrimaryKey(Func):
 
 
 class FromHistory(Subquery):
-    """What a query finds in the history; NULL where the history is not in that database, or not migrated yet."""
+    """The part of the history that a query finds; NULL where the history is not in that database, or not migrated
+    yet."""
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, list[Any]]:
         """Return the SQL."""

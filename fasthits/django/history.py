@@ -23,15 +23,15 @@ from fasthits.django.signals import hits_saved
 from fasthits.rules.rules import Rules
 
 BATCH_PATHS = 100_000
-"""So many paths are resolved to objects at once, with one query for each model."""
+"""The number of paths to resolve to objects at a time, with one query for each model."""
 
 SAVED_ROWS = 5_000
-"""So many rows are inserted at once."""
+"""The number of rows to insert at a time."""
 
 TOP_PATHS = 20
 
 NAMED_LOSSES = 5
-"""So many objects that would lose views are named."""
+"""A message names up to this many objects that would lose views."""
 
 
 @dataclass
@@ -63,15 +63,15 @@ class Tied:
 
 @dataclass
 class Parsed:
-    """What was counted, and which objects it belongs to."""
+    """The counted hits, and the objects to which they belong."""
 
     counted: Counted
     resolver: PathResolver
     tied: Tied
     fewer: list[Fewer] = field(default_factory=list)
-    """Days that were left as they were, because more views of objects are kept."""
+    """Days left unchanged, because more views of objects are kept."""
     losses: list[Loss] = field(default_factory=list)
-    """Days that were left as they were, because objects would lose views that are kept."""
+    """Days left unchanged, because objects would lose views that are kept."""
 
     @property
     def objects(self) -> int:
@@ -87,7 +87,7 @@ class Parsed:
 
     @property
     def saved(self) -> "Saved":
-        """What was saved."""
+        """The saved hits."""
         left = {day for day, *_ in self.fewer} | {loss.day for loss in self.losses}
         views = {key: views for key, views in self.tied.views.items() if key[0] not in left}
         return Saved(
@@ -116,7 +116,7 @@ def parse_logs(
 ) -> Parsed:
     """Count the hits of *days* and replace all rows of `Hits` of those days, in one transaction.
 
-    The paths of one object add up; paths without an object are left out. A day stays as it is if the log has no line
+    The paths of one object add up; paths without an object are left out. A day is left unchanged if the log has no line
     of it; or, unless *with_fewer*, if more views are kept than were counted, of all objects or of one: its address may
     have changed since. The other arguments are `count_days`'s.
 
@@ -189,7 +189,7 @@ def save_views(views: Mapping[tuple[date, ObjectKey], int], database: str) -> No
 
 
 def _find_losses(views: Counter[tuple[date, ObjectKey]], kept: models.QuerySet, database: str) -> list[Loss]:
-    """Return what would be lost of the *kept* rows. Rows of objects that are gone are no loss."""
+    """Return the views of the *kept* rows that would be lost. Rows of objects that are gone are no loss."""
     keys = {_content_type(key.model, database).pk: key.model for _, key in views}
     fewer: dict[tuple[int, str], list[tuple[date, int, int]]] = defaultdict(list)
     for day, kind, object_id, before in (

@@ -53,7 +53,7 @@ class MostRead(models.Model):
     object_id = models.CharField(max_length=255)
     views = models.PositiveBigIntegerField()
     newest = models.BigIntegerField()
-    """The newest row of `Hits` at that time: with newer rows this one is out of date."""
+    """The newest row of `Hits` at that time: with newer rows this row is out of date."""
 
     objects = HistoryQuerySet.as_manager()
 
@@ -111,7 +111,7 @@ class HitsMixin(models.Model):
 
 
 class Change(NamedTuple):
-    """The views of a period, compared with those of the period of the same length before it."""
+    """The views of a period, compared with the views of the period of the same length before it."""
 
     views: int
     before: int

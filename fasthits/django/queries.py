@@ -1,8 +1,8 @@
 """Queries of the history: sums, and the most read objects, fast however many objects there are.
 
 A sum over all objects takes too long for a page. So each ``parse_log`` keeps the KEPT most read objects of each model
-over each of the PERIODS, in `MostRead`. A list of which a queryset lets too few objects through, and any other period,
-is summed when it is asked for.
+over each of the PERIODS, in `MostRead`. If a queryset has too few objects of a list, and for any other period, the
+query sums all rows.
 """
 
 from datetime import date
@@ -16,7 +16,8 @@ from django.db.models.functions import Coalesce
 from fasthits.django.expressions import FirstDay, FromHistory, ObjectId, PrimaryKey, content_type_of, has_history
 
 PERIODS = (1, 7, 30)
-"""The periods that are kept, in days. Each is kept for today and, as it is read until the next run, for tomorrow."""
+"""The periods that are kept, in days. Each is kept for today, and for tomorrow, because pages read it until the next
+run."""
 KEPT = 500
 
 

@@ -17,7 +17,7 @@ from fasthits.django.models import Hits, HitsMixin, MostRead
 from fasthits.django.queries import KEPT, PERIODS, annotation
 
 IN_VALUES = 900
-"""Up to so many values go into a query, which every database allows."""
+"""The most values in a query. Every database allows this many."""
 NEW_OBJECTS = 100
 """memcached cannot list counters by value. So today's most read objects are looked for among those most read in the
 last 30 days and the NEW_OBJECTS newest of each model."""
@@ -37,7 +37,7 @@ def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
 def most_read_today(*sources: Any, limit: int = 10) -> list[Any]:
     """Return the *limit* objects that have been read most today, live: a query for each source, and one round trip.
 
-    See NEW_OBJECTS for which objects it looks at.
+    NEW_OBJECTS says which objects it looks at.
     """
     candidates: dict[Any, None] = {}
     for source in sources:
@@ -57,7 +57,7 @@ def newest(objects: QuerySet) -> Iterable[Model]:
 
 
 def counted_models() -> Iterator[type[Model]]:
-    """Yield each model that has a history of its own."""
+    """Yield each model that has its own history."""
     return (model for model in apps.get_models() if issubclass(model, HitsMixin) and not model._meta.proxy)
 
 
@@ -95,7 +95,7 @@ def first_kept() -> date:
 
 
 def keep(database: str) -> None:
-    """Keep the most read objects, as they are now in the history. ``parse_log`` calls this.
+    """Save the lists of the most read objects in the history. ``parse_log`` calls this.
 
     It sums before it writes, so that other writers do not wait for the sums.
     """

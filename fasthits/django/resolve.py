@@ -26,7 +26,7 @@ from fasthits.rules.escapes import unescape
 from fasthits.rules.rules import Rules
 
 IN_VALUES = 900
-"""Up to so many values go into a query, which every database allows. For more, one query reads all objects."""
+"""The most values in a query. Every database allows this many. For more, one query reads all objects."""
 
 ERRORS = 10
 """Errors to keep and show."""

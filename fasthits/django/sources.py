@@ -81,7 +81,7 @@ def counts(model: type[models.Model], **fields: str) -> Callable[[View], View]:
 
 
 def source_of(view: Callable[..., Any], arguments: dict[str, Any]) -> Source | str:
-    """Return what *view* shows, or the reason why nobody knows. *arguments* are of one of its URLs."""
+    """Return what *view* shows, or the reason why nobody knows. *arguments* come from one of its URLs."""
     if view not in _known:
         _known[view] = _find_source(view, arguments)
     return _known[view]
@@ -108,7 +108,7 @@ def _find_source(view: Callable[..., Any], arguments: dict[str, Any]) -> Source 
 
 
 def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str, Any]) -> Source | str:
-    """Return what a class like a DetailView shows."""
+    """Return the source of a class like a DetailView."""
 
     def option(name: str, default: Any) -> Any:
         return initial.get(name, getattr(view_class, name, default))
@@ -152,7 +152,7 @@ def _ask_queryset(view: Any, arguments: dict[str, Any]) -> Any:
 
 
 def _rest_source(view: Any, view_class: Any) -> Source | str:
-    """Return what a view of Django REST framework shows."""
+    """Return the source of a view of Django REST framework."""
     actions = getattr(view, "actions", None)
     if not hasattr(view_class, "retrieve") or (actions is not None and actions.get("get") != "retrieve"):
         return "the view shows a list"

@@ -19,7 +19,7 @@ PATHS = 100
 def hits_today(request: HttpRequest) -> HttpResponseBase:
     """Answer the signed paths in ``path=...&path=...`` with today's views.
 
-    Only who was shown a page has its signed path, so this tells nothing of pages that are hidden or not there. Paths
+    Only readers of a page have its signed path, so nobody can ask for pages that are hidden or do not exist. Paths
     that this site has not signed, and unknown numbers, are left out. live.js sends POST, which does not count as a hit.
     """
     asked = dict.fromkeys((request.POST if request.method == "POST" else request.GET).getlist("path"))

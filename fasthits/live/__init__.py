@@ -1,1 +1,1 @@
-"""Today: the logger that counts lines into memcached, and what reads the counters there."""
+"""Today: the logger that counts lines into memcached, and the code that reads the counters there."""

@@ -11,7 +11,7 @@ from fasthits.display import counted
 
 
 class Cause(NamedTuple):
-    """What happened, to be read behind "a logger", and what to do."""
+    """The event, in words that follow "a logger", and what to do."""
 
     text: str
     remedy: str
@@ -47,11 +47,11 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "doubt": Cause(
         "got no clear answer whether hits were counted",
-        "look at the proxy in front of memcached; fasthits warm repairs the counters",
+        "look at the proxy in front of memcached; repair the counters: fasthits warm",
     ),
     "lost": Cause(
         "lost its connection to memcached before the answer came",
-        "fasthits warm repairs the counters",
+        "repair the counters: fasthits warm",
     ),
     "full": Cause(
         "found no room in memcached for new counters",
@@ -63,11 +63,11 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "paths": Cause(
         "dropped hits, because too many paths waited for memcached",
-        "raise --max-paths, then fasthits warm repairs the counters",
+        "raise --max-paths, then repair the counters: fasthits warm",
     ),
     "memory": Cause(
         "ran out of memory and lost lines",
-        "give the machine more memory, then fasthits warm repairs the counters",
+        "give the machine more memory, then repair the counters: fasthits warm",
     ),
     "courier": Cause(
         "lost its helper process and started another",
@@ -83,7 +83,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "truncated": Cause(
         "found a log file truncated and no copy of it",
-        "let logrotate rename logs, without copytruncate; fasthits warm repairs the counters",
+        "let logrotate rename logs, without copytruncate; repair the counters: fasthits warm",
     ),
     "state": Cause(
         "could not write the state file of the logs that it follows",
@@ -98,14 +98,14 @@ CAUSES: Mapping[str, Cause] = {
 instead: see LOSSES."""
 
 LOSSES: Mapping[str, Cause] = {
-    "in doubt": Cause("hits may have been counted or not", "fasthits warm repairs the counters"),
+    "in doubt": Cause("hits may have been counted or not", "repair the counters: fasthits warm"),
     "refused": Cause("hits were refused by memcached", "use another --prefix everywhere"),
     "dropped": Cause(
-        "hits were dropped: too many paths waited", "raise --max-paths; fasthits warm repairs the counters"
+        "hits were dropped: too many paths waited", "raise --max-paths; repair the counters: fasthits warm"
     ),
     "discarded": Cause(
         "lines were discarded while a logger could not count",
-        "fasthits log --check with the logger's options says why; fasthits warm repairs the counters",
+        "fasthits log --check with the logger's options says why; repair the counters: fasthits warm",
     ),
 }
 """The figures of loggers that mean a loss."""

@@ -1,8 +1,8 @@
 """Connections to memcached. A connection must prove itself by answering ``version`` before hits are risked on it.
 
-A proxy accepts connections while its memcached is down, and a server of another kind accepts them as well. What is sent
-to either is lost. So a connection counts as made when a ``VERSION`` line comes back. If something else comes back, or
-nothing, the error says what is there and what to do.
+A proxy accepts connections while its memcached is down, and a server of another kind accepts them as well. Hits sent to
+either of them are lost. So a connection counts as made when a ``VERSION`` line comes back. If something else comes
+back, or nothing, the error says what is there and what to do.
 """
 
 import encodings.idna  # noqa: F401 (getaddrinfo loads it at its first call, when the user may not be able to read it)
@@ -211,7 +211,8 @@ class Connector:
         return channel
 
     def _probe(self, place: "_Place") -> MemcachedError | None:
-        """Return what is at a place that does not answer, if that can be found out; looks once a minute."""
+        """Return an error that says what listens at a place that does not answer, if it can be found out; looks once a
+        minute."""
         now = time.monotonic()
         if now >= self._probed_at + PROBE_AGAIN_SECONDS:
             self._probed_at = now
@@ -248,7 +249,7 @@ def prove(channel: Channel, server: Server) -> None:
 
 
 def reach(channel: Channel, server: Server, key: str) -> None:
-    """Return when *server* has looked for counter *key*, which this leaves as it is.
+    """Return when *server* has answered a request for counter *key*, which does not change the counter.
 
     Some proxies, such as twemproxy and mcrouter, answer ``version`` themselves while their memcached is down. Raises
     MemcachedError.
@@ -265,7 +266,7 @@ def reach(channel: Channel, server: Server, key: str) -> None:
 
 
 def _misfit(server: Server, reply: bytes) -> MemcachedError:
-    """Return what is wrong when *reply* is the answer to ``version``, and what to do."""
+    """Return the error that *reply* to ``version`` means, with advice."""
     said = reply.partition(b"\n")[0].rstrip().decode("ascii", "backslashreplace")
     if reply.startswith(_TLS_ALERT):
         return _wants_tls(server)
@@ -279,7 +280,8 @@ def _misfit(server: Server, reply: bytes) -> MemcachedError:
 
 
 def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedError | None:
-    """Return what a silent server speaks, found by further connections; None if that stays unknown."""
+    """Return an error that says which protocol a silent server speaks, found by further connections; None if that stays
+    unknown."""
     try:
         if server.tls:
             reply = _answer(place, watch, b"version\r\n")
@@ -290,7 +292,7 @@ def _look_at(place: "_Place", server: Server, watch: int | None) -> MemcachedErr
         if place.host and _speaks_tls(place, watch):
             return _wants_tls(server)
         binary = _answer(place, watch, _BINARY_VERSION, enough=b"\x81").startswith(b"\x81")
-        # Every memcached answers that by default, and this one may have just started.
+        # Every memcached answers that by default, and this server may have just started.
         if binary and not _answer(place, watch, b"version\r\n"):
             return MemcachedError("memcached speaks only the binary protocol", server, "start it without -S and -B")
     except OSError:
@@ -363,7 +365,7 @@ def _set_options(connection: socket.socket) -> None:
 
 
 def _start_tls(channel: Channel, tls: ssl.SSLContext, host: str, seconds: float, watch: int | None) -> Channel:
-    """Return a TLS channel in place of *channel*, which is of no use any more. Raises OSError."""
+    """Return a TLS channel in place of *channel*, which the caller must not use any more. Raises OSError."""
     wrapped = tls.wrap_socket(channel.socket, server_hostname=host or None, do_handshake_on_connect=False)
     secure = Channel(wrapped, watch)
     until = time.monotonic() + seconds
@@ -394,7 +396,7 @@ _BAD_CERTIFICATES = {
 
 
 def _tls_problem(server: Server, error: ssl.SSLError) -> MemcachedError:
-    """Return what is wrong with TLS to *server*, and what to do."""
+    """Return the error of TLS to *server*, with advice."""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _BAD_CERTIFICATES.get(error.verify_code, "")
         reason = error.verify_message.rstrip(".")

@@ -1,4 +1,4 @@
-"""The live counters for code of one's own: read them, name them, add to them."""
+"""The live counters for your own code: read them, name them, add to them."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ def hits_today(
     from fasthits.live.memcached import read_views  # pymemcache costs 46 ms, which `hit_key` does not need
 
     if isinstance(paths, str):
-        raise UsageError("paths are several", repr(paths), f"for example [{paths!r}]")
+        raise UsageError("paths must be a list", repr(paths), f"for example [{paths!r}]")
     today = day or date.today()
     by_path = {path: hit_key(today, path, prefix) for path in paths}
     found = read_views(_servers_of(memcached), list(by_path.values()))
@@ -71,8 +71,9 @@ def add_views(
     """Add the views of *rows*, (day, path, views) as `HitCount.rows` gives them, to the live counters.
 
     No view is ever added twice, so nothing is sent again whose outcome is unknown. Look at the result: ``delivered``
-    views are counted, those ``in_doubt`` may be, ``refused`` views never will be, and the rows in ``returned`` were not
-    counted and may be given to this function again. ``problems`` says why, and is empty when all is delivered.
+    views are counted, views ``in_doubt`` may be counted, ``refused`` views never will be counted. The rows in
+    ``returned`` were not counted: give them to this function again. ``problems`` says why, and is empty when all is
+    delivered.
 
     A counter lives *ttl* seconds from its first view. Raises UsageError, with nothing sent, for an invalid argument.
     """

@@ -69,7 +69,7 @@ class Courier:
         return self._socket.fileno()
 
     def events(self) -> int:
-        """Return what to poll for."""
+        """Return the events to poll for."""
         return select.POLLIN | select.POLLOUT if self._unsent else select.POLLIN
 
     def send(self, rows: Sequence[Row]) -> None:

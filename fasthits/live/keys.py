@@ -32,7 +32,7 @@ def hit_key(day: date, path: bytes, prefix: str = DEFAULT_PREFIX) -> str:
     """Return the key of the counter of *path* on *day*: ASCII, legal in memcached, distinct for distinct arguments.
 
     If a path is too long for a key, or holds a byte outside 0x21-0x7e, the key has ``#`` and the path's SHA-256 in hex
-    instead. The path of a hit never begins with ``#``. *prefix* is one that `check_prefix` accepts.
+    instead. The path of a hit never begins with ``#``. `check_prefix` must accept *prefix*.
 
     >>> hit_key(date(2026, 3, 12), b"/about")
     ':1:2026-03-12/about'
@@ -56,7 +56,7 @@ def path_in_key(key: str, prefix: str = DEFAULT_PREFIX) -> str:
 
 
 def figure_path(figure: str) -> bytes:
-    """Return what a logger's figure has in place of a path in its key: it begins with ``!``, as no path does.
+    """Return the part of a figure's key that stands in place of a path: it begins with ``!``, as no path does.
 
     >>> hit_key(date(2026, 3, 12), figure_path("in doubt"))
     ':1:2026-03-12!in-doubt'

@@ -1,8 +1,8 @@
 """The counters of a day, as memcached lists them, and their values.
 
 ``lru_crawler metadump all`` gives a line for every item of a server, with the key percent-encoded, in any order. It is
-not a snapshot: it passes over an item that another thread holds at that moment. So once a path has been seen, it is
-asked for by name all day.
+not a snapshot: it passes over an item that another thread holds at that moment. So once a path has been seen, this
+reads it by name all day.
 """
 
 import re

@@ -2,9 +2,9 @@
 
 ``add KEY 2 TTL 1`` creates a counter with the value 0, and ``incr KEY N`` counts. Flag 2 is the flag of integers in
 pymemcache, pylibmc and python-memcached, so each of them, and Django's cache, reads an int back. If two loggers create
-a counter at once, the second gets NOT_STORED and counts all the same: nothing is lost or counted twice, and the first
-one sets the time to live. Each command gets one line of reply, in order, so the outcome of every counter is known. Both
-commands are in every version of the text protocol (memcached's doc/protocol.txt).
+a counter at the same time, the second gets NOT_STORED, but still counts: nothing is lost or counted twice, and the
+first one sets the time to live. Each command gets one line of reply, in order, so the outcome of every counter is
+known. Both commands are in every version of the text protocol (memcached's doc/protocol.txt).
 """
 
 import select
@@ -145,7 +145,7 @@ def router(servers: Sequence[Server]) -> tuple[list[Server], Callable[[str], Ser
 
 @dataclass
 class Delivery:
-    """What became of some rows, in hits. The numbers and the returned views add up to all views of the rows."""
+    """The outcome of some rows, in hits. The numbers and the returned views add up to all views of the rows."""
 
     delivered: int = 0
     in_doubt: int = 0
@@ -230,7 +230,7 @@ class CounterStore:
 
 
 class _Pipeline:
-    """The connection to one server, for many commands at once."""
+    """The connection to one server, for many commands in one request."""
 
     def __init__(self, server: Server, watch: int | None) -> None:
         self.server = server

@@ -4,11 +4,11 @@ Without this, a logger with the wrong format would count nothing and say nothing
 """
 
 from collections import deque
-from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable
+from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import BAD_SHARE, shown
 from fasthits.rules.intake import Intake

@@ -18,7 +18,7 @@ class RunningLogger(NamedTuple):
     user: str
     """The user's name, or number if it has no name."""
     words: Sequence[str]
-    """The arguments behind ``log``."""
+    """The arguments after ``log``."""
     environ: Mapping[str, str]
     """Empty if this process may not read it."""
 
@@ -54,7 +54,7 @@ def find_loggers() -> list[RunningLogger]:
 
 
 def _words_of(process: Path) -> list[str] | None:
-    """Return the arguments behind ``fasthits log``; None for another program."""
+    """Return the arguments after ``fasthits log``; None for another program."""
     try:
         words = [os.fsdecode(word) for word in (process / "cmdline").read_bytes().split(b"\0")]
     except OSError:  # it has ended

@@ -2,10 +2,10 @@
 
     Apache --pipe--> Reader --batches of rows--> courier --> memcached
 
-A web server whose log pipe is full stands still, so the reader's only wait is for input, the courier or the clock,
-whichever is first. It goes on counting while a batch is in flight: the slower the courier, the more hits each row has,
-and the fewer rows there are. On an idle site a line is sent at once. Under load the reader lets the pipe fill for
-READ_SECONDS, as long as little of it is full; for less if it was full after the last pause, as its writer has waited.
+A web server hangs when its log pipe is full, so the reader waits only for input, the courier or the clock, whichever
+comes first. It goes on counting while a batch is in flight: the slower the courier, the more hits each row has, and the
+fewer rows there are. On an idle site a line is sent at once. Under load the reader lets the pipe fill for READ_SECONDS,
+as long as little of it is full; for less if it was full after the last pause, as its writer has waited.
 """
 
 import fcntl
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Totals:
-    """What became of the hits so far. All others are pending."""
+    """The outcome of the hits so far. All others are pending."""
 
     delivered: int = 0
     in_doubt: int = 0
@@ -92,7 +92,7 @@ class Reader:
         self._returned = Backlog()
         self._hours = Counter[str]()
         self._health = Health(self._figures_to_publish)
-        # The figures come first: they are few and seldom, and behind the hits of a busy site they would wait for ever.
+        # The figures come first: they are few, and after the hits of a busy site they would wait for ever.
         self._sources: tuple[Health | Backlog, ...] = (self._health, self._returned, self._fresh)
         self._in_flight_from: Health | Backlog = self._fresh
         self._courier: Courier | None = None
@@ -133,7 +133,7 @@ class Reader:
         return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
 
     def close(self) -> None:
-        """Give back what the system has lent; nothing else may be called after this."""
+        """Release file descriptors and the courier. Nothing else may be called after this."""
         os.close(self._asked)
 
     def ask_status(self) -> None:
@@ -331,7 +331,7 @@ class Reader:
         if self._courier:
             self._settle(self._courier)
         if self.pending():
-            hint = "fasthits warm repairs the counters"
+            hint = "repair the counters: fasthits warm"
             self._report("end", f"ended before everything was delivered: {self._losses()} ({hint})")
         elif (losses := self._losses()) != NO_LOSS:
             self._report("end", f"ended: {losses} in all")

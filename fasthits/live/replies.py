@@ -1,4 +1,4 @@
-"""What memcached's replies to ``add`` and ``incr`` tell about hits: counted, not counted, or unknown.
+"""The meaning of memcached's replies to ``add`` and ``incr`` for hits: counted, not counted, or unknown.
 
 Only memcached's own words prove that a hit was not counted: ``NOT_FOUND``, and out of memory. A proxy answers for a
 server that it cannot reach, or that is late: twemproxy says ``SERVER_ERROR Connection timed out`` about hits that may
@@ -18,7 +18,7 @@ NO_NUMBER = b"CLIENT_ERROR cannot increment or decrement non-numeric value"
 
 
 class Outcome(Enum):
-    """What the two lines of reply, to ``add`` and to ``incr``, tell about a counter's hits."""
+    """The meaning of two lines of reply, to ``add`` and to ``incr``, for a counter's hits."""
 
     COUNTED = auto()
     NOT_COUNTED = auto()

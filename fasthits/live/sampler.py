@@ -15,8 +15,8 @@ from fasthits.rules.paths import is_static
 
 WINDOW_SECONDS = 60.0
 GAP_SECONDS = 10.0
-"""After a longer pause between samples nobody knows when the views came, so the window begins anew. It also does when a
-server fails or comes back, because its views would look like new views."""
+"""After a longer pause between samples, the time of the views is unknown, so the window begins again. It also does when
+a server fails or comes back, because its views would look like new views."""
 
 
 class LivePath(NamedTuple):
@@ -148,7 +148,7 @@ class LiveViews:
         )
 
     def without_static(self, sample: Sample, limit: int) -> Sample:
-        """Return *sample*, which is the last one, as if nobody had asked for files that pages load by themselves."""
+        """Return *sample*, the last sample, without the views of static files."""
         views = {path: count for path, count in self._views.items() if not self._is_static(path)}
         last_minute = sum(count for path, count in self._recent.items() if not self._is_static(path))
         most_read = heapq.nsmallest(limit, views.items(), key=lambda item: (-item[1], item[0]))

@@ -1,7 +1,7 @@
 """The figures of all loggers together, to which each logger adds in memcached every PUBLISH_SECONDS.
 
-They are counters like those of hits: one for each figure and day, the day of publishing. Figures of hours count the
-hits of an hour of the day in the lines.
+They are counters like the counters of hits: one for each figure and day, the day of publishing. Figures of hours count
+the hits of an hour of the day in the lines.
 """
 
 import time

@@ -1,8 +1,8 @@
 """Keeps the pipe of a web server flowing when its lines cannot be counted.
 
-A web server starts a logger, writes to its pipe, and stands still when nobody reads that pipe. So a logger must not
-end before its input does, whatever is wrong with its options, its configuration, its user or its code. It works in
-three steps, and each may fail:
+A web server starts a logger, writes to its pipe, and hangs when nobody reads that pipe. So a logger must not end before
+its input ends, even if its options, its configuration, its user or its code are wrong. It works in three steps, and
+each may fail:
 
     load     import the program
     prepare  read the options and the configuration, become --user
@@ -101,7 +101,7 @@ class Failure(NamedTuple):
 
 
 def describe(error: BaseException) -> Failure:
-    """Return what to say about an exception, in one line; for an unexpected exception that includes its place.
+    """Return a message about an exception, in one line; for an unexpected exception that includes its place.
 
     >>> describe(KeyError("a")).text
     "unexpected error: KeyError('a')"
@@ -113,7 +113,7 @@ def describe(error: BaseException) -> Failure:
     if isinstance(error, MemoryError):
         return Failure("out of memory", "memory", 1)
     if isinstance(error, ImportError):
-        text = f"cannot import a part of fasthits: {error} (install fasthits again)"
+        text = f"cannot import a part of fasthits: {error} (reinstall fasthits)"
         return Failure(text, str(error), 1)
     traceback = error.__traceback__
     while traceback and traceback.tb_next:
@@ -237,7 +237,7 @@ class _Logger:
         self._failed = False
 
     def attempt(self, keep_flowing: bool) -> int:
-        """Count until the input ends, or do what the options ask for (--check); return the exit code.
+        """Count until the input ends, or do what the options say (--check); return the exit code.
 
         With *keep_flowing* the pipe does not fill up before counting begins.
         """
@@ -281,7 +281,7 @@ class _Logger:
         return self._prepare()
 
     def _load_anew(self) -> Prepare:
-        """Load; after a failure forget the loaded modules, so that the next try does not mix old and new ones."""
+        """Load; after a failure forget the loaded modules, so that the next try does not mix old and new modules."""
         before = set(sys.modules)
         try:
             return self._load()

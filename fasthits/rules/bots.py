@@ -66,20 +66,37 @@ PEOPLE = (
 def agent_verdict(rules: Rules) -> Callable[[bytes], int]:
     """Return the function that gives the verdict on a user agent as logged: COUNTS, FILTERED or BOT.
 
-    A glob must match the whole agent; a text without ``*``, ``?`` and ``[`` may occur anywhere in it. Case does not
-    matter. A missing agent is logged as ``-`` and is no bot. Only the first AGENT_BYTES of an agent are read.
+    A glob must match the whole agent, as it is logged or as it was sent; a text without ``*``, ``?`` and ``[`` may
+    occur anywhere in it. Case does not matter. A missing agent is logged as ``-`` and is no bot. Only the first
+    AGENT_BYTES of an agent are read.
     """
     included = _compile_agents(rules.include_agents) if rules.include_agents else None
     excluded = _compile_agents(rules.exclude_agents) if rules.exclude_agents else None
     is_bot = bot_matcher() if rules.bots != "count" else None
 
     def verdict(agent: bytes) -> int:
-        agent = unescape(agent[: 4 * AGENT_BYTES])[:AGENT_BYTES]  # an escape has at most four bytes
-        if (included and not included(agent)) or (excluded and excluded(agent)):
+        logged = unescape(agent[: 4 * AGENT_BYTES])[:AGENT_BYTES]  # an escape has at most four bytes
+        sent = _as_sent(logged)
+        if included and not (included(sent) or included(logged)):
             return FILTERED
-        return BOT if is_bot and is_bot(agent) else COUNTS
+        if excluded and (excluded(sent) or excluded(logged)):
+            return FILTERED
+        return BOT if is_bot and is_bot(sent) else COUNTS
 
     return verdict
+
+
+def _as_sent(agent: bytes) -> bytes:
+    """Return an agent with its blanks, if its log writes others: IIS ``+``, CDNs ``%20`` or ``%2520``.
+
+    >>> _as_sent(b"Mozilla/5.0%2520(X11)"), _as_sent(b"Mozilla/5.0+(X11)"), _as_sent(b"C++ 1")
+    (b'Mozilla/5.0 (X11)', b'Mozilla/5.0 (X11)', b'C++ 1')
+    """
+    if b" " in agent or not (b"+" in agent or b"%" in agent):
+        return agent
+    from urllib.parse import unquote_to_bytes
+
+    return unquote_to_bytes(unquote_to_bytes(agent.replace(b"+", b" ")))
 
 
 def _compile_agents(globs: tuple[str, ...]) -> Callable[[bytes], object]:

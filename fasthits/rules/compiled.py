@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.formats import Format
 from fasthits.rules.jsonlines import core_names
 from fasthits.rules.labelled import LTSV, W3C
@@ -126,7 +126,8 @@ class CompiledRules:
         return True
 
     def line_rules(self, log_format: Format) -> LineRules:
-        """Return the core's rules for lines of *log_format*. Formats that the core reads alike share one object."""
+        """Return the core's rules for lines of *log_format*. Formats that the core reads in the same way share one
+        object."""
         if known := self._line_rules.get(log_format):
             return known
         readings = [way.reading() for way in self.ways(log_format)]
@@ -152,7 +153,7 @@ class CompiledRules:
         )
 
     def field_rules(self, log_format: Format) -> LineRules:
-        """Return what `parse_line` and `find_fields` need to read lines of *log_format* as they are counted."""
+        """Return the object with which `parse_line` and `find_fields` read lines of *log_format* as counting does."""
         return field_rules(self.ways(log_format))
 
     def finish(self, raw: HitTable, rejected: Counter[str]) -> HitTable:
@@ -199,7 +200,7 @@ class CompiledRules:
 
 
 def _shape(log_format: Format) -> str:
-    """Return what decides whether a line is of *log_format*."""
+    """Return the parts that decide whether a line is of *log_format*."""
     reading = log_format.reading()
     names = reading["names"], reading["anchored"], reading["closed"], reading["absolute"]
     return repr((names, reading["steps"][: reading["needed"]]))

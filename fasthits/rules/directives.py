@@ -1,5 +1,5 @@
 """The directives of Apache's LogFormat, the variables of nginx's log_format and the operators of Envoy's access log:
-which field of a line each stands for.
+which field of a line each means.
 
 Directives are those of httpd 2.4 (mod_log_config.c, log_pre_config and parse_log_item; mod_logio.c; mod_ssl.c) and of
 Tomcat's AccessLogValve; variables those of nginx's core and of its HTTP modules, all others being skipped; operators
@@ -9,10 +9,10 @@ those of Envoy's documentation (Access Logging, Command Operators).
 import re
 import typing
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from fasthits.errors import UsageError
+from fasthits.records import Record
 
 Kind = typing.Literal[
     "skip",
@@ -33,20 +33,18 @@ Kind = typing.Literal[
 """``target`` is the path with its query, as sent. ``path`` has no query. ``query`` is empty or begins with ``?``."""
 
 
-@dataclass(frozen=True)
-class Literal:
+class Literal(Record):
     """Bytes that are the same in every line."""
 
     text: bytes
 
 
-@dataclass(frozen=True)
-class Field:
-    """Bytes that differ from line to line. Two fields are equal when the core reads them alike."""
+class Field(Record, uncompared=("directive", "column")):
+    """Bytes that differ from line to line. Two fields are equal if the core reads them in the same way."""
 
     kind: Kind
-    directive: str = field(compare=False)
-    column: int = field(compare=False)
+    directive: str
+    column: int
     """Where the directive begins in the format, from 1."""
     quoted: bool = False
     """Whether quotes enclose it. It then ends at the first quote without a backslash before it."""
@@ -96,7 +94,7 @@ _NGINX: dict[str, Kind] = {
     **dict.fromkeys(("host", "server_name"), "vhost"),
 }
 _NGINX_ALIKE = ("date_local", "document_root", "request_id")
-"""Variables of nginx that are no misspelled ones, though they come near to one to count by."""
+"""Variables of nginx whose names resemble a variable that counting needs, but are no misspellings of it."""
 _NGINX_VARIABLE = r"(?a)\$(?:(\w+)|\{(\w+)\})?"
 _NGINX_TIMES = {"time_local": "apache", "time_iso8601": "iso8601", "msec": "epoch"}
 
@@ -126,7 +124,7 @@ _JAVA = {
     **{"yyyy": "%Y", "yy": "%y", "MMM": "%b", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"},
     **{"SSS": "%L", "Z": "%z", "EEE": "%a"},
 }
-"""The fields of Java's SimpleDateFormat that have a fixed width. %L stands for milliseconds, %f for microseconds."""
+"""The fields of Java's SimpleDateFormat that have a fixed width. %L means milliseconds, %f microseconds."""
 
 
 def scan_apache(text: str) -> Iterator[Literal | Field]:
@@ -163,7 +161,7 @@ def _apache_fields(found: re.Match[str]) -> Iterator[Literal | Field]:
 
 
 def _apache_time(argument: str | None, directive: str, column: int) -> Iterator[Literal | Field]:
-    # "end:" stands for the time at which the request was done.
+    # "end:" means the time at which the request ended.
     pattern = re.sub(r"^(?:begin|end):?", "", argument or "", count=1)
     if not pattern:
         yield from (Literal(b"["), _time_field(directive, column, "apache"), Literal(b"]"))
@@ -207,7 +205,7 @@ def _nginx_field(found: re.Match[str], of_user: bool) -> Field:
     if name in _NGINX_TIMES:
         return _time_field(f"${name}", column, _NGINX_TIMES[name])
     if of_user and name not in (*_NGINX, *_NGINX_ALIKE) and (near := _near(name)):
-        hint = f"did you mean ${near}? For a variable of your own write $http_own, which fasthits skips"
+        hint = f"did you mean ${near}? For your own variable write $http_own, which fasthits skips"
         raise UsageError(f"unknown variable ${name} in column {column} of the log format", found.string, hint)
     return Field(_NGINX.get(name, "skip"), f"${name}", column)
 

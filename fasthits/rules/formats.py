@@ -6,22 +6,21 @@ are of the kind ``skip``.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise, takewhile
 from typing import Any
 
 from fasthits.errors import UsageError
+from fasthits.records import Record, replace
 from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
 from fasthits.rules.pasted import directive_string
 
 
-@dataclass(frozen=True)
-class Format:
-    """What the lines of a log look like. A format without parts means JSON objects, whose fields have names."""
+class Format(Record, uncompared=("text", "others")):
+    """The format of a log's lines. A format without parts means JSON objects, whose fields have names."""
 
     name: str
-    text: str = field(compare=False)
+    text: str
     parts: tuple[Literal | Field, ...]
     how: str = "steps"
     """``steps`` if the parts follow each other; ``json``, ``ltsv`` or ``w3c`` if the log names them: see `labelled`."""
@@ -30,10 +29,11 @@ class Format:
     only_wrapped: bool = False
     """Whether only lines in the message of a JSON line are read in this format."""
     closed: bool = False
-    """Whether a line has to end where the format ends. Then no text of a client can stand for a field behind it."""
+    """Whether a line has to end where the format ends. Then a client cannot write text that is read as a field after
+    it."""
     absolute: bool = False
     """Whether targets are absolute URLs of the site's own hosts: the path counts, and the host is the virtual host."""
-    others: tuple["Format", ...] = field(default=(), compare=False)
+    others: tuple["Format", ...] = ()
     """Further formats that the lines of a log with this name can have."""
 
     @property
@@ -112,7 +112,7 @@ class Format:
         """Whether the core searches a line for its time and reads on from there, instead of reading from the left.
 
         It does if the request line follows the time as in Apache's common format, and if nothing before the time
-        matters except a virtual host behind words without spaces.
+        matters except a virtual host after words without spaces.
         """
         at = next((at for at, part in enumerate(self.parts) if isinstance(part, Field) and part.kind == "time"), 0)
         before, after = self.parts[:at], self.parts[at + 1 : at + 3]
@@ -140,7 +140,7 @@ _HINTS = {
 }
 
 NEEDED = ("time", "request", "method", "target", "path", "query", "status", "bytes")
-"""Fields that a line must have if its format has them. What follows the last of these may be missing."""
+"""Fields that a line must have if its format has them. The parts after the last of these may be missing."""
 
 _EPOCHS = {"epoch": (12, 1), "epoch_ms": (15, 10**3), "epoch_us": (18, 10**6)}
 """The most digits that the number may have, and how many of these units are in a second."""
@@ -175,7 +175,7 @@ _WORDS_WITHOUT_SPACES = ("%h", "%a", "%l", "$remote_addr")
 
 
 def _are_words(parts: Sequence[Literal | Field]) -> bool:
-    """Tell whether *parts* are fields that cannot hold a space, each with a space behind it."""
+    """Tell whether *parts* are fields that cannot hold a space, each with a space after it."""
     words = [part.directive if isinstance(part, Field) else part.text for part in parts]
     return all(part == b" " if at % 2 else part in _WORDS_WITHOUT_SPACES for at, part in enumerate(words))
 
@@ -186,7 +186,7 @@ def parse_format(text: str) -> Format:
     >>> parse_format('%v %t "%r" %>s').field("status").column
     12
 
-    Escapes are those of the server's configuration. Raises UsageError, with the column, for a string that it cannot
+    Escapes are read as in the server's configuration. Raises UsageError, with the column, for a string that it cannot
     read, and for a format without a date, a method or a path, which counting needs. `named.find_format` also takes the
     name of a format.
     """

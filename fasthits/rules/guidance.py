@@ -1,4 +1,4 @@
-"""What to say about lines that a rule leaves out: why, and what to type. For other lines see `rules.unreadable`."""
+"""Explains lines that a rule leaves out: why, and what to type. For other lines see `rules.unreadable`."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ class Advice(NamedTuple):
     """Why a line cannot be read or does not count, and what to type."""
 
     misses: Sequence[str]
-    """What the nearest formats miss in the line, a sentence each; for JSON the keys that it has."""
+    """Where the nearest formats fail in the line, a sentence each; for JSON the keys that it has."""
     remedy: str
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ _LOOKED_AT: dict[str, Callable[[ParsedLine], bytes | None]] = {
     "path": lambda line: line.path,
     "static": lambda line: line.path,
 }
-"""What of a line each reason looks at."""
+"""The part of a line that each reason looks at."""
 
 
 def left_out(reason: str, rules: Rules, lines: Iterable[ParsedLine | None]) -> Advice:

@@ -46,7 +46,7 @@ class Intake:
             self.hit_table.feed(self._head)
             self._head = b""
             self._check()
-        else:
+        elif len(self._head) > LINE_BYTES or not _are_comments(whole):
             self.hit_table.feed(whole + newline)
             self._head = tail
 
@@ -77,3 +77,8 @@ class Intake:
             self.hit_table.max_paths = before.max_paths
             self.hit_table.merge(before)
         return self.log_format is not None
+
+
+def _are_comments(lines: bytes) -> bool:
+    """Tell whether all lines begin with ``#``, as those at the beginning of a log in W3C's format do."""
+    return all(line.startswith(b"#") for line in lines.split(b"\n"))

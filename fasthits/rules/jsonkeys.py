@@ -26,7 +26,7 @@ _LOOKS = {
     "method": re.compile(r"GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE", re.IGNORECASE),
     "path": re.compile(r"(?:/|https?://)\S*"),
 }
-"""What the value of each needed kind looks like."""
+"""The pattern of a value of each needed kind."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Keys:
     missing: tuple[str, ...]
     """The needed kinds that no known key gives."""
     invalid: str
-    """What is wrong with the value of a known key."""
+    """The fault in the value of a known key."""
 
     def wrapped(self) -> bytes:
-        """Return the line that a logging program has put into this one; b"" if there is none."""
+        """Return the line that a logging program has put into this line; b"" if it contains no such line."""
         return next((self.values[name].strip().encode() for name in WRAPPERS if self.values.get(name)), b"")
 
     def told(self) -> list[str]:
-        """Return what is missing, and the keys that are there."""
+        """Return the missing kinds, and the keys of the line."""
         names = [printable(name) for name in list(self.values)[:MOST_KEYS]]
         more = f" and {len(self.values) - MOST_KEYS} more" * (len(self.values) > MOST_KEYS)
         trouble = f"json: no {' and no '.join(self.missing)} under a name that fasthits knows"

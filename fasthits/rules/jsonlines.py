@@ -13,6 +13,9 @@ Sources of the names:
 - AWS: API Gateway's ``$context`` variables; fields of ALB and CloudFront logs (standard logs v2 as JSON)
 - Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests
 - Fastly: the JSON example of docs.fastly.com, "Custom log formats"
+- Akamai: techdocs.akamai.com, DataStream 2, "Data set parameters"
+- Azure Front Door and Application Gateway: learn.microsoft.com, "Azure Front Door logs" (``properties``)
+- Alibaba Cloud, Tencent EdgeOne, Huawei Cloud: the fields of their CDNs' real-time logs
 - Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
 - pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
 - Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``, ``@message``)
@@ -23,22 +26,26 @@ from collections.abc import Iterator, Mapping
 KNOWN: dict[str, tuple[str, ...]] = {
     "time": (
         *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
-        *("requestTime", "requestTimeEpoch", "time_start", "timestamp(ms)", "@timestamp", "time"),
-        *("datetime", "asctime", "date"),
+        *("requestTime", "requestTimeEpoch", "time_start", "protoPayload.startTime", "timestamp(ms)", "@timestamp"),
+        *("time", "reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date"),
     ),
     "request": ("request", "request_line", "http_request"),
     "method": (
         *("request_method", "request.method", "httpRequest.requestMethod", "ClientRequestMethod"),
-        *("http.request.method", "httpMethod", "req.method", "cs-method", "request_verb", "verb"),
-        "method",
+        *("http.request.method", "httpMethod", "req.method", "reqMethod", "cs-method", "request_verb", "verb"),
+        *("properties.httpMethod", "protoPayload.method", "proxy.method", "request_type", "method"),
     ),
     "path": (
-        *("request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl", "ClientRequestURI"),
+        *("properties.requestUri", "request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl"),
+        *("ClientRequestURI", "reqPath", "protoPayload.resource", "proxy.path"),
         *("ClientRequestPath", "url.original", "url.path", "url.full", "req.url", "req.originalUrl", "cs-uri-stem"),
         *("request_url", "request.url", "request.path", "req.path", "uri", "url", "path", "http.url", "http.target"),
         *("resourcePath", "originalUrl", "target", "urlpath"),
     ),
-    "query": ("args", "query_string", "url.query", "cs-uri-query", "request.query", "query", "urlquery"),
+    "query": (
+        *("args", "query_string", "url.query", "cs-uri-query", "request.query", "queryStr"),
+        *("properties.requestQuery", "RequestUrlQueryString", "uri_param", "query", "urlquery"),
+    ),
     "protocol": (
         *("server_protocol", "request.proto", "RequestProtocol", "httpRequest.protocol", "ClientRequestProtocol"),
         *("cs-protocol-version", "request_proto", "protocol", "proto"),
@@ -46,7 +53,9 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "status": (
         *("status", "DownstreamStatus", "httpRequest.status", "EdgeResponseStatus", "http.response.status_code"),
         *("response_code", "elb_status_code", "sc-status", "res.statusCode", "res.status", "response.status"),
-        *("response_status", "status_code", "http_status", "http.status_code", "OriginStatus", "code"),
+        *("response_status", "status_code", "http_status", "http.status_code", "OriginStatus"),
+        *("properties.httpStatusCode", "properties.httpStatus", "protoPayload.status", "EdgeResponseStatusCode"),
+        *("proxy.statusCode", "http_code", "return_code", "code"),
     ),
     "bytes": (
         *("body_bytes_sent", "bytes_sent", "size", "DownstreamContentSize", "httpRequest.responseSize"),
@@ -56,22 +65,33 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "referer": (
         *("http_referer", "request.headers.Referer", "request_Referer", "httpRequest.referer", "ClientRequestReferer"),
         *("http.request.referrer", "req.headers.referer", "cs(Referer)", "http_referrer"),
-        *("headers.referer", "referer", "referrer"),
+        *("properties.referer", "protoPayload.referrer", "proxy.referer", "headers.referer", "referer", "referrer"),
     ),
     "user_agent": (
         *("http_user_agent", "request.headers.User-Agent", "request_User-Agent", "httpRequest.userAgent"),
         *("ClientRequestUserAgent", "user_agent.original", "req.headers.user-agent", "cs(User-Agent)"),
+        *("properties.userAgent", "protoPayload.userAgent", "proxy.userAgent", "RequestUA", "UA"),
         *("headers.user-agent", "user_agent", "agent"),
     ),
     "vhost": (
         *("server_name", "request.host", "RequestHost", "ClientRequestHost", "url.domain", "req.headers.host"),
-        *("cs(Host)", "x-host-header", "authority", "domain_name", "vhost", "host", "http_host"),
+        *("cs(Host)", "x-host-header", "reqHost", "properties.hostName", "properties.host", "protoPayload.host"),
+        *("proxy.host", "authority", "domain_name", "vhost", "host", "http_host"),
     ),
 }
 """Field names by kind; the first name that a line has is used. A time is used only if it is one."""
 
 URLS = frozenset(
-    {"httpRequest.requestUrl", "url.original", "url.full", "req.url", "req.originalUrl", "request_url", "request.url"}
+    {
+        "properties.requestUri",
+        "httpRequest.requestUrl",
+        "url.original",
+        "url.full",
+        "req.url",
+        "req.originalUrl",
+        "request_url",
+        "request.url",
+    }
     | {"url", "http.url", "originalUrl"}
 )
 """Names of paths that may be a whole URL, put together by the server. Their path counts, not scheme and host."""
@@ -84,7 +104,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 """Fields that tell access entries from other messages. A line without a request may hold a log line in its message."""
 
 TRANSPARENT = ("@fields", "jsonPayload", "fields", "log")
-"""Keys of objects whose fields count as if they stood outside."""
+"""Keys of nested objects whose fields count as fields of the line."""
 
 _CoreName = tuple[str, str, bool, bool]
 

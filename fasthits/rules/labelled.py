@@ -1,7 +1,8 @@
 """Formats whose fields have names in the log: LTSV (http://ltsv.org) and W3C's extended log file format
 (https://www.w3.org/TR/WD-logfile), as IIS, CloudFront and others write it.
 
-W3C's times are UTC, so a day there is a day of UTC. A format here has a field for each kind; a line has some of them.
+W3C's times are UTC, so a day there is a day of UTC; only IIS Advanced Logging has columns with local times, too. A
+format here has a field for each kind; a line has some of them.
 """
 
 from collections.abc import Mapping
@@ -26,8 +27,8 @@ _LTSV = {
     "vhost": ("vhost", "server_name"),
 }
 _W3C = {
-    "time": ("date",),
-    "clock": ("time",),
+    "time": ("date", "date-local"),
+    "clock": ("time", "time-local"),
     "method": ("cs-method",),
     "target": ("cs-uri",),
     "path": ("cs-uri-stem",),

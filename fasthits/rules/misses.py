@@ -1,4 +1,4 @@
-"""What a line lacks to be of a log format: for explain, and for errors about logs that no format fits."""
+"""Where a line does not fit a log format: for explain, and for errors about logs that no format fits."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}")
 
 
 class Miss(NamedTuple):
-    """What one named format misses in a line."""
+    """Where one named format fails in a line."""
 
     name: str
     missing: str
@@ -25,10 +25,10 @@ class Miss(NamedTuple):
 
 
 def why_not(line: bytes) -> list[Miss]:
-    """Return what each named format misses in *line*, the format that came furthest first.
+    """Return where each named format fails in *line*. The format that fits furthest comes first.
 
     A format that can read the line is not in the list, nor are formats that the core reads by labels or columns.
-    Formats that the core reads alike are there once, under the first name.
+    Formats that the core reads in the same way appear once, under the first name.
 
     >>> why_not(b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" OK')[0]
     Miss(name='combined', missing='no status in column 62', reached=61)
@@ -48,7 +48,7 @@ def why_not(line: bytes) -> list[Miss]:
 def _reached(line: bytes, found: FoundFields, log_format: Format) -> int:
     """Return how many bytes agree, 0 without a time.
 
-    A field for whose end the whole rest was searched in vain does not agree.
+    A field does not fit if its end was not found in the rest of the line.
     """
     if not any(_is_time(log_format.read_parts[each.step]) and each.end - each.start >= 10 for each in found.fields):
         return 0

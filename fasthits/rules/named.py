@@ -12,11 +12,11 @@ malformed.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
 from fasthits.errors import UsageError
+from fasthits.records import Record, replace
 from fasthits.rules.assembled import PARTS
 from fasthits.rules.directives import Field, Literal, scan_apache, scan_nginx
 from fasthits.rules.formats import Format, assemble, parse_format
@@ -24,8 +24,7 @@ from fasthits.rules.labelled import LABELLED
 from fasthits.rules.pasted import directive_string
 
 
-@dataclass(frozen=True)
-class Named:
+class Named(Record):
     """A log format that has a name."""
 
     name: str
@@ -66,8 +65,11 @@ class Named:
         return replace(assemble(self.name, text, pieces, needs_method=self.has_method), absolute=self.absolute)
 
 
-def _strings(name: str, writer: str, source: str, example: str, *strings: str, closed: str = "", **how: bool) -> Named:
-    return Named(name, writer, source, example, strings, (closed,) if closed else (), **how)  # type: ignore[arg-type]
+def _strings(
+    name: str, writer: str, source: str, example: str, *strings: str, closed: str | tuple[str, ...] = (), **how: bool
+) -> Named:
+    closed = (closed,) if isinstance(closed, str) else closed
+    return Named(name, writer, source, example, strings, closed, **how)  # type: ignore[arg-type]
 
 
 _COMMON = '%h %l %u %t "%r" %>s %O'
@@ -82,6 +84,14 @@ _HEROKU = (
 )
 _SQUID = "%{sec}t %{elapsed}n %h %{result}n/%>s %{bytes}n %m %U%q %u %{hierarchy}n %{type}n"
 _NPM = '$request_method $scheme $host "$request_uri" [Client $remote_addr] [Length $body_bytes_sent] [Gzip $gzip_ratio]'
+_HTTPLOG = (
+    "%{client}n [%{%d/%b/%Y:%H:%M:%S}t.%{ms}n] %{frontend}n %{backend}n %{timers}n %>s %{bytes}n %{request_cookie}n "
+    '%{response_cookie}n %{state}n %{connections}n %{queues}n "%r"'
+)
+_TENCENT = (
+    "%{%Y%m%d%H%M%S}t %h %v %U%q %{bytes}n %{province}n %{provider}n %>s %{Referer}i %{ms}n "
+    '"%{User-Agent}i" "%{range}n" %m %H %{hit}n'
+)
 _TRAEFIK = '%{count}n "%{router}n" "%{server}n" %{duration}nms'
 _AWS = "https://docs.aws.amazon.com"
 
@@ -210,12 +220,11 @@ _ROWS = (
     ),
     _strings(
         "haproxy",
-        "HAProxy, option httplog",
+        "HAProxy, option httplog or httpslog",
         "https://docs.haproxy.org/3.0/configuration.html#8.2.3",
         "Mar 12 10:00:00 lb haproxy[14389]: 192.0.2.1:33317 [12/Mar/2026:10:00:00.655] http-in web/s1 "
         '10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {www.example.org} {} "GET /a HTTP/1.1"',
-        closed="%{client}n [%{%d/%b/%Y:%H:%M:%S}t.%{ms}n] %{frontend}n %{backend}n %{timers}n %>s %{bytes}n "
-        '%{request_cookie}n %{response_cookie}n %{state}n %{connections}n %{queues}n "%r"',
+        closed=(_HTTPLOG, f"{_HTTPLOG} %{{errors}}n/%{{verify}}n/%{{error}}n/%{{depth}}n/%{{resumed}}n %{{tls}}n"),
         absolute=True,
     ),
     _strings(
@@ -318,6 +327,55 @@ _ROWS = (
         '<134>2026-03-12T09:00:00Z cache-fra1 web[42]: 192.0.2.1 - - [12/Mar/2026:09:00:00 +0000] "GET /a HTTP/1.1" '
         "200 512",
         _COMMON,
+    ),
+    Named(
+        "akamai",
+        "Akamai DataStream 2, as JSON",
+        "https://techdocs.akamai.com/datastream2/docs/log-format",
+        '{"reqTimeSec":"1773306000.123","cliIP":"192.0.2.1","reqHost":"www.example.org","reqMethod":"GET","reqPath":"/a",'
+        '"queryStr":"b=1","statusCode":"200","UA":"Mozilla%2F5.0"}',
+        read_as="json",
+    ),
+    Named(
+        "azure",
+        "Azure Front Door and Application Gateway",
+        "https://learn.microsoft.com/en-us/azure/frontdoor/front-door-diagnostics",
+        '{"time":"2026-03-12T09:00:00Z","category":"FrontDoorAccessLog","properties":{"httpMethod":"GET",'
+        '"requestUri":"https://www.example.org:443/a","httpStatusCode":"200","userAgent":"Mozilla/5.0"}}',
+        read_as="json",
+    ),
+    Named(
+        "google-cloud",
+        "Google Cloud CDN, load balancers and Cloud Run",
+        "https://docs.cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest",
+        '{"httpRequest":{"requestMethod":"GET","requestUrl":"https://www.example.org/a","status":200},'
+        '"timestamp":"2026-03-12T09:00:00Z"}',
+        read_as="json",
+    ),
+    _strings(
+        "alibaba",
+        "Alibaba Cloud CDN",
+        "https://www.alibabacloud.com/help/en/cdn/user-guide/download-logs",
+        '[12/Mar/2026:10:00:00 +0800] 192.0.2.1 - 1542 "-" "GET http://www.example.org/a" 200 191 2830 MISS '
+        '"Mozilla/5.0" "text/html"',
+        '%t %h %{proxy}n %{ms}n "%{Referer}i" "%r" %>s %{received}n %{bytes}n %{hit}n "%{User-Agent}i"',
+        absolute=True,
+    ),
+    _strings(
+        "tencent",
+        "Tencent Cloud CDN",
+        "https://www.tencentcloud.com/document/product/228/6316",
+        '20260312100000 192.0.2.1 www.example.org /a 6969 120 2 200 https://example.org/ 3 "Mozilla/5.0" "(null)" GET '
+        "HTTPS hit 32768",
+        closed=(_TENCENT, f"{_TENCENT} %{{port}}n"),
+    ),
+    _strings(
+        "keycdn",
+        "KeyCDN, log forwarding",
+        "https://www.keycdn.com/support/cdn-log-format",
+        '1773306000.123|defr|192.0.2.0|200|253061|uid1234|zid4321|cdn.example.org|HIT|"GET /a HTTP/1.1"|'
+        '[12/Mar/2026:10:00:00 +0100]|"-"|"Mozilla/5.0"|https|TLSv1.2|US|CA|"AS64496 Example"|-',
+        '%{sec}n|%{pop}n|%h|%>s|%{bytes}n|%{user}n|%{zone}n|%v|%{cache}n|"%r"|%t|"%{Referer}i"|"%{User-Agent}i"',
     ),
     _strings(
         "bunny",

@@ -1,4 +1,4 @@
-"""From options to rules: the options of every command that counts lines, which are also the keys of the config file."""
+"""The options that set rules. Every command that counts lines takes them, and the config file has them as keys."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from fasthits.rules.rules import STATIC_ENDINGS, Bots, NotFound, Rules
 
 CONFIG_HELP = (
     "TOML file with values for the options below. An option on the command line replaces the file's value. "
-    "By default /etc/fasthits.toml, if it exists."
+    "Default: /etc/fasthits.toml, if it exists."
 )
 JSON_KINDS = (
     *("time", "method", "path", "query", "request", "protocol", "status", "bytes", "referer", "user_agent", "vhost"),
@@ -17,7 +17,7 @@ JSON_KINDS = (
 """The kinds of field that --json-fields can name."""
 
 PAGES: Mapping[str, object] = {"method": "GET", "status": "2xx,304", "exclude-static": True, "bots": "exclude"}
-"""The options that --pages stands for. An option that is given itself replaces its part."""
+"""The options that --pages stands for. Another option on the command line replaces its part of --pages."""
 
 
 class Option(NamedTuple):
@@ -30,7 +30,7 @@ class Option(NamedTuple):
     kind: Any
     """On the command line: str, list[str] (can be repeated), or bool (``--name`` and ``--no-name``)."""
     metavar: str | None
-    """The value in help texts. Brackets mean that the value may be left out, which means ``all``."""
+    """The value's name in help texts. Brackets mean that the user may leave the value out, which means ``all``."""
     help: str
 
 
@@ -113,7 +113,7 @@ def _query(name: str, value: object) -> bool | tuple[str, ...]:
 def _one_of(words: object) -> Callable[[str, object], str]:
     def read(name: str, value: object) -> str:
         if value not in get_args(words):
-            raise UsageError(f"{name} must be one of {', '.join(get_args(words))}", repr(value))
+            raise UsageError(f"invalid {name}", repr(value), f"choose one of {', '.join(get_args(words))}")
         return str(value)
 
     return read
@@ -124,7 +124,7 @@ def _json_fields(name: str, value: object) -> dict[str, str]:
         value = dict(word.partition("=")[::2] for word in _words(name, value))
     for kind, key in value.items():
         if kind not in JSON_KINDS:
-            raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"one of {', '.join(JSON_KINDS)}")
+            raise UsageError(f"{name} has no kind {kind!r}", repr(value), f"choose one of {', '.join(JSON_KINDS)}")
         if not isinstance(key, str) or not key:
             raise UsageError(f"{name} gives no name for {kind}", repr(value), f"for example {kind}=request.uri")
     return value
@@ -143,21 +143,21 @@ OPTIONS = {
     ),
     "pages": Option(
         *("pages", _switch, bool, None),
-        f"Count views of pages by readers: GET, status {PAGES['status']}, no static files, no known bots. Another "
-        "option replaces its part: --pages --method GET,POST.",
+        f"Count page views by people: method GET, status {PAGES['status']}, no static files, no known bots. Change "
+        "a part with another option: --pages --method GET,POST.",
     ),
     "method": Option(
         *("methods", _methods, str, "METHOD,..."),
-        "Count only requests with these methods: GET,POST. By default GET. Small letters mean the same.",
+        "Count only requests with these methods: GET,POST. Default: GET. Upper and lower case are the same.",
     ),
     "status": Option(
         *("statuses", _statuses, str, "STATUS,..."),
-        "Count only requests answered with these statuses: 200,304 or 2xx or 400-404. By default any.",
+        "Count only requests answered with these statuses: 200,304 or 2xx or 400-404. Default: any status.",
     ),
     "not-found": Option(
         *("not_found", _one_of(NotFound), str, "WHAT"),
         "What to do with requests that were answered with 404 or 410: count (the default, unless --status says "
-        "otherwise), or apart (they are no views, and rollup keeps them in the table not_found).",
+        "otherwise), or apart (they are no views; rollup keeps them in the table not_found).",
     ),
     "include-path": Option(
         *("include_paths", _path_globs, list[str], "GLOB"),
@@ -169,11 +169,11 @@ OPTIONS = {
     ),
     "exclude-static": Option(
         *("exclude_static", _switch, bool, None),
-        f"Do not count files that pages load by themselves: {' '.join(STATIC_ENDINGS)}.",
+        f"Do not count the files that pages load: {' '.join(STATIC_ENDINGS)}.",
     ),
     "keep-query": Option(
         *("keep_query", _query, str, "[NAME,...]"),
-        "Keep the query in the path, as in /a?page=2: all of it, or only these parameters: page,lang.",
+        "Keep the query in the path, as in /a?page=2: the whole query, or only these parameters: page,lang.",
     ),
     "fold-slash": Option(
         *("fold_slash", _switch, bool, None),
@@ -193,7 +193,7 @@ OPTIONS = {
     ),
     "bots": Option(
         *("bots", _one_of(Bots), str, "WHAT"),
-        "What to do with known bots: count (the default), exclude, or apart (count them in a column of their own).",
+        "What to do with known bots: count (the default), exclude, or apart (count them in a separate column).",
     ),
     "include-agent": Option(
         *("include_agents", _globs, list[str], "GLOB"),
@@ -206,7 +206,7 @@ OPTIONS = {
     "by-host": Option(
         *("by_host", _switch, bool, None),
         "Count each virtual host separately. The path becomes //HOST/PATH, as in //example.org/a. Tables get a "
-        "column for the host.",
+        "column host.",
     ),
 }
 """The options that set rules, by name."""

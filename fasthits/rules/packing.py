@@ -11,12 +11,12 @@ class Packing(NamedTuple):
 
     name: str
     what: str
-    """What such a file is, as messages name it."""
+    """The name of such a file in messages."""
     command: str = ""
     """The command that unpacks it, where fasthits does not."""
 
     def how_to_unpack(self, file: str) -> str:
-        """Return what to type to unpack *file*."""
+        """Return the command that unpacks *file*."""
         import shlex  # only errors need it
 
         return f"unpack it: {self.command.format(shlex.quote(file))}"
@@ -46,7 +46,7 @@ _STARTS = (
 _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""
 _UNITS = 8
-"""Text in UTF-16 without a byte-order mark is known by so many characters of ASCII."""
+"""The number of ASCII characters that show text in UTF-16 without a byte-order mark."""
 
 
 def packing_of(head: bytes) -> Packing | None:

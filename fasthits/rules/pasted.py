@@ -47,13 +47,13 @@ def directive_string(text: str) -> str:
 
 
 def _is_pieces(text: str) -> bool:
-    """Tell whether all of *text* is strings in quotes, and these quotes are none of the log's own."""
+    """Tell whether *text* consists of quoted strings, and their quotes do not belong to the log lines."""
     found = re.findall(_PIECE, text, re.DOTALL) if re.fullmatch(_PIECES, text) else []
     quotes = {piece[0] for piece in found}
     return len(quotes) == 1 and all(" " in piece.strip("'\" ") or "\n" in text for piece in found)
 
 
 def _joined(pieces: str) -> str:
-    """Return strings in quotes as one string, as nginx joins them."""
+    """Return quoted strings as one string, as nginx joins them."""
     found = re.findall(_PIECE, pieces, re.DOTALL)
     return "".join(piece[1:-1] for piece in found) if found else pieces.strip()

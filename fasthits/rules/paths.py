@@ -52,7 +52,7 @@ def final_path(rules: Rules) -> Callable[[bytes], tuple[bytes, str | None]]:
 
 
 def is_static(path: bytes) -> bool:
-    """Tell whether a path without query is of a file that pages load by themselves.
+    """Tell whether a path without query is of a static file, such as an image.
 
     >>> is_static(b"/site.CSS;v=2"), is_static(b"/css")
     (True, False)

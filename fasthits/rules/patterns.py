@@ -108,15 +108,15 @@ class Translation:
     rows: list[Row]
     """A text matches if one of them does."""
     exact: bool
-    """Whether the rows match exactly what the pattern matches."""
+    """Whether the rows match exactly the texts that the pattern matches."""
 
 
 def translate(pattern: str, any_case: bool = False) -> Translation:
     """Return the rows that replace a regular expression; with *any_case* case does not matter.
 
     Each alternative becomes a row. A piece without a fixed length (``.*``, ``\\d+``) becomes a gap, which may hold
-    anything. So do constructs that lists of bots do not use, such as ``(?=...)``. The rows match whatever the pattern
-    matches, and perhaps more.
+    anything. So do constructs that lists of bots do not use, such as ``(?=...)``. The rows match all texts that the
+    pattern matches, and perhaps more.
 
     >>> [row.parts for row in translate("^([wW]get|curl)/").rows]
     [(('^', b'wget/'),), (('^', b'Wget/'),), (('^', b'curl/'),)]

@@ -4,13 +4,14 @@ Rules apply to a line in this order: malformed; method; target; status; day; age
 that rejects the line names its bucket. The rules up to ``bot`` need the whole line, so the core applies them. ``path``,
 ``static`` and the final path (`fasthits.rules.paths`) need only the raw key, so they apply once a row and not once a
 line. Without a rule for ``path`` the core applies ``static``, too, if the path is sure to stay as it was logged: then
-it makes fewer rows, and it knows the hours of the hits. The raw key is what the core counts by: the path as logged,
+it makes fewer rows, and it knows the hours of the hits. The core counts by the raw key: the path as logged,
 with its query if queries are kept, and after the host and a space if hosts are kept apart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from fasthits.records import Record, replace
 
 Bots = Literal["count", "exclude", "apart"]
 NotFound = Literal["count", "apart"]
@@ -26,12 +27,13 @@ STATIC_ENDINGS = tuple(
         | {".aac", ".flac", ".m4a", ".m4v", ".mov", ".mp3", ".mp4", ".ogg", ".ogv", ".opus", ".wav", ".webm"}
     )
 )
-"""The files that a page loads by itself: styles, scripts, images, fonts, sound and film. Documents, archives and feeds
+"""The files that a page loads: styles, scripts, images, fonts, sound and film. Documents, archives and feeds
 are not in the list: people open them for their own sake."""
 
+NO_FIELDS: Mapping[str, str] = {}
 
-@dataclass(frozen=True)
-class Rules:
+
+class Rules(Record):
     """What counts as a hit, and under which path."""
 
     methods: tuple[str, ...] = ("GET",)
@@ -55,7 +57,7 @@ class Rules:
     pages: frozenset[str] = frozenset()
     """The fields above that ``--pages`` has set; for messages."""
     format: str = "auto"
-    json_fields: Mapping[str, str] = field(default_factory=dict)
+    json_fields: Mapping[str, str] = NO_FIELDS
     """The name of the JSON field for each kind of field."""
 
     @property

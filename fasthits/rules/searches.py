@@ -18,7 +18,7 @@ MAX_PARAMETERS = 100
 
 
 class Search(NamedTuple):
-    """The search engine, and what someone searched for."""
+    """A search engine, and the terms of a search."""
 
     engine: str
     terms: str
@@ -39,7 +39,7 @@ class _Engine(NamedTuple):
 _ANY = r"(com?\.)?[a-z]{2,3}"
 """A country's domain, or com."""
 
-# The path and the parameter are those of each engine's own search form. The hosts were compared with Matomo's list of
+# The path and the parameter come from each engine's search form. The hosts were compared with Matomo's list of
 # search engines, https://github.com/matomo-org/searchengine-and-social-list.
 _ENGINES = {
     "google": _Engine("Google", rf"google\.{_ANY}", "/search", ("q",)),

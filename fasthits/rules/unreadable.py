@@ -1,4 +1,4 @@
-"""Why a line of a log cannot be read, and what to type. All commands that meet such lines take these words."""
+"""Explains why a line of a log cannot be read, and what to type. All commands that meet such lines take these words."""
 
 import re
 
@@ -12,14 +12,14 @@ from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.rules import Rules
 
 NEAREST = 3
-"""Most formats of which a message says what they miss in a line."""
+"""The number of formats in a message that says where they fail in a line."""
 NO_TIME = 'no time like [12/Mar/2026:10:00:00 +0100] followed by a space and a quote (")'
 
 PASTE = (
     "--format with the string of the server's configuration, which this shows: "
     "grep -rshE 'LogFormat|log_format' /etc/apache2 /etc/httpd /etc/nginx"
 )
-"""What to type for a format that has no name."""
+"""The option to type for a format without a name."""
 
 OTHER_LOGS = (
     (rb"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4}\] \[", "Apache's error log"),
@@ -37,9 +37,9 @@ OTHER_LOGS = (
         "syslog without access lines",
     ),
 )
-"""Files that are taken for access logs: how their lines begin, and what they are."""
+"""Files that are taken for access logs: the beginning of their lines, and their names."""
 LINES_OF_A_LINE = 5
-"""So many lines tell that a line is several, which end with CR."""
+"""The number of CRs that show that a line is several lines, which end with CR."""
 _OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t](?:[^ \t]+[ \t]){3}"
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
@@ -89,7 +89,7 @@ def _json_rules(rules: Rules) -> LineRules:
 
 
 def _other_log(line: bytes) -> str:
-    """Return what a line that is no line of an access log comes from, or ``""``."""
+    """Return the name of the log that a line comes from, if it is no access log, or ``""``."""
     for beginning, kind in OTHER_LOGS:
         if re.match(beginning, line, re.IGNORECASE):
             return kind
@@ -98,7 +98,7 @@ def _other_log(line: bytes) -> str:
 
 
 def _nearest(line: bytes) -> list[str]:
-    """Return what the named formats miss in *line* that agree with its beginning, nearest first."""
+    """Return where the named formats fail that fit the beginning of *line*, nearest first."""
     by_text: dict[str, list[str]] = {}
     for miss in why_not(line):
         if miss.reached:

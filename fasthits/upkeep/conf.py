@@ -34,12 +34,12 @@ class Installation:
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
         if re.search(r"[*?\[%]", self.followed):
-            raise UsageError("--follow takes a single log file", repr(self.followed), "no *, ?, [ or %")
+            raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
-            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "no *, ? or [")
+            raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
     def log(self, *options: str) -> list[str]:
-        """Return the command of the logger, which switches to the user by itself."""
+        """Return the command of the logger, with the option that switches to the user."""
         return [*self.program, "log", "--user", self.user, *self.servers, *options]
 
     def follow(self) -> list[str]:
@@ -95,9 +95,9 @@ def account(here: Installation) -> str:
     user = shlex.quote(here.user)
     folders = " ".join(map(shlex.quote, here.log_folders))
     return f"""\
-# Once, as root: create a user that may read the logs and write the database, and nothing else. It joins no group:
-# Debian's adm may read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
-# Other users that read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
+# Once, as root: create a user that may only read the logs and write the database. It joins no group: Debian's adm may
+# read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
+# Let other users that read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
 # With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on
 id -u {user} >/dev/null 2>&1 || useradd --system --user-group --no-create-home -d / -s /usr/sbin/nologin {user}
 install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_folder)}
@@ -110,8 +110,8 @@ done
 def rules() -> str:
     """Return the shell command that writes the config file, unless there is one."""
     return f"""\
-# Once, as root: what counts, for all commands: views of pages by readers. Redirects, errors, styles, images and known
-# bots do not count. The log needs the user agent, as in combined. Without the file every GET of a path counts.
+# Once, as root: set what counts, for all commands. pages = true counts page views by people: no redirects, errors,
+# styles, images or known bots. The log needs the user agent, as in combined. Without this file, every GET counts.
 [ -e {CONFIG} ] || (umask 022; echo 'pages = true' >{CONFIG})
 """
 
@@ -124,14 +124,14 @@ def apache(here: Installation) -> str:
         keeping = _log_to_pipe([_CRONOLOG, *here.logs], "combined") + "\n"
     return f"""\
 # Apache, {purpose}
-# If virtual hosts have a CustomLog of their own, they ignore these lines: write GlobalLog instead of CustomLog.
-# If Python cannot start, the shell discards log lines, because Apache stops when nobody reads its pipe.
+# If virtual hosts have their own CustomLog, they ignore these lines: write GlobalLog instead of CustomLog.
+# If Python cannot start, the shell discards log lines, because Apache hangs when nobody reads its pipe.
 {_log_to_logger(here, "combined")}
 {keeping}"""
 
 
 def apache_short(here: Installation) -> str:
-    """Return Apache's line with a format of its own that has only what counting needs."""
+    """Return Apache's line with a short format that has only the fields that counting needs."""
     return f"""\
 # Apache, instead of the first line above (with both, each hit counts twice): a shorter line for the live counter.
 # Addresses and referers then stay in Apache. A pipe can tear lines over 4,096 bytes; with this format only a path or a
@@ -200,7 +200,7 @@ def page(here: Installation) -> str:
     """Return a service for the web page, which asks for a secret."""
     units = serve_units(here.user, here.serve(), here.database_folder, SECRET)
     return f"""\
-# The web page, on this machine only: http://127.0.0.1:8765/. It asks everybody for a secret, which this makes, as root:
+# The web page, on this machine only: http://127.0.0.1:8765/. It requires a secret. This makes the secret, as root:
 # (umask 077; echo "FASTHITS_TOKEN=$(od -An -N16 -tx1 /dev/urandom | tr -d ' ')" >{SECRET}); cat {SECRET}
 {units}"""
 
@@ -208,8 +208,8 @@ def page(here: Installation) -> str:
 def nginx_proxy(here: Installation) -> str:
     """Return nginx's lines that show the page to others."""
     return f"""\
-# nginx, in a server with TLS: the page as https://example.org{FOLDER}. Its own requests are not logged, so they are not
-# hits.
+# nginx, in a server with TLS: the page as https://example.org{FOLDER}. nginx does not log requests for the page, so
+# they are no hits.
 location = {FOLDER.rstrip("/")} {{
     return 301 {FOLDER};
 }}
@@ -228,7 +228,7 @@ def apache_proxy(here: Installation) -> str:
     """Return Apache's lines that show the page to others."""
     return f"""\
 # Apache, in a virtual host with TLS: the page as https://example.org{FOLDER}. First: a2enmod proxy_http headers
-# Its own requests are logged. Write --exclude-path '{FOLDER}*' behind fasthits log and rollup, or they are hits.
+# Apache logs requests for the page. Add --exclude-path '{FOLDER}*' to fasthits log and rollup, or they count as hits.
 RedirectMatch 301 ^{FOLDER.rstrip("/")}$ {FOLDER}
 ProxyPass {FOLDER} {PAGE} flushpackets=on
 ProxyPreserveHost On
@@ -259,7 +259,7 @@ def mail(here: Installation) -> str:
 def prometheus(here: Installation) -> str:
     """Return Prometheus' lines that collect the metrics."""
     return f"""\
-# Prometheus, in /etc/prometheus/prometheus.yml under scrape_configs. The file holds the secret of the web page alone:
+# Prometheus, in /etc/prometheus/prometheus.yml under scrape_configs. This makes a file with the secret of the web page:
 # (umask 077; sed s/FASTHITS_TOKEN=// {SECRET} >/etc/prometheus/fasthits.token)
 # chown prometheus /etc/prometheus/fasthits.token
   - job_name: fasthits

@@ -39,16 +39,16 @@ class Explanation:
     fields: list[tuple[str, bytes]]
     """The fields that were read, each with its name, up to the place where reading stopped."""
     advice: Sequence[str] = ()
-    """For a malformed line: what formats miss in it, the keys of a JSON line, and last what to type."""
+    """For a malformed line: where formats fail in it, the keys of a JSON line, and last what to type."""
     path: str | None = None
     """The path that a hit counts under, as it is in a table; bytes that are not UTF-8 are written as ``\\xhh``."""
 
 
 def explain_line(line: bytes, *, day: date | None = None, **rules: Unpack[RuleOptions]) -> Explanation:
-    """Return what becomes of *line* and why, as ``fasthits explain`` tells it.
+    """Return whether *line* counts, and why, as ``fasthits explain`` shows it.
 
-    *rules* are those of `count_hits`; without ``log_format`` the line tells its format. With *day* only hits of that
-    day count. Raises UsageError for invalid rules, several lines, and a format without a field of the rules;
+    *rules* are the same as for `count_hits`; without ``log_format`` the line tells its format. With *day* only hits of
+    that day count. Raises UsageError for invalid rules, several lines, and a format without a field of the rules;
     TypeError for text.
 
     >>> found = explain_line(b'::1 - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200 5', method="GET,HEAD")
@@ -212,7 +212,7 @@ def _columns_of(line: bytes, columns: bytes, ways: tuple[Format, ...]) -> list[t
 def read_json_fields(line: bytes, rules: LineRules) -> tuple[list[tuple[str, bytes]], str]:
     """Return the fields that the core finds in a JSON line, each with its key, and what the line lacks, or ``""``.
 
-    A field that stands before the object has no key.
+    A field before the object has no key.
     """
     found = find_json_fields(line, rules)
     fields = [

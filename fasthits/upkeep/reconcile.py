@@ -51,7 +51,7 @@ class Comparison:
 
 
 class Warming(NamedTuple):
-    """What was added to a day's counters."""
+    """The hits that were added to a day's counters."""
 
     hits: int
     counters: int

@@ -116,7 +116,7 @@ class Api:
         return await self._kept(request, referrers_document, query.asked_days, query.asked_pages, query.part)
 
     async def searches(self, request: Request, query: Query) -> Response:
-        """Answer with what the readers in a range had searched for."""
+        """Answer with the search terms of the readers in a range."""
         return await self._kept(request, searches_document, query.asked_days, query.asked_pages, query.part)
 
     async def bots(self, request: Request, query: Query) -> Response:
@@ -128,7 +128,7 @@ class Api:
         return await self._kept(request, read_by_bots_document, query.asked_days, query.asked_pages, query.part)
 
     async def not_found(self, request: Request, query: Query) -> Response:
-        """Answer with the paths in a range that were asked for but not found."""
+        """Answer with the paths in a range that were requested but not found."""
         return await self._kept(request, not_found_document, query.asked_days, query.asked_pages, query.part)
 
     async def hours(self, request: Request, query: Query) -> Response:
@@ -162,7 +162,8 @@ class Api:
         return HTMLResponse(page, headers={"Content-Security-Policy": _REPORT_POLICY})
 
     async def badge(self, request: Request, query: Query) -> Response:
-        """Answer with a picture of a path's views: today's and those of all kept days, or of the last days."""
+        """Answer with a picture of a path's views: today's views and the views of all kept days, or of the last
+        days."""
         now, past = await asyncio.gather(self._views_now(query), self._views_past(query))
         known = [views for views in (now, past["views"]) if views is not None]
         number = f"{sum(known):,}" if known else "unknown"
@@ -249,7 +250,7 @@ async def _or_none(asking: Awaitable[Answer]) -> Answer | None:
 
 
 async def _while_connected(request: Request, asking: Awaitable[Answer]) -> Answer:
-    """Return what is asked for. Cancel it when the client has gone. Raises ClientGone then."""
+    """Return the answer to the request. Cancel the query when the client disconnects. Raises ClientGone then."""
     answer, gone = asyncio.ensure_future(asking), asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)

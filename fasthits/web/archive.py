@@ -1,7 +1,8 @@
-"""Past days, for all requests together: no question is asked twice at once, or again while the database is the same.
+"""Past days, for all requests together: it makes no query twice at the same time, or again while the database is
+unchanged.
 
-Questions run beside each other, each in a thread and with a connection of its own. A question that nobody waits for any
-more is interrupted. Cheap questions have their own threads, so they never wait for dear ones.
+Queries run at the same time, each in its own thread and with its own connection. A question that nobody waits for any
+more is interrupted. Cheap queries have their own threads, so they never wait for expensive queries.
 """
 
 import asyncio

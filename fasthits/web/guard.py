@@ -1,4 +1,4 @@
-"""Who gets an answer, and what every answer tells the browser to refuse."""
+"""Decides who gets an answer, and adds the headers by which a browser refuses unsafe content."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ FORM_BYTES = 16_384
 FORM_SECONDS = 10.0
 BADGE = "/badge.svg"
 OPEN_FILES = ("/static/token.css", "/static/icon.svg")
-"""What the form needs. They are in every copy of fasthits, so anybody may have them."""
+"""The content that the form needs. They are in every copy of fasthits, so anybody may have them."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -44,7 +44,7 @@ SHARED = {
     "Access-Control-Expose-Headers": "ETag",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
-"""What lets pages of other sites read an answer."""
+"""The header that lets pages of other sites read an answer."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ Values = Mapping[str, float]
 
 
 class Figures(NamedTuple):
-    """What the metrics are made of; None for what cannot be read."""
+    """The sources of the metrics; None for a source that cannot be read."""
 
     servers: Sequence[str]
     sample: Sample | None
@@ -33,7 +33,7 @@ class Figures(NamedTuple):
 
 
 def exposition(figures: Figures) -> str:
-    """Return the figures as Prometheus reads them, without those that are None."""
+    """Return the figures as text for Prometheus, without figures that are None."""
     return "".join(
         f"# HELP fasthits_{name} {text}\n# TYPE fasthits_{name} {'counter' if name.endswith('_total') else 'gauge'}\n"
         + "".join(f"fasthits_{name}{label} {value}\n" for label, value in values.items())
@@ -72,7 +72,7 @@ def _loggers(health: Mapping[str, int]) -> Iterator[tuple[str, str, Values]]:
     yield "logger_lines_total", "Lines that all loggers have read, by outcome.", lines
     hits = {_label("outcome", outcome): health[name] for outcome, name in _HITS.items()}
     yield "logger_hits_total", "Hits that all loggers have finished with, by outcome.", hits
-    text = "Connections to memcached that loggers have made again."
+    text = "Reconnections of loggers to memcached."
     yield "logger_reconnects_total", text, {"": health["reconnects"]}
     text = "Lines that loggers have discarded because they could not count."
     yield "logger_discarded_lines_total", text, {"": health["discarded"]}

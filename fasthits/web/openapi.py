@@ -55,7 +55,7 @@ _SAMPLE = _object(
 
 
 def _rows(more: Mapping[str, Schema] = MappingProxyType({}), /, **columns: Schema) -> Schema:
-    """Return the schema of an answer with rows, and *more* beside them."""
+    """Return the schema of an answer with rows and the fields *more*."""
     kept: Schema = {"type": "boolean", "description": "Whether rollups keep this."}
     return _object(**_FRAME, kept=kept, rows=_list(_object(**columns)), next=_NEXT, **more)
 

@@ -1,4 +1,4 @@
-"""The parameters of requests: what each of them means, and how it is read and checked."""
+"""The parameters of requests: their meaning, and how the server reads and checks them."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
@@ -15,7 +15,7 @@ from fasthits.live.keys import PATH_STARTS
 
 MAX_DAYS = 3660
 ALL_DAYS = 36_525
-"""What ``days=all`` stands for: more days than any database holds."""
+"""The meaning of ``days=all``: more days than any database holds."""
 MAX_LIMIT = 100
 MAX_OFFSET = 10_000_000
 MAX_TEXT = 8192
@@ -76,7 +76,7 @@ class Parameter(NamedTuple):
 def read(request: Request, names: Collection[str], required: Collection[str] = ()) -> Query:
     """Return the parameters of a request that may have *names* and must have those in *required*.
 
-    Raises UsageError for any other parameter, for one that is given twice or is not valid, and for a contradiction.
+    Raises UsageError for an unknown parameter, a repeated or invalid parameter, and a contradiction.
     """
     values: dict[str, Any] = {}
     for name, text in request.query_params.multi_items():

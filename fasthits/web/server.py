@@ -1,4 +1,4 @@
-"""The server: a socket to listen on, and uvicorn behind it, which holds out against slow and many clients."""
+"""The server: a socket to listen on, and uvicorn, which many clients or slow clients cannot block."""
 
 import asyncio
 import errno
@@ -22,7 +22,7 @@ END_SECONDS = 2
 HEAD_SECONDS = 10.0
 """A client that has not sent the whole head of its request by then is cut off."""
 UNREAD_SECONDS = 60.0
-"""A client that has not read what was sent to it by then is cut off."""
+"""The server disconnects a client that has not read its answer by then."""
 MAX_CONNECTIONS = 800
 RESERVED_DESCRIPTORS = 64
 """Descriptors that are not for connections: for files, the database and memcached."""
@@ -95,7 +95,8 @@ def serve(settings: Settings, listening: socket.socket, say: Say) -> None:
 
 
 class Connection(H11Protocol):
-    """A connection that is cut off if its client is too slow, or if there are too many and this one waits longest."""
+    """A connection that the server closes if its client is too slow, or if there are too many connections and this
+    connection has waited longest."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -123,7 +124,7 @@ class Connection(H11Protocol):
 
 
 def max_connections() -> int:
-    """Return how many connections there may be at once."""
+    """Return how many connections may be open at the same time."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(8, min(MAX_CONNECTIONS, descriptors - RESERVED_DESCRIPTORS))
 

@@ -45,7 +45,7 @@ def test_without_a_command_the_help_is_an_error() -> None:
         ("top", ["FASTHITS_MEMCACHED", "--once", "--json", "Ctrl-C"]),
         ("history", ["Usage: fasthits history [OPTIONS] [PATH]...", "--days", "hits.db", "--csv"]),
         ("serve", ["127.0.0.1", "8765", "FASTHITS_TOKEN", "--public", "the extra `web`", "/openapi.json"]),
-        ("doctor", ["--django-settings", "Exit code 1"]),
+        ("doctor", ["--django-settings", "exit code is 1"]),
     ],
 )
 def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[str]) -> None:

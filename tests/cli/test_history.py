@@ -129,7 +129,7 @@ def test_days_are_a_number_or_a_range(gaps: Path) -> None:
         assert done.stderr.decode().startswith(f"fasthits: {message}")
     done = fasthits("history", "--date", "2020", "--database", gaps)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.startswith(b"fasthits: nothing is kept of these days: 2020 (kept are ")
+    assert done.stderr.startswith(b"fasthits: these days are not kept: 2020 (the database has ")
 
 
 def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -> None:
@@ -169,7 +169,7 @@ def test_another_programs_table_is_an_error(tmp_path: Path, command: list[str], 
         database.commit()
     done = fasthits(*command, "--database", "other.db", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert done.stderr.decode().startswith("fasthits: database with invalid dates: other.db (")
+    assert done.stderr.decode().startswith("fasthits: the database has invalid dates: other.db (")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -231,7 +231,7 @@ def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> No
         ("name,size\n", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
         ("date,path,views\n2026-03-12,/\n", "CSV file has 2 fields, not 3, in line 2: hits.csv"),
         ("date,path,views\n2026-03-12,/,many\n", "database with invalid views: hits.csv ("),
-        ("date,path,views\n12.3.2026,/,1\n", "database with invalid dates: hits.csv ("),
+        ("date,path,views\n12.3.2026,/,1\n", "the database has invalid dates: hits.csv ("),
         ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
     ],
 )
@@ -337,10 +337,10 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
     for name, message in (
         (
             "none.db",
-            "fasthits: no such database: none.db (fasthits rollup makes it; or name another with --database)",
+            "fasthits: no such database: none.db (make it with fasthits rollup, or name another with --database)",
         ),
         ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another file)"),
-        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fasthits rollup fills it)"),
+        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fill it with fasthits rollup)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")
@@ -352,7 +352,7 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
         database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER)")
     done = fasthits("most-read", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert b"fasthits rollup fills" in done.stderr
+    assert b"fill it: fasthits rollup" in done.stderr
     document = json.loads(fasthits("most-read", "--json", cwd=tmp_path).stdout)
     assert (document["from"], document["kept_days"], document["paths"]) == (None, 0, [])
 
@@ -384,7 +384,7 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
     [
         ("web1.hits", "a partial is no database: web1.hits (fasthits merge web1.hits --to hits.db)"),
         ("stats/", "fasthits reads SQLite, CSV and PostgreSQL: stats/ (other programs read Parquet: duckdb -c"),
-        ("folder", "no such database: folder (fasthits rollup makes it; or name another with --database)"),
+        ("folder", "no such database: folder (make it with fasthits rollup, or name another with --database)"),
     ],
 )
 def test_a_target_that_cannot_be_read_is_told_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.logger import DAY, access_line, access_lines
 from tests.support.processes import run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 
 def log(memcached: Memcached, lines: bytes, *args: str) -> None:
@@ -92,7 +92,7 @@ def test_long_and_odd_paths_are_found_under_their_hashed_keys(memcached: Memcach
 
 
 def test_a_server_that_refuses_is_one_line_on_stderr() -> None:
-    spec = f"127.0.0.1:{free_port()}"
+    spec = f"127.0.0.1:{closed_port()}"
     done = run_fasthits("today", "/a", "/b", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"fasthits: ")

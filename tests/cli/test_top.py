@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.logger import Logger, access_line
 from tests.support.processes import environment, eventually, kill_marked, new_mark, run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 WIDTH, HEIGHT = 100, 24
 LEAVES_SCREEN = b"\x1b[?25h\x1b[?1049l"
@@ -86,7 +86,7 @@ def test_the_numbers_rise_while_lines_come(terminal: Terminal, logger: Logger) -
 
 @pytest.mark.parametrize("end", ["q", "\x03"])
 def test_it_ends_when_asked_to_and_leaves_the_terminal_as_it_was(terminal: Terminal, end: str) -> None:
-    terminal.shows("q ends")
+    terminal.shows("q quits")
     terminal.process.send(end)
     status, last = terminal.end()
     assert status == 0
@@ -94,7 +94,7 @@ def test_it_ends_when_asked_to_and_leaves_the_terminal_as_it_was(terminal: Termi
 
 
 def test_a_terminal_is_as_it_was_after_sigterm_too(terminal: Terminal) -> None:
-    terminal.shows("q ends")
+    terminal.shows("q quits")
     terminal.process.kill(signal.SIGTERM)
     status, last = terminal.end()
     assert status == 128 + signal.SIGTERM
@@ -118,7 +118,7 @@ def test_old_numbers_tell_their_age(terminal: Terminal, memcached: Memcached, lo
 
 def test_a_screen_that_becomes_smaller_is_filled(terminal: Terminal, logger: Logger) -> None:
     logger.write(hits(**{f"p{number}": 40 - number for number in range(40)}))
-    terminal.shows("40 paths", "/p18", "q ends")
+    terminal.shows("40 paths", "/p18", "q quits")
     assert "/p19" not in terminal.text()
 
 
@@ -144,7 +144,7 @@ def test_keys_scroll_filter_and_pause(terminal: Terminal, logger: Logger) -> Non
     terminal.process.send("\x1b")
     terminal.shows("/p00")
     terminal.process.send("?")
-    assert "/p00" not in terminal.shows("show paths with a text;", "any key goes back")
+    assert "/p00" not in terminal.shows("show only paths that contain a text;", "any key goes back")
     terminal.process.send("? ")
     terminal.shows("/p00", "paused ")
     logger.write(hits(p00=1))
@@ -186,7 +186,7 @@ def test_a_path_that_no_key_can_have_says_so(memcached: Memcached, logger: Logge
     logger.write(hits(**{"l" * 300: 2}))
     assert logger.finish() == 0
     row = run_fasthits("top", "--once", "--memcached", memcached.spec).stdout.decode().splitlines()[1]
-    assert re.search(r" #[0-9a-f]{12}… \(a path that no key can have\)$", row)
+    assert re.search(r" #[0-9a-f]{12}… \(hash of a path that fits no key\)$", row)
 
 
 def test_a_terminal_that_can_only_print_gets_one_table(memcached: Memcached, logger: Logger) -> None:
@@ -213,7 +213,7 @@ def test_json_is_one_document(memcached: Memcached, logger: Logger) -> None:
 
 
 def test_without_memcached_it_ends_with_one_line() -> None:
-    spec = f"127.0.0.1:{free_port()}"
+    spec = f"127.0.0.1:{closed_port()}"
     done = run_fasthits("top", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr.startswith(b"fasthits: cannot reach memcached: " + spec.encode())

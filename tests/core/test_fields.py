@@ -1,6 +1,7 @@
 """The fields of lines of any format: as tuples, and as places in the line with the place where reading stops."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,12 @@ from fasthits.rules.directives import Field
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
 from tests.core.support import DAY, INTACT, TIME, as_parsed, line
-from tests.core.test_line_rules import FORMATS, lines_of
+from tests.core.test_line_rules import FEW, FORMATS, lines_of
 from tests.support import reference
 from tests.support.strategies import logs
 
 
+@cache
 def rules_of(log_format: Format) -> LineRules:
     return LineRules(ways=[log_format.reading()])
 
@@ -81,6 +83,7 @@ def assert_found_as_by_the_oracle(found: FoundFields, line: bytes, log_format: F
 def test_lines_nearly_of_a_format_are_read_as_the_oracle_reads_them(name: str) -> None:
     log_format = FORMATS[name]
 
+    @FEW
     @given(lines_of(log_format).filter(lambda text: b"\n" not in text))
     def check(text: bytes) -> None:
         assert_read_as_by_the_oracle(text, log_format)

@@ -4,12 +4,13 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import date
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits._parse import LINE_BYTES, HitTable, LineRules, ParsedLine, find_json_fields, parse_line
+from fasthits._parse import LINE_BYTES, HitTable, LineRules, ParsedLine, find_json_fields, parse_line, parse_lines
 from fasthits.rules.jsonlines import KNOWN, MARKS, TRANSPARENT
 from fasthits.rules.named import JSON, NAMES
 from fasthits.rules.rules import Rules
@@ -109,6 +110,15 @@ def _names(found: dict[str, object], above: str = "") -> list[str]:
 def wraps_a_line(line: bytes) -> bool:
     """Tell whether the core may find another line in a message."""
     return any(field.kind == "message" and b"{" in field.value for field in find_json_fields(line, RULES).fields)
+
+
+@pytest.mark.parametrize("found", [PLAIN, NGINX, CADDY])
+def test_each_line_may_have_other_blanks(found: dict[str, object]) -> None:
+    lines = [line_of(found, separators=each) for each in [(",", ":"), (", ", ": "), (" , ", " :\t"), (",", ": ")]]
+    for before, line in product(lines, lines):
+        parsed = list(parse_lines(before + b"\n" + line + b"\n", RULES))
+        assert parsed == [read(before), read(line)]
+        assert parsed[0] == parsed[1] is not None
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 1]), st.randoms())

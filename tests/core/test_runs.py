@@ -292,3 +292,8 @@ def test_loading_keeps_to_the_bound_of_paths() -> None:
     table.load(piece_of([(DAY, b"/a", 1)]))
     assert list(table.rows()) == [(DAY, b"/a", 2), (DAY, b"/b", 2)]
     assert table.dropped == 3
+
+
+def test_rows_without_a_path_are_merged() -> None:
+    runs = [[piece_of([(DAY, b"", 1)])], [piece_of([(DAY, b"", 2), (DAY, b"/a", 3)])]]
+    assert [row for piece in merge_runs(runs) for row in rows_of_piece(piece)] == [(DAY, b"", 3), (DAY, b"/a", 3)]

@@ -1,5 +1,8 @@
 """Counters that several threads use at once."""
 
+import subprocess
+import sys
+import sysconfig
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +21,13 @@ from tests.core.support import (
     tables_of,
     views,
 )
+
+
+def test_a_python_without_the_gil_stays_without_it_beside_the_core() -> None:
+    """A core that did not declare itself safe would bring it back for all threads, with a warning."""
+    code = "import sys, fasthits._parse; print(getattr(sys, '_is_gil_enabled', lambda: True)())"
+    printed = subprocess.check_output([sys.executable, "-W", "error", "-c", code], text=True)
+    assert printed == f"{not sysconfig.get_config_var('Py_GIL_DISABLED')}\n"
 
 
 def test_two_threads_may_feed_one_counter() -> None:

@@ -43,7 +43,7 @@ def test_a_damaged_file_among_others_says_how_to_count_what_is_readable(tmp_path
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
     assert (code, rows) == (1, KEPT)
     damaged = f"compressed log file is damaged or cut short: web2/{YESTERDAY}.log.gz (after {len(data) // 2:,} of "
-    assert f"not the whole day, left as it was: {YESTERDAY}: {damaged}" in said
+    assert f"not the whole day, left unchanged: {YESTERDAY}: {damaged}" in said
     assert "--partial counts what is there" in said
     code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log", "--partial")
     assert code == 0
@@ -62,8 +62,8 @@ def test_of_a_range_a_damaged_file_leaves_its_day_alone(tmp_path: Path) -> None:
     code, rows, said, summary = rolled(tmp_path, f"{days[0]}..{days[2]}", "--logs", "%F.log")
     assert (code, {day for day, _ in rows}, summary["days"]) == (1, {str(days[0])}, [str(days[0])])
     damaged = "compressed log file is damaged or cut short"
-    assert f"left as it was: {days[1]}: {damaged}: {days[1]}.log.gz (after " in said
-    assert f"left as it was: {days[2]}: {damaged}: {TODAY}.log.gz (after " in said
+    assert f"left unchanged: {days[1]}: {damaged}: {days[1]}.log.gz (after " in said
+    assert f"left unchanged: {days[2]}: {damaged}: {TODAY}.log.gz (after " in said
     code, rows, _, _ = rolled(tmp_path, f"{days[0]}..{days[2]}", "--logs", "%F.log", "--partial")
     assert (code, {day for day, _ in rows}) == (0, set(map(str, days)))
 
@@ -94,7 +94,7 @@ BAD_FILES = {
         "log file is a zip archive of 2 files: {} (unpack it: unzip {} -d FOLDER)",
     ),
     "an empty .gz": (b"", "compressed log file is damaged or cut short: {} (after 0 of 0 bytes: it is empty)"),
-    "a file of NULs": (bytes(4096), "cut short: {} (after 512 of 4,096 bytes: it begins as no .gz file)"),
+    "a file of NULs": (bytes(4096), "cut short: {} (after 512 of 4,096 bytes: it does not begin like a .gz file)"),
 }
 
 
@@ -113,7 +113,7 @@ def test_a_bad_file_among_others_leaves_the_days_that_it_can_hold(what: str, tmp
     assert code == 1
     assert rows == {(str(days[0]), "/kept"): 1, (str(YESTERDAY), "/a"): 24}
     assert said_of_it.format(*[bad.name] * 2) in said
-    assert f"not the whole day, left as it was: {days[0]}: " in said
+    assert f"not the whole day, left unchanged: {days[0]}: " in said
     assert summary["days"] == [str(YESTERDAY)]
     code, rows, said, _ = rolled(tmp_path, str(days[0]), "--logs", "access.log*", "--partial")
     assert (code, rows[str(days[0]), "/a"]) == (0, 24)
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_seen_leaves_all_days_and_what_is_no_file_is_named
     (tmp_path / "web1" / "access.log.9").symlink_to("gone")
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/access.log*", "--quiet")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 24})
-    note = "left out of */access.log*: web1/access.log.9 is a link to nothing, web1/access.log.d is a directory\n"
+    note = "left out of */access.log*: web1/access.log.9 is a broken link, web1/access.log.d is a directory\n"
     assert f"  {note}" in said
     (tmp_path / "web2").symlink_to("web2")
     keep_one_hit(tmp_path)
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_seen_leaves_all_days_and_what_is_no_file_is_named
     ):
         code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
         assert (code, rows) == (1, KEPT)
-        assert f"left as it was: {YESTERDAY}: cannot {what}" in said
+        assert f"left unchanged: {YESTERDAY}: cannot {what}" in said
     code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", "*/access.log*", "--partial")
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 24})
 

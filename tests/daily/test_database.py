@@ -7,14 +7,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
 import pytest
 
 from fasthits._parse import HitTable
+from fasthits.cli.app import app
+from fasthits.daily import database as of_sqlite
 from fasthits.daily.columns import PLAIN
 from fasthits.daily.database import reading
 from fasthits.daily.days import Range
@@ -22,6 +24,7 @@ from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
 from fasthits.daily.targets import SqliteFile
 from fasthits.errors import TableError
+from fasthits.records import replace
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT, eventually
 
@@ -50,11 +53,11 @@ def kept(place: Path) -> Path:
 
 KILLED = """
 import os, signal, sys
-from dataclasses import replace
 from pathlib import Path
 from fasthits.daily import database
 from fasthits.daily.columns import PLAIN
 from fasthits.daily.targets import SqliteFile
+from fasthits.records import replace
 from tests.daily.test_database import DAY, counter
 
 def rows(counted):
@@ -107,7 +110,7 @@ def test_the_first_rollup_of_all_is_killed(tmp_path: Path) -> None:
     leave_half_written(tmp_path / "hits.db")
     done = fasthits("most-read", cwd=tmp_path)
     assert done.returncode in (0, 1)
-    assert b"fasthits rollup fills" in done.stderr
+    assert b"fill it" in done.stderr
     SqliteFile(tmp_path / "hits.db").replace([DAY], counter(10))
     assert views_in(tmp_path / "hits.db") == 10
 
@@ -432,3 +435,28 @@ def test_ctrl_c_ends_a_query_at_once(tmp_path: Path) -> None:
             ask_until_interrupted()
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("command", ["rollup", "merge"])
+@pytest.mark.parametrize(("most", "kib"), [("32M", 8 << 10), ("1G", 256 << 10), ("8G", 256 << 10)])
+def test_max_memory_bounds_what_sqlite_keeps_in_memory(
+    command: str, most: str, kib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = set()
+
+    @contextlib.contextmanager
+    def noted(*arguments: Any) -> Iterator[sqlite3.Connection]:
+        with writing(*arguments) as database:
+            sizes.update(database.execute("PRAGMA cache_size").fetchone())
+            yield database
+
+    log = write(tmp_path / "access.log", hit("/a"))
+    partial, target = tmp_path / "web1.hits", tmp_path / "hits.db"
+    count = ["rollup", "2026-03-12", "--logs", str(log), "--partial", "--quiet", "--to"]
+    app([*count, str(partial)], standalone_mode=False)
+    writing = of_sqlite.writing
+    monkeypatch.setattr(of_sqlite, "writing", noted)
+    arguments = [*count, str(target)] if command == "rollup" else ["merge", str(partial), "--to", str(target)]
+    app([*arguments, "--max-memory", most], standalone_mode=False)
+    assert sizes == {-kib}
+    assert views_in(target) == 1

@@ -201,7 +201,7 @@ def test_bytes_that_unpack_without_end_are_an_error(tmp_path: Path) -> None:
     for _ in range(4):
         data = gzip.compress(data)
     (tmp_path / "a.log").write_bytes(data)
-    with pytest.raises(LogFileError, match=r"packed too often: .*a\.log \(unpack it"):
+    with pytest.raises(LogFileError, match=r"compressed more than twice: .*a\.log \(decompress it"):
         decompressed(tmp_path / "a.log")
 
 
@@ -418,12 +418,12 @@ def test_what_is_no_file_is_left_out_of_a_star(tmp_path: Path) -> None:
     assert names(found.files) == [f"{tmp_path}/access.log"]
     assert [error.failed for error in found.left_out] == [
         "log file is a directory",
-        "log file is a link to nothing",
+        "log file is a broken link",
         "log file is a pipe or a device",
     ]
     with pytest.raises(LogFileError, match="is a directory"):
         search(f"{tmp_path}/access.log.1*")
-    with pytest.raises(LogFileError, match="is a link to nothing"):
+    with pytest.raises(LogFileError, match="is a broken link"):
         search(f"{tmp_path}/access.log.2*")
 
 

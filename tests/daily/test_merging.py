@@ -128,7 +128,7 @@ def test_a_partial_keeps_its_other_days_and_a_day_with_fewer_hits_stays(tmp_path
     before = (tmp_path / "web.hits").read_bytes()
     fewer = fasthits(*rollup, "few", str(NEXT), cwd=tmp_path)
     assert fewer.returncode == 1
-    assert b"fewer hits than are kept, left as it was: 2026-03-13: 1 counted, 3 kept" in fewer.stderr
+    assert b"fewer hits than are kept, left unchanged: 2026-03-13: 1 counted, 3 kept" in fewer.stderr
     assert fasthits(*rollup, "c", str(NEXT), cwd=tmp_path).returncode == 1
     assert (tmp_path / "web.hits").read_bytes() == before
     done = fasthits("merge", "web.hits", "--to", "-", cwd=tmp_path)
@@ -172,7 +172,7 @@ def test_a_day_that_a_server_lacks_stays_and_the_server_is_named(tmp_path: Path)
     code, rows, said = merged(tmp_path)
     assert (code, rows) == (1, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
     assert only_line(said.splitlines(keepends=True)[0].encode()) == (
-        "fasthits: no partial of web2, left as it was: 2026-03-13 (give it as well; --partial keeps the day without it)"
+        "fasthits: no partial of web2, left unchanged: 2026-03-13 (add it; --partial keeps the day without it)"
     )
     code, rows, said = merged(tmp_path, "--partial")
     assert (code, rows[-1]) == (0, "2026-03-13,/web1,1")
@@ -186,7 +186,7 @@ def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
     (tmp_path / "b.hits").unlink()
     code, rows, said = merged(tmp_path)
     assert (code, rows) == (1, ["2026-03-12,/web2,2", "2026-03-12,/web1,1"])
-    assert "fewer hits than are kept, left as it was: 2026-03-12: 1 counted, 3 kept (is a server missing?" in said
+    assert "fewer hits than are kept, left unchanged: 2026-03-12: 1 counted, 3 kept (is a server missing?" in said
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
 
 
@@ -225,13 +225,13 @@ def test_partials_that_were_counted_otherwise_are_refused(tmp_path: Path) -> Non
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     other = partial_of(tmp_path / "b.hits", "web2", {DAY: 1}, Rules(fold_slash=True, statuses=frozenset({200, 304})))
     assert refused(one, other) == (
-        f"fasthits: partial that was counted otherwise: {other} "
+        f"fasthits: partials were counted with different options: {other} "
         f"(use the options of {one} on all servers; they differ in fold-slash, statuses)"
     )
     for options, message in (
-        (["--fold-slash"], "these options count otherwise (fold-slash) than those of the file"),
+        (["--fold-slash"], "these options count differently (fold-slash) than the partial"),
         (["--server", "other"], "partial of another server, web1"),
-        (["--search-terms"], "these options make other tables than the file has (hits)"),
+        (["--search-terms"], "these options make other tables; the file has (hits)"),
     ):
         write(tmp_path / "log", hit("/"))
         rollup = ("rollup", str(DAY), "--logs", "log", "--to", "a.hits", "--partial")
@@ -244,7 +244,7 @@ def test_a_partial_is_no_target_for_several_servers(tmp_path: Path) -> None:
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     done = fasthits("merge", one, "--to", "all.hits", cwd=tmp_path)
     assert done.returncode == 2
-    assert only_line(done.stderr).startswith("fasthits: a partial has one server only: all.hits (name a target")
+    assert only_line(done.stderr).startswith("fasthits: a partial holds one server only: all.hits (name a target")
 
 
 def with_contents(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
@@ -300,7 +300,7 @@ def test_another_format_and_other_files_are_refused(tmp_path: Path) -> None:
     assert "use one version on all servers" in refused(file)
     other = write(tmp_path / "b.hits", hit("/"))
     assert refused(other) == (
-        f"fasthits: not a partial of fasthits: {other} (fasthits rollup --to NAME.hits makes partials)"
+        f"fasthits: not a partial of fasthits: {other} (make one: fasthits rollup --to NAME.hits)"
     )
     done = fasthits("rollup", str(DAY), "--logs", "b.hits", "--to", "b.hits", cwd=tmp_path)
     assert done.returncode == 1

@@ -140,7 +140,7 @@ def test_an_empty_log_does_not_erase_a_day(url: str, psql: Connection, tmp_path:
     write(tmp_path / "access.log")
     done = fasthits("rollup", str(MARCH[0]), "--logs", str(tmp_path / "access.log"), "--to", url)
     assert done.returncode == 1
-    assert b"the log is empty, left as it was: 2026-03-01" in done.stderr
+    assert b"the log is empty, left unchanged: 2026-03-01" in done.stderr
     assert rows_of(psql) == [(str(MARCH[0]), "/", 1)]
 
 
@@ -329,14 +329,14 @@ def test_doctor_and_conf_know_urls(url: str) -> None:
     assert shlex.split(raised.value.remedy)[-2:] == ["--to", shown(url)]
     done = CliRunner().invoke(app, ["conf", "--database", "postgresql://me:secret@host/x"])
     assert done.exit_code == 2
-    assert "conf knows no URL: postgresql://me@host/x" in done.stderr
+    assert "conf takes no URL: postgresql://me@host/x" in done.stderr
 
 
 def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
     done = CliRunner().invoke(app, ["most-read", "--database", url])
     assert done.exit_code == 1
     assert done.stderr == (
-        f'fasthits: cannot read database: {shown(url)} (relation "hits" does not exist: fasthits rollup fills it)\n'
+        f'fasthits: cannot read database: {shown(url)} (relation "hits" does not exist: fill it with fasthits rollup)\n'
     )
 
 

@@ -5,7 +5,6 @@ import io
 import re
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from fasthits.daily.columns import hits_layout, referrers_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up as count_up
+from fasthits.records import replace
 from fasthits.rules.config import load_config
 from fasthits.rules.formats import Format, parse_format
 from fasthits.rules.named import NAMES
@@ -412,8 +412,8 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--referrers"], 2, "standard output takes only one table: referrers (name a file"),
         (["--search-terms"], 2, "standard output takes only one table: searches"),
         (["--own-host", "x"], 2, "--own-host needs --referrers: x"),
-        (["--bots", "some"], 2, "bots must be one of count, exclude, apart: 'some'"),
-        (["--not-found", "some"], 2, "not-found must be one of count, apart: 'some'"),
+        (["--bots", "some"], 2, "invalid bots: 'some' (choose one of count, exclude, apart"),
+        (["--not-found", "some"], 2, "invalid not-found: 'some' (choose one of count, apart)"),
         (["--not-found", "apart"], 2, "standard output takes only one table: not_found (name a file"),
         (
             ["--to", "x.db", "--not-found", "apart", "--format", "%t %m %U"],
@@ -423,7 +423,7 @@ def test_the_help_of_every_rule_has_an_example_that_works() -> None:
         (["--exclude-bots", "--bots", "apart"], 2, "exclude-bots contradicts bots: apart"),
         (["--status", "20"], 2, "invalid status: '20'"),
         (["--format", "ncsa"], 2, "no such log format: 'ncsa'"),
-        (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left as it was: 2026-03-12 (tried as %t "),
+        (["--format", "%t %r %v %m"], 1, "none of 57 lines can be read, left unchanged: 2026-03-12 (tried as %t "),
         (["--pages", "--format", "common"], 2, "--pages needs a log format with the user agent: "),
         (["--pages", "--include-path", "*.css"], 2, "pages contradicts include-path: *.css"),
         (["--format", "common", "--exclude-bots"], 2, "--exclude-bots needs a log format with the user agent"),

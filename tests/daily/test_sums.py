@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
@@ -166,7 +166,6 @@ def check_answers(history: History, rows: list[Row], days: Range, host: str | No
         )
 
 
-@settings(max_examples=40)
 @given(tables(), st.sampled_from([WHOLE, Range(DAYS[2], DAYS[4]), Range(DAYS[4], DAYS[4])]))
 def test_all_answers_are_those_of_the_rows(table: tuple[list[Row], bool, bool, list[date]], days: Range) -> None:
     """With the sums of all days, without any, and with those of some days."""
@@ -333,7 +332,7 @@ def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept:
 )
 def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
     change(kept, statement)
-    with pytest.raises(TableError, match=r"database with damaged sums: .*hits\.db"):
+    with pytest.raises(TableError, match=r"the database has damaged sums: .*hits\.db"):
         site_of(kept)
 
 
@@ -360,7 +359,7 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
 
 def test_a_host_that_the_table_does_not_tell_apart_is_refused(kept: Path) -> None:
     for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
-        with pytest.raises(UsageError, match=r"does not keep hosts apart: one\.example"):
+        with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
             ask(WHOLE, host="one.example")
 
 

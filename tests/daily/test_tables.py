@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import given
@@ -425,6 +426,22 @@ def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monke
             fcntl.flock(fd, fcntl.LOCK_EX)
         table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
     assert csv_rows(tmp_path / "hits.csv") == [("2026-03-01", "/", 2)]
+
+
+@pytest.mark.parametrize(("module", "name"), [(fcntl, "flock"), (os.path, "samestat")])
+def test_a_signal_that_comes_as_the_new_file_is_made_leaves_none(
+    module: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(module, name)
+
+    def interrupted(*arguments: object) -> object:
+        monkeypatch.setattr(module, name, real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, name, interrupted)
+    with pytest.raises(KeyboardInterrupt), replacing.replacing(tmp_path / "hits.csv"):
+        pytest.fail("the block ran")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nobody_else_can_open_the_new_file_before_it_has_the_old_ones_mode(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_a_part_of_a_rotated_log_is_an_error_that_names_the_pattern_for_all_of_i
     assert (code, rows) == (1, KEPT)
     first = said.splitlines()[0]
     expected = missing.format(logs=logs, yesterday=YESTERDAY)
-    assert first.startswith(f"fasthits: not the whole day, left as it was: {YESTERDAY}: {expected}")
+    assert first.startswith(f"fasthits: not the whole day, left unchanged: {YESTERDAY}: {expected}")
     assert first.endswith(f"(name all files of the log: --logs '{logs}/access.log*'; --partial counts what is there)")
     assert summary["days"] == []
     (gap, *_) = summary["parts"][str(YESTERDAY)]  # type: ignore[index]
@@ -220,10 +220,10 @@ def test_where_old_files_are_removed_the_oldest_day_is_not_taken_for_whole(logs:
     assert code == 1
     assert sorted(day for day, _ in rows) == [str(YESTERDAY - timedelta(n)) for n in (2, 1, 0)]
     assert (
-        f"not the whole day, left as it was: {oldest}: its beginning is missing: {logs}/access.log.3 begins at" in said
+        f"not the whole day, left unchanged: {oldest}: its beginning is missing: {logs}/access.log.3 begins at" in said
     )
-    assert f"no log file, left as it was: {oldest - timedelta(1)} (" in said or (
-        f"no line of the day, left as it was: {oldest - timedelta(1)} (" in said
+    assert f"no log file, left unchanged: {oldest - timedelta(1)} (" in said or (
+        f"no line of the day, left unchanged: {oldest - timedelta(1)} (" in said
     )
 
 
@@ -341,7 +341,7 @@ def test_of_a_range_the_whole_days_go_in_and_the_exit_code_says_that_not_all_did
     whole = {(str(YESTERDAY - timedelta(n)), "/a") for n in (1, 2)}
     assert (code, set(rows)) == (1, whole)
     assert summary["days"] == sorted(day for day, _ in whole)
-    assert said.startswith(f"fasthits: not the whole day, left as it was: {YESTERDAY}: its end is missing: ")
+    assert said.startswith(f"fasthits: not the whole day, left unchanged: {YESTERDAY}: its end is missing: ")
 
 
 # --- Servers ------------------------------------------------------------------------------------------------------
@@ -453,7 +453,7 @@ def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> 
     assert said.startswith(f"fasthits: no log file for {YESTERDAY}: none.log* (name another log with --logs PATTERN")
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "%F.log")
     assert (code, rows) == (1, {})
-    assert f"not the whole day, left as it was: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
+    assert f"not the whole day, left unchanged: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
 
 
 # --- The usual places ---------------------------------------------------------------------------------------------
@@ -481,7 +481,7 @@ def test_without_logs_the_usual_place_that_has_one_is_named(tmp_path: Path, plac
     done = without_logs(tmp_path / "var", "rollup", "--to", "-")
     assert done.returncode == 0, done.stderr
     assert rows_of(done.stdout) == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
-    assert done.stderr.decode().startswith(f"fasthits: no --logs given: this reads /var/log/{place}*\n")
+    assert done.stderr.decode().startswith(f"fasthits: no --logs given: reading /var/log/{place}*\n")
 
 
 def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -> None:

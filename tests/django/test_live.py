@@ -25,7 +25,7 @@ from tests.django_app.wire import Wire
 from tests.support.certificates import Authority
 from tests.support.logger import access_lines
 from tests.support.processes import run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 pytestmark = [pytest.mark.usefixtures("tables"), pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -128,7 +128,7 @@ def test_without_memcached_the_number_is_0_and_there_is_no_error(
 
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
 def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) -> None:
-    with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{free_port()}"), FASTHITS=ZONE):
+    with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{closed_port()}"), FASTHITS=ZONE):
         assert release.hits_today == 0
 
 

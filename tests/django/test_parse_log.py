@@ -138,12 +138,12 @@ def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (b"", "the log is empty, left as it was: 2026-03-12 ("),
-        (b"no line\n" * 3, "none of 3 lines can be read, left as it was: 2026-03-12 (tried as combined, "),
-        (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left as it was: 2026-03-12 (the log has "),
-        (access_line("/press/a/") * 4, "fewer hits than are kept, left as it was: 2026-03-12: 4 counted, 5 kept (is a"),
-        (access_line("/nothing/") * 9, "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, 5 kept (is a"),
-        (access_line("/press/a/", method="POST"), "fewer hits than are kept, left as it was: 2026-03-12: 0 counted, "),
+        (b"", "the log is empty, left unchanged: 2026-03-12 ("),
+        (b"no line\n" * 3, "none of 3 lines can be read, left unchanged: 2026-03-12 (tried as combined, "),
+        (access_line("/press/a/", DAY + timedelta(1)), "no line of the day, left unchanged: 2026-03-12 (the log has "),
+        (access_line("/press/a/") * 4, "fewer hits than are kept, left unchanged: 2026-03-12: 4 counted, 5 kept (is a"),
+        (access_line("/nothing/") * 9, "fewer hits than are kept, left unchanged: 2026-03-12: 0 counted, 5 kept (is a"),
+        (access_line("/press/a/", method="POST"), "fewer hits than are kept, left unchanged: 2026-03-12: 0 counted, "),
     ],
 )
 def test_a_saved_day_is_not_replaced_by_fewer_hits(
@@ -178,10 +178,10 @@ def test_a_range_saves_the_other_days(parse_log: ParseLog, release: PressRelease
     write(tmp_path / f"{days[2]}.log", b"")
     write(tmp_path / f"{days[3]}.log", access_line("/press/a/", days[3]) * 7)
     out, err = io.StringIO(), io.StringIO()
-    with pytest.raises(CommandError, match=f"fewer hits than are kept, left as it was: {days[1]}: 1 counted, 5 kept"):
+    with pytest.raises(CommandError, match=f"fewer hits than are kept, left unchanged: {days[1]}: 1 counted, 5 kept"):
         parse_log(access_line("/press/a/", days[0]), f"{days[0]}..{days[3]}", out=out, err=err)
     assert f"8 hits of 1 object saved for {days[0]}, {days[3]}\n" in out.getvalue()
-    assert f"no line of the day, left as it was: {days[2]} (the log has " in err.getvalue()
+    assert f"no line of the day, left unchanged: {days[2]} (the log has " in err.getvalue()
     assert history_of(release) == {days[0]: 1, days[1]: 5, days[3]: 7}
 
 
@@ -192,7 +192,7 @@ def test_a_range_with_a_day_without_a_log(parse_log: ParseLog, release: PressRel
     parse_log(access_line("/press/a/", first) + access_line("/press/a/", second) * 2, day=second)
     with pytest.raises(
         CommandError,
-        match=rf"^no log file, left as it was: {third} \(there are files for {first}\.\.{second}, {fourth}; ",
+        match=rf"^no log file, left unchanged: {third} \(there are files for {first}\.\.{second}, {fourth}; ",
     ):
         parse_log(access_line("/press/a/", fourth) * 4, f"{first}..{fourth}", day=fourth)
     assert history_of(release) == {first: 2, second: 2, third: 9, fourth: 4}

@@ -78,7 +78,7 @@ def test_a_run_waits_for_another_run_and_compares_with_its_hits(shared_tables: d
             first.communicate(timeout=60)
             _, said = second.communicate(timeout=60)
             assert (first.returncode, second.returncode) == (0, 1)
-            assert b"fewer hits than are kept, left as it was: 2026-03-12: 3 counted, 5 kept" in said
+            assert b"fewer hits than are kept, left unchanged: 2026-03-12: 3 counted, 5 kept" in said
         finally:
             cursor.execute("SELECT pg_advisory_unlock_all()")
             cursor.execute("DROP TRIGGER gate ON fasthits_hits; DROP FUNCTION wait_at_gate")

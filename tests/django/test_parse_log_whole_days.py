@@ -56,7 +56,7 @@ def test_a_part_of_a_rotated_log_is_an_error_and_the_whole_log_is_the_day(
     with pytest.raises(CommandError) as error:
         parsed(tmp_path, "--logs", f"{logs}/{pattern}")
     assert error.value.returncode == 1
-    assert str(error.value).startswith(f"not the whole day, left as it was: {YESTERDAY}: {missing}: {logs}/access.log")
+    assert str(error.value).startswith(f"not the whole day, left unchanged: {YESTERDAY}: {missing}: {logs}/access.log")
     assert f"--logs '{logs}/access.log*'; --partial counts what is there" in str(error.value)
     assert views() == 1
     said, summary = parsed(tmp_path, "--logs", f"{logs}/{pattern}", "--partial")
@@ -71,7 +71,7 @@ def test_a_part_of_a_rotated_log_is_an_error_and_the_whole_log_is_the_day(
 def test_a_range_saves_its_whole_days(release: PressRelease, tmp_path: Path) -> None:
     Rotated(tmp_path / "logs", EARLY).write(STAMPS[-900:], RUN, "/press/a/")
     before = YESTERDAY - timedelta(1)
-    with pytest.raises(CommandError, match=f"^not the whole day, left as it was: {YESTERDAY}: ") as error:
+    with pytest.raises(CommandError, match=f"^not the whole day, left unchanged: {YESTERDAY}: ") as error:
         call_command("parse_log", f"{before}..{YESTERDAY}", logs=[f"{tmp_path}/logs/access.log.*"], verbosity=0)
     assert error.value.returncode == 1
     assert list(Hits.objects.values_list("date", flat=True)) == [before]
@@ -127,5 +127,5 @@ def test_without_any_logs_the_usual_place_is_named(
     monkeypatch.setattr(places, "USUAL_LOGS", usual)
     monkeypatch.delenv("FASTHITS_LOGS", raising=False)
     said, _ = parsed(tmp_path)
-    assert said.startswith(f"no LOGS in FASTHITS: this reads {usual[1]}\n")
+    assert said.startswith(f"no LOGS in FASTHITS: reading {usual[1]}\n")
     assert views() == 1

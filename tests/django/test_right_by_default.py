@@ -202,8 +202,8 @@ def test_a_run_after_a_change_of_address_says_what_it_would_lose(parse_log: Pars
         parse_log(more)
     losses = f"press release {release.pk}: 0 counted, 3 kept, press release {other.pk}: 0 counted, 2 kept"
     assert str(error.value) == (
-        f"objects would lose hits, left as it was: {DAY}: {losses} "
-        "(has the address of a page changed since? --replace takes the fewer hits)"
+        f"objects would lose hits, left unchanged: {DAY}: {losses} "
+        "(has the address of a page changed since? --replace accepts fewer hits)"
     )
     assert [history_of(obj) for obj in (release, other, third)] == [{DAY: 3}, {DAY: 2}, {DAY: 5}]
     parse_log(more, str(DAY), "--replace")
@@ -216,6 +216,6 @@ def test_a_loss_leaves_only_its_own_day(parse_log: ParseLog, release: PressRelea
     before = DAY - timedelta(1)
     Hits.objects.create(date=before, content_object=other, views=1)
     parse_log(access_line("/press/b/", before) * 2, str(before), day=before)
-    with pytest.raises(CommandError, match=f"left as it was: {DAY}: press release"):
+    with pytest.raises(CommandError, match=f"left unchanged: {DAY}: press release"):
         parse_log(access_lines(["/press/b/"] * 7), f"{before}..{DAY}")
     assert (history_of(release), history_of(other)) == ({DAY: 1}, {before: 2})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fasthits.live.keys import hit_key
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 PATHS = int(os.environ.get("FASTHITS_PATHS", "1_000_000"))
 MAX_PATHS = 100_000
@@ -100,7 +100,7 @@ def test_of_long_paths_fewer_wait_so_that_the_bound_holds_for_them_too(
 
 
 def test_at_the_end_of_input_what_was_not_delivered_is_said_in_time(start_logger: Callable[..., Logger]) -> None:
-    where = ("--memcached", f"127.0.0.1:{free_port()}", "--max-paths", str(MAX_PATHS), "--drain-timeout", "0.5")
+    where = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", str(MAX_PATHS), "--drain-timeout", "0.5")
     logger = start_logger(*where)
     send_paths(logger)
     assert logger.finish() == 0

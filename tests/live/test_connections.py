@@ -29,7 +29,7 @@ from tests.support.processes import (
     run_fasthits,
 )
 from tests.support.proxy import Proxy, Stranger, hang_up, hang_up_later, say_nothing
-from tests.support.servers import IS_ROOT, Memcached, free_port, require_program
+from tests.support.servers import IS_ROOT, Memcached, closed_port, free_port, require_program
 
 StartMemcached = Callable[..., Memcached]
 StartLogger = Callable[..., Logger]
@@ -227,7 +227,7 @@ def test_each_address_of_a_name_is_tried(
 
 
 def test_what_is_wrong_at_each_address_is_told(hosts: Path) -> None:
-    spec = f"counters:{free_port()}"
+    spec = f"counters:{closed_port()}"
     done = with_hosts(hosts, "today", "/a", "--memcached", spec)
     assert done.stderr.decode() == f"fasthits: cannot reach memcached: {spec} (Connection refused)\n"
 

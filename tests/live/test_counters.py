@@ -10,7 +10,7 @@ from fasthits import add_views, count_hits, hit_key, hits_today
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import hit_key as own_hit_key
 from tests.support.commands import hit
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 TODAY = date.today()
 
@@ -35,7 +35,7 @@ def test_many_rows_and_several_servers(memcached: Memcached, start_memcached: Ca
 
 
 def test_what_was_not_added_comes_back_and_can_be_added_again(memcached: Memcached) -> None:
-    down = f"127.0.0.1:{free_port()}"
+    down = f"127.0.0.1:{closed_port()}"
     delivery = add_views([(TODAY, "/a", 2), (TODAY, "/b", 1)], down)
     assert (delivery.delivered, delivery.in_doubt) == (0, 0)
     assert delivery.returned == [(TODAY, b"/a", 2), (TODAY, b"/b", 1)]
@@ -63,7 +63,7 @@ def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
 
 
 def test_one_path_is_no_list_of_its_letters() -> None:
-    with pytest.raises(UsageError, match="paths are several"):
+    with pytest.raises(UsageError, match="paths must be a list"):
         hits_today("/about")
 
 

@@ -489,7 +489,11 @@ def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: M
             second.__enter__()
         assert follower.stop() == 0
     for files, args, said in (
-        ([other], (), f"the state file is of other logs ({log}): {follower.state} (name another one with --state FILE"),
+        (
+            [other],
+            (),
+            f"the state file belongs to other logs ({log}): {follower.state} (name another with --state FILE",
+        ),
         (
             [log],
             ("--state", str(place / "no" / "state")),

@@ -219,7 +219,7 @@ def test_what_is_no_file_is_reported_until_it_is_one(log: Path, make: Callable[[
     make(log)
     following = Following(log)
     assert following.lines() == []
-    assert following.said == [f"cannot follow what is not a file: {log}"] * 2
+    assert following.said == [f"cannot follow, not a regular file: {log}"] * 2
     log.unlink() if log.is_fifo() else log.rmdir()
     append(log, "one\n")
     assert following.lines() == ["one"]

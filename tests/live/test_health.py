@@ -16,7 +16,7 @@ from tests.live.test_status import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
 from tests.support.proxy import Proxy
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 StartLogger = Callable[..., Logger]
 
@@ -109,7 +109,7 @@ def test_several_servers_share_the_figures(
 def test_the_figures_of_a_server_that_is_away_are_not_known(memcached: Memcached) -> None:
     assert read_figures([memcached.spec], ":1:") == dict.fromkeys(FIGURES, 0)
     with pytest.raises(MemcachedError):
-        read_figures([memcached.spec, f"127.0.0.1:{free_port()}"], ":1:")
+        read_figures([memcached.spec, f"127.0.0.1:{closed_port()}"], ":1:")
 
 
 def test_hits_in_doubt_refused_or_dropped_are_published_as_such(
@@ -297,10 +297,10 @@ def test_figures_away_at_the_end_are_no_hits_in_doubt(memcached: Memcached, star
 
 
 def test_at_the_end_figures_are_left_alone_while_hits_wait(start_logger: StartLogger) -> None:
-    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0.7", first=TELL)
+    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.7", first=TELL)
     logger.write(access_lines(["/a"] * 37))
     assert logger.finish() == 0
     said = [line for line in logger.stderr.splitlines() if "cannot reach" not in line]
     assert said == [
-        "fasthits: ended before everything was delivered: 37 hits waiting (fasthits warm repairs the counters)"
+        "fasthits: ended before everything was delivered: 37 hits waiting (repair the counters: fasthits warm)"
     ]

@@ -18,7 +18,7 @@ from fasthits.live.statistics import FIGURES
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
 from tests.support.proxy import Proxy
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 LONG = "/" + "long" * 100
 ODD = "/%7E-_.~!*'();:@&=+$,[]\"<>\\^`{|}"
@@ -135,7 +135,7 @@ def test_a_server_that_refuses_to_list_is_told(start_memcached: Callable[..., Me
     memcached = start_memcached("-o", "no_lru_crawler")
     for server, message in (
         (memcached.spec, "not list its keys"),
-        (f"127.0.0.1:{free_port()}", "cannot reach memcached"),
+        (f"127.0.0.1:{closed_port()}", "cannot reach memcached"),
     ):
         with closing(LiveViews([server], ":1:")) as today, pytest.raises(MemcachedError, match=message):
             today.sample(1)

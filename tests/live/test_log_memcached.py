@@ -17,7 +17,7 @@ from fasthits.rules.rules import Rules
 from tests.support import reference
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually, run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 from tests.support.through_django import read_through_django
 
 StartLogger = Callable[..., Logger]
@@ -263,7 +263,7 @@ def test_a_pause_of_memcached_delays_hits_and_counts_them_once(memcached: Memcac
 
 
 def test_the_end_of_input_with_memcached_never_there_says_what_was_not_delivered(start_logger: StartLogger) -> None:
-    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "1")
+    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "1")
     logger.write(access_lines(["/a"] * 20 + ["/b"] * 17))
     logger.wait_until_read()
     started = time.monotonic()

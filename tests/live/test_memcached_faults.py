@@ -19,7 +19,7 @@ from tests.support.gateways import Twemproxy
 from tests.support.logger import DAY, Logger, access_lines
 from tests.support.processes import eventually, run_fasthits
 from tests.support.proxy import Proxy
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 LINES_A_SECOND = 20_000
 HANG_SECONDS = 5
@@ -121,7 +121,7 @@ def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memca
 
 
 def test_a_server_that_is_never_there_stops_no_writer(start_logger: Callable[..., Logger]) -> None:
-    logger = start_logger("--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0.2")
+    logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.2")
     sent = send_for(logger, 2)
     logger.wait_until_read()
     assert peak_kib(logger.pid) < MEMORY_KIB
@@ -278,7 +278,7 @@ def test_a_server_that_is_away_keeps_nothing_from_the_others(
 ) -> None:
     """Few hits at a time, so that each retry of what waits for the absent server comes due before them."""
     logger = start_logger(
-        "--memcached", memcached.spec, "--memcached", f"127.0.0.1:{free_port()}", "--drain-timeout", "0"
+        "--memcached", memcached.spec, "--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0"
     )
     logger.write(access_lines(PATHS[:20]))
     eventually(memcached.counters, what="the first hits")

@@ -94,7 +94,7 @@ def test_a_file_that_is_nested_without_end_is_damaged(path: Path) -> None:
 
 def test_a_file_of_another_version(path: Path) -> None:
     path.write_text(json.dumps(json.loads(saved(path)) | {"format": 2}))
-    with pytest.raises(StateError, match="of another version of fasthits"):
+    with pytest.raises(StateError, match="comes from another version of fasthits"):
         load(path)
 
 

@@ -14,7 +14,7 @@ from fasthits.live.counters import add_views
 from fasthits.live.keys import hit_key
 from fasthits.live.quick import QuickReader
 from fasthits.live.servers import Server
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 DAY = date(2026, 3, 12)
 
@@ -106,7 +106,7 @@ def test_a_server_that_hangs_is_asked_once_and_reported_once(
 
 
 def test_a_server_that_is_not_there_is_reported_once(reader_of: Callable[..., QuickReader], told: list[str]) -> None:
-    reader = reader_of(f"127.0.0.1:{free_port()}")
+    reader = reader_of(f"127.0.0.1:{closed_port()}")
     assert [reader.read([key("/")]) for _ in range(5)] == [{}] * 5
     assert len(told) == 1
     assert "Connection refused" in told[0]

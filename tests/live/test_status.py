@@ -11,7 +11,7 @@ import pytest
 from fasthits.live.keys import hit_key
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually, is_alive, outlives
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 
 StartLogger = Callable[..., Logger]
 
@@ -111,7 +111,7 @@ def test_each_signal_brings_one_line_however_little_time_lies_between(running: L
 
 
 def test_what_waits_is_pending_and_what_found_no_room_is_dropped(start_logger: StartLogger) -> None:
-    options = ("--memcached", f"127.0.0.1:{free_port()}", "--max-paths", "100", "--drain-timeout", "0")
+    options = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", "100", "--drain-timeout", "0")
     logger = start_logger(*options)
     logger.write(access_lines(f"/{number}" for number in range(1000)))
     eventually(lambda: "cannot reach" in logger.stderr, what="the logger says that memcached is down")

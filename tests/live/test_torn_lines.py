@@ -348,6 +348,7 @@ def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
     assert memcached.ask(b"set kept 0 0 4\r\n1234") == b"STORED\r\n"
     logger = start_logger("--memcached", memcached.spec, "--prefix", prefix)
     write_randomly(logger, data, seed)
+    eventually(lambda: memcached.counters() == views | {"kept": 1234}, 60, lambda: "all hits delivered")
     assert logger.finish() == 0
     assert logger.stderr == ""
     assert memcached.counters() == views | {"kept": 1234}

@@ -25,7 +25,7 @@ _Pipe.__init__ = init
 """
 TOLD = [
     "7 lines were discarded while a logger could not count (fasthits log --check with the logger's options says why; "
-    "fasthits warm repairs the counters)",
+    "repair the counters: fasthits warm)",
     "a logger could not reach memcached: 1 warning today (start memcached, or name another with --memcached; hits wait "
     "until then)",
 ]

@@ -1,7 +1,6 @@
 """Counting by rules, from files and pipes, against the oracle: whatever the rules, every line is accounted for."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from fasthits.daily import columns
 from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake

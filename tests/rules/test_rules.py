@@ -2,7 +2,6 @@
 
 import fnmatch
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import normalise, unescape
 from fasthits.errors import UsageError
+from fasthits.records import replace
 from fasthits.rules.options import make_rules, parse_statuses
 from fasthits.rules.paths import final_path, parameter_keeper, remove_dot_segments
 from fasthits.rules.patterns import compile_globs
@@ -285,7 +285,7 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
             {"exclude-static": True, "include-path": "*.js"},
             "exclude-static contradicts include-path: *.js (--no-exclude-static counts static files)",
         ),
-        ({"bots": "hide"}, "bots must be one of count, exclude, apart: 'hide'"),
+        ({"bots": "hide"}, "invalid bots: 'hide' (choose one of count, exclude, apart"),
         ({"bots": "apart", "exclude-bots": True}, "exclude-bots contradicts bots: apart (leave one out)"),
         ({"format": ["combined"]}, "format must be a string: ['combined']"),
         ({"json-fields": "tme=ts"}, "json-fields has no kind 'tme'"),

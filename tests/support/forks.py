@@ -38,6 +38,53 @@ def can_be_forked(args: Sequence[str], env: Mapping[str, str]) -> bool:
     return args[:1] != ["log"] and all(name.startswith(READ_AT_RUN_TIME) for name in env)
 
 
+class Forked:
+    """A command that runs in a fork, with what `subprocess.Popen` has; its streams are file descriptors."""
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        streams: Sequence[int],
+        cwd: Path | None,
+        environment: Mapping[str, str],
+        patch: str = "",
+    ) -> None:
+        """*streams* are stdin, stdout and stderr; *patch* is Python that changes modules of fasthits first."""
+        request = {"args": list(args), "cwd": os.fspath(cwd or os.getcwd()), "environment": {**environment}}
+        end, theirs = os.pipe()
+        try:
+            socket.send_fds(_server(), [json.dumps(request | {"patch": patch}).encode()], [*streams, theirs])
+        finally:
+            os.close(theirs)
+        self.args = ["fasthits", *args]
+        self._end = os.fdopen(end, "rb", buffering=0)
+        self._status: int | None = None
+        self.pid = int(self._end.read(16) or "0")
+        assert self.pid, "the process that forks has ended"
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit status when it has ended."""
+        if self._status is None:
+            if not select.select([self._end], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._status = int(self._end.read(16))
+            self._end.close()
+        return self._status
+
+    def poll(self) -> int | None:
+        """Return its exit status if it has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
 def run_forked(
     args: Sequence[str],
     stdin: bytes,
@@ -47,23 +94,20 @@ def run_forked(
     patch: str = "",
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run ``fasthits`` to its end, as `subprocess.run` does; *patch* is Python that changes its modules first."""
-    pipes = [os.pipe() for _ in range(4)]
-    (in_read, in_write), (out_read, out_write), (err_read, err_write), (end_read, end_write) = pipes
-    request = {"args": list(args), "cwd": os.fspath(cwd or os.getcwd()), "environment": {**environment}, "patch": patch}
-    theirs = [in_read, out_write, err_write, end_write]
-    socket.send_fds(_server(), [json.dumps(request).encode()], theirs)
+    (in_read, in_write), (out_read, out_write), (err_read, err_write) = pipes = [os.pipe() for _ in range(3)]
+    theirs = (in_read, out_write, err_write)
+    command = Forked(args, theirs, cwd, environment, patch)
     for each in theirs:
         os.close(each)
-    with ThreadPoolExecutor(3) as pool, os.fdopen(end_read, "rb", buffering=0) as end:
+    with ThreadPoolExecutor(len(pipes)) as pool:
         pool.submit(_write_all, in_write, stdin)
         out, err = pool.submit(_read_all, out_read), pool.submit(_read_all, err_read)
-        pid = int(end.read(16) or "0")
-        assert pid, "the process that forks has ended"
-        if not select.select([end], [], [], timeout)[0]:
-            os.kill(pid, signal.SIGKILL)
-            raise subprocess.TimeoutExpired(list(args), timeout, out.result(), err.result())
-        status = int(end.read(16))
-        return subprocess.CompletedProcess(["fasthits", *args], status, out.result(), err.result())
+        try:
+            status = command.wait(timeout)
+        except subprocess.TimeoutExpired:
+            command.kill()
+            raise subprocess.TimeoutExpired(command.args, timeout, out.result(), err.result()) from None
+        return subprocess.CompletedProcess(command.args, status, out.result(), err.result())
 
 
 def _write_all(pipe: int, data: bytes) -> None:
@@ -109,6 +153,9 @@ def serve() -> None:
         request, streams, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, 4)
         if not request:
             sys.exit()
+        asked = json.loads(request)
+        if asked["args"][:1] == ["serve"]:
+            import_module("fasthits.web.server")
         if not os.fork():
             break
         for each in streams:
@@ -130,7 +177,6 @@ def serve() -> None:
     for number, each in enumerate(streams):
         os.dup2(each, number)
         os.close(each)
-    asked = json.loads(request)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])

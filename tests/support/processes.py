@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import fasthits
-from tests.support.forks import can_be_forked, run_forked
+from tests.support.forks import Forked, can_be_forked, run_forked
 
 Result = TypeVar("Result")
 
 MARK = "FASTHITS_TEST_MARK"
 POLL_SECONDS = 0.005
+LONGEST_POLL_SECONDS = 0.05
+"""Between two looks at what has been waited for long: to look costs time that others need."""
 PROJECT = Path(fasthits.__file__).parents[1]
 
 
@@ -32,13 +34,19 @@ def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | C
 
     *what* was waited for, as a text or, where it is to say how things stand then, as a function.
     """
-    deadline = time.monotonic() + timeout
+    start = time.monotonic()
     while not (result := check()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - start
+        if waited > timeout:
             awaited = what() if callable(what) else what or check.__doc__ or "what was waited for"
             raise AssertionError(f"not within {timeout} s: {awaited}; last seen: {result!r}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause(waited))
     return result
+
+
+def pause(waited: float) -> float:
+    """Return the seconds until the next look at what has been waited for so long."""
+    return min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, waited / 10))
 
 
 def new_mark() -> str:
@@ -139,7 +147,7 @@ def kill_marked(mark: str) -> None:
     eventually(all_gone, what="the killed processes are gone")
 
 
-def end_process(process: subprocess.Popen[bytes]) -> None:
+def end_process(process: subprocess.Popen[bytes] | Forked) -> None:
     """Kill a child of ours, stopped or not, and collect it."""
     if process.poll() is None:
         process.kill()

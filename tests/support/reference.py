@@ -7,11 +7,11 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from fasthits.records import replace
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import unquote_to_bytes
@@ -31,6 +32,7 @@ from tests.support.processes import (
     kill_marked,
     marked,
     new_mark,
+    pause,
 )
 
 START_SECONDS = 60.0
@@ -72,6 +74,18 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+@cache
+def _bound() -> socket.socket:
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    return bound
+
+
+def closed_port() -> int:
+    """Return a port of 127.0.0.1 that refuses connections: this process holds it, so that nobody else listens there."""
+    return int(_bound().getsockname()[1])
 
 
 @contextmanager
@@ -268,9 +282,9 @@ class Memcached:
 
     def expect(self, counters: Mapping[str, int], timeout: float = 30.0) -> None:
         """Return when it holds exactly *counters*; AssertionError with what it does hold after *timeout* seconds."""
-        deadline = time.monotonic() + timeout
-        while (held := self.counters()) != counters and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        start = time.monotonic()
+        while (held := self.counters()) != counters and (waited := time.monotonic() - start) < timeout:
+            time.sleep(pause(waited))
         pairs = {key: (held.get(key), counters.get(key)) for key in {**held, **counters}}
         wrong = {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
         assert not wrong, f"{len(wrong)} counters wrong, as (held, expected): {dict(list(wrong.items())[:10])}"

@@ -2,10 +2,10 @@
 
 import http.client
 import json
+import os
 import re
 import resource
 import signal
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +13,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
-from tests.support.processes import (
-    end_process,
-    environment,
-    eventually,
-    fasthits_command,
-    kill_marked,
-    new_mark,
-)
+from tests.support.forks import Forked
+from tests.support.processes import end_process, environment, eventually, new_mark
 
 ANSWER_SECONDS = 60
 
@@ -41,15 +35,11 @@ class Served:
 
     def __init__(self, directory: Path, *args: str, descriptors: int | None = None) -> None:
         """*descriptors* is how many files and connections it may have open."""
-        self.mark = new_mark()
-        self._stderr = directory / f"serve-{self.mark[:8]}"
-        with self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                fasthits_command("serve", "--port", "0", *args),
-                stderr=stderr,
-                cwd=directory,
-                env=environment(self.mark),
-            )
+        mark = new_mark()
+        self._stderr = directory / f"serve-{mark[:8]}"
+        with self._stderr.open("wb") as stderr, open(os.devnull, "r+b") as nothing:
+            streams = (nothing.fileno(), nothing.fileno(), stderr.fileno())
+            self.process = Forked(("serve", "--port", "0", *args), streams, directory, environment(mark))
         if descriptors:
             resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 60)
@@ -62,7 +52,6 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         end_process(self.process)
-        kill_marked(self.mark)
 
     @property
     def said(self) -> str:

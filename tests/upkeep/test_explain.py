@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import ANCHORS
@@ -36,7 +36,6 @@ BUCKETS = [
 OPTIONS = ["--exclude-bots", "--exclude-static", "--exclude-path", "/private/*", "--exclude-agent", "curl"]
 
 
-@settings(max_examples=80, deadline=None)
 @given(data=mixed_logs, wanted=rules, days=st.sampled_from([None, DAY]))
 def test_each_line_is_said_to_be_what_the_oracle_says(
     data: bytes, wanted: Rules, days: date | None, tmp_path_factory: pytest.TempPathFactory

@@ -142,7 +142,7 @@ def test_the_page_without_javascript_says_what_to_do(served: Served) -> None:
 def test_without_a_database_the_page_says_what_makes_it(place: Path, memcached: Memcached) -> None:
     with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser() as page:
         page.driver.get(served.url)
-        page.until(lambda: "fasthits rollup makes it" in page.text("#history-problem"))
+        page.until(lambda: "make it with fasthits rollup" in page.text("#history-problem"))
         assert page.find("#history-problem").is_displayed()
         page.until(lambda: page.text("#status") == "Live")
 

@@ -30,7 +30,7 @@ from fasthits.web.openapi import ENDPOINTS, describe
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger, access_line
 from tests.support.processes import PROJECT, eventually, run_fasthits
-from tests.support.servers import Memcached, free_port
+from tests.support.servers import Memcached, closed_port
 from tests.support.webserver import Answer, Served
 
 TODAY = date.today()
@@ -285,7 +285,7 @@ def test_the_report_is_a_page_whose_style_alone_is_allowed(idle: Served) -> None
 
 def test_a_csv_file_is_refused(tmp_path: Path) -> None:
     done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
-    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve reads no CSV")
+    assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve cannot read CSV")
 
 
 def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:
@@ -633,7 +633,7 @@ def test_a_port_in_use_is_an_error_of_one_line(idle: Served) -> None:
 
 
 def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> None:
-    spec = f"127.0.0.1:{free_port()}"
+    spec = f"127.0.0.1:{closed_port()}"
     with Served(place, "--memcached", spec, "--database", "none.db") as served:
         assert served.ask("/").status == 200
         for target, told in (("/api/top", spec), ("/api/history", "none.db")):

@@ -30,7 +30,7 @@ READ_AHEAD = 4
 """Blocks in memory at a time, of which one is being counted."""
 
 MOST_LAYERS = 3
-"""How often a log may be packed. There are bytes that unpack to themselves."""
+"""The limit of layers of compression, which no log may reach. Some data decompresses to itself."""
 
 XZ_BYTES = 256 << 20
 """The most memory for a decoder of xz; `xz -9` needs 65 MiB. The limit of zstd's decoder is 128 MiB."""
@@ -122,7 +122,7 @@ def unpack(source: Ahead, name: str, file: io.RawIOBase | None = None) -> Ahead:
     """
     if not packing_of(source.head):
         if not is_text(source.head, name):
-            raise DamagedError(f"it begins as no {suffix_of(name)} file" if source.head else "it is empty")
+            raise DamagedError(f"it does not begin like a {suffix_of(name)} file" if source.head else "it is empty")
         return source
     stream = source
     for _ in range(MOST_LAYERS):
@@ -130,7 +130,7 @@ def unpack(source: Ahead, name: str, file: io.RawIOBase | None = None) -> Ahead:
         if not packing:
             return stream
         stream = Ahead(_open(packing, stream, name, file if stream is source else None))
-    raise LogFileError("log file is packed too often", name, f"unpack it; fasthits does so {MOST_LAYERS} times")
+    raise LogFileError("log file is compressed more than twice", name, "decompress it")
 
 
 def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None) -> "_Unpacking":

@@ -1,13 +1,13 @@
 """The time that a log file covers, by its first and last lines; and what is missing of a day."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 from zlib import crc32
 
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.errors import LogFileError, StoreError
+from fasthits.records import Record, replace
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
 from fasthits.rules.formats import Format
 from fasthits.rules.stamps import stamps
@@ -41,8 +41,7 @@ Ends = Mapping[LogFile, datetime]
 """By file, the latest time in its last lines."""
 
 
-@dataclass(frozen=True)
-class Extent:
+class Extent(Record):
     """A log file, and when it begins."""
 
     log_file: LogFile

@@ -5,7 +5,6 @@ import os
 import stat
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -13,6 +12,7 @@ from fasthits.daily.days import is_url
 from fasthits.daily.logs import compression, matching
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
 from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.records import Record, replace
 from fasthits.rules import packing
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ Advance = Callable[[int], None]
 """Is called with the number of bytes that were read since its last call."""
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(Record):
     """The lines of a log file that begin in [start, stop); all lines if the file can only be read from its start."""
 
     log_file: "LogFile"
@@ -94,20 +93,19 @@ class Segment:
         return limit if at else 0
 
 
-@dataclass(frozen=True)
-class LogFile:
+class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
     """A log file, or standard input, as it was when it was found. Equal if it is the same file, whatever its name."""
 
-    name: str = field(compare=False)
+    name: str
     identity: tuple[int, int] | tuple[None, int, str] | str | None = None
     """Device and inode; in a store the name; for another machine, which has other devices, the inode and the name."""
-    size: int | None = field(compare=False, default=None)
+    size: int | None = None
     """In bytes on the disk; None for a pipe or standard input."""
-    modified: float = field(compare=False, default=0.0)
+    modified: float = 0.0
     """When it was last changed, in seconds since 1970."""
     problem: LogFileError | None = None
     """Why this user cannot see the file, or the files in this folder."""
-    entry: "Entry | None" = field(compare=False, default=None)
+    entry: "Entry | None" = None
     """What a store tells of it; None for a file of this machine."""
 
     @property
@@ -285,7 +283,7 @@ def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
     try:
         status = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
-        return LogFileError("log file is a link to nothing", name) if starred and os.path.islink(name) else None
+        return LogFileError("log file is a broken link", name) if starred and os.path.islink(name) else None
     except OSError as error:
         return LogFile(name, size=0, problem=_cannot_read(name, error))
     if stat.S_ISDIR(status.st_mode):

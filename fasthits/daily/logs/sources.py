@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -27,16 +26,16 @@ Patterns = tuple[str, ...]
 """PATTERNs: names with strftime fields, with ``*``, or both; ``-`` for standard input."""
 
 
-@dataclass
 class Judgement:
     """What the files tell about the days, when all files have been read."""
 
-    gaps: dict[date, list[Gap]] = field(default_factory=dict)
-    """The days that are not whole, each with what is missing."""
-    notes: list[str] = field(default_factory=list)
-    """Remarks and warnings."""
-    missing_servers: dict[date, list[str]] = field(default_factory=dict)
-    """By day, the files or logs of servers that have no line of that day, but lines of days around it."""
+    def __init__(self) -> None:
+        self.gaps: dict[date, list[Gap]] = {}
+        """The days that are not whole, each with what is missing."""
+        self.notes: list[str] = []
+        """Remarks and warnings."""
+        self.missing_servers: dict[date, list[str]] = {}
+        """By day, the files or logs of servers that have no line of that day, but lines of days around it."""
 
 
 class Sources:

@@ -29,7 +29,7 @@ def hits(obj: Model, days: int) -> int:
 
 @register.filter
 def hits_change(obj: Model, days: int) -> models.Change:
-    """Return the views of the last *days* days, and of those before them: ``{{ obj|hits_change:7 }}``.
+    """Return the views of the last *days* days, and of the days before them: ``{{ obj|hits_change:7 }}``.
 
     ``{% with change=obj|hits_change:7 %}{{ change.views }}, before {{ change.before }}: {{ change.percent }} %``.
     """
@@ -44,7 +44,8 @@ def with_hits_today(objects: Any) -> list[Any]:
 
 @register.filter
 def with_views_by_day(objects: Any, days: int = 30) -> list[Any]:
-    """Return *objects* with what sparklines need, in one query: ``{% for obj in page|with_views_by_day:30 %}``."""
+    """Return *objects* with the numbers for sparklines, in one query: ``{% for obj in page|with_views_by_day:30
+    %}``."""
     return models.with_views_by_day(objects, days)
 
 
@@ -77,7 +78,7 @@ def referrers(page: Any, days: int = 30, limit: int = 10) -> list[origins.Referr
 
 @register.simple_tag
 def searches(page: Any, days: int = 30, limit: int = 10) -> list[origins.Search]:
-    """Return what readers searched for: ``{% searches obj as found %}``, each with engine, terms and views."""
+    """Return the search terms of readers: ``{% searches obj as found %}``, each with engine, terms and views."""
     return origins.searches(page, days, limit)
 
 

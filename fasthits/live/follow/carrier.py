@@ -69,7 +69,7 @@ class Segment:
 
 @dataclass
 class Outcome:
-    """What became of a part, in hits."""
+    """The outcome of a part, in hits."""
 
     delivered: int = 0
     in_doubt: int = 0
@@ -77,7 +77,7 @@ class Outcome:
 
 
 class Place(NamedTuple):
-    """What a server knows about how far it has counted."""
+    """A server's record of how far it has counted."""
 
     begun: Mark | None
     hits: int
@@ -218,7 +218,7 @@ class Carrier(threading.Thread):
         return ready, refused
 
     def _count(self, channel: Channel, mark: Mark, hits: int, part: Part) -> None:
-        """Let memcached count *part*, of so many *hits*, between the two marks."""
+        """Let memcached count *part*, which has *hits* hits, between the two marks."""
         with suppress(OSError):
             channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         begun = f"{mark.number} {hits} {b64encode(zlib.compress(mark.encode().encode(), 1)).decode()}"
@@ -245,7 +245,7 @@ class Carrier(threading.Thread):
             ) from error
 
     def _exchange(self, channel: Channel, request: bytes, lines: int | None) -> bytes:
-        """Send *request* and return the reply: so many *lines*, or up to ``END`` if *lines* is None.
+        """Send *request* and return the reply: *lines* lines, or up to ``END`` if *lines* is None.
 
         Sends and reads in turns, so that neither side can fill up and wait for the other. Raises OSError.
         """

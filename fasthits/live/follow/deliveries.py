@@ -22,7 +22,7 @@ Report = Callable[[str, str], object]
 
 
 class Deliveries:
-    """Gives each server its part of each segment, through a carrier of its own, so that no server waits for another."""
+    """Gives each server its part of each segment, through its own carrier, so that no server waits for another."""
 
     def __init__(
         self, servers: Sequence[str], follower: str, prefix: str, ttl: int, report: Report, event: int

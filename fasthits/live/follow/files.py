@@ -213,7 +213,7 @@ class Files:
             if not self._reopen(position) and not self._take_copy(position):
                 self._say(
                     f"{position.path}, read up to byte {position.offset:,}, is gone (compressed, or moved elsewhere): "
-                    "lines that it got later are not counted (fasthits warm repairs the counters)"
+                    "lines that it got later are not counted (repair the counters: fasthits warm)"
                 )
         self._let_go()
         paths = {path for pattern in patterns for path in _expand(pattern)} | {each.path for each in positions}
@@ -260,7 +260,7 @@ class Files:
         """Return the status of *path*; None if it is not a file, with a report if the operator can mend that."""
         found = _status(path, lambda error: self._unreadable(path, error))
         if found and not stat.S_ISREG(found.st_mode):
-            self._report(f"special {path}", f"cannot follow what is not a file: {path}")
+            self._report(f"special {path}", f"cannot follow, not a regular file: {path}")
             return None
         return found
 

@@ -42,7 +42,8 @@ from fasthits.rules.compiled import CompiledRules
 
 SEGMENT_ROWS = 500
 SEGMENT_BYTES = 1 << 15
-"""A segment ends after so many rows or bytes of keys, which the system of a memcached that has just stopped takes."""
+"""A segment ends after this many rows or bytes of keys. The system still takes so much for a memcached that has just
+stopped."""
 READ_SECONDS = 0.025
 """The pause after a read, in which further lines gather."""
 LOOK_SECONDS = 0.25
@@ -143,8 +144,8 @@ class Follower:
     def _check_state(self) -> None:
         before = self._state.patterns
         if before and not set(before) & set(self._patterns):
-            hint = f"name another one with --state FILE, or {START_OVER}"
-            raise StateError(f"the state file is of other logs ({before[0]})", self._state_file.path, hint)
+            hint = f"name another with --state FILE, or {START_OVER}"
+            raise StateError(f"the state file belongs to other logs ({before[0]})", self._state_file.path, hint)
 
     def _begin(self) -> None:
         """Find the positions to go on from, and save them."""
@@ -161,7 +162,7 @@ class Follower:
         newest = max(marks.values(), default=self._last)
         if set(marks) != set(servers):
             if any(mark < newest for mark in marks.values()):
-                self._say("the servers are not the same as before: hits that some had not got are not counted")
+                self._say("the list of servers has changed: hits that some server had not received are not counted")
             marks = dict.fromkeys(servers, newest)
         self._last, *self._ahead = sorted(set(marks.values()))
         if not self._ahead:
@@ -184,7 +185,7 @@ class Follower:
         self._recovering = False
         if self._doubted:
             hits = f"{self._doubted:,} hits in doubt are not counted again"
-            self._say(f"the follower was killed while memcached was counting, or out of reach: {hits}")
+            self._say(f"the follower was killed while memcached was counting, or unreachable: {hits}")
         return found
 
     def _limit(self) -> None:
@@ -287,7 +288,7 @@ class Follower:
         poll.register(self._event, select.POLLIN)
         seconds = READ_SECONDS
         if outcome is not _Reading.FOUND:
-            # Behind the present no figures are published, so their time may be long past.
+            # While lines are read again no figures are published, so their time may be long past.
             next_at = self._look_at if self._ahead else min(self._look_at, self._health.at)
             seconds = next_at - time.monotonic()
             changes = self._folders.fileno()
@@ -311,10 +312,10 @@ class Follower:
                 self._state_file.save(state)
             except OSError as error:
                 text = f"cannot write the state file: {self._state_file.path} ({error.strerror})"
-                self._report("state", f"{text}; counting goes on, memcached remembers how far it is")
+                self._report("state", f"{text}; counting continues; memcached remembers the position")
 
     def _drain(self) -> None:
-        """Deliver what has been read within the drain time, and save where it ends."""
+        """Deliver the hits of all lines read, within the drain time, and save the positions."""
         deadline = time.monotonic() + self._drain_seconds
         poll = select.poll()
         poll.register(self._event, select.POLLIN)

@@ -15,7 +15,7 @@ from fasthits.errors import StateError, UsageError
 
 DEFAULT_STATE = "/var/lib/fasthits/follow.state"
 HEAD_BYTES = 1024
-"""The fingerprint of a file is of its first bytes that have been read, up to this number."""
+"""The fingerprint of a file covers the first bytes that have been read, up to this number."""
 STATE_FORMAT = 1
 START_OVER = "put a copy of it back, or delete it: counting then starts at the end of the files"
 
@@ -106,7 +106,7 @@ class StateFile:
         except OSError as error:
             pid = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            hint = "two followers would count each line twice; end that process, or use --state FILE for other logs"
+            hint = "two followers would count each line twice; end that process, or use another --state for other logs"
             raise StateError(f"another follower (process {pid}) uses the state file", path, hint) from error
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
@@ -123,7 +123,7 @@ class StateFile:
         try:
             held = json.loads(text)
             if held["format"] != STATE_FORMAT:
-                raise StateError("the state file is of another version of fasthits", self.path, START_OVER)
+                raise StateError("the state file comes from another version of fasthits", self.path, START_OVER)
             marks = {str(mark[0]): Mark.of(mark) for mark in held["marks"]}
             return State(
                 follower=_text(held["follower"]),

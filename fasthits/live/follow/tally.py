@@ -59,7 +59,7 @@ class Tally:
 
     def __init__(self, compiled: CompiledRules) -> None:
         self.rows = self.bytes = 0
-        """The size of what waits to be taken."""
+        """The size of the hits that wait to be taken."""
         self._compiled = compiled
         self._lines: dict[FileId, _Lines] = {}
         self._alone: set[FileId] = set()

@@ -1,4 +1,5 @@
-"""Checks of the log files: that they exist, can be read and parsed, have all of yesterday, and by which clock."""
+"""Checks of the log files: that they exist, can be read, and have all of yesterday, and that their clock is this
+machine's."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -58,7 +59,7 @@ def _check_whole(setup: Setup, day: date, today: date) -> None:
         text = f"{day} is not whole, so the rollup will leave it out: {gap.text}"
         raise Finding(text, gap.hint or "fasthits rollup --partial counts what is there")
     for names in judged.missing_servers.values():
-        remedy = "look whether these servers logged then, and whether their files are in place"
+        remedy = "check that these servers logged then, and that their files are in place"
         raise Finding(f"some logs have no line of {day}: {', '.join(names)}", remedy, Verdict.WARN)
 
 
@@ -112,7 +113,7 @@ def clock(setup: Setup, today: date) -> str:
 def sample(log_file: LogFile, at_end: bool = False) -> list[bytes]:
     """Return the first or the last lines of a log file; a compressed file is read to its end for these.
 
-    Raises Finding for what can be read only once.
+    Raises Finding for a pipe or a device.
     """
     if log_file.size is None:
         raise Finding(f"not a file, so it cannot be looked at: {log_file.name}", NAME_LOGS)
@@ -150,7 +151,7 @@ def files_of(setup: Setup, day: date) -> list[LogFile]:
 
 @contextmanager
 def _permission_told() -> Iterator[None]:
-    """Raise Finding, with what gives the permission, for a file or a folder that the user may not read."""
+    """Raise Finding, with a command that gives the permission, for a file or a folder that the user may not read."""
     try:
         yield
     except LogFileError as error:
@@ -166,7 +167,7 @@ def _newest(setup: Setup, today: date) -> LogFile:
 
 
 def _files_of(setup: Setup, today: date) -> list[LogFile]:
-    """Return yesterday's log files, or today's if there are none of yesterday."""
+    """Return yesterday's log files, or today's if yesterday has no log files."""
     for day in (today - ONE_DAY, today):
         if files := files_of(setup, day):
             return files

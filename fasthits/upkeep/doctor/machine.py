@@ -27,11 +27,11 @@ REPAIR_TARGET = "the user must own the folder: install -d -m 0750 -o USER FOLDER
 
 
 def user(setup: Setup) -> str:
-    """Say which user looks at files."""
+    """Check which user the checks of files run as."""
     me = pwd.getpwuid(os.geteuid()).pw_name
     if setup.user is None:
         if os.geteuid() == 0:
-            text = "this looks at files as root, who may read everything"
+            text = "files are checked as root, who may read everything"
             raise Finding(text, "name the user that counts with --user, such as --user fasthits", Verdict.WARN)
         return f"this looks at files as {me}"
     try:
@@ -98,7 +98,7 @@ def kept_days(setup: Setup, today: date) -> str:
 
 
 def pipe_size() -> str:
-    """Say that a pipe may be large enough for what Apache writes while the logger is busy."""
+    """Check that a pipe may be large enough for the lines that Apache writes while the logger is busy."""
     size = int(Path("/proc/sys/fs/pipe-max-size").read_text())
     if size < PIPE_BYTES:
         raise Finding(f"pipes are small: {size:,} bytes", f"sysctl -w fs.pipe-max-size={PIPE_BYTES}")

@@ -63,7 +63,7 @@ def _check_followers(loggers: Sequence[RunningLogger]) -> None:
             first = followers.setdefault((file, *options.get("prefix", []), *options.get("memcached", [])), logger.pid)
             if first != logger.pid:
                 text = f"processes {first} and {logger.pid} both follow {file}, so each line counts twice"
-                raise Finding(text, f"end one of them: kill {logger.pid}")
+                raise Finding(text, f"stop one of them: kill {logger.pid}")
 
 
 def _differences(setup: Setup, logger: RunningLogger) -> list[str]:

@@ -23,7 +23,7 @@ TRIAL_PREFIX = "fasthits-doctor:"
 TRIAL_SECONDS = 60
 START = "systemctl start memcached, or name another with --memcached"
 REMEDIES = {"cannot reach memcached": START, "memcached does not answer": "systemctl restart memcached"}
-"""What to do about errors whose hint is a reason. The hint of other errors says what to do."""
+"""Advice for errors whose hint is a reason. The hint of other errors is the advice."""
 PLAIN = "name the port of memcached's text protocol: --memcached HOST:PORT"
 
 
@@ -78,7 +78,7 @@ def keeps(server: str) -> str:
         raise Finding(text, remedy)
     if losses.evicted and losses.unused < DAY_SECONDS:
         text = f"memcached was full: it removed {losses.evicted:,} items as small as counters {since}"
-        raise Finding(f"{text}, some of them unused for only {_duration(losses.unused)}", remedy)
+        raise Finding(f"{text}; some had been unused for only {_duration(losses.unused)}", remedy)
     used = f"{stats['bytes'] / 2**20:,.0f} of {megabytes:,} MB used"
     return f"no counter, {stats['evictions']:,} of all items {since}; {used}"
 

@@ -1,6 +1,6 @@
 """Checks of a Django site: whether it finds the counters, and whether its today is the server's.
 
-The site itself reads its settings, in a process of its own. With the app fasthits.django the app tells where it looks;
+The site itself reads its settings, in a separate process. With the app fasthits.django the app tells where it looks;
 without it Django's cache does, whose `make_key` knows prefix, version and key function.
 """
 
@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from fasthits.errors import FasthitsError
 from fasthits.live.keys import hit_key
 from fasthits.live.servers import Server, check_servers
+from fasthits.records import fields_of
 from fasthits.rules.config import CONFIG
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
 
@@ -25,7 +25,6 @@ ZONES = 12
 
 _SCRIPT = """
 import json, sys, time
-from dataclasses import asdict
 from datetime import datetime
 try:
     import django
@@ -35,11 +34,12 @@ try:
     if any(name.startswith("fasthits.django") for name in settings.INSTALLED_APPS):
         from fasthits.django.conf import setting
         from fasthits.django.live import counter_servers
+        from fasthits.records import fields_of
         site = {
             "servers": counter_servers(),
             "prefix": setting("PREFIX"),
             "live": setting("LIVE"),
-            "rules": asdict(setting("RULES")),
+            "rules": fields_of(setting("RULES")),
             "zone": str(setting("TIME_ZONE")),
             "offsets": [datetime.fromtimestamp(at, setting("TIME_ZONE")).utcoffset().total_seconds() for at in moments],
         }
@@ -78,7 +78,7 @@ def _app_finds_counters(setup: Setup, site: dict[str, Any]) -> str:
         other = f"use --prefix {site['prefix']!r} for every fasthits command, the logger too"
         raise Finding(text, f'set "PREFIX": {setup.prefix!r} in {where}; or {other}')
     _check_servers(setup, _servers_of(site["servers"], where), "the app", f'set "MEMCACHED" in {where}; or ')
-    ours = json.loads(json.dumps(asdict(setup.rules.live), default=sorted))
+    ours = json.loads(json.dumps(fields_of(setup.rules.live), default=sorted))
     if differing := [name for name, value in ours.items() if site["rules"][name] != value]:
         text = f"the app has other rules than the logger: {', '.join(differing)}"
         remedy = f'name the logger\'s config file: "CONFIG": "{setup.config or CONFIG}" in {where}, and remove "RULES"'

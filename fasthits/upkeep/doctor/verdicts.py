@@ -59,7 +59,7 @@ class Setup:
 
     @cached_property
     def rules(self) -> Rules:
-        """The rules; the default rules if the configuration cannot be read, which is a check of its own."""
+        """The rules; the default rules if the configuration cannot be read. Another check reports that."""
         try:
             return read_rules(self.given, self.config)
         except FasthitsError:
@@ -100,7 +100,7 @@ def _run_child(user: str, write_end: int, name: str, look: Callable[[], str], re
         privileges.become(user)
         found = check(name, look, remedy)
     except BaseException as error:
-        text = f"this cannot be checked as {user}: {type(error).__name__}: {error}"
+        text = f"cannot check this as {user}: {type(error).__name__}: {error}"
         found = Check(name, Verdict.FAIL, text, f"sudo -u {user} fasthits doctor, with the same options")
     try:
         with open(write_end, "wb") as pipe:

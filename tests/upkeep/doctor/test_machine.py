@@ -141,7 +141,7 @@ def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
 @AS_ROOT
 def test_root_is_told_that_it_sees_more_than_others(folder: Path, shared: Memcached) -> None:
     verdict, text, remedy = doctor(folder, shared.spec).checks["user"]
-    assert (verdict, text) == ("warn", "this looks at files as root, who may read everything")
+    assert (verdict, text) == ("warn", "files are checked as root, who may read everything")
     assert "--user" in remedy
 
 

@@ -17,7 +17,7 @@ from fasthits.live.keys import figure_path, hit_key
 from tests.support.commands import write
 from tests.support.logger import Logger, access_line
 from tests.support.processes import end_process, eventually
-from tests.support.servers import IS_ROOT, Apache, Memcached, free_port
+from tests.support.servers import IS_ROOT, Apache, Memcached, closed_port
 from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, log_of, run_doctor
 
 
@@ -34,7 +34,7 @@ from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, log_of, run_do
 )
 def test_the_options_of_a_logger_that_differ_are_told_and_are_those_to_use(place: Path, options: list[str]) -> None:
     write(place / "rules.toml", b"fold-slash = true\n")
-    own = [] if "--memcached" in options else ["--memcached", f"127.0.0.1:{free_port()}"]
+    own = [] if "--memcached" in options else ["--memcached", f"127.0.0.1:{closed_port()}"]
     alone = ["unshare", "--pid", "--fork", "--mount-proc"] if IS_ROOT else []  # where no other loggers run
     script = (
         f"{shlex.join([sys.executable, '-m', 'fasthits', 'log', *own, *options])} <&3 & "
@@ -78,7 +78,7 @@ def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -
             stack.callback(end_process, process)
             eventually(state.exists, what="the follower runs")
         text = run_doctor(folder, memcached.spec).failed()["loggers"]
-        assert f"both follow {log}, so each line counts twice -> end one of them: kill {process.pid}" in text
+        assert f"both follow {log}, so each line counts twice -> stop one of them: kill {process.pid}" in text
 
 
 OFTEN = "import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SECONDS = 0.1"
@@ -157,4 +157,4 @@ def test_warnings_of_loggers_are_told_with_what_to_do(folder: Path, memcached: M
     verdict, text, remedy = doctor(folder, memcached.spec).checks["warnings"]
     assert verdict == "warn"
     assert text == "17 hits may have been counted or not; a logger could not reach memcached: 3 warnings today"
-    assert remedy.startswith("fasthits warm repairs the counters; start memcached")
+    assert remedy.startswith("repair the counters: fasthits warm; start memcached")

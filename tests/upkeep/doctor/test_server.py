@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.commands import write
 from tests.support.processes import eventually
-from tests.support.servers import IS_ROOT, Apache, Memcached, free_port, require_program
+from tests.support.servers import IS_ROOT, Apache, Memcached, closed_port, free_port, require_program
 from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, run_doctor
 
 
@@ -22,14 +22,14 @@ def can_connect(port: int) -> bool:
 
 
 def test_without_memcached_the_rest_is_checked_all_the_same(folder: Path) -> None:
-    said = doctor(folder, f"127.0.0.1:{free_port()}")
+    said = doctor(folder, f"127.0.0.1:{closed_port()}")
     assert (list(said.failed()), len(said.checks)) == (["memcached"], 10)
     assert "Connection refused" in said.checks["memcached"][1]
     assert "systemctl start memcached" in said.checks["memcached"][2]
 
 
 def test_one_of_several_servers_that_is_away_is_named(folder: Path, memcached: Memcached) -> None:
-    away = f"127.0.0.1:{free_port()}"
+    away = f"127.0.0.1:{closed_port()}"
     assert list(failing(folder, f"{memcached.spec},{away}")) == [f"memcached {away}"]
 
 

@@ -138,11 +138,12 @@ class Command(BaseCommand):
             raise CommandError(text) from error
 
     def _find_patterns(self, given: Sequence[str], days: Sequence[date]) -> Patterns:
-        """Return the PATTERNs *given*, or those of the settings, or else a log in a usual place, after saying which."""
+        """Return the PATTERNs *given*, or in the settings, or else a log in a usual place, and print which log that
+        is."""
         if named := tuple(given) or setting("LOGS"):
             return named
         found = choose_logs(days)
-        self.stdout.write(f"no LOGS in FASTHITS: this reads {found[0]}")
+        self.stdout.write(f"no LOGS in FASTHITS: reading {found[0]}")
         return found
 
     def _compare_clocks(self, patterns: Patterns, days: Sequence[date]) -> None:
@@ -169,8 +170,8 @@ class Command(BaseCommand):
 
 
 def _losses(losses: Sequence[Loss]) -> list[str]:
-    hint = "has the address of a page changed since? --replace takes the fewer hits"
-    return [f"objects would lose hits, left as it was: {loss} ({hint})" for loss in losses]
+    hint = "has the address of a page changed since? --replace accepts fewer hits"
+    return [f"objects would lose hits, left unchanged: {loss} ({hint})" for loss in losses]
 
 
 def _how_to_take(option: Option) -> dict[str, Any]:
