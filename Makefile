@@ -159,7 +159,7 @@ docs: .venv/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open build/site/index.html"
 
-# What is missing of the rivals is named in the table; BENCH=4GB and the like for other parts.
+# What is missing of the rivals is named in the table; BENCH=4GB and the like for one part.
 bench: .venv/installed-bench
 	@for each in gawk goaccess memcached jq igzip=isal; do $(call need,command -v $${each%=*},$${each#*=}) || true; done
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -83,3 +83,20 @@ def test_command_line_mistakes(
 
 def test_rows_of_distinct_paths(distinct: Corpus, subtests: pytest.Subtests) -> None:
     run(distinct_rows(distinct), subtests)
+
+
+def test_a_part_that_fails_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = []
+
+    def run_part(part: str, _: object) -> bool:
+        measured.append(part)
+        if part == "4GB":
+            raise WrongTotals("hits: 1 found, but 2 in the log")
+        return False
+
+    monkeypatch.setattr(__main__, "run_part", run_part)
+    assert __main__.main([]) == 1
+    assert measured == ["1GB", "4GB", "distinct", "year"]
+    assert "benchmarks: 4GB: hits: 1 found, but 2 in the log" in capsys.readouterr().err

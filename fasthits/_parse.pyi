@@ -225,8 +225,10 @@ class LineRules:
     count the hit, 1 to filter it as ``agent``, 2 for a bot. Hits of bots are filtered as ``bot`` or, with *apart*,
     counted in `HitTable.bots`.
 
-    Hits of files with one of *static_endings*, such as ``.css`` in small letters, are filtered as ``static``, unless
-    the path has a backslash or is a whole URL: then only the rules for paths know what it stands for.
+    Hits of files with one of *static_endings*, such as ``.css`` in small letters, are filtered as ``static``. Where
+    only the rules for paths know what a path stands for, *is_static* is called with each distinct one: a whole URL, a
+    path with a backslash or a ``?`` and, if the rules have *rewrites* of paths, one with a percent sign or a dot.
+    Without *is_static* such paths count.
 
     *referers* maps up to two names of tables in `HitTable.by_referer` to functions. Each function is called with
     each distinct referer of hits, as it was logged. It returns the text to store, which may be several fields with
@@ -275,6 +277,8 @@ class LineRules:
         apart: bool = False,
         referers: Mapping[str, Callable[[bytes], bytes | None]] | None = None,
         static_endings: Collection[bytes] = (),
+        is_static: Callable[[bytes], bool] | None = None,
+        rewrites: bool = False,
         not_found_apart: bool = False,
     ) -> Self: ...
     @property

@@ -1,4 +1,4 @@
-# cython: language_level=3, autotestdict=False, auto_pickle=False
+# cython: language_level=3, autotestdict=False, auto_pickle=False, freethreading_compatible=True
 """The compiled core: log lines in, views per day and path out. _parse.pyi is its documentation.
 
 This file is the public face. core/__init__.pxd is the map of the rest, which is compiled into this module. Code that
@@ -229,17 +229,20 @@ cdef class LineRules:
 
     cdef Rules rules
     cdef readonly object verdict
+    cdef object is_static
     cdef readonly object referers    # for good, as hit tables have a table for each
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), guesses=False,
-        verdict=None, apart=False, referers=None, static_endings=(), not_found_apart=False,
+        verdict=None, apart=False, referers=None, static_endings=(), is_static=None, rewrites=False,
+        not_found_apart=False,
     ):
         cdef int i
         self.kept = [*methods]
         self.rules.guesses = guesses
-        self.verdict = verdict
+        self.verdict, self.is_static = verdict, is_static
+        self.rules.asks_about_paths, self.rules.rewrites = is_static is not None, rewrites
         self.referers = MappingProxyType(dict(referers or {}))
         if len(self.referers) > MAX_REFERER_TABLES:
             raise ValueError(f"there are at most {MAX_REFERER_TABLES} tables of referers")
@@ -505,6 +508,7 @@ cdef class HitTable:
         free(self.tally.seen)
         free(self.tally.partial)
         free_table(&self.tally.agents)
+        free_table(&self.tally.paths)
         free_table(&self.tally.referers)
         free(self.tally.answers)
         free(self.tally.key)
@@ -618,7 +622,7 @@ cdef class HitTable:
                     with nogil:
                         outcome = count_block(&self.tally, &left)
                     if outcome == ASKED:
-                        learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
+                        learn_for(self)
         finally:
             PyBuffer_Release(&view)
         if outcome == NO_MEMORY_LEFT:
@@ -633,7 +637,7 @@ cdef class HitTable:
                 with nogil:
                     outcome = count_partial(&self.tally)
                 if outcome == ASKED:
-                    learn(&self.tally, self.answers, self.line_rules.verdict, self.line_rules.referers)
+                    learn_for(self)
             self.tally.reader.columns.count = 0
         if outcome == NO_MEMORY_LEFT:
             raise MemoryError
@@ -1127,6 +1131,11 @@ def csv_of_piece(piece, fields=1, /):
 def release_memory():
     """From now on give the memory of large tables back to the system when they are freed."""
     map_large(HUGE_BYTES)
+
+
+cdef int learn_for(HitTable table) except -1:
+    cdef LineRules rules = table.line_rules
+    return learn(&table.tally, table.answers, rules.verdict, rules.is_static, rules.referers)
 
 
 cdef bint are_apart(list parts):

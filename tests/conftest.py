@@ -22,6 +22,7 @@ for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
     )
 settings.load_profile("default")
 
+ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []
 LONGEST_FIRST = ("web", "live", "django", "daily", "upkeep", "cli", "core")
 """The rooms whose files take longest: those with a browser, then those with servers."""
@@ -31,9 +32,11 @@ def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
     """Fail where a module writes a file while tests are collected: several workers collect at once, in one folder."""
     if IS_COLLECTING and event in ("open", "os.mkdir"):
         path, _, flags = arguments
-        writes = event == "os.mkdir" or (isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR))
-        kept = isinstance(path, int) or any(name in str(path) for name in ("__pycache__", ".hypothesis", os.devnull))
-        assert kept or not writes, f"is written while tests are collected: {path}"
+        if isinstance(path, int) or (event == "open" and not int(flags or 0) & (os.O_WRONLY | os.O_RDWR)):
+            return
+        file = os.path.abspath(os.fsdecode(path))
+        kept = not file.startswith(f"{ROOT}{os.sep}") or "__pycache__" in file or ".hypothesis" in file
+        assert kept, f"is written while tests are collected: {file}"
 
 
 sys.addaudithook(refuse_to_write)
@@ -62,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def rank_of(file: Path) -> int:
     """Return the rank of the room that a file's tests are of: a file of one that begins last may take longest."""
-    room = file.relative_to(Path(__file__).parents[1]).parts[1]
+    room = file.relative_to(ROOT).parts[1]
     return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
 
 

@@ -6,23 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import PROJECT
+from tests.support.processes import PROJECT, new_mark
 
-COLLECTED = "conftest.pytest_collection_modifyitems([]); "
 COLLECT = "from tests import conftest; conftest.pytest_collection(); "
+COLLECTED = "conftest.pytest_collection_modifyitems([]); "
 
 
-@pytest.mark.parametrize(
-    ("what", "told"),
-    [
-        ("import os; os.mkdir({!r})", "is written while tests are collected"),
-        ("open({!r}, 'a')", "is written while tests are collected"),
-        ("import os; open(os.open('/dev/null', os.O_WRONLY), 'w'); " + COLLECTED + "open({!r}, 'a')", ""),
-    ],
-)
-def test_a_module_that_writes_is_told_where_tests_are_collected(tmp_path: Path, what: str, told: str) -> None:
-    file = tmp_path / "new"
-    program = [sys.executable, "-c", COLLECT + what.format(str(file))]
-    done = subprocess.run(program, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
-    assert told in done.stderr
-    assert (done.returncode, file.exists()) == ((1, False) if told else (0, True)), done.stderr
+def run(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
+    """Run Python with a file in a folder of this project, or in a folder of the test's."""
+    command = [sys.executable, "-c", program.format(str(where))]
+    return subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
+
+
+@pytest.mark.parametrize("write", ["import os; os.mkdir({!r})", "open({!r}, 'a')"])
+def test_a_module_that_writes_is_told_where_tests_are_collected(write: str) -> None:
+    file = PROJECT / "tests" / new_mark()
+    done = run(COLLECT + write, file)
+    assert f"is written while tests are collected: {file}" in done.stderr
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("write", [COLLECTED + "open({!r}, 'a')", "import os; open(os.open({!r}, os.O_CREAT), 'r')"])
+def test_others_write(write: str, tmp_path: Path) -> None:
+    done = run(COLLECT + write, tmp_path / "new")
+    assert (done.returncode, (tmp_path / "new").exists()) == (0, True), done.stderr

@@ -1,6 +1,5 @@
 """Shell completion of DATE, PATTERN and FORMAT."""
 
-import glob
 import os
 from datetime import date, timedelta
 
@@ -30,6 +29,8 @@ def complete_format(incomplete: str) -> list[str]:
 
 def complete_logs(incomplete: str) -> list[str]:
     """Return the PATTERNs that begin with *incomplete*: the default, and existing files and folders."""
+    import glob  # each command imports this module, few complete a name
+
     usual = [pattern for pattern in (DEFAULT_LOGS,) if pattern.startswith(incomplete)]
     there = sorted(glob.glob(glob.escape(incomplete) + "*"))
     return usual + [f"{name}/" if os.path.isdir(name) else name for name in there]

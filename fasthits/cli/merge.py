@@ -38,8 +38,8 @@ def merge(
 
     Run the first command on each server, next to its log, and the second on one machine. For each day, the sum of all
     servers replaces what the target has, so a second run changes nothing. A day is left unchanged, and the exit code
-    is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. If several files
-    have the same day of the same server, the file that was counted last wins.
+    is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. Two counts
+    of one day of one server are an error, as they may be of two servers with one name.
     """
     from fasthits.daily.merging import Fleet, check_target, left_days
     from fasthits.daily.merging import merge as merge_partials

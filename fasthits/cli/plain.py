@@ -30,7 +30,7 @@ def read_plainly(arguments: Sequence[str]) -> Callable[[], Any] | None:
     function = function_of(arguments[0])
     try:
         return partial(function, **_values(parameters_of(function), fill_bare(list(arguments[1:]))))
-    except (_NotPlain, FasthitsError):
+    except (_NotPlain, FasthitsError, ValueError):  # ValueError: a number of thousands of digits
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the rules' Python functions have answered about user agents and referers, so that each is asked once."""
+"""What the rules' Python functions have answered about user agents, paths and referers, so that each is asked once."""
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport realloc
@@ -6,11 +6,12 @@ from libc.string cimport memset
 
 from fasthits.core.counts cimport Answer, Tally
 from fasthits.core.fields cimport as_bytes, span_of
+from fasthits.core.lines cimport A_FILE, NO_FILE
 from fasthits.core.table cimport NO_MEMORY, Table, add_views, free_table, hash_row, secrets
 from fasthits.core.tokens cimport Span
 
 cdef enum:
-    KNOWN_BYTES = 1 << 24      # of user agents, and of referers, that need not be asked for again
+    KNOWN_BYTES = 1 << 24      # of user agents, of paths, and of referers, that need not be asked for again
 
 
 cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
@@ -33,8 +34,8 @@ cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
     return place
 
 
-cdef inline int learn(Tally *tally, dict places, verdict, referers) except -1:
-    """Ask the rules about the user agent or referer that the count stopped at, and remember the answer."""
+cdef inline int learn(Tally *tally, dict places, verdict, is_static, referers) except -1:
+    """Ask the rules about the user agent, path or referer that the count stopped at, and remember the answer."""
     cdef Span asked = tally.asked
     cdef Table *known = tally.asked_for
     cdef bint is_referer = known == &tally.referers
@@ -45,6 +46,8 @@ cdef inline int learn(Tally *tally, dict places, verdict, referers) except -1:
             places.clear()
     if is_referer:
         answer = place_of(tally, places, tuple([read(as_bytes(asked)) for read in referers.values()]))
+    elif known == &tally.paths:
+        answer = A_FILE if is_static(as_bytes(asked)) else NO_FILE
     else:
         answer = verdict(as_bytes(asked))
     hash = hash_row(secrets, 0, asked.start, asked.size)

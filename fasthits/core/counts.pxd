@@ -1,8 +1,8 @@
 """The books: puts each line into a bucket, and each hit into a hit table.
 
-A line costs little more than its look-up, so hits wait in batches. Python functions say whether a user agent counts and
-what to keep of a referer, once for each distinct text. They need the interpreter, so the count stops before that line
-with ASKED, and goes on when the answer is in the table of agents or of referers.
+A line costs little more than its look-up, so hits wait in batches. Python functions say whether a user agent counts,
+whether an odd path is that of a static file, and what to keep of a referer, once for each distinct text. They need the
+interpreter, so the count stops before that line with ASKED, and goes on when the answer is in its table.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
@@ -11,14 +11,15 @@ from libc.string cimport memcmp, memcpy
 
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
-    BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_MEMORY_TO_READ, OTHER_AGENT, OTHER_DAY,
-    OTHER_STATUS, STATIC, Result, Rules, bucket_of, is_not_found, is_static, take_line, take_rest_of_plain_line,
+    A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_FILE, NO_MEMORY_TO_READ,
+    OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNSURE, Result, Rules, bucket_of, is_not_found, kind_of_path,
+    take_line, take_rest_of_plain_line,
 )
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
 from fasthits.core.table cimport (
     BATCH_BYTES, DONE, NO_MEMORY, NO_ROOM, WORDS_BYTES, Batch, Outcome, Table, add_batch, add_views, bytes_with_room,
-    has_room, hash_row, hash_words, keep_rows, make_room, masked_words, open_batch, put_hit, secrets, views_of,
+    has_room, hash_row, hash_seen, hash_short, keep_rows, make_room, open_batch, put_hit, secrets, views_of,
 )
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
@@ -32,7 +33,7 @@ cdef enum:
     MAX_REFERER_TABLES = 2
 
 cdef enum:                 # what became of a line
-    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as its user agent or referer is not known
+    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as its user agent, path or referer is not known
 
 cdef enum:                 # verdicts on user agents, plus one
     UNKNOWN, COUNTS, FILTERED, IS_BOT
@@ -74,10 +75,11 @@ cdef struct Tally:         # all that one HitTable holds
     int examples_taken
     const Rules *rules
     Table agents           # verdicts, plus one, by user agent
+    Table paths            # kinds, plus one, by path of which the core is unsure
     Table referers         # places in answers, plus one, by referer
     Answer *answers
-    Table *asked_for       # agents or referers: the table that lacks an answer
-    Span asked             # the user agent or referer, good as long as the line
+    Table *asked_for       # agents, paths or referers: the table that lacks an answer
+    Span asked             # the user agent, path or referer, good as long as the line
     bint partial_whole     # the partial line is complete, and waits for that
     char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
     size_t key_size, key_capacity
@@ -249,7 +251,7 @@ cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
     cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
         return hash_row(secrets, day, path.start, path.size)
-    return hash_words(secrets, day, masked_words(path.start, path.size), path.size)
+    return hash_short(secrets, day, path.start, path.size)
 
 
 cdef inline int count_malformed(Tally *tally, const char *start, size_t size) noexcept nogil:
@@ -266,6 +268,7 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
     cdef int32_t day = day_at(line.moment)
+    cdef int kind
     cdef int bucket = bucket_of(rules, line, is_plain_get)
     if line.moment != tally.moment and not begin_moment(tally, line.moment):
         return NO_MEMORY_LEFT
@@ -277,15 +280,19 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         tally.buckets[bucket] += 1
         return COUNTED
     if rules.by_agent:
-        verdict = verdict_on(tally, line.user_agent)
+        verdict = verdict_on(tally, line)
         if verdict == UNKNOWN:
             return ASKED
         if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
             tally.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
             return COUNTED
-    if rules.endings and is_static(rules, line.path):
-        tally.buckets[STATIC] += 1
-        return COUNTED
+    if rules.endings:
+        kind = kind_of_file(tally, line.path)
+        if kind == UNSURE:
+            return ASKED
+        if kind == A_FILE:
+            tally.buckets[STATIC] += 1
+            return COUNTED
     if not rules.keep_query and not rules.by_host:
         key = line.path
     elif not make_key(tally, line, &key):
@@ -295,7 +302,7 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     else:
         hash = hash_row(secrets, day, key.start, key.size)
     if rules.referer_tables and verdict == COUNTS and has_referer(line.referer):
-        place = known(tally, &tally.referers, line.referer)
+        place = known(tally, &tally.referers, line.referer, line.limit)
         if place == UNKNOWN:
             return ASKED
         if not count_by_referer(tally, &tally.answers[place - 1], day, key):
@@ -318,12 +325,15 @@ cdef inline int count_not_found(Tally *tally, const Line *line) noexcept nogil:
     cdef Span key = line.path
     cdef uint64_t verdict = COUNTS
     cdef int32_t day = day_at(line.moment)
-    if tally.moment_counts and not (rules.endings and is_static(rules, line.path)):
-        if rules.by_agent:
-            verdict = verdict_on(tally, line.user_agent)
-        if verdict == UNKNOWN:
+    cdef int kind = NO_FILE
+    if tally.moment_counts:
+        if rules.endings:
+            kind = kind_of_file(tally, line.path)
+        if rules.by_agent and kind == NO_FILE:
+            verdict = verdict_on(tally, line)
+        if kind == UNSURE or verdict == UNKNOWN:
             return ASKED
-        if verdict == COUNTS:
+        if kind == NO_FILE and verdict == COUNTS:
             if (rules.keep_query or rules.by_host) and not make_key(tally, line, &key):
                 return NO_MEMORY_LEFT
             if not count_at_once(tally.not_found, hash_row(secrets, day, key.start, key.size), day, key):
@@ -339,16 +349,30 @@ cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span k
     return outcome != NO_MEMORY
 
 
-cdef inline uint64_t verdict_on(Tally *tally, Span user_agent) noexcept nogil:
-    """Return what is known of a user agent; UNKNOWN leaves it to be asked for."""
+cdef inline uint64_t verdict_on(Tally *tally, const Line *line) noexcept nogil:
+    """Return what is known of the user agent; UNKNOWN leaves it to be asked for."""
+    cdef Span user_agent = line.user_agent
     if user_agent.start == NULL:
         user_agent.start, user_agent.size = b"-", 1
-    return known(tally, &tally.agents, user_agent)
+        return known(tally, &tally.agents, user_agent, NULL)
+    return known(tally, &tally.agents, user_agent, line.limit)
 
 
-cdef inline uint64_t known(Tally *tally, Table *answers, Span text) noexcept nogil:
-    """Return what is known of a text; UNKNOWN leaves it to be asked for."""
-    cdef uint64_t answer = views_of(answers, hash_row(secrets, 0, text.start, text.size), 0, text)
+cdef inline int kind_of_file(Tally *tally, Span path) noexcept nogil:
+    """Return whether a path is of a static file; UNSURE leaves it to be asked for."""
+    cdef int kind = kind_of_path(tally.rules, path)
+    cdef uint64_t answer
+    if kind != UNSURE:
+        return kind
+    if not tally.rules.asks_about_paths:
+        return NO_FILE
+    answer = known(tally, &tally.paths, path, NULL)
+    return UNSURE if answer == UNKNOWN else <int>answer - 1
+
+
+cdef inline uint64_t known(Tally *tally, Table *answers, Span text, const char *limit) noexcept nogil:
+    """Return what is known of a text; UNKNOWN leaves it to be asked for. What is before the limit can be looked at."""
+    cdef uint64_t answer = views_of(answers, hash_seen(secrets, 0, text.start, text.size, limit), 0, text)
     if answer == UNKNOWN:
         tally.asked_for, tally.asked = answers, text
     return answer
@@ -409,7 +433,7 @@ cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t da
         memcpy(counts.key + counts.key_size, key.start, key.size)
         counts.key[counts.key_size + key.size] = b"\n"
         memcpy(counts.key + counts.key_size + key.size + 1, text.start, text.size)
-        hash = hash_row(secrets, day, both.start, both.size)
+        hash = hash_seen(secrets, day, both.start, both.size, counts.key + counts.key_capacity)
         if has_room(&counts.batch, both.size):
             put_hit(&counts.table, &counts.batch, hash, day, both)
             counts.key_size += both.size
@@ -423,7 +447,7 @@ cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t da
 cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
     """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
     least; False without."""
-    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES)
+    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES) + WORDS_BYTES    # which hash_seen looks at
     cdef char *key
     flush_batch(counts)
     if needed > counts.key_capacity:

@@ -40,6 +40,9 @@ cdef enum:                 # instead of the number of the way that has read a li
     NO_ENTRY = -4          # a message of the server, not an access
     IS_WRAPPED = -5        # another line, which is to be read
 
+cdef enum:                 # kinds of paths
+    NO_FILE, A_FILE, UNSURE
+
 cdef enum:                 # how a way reads
     BY_STEPS, BY_LABELS, BY_COLUMNS, BY_KEYS
 
@@ -76,6 +79,8 @@ cdef struct Rules:
     bint not_found_apart   # requests that were answered with 404 or 410 are no hits, and have rows of their own
     uint64_t[MAX_ENDINGS] ending    # of static files that do not count, as `packed_text` makes them
     int endings
+    bint asks_about_paths  # which are UNSURE; without it they count
+    bint rewrites          # rules for paths rewrite them before they look at the ending
     Way *ways              # the first one is the log's own
     int ways_count
     bint guesses           # the first way is as uncertain as the others
@@ -327,7 +332,7 @@ cdef inline int read_any(
         result.reading.agreed = 0
     else:
         fill_line(&result.line, &result.reading, &rules.ways[way].steps)
-    result.line.copied = text.p == reader.text
+    result.line.limit, result.line.copied = NULL, text.p == reader.text
     return way
 
 
@@ -351,7 +356,7 @@ cdef inline void take_rest_of_plain_line(
     memset(&line.host, 0, sizeof(Span))
     memset(&line.referer, 0, sizeof(Span))
     memset(&line.user_agent, 0, sizeof(Span))
-    line.copied = False
+    line.limit, line.copied = limit, False
     if own.last > PLAIN_STEPS:
         rest.end = text.end
         if rules.knows_agents:
@@ -425,22 +430,29 @@ cdef inline bint has_ending(const Rules *rules, uint64_t word) noexcept nogil:
     return False
 
 
-cdef inline bint is_static(const Rules *rules, Span path) noexcept nogil:
-    """Tell whether the last segment of a path, up to a ``;``, has one of the endings.
+cdef inline int kind_of_path(const Rules *rules, Span path) noexcept nogil:
+    """Return whether the last segment of a path, up to a ``;``, has one of the endings: A_FILE or NO_FILE.
 
-    A path that the rules for paths may read otherwise is left to them: a whole URL, and one with an escape of the log.
+    A path that the rules for paths may read otherwise is left to them: a whole URL, one with an escape of the log or
+    with a ``?``, and, where they rewrite paths, one with an escape of the URL or with a dot. It is UNSURE.
     """
     cdef const char *p = path.start
     cdef const char *end = p + path.size
     cdef const char *semicolon
     cdef size_t size
-    if p[0] != b"/" or memchr(p, b"\\", path.size) != NULL:
-        return False
+    if p[0] != b"/" or memchr(p, b"\\", path.size) != NULL or memchr(p, b"?", path.size) != NULL:
+        return UNSURE
     if memchr(p, b";", path.size) != NULL:
         p = <const char *>memrchr(p, b"/", path.size)
         semicolon = <const char *>memchr(p, b";", <size_t>(end - p))
         end = semicolon if semicolon != NULL else end
     for size in range(2, min(<size_t>MAX_ENDING, <size_t>(end - p)) + 1):
         if (end - size)[0] == b".":
-            return has_ending(rules, packed_text(end - size, size))
-    return False
+            if has_ending(rules, packed_text(end - size, size)):
+                return A_FILE
+            break
+    if rules.rewrites and (
+        memchr(path.start, b"%", path.size) != NULL or memchr(path.start, b".", path.size) != NULL
+    ):
+        return UNSURE
+    return NO_FILE

@@ -15,7 +15,8 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.counts cimport LAST_DAY, has_day
 from fasthits.core.order cimport Order, from_big_endian, prefetch_place
 from fasthits.core.table cimport (
-    DONE, NO_DAY, NO_MEMORY, NO_ROOM, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path, secrets,
+    DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path,
+    secrets,
 )
 from fasthits.core.tokens cimport MAX_LINE, Span, load8
 from fasthits.core.varints cimport read_varint, write_varint
@@ -281,9 +282,9 @@ cdef inline void free_merge(Merge *merge) noexcept nogil:
 
 
 cdef inline void make_secrets(uint64_t *made, const char *key) noexcept nogil:
-    """Make the ten secrets of `hash_row` from KEY_BYTES, the same in every process."""
+    """Make the secrets of `hash_row` from KEY_BYTES, the same in every process."""
     cdef int i
-    for i in range(10):
+    for i in range(SECRETS):
         made[i] = mix(
             little8(key) ^ <uint64_t>(i + 1) * 0x9E3779B97F4A7C15ULL, little8(key + 8) ^ <uint64_t>(i + 1) << 56
         )

@@ -281,8 +281,8 @@ cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely)
         return p == line.end
     if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
         return True
-    if loosely and line.p[0] == b"\t":
-        return True
+    if loosely and (line.p[0] == b"\t" or (line.p[0] == b'"' and line.p + 1 == line.end)):
+        return True        # the quote of a line that stands in quotes as a whole
     return steps.needed < steps.count and line.p[0] == steps.step[steps.needed].text[0]
 
 
@@ -370,7 +370,16 @@ cdef inline bint holds_another_line(const char *p, const char *end) noexcept nog
 
 
 cdef inline bint is_alone(const Steps *steps, Reading *reading, const char *end) noexcept nogil:
-    """Tell whether no other line is glued to a line that was read."""
+    """Tell whether no other line is glued to a line that was read.
+
+    Servers write no carriage return into a line. Lines from the left on, which end with one, go on to the newline.
+    """
+    if not steps.anchored:
+        while end != reading.behind and ((end - 1)[0] == b"\r" or is_blank((end - 1)[0])):
+            end -= 1
+        if has_byte(reading.behind, end, b"\r"):
+            reading.agreed, reading.stopped, reading.trouble = steps.needed, reading.behind, GLUED
+            return False
     if not steps.alone or not holds_another_line(reading.behind, end):
         return True
     reading.agreed, reading.stopped, reading.trouble = steps.needed, another_line(reading.behind, end), GLUED

@@ -77,7 +77,7 @@ cdef extern from *:
 cdef enum:
     WORDS = 8
     WORDS_BYTES = 64
-    SECRETS = WORDS + 2
+    SECRETS = WORDS + 2    # the last two end each hash
     BATCH_HITS = 64
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
@@ -102,9 +102,6 @@ cdef struct Table:         # a hit table; also the known user agents and referer
     size_t mask            # number of slots - 1
     size_t rows
 
-cdef struct Words:
-    uint64_t[WORDS] word
-
 cdef struct Hit:
     uint64_t hash
     Span path              # good until the batch is added
@@ -121,43 +118,65 @@ cdef inline uint64_t little8(const char *p) noexcept nogil:
     return from_little_endian(load8(p))
 
 
-cdef inline Words masked_words(const char *p, size_t size) noexcept nogil:
-    """Return the first *size* of the WORDS_BYTES at *p*, the others being zero."""
-    cdef Words words
-    cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
-    cdef int i
-    for i in range(WORDS):
-        words.word[i] = little8(p + 8 * i) & little8(mask + 8 * i)
-    return words
-
-
-cdef inline Words padded_words(const char *p, size_t size) noexcept nogil:
-    """Return the *size* bytes at *p*, WORDS_BYTES at most, and zeros, without a look at what is behind them."""
-    cdef Words words
-    cdef int i
-    memset(&words, 0, sizeof(Words))
-    memcpy(&words, p, size)
-    for i in range(WORDS):
-        words.word[i] = from_little_endian(words.word[i])
-    return words
-
-
-cdef inline uint64_t hash_words(const uint64_t *secrets, int32_t day, Words words, size_t size) noexcept nogil:
-    """Return the hash of a path of WORDS_BYTES at most: four products that do not wait for each other."""
-    cdef uint64_t state = <uint64_t>day << 32 ^ <uint64_t>size
+cdef inline uint64_t products(const uint64_t *secrets, const char *p) noexcept nogil:
+    """Return what the WORDS_BYTES at *p* add to a hash: four products that do not wait for each other."""
+    cdef uint64_t state = 0
     cdef int i
     for i in range(0, WORDS, 2):
-        state ^= mix(words.word[i] ^ secrets[i], words.word[i + 1] ^ secrets[i + 1])
-    return mix(state ^ secrets[WORDS], secrets[WORDS + 1])
+        state ^= mix(little8(p + 8 * i) ^ secrets[i], little8(p + 8 * i + 8) ^ secrets[i + 1])
+    return state
+
+
+cdef inline uint64_t masked_products(const uint64_t *secrets, const char *p, size_t size) noexcept nogil:
+    """Return what the first *size* of the WORDS_BYTES at *p* add to a hash, the others being zero."""
+    cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
+    cdef uint64_t state = 0
+    cdef int i
+    for i in range(0, WORDS, 2):
+        state ^= mix(
+            (little8(p + 8 * i) & little8(mask + 8 * i)) ^ secrets[i],
+            (little8(p + 8 * i + 8) & little8(mask + 8 * i + 8)) ^ secrets[i + 1]
+        )
+    return state
+
+
+cdef inline uint64_t padded_products(const uint64_t *secrets, const char *p, size_t size) noexcept nogil:
+    """Return the same of the *size* bytes at *p*, WORDS_BYTES at most, without a look at those behind them."""
+    cdef char[WORDS_BYTES] padded
+    memset(padded, 0, WORDS_BYTES)
+    memcpy(padded, p, size)
+    return products(secrets, padded)
+
+
+cdef inline uint64_t begin_hash(int32_t day, size_t size) noexcept nogil:
+    return <uint64_t>day << 32 ^ <uint64_t>size
+
+
+cdef inline uint64_t end_hash(const uint64_t *secrets, uint64_t state) noexcept nogil:
+    return mix(state ^ secrets[SECRETS - 2], secrets[SECRETS - 1])
+
+
+cdef inline uint64_t hash_short(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
+    """Return the hash of a path of WORDS_BYTES at most, when so many bytes can be looked at."""
+    return end_hash(secrets, begin_hash(day, size) ^ masked_products(secrets, p, size))
+
+
+cdef inline uint64_t hash_seen(
+    const uint64_t *secrets, int32_t day, const char *p, size_t size, const char *limit
+) noexcept nogil:
+    """Return the hash of any path; quickly, where there are WORDS_BYTES before the limit, which can be looked at."""
+    if limit != NULL and limit - p >= WORDS_BYTES and size <= WORDS_BYTES:
+        return hash_short(secrets, day, p, size)
+    return hash_row(secrets, day, p, size)
 
 
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
     """Return the hash of any path, which reads nothing but the path."""
-    cdef uint64_t even = secrets[0] ^ <uint64_t>day << 32 ^ <uint64_t>size
+    cdef uint64_t even = secrets[0] ^ begin_hash(day, size)
     cdef uint64_t odd = secrets[1]
     cdef const char *last
     if size <= WORDS_BYTES:
-        return hash_words(secrets, day, padded_words(p, size), size)
+        return end_hash(secrets, begin_hash(day, size) ^ padded_products(secrets, p, size))
     last = p + size - 32
     while p < last:
         even = mix(little8(p) ^ secrets[2], little8(p + 8) ^ even)
@@ -165,7 +184,7 @@ cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *
         p += 32
     even = mix(little8(last) ^ secrets[4], little8(last + 8) ^ even)
     odd = mix(little8(last + 16) ^ secrets[5], little8(last + 24) ^ odd)
-    return mix(even ^ secrets[WORDS], odd ^ secrets[WORDS + 1])
+    return mix(even ^ secrets[SECRETS - 2], odd ^ secrets[SECRETS - 1])
 
 
 cdef inline size_t row_bytes(size_t path_size) noexcept nogil:

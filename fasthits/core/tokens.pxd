@@ -46,6 +46,7 @@ cdef struct Line:          # what is kept of a line; spans are absent where it h
     Span host
     Span referer
     Span user_agent
+    const char *limit      # what is before it can be looked at, from any of the spans on; NULL where that is not known
     bint copied            # the spans point into memory that is good until the next line only
 
 

@@ -1,1 +1,1 @@
-"""Every day before: log files reduced to views per day and path, in a database or CSV, and what reads those."""
+"""Every day before: log files reduced to views per day and path, in a database or CSV, and the code that reads them."""

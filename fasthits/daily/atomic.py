@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from errno import EACCES, EEXIST, ELOOP, EWOULDBLOCK
+from errno import EACCES, EEXIST, EISDIR, ELOOP, EWOULDBLOCK
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -88,6 +88,8 @@ def replacing(*paths: Path) -> Iterator[list[BinaryIO]]:
     files old and some new. Raises OSError.
     """
     paths = tuple(map(resolve, paths))
+    for folder in filter(Path.is_dir, paths):
+        raise IsADirectoryError(EISDIR, os.strerror(EISDIR), str(folder))
     with ExitStack() as open_files:
         new = [open_files.enter_context(_new_file(path)) for path in paths]
         yield new
@@ -107,10 +109,10 @@ def _name_of_new(path: Path) -> Path:
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """Give the new file, which is beside *path*; it is removed if it does not replace *path*.
+    """Give the new file, which is next to *path*; it is removed if it does not replace *path*.
 
     It has the same name in all processes. The process that holds its lock writes it, the others wait. Only its user can
-    open it, so nobody else can hold the lock. A file of that name without a lock is of a process that was killed.
+    open it, so nobody else can hold the lock. A file of that name without a lock comes from a process that was killed.
     """
     name, file = _name_of_new(path), None
     give_up_at = time.monotonic() + LOCK_SECONDS

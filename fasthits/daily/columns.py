@@ -25,7 +25,7 @@ class Rows(Protocol):
 
     @property
     def by_referer(self) -> "Mapping[str, Rows]":
-        """Rows by path and what is kept of the referer, by the name of their table; those of NOT_FOUND by path."""
+        """Rows by path and the kept part of the referer, by the name of their table; those of NOT_FOUND by path."""
 
     def rows(self) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, path, views) in any order."""
@@ -84,7 +84,7 @@ def _texts(by_host: bool) -> tuple[str, ...]:
 
 
 def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
-    """Return the table of views. With *apart*, the views of bots have a column of their own."""
+    """Return the table of views. With *apart*, the views of bots have a separate column."""
 
     def texts(row: tuple[str, str, int]) -> tuple[Cell, ...]:
         return (row[0], *part_host(row[1])) if by_host else row[:2]
@@ -145,7 +145,7 @@ def _hours(counter: Rows) -> Iterator[tuple[Cell, ...]]:
 
 
 HOURS = Layout(name="hours", texts=("date", "hour"), numbers=("views",), rows=_hours, integers=("hour",))
-"""The views of all paths together by hour. A day of which no hour is known has no row."""
+"""The views of all paths together by hour. A day with unknown hours has no row."""
 
 
 def referrers_layout(full: bool = False, own_hosts: Collection[str] = (), by_host: bool = False) -> Layout:
@@ -162,7 +162,7 @@ def searches_layout(by_host: bool = False) -> Layout:
 
 
 def not_found_layout(by_host: bool = False) -> Layout:
-    """Return the table of the paths that were asked for but not found."""
+    """Return the table of the paths that were requested but not found."""
     return _layout_beside(NOT_FOUND, (), None, by_host)
 
 

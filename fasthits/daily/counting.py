@@ -46,11 +46,11 @@ class Counted(NamedTuple):
     examples: list[Example]
     """The first malformed lines."""
     spooled: int
-    """Bytes of rows that went through a temporary file, as memory was too small for all paths at once."""
+    """Bytes of rows that went through a temporary file, because memory was too small for all paths."""
     days: list[date]
     """The days whose rows were taken. Without *as_part* a day that is not whole is not among them."""
     parts: dict[date, list[Gap]]
-    """The days that are not whole, each with what is missing."""
+    """The days that are not whole, each with the missing parts."""
     missing: dict[date, str]
     """The days without a file, each with the name of a file that is not there."""
     unseen: list[date]
@@ -64,15 +64,15 @@ class Counted(NamedTuple):
     missing_servers: dict[date, list[str]]
     """By day, the files or logs of servers that have no line of that day, but lines of the days around it."""
     hints_of_missing: list[str]
-    """What to type for the days without a file."""
+    """The command to type for days without a file."""
     hints_of_unseen: list[str]
-    """What to type for the days without a line, where files that were not named may have some."""
+    """The command to type for days without a line, if files that were not named may have lines."""
     any_file: str
     """The name of a file, if possible of one with malformed lines."""
     tried: str
     """The format that lines were read as when none was detected."""
     unreadable: dict[str, Advice]
-    """The files of which no line can be read, each with why, and what to type."""
+    """The files without a readable line, each with the reason and the command to type."""
     advice: Advice | None
     """Why most lines cannot be read, and what to type; None if most can. If not, the examples are whole lines."""
     left_out: Advice | None
@@ -193,11 +193,11 @@ def _why_unreadable(line: bytes, rules: Rules) -> Advice:
 
 
 class _Days(NamedTuple):
-    """What the files tell about the days."""
+    """The findings of the files about the days."""
 
     days_seen: set[date]
     seen: set[date]
-    """The days asked for that have a file and a line."""
+    """The wanted days that have a file and a line."""
     unseen: list[date]
     missing: dict[date, str]
     parts: dict[date, list[Gap]]

@@ -1,6 +1,6 @@
-"""CSV files: some days are replaced, the others stay as they are.
+"""CSV files: some days are replaced, the others are left unchanged.
 
-Old rows are copied in blocks, not parsed: a year has many millions of them. A block is of one day if all its lines
+Old rows are copied in blocks, not parsed: a year has many millions of them. A block belongs to one day if all its lines
 begin with that day, outside of quotes. Only a block in which two days meet, or that is odd in another way, is parsed.
 """
 
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The number of new rows, and the hits by day of days that were left as they were."""
+    """The number of new rows, and the hits by day of days that were left unchanged."""
 
     rows: int
     left: dict[str, int]
@@ -71,7 +71,7 @@ class CsvFile:
     ) -> Written:
         """Write the new content to *file*: the rows of this file, but for *days* the rows in *blocks*, in order.
 
-        *counted* has the hits in *blocks* by day. With it, a day that has more hits in this file stays as it is.
+        *counted* has the hits in *blocks* by day. With it, a day that has more hits in this file is left unchanged.
         """
         rows, left = 0, {}
         old, new = (
@@ -185,8 +185,8 @@ def replace_days(
 ) -> Written:
     """Replace all rows of *days* in *files* by *blocks*, which has the blocks of each file, in order.
 
-    *counted* has the hits by day of the first file's blocks. With it, a day of which the first file has more hits stays
-    as it is in all files. All files are replaced, or none. Raises TableError with nothing changed.
+    *counted* has the hits by day of the first file's blocks. With it, a day that has more hits in the first file is
+    left unchanged in all files. All files are replaced, or none. Raises TableError with nothing changed.
     """
     first, *others = files
     try:
@@ -267,7 +267,7 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
 
 
 def _as_it_was(text: str) -> str:
-    """Return a text that begins with an apostrophe as it was before `harmless`.
+    """Return the text that `harmless` has changed, without the added apostrophe.
 
     >>> _as_it_was("'=1+1"), _as_it_was("''=1+1"), _as_it_was("'a")
     ('=1+1', "'=1+1", "'a")

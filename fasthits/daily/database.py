@@ -27,7 +27,7 @@ WRITE_LOCK_SECONDS = 60.0
 SIGNAL_SECONDS = 0.25
 """Python handles a signal between two waits of SQLite, not while SQLite waits."""
 SIGNAL_STEPS = 100_000
-"""SQLite looks for signals after so many steps of a query: some milliseconds."""
+"""SQLite looks for signals after this many steps of a query: some milliseconds."""
 CSV_CACHE_BYTES = 64 << 20
 """The rows of a CSV file are kept in memory up to this size, beyond it in a temporary file."""
 WRITE_CACHE_BYTES = 256 << 20
@@ -55,7 +55,8 @@ class Sqlite:
 
 @contextmanager
 def reading(file: Path) -> Iterator[sqlite3.Connection]:
-    """Give the database for reading, as it is at one moment. Raises TableError, also for SQLite errors of the block.
+    """Give the database for reading. All reads see the same moment. Raises TableError, also for SQLite errors of the
+    block.
 
     A CSV file of a rollup is read into a temporary database, which takes 3 s for a million rows.
     """
@@ -141,7 +142,8 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _load_csv(path: Path) -> sqlite3.Connection:
-    """Return a temporary database with the rows of a CSV file, and of those beside it: hits.csv, hits.referrers.csv."""
+    """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
+    hits.referrers.csv."""
     from fasthits.daily.csvfiles import NUMBERS, read_csv
 
     database = sqlite3.connect("", isolation_level=None)  # in memory, and on the disk if it grows
@@ -170,7 +172,7 @@ def _load_csv(path: Path) -> sqlite3.Connection:
 
 
 def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
-    """Return a connection that sees the file as it is now, until it is closed."""
+    """Return a connection that sees the file in its present state until it is closed."""
     database = _connect(path, mode, READ_LOCK_SECONDS)
     try:
         database.execute("BEGIN")

@@ -13,7 +13,8 @@ from fasthits.errors import TableError
 
 @contextmanager
 def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
-    """Give the kept days of a database, as they are at one moment. Raises TableError, also for errors of the block."""
+    """Give the kept days of a database. All reads see the same moment. Raises TableError, also for errors of the
+    block."""
     if is_postgres(name):
         with needs_extra("postgres", name):
             from fasthits.daily import postgres, postgressources, postgressums

@@ -1,7 +1,6 @@
 """DATE arguments, and PATTERNs: names of log files with the fields of a date, such as %Y-%m-%d."""
 
 import re
-from calendar import monthrange
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -93,6 +92,8 @@ def parse_range(text: str, today: date) -> Range:
 
 
 def _period(text: str, today: date) -> Range:
+    from calendar import monthrange  # it imports locale; few commands need it
+
     found = re.fullmatch(r"(\d{4})(?:-(\d\d))?", text, re.ASCII)
     try:
         if found:
@@ -153,7 +154,7 @@ def split_patterns(text: str) -> tuple[str, ...]:
 
 
 def is_url(name: str) -> bool:
-    """Tell whether a name or a PATTERN is of files in a store, such as ``s3://logs/access.log``."""
+    """Tell whether a name or a PATTERN names files in a store, such as ``s3://logs/access.log``."""
     return re.match(_SCHEME, name) is not None
 
 

@@ -55,7 +55,7 @@ class Part(NamedTuple):
     offset: int = 0
 
     def next(self, count: int) -> int | None:
-        """Return the offset of the rows after these, or None if there are none."""
+        """Return the offset of the rows after these rows, or None if no rows follow."""
         after = self.offset + self.limit
         return after if after < count else None
 
@@ -89,7 +89,8 @@ def most_read_document(
     sort: Sort = "views",
     by_day: bool = False,
 ) -> Document:
-    """Return the most read paths, or with *sort* ``rise`` those that rose most, with their views in the range before.
+    """Return the most read paths, or with *sort* ``rise`` the paths that rose most, with their views in the range
+    before.
 
     With *by_day*, each path has its views by day.
     """
@@ -158,7 +159,7 @@ def referrers_document(history: History, days: Days, asked: Pages = EVERYTHING, 
 
 
 def searches_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
-    """Return what most readers had searched for."""
+    """Return the most frequent search terms."""
     span = days.of(history)
     found = history.searches(span, asked.key, part.limit + 1, part.offset, asked.host) if span else None
     rows = (
@@ -188,7 +189,7 @@ def read_by_bots_document(history: History, days: Days, asked: Pages = EVERYTHIN
 
 
 def not_found_document(history: History, days: Days, asked: Pages = EVERYTHING, part: Part = FIRST_ROWS) -> Document:
-    """Return the paths that were asked for but not found."""
+    """Return the paths that were requested but not found."""
     span = days.of(history)
     found = history.not_found(span, part.limit + 1, part.offset, asked.prefix or "", asked.host) if span else None
     rows = None if found is None else [{"path": path, "views": views} for path, views in found]
@@ -201,7 +202,7 @@ def hours_document(history: History, day: date) -> Document:
 
 
 def _rows_document(history: History, span: Range | None, rows: list[Document] | None, part: Part) -> Document:
-    """Return *rows*, of which there is one more than asked for if more follow; None if nothing of this is kept."""
+    """Return *rows*, of which there is one more than asked for if more follow; None if no such rows are kept."""
     following = part.offset + part.limit if rows and len(rows) > part.limit else None
     return {
         **_frame(history, span),
@@ -232,7 +233,8 @@ def past_views(history: History, path: str, number: int | None) -> Document:
 
 
 def _frame(history: History, span: Range | None) -> Document:
-    """Return what every answer tells of its range: which of its days are kept, and which days the database holds.
+    """Return the part of every answer that describes its range: which of its days are kept, and which days the database
+    holds.
 
     For the days that are missing see `missing_days`.
     """

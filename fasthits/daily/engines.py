@@ -15,6 +15,7 @@ CONNECT_SECONDS = 20
 WORKER_SECONDS = 60
 """How long a cluster without a worker is waited for."""
 
+_TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 _WHAT = "local, local:4, tcp://HOST:PORT, tls://HOST:PORT, or the scheduler's file"
 
 
@@ -29,7 +30,7 @@ class Crew(NamedTuple):
 
 
 def warning_of(cluster: str) -> str:
-    """Return what is dangerous about a cluster; "" for nothing."""
+    """Return a warning about a dangerous cluster; "" for nothing."""
     found = re.fullmatch(r"tcp://(.+?)(?::\d+)?", cluster)
     if not found or _is_loopback(found[1].strip("[]")):
         return ""
@@ -46,7 +47,7 @@ def _is_loopback(host: str) -> bool:
 
 @contextmanager
 def connected(cluster: str) -> Iterator[Crew]:
-    """Give the workers of a cluster; those of a local one end with the block.
+    """Give the workers of a cluster; the workers of a local cluster end with the block.
 
     Raises UsageError if it has another form or Dask is missing, FasthitsError if the cluster cannot be reached or has
     no worker.
@@ -55,7 +56,7 @@ def connected(cluster: str) -> Iterator[Crew]:
         import distributed
     except ImportError as error:
         raise UsageError("a cluster needs more packages", cluster, "pip install 'fasthits[cluster]'") from error
-    # What goes wrong is said in one line, once.
+    # An error is reported in one line, once.
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
     client = _connect(distributed, cluster)
     try:
@@ -80,7 +81,8 @@ def _connect(distributed: Any, cluster: str) -> Any:
             n_workers=number, threads_per_worker=1, dashboard_address=None, security=True, silence_logs=logging.CRITICAL
         )
         return distributed.Client(own)
-    with _lost(cluster, "cannot reach the cluster", "is the scheduler running?"):
+    hint = "is the scheduler running?" + " If it has certificates, its address is tls://" * cluster.startswith("tcp://")
+    with _lost(cluster, "cannot reach the cluster", hint):
         if re.match(r"(tcp|tls)://.", cluster):
             return distributed.Client(cluster, timeout=CONNECT_SECONDS)
         if os.path.isfile(cluster):
@@ -92,5 +94,8 @@ def _connect(distributed: Any, cluster: str) -> Any:
 def _lost(cluster: str, failed: str, hint: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, TimeoutError, ValueError, TypeError) as error:
-        raise FasthitsError(failed, cluster, f"{' '.join(str(error).split())}; {hint}") from error
+    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        text = " ".join(str(error).split())
+        if "ssl_context" in text:
+            text, hint = "no certificates", f"{_TLS}CA_FILE and {_TLS}CLIENT__CERT name them, or a file in /etc/dask"
+        raise FasthitsError(failed, cluster, f"{text}; {hint}") from error

@@ -30,9 +30,9 @@ MOST_TASK_BYTES = 256 << 20
 TASKS_OF_SLOT = 4
 """There are as many tasks for each that runs at a time, so that all workers end at about the same time."""
 UNKNOWN_SLOTS = 8
-"""So many tasks are taken to run at a time where nobody tells."""
+"""The assumed number of tasks that run at a time, if the Executor does not say it."""
 LOOKED_AT = 32
-"""As many files a task looks at, to see when they begin."""
+"""The number of files that a task looks at, to see when they begin."""
 MERGED_AT_ONCE = 64
 """More files of rows than these are merged by tasks first."""
 PARTS = 256
@@ -79,8 +79,8 @@ class Fleet:
     def do(self, function: Callable[..., T], all_arguments: Sequence[Sequence[Any]]) -> Iterator[tuple[int, T]]:
         """Yield (number, result) of *function* with each of *all_arguments*, in any order.
 
-        If a task raises an error, or this generator is closed, the other tasks are cancelled. Raises what a task
-        raises, FasthitsError if the workers are lost.
+        If a task raises an error, or this generator is closed, the other tasks are cancelled. Raises the error of a
+        task, and FasthitsError if the workers are lost.
         """
         futures: dict[Future[T], int] = {}
         try:
@@ -136,7 +136,7 @@ class Fleet:
         progress: Progress | None,
         max_bytes: int | None,
     ) -> "Counting":
-        """Return what is counted in *files*; no task takes more memory than *max_bytes*."""
+        """Return the counts of *files*; no task takes more memory than *max_bytes*."""
         return Counting(self, files, formats, compiled, progress, max_bytes)
 
 

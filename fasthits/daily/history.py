@@ -21,7 +21,7 @@ Sort = Literal["views", "rise"]
 Named = TypeVar("Named", str, tuple[str, ...])
 
 SECTION_END = "/*"
-"""What a key ends in that names a section: all paths that begin with what is before the ``*``."""
+"""The end of a key that names a section: all paths that begin with the text before the ``*``."""
 
 
 class PathViews(NamedTuple):
@@ -49,8 +49,8 @@ class History:
     cannot read them.
 
     A day that is not kept is unknown: None among the views of days. A *host* chooses one of a table with hosts, and
-    raises UsageError for another table; without it, hosts are added up. *pages* leaves out the files that pages load by
-    themselves (`--exclude-static`).
+    raises UsageError for another table; without it, hosts are added up. *pages* leaves out static files
+    (`--exclude-static`).
 
     A *key* is a path, such as ``/a`` or ``/?page=2``, or a section: ``/blog/*`` is all paths that begin with
     ``/blog/``. In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters.
@@ -142,8 +142,8 @@ class History:
         """Return the paths that were read most on *days*, most read first, without the first *offset*.
 
         Paths match that begin with *prefix* and contain *text*, in upper or lower case. With *before*, such as `before`
-        returns, each path has its views in that range, too. *sort* ``"rise"`` puts first those that have most more
-        views than in *before*, which is by default the range before.
+        returns, each path has its views in that range, too. *sort* ``"rise"`` sorts by the rise in views since
+        *before*, which is by default the range before.
         """
         with self._kept(host) as kept:
             before = before or (self.before(days) if sort == "rise" else None)
@@ -172,7 +172,7 @@ class History:
     ) -> list[tuple[str, int]]:
         """Return the keys of the sections that were read most, such as ``/blog/*`` for a *depth* of 1, and their views.
 
-        Paths that are not in a section of this depth stand for themselves.
+        Paths that are not in a section of this depth are listed as paths.
         """
         with self._kept(host) as kept:
             views = kept.totals(kept.packed(days, host))
@@ -212,7 +212,7 @@ class History:
     def not_found(
         self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
     ) -> list[tuple[str, int]] | None:
-        """Return the paths that were most often asked for but not found, and how often. None if that is not kept."""
+        """Return the paths that were most often requested but not found, and how often. None if that is not kept."""
         with self._kept(host) as kept:
             return kept.not_found(days, host, prefix, limit, offset) if kept.has_table("not_found") else None
 
@@ -292,7 +292,7 @@ def _keys_by_day(
 
 
 class _Key(NamedTuple):
-    """What a key names: a path, or what the paths of a section begin with."""
+    """The meaning of a key: a path, or the beginning of the paths of a section."""
 
     host: str | None
     path: str
@@ -331,7 +331,7 @@ def _section(path: str, depth: int) -> str:
 
 
 def _first(kept: Kept, numbers: list[int], order: "array[int]", start: int, end: int) -> list[tuple[int, str]]:
-    """Return the paths from *start* to *end* of those sorted by *order*, most first, and by path, with their numbers.
+    """Sort the paths by *order*, most first, and by path. Return the paths from *start* to *end* with their numbers.
 
     Only paths that may be among them are looked up.
     """

@@ -50,18 +50,18 @@ class HitCount:
     formats: Sequence[str]
     """The names of the log formats."""
     days: Sequence[date]
-    """The days that have lines, of those asked for, in order."""
+    """The wanted days that have lines, in order."""
     missing: Sequence[date]
-    """The days asked for that have no line: nothing is known of them, so they are not in `views`."""
+    """The wanted days without a line: nothing is known of them, so they are not in `views`."""
     parts: Mapping[date, Sequence[str]]
-    """The days that are not whole, each with what is missing of it. Only files tell; a stream does not."""
+    """The days that are not whole, each with the missing parts. Only files tell; a stream does not."""
     damaged: Sequence[str]
     """The files that could not be read to their end, and why; their lines before that place are counted."""
     _rows: Rows = field(repr=False)
 
     @cached_property
     def views(self) -> ViewsByDay:
-        """The views by day and path, for each of `days`. With ``bots="apart"`` those of people."""
+        """The views by day and path, for each of `days`. With ``bots="apart"`` only the views of people."""
         return self._by_day(self._rows)
 
     @cached_property
@@ -170,7 +170,7 @@ def _bytes_of(max_memory: int | str | None) -> int | None:
 
 @dataclass
 class _Part:
-    """What some sources have, and the days seen in them."""
+    """The counts of some sources, and the days seen in them."""
 
     figures: dict[str, int]
     filtered: Mapping[str, int]

@@ -18,7 +18,7 @@ from fasthits.rules.paths import is_static
 MAX_VARIABLES = 900
 """Of a statement; SQLite before 3.32 takes 999."""
 SOME_PATHS = 2_000
-"""From so many paths on, one pass through all paths is faster than a look-up for each."""
+"""With more paths than this, one pass through all paths is faster than a look-up for each path."""
 
 
 class Packed(NamedTuple):
@@ -41,9 +41,9 @@ class Rows(Protocol):
 
 
 class Database(Protocol):
-    """A database that is open to read. All that is read is of one moment.
+    """A database that is open to read. All reads see the same moment.
 
-    Queries have ``?`` for a value, and are of the SQL that all databases know. Days are texts: ``2026-03-12``.
+    Queries have ``?`` for a value, and use only SQL that all databases know. Days are texts: ``2026-03-12``.
     """
 
     @property
@@ -54,7 +54,7 @@ class Database(Protocol):
         """Return the rows of a query."""
 
     def stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """Return the rows of a query, of which there may be more than memory holds."""
+        """Return the rows of a query, which may need more memory than there is."""
 
     def columns_of(self, table: str) -> list[str]:
         """Return the names of a table's columns, in order; none if there is no such table."""
@@ -67,7 +67,7 @@ class Database(Protocol):
 
 
 class Kept:
-    """What a database holds while it is open. *number* is the column that counts: ``views`` or ``bots``."""
+    """The content of an open database. *number* is the column that counts: ``views`` or ``bots``."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class Kept:
         return found
 
     def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
-        """Return the paths that were most often asked for but not found, of those that begin with *prefix*."""
+        """Return the paths with *prefix* that were most often requested but not found."""
         query = (
             f"SELECT path, sum(views) FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
             f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 2 DESC, 1 LIMIT {limit} OFFSET {offset}"
@@ -288,7 +288,7 @@ class Paths:
 
     @property
     def static(self) -> set[int]:
-        """The numbers of the files that pages load by themselves."""
+        """The numbers of the paths of static files."""
         return {number for number, path in self if "." in path and is_static(path.partition("?")[0].encode())}
 
     @property

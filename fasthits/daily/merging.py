@@ -48,7 +48,7 @@ FEW_BYTES = 64 << 20
 
 
 class Origin(NamedTuple):
-    """Where the rows of a partial come from."""
+    """The origin of a partial's rows."""
 
     server: str
     rules: Mapping[str, str]
@@ -118,7 +118,7 @@ class HitsFile(Target):
     def _days(
         self, old: Partial | None, replaced: Sequence[date], figures: Mapping[str, Any], hours: Mapping[date, list[int]]
     ) -> dict[str, Any]:
-        """Return what the file is to know of its days."""
+        """Return the file's record of its days."""
         days = dict(old.about["days"]) if old else {}
         made, gaps = now(), figures.get("parts", {})
         for day in replaced:
@@ -220,7 +220,7 @@ def _difference(first: Mapping[str, str], second: Mapping[str, str]) -> str:
 
 
 class Merged(NamedTuple):
-    """What a merge of partials did."""
+    """The result of a merge of partials."""
 
     servers: list[str]
     days: list[date]
@@ -228,7 +228,7 @@ class Merged(NamedTuple):
     hits: int
     rows: int
     missing: dict[date, list[str]]
-    """The servers without a partial of a day; without *as_part* the day stays as it was."""
+    """The servers without a partial of a day; without *as_part* the day is left unchanged."""
     fewer: list[Fewer]
     gaps: list[str]
     """What is missing of a day of a server."""
@@ -291,7 +291,7 @@ class Fleet:
         return {day: servers for day, servers in found.items() if servers}
 
     def gaps(self, days: Sequence[date]) -> list[str]:
-        """Return what is missing of *days* on single servers."""
+        """Return the missing parts of *days* on single servers."""
         return [
             f"{day} of {server} is a part: {'; '.join(gaps)}"
             for day in days
@@ -351,7 +351,7 @@ def merge(
 
 
 def left_days(result: Merged) -> Iterator[str]:
-    """Yield a line for each reason why days were left as they were, with what to type."""
+    """Yield a line for each reason why days were left unchanged, with what to type."""
     missing = {day: servers for day, servers in result.missing.items() if day not in result.days}
     by_servers: dict[str, list[date]] = {}
     for day, servers in missing.items():

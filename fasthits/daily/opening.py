@@ -26,9 +26,9 @@ def open_table(
     """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
     a folder of Parquet files, which ends in ``/`` or, for rows that have an *origin*, ``*.hits``; or raise UsageError.
 
-    It has the tables of *layouts*; the first is that of views. In CSV each table is a file: ``hits.csv`` and, beside
-    it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too. SQLite
-    takes a quarter of *max_bytes* of memory at most.
+    It has the tables of *layouts*; the first is the layout of views. In CSV each table is a file: ``hits.csv`` and,
+    beside it, ``hits.referrers.csv``. Standard output takes only one table. A database has the table of hours, too.
+    SQLite takes a quarter of *max_bytes* of memory at most.
     """
     if target == STDOUT:
         if len(layouts) > 1:

@@ -73,7 +73,7 @@ class ParquetFolder(Table):
         return sum(_write(new_file(_name(layout, day)), layout, of_day) for day, of_day in _by_day(rows, days))
 
     def _kept_hits(self, days: Sequence[date]) -> dict[date, int]:
-        """Return the hits by day of those *days* that are there."""
+        """Return the hits by day of *days*, if they are kept."""
         layout, found = self._layouts[0], {}
         for day in days:
             try:
@@ -128,7 +128,7 @@ def _by_day(rows: Iterable[tuple[Cell, ...]], days: Sequence[str]) -> Iterator[t
 
 
 def _schema(layout: Layout) -> pa.Schema:
-    """Return the columns of a file. The date is that of its folder."""
+    """Return the columns of a file. The folder's name has the date."""
     kinds = {**dict.fromkeys(layout.integers, pa.int8()), **dict.fromkeys(layout.numbers, pa.int64())}
     return pa.schema([pa.field(name, kinds.get(name, pa.string()), nullable=False) for name in layout.columns[1:]])
 

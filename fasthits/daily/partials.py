@@ -48,7 +48,7 @@ CHUNK_BYTES = 1 << 18
 AGAIN = "make it again with fasthits rollup --to NAME.hits, and copy it again"
 
 ReadAt = Callable[[int, int], bytes]
-"""Returns so many bytes from a place in a file, fewer only at its end."""
+"""Returns a number of bytes from a place in a file, fewer only at its end."""
 Advance = Callable[[int], None]
 
 
@@ -61,12 +61,12 @@ class Table(NamedTuple):
 
 
 class Day(NamedTuple):
-    """What is known of a day of a server."""
+    """The record of a day of a server."""
 
     made: str
     """When it was counted, in UTC."""
     gaps: Sequence[str] = ()
-    """What is missing of it."""
+    """The missing parts of the day."""
 
 
 def now() -> str:
@@ -145,12 +145,13 @@ def read_partial(path: Path) -> Partial:
         with path.open("rb") as file:
             status = os.fstat(file.fileno())
     except OSError as error:
-        raise TableError("cannot read partial", path, error.strerror or str(error)) from error
+        hint = f"name its files: {path}/*.hits" if path.is_dir() else "name files that rollup --to NAME.hits made"
+        raise TableError("cannot read partial", path, f"{error.strerror or error}; {hint}") from error
     return open_partial(str(path), status.st_size, partial(_read_file, path, _version_of(status)))
 
 
 def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
-    """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for one that is torn or altered, and
+    """Return a partial of *size* bytes, which *read_at* reads. Raises TableError for a damaged or altered partial, and
     for other files."""
     if read_at(0, len(MAGIC)) != MAGIC:
         raise TableError("not a partial of fasthits", name, "make one: fasthits rollup --to NAME.hits")

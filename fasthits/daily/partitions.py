@@ -203,7 +203,7 @@ def _declare(database: Postgres, layout: Layout) -> None:
 
 
 def _kept_hits(database: Postgres, layout: Layout, days: Sequence[date]) -> dict[date, int]:
-    """Return the hits by day of those *days* that have rows."""
+    """Return the hits by day of the *days* that have rows."""
     total = " + ".join(f"sum({number})" for number in layout.numbers)
     query = f"SELECT date, {total} FROM {layout.name} WHERE date = ANY(?::date[]) GROUP BY date"
     found = database.execute(query, [[day.isoformat() for day in days]])
@@ -211,7 +211,7 @@ def _kept_hits(database: Postgres, layout: Layout, days: Sequence[date]) -> dict
 
 
 def _check_rights(database: Postgres, layouts: Sequence[Layout]) -> None:
-    """Raise TableError if the user cannot make tables, or is not the owner of those that are there."""
+    """Raise TableError if the user cannot make tables, or does not own the existing tables."""
     query = (
         "SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE'), "
         "(SELECT string_agg(relname, ', ') FROM pg_class "

@@ -1,4 +1,4 @@
-"""The PostgreSQL database that rollups fill: opened to read or to write, and what its errors mean."""
+"""The PostgreSQL database that rollups fill: opened to read or to write, and the meaning of its errors."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ CANCEL_SECONDS = 0.2
 _LOCK = 0x46485453
 """The first half of the number of our advisory lock; the second half is the schema's."""
 
-logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings would stand beside our messages
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings would appear among our messages
 
 
 class _Iso(DateBinaryLoader):
@@ -49,11 +49,11 @@ class _Whole(NumericBinaryLoader):
 
 
 class Postgres:
-    """An open database. Its statements take ``?`` for a value, as those of SQLite do."""
+    """An open database. Its statements take ``?`` for a value, as in SQLite."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", name: str) -> None:
         self.name = name
-        """The URL, without what can be a secret."""
+        """The URL without the parts that can be secret."""
         self._connection = connection
         self._streams = 0
         for kind, loader in (("date", _Iso), ("numeric", _Whole)):
@@ -64,7 +64,7 @@ class Postgres:
         return self._connection.execute(_own(statement), values or None, binary=True)
 
     def stream(self, query: str, values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query, of which there may be more than memory holds."""
+        """Yield the rows of a query, which may need more memory than there is."""
         self._streams += 1
         with self._connection.cursor(f"fasthits_{self._streams}", binary=True) as cursor:
             cursor.itersize = STREAM_ROWS
@@ -134,7 +134,7 @@ def _own(statement: str) -> bytes:
 
 @contextmanager
 def reading(url: str) -> Iterator[Postgres]:
-    """Give the database for reading, as it is at one moment. Raises TableError, also for errors of the block."""
+    """Give the database for reading. All reads see the same moment. Raises TableError, also for errors of the block."""
     with _opened(url, "cannot read database") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
@@ -200,9 +200,9 @@ def _opened(url: str, failed: str) -> Iterator["psycopg.Connection[Any]"]:
 
 
 def _parameters(url: str) -> dict[str, Any]:
-    """Return what the URL leaves open of a connection. Raises UsageError if it is not a URL.
+    """Return the parameters of a connection that the URL leaves out. Raises UsageError if it is not a URL.
 
-    What libpq says of an invalid URL can have a part of its password, so nobody gets to see it.
+    libpq's message about an invalid URL can have a part of its password, so this does not show it.
     """
     try:
         given = conninfo_to_dict(url)
@@ -234,7 +234,7 @@ def as_table_error(failed: str, url: str) -> Iterator[None]:
 
 
 def _first_line(error: psycopg.Error) -> str:
-    """Return the line that tells most of what the server or libpq says; of several attempts, that of the last."""
+    """Return the most useful line of a message from the server or libpq; of several attempts, that of the last."""
     lines = [line.strip("- ") for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     said = next((line for line in reversed(lines) if "FATAL:" in line), None)
     if said is None:
@@ -256,7 +256,7 @@ _SAID = (
     ("server closed the connection", "is the server running? run this again"),
     ("SSL", "see sslmode and sslrootcert in PostgreSQL's documentation"),
 )
-"""libpq gives no code for what prevents a connection."""
+"""libpq gives no code for errors of a connection."""
 
 _HINTS = {
     "25006": "this server is a replica, or set to read only; name the primary server",

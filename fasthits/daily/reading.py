@@ -21,8 +21,8 @@ from fasthits.rules.labelled import W3C
 from fasthits.rules.stamps import stamps
 
 Progress = Callable[[int | None], Advance]
-"""Receives the size of all files on the disk in bytes, None where it is unknown. Returns what is told of the progress
-through them, from any thread."""
+"""Receives the size of all files on the disk in bytes, None where it is unknown. Returns a function that gets the
+progress through them, from any thread."""
 
 Files = Mapping[LogFile, Collection[date] | None]
 """The files to read, each with the days that count in it; None for all days."""
@@ -71,7 +71,7 @@ class Example(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """What the workers of a fleet have counted beside rows, as `HitTable` has it."""
+    """The figures that the workers of a fleet have counted besides rows, as in `HitTable`."""
 
     lines: int
     hits: int
@@ -85,7 +85,8 @@ class Figures(NamedTuple):
 
 
 class Reading:
-    """One reading of the files. Each thread has its own hit tables: one for all formats that are read alike."""
+    """One reading of the files. Each thread has its own hit tables: one table for all formats that are read in the same
+    way."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class Reading:
     ) -> None:
         """*formats* are those of all files that can be read twice, None for an unknown one.
 
-        *segments* are the only ones to be read; by default all of all files. *threads* is by default one for each
+        only *segments* are read; by default all of all files. *threads* is by default one for each
         processor that this process may use. Raises UsageError for a format that lacks a field of the rules.
         """
         self._files = files
@@ -106,7 +107,7 @@ class Reading:
         self._formats = {log_file: self._format_of(log_file, formats.get(log_file)) for log_file in files}
         self._segments = segments or {each: segments_of(each, self._formats[each]) for each in files}
         queue = [segment for log_file in files for segment in self._segments[log_file]]
-        # What can only be read from the front takes longest, so it comes first.
+        # Parts that can be read only from their start take longest, so they come first.
         self._queue = deque(sorted(queue, key=lambda segment: segment.stop is not None))
         self._threads = threads or len(os.sched_getaffinity(0))
         self._workers = min(self._threads, len(queue) or 1)
@@ -116,11 +117,11 @@ class Reading:
         self._parts = [HitTable() for _ in range(self._workers * PARTS_OF_THREAD)] if self._may_share() else []
         self._bound = bound
         self.counted: dict[Segment, SegmentCount] = {}
-        """What was found in each segment."""
+        """The findings in each segment."""
         self.damaged: dict[LogFile, LogFileError] = {}
         """The files that could not be read to their end, each with the error."""
         self._heads: dict[LogFile, bytes] = {}
-        """The first bytes of what cannot be read again."""
+        """The first bytes of sources that cannot be read again."""
         self._stopped = False
 
     def _format_of(self, log_file: LogFile, detected: Format | None) -> Format | None:
@@ -338,7 +339,7 @@ class Reading:
 
 def segments_of(log_file: LogFile, log_format: Format | None, step: int | None = None) -> list[Segment]:
     """Return the parts of a file that can be read at the same time; *step* is how large they are."""
-    # Where lines name the columns of those that follow, a file is read from its beginning.
+    # If lines name the columns of the lines that follow, a file is read from its beginning.
     return [Segment(log_file)] if log_format == W3C else log_file.segments(step)
 
 
@@ -350,7 +351,7 @@ def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[H
 
 
 class SegmentCount(NamedTuple):
-    """What was found in a segment."""
+    """The findings in a segment."""
 
     size: int
     lines: int

@@ -1,4 +1,4 @@
-"""Which days a run leaves as they were, and why: only a better count of a day replaces the day that is kept."""
+"""Which days a run leaves unchanged, and why: only a better count of a day replaces the day that is kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -13,7 +13,7 @@ from fasthits.display import printable
 from fasthits.rules.guidance import shown
 
 NAMED_GAPS = 3
-"""How many missing pieces of a day a message names."""
+"""The number of missing parts of a day that a message names."""
 NAMED_SERVERS = 10
 NAMED_FILES = 10
 NAMED_DAYS = 10
@@ -25,7 +25,7 @@ SHOWN_OF_LINE = 120
 WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
 
 FEW_LINES = 20
-"""As many lines, all filtered by one rule, may be those of a quiet night."""
+"""On a quiet night, one rule may filter this many lines, and no others come."""
 
 
 class Fewer(NamedTuple):
@@ -49,7 +49,7 @@ def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fe
 
 
 def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
-    """Yield a line for each reason why days were left as they were, with what to type; nothing if no day was left."""
+    """Yield a line for each reason why days were left unchanged, with what to type; nothing if no day was left."""
     if found.missing:
         hints = "; ".join(found.hints_of_missing)
         yield f"no log file, left unchanged: {name_days(found.missing)} ({hints})"

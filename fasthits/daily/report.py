@@ -40,7 +40,7 @@ class Shape(NamedTuple):
     height: int
     bars: int
     labels: int
-    """At most so many bars, and dates below them."""
+    """The most bars, and the most dates below them."""
 
 
 WIDE = Shape("wide", 880, 240, 120, 8)
@@ -94,7 +94,7 @@ figcaption { color: var(--quiet); font-size: 13px; }
 
 @dataclass(frozen=True)
 class Report:
-    """What a report shows."""
+    """The content of a report."""
 
     site: Document
     """The views of all paths together, as `history_document` returns them."""
@@ -106,7 +106,7 @@ class Report:
     not_found: Document
     """As `referrers_document`, `searches_document`, `read_by_bots_document` and `not_found_document` return them."""
     hours: list[int] | None
-    """The views by hour, if the report is of one day and of all paths, and they are kept."""
+    """The views by hour, if the report covers one day and all paths, and the hours are kept."""
     made_at: datetime
 
     @classmethod

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Summary(NamedTuple):
-    """What a rollup did."""
+    """The result of a rollup."""
 
     counted: Counted
     rows: int
     fewer: list[Fewer]
-    """Days that were left as they were, because the table has more hits of them."""
+    """Days that were left unchanged, because the table has more hits of them."""
     seconds: float
 
     @property
@@ -49,8 +49,8 @@ def roll_up(
 ) -> Summary:
     """Replace the rows of *days* in *table* by the hits in the logs.
 
-    A day stays as it is if it could not be counted or, without *with_fewer*, if *table* has more hits of it;
-    `days_left` says why. The other arguments are those of `count_days`. Raises LogFileError, TableError and UsageError
+    A day is left unchanged if it could not be counted or, without *with_fewer*, if *table* has more hits of it;
+    `days_left` says why. `count_days` describes the other arguments. Raises LogFileError, TableError and UsageError
     with nothing changed.
     """
     started = time.monotonic()

@@ -1,7 +1,7 @@
 """Rows that go through files where memory is too little for all of them: runs in order, which are merged when read.
 
 A hit table that is full is sorted and written to a temporary file as a run of compressed pieces. At the end all runs
-are merged, a piece of each in memory. So the memory is bounded, whatever the log and however many paths it has.
+are merged, with one piece of each in memory. So memory is limited, for any log and any number of paths.
 """
 
 import os
@@ -89,7 +89,7 @@ class Spool:
         """Bytes that have been written."""
 
     def write(self, pieces: Iterable[bytes]) -> Run:
-        """Keep a run. Several threads may write at once. Raises FasthitsError."""
+        """Keep a run. Several threads may write at the same time. Raises FasthitsError."""
         places = []
         for frame in pack(pieces):
             with self._errors("cannot write rows to a temporary file"):
@@ -133,7 +133,7 @@ def _nameless_file(folder: str) -> int:
 
 
 class Workshop(NamedTuple):
-    """What merging may use."""
+    """The resources that merging may use."""
 
     spool: Spool
     max_bytes: int
@@ -166,7 +166,7 @@ def tables_of(rows: Rows) -> dict[str, Rows]:
 
 
 class Spill:
-    """Takes the rows of hit tables that memory has no room for. Several threads may give rows at once."""
+    """Takes the rows of hit tables that memory has no room for. Several threads may give rows at the same time."""
 
     def __init__(self, workshop: Workshop, parts: int = 1, key: bytes = bytes(16)) -> None:
         """The rows are divided into *parts* as `HitTable.dump` does it."""
@@ -193,7 +193,7 @@ class Spill:
             rows.drain()
 
     def rows(self, figures: HitTable) -> "MergedRows":
-        """Return all rows that were taken. *figures* has what else was counted."""
+        """Return all rows that were taken. *figures* has the other counts."""
         return MergedRows(self.tables, self._workshop, figures)
 
 

@@ -16,12 +16,12 @@ from fasthits.daily.days import check_url, is_url
 from fasthits.errors import FasthitsError, LogFileError
 
 MARK = "run"
-"""The name of a file that is there from the run's beginning to its end: a worker that is late leaves nothing behind."""
+"""The name of a file that is there from the run's beginning to its end: a late worker leaves nothing behind."""
 NAME_ANOTHER = "name a folder that all workers share, with --scratch"
 
 
 class Scratch:
-    """A folder of its own for one run."""
+    """A folder for one run."""
 
     def __init__(self, place: str) -> None:
         """*place* is where the folder is to be: a folder, or an address such as ``s3://logs/scratch``.
@@ -48,6 +48,10 @@ class Scratch:
                 raise FasthitsError("this worker does not see the folder of the run", self.folder, NAME_ANOTHER)
             with self._new_file(name) as file:
                 yield name, file
+            if is_url(self.folder) and not self._is_there():  # a store takes files for folders that were removed
+                from fasthits.daily.logs.stores import remove_folder
+
+                remove_folder(f"{self.folder}/{name}")
 
     def remove(self) -> None:
         """Remove the folder with all its files. Raises FasthitsError, which names it."""
@@ -57,7 +61,11 @@ class Scratch:
 
                 remove_folder(self.folder)
             else:
-                shutil.rmtree(self.folder)
+                # Under another name first, so that a worker that is late makes no new file there meanwhile.
+                ended = f"{self.folder}-ended"
+                os.rename(self.folder, ended)
+                self.folder = ended
+                shutil.rmtree(ended)
 
     def _is_there(self) -> bool:
         path = f"{self.folder}/{MARK}"

@@ -7,7 +7,7 @@
 
 A rollup writes a day's rows and their sums in one transaction. Triggers on hits delete the sums of a day that somebody
 else changes. Readers add up the rows of a day without sums, which takes longer; the next rollup makes the sums. If a
-trigger is missing, as after somebody has made the table hits anew, no sums count.
+trigger is missing, for example because somebody has made the table hits again, no sums count.
 """
 
 import sqlite3

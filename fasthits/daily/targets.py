@@ -27,7 +27,7 @@ NO_FIGURES: Mapping[str, Any] = {}
 
 
 class Replaced(NamedTuple):
-    """The number of new rows of views, and the days that were left as they were, because the table has more hits."""
+    """The number of new rows of views, and the days that were left unchanged, because the table has more hits."""
 
     rows: int
     fewer: list[Fewer]
@@ -44,11 +44,11 @@ class Table(Protocol):
     ) -> Replaced:
         """Replace all rows of *days*, which are in order, by *rows*. Rows of other days are ignored.
 
-        *figures* are those of the count, for targets that keep them.
+        *figures* are the figures of the count, for targets that keep them.
 
-        Without *with_fewer*, a day that has more hits in the table stays as it is, in all tables. No other rollup comes
-        between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache does.
-        All or nothing, and on the disk when it returns. Raises TableError with the old rows intact.
+        Without *with_fewer*, a day that has more hits in the table is left unchanged, in all tables. No other rollup
+        comes between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache
+        does. All or nothing, and on the disk when it returns. Raises TableError with the old rows intact.
         """
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
@@ -277,7 +277,7 @@ def _insert(database: "sqlite3.Connection", layout: Layout, rows: Iterable[tuple
 
 
 def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[date]) -> dict[date, int]:
-    """Return the hits by day of those *days* that have rows. *days* are in order."""
+    """Return the hits by day of the *days* that have rows. *days* are in order."""
     total = " + ".join(f"sum({number})" for number in layout.numbers)
     query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
     found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))

@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: look at the beginnings of log files, count a part of them, merge rows.
+"""The tasks of a cluster's workers: look at the beginnings of log files, count a part of them, merge rows.
 
 Rows go through files in the folder of the run (`scratch`), never through the cluster's own messages. A task carries
 what it was made with: a worker with another fasthits, or another list of bots, refuses it.
@@ -28,14 +28,14 @@ from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import Format
 
 FORMAT = 1
-"""The version of what tasks and their files look like."""
+"""The version of the format of tasks and their files."""
 
 Places = dict[str, dict[int, list[tuple[int, int]]]]
 """Where the rows are in a file: by table and part, the beginnings and sizes of the frames."""
 
 
 def versions() -> dict[str, str]:
-    """Return what has to be the same everywhere, so that all machines count alike."""
+    """Return the versions that must be the same on all machines."""
     return {
         "fasthits": __version__,
         "the format of tasks": str(FORMAT),
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def run(made_with: Mapping[str, str], task: bytes) -> Any:
-    """Do a task: a pickled function and its arguments. Raises what the function raises.
+    """Do a task: a pickled function and its arguments. Raises the errors of the function.
 
     Raises FasthitsError if this worker has other versions; then the task is not even looked into.
     """
@@ -84,7 +84,7 @@ class File(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a count task has found."""
+    """The findings of a count task."""
 
     rows: File
     lines: int

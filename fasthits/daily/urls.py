@@ -20,7 +20,7 @@ def is_postgres(name: object) -> bool:
 
 
 def shown(name: object) -> str:
-    """Return the name of a database for messages: of a URL only what cannot be a secret.
+    """Return the name of a database for messages: of a URL only the parts that cannot be secret.
 
     >>> shown("postgresql://stats:se@cret@db.example/hits?sslmode=require&password=s3")
     'postgresql://stats@db.example/hits'

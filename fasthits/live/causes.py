@@ -29,6 +29,10 @@ CAUSES: Mapping[str, Cause] = {
         "found no HTTP method in most of its lines",
         "give it the format of its log with --format; fasthits explain shows what it makes of a line",
     ),
+    "filtered": Cause(
+        "left out all of its lines by one rule",
+        "change the rule, if the site has visitors; fasthits explain shows why a line does not count",
+    ),
     "format": Cause(
         "counts lines that lack what its rules look at",
         "log as combined, with the virtual host as vhost_combined, or leave the rule out",

@@ -1,16 +1,17 @@
-"""Whether the lines of a log have the format that they are read with.
+"""Whether the lines of a log have the format that they are read with, and whether the rules leave any of them.
 
-Without this, a logger with the wrong format would count nothing and say nothing, as on a quiet site.
+Without this, a logger with the wrong format or rules would count nothing and say nothing, as on a quiet site.
 """
 
 from collections import deque
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
-from fasthits._parse import LINE_BYTES, HitTable
+from fasthits._parse import LINE_BYTES, HitTable, parse_lines
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, shown
+from fasthits.rules.guidance import BAD_SHARE, left_out, only_reason, shown
 from fasthits.rules.intake import Intake
 from fasthits.rules.unreadable import why_unreadable
 
@@ -20,6 +21,9 @@ LOOKS = 2
 ENOUGH_LINES = 20
 """Fewer lines in LOOKS looks are judged only if the log never had a good line."""
 FEWEST_LINES = 3
+MOST_LEFT_OUT = 1_000
+"""If one rule has left out as many lines and none was a hit, the rule is probably wrong."""
+SAMPLED_LINES = 100
 EXAMPLE_CHARACTERS = 100
 EXPLAIN = "fasthits explain LOGFILE says what to type"
 
@@ -32,7 +36,7 @@ METHODS = (
 
 
 class Misfit(NamedTuple):
-    """Most lines do not fit the format: the name of the cause, and a sentence."""
+    """Most lines do not fit the format, or no line fits the rules: the name of the cause, and a sentence."""
 
     cause: str
     text: str
@@ -50,8 +54,10 @@ class Misfits:
     """Looks at the lines of one log now and then, while lines come."""
 
     def __init__(self, compiled: CompiledRules) -> None:
+        self._compiled = compiled
         self._rules = compiled.rules
         self._before = deque([_Seen(0, 0, 0)], LOOKS)
+        self._has_told = False
         self.at = float("inf")
         """The time of the next look, on the monotonic clock; infinite while there are no new lines."""
 
@@ -64,8 +70,26 @@ class Misfits:
         self.at = min(self.at, now + LOOK_SECONDS)
 
     def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
-        """Return what is wrong if most recent lines are bad; *block* is the block that was read last."""
+        """Return what is wrong if most recent lines are bad, or if one rule has left out all lines so far.
+
+        *block* is the block that was read last.
+        """
         self.at = float("inf")
+        return self._look_at_format(intake, block) or self._look_at_rules(intake, block)
+
+    def _look_at_rules(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+        """Return which rule leaves out all lines: once, as a site may have nothing else."""
+        counter = intake.hit_table
+        reason = only_reason(counter.hits, counter.filtered)
+        if self._has_told or reason is None or counter.filtered[reason] < MOST_LEFT_OUT:
+            return None
+        self._has_told = True
+        line_rules = self._compiled.line_rules(intake.log_format or ASSUMED)
+        lines = islice(parse_lines(_whole_lines(block), line_rules), SAMPLED_LINES)
+        what = f"no hits, and {counter.filtered[reason]:,} lines filtered by one rule ({reason})"
+        return Misfit("filtered", f"{what}: {left_out(reason, self._rules, lines)}")
+
+    def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         counter = intake.hit_table
         now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
         then = self._before[0]

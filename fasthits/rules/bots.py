@@ -137,7 +137,7 @@ def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[b
     always = []
     for pattern, any_case in (*((pattern, False) for pattern in patterns), *((word, True) for word in words)):
         for row in translate(pattern, any_case).rows:
-            if row.fits_all:
+            if not row.is_text and row.fits_all:
                 warnings.warn(
                     f"ignoring the pattern {pattern!r}, which matches every agent", RuntimeWarning, stacklevel=2
                 )

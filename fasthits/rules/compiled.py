@@ -110,6 +110,8 @@ class CompiledRules:
             if self.log_format is None or log_format == self._json:
                 known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
                 further = [replace(way, only_wrapped=self.log_format is not None) for way in (self._json, *known)]
+            elif log_format != W3C:
+                further = [replace(self._json, only_wrapped=True)]  # tells objects that are glued to lines
             found: dict[str, Format] = {}
             for way in (*log_format.ways, *further):
                 found.setdefault(_shape(way), way)
@@ -149,8 +151,13 @@ class CompiledRules:
             referers=self.keepers,
             not_found_apart=rules.not_found == "apart",
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
+            is_static=self._is_static,
+            rewrites=rules.decode or rules.fold_slash or rules.fold_session,
             ways=readings,
         )
+
+    def _is_static(self, path: bytes) -> bool:
+        return self._judge(b"- " + path if self.rules.by_host else path)[1] == "static"
 
     def field_rules(self, log_format: Format) -> LineRules:
         """Return the object with which `parse_line` and `find_fields` read lines of *log_format* as counting does."""

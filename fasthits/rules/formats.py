@@ -171,6 +171,8 @@ def _step(part: Literal | Field | None, after: Literal | Field | None) -> _Step:
 _NGINX = re.compile(r"\$\{?(?:request|uri|msec|time_)")  # every usable string has one of them; % is then a literal
 
 
+_HAPROXY = r"^\s*log-format\b|%(?:\{[+-][QEX][^}]*\})?(?:ci:%cp|HM\b|HU\b|HP\b|HPO\b|ST\b|tr\]|Tl\b|\[)|%\{\+Q\}"
+"""What Apache's strings never have, and HAProxy's nearly always."""
 _WORDS_WITHOUT_SPACES = ("%h", "%a", "%l", "$remote_addr")
 
 
@@ -191,6 +193,11 @@ def parse_format(text: str) -> Format:
     name of a format.
     """
     text = directive_string(text)
+    if re.search(_HAPROXY, text):
+        hint = (
+            "--format haproxy reads option httplog; write others in Apache's directives, with %{name}n for skipped text"
+        )
+        raise UsageError("a log-format of HAProxy, whose variables are not read", text, hint)
     if _NGINX.search(text) or ("$" in text and "%" not in text):
         return assemble("nginx", text, scan_nginx(text))
     if is_envoy(text):

@@ -15,7 +15,7 @@ KEY_CHARACTERS = 100
 DEPTH = 4
 """Objects in objects that are looked into."""
 
-WRAPPERS = ("log", "message", "MESSAGE", "@message")
+WRAPPERS = ("log", "message", "MESSAGE", "@message", "line", "event")
 """The keys under which Docker, journald and others keep the line of the server."""
 
 _LOOKS = {
@@ -68,6 +68,27 @@ class Keys:
         hints = {"path": "ur[il]|path|target|request", "time": "time|date|ts|when", "method": "method|verb"}
         hint = re.compile(hints.get(kind, kind), re.IGNORECASE)
         yield from sorted(found, key=lambda name: not hint.search(name))
+
+
+def how_to_unpack(line: bytes) -> str | None:
+    """Return the filter of jq that makes lines of what *line* begins: objects over several lines, or a list of objects.
+
+    >>> how_to_unpack(b"{"), how_to_unpack(b'[{"a": 1}, {"a": 2}]'), how_to_unpack(b'{"records": [{"a": 1}]}')
+    ('.', '.[]', '.records[]')
+    >>> how_to_unpack(b'{"a": 1}')
+    """
+    import json
+
+    if line.strip() in (b"{", b"["):
+        return "." if line.strip() == b"{" else ".[]"
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(found, list):
+        return ".[]"
+    name, only = next(iter(found.items()), ("", None)) if isinstance(found, dict) and len(found) == 1 else ("", None)
+    return f".{name}[]" if isinstance(only, list) and name.isidentifier() and isinstance(only[:1], list) else None
 
 
 def read_keys(line: bytes, json_fields: Mapping[str, str]) -> Keys | None:

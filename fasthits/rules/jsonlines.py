@@ -18,7 +18,8 @@ Sources of the names:
 - Alibaba Cloud, Tencent EdgeOne, Huawei Cloud: the fields of their CDNs' real-time logs
 - Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
 - pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
-- Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``, ``@message``)
+- Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``,
+  ``@message``), Loki's logcli (``line``), Splunk's HTTP event collector (``event``)
 """
 
 from collections.abc import Iterator, Mapping
@@ -99,7 +100,7 @@ URLS = frozenset(
 MARKS: dict[str, tuple[str, ...]] = {
     "logger": ("logger", "logger_name", "log.logger", "logName", "stream"),
     "level": ("level", "log.level", "severity", "levelname", "loglevel", "PRIORITY"),
-    "message": ("event.original", "log", "message", "msg", "textPayload"),
+    "message": ("event.original", "log", "message", "msg", "textPayload", "line", "event"),
 }
 """Fields that tell access entries from other messages. A line without a request may hold a log line in its message."""
 

@@ -10,8 +10,8 @@ from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
 from fasthits.rules.named import NAMES, key_of
 
-_REQUEST = re.compile(rb'"[A-Z]{3,9} [^" ]+ HTTP/\d')
-_DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}")
+_REQUEST = re.compile(rb'"[A-Z]{3,9} [^" ]+ HTTP/\d|^[A-Z]{3,9} /\S* [1-5]\d\d ')
+_DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}|\b[A-Z][a-z]{2,8}[ -]+\d")
 
 
 class Miss(NamedTuple):
@@ -72,7 +72,7 @@ def lack_of_dates(lines: Iterable[bytes]) -> str | None:
         return None
     return (
         "the lines have requests but no dates, and hits count per day: let the server write the time "
-        "(Uvicorn: an access format that begins with %(asctime)s; Gunicorn: %(t)s; PHP-FPM: %t)"
+        "(Uvicorn: an access format that begins with %(asctime)s; Gunicorn: %(t)s; PHP-FPM: %t; morgan: combined)"
     )
 
 

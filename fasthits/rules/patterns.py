@@ -12,7 +12,8 @@ from functools import cached_property
 from itertools import groupby, product
 from math import prod
 
-_TEXT = r"(?s)(?:[^\\.^$*+?{}\[\]|()]|\\[^A-Za-z0-9])+"
+_is_text = re.compile(r"(?s)(?:[^\\.^$*+?{}\[\]|()]++|\\[^A-Za-z0-9])+").fullmatch
+_unescape = re.compile(r"(?s)\\(.)").sub
 _MAX_ROWS = 64
 """If the alternatives of a pattern make more rows, they become gaps."""
 
@@ -29,7 +30,7 @@ class Row:
     any_case: bool = False
     """Whether case does not matter. If so, the texts are in lower case."""
 
-    @property
+    @cached_property
     def texts(self) -> list[bytes]:
         """The texts that every match contains."""
         return [item for part in self.parts for item in part if isinstance(item, bytes)]
@@ -125,8 +126,8 @@ def translate(pattern: str, any_case: bool = False) -> Translation:
     >>> translate("v\\\\d+ Feed").exact
     False
     """
-    if re.fullmatch(_TEXT, pattern):
-        text = re.sub(r"\\(.)", r"\1", pattern).encode()
+    if _is_text(pattern):
+        text = _unescape(lambda escape: escape[1], pattern).encode()
         return Translation([Row((((text.lower() if any_case else text),),), any_case)], True)
     reader = _Reader(pattern, any_case)
     ways = reader.read()

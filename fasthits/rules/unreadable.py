@@ -6,7 +6,7 @@ from fasthits._parse import LineRules, find_fields, parse_line
 from fasthits.display import printable
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.guidance import Advice
-from fasthits.rules.jsonkeys import read_keys
+from fasthits.rules.jsonkeys import how_to_unpack, read_keys
 from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
 from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.rules import Rules
@@ -21,26 +21,41 @@ PASTE = (
 )
 """The option to type for a format without a name."""
 
+_NAME_THE_LOG = "name the access log"
+
 OTHER_LOGS = (
-    (rb"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4}\] \[", "Apache's error log"),
-    (rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#", "nginx's error log"),
-    (rb"\s*<(?:!doctype|html|\?xml)", "an HTML or XML page"),
-    (rb"date,(?:host,)?path,", "a CSV file of fasthits"),
-    (rb"SQLite format 3\0", "an SQLite database"),
+    (rb"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:.]+ \d{4}\] \[", "Apache's error log", _NAME_THE_LOG),
+    (rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] \d+#", "nginx's error log", _NAME_THE_LOG),
+    (rb"\s*<(?:!doctype|html|\?xml)", "an HTML or XML page", _NAME_THE_LOG),
+    (rb"date,(?:host,)?path,", "a CSV file of fasthits", _NAME_THE_LOG),
+    (rb"SQLite format 3\0", "an SQLite database", _NAME_THE_LOG),
+    (
+        rb"[\d.:a-f]+, [^,]+, \d+/\d+/\d+, \d+:\d\d:\d\d, ",
+        "IIS's own log format, whose dates depend on the language",
+        "let IIS write W3C: IIS Manager, Logging, Format",
+    ),
+    (
+        rb"(?:.{,60} haproxy\[\d+\]: )?\S+:\d+ \[[^]]{20,30}\] \S+ \S+/\S+ [-+\d]+/[-+\d]+/[-+\d]+ [-+\d]+ [-\w]{2} ",
+        "HAProxy's log of TCP, which has no requests",
+        "option httplog, in HAProxy's configuration",
+    ),
     (
         rb"(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ "
         rb"(?:postfix|sendmail|sm-mta|dovecot|exim|opendkim|amavis)",
         "a mail log",
+        _NAME_THE_LOG,
     ),
     (
         rb"(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\dT\S+) \S+ [\w./-]+(?:\[\d+\])?: ",
         "syslog without access lines",
+        f"{_NAME_THE_LOG}, or give its format: {PASTE}",
     ),
 )
-"""Files that are taken for access logs: the beginning of their lines, and their names."""
+"""Files that are taken for access logs: the beginning of their lines, their names, and what to do."""
 LINES_OF_A_LINE = 5
 """The number of CRs that show that a line is several lines, which end with CR."""
 _OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t](?:[^ \t]+[ \t]){3}"
+_OF_W3C_WITHOUT_DATE = rb"\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t]/"
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
 _BINARY = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
@@ -56,6 +71,9 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
         return Advice(["the lines are blank"], "name the access log")
     if b"\r" in line.strip(b"\r") and detect(line.strip(b"\r").split(b"\r")[:LINES_OF_A_LINE]):
         return Advice(["the lines end with CR alone, so they are one line"], "tr '\\r' '\\n' <LOGFILE >NEWFILE")
+    if re.match(_OF_W3C_WITHOUT_DATE, line):
+        told = "the line looks like one of W3C's format, but the #Fields: line before it has no column date"
+        return Advice([told], "let IIS write the date: IIS Manager, Logging, Select Fields")
     if re.match(_OF_W3C, line):
         told = "the line looks like one of W3C's format, but no #Fields: line before it names the columns"
         return Advice([told], "give fasthits the file from its beginning, where that line is")
@@ -64,6 +82,8 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     for name, log_format in NAMES.items():
         if log_format != own and log_format.parts and parse_line(line, field_rules(log_format.ways)):
             return Advice([f"{instead} read as {name}"], f"try --format {name}")
+    if unpack := how_to_unpack(line):
+        return Advice(["json: the objects do not stand one in a line"], f"jq -c '{unpack}' LOGFILE >NEWFILE")
     if keys := read_keys(line, rules.json_fields):
         wrapped = keys.wrapped() if keys.missing else b""
         if own not in (None, JSON) and (wrapped or not keys.missing) and parse_line(line, _json_rules(rules)):
@@ -72,8 +92,8 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
             inner = why_unreadable(wrapped, rules)
             return Advice([f"the line wraps another line, and {inner.misses[0]}", *inner.misses[1:]], inner.remedy)
         return Advice(keys.told(), keys.remedy())
-    if kind := _other_log(line):
-        return Advice([f"this looks like {kind}"], "name the access log")
+    if other := _other_log(line):
+        return Advice([f"this looks like {other[0]}"], other[1])
     if own == JSON:
         return Advice(["json: the line is no JSON object"], "leave --format out")
     if own:
@@ -88,13 +108,13 @@ def _json_rules(rules: Rules) -> LineRules:
     return CompiledRules(Rules(format="json", json_fields=rules.json_fields)).field_rules(JSON)
 
 
-def _other_log(line: bytes) -> str:
-    """Return the name of the log that a line comes from, if it is no access log, or ``""``."""
-    for beginning, kind in OTHER_LOGS:
+def _other_log(line: bytes) -> tuple[str, str] | None:
+    """Return the name of the log that a line comes from, if it is no access log, and what to do; or None."""
+    for beginning, kind, remedy in OTHER_LOGS:
         if re.match(beginning, line, re.IGNORECASE):
-            return kind
+            return kind, remedy
     beginning = line[:LOOKED_AT_BYTES]
-    return "binary data" if len(_BINARY.findall(beginning)) * 10 > len(beginning) else ""
+    return ("binary data", _NAME_THE_LOG) if len(_BINARY.findall(beginning)) * 10 > len(beginning) else None
 
 
 def _nearest(line: bytes) -> list[str]:

@@ -14,7 +14,7 @@ from fasthits.cli.plain import read_plainly
 
 WORDS = (
     *("today", "2026-03-12", "/a", "-", "a=b", "0", "7", "100000", "1.5", "site", "nan", "x y", "é", "", "-1", "--"),
-    *("-h", "all"),
+    *("-h", "all", "9" * 5000, "9" * 400, "\udcff", " 7", "+7", "7_0", "٣", "1.", ".", "0x1", "1e3", "--=", "-="),
 )
 PLAIN_LINES = {
     "log": ["--prefix p --ttl 60 --drain-timeout 0.5 --memcached a:1 --memcached b:2 --by-host", "--check --no-pages"],
@@ -109,7 +109,13 @@ def test_whatever_is_read_is_what_typer_reads(drawn: tuple[str, list[str]]) -> N
         *("", "--help", "help rollup", "rolup", "rollup --help", "rollup -h", "rollup --log a", "rollup --threads 0"),
         *("rollup --threads x", "rollup --logs", "rollup --logs --quiet", "rollup -- today", "rollup --quiet=yes"),
         *("rollup --referrers=half", "today", "rollup today yesterday", "explain", "log --drain-timeout nan"),
-        *("rollup --to=", "history --days=x", "--version rollup"),
+        *(
+            "rollup --to=",
+            "history --days=x",
+            "--version rollup",
+            f"rollup --threads {'9' * 5000}",
+            f"history --days {'9' * 5000}",
+        ),
     ],
 )
 def test_typer_reads_what_is_not_plain(line: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fasthits._parse import HitTable, LineRules
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.formats import parse_format
+from fasthits.rules.named import find_format
 from fasthits.rules.rules import Rules
 
 DAY = date(2026, 3, 12)
@@ -153,3 +154,44 @@ def test_hours_can_be_added() -> None:
     assert (table.hits, hours_of(table)) == (1, {22: 5, 23: 7})
     with pytest.raises(ValueError, match="24 hours"):
         table.add_hours(DAY, [1])
+
+
+ODD_PATHS = (
+    *("/a", "/a/", "/x.css", "/x%2Ecss", "/x.c%73s?b=1", "/x.css/", "/x.css/index.html", "/x.css?b=1&c", "/x.%"),
+    *("/a?x.css", "/x.css/.", "/%78.css/../a", "/a/x;jsessionid=1.css", "/x.css;jsessionid=1/", r"/x\x2ecss"),
+    *(r"/x\x3f.css", "http://o.example/x.css", "HTTP://o.example/x.css/", "http://o.example/a?x.css", "http://x.css"),
+    "/a.b/index.php",
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ODD_PATHS), st.integers(0, 23)), max_size=12),
+    st.builds(
+        Rules,
+        keep_query=st.sampled_from([False, True, ("b",)]),
+        fold_slash=st.booleans(),
+        fold_session=st.booleans(),
+        decode=st.booleans(),
+        by_host=st.booleans(),
+        exclude_static=st.booleans(),
+    ),
+    st.sampled_from(["vhost_combined", '%t %v "%m %U %H" %>s', '%t %v "%r" %>s']),
+)
+def test_the_hours_have_the_hits_of_the_rows_whatever_the_rules_make_of_paths(
+    hits: list[tuple[str, int]], rules: Rules, log_format: str
+) -> None:
+    compiled = CompiledRules(rules)
+    table = HitTable(rules=compiled.line_rules(find_format(log_format)))
+    for path, hour in hits:
+        time = f"[12/Mar/2026:{hour:02}:00:00 +0100]"
+        texts = {
+            "vhost_combined": f'o.example:80 192.0.2.7 - - {time} "GET {path} HTTP/1.1" 200 5 "-" "x"\n',
+            '%t %v "%m %U %H" %>s': f'{time} o.example "GET {path} HTTP/1.1" 200\n',
+            '%t %v "%r" %>s': f'{time} o.example "GET {path} HTTP/1.1" 200\n',
+        }
+        table.feed(texts[log_format].encode())
+    assert table.malformed == 0
+    rejected = Counter[str]()
+    rows = compiled.finish(table, rejected)
+    assert sum(views for _, _, views in rows.rows()) == sum(hours_of(rows).values())
+    assert not rejected

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
 
+import pytest
+
 from fasthits._parse import HitTable, LineRules
 from tests.core.support import (
     DAY,
@@ -146,6 +148,7 @@ def feed_two_counters_while_a_third_thread_looks_on() -> bool:
     return both_within
 
 
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="this Python has no GIL")
 def test_feed_works_without_the_gil() -> None:
     assert any(feed_two_counters_while_a_third_thread_looks_on() for _ in range(10))
 

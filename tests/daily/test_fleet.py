@@ -1,66 +1,31 @@
 """A count by many workers: the same bytes as by one machine, whoever dies."""
 
-import bz2
 import gzip
-import lzma
 import multiprocessing
-import random
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fasthits.daily import bounded, fleet, tasks
-from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 from fasthits.daily.engines import connected, warning_of
-from fasthits.daily.fleet import Fleet, slots_of
+from fasthits.daily.fleet import Fleet
 from fasthits.daily.hits import count_hits
 from fasthits.daily.logs import logfiles
-from fasthits.daily.opening import open_table
-from fasthits.daily.rollup import Summary, roll_up
 from fasthits.daily.scratch import read_range
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.rules import Rules
-from tests.support.cluster import DaskCluster, dask_cluster
-from tests.support.commands import fasthits, hit, write
-from tests.support.stores import object_store
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-DAY = date(2026, 3, 12)
-PACKERS = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
-AGENTS = (b"Mozilla/5.0 (X11; Linux x86_64)", b"Googlebot/2.1")
-REFERERS = (b"-", b"https://www.google.com/search?q=tea", b"https://example.org/")
-
-
-def a_log(day: date, lines: int, seed: object) -> bytes:
-    """Return lines of a day and of the end of the day before, with all that can be in a log."""
-    choice = random.Random(f"{seed}")
-    text = [hit("/late", day - timedelta(1), "23:59:59")]
-    for _ in range(lines):
-        path = choice.choice([b"/caf\xe9", b"/caf\xc3\xa9", rb"/caf\xe9", b"/p%d?a=b" % choice.randrange(400)])
-        line = hit(path, day, f"{choice.randrange(24):02}:00:00", choice.choice(["GET", "GET", "POST"]))
-        line = line.replace(AGENTS[0], choice.choice(AGENTS)).replace(b'"-"', b'"%s"' % choice.choice(REFERERS))
-        text.append(line if choice.random() > 0.01 else b"junk %d\n" % choice.randrange(100))
-    return b"".join(text)
+from tests.support.commands import hit, write
+from tests.support.fleets import DAY, a_log, count_alone, count_by, figures, outputs, write_logs
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the logs of five servers, each packed in another way."""
-    folder = tmp_path_factory.mktemp("logs")
-    for number, (suffix, pack) in enumerate(PACKERS.items()):
-        for day in (DAY - timedelta(1), DAY, DAY + timedelta(1)):
-            write(folder / f"web{number}" / f"{day}.log{suffix}", pack(a_log(day, 800, (number, day))))
-    return folder
+    return write_logs(tmp_path_factory.mktemp("logs"))
 
 
 @pytest.fixture(scope="module")
@@ -72,37 +37,6 @@ def pool() -> Iterator[Executor]:
 @pytest.fixture
 def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "LEAST_TASK_BYTES", 10_000)
-
-
-def count_alone(logs: Path, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
-    rules = rules or Rules()
-    layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
-    if rules.bots == "apart":
-        layouts += [referrers_layout(True, ["example.org"]), searches_layout()]
-    keepers = {each.name: each.keep for each in layouts if each.keep}
-    table = open_table(str(target), layouts)
-    return roll_up([DAY], (f"{logs}/*/%F.log",), table, rules=rules, keepers=keepers, **options)
-
-
-def count_by(executor: Executor, logs: Path, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
-    workers = Fleet(executor, slots_of(executor), "the pool", str(target.parent))
-    return count_alone(logs, target, rules, fleet=workers, **options)
-
-
-def outputs(folder: Path) -> dict[str, bytes]:
-    """Return the files in a folder; nothing else may be there."""
-    return {each.name: each.read_bytes() for each in folder.iterdir()}
-
-
-def figures(summary: Summary) -> dict[str, object]:
-    """Return what was counted, without the examples of malformed lines: those of any files may be taken.
-
-    Threads take files in any order, too.
-    """
-    found = summary.counted
-    parts = {day: sorted(gaps) for day, gaps in found.parts.items()}
-    damaged = sorted(map(str, found.damaged))
-    return found._replace(examples=[], any_file="")._asdict() | {"parts": parts, "damaged": damaged}
 
 
 @pytest.mark.parametrize("merged_at_once", [1, 64])
@@ -293,87 +227,3 @@ def test_only_a_cluster_on_this_machine_is_safe_without_tls() -> None:
 def test_what_is_no_cluster_is_an_error_of_usage(cluster: str) -> None:
     with pytest.raises(UsageError, match=r"not a cluster|the cluster has no workers"), connected(cluster):
         pass
-
-
-# A real cluster of Dask.
-
-
-@pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskCluster]:
-    with dask_cluster(tmp_path_factory.mktemp("dask")) as cluster:
-        yield cluster
-
-
-def count_by_cluster(cluster: DaskCluster, logs: Path, target: Path, finished: Callable[[int], None]) -> Summary:
-    """Count by a cluster; *finished* is called whenever a task is finished."""
-    with connected(str(cluster.scheduler_file)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
-        return count_alone(logs, target, fleet=workers, progress=lambda size: finished)
-
-
-def test_a_worker_that_is_killed_changes_no_byte(
-    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
-) -> None:
-    killed: list[int] = []
-
-    def kill(_: int) -> None:
-        if len(killed) < 3:
-            victim = cluster.workers.pop(0)
-            cluster.start_worker()
-            victim.kill()
-            killed.append(victim.pid)
-
-    (tmp_path / "out").mkdir()
-    count_by_cluster(cluster, logs, tmp_path / "out" / "hits.csv", kill)
-    count_alone(logs, tmp_path / "alone.csv")
-    assert len(killed) == 3
-    assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
-
-
-def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_file(cluster: DaskCluster, tmp_path: Path) -> None:
-    def kill_then_wait(workers: Fleet) -> None:
-        with workers.working():
-            for _ in workers.do(time.sleep, [(0,), (600,)]):
-                cluster.scheduler.kill()
-
-    with connected(str(cluster.scheduler_file)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, str(tmp_path))
-        with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {cluster.scheduler_file}"):
-            kill_then_wait(workers)
-    assert outputs(tmp_path) == {}
-
-
-def test_a_cluster_counts_logs_in_a_store_and_leaves_its_rows_there(logs: Path, tmp_path: Path) -> None:
-    """The command line, from a bucket to a file, with the folder of the run in the bucket."""
-    with object_store() as store:
-        bucket = store.bucket()
-        for file in logs.rglob("*.log*"):
-            store.put(bucket, f"logs/{file.relative_to(logs)}", file.read_bytes())
-        with dask_cluster(tmp_path, environment=store.environment) as cluster:
-            arguments = [
-                "rollup",
-                str(DAY),
-                "--logs",
-                f"s3://{bucket}/logs/*/%F.log",
-                "--to",
-                str(tmp_path / "hits.csv"),
-            ]
-            arguments += ["--cluster", str(cluster.scheduler_file), "--scratch", f"s3://{bucket}/scratch"]
-            done = fasthits(*arguments, **store.environment)
-        found = store.client.list_objects_v2(Bucket=bucket, Prefix="scratch/")
-    assert done.returncode == 0
-    assert b"10 files" in done.stderr
-    assert b"Traceback" not in done.stderr
-    assert found["KeyCount"] == 0
-    count_alone(logs, tmp_path / "alone.csv")
-    assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
-
-
-def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    log = write(tmp_path / "access.log", hit("/a"))
-    arguments: Sequence[str] = ["rollup", str(DAY), "--logs", str(log), "--to", "-", "--cluster", "tcp://127.0.0.1:9"]
-    quick = "from fasthits.daily import engines; engines.CONNECT_SECONDS = 1"
-    done = fasthits(*arguments, first=quick)
-    assert done.returncode == 1
-    (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("fasthits: cannot reach the cluster: tcp://127.0.0.1:9 (")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily.logs import compression, logfiles
+from fasthits.daily.logs import compression, logfiles, matching
 from fasthits.daily.logs.logfiles import LogFile, Segment, find, search
 from fasthits.errors import DamagedLogError, LogFileError
 from tests.support.commands import hit
@@ -407,6 +407,12 @@ def test_a_compressed_named_pipe_is_read_to_its_end(suffix: str, tmp_path: Path)
     writer.start()
     assert b"".join(map(lines_of, found.segments())) == b"one\n" * 1000
     writer.join()
+
+
+def test_a_pattern_may_have_thousands_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "access.log").touch()
+    slashes = "/" * 3_000
+    assert matching.match(f"{tmp_path}{slashes}a*.log", [""]) == ([f"{tmp_path}{slashes}access.log"], [])
 
 
 def test_what_is_no_file_is_left_out_of_a_star(tmp_path: Path) -> None:

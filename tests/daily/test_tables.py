@@ -487,3 +487,9 @@ def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
     (tmp_path / "hits.referrers.csv").unlink()
     assert replace() == Replaced(1, [])
     assert sorted(os.listdir(tmp_path)) == ["hits.csv", "hits.referrers.csv"]
+
+
+@pytest.mark.parametrize("folder", ["/", "."])
+def test_a_folder_is_not_replaced(folder: str) -> None:
+    with pytest.raises(IsADirectoryError), replacing.replacing(Path(folder)):
+        raise AssertionError("a new file was made")

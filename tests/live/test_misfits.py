@@ -123,3 +123,18 @@ def test_a_right_format_is_never_called_wrong(start: StartLogger, memcached: Mem
     assert said_after_looking_at(logger, sum(block.count(b"\n") for block in lines)) == []
     assert logger.finish() == 0
     assert memcached.warnings() == {}
+
+
+def test_a_rule_that_leaves_out_all_lines_is_told_once(start: StartLogger, memcached: Memcached) -> None:
+    logger = start(tell=TELL)
+    logger.write(access_line("/api", method="POST") * 999)
+    assert said_after_looking_at(logger, 999) == []
+    logger.write(access_line("/api", method="POST"))
+    (said,) = said_after_looking_at(logger, 1000)
+    assert said == (
+        "fasthits: no hits, and 1,000 lines filtered by one rule (method): only GET counts; the log has POST "
+        "(--method GET,POST counts such lines)"
+    )
+    eventually(lambda: memcached.warnings() == {"filtered": 1}, what="the warning is published")
+    logger.write(access_line("/api", method="POST") * 2000)
+    assert said_after_looking_at(logger, 3000) == [said]

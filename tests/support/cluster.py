@@ -15,13 +15,12 @@ class DaskCluster:
 
     def __init__(self, folder: Path, stack: ExitStack, environment: Mapping[str, str]) -> None:
         self.scheduler_file = folder / "scheduler.json"
+        self.environment = dict(environment)
+        """What a client needs, too."""
         self._folder = folder
         self._stack = stack
-        self._environment = {**os.environ, **environment, "PYTHONPATH": str(PROJECT)}
-        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        self.scheduler = self._start("scheduler", *options, "--scheduler-file", str(self.scheduler_file))
-        eventually(self.scheduler_file.exists, 60, "the scheduler's file")
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._start_scheduler()
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Start a worker, which does one task at a time."""
@@ -29,19 +28,42 @@ class DaskCluster:
         self.workers.append(self._start("worker", *options, "--local-directory", str(self._folder)))
         return self.workers[-1]
 
+    def mend(self, workers: int) -> None:
+        """Start what has been killed: the scheduler, and as many *workers* as there should be."""
+        if self.scheduler.poll() is not None:
+            while self.workers:
+                end_process(self.workers.pop())
+            self.scheduler_file.unlink()
+            self._start_scheduler()
+        self.workers = [each for each in self.workers if each.poll() is None]
+        while len(self.workers) < workers:
+            self.start_worker()
+
+    def _start_scheduler(self) -> None:
+        options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        self.scheduler = self._start("scheduler", *options, "--scheduler-file", str(self.scheduler_file))
+        eventually(self.scheduler_file.exists, 120, "the scheduler's file")
+
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-W", "ignore", "-m", "dask", *arguments]
         quiet = subprocess.DEVNULL
-        process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=self._environment, cwd=self._folder)
+        environment = {**os.environ, **self.environment, "PYTHONPATH": str(PROJECT)}
+        process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env=environment, cwd=self._folder)
         self._stack.callback(end_process, process)
         return process
 
 
 @contextmanager
-def dask_cluster(folder: Path, workers: int = 2, environment: Mapping[str, str] | None = None) -> Iterator[DaskCluster]:
-    """Give a cluster, which ends with the block."""
+def dask_cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[DaskCluster]:
+    """Give a cluster without workers, which ends with the block."""
     with ExitStack() as stack:
-        cluster = DaskCluster(folder, stack, environment or {})
-        for _ in range(workers):
-            cluster.start_worker()
-        yield cluster
+        yield DaskCluster(folder, stack, environment)
+
+
+def tls_settings(certificate: Path) -> dict[str, str]:
+    """Return the environment in which Dask speaks TLS, with a certificate that all have and trust; its file has the key
+    as well."""
+    names = ["CA_FILE", "SCHEDULER__CERT", "WORKER__CERT", "CLIENT__CERT"]
+    return {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(certificate) for name in names} | {
+        "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"
+    }

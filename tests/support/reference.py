@@ -35,7 +35,7 @@ LINE = re.compile(
 
 LOOSE_LINE = re.compile(
     rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?)\][ \t]*"
-    rb'"(?P<request>%b)"[ \t]*(?P<status>\d{3})[ \t]+(?P<bytes_sent>\d+|-)(?=[ \t]|\Z)'
+    rb'"(?P<request>%b)"[ \t]*(?P<status>\d{3})[ \t]+(?P<bytes_sent>\d+|-)(?=[ \t]|"?\Z)'
     rb'(?:[ \t]+"(?P<referer>%b)"(?:[ \t]+"(?P<user_agent>%b)")?)?' % (QUOTED, QUOTED, QUOTED),
     re.DOTALL,
 )
@@ -268,7 +268,9 @@ def pattern_day(pattern: str, text: bytes) -> date | None:
         return None
 
 
-LOOSE_CLF = re.compile(rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?", re.DOTALL)
+LOOSE_CLF = re.compile(
+    rb"\d\d?/.{3}/\d{4}:\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z| ?[+-]\d\d:?\d\d)?(?: [A-Z]{1,5})?", re.DOTALL
+)
 
 
 @lru_cache
@@ -344,7 +346,8 @@ def read_loosely_from(
             text = line[at:end]
             if end is not None and (
                 (part.kind == "status" and log_format.anchored and len(text) != 3)
-                or (part.kind == "time" and not field_day(part, text))
+                or (part.kind == "time" and not field_day(part, b"0" * (text[1:2] == b"/") + text))
+                or (part.kind == "time" and log_format.anchored and text[1:2] == b"/")
                 or (part.kind == "method" and not part.quoted and not re.fullmatch(rb"[A-Za-z0-9_-]+", text))
             ):
                 end = None
@@ -362,7 +365,7 @@ def read_loosely_from(
             bounded = not isinstance(part, Literal) and (
                 part.kind in ("status", "bytes") or part.time_format or part.width
             )
-            if bounded and line[at : at + 1] not in (b"", b" ", b"\t", after[:1]):
+            if bounded and line[at : at + 1] not in (b"", b" ", b"\t", after[:1]) and line[at:] != b'"':
                 return None
     return fields, start, behind
 
@@ -437,6 +440,8 @@ def is_strange(line: bytes, fields: dict[str, bytes], start: int, behind: int, l
 def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
     """Tell whether another line is glued to a line, which its format must not explain."""
     parts = log_format.parts
+    if not log_format.anchored and b"\r" in line[behind:].rstrip(b" \t\r"):
+        return True
     if any(isinstance(part, Literal) and b"[" in part.text for part in parts[last_needed(log_format) + 1 :]):
         return False
     return holds_another_line(line, behind)

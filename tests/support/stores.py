@@ -87,7 +87,7 @@ def object_store() -> Iterator[ObjectStore]:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         try:
             store = ObjectStore(port, log)
-            eventually(lambda: _answers(port) or process.poll() is not None)
+            eventually(lambda: _answers(port) or process.poll() is not None, 120, "moto's server answers")
             assert process.poll() is None, "moto's server has ended"
             yield store
         finally:

@@ -1,6 +1,6 @@
-"""Packed logs, unpacked while they are read: gzip, zstd, bzip2, xz, a zip archive with one file, and UTF-16.
+"""Compressed logs, decompressed while they are read: gzip, zstd, bzip2, xz, a zip archive with one file, and UTF-16.
 
-The first bytes tell how a log is packed. A log may be packed twice. Memory is bounded, whatever the bytes unpack to.
+The first bytes show how a log is compressed. A log may be compressed twice. Memory is limited for any data.
 A stream that is damaged or ends too early raises DamagedError after everything that could be unpacked.
 """
 
@@ -21,7 +21,7 @@ SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 """The usual endings of packed files' names. They help to find files, but do not tell how these are read."""
 
 PIECE_BYTES = 1 << 14
-"""How much is unpacked at a time. So much may be lost before a damaged place."""
+"""How much is unpacked at a time. This much may be lost before a damaged place."""
 
 MEMBER_START_BYTES = 1 << 12
 """A member's first bytes, which the decoder gets at once: isal fails where a gzip header comes in parts."""
@@ -62,7 +62,7 @@ def suffix_of(name: str) -> str:
 
 
 def is_text(head: bytes, name: str) -> bool:
-    """Tell whether the log of this name that begins with *head* is read as it is.
+    """Tell whether the log of this name that begins with *head* is not compressed.
 
     Text is text, also where the name says that it is packed. Then no bytes at all, or bytes that no log has, are a
     packed file that is damaged.
@@ -117,7 +117,7 @@ class Ahead(io.RawIOBase):
 def unpack(source: Ahead, name: str, file: io.RawIOBase | None = None) -> Ahead:
     """Return the text of the log of this name: *source* itself, if it is not packed.
 
-    *source* reads *file*, which a zip archive needs besides. Raises DamagedError, as reading the text does;
+    *source* reads *file*, which a zip archive needs, too. Raises DamagedError, as reading the text does;
     LogFileError for what fasthits does not unpack; OSError if the file cannot be read.
     """
     if not packing_of(source.head):
@@ -144,7 +144,7 @@ def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None)
 
 
 class _Unpacking(io.RawIOBase):
-    """What a packed stream holds."""
+    """The text of a compressed stream."""
 
     def __init__(self, packing: Packing, name: str) -> None:
         self._packing = packing
@@ -180,7 +180,7 @@ class _Unpacking(io.RawIOBase):
 
 
 class _Members(_Unpacking):
-    """Compressed data: members that follow each other. NULs may be between and behind them, as padding.
+    """Compressed data: members that follow each other. NULs may be between and after them, as padding.
 
     Python's classes of files for bzip2 and xz end in silence at a member that is damaged in its first bytes.
     """
@@ -305,7 +305,7 @@ class Blocks(io.RawIOBase):
     def __init__(self, blocks: Iterator[memoryview]) -> None:
         self._blocks = blocks
         self.last = self.left = memoryview(b"")
-        """The latest block, and what has not been read of it."""
+        """The latest block, and its unread part."""
 
     def readable(self) -> bool:
         """Return True."""
@@ -323,7 +323,7 @@ class Blocks(io.RawIOBase):
 
 
 def unpack_blocks(blocks: Iterator[memoryview], name: str) -> Iterator[memoryview]:
-    """Yield *blocks*; if they are packed, what they hold. The name is for messages.
+    """Yield *blocks*; if they are compressed, their text. The name is for messages.
 
     Raises DamagedError and LogFileError.
     """
@@ -344,7 +344,7 @@ def read_ahead(stream: io.RawIOBase, block_bytes: int) -> Iterator[memoryview]:
     """Yield the content of *stream* in blocks of whole lines, while a thread reads the next blocks.
 
     A block is valid until the next. Only the last line can lack its newline. Lines longer than a block are cut. Raises
-    what reading raises, after all whole lines in front of that place.
+    the error of reading, after all whole lines before that place.
     """
     filled: SimpleQueue[memoryview | Exception | None] = SimpleQueue()
     free: SimpleQueue[bytearray | None] = SimpleQueue()
@@ -385,7 +385,7 @@ def _fill(
 
 
 def _fill_block(stream: io.RawIOBase, block: memoryview, size: int) -> tuple[int, Exception | None]:
-    """Read into *block* behind the *size* bytes in it; return how much is in it, and why it is not full, if not the
+    """Read into *block* after the *size* bytes in it; return how much is in it, and why it is not full, if not the
     end."""
     try:
         while size < len(block) and (got := stream.readinto(block[size:])):

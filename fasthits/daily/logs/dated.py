@@ -2,7 +2,7 @@
 
 cronolog names a file for the time when it logs a line: when the request has ended. So a file has the lines of its day,
 the last lines of the day before, and lines of the first moments of the next day. Other programs name files otherwise:
-logrotate's ``dateext`` for the day of the rotation, so that most lines are of the day before; rotatelogs by UTC. The
+logrotate's ``dateext`` for the day of the rotation, so that most lines belong to the day before; rotatelogs by UTC. The
 lines show which it is.
 """
 
@@ -65,7 +65,7 @@ class DatedLog:
             yield from filter(None, (put_too_early(files, day, stamp) for files, stamp in self._by_folder(day)))
 
     def notes(self, day: date) -> Iterator[str]:
-        """Yield remarks on *day*, of which nothing is missing."""
+        """Yield remarks on *day*, which is whole."""
         for own in map(self._look, self._files(day)):
             if own.is_before(self._period(day)[0]):
                 yield f"{own.name} {_DATEEXT}"

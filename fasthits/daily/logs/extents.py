@@ -15,7 +15,7 @@ from fasthits.rules.stamps import stamps
 SLACK_SECONDS = 2 * 3600.0
 """How much a file's time of change and the times in its lines may differ; an hour of it is for summer time."""
 WESTERNMOST_SECONDS = 14 * 3600.0
-"""A day begins so much earlier in the first time zone than in UTC."""
+"""A day begins this much earlier in the first time zone than in UTC."""
 FIRST_MOMENTS = timedelta(seconds=10)
 """A day's file may have lines of so long into the next day; with cronolog these are some milliseconds."""
 SLOW_REQUESTS = timedelta(seconds=30)
@@ -30,7 +30,7 @@ Look = Callable[[Sequence[LogFile], CompiledRules], "list[Extent]"]
 
 
 class Gap(NamedTuple):
-    """What is missing of a day."""
+    """A missing part of a day."""
 
     text: str
     hint: str = ""
@@ -52,7 +52,7 @@ class Extent(Record):
     middle: datetime | None = None
     """Half of its first lines are before this time."""
     start_hash: tuple[int, int] | None = None
-    """A check sum of its first lines, and their size. Files that begin alike may be copies."""
+    """A check sum of its first lines, and their size. Files with the same beginning may be copies."""
 
     @property
     def name(self) -> str:
@@ -93,9 +93,9 @@ def runs_on(end: datetime, day: date) -> bool:
 
 
 def put_too_early(files: Sequence[LogFile], day: date, stamp: datetime | None) -> Gap | None:
-    """Return what is missing if all *files* of a log were put into a store before *day* was over for *stamp*.
+    """Return a gap if all *files* of a log were put into a store before *day* was over for *stamp*.
 
-    No server writes to them there, so they have nothing of the rest of the day.
+    No server writes to them there, so they lack the rest of the day.
     """
     newest = max(files, key=lambda each: each.modified)
     if stamp is None or not all(each.entry and each.entry.is_whole for each in files):

@@ -57,7 +57,7 @@ class Segment(Record):
             file.check()
 
     def _stream(self, file: "LogBytes", buffer: memoryview, advance: Advance) -> Iterator[memoryview]:
-        """Yield what can only be read from its start."""
+        """Yield the parts that can be read only from their start."""
         source = Ahead(file, self.log_file.size)
         before = 0
         with self.log_file.damage_told(source):
@@ -94,7 +94,8 @@ class Segment(Record):
 
 
 class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
-    """A log file, or standard input, as it was when it was found. Equal if it is the same file, whatever its name."""
+    """A log file, or standard input, in its state when it was found. Equal if it is the same file, whatever its
+    name."""
 
     name: str
     identity: tuple[int, int] | tuple[None, int, str] | str | None = None
@@ -106,7 +107,7 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
     problem: LogFileError | None = None
     """Why this user cannot see the file, or the files in this folder."""
     entry: "Entry | None" = None
-    """What a store tells of it; None for a file of this machine."""
+    """A store's information about it; None for a file of this machine."""
 
     @property
     def is_empty(self) -> bool:
@@ -119,7 +120,7 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
         return replace(self, identity=(None, self.identity[1], self.name)) if type(self.identity) is tuple else self
 
     def learn_from(self, other: "LogFile") -> None:
-        """Take over what another machine has seen of this file."""
+        """Take over the findings of another machine about this file."""
         if "_is_text" in vars(other):
             vars(self)["_is_text"] = other._is_text
 
@@ -161,7 +162,7 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
     def head(self) -> tuple[bytes, bool]:
         """Return the first HEAD_BYTES, or all of it, and whether the log ends there; b"" for a pipe.
 
-        Of a damaged file it is what is whole. Raises LogFileError.
+        For a damaged file, these are its whole lines. Raises LogFileError.
         """
         if self.size is None:
             return b"", False
@@ -215,11 +216,11 @@ LogBytes: TypeAlias = "_LocalFile | StoredFile"
 
 
 class Found(NamedTuple):
-    """What a name of log files stands for."""
+    """The files that a name of log files matches."""
 
     files: list[LogFile]
     left_out: list[LogFileError]
-    """What is no log file, but matches ``*``."""
+    """Directories, links and pipes that match ``*``."""
 
 
 def find(name: str) -> list[LogFile]:
@@ -228,7 +229,7 @@ def find(name: str) -> list[LogFile]:
 
 
 def search(name: str) -> Found:
-    """Return the log files of *name*, in order; none if there are none. ``*`` stands for any characters except ``/``.
+    """Return the log files of *name*, in order; none if there are none. ``*`` matches any characters except ``/``.
 
     Of a plain file and its compressed copies only the plain file is returned. ``-`` is standard input. Files that this
     user may not see are among the files, with the problem.
@@ -279,7 +280,7 @@ def _is_copy(packed: LogFile, plain: LogFile) -> bool:
 
 
 def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
-    """Return a log file; LogFileError for what is no log file; None if nothing has this name."""
+    """Return a log file; LogFileError for a name that is no log file; None if nothing has this name."""
     try:
         status = os.stat(name)
     except (FileNotFoundError, NotADirectoryError):
@@ -296,7 +297,7 @@ def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
 
 
 def _hidden_files(error: OSError) -> LogFile:
-    """Return what stands for the files in a folder that cannot be listed."""
+    """Return an unreadable log file that represents the files in a folder that cannot be listed."""
     folder, hint = str(error.filename), error.strerror or str(error)
     if isinstance(error, PermissionError):
         hint += "; run this as root or, on Debian and Ubuntu, as a user in the group adm"

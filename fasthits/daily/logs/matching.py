@@ -8,27 +8,31 @@ from collections.abc import Callable, Sequence
 def match(pattern: str, endings: Sequence[str]) -> tuple[list[str], list[OSError]]:
     """Return the names that match *pattern* with one of *endings*, and errors of folders that could not be listed.
 
-    ``*`` stands for any characters except ``/``, and for no leading dot. In the last part of a pattern without ``*``
+    ``*`` matches any characters except ``/``, but no leading dot. In the last part of a pattern without ``*``
     there the file need not exist. Unlike `glob`, this does not take a folder that this user may not list for an empty
     folder.
     """
     errors: list[OSError] = []
-    return sorted(set(_expand("", pattern.split("/"), endings, errors))), errors
+    return sorted(set(_expand(pattern, endings, errors))), errors
 
 
-def _expand(folder: str, parts: Sequence[str], endings: Sequence[str], errors: list[OSError]) -> list[str]:
-    """Return the names below *folder*, which is empty or ends with a slash."""
-    part, *rest = parts
-    if rest:
-        names = _list(folder, part, [""], errors) if "*" in part else [part]
-        return [found for name in names for found in _expand(f"{folder}{name}/", rest, endings, errors)]
-    if "*" in part:
-        return [folder + name for name in _list(folder, part, endings, errors)]
-    return [folder + part + ending for ending in endings]
+def _expand(pattern: str, endings: Sequence[str], errors: list[OSError]) -> list[str]:
+    """Return the names that match *pattern*, from folder to folder."""
+    *parts, last = pattern.split("/")
+    folders = [""]  # each ends with a slash, but for the first
+    for part in parts:
+        folders = [
+            f"{folder}{name}/"
+            for folder in folders
+            for name in (_list(folder, part, [""], errors) if "*" in part else [part])
+        ]
+    if "*" in last:
+        return [folder + name for folder in folders for name in _list(folder, last, endings, errors)]
+    return [folder + last + ending for folder in folders for ending in endings]
 
 
 def pattern_of(part: str, endings: Sequence[str]) -> Callable[[str], bool]:
-    """Return what tells whether a name matches *part* of a pattern with one of *endings*."""
+    """Return a function that tells whether a name matches *part* of a pattern with one of *endings*."""
     matching = re.compile(".*".join(map(re.escape, part.split("*"))) + f"(?:{'|'.join(map(re.escape, endings))})", re.S)
     return lambda name: matching.fullmatch(name) is not None and (part.startswith(".") or name[0] != ".")
 

@@ -21,7 +21,7 @@ _TIME_OF_ROTATION = re.compile(r"(?P<base>.+?)-\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\
 
 
 class LogName(NamedTuple):
-    """What the name of a log file shows."""
+    """The information in the name of a log file."""
 
     log: str
     """The name that the file had while it was written: the same for all files of a log."""
@@ -34,7 +34,7 @@ class LogName(NamedTuple):
 
 
 def read_name(name: str) -> LogName:
-    """Return what the name of a log file shows.
+    """Return the information in the name of a log file.
 
     >>> read_name("/var/log/nginx/access.log.2.gz")
     LogName(log='/var/log/nginx/access.log', rotated=True, number=2, day=None)

@@ -92,7 +92,7 @@ class RotatedLog:
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
     def notes(self, day: date) -> Iterator[str]:
-        """Yield remarks on *day*, of which nothing is missing."""
+        """Yield remarks on *day*, which is whole."""
         first = self._in_order[0] if self._in_order else None
         if first and first.first_day == day:
             yield f"{first.name} begins at {_text(first.begin)}: this is taken as the log's first day"
@@ -124,8 +124,8 @@ class RotatedLog:
     def _is_all(self, day: date) -> bool:
         """Tell whether the log begins on *day*: whether no older file of it was removed.
 
-        Removed files leave no trace. So the log must never have been rotated, or only once while a log beside it was
-        rotated more often.
+        Removed files leave no trace. So the log must never have been rotated, or only once while another log in its
+        folder was rotated more often.
         """
         if self._unnamed(day):
             return False

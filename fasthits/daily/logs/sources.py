@@ -1,4 +1,4 @@
-"""What PATTERNs name: the log files to read for some days, and what is missing of each day."""
+"""The files of PATTERNs: the log files to read for some days, and the missing parts of each day."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -27,11 +27,11 @@ Patterns = tuple[str, ...]
 
 
 class Judgement:
-    """What the files tell about the days, when all files have been read."""
+    """The findings of all files about the days, after reading."""
 
     def __init__(self) -> None:
         self.gaps: dict[date, list[Gap]] = {}
-        """The days that are not whole, each with what is missing."""
+        """The days that are not whole, each with the missing parts."""
         self.notes: list[str] = []
         """Remarks and warnings."""
         self.missing_servers: dict[date, list[str]] = {}
@@ -52,7 +52,7 @@ class Sources:
         dated = {pattern: pattern != STDIN and has_date(pattern) for pattern in dict.fromkeys(patterns)}
         self._dated = [DatedLog(pattern, compiled, look_at) for pattern, has_day in dated.items() if has_day]
         self._left_out: dict[str, list[LogFileError]] = {}
-        """What matches a pattern, but is no file."""
+        """Names that match a pattern, but are no files."""
         found: dict[LogFile, None] = {}
         for pattern in (pattern for pattern, has_day in dated.items() if not has_day):
             files, self._left_out[pattern] = _find(pattern, days)
@@ -80,7 +80,7 @@ class Sources:
                 self.missing[day] = file_name(patterns[0], day)
 
     def judge(self, ends: Ends, today: date, now: datetime) -> Judgement:
-        """Return what is missing of each day, when all files have been read. *ends* are the files' ends."""
+        """Return the missing parts of each day, after all files have been read. *ends* are the files' ends."""
         judged = Judgement()
         for day in self._days:
             if day in self.missing:
@@ -117,7 +117,7 @@ class Sources:
         return LogFileError(f"no log file for {name_days(self.missing)}", next(iter(self.missing.values())), hint)
 
     def hints_of_missing(self) -> list[str]:
-        """Return what to type for days without a file, and which days have files."""
+        """Return hints for days without a file, and the days that have files."""
         there = sorted({day for each in self._dated for day in each.days_there(self._days[0])})
         hints = [f"there are files for {name_days(there)}"] if there else []
         return [*hints, *(each.span() for each in self._rotated[:1]), NAME_LOGS]
@@ -133,7 +133,7 @@ def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
 
 
 def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:
-    """Return a note on what a pattern matches that is no log file."""
+    """Return a note on names that match a pattern, but are no log files."""
     names = [f"{each.subject} is {each.failed.removeprefix('log file is ')}" for each in errors[:NAMED_FILES]]
     more = f" and {len(errors) - NAMED_FILES:,} more" * (len(errors) > NAMED_FILES)
     return f"left out of {pattern}: {', '.join(names)}{more}"

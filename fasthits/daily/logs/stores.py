@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 FIRST_RANGE_BYTES = 1 << 16
-"""What is fetched where reading begins: the head of a log. What follows comes in larger and larger ranges."""
+"""The size of the range to fetch where reading begins: the head of a log. The next ranges are larger and larger."""
 RANGE_BYTES = 8 << 20
 ASKED_AT_ONCE = 16
 
@@ -40,14 +40,14 @@ T = TypeVar("T")
 
 
 class Kind(NamedTuple):
-    """What fasthits knows of a kind of store."""
+    """A kind of store."""
 
     extra: str
-    """The name of the extra that installs what it needs."""
+    """The name of the extra that installs its packages."""
     sign_in: str
-    """What gives credentials."""
+    """Advice on credentials."""
     where: str
-    """What says where the store is."""
+    """Advice on the store's address."""
     has_prefixes: bool = True
     """Whether it lists only the names that begin with some text."""
 
@@ -78,7 +78,7 @@ KINDS = {
     "abfss": _AZ,
     "hdfs": _HDFS,
 }
-"""The kinds of stores, by what their addresses begin with."""
+"""The kinds of stores, by the beginning of their addresses."""
 
 
 class Entry(NamedTuple):
@@ -98,7 +98,7 @@ class Entry(NamedTuple):
 def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
     """Return the files that match *pattern* with one of *endings*, in order of their names.
 
-    ``*`` stands for any characters except ``/``, and for no leading dot. Raises StoreError if a folder cannot be
+    ``*`` matches any characters except ``/``, but no leading dot. Raises StoreError if a folder cannot be
     listed, UsageError if this is no address of a store.
     """
     store, (root, *parts, last) = connect(pattern), _parts_of(pattern)
@@ -370,7 +370,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _text(error: Exception) -> str:
-    """Return what an error says, in one line and without a password."""
+    """Return the message of an error, in one line and without a password."""
     text = next((each for each in reversed(error.args) if isinstance(each, str)), "") or str(error)
     text = re.sub(r"//[^/@\s]*@", "//***@", " ".join(text.split()))
     return text.rstrip(".") or type(error).__name__

@@ -57,7 +57,7 @@ def test_a_server_that_wants_tls_is_told_with_how_to_write_it(folder: Path) -> N
         finally:
             server.kill()
     assert told == f"memcached wants TLS: 127.0.0.1:{port} -> write tls://127.0.0.1:{port}"
-    assert trusted[0] == "ok"
+    assert trusted[0] == "ok", trusted
 
 
 def test_a_server_that_is_no_memcached_is_told(folder: Path) -> None:

@@ -1,0 +1,200 @@
+"""A count by a real cluster of Dask, over TLS: whoever dies, the numbers are the right ones or the old ones."""
+
+import json
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dask.config
+import distributed
+import pytest
+
+from fasthits.daily import engines, fleet
+from fasthits.daily.engines import connected
+from fasthits.daily.fleet import Fleet
+from fasthits.daily.opening import open_table
+from fasthits.daily.rollup import Summary, roll_up
+from fasthits.errors import FasthitsError
+from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
+from tests.support.commands import write
+from tests.support.fleets import DAY, count_alone, outputs, write_logs
+from tests.support.processes import PROJECT, environment, eventually, fasthits_command
+from tests.support.stores import ObjectStore, object_store
+
+KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the logs of five servers."""
+    return write_logs(tmp_path_factory.mktemp("logs"), 200)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    with object_store() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the command of the manual makes."""
+    folder = tmp_path_factory.mktemp("certificate")
+    manual = (PROJECT / "docs" / "scale.md").read_text()
+    command = re.search(r"^    (openssl req .*)$", manual, re.MULTILINE)
+    assert command
+    subprocess.run(command[1], shell=True, cwd=folder, check=True, capture_output=True)
+    (file,) = folder.iterdir()
+    return file
+
+
+@pytest.fixture(scope="module")
+def whole_cluster(
+    certificate: Path, store: ObjectStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DaskCluster]:
+    settings = tls_settings(certificate)
+    here = {name.removeprefix("DASK_").lower().replace("__", "."): value for name, value in settings.items()}
+    with (
+        dask.config.set(here),
+        dask_cluster(tmp_path_factory.mktemp("dask"), {**settings, **store.environment}) as cluster,
+    ):
+        yield cluster
+
+
+@pytest.fixture
+def cluster(whole_cluster: DaskCluster) -> DaskCluster:
+    """A scheduler and two workers, whatever a test has killed."""
+    whole_cluster.mend(2)
+    return whole_cluster
+
+
+@pytest.fixture
+def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "LEAST_TASK_BYTES", 10_000)
+
+
+def address_of(cluster: DaskCluster) -> str:
+    return str(json.loads(cluster.scheduler_file.read_text())["address"])
+
+
+def count_by_cluster(
+    cluster: DaskCluster, logs: Path, target: Path, finished: Callable[[int], None] = lambda size: None
+) -> Summary:
+    """Count by a cluster; *finished* is called whenever a task is finished."""
+    with connected(address_of(cluster)) as crew:
+        workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
+        return count_alone(logs, target, fleet=workers, progress=lambda size: finished)
+
+
+def test_workers_that_are_killed_change_no_byte(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
+) -> None:
+    """The soak test `python -m tests.soak_cluster` kills them at any moment."""
+    killed: list[int] = []
+
+    def kill(_: int) -> None:
+        if len(killed) < 3:
+            victim = cluster.workers.pop(0)
+            cluster.start_worker()
+            victim.kill()
+            killed.append(victim.pid)
+
+    (tmp_path / "out").mkdir()
+    assert address_of(cluster).startswith("tls://")
+    count_by_cluster(cluster, logs, tmp_path / "out" / "hits.csv", kill)
+    count_alone(logs, tmp_path / "alone.csv")
+    assert len(killed) == 3
+    assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
+
+
+def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
+    cluster: DaskCluster, store: ObjectStore, logs: Path, tmp_path: Path
+) -> None:
+    bucket = store.bucket()
+    for file in logs.rglob("*.log*"):
+        store.put(bucket, f"logs/{file.relative_to(logs)}", file.read_bytes())
+    with connected(str(cluster.scheduler_file)) as crew:
+        workers = Fleet(crew.executor, crew.slots, crew.name, f"s3://{bucket}/scratch")
+        target = open_table(str(tmp_path / "hits.csv"))
+        done = roll_up([DAY], (f"s3://{bucket}/logs/*/%F.log",), target, fleet=workers)
+    count_alone(logs, tmp_path / "alone.csv")
+    assert done.counted.files == 10
+    assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
+    assert store.client.list_objects_v2(Bucket=bucket, Prefix="scratch/")["KeyCount"] == 0
+
+
+def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
+) -> None:
+    def kill(_: int) -> None:
+        cluster.scheduler.kill()
+
+    target = write(tmp_path / "hits.csv", KEPT)
+    cluster.workers[0].send_signal(signal.SIGSTOP)  # so that one task at least is not finished
+    address = address_of(cluster)
+    with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {address}"):
+        count_by_cluster(cluster, logs, target, kill)
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
+    number: signal.Signals, cluster: DaskCluster, logs: Path, tmp_path: Path
+) -> None:
+    """Nobody can remove the folder of a run that was killed. The next rollup makes another."""
+    target = write(tmp_path / "hits.csv", KEPT)
+    arguments = ["rollup", str(DAY), "--logs", f"{logs}/*/%F.log", "--to", str(target)]
+    command = fasthits_command(*arguments, "--cluster", str(cluster.scheduler_file))
+    with connected(str(cluster.scheduler_file)) as crew:
+        client: distributed.Client = crew.executor._client  # type: ignore[attr-defined]
+        client.wait_for_workers(2)
+
+        def tasks() -> int:
+            return int(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+        for worker in cluster.workers:
+            worker.send_signal(signal.SIGSTOP)
+        driver = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment("", cluster.environment))
+        eventually(tasks, 120, "a task")
+        driver.send_signal(number)
+        _, said = driver.communicate(timeout=120)
+        eventually(lambda: not tasks(), 120, "no task is left")
+    assert target.read_bytes() == KEPT
+    if number == signal.SIGINT:
+        assert (driver.returncode, said) == (130, b"fasthits: interrupted\n")
+        assert outputs(tmp_path) == {"hits.csv": KEPT}
+    for worker in cluster.workers:
+        worker.send_signal(signal.SIGCONT)
+    (tmp_path / "again").mkdir()
+    count_by_cluster(cluster, logs, tmp_path / "again" / "hits.csv")
+    count_alone(logs, tmp_path / "alone.csv")
+    assert outputs(tmp_path / "again") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
+
+
+def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
+    address = address_of(cluster)
+    clean = {name: None for name in ("ca-file", "client.cert")}
+    with (
+        dask.config.set({f"distributed.comm.tls.{name}": value for name, value in clean.items()}),
+        pytest.raises(FasthitsError, match=f"cannot reach the cluster: {address}") as raised,
+        connected(address),
+    ):
+        pass
+    assert "DASK_DISTRIBUTED__COMM__TLS" in str(raised.value)
+
+
+def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
+    said = r"cannot reach the cluster: tcp://127\.0\.0\.1:9 .*is the scheduler running"
+    for required in (False, True):  # a machine that is set to speak TLS only
+        with (
+            dask.config.set({"distributed.comm.require-encryption": required}),
+            pytest.raises(FasthitsError, match=said),
+            connected("tcp://127.0.0.1:9"),
+        ):
+            pass
