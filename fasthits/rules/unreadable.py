@@ -55,7 +55,7 @@ OTHER_LOGS = (
 LINES_OF_A_LINE = 5
 """The number of CRs that show that a line is several lines, which end with CR."""
 _OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t](?:[^ \t]+[ \t]){3}"
-_OF_W3C_WITHOUT_DATE = rb"\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t]/"
+_OF_W3C_WITHOUT_DATE = rb"\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])+(?:GET|HEAD|POST)[ \t]/[^ \t]*[ \t].*\d{3}"
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
 _BINARY = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
