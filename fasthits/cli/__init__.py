@@ -9,10 +9,10 @@ from fasthits.cli.plain import read_plainly
 
 def run(arguments: Sequence[str]) -> None:
     """Run a command line. Exits with the command's exit code unless it is 0."""
-    if list(arguments) == ["--version"]:
-        print_version()
-        return
     with errors_told():
+        if list(arguments) == ["--version"]:
+            print_version()
+            return
         if command := read_plainly(arguments):
             gc.freeze()
             gc.enable()

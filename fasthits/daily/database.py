@@ -63,11 +63,9 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     if not file.is_file():
         raise TableError("no such database", file, "make it with fasthits rollup, or name another with --database")
     opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
-    with (
-        as_table_error("cannot read database", file),
-        closing(opened(_own_file(file))) as database,
-        _ended_by_signals(database),
-    ):
+    with as_table_error("cannot read database", file):
+        found = opened(_own_file(file))
+    with closing(found) as database, _errors_told("cannot read database", file), _ended_by_signals(database):
         yield database
 
 
@@ -217,9 +215,17 @@ def _ended_by_signals(database: sqlite3.Connection) -> Iterator[None]:
 def as_table_error(failed: str, file: Path) -> Iterator[None]:
     """Raise TableError for the errors of SQLite, and of the file, that the block raises."""
     try:
-        yield
+        with _errors_told(failed, file):
+            yield
     except OSError as error:
         raise TableError(failed, file, error.strerror or str(error)) from error
+
+
+@contextmanager
+def _errors_told(failed: str, file: Path) -> Iterator[None]:
+    """Raise TableError for the errors of SQLite. Other errors are those of the caller, such as a closed output."""
+    try:
+        yield
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
         if str(error).startswith("no such table"):

@@ -1,6 +1,7 @@
 """Which database a name means, opened to read: SQLite, the CSV files of a rollup, PostgreSQL."""
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,12 @@ def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
             with_rows = postgressums.days_with_rows(database, summed or set())
             yield Kept(database, summed, with_rows, postgressources.summed(database))
         return
-    if str(name).endswith("/") or Path(name, "hits").is_dir():
+    if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
+    if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
+        raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     from fasthits.daily import sourcesums, sums
     from fasthits.daily.database import Sqlite, reading
 
@@ -56,9 +59,12 @@ def state_of(name: str | Path) -> str:
         except TableError:
             return ""
     try:
-        with Path(name).open("rb") as file:
-            status, head = os.fstat(file.fileno()), file.read(100)
+        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would keep it waiting
+            status = os.fstat(file.fileno())
+            head = file.read(100) if stat.S_ISREG(status.st_mode) else b""
     except OSError:
+        return ""
+    if not head:
         return ""
     changes = int.from_bytes(head[24:28])  # SQLite's file change counter
     parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes)

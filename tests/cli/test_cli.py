@@ -6,13 +6,14 @@ import subprocess
 import sys
 import textwrap
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytest
 
 from fasthits import __version__
 from fasthits.cli.app import app
 from fasthits.cli.commands import COMMANDS
-from tests.support.commands import fasthits, hit
+from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
 
 
@@ -187,6 +188,7 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
             1,
             "fasthits: cannot write: standard output (No space left on device)\n",
         ),
+        ("--version >&-", 1, "fasthits: cannot write: standard output (Bad file descriptor)\n"),
         ("rollup 2026-03-12 --logs - --to - 2>&-", 0, ""),
         ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>/dev/full", 0, ""),
         ("log --memcached 127.0.0.1:1 --drain-timeout 0 2>&-", 0, ""),
@@ -195,3 +197,12 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
 def test_closed_or_full_streams_are_reported(command: str, code: int, stderr: str) -> None:
     done = subprocess.run(f"{SHELL} {command}", shell=True, input=hit("/"), capture_output=True, cwd=PROJECT)
     assert (done.returncode, done.stderr.decode()) == (code, stderr)
+
+
+def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:
+    log, kept = write(tmp_path / "access.log", hit("/")), tmp_path / "hits.db"
+    count = f"rollup 2026-03-12 --partial --quiet --logs {log} --to {kept}"
+    assert subprocess.run(f"{SHELL} {count}", shell=True, capture_output=True, cwd=PROJECT).returncode == 0
+    ask = f"most-read --json --database {kept} >/dev/full"
+    done = subprocess.run(f"{SHELL} {ask}", shell=True, capture_output=True, text=True, cwd=PROJECT)
+    assert (done.returncode, done.stderr) == (1, "fasthits: cannot write: standard output (No space left on device)\n")

@@ -377,3 +377,20 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         assert kept.days == [first, second, LAST]
     with pytest.raises(TableError, match="no such database"):
         _ = kept.days
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("web1.hits", "a partial is no database: web1.hits (fasthits merge web1.hits --to hits.db)"),
+        ("stats/", "fasthits reads SQLite, CSV and PostgreSQL: stats/ (other programs read Parquet: duckdb -c"),
+        ("folder", "no such database: folder (make it with fasthits rollup, or name another with --database)"),
+    ],
+)
+def test_a_target_that_cannot_be_read_is_told_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "web1.hits").touch()
+    (tmp_path / "stats" / "hits").mkdir(parents=True)
+    (tmp_path / "folder").mkdir()
+    done = fasthits("history", "--database", name, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode().startswith(f"fasthits: {told}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from datetime import date, timedelta
@@ -154,5 +155,17 @@ def test_a_database_that_is_missing_is_told_to_each_who_asks(tmp_path: Path) -> 
         for _ in range(2):
             with pytest.raises(TableError, match="no such database"):
                 await archive.ask(history_document, Days())
+
+    run(test)
+
+
+def test_a_pipe_in_place_of_the_database_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hits.db")
+
+    async def test() -> None:
+        archive = Archive(tmp_path / "hits.db")
+        assert archive.state() == ""
+        with pytest.raises(TableError, match="no such database"):
+            await archive.ask(history_document, Days())
 
     run(test)
