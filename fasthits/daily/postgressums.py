@@ -48,6 +48,7 @@ TRIGGER = (
 _HAS_TRIGGER = (
     "SELECT 1 FROM pg_trigger WHERE tgrelid = to_regclass('hits') AND tgname = 'hits_changed' AND tgenabled <> 'D'"
 )
+_PATHS_STAY = "SELECT attnotnull FROM pg_attribute WHERE attrelid = to_regclass('hits_paths') AND attname = 'path'"
 
 
 def partitions_of(database: Postgres, table: str) -> Mapping[str, str]:
@@ -126,6 +127,8 @@ def declare(database: Postgres) -> None:
             for index in INDEXES:
                 if f"ON {name} " in index:
                     database.execute(index)
+    if database.execute(_PATHS_STAY).fetchone() == (True,):  # as in an earlier table
+        database.execute("ALTER TABLE hits_paths ALTER path DROP NOT NULL")
     if database.execute(_HAS_TRIGGER).fetchone() is None:
         database.execute(CHANGED)
         database.execute("DROP TRIGGER IF EXISTS hits_changed ON hits")

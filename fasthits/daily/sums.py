@@ -31,6 +31,8 @@ _SUMS = (
     "PRIMARY KEY (date, host)",
 )
 _TABLES = {"hits_paths": _PATHS, "hits_sums": _SUMS}
+_PATHS_CAN_GO = "SELECT \"notnull\" FROM pragma_table_info('hits_paths') WHERE name = 'path'"
+"""Earlier tables have NOT NULL there: they are made again."""
 _TRIGGERS = {
     f"hits_sums_{change}": f"CREATE TRIGGER hits_sums_{change} AFTER {change} ON hits "
     f"BEGIN DELETE FROM hits_sums WHERE date {days}; END"
@@ -69,13 +71,13 @@ def check_tables(database: sqlite3.Connection, file: Path) -> None:
 
 def pause(database: sqlite3.Connection) -> None:
     """Let the transaction change the table hits, and note the changed days itself, until `resume`."""
-    valid = are_valid(database)
+    valid = are_valid(database) and database.execute(_PATHS_CAN_GO).fetchone() == (0,)
     if valid:
         note_removed_days(database)
     for name, declared in _TABLES.items():
-        database.execute(f"CREATE TABLE IF NOT EXISTS {name}({', '.join(declared)})")
         if not valid:
-            database.execute(f"DELETE FROM {name}")
+            database.execute(f"DROP TABLE IF EXISTS {name}")
+        database.execute(f"CREATE TABLE IF NOT EXISTS {name}({', '.join(declared)})")
     for name in _TRIGGERS:
         database.execute(f"DROP TRIGGER IF EXISTS {name}")
     sourcesums.pause(database)

@@ -454,6 +454,15 @@ def test_a_path_goes_with_its_last_row(url: str, psql: Connection) -> None:
     assert [row[:2] for row in found.paths] == [("/", 11), ("/2", 1), ("/new", 1)]
 
 
+def test_paths_of_an_earlier_fasthits_can_go_too(url: str, psql: Connection) -> None:
+    replace(url, {MARCH[0]: {b"/": 5, b"/old": 1}})
+    psql.execute("DELETE FROM hits_paths WHERE id = 0")
+    psql.execute("ALTER TABLE hits_paths ALTER path SET NOT NULL")
+    replace(url, {MARCH[0]: {b"/": 7}})
+    query = "SELECT path FROM hits_paths WHERE id > 0 AND path IS NOT NULL"
+    assert psql.execute(query).fetchall() == [("/",)]
+
+
 def test_a_signal_ends_a_rollup_that_waits_for_another(url: str, psql: Connection, tmp_path: Path) -> None:
     replace(url, {MARCH[0]: {b"/": 1}})
     log = write(tmp_path / "access.log", hit("/", MARCH[0]), hit("/", MARCH[0]))

@@ -455,6 +455,23 @@ def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
     assert found.by_day("/0", WHOLE)[2:6] == [0, 0, 0, 3]
 
 
+def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "hits.db"
+    for day in DAYS[:2]:
+        roll_up(file, {"/": 5, f"/{day}": 1}, day)
+    change(
+        file,
+        "ALTER TABLE hits_paths RENAME TO later",
+        "CREATE TABLE hits_paths(id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE)",
+        "INSERT INTO hits_paths SELECT id, path FROM later WHERE id > 0",
+        "DROP TABLE later",
+    )
+    roll_up(file, {"/": 7}, DAYS[1])
+    SqliteFile(file).catch_up()
+    assert paths_in(file) == ["/", f"/{DAYS[0]}"]
+    assert site_of(file)[:2] == [6, 7]
+
+
 def test_no_path_goes_while_a_day_is_without_sums(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for number, day in enumerate(DAYS[:3]):
