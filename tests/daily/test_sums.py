@@ -340,7 +340,7 @@ def test_views_that_are_no_numbers_are_told_and_have_no_sums(kept: Path) -> None
     change(kept, "UPDATE hits SET views = 'many' WHERE date = '2026-03-09' AND path = '/a'")
     SqliteFile(kept).catch_up()
     assert summed(kept) == [str(DAYS[0]), str(DAYS[2])]
-    with pytest.raises(TableError, match="database with invalid views"):
+    with pytest.raises(TableError, match="the database has invalid views"):
         History(kept).most_read(WHOLE)
     assert History(kept).most_read(Range(DAYS[2], DAYS[2])).views == 7
 
