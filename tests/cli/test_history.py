@@ -230,7 +230,7 @@ def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> No
         ("", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
         ("name,size\n", "not a CSV file of fasthits: hits.csv (its first line must be date,path,views)"),
         ("date,path,views\n2026-03-12,/\n", "CSV file has 2 fields, not 3, in line 2: hits.csv"),
-        ("date,path,views\n2026-03-12,/,many\n", "database with invalid views: hits.csv ("),
+        ("date,path,views\n2026-03-12,/,many\n", "the database has invalid views: hits.csv ("),
         ("date,path,views\n12.3.2026,/,1\n", "the database has invalid dates: hits.csv ("),
         ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
     ],
