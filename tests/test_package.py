@@ -46,8 +46,8 @@ def built(tree: Path, umask: int) -> tuple[Path, Path]:
         path.chmod((0o777 if path.is_dir() else 0o666) & ~umask)
     for folder in tree.glob("fasthits/*.so"):
         folder.unlink()
-    removed = tree / "build" / "lib" / "fasthits" / "removed.py"
-    for lib in (removed, tree / "build" / f"lib.{PLATFORM}" / "fasthits" / "removed.py"):
+    removed = tree / "build" / "lib" / "fasthits" / "gone_since.py"
+    for lib in (removed, tree / "build" / f"lib.{PLATFORM}" / "fasthits" / "gone_since.py"):
         lib.parent.mkdir(parents=True)
         lib.write_text("import this\n")
     command = [sys.executable, "-m", "build", "--no-isolation", "--sdist", "--wheel", "--outdir", tree / "out", tree]
@@ -85,7 +85,7 @@ def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_t
     assert str(tmp_path).encode() not in core
     assert b".debug_info" not in core
     assert sys.prefix.encode() not in core
-    assert not [name for name in inside if "removed" in name]
+    assert not [name for name in inside if "gone_since" in name]
     assert {CORE, "fasthits/_parse.pyi", "fasthits/py.typed", "fasthits/cli/rollup.py"} <= inside
     assert [name for name in inside if name.endswith("data/share/man/man1/fasthits.1")]
     assert {f"fasthits/web/static/uplot/{name}" for name in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")} <= inside

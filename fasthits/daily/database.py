@@ -229,15 +229,15 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
         if str(error).startswith("no such table"):
-            hint = ": fill it with fasthits rollup"
+            hint = "; fill it: fasthits rollup"
         raise TableError(failed, file, f"{error}{hint}") from error
 
 
 _CSV_BESIDE = ("referrers", "searches", "not_found")
 
 _HINTS = {
-    sqlite3.SQLITE_BUSY: ": another program is writing or reading it; try again",
-    sqlite3.SQLITE_CORRUPT: ": restore a backup, or roll up the days again into another file",
-    sqlite3.SQLITE_NOTADB: ": name another file",
-    sqlite3.SQLITE_FULL: ": free some space, then run it again",
+    sqlite3.SQLITE_BUSY: "; another program is writing or reading it; try again",
+    sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
+    sqlite3.SQLITE_NOTADB: "; name another file",
+    sqlite3.SQLITE_FULL: "; free some space, then run it again",
 }

@@ -230,7 +230,7 @@ def as_table_error(failed: str, url: str) -> Iterator[None]:
     except psycopg.Error as error:
         text = _first_line(error)
         hint = _HINTS.get(error.sqlstate or "", "") or next((hint for words, hint in _SAID if words in text), "")
-        raise TableError(failed, shown(url), text + (f": {hint}" if hint else "")) from error
+        raise TableError(failed, shown(url), text + (f"; {hint}" if hint else "")) from error
 
 
 def _first_line(error: psycopg.Error) -> str:

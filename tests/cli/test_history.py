@@ -339,8 +339,8 @@ def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_p
             "none.db",
             "fasthits: no such database: none.db (make it with fasthits rollup, or name another with --database)",
         ),
-        ("text.db", "fasthits: cannot read database: text.db (file is not a database: name another file)"),
-        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits: fill it with fasthits rollup)"),
+        ("text.db", "fasthits: cannot read database: text.db (file is not a database; name another file)"),
+        ("empty.db", "fasthits: cannot read database: empty.db (no such table: hits; fill it: fasthits rollup)"),
     ):
         done = fasthits(*command, "--database", name, cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr.decode()) == (1, b"", message + "\n")

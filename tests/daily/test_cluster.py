@@ -82,12 +82,21 @@ def address_of(cluster: DaskCluster) -> str:
 
 
 def count_by_cluster(
-    cluster: DaskCluster, logs: Path, target: Path, finished: Callable[[int], None] = lambda size: None
+    cluster: DaskCluster,
+    logs: Path,
+    target: Path,
+    finished: Callable[[int], None] = lambda size: None,
+    begun: Callable[[], None] = lambda: None,
 ) -> Summary:
-    """Count by a cluster; *finished* is called whenever a task is finished."""
+    """Count by a cluster. *begun* is called before the tasks that count, *finished* whenever one is finished."""
+
+    def progress(_: int) -> Callable[[int], None]:
+        begun()
+        return finished
+
     with connected(address_of(cluster)) as crew:
         workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
-        return count_alone(logs, target, fleet=workers, progress=lambda size: finished)
+        return count_alone(logs, target, fleet=workers, progress=progress)
 
 
 def test_workers_that_are_killed_change_no_byte(
@@ -130,14 +139,16 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
 def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
+    def stop() -> None:
+        cluster.workers[0].send_signal(signal.SIGSTOP)  # so that one task at least is not finished
+
     def kill(_: int) -> None:
         cluster.scheduler.kill()
 
     target = write(tmp_path / "hits.csv", KEPT)
-    cluster.workers[0].send_signal(signal.SIGSTOP)  # so that one task at least is not finished
     address = address_of(cluster)
     with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {address}"):
-        count_by_cluster(cluster, logs, target, kill)
+        count_by_cluster(cluster, logs, target, kill, stop)
     assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 

@@ -170,7 +170,7 @@ database.WRITE_LOCK_SECONDS = 0.1
 SqliteFile(Path({str(kept)!r})).replace([DAY], counter(20))
 """
         done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True)
-        assert b"database is locked: another program" in done.stderr
+        assert b"database is locked; another program" in done.stderr
         assert history.site(days) == [10]
         assert history.most_read(days, 100).views == 10
 
@@ -272,7 +272,7 @@ def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
         assert done.returncode == 1
         said = done.stderr.decode().splitlines()
         assert len(said) == 1
-        assert "database disk image is malformed: restore a backup, or roll up the days again" in said[0]
+        assert "database disk image is malformed; restore a backup, or roll up the days again" in said[0]
     assert kept.read_bytes() == before
 
 

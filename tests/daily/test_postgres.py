@@ -336,7 +336,7 @@ def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
     done = CliRunner().invoke(app, ["most-read", "--database", url])
     assert done.exit_code == 1
     assert done.stderr == (
-        f'fasthits: cannot read database: {shown(url)} (relation "hits" does not exist: fill it with fasthits rollup)\n'
+        f'fasthits: cannot read database: {shown(url)} (relation "hits" does not exist; fill it: fasthits rollup)\n'
     )
 
 
@@ -488,7 +488,7 @@ def test_who_waits_too_long_for_another_says_so(url: str, psql: Connection, monk
         psql.execute("SELECT FROM hits")
         replace(url, {MARCH[1]: {b"/": 1}})  # readers do not keep a new day waiting
         with pytest.raises(
-            TableError, match=r"lock timeout: another rollup or another program uses the tables; try again"
+            TableError, match=r"lock timeout; another rollup or another program uses the tables; try again"
         ):
             replace(url, {MARCH[0]: {b"/": 2}})
     assert rows_of(psql) == [("2026-03-01", "/", 1), ("2026-03-02", "/", 1)]

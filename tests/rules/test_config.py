@@ -27,6 +27,7 @@ exclude-bots = false
 include-agent = "*"
 exclude-agent = ["curl"]
 by-host = false
+not-found = "apart"
 format = '%v %t "%r" %>s'
 
 [json-fields]
@@ -54,6 +55,7 @@ def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
         fold_session=True,
         decode=True,
         bots="apart",
+        not_found="apart",
         include_agents=("*",),
         exclude_agents=("curl",),
         pages=frozenset(),

@@ -55,7 +55,7 @@ def test_what_is_missing_and_what_is_more_is_told_path_by_path(memcached: Memcac
     assert done.returncode == 1
     assert done.stdout.decode().splitlines() == ["missing\t8\t0\t/b", "missing\t4\t3\t/c", "more\t12\t14\t/a"]
     assert b"2 paths equal, with 6 hits" in done.stderr
-    assert b"2 paths missing 9 hits (fasthits warm" in done.stderr
+    assert b"2 paths missing 9 hits (to add them: fasthits warm)" in done.stderr
     assert b"1 path with 2 hits more" in done.stderr
     assert [run("check", log, memcached, "--tolerance", hits).returncode for hits in ("10", "11")] == [1, 0]
 

@@ -65,6 +65,8 @@ def run_doctor(folder: Path, spec: str, *args: str, patch: str = AT_ONCE, **env:
     assert said.code == bool(said.failed())
     if not OTHERS_MAY_RUN_PYTHON:
         checks.pop("program", None)
+    if "both follow" in checks["loggers"][1] and str(folder) not in checks["loggers"][1]:
+        checks["loggers"] = ("ok", "another test lets two loggers follow a file", "")
     return said
 
 
