@@ -7,7 +7,7 @@ import { count, pageName, readable } from "./text.js";
 const ROWS = 10;
 const element = (id) => document.getElementById(id);
 
-/** The lists: the endpoint and its parameters, what a row is, and what a click on a row chooses. */
+/** The lists: the endpoint and its parameters, what a row is, and what a click on a row chooses. One with a title has a card. */
 const KINDS = [
   {
     name: "most-read",
@@ -24,6 +24,7 @@ const KINDS = [
   },
   {
     name: "sections",
+    title: "Sections",
     parameters: ({ prefix }) => ({ prefix }),
     rows: ({ rows }, { path, prefix }) => rows.map((row) => ({
       ...row,
@@ -35,6 +36,7 @@ const KINDS = [
   },
   {
     name: "referrers",
+    title: "Came from",
     what: "where readers came from",
     how: "--referrers",
     parameters: ({ path, prefix }) => ({ path, prefix, pages: null }),
@@ -42,6 +44,7 @@ const KINDS = [
   },
   {
     name: "searches",
+    title: "Searched for",
     what: "what they had searched for",
     how: "--search-terms",
     parameters: ({ path, prefix }) => ({ path, prefix, pages: null }),
@@ -49,6 +52,7 @@ const KINDS = [
   },
   {
     name: "read-by-bots",
+    title: "Read by bots",
     what: "bots",
     how: "--bots apart",
     parameters: ({ prefix }) => ({ prefix, pages: null }),
@@ -57,6 +61,7 @@ const KINDS = [
   },
   {
     name: "not-found",
+    title: "Not found",
     what: "what was not found",
     how: "--not-found apart",
     parameters: ({ prefix }) => ({ prefix, pages: null }),
@@ -64,6 +69,7 @@ const KINDS = [
   },
   {
     name: "hosts",
+    title: "Hosts",
     what: "hosts",
     how: "--by-host",
     parameters: () => ({ host: null, pages: null, limit: null }),
@@ -77,6 +83,7 @@ export class Details {
   #notKept = new Set();
 
   constructor(choose) {
+    element("not-kept").before(...KINDS.filter(({ title }) => title).map(card));
     this.#listings = KINDS.map((kind) => new Listing(kind, choose, (isKept) => this.#tellKept(kind, isKept)));
   }
 
@@ -96,6 +103,17 @@ export class Details {
     const named = KINDS.filter((kind) => this.#notKept.has(kind)).map(({ what, how }) => `${what} (${how})`);
     element("not-kept").textContent = named.length ? `Not kept here: ${named.join(", ")}. An option of fasthits rollup keeps each of them.` : "";
   }
+}
+
+/** Make the section of a list. */
+function card({ name, title }) {
+  const section = element("card").content.firstElementChild.cloneNode(true);
+  const [heading, list] = section.querySelectorAll("h3, ol");
+  section.id = name;
+  heading.id = `${name}-title`;
+  heading.textContent = title;
+  for (const each of [section, list]) each.setAttribute("aria-labelledby", heading.id);
+  return section;
 }
 
 class Listing {
