@@ -142,7 +142,6 @@ def _take(name: Path) -> BinaryIO | None:
     try:
         file = _open(name, "xb")
     except FileExistsError:
-        _check_leftover(name)
         with suppress(FileNotFoundError):  # it has replaced the old file
             _remove_leftover(name)
         return None
@@ -167,7 +166,9 @@ def _open(name: Path, mode: str) -> BinaryIO:
 
 
 def _remove_leftover(name: Path) -> None:
-    """Remove the new file of a process that was killed: nobody has its lock. Raises FileNotFoundError."""
+    """Remove the new file of a process that was killed: nobody has its lock. Raises OSError, also if it is another
+    user's."""
+    _check_leftover(name)
     with _open(name, "rb") as file, suppress(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_at(name, file.fileno()):
