@@ -12,6 +12,8 @@ from fasthits.rules.paths import part_host
 REMEMBERED_REFERERS = 1 << 13
 NOT_FOUND = "not_found"
 """The table of requests that were answered with 404 or 410, if they are kept apart."""
+BESIDE = ("referrers", "searches", NOT_FOUND)
+"""The tables that options of a rollup add to that of the hits."""
 
 Cell = str | int
 

@@ -142,13 +142,14 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
 def _load_csv(path: Path) -> sqlite3.Connection:
     """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
     hits.referrers.csv."""
+    from fasthits.daily.columns import BESIDE
     from fasthits.daily.csvfiles import NUMBERS, read_csv
 
     database = sqlite3.connect("", isolation_level=None)  # in memory, and on the disk if it grows
     try:
         database.execute(f"PRAGMA cache_size = -{CSV_CACHE_BYTES >> 10}")
         database.execute("PRAGMA journal_mode = OFF")
-        for table, file in (("hits", path), *((name, path.with_suffix(f".{name}.csv")) for name in _CSV_BESIDE)):
+        for table, file in (("hits", path), *((name, path.with_suffix(f".{name}.csv")) for name in BESIDE)):
             if table != "hits" and not file.exists():
                 continue
             with file.open("rb") as source:
@@ -232,8 +233,6 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
             hint = "; fill it: fasthits rollup"
         raise TableError(failed, file, f"{error}{hint}") from error
 
-
-_CSV_BESIDE = ("referrers", "searches", "not_found")
 
 _HINTS = {
     sqlite3.SQLITE_BUSY: "; another program is writing or reading it; try again",

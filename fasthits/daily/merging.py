@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from fasthits._parse import HitTable, rows_of_piece
 from fasthits.daily.atomic import check_file, replacing
 from fasthits.daily.columns import (
+    BESIDE,
     NOT_FOUND,
     Layout,
     Rows,
@@ -182,9 +183,6 @@ class HitsFile(Target):
         return old
 
 
-_TABLES = frozenset({"hits", "referrers", "searches", NOT_FOUND})
-
-
 class _NothingNew(Exception):
     """Ends `replacing` without replacing a file."""
 
@@ -200,7 +198,7 @@ def check_about(found: Partial) -> None:
     """Raise TableError for a partial that `HitsFile` has not written."""
     about = found.about
     try:
-        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= _TABLES
+        sound = isinstance(about["server"], str) and {"hits"} <= set(about["tables"]) <= {"hits", *BESIDE}
         sound = sound and all(isinstance(text, str) for pair in about["rules"].items() for text in pair)
         sound = sound and len(about["tables"]) == len(found.places) - (BOTS in found.places)
         for day, known in about["days"].items():
