@@ -1,14 +1,17 @@
-"""One PostgreSQL for all tests of this folder, and an empty database for each test."""
+"""One PostgreSQL for all tests of this folder, an empty database for each test, and an object store for a module."""
 
 import itertools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 
 from tests.support.postgres import Postgres
 from tests.support.servers import public_directory
+
+if TYPE_CHECKING:
+    from tests.support.stores import ObjectStore
 
 _NUMBERS = itertools.count()
 
@@ -34,3 +37,14 @@ def psql(url: str) -> "Iterator[psycopg.Connection[Any]]":
     """A connection of another program, which commits each statement."""
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def store() -> "Iterator[ObjectStore]":
+    """A server of S3, which all that is started finds by its environment."""
+    from tests.support.stores import object_store  # few modules need it, and boto3 takes long to import
+
+    with object_store() as store, pytest.MonkeyPatch.context() as patch:
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
+        yield store

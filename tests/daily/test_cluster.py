@@ -21,7 +21,7 @@ from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
 from tests.support.commands import write
 from tests.support.fleets import DAY, count_alone, outputs, write_logs
 from tests.support.processes import PROJECT, environment, eventually, fasthits_command
-from tests.support.stores import ObjectStore, object_store
+from tests.support.stores import ObjectStore
 
 KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
 
@@ -30,14 +30,6 @@ KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the logs of five servers."""
     return write_logs(tmp_path_factory.mktemp("logs"), 200)
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as store, pytest.MonkeyPatch.context() as patch:
-        for name, value in store.environment.items():
-            patch.setenv(name, value)
-        yield store
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import gzip
 import lzma
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,19 +22,11 @@ from fasthits.errors import LogFileError, StoreError, UsageError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
 from tests.support.commands import fasthits, hit, write
-from tests.support.stores import SECRET, ObjectStore, object_store
+from tests.support.stores import SECRET, ObjectStore
 
 DAY = date(2026, 3, 12)
 NEXT = DAY + timedelta(1)
 Rows = list[tuple[str, str, int]]
-
-
-@pytest.fixture(scope="module")
-def store() -> Iterator[ObjectStore]:
-    with object_store() as store, pytest.MonkeyPatch.context() as patch:
-        for name, value in store.environment.items():
-            patch.setenv(name, value)
-        yield store
 
 
 @pytest.fixture
