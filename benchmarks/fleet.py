@@ -1,53 +1,32 @@
 """What a cluster costs beside one machine: CPU seconds, memory, rows in files.
 
-    python -m benchmarks.fleet --megabytes 2000 --paths 4500000
+    python -m benchmarks.fleet
 
-Workers of Dask on this machine count logs in .gz files, and then a log with very many paths, into Parquet. The rows of
-both have to be those that this process counts alone. CPU seconds mean something also where others use the machine.
+Workers of Dask on this machine count a day's log of 1 GB, which two servers have as .gz, and then five million paths,
+into Parquet. The rows of the first have to be those that this process counts alone. CPU seconds mean something also
+where others use the machine.
 """
 
-import argparse
-import gzip
 import os
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
+from benchmarks.__main__ import make_rows
+from benchmarks.corpora import DAY
 from fasthits.daily import tasks
 from fasthits.daily.engines import Crew, connected
 from fasthits.daily.fleet import Fleet
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up
 
-DAY = date(2026, 3, 12)
-SERVERS = 8
 WORKERS = 2
 TINY_TASKS = 300
-LINE = (
-    b'192.0.2.%d - - [12/Mar/2026:%02d:%02d:%02d +0100] "GET /%x/a-page-of-the-site/%d HTTP/1.1" 200 %d "-" '
-    b'"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36"\n'
-)
-LINE_BYTES = 215
-
-
-def lines_of_a_day(lines: int, paths: int) -> Iterator[bytes]:
-    """Yield the lines of a day, evenly over it. Each of *paths* is read as often as the others, or once more."""
-    for at in range(lines):
-        second = at * 86_399 // lines
-        path = at * 2_654_435_761 % paths
-        clock = second // 3600, second // 60 % 60, second % 60
-        yield LINE % (at % 250, *clock, path * 40_503 % (1 << 32), path, at * 7919 % 90_000)
-
-
-def cpu_seconds() -> float:
-    """Return the CPU seconds of this process, all threads together."""
-    return time.process_time()
 
 
 def peak_bytes() -> int:
@@ -73,29 +52,25 @@ class Workers:
     @contextmanager
     def used(self, found: dict[str, float], name: str) -> Iterator[None]:
         """Enter the CPU seconds of all workers in the block."""
-        before = sum(self.each(cpu_seconds))
+        before = sum(self.each(time.process_time))
         yield
-        found[name] = sum(self.each(cpu_seconds)) - before
+        found[name] = sum(self.each(time.process_time)) - before
 
     def fleet(self, scratch: Path) -> Fleet:
         """Return the workers for one run."""
         return Fleet(self.crew.executor, self.crew.slots, self.crew.name, str(scratch))
 
 
-def measure(folder: Path, megabytes: int, paths: int) -> dict[str, float]:
+def measure(folder: Path) -> dict[str, float]:
     """Return all figures by name."""
     found: dict[str, float] = {}
-    lines = megabytes * 1_000_000 // LINE_BYTES // SERVERS
-    for server in range(SERVERS):
-        (folder / f"web{server}").mkdir()
-        with gzip.open(folder / f"web{server}" / f"{DAY}.log.gz", "wb", compresslevel=1) as file:
-            file.writelines(lines_of_a_day(lines, 50_000))
-    gz, many = (f"{folder}/*/%F.log.gz",), (f"{folder}/many.log",)
-    before = cpu_seconds()
+    day, distinct = (make_rows(part, quick=False)[0] for part in ("1GB", "distinct"))
+    day.compress()
+    gz, many = (f"{day.folder}/web*/%Y/%m/%d/access.log.gz",), (str(distinct.log),)
+    paths = distinct.truth.path_count()
+    before = time.process_time()
     roll_up([DAY], gz, open_table(str(folder / "alone.csv")), as_part=True)
-    found["CPU s alone, .gz"] = cpu_seconds() - before
-    with (folder / "many.log").open("wb") as file:
-        file.writelines(lines_of_a_day(paths, paths))
+    found["CPU s alone, .gz"] = time.process_time() - before
     with connected(f"local:{WORKERS}") as crew:
         workers = Workers(crew)
         fleet = workers.fleet(folder)
@@ -134,14 +109,10 @@ def _rows_written() -> list[int]:
     return sizes
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the figures for the sizes in the arguments."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--megabytes", type=int, default=200, help="of log in .gz files (default: %(default)s)")
-    parser.add_argument("--paths", type=int, default=4_500_000, help="of the other log (default: %(default)s)")
-    options = parser.parse_args(argv)
+def main() -> int:
+    """Print the figures."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        for name, figure in measure(Path(folder), options.megabytes, options.paths).items():
+        for name, figure in measure(Path(folder)).items():
             print(f"{name:50}{figure:>10.2f}", flush=True)
     return 0
 
