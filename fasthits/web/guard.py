@@ -23,7 +23,7 @@ FORM_BYTES = 16_384
 FORM_SECONDS = 10.0
 BADGE = "/badge.svg"
 OPEN_FILES = ("/static/token.css", "/static/icon.svg")
-"""The content that the form needs. They are in every copy of fasthits, so anybody may have them."""
+"""The files that the form needs. They are in every copy of fasthits, so anybody may have them."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
