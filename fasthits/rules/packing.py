@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-HEAD_BYTES = 512
-"""The first bytes that tell how a log is packed; a tar archive is known by byte 257."""
+HEAD_BYTES = 1 << 14
+"""The first bytes that tell how a log is packed: they have the end of its first line."""
 
 
 class Packing(NamedTuple):
@@ -43,6 +43,8 @@ _STARTS = (
     (b"7z\xbc\xaf\x27\x1c", Packing("7z", "7z archive", "7z x {} -oFOLDER")),
     (b"Rar!\x1a\x07", Packing("rar", "rar archive", "unrar x {} FOLDER/")),
 )
+CR_ENDS = Packing("cr", "text whose lines end with CR alone")
+"""As classic Mac OS and some exports write text."""
 _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""
 _UNITS = 8
@@ -70,4 +72,6 @@ def packing_of(head: bytes) -> Packing | None:
     for zeros, others, packing in ((1, 0, _UTF_16_LE), (0, 1, _UTF_16_BE)):
         if head[zeros : 2 * _UNITS : 2] == bytes(_UNITS) and 0 not in head[others : 2 * _UNITS : 2]:
             return packing
+    if b"\r" in head.rstrip(b"\r") and b"\n" not in head:  # servers escape a CR within a line
+        return CR_ENDS
     return None

@@ -163,7 +163,11 @@ def test_today_is_a_part(tmp_path: Path) -> None:
     assert "it is not over" in found.parts[today]
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lambda log: log.decode().encode("utf-16")])
+def lf_to_cr(log: bytes) -> bytes:
+    return log.replace(b"\n", b"\r")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lambda log: log.decode().encode("utf-16"), lf_to_cr])
 @pytest.mark.parametrize("step", [1, 1000])
 def test_a_stream_may_be_packed(pack: Callable[[bytes], bytes], step: int) -> None:
     packed = pack(LOG)

@@ -198,10 +198,10 @@ def test_a_file_that_is_compressed_twice_is_read(suffix: str, tmp_path: Path) ->
 
 def test_bytes_that_unpack_without_end_are_an_error(tmp_path: Path) -> None:
     data = b"line\n"
-    for _ in range(4):
+    for _ in range(5):
         data = gzip.compress(data)
     (tmp_path / "a.log").write_bytes(data)
-    with pytest.raises(LogFileError, match=r"compressed more than twice: .*a\.log \(decompress it"):
+    with pytest.raises(LogFileError, match=r"compressed more than four times: .*a\.log \(decompress it"):
         decompressed(tmp_path / "a.log")
 
 
@@ -363,6 +363,21 @@ def test_utf_16_is_read_with_and_without_its_mark(encoding: str, tmp_path: Path)
     for pack in (bytes, gzip.compress):
         (tmp_path / "access.log").write_bytes(pack(text.encode(encoding)))
         assert decompressed(tmp_path / "access.log") == text.encode()
+
+
+def test_lines_that_end_with_cr_are_read(tmp_path: Path) -> None:
+    lines = hit("/first?" + "x" * 9_000) + hit("/a") * 5_000
+    ends_with_cr = lines.replace(b"\n", b"\r")
+    for data in (ends_with_cr, gzip.compress(ends_with_cr), ends_with_cr.decode().encode("utf-16")):
+        (tmp_path / "access.log").write_bytes(data)
+        assert decompressed(tmp_path / "access.log") == lines
+        assert find(str(tmp_path / "access.log"))[0].head()[0] == lines[: logfiles.HEAD_BYTES]
+
+
+def test_a_log_with_one_lf_keeps_its_crs(tmp_path: Path) -> None:
+    for lines in (b"one\r\n" * 3, b"one\rtwo\nthree\rfour\r", b"one\r", b"one\r\r"):
+        (tmp_path / "access.log").write_bytes(lines)
+        assert decompressed(tmp_path / "access.log") == lines
 
 
 def test_what_needs_too_much_memory_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -311,7 +311,15 @@ def test_after_a_restart_a_file_that_is_gone_is_named(log: Path) -> None:
     assert restarted.said[0].startswith(f"{log}, read up to byte 4, is gone")
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, lambda text: text.decode().encode("utf-16")])
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lzma.compress,
+        lambda text: text.decode().encode("utf-16"),
+        lambda text: text.replace(b"\n", b"\r"),
+    ],
+)
 def test_a_packed_file_is_not_followed_whatever_its_name(pack: Callable[[bytes], bytes], log: Path) -> None:
     log.write_bytes(pack(b"old\n" * 10))
     following = Following(log)

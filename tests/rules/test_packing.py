@@ -28,6 +28,9 @@ def test_a_log_is_text(log: bytes) -> None:
         b"PK.example:80 " + hit("/a"),
         b'{"a": 1}\n',
         b"\x1f",
+        b"one\r",
+        b"one\r\ntwo\r\n",
+        b"one\rtwo\n",
     ],
 )
 def test_what_only_looks_like_it_is_text(head: bytes) -> None:
@@ -43,6 +46,7 @@ PACKED = {
     "utf-16": ["\ufeff192".encode("utf-16-le"), "\ufeff192".encode("utf-16-be")],
     "utf-16-le": [hit("/a").decode().encode("utf-16-le")],
     "utf-16-be": [hit("/a").decode().encode("utf-16-be")],
+    "cr": [b"one\rtwo", hit("/a").replace(b"\n", b"\r") * 2, b"x" * 9000 + b"\rone"],
     "zip": [b"PK\x05\x06" + bytes(18)],
 }
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from fasthits import count_hits
 from fasthits._parse import HitTable
 from fasthits.errors import UsageError
 from fasthits.rules.compiled import CompiledRules
@@ -85,7 +86,9 @@ def test_a_format_that_cannot_be_read_is_refused(report: Report) -> None:
         b'{"time":"2026-03-12T10:00:00Z","method":"GET","path":"/a","status":200}',
     ],
 )
-def test_lines_that_end_with_a_carriage_return_alone_are_no_hit(line: bytes) -> None:
+def test_lines_between_carriage_returns_are_hits_of_a_log_without_newlines_only(line: bytes) -> None:
+    found = count_hits((line + b"\r") * 2)
+    assert (found.lines, found.hits) == (2, 2)
     table = count((line + b"\r") * 2 + b"\n").hit_table
     assert (table.lines, table.hits, table.malformed) == (1, 0, 1)
     assert why_unreadable(line + b"\r" + line, Rules()).remedy.startswith("tr ")

@@ -1,4 +1,5 @@
-"""Compressed logs, decompressed while they are read: gzip, zstd, bzip2, xz, a zip archive with one file, and UTF-16.
+"""Compressed logs, decompressed while they are read: gzip, zstd, bzip2, xz, a zip archive with one file, UTF-16, and
+lines that end with CR.
 
 The first bytes show how a log is compressed. A log may be compressed twice. Memory is limited for any data.
 A stream that is damaged or ends too early raises DamagedError after everything that could be unpacked.
@@ -15,7 +16,7 @@ from threading import Thread
 from typing import Any, cast
 
 from fasthits.errors import FasthitsError, LogFileError
-from fasthits.rules.packing import HEAD_BYTES, Packing, packing_of
+from fasthits.rules.packing import CR_ENDS, HEAD_BYTES, Packing, packing_of
 
 SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 """The usual endings of packed files' names. They help to find files, but do not tell how these are read."""
@@ -29,8 +30,8 @@ MEMBER_START_BYTES = 1 << 12
 READ_AHEAD = 4
 """Blocks in memory at a time, of which one is being counted."""
 
-MOST_LAYERS = 3
-"""The limit of layers of compression, which no log may reach. Some data decompresses to itself."""
+MOST_LAYERS = 5
+"""The limit of layers, which no log may reach: compression, UTF-16 and CR. Some data decompresses to itself."""
 
 XZ_BYTES = 256 << 20
 """The most memory for a decoder of xz; `xz -9` needs 65 MiB. The limit of zstd's decoder is 128 MiB."""
@@ -130,7 +131,7 @@ def unpack(source: Ahead, name: str, file: io.RawIOBase | None = None) -> Ahead:
         if not packing:
             return stream
         stream = Ahead(_open(packing, stream, name, file if stream is source else None))
-    raise LogFileError("log file is compressed more than twice", name, "decompress it")
+    raise LogFileError("log file is compressed more than four times", name, "decompress it")
 
 
 def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None) -> "_Unpacking":
@@ -138,6 +139,8 @@ def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None)
         return _Members(packing, stream, name)
     if packing.name.startswith("utf-16"):
         return _Utf16(packing, stream, name)
+    if packing is CR_ENDS:
+        return _CrEnds(packing, stream, name)
     if packing.name == "zip" and file and file.seekable():
         return _Zipped(packing, file, name)
     raise LogFileError(f"log file is a {packing.what}", name, packing.how_to_unpack(name))
@@ -297,6 +300,17 @@ class _Utf16(_Unpacking):
         self._text = self._text or self._decoder.decode(b"", final=True).encode()
         piece, self._text = self._text[:most], self._text[most:]
         return piece
+
+
+class _CrEnds(_Unpacking):
+    """Text whose lines end with CR, with LF in its place."""
+
+    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
+        super().__init__(packing, name)
+        self._stream = stream
+
+    def _next_piece(self, most: int) -> bytes:
+        return (self._stream.read(most) or b"").replace(b"\r", b"\n")
 
 
 class Blocks(io.RawIOBase):

@@ -67,7 +67,7 @@ def test_every_format_is_known_also_that_of_the_configuration(
         ),
         (b"10.0.0.1 GET /a\n" * 10, "", "cannot be read: no named format finds its time in it: no time like ["),
         (
-            access_line("/a").replace(b"\n", b"\r") * 10,
+            access_line("/a").replace(b"\n", b"\r") * 10 + b"\n",
             "",
             "1 of the first 1 lines cannot be read: the lines end with CR alone, so they are one line: ",
         ),
