@@ -26,6 +26,8 @@ ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []
 LONGEST_FIRST = ("web", "live", "django", "daily", "upkeep", "cli", "core")
 """The rooms whose files take longest: those with a browser, then those with servers."""
+TOOLS_FOLDERS = ("__pycache__", ".hypothesis", ".pytest_cache")
+"""Where Python, Hypothesis and pytest keep their own files."""
 
 
 def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
@@ -35,7 +37,7 @@ def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
         if isinstance(path, int) or (event == "open" and not int(flags or 0) & (os.O_WRONLY | os.O_RDWR)):
             return
         file = os.path.abspath(os.fsdecode(path))
-        kept = not file.startswith(f"{ROOT}{os.sep}") or "__pycache__" in file or ".hypothesis" in file
+        kept = not file.startswith(f"{ROOT}{os.sep}") or any(each in file for each in TOOLS_FOLDERS)
         assert kept, f"is written while tests are collected: {file}"
 
 
