@@ -25,7 +25,7 @@ DEFAULT_RULES = Rules(format="combined")
 """Those of a hit table without rules."""
 MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
-QUOTED = rb'(?:[^"\\]|\\.)*+'  # up to the first quote that no backslash escapes
+QUOTED = rb'(?:[^"\\]++|\\.)*+'  # up to the first quote that no backslash escapes
 LINE = re.compile(
     rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
     rb'"(?P<request>%b)" (?P<status>\d{3}) (?P<bytes_sent>\d+|-)(?= |\Z)'
@@ -182,7 +182,10 @@ def field_pattern(field: Field, after: bytes) -> bytes:
         return rb".{%d}" % field.width
     if field.quoted:
         return QUOTED
-    return rb"(?>(?:(?!%b).)*)" % re.escape(after) if after else rb".*+"
+    if not after:
+        return rb".*+"
+    first, rest = re.escape(after[:1]), re.escape(after[1:])
+    return rb"(?:[^%b]++|%b(?!%b))*+" % (first, first, rest) if rest else rb"[^%b]*+" % first
 
 
 def end_pattern(field: Field, after: bytes) -> bytes:
