@@ -90,9 +90,6 @@ class HitsFile(Target):
         check_file(self._path)
         self._old()
 
-    def catch_up(self, progress: "Progress | None" = None) -> None:
-        pass
-
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:

@@ -55,8 +55,9 @@ class Table(Protocol):
         """Make the sums that the table is without: of days that an older version has kept, or that others have changed.
 
         *progress* receives the number of days. Each step is on the disk when it is done, so that the next call goes on
-        after a kill. Raises TableError.
+        after a kill. Raises TableError. A table without sums has nothing to do.
         """
+        return
 
 
 class SqliteFile(Table):
@@ -149,9 +150,6 @@ class CsvFiles(Table):
         for file in self._files:
             file.check()
 
-    def catch_up(self, progress: "Progress | None" = None) -> None:
-        pass
-
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
@@ -176,9 +174,6 @@ class CsvStream(Table):
         self._layout = layout
 
     def check(self) -> None:
-        pass
-
-    def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
     def replace(
