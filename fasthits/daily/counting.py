@@ -13,7 +13,7 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
-from fasthits.daily.reading import Example, Figures, Files, Progress, Reading
+from fasthits.daily.threads import Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
@@ -21,7 +21,7 @@ from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.cluster.fleet import Fleet
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 

@@ -40,7 +40,7 @@ from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.reading import Progress
+    from fasthits.daily.threads import Progress
 
 ANOTHER = "name another with --to NAME.hits"
 HOURS = 24

@@ -17,7 +17,7 @@ from fasthits.errors import TableError
 if TYPE_CHECKING:
     import sqlite3
 
-    from fasthits.daily.reading import Progress
+    from fasthits.daily.threads import Progress
 
 MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
@@ -69,8 +69,8 @@ class SqliteFile(Table):
         self._max_bytes = max_bytes
 
     def check(self) -> None:
-        from fasthits.daily.database import reading
-        from fasthits.daily.sums import check_tables
+        from fasthits.daily.sqlite.database import reading
+        from fasthits.daily.sqlite.sums import check_tables
 
         check_file(self._path)
         if self._path.exists() and self._path.stat().st_size:
@@ -81,8 +81,8 @@ class SqliteFile(Table):
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
-        from fasthits.daily.database import writing
-        from fasthits.daily.sums import check_tables, pause, resume
+        from fasthits.daily.sqlite.database import writing
+        from fasthits.daily.sqlite.sums import check_tables, pause, resume
 
         if not days:
             return Replaced(0, [])
@@ -107,9 +107,9 @@ class SqliteFile(Table):
         return Replaced(count, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
-        from fasthits.daily.database import reading, writing
-        from fasthits.daily.sourcesums import columns_of
-        from fasthits.daily.sums import days_without_sums, make_missing_sums
+        from fasthits.daily.sqlite.database import reading, writing
+        from fasthits.daily.sqlite.referrers import columns_of
+        from fasthits.daily.sqlite.sums import days_without_sums, make_missing_sums
 
         if not self._path.exists():
             return
