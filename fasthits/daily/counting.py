@@ -178,12 +178,18 @@ def count_days(
         hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
         any_file=next((example.file for example in examples), next(iter(files)).name),
-        tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
+        tried=_tried(compiled, read.formats()),
         unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
         advice=advice,
         left_out=left_out(reason, rules, read.sample(days)) if reason else None,
     )
     return counted, take(counted, rows)
+
+
+def _tried(compiled: CompiledRules, formats: list[str]) -> str:
+    if compiled.log_format:
+        return compiled.log_format.text
+    return f"{ASSUMED.name}, as none was detected" if formats == [ASSUMED.name] else " and ".join(formats)
 
 
 def _why_unreadable(line: bytes, rules: Rules) -> Advice:
