@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
 
-from fasthits.daily.fleet import Crew
+from fasthits.daily.cluster.fleet import Crew
 from fasthits.errors import FasthitsError, UsageError
 
 CONNECT_SECONDS = 20
