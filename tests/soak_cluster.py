@@ -16,9 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fasthits.daily import fleet
-from fasthits.daily.engines import connected
-from fasthits.daily.fleet import Fleet
+from fasthits.daily.cluster import fleet
+from fasthits.daily.cluster.engines import connected
+from fasthits.daily.cluster.fleet import Fleet
 from tests.support.cluster import DaskCluster, dask_cluster
 from tests.support.commands import write
 from tests.support.fleets import DAY, a_log, count_alone, outputs

@@ -24,7 +24,7 @@ from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.reading import Progress
+    pass
 
 GROUP_ROWS = 1 << 17
 """Rows of a group, which a reader reads or leaves out. So many are in memory."""
@@ -58,9 +58,6 @@ class ParquetFolder(Table):
             replaced = [day for day in map(date.isoformat, days) if day not in left]
             written = [self._write(layout, new.rows(layout, left), replaced, new_file) for layout in self._layouts]
         return Replaced(written[0], fewer)
-
-    def catch_up(self, progress: "Progress | None" = None) -> None:
-        pass
 
     def _write(
         self,

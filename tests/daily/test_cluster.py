@@ -11,9 +11,9 @@ import dask.config
 import distributed
 import pytest
 
-from fasthits.daily import engines, fleet
-from fasthits.daily.engines import connected
-from fasthits.daily.fleet import Fleet
+from fasthits.daily.cluster import engines, fleet
+from fasthits.daily.cluster.engines import connected
+from fasthits.daily.cluster.fleet import Fleet
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
 from fasthits.errors import FasthitsError

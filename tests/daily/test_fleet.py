@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from fasthits.daily import bounded, fleet, tasks
-from fasthits.daily.engines import connected, warning_of
-from fasthits.daily.fleet import Fleet
+from fasthits.daily import bounded
+from fasthits.daily.cluster import fleet, tasks
+from fasthits.daily.cluster.engines import connected, warning_of
+from fasthits.daily.cluster.fleet import Fleet
+from fasthits.daily.cluster.scratch import read_range
 from fasthits.daily.hits import count_hits
 from fasthits.daily.logs import logfiles
-from fasthits.daily.scratch import read_range
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write

@@ -10,8 +10,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from fasthits.daily.cluster.fleet import Fleet, slots_of
 from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
-from fasthits.daily.fleet import Fleet, slots_of
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
 from fasthits.rules.rules import Rules

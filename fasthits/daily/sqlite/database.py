@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from fasthits.daily.atomic import check_maker, resolve
-from fasthits.daily.sourcesums import columns_of
+from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.errors import TableError
 
 READ_LOCK_SECONDS = 2.0

@@ -12,14 +12,14 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from fasthits._parse import HitTable
-from fasthits.daily import tasks
+from fasthits.daily.cluster import tasks
+from fasthits.daily.cluster.scratch import Scratch
+from fasthits.daily.cluster.tasks import File, Outcome, Work
 from fasthits.daily.logs.extents import Extent
 from fasthits.daily.logs.logfiles import LogFile, Segment
 from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
-from fasthits.daily.reading import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
 from fasthits.daily.runs import MergedRows, Runs, Spool, Workshop, tables_of
-from fasthits.daily.scratch import Scratch
-from fasthits.daily.tasks import File, Outcome, Work
+from fasthits.daily.threads import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.formats import Format
