@@ -69,12 +69,12 @@ class SqliteFile(Table):
         self._max_bytes = max_bytes
 
     def check(self) -> None:
-        from fasthits.daily.sqlite.database import reading
+        from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, reading
         from fasthits.daily.sqlite.sums import check_tables
 
         check_file(self._path)
         if self._path.exists() and self._path.stat().st_size:
-            with reading(self._path) as database:
+            with reading(self._path, LOOK_LOCK_SECONDS) as database:
                 self._check_columns(database)
                 check_tables(database, self._path)
 
@@ -107,13 +107,13 @@ class SqliteFile(Table):
         return Replaced(count, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
-        from fasthits.daily.sqlite.database import reading, writing
+        from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, reading, writing
         from fasthits.daily.sqlite.referrers import columns_of
         from fasthits.daily.sqlite.sums import days_without_sums, make_missing_sums
 
         if not self._path.exists():
             return
-        with reading(self._path) as database:
+        with reading(self._path, LOOK_LOCK_SECONDS) as database:
             days = days_without_sums(database) if columns_of(database, self._layouts[0].name) else []
         advance = progress(len(days)) if progress and days else None
         while days:

@@ -170,7 +170,7 @@ database.WRITE_LOCK_SECONDS = 0.1
 SqliteFile(Path({str(kept)!r})).replace([DAY], counter(20))
 """
         done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True)
-        assert b"database is locked; another program" in done.stderr
+        assert b"database is locked; another program, such as a rollup, is using it" in done.stderr
         assert history.site(days) == [10]
         assert history.most_read(days, 100).views == 10
 
