@@ -25,6 +25,7 @@ import sys
 import time
 
 from benchmarks import installed, report
+from benchmarks.arguments import make_parser
 from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
 from benchmarks.record import RECORDED, RESULTS, make_record, save
 from benchmarks.rows import Row, day_rows, distinct_rows
@@ -126,13 +127,7 @@ def run_part(part: str, options: argparse.Namespace) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; see ``--help``."""
-    about, _, method = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
-        description=about,
-        epilog=method,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks", __doc__)
     parser.add_argument(
         "parts",
         nargs="*",

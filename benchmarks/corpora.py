@@ -15,7 +15,6 @@ from benchmarks.truth import Truth
 DAY = date(2026, 3, 12)
 LINE_BYTES = 229.3
 """Of a line of a day, on average."""
-DISTINCT_LINE_BYTES = 133
 FILE = f"{DAY:%Y/%m/%d}/access.log"
 SEED = 1
 BLOCK_BYTES = 1 << 20

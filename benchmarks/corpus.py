@@ -47,6 +47,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
+from benchmarks.arguments import make_parser
 from benchmarks.truth import ROW_BYTES, Difference, Totals, Views, compare
 from benchmarks.website import POOL, VISITORS, WORDS, Draw, make_website, pick, pick_weighted
 
@@ -282,13 +283,7 @@ def parse_day(text: str) -> date:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write a day's log from the command line; see ``--help``."""
-    about, _, contents = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.corpus",
-        description=about,
-        epilog=contents,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.corpus", __doc__)
     parser.add_argument(
         "pattern", metavar="PATTERN", help="where to write: a file name with strftime's letters, folders are made"
     )

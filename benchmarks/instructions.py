@@ -17,7 +17,6 @@ places at once less than a loop that ends after two or three. So a change on pur
 Where the instructions go: ``callgrind_annotate build/instructions/count.out``.
 """
 
-import argparse
 import json
 import re
 import subprocess
@@ -27,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import make_parser
 from benchmarks.corpora import make_day, make_objects
 from benchmarks.corpus import Expected
 from benchmarks.machine import describe_machine, describe_versions
@@ -113,13 +113,7 @@ def find_slower(counts: Counts, recorded: dict[str, Any]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Count, and compare or record; see ``--help``."""
-    about, _, method = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.instructions",
-        description=about,
-        epilog=method,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = make_parser("benchmarks.instructions", __doc__)
     parser.add_argument("--record", action="store_true", help="write the counts down instead of comparing them")
     options = parser.parse_args(arguments)
     counts = measure()

@@ -16,9 +16,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fasthits.daily import fleet
-from fasthits.daily.engines import connected
-from fasthits.daily.fleet import Fleet
+from fasthits.daily.cluster import fleet
+from fasthits.daily.cluster.engines import connected
+from fasthits.daily.cluster.fleet import Fleet
 from tests.support.cluster import DaskCluster, dask_cluster
 from tests.support.commands import write
 from tests.support.fleets import DAY, a_log, count_alone, outputs
@@ -72,7 +72,7 @@ def soak(folder: Path, kills: int, seed: int) -> str:
             target.unlink(missing_ok=True)
             with connected(str(cluster.scheduler_file)) as crew:
                 eventually(lambda crew=crew: len(crew.executor._client.nthreads()) >= WORKERS, 120)  # type: ignore[misc]
-                workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
+                workers = Fleet(crew, str(target.parent))
                 killer = Killer(cluster, kills - done, choice)
                 begun = time.monotonic()
                 killer.start()

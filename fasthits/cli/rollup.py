@@ -20,8 +20,8 @@ from fasthits.rules.rules import Rules
 from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
+    from fasthits.daily.cluster.fleet import Fleet
     from fasthits.daily.columns import Layout
-    from fasthits.daily.fleet import Fleet
     from fasthits.daily.rollup import Summary
 
 
@@ -183,15 +183,15 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
             raise UsageError("--scratch needs --cluster", scratch, "without a cluster, leave --scratch out")
         yield None
         return
-    from fasthits.daily.engines import connected, warning_of
-    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.cluster.engines import connected, warning_of
+    from fasthits.daily.cluster.fleet import Fleet
 
     if scratch is None and is_url(target):
         raise UsageError("a cluster needs a folder that all machines share", "--scratch", "add --scratch FOLDER")
     if warning := warning_of(cluster):
         say(warning)
     with connected(cluster) as crew:
-        yield Fleet(crew.executor, crew.slots, crew.name, scratch or os.path.dirname(target) or ".")
+        yield Fleet(crew, scratch or os.path.dirname(target.rstrip("/")) or ".")
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fasthits.live.sampler import LivePath, LiveViews, Sample
 
 REFRESH_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
+"""How long the keys wait for a memcached that hangs, once."""
 BAR_WIDTH = 24
 LEAST_BAR_WIDTH = 4
 LINES_AROUND = 5
@@ -75,14 +77,15 @@ def top(
     """
     from fasthits.live.sampler import LiveViews
 
-    live = LiveViews(servers, check_prefix(prefix))
     has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    watches = has_screen and not (once or as_json)
+    live = LiveViews(servers, check_prefix(prefix), PATIENCE_SECONDS if watches else None)
     if as_json:
         echo(json.dumps(live.sample(limit).document(limit), indent=2))
-    elif once or not has_screen:
-        _print_table(live.sample(limit))
-    else:
+    elif watches:
         _watch(live, ", ".join(servers))
+    else:
+        _print_table(live.sample(limit))
 
 
 def _print_table(sample: "Sample") -> None:

@@ -208,6 +208,26 @@ cdef inline bint take_value(Cursor *line, Span *out) noexcept nogil:
     return not is_list or skip_open(line, 1)
 
 
+cdef inline bint is_list_of_numbers(Cursor line) noexcept nogil:
+    line.p += 1
+    skip_blanks(&line)
+    return line.p != line.end and is_digit(line.p[0])
+
+
+cdef inline bint take_message(Cursor *line, Span *out) noexcept nogil:
+    """Take a message as `take_value` does, but all of a list of numbers; False if it does not end.
+
+    journald writes a message that has a control byte, or is no UTF-8, as a list of its bytes.
+    """
+    if line.p[0] != b"[" or not is_list_of_numbers(line[0]):
+        return take_value(line, out)
+    out.start = line.p
+    if not skip_value(line):
+        return False
+    out.size = <size_t>(line.p - out.start)
+    return True
+
+
 # --- Keys -----------------------------------------------------------------------------------------------------------
 
 cdef inline size_t put_letters(char *out, size_t size, Span key) noexcept nogil:
@@ -509,7 +529,7 @@ cdef inline bint take_field_value(
     """Take the value of a wanted field; False if it does not end."""
     cdef Span value
     cdef bint is_null = line.p[0] == b"n"
-    if not take_value(line, &value):
+    if not (take_message(line, &value) if name.kind == J_MESSAGE else take_value(line, &value)):
         return False
     if name.kind == J_REQUEST or name.kind == J_PATH:
         found.has_request |= value.start != NULL or is_null
@@ -837,6 +857,19 @@ cdef inline bint take_text(Span raw, int spaces, JsonMemo *memo, Span *out) noex
     return True
 
 
+cdef inline void put_listed_bytes(JsonMemo *memo, Span numbers) noexcept nogil:
+    """Append the bytes whose numbers a list has to the room, which has place for as many as the list is long."""
+    cdef size_t i
+    cdef unsigned int byte = 0
+    for i in range(1, numbers.size):
+        if is_digit(numbers.start[i]):
+            byte = 10 * byte + <unsigned int>(numbers.start[i] - c"0")
+        elif is_digit(numbers.start[i - 1]):
+            memo.room[memo.used] = <char>byte
+            memo.used += 1
+            byte = 0
+
+
 cdef inline bint unwrap(const Found *found, JsonMemo *memo, Cursor *line) noexcept nogil:
     """Set *line* to the line that an object wraps, without the newlines at its end; False without room."""
     cdef Span raw = found.value[J_MESSAGE]
@@ -845,6 +878,9 @@ cdef inline bint unwrap(const Found *found, JsonMemo *memo, Cursor *line) noexce
     cdef size_t start = memo.used
     if ROOM - memo.used < raw.size + 4:
         return False
+    if raw.size and raw.start[0] == b"[" and (raw.start - 1)[0] != b'"':
+        put_listed_bytes(memo, raw)
+        i = raw.size
     while i < raw.size:
         i += take_character(raw.start + i, raw.size - i, memo.room + memo.used, &written)
         memo.used += written

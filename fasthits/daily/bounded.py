@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fasthits._parse import HitTable
 from fasthits.daily.columns import Rows
 from fasthits.daily.memory import bytes_of_tables
-from fasthits.daily.reading import Bound
+from fasthits.daily.threads import Bound
 from fasthits.rules.compiled import CompiledRules
 
 if TYPE_CHECKING:

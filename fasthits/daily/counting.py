@@ -13,7 +13,7 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
-from fasthits.daily.reading import Example, Figures, Files, Progress, Reading
+from fasthits.daily.threads import Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
 from fasthits.rules.formats import Format
@@ -21,7 +21,7 @@ from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.cluster.fleet import Fleet
 
 __all__ = ["DEFAULT_RULES", "Counted", "Example", "Progress", "count_days"]
 
@@ -173,17 +173,23 @@ def count_days(
         unseen=found.unseen,
         days_seen=found.days_seen,
         damaged=list(read.damaged.values()),
-        notes=found.judged.notes,
+        notes=found.judged.notes + (fleet.remarks if fleet else []),
         missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
         hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],
         any_file=next((example.file for example in examples), next(iter(files)).name),
-        tried=compiled.log_format.text if compiled.log_format else f"{ASSUMED.name}, as none was detected",
+        tried=_tried(compiled, read.formats()),
         unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
         advice=advice,
         left_out=left_out(reason, rules, read.sample(days)) if reason else None,
     )
     return counted, take(counted, rows)
+
+
+def _tried(compiled: CompiledRules, formats: list[str]) -> str:
+    if compiled.log_format:
+        return compiled.log_format.text
+    return f"{ASSUMED.name}, as none was detected" if formats == [ASSUMED.name] else " and ".join(formats)
 
 
 def _why_unreadable(line: bytes, rules: Rules) -> Advice:

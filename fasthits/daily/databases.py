@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fasthits.daily.kept import Kept
@@ -11,31 +11,38 @@ from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import TableError
 
 
-@contextmanager
-def reading_days(name: "str | os.PathLike[str]") -> Iterator[Kept]:
+def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]:
     """Give the kept days of a database. All reads see the same moment. Raises TableError, also for errors of the
     block."""
     if is_postgres(name):
-        with needs_extra("postgres", name):
-            from fasthits.daily import postgres, postgressources, postgressums
-        with postgres.reading(str(name)) as database:
-            summed = postgressums.summed(database) if postgressums.are_valid(database) else None
-            with_rows = postgressums.days_with_rows(database, summed or set())
-            yield Kept(database, summed, with_rows, postgressources.summed(database))
-        return
+        return _reading_postgres(str(name))
     if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
         raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
     if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
         raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
-    from fasthits.daily import sourcesums, sums
-    from fasthits.daily.database import Sqlite, reading
+    return _reading_file(Path(name))
 
-    with reading(Path(name)) as connection:
+
+@contextmanager
+def _reading_postgres(url: str) -> Iterator[Kept]:
+    with needs_extra("postgres", url):
+        from fasthits.daily.postgres import referrers, sums
+        from fasthits.daily.postgres.database import reading
+    with reading(url) as database:
+        summed = sums.summed(database) if sums.are_valid(database) else None
+        yield Kept(database, summed, sums.days_with_rows(database, summed or set()), referrers.summed(database))
+
+
+@contextmanager
+def _reading_file(file: Path) -> Iterator[Kept]:
+    from fasthits.daily.sqlite import referrers, sums
+    from fasthits.daily.sqlite.database import Sqlite, reading
+
+    with reading(file) as connection:
         with_rows = sums.days_with_rows(connection)
-        sources = sourcesums.summed(connection)
-        yield Kept(Sqlite(connection, Path(name)), sums.summed(connection), with_rows, sources)
+        yield Kept(Sqlite(connection, file), sums.summed(connection), with_rows, referrers.summed(connection))
 
 
 def exists(name: str | Path) -> bool:
@@ -43,8 +50,8 @@ def exists(name: str | Path) -> bool:
     if not is_postgres(name):
         return Path(name).exists()
     with needs_extra("postgres", name):
-        from fasthits.daily import postgres
-    with postgres.looking(str(name)) as database:
+        from fasthits.daily.postgres.database import looking
+    with looking(str(name)) as database:
         return bool(database.columns_of("hits"))
 
 
@@ -53,9 +60,10 @@ def state_of(name: str | Path) -> str:
     if is_postgres(name):
         try:
             with needs_extra("postgres", name):
-                from fasthits.daily import postgres, postgressums
-            with postgres.reading(str(name)) as database:
-                return postgressums.state(database)
+                from fasthits.daily.postgres.database import reading
+                from fasthits.daily.postgres.sums import state
+            with reading(str(name)) as database:
+                return state(database)
         except TableError:
             return ""
     try:

@@ -125,7 +125,7 @@ class History:
     ) -> list[list[int | None]]:
         """Return the views of each of *keys* as `by_day` does, in less time."""
         with self._kept(host) as kept:
-            return [_in_order(days, found) for found in _keys_by_day(kept, keys, days, host, pages)]
+            return _in_orders(days, _keys_by_day(kept, keys, days, host, pages))
 
     def most_read(
         self,
@@ -355,4 +355,9 @@ def _most(views: Mapping[Named, int], limit: int | None = None, offset: int = 0)
 
 
 def _in_order(days: Range, found: Mapping[str, int]) -> list[int | None]:
-    return [found.get(day.isoformat()) for day in days.days]
+    return _in_orders(days, [found])[0]
+
+
+def _in_orders(days: Range, found: Iterable[Mapping[str, int]]) -> list[list[int | None]]:
+    texts = [day.isoformat() for day in days.days]
+    return [list(map(each.get, texts)) for each in found]

@@ -18,7 +18,7 @@ from fasthits.daily.days import parse_days
 from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.logs.logfiles import BLOCK_BYTES
 from fasthits.daily.memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
-from fasthits.daily.reading import Example
+from fasthits.daily.threads import Example
 from fasthits.errors import DamagedLogError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
@@ -28,7 +28,7 @@ from fasthits.rules.rules import Rules
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.cluster.fleet import Fleet
 
 ViewsByDay = Mapping[date, Mapping[str, int]]
 
@@ -144,9 +144,9 @@ def count_hits(
 def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "Fleet | None":
     if executor is None:
         return None
-    from fasthits.daily.fleet import Fleet, slots_of
+    from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
 
-    return Fleet(executor, slots_of(executor), type(executor).__name__, os.fspath(scratch))
+    return Fleet(Crew(executor, slots_of(executor), type(executor).__name__), os.fspath(scratch))
 
 
 def _days_of(days: "date | str | Iterable[date] | None") -> list[date] | None:

@@ -19,6 +19,8 @@ MAX_VARIABLES = 900
 """Of a statement; SQLite before 3.32 takes 999."""
 SOME_PATHS = 2_000
 """With more paths than this, one pass through all paths is faster than a look-up for each path."""
+LOOK_UP = 4_000
+"""A day's views of so many paths are added up from its sums while the row of one path is looked up."""
 
 
 class Packed(NamedTuple):
@@ -140,15 +142,14 @@ class Kept:
         self, paths: Sequence[str], days: Range, host: str | None = None, number: str = "views"
     ) -> list[dict[str, int]]:
         """Return the views of each of *paths*, by kept day."""
-        if self.has_hosts and host is None:
-            packed = self.packed(days, None, number)
+        are_many = len(paths) * LOOK_UP > self.paths.numbers and not self._without_sums(days)
+        if (self.has_hosts and host is None) or are_many:
+            packed = self.packed(days, host, number)
             return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
         # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
         query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
-        read = self._ask
-        return [
-            {day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in self.days_of(days)} for path in paths
-        ]
+        read, kept = self._ask, self.days_of(days)
+        return [{day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in kept} for path in paths]
 
     def packed(self, days: Range, host: str | None = None, number: str = "views") -> Iterator[Packed]:
         """Return each day's packed views, to add up. When it returns, `paths` has all paths of these days."""

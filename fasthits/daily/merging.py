@@ -40,7 +40,7 @@ from fasthits.records import fields_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.reading import Progress
+    from fasthits.daily.threads import Progress
 
 ANOTHER = "name another with --to NAME.hits"
 HOURS = 24
@@ -89,9 +89,6 @@ class HitsFile(Target):
     def check(self) -> None:
         check_file(self._path)
         self._old()
-
-    def catch_up(self, progress: "Progress | None" = None) -> None:
-        pass
 
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES

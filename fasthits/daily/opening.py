@@ -42,7 +42,7 @@ def open_table(
         return ParquetFolder(open_folder(target), [*layouts, HOURS])
     if is_postgres(target):
         with needs_extra("postgres", target):
-            from fasthits.daily.partitions import PostgresTables
+            from fasthits.daily.postgres.partitions import PostgresTables
         return PostgresTables(target, [*layouts, HOURS])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":

@@ -7,7 +7,6 @@ JSON; and TAIL, which tells where the contents begin, their check sum, and that 
 import json
 import os
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,9 +24,7 @@ from fasthits.daily.runs import (
     HITS,
     MOST_PIECE_BYTES,
     DamagedPieceError,
-    MergedRows,
     Run,
-    Runs,
     Workshop,
     merged,
     pack,
@@ -36,7 +33,6 @@ from fasthits.daily.runs import (
 )
 from fasthits.errors import TableError
 
-SUFFIX = ".hits"
 FORMAT = 1
 """Rises when older versions cannot read the file, and when a version counts by other rules."""
 MAGIC = b"fasthits partial\n"
@@ -177,18 +173,6 @@ def open_partial(name: str, size: int, read_at: ReadAt) -> Partial:
         if views.keys() != places.keys() or HITS not in places or any(not 0 <= at <= end <= start for at, end in ends):
             raise ValueError("places")
         return Partial(name, size, dict(contents["about"]), views, places, read_at)
-
-
-def merged_rows(partials: Sequence[Partial], workshop: Workshop, part: int | None = None) -> MergedRows:
-    """Return all rows of partials that have the same tables, parts and key; those of one part, or of all."""
-    tables = {}
-    for name in partials[0].places:
-        views = Counter[date]()
-        for each in partials:
-            views.update(each.views[name])
-        runs = [list(of_part) for of_part in zip(*(each.runs(name) for each in partials), strict=True)]
-        tables[name] = Runs(runs if part is None else [runs[part]], views)
-    return MergedRows(tables, workshop)
 
 
 def of_days(runs: Sequence[Run], days: Iterable[date], workshop: Workshop) -> Run:

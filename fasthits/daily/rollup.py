@@ -15,7 +15,7 @@ from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
-    from fasthits.daily.fleet import Fleet
+    from fasthits.daily.cluster.fleet import Fleet
 
 
 class Summary(NamedTuple):

@@ -17,7 +17,7 @@ from fasthits.errors import TableError
 if TYPE_CHECKING:
     import sqlite3
 
-    from fasthits.daily.reading import Progress
+    from fasthits.daily.threads import Progress
 
 MAX_VARIABLES = 999
 """Of a statement in SQLite before 3.32."""
@@ -55,8 +55,9 @@ class Table(Protocol):
         """Make the sums that the table is without: of days that an older version has kept, or that others have changed.
 
         *progress* receives the number of days. Each step is on the disk when it is done, so that the next call goes on
-        after a kill. Raises TableError.
+        after a kill. Raises TableError. A table without sums has nothing to do.
         """
+        return
 
 
 class SqliteFile(Table):
@@ -68,20 +69,20 @@ class SqliteFile(Table):
         self._max_bytes = max_bytes
 
     def check(self) -> None:
-        from fasthits.daily.database import reading
-        from fasthits.daily.sums import check_tables
+        from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, reading
+        from fasthits.daily.sqlite.sums import check_tables
 
         check_file(self._path)
         if self._path.exists() and self._path.stat().st_size:
-            with reading(self._path) as database:
+            with reading(self._path, LOOK_LOCK_SECONDS) as database:
                 self._check_columns(database)
                 check_tables(database, self._path)
 
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
-        from fasthits.daily.database import writing
-        from fasthits.daily.sums import check_tables, pause, resume
+        from fasthits.daily.sqlite.database import writing
+        from fasthits.daily.sqlite.sums import check_tables, pause, resume
 
         if not days:
             return Replaced(0, [])
@@ -106,13 +107,13 @@ class SqliteFile(Table):
         return Replaced(count, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
-        from fasthits.daily.database import reading, writing
-        from fasthits.daily.sourcesums import columns_of
-        from fasthits.daily.sums import days_without_sums, make_missing_sums
+        from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, reading, writing
+        from fasthits.daily.sqlite.referrers import columns_of
+        from fasthits.daily.sqlite.sums import days_without_sums, make_missing_sums
 
         if not self._path.exists():
             return
-        with reading(self._path) as database:
+        with reading(self._path, LOOK_LOCK_SECONDS) as database:
             days = days_without_sums(database) if columns_of(database, self._layouts[0].name) else []
         advance = progress(len(days)) if progress and days else None
         while days:
@@ -149,9 +150,6 @@ class CsvFiles(Table):
         for file in self._files:
             file.check()
 
-    def catch_up(self, progress: "Progress | None" = None) -> None:
-        pass
-
     def replace(
         self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
     ) -> Replaced:
@@ -176,9 +174,6 @@ class CsvStream(Table):
         self._layout = layout
 
     def check(self) -> None:
-        pass
-
-    def catch_up(self, progress: "Progress | None" = None) -> None:
         pass
 
     def replace(

@@ -11,8 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from fasthits.django import live
 from fasthits.django.expressions import first_day, has_history
-from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation
-from fasthits.django.queries import with_hits as with_hits
+from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation, with_hits
 from fasthits.django.relations import HitsRelation, ObjectOfHistory
 
 T = TypeVar("T", bound=models.Model)

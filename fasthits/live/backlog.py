@@ -69,6 +69,7 @@ class FreshBacklog(Backlog):
         super().__init__()
         self._compiled = compiled
         self._rejected = Counter[str]()
+        self._accepted = 0
         self.intake = Intake(compiled, lambda line_rules: HitTable(rules=line_rules))
         self.reshapes = compiled.rules.looks_at_paths
         """Whether `take` changes keys, so that its rows cannot be put back."""
@@ -84,6 +85,10 @@ class FreshBacklog(Backlog):
         """Return the number of hits, without those whose path `take` has rejected."""
         return self.counter.hits - self._rejected.total()
 
+    def outcome(self) -> tuple[int, Counter[str]]:
+        """Return the number of hits, and of filtered lines by reason: as far as `take` has judged the paths."""
+        return self._accepted if self.reshapes else self.counter.hits, Counter(self.counter.filtered) + self._rejected
+
     def take(self) -> list[Row]:
         """Remove and return the next rows, enough for a batch; empty if the rules reject all of these."""
         rows = super().take()
@@ -93,4 +98,5 @@ class FreshBacklog(Backlog):
         for day, key, hits in rows:
             if path := self._compiled.final_path(key, self._rejected, hits):
                 views[day, path] += hits
+        self._accepted += views.total()
         return [(day, path, hits) for (day, path), hits in views.items()]

@@ -14,7 +14,7 @@ from socket import socket
 from urllib.parse import quote, unquote
 
 from fasthits.errors import MemcachedError
-from fasthits.live.connections import ANSWER_SECONDS, Connector
+from fasthits.live.connections import ANSWER_SECONDS, Connector, reason_of
 from fasthits.live.keys import figure_path
 from fasthits.live.memcached import BATCH_ROWS
 from fasthits.live.statistics import FIGURES
@@ -43,6 +43,10 @@ class CounterReader:
         self._paths: set[str] = set()
         self._listed: set[bytes] = set()
         self._dump_at = 0.0
+
+    def views_and_figures(self, day: date) -> tuple[dict[str, int], dict[str, int]]:
+        """Return `views` and `figures` of *day*. Raises MemcachedError."""
+        return self.views(day), self.figures(day)
 
     def views(self, day: date) -> dict[str, int]:
         """Return the views of every path of *day* seen so far; look for new paths if it is time.
@@ -140,7 +144,8 @@ class CounterReader:
             yield
         except OSError as error:
             self._drop()
-            raise MemcachedError("memcached does not answer", self.server, error.strerror or str(error)) from error
+            late = f"nothing within {ANSWER_SECONDS:g} s" if isinstance(error, TimeoutError) else ""
+            raise MemcachedError("memcached does not answer", self.server, late or reason_of(error)) from error
         except BaseException:
             self._drop()
             raise

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, parse_lines
+from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.guidance import BAD_SHARE, left_out, only_reason, shown
@@ -69,24 +70,24 @@ class Misfits:
         """Plan the next look, because a line has come."""
         self.at = min(self.at, now + LOOK_SECONDS)
 
-    def look(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+    def look(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
         """Return what is wrong if most recent lines are bad, or if one rule has left out all lines so far.
 
         *block* is the block that was read last.
         """
         self.at = float("inf")
-        return self._look_at_format(intake, block) or self._look_at_rules(intake, block)
+        return self._look_at_format(backlog.intake, block) or self._look_at_rules(backlog, block)
 
-    def _look_at_rules(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+    def _look_at_rules(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
         """Return which rule leaves out all lines: once, as a site may have nothing else."""
-        counter = intake.hit_table
-        reason = only_reason(counter.hits, counter.filtered)
-        if self._has_told or reason is None or counter.filtered[reason] < MOST_LEFT_OUT:
+        hits, filtered = backlog.outcome()
+        reason = only_reason(hits, filtered)
+        if self._has_told or reason is None or filtered[reason] < MOST_LEFT_OUT:
             return None
         self._has_told = True
-        line_rules = self._compiled.line_rules(intake.log_format or ASSUMED)
+        line_rules = self._compiled.line_rules(backlog.intake.log_format or ASSUMED)
         lines = islice(parse_lines(_whole_lines(block), line_rules), SAMPLED_LINES)
-        what = f"no hits, and {counter.filtered[reason]:,} lines filtered by one rule ({reason})"
+        what = f"no hits, and {filtered[reason]:,} lines filtered by one rule ({reason})"
         return Misfit("filtered", f"{what}: {left_out(reason, self._rules, lines)}")
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:

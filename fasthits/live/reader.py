@@ -174,7 +174,7 @@ class Reader:
         return figures | self._hours
 
     def _look_for_misfits(self) -> None:
-        if misfit := self._misfits.look(self._fresh.intake, self._buffer[: self._read_bytes]):
+        if misfit := self._misfits.look(self._fresh, self._buffer[: self._read_bytes]):
             self._report(*misfit)
 
     def _waiting(self) -> bool:

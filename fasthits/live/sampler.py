@@ -9,8 +9,10 @@ from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
 from fasthits.errors import MemcachedError
+from fasthits.live.asking import Asked
 from fasthits.live.causes import warnings_of
 from fasthits.live.listing import CounterReader
+from fasthits.live.statistics import FIGURES
 from fasthits.rules.paths import is_static
 
 WINDOW_SECONDS = 60.0
@@ -54,6 +56,8 @@ class Sample:
     """For each server that has answered, the views that came since the first sample; it never falls."""
     problems: list[str] = field(default_factory=list)
     """The errors of servers whose counters are missing."""
+    figures: dict[str, int] | None = None
+    """Today's figures of all loggers together, by the names in FIGURES; None if a server has not answered."""
     warnings: list[str] = field(default_factory=list)
     """Today's losses and warnings of loggers, a sentence for each."""
 
@@ -78,8 +82,10 @@ class Sample:
 class LiveViews:
     """Takes samples of today's live counters, and keeps the changes of the last WINDOW_SECONDS."""
 
-    def __init__(self, servers: Sequence[str], prefix: str) -> None:
+    def __init__(self, servers: Sequence[str], prefix: str, patience: float | None = None) -> None:
+        """A sample waits *patience* seconds for a server that hangs, by default until its connection fails."""
         self._readers = [CounterReader(server, prefix) for server in servers]
+        self._asked = [Asked(reader.server, reader.views_and_figures, patience) for reader in self._readers]
         self._answers: dict[str, tuple[date, dict[str, int]]] = {}
         self._seen: Counter[str] = Counter()
         self._views: dict[str, int] = {}
@@ -144,6 +150,7 @@ class LiveViews:
             servers={reader.server: reader.server in answers for reader in self._readers},
             seen={server: self._seen[server] for server in answers},
             problems=[str(problem) for problem in problems],
+            figures=None if problems else {name: figures.get(name, 0) for name in FIGURES},
             warnings=list(map(str, warnings_of(figures))),
         )
 
@@ -177,9 +184,11 @@ class LiveViews:
         answers: dict[str, dict[str, int]] = {}
         figures: dict[str, int] = {}
         problems = []
-        for reader in self._readers:
+        for asked in self._asked:
+            asked.start(day)
+        for reader, asked in zip(self._readers, self._asked, strict=True):
             try:
-                views, more = reader.views(day), reader.figures(day)
+                views, more = asked.answer(day)
             except MemcachedError as problem:
                 problems.append(problem)
             else:

@@ -103,11 +103,6 @@ def read_figures(servers: Sequence[str], prefix: str) -> dict[str, int]:
     return {name: numbers.get(key, 0) for name, key in keys.items()}
 
 
-def read_hours(servers: Sequence[str], prefix: str, day: date) -> list[int] | None:
-    """Return the hits in each hour of *day* of all loggers together; None if no logger has published any.
-
-    Raises MemcachedError.
-    """
-    keys = [hit_key(day, figure_path(name), prefix) for name in HOURS]
-    found = read_views(servers, keys)
-    return [found.get(key, 0) for key in keys] if found else None
+def hour_keys(prefix: str, day: date) -> list[str]:
+    """Return the keys of the hits in each hour of *day*, of all loggers together."""
+    return [hit_key(day, figure_path(name), prefix) for name in HOURS]

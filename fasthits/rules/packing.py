@@ -30,7 +30,11 @@ _ZIP = Packing("zip", "zip archive", "unzip {} -d FOLDER")
 _TAR = Packing("tar", "tar archive", "tar -xf {} -C FOLDER")
 _UTF_16, _UTF_16_LE, _UTF_16_BE = (Packing(name, "text in UTF-16") for name in ("utf-16", "utf-16-le", "utf-16-be"))
 
+_UTF_32 = Packing("utf-32", "text in UTF-32", "iconv -f UTF-32 -t UTF-8 {} > FILE")
+
 _STARTS = (
+    (b"\xff\xfe\0\0", _UTF_32),
+    (b"\0\0\xfe\xff", _UTF_32),
     (b"\x1f\x8b", _GZIP),
     (b"\x28\xb5\x2f\xfd", _ZSTD),
     (b"\xfd7zXZ", _XZ),
@@ -67,7 +71,7 @@ def packing_of(head: bytes) -> Packing | None:
         return _ZSTD
     if head[:3] == b"BZh" and (head[4:10] in _BZIP2_DATA or 3 < len(head) < 10):
         return _BZIP2
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:4] != bytes(2):
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return _UTF_16
     for zeros, others, packing in ((1, 0, _UTF_16_LE), (0, 1, _UTF_16_BE)):
         if head[zeros : 2 * _UNITS : 2] == bytes(_UNITS) and 0 not in head[others : 2 * _UNITS : 2]:

@@ -15,7 +15,7 @@ from fasthits.errors import LogFileError, UsageError
 from fasthits.rules.compiled import CompiledRules, field_rules
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
-from fasthits.rules.guidance import how_to_count
+from fasthits.rules.guidance import Advice, how_to_count
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
 from fasthits.rules.labelled import W3C
 from fasthits.rules.misses import name_of, trouble_of
@@ -142,8 +142,15 @@ class _Judge:
             named, stopped = read_json_fields(line, rules)
             fields = _request_of(parse_line(line, rules))
         why, counted_as = self._why(bucket, path, fields, stopped), _text(path) if bucket == HIT else None
-        advice = why_unreadable(line, self._compiled.rules).lines() if bucket == MALFORMED else ()
+        advice = self._advice(line).lines() if bucket == MALFORMED else ()
         return Explanation(number, line, log_format, bucket, why, named, advice, counted_as)
+
+    def _advice(self, line: bytes) -> Advice:
+        columns, names = len(line.split()), len(self._columns.split()) - 1
+        if self._columns and columns != names:
+            told = f"the line has {counted(columns, 'column')}, the #Fields: line before it names {names}"
+            return Advice([told], "let the server begin a new log file: it writes a #Fields: line into each")
+        return why_unreadable(line, self._compiled.rules)
 
     def _why(self, bucket: str, path: bytes, fields: dict[str, bytes], stopped: str) -> str:
         rules = self._compiled.rules

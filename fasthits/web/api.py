@@ -194,13 +194,9 @@ class Api:
     async def metrics(self, request: Request, query: Query) -> Response:
         """Answer with metrics for Prometheus. A figure that cannot be read is left out."""
         started = time.perf_counter()
-        sample, health, kept = await asyncio.gather(
-            _or_none(self._now.sample()),
-            _or_none(self._now.logger_figures()),
-            _or_none(self._kept_days()),
-        )
+        sample, kept = await asyncio.gather(_or_none(self._now.sample()), _or_none(self._kept_days()))
         loggers = await run_sync(count_loggers)
-        figures = Figures(self._now.servers, sample, kept, loggers, health, time.perf_counter() - started)
+        figures = Figures(self._now.servers, sample, kept, loggers, time.perf_counter() - started)
         return Response(exposition(figures), headers={"Content-Type": CONTENT_TYPE})
 
     async def _kept_days(self) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Figures(NamedTuple):
     kept: Mapping[str, Any] | None
     """See `kept_document`."""
     loggers: int
-    health: Mapping[str, int] | None
     seconds: float
     """How long it took to gather all this."""
 
@@ -51,8 +50,8 @@ def _metrics(figures: Figures) -> Iterator[tuple[str, str, Values]]:
     if figures.sample:
         yield from _live(figures.sample)
     yield "loggers", "Loggers running on this machine.", {"": figures.loggers}
-    if figures.health:
-        yield from _loggers(figures.health)
+    if figures.sample and figures.sample.figures:
+        yield from _loggers(figures.sample.figures)
     if figures.kept:
         yield from _kept(figures.kept)
     yield "scrape_duration_seconds", "Seconds it took to gather these figures.", {"": round(figures.seconds, 6)}

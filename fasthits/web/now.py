@@ -10,11 +10,14 @@ from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import hit_key, path_in_key
-from fasthits.live.memcached import read_views
+from fasthits.live.quick import PAGE_SECONDS, QuickReader
 from fasthits.live.sampler import LiveViews, Sample
-from fasthits.live.statistics import read_figures, read_hours
+from fasthits.live.servers import Server
+from fasthits.live.statistics import hour_keys
 
 SAMPLE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.5
+"""How long a sample waits for a memcached that hangs. Later samples do not wait for it, until it answers again."""
 LISTED_PATHS = 100
 """Paths that a sample lists."""
 
@@ -23,7 +26,8 @@ class Now:
     """Today's live counters. It reads them only when a request asks; there is no background task."""
 
     def __init__(self, servers: Sequence[str], prefix: str, site: str | None) -> None:
-        self._live = LiveViews(servers, prefix)
+        self._live = LiveViews(servers, prefix, PATIENCE_SECONDS)
+        self._quick = QuickReader([Server(server) for server in servers], lambda error: None)
         self.servers = servers
         self._prefix = prefix
         self._site = site
@@ -70,16 +74,22 @@ class Now:
         key = hit_key(day, path.encode(), self._prefix)
         views = self._live.views_of(path_in_key(key, self._prefix))
         if views is None:
-            views = (await run_sync(read_views, self.servers, [key])).get(key, 0)
+            (views,) = await self._read([key])
         return views
-
-    async def logger_figures(self) -> dict[str, int]:
-        """Return today's figures of all loggers together. Raises MemcachedError."""
-        return await run_sync(read_figures, self.servers, self._prefix)
 
     async def hours(self, day: date) -> list[int] | None:
         """Return the hits in each hour of a day; None if no logger has published any. Raises MemcachedError."""
-        return await run_sync(read_hours, self.servers, self._prefix, day)
+        await self.sample()
+        found = await self._read(hour_keys(self._prefix, day))
+        return found if any(found) else None
+
+    async def _read(self, keys: Sequence[str]) -> list[int]:
+        """Return the numbers of counters, 0 for a key without a counter. Raises MemcachedError."""
+        found = await run_sync(self._quick.read, keys)
+        if missing := [key for key in keys if key not in found]:
+            hint = f"no number for {missing[0]} within {PAGE_SECONDS:g} s"
+            raise MemcachedError("memcached does not answer", ", ".join(self.servers), hint)
+        return [found[key] for key in keys]
 
     async def search(self, text: str, limit: int) -> list[str]:
         """Return the paths of the newest sample that contain *text*, most read first. Raises MemcachedError."""

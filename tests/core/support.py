@@ -43,6 +43,21 @@ class Fields(NamedTuple):
     user_agent: bytes | None
 
 
+def take_number(data: bytes, at: int) -> tuple[int, int]:
+    """The oracle: return the number of 7 bits a byte that begins at *at*, and where it ends.
+
+    Raises IndexError or ValueError for damage.
+    """
+    value = shift = 0
+    while data[at] & 0x80:
+        value |= (data[at] & 0x7F) << shift
+        at += 1
+        shift += 7
+        if shift == 63:
+            raise ValueError("too many bits")
+    return value | data[at] << shift, at + 1
+
+
 def as_parsed(fields: Fields | dict[str, bytes | None] | None) -> ParsedLine | None:
     """Return what the core says of a line in which the oracle has read *fields*."""
     if fields is None:

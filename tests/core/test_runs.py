@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, csv_of_piece, merge_runs, rows_of_piece
-from tests.core.support import DAY
+from tests.core.support import DAY, take_number
 from tests.support.strategies import DAYS
 
 Rows = dict[tuple[date, bytes], int]
@@ -64,24 +64,12 @@ def piece_of(found: list[Row]) -> bytes:
 
 def rows_or_damage(piece: bytes) -> list[Row]:
     """The oracle: the rows of a piece; raises ValueError or IndexError for damage."""
-
-    def take() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            value |= (piece[at] & 0x7F) << shift
-            at += 1
-            shift += 7
-            if not piece[at - 1] & 0x80:
-                return value
-            if shift == 63:
-                raise ValueError("too many bits")
-
     found, at, day = [], 0, 0
     while at < len(piece):
-        day += take()
-        views = take()
-        size = take()
+        days, at = take_number(piece, at)
+        views, at = take_number(piece, at)
+        size, at = take_number(piece, at)
+        day += days
         if not views or size > len(piece) - at or size > 4 * LINE_BYTES or not day <= date.max.toordinal():
             raise ValueError("damaged")
         found.append((date.fromordinal(day), piece[at : at + size], views))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import add_sums, pack_sums
+from tests.core.support import take_number
 
 LARGEST = 2**63 - 1
 NUMBERS = st.one_of(st.integers(0, 300), st.integers(0, 70_000), st.integers(0, LARGEST))
@@ -21,15 +22,7 @@ def unpack(packed: bytes, ids: int) -> tuple[list[tuple[int, int]], int]:
     """The oracle: return the pairs, and where each number ends; raise IndexError or ValueError for damage."""
     pairs, at, before = [], 0, 0
     while at < len(packed):
-        difference = shift = 0
-        while True:
-            difference |= (packed[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if not packed[at - 1] & 0x80:
-                break
-            if shift == 63:
-                raise ValueError("too many bits")
+        difference, at = take_number(packed, at)
         size = 8 if packed[at : at + 2] == b"\xff\xff" else 2
         at += 2 * (size == 8)
         if len(packed) < at + size:

@@ -14,7 +14,7 @@ import pytest
 from fasthits._parse import HitTable
 from fasthits.daily.counting import count_days
 from fasthits.daily.logs import logfiles
-from fasthits.daily.reading import Progress, Reading
+from fasthits.daily.threads import Progress, Reading
 from tests.daily.test_whole_days import KEPT, TODAY, YESTERDAY, every, keep_one_hit, line, midnight, rolled
 from tests.support.commands import write
 

@@ -348,6 +348,8 @@ def test_a_tar_archive_says_how_to_unpack_it(form: int, pack: Callable[[bytes], 
         (b"\x04\x22\x4d\x18", "lz4 -dc"),
         (b"7z\xbc\xaf\x27\x1c", "7z x"),
         (b"LZIP\x01", "lzip"),
+        ("\ufeffline".encode("utf-32-le"), "iconv -f UTF-32"),
+        ("\ufeffline".encode("utf-32-be"), "iconv -f UTF-32"),
     ],
 )
 def test_what_fasthits_does_not_unpack_is_named_with_the_command(head: bytes, command: str, tmp_path: Path) -> None:

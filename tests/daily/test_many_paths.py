@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily import reading
+from fasthits.daily import threads
 from fasthits.daily.logs import logfiles
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
@@ -33,8 +33,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks, segments and tables are small, so that a small log is a large one."""
     monkeypatch.setattr(logfiles, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 1 << 18)
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 1 << 14)
-    monkeypatch.setattr(reading, "PART_ROWS", 500)
+    monkeypatch.setattr(threads, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(threads, "PART_ROWS", 500)
 
 
 def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None) -> tuple[bytes, Summary]:
@@ -46,13 +46,13 @@ def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None)
 def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of rows that were in the parts whenever a thread looked."""
     seen: list[int] = []
-    make_room: Callable[..., None] = reading.Reading._make_room
+    make_room: Callable[..., None] = threads.Reading._make_room
 
-    def look(self: reading.Reading, *tables: object) -> None:
+    def look(self: threads.Reading, *tables: object) -> None:
         make_room(self, *tables)
         seen.append(sum(map(len, self._parts)))
 
-    monkeypatch.setattr(reading.Reading, "_make_room", look)
+    monkeypatch.setattr(threads.Reading, "_make_room", look)
     return seen
 
 
@@ -74,7 +74,7 @@ def test_the_numbers_are_those_of_one_thread(log: Path, tmp_path: Path, threads:
 def test_they_are_the_same_in_little_memory(
     log: Path, tmp_path: Path, size: int, spilled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "LEAST_TABLE_BYTES", 1 << 16)
+    monkeypatch.setattr(threads, "LEAST_TABLE_BYTES", 1 << 16)
     expected, _ = counted(log, tmp_path / "one.csv", 1)
     found, several = counted(log, tmp_path / "several.csv", 3, size)
     assert max(spilled) > 0

@@ -19,7 +19,6 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits.cli.app import app
-from fasthits.daily import postgres as connections
 from fasthits.daily.databases import state_of
 from fasthits.daily.days import Range
 from fasthits.daily.documents import (
@@ -36,8 +35,9 @@ from fasthits.daily.documents import (
 )
 from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
+from fasthits.daily.postgres import database as connections
 from fasthits.daily.refusals import Fewer
-from fasthits.daily.sourcesums import TEXTS, sums_of
+from fasthits.daily.sqlite.referrers import TEXTS, sums_of
 from fasthits.daily.targets import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
@@ -345,7 +345,7 @@ import os, signal, sys
 from datetime import date
 import psycopg
 from fasthits._parse import HitTable
-from fasthits.daily import partitions
+from fasthits.daily.postgres import partitions
 from fasthits.daily.opening import open_table
 
 day, moment = date(2026, 3, 1), sys.argv[2]

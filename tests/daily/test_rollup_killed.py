@@ -17,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits.cli.app import app
-from fasthits.daily import database
+from fasthits.daily.sqlite import database
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
 

@@ -285,7 +285,7 @@ def test_the_next_rollup_makes_the_sums_of_an_old_file(kept: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fasthits.daily import sums
+from fasthits.daily.sqlite import sums
 from fasthits.daily.targets import SqliteFile
 
 sums.TRANSACTION_SECONDS = 0.0  # a day in each

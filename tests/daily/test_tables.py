@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules
 from fasthits.daily import atomic as replacing
-from fasthits.daily import database
 from fasthits.daily.columns import PLAIN, Rows, hits_layout, referrers_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.refusals import Fewer
 from fasthits.daily.runs import MergedRows, Spill, Spool, Workshop
+from fasthits.daily.sqlite import database
 from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT

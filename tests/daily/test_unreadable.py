@@ -55,7 +55,7 @@ def test_a_log_of_another_kind_is_told_with_its_first_lines_and_what_to_type(
     code, said = roll_up(tmp_path, *options, "--quiet", stdin=log)
     assert code == 1
     number = log.count(b"\n") + (not log.endswith(b"\n"))
-    assert said[0].startswith(f"fasthits: none of {number} lines can be read, left unchanged: {DAY} (tried as combined")
+    assert said[0].startswith(f"fasthits: none of {number} lines can be read, left unchanged: {DAY} (tried as ")
     first = log.split(b"\n")[0].decode("utf-8", "backslashreplace")
     assert any(f":1: {first}" in line for line in said) or not first.isprintable()
     at = next(number for number, line in enumerate(said) if line.strip() == advice[0])

@@ -142,32 +142,27 @@ def assert_all_counted(
 # Under load
 
 
-def test_ten_graceful_restarts_under_load_lose_no_hit(place: Path, memcached: Memcached) -> None:
+@pytest.mark.parametrize(
+    ("restart", "times", "unlogged"),
+    [
+        pytest.param(Apache.graceful, 10, 0, id="ten graceful restarts"),
+        pytest.param(Apache.restart, 2, 8, id="two restarts"),
+    ],
+)
+def test_restarts_under_load_lose_no_hit(
+    place: Path, memcached: Memcached, restart: Callable[[Apache], None], times: int, unlogged: int
+) -> None:
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         with Load(apache) as load:
             loggers = wait_for_logger(apache)
-            for _ in range(10):
+            for _ in range(times):
                 load.wait_for_more()
-                apache.graceful()
+                restart(apache)
                 loggers = wait_for_logger(apache, loggers)
             load.wait_for_more()
         apache.stop()
-        assert len(loggers) == 11
-        assert_all_counted(memcached, apache, access_log, load.answered)
-
-
-def test_two_restarts_under_load_lose_no_hit(place: Path, memcached: Memcached) -> None:
-    with apache_with_file(place, log_command(memcached)) as (apache, access_log):
-        with Load(apache) as load:
-            loggers = wait_for_logger(apache)
-            for _ in range(2):
-                load.wait_for_more()
-                apache.restart()
-                loggers = wait_for_logger(apache, loggers)
-            load.wait_for_more()
-        apache.stop()
-        assert len(loggers) == 3
-        assert_all_counted(memcached, apache, access_log, load.answered, unlogged=8)
+        assert len(loggers) == times + 1
+        assert_all_counted(memcached, apache, access_log, load.answered, unlogged)
 
 
 @pytest.mark.parametrize("end", [Apache.graceful_stop, Apache.stop], ids=["graceful-stop", "stop"])

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-from fasthits.live.statistics import HOURS, Health, read_hours
+from fasthits.live.memcached import read_views
+from fasthits.live.statistics import HOURS, Health, hour_keys
 from tests.live.test_follow import follow
 from tests.support.logger import Logger
 from tests.support.processes import eventually
@@ -20,11 +21,11 @@ def line(hour: int, day: date = TODAY, path: str = "/a") -> bytes:
     return f'192.0.2.7 - - [{day:%d/%b/%Y}:{hour:02}:59:00 +0000] "GET {path} HTTP/1.1" 200 5\n'.encode()
 
 
-def wait_for(memcached: Memcached, day: date, hours: dict[int, int] | None) -> None:
-    expected = None if hours is None else [hours.get(hour, 0) for hour in range(24)]
+def wait_for(memcached: Memcached, day: date, hours: dict[int, int]) -> None:
+    expected = {key: hours[hour] for hour, key in enumerate(hour_keys(":1:", day)) if hour in hours}
 
-    def found() -> list[int] | None:
-        return read_hours([memcached.spec], ":1:", day)
+    def found() -> dict[str, int]:
+        return read_views([memcached.spec], hour_keys(":1:", day))
 
     eventually(lambda: found() == expected, 30, lambda: f"{expected}; there are {found()}")
 
@@ -38,7 +39,7 @@ def test_a_logger_publishes_the_hours_of_its_hits(memcached: Memcached, start_lo
         wait_for(memcached, TODAY, {9: 1, 10: 2, 11: 1})
         wait_for(memcached, yesterday, {23: 1})
         logger.finish()
-    wait_for(memcached, long_ago, None)
+    wait_for(memcached, long_ago, {})
     wait_for(memcached, TODAY, {9: 1, 10: 2, 11: 1})
 
 
@@ -57,7 +58,7 @@ def test_hours_that_are_not_known_are_not_published(memcached: Memcached, start_
         logger.write(line(9) + line(9, path="/private/a"))
         logger.finish()
     assert memcached.figures()["hits"] == 1
-    assert read_hours([memcached.spec], ":1:", TODAY) is None
+    assert read_views([memcached.spec], hour_keys(":1:", TODAY)) == {}
 
 
 def test_health_takes_hours_and_takes_them_back() -> None:

@@ -17,9 +17,9 @@ fasthits.live.statistics.PUBLISH_SECONDS = 0.05
 """
 TELL = """
 import os
-def look(self, intake, block, look=fasthits.live.misfits.Misfits.look):
-    found = look(self, intake, block)
-    os.write(2, f"looked at {intake.hit_table.lines}\\n".encode())
+def look(self, backlog, block, look=fasthits.live.misfits.Misfits.look):
+    found = look(self, backlog, block)
+    os.write(2, f"looked at {backlog.counter.lines}\\n".encode())
     return found
 fasthits.live.misfits.Misfits.look = look
 """
@@ -138,3 +138,23 @@ def test_a_rule_that_leaves_out_all_lines_is_told_once(start: StartLogger, memca
     eventually(lambda: memcached.warnings() == {"filtered": 1}, what="the warning is published")
     logger.write(access_line("/api", method="POST") * 2000)
     assert said_after_looking_at(logger, 3000) == [said]
+
+
+def test_a_rule_on_paths_that_leaves_out_all_lines_is_told(start: StartLogger, memcached: Memcached) -> None:
+    logger = start("--include-path", "/blog/*", tell=TELL)
+    logger.write(access_line("/shop") * 1000)
+    eventually(lambda: memcached.figures().get("filtered") == 1000, what="the logger has judged the paths")
+    logger.write(access_line("/shop"))
+    said = said_after_looking_at(logger, 1001)
+    assert said[-1].startswith(
+        "fasthits: no hits, and 1,001 lines filtered by one rule (path): their paths are excluded"
+    )
+    assert "the log has /shop" in said[-1]
+
+
+def test_a_rule_on_paths_that_leaves_a_hit_is_not_told(start: StartLogger, memcached: Memcached) -> None:
+    logger = start("--include-path", "/blog/*", tell=TELL)
+    logger.write(access_line("/shop") * 1000 + access_line("/blog/a"))
+    eventually(lambda: memcached.figures().get("hits") == 1, what="the logger has judged the paths")
+    logger.write(access_line("/shop"))
+    assert said_after_looking_at(logger, 1002) == []

@@ -126,6 +126,7 @@ def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
     assert f"{log}:2: hit: counts as /a (w3c)".encode() in done.stdout
     assert b"    path    /a\n" in done.stdout
     assert f"{log}:3: malformed: not the columns that the last #Fields: line names".encode() in done.stdout
+    assert b"    the line has 2 columns, the #Fields: line before it names 5\n    -> let the server" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -140,6 +141,31 @@ def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
         assert served.ask("/api/history").status == 200
         memcached.start(keep_port=True)
         assert next(name for name, _ in events if name == "sample")
+
+
+def test_a_memcached_that_hangs_is_unknown_and_the_rest_is_answered(served: Served, memcached: Memcached) -> None:
+    assert served.ask("/api/top").status == 200
+    memcached.pause()
+    eventually(lambda: b"nothing within" in served.ask("/api/top").body)
+    assert b"views: 6+" in served.ask("/badge.svg?path=/").body
+    assert f'memcached_up{{server="{memcached.spec}"}} 0\n'.encode() in served.ask("/metrics").body
+    for target in ("/api/today?path=/", f"/api/hours?day={TODAY}"):
+        assert served.ask(target).status == 503
+    memcached.resume()
+    eventually(lambda: served.ask("/api/today?path=/").status == 200)
+
+
+def test_a_locked_database_is_told_soon(start: Callable[..., Served], tmp_path: Path) -> None:
+    write(tmp_path / "day.log", hit("/", DAYS[0]))
+    done = fasthits("rollup", str(DAYS[0]), "--logs", tmp_path / "day.log", "--to", tmp_path / "hits.db")
+    assert done.returncode == 0
+    with closing(sqlite3.connect(tmp_path / "hits.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        answer = start("--database", str(tmp_path / "hits.db")).ask("/api/history")
+        assert (answer.status, answer.json()["error"].partition("locked; ")[2]) == (
+            503,
+            "another program, such as a rollup, is using it: try again in a few seconds)",
+        )
 
 
 def test_history_is_what_rollups_have_kept(idle: Served) -> None:
@@ -414,7 +440,7 @@ def test_metrics_count_the_lines_of_all_loggers_by_outcome(
     top = eventually(lambda: (found := served.ask("/api/top").json())["views"] == 3 and found)
     assert [each["path"] for each in top["most_read"]] == ["/a", "/b"]
     memcached.kill()
-    assert b"fasthits_logger_" not in served.ask("/metrics").body
+    eventually(lambda: b"fasthits_logger_" not in served.ask("/metrics").body)
 
 
 def test_the_board_for_grafana_asks_for_metrics_that_exist(served: Served, logger: Logger) -> None:

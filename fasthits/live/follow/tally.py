@@ -35,7 +35,7 @@ class _Lines:
         """Count whole lines; if a look is due, return what is wrong with most lines. Raises UsageError as `Intake`."""
         self._backlog.intake.feed(lines)
         now = time.monotonic()
-        misfit = self._misfits.look(self._backlog.intake, lines) if now >= self._misfits.at else None
+        misfit = self._misfits.look(self._backlog, lines) if now >= self._misfits.at else None
         self._misfits.wake(now)
         return misfit
 

@@ -21,7 +21,6 @@ def change(text: str) -> str:
     return f'CACHES["default"] |= {text}\n'
 
 
-TWO = "localhost:1,localhost:2"
 PYLIBMC = 'CACHES["default"]["BACKEND"] = "django.core.cache.backends.memcached.PyLibMCCache"\n'
 
 

@@ -1,7 +1,7 @@
 """Sums of the tables of referrers and searches in a SQLite file: the views of a day by site or search, all paths
 together. Without them a year of a busy site would take seconds.
 
-``referrers_sums`` and ``searches_sums`` are made with the sums of hits (`daily.sums`), in the same transaction, and
+``referrers_sums`` and ``searches_sums`` are made with the sums of hits (`daily.sqlite.sums`), in one transaction, and
 triggers delete the sums of a day whose rows somebody else changes. A day without sums is read from its rows.
 """
 

@@ -17,11 +17,13 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 from fasthits.daily.atomic import check_maker, resolve
-from fasthits.daily.sourcesums import columns_of
+from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.errors import TableError
 
-READ_LOCK_SECONDS = 10.0
-"""How long a reader waits while a rollup commits."""
+READ_LOCK_SECONDS = 2.0
+"""How long a reader waits while a rollup commits: people and monitors wait for the answer."""
+LOOK_LOCK_SECONDS = 10.0
+"""How long a rollup that only reads waits while another rollup commits."""
 WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
 SIGNAL_SECONDS = 0.25
@@ -54,7 +56,7 @@ class Sqlite:
 
 
 @contextmanager
-def reading(file: Path) -> Iterator[sqlite3.Connection]:
+def reading(file: Path, lock_seconds: float = READ_LOCK_SECONDS) -> Iterator[sqlite3.Connection]:
     """Give the database for reading. All reads see the same moment. Raises TableError, also for SQLite errors of the
     block.
 
@@ -62,9 +64,9 @@ def reading(file: Path) -> Iterator[sqlite3.Connection]:
     """
     if not file.is_file():
         raise TableError("no such database", file, "make it with fasthits rollup, or name another with --database")
-    opened = _load_csv if file.suffix.lower() == ".csv" else _open_to_read
     with as_table_error("cannot read database", file):
-        found = opened(_own_file(file))
+        path = _own_file(file)
+        found = _load_csv(path) if file.suffix.lower() == ".csv" else _open_to_read(path, lock_seconds)
     with closing(found) as database, _errors_told("cannot read database", file), _ended_by_signals(database):
         yield database
 
@@ -121,22 +123,22 @@ def _connect(path: Path, mode: str, lock_seconds: float) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=lock_seconds, isolation_level=None)
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection:
+def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
     try:
-        return _begin_to_read(path, "ro")
+        return _begin_to_read(path, "ro", lock_seconds)
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
     # SQLite restores the old rows after a killed rollup only if it may write.
     try:
-        _begin_to_read(path, "rw").close()
+        _begin_to_read(path, "rw", lock_seconds).close()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise
         failed = "a rollup was killed while it wrote, and only a user who may write to the database can undo that"
         command = f"sudo -u '#{path.stat().st_uid}' fasthits most-read --database {path}"
         raise TableError(failed, path, f"run once: {command}") from error
-    return _begin_to_read(path, "ro")
+    return _begin_to_read(path, "ro", lock_seconds)
 
 
 def _load_csv(path: Path) -> sqlite3.Connection:
@@ -170,9 +172,9 @@ def _load_csv(path: Path) -> sqlite3.Connection:
     return database
 
 
-def _begin_to_read(path: Path, mode: str) -> sqlite3.Connection:
+def _begin_to_read(path: Path, mode: str, lock_seconds: float) -> sqlite3.Connection:
     """Return a connection that sees the file in its present state until it is closed."""
-    database = _connect(path, mode, READ_LOCK_SECONDS)
+    database = _connect(path, mode, lock_seconds)
     try:
         database.execute("BEGIN")
         database.execute("SELECT count(*) FROM sqlite_master")
@@ -235,7 +237,7 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
 
 
 _HINTS = {
-    sqlite3.SQLITE_BUSY: "; another program is writing or reading it; try again",
+    sqlite3.SQLITE_BUSY: "; another program, such as a rollup, is using it: try again in a few seconds",
     sqlite3.SQLITE_CORRUPT: "; restore a backup, or roll up the days again into another file",
     sqlite3.SQLITE_NOTADB: "; name another file",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",

@@ -16,12 +16,12 @@ import pytest
 
 from fasthits._parse import HitTable
 from fasthits.cli.app import app
-from fasthits.daily import database as of_sqlite
 from fasthits.daily.columns import PLAIN
-from fasthits.daily.database import reading
 from fasthits.daily.days import Range
 from fasthits.daily.history import History
 from fasthits.daily.opening import open_table
+from fasthits.daily.sqlite import database as of_sqlite
+from fasthits.daily.sqlite.database import reading
 from fasthits.daily.targets import SqliteFile
 from fasthits.errors import TableError
 from fasthits.records import replace
@@ -54,11 +54,11 @@ def kept(place: Path) -> Path:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fasthits.daily import database
+from fasthits.daily.sqlite import database
 from fasthits.daily.columns import PLAIN
 from fasthits.daily.targets import SqliteFile
 from fasthits.records import replace
-from tests.daily.test_database import DAY, counter
+from tests.daily.test_sqlite import DAY, counter
 
 def rows(counted):
     yield from PLAIN.rows(counted)
@@ -163,14 +163,14 @@ def test_what_is_read_at_one_moment_is_of_one_moment(kept: Path) -> None:
         assert history.newest() == DAY
         program = f"""
 from pathlib import Path
-from fasthits.daily import database
+from fasthits.daily.sqlite import database
 from fasthits.daily.targets import SqliteFile
-from tests.daily.test_database import DAY, counter
+from tests.daily.test_sqlite import DAY, counter
 database.WRITE_LOCK_SECONDS = 0.1
 SqliteFile(Path({str(kept)!r})).replace([DAY], counter(20))
 """
         done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True)
-        assert b"database is locked; another program" in done.stderr
+        assert b"database is locked; another program, such as a rollup, is using it" in done.stderr
         assert history.site(days) == [10]
         assert history.most_read(days, 100).views == 10
 

@@ -1,10 +1,10 @@
-"""Sums of the tables of referrers and searches in PostgreSQL, as `daily.sourcesums` keeps them in SQLite."""
+"""Sums of the tables of referrers and searches in PostgreSQL, as `daily.sqlite.referrers` keeps them in SQLite."""
 
 from collections.abc import Sequence
 
-from fasthits.daily.postgres import Postgres
-from fasthits.daily.postgressums import partitions_of
-from fasthits.daily.sourcesums import TEXTS, sums_of
+from fasthits.daily.postgres.database import Postgres
+from fasthits.daily.postgres.sums import partitions_of
+from fasthits.daily.sqlite.referrers import TEXTS, sums_of
 
 CHANGED = """
 CREATE OR REPLACE FUNCTION sources_changed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -17,9 +17,9 @@ from datetime import date
 from pathlib import Path
 
 from fasthits._parse import pack_sums
-from fasthits.daily import sourcesums
 from fasthits.daily.removed import note_missing_paths, note_removed_days, remove_paths, views_by_path
-from fasthits.daily.sourcesums import CHANGED_DAYS, columns_of
+from fasthits.daily.sqlite import referrers
+from fasthits.daily.sqlite.referrers import CHANGED_DAYS, columns_of
 from fasthits.errors import TableError
 
 TRANSACTION_SECONDS = 1.0
@@ -42,7 +42,7 @@ _TRIGGERS = {
 
 def days_with_rows(database: sqlite3.Connection) -> list[str]:
     """Return the days that have rows in the table hits, in order."""
-    return sourcesums.days_with_rows(database, "hits")
+    return referrers.days_with_rows(database, "hits")
 
 
 def are_valid(database: sqlite3.Connection) -> bool:
@@ -80,7 +80,7 @@ def pause(database: sqlite3.Connection) -> None:
         database.execute(f"CREATE TABLE IF NOT EXISTS {name}({', '.join(declared)})")
     for name in _TRIGGERS:
         database.execute(f"DROP TRIGGER IF EXISTS {name}")
-    sourcesums.pause(database)
+    referrers.pause(database)
 
 
 def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
@@ -94,14 +94,14 @@ def resume(database: sqlite3.Connection, changed: Iterable[date]) -> None:
         note_missing_paths(database, before, views_by_path(database, day))
     for trigger in _TRIGGERS.values():
         database.execute(trigger)
-    sourcesums.resume(database)
+    referrers.resume(database)
     if not days_without_sums(database):
         remove_paths(database)
 
 
 def days_without_sums(database: sqlite3.Connection) -> list[str]:
     """Return the days with rows, but without sums; the newest first, because they are read most."""
-    made = (summed(database) or set()) - sourcesums.days_without(database)
+    made = (summed(database) or set()) - referrers.days_without(database)
     return [day for day in reversed(days_with_rows(database)) if day not in made]
 
 
@@ -129,7 +129,7 @@ def make_sums(database: sqlite3.Connection, day: str) -> None:
 
     A day with views that are no numbers or negative, which somebody else has written, stays without sums.
     """
-    sourcesums.make(database, day)
+    referrers.make(database, day)
     columns = columns_of(database, "hits")
     numbers = ["views", "bots"] if "bots" in columns else ["views"]
     host = "host" if "host" in columns else "''"

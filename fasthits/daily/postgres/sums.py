@@ -1,4 +1,4 @@
-"""Sums of the views in PostgreSQL, in tables as those that `daily.sums` keeps in SQLite, and what keeps them true.
+"""Sums of the views in PostgreSQL, in tables as `daily.sqlite.sums` keeps them in SQLite, and what keeps them true.
 
 A trigger deletes the sums of a day whose rows somebody else changes. Whoever drops a day's partition removes the day;
 until the next rollup no sums count then, and readers add up rows.
@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from fasthits._parse import pack_sums
-from fasthits.daily.postgres import Postgres
+from fasthits.daily.postgres.database import Postgres
 from fasthits.daily.removed import note_missing_paths, note_removed_days, views_by_path
 from fasthits.errors import TableError
 

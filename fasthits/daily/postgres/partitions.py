@@ -11,18 +11,17 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from fasthits.daily import postgressources as sources
-from fasthits.daily import postgressums as sums
 from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
-from fasthits.daily.postgres import Postgres, looking, writing
+from fasthits.daily.postgres import referrers, sums
+from fasthits.daily.postgres.database import Postgres, looking, writing
 from fasthits.daily.refusals import find_fewer
 from fasthits.daily.removed import remove_paths
-from fasthits.daily.sourcesums import TEXTS
+from fasthits.daily.sqlite.referrers import TEXTS
 from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.reading import Progress
+    from fasthits.daily.threads import Progress
 
 ANOTHER = "name another with --to TARGET"
 TEXT = 'text COLLATE "C"'
@@ -54,7 +53,7 @@ class PostgresTables(Table):
                 _declare(database, layout)
             self._check_tables(database)
             sums.declare(database)
-            sources.declare(database, [layout.name for layout in self._layouts])
+            referrers.declare(database, [layout.name for layout in self._layouts])
             fewer = [] if with_fewer else find_fewer(new.hits, _kept_hits(database, self._layouts[0], days))
             left = {day.isoformat() for day, *_ in fewer}
             replaced = [day for day in map(date.isoformat, days) if day not in left]
@@ -81,7 +80,7 @@ class PostgresTables(Table):
 
     def catch_up(self, progress: "Progress | None" = None) -> None:
         with looking(self._url) as database:
-            days, of_sources = sums.days_without(database), sources.days_without(database)
+            days, of_sources = sums.days_without(database), referrers.days_without(database)
         advance = progress(len(days) + len(of_sources)) if progress and (days or of_sources) else None
         for day in days:
             with writing(self._url) as database:
@@ -93,8 +92,8 @@ class PostgresTables(Table):
                 advance(1)
         for table, day in of_sources:
             with writing(self._url) as database:
-                sources.declare(database, [table])
-                sources.make(database, table, day, table)
+                referrers.declare(database, [table])
+                referrers.make(database, table, day, table)
             if advance:
                 advance(1)
 
@@ -143,7 +142,7 @@ class _Days:
     def sum_up(self, day: str) -> None:
         """Make the sums of a day, if it is a table of referrers or searches."""
         if self._layout.name in TEXTS:
-            sources.make(self._database, self._layout.name, day, self.table_of(day))
+            referrers.make(self._database, self._layout.name, day, self.table_of(day))
 
     def attach(self, replaced: Sequence[str]) -> None:
         """Put the new tables in place of the old partitions of these days."""
@@ -159,7 +158,7 @@ class _Days:
             if name == "hits":
                 sums.watch(self._database, partition, day)
             elif name in TEXTS:
-                sources.watch(self._database, name, partition, day)
+                referrers.watch(self._database, name, partition, day)
 
     def _make(self, table: str, day: str) -> None:
         # With the CHECK, nothing is read again when it is attached.

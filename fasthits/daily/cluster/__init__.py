@@ -1,0 +1,1 @@
+"""Counting with many machines: the workers of ``--cluster``, their tasks, and the files between them."""

@@ -1,0 +1,1 @@
+"""Days in a SQLite file: the file, the sums beside its tables."""
