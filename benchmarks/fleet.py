@@ -20,8 +20,8 @@ from typing import Any
 from benchmarks.__main__ import make_rows
 from benchmarks.corpora import DAY
 from fasthits.daily.cluster import tasks
-from fasthits.daily.cluster.engines import Crew, connected
-from fasthits.daily.cluster.fleet import Fleet
+from fasthits.daily.cluster.engines import connected
+from fasthits.daily.cluster.fleet import Crew, Fleet
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up
 
@@ -58,7 +58,7 @@ class Workers:
 
     def fleet(self, scratch: Path) -> Fleet:
         """Return the workers for one run."""
-        return Fleet(self.crew.executor, self.crew.slots, self.crew.name, str(scratch))
+        return Fleet(self.crew, str(scratch))
 
 
 def measure(folder: Path) -> dict[str, float]:

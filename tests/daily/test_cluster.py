@@ -3,8 +3,10 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import dask.config
@@ -18,7 +20,7 @@ from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
 from fasthits.errors import FasthitsError
 from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
-from tests.support.commands import write
+from tests.support.commands import fasthits, write
 from tests.support.fleets import DAY, count_alone, outputs, write_logs
 from tests.support.processes import PROJECT, environment, eventually, fasthits_command
 from tests.support.stores import ObjectStore
@@ -87,7 +89,7 @@ def count_by_cluster(
         return finished
 
     with connected(address_of(cluster)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
+        workers = Fleet(crew, str(target.parent))
         return count_alone(logs, target, fleet=workers, progress=progress)
 
 
@@ -112,6 +114,21 @@ def test_workers_that_are_killed_change_no_byte(
     assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
+def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(logs: Path, tmp_path: Path) -> None:
+    words = ("rollup", str(DAY), "--logs", f"{logs}/*/%F.log")
+    with socket.socket() as dashboard:
+        with suppress(OSError):  # if another scheduler runs here anyway
+            dashboard.bind(("127.0.0.1", 8787))
+            dashboard.listen()
+        together = fasthits(*words, "--to", "fleet/", "--cluster", "local:1", cwd=tmp_path)
+    alone = fasthits(*words, "--to", "alone/", cwd=tmp_path)
+    assert (together.returncode, alone.returncode) == (0, 0), together.stderr
+    assert len(together.stderr.splitlines()) == len(alone.stderr.splitlines())
+    name = f"hits/date={DAY}/hits.parquet"
+    assert (tmp_path / "fleet" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert {each.name for each in tmp_path.iterdir()} == {"fleet", "alone"}
+
+
 def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
     cluster: DaskCluster, store: ObjectStore, logs: Path, tmp_path: Path
 ) -> None:
@@ -119,7 +136,7 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
     for file in logs.rglob("*.log*"):
         store.put(bucket, f"logs/{file.relative_to(logs)}", file.read_bytes())
     with connected(str(cluster.scheduler_file)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, f"s3://{bucket}/scratch")
+        workers = Fleet(crew, f"s3://{bucket}/scratch")
         target = open_table(str(tmp_path / "hits.csv"))
         done = roll_up([DAY], (f"s3://{bucket}/logs/*/%F.log",), target, fleet=workers)
     count_alone(logs, tmp_path / "alone.csv")
@@ -142,6 +159,67 @@ def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
     with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {address}"):
         count_by_cluster(cluster, logs, target, kill, stop)
     assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WATCH_SECONDS", "SILENT_SECONDS"):
+        monkeypatch.setattr(engines, name, 0.5)
+
+
+def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None, short_patience: None
+) -> None:
+    """As on a machine that is half dead: its connections stay open."""
+    stopped = cluster.workers[0]
+    (tmp_path / "out").mkdir()
+    done = count_by_cluster(
+        cluster, logs, tmp_path / "out" / "hits.csv", begun=lambda: stopped.send_signal(signal.SIGSTOP)
+    )
+    count_alone(logs, tmp_path / "alone.csv")
+    assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
+    (remark,) = [note for note in done.counted.notes if "worker" in note]
+    assert re.match(r"warning: the worker tls://127\.0\.0\.1:\d+ was silent for .* look at its machine", remark)
+    stopped.kill()
+    stopped.wait()
+
+
+def test_a_cluster_without_a_worker_any_more_is_an_error(
+    cluster: DaskCluster,
+    logs: Path,
+    tmp_path: Path,
+    many_tasks: None,
+    short_patience: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kill_all() -> None:
+        monkeypatch.setattr(engines, "WORKER_SECONDS", 0.5)
+        for worker in cluster.workers:
+            worker.kill()
+
+    target = write(tmp_path / "hits.csv", KEPT)
+    with pytest.raises(FasthitsError, match=r"no worker any more, nothing changed: tls://.*start one: dask worker tls"):
+        count_by_cluster(cluster, logs, target, begun=kill_all)
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
+def test_a_scheduler_that_has_stopped_is_an_error(
+    cluster: DaskCluster,
+    logs: Path,
+    tmp_path: Path,
+    many_tasks: None,
+    short_patience: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "ANSWER_SECONDS", 2)
+    target = write(tmp_path / "hits.csv", KEPT)
+    try:
+        with pytest.raises(FasthitsError, match=r"the cluster is lost.*: tls://.*its scheduler has not answered for"):
+            count_by_cluster(cluster, logs, target, begun=lambda: cluster.scheduler.send_signal(signal.SIGSTOP))
+        assert outputs(tmp_path) == {"hits.csv": KEPT}
+    finally:
+        cluster.scheduler.kill()
+        cluster.scheduler.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -193,11 +271,10 @@ def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch
 
 def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
-    said = r"cannot reach the cluster: tcp://127\.0\.0\.1:9 .*is the scheduler running"
-    for required in (False, True):  # a machine that is set to speak TLS only
+    for required, said in (False, "is the scheduler running"), (True, "settings on this machine require .* tls://"):
         with (
             dask.config.set({"distributed.comm.require-encryption": required}),
-            pytest.raises(FasthitsError, match=said),
+            pytest.raises(FasthitsError, match=rf"cannot reach the cluster: tcp://127\.0\.0\.1:9 .*{said}"),
             connected("tcp://127.0.0.1:9"),
         ):
             pass
