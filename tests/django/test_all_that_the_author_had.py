@@ -26,10 +26,11 @@ from tests.django_app.models import Photo, Place, PressRelease, Restaurant, Tag
 from tests.django_app.wire import Wire
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line
-from tests.support.processes import run_fasthits
+from tests.support.processes import PROJECT, run_fasthits
 from tests.support.servers import Memcached
 
 pytestmark = pytest.mark.usefixtures("tables")
+MANUAL = (PROJECT / "docs" / "django.md").read_text()
 ONE_DATABASE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 CountToday = Callable[[Iterable[str]], None]
@@ -240,39 +241,30 @@ def test_sparklines_of_a_list_take_one_query() -> None:
     assert list(views_by_day(with_views_by_day(photos, 2)[0], 2).values()) == [0, 1]
 
 
-class ReleaseSerializer(serializers.ModelSerializer):
-    """The recipe of the manual."""
-
-    hits_today = serializers.IntegerField(read_only=True)
-    hits_7_days = serializers.IntegerField(read_only=True)
-
-    class Meta:
-        model = PressRelease
-        fields = ("title", "hits_today", "hits_7_days")
-
-
-class ReleaseViewSet(viewsets.ModelViewSet):
-    """The recipe's other half. A page has a hundred objects."""
-
-    queryset = PressRelease.objects.with_hits(days=7).order_by("pk")
-    serializer_class = ReleaseSerializer
-    pagination_class = type("Hundred", (PageNumberPagination,), {"page_size": 100})
-
-    def paginate_queryset(self, queryset: Any) -> Any:
-        return live.with_hits_today(super().paginate_queryset(queryset))
-
-
 @ONE_DATABASE
-def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday) -> None:
+@pytest.mark.parametrize("page_size", [None, 100])
+def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday, page_size: int | None) -> None:
+    """The manual's own text, with pages and with the framework's default: without."""
+    recipe = MANUAL.partition("**Django REST framework:**")[2].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"serializers": serializers, "viewsets": viewsets, "PressRelease": PressRelease}
+    names |= {"with_hits_today": live.with_hits_today, "__name__": __name__}
+    exec(recipe, names)
     for number in range(100):
         read(PressRelease.objects.create(title=f"{number}", slug=f"x{number}"), {1: number})
     count_today(["/press/x3/"] * 2)
-    view = ReleaseViewSet.as_view({"get": "list"})
+    pages = type("Pages", (PageNumberPagination,), {"page_size": page_size})
+    view = names["ReleaseViewSet"].as_view({"get": "list"}, pagination_class=pages)
     with Wire(memcached) as wire, override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": wire.spec}):
         with CaptureQueriesContext(connection) as queries:
-            found = view(APIRequestFactory().get("/")).data["results"]
-        assert (len(wire.commands), len(queries)) == (1, 2)  # the number of objects, and the objects
-    assert found[3] == {"title": "3", "hits_today": 2, "hits_7_days": 3}
+            found = view(APIRequestFactory().get("/")).data
+        assert (len(wire.commands), len(queries)) == (1, 2 if page_size else 1)  # with pages also their number
+        assert (found["results"] if page_size else found)[3] == {"title": "3", "hits_today": 2, "hits_7_days": 3}
+        one = names["ReleaseViewSet"].as_view({"get": "retrieve"})
+        assert one(APIRequestFactory().get("/"), pk=PressRelease.objects.get(title="3").pk).data == {
+            "title": "3",
+            "hits_today": 2,
+            "hits_7_days": 3,
+        }
 
 
 # After the nightly run

@@ -298,13 +298,21 @@ def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grou
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    "wrong", [{"MEMCACHED": "a b"}, {"TIME_ZONE": "Mars"}, {"PREFIX": "a b"}, {"CACHE": "none"}, {"RULES": {"x": 1}}]
+    "wrong",
+    [
+        {"MEMCACHED": "a b"},
+        {"MEMCACHED": "127.0.0.1:1", "TIME_ZONE": "Mars"},
+        {"PREFIX": "a b"},
+        {"CACHE": "none"},
+        {"RULES": {"x": 1}},
+        {"LIVE": "False"},
+        {"CONFIG": "none.toml"},
+        None,
+    ],
 )
-def test_wrong_settings_break_no_page(wrong: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_settings_break_no_page(wrong: Any, caplog: pytest.LogCaptureFixture) -> None:
     release = read(PressRelease.objects.create(title="A", slug="a"))
-    with override_settings(
-        FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": "127.0.0.1:1"} | wrong if "CACHE" not in wrong else wrong
-    ):
+    with override_settings(FASTHITS=wrong):
         page = "{% hits_today obj %} {{ obj|hits:7 }} {% sparkline obj %}{{ obj|signed_path }}"
         assert " 5 <figure" in render(page, obj=release)
         render(page, obj=release)
