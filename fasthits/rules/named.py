@@ -506,9 +506,10 @@ def find_format(text: str) -> Format:
         return parse_format(text)
     from difflib import get_close_matches
 
-    near = get_close_matches(text, NAMES, 1)
-    hint = f"did you mean {near[0]}?" if near else "fasthits formats lists the names"
-    raise UsageError("no such log format", repr(text), hint)
+    word = re.compile(rf"\b{re.escape(text or 'nothing')}\b", re.IGNORECASE)
+    near = [row.name for row in FORMATS.values() if word.search(row.writer)][:3] or get_close_matches(text, NAMES, 1)
+    hint = f"did you mean {' or '.join(near)}? " if near else "fasthits formats lists the names; "
+    raise UsageError("no such log format", repr(text), f"{hint}without a format, fasthits detects it")
 
 
 # --- Detection ----------------------------------------------------------------------------------------------------
