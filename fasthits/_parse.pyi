@@ -234,7 +234,7 @@ class LineRules:
     each distinct referer of hits, as it was logged. It returns the text to store, which may be several fields with
     newlines between them, or None to store nothing. Referers of bots are ignored.
 
-    With *not_found_apart*, requests that were answered with 404 or 410 are filtered as ``status``. Those that no other
+    Requests that were answered with one of the statuses *not_found* are filtered as ``status``. Those that no other
     rule filters have rows in the table ``not_found`` of `HitTable.by_referer`; those of bots have not.
 
     The key of a row is the path; with *keep_query* the path and its query. With *by_host* the virtual host (``-`` for
@@ -279,7 +279,7 @@ class LineRules:
         static_endings: Collection[bytes] = (),
         is_static: Callable[[bytes], bool] | None = None,
         rewrites: bool = False,
-        not_found_apart: bool = False,
+        not_found: Collection[int] = (),
     ) -> Self: ...
     @property
     def referers(self) -> Mapping[str, Callable[[bytes], bytes | None]]:
@@ -310,7 +310,7 @@ class HitTable:
     @property
     def by_referer(self) -> Mapping[str, HitTable]:
         """A table for each name in `LineRules.referers`. The path of its rows is the key, a newline, and the text that
-        the function returned. With *not_found_apart* also the table ``not_found``, whose rows have only the key."""
+        the function returned. With statuses *not_found* also the table ``not_found``, whose rows have only the key."""
     threads: int
     """Threads that `merge`, `sorted_rows` and `csv` use; 1 at first."""
     max_paths: int | None

@@ -8,7 +8,7 @@ runs for each line is ``noexcept nogil``.
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
@@ -18,9 +18,7 @@ from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
     add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
 )
-from fasthits.core.csv cimport (
-    CSV_ROW_BYTES, CSV_RUN, MAX_CSV_FIELDS, Text, Writing, has_space, write_csv_row, write_csv_rows,
-)
+from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, set_date, write_csv_rows
 from fasthits.core.days cimport bits_of, hours_by_ordinal, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport (
     as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
@@ -39,17 +37,18 @@ from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
+from fasthits.core.pieces cimport csv_in, rows_in
 from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.runs cimport (
-    ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Entry, Merge, Piece, Run, free_merge,
-    is_sound, leave, load_rows, make_secrets, merge_rows, next_row, read_row, rise, sink, write_rows,
+    ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
+    is_sound, leave, load_rows, make_secrets, merge_rows, next_row, rise, sink, write_rows,
 )
 from fasthits.core.steps cimport (
     BYTES, CLF_TIME, DIGITS_OR_DASH, EPOCH_TIME, FIXED, ISO_TIME, KINDS, LAID_OUT_TIME, LITERAL, MAX_ANCHORS, MAX_STEPS,
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
     VHOST, Reading, add_step,
 )
-from fasthits.core.sums cimport MAX_PAIR, Added, add_packed, write_pair
+from fasthits.core.sums cimport Added, add_packed, packed_pairs
 from fasthits.core.table cimport (
     DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row,
     map_large, row_at, row_bytes, row_path, secrets,
@@ -64,7 +63,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 cdef enum:
-    SOME_PACKED = 1 << 12    # bytes at first
     SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
 
 LINE_BYTES = MAX_LINE
@@ -132,25 +130,7 @@ def normalise(text, /):
 
 def pack_sums(pairs, /):
     """Return (id, views) pairs in order of their ids as packed sums."""
-    cdef unsigned char *start = NULL
-    cdef unsigned char *more
-    cdef size_t size = 0, capacity = 0
-    cdef uint64_t before = 0, id, views
-    try:
-        for id, views in pairs:
-            if id <= before or id >> 63 or views >> 63:
-                raise ValueError("ids must rise from 1, and ids and views must have 63 bits at most")
-            if capacity - size < MAX_PAIR:
-                capacity = 2 * capacity + SOME_PACKED
-                more = <unsigned char *>realloc(start, capacity)
-                if more == NULL:
-                    raise MemoryError
-                start = more
-            size = <size_t>(write_pair(start + size, id - before, views) - start)
-            before = id
-        return start[:size] if size else b""
-    finally:
-        free(start)
+    return packed_pairs(pairs)
 
 
 def add_sums(packed, sums, places=None, /):
@@ -236,7 +216,7 @@ cdef class LineRules:
     def __cinit__(
         self, *, methods=(b"GET",), statuses=None, keep_query=False, by_host=False, ways=(_COMBINED,), guesses=False,
         verdict=None, apart=False, referers=None, static_endings=(), is_static=None, rewrites=False,
-        not_found_apart=False,
+        not_found=(),
     ):
         cdef int i
         self.kept = [*methods]
@@ -260,7 +240,9 @@ cdef class LineRules:
         self.rules.keep_query, self.rules.by_host = keep_query, by_host
         self.rules.by_agent = verdict is not None
         self.rules.apart, self.rules.referer_tables = apart, len(self.referers)
-        self.rules.not_found_apart = not_found_apart
+        self.rules.not_found_apart = len(not_found) != 0
+        for status in not_found:
+            self.rules.not_found[<int>status % 1000] = True
         if len(static_endings) > MAX_ENDINGS or not all(1 < len(ending) <= MAX_ENDING for ending in static_endings):
             raise ValueError(f"there are at most {MAX_ENDINGS} endings of 2 to {MAX_ENDING} bytes")
         for ending in static_endings:
@@ -981,9 +963,7 @@ cdef class _Order:
         cdef Text *text = &self.text[i]
         cdef const Row *row = row_at(self.writing.table, self.order.places[text.next].offset)
         if row.day != text.day:
-            date_text = day_from_ordinal(row.day).isoformat().encode("ascii")
-            memcpy(text.date, <const char *>date_text, 10)
-            text.day = row.day
+            set_date(text, row.day, day_from_ordinal(row.day))
         return 0
 
 
@@ -1057,32 +1037,9 @@ cdef class _Merging:
 def rows_of_piece(piece, *, as_text=False):
     """Return the rows of a piece as a list of (day, path, views)."""
     cdef Py_buffer view
-    cdef const unsigned char *p
-    cdef const unsigned char *end
-    cdef Entry row
-    cdef bint some_text = as_text
-    cdef int32_t ordinal = 0
-    day = None
-    found = []
-    row.day = 0
     PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
     try:
-        p = <const unsigned char *>view.buf
-        end = p + view.len
-        while p != end:
-            p = read_row(p, end, &row)
-            if p == NULL:
-                raise ValueError("damaged rows")
-            if row.day != ordinal:
-                ordinal = row.day
-                day = day_from_ordinal(ordinal)
-                if some_text:
-                    day = day.isoformat()
-            if some_text:
-                found.append((day, row.path.start[:row.path.size].decode("utf-8"), row.views))
-            else:
-                found.append((day, row.path.start[:row.path.size], row.views))
-        return found
+        return rows_in(<const unsigned char *>view.buf, view.len, as_text, day_from_ordinal)
     finally:
         PyBuffer_Release(&view)
 
@@ -1090,42 +1047,13 @@ def rows_of_piece(piece, *, as_text=False):
 def csv_of_piece(piece, fields=1, /):
     """Return the rows of a piece as lines of CSV: a list of (day, lines, number of lines)."""
     cdef Py_buffer view
-    cdef const unsigned char *p
-    cdef const unsigned char *end
-    cdef Entry row
-    cdef Text text
-    cdef int some_fields = fields
-    if not 1 <= some_fields <= MAX_CSV_FIELDS:
+    if not 1 <= fields <= MAX_CSV_FIELDS:
         raise ValueError(f"a path has 1 to {MAX_CSV_FIELDS} fields, not {fields}")
-    found = []
-    row.day = 0
-    memset(&text, 0, sizeof(text))
     PyObject_GetBuffer(piece, &view, PyBUF_SIMPLE)
     try:
-        p = <const unsigned char *>view.buf
-        end = p + view.len
-        while p != end:
-            p = read_row(p, end, &row)
-            if p == NULL:
-                raise ValueError("damaged rows")
-            if row.day != text.day:
-                if text.rows:
-                    found.append((day_from_ordinal(text.day), text.start[:text.size], text.rows))
-                date_text = day_from_ordinal(row.day).isoformat().encode("ascii")
-                memcpy(text.date, <const char *>date_text, 10)
-                text.day, text.size, text.rows = row.day, 0, 0
-            if not has_space(&text, CSV_ROW_BYTES + 2 * row.path.size):
-                raise MemoryError
-            text.size = <size_t>(write_csv_row(
-                text.start + text.size, text.date, row.path.start, row.path.size, row.views, some_fields
-            ) - text.start)
-            text.rows += 1
-        if text.rows:
-            found.append((day_from_ordinal(text.day), text.start[:text.size], text.rows))
-        return found
+        return csv_in(<const unsigned char *>view.buf, view.len, fields, day_from_ordinal)
     finally:
         PyBuffer_Release(&view)
-        free(text.start)
 
 
 def release_memory():

@@ -1,6 +1,7 @@
 """Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that end with the test."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
+# Under nohup it is ignored, and by all that the tests start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []

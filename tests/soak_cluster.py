@@ -72,7 +72,7 @@ def soak(folder: Path, kills: int, seed: int) -> str:
             target.unlink(missing_ok=True)
             with connected(str(cluster.scheduler_file)) as crew:
                 eventually(lambda crew=crew: len(crew.executor._client.nthreads()) >= WORKERS, 120)  # type: ignore[misc]
-                workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
+                workers = Fleet(crew, str(target.parent))
                 killer = Killer(cluster, kills - done, choice)
                 begun = time.monotonic()
                 killer.start()

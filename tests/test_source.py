@@ -42,6 +42,7 @@ NEEDS_GIL = {
     *("fields_places_of_fields", "fields_span_of"),
     *("fields_values_of_line", "fields_values_of_json_line", "fields_keys_of_object", "fields_without_newline"),
     *("json_put_name", "json_add_name", "json_free_names"),
+    *("csv_set_date", "pieces_csv_in", "pieces_next_entry", "pieces_rows_in", "sums_packed_pairs"),
 }
 
 

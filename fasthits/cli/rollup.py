@@ -191,7 +191,7 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
     if warning := warning_of(cluster):
         say(warning)
     with connected(cluster) as crew:
-        yield Fleet(crew.executor, crew.slots, crew.name, scratch or os.path.dirname(target) or ".")
+        yield Fleet(crew, scratch or os.path.dirname(target.rstrip("/")) or ".")
 
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":

@@ -24,6 +24,7 @@ Out:
 - order.pxd: sorts rows
 - csv.pxd: writes them as CSV
 - runs.pxd: writes them as bytes, and merges such runs of rows
+- pieces.pxd: rows in such bytes as Python objects
 - varints.pxd: whole numbers, seven bits at a time
 - fields.pxd: fields of a line as Python objects
 - sums.pxd: views by path, packed

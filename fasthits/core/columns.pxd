@@ -5,14 +5,13 @@ all columns and no more, so neither a torn line nor two glued ones are read. In 
 """
 
 from libc.stdint cimport int32_t
-from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 from fasthits.core.steps cimport (
     BYTES, KINDS, METHOD, NO_DAY, NOT_THERE, PATH, QUERY, REQUEST, SKIP, STATUS, TARGET, TIME, VHOST, Reading,
 )
 from fasthits.core.times cimport NO_HOUR, has_clock, moment_of, ordinal_of, take_iso_time, take_loose_clf_time
-from fasthits.core.tokens cimport Cursor, Span, are_digits, number, skip_past, take_rest, take_until
+from fasthits.core.tokens cimport Cursor, Span, are_digits, has_memory, number, skip_past, take_rest, take_until
 
 cdef enum:
     MAX_COLUMNS = 128
@@ -149,14 +148,10 @@ cdef inline bint take_date(Span *date, const char *clock, Reading *reading) noex
 
 cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
     """Put the ``?`` before a query; False without memory."""
-    cdef char *text
     if query.start == NULL:
         return True
-    if columns.capacity < query.size + 1:
-        text = <char *>realloc(columns.query, 2 * (query.size + 1))
-        if text == NULL:
-            return False
-        columns.query, columns.capacity = text, 2 * (query.size + 1)
+    if not has_memory(&columns.query, &columns.capacity, query.size + 1):
+        return False
     columns.query[0] = b"?"
     memcpy(columns.query + 1, query.start, query.size)
     query.start, query.size = columns.query, query.size + 1

@@ -12,8 +12,8 @@ from libc.string cimport memcmp, memcpy
 from fasthits.core.json cimport SPENT_ROOM
 from fasthits.core.lines cimport (
     A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_FILE, NO_MEMORY_TO_READ,
-    OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNSURE, Result, Rules, bucket_of, is_not_found, kind_of_path,
-    take_line, take_rest_of_plain_line,
+    OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNDECIDED, UNSURE, Result, Rules, bucket_of, is_not_found,
+    kind_of_path, take_line, take_rest_of_plain_line,
 )
 from fasthits.core.plain cimport take_plain_line
 from fasthits.core.reader cimport Reader
@@ -23,7 +23,7 @@ from fasthits.core.table cimport (
 )
 from fasthits.core.times cimport NO_HOUR, DayMemo, day_at, hour_at
 from fasthits.core.tokens cimport (
-    MAX_LINE, NEWLINES, Cursor, Line, Span, find_newlines, line_cursor, take_rest, take_until,
+    MAX_LINE, NEWLINES, Cursor, Line, Span, find_newlines, has_memory, line_cursor, take_rest, take_until,
 )
 
 cdef enum:
@@ -268,31 +268,25 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     cdef uint64_t hash, place
     cdef uint64_t verdict = COUNTS
     cdef int32_t day = day_at(line.moment)
-    cdef int kind
     cdef int bucket = bucket_of(rules, line, is_plain_get)
+    cdef bint not_found = False
     if line.moment != tally.moment and not begin_moment(tally, line.moment):
         return NO_MEMORY_LEFT
-    if rules.not_found_apart and (bucket == HIT or bucket == OTHER_STATUS) and is_not_found(line):
-        return count_not_found(tally, line)
-    if not tally.moment_counts and bucket == HIT:
+    if rules.not_found_apart and (bucket == HIT or bucket == OTHER_STATUS):
+        not_found = is_not_found(rules, line)
+    if not_found:
+        bucket = HIT if tally.moment_counts else OTHER_STATUS    # it has a row if it would be a hit otherwise
+    elif not tally.moment_counts and bucket == HIT:
         bucket = OTHER_DAY
+    if bucket == HIT:
+        bucket = bucket_of_reader(tally, line, &verdict)
+    if bucket == UNDECIDED:
+        return ASKED
+    if not_found:
+        return count_not_found(tally, line, bucket == HIT and verdict == COUNTS)
     if bucket != HIT:
         tally.buckets[bucket] += 1
         return COUNTED
-    if rules.by_agent:
-        verdict = verdict_on(tally, line)
-        if verdict == UNKNOWN:
-            return ASKED
-        if verdict == FILTERED or (verdict == IS_BOT and not rules.apart):
-            tally.buckets[OTHER_AGENT if verdict == FILTERED else BOT] += 1
-            return COUNTED
-    if rules.endings:
-        kind = kind_of_file(tally, line.path)
-        if kind == UNSURE:
-            return ASKED
-        if kind == A_FILE:
-            tally.buckets[STATIC] += 1
-            return COUNTED
     if not rules.keep_query and not rules.by_host:
         key = line.path
     elif not make_key(tally, line, &key):
@@ -319,25 +313,15 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     return COUNTED
 
 
-cdef inline int count_not_found(Tally *tally, const Line *line) noexcept nogil:
-    """Filter a line by its status, and count it beside the hits if no other rule filters it."""
-    cdef const Rules *rules = tally.rules
-    cdef Span key = line.path
-    cdef uint64_t verdict = COUNTS
+cdef inline int count_not_found(Tally *tally, const Line *line, bint has_row) noexcept nogil:
+    """Filter a line by its status, and count it beside the hits if it *has_row*."""
     cdef int32_t day = day_at(line.moment)
-    cdef int kind = NO_FILE
-    if tally.moment_counts:
-        if rules.endings:
-            kind = kind_of_file(tally, line.path)
-        if rules.by_agent and kind == NO_FILE:
-            verdict = verdict_on(tally, line)
-        if kind == UNSURE or verdict == UNKNOWN:
-            return ASKED
-        if kind == NO_FILE and verdict == COUNTS:
-            if (rules.keep_query or rules.by_host) and not make_key(tally, line, &key):
-                return NO_MEMORY_LEFT
-            if not count_at_once(tally.not_found, hash_row(secrets, day, key.start, key.size), day, key):
-                return NO_MEMORY_LEFT
+    cdef Span key
+    if has_row:
+        if not make_key(tally, line, &key):
+            return NO_MEMORY_LEFT
+        if not count_at_once(tally.not_found, hash_row(secrets, day, key.start, key.size), day, key):
+            return NO_MEMORY_LEFT
     tally.buckets[OTHER_STATUS] += 1
     return COUNTED
 
@@ -347,6 +331,28 @@ cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span k
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
     counts.dropped += outcome == NO_ROOM
     return outcome != NO_MEMORY
+
+
+cdef inline int bucket_of_reader(Tally *tally, const Line *line, uint64_t *verdict) noexcept nogil:
+    """Return the bucket of a line by its user agent and the kind of its path alone; UNDECIDED leaves one of them to be
+    asked for. *verdict* is what is known of the user agent, if the rules look at it."""
+    cdef const Rules *rules = tally.rules
+    cdef int kind
+    if rules.by_agent:
+        verdict[0] = verdict_on(tally, line)
+        if verdict[0] == UNKNOWN:
+            return UNDECIDED
+        if verdict[0] == FILTERED:
+            return OTHER_AGENT
+        if verdict[0] == IS_BOT and not rules.apart:
+            return BOT
+    if rules.endings:
+        kind = kind_of_file(tally, line.path)
+        if kind == UNSURE:
+            return UNDECIDED
+        if kind == A_FILE:
+            return STATIC
+    return HIT
 
 
 cdef inline uint64_t verdict_on(Tally *tally, const Line *line) noexcept nogil:
@@ -392,7 +398,6 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
     cdef size_t host_size = 0
     cdef size_t query_size = line.query.size if rules.keep_query else 0
     cdef size_t size
-    cdef char *text
     if not rules.by_host and (query_size == 0 or line.query.start == line.path.start + line.path.size):
         key.start, key.size = line.path.start, line.path.size + query_size
         return True
@@ -401,11 +406,8 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
             host.start, host.size = b"-", 1
         host_size = host.size + 1
     size = host_size + line.path.size + query_size
-    if size > tally.key_capacity:
-        text = <char *>realloc(tally.key, 2 * size)
-        if text == NULL:
-            return False
-        tally.key, tally.key_capacity = text, 2 * size
+    if not has_memory(&tally.key, &tally.key_capacity, size):
+        return False
     if host_size:
         memcpy(tally.key, host.start, host.size)
         tally.key[host.size] = b" "

@@ -126,6 +126,14 @@ cdef inline bint has_space(Text *text, size_t needed) noexcept nogil:
     return True
 
 
+cdef inline int set_date(Text *text, int32_t ordinal, object day) except -1:
+    """Let the next lines be of another day."""
+    date = day.isoformat().encode("ascii")
+    memcpy(text.date, <const char *>date, 10)
+    text.day = ordinal
+    return 0
+
+
 cdef inline char *write_row_of(const Row *row, const Text *text, int fields) noexcept nogil:
     return write_csv_row(text.start + text.size, text.date, row_path(row), row.size, row.views, fields)
 

@@ -31,7 +31,9 @@ cdef extern from "<string.h>" nogil:
     void *memrchr(const void *start, int byte, size_t size) noexcept
 
 cdef enum:                 # buckets
-    HIT, MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, STATIC, COMMENT, MALFORMED, BUCKETS
+    UNDECIDED = -1
+    HIT = 0
+    MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, STATIC, COMMENT, MALFORMED, BUCKETS
 
 cdef enum:                 # instead of the number of the way that has read a line
     UNREAD = -1
@@ -76,7 +78,8 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
-    bint not_found_apart   # requests that were answered with 404 or 410 are no hits, and have rows of their own
+    bint not_found_apart   # requests that were answered with one of these statuses are no hits, and have their own rows
+    uint8_t[1000] not_found
     uint64_t[MAX_ENDINGS] ending    # of static files that do not count, as `packed_text` makes them
     int endings
     bint asks_about_paths  # which are UNSURE; without it they count
@@ -407,10 +410,9 @@ cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_ge
     return HIT
 
 
-cdef inline bint is_not_found(const Line *line) noexcept nogil:
-    """Tell whether the server had no such page (404), or has none any more (410)."""
-    cdef const char *status = line.status.start
-    return line.status.size == 3 and (memcmp(status, b"404", 3) == 0 or memcmp(status, b"410", 3) == 0)
+cdef inline bint is_not_found(const Rules *rules, const Line *line) noexcept nogil:
+    """Tell whether the server did not find the page."""
+    return line.status.size == 3 and rules.not_found[number(line.status.start, 3)]
 
 
 cdef inline uint64_t packed_text(const char *p, size_t size) noexcept nogil:

@@ -1,11 +1,11 @@
 """The reader: what is kept from line to line, and a line that stands in quotes as a whole."""
 
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport free
 from libc.string cimport memchr
 
 from fasthits.core.columns cimport Columns
 from fasthits.core.json cimport JsonMemo
-from fasthits.core.tokens cimport Cursor
+from fasthits.core.tokens cimport Cursor, has_memory
 
 cdef struct Reader:
     char *text             # the memory for a line that is read otherwise than it stands in the block
@@ -59,11 +59,8 @@ cdef inline int unquote(Cursor *line, Reader *reader) noexcept nogil:
     cdef char mark
     if line.end - line.p < 2 or line.p[0] != b'"' or end[0] != b'"':
         return NOT_QUOTED
-    if reader.capacity < <size_t>(line.end - line.p):
-        out = <char *>realloc(reader.text, 2 * <size_t>(line.end - line.p))
-        if out == NULL:
-            return NO_MEMORY_FOR_TEXT
-        reader.text, reader.capacity = out, 2 * <size_t>(line.end - line.p)
+    if not has_memory(&reader.text, &reader.capacity, <size_t>(line.end - line.p)):
+        return NO_MEMORY_FOR_TEXT
     first = <const char *>memchr(p, b'"', <size_t>(end - p))
     doubled = first == NULL or (end - first >= 2 and first[1] == b'"')
     mark = b'"' if doubled else b"\\"

@@ -18,7 +18,7 @@ from fasthits.core.table cimport (
     DONE, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, hash_row, little8, mix, row_at, row_path,
     secrets,
 )
-from fasthits.core.tokens cimport MAX_LINE, Span, load8
+from fasthits.core.tokens cimport MAX_LINE, Span, has_memory, load8
 from fasthits.core.varints cimport read_varint, write_varint
 
 cdef enum:
@@ -219,12 +219,8 @@ cdef inline void leave(Merge *merge) noexcept nogil:
 cdef inline bint keep_row(Merge *merge, const Run *first) noexcept nogil:
     """Let a row be the one that others are added to; False without memory."""
     cdef size_t size = first.row.path.size
-    cdef char *text
-    if size > merge.capacity:
-        text = <char *>realloc(merge.text, 2 * size)
-        if text == NULL:
-            return False
-        merge.text, merge.capacity = text, 2 * size
+    if not has_memory(&merge.text, &merge.capacity, size):
+        return False
     if size:
         memcpy(merge.text, first.row.path.start, size)
     merge.last = first[0]

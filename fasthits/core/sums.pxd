@@ -7,10 +7,12 @@ views of seven bits at a time it guessed wrong at every third pair, and a pair t
 """
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
 
 from fasthits.core.varints cimport read_varint, write_varint
 
 cdef enum:
+    SOME_PACKED = 1 << 12      # bytes at first
     MAX_PAIR = 19              # bytes: nine of the difference, ten of the views
     MANY_VIEWS = 0xffff
 
@@ -30,6 +32,29 @@ cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, u
     for i in range(8):
         out[2 + i] = <unsigned char>(views >> 8 * i)
     return out + 10
+
+
+cdef inline bytes packed_pairs(pairs):
+    """Return (id, views) pairs in order of their ids as packed sums."""
+    cdef unsigned char *start = NULL
+    cdef unsigned char *more
+    cdef size_t size = 0, capacity = 0
+    cdef uint64_t before = 0, id, views
+    try:
+        for id, views in pairs:
+            if id <= before or id >> 63 or views >> 63:
+                raise ValueError("ids must rise from 1, and ids and views must have 63 bits at most")
+            if capacity - size < MAX_PAIR:
+                capacity = 2 * capacity + SOME_PACKED
+                more = <unsigned char *>realloc(start, capacity)
+                if more == NULL:
+                    raise MemoryError
+                start = more
+            size = <size_t>(write_pair(start + size, id - before, views) - start)
+            before = id
+        return start[:size] if size else b""
+    finally:
+        free(start)
 
 
 cdef inline const unsigned char *read_views(

@@ -5,6 +5,7 @@ Pointers never outlive a call, and nothing is read at or behind a cursor's end.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdlib cimport realloc
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef extern from "<endian.h>" nogil:
@@ -61,6 +62,17 @@ cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
         size = MAX_LINE
     line.p, line.end = start, start + size
     return line
+
+
+cdef inline bint has_memory(char **text, size_t *capacity, size_t size) noexcept nogil:
+    """Make room for *size* bytes, and for as many again, if there is less; False without memory."""
+    cdef char *more
+    if size > capacity[0]:
+        more = <char *>realloc(text[0], 2 * size)
+        if more == NULL:
+            return False
+        text[0], capacity[0] = more, 2 * size
+    return True
 
 
 cdef inline uint64_t load8(const char *p) noexcept nogil:

@@ -173,7 +173,7 @@ def count_days(
         unseen=found.unseen,
         days_seen=found.days_seen,
         damaged=list(read.damaged.values()),
-        notes=found.judged.notes,
+        notes=found.judged.notes + (fleet.remarks if fleet else []),
         missing_servers={day: names for day, names in found.judged.missing_servers.items() if day in whole},
         hints_of_missing=sources.hints_of_missing() if sources and found.missing else [],
         hints_of_unseen=[gap.hint for day in found.unseen for gap in found.judged.gaps.get(day, []) if gap.hint],

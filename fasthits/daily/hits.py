@@ -144,9 +144,9 @@ def count_hits(
 def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "Fleet | None":
     if executor is None:
         return None
-    from fasthits.daily.cluster.fleet import Fleet, slots_of
+    from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
 
-    return Fleet(executor, slots_of(executor), type(executor).__name__, os.fspath(scratch))
+    return Fleet(Crew(executor, slots_of(executor), type(executor).__name__), os.fspath(scratch))
 
 
 def _days_of(days: "date | str | Iterable[date] | None") -> list[date] | None:

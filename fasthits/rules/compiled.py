@@ -14,7 +14,7 @@ from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
 from fasthits.rules.named import JSON, NAMES, detect, find_format
 from fasthits.rules.paths import final_path
-from fasthits.rules.rules import STATIC_ENDINGS, Rules
+from fasthits.rules.rules import NOT_FOUND_STATUSES, STATIC_ENDINGS, Rules
 
 DETECTED_LINES = 100
 """The format of a log is detected from this many lines."""
@@ -149,7 +149,7 @@ class CompiledRules:
             verdict=self._verdict,
             apart=rules.bots == "apart",
             referers=self.keepers,
-            not_found_apart=rules.not_found == "apart",
+            not_found=NOT_FOUND_STATUSES if rules.not_found == "apart" else (),
             static_endings=_ENDINGS if rules.exclude_static and rules.knows_hours else (),
             is_static=self._is_static,
             rewrites=rules.decode or rules.fold_slash or rules.fold_session,

@@ -11,11 +11,12 @@ Sources of the names:
 - Envoy, Istio: envoyproxy.io, "Access logging", and the default JSON format of istio.io
 - Google Cloud: cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry (``HttpRequest``)
 - AWS: API Gateway's ``$context`` variables; fields of ALB and CloudFront logs (standard logs v2 as JSON)
-- Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests
+- Cloudflare: developers.cloudflare.com, Logpush, dataset HTTP requests; Workers, "Tail events" (``event``)
 - Fastly: the JSON example of docs.fastly.com, "Custom log formats"
 - Akamai: techdocs.akamai.com, DataStream 2, "Data set parameters"
 - Azure Front Door and Application Gateway: learn.microsoft.com, "Azure Front Door logs" (``properties``)
 - Alibaba Cloud, Tencent EdgeOne, Huawei Cloud: the fields of their CDNs' real-time logs
+- Suricata: docs.suricata.io, "EVE JSON Format", event type HTTP; OpenTelemetry's older names (``http.method``)
 - Elastic Common Schema: elastic.co/guide/en/ecs (``url``, ``http``, ``user_agent``); Logstash's ``@fields``
 - pino-http and bunyan: the serializers ``req`` and ``res``; Python's loggers of gunicorn and uvicorn
 - Docker's json-file driver (``log``), CRI, journald's JSON export (``MESSAGE``), CloudWatch (``message``,
@@ -28,20 +29,21 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "time": (
         *("time_iso8601", "time_local", "msec", "ts", "StartLocal", "StartUTC", "start_time", "EdgeStartTimestamp"),
         *("requestTime", "requestTimeEpoch", "time_start", "protoPayload.startTime", "timestamp(ms)", "@timestamp"),
-        *("time", "reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date"),
+        *("time", "reqTimeSec", "unixtime", "started_at", "datetime", "asctime", "date", "eventTimestamp"),
     ),
     "request": ("request", "request_line", "http_request"),
     "method": (
         *("request_method", "request.method", "httpRequest.requestMethod", "ClientRequestMethod"),
         *("http.request.method", "httpMethod", "req.method", "reqMethod", "cs-method", "request_verb", "verb"),
-        *("properties.httpMethod", "protoPayload.method", "proxy.method", "request_type", "method"),
+        *("properties.httpMethod", "protoPayload.method", "proxy.method", "request_type", "http.method"),
+        *("http.http_method", "event.request.method", "method"),
     ),
     "path": (
         *("properties.requestUri", "request_uri", "request.uri", "RequestPath", "httpRequest.requestUrl"),
         *("ClientRequestURI", "reqPath", "protoPayload.resource", "proxy.path"),
         *("ClientRequestPath", "url.original", "url.path", "url.full", "req.url", "req.originalUrl", "cs-uri-stem"),
         *("request_url", "request.url", "request.path", "req.path", "uri", "url", "path", "http.url", "http.target"),
-        *("resourcePath", "originalUrl", "target", "urlpath"),
+        *("resourcePath", "originalUrl", "target", "urlpath", "event.request.url"),
     ),
     "query": (
         *("args", "query_string", "url.query", "cs-uri-query", "request.query", "queryStr"),
@@ -56,7 +58,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
         *("response_code", "elb_status_code", "sc-status", "res.statusCode", "res.status", "response.status"),
         *("response_status", "status_code", "http_status", "http.status_code", "OriginStatus"),
         *("properties.httpStatusCode", "properties.httpStatus", "protoPayload.status", "EdgeResponseStatusCode"),
-        *("proxy.statusCode", "http_code", "return_code", "code"),
+        *("proxy.statusCode", "event.response.status", "http.status", "http_code", "return_code", "code"),
     ),
     "bytes": (
         *("body_bytes_sent", "bytes_sent", "size", "DownstreamContentSize", "httpRequest.responseSize"),
@@ -72,7 +74,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
         *("http_user_agent", "request.headers.User-Agent", "request_User-Agent", "httpRequest.userAgent"),
         *("ClientRequestUserAgent", "user_agent.original", "req.headers.user-agent", "cs(User-Agent)"),
         *("properties.userAgent", "protoPayload.userAgent", "proxy.userAgent", "RequestUA", "UA"),
-        *("headers.user-agent", "user_agent", "agent"),
+        *("http.http_user_agent", "event.request.headers.user-agent", "headers.user-agent", "user_agent", "agent"),
     ),
     "vhost": (
         *("server_name", "request.host", "RequestHost", "ClientRequestHost", "url.domain", "req.headers.host"),
@@ -91,6 +93,7 @@ URLS = frozenset(
         "req.url",
         "req.originalUrl",
         "request_url",
+        "event.request.url",
         "request.url",
     }
     | {"url", "http.url", "originalUrl"}

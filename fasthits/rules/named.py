@@ -201,6 +201,16 @@ _ROWS = (
         "$upstream_response_length $upstream_response_time $upstream_status $request_id",
     ),
     _strings(
+        "apisix",
+        "Apache APISIX",
+        "https://github.com/apache/apisix/blob/master/conf/config.yaml.example",
+        '192.0.2.1 - - [12/Mar/2026:10:00:00 +0000] www.example.org "GET /a HTTP/1.1" 200 512 0.003 "-" "Mozilla/5.0" '
+        '198.51.100.2:8080 200 0.003 "http://www.example.org/a"',
+        closed='$remote_addr - $remote_user [$time_local] $host "$request" $status $body_bytes_sent $request_time '
+        '"$http_referer" "$http_user_agent" $upstream_addr $upstream_status $upstream_response_time '
+        '"$upstream_scheme://$upstream_host$upstream_uri"',
+    ),
+    _strings(
         "traefik",
         "Traefik, in its common log format",
         "https://doc.traefik.io/traefik/observe/logs-and-access-logs/",
@@ -496,9 +506,10 @@ def find_format(text: str) -> Format:
         return parse_format(text)
     from difflib import get_close_matches
 
-    near = get_close_matches(text, NAMES, 1)
-    hint = f"did you mean {near[0]}?" if near else "fasthits formats lists the names"
-    raise UsageError("no such log format", repr(text), hint)
+    word = re.compile(rf"\b{re.escape(text or 'nothing')}\b", re.IGNORECASE)
+    near = [row.name for row in FORMATS.values() if word.search(row.writer)][:3] or get_close_matches(text, NAMES, 1)
+    hint = f"did you mean {' or '.join(near)}? " if near else "fasthits formats lists the names; "
+    raise UsageError("no such log format", repr(text), f"{hint}without a format, fasthits detects it")
 
 
 # --- Detection ----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import re
 from fasthits._parse import LineRules, find_fields, parse_line
 from fasthits.display import printable
 from fasthits.rules.compiled import CompiledRules, field_rules
-from fasthits.rules.guidance import Advice
+from fasthits.rules.guidance import Advice, shown
 from fasthits.rules.jsonkeys import how_to_unpack, read_keys
 from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
 from fasthits.rules.named import JSON, NAMES, detect, find_format
@@ -56,6 +56,9 @@ LINES_OF_A_LINE = 5
 """The number of CRs that show that a line is several lines, which end with CR."""
 _OF_W3C = rb"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])*(?:GET|HEAD|POST)[ \t](?:[^ \t]+[ \t]){3}"
 _OF_W3C_WITHOUT_DATE = rb"\d\d:\d\d:\d\d[ \t](?:[^ \t]+[ \t])+(?:GET|HEAD|POST)[ \t]/[^ \t]*[ \t].*\d{3}"
+_DAY = re.compile(rb"\[(\d{1,2}/[^/\s\]]{2,20}/\d{4}):\d")
+_APACHES_DAY = re.compile(rb"\d\d/[A-Z][a-z]{2}/\d{4}")
+DAY_CHARACTERS = 30
 LOOKED_AT_BYTES = 1000
 """As much of a line tells whether it is binary."""
 _BINARY = re.compile(rb"[^\t\x20-\x7e\x80-\xff]")
@@ -99,6 +102,9 @@ def why_unreadable(line: bytes, rules: Rules) -> Advice:
     if own:
         missed = trouble_of(find_fields(line, field_rules((own,))), own)
         return Advice([f"{printable(rules.format)}: {missed}"], f"leave --format out, or {PASTE}")
+    if (day := _DAY.search(line)) and not _APACHES_DAY.fullmatch(day[1]):
+        told = f"the day is {shown(day[1], DAY_CHARACTERS)}, where Apache writes 12/Mar/2026"
+        return Advice([told], "let the program write days of two digits and English months (LC_ALL=C)")
     if remedy := lack_of_dates([line]):
         return Advice(["the line has a request, but no date"], remedy)
     return Advice(_nearest(line), PASTE)

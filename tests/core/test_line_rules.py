@@ -251,6 +251,15 @@ def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
     assert [len(each) for each in other.by_referer.values()] == [0, 0]
 
 
+def test_the_statuses_of_what_was_not_found_are_those_of_the_rules() -> None:
+    table = HitTable(rules=LineRules(not_found=[403, 410]))
+    for status in (200, 403, 404, 410):
+        table.feed(b'h - - [12/Mar/2026:10:00:00 +0100] "GET /%d HTTP/1.1" %d 5\n' % (status, status))
+    assert {path for _, path, _ in table.rows()} == {b"/200", b"/404"}
+    assert {path for _, path, _ in table.by_referer["not_found"].rows()} == {b"/403", b"/410"}
+    assert table.filtered == {"status": 2}
+
+
 def test_there_are_two_tables_of_referers_at_most() -> None:
     with pytest.raises(ValueError, match="at most 2"):
         LineRules(referers={"a": keep, "b": keep, "c": keep})

@@ -1,11 +1,19 @@
 """A count by a real cluster of Dask, over TLS: whoever dies, the numbers are the right ones or the old ones."""
 
+import gzip
 import json
+import os
 import re
+import shlex
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import dask.config
 import distributed
@@ -15,12 +23,14 @@ from fasthits.daily.cluster import engines, fleet
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Fleet
 from fasthits.daily.opening import open_table
+from fasthits.daily.refusals import days_left
 from fasthits.daily.rollup import Summary, roll_up
 from fasthits.errors import FasthitsError
 from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
-from tests.support.commands import write
-from tests.support.fleets import DAY, count_alone, outputs, write_logs
+from tests.support.commands import fasthits, write
+from tests.support.fleets import DAY, a_log, count_alone, outputs, write_logs
 from tests.support.processes import PROJECT, environment, eventually, fasthits_command
+from tests.support.servers import free_port
 from tests.support.stores import ObjectStore
 
 KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
@@ -65,6 +75,27 @@ def cluster(whole_cluster: DaskCluster) -> DaskCluster:
 
 
 @pytest.fixture
+def cluster_of_the_manual(store: ObjectStore, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of the cluster that the first command of the manual starts, and the second command."""
+    manual = (PROJECT / "docs" / "scale.md").read_text()
+    found = re.search(r"^    (dask scheduler .*)\n    (fasthits rollup .*)$", manual, re.MULTILINE)
+    assert found
+    port = free_port()
+    starts, counts = (command.replace("8786", str(port)) for command in found.groups())
+    starts = starts.replace("dask ", f"{sys.executable} -W ignore -m dask ")
+    quiet = subprocess.DEVNULL
+    settings = environment("", {**store.environment, "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask")})
+    shell = subprocess.Popen(
+        starts, shell=True, start_new_session=True, cwd=tmp_path, env=settings, stdout=quiet, stderr=quiet
+    )
+    try:
+        yield f"tcp://127.0.0.1:{port}", counts
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+
+
+@pytest.fixture
 def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "LEAST_TASK_BYTES", 10_000)
 
@@ -75,10 +106,11 @@ def address_of(cluster: DaskCluster) -> str:
 
 def count_by_cluster(
     cluster: DaskCluster,
-    logs: Path,
+    logs: Path | str,
     target: Path,
     finished: Callable[[int], None] = lambda size: None,
-    begun: Callable[[], None] = lambda: None,
+    begun: Callable[[], object] = lambda: None,
+    scratch: str = "",
 ) -> Summary:
     """Count by a cluster. *begun* is called before the tasks that count, *finished* whenever one is finished."""
 
@@ -87,8 +119,39 @@ def count_by_cluster(
         return finished
 
     with connected(address_of(cluster)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, str(target.parent))
+        workers = Fleet(crew, scratch or str(target.parent))
         return count_alone(logs, target, fleet=workers, progress=progress)
+
+
+class Place(NamedTuple):
+    """A folder for logs and the folders of runs."""
+
+    name: str
+    put: Callable[[str, bytes], object]
+    remove: Callable[[str], object]
+    names: Callable[[], list[str]]
+    """All files that are there."""
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request: pytest.FixtureRequest, store: ObjectStore, tmp_path: Path) -> Place:
+    """An empty folder that all machines share."""
+    if request.param == "disk":
+        folder = tmp_path / "shared"
+        folder.mkdir()
+        return Place(
+            str(folder),
+            lambda name, data: write(tmp_path / "new", data).rename(write(folder / name, b"")),
+            lambda name: (folder / name).unlink(),
+            lambda: [str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()],
+        )
+    bucket = store.bucket()
+    return Place(
+        f"s3://{bucket}",
+        lambda name, data: store.put(bucket, name, data),
+        lambda name: store.client.delete_object(Bucket=bucket, Key=name),
+        lambda: [each["Key"] for each in store.client.list_objects_v2(Bucket=bucket).get("Contents", [])],
+    )
 
 
 def test_workers_that_are_killed_change_no_byte(
@@ -112,6 +175,21 @@ def test_workers_that_are_killed_change_no_byte(
     assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
+def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(logs: Path, tmp_path: Path) -> None:
+    words = ("rollup", str(DAY), "--logs", f"{logs}/*/%F.log")
+    with socket.socket() as dashboard:
+        with suppress(OSError):  # if another scheduler runs here anyway
+            dashboard.bind(("127.0.0.1", 8787))
+            dashboard.listen()
+        together = fasthits(*words, "--to", "fleet/", "--cluster", "local:1", cwd=tmp_path)
+    alone = fasthits(*words, "--to", "alone/", cwd=tmp_path)
+    assert (together.returncode, alone.returncode) == (0, 0), together.stderr
+    assert len(together.stderr.splitlines()) == len(alone.stderr.splitlines())
+    name = f"hits/date={DAY}/hits.parquet"
+    assert (tmp_path / "fleet" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert {each.name for each in tmp_path.iterdir()} == {"fleet", "alone"}
+
+
 def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
     cluster: DaskCluster, store: ObjectStore, logs: Path, tmp_path: Path
 ) -> None:
@@ -119,13 +197,87 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
     for file in logs.rglob("*.log*"):
         store.put(bucket, f"logs/{file.relative_to(logs)}", file.read_bytes())
     with connected(str(cluster.scheduler_file)) as crew:
-        workers = Fleet(crew.executor, crew.slots, crew.name, f"s3://{bucket}/scratch")
+        workers = Fleet(crew, f"s3://{bucket}/scratch")
         target = open_table(str(tmp_path / "hits.csv"))
         done = roll_up([DAY], (f"s3://{bucket}/logs/*/%F.log",), target, fleet=workers)
     count_alone(logs, tmp_path / "alone.csv")
     assert done.counted.files == 10
     assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
     assert store.client.list_objects_v2(Bucket=bucket, Prefix="scratch/")["KeyCount"] == 0
+
+
+def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed(
+    cluster_of_the_manual: tuple[str, str], store: ObjectStore, tmp_path: Path
+) -> None:
+    """The worker that is killed has stopped before, so that there is a task of its own that it cannot end."""
+    address, counts = cluster_of_the_manual
+    bucket, today = store.bucket(), date.today()
+    for day in (today - timedelta(2), today - timedelta(1), today):
+        for server in range(6):
+            lines = a_log(day, 100, server) * (500 if day == today - timedelta(1) else 1)
+            store.put(bucket, f"web{server}/{day:%Y/%m/%d}/access.log", lines)
+    counts = counts.replace("s3://logs/", f"s3://{bucket}/").replace("fasthits", shlex.join(fasthits_command()), 1)
+    settings = environment("", store.environment)
+    alone = counts.partition(" --cluster")[0].replace("hits.csv", "alone.csv")
+    subprocess.run(alone, shell=True, cwd=tmp_path, env=settings, check=True, capture_output=True)
+    with distributed.Client(address, timeout=120) as client:
+        client.wait_for_workers(3, timeout=120)
+        victim = min(client.run(os.getpid).values())
+    os.kill(victim, signal.SIGSTOP)
+    driver = subprocess.Popen(counts, shell=True, cwd=tmp_path, env=settings, stderr=subprocess.PIPE)
+    eventually(lambda: len(list(tmp_path.glob("fasthits-*/*"))) > 2, 120, "others have done tasks")
+    assert driver.poll() is None
+    os.kill(victim, signal.SIGKILL)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
+    assert not list(tmp_path.glob("fasthits-*"))
+
+
+def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
+    place: Place, cluster: DaskCluster, tmp_path: Path, many_tasks: None
+) -> None:
+    good = a_log(DAY, 300, "good")
+    logs = {f"{server}/{DAY}.log": good for server in ("good", "other", "gone", "replaced")}
+    logs[f"cut/{DAY}.log.gz"] = gzip.compress(good)[:-20]
+    logs[f"empty/{DAY}.log.gz"] = b""
+    logs[f"nuls/{DAY}.log.gz"] = bytes(4096)
+    for name, data in logs.items():
+        place.put(name, data)
+
+    def change() -> None:
+        place.put(f"replaced/{DAY}.log", good[::-1])
+        place.remove(f"gone/{DAY}.log")
+
+    target = write(tmp_path / "out" / "hits.csv", KEPT)
+    done = count_by_cluster(cluster, place.name, target, begun=change, scratch=place.name)
+    bad = [name for name in sorted(logs) if any(f"{place.name}/{name}" in str(each) for each in done.counted.damaged)]
+    assert [name.partition("/")[0] for name in bad] == ["cut", "empty", "gone", "nuls", "replaced"]
+    assert len(done.counted.parts[DAY]) == 5
+    assert list(days_left(done.counted, done.fewer))  # so the exit code is 1
+    assert outputs(tmp_path / "out") == {"hits.csv": KEPT}
+    assert sorted(place.names()) == sorted(logs.keys() - {f"gone/{DAY}.log"})
+
+
+def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_left(
+    cluster: DaskCluster, store: ObjectStore, tmp_path: Path, many_tasks: None
+) -> None:
+    bucket = store.bucket()
+    for server in "ab":
+        store.put(bucket, f"{server}/{DAY}.log", a_log(DAY, 300, server))
+    target = write(tmp_path / "hits.csv", KEPT)
+    with ExitStack() as closed, pytest.raises(FasthitsError, match="denies access") as raised:
+        count_by_cluster(
+            cluster,
+            f"s3://{bucket}",
+            target,
+            begun=lambda: closed.enter_context(store.closed_to_all()),
+            scratch=f"s3://{bucket}",
+        )
+    left = {each["Key"].partition("/")[0] for each in store.client.list_objects_v2(Bucket=bucket)["Contents"]} - {*"ab"}
+    assert str(raised.value).endswith(f"remove s3://{bucket}/{left.pop()})")
+    assert not left
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
@@ -142,6 +294,67 @@ def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
     with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {address}"):
         count_by_cluster(cluster, logs, target, kill, stop)
     assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
+@pytest.fixture
+def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WATCH_SECONDS", "SILENT_SECONDS"):
+        monkeypatch.setattr(engines, name, 0.5)
+
+
+def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None, short_patience: None
+) -> None:
+    """As on a machine that is half dead: its connections stay open."""
+    stopped = cluster.workers[0]
+    (tmp_path / "out").mkdir()
+    done = count_by_cluster(
+        cluster, logs, tmp_path / "out" / "hits.csv", begun=lambda: stopped.send_signal(signal.SIGSTOP)
+    )
+    count_alone(logs, tmp_path / "alone.csv")
+    assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
+    (remark,) = [note for note in done.counted.notes if "worker" in note]
+    assert re.match(r"warning: the worker tls://127\.0\.0\.1:\d+ was silent for .* look at its machine", remark)
+    stopped.kill()
+    stopped.wait()
+
+
+def test_a_cluster_without_a_worker_any_more_is_an_error(
+    cluster: DaskCluster,
+    logs: Path,
+    tmp_path: Path,
+    many_tasks: None,
+    short_patience: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kill_all() -> None:
+        monkeypatch.setattr(engines, "WORKER_SECONDS", 0.5)
+        for worker in cluster.workers:
+            worker.kill()
+
+    target = write(tmp_path / "hits.csv", KEPT)
+    with pytest.raises(FasthitsError, match=r"no worker any more, nothing changed: tls://.*start one: dask worker tls"):
+        count_by_cluster(cluster, logs, target, begun=kill_all)
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
+def test_a_scheduler_that_has_stopped_is_an_error(
+    cluster: DaskCluster,
+    logs: Path,
+    tmp_path: Path,
+    many_tasks: None,
+    short_patience: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engines, "ANSWER_SECONDS", 2)
+    target = write(tmp_path / "hits.csv", KEPT)
+    try:
+        with pytest.raises(FasthitsError, match=r"the cluster is lost.*: tls://.*its scheduler has not answered for"):
+            count_by_cluster(cluster, logs, target, begun=lambda: cluster.scheduler.send_signal(signal.SIGSTOP))
+        assert outputs(tmp_path) == {"hits.csv": KEPT}
+    finally:
+        cluster.scheduler.kill()
+        cluster.scheduler.wait()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
@@ -193,11 +406,10 @@ def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch
 
 def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
-    said = r"cannot reach the cluster: tcp://127\.0\.0\.1:9 .*is the scheduler running"
-    for required in (False, True):  # a machine that is set to speak TLS only
+    for required, said in (False, "is the scheduler running"), (True, "settings on this machine require .* tls://"):
         with (
             dask.config.set({"distributed.comm.require-encryption": required}),
-            pytest.raises(FasthitsError, match=said),
+            pytest.raises(FasthitsError, match=rf"cannot reach the cluster: tcp://127\.0\.0\.1:9 .*{said}"),
             connected("tcp://127.0.0.1:9"),
         ):
             pass

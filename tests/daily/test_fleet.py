@@ -13,7 +13,7 @@ import pytest
 from fasthits.daily import bounded
 from fasthits.daily.cluster import fleet, tasks
 from fasthits.daily.cluster.engines import connected, warning_of
-from fasthits.daily.cluster.fleet import Fleet
+from fasthits.daily.cluster.fleet import Crew, Fleet
 from fasthits.daily.cluster.scratch import read_range
 from fasthits.daily.hits import count_hits
 from fasthits.daily.logs import logfiles
@@ -181,7 +181,7 @@ def test_a_pool_whose_process_was_killed_is_an_error_and_nothing_changes(
 
 def test_a_folder_that_workers_do_not_share_is_an_error(tmp_path: Path, pool: Executor) -> None:
     scratch = fleet.Scratch(str(tmp_path))
-    workers = Fleet(pool, 2, "the pool", str(tmp_path))
+    workers = Fleet(Crew(pool, 2, "the pool"), str(tmp_path))
     with pytest.raises(FasthitsError, match=r"this worker does not see the folder of the run: .*--scratch"):
         workers.in_order(tasks.merge, [([], scratch, range(1), None)])
     with pytest.raises(FasthitsError, match=r"cannot use the folder of the run: .*No such file"):
@@ -210,9 +210,12 @@ def test_a_log_is_the_same_on_a_machine_where_its_disk_has_another_number(tmp_pa
         there.head()
 
 
-def test_only_a_cluster_on_this_machine_is_safe_without_tls() -> None:
+def test_only_a_cluster_on_this_machine_is_safe_without_tls(tmp_path: Path) -> None:
     assert "tls:// protects" in warning_of("tcp://scheduler:8786")
     assert "tls:// protects" in warning_of("tcp://10.0.0.1:8786")
+    file = tmp_path / "scheduler.json"
+    file.write_text('{"address": "tcp://10.0.0.1:8786"}')
+    assert "tls:// protects" in warning_of(str(file))
     safe = (
         "tcp://127.0.0.1:8786",
         "tcp://localhost:8786",
@@ -227,4 +230,14 @@ def test_only_a_cluster_on_this_machine_is_safe_without_tls() -> None:
 @pytest.mark.parametrize("cluster", ["scheduler:8786", "local:0", "/no/such/file.json", "tcp://"])
 def test_what_is_no_cluster_is_an_error_of_usage(cluster: str) -> None:
     with pytest.raises(UsageError, match=r"not a cluster|the cluster has no workers"), connected(cluster):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "\0"])
+def test_a_file_that_is_not_the_schedulers_is_an_error(text: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "scheduler.json", text.encode())
+    with (
+        pytest.raises(FasthitsError, match=rf"cannot reach the cluster: {file} .*dask scheduler --scheduler-file"),
+        connected(str(file)),
+    ):
         pass

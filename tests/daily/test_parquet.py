@@ -183,7 +183,8 @@ def test_rollups_at_once_wait_for_each_other(folder: str, monkeypatch: pytest.Mo
 
 
 def test_many_rows_make_several_groups(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target, "GROUP_ROWS", 100)
+    monkeypatch.setattr(target, "BATCH_ROWS", 25)
+    monkeypatch.setattr(target, "GROUP_BATCHES", 4)
     assert replace(folder, {MARCH[0]: {b"/%03d" % number: 1 for number in range(250)}}) == Replaced(250, [])
     found = parquet.ParquetFile(f"{folder}hits/date=2026-03-01/hits.parquet")
     assert [found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)] == [100, 100, 50]

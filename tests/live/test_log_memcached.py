@@ -374,12 +374,12 @@ def hostile_lines(seed: int, count: int) -> bytes:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_hostile_lines_leave_no_foreign_key_and_no_wrong_count(memcached: Memcached, logger: Logger, seed: int) -> None:
-    data = hostile_lines(seed, 3_000)
+    data = hostile_lines(seed, 1_500)
     expected: Counter[str] = Counter()
     for (day, path), views in reference.count(data, rules=Rules()).views.items():
         expected[hit_key(day, path)] += views
-    assert len(expected) > 400
-    assert sum("#" in key for key in expected) > 100
+    assert len(expected) > 250
+    assert sum("#" in key for key in expected) > 50
     chance = random.Random(seed)
     at = 0
     while at < len(data):

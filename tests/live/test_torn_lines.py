@@ -225,7 +225,7 @@ def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running:
         *(bytes(MEGABYTE - 100 + more) + a for more in range(0, 120, 10)),  # the end of what is looked at, in the line
         b"\xff" * MEGABYTE + b"\n",
         b"[" * MEGABYTE + b"\n",
-        b'[12/Mar/2026:10:00:00 +0100] "' * 2_000 + b"-" * MEGABYTE + b"\n",
+        b'[12/Mar/2026:10:00:00 +0100] "' * 500 + b"-" * MEGABYTE + b"\n",
         b"\\" * MEGABYTE + b'" 200 5\n',
         a.replace(b"/a", b"/" + b"\\" * MEGABYTE),
     ]
@@ -338,12 +338,12 @@ def hostile_lines(seed: int, count: int, prefix: str) -> bytes:
 def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
     memcached: Memcached, start_logger: StartLogger, prefix: str, seed: int
 ) -> None:
-    data = hostile_lines(seed, 4_000, prefix)
+    data = hostile_lines(seed, 1_500, prefix)
     counts = reference.count(data, rules=Rules())
     views: Counter[str] = Counter()
     for (day, path), count in counts.views.items():
         views[hit_key(day, path, prefix)] += count
-    assert len(views) > 1_500
+    assert len(views) > 600
     assert {len(key) for key in views} >= {KEY_BYTES - 1, KEY_BYTES}
     assert memcached.ask(b"set kept 0 0 4\r\n1234") == b"STORED\r\n"
     logger = start_logger("--memcached", memcached.spec, "--prefix", prefix)

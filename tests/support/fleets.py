@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from fasthits.daily.cluster.fleet import Fleet, slots_of
+from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
 from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
 from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
@@ -48,7 +48,7 @@ def write_logs(folder: Path, lines: int = 800) -> Path:
     return folder
 
 
-def count_alone(logs: Path, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
+def count_alone(logs: Path | str, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
     rules = rules or Rules()
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if rules.bots == "apart":
@@ -59,7 +59,7 @@ def count_alone(logs: Path, target: Path, rules: Rules | None = None, **options:
 
 
 def count_by(executor: Executor, logs: Path, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
-    workers = Fleet(executor, slots_of(executor), "the pool", str(target.parent))
+    workers = Fleet(Crew(executor, slots_of(executor), "the pool"), str(target.parent))
     return count_alone(logs, target, rules, fleet=workers, **options)
 
 

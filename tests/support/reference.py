@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fasthits.records import replace
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
@@ -25,7 +25,7 @@ DEFAULT_RULES = Rules(format="combined")
 """Those of a hit table without rules."""
 MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
-QUOTED = rb'(?:[^"\\]|\\.)*+'  # up to the first quote that no backslash escapes
+QUOTED = rb'(?:[^"\\]++|\\.)*+'  # up to the first quote that no backslash escapes
 LINE = re.compile(
     rb"\[(?P<time>\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
     rb'"(?P<request>%b)" (?P<status>\d{3}) (?P<bytes_sent>\d+|-)(?= |\Z)'
@@ -142,6 +142,21 @@ def parsed(before: bytes, match: re.Match[bytes]) -> dict[str, bytes | None]:
 
 # --- Any format ---------------------------------------------------------------------------------------------------
 
+V = TypeVar("V")
+
+
+def once_a_format(function: Callable[[Format], V]) -> Callable[[Format], V]:
+    """Let a function say of a format again what it has said before. Formats are not compared: that takes long."""
+    said: dict[int, tuple[Format, V]] = {}  # with the format itself, so that no other one gets its number
+
+    def of(log_format: Format) -> V:
+        if id(log_format) not in said:
+            said[id(log_format)] = log_format, function(log_format)
+        return said[id(log_format)][1]
+
+    return of
+
+
 NEEDED = {"time", "request", "method", "target", "path", "query", "status", "bytes"}
 """A line that lacks one of these, or has something else in its place, is malformed. What follows the last one need not
 be there."""
@@ -167,7 +182,10 @@ def field_pattern(field: Field, after: bytes) -> bytes:
         return rb".{%d}" % field.width
     if field.quoted:
         return QUOTED
-    return rb"(?>(?:(?!%b).)*)" % re.escape(after) if after else rb".*+"
+    if not after:
+        return rb".*+"
+    first, rest = re.escape(after[:1]), re.escape(after[1:])
+    return rb"(?:[^%b]++|%b(?!%b))*+" % (first, first, rest) if rest else rb"[^%b]*+" % first
 
 
 def end_pattern(field: Field, after: bytes) -> bytes:
@@ -179,7 +197,7 @@ def end_pattern(field: Field, after: bytes) -> bytes:
     return rb""
 
 
-@lru_cache
+@once_a_format
 def last_needed(log_format: Format) -> int:
     """Return the number of the last part that a line must have."""
     if log_format.closed:
@@ -194,7 +212,7 @@ def literal_behind(log_format: Format, at: int) -> bytes:
     return following.text if isinstance(following, Literal) else b""
 
 
-@lru_cache
+@once_a_format
 def line_pattern(log_format: Format) -> re.Pattern[bytes]:
     """Return the regular expression of the lines of a format, from the bracket of the time on if it is anchored."""
     start = 0
@@ -385,15 +403,21 @@ def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
     return fields, match.start() + log_format.anchored, match.end("behind")
 
 
-def others(rules: Rules) -> list[Format]:
+def others(rules: Rules) -> Sequence[Format]:
     """Return the formats in which lines are read that the format of their log does not read."""
     if rules.format not in ("auto", "json"):
-        return []
+        return ()
     needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents
     needed += ["status"] * (rules.statuses is not None)
+    return formats_with(frozenset(needed), rules.format == "json")
+
+
+@lru_cache
+def formats_with(needed: frozenset[str], only_wrapped: bool) -> Sequence[Format]:
+    """Return the named formats that have the *needed* fields, those of text perhaps for lines in others alone."""
     known = [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
     of_text = [way for each in known for way in each.ways]
-    return [JSON, *(replace(way, only_wrapped=rules.format == "json") for way in of_text)]
+    return [JSON, *(replace(way, only_wrapped=only_wrapped) for way in of_text)]
 
 
 def read_fields(

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fasthits._parse import HitTable
 from fasthits.daily.cluster import tasks
@@ -48,15 +48,28 @@ def slots_of(executor: Executor) -> int:
     return getattr(executor, "_max_workers", None) or UNKNOWN_SLOTS
 
 
+class Crew(NamedTuple):
+    """Those who do the work."""
+
+    executor: Executor
+    slots: int
+    """How many tasks run at the same time."""
+    name: str
+    """Where they are, for messages."""
+    watch: Callable[[], list[str]] = list
+    """Called several times a second while tasks are waited for. Returns remarks about workers that did not do their
+    tasks; raises FasthitsError if the tasks will never end."""
+
+
 class Fleet:
     """The workers of one run, and the folder that they share."""
 
-    def __init__(self, executor: Executor, slots: int, name: str, scratch: str) -> None:
-        """*slots* tasks run at a time; *name* is for messages; *scratch* is where the folder of the run is to be."""
-        self._executor = executor
-        self._slots = slots
-        self._name = name
+    def __init__(self, crew: Crew, scratch: str) -> None:
+        """*scratch* is where the folder of the run is to be."""
+        self._crew = crew
         self.scratch = Scratch(scratch)
+        self.remarks: list[str] = []
+        """About the workers."""
         self._versions = tasks.versions()
 
     @contextmanager
@@ -87,10 +100,11 @@ class Fleet:
             with self._lost():
                 for number, arguments in enumerate(all_arguments):
                     task = pickle.dumps((function, tuple(arguments)))
-                    futures[self._executor.submit(tasks.run, self._versions, task)] = number
+                    futures[self._crew.executor.submit(tasks.run, self._versions, task)] = number
                 waiting = set(futures)
                 while waiting:
                     done, waiting = wait(waiting, timeout=SIGNAL_SECONDS, return_when=FIRST_COMPLETED)
+                    self.remarks += self._crew.watch()
                     for future in done:
                         result = future.result()
                         yield futures.pop(future), result
@@ -112,13 +126,15 @@ class Fleet:
             raise FasthitsError("a worker lacks a package", error.name or error, hint) from error
         except (CancelledError, BrokenProcessPool, OSError, TimeoutError) as error:
             text = " ".join(str(error).split()) or type(error).__name__
-            raise FasthitsError("the cluster is lost, nothing changed", self._name, f"{text}; run it again") from error
+            raise FasthitsError(
+                "the cluster is lost, nothing changed", self._crew.name, f"{text}; run it again"
+            ) from error
         except FasthitsError:
             raise
         except Exception as error:
             if type(error).__name__ in _LOST:
                 hint = f"{' '.join(str(error).split())}; run it again"
-                raise FasthitsError("the cluster is lost, nothing changed", self._name, hint) from error
+                raise FasthitsError("the cluster is lost, nothing changed", self._crew.name, hint) from error
             raise
 
     def look_at_all(self, files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:
@@ -163,7 +179,7 @@ class Counting(Reading):
         for each in files:
             if each.size is None:
                 raise UsageError("a cluster reads files only", each.name, "run this without --cluster")
-        step = sum(each.size or 0 for each in files) // (fleet._slots * TASKS_OF_SLOT)
+        step = sum(each.size or 0 for each in files) // (fleet._crew.slots * TASKS_OF_SLOT)
         step = min(max(step, LEAST_TASK_BYTES), MOST_TASK_BYTES)
         segments = {each: segments_of(each, formats.get(each), step) for each in files}
         super().__init__(files, formats, compiled, segments=segments)
