@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -119,9 +120,7 @@ def test_most_read_of_a_model_a_label_and_a_queryset() -> None:
         assert most_read(PressRelease, limit=10) == newest_first
         assert most_read(PressRelease, days=30, limit=1)[0].hits_30_days == 94
         assert most_read(PressRelease, days=8, limit=1)[0].hits_8_days == 4
-        assert (
-            Hits.objects.most_read(PressRelease, limit=4) == list(Hits.objects.most_read(PressRelease)) == newest_first
-        )
+        assert Hits.objects.most_read(PressRelease) == newest_first
         assert MostRead.objects.exists() == kept
         ranking.keep("default")
 
@@ -175,6 +174,63 @@ def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest
     assert most_read(PressRelease.objects.filter(slug__in="ed"), limit=2) == [objects[1], objects[0]]
     objects[4].delete()  # the list has two objects now, which are not all that were read
     assert most_read(PressRelease, limit=5) == objects[3::-1]
+
+
+def test_other_periods_are_found_among_the_objects_of_a_longer_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums are of few objects only, and right, too, where an object outside that list was read more often."""
+    for module in (ranking, queries):
+        monkeypatch.setattr(module, "KEPT", 4)
+    monkeypatch.setattr(queries, "FIRST_CANDIDATES", 2)
+    a, b, c, d, e, f = (
+        read(PressRelease.objects.create(title=name, slug=name), views)
+        for name, views in {
+            "a": {1: 90},
+            "b": {2: 80, 25: 15},
+            "c": {3: 70},
+            "d": {25: 60},
+            "e": {25: 50},
+            "f": {1: 20},
+        }.items()
+    )
+    ranking.keep("default")
+    whole = "SELECT .*GROUP BY .*ORDER BY .*LIMIT [45]"  # a sum over all objects
+
+    def found(days: int, limit: int, objects: Any = PressRelease) -> tuple[list[Any], bool]:
+        with CaptureQueriesContext(connection) as asked:
+            top = most_read(objects, days=days, limit=limit)
+        return top, any(re.search(whole, each["sql"]) for each in asked.captured_queries)
+
+    assert found(14, 1) == ([a], False)
+    assert found(14, 3) == ([a, b, c], False)  # with at least the views of the last of the list
+    assert found(14, 4) == ([a, b, c, f], True)  # d is in the list, f is not
+    assert found(14, 2, PressRelease.objects.exclude(slug="a")) == ([b, c], False)
+    assert [obj.hits_14_days for obj in most_read(PressRelease, days=14, limit=3)] == [90, 80, 70]
+    assert found(400, 5) == ([b, a, c, d, e], True)  # longer than all lists
+    tomorrow = live.today() + timedelta(1)
+    monkeypatch.setattr(live, "today", lambda: tomorrow + timedelta(1))  # two nights without a run
+    assert found(30, 3) == ([b, a, c], False)
+
+
+def test_a_run_for_an_old_day_keeps_the_lists_in_use(release: PressRelease, tmp_path: Path) -> None:
+    read(release, {1: 5})
+    ranking.keep("default")
+    old = live.today() - timedelta(600)
+    log = write(tmp_path / f"{old}.log", access_line("/press/a/", old) * 3)
+    call_command("parse_log", str(old), logs=str(log), partial=True, verbosity=0)
+    with CaptureQueriesContext(connection) as asked:
+        assert most_read(PressRelease, limit=1) == [release]
+    assert len(asked) == 1
+
+
+def test_the_most_read_today_of_a_queryset_sum_no_objects(count_today: CountToday) -> None:
+    """However few of them are in the kept list."""
+    release = PressRelease.objects.create(title="new", slug="a")
+    read(PressRelease.objects.create(title="other", slug="b"), {1: 5})
+    ranking.keep("default")
+    count_today(["/press/a/"])
+    with CaptureQueriesContext(connection) as asked:
+        assert most_read_today(PressRelease.objects.filter(slug="a")) == [release]
+    assert "SUM(" not in str(asked.captured_queries)
 
 
 def test_most_read_of_a_multi_table_child() -> None:
