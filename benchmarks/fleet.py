@@ -3,7 +3,7 @@
     python -m benchmarks.fleet
 
 Workers of Dask on this machine count a day's log of 1 GB, which two servers have as .gz, and then five million paths,
-into Parquet. The rows of the first have to be those that this process counts alone. CPU seconds mean something also
+into Parquet. The rows of the first have to be those that one process counts alone. CPU seconds mean something also
 where others use the machine.
 """
 
@@ -13,12 +13,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import make_rows
-from benchmarks.corpora import DAY
+from benchmarks.logs import DAY
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Crew, Fleet
@@ -27,6 +29,7 @@ from fasthits.daily.rollup import roll_up
 
 WORKERS = 2
 TINY_TASKS = 300
+RUNS = 3
 
 
 def peak_bytes() -> int:
@@ -56,39 +59,69 @@ class Workers:
         yield
         found[name] = sum(self.each(time.process_time)) - before
 
+    def warm_up(self, scratch: Path) -> None:
+        """Let all workers import what tasks need."""
+        fleet = self.fleet(scratch)
+        with fleet.working():
+            list(fleet.do(tasks.merge, [([], fleet.scratch, range(1), None)] * 8 * self.crew.slots))
+
     def fleet(self, scratch: Path) -> Fleet:
         """Return the workers for one run."""
         return Fleet(self.crew, str(scratch))
 
 
-def measure(folder: Path) -> dict[str, float]:
-    """Return all figures by name."""
-    found: dict[str, float] = {}
+def measure(folder: Path) -> Iterator[tuple[str, float]]:
+    """Yield all figures by name. Each group has a process of its own, so that a peak of memory is its own."""
     day, distinct = (make_rows(part, quick=False)[0] for part in ("1GB", "distinct"))
     day.compress()
-    gz, many = (f"{day.folder}/web*/%Y/%m/%d/access.log.gz",), (str(distinct.log),)
-    paths = distinct.truth.path_count()
+    gz = f"{day.folder}/web*/%Y/%m/%d/access.log.gz"
+    for group, log in (packed, gz), (faster, gz), (many_paths, str(distinct.log)):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            yield from pool.submit(group, folder, (log,)).result().items()
+
+
+def packed(folder: Path, logs: tuple[str]) -> dict[str, float]:
+    """Return what a cluster costs beside one machine."""
+    found: dict[str, float] = {}
     before = time.process_time()
-    roll_up([DAY], gz, open_table(str(folder / "alone.csv")), as_part=True)
+    roll_up([DAY], logs, open_table(str(folder / "alone.csv")), as_part=True)
     found["CPU s alone, .gz"] = time.process_time() - before
     with connected(f"local:{WORKERS}") as crew:
         workers = Workers(crew)
-        fleet = workers.fleet(folder)
-        with fleet.working():  # imports what tasks need
-            list(fleet.do(tasks.merge, [([], fleet.scratch, range(1), None)] * 8 * WORKERS))
+        workers.warm_up(folder)
         with workers.used(found, "CPU s of the workers, .gz"):
-            roll_up([DAY], gz, open_table(str(folder / "fleet.csv")), as_part=True, fleet=workers.fleet(folder))
+            roll_up([DAY], logs, open_table(str(folder / "fleet.csv")), as_part=True, fleet=workers.fleet(folder))
         assert (folder / "fleet.csv").read_bytes() == (folder / "alone.csv").read_bytes()
         found["ratio"] = found["CPU s of the workers, .gz"] / found["CPU s alone, .gz"]
         before = time.monotonic()
         assert len(list(workers.fleet(folder).do(nothing, [()] * TINY_TASKS))) == TINY_TASKS
         found["ms a tiny task"] = (time.monotonic() - before) / TINY_TASKS * 1e3
+    return found
+
+
+def faster(folder: Path, logs: tuple[str]) -> dict[str, float]:
+    """Return how many times faster two workers are than one, the best runs of both."""
+    best: dict[int, float] = {}
+    with connected("local:1") as one, connected("local:2") as two:
+        for crew in (one, two) * RUNS:
+            workers = Workers(crew)
+            workers.warm_up(folder)
+            done = roll_up([DAY], logs, open_table(f"{folder}/stats.csv"), as_part=True, fleet=workers.fleet(folder))
+            best[crew.slots] = min(done.seconds, best.get(crew.slots, done.seconds))
+    return {"s of one worker, .gz": best[1], "s of two workers, .gz": best[2], "times faster": best[1] / best[2]}
+
+
+def many_paths(folder: Path, logs: tuple[str]) -> dict[str, float]:
+    """Return what many paths cost, into Parquet."""
+    found: dict[str, float] = {}
+    with connected(f"local:{WORKERS}") as crew:
+        workers = Workers(crew)
         written = _rows_written()
-        with workers.used(found, f"CPU s of the workers, {paths:,} paths"):
+        with workers.used(found, "CPU s of the workers, many paths"):
             target = open_table(f"{folder}/stats/")
-            done = roll_up([DAY], many, target, as_part=True, fleet=workers.fleet(folder))
-        assert done.rows == paths
-        found["bytes a row in the folder of the run"] = sum(written) / paths
+            done = roll_up([DAY], logs, target, as_part=True, fleet=workers.fleet(folder))
+        found["million paths"] = done.rows / 1e6
+        found["bytes a row in the folder of the run"] = sum(written) / done.rows
         found["MB of a worker, most"] = max(workers.each(peak_bytes)) / 1e6
         found["MB of the process that writes Parquet, most"] = peak_bytes() / 1e6
     return found
@@ -112,7 +145,7 @@ def _rows_written() -> list[int]:
 def main() -> int:
     """Print the figures."""
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        for name, figure in measure(Path(folder)).items():
+        for name, figure in measure(Path(folder)):
             print(f"{name:50}{figure:>10.2f}", flush=True)
     return 0
 

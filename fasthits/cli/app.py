@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -13,16 +12,14 @@ from typer.exceptions import TyperException
 from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
-from fasthits.cli.command import Command, help_text
+from fasthits.cli.advice import advise_command
+from fasthits.cli.command import Command, help_text, usage_error
 from fasthits.cli.commands import COMMANDS, function_of
 from fasthits.cli.declare import REQUIRED, Argument, Parameter, parameters_of
 from fasthits.cli.output import errors_told, print_version
 from fasthits.errors import UsageError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-OTHER_COMMANDS = {"import": "rollup", "count": "rollup", "watch": "top", "live": "top", "web": "serve"}
-"""Commands that people may expect, and the command to suggest for each."""
 
 RAISE = object()
 """The context's object has this value if the caller handles errors."""
@@ -35,20 +32,7 @@ def _errors_told(ctx: Any) -> Iterator[None]:
         try:
             yield
         except TyperException as error:
-            raise _usage_error(error) from error
-
-
-def _usage_error(error: Any) -> UsageError:
-    """Return typer's error as a UsageError: one line, with what to type next."""
-    context = getattr(error, "ctx", None)
-    hint = f"{context.command_path if context else 'fasthits'} --help"
-    if known := getattr(error, "possibilities", None):
-        names = {option.lstrip("-"): option for option in known}
-        near = get_close_matches(error.option_name.lstrip("-"), names, 1)
-        return UsageError("no such option", error.option_name, f"did you mean {names[near[0]]}?" if near else hint)
-    message = error.format_message().rstrip(".")
-    failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
-    return UsageError(failed, subject, hint) if subject else UsageError("wrong usage", failed, hint)
+            raise usage_error(error, ctx) from error
 
 
 def command_of(name: str, function: Callable[..., Any]) -> Any:
@@ -100,9 +84,7 @@ class _Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             if ctx is None or ctx.resilient_parsing or cmd_name.startswith("-"):
                 return None
-            near = OTHER_COMMANDS.get(cmd_name) or next(iter(get_close_matches(cmd_name, COMMANDS, 1)), None)
-            hint = f"did you mean {near}?" if near else "fasthits --help lists the commands"
-            raise UsageError("no such command", repr(cmd_name), hint)
+            raise UsageError("no such command", repr(cmd_name), advise_command(cmd_name))
         if cmd_name not in self.commands:
             self.commands[cmd_name] = command_of(cmd_name, function_of(cmd_name))
         return self.commands[cmd_name]

@@ -4,29 +4,14 @@ import gc
 import inspect
 import re
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Any
 
 from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
+from fasthits.cli.advice import MISSING, SURPLUS, advise_option, advise_words
 from fasthits.cli.commands import fill_bare
 from fasthits.errors import UsageError
-
-OTHER_NAMES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("--since", "--from", "--until", "--start", "--end", "--date"), ("day", "days", "--date")),
-    **dict.fromkeys(("--output", "--out", "-o", "--db", "--database", "--to"), ("--to", "--database")),
-    **dict.fromkeys(("--log", "--file", "--input"), ("--logs",)),
-    **dict.fromkeys(("--bind", "--listen"), ("--host",)),
-    **dict.fromkeys(("-n", "--top"), ("--limit",)),
-    "--server": ("--memcached",),
-    "--log-format": ("--format",),
-}
-"""Options of other programs and commands, and the options or arguments to suggest in their place."""
-
-ARGUMENTS = {
-    "day": "give the day as an argument: 2026-03-12",
-    "days": "give the days as an argument: 2026-03-01..2026-03-12",
-}
 
 RANGES = {r"\b([\d.]+)<=x<=([\d.]+)\]$": r"\1 to \2]", r"\bx>=([\d.]+)\]$": r"at least \1]"}
 """How typer writes the range of a number, and how the help writes it."""
@@ -42,12 +27,11 @@ class Command(TyperCommand):
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the arguments. Raises UsageError for OTHER_NAMES, and typer's errors for other mistakes."""
-        known = {name for each in self.params for name in each.opts}
-        for name in (arg.partition("=")[0] for arg in takewhile(lambda arg: arg != "--", args)):
-            for meant in known.intersection(OTHER_NAMES.get(name, ())) if name not in known else ():
-                raise UsageError("no such option", name, ARGUMENTS.get(meant, f"did you mean {meant}?"))
-        return super().parse_args(ctx, fill_bare(args))
+        """Read the arguments. Raises UsageError for mistakes."""
+        try:
+            return super().parse_args(ctx, fill_bare(args))
+        except TyperException as error:
+            raise usage_error(error, ctx) from error
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, with Python's garbage collection, which was off during the start."""
@@ -74,6 +58,25 @@ class Command(TyperCommand):
         for name in sorted(panels, key=(*FIRST, *panels).index):
             with formatter.section(name):
                 formatter.write_dl(panels[name])
+
+
+def usage_error(error: Any, context: Any) -> UsageError:
+    """Return typer's error as a UsageError: one line, with what to type next."""
+    parameters = {name: each for each in context.command.params for name in (*each.opts, *each.secondary_opts)}
+    hint = f"{context.command_path} --help"
+    message = error.format_message().rstrip(".")
+    if message.startswith("No such option"):
+        return UsageError("no such option", error.option_name, advise_option(error.option_name, parameters) or hint)
+    if found := re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((.*)\)", message, re.DOTALL):
+        hint = SURPLUS.get(context.command.name, hint)
+        return UsageError("unexpected argument", found[1], advise_words(found[1], parameters) or hint)
+    if found := re.fullmatch(r"Option '(.*)' requires an argument", message):
+        example = f"{context.command_path} {found[1]} {parameters[found[1]].metavar}"
+        return UsageError("option without a value", found[1], example)
+    failed, _, subject = (message[0].lower() + message[1:]).partition(": ")
+    if failed.startswith("missing argument"):
+        hint = MISSING.get(context.command.name, hint)
+    return UsageError(failed, subject, hint) if subject else UsageError("wrong usage", failed, hint)
 
 
 def help_text(function: Callable[..., Any]) -> str:

@@ -209,7 +209,7 @@ def _check(as_json: bool, as_csv: bool) -> None:
 def _pages(path: str, host: str | None) -> "Pages":
     from fasthits.daily.documents import Pages
 
-    if not path.startswith(PATH_STARTS):
+    if not path.startswith((*PATH_STARTS, "#")):
         raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
     kept = _as_kept(path)
     if kept.endswith("*") and not kept.endswith("/*"):

@@ -72,8 +72,8 @@ def top(
         fasthits top --json
 
     The screen refreshes each second, until q or Ctrl-C. Press ? for the other keys: they sort, filter, scroll and
-    pause. A path that is too long for a memcached key, or has characters that a key cannot have, is shown as # and its
-    SHA-256.
+    pause. A path that is too long for a memcached key, or has characters that a key cannot have, is shown as # and the
+    first digits of its SHA-256. `fasthits history '#73c9c45d21e1'` finds the path if it was read on a past day.
     """
     from fasthits.live.sampler import LiveViews
 
@@ -104,9 +104,9 @@ def _shown(path: str) -> str:
     """Return a path for people. They see only the first digits of a hash.
 
     >>> _shown("#73c9c45d21e1aa")
-    '#73c9c45d21e1… (hash of a path that fits no key)'
+    '#73c9c45d21e1… (a long or unusual path)'
     """
-    return f"{path[:HASH_SHOWN]}… (hash of a path that fits no key)" if path.startswith("#") else printable(path)
+    return f"{path[:HASH_SHOWN]}… (a long or unusual path)" if path.startswith("#") else printable(path)
 
 
 def _bar_width(width: int, taken: int, paths: "Sequence[str]") -> int:

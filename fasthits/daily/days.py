@@ -70,7 +70,12 @@ def parse_day(text: str, today: date) -> date:
             return date.fromisoformat(text)
     except ValueError as error:
         raise UsageError("no such day", text, str(error)) from error
-    raise UsageError("not a DATE", repr(text), "YYYY-MM-DD, yesterday, today or A..B")
+    hint = "YYYY-MM-DD, yesterday, today or A..B"
+    if found := re.fullmatch(r"(\d{4})[/.]?(\d\d)[/.]?(\d\d)", text, re.ASCII):
+        hint = f"did you mean {'-'.join(found.groups())}?"
+    elif re.search(r"[./*]", text) and re.search(r"[a-z*]", text):
+        hint = f"name log files with --logs {text}, a pattern in quotes: --logs 'access.log*'"
+    raise UsageError("not a DATE", repr(text), hint)
 
 
 def parse_range(text: str, today: date) -> Range:

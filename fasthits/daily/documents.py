@@ -69,7 +69,7 @@ def history_document(history: History, days: Days, asked: Pages = EVERYTHING) ->
     span = days.of(history)
     views = asked.by_day(history, span) if span else []
     return {
-        "path": asked.path,
+        "path": asked.path and history.path_of(asked.path),
         "prefix": asked.prefix,
         "host": asked.host,
         **_frame(history, span),
@@ -136,7 +136,7 @@ def sections_document(history: History, days: Days, asked: Pages = EVERYTHING, p
         if span
         else []
     )
-    views = _total(history.site(span, asked.host, asked.pages)) if span else 0
+    views = history.total(span, asked.host, asked.pages) if span else 0
     rows = [{"section": section, "views": count, "share": count / views} for section, count in found]
     return _rows_document(history, span, rows, part)
 

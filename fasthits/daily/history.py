@@ -14,12 +14,16 @@ from fasthits.daily.databases import reading_days
 from fasthits.daily.days import Range
 from fasthits.daily.kept import Kept
 from fasthits.daily.urls import shown
+from fasthits.errors import UsageError
 from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
 Sort = Literal["views", "rise"]
 Named = TypeVar("Named", str, tuple[str, ...])
 
+LEAST_HASHED = 100
+"""A shorter path fits a key, unless it has odd characters: a key has 250 bytes, a prefix at most some tens."""
+LEAST_DIGITS = 8
 SECTION_END = "/*"
 """The end of a key that names a section: all paths that begin with the text before the ``*``."""
 
@@ -108,6 +112,14 @@ class History:
             found = _keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
         return {day: found[day.isoformat()] for day in wanted}
 
+    def path_of(self, key: str) -> str:
+        """Return the path of a hash: # and digits of its SHA-256, as in the live counters. Other keys stay.
+
+        Raises UsageError if no kept path has this hash.
+        """
+        with self._kept() as kept:
+            return _path_of(key, kept)
+
     def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
         """Return the views of all paths together, by day of the range."""
         with self._kept(host) as kept:
@@ -147,10 +159,10 @@ class History:
         """
         with self._kept(host) as kept:
             before = before or (self.before(days) if sort == "rise" else None)
-            views = kept.totals(kept.packed(days, host))
-            earlier = kept.totals(kept.packed(before, host)) if before and kept.days_of(before) else None
+            views = kept.totals(days, host)
+            earlier = kept.totals(before, host) if before and kept.days_of(before) else None
             views.extend([0] * (kept.paths.numbers - len(views)))
-            everything = sum(views) - sum(views[path] for path in (kept.paths.static if pages else ()))
+            everything = _sum(kept, views, pages)
             matching = [path for path in _chosen(kept, text, prefix, pages) if views[path]]
             order = array("q", map(int.__sub__, views, earlier)) if earlier and sort == "rise" else views
             first = _first(kept, matching, order, offset, offset + limit)
@@ -175,13 +187,18 @@ class History:
         Paths that are not in a section of this depth are listed as paths.
         """
         with self._kept(host) as kept:
-            views = kept.totals(kept.packed(days, host))
+            views = kept.totals(days, host)
             left_out = kept.paths.static if pages else set()
             found: Counter[str] = Counter()
             for number, path in kept.paths:
                 if views[number] and path.startswith(prefix) and number not in left_out:
                     found[_section(path, depth)] += views[number]
         return _most(found, limit, offset)
+
+    def total(self, days: Range, host: str | None = None, pages: bool = False) -> int:
+        """Return the views of all paths and days together; at once after `sections` of the same days."""
+        with self._kept(host) as kept:
+            return _sum(kept, kept.totals(days, host), pages)
 
     def hosts(self, days: Range) -> list[tuple[str, int]]:
         """Return the hosts and their views, most first; none if the table does not tell hosts apart."""
@@ -205,7 +222,7 @@ class History:
         with self._kept(host) as kept:
             if not kept.has_bots:
                 return None
-            views = kept.totals(kept.packed(days, host, "bots"))
+            views = kept.totals(days, host, "bots")
             matching = [path for path in _chosen(kept, prefix=prefix) if views[path]]
             return [(path, views[number]) for number, path in _first(kept, matching, views, offset, offset + limit)]
 
@@ -300,10 +317,28 @@ class _Key(NamedTuple):
 
     @classmethod
     def of(cls, key: str, host: str | None, kept: Kept) -> Self:
+        if key.startswith("#"):
+            host, key = None, _path_of(key, kept)
         if host is None and kept.has_hosts and key.startswith("//"):
             host, key = part_host(key)
         is_section = key.endswith(SECTION_END)
         return cls(host, key[:-1] if is_section else key, is_section)
+
+
+def _path_of(key: str, kept: Kept) -> str:
+    if not key.startswith("#"):
+        return key
+    if len(key) < 1 + LEAST_DIGITS:
+        raise UsageError("not the hash of a path", key, f"# and its first {LEAST_DIGITS} digits, or more")
+    from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
+
+    hosts = [f"//{host}" for host in kept.hosts(Range(date.min, date.max))] if kept.has_hosts else [""]
+    for _, path in kept.paths:
+        if len(path) >= LEAST_HASHED or not (path.isascii() and path.isprintable() and " " not in path):
+            for host in hosts:
+                if sha256(f"{host}{path}".encode()).hexdigest().startswith(key[1:]):
+                    return f"{host}{path}"
+    raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")
 
 
 def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -> Iterable[int]:
@@ -318,6 +353,11 @@ def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -
         for number, path in kept.paths
         if path.startswith(prefix) and text in path.lower() and number not in left_out
     ]
+
+
+def _sum(kept: Kept, views: "array[int]", pages: bool) -> int:
+    """Return the views of all paths together, with *pages* without static files."""
+    return sum(views) - sum(views[number] for number in (kept.paths.static if pages else ()))
 
 
 def _section(path: str, depth: int) -> str:

@@ -91,6 +91,7 @@ class Kept:
         self.days = [_date_of(day, self._file) for day in sorted(self._summed.union(with_rows), key=str)]
         """All kept days, in order."""
         self._made: dict[tuple[str, str | None, str], Packed] = {}
+        self._totals: dict[tuple[Range, str | None, str], array[int]] = {}
 
     def interrupt(self) -> None:
         """Let the query that another thread runs, and each further query, raise an error."""
@@ -160,12 +161,18 @@ class Kept:
         query = f"SELECT date, {number}, {packed} FROM hits_sums WHERE date BETWEEN ? AND ?{_of_host(host)}"
         return chain(map(Packed._make, self._stream(query, [*days.ends, *_given(host)])), made)
 
-    def totals(self, packed: Iterable[Packed]) -> "array[int]":
-        """Return the views of each path, by its number."""
-        sums = array("Q", bytes(8 * self.paths.numbers))
-        for each in packed:
-            self._add(each, sums)
-        return sums
+    def totals(self, days: Range, host: str | None = None, number: str = "views") -> "array[int]":
+        """Return the views of each path in a range, by its number. The last answer is kept."""
+        asked = (days, host, number)
+        if asked not in self._totals:
+            packed = self.packed(days, host, number)  # which may add paths
+            sums = array("Q", bytes(8 * self.paths.numbers))
+            for each in packed:
+                self._add(each, sums)
+            self._totals = {asked: sums}
+        found = self._totals[asked]
+        found.extend([0] * (self.paths.numbers - len(found)))  # paths that are new since
+        return found
 
     def by_day(self, packed: Iterable[Packed], days: Range, groups: Sequence[Iterable[int]]) -> list[dict[str, int]]:
         """Return the views of each group of paths, by kept day. A path is in one group only. It is given by its number,
@@ -272,6 +279,8 @@ class Paths:
         (last,) = ask("SELECT coalesce(max(id), 0) FROM hits_paths").fetchone() if has_sums else (0,)
         self._kept: int = last
         self._more: list[str] = []
+        self._static: set[int] = set()
+        self._judged = 0
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         """Yield the number and the path of each path."""
@@ -290,7 +299,12 @@ class Paths:
     @property
     def static(self) -> set[int]:
         """The numbers of the paths of static files."""
-        return {number for number, path in self if "." in path and is_static(path.partition("?")[0].encode())}
+        if self._judged < self.numbers:  # there are new paths
+            self._static = {
+                number for number, path in self if "." in path and is_static(path.partition("?")[0].encode())
+            }
+            self._judged = self.numbers
+        return self._static
 
     @property
     def numbers(self) -> int:

@@ -7,6 +7,7 @@ from django.core.signing import BadSignature, Signer
 from django.utils.encoding import iri_to_uri
 
 from fasthits.django.conf import setting
+from fasthits.errors import UsageError
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
 
@@ -19,13 +20,16 @@ def path_of(page: Any) -> bytes:
 def counted_path(address: str, rules: Rules | None = None) -> bytes:
     """Return the path under which *address* is counted, by RULES unless others are given.
 
-    It is percent-encoded and has no host. It has its query only where the rules keep queries.
+    It is percent-encoded and has no host. It has its query only where the rules keep queries. Raises UsageError.
     """
     rules = rules or setting("RULES")
-    parts = urlsplit(address)
-    target = iri_to_uri(parts.path or "/")
-    if rules.keep_query and parts.query:
-        target += "?" + iri_to_uri(parts.query)
+    try:
+        parts = urlsplit(address)
+        target = iri_to_uri(parts.path or "/")
+        if rules.keep_query and parts.query:
+            target += "?" + iri_to_uri(parts.query)
+    except ValueError as error:  # brackets that hold no IPv6 address, bytes that are not UTF-8
+        raise UsageError("not an address", ascii(address), "write a byte that is not UTF-8 as %hh") from error
     return final_path(rules)(target.encode("ascii"))[0]
 
 

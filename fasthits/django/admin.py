@@ -16,7 +16,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from fasthits.django import live, ranking
 from fasthits.django.models import Hits
-from fasthits.django.queries import KEPT, annotation, with_hits
+from fasthits.django.queries import annotation, with_hits
 
 COLUMN_DAYS = 7
 TOP_OBJECTS = 20
@@ -108,7 +108,8 @@ class TrafficAdmin(admin.ModelAdmin):
         """Return the page, which replaces the list of all rows."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        week, month = ranking.top_keys(7, TOP_OBJECTS), ranking.top_keys(30, KEPT)
+        week = ranking.top_keys(7, TOP_OBJECTS)
+        month = ranking.top_keys(ranking.CANDIDATE_DAYS, ranking.CANDIDATES)
         objects = ranking.objects_of(week.keys() | month.keys())
         newest = (obj for model in ranking.counted_models() for obj in ranking.newest(model._base_manager.all()))
         candidates = live.with_hits_today({*objects.values(), *newest})

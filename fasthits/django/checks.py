@@ -18,18 +18,22 @@ from fasthits.upkeep.doctor.verdicts import Finding
 @register()
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Return an error for each unknown key of FASTHITS, and for each invalid value."""
-    if not isinstance(given(), dict):
-        return [Error(f"{NAME} is not a dict.", id="fasthits.E001")]
+    try:
+        unknown = given().keys() - KEYS.keys()
+    except UsageError as error:
+        return [Error(f"{error.failed}: {error.subject}.", hint=error.hint, id="fasthits.E001")]
     errors: list[CheckMessage] = []
-    for key in given().keys() - KEYS.keys():
-        close = get_close_matches(str(key), KEYS, n=1)
+    for key in unknown:
+        close = get_close_matches(str(key).upper(), KEYS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Valid keys: {', '.join(KEYS)}."
         errors.append(Error(f"{NAME} has an unknown key: {key!r}.", hint=hint, id="fasthits.E002"))
     for key in KEYS:
         try:
             setting(key)
         except UsageError as error:
-            errors.append(Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003"))
+            found = Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003")
+            if found not in errors:  # a wrong CONFIG is met again in RULES
+                errors.append(found)
     return errors
 
 
@@ -39,7 +43,7 @@ def check_rules(**_: Any) -> list[CheckMessage]:
     try:
         if not given().get("RULES") or setting("RULES") == read_rules({}, setting("CONFIG")).live:
             return []
-    except (AttributeError, UsageError):  # `check_settings` tells them
+    except UsageError:  # `check_settings` tells it
         return []
     hint = f'Write the rules into the config file of fasthits log, and name it in {NAME}["CONFIG"], instead of RULES.'
     text = f'{NAME}["RULES"] differs from the config file, so live numbers and history count differently.'

@@ -17,7 +17,7 @@ from fasthits.daily.urls import is_postgres
 from fasthits.errors import UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, check_prefix
 from fasthits.live.servers import Server, TlsFiles, check_servers
-from fasthits.rules.config import put_before, read_rules
+from fasthits.rules.config import load_config, put_before, read_rules
 from fasthits.rules.options import OPTIONS
 from fasthits.rules.rules import Rules
 
@@ -25,10 +25,15 @@ NAME = "FASTHITS"
 
 
 class Key(NamedTuple):
-    """A key of FASTHITS: a function for its default, and a function that checks and converts its value."""
+    """A key of FASTHITS: a function for its default, a function that checks and converts its value, and an example."""
 
     default: Callable[[], Any]
     read: Callable[[Any], Any]
+    example: Any
+
+
+class SettingError(UsageError):
+    """A key of FASTHITS has an invalid value. The message names the key."""
 
 
 def _read_servers(value: Any) -> list[Server] | None:
@@ -42,8 +47,11 @@ def _read_file(value: Any) -> str | None:
     return value if value is None else os.fspath(value)
 
 
-def _read_path(value: Any) -> Path | None:
-    return value if value is None else Path(value)
+def _read_config(value: Any) -> Path | None:
+    if value is None:
+        return None
+    load_config(Path(value))  # raises UsageError
+    return Path(value)
 
 
 def _read_database(value: Any) -> str | Path | None:
@@ -51,14 +59,22 @@ def _read_database(value: Any) -> str | Path | None:
 
 
 def _read_patterns(value: Any) -> tuple[str, ...]:
-    patterns = (value,) if isinstance(value, str) else tuple(value)
+    patterns = tuple(map(_text, (value,) if isinstance(value, (str, Path)) else value))
     for pattern in patterns:
         has_date(pattern)
     return patterns
 
 
+def _text(pattern: Any) -> str:
+    text = os.fspath(pattern)
+    if not isinstance(text, str):
+        raise TypeError("not text")
+    return text
+
+
 def _read_cache(value: str) -> str:
-    settings.CACHES[value]
+    if value not in settings.CACHES:
+        raise UsageError("no such cache", repr(value), f"CACHES has {', '.join(map(repr, settings.CACHES))}")
     return value
 
 
@@ -131,33 +147,38 @@ def _read_zone(value: Any) -> tzinfo:
 
 KEYS = {
     # Whether to read the live counters at all.
-    "LIVE": Key(lambda: True, _read_switch),
+    "LIVE": Key(lambda: True, _read_switch, False),
     # Servers with the counters. None: the servers of CACHE.
-    "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers),
+    "MEMCACHED": Key(lambda: os.environ.get("FASTHITS_MEMCACHED"), _read_servers, ["web1:11211"]),
     # Files for tls:// servers, as for the logger.
-    "TLS_CA": Key(lambda: os.environ.get("FASTHITS_TLS_CA"), _read_file),
-    "TLS_CERT": Key(lambda: os.environ.get("FASTHITS_TLS_CERT"), _read_file),
-    "TLS_KEY": Key(lambda: os.environ.get("FASTHITS_TLS_KEY"), _read_file),
-    "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix),
-    "CACHE": Key(lambda: "default", _read_cache),
+    "TLS_CA": Key(lambda: os.environ.get("FASTHITS_TLS_CA"), _read_file, "/etc/ssl/ca.pem"),
+    "TLS_CERT": Key(lambda: os.environ.get("FASTHITS_TLS_CERT"), _read_file, "/etc/ssl/site.pem"),
+    "TLS_KEY": Key(lambda: os.environ.get("FASTHITS_TLS_KEY"), _read_file, "/etc/ssl/site.key"),
+    "PREFIX": Key(lambda: DEFAULT_PREFIX, check_prefix, DEFAULT_PREFIX),
+    "CACHE": Key(lambda: "default", _read_cache, "default"),
     # A PATTERN or several. Empty: the log in one of the usual places.
-    "LOGS": Key(lambda: split_patterns(os.environ.get("FASTHITS_LOGS", "")), _read_patterns),
+    "LOGS": Key(
+        lambda: split_patterns(os.environ.get("FASTHITS_LOGS", "")), _read_patterns, "/var/log/nginx/access.log*"
+    ),
     # The logger's config file. None: the default one, as for every command.
-    "CONFIG": Key(lambda: None, _read_path),
+    "CONFIG": Key(lambda: None, _read_config, "/etc/fasthits.toml"),
     # What counts: the logger's options. They override those in the config file.
-    "RULES": Key(dict, _read_rules),
+    "RULES": Key(dict, _read_rules, {"pages": True}),
     # Finds the object of a path whose view does not tell it: (path, match) -> object or None.
-    "RESOLVER": Key(lambda: None, _read_callable),
+    "RESOLVER": Key(lambda: None, _read_callable, "press.old_slugs.find"),
     # Time zone of the web server, which decides the day of a hit. None: this machine's.
-    "TIME_ZONE": Key(lambda: None, _read_zone),
+    "TIME_ZONE": Key(lambda: None, _read_zone, "Europe/Berlin"),
     # The database of fasthits rollup, a file or a URL of PostgreSQL, for referrers and search terms.
-    "ROLLUP": Key(lambda: None, _read_database),
+    "ROLLUP": Key(lambda: None, _read_database, "/var/lib/fasthits/hits.db"),
 }
 
 
 def given() -> dict[str, Any]:
-    """Return FASTHITS from the site's settings, unchecked."""
-    return getattr(settings, NAME, {})
+    """Return FASTHITS from the site's settings, its keys unchecked. Raises UsageError if it is no dict."""
+    found = getattr(settings, NAME, {})
+    if not isinstance(found, dict):
+        raise UsageError(f"{NAME} is not a dict", repr(found), f'for example {NAME} = {{"LIVE": False}}')
+    return found
 
 
 @cache
@@ -171,10 +192,13 @@ def setting(key: str) -> Any:
     value = given()[key] if key in given() else KEYS[key].default()
     try:
         return KEYS[key].read(value)
+    except SettingError:  # of another key
+        raise
     except UsageError as error:
-        raise UsageError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error
+        raise SettingError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error
     except Exception as error:  # from an import, a time zone, a value of a wrong type
-        raise UsageError(f'{NAME}["{key}"] is invalid', repr(value), f"{type(error).__name__}: {error}") from error
+        hint = f'{type(error).__name__}: {error}; for example "{key}": {KEYS[key].example!r}'
+        raise SettingError(f'{NAME}["{key}"] is invalid', repr(value), hint) from error
 
 
 def rules_with(options: Mapping[str, Any], config: Path | None = None) -> Rules:

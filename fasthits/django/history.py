@@ -176,8 +176,7 @@ def publish(parsed: Parsed) -> None:
     """After `parse_logs`: keep the lists of the most read objects, and send `hits_saved`. Raises DatabaseError."""
     database, days = router.db_for_write(Hits), parsed.saved.days
     if days:
-        if max(days) >= ranking.first_kept():
-            ranking.keep(database)
+        ranking.keep(database)  # also after an old day: a list that has not seen the newest row is not used
         hits_saved.send_robust(sender=Hits, days=days, using=database)
 
 

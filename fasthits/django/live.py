@@ -112,13 +112,17 @@ def counter_servers() -> list[Server]:
 
 def warn_once(subject: object, error: Exception) -> None:
     """Log why a number is unknown, once for each subject and kind of error in the life of the process."""
-    if (subject, type(error)) not in _warned:
-        _warned.add((subject, type(error)))
+    known: set[tuple[object, type] | str] = {
+        (subject, type(error)),
+        str(error),
+    }  # one wrong setting may have several subjects
+    if not known & _warned:
+        _warned.update(known)
         name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "
         log.warning("no number is shown: %s%s", name, error)
 
 
-_warned: set[tuple[object, type]] = set()
+_warned: set[tuple[object, type] | str] = set()
 
 
 def _path_or_none(page: Any) -> bytes | None:

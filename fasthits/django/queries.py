@@ -1,24 +1,35 @@
 """Queries of the history: sums, and the most read objects, fast however many objects there are.
 
-A sum over all objects takes too long for a page. So each ``parse_log`` keeps the KEPT most read objects of each model
-over each of the PERIODS, in `MostRead`. If a queryset has too few objects of a list, and for any other period, the
-query sums all rows.
+A sum over all objects takes too long for a page. So each ``parse_log`` keeps lists of the KEPT most read objects of
+each model over each of the PERIODS, in `MostRead`. Over another period the candidates are those of the next longer
+list: over fewer days no object is read more often, so what is not in that list has at most the views of its last row.
+Only if that does not settle it, and for more days than the longest list has, the query sums all rows.
 """
 
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce
 
-from fasthits.django.expressions import FirstDay, FromHistory, ObjectId, PrimaryKey, content_type_of, has_history
+from fasthits.django.expressions import (
+    FirstDay,
+    FromHistory,
+    ObjectId,
+    PrimaryKey,
+    content_type_of,
+    first_day,
+    has_history,
+)
 
-PERIODS = (1, 7, 30)
+PERIODS = (1, 7, 30, 90, 365)
 """The periods that are kept, in days. Each is kept for today, and for tomorrow, because pages read it until the next
 run."""
 KEPT = 500
+FIRST_CANDIDATES = 50
+"""The candidates of a longer list to look at first: a sum for each takes time, and a page seldom needs more."""
 
 
 def annotation(days: int | None) -> str:
@@ -66,18 +77,13 @@ class HitsQuerySet(HistoryQuerySet):
         """Return the rows of the last *days* days, or of all days for None."""
         return self.all() if days is None else self.filter(date__gte=FirstDay(days))
 
-    def most_read(self, objects: Any, days: int = 7, limit: int | None = None) -> Any:
-        """Return the objects of a model or queryset that were read in the last *days* days, most read first.
+    def most_read(self, objects: Any, days: int = 7, limit: int = 10) -> list[Any]:
+        """Return the *limit* objects of a model or queryset that were read most in the last *days* days, most first.
 
-        Their views are in ``hits_7_days``, named after *days*. Without a *limit* it sums all objects, and returns a
-        queryset. With a *limit* it returns a list: one query of the kept objects if these are enough, see PERIODS.
+        Their views are in ``hits_7_days``, named after *days*. One query if the kept objects are enough, see PERIODS.
         """
         found = objects if isinstance(objects, QuerySet) else objects._default_manager.using(self.db).all()
-        if limit is not None:
-            return _most_read(found.order_by(), days, limit)
-        read = self.of_model(found.model).last_days(days).order_by()
-        keys = read.values(key=PrimaryKey("object_id", found.model))
-        return with_hits(found.filter(pk__in=FromHistory(keys)), days).order_by(f"-{annotation(days)}", "pk")
+        return _most_read(found.order_by(), days, limit)
 
     def totals(self) -> QuerySet:
         """Return the views of each day, all objects together, oldest first: rows with ``date`` and ``total``."""
@@ -91,20 +97,67 @@ def kept(days: int) -> QuerySet:
     return _table("MostRead").filter(first=FirstDay(days), newest__gte=_latest())
 
 
-def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
-    """Return the most read of *objects*: from the kept list, or from a new one, if that has enough of them."""
+def candidates(objects: QuerySet, days: int, limit: int) -> list[Any]:
+    """Return the kept most read of *objects*, which may be few; what `most_read` finds if no list is kept yet."""
     if not has_history(objects.db):
         return []
-    if days in PERIODS:
-        found = _among_kept(objects, days, limit)
-        of_model = models.Q(content_type=content_type_of(objects.model))
-        sizes = kept(days).aggregate(all=Count("pk"), own=Count("pk", filter=of_model)) if len(found) < limit else {}
-        if len(found) == limit or (sizes["all"] and sizes["own"] < KEPT):  # a short list has all that were read
+    found = _among_kept(objects.order_by(), days, limit)
+    return found or ([] if _find_list(objects.model, days) else _among_all(objects.order_by(), days, limit))
+
+
+class _List(NamedTuple):
+    """A kept list: its first day, and how many objects of a model it has."""
+
+    first: date
+    size: int
+
+
+def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
+    """Return the most read of *objects*: from the kept list, or from a longer one, or by a sum over all."""
+    if not has_history(objects.db):
+        return []
+    found = _among_kept(objects, days, limit) if days in PERIODS else []
+    if len(found) == limit:
+        return found
+    kept_list = _find_list(objects.model, days)
+    if kept_list is None:
+        return _among_all(objects, days, limit)
+    if kept_list.first == first_day(days):
+        return found if kept_list.size < KEPT else _top(objects, days, limit)  # a short list has all that were read
+    settled = _among_candidates(objects, days, limit, kept_list)
+    return _among_all(objects, days, limit) if settled is None else settled
+
+
+def _find_list(model: type[models.Model], days: int) -> _List | None:
+    """Return the shortest kept list that has all of the last *days* days; None if there is no such list."""
+    of_model = models.Q(content_type=content_type_of(model))
+    lists = _table("MostRead").filter(first__lte=FirstDay(days), newest__gte=_latest()).order_by("-first")
+    found = lists.values_list("first").annotate(own=Count("pk", filter=of_model)).first()
+    return _List(*found) if found else None
+
+
+def _among_candidates(objects: QuerySet, days: int, limit: int, longer: _List) -> list[Any] | None:
+    """Return the most read of *objects* by sums for those in a list of more days; None if others may have more."""
+    rows = _table("MostRead").filter(first=longer.first, views__gt=0).of_model(objects.model).order_by("-views")
+    listed = list(rows.values_list("object_id", "views"))
+    for size in sorted({min(max(FIRST_CANDIDATES, 4 * limit), KEPT), KEPT}):
+        keys = [key for key, _ in listed[:size]]
+        found = _top(objects.filter(pk__in=keys), days, limit)
+        if len(keys) == len(listed) and longer.size < KEPT:  # a short list has all that were read
             return found
-        if sizes["all"]:
-            return _top(objects, days, limit)
-    rows = _table("Hits").of_model(objects.model).last_days(days).order_by().values("object_id")
-    keys = rows.annotate(total=Sum("views")).order_by("-total").values_list("object_id", flat=True)[: max(KEPT, limit)]
+        if len(found) == limit and getattr(found[-1], annotation(days)) >= listed[len(keys) - 1][1]:
+            return found
+    return None
+
+
+def _among_all(objects: QuerySet, days: int, limit: int) -> list[Any]:
+    """Return the most read of *objects*, by a sum over the history of all objects of the model."""
+    # A group by the bare column leads SQLite to the index of the objects: it reads all their days, not only *days*.
+    key = Cast("object_id", models.TextField())
+    sums = (
+        _table("Hits").of_model(objects.model).last_days(days).order_by().values(key=key).annotate(total=Sum("views"))
+    )
+    keys = sums.order_by("-total").values_list("key", flat=True)[: max(KEPT, limit)]
     found = _top(objects.filter(pk__in=list(keys)), days, limit)
     return found if len(found) == limit or len(keys) < KEPT else _top(objects, days, limit)
 

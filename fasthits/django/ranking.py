@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from heapq import nlargest
+from heapq import heappush, heapreplace, nlargest
 from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import IntegerField, Max, Model, QuerySet, Sum
+from django.db.models import IntegerField, Max, Model, Q, QuerySet, Sum
 
 from fasthits.django import live, queries
 from fasthits.django.expressions import first_day, key_field
@@ -19,8 +19,9 @@ from fasthits.django.queries import KEPT, PERIODS, annotation
 IN_VALUES = 900
 """The most values in a query. Every database allows this many."""
 NEW_OBJECTS = 100
-"""memcached cannot list counters by value. So today's most read objects are looked for among those most read in the
-last 30 days and the NEW_OBJECTS newest of each model."""
+CANDIDATES, CANDIDATE_DAYS = 200, 30
+"""memcached cannot list counters by value. So today's most read objects are looked for among the CANDIDATES most read
+in the last CANDIDATE_DAYS days and the NEW_OBJECTS newest of each model."""
 
 
 def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
@@ -39,11 +40,11 @@ def most_read_today(*sources: Any, limit: int = 10) -> list[Any]:
 
     NEW_OBJECTS says which objects it looks at.
     """
-    candidates: dict[Any, None] = {}
+    found: dict[Any, None] = {}
     for source in sources:
         objects = _objects(source)
-        candidates |= dict.fromkeys([*Hits.objects.most_read(objects, PERIODS[-1], KEPT), *newest(objects)])
-    read = [obj for obj in live.with_hits_today(candidates) if obj.hits_today]
+        found |= dict.fromkeys([*queries.candidates(objects, CANDIDATE_DAYS, CANDIDATES), *newest(objects)])
+    read = [obj for obj in live.with_hits_today(found) if obj.hits_today]
     return nlargest(limit, read, key=lambda obj: obj.hits_today)
 
 
@@ -89,34 +90,36 @@ def objects_of(keys: Iterable[tuple[int, str]], database: str | None = None) -> 
     return found
 
 
-def first_kept() -> date:
-    """Return the first day of the longest period that is kept."""
-    return first_day(max(PERIODS))
-
-
 def keep(database: str) -> None:
     """Save the lists of the most read objects in the history. ``parse_log`` calls this.
 
-    It sums before it writes, so that other writers do not wait for the sums.
+    It sums before it writes, so that other writers do not wait for the sums. One query sums all periods.
     """
     hits = Hits.objects.using(database)
     latest = hits.aggregate(newest=Max("pk"))["newest"]
-    firsts = {first_day(days) + timedelta(later) for days in PERIODS for later in (0, 1)}
-    kinds = hits.filter(date__gte=first_kept()).order_by().values_list("content_type", flat=True).distinct()
-    rows = [
-        MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
-        for kind in kinds
-        for first in firsts
-        for key, views in _top(hits.filter(content_type=kind, date__gte=first))
-    ]
+    firsts = sorted({first_day(days) + timedelta(later) for days in PERIODS for later in (0, 1)})
+    sums = {f"since_{first}": Sum("views", filter=Q(date__gte=first)) for first in firsts}
+    rows = hits.filter(date__gte=firsts[0]).order_by().values_list("content_type", "object_id").annotate(**sums)
+    tops: dict[tuple[int, date], list[tuple[int, str]]] = defaultdict(list)
+    for kind, key, *views in rows.iterator():
+        for first, number in zip(firsts, views, strict=True):
+            if number:
+                _push(tops[kind, first], number, key)
     with transaction.atomic(database):
         MostRead.objects.using(database).all().delete()
-        MostRead.objects.using(database).bulk_create(rows)
+        MostRead.objects.using(database).bulk_create(
+            MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
+            for (kind, first), top in tops.items()
+            for views, key in top
+        )
 
 
-def _top(hits: QuerySet) -> QuerySet:
-    by_object = hits.order_by().values_list("object_id").annotate(total=Sum("views"))
-    return by_object.order_by("-total", "object_id")[:KEPT]
+def _push(top: list[tuple[int, str]], views: int, key: str) -> None:
+    """Take an object into *top*, a heap of at most KEPT, if it has more views than the last of them."""
+    if len(top) < KEPT:
+        heappush(top, (views, key))
+    elif views > top[0][0]:
+        heapreplace(top, (views, key))
 
 
 def _objects(source: Any) -> QuerySet:

@@ -55,5 +55,6 @@ def test_a_log_is_read_in_the_named_format_only() -> None:
 
 def test_an_unknown_name_points_to_the_list() -> None:
     done = fasthits("rollup", "--logs", "-", "--format", "xyz")
-    message = "fasthits: no such log format: 'xyz' (fasthits formats lists the names)\n"
+    hint = "fasthits formats lists the names; without a format, fasthits detects it"
+    message = f"fasthits: no such log format: 'xyz' ({hint})\n"
     assert (done.returncode, done.stderr.decode()) == (2, message)

@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -295,6 +296,36 @@ def test_hostile_paths_are_harmless_on_a_terminal(database: Path) -> None:
 def test_a_path_that_is_not_utf8_is_found_as_the_rollup_wrote_it(database: Path) -> None:
     done = fasthits("history", b"/caf\xe9".decode(errors="surrogateescape"), "--database", database)
     assert done.stdout.decode().splitlines()[2].split()[0] == "1"
+
+
+def test_a_hash_finds_its_path(tmp_path: Path) -> None:
+    long = "/long" * 60
+    digits = sha256(long.encode()).hexdigest()
+    write(tmp_path / "a.log", hit(long, LAST) * 2, hit("/a", LAST))
+    target = tmp_path / "hits.db"
+    assert fasthits("rollup", LAST, "--logs", tmp_path / "a.log", "--to", target, "--partial").returncode == 0
+    for given in (f"#{digits[:12]}", f"#{digits}"):
+        first, _, views, *_ = run(target, "history", given, "--date", str(LAST)).splitlines()
+        assert (first.split()[0], views) == (long, "2 views, 2.0 a day")
+    assert History(target).by_day(f"#{digits}", Range(LAST, LAST)) == [2]
+    for given, told in (
+        (f"#{'0' * 64}", b"no kept path has this hash"),
+        (f"#{digits[:7]}", b"first 8 digits, or more"),
+    ):
+        done = fasthits("history", given, "--database", target)
+        assert (done.returncode, told in done.stderr) == (2, True)
+
+
+def test_a_hash_of_a_host_finds_its_path(tmp_path: Path) -> None:
+    long = "/long" * 60
+    digits = sha256(f"//b.example{long}".encode()).hexdigest()
+    lines = [b"%b:80 %b" % (host, hit(long, LAST)) for host in (b"a.example", b"b.example", b"b.example")]
+    write(tmp_path / "a.log", *lines)
+    target = tmp_path / "hits.db"
+    options = ("--to", target, "--partial", "--by-host", "--format", "vhost_combined")
+    assert fasthits("rollup", LAST, "--logs", tmp_path / "a.log", *options).returncode == 0
+    assert History(target).by_day(f"#{digits}", Range(LAST, LAST)) == [2]
+    assert History(target).path_of(f"#{digits}") == f"//b.example{long}"
 
 
 def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:

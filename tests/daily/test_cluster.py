@@ -1,13 +1,19 @@
 """A count by a real cluster of Dask, over TLS: whoever dies, the numbers are the right ones or the old ones."""
 
+import gzip
 import json
+import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import dask.config
 import distributed
@@ -17,12 +23,14 @@ from fasthits.daily.cluster import engines, fleet
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Fleet
 from fasthits.daily.opening import open_table
+from fasthits.daily.refusals import days_left
 from fasthits.daily.rollup import Summary, roll_up
 from fasthits.errors import FasthitsError
 from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
 from tests.support.commands import fasthits, write
-from tests.support.fleets import DAY, count_alone, outputs, write_logs
+from tests.support.fleets import DAY, a_log, count_alone, outputs, write_logs
 from tests.support.processes import PROJECT, environment, eventually, fasthits_command
+from tests.support.servers import free_port
 from tests.support.stores import ObjectStore
 
 KEPT = b"date,path,views\r\n2026-03-12,/kept,7\r\n"
@@ -67,6 +75,27 @@ def cluster(whole_cluster: DaskCluster) -> DaskCluster:
 
 
 @pytest.fixture
+def cluster_of_the_manual(store: ObjectStore, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of the cluster that the first command of the manual starts, and the second command."""
+    manual = (PROJECT / "docs" / "scale.md").read_text()
+    found = re.search(r"^    (dask scheduler .*)\n    (fasthits rollup .*)$", manual, re.MULTILINE)
+    assert found
+    port = free_port()
+    starts, counts = (command.replace("8786", str(port)) for command in found.groups())
+    starts = starts.replace("dask ", f"{sys.executable} -W ignore -m dask ")
+    quiet = subprocess.DEVNULL
+    settings = environment("", {**store.environment, "DASK_TEMPORARY_DIRECTORY": str(tmp_path / "dask")})
+    shell = subprocess.Popen(
+        starts, shell=True, start_new_session=True, cwd=tmp_path, env=settings, stdout=quiet, stderr=quiet
+    )
+    try:
+        yield f"tcp://127.0.0.1:{port}", counts
+    finally:
+        os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+
+
+@pytest.fixture
 def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "LEAST_TASK_BYTES", 10_000)
 
@@ -77,10 +106,11 @@ def address_of(cluster: DaskCluster) -> str:
 
 def count_by_cluster(
     cluster: DaskCluster,
-    logs: Path,
+    logs: Path | str,
     target: Path,
     finished: Callable[[int], None] = lambda size: None,
-    begun: Callable[[], None] = lambda: None,
+    begun: Callable[[], object] = lambda: None,
+    scratch: str = "",
 ) -> Summary:
     """Count by a cluster. *begun* is called before the tasks that count, *finished* whenever one is finished."""
 
@@ -89,8 +119,39 @@ def count_by_cluster(
         return finished
 
     with connected(address_of(cluster)) as crew:
-        workers = Fleet(crew, str(target.parent))
+        workers = Fleet(crew, scratch or str(target.parent))
         return count_alone(logs, target, fleet=workers, progress=progress)
+
+
+class Place(NamedTuple):
+    """A folder for logs and the folders of runs."""
+
+    name: str
+    put: Callable[[str, bytes], object]
+    remove: Callable[[str], object]
+    names: Callable[[], list[str]]
+    """All files that are there."""
+
+
+@pytest.fixture(params=["disk", "store"])
+def place(request: pytest.FixtureRequest, store: ObjectStore, tmp_path: Path) -> Place:
+    """An empty folder that all machines share."""
+    if request.param == "disk":
+        folder = tmp_path / "shared"
+        folder.mkdir()
+        return Place(
+            str(folder),
+            lambda name, data: write(tmp_path / "new", data).rename(write(folder / name, b"")),
+            lambda name: (folder / name).unlink(),
+            lambda: [str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()],
+        )
+    bucket = store.bucket()
+    return Place(
+        f"s3://{bucket}",
+        lambda name, data: store.put(bucket, name, data),
+        lambda name: store.client.delete_object(Bucket=bucket, Key=name),
+        lambda: [each["Key"] for each in store.client.list_objects_v2(Bucket=bucket).get("Contents", [])],
+    )
 
 
 def test_workers_that_are_killed_change_no_byte(
@@ -143,6 +204,81 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
     assert done.counted.files == 10
     assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
     assert store.client.list_objects_v2(Bucket=bucket, Prefix="scratch/")["KeyCount"] == 0
+
+
+def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed(
+    cluster_of_the_manual: tuple[str, str], store: ObjectStore, tmp_path: Path
+) -> None:
+    """The worker that is killed has stopped before, so that there is a task of its own that it cannot end."""
+    address, counts = cluster_of_the_manual
+    bucket, today = store.bucket(), date.today()
+    for day in (today - timedelta(2), today - timedelta(1), today):
+        for server in range(6):
+            lines = a_log(day, 100, server) * (500 if day == today - timedelta(1) else 1)
+            store.put(bucket, f"web{server}/{day:%Y/%m/%d}/access.log", lines)
+    counts = counts.replace("s3://logs/", f"s3://{bucket}/").replace("fasthits", shlex.join(fasthits_command()), 1)
+    settings = environment("", store.environment)
+    alone = counts.partition(" --cluster")[0].replace("hits.csv", "alone.csv")
+    subprocess.run(alone, shell=True, cwd=tmp_path, env=settings, check=True, capture_output=True)
+    unprotected = dask.config.set({"distributed.comm.require-encryption": False})
+    with unprotected, distributed.Client(address, timeout=120) as client:
+        client.wait_for_workers(3, timeout=120)
+        victim = min(client.run(os.getpid).values())
+    os.kill(victim, signal.SIGSTOP)
+    driver = subprocess.Popen(counts, shell=True, cwd=tmp_path, env=settings, stderr=subprocess.PIPE)
+    eventually(lambda: len(list(tmp_path.glob("fasthits-*/*"))) > 2, 120, "others have done tasks")
+    assert driver.poll() is None
+    os.kill(victim, signal.SIGKILL)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 0, said
+    assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
+    assert not list(tmp_path.glob("fasthits-*"))
+
+
+def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
+    place: Place, cluster: DaskCluster, tmp_path: Path, many_tasks: None
+) -> None:
+    good = a_log(DAY, 300, "good")
+    logs = {f"{server}/{DAY}.log": good for server in ("good", "other", "gone", "replaced")}
+    logs[f"cut/{DAY}.log.gz"] = gzip.compress(good)[:-20]
+    logs[f"empty/{DAY}.log.gz"] = b""
+    logs[f"nuls/{DAY}.log.gz"] = bytes(4096)
+    for name, data in logs.items():
+        place.put(name, data)
+
+    def change() -> None:
+        place.put(f"replaced/{DAY}.log", good[::-1])
+        place.remove(f"gone/{DAY}.log")
+
+    target = write(tmp_path / "out" / "hits.csv", KEPT)
+    done = count_by_cluster(cluster, place.name, target, begun=change, scratch=place.name)
+    bad = [name for name in sorted(logs) if any(f"{place.name}/{name}" in str(each) for each in done.counted.damaged)]
+    assert [name.partition("/")[0] for name in bad] == ["cut", "empty", "gone", "nuls", "replaced"]
+    assert len(done.counted.parts[DAY]) == 5
+    assert list(days_left(done.counted, done.fewer))  # so the exit code is 1
+    assert outputs(tmp_path / "out") == {"hits.csv": KEPT}
+    assert sorted(place.names()) == sorted(logs.keys() - {f"gone/{DAY}.log"})
+
+
+def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_left(
+    cluster: DaskCluster, store: ObjectStore, tmp_path: Path, many_tasks: None
+) -> None:
+    bucket = store.bucket()
+    for server in "ab":
+        store.put(bucket, f"{server}/{DAY}.log", a_log(DAY, 300, server))
+    target = write(tmp_path / "hits.csv", KEPT)
+    with ExitStack() as closed, pytest.raises(FasthitsError, match="denies access") as raised:
+        count_by_cluster(
+            cluster,
+            f"s3://{bucket}",
+            target,
+            begun=lambda: closed.enter_context(store.closed_to_all()),
+            scratch=f"s3://{bucket}",
+        )
+    left = {each["Key"].partition("/")[0] for each in store.client.list_objects_v2(Bucket=bucket)["Contents"]} - {*"ab"}
+    assert str(raised.value).endswith(f"remove s3://{bucket}/{left.pop()})")
+    assert not left
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(

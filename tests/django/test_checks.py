@@ -1,5 +1,6 @@
 """Mistakes in settings and models, as `manage.py check` reports them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ def found() -> list[tuple[str, str]]:
         {"LIVE": False, "CONFIG": None, "TIME_ZONE": None, "ROLLUP": "/var/lib/fasthits.db"},
         {"MEMCACHED": None, "RESOLVER": "tests.django_app.urls.find_object"},
         {"RESOLVER": lambda path, match: None},
+        {"LOGS": Path("/logs/access.log")},
+        {"LOGS": [Path("/logs/web1.log"), "/logs/web2.log"]},
     ],
 )
 def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
@@ -45,17 +48,19 @@ def test_valid_settings_give_no_error(settings: dict[str, Any]) -> None:
         ({"PREFIX": "my site:"}, "E003", 'FASTHITS["PREFIX"]: key prefix with a space'),
         ({"PREFIX": None}, "E003", 'FASTHITS["PREFIX"] is invalid: None.'),
         ({"LOGS": "/logs/%H.log"}, "E003", 'FASTHITS["LOGS"]: PATTERN names the time of day with %H: /logs/%H.log.'),
-        ({"CACHE": "fast"}, "E003", "FASTHITS[\"CACHE\"] is invalid: 'fast'."),
+        ({"CACHE": "fast"}, "E003", "FASTHITS[\"CACHE\"]: no such cache: 'fast'."),
         ({"RESOLVER": "no.such.module"}, "E003", "FASTHITS[\"RESOLVER\"] is invalid: 'no.such.module'."),
         ({"RESOLVER": 5}, "E003", 'FASTHITS["RESOLVER"] is invalid: 5.'),
         ({"TIME_ZONE": "Mars"}, "E003", "FASTHITS[\"TIME_ZONE\"] is invalid: 'Mars'."),
         ({"LIVE": 1}, "E003", 'FASTHITS["LIVE"] is invalid: 1.'),
-        ({"CONFIG": "none.toml"}, "E003", 'FASTHITS["RULES"]: cannot read config file: none.toml.'),
+        ({"CONFIG": "none.toml"}, "E003", 'FASTHITS["CONFIG"]: cannot read config file: none.toml.'),
+        ({"CONFIG": 5}, "E003", 'FASTHITS["CONFIG"] is invalid: 5.'),
         ({"ROLLUP": 5}, "E003", 'FASTHITS["ROLLUP"] is invalid: 5.'),
         ({"RULES": {"colour": "red"}}, "E003", 'FASTHITS["RULES"]: no such rule: colour.'),
         ({"RULES": {"status": "ok"}}, "E003", "FASTHITS[\"RULES\"]: invalid status: 'ok'."),
         ({"RULES": {"by_host": True}}, "E003", 'FASTHITS["RULES"]: not a rule for Django: by-host'),
-        (["MEMCACHED"], "E001", "FASTHITS is not a dict."),
+        (["MEMCACHED"], "E001", "FASTHITS is not a dict: ['MEMCACHED']."),
+        (None, "E001", "FASTHITS is not a dict: None."),
     ],
 )
 def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:

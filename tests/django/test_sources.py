@@ -211,6 +211,11 @@ def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], cou
     assert told.endswith("these hits count for no object (1)\n")
 
 
+@pytest.mark.parametrize("path", ["http://[::1", "//[", "/press/\udcff/", "http://[x]/press/a/"])
+def test_explain_path_tells_what_is_not_an_address(path: str) -> None:
+    assert explained(path) == f"not an address: {path!a} (write a byte that is not UTF-8 as %hh) (2)\n"
+
+
 @pytest.mark.parametrize("error", [Http404("no page"), PressRelease.DoesNotExist("no release")])
 def test_a_resolver_may_say_by_an_error_that_there_is_no_object(
     error: Exception, parse_log: Callable[..., Any]

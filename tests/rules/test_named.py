@@ -205,7 +205,14 @@ def test_mutated_lines_count_once_at_most(lines: list[bytes], name: str, data: s
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("haproxi", "did you mean haproxy?"), ("xyz", "fasthits formats"), ("", "fasthits formats")]
+    ("text", "hint"),
+    [
+        ("haproxi", "did you mean haproxy?"),
+        ("IIS", "did you mean w3c?"),
+        ("aws", "did you mean elb or alb or api-gateway?"),
+        ("xyz", "fasthits formats"),
+        ("", "fasthits formats"),
+    ],
 )
 def test_an_unknown_name_leads_on(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):

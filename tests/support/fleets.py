@@ -48,7 +48,7 @@ def write_logs(folder: Path, lines: int = 800) -> Path:
     return folder
 
 
-def count_alone(logs: Path, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
+def count_alone(logs: Path | str, target: Path, rules: Rules | None = None, **options: Any) -> Summary:
     rules = rules or Rules()
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if rules.bots == "apart":

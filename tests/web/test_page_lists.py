@@ -75,7 +75,10 @@ def test_where_readers_came_from_what_they_searched_for_bots_and_what_was_not_fo
         assert page.text("#bots") == "1"
         assert names(page, "read-by-bots") == ["/a"]
         assert names(page, "most-read") == ["/a", "/b"]
-        assert names(page, "not-found") == ["/gone"]
+        page.run("location.hash = 'sort=not-found'")
+        page.until(lambda: names(page, "most-read") == ["/gone"] and page.run(IS_IDLE))
+        assert page.text("#kept-title") == "Not found in 30 days"
+        assert page.faults() == []
         assert not page.find("#hosts").is_displayed()
         assert page.text("#not-kept").startswith("Not kept here: hosts (--by-host).")
         page.run("location.hash = 'path=%2Fa'")
@@ -139,6 +142,10 @@ def test_lists_go_on_and_can_be_sorted_by_rise(
         page.until(lambda: names(page, "most-read")[:1] == ["/new"])
         assert page.texts("#most-read .change")[0] == "new"
         assert "sort=rise" in page.driver.current_url
+        page.run("location.hash = 'days=all&sort=rise'")
+        page.until(lambda: page.text("#most-read .empty").startswith("No day before these is kept"))
+        page.find("#sort-not-found").send_keys(Keys.SPACE)
+        page.until(lambda: page.text("#most-read .empty").endswith("Run fasthits rollup with --not-found apart."))
 
 
 def test_paths_are_shown_decoded_and_the_raw_form_is_at_hand(

@@ -3,7 +3,9 @@
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 from selenium.webdriver.common.action_chains import ActionChains
@@ -11,9 +13,11 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser
 from tests.support.logger import Logger
-from tests.support.page import DAY, DAYS, HOSTILE, IS_IDLE, TODAY, count, names, roll_up, shown
+from tests.support.page import DAY, DAYS, HOSTILE, IS_IDLE, LONG, TODAY, count, names, roll_up, shown
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
+
+LONG_HASH = f"#{sha256(LONG.encode()).hexdigest()}"
 
 
 def test_history_of_all_pages_and_of_one(open_page: Callable[..., Browser], logger: Logger) -> None:
@@ -68,6 +72,27 @@ def test_an_answer_belongs_to_what_is_chosen_now(open_page: Callable[..., Browse
         == "7"
     )
     assert page.text("#subject") == "/blog/"
+
+
+def test_past_days_of_a_hash_are_those_of_its_path(open_page: Callable[..., Browser], logger: Logger) -> None:
+    page = open_page()
+    count(logger, LONG)
+    page.until(lambda: names(page, "most-read-today")[:1] == [f"a long or unusual path ({LONG_HASH})"])
+    page.find("#most-read-today button").click()
+    page.until(lambda: page.text("#subject") == LONG and page.run(IS_IDLE))
+    assert (page.text("#kept-total"), page.text("#path-today")) == ("1", "1")
+
+
+def test_a_locked_database_is_asked_again_soon(
+    place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
+) -> None:
+    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda day: ["/"])
+    with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            page = browse(f"{served.url}")
+            page.until(lambda: "such as a rollup, is using it" in page.text("#history-problem"))
+        page.until(lambda: names(page, "most-read") == ["/"] and page.text("#kept-total") == "1")
 
 
 def test_days_that_are_not_kept_are_gaps(

@@ -6,6 +6,7 @@ other store by the time of the last change, and all by the size.
 """
 
 import io
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ _VERSIONS = ("generation", "ETag", "etag")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 """Under these names a store tells when a file was last changed."""
 
+_LOGGERS = ("gcsfs", "azure")
 _LOST = ("Connect", "HTTPClientError", "DNS", "Timeout", "gaierror", "SSLError", "SSHException")
 _NO_CREDENTIALS = ("Credential", "AuthenticationException", "RefreshError", "ClientAuthentication", "BadHostKey")
 
@@ -79,6 +81,9 @@ KINDS = {
     "hdfs": _HDFS,
 }
 """The kinds of stores, by the beginning of their addresses."""
+_OVER_SSH = "copy the logs: rsync -a HOST:LOGS FOLDER; or let HOST count them: fasthits rollup --to HOST.hits"
+_INSTEAD = {"file": "name files of this machine by their paths", **dict.fromkeys(("sftp", "ssh", "scp"), _OVER_SSH)}
+"""What to do about other addresses."""
 
 
 class Entry(NamedTuple):
@@ -298,8 +303,7 @@ def _kind_of(url: str) -> Kind:
     scheme = url.partition("://")[0]
     check_url(url)
     if scheme not in KINDS:
-        hint = "name files of this machine by their paths" if scheme == "file" else f"{', '.join(KINDS)} are known"
-        raise UsageError("no such kind of store", url, hint)
+        raise UsageError("no such kind of store", url, _INSTEAD.get(scheme, f"{', '.join(KINDS)} are known"))
     return KINDS[scheme]
 
 
@@ -324,6 +328,8 @@ def _connect(root: str, process: int) -> "AbstractFileSystem":
     except ImportError as error:
         raise UsageError("logs in a store need more packages", root, needed) from error
     store.dircache.use_listings_cache = False
+    for name in _LOGGERS:  # an error is reported in one line, once
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return store
 
 
@@ -358,6 +364,8 @@ def _explained(name: str, error: Exception) -> LogFileError:
         return _MissingError("log file is gone", name, "it was there a moment ago; run it again")
     if any(each in text for each in ("SlowDown", "reduce your request rate", "TooManyRequests", "Please try again")):
         return StoreError("the store is too busy", name, f"{text}; try again later, or with fewer --threads")
+    if "libjvm" in text or "libhdfs" in text:
+        return StoreError("cannot load Hadoop's libraries", name, _kind_of(name).where)
     if isinstance(error, ConnectionError | TimeoutError) or any(each in kinds for each in _LOST):
         return StoreError("cannot reach the store", name, f"{text}; {_kind_of(name).where}")
     return LogFileError("cannot read log file in the store", name, text)

@@ -1,5 +1,7 @@
 // Questions to the server, and the parts of the page that show the answers.
 
+const RETRY_MS = 5000; // a rollup that writes to the database is done soon
+
 /** The server's JSON answer. Throws an Error with a message for the reader. */
 export async function ask(address, signal) {
   let answer;
@@ -16,7 +18,7 @@ export async function ask(address, signal) {
     if (error.name === "AbortError") throw error;
     throw new Error(`The server answers ${answer.status}, and not with numbers.`);
   }
-  if (!answer.ok) throw new Error(document.error);
+  if (!answer.ok) throw Object.assign(new Error(document.error), { passes: answer.status === 503 });
   return document;
 }
 
@@ -67,6 +69,7 @@ export class Panel {
       if (signal.aborted) return;
       this.#answer = null;
       this.#fail(error.message, choice);
+      if (error.passes) setTimeout(() => signal.aborted || document.hidden || this.refresh(choice), RETRY_MS);
     }
     this.#box.removeAttribute("aria-busy");
   }

@@ -224,9 +224,16 @@ export class PulseChart extends Chart {
         { ...look(), grid: { stroke: color("--line"), width: 1 }, size: labelWidth, space: 34,
           values: (_, rates) => rates.map((each) => Number.isInteger(each) ? compact(each) : "") },
       ],
-      series: [{}, { paths: uPlot.paths.linear(), stroke: color("--accent"), width: 2, fill: color("--accent", 0.15), points: { show: false } }],
+      series: [{}, { paths: uPlot.paths.linear(), stroke: color("--accent"), width: 2, fill: color("--accent", 0.15),
+        points: { show: true, size: 4, fill: color("--accent"), filter: alone } }],
     };
   }
+}
+
+/** The places of points that no line joins to another point. */
+function alone(plot, series) {
+  const rates = plot.data[series];
+  return [...rates.keys()].filter((at) => rates[at] !== null && (rates[at - 1] ?? null) === null && (rates[at + 1] ?? null) === null);
 }
 
 function remember(points) {

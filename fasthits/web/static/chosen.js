@@ -2,10 +2,10 @@
 import { pageName, day, readable } from "./text.js";
 
 const PRESETS = ["7", "30", "90", "365", "all"];
-const SORTS = ["views", "rise"];
+const SORTS = ["views", "rise", "not-found"];
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
-/** The choice: a path or a prefix or neither, a host or null, days or from and to, static files or not, and a sort. */
+/** The choice: a path or a prefix or neither, a host or null, days or from and to, static files or not, and what the list of past days shows. */
 export function chosen() {
   const given = new URLSearchParams(location.hash.slice(1));
   const [from, to] = [given.get("from"), given.get("to")];

@@ -7,12 +7,14 @@ import { count, pageName, readable } from "./text.js";
 const ROWS = 10;
 const element = (id) => document.getElementById(id);
 
-/** The lists: the endpoint and its parameters, what a row is, and what a click on a row chooses. One with a title has a card. */
+/** The lists: the endpoint and its parameters, what a row is, and what a click on a row chooses. One with a title has a card;
+ *  one with an option (how) is hidden if the rollup does not keep it. */
 const KINDS = [
   {
     name: "most-read",
-    parameters: ({ prefix, sort }) => ({ prefix, sort: sort === "views" ? null : sort }),
-    rows: ({ paths, kept_days, before }, { path }) => paths.map((page) => ({
+    address: ({ sort }) => sort === "not-found" ? "not-found" : "most-read",
+    parameters: ({ prefix, sort }) => sort === "not-found" ? { prefix, pages: null } : { prefix, sort: sort === "rise" ? sort : null },
+    rows: ({ paths, rows, kept_days, before }, { path }) => (paths ?? rows).map((page) => ({
       ...page,
       key: page.path,
       name: pageName(page.path),
@@ -21,6 +23,10 @@ const KINDS = [
       isChosen: page.path === path,
     })),
     chooses: (path) => ({ path }),
+    note: ({ kept, before }, { sort }) => {
+      if (kept === false) return "The database does not keep what was not found. Run fasthits rollup with --not-found apart.";
+      return sort === "rise" && !before ? "No day before these is kept, so nothing is known to rise. Sorted by views." : "";
+    },
   },
   {
     name: "sections",
@@ -60,14 +66,6 @@ const KINDS = [
     chooses: (path) => ({ path }),
   },
   {
-    name: "not-found",
-    title: "Not found",
-    what: "what was not found",
-    how: "--not-found apart",
-    parameters: ({ prefix }) => ({ prefix, pages: null }),
-    rows: ({ rows }) => rows.map((row) => ({ key: row.path, name: pageName(row.path), title: row.path, views: row.views })),
-  },
-  {
     name: "hosts",
     title: "Hosts",
     what: "hosts",
@@ -88,7 +86,7 @@ export class Details {
   }
 
   show(choice) {
-    element("kept-title").textContent = `Most read ${when(choice)}`;
+    element("kept-title").textContent = `${choice.sort === "not-found" ? "Not found" : "Most read"} ${when(choice)}`;
     element("details-title").textContent = `Also ${when(choice)}`;
     for (const listing of this.#listings) listing.show(choice);
   }
@@ -139,9 +137,9 @@ class Listing {
   }
 
   show(choice) {
-    const { parameters, name } = this.#kind;
+    const { parameters, name, address: addressOf = () => name } = this.#kind;
     this.#choice = choice;
-    const address = `api/${name}?${asked(choice, { limit: ROWS, ...parameters(choice) })}`;
+    const address = `api/${addressOf(choice)}?${asked(choice, { limit: ROWS, ...parameters(choice) })}`;
     if (address === this.#address && this.#rows.length) {
       this.#list.show(this.#rows.flatMap((answer) => this.#kind.rows(answer, choice)));
       return;
@@ -162,10 +160,10 @@ class Listing {
   #show(answer) {
     this.#next = answer.next ?? null;
     const rows = this.#rows.flatMap((each) => this.#kind.rows(each, this.#choice));
-    const isKept = answer.kept ?? true;
+    const isKept = !this.#kind.how || answer.kept;
     this.#tellKept(isKept);
     this.#box.hidden = !isKept;
-    this.#say(rows.length ? "" : "Nothing in these days.");
+    this.#say(this.#kind.note?.(answer, this.#choice) || (rows.length ? "" : "Nothing in these days."));
     this.#list.show(rows);
     this.#more.hidden = this.#next === null;
     this.#more.textContent = answer.count ? `Show more of ${count(answer.count)}` : "Show more";

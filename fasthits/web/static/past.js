@@ -105,7 +105,11 @@ export class Past {
 
   #draw(answer) {
     this.#answer = answer;
-    const { total, kept_days, days, before } = answer;
+    const { path, total, kept_days, days, before } = answer;
+    if (this.#choice.path?.startsWith("#") && path) { // the database knows the path of the hash
+      element("subject").textContent = readable(path);
+      this.#showRaw(path);
+    }
     const known = kept_days > 0;
     element("answer").hidden = false;
     element("history-problem").hidden = true;
@@ -175,8 +179,10 @@ export class Past {
     const bars = this.#bars(answer);
     if (!bars.length) return;
     const { from, to, total, days, kept_days } = answer;
-    const unit = `Views per ${bars[0].of === 7 ? "week" : "day"}`;
-    element("unit").textContent = unit;
+    const isWeeks = bars[0].of === 7;
+    const unit = `Views per ${isWeeks ? "week" : "day"}`;
+    const isPaler = bars.some(({ views, whole }) => views !== null && !whole);
+    element("unit").textContent = isPaler ? `${unit}. Paler: ${isWeeks ? "not all seven days" : "today so far"}.` : unit;
     const text = `${unit} from ${day(from)} to ${day(to)}: ${count(total)} in all`;
     const gaps = days.length - kept_days;
     element("chart").setAttribute("aria-label", gaps ? `${text}; ${some(gaps, "day")} not kept` : text);

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from asgiref.sync import async_to_sync
+from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, router, transaction
 from django.template import engines
 from django.test import Client
@@ -154,7 +154,7 @@ def test_history_in_another_database(
     assert dict(Hits.objects.using("stats").values_list("date", "views").filter(views=3)) == {DAY: 3}
     assert (release.hits_total, [hit.views for hit in release.hits], bool(other.hits)) == (3, [3], True)
     assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query is of one database
-    assert most_read(PressRelease) == list(Hits.objects.most_read(PressRelease.objects.using("default"))) == []
+    assert most_read(PressRelease) == Hits.objects.most_read(PressRelease.objects.using("default")) == []
     warning = "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
     assert [record.message for record in caplog.records] == [warning]
     release.delete()
@@ -200,12 +200,41 @@ def test_before_migrate_pages_show_no_number_and_objects_can_be_deleted(
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "failed"),
+    [
+        (["parse_log", "2026-03-12", "--partial"], "cannot save hits, nothing changed"),
+        (["prune_hits", "--keep", "3"], "cannot delete hits, nothing changed"),
+        (["export_hits"], "cannot read hits"),
+        (["import_hitcount"], "cannot take over hits"),
+    ],
+)
+def test_a_database_that_fails_is_one_line_and_what_to_type(
+    no_tables: None, tmp_path: Path, command: list[str], failed: str
+) -> None:
+    from tests.support.logger import access_lines
+
+    (tmp_path / "log").write_bytes(access_lines(["/press/a/"]))
+    logs = ["--logs", f"{tmp_path}/log"] if command[0] == "parse_log" else []
+    with pytest.raises(CommandError, match=rf"^{failed}: .*fasthits_hits.* \(manage\.py migrate\)$"):
+        call_command(*command, *logs)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_output_that_cannot_be_written_is_one_line(database: dict[str, Any]) -> None:
+    env = environment(new_mark(), {"SITE_DATABASE": json.dumps(database)})
+    command = [sys.executable, "-m", "tests.django_app", "export_hits"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=PROJECT, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
+    said = b"CommandError: cannot write: standard output (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, said)
+
+
 def test_a_queryset_of_a_class_touches_no_database_until_it_is_used() -> None:
     ContentType.objects.clear_cache()
     with CaptureQueriesContext(connection) as queries:
         objects = PressRelease.objects.with_hits(days=1).with_hits()
         with_hits(Photo.objects.all(), 7)
-        Hits.objects.most_read(Tag)
         Hits.objects.for_object(PressRelease(pk=1))
     assert len(queries) == 0
     read(PressRelease.objects.create(title="A", slug="a"))
@@ -251,7 +280,7 @@ def test_async_views_with_a_cold_cache_of_content_types(count_today: CountToday)
 
     async def view() -> list[Any]:
         objects = [obj.hits_7_days async for obj in PressRelease.objects.with_hits(7)]
-        most = [obj.hits_7_days async for obj in Hits.objects.most_read(PressRelease)]
+        most = [obj.hits_7_days for obj in await sync_to_async(most_read)(PressRelease)]
         days = [hit.views async for hit in release.hits.all()]
         return [release.hits_today, await release.hits.acount(), *objects, *most, *days]
 
@@ -259,7 +288,7 @@ def test_async_views_with_a_cold_cache_of_content_types(count_today: CountToday)
 
 
 def test_a_model_without_rows() -> None:
-    assert list(Hits.objects.most_read(Tag)) == most_read(Tag) == []
+    assert Hits.objects.most_read(Tag) == most_read(Tag) == []
     tag = Tag.objects.create(name="x")
     assert (tag.hits_total, sum_hits(tag, 7), list(tag.hits), tag.hits_ever) == (0, 0, [], 0)
     assert set(views_by_day(tag, 3).values()) == {0}
@@ -298,13 +327,21 @@ def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grou
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
-    "wrong", [{"MEMCACHED": "a b"}, {"TIME_ZONE": "Mars"}, {"PREFIX": "a b"}, {"CACHE": "none"}, {"RULES": {"x": 1}}]
+    "wrong",
+    [
+        {"MEMCACHED": "a b"},
+        {"MEMCACHED": "127.0.0.1:1", "TIME_ZONE": "Mars"},
+        {"PREFIX": "a b"},
+        {"CACHE": "none"},
+        {"RULES": {"x": 1}},
+        {"LIVE": "False"},
+        {"CONFIG": "none.toml"},
+        None,
+    ],
 )
-def test_wrong_settings_break_no_page(wrong: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_settings_break_no_page(wrong: Any, caplog: pytest.LogCaptureFixture) -> None:
     release = read(PressRelease.objects.create(title="A", slug="a"))
-    with override_settings(
-        FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": "127.0.0.1:1"} | wrong if "CACHE" not in wrong else wrong
-    ):
+    with override_settings(FASTHITS=wrong):
         page = "{% hits_today obj %} {{ obj|hits:7 }} {% sparkline obj %}{{ obj|signed_path }}"
         assert " 5 <figure" in render(page, obj=release)
         render(page, obj=release)

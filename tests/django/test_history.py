@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -26,10 +27,11 @@ from tests.django_app.models import Photo, Place, PressRelease, Restaurant, Tag
 from tests.django_app.wire import Wire
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line
-from tests.support.processes import run_fasthits
+from tests.support.processes import PROJECT, run_fasthits
 from tests.support.servers import Memcached
 
 pytestmark = pytest.mark.usefixtures("tables")
+MANUAL = (PROJECT / "docs" / "django.md").read_text()
 ONE_DATABASE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 
 CountToday = Callable[[Iterable[str]], None]
@@ -118,9 +120,7 @@ def test_most_read_of_a_model_a_label_and_a_queryset() -> None:
         assert most_read(PressRelease, limit=10) == newest_first
         assert most_read(PressRelease, days=30, limit=1)[0].hits_30_days == 94
         assert most_read(PressRelease, days=8, limit=1)[0].hits_8_days == 4
-        assert (
-            Hits.objects.most_read(PressRelease, limit=4) == list(Hits.objects.most_read(PressRelease)) == newest_first
-        )
+        assert Hits.objects.most_read(PressRelease) == newest_first
         assert MostRead.objects.exists() == kept
         ranking.keep("default")
 
@@ -174,6 +174,63 @@ def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest
     assert most_read(PressRelease.objects.filter(slug__in="ed"), limit=2) == [objects[1], objects[0]]
     objects[4].delete()  # the list has two objects now, which are not all that were read
     assert most_read(PressRelease, limit=5) == objects[3::-1]
+
+
+def test_other_periods_are_found_among_the_objects_of_a_longer_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sums are of few objects only, and right, too, where an object outside that list was read more often."""
+    for module in (ranking, queries):
+        monkeypatch.setattr(module, "KEPT", 4)
+    monkeypatch.setattr(queries, "FIRST_CANDIDATES", 2)
+    a, b, c, d, e, f = (
+        read(PressRelease.objects.create(title=name, slug=name), views)
+        for name, views in {
+            "a": {1: 90},
+            "b": {2: 80, 25: 15},
+            "c": {3: 70},
+            "d": {25: 60},
+            "e": {25: 50},
+            "f": {1: 20},
+        }.items()
+    )
+    ranking.keep("default")
+    whole = "SELECT .*GROUP BY .*ORDER BY .*LIMIT [45]"  # a sum over all objects
+
+    def found(days: int, limit: int, objects: Any = PressRelease) -> tuple[list[Any], bool]:
+        with CaptureQueriesContext(connection) as asked:
+            top = most_read(objects, days=days, limit=limit)
+        return top, any(re.search(whole, each["sql"]) for each in asked.captured_queries)
+
+    assert found(14, 1) == ([a], False)
+    assert found(14, 3) == ([a, b, c], False)  # with at least the views of the last of the list
+    assert found(14, 4) == ([a, b, c, f], True)  # d is in the list, f is not
+    assert found(14, 2, PressRelease.objects.exclude(slug="a")) == ([b, c], False)
+    assert [obj.hits_14_days for obj in most_read(PressRelease, days=14, limit=3)] == [90, 80, 70]
+    assert found(400, 5) == ([b, a, c, d, e], True)  # longer than all lists
+    tomorrow = live.today() + timedelta(1)
+    monkeypatch.setattr(live, "today", lambda: tomorrow + timedelta(1))  # two nights without a run
+    assert found(30, 3) == ([b, a, c], False)
+
+
+def test_a_run_for_an_old_day_keeps_the_lists_in_use(release: PressRelease, tmp_path: Path) -> None:
+    read(release, {1: 5})
+    ranking.keep("default")
+    old = live.today() - timedelta(600)
+    log = write(tmp_path / f"{old}.log", access_line("/press/a/", old) * 3)
+    call_command("parse_log", str(old), logs=str(log), partial=True, verbosity=0)
+    with CaptureQueriesContext(connection) as asked:
+        assert most_read(PressRelease, limit=1) == [release]
+    assert len(asked) == 1
+
+
+def test_the_most_read_today_of_a_queryset_sum_no_objects(count_today: CountToday) -> None:
+    """However few of them are in the kept list."""
+    release = PressRelease.objects.create(title="new", slug="a")
+    read(PressRelease.objects.create(title="other", slug="b"), {1: 5})
+    ranking.keep("default")
+    count_today(["/press/a/"])
+    with CaptureQueriesContext(connection) as asked:
+        assert most_read_today(PressRelease.objects.filter(slug="a")) == [release]
+    assert "SUM(" not in str(asked.captured_queries)
 
 
 def test_most_read_of_a_multi_table_child() -> None:
@@ -240,39 +297,30 @@ def test_sparklines_of_a_list_take_one_query() -> None:
     assert list(views_by_day(with_views_by_day(photos, 2)[0], 2).values()) == [0, 1]
 
 
-class ReleaseSerializer(serializers.ModelSerializer):
-    """The recipe of the manual."""
-
-    hits_today = serializers.IntegerField(read_only=True)
-    hits_7_days = serializers.IntegerField(read_only=True)
-
-    class Meta:
-        model = PressRelease
-        fields = ("title", "hits_today", "hits_7_days")
-
-
-class ReleaseViewSet(viewsets.ModelViewSet):
-    """The recipe's other half. A page has a hundred objects."""
-
-    queryset = PressRelease.objects.with_hits(days=7).order_by("pk")
-    serializer_class = ReleaseSerializer
-    pagination_class = type("Hundred", (PageNumberPagination,), {"page_size": 100})
-
-    def paginate_queryset(self, queryset: Any) -> Any:
-        return live.with_hits_today(super().paginate_queryset(queryset))
-
-
 @ONE_DATABASE
-def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday) -> None:
+@pytest.mark.parametrize("page_size", [None, 100])
+def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday, page_size: int | None) -> None:
+    """The manual's own text, with pages and with the framework's default: without."""
+    recipe = MANUAL.partition("**Django REST framework:**")[2].partition("```python\n")[2].partition("```")[0]
+    names: dict[str, Any] = {"serializers": serializers, "viewsets": viewsets, "PressRelease": PressRelease}
+    names |= {"with_hits_today": live.with_hits_today, "__name__": __name__}
+    exec(recipe, names)
     for number in range(100):
         read(PressRelease.objects.create(title=f"{number}", slug=f"x{number}"), {1: number})
     count_today(["/press/x3/"] * 2)
-    view = ReleaseViewSet.as_view({"get": "list"})
+    pages = type("Pages", (PageNumberPagination,), {"page_size": page_size})
+    view = names["ReleaseViewSet"].as_view({"get": "list"}, pagination_class=pages)
     with Wire(memcached) as wire, override_settings(FASTHITS={"TIME_ZONE": "Europe/Berlin", "MEMCACHED": wire.spec}):
         with CaptureQueriesContext(connection) as queries:
-            found = view(APIRequestFactory().get("/")).data["results"]
-        assert (len(wire.commands), len(queries)) == (1, 2)  # the number of objects, and the objects
-    assert found[3] == {"title": "3", "hits_today": 2, "hits_7_days": 3}
+            found = view(APIRequestFactory().get("/")).data
+        assert (len(wire.commands), len(queries)) == (1, 2 if page_size else 1)  # with pages also their number
+        assert (found["results"] if page_size else found)[3] == {"title": "3", "hits_today": 2, "hits_7_days": 3}
+        one = names["ReleaseViewSet"].as_view({"get": "retrieve"})
+        assert one(APIRequestFactory().get("/"), pk=PressRelease.objects.get(title="3").pk).data == {
+            "title": "3",
+            "hits_today": 2,
+            "hits_7_days": 3,
+        }
 
 
 # After the nightly run
