@@ -11,6 +11,7 @@ from django.test.utils import isolate_apps, override_settings
 
 from fasthits.django.checks import check_models
 from fasthits.django.models import HitsMixin
+from tests.django_app.models import PressRelease
 
 
 def found() -> list[tuple[str, str]]:
@@ -70,6 +71,16 @@ def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
     assert said.startswith(message)
 
 
+def checked(*models_to_check: type[models.Model]) -> list[tuple[Any, Any]]:
+    """Return the errors of models as if they were all those of the site."""
+    config = apps.get_app_config("django_app")
+    config.models = {model.__name__.lower(): model for model in models_to_check}
+    try:
+        return [(error.id, error.obj) for error in check_models([config])]
+    finally:
+        config.models = apps.all_models["django_app"]
+
+
 @isolate_apps("tests.django_app")
 def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
     class Homeless(HitsMixin):
@@ -83,11 +94,25 @@ def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
         class Meta:
             app_label = "django_app"
 
-    config = apps.get_app_config("django_app")
-    config.models = {"homeless": Homeless, "housed": Housed}
-    try:
-        (error,) = check_models([config])
-    finally:
-        config.models = apps.all_models["django_app"]
-    assert (error.id, error.obj) == ("fasthits.E004", Homeless)
-    assert issubclass(Homeless, models.Model)
+    assert checked(Homeless, Housed) == [("fasthits.E004", Homeless)]
+
+
+@isolate_apps("tests.django_app")
+def test_a_primary_key_whose_views_no_query_would_find_is_an_error() -> None:
+    """Text of it is different in Python and in the database, so sums were silently 0."""
+    fields: list[tuple[Any, bool]] = [
+        (models.DecimalField(max_digits=5, decimal_places=2, primary_key=True), True),
+        (models.DateTimeField(primary_key=True), True),
+        (models.BinaryField(primary_key=True), True),
+        (models.SmallAutoField(primary_key=True), False),
+        (models.EmailField(primary_key=True), False),
+        (models.OneToOneField(PressRelease, models.CASCADE, primary_key=True), False),
+    ]
+    if composite := getattr(models, "CompositePrimaryKey", None):  # since Django 5.2
+        fields.append((composite("a", "b"), True))
+    for number, (field, is_wrong) in enumerate(fields):
+        meta = type("Meta", (), {"app_label": "django_app"})
+        columns = {"a": models.IntegerField(), "b": models.IntegerField(), "get_absolute_url": lambda self: "/"}
+        columns |= {"pk" if type(field) is composite else "key": field}
+        model = type(f"Keyed{number}", (HitsMixin,), {"__module__": __name__, "Meta": meta} | columns)
+        assert checked(model) == ([("fasthits.E005", model)] if is_wrong else []), field
