@@ -1,6 +1,8 @@
 """Checks for ``manage.py check``: mistakes in the settings FASTHITS, and models that cannot be counted."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -32,12 +34,13 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         close = get_close_matches(str(key).upper(), KEYS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Valid keys: {', '.join(KEYS)}."
         errors.append(Error(f"{NAME} has an unknown key: {key!r}.", hint=hint, id="fasthits.E002"))
-    for key in KEYS:
+    questions: list[Callable[[], object]] = [*(partial(setting, key) for key in KEYS), live.counter_servers]
+    for ask in questions:
         try:
-            setting(key)
+            ask()
         except UsageError as error:
             found = Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003")
-            if found not in errors:  # a wrong CONFIG is met again in RULES
+            if found not in errors:  # a wrong CONFIG is met again in RULES, a wrong CACHE in its servers
                 errors.append(found)
     return errors
 

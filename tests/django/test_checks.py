@@ -1,17 +1,35 @@
 """Mistakes in settings and models, as `manage.py check` reports them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import run_checks
 from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
+from fasthits.django import live
 from fasthits.django.checks import check_models
+from fasthits.django.conf import setting
 from fasthits.django.models import HitsMixin
 from tests.django_app.models import PressRelease
+
+MEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"
+
+
+@contextmanager
+def modify_caches(cache: dict[str, Any]) -> Iterator[None]:
+    """Change the settings without telling Django's caches, which such a cache would break."""
+    with patch.object(settings._wrapped, "CACHES", {"default": cache}):
+        setting.cache_clear()
+        live.forget()
+        yield
+    setting.cache_clear()
 
 
 def found() -> list[tuple[str, str]]:
@@ -69,6 +87,25 @@ def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
         ((number, said),) = found()
     assert number == f"fasthits.{code}"
     assert said.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        ({"BACKEND": MEMCACHE}, "KeyError: 'LOCATION'"),
+        ({"BACKEND": MEMCACHE, "LOCATION": "memcached://a"}, "not a memcached server: 'memcached://a'"),
+        ({"BACKEND": "no.such.Cache", "LOCATION": "redis://:secret@a"}, "ModuleNotFoundError: No module named 'no'"),
+    ],
+)
+def test_a_cache_whose_servers_nobody_can_tell_is_an_error(cache: dict[str, Any], said: str) -> None:
+    with override_settings(FASTHITS={}), modify_caches(cache):
+        ((number, message),) = found()
+        assert live.hits_today("/") is live.UNKNOWN
+    assert number == "fasthits.E003"
+    assert message.startswith(f"cannot take the servers of CACHES['default']: {said}")
+    assert "secret" not in message
+    with override_settings(FASTHITS={"MEMCACHED": "127.0.0.1:1"}), modify_caches(cache):
+        assert found() == []
 
 
 def checked(*models_to_check: type[models.Model]) -> list[tuple[Any, Any]]:
