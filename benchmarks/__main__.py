@@ -26,7 +26,7 @@ import time
 
 from benchmarks import installed, report
 from benchmarks.arguments import make_parser
-from benchmarks.corpora import LINE_BYTES, Corpus, make_day, make_distinct
+from benchmarks.logs import LINE_BYTES, Corpus, make_day, make_distinct
 from benchmarks.record import RECORDED, RESULTS, make_record, save
 from benchmarks.rows import Row, day_rows, distinct_rows
 from benchmarks.tasks import ROOT, Figures, Task, is_here, shown

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.corpora import Corpus, make_day, make_distinct
+from benchmarks.logs import Corpus, make_day, make_distinct
 
 
 @pytest.fixture(scope="session")

@@ -307,7 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows = sum(day == made.day for day, _ in made.views)
     print(
         f"{path}: {made.lines:,} lines, {made.size / 1e6:.1f} MB, {hits:,} hits of the day on {rows:,} paths, "
-        f"{sum(filtered.values()):,} lines that are none, {made.malformed:,} malformed"
+        f"{sum(filtered.values()):,} other lines, {made.malformed:,} malformed"
     )
     return 0
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import make_rows
-from benchmarks.corpora import DAY
+from benchmarks.logs import DAY
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Crew, Fleet

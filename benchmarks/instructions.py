@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import make_parser
-from benchmarks.corpora import make_day, make_objects
 from benchmarks.corpus import Expected
+from benchmarks.logs import make_day, make_objects
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.record import RESULTS
 from benchmarks.tasks import ROOT, environment

@@ -12,7 +12,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.corpora import Corpus
+from benchmarks.logs import Corpus
 from benchmarks.server import Memcached, get
 from benchmarks.tasks import ROOT, SEARCH, Figures, Task, environment
 from benchmarks.truth import WrongTotals

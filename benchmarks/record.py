@@ -5,7 +5,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpora import Corpus
+from benchmarks.logs import Corpus
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.rows import Known, Row
 from benchmarks.tasks import Figures, Task, is_here

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from benchmarks.corpora import DAY, Corpus, make_day, make_objects
 from benchmarks.judges import judge_all_days, judge_day, judge_goaccess, judge_nothing, judge_wc
 from benchmarks.live import Pace
+from benchmarks.logs import DAY, Corpus, make_day, make_objects
 from benchmarks.stages import Count, Tokenise
 from benchmarks.tasks import Command, IntoMemcached, Pages, Rollup, Start, Task, WithoutBots, shown
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.corpora import Corpus
+from benchmarks.logs import Corpus
 from benchmarks.tasks import Figures, Task
 from benchmarks.workload import NEVER
 from fasthits._parse import HitTable

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.corpora import Corpus
 from benchmarks.installed import PROGRAMS
 from benchmarks.judges import judge_nothing
+from benchmarks.logs import Corpus
 from benchmarks.server import Memcached
 from benchmarks.truth import Difference, Totals, Truth, WrongTotals
 

@@ -9,9 +9,9 @@ from collections import Counter, deque
 
 import pytest
 
-from benchmarks.corpora import Corpus
 from benchmarks.corpus import Expected
 from benchmarks.fixture import Benchmark
+from benchmarks.logs import Corpus
 from benchmarks.workload import NEVER
 from fasthits._parse import HitTable, parse_line, parse_lines
 

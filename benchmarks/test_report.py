@@ -5,7 +5,7 @@ import re
 import pytest
 
 from benchmarks import chart, record, report
-from benchmarks.corpora import Corpus
+from benchmarks.logs import Corpus
 from benchmarks.record import RECORDED, Record
 from benchmarks.rows import FASTER, MORE_MS, TIMES, Measure, Row
 from benchmarks.tasks import Figures, Task

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__, record
-from benchmarks.corpora import Corpus, make_day
+from benchmarks.logs import Corpus, make_day
 from benchmarks.rows import Row, day_rows, distinct_rows
 from benchmarks.tasks import Task, is_here
 from benchmarks.truth import WrongTotals

@@ -19,8 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.corpora import Corpus
 from benchmarks.judges import judge_nothing
+from benchmarks.logs import Corpus
 from benchmarks.rows import MS, Row
 from benchmarks.server import Memcached
 from benchmarks.tasks import ROOT, SEARCH, Command, Figures, Task, environment, shown
