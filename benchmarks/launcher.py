@@ -1,6 +1,6 @@
 """Runs one command and writes its seconds and its memory to a file: ``python -I launcher.py REPORT COMMAND...``.
 
-The kernel never reports a smaller peak of memory for a program than its parent had at that moment. So this program of 10 MB
+The kernel never reports a smaller peak of memory for a program than its parent had then. So this program of 10 MB
 starts the others, and not the benchmark, which keeps the truth about millions of lines in memory.
 """
 
