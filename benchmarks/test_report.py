@@ -1,11 +1,11 @@
-"""What the page on speed says is what was recorded, and a record tells nothing of whose machine it was made on."""
+"""The page on speed says what the records say, and no record tells the name of a machine."""
 
 import re
 
 import pytest
 
 from benchmarks import chart, record, report
-from benchmarks.corpora import Corpus
+from benchmarks.logs import Corpus
 from benchmarks.record import RECORDED, Record
 from benchmarks.rows import FASTER, MORE_MS, TIMES, Measure, Row
 from benchmarks.tasks import Figures, Task

@@ -133,6 +133,9 @@ def test_python_in_readme_is_done(counted: Path, env: dict[str, str]) -> None:
     ((program, shown),) = re.findall(
         r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
     )
+    assert program.count('"yesterday"') == 1
+    program = program.replace("yesterday", f"{YESTERDAY}")  # the clock shows another day
+    do(f"fasthits rollup {YESTERDAY} --to demo/hits.db", counted, env)
     done = subprocess.run([sys.executable, "-c", program], cwd=counted, env=env, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (shown, "")
 

@@ -157,12 +157,9 @@ def _tie(rows: Iterable[tuple[date, bytes, int]], resolver: PathResolver, tied: 
 
 def _save(parsed: Parsed, with_fewer: bool) -> None:
     database = router.db_for_write(Hits)
-    own_type = _content_type(Hits, database)
     kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
     with transaction.atomic(database):
-        # Other savers wait for this row, in SQLite for the file, until the transaction ends. A lock on the saved rows
-        # would not do, because there may be none.
-        ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
+        ranking.lock_history(database)
         if not with_fewer:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
             fewer = {day for day, *_ in parsed.fewer}

@@ -90,13 +90,24 @@ def objects_of(keys: Iterable[tuple[int, str]], database: str | None = None) -> 
     return found
 
 
-def keep(database: str) -> None:
-    """Save the lists of the most read objects in the history. ``parse_log`` calls this.
+def lock_history(database: str) -> None:
+    """Let other writers of the history wait until the transaction ends.
 
-    It sums before it writes, so that other writers do not wait for the sums. One query sums all periods.
+    They wait for this row, in SQLite for the file. A lock on the saved rows would not do, because there may be none.
+    A transaction begins with it: SQLite refuses to wait in a transaction that has read before.
+    """
+    own_type = ContentType.objects.using(database).filter(app_label="fasthits", model="hits")
+    own_type.update(model="hits")
+
+
+def keep(database: str) -> None:
+    """Save the lists of the most read objects in the history. Every command that changes the history ends with this.
+
+    It sums before it writes, so that other writers do not wait for the sums. One query sums all periods. If another
+    command has added rows since, that command saves the lists.
     """
     hits = Hits.objects.using(database)
-    latest = hits.aggregate(newest=Max("pk"))["newest"]
+    latest = _latest(hits)
     firsts = sorted({first_day(days) + timedelta(later) for days in PERIODS for later in (0, 1)})
     sums = {f"since_{first}": Sum("views", filter=Q(date__gte=first)) for first in firsts}
     rows = hits.filter(date__gte=firsts[0]).order_by().values_list("content_type", "object_id").annotate(**sums)
@@ -106,12 +117,19 @@ def keep(database: str) -> None:
             if number:
                 _push(tops[kind, first], number, key)
     with transaction.atomic(database):
+        lock_history(database)
+        if _latest(hits) != latest:
+            return
         MostRead.objects.using(database).all().delete()
         MostRead.objects.using(database).bulk_create(
             MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
             for (kind, first), top in tops.items()
             for views, key in top
         )
+
+
+def _latest(hits: QuerySet) -> int | None:
+    return hits.aggregate(newest=Max("pk"))["newest"]
 
 
 def _push(top: list[tuple[int, str]], views: int, key: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import pytest
@@ -182,7 +183,9 @@ def test_a_pool_whose_process_was_killed_is_an_error_and_nothing_changes(
 def test_a_folder_that_workers_do_not_share_is_an_error(tmp_path: Path, pool: Executor) -> None:
     scratch = fleet.Scratch(str(tmp_path))
     workers = Fleet(Crew(pool, 2, "the pool"), str(tmp_path))
-    with pytest.raises(FasthitsError, match=r"this worker does not see the folder of the run: .*--scratch"):
+    with pytest.raises(
+        FasthitsError, match=rf"this worker does not see the folder of the run: .*--scratch.*{gethostname()}"
+    ):
         workers.in_order(tasks.merge, [([], scratch, range(1), None)])
     with pytest.raises(FasthitsError, match=r"cannot use the folder of the run: .*No such file"):
         fleet.Scratch(str(tmp_path / "nowhere")).make()

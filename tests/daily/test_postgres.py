@@ -584,3 +584,19 @@ def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
     assert done.returncode == 1
     said = "this needs the extra `postgres`: postgresql://me@host/x (pip install 'fasthits[postgres]')"
     assert done.stderr.decode() == f"fasthits: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("cannot set transaction read-write mode during recovery", "name the primary server"),
+        ("terminating connection due to conflict with recovery", "run it again"),
+        ("transaction blocks not allowed in statement pooling mode", "pool_mode = transaction"),
+    ],
+)
+def test_what_replicas_and_poolers_refuse_is_said_with_what_to_do(
+    said: str, hint: str, url: str, psql: "psycopg.Connection[Any]"
+) -> None:
+    """The server says here what a replica of PostgreSQL 15 and PgBouncer 1.18 have said."""
+    with pytest.raises(TableError, match=hint), connections.as_table_error("cannot read database", url):
+        psql.execute(f"DO $$ BEGIN RAISE EXCEPTION '{said}'; END $$")

@@ -5,9 +5,10 @@ from datetime import date
 import pytest
 
 from fasthits.errors import UsageError
+from fasthits.rules.detection import detect
 from fasthits.rules.directives import DateLayout, Field, Kind, Literal, date_layout
 from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES, detect, find_format
+from fasthits.rules.named import NAMES, find_format
 
 
 def words(text: str) -> list[str]:

@@ -20,7 +20,7 @@ LONG = "/" + "long" * 100
 
 @pytest.fixture
 def log(place: Path) -> Path:
-    """The day's log: 5 paths, 30 hits, and lines that are none."""
+    """The day's log: 5 paths, 30 hits, and lines that are no hits."""
     file = place / "access.log"
     paths = ["/a"] * 12 + ["/b"] * 8 + [LONG] * 5 + ["/c"] * 4 + ["/caf%C3%A9"]
     file.write_bytes(access_lines(paths) + access_line("/a", method="POST") + b"malformed\n")

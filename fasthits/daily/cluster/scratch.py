@@ -17,7 +17,7 @@ from fasthits.errors import FasthitsError, LogFileError
 
 MARK = "run"
 """The name of a file that is there from the run's beginning to its end: a late worker leaves nothing behind."""
-NAME_ANOTHER = "name a folder that all workers share, with --scratch"
+NAME_ANOTHER = "name a folder with room, which all workers share, with --scratch"
 
 
 class Scratch:

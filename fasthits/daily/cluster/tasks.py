@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def run(made_with: Mapping[str, str], task: bytes) -> Any:
-    """Do a task: a pickled function and its arguments. Raises the errors of the function.
+    """Do a task: a pickled function and its arguments. Raises the errors of the function, which name the machine.
 
     Raises FasthitsError if this worker has other versions; then the task is not even looked into.
     """
@@ -53,7 +53,11 @@ def run(made_with: Mapping[str, str], task: bytes) -> Any:
             hint = f"{here} there, {made_with.get(name)} here; install the same on all machines"
             raise FasthitsError(f"a worker has another version of {name}", socket.gethostname(), hint)
     function, arguments = pickle.loads(task)
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    except FasthitsError as error:
+        error.hint = "; ".join(filter(None, [error.hint, f"on the worker {socket.gethostname()}"]))
+        raise
 
 
 @lru_cache(maxsize=4)

@@ -243,6 +243,7 @@ def _first_line(error: psycopg.Error) -> str:
 
 
 _START = "start the server, or name another: postgresql://USER@HOST:PORT/DATABASE"
+_REPLICA = "this server is a replica, or set to read only; name the primary server"
 _SAID = (
     ("Connection refused", _START),
     ("No such file or directory", _START),
@@ -251,6 +252,9 @@ _SAID = (
     ("password authentication failed", "write HOST:PORT:DATABASE:USER:PASSWORD into ~/.pgpass, and chmod 600 it"),
     ("no password supplied", "write HOST:PORT:DATABASE:USER:PASSWORD into ~/.pgpass, and chmod 600 it"),
     ("Peer authentication failed", "run this as that system user, or name a HOST and give a password"),
+    ("during recovery", _REPLICA),
+    ("conflict with recovery", "the replica has ended this for a rollup's changes; run it again"),
+    ("statement pooling mode", "set pool_mode = transaction or session in PgBouncer"),
     ("no pg_hba.conf entry", "allow it in the server's pg_hba.conf"),
     ("does not exist", "createdb or createuser makes it; or name another: postgresql://USER@HOST:PORT/DATABASE"),
     ("server closed the connection", "is the server running? run this again"),
@@ -259,7 +263,7 @@ _SAID = (
 """libpq gives no code for errors of a connection."""
 
 _HINTS = {
-    "25006": "this server is a replica, or set to read only; name the primary server",
+    "25006": _REPLICA,
     "42501": "let the user own the database, or GRANT it what it needs",
     "42P01": "fill it: fasthits rollup",
     "42P07": "a table that was detached has the name; rename or drop it",

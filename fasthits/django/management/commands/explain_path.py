@@ -3,20 +3,21 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from fasthits.display import printable
 from fasthits.django import live
 from fasthits.django.addresses import counted_path
+from fasthits.django.commands import HitsCommand
 from fasthits.django.conf import setting
 from fasthits.django.explain import explain_path
-from fasthits.errors import FasthitsError
 from fasthits.live.keys import hit_key
 
 
-class Command(BaseCommand):
+class Command(HitsCommand):
     """Prints what `fasthits.django.explain` finds."""
 
+    failed = "cannot look for objects"
     help = "Tell which object the hits of a path count for, and why, and show today's counter of the path."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,22 +27,19 @@ class Command(BaseCommand):
     def handle(self, *, paths: list[str], **_: Any) -> None:
         """Print the lines for each path. The exit code is 1 if a path counts for no object."""
         found = True
-        try:
-            for path in paths:
-                counted = counted_path(path)
-                told = explain_path(counted)
-                found &= told.obj is not None
-                lines = {
-                    "path": counted.decode(),
-                    "view": told.view,
-                    "object": told.object_text,
-                    "because": told.why,
-                    "counter": f"{hit_key(live.today(), counted, setting('PREFIX'))}: {self._today(counted)}",
-                }
-                for name, text in lines.items():
-                    self.stdout.write(f"{name:<8} {printable(text)}")
-        except FasthitsError as error:
-            raise CommandError(printable(str(error)), returncode=error.exit_code) from error
+        for path in paths:
+            counted = counted_path(path)
+            told = explain_path(counted)
+            found &= told.obj is not None
+            lines = {
+                "path": counted.decode(),
+                "view": told.view,
+                "object": told.object_text,
+                "because": told.why,
+                "counter": f"{hit_key(live.today(), counted, setting('PREFIX'))}: {self._today(counted)}",
+            }
+            for name, text in lines.items():
+                self.stdout.write(f"{name:<8} {printable(text)}")
         if not found:
             raise CommandError("these hits count for no object", returncode=1)
 

@@ -5,18 +5,18 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.contrib.contenttypes.models import ContentType
-from django.core.management.base import BaseCommand, CommandError
 from django.db import router
 
 from fasthits.daily.days import parse_days
+from fasthits.django.commands import HitsCommand
 from fasthits.django.live import today
 from fasthits.django.models import Hits
-from fasthits.errors import UsageError
 
 
-class Command(BaseCommand):
+class Command(HitsCommand):
     """Writes rows of `Hits`."""
 
+    failed = "cannot read hits"
     help = "Write the hits of all objects as CSV to standard output: date, model, primary key, views."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,10 +29,7 @@ class Command(BaseCommand):
         database = router.db_for_read(Hits)
         rows = Hits.objects.using(database).order_by("date", "content_type", "object_id")
         if days:
-            try:
-                wanted = parse_days(days, today())
-            except UsageError as error:
-                raise CommandError(str(error), returncode=error.exit_code) from error
+            wanted = parse_days(days, today())
             rows = rows.between(wanted[0], wanted[-1])
         labels = {each.pk: f"{each.app_label}.{each.model}" for each in ContentType.objects.using(database).all()}
         out = csv.writer(self.stdout._out)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import router, transaction
 from django.db.models import Count
 from django.db.models.functions import TruncDate
@@ -15,17 +15,18 @@ from django.db.models.functions import TruncDate
 from fasthits.daily.days import parse_day
 from fasthits.display import counted
 from fasthits.django import ranking
+from fasthits.django.commands import HitsCommand
 from fasthits.django.conf import setting
 from fasthits.django.history import save_views
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey
-from fasthits.errors import UsageError
 
 
-class Command(BaseCommand):
+class Command(HitsCommand):
     """Turns django-hitcount's rows into rows of `Hits`."""
 
+    failed = "cannot take over hits"
     help = (
         "Take over the hits that django-hitcount has saved, for the days before the first day that fasthits has. "
         "A second run changes nothing."
@@ -45,10 +46,7 @@ class Command(BaseCommand):
             hit = apps.get_model("hitcount", "Hit")
         except LookupError as error:
             raise CommandError('add "hitcount" to INSTALLED_APPS: its tables are read through its models') from error
-        try:
-            undated_day = parse_day(undated, today()) if undated else None
-        except UsageError as error:
-            raise CommandError(str(error), returncode=error.exit_code) from error
+        undated_day = parse_day(undated, today()) if undated else None
         database = router.db_for_write(Hits)
         first = Hits.objects.using(database).order_by("date").values_list("date", flat=True).first() or today()
         if undated_day and undated_day >= first:

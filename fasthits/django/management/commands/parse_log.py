@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from fasthits.daily.atomic import write_summary
@@ -17,18 +17,19 @@ from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.refusals import days_left, examples, remarks
 from fasthits.display import counted, printable
 from fasthits.django import clock
+from fasthits.django.commands import HitsCommand
 from fasthits.django.conf import rules_with, setting
 from fasthits.django.history import Loss, Parsed, parse_logs, publish
 from fasthits.django.live import today
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, Option, take_options
-from fasthits.signals import Ended, ended_by_signals
 from fasthits.upkeep.doctor.verdicts import Finding
 
 
-class Command(BaseCommand):
+class Command(HitsCommand):
     """Turns options into a call of `parse_logs`, and its result into a summary."""
 
+    failed = "cannot save hits, nothing changed"
     help = (
         "Count the hits of a day in its log, find the objects whose pages were read, and save their hits. "
         "The hits of that day are replaced, so a second run changes nothing."
@@ -72,7 +73,6 @@ class Command(BaseCommand):
         for name, option in OPTIONS.items():
             counts.add_argument(f"--{name}", help=option.help.replace("%", "%%"), **_how_to_take(option))
 
-    @ended_by_signals()
     def handle(
         self,
         *,
@@ -88,25 +88,16 @@ class Command(BaseCommand):
         **others: Any,
     ) -> None:
         """Count, save and print a summary. After an error of one line nothing has changed."""
-        try:
-            if threads is not None and threads < 1:
-                raise UsageError("--threads must be 1 or more", threads)
-            rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
-            wanted = parse_days(days, today())
-            patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
-            self._compare_clocks(patterns, wanted)
-            parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
-            self._publish(parsed)
-            if summary:
-                write_summary(summary, _figures(parsed))
-        except FasthitsError as error:
-            raise CommandError(printable(str(error)), returncode=error.exit_code) from error
-        except DatabaseError as error:
-            raise CommandError(f"cannot save hits, nothing changed: {printable(str(error))}") from error
-        except Ended as error:
-            raise CommandError(str(error), returncode=error.exit_code) from error
-        except KeyboardInterrupt as error:
-            raise CommandError("interrupted", returncode=130) from error
+        if threads is not None and threads < 1:
+            raise UsageError("--threads must be 1 or more", threads)
+        rules, max_bytes = rules_with(take_options(others), config), parse_max_memory(max_memory)
+        wanted = parse_days(days, today())
+        patterns = self._find_patterns([logs] if isinstance(logs, str) else logs or [], wanted)
+        self._compare_clocks(patterns, wanted)
+        parsed = parse_logs(wanted, patterns, rules, threads, max_bytes, partial, replace)
+        self._publish(parsed)
+        if summary:
+            write_summary(summary, _figures(parsed))
         if verbosity > 0:
             self._say_what_was_done(parsed)
         if verbosity > 1:

@@ -4,19 +4,21 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
 from django.db import router
 
 from fasthits.daily.days import parse_day
 from fasthits.display import counted
+from fasthits.django import ranking
+from fasthits.django.commands import HitsCommand
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.errors import UsageError
 
 
-class Command(BaseCommand):
+class Command(HitsCommand):
     """Deletes rows of `Hits`."""
 
+    failed = "cannot delete hits, nothing changed"
     help = "Delete the hits of all objects before a day. Save them first: manage.py export_hits."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,12 +30,12 @@ class Command(BaseCommand):
 
     def handle(self, *, before: str | None, keep: int | None, dry_run: bool, **_: Any) -> None:
         """Delete the rows in one statement, and say how many they were."""
-        try:
-            first = parse_day(before, today()) if before else today() - timedelta(self._days(keep))
-        except UsageError as error:
-            raise CommandError(str(error), returncode=error.exit_code) from error
-        rows = Hits.objects.using(router.db_for_write(Hits)).filter(date__lt=first)
+        first = parse_day(before, today()) if before else today() - timedelta(self._days(keep))
+        database = router.db_for_write(Hits)
+        rows = Hits.objects.using(database).filter(date__lt=first)
         number = rows.count() if dry_run else rows.delete()[0]
+        if number and not dry_run:
+            ranking.keep(database)
         self.stdout.write(f"{counted(number, 'row')} before {first} {'would be deleted' if dry_run else 'deleted'}")
 
     def _days(self, keep: int | None) -> int:

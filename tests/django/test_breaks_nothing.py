@@ -14,7 +14,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, router, transaction
 from django.template import engines
 from django.test import Client
@@ -198,6 +198,36 @@ def test_before_migrate_pages_show_no_number_and_objects_can_be_deleted(
     assert [record.message for record in caplog.records] == [
         "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "failed"),
+    [
+        (["parse_log", "2026-03-12", "--partial"], "cannot save hits, nothing changed"),
+        (["prune_hits", "--keep", "3"], "cannot delete hits, nothing changed"),
+        (["export_hits"], "cannot read hits"),
+        (["import_hitcount"], "cannot take over hits"),
+    ],
+)
+def test_a_database_that_fails_is_one_line_and_what_to_type(
+    no_tables: None, tmp_path: Path, command: list[str], failed: str
+) -> None:
+    from tests.support.logger import access_lines
+
+    (tmp_path / "log").write_bytes(access_lines(["/press/a/"]))
+    logs = ["--logs", f"{tmp_path}/log"] if command[0] == "parse_log" else []
+    with pytest.raises(CommandError, match=rf"^{failed}: .*fasthits_hits.* \(manage\.py migrate\)$"):
+        call_command(*command, *logs)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_output_that_cannot_be_written_is_one_line(database: dict[str, Any]) -> None:
+    env = environment(new_mark(), {"SITE_DATABASE": json.dumps(database)})
+    command = [sys.executable, "-m", "tests.django_app", "export_hits"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=PROJECT, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
+    said = b"CommandError: cannot write: standard output (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_a_queryset_of_a_class_touches_no_database_until_it_is_used() -> None:

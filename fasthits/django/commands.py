@@ -1,0 +1,38 @@
+"""The base of the ``manage.py`` commands: what a user can act on is one line, never a traceback."""
+
+import os
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from fasthits.display import printable
+from fasthits.django.expressions import TABLE
+from fasthits.errors import FasthitsError
+from fasthits.signals import Ended, ended_by_signals
+
+
+class HitsCommand(BaseCommand):
+    """A command that ends with one line and an exit code after an error or a signal."""
+
+    failed: str
+    """What has failed when the database fails."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Run the command."""
+        try:
+            with ended_by_signals():
+                return super().execute(*args, **options)
+        except FasthitsError as error:
+            raise CommandError(printable(str(error)), returncode=error.exit_code) from error
+        except DatabaseError as error:
+            text = next(iter(str(error).splitlines()), type(error).__name__)
+            hint = " (manage.py migrate)" if TABLE in text else ""
+            raise CommandError(f"{self.failed}: {printable(text)}{hint}") from error
+        except Ended as error:
+            raise CommandError(str(error), returncode=error.exit_code) from error
+        except KeyboardInterrupt as error:
+            raise CommandError("interrupted", returncode=130) from error
+        except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
+            raise CommandError(f"cannot write: {error.filename or 'standard output'} ({error.strerror})") from error
