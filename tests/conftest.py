@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []
 LONGEST_FIRST = ("web", "live", "django", "daily", "upkeep", "cli", "core")
 """The rooms whose files take longest: those with a browser, then those with servers."""
-TOOLS_FOLDERS = ("__pycache__", ".hypothesis", ".pytest_cache")
+TOOLS_FOLDERS = ("__pycache__", ".hypothesis", ".pytest_cache", "pytest-cache-files-")
 """Where Python, Hypothesis and pytest keep their own files."""
 
 
