@@ -10,6 +10,7 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import IntegerField, Max, Model, Q, QuerySet, Sum
+from django.db.models.manager import BaseManager
 
 from fasthits.django import live, queries
 from fasthits.django.expressions import first_day, key_field
@@ -141,7 +142,13 @@ def _push(top: list[tuple[int, str]], views: int, key: str) -> None:
 
 
 def _objects(source: Any) -> QuerySet:
-    if isinstance(source, QuerySet):
-        return source
-    model = apps.get_model(source) if isinstance(source, str) else source
-    return model._default_manager.all()
+    """Return the objects of a label, a model, or a manager or queryset."""
+    if isinstance(source, str):
+        try:
+            source = apps.get_model(source)
+        except (LookupError, ValueError) as error:
+            raise LookupError(f'no such model: {source!r} (write "app.Model")') from error
+    source = getattr(source, "_default_manager", source)
+    if not isinstance(source, (QuerySet, BaseManager)):
+        raise TypeError(f"no model, label, manager or queryset: {source!r:.80}")
+    return source.all()
