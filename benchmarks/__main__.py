@@ -47,7 +47,7 @@ QUICK_YEAR = (500, 30)
 """Paths and days."""
 LONG_SECONDS = 5
 LONG_RUNS = 3
-"""What takes longer is run so often at most."""
+"""A task that takes longer has this many runs at most."""
 PARTS = ["1GB", "4GB", "distinct", "year"]
 UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -60,13 +60,13 @@ def parse_part(text: str) -> str:
 
 
 def bytes_of(text: str) -> int:
-    """Return ``4GB`` or ``500MB`` in bytes; 0 for what is no size."""
+    """Return ``4GB`` or ``500MB`` in bytes; 0 if the text is not a size."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(kB|MB|GB)", text)
     return int(float(found[1]) * UNITS[found[2]]) if found else 0
 
 
 def make_rows(part: str, quick: bool) -> tuple[Corpus, list[Row]]:
-    """Return the log or the database of a part, made if need be, and its rows."""
+    """Return the log or the database of a part, and its rows. Make the log if it does not exist."""
     if part == "year":
         year = make_year(KEPT, "year-quick" if quick else "year", *(QUICK_YEAR if quick else ()))
         return year, year_rows(year)
@@ -111,7 +111,7 @@ def measure(tasks: list[Task], runs: int) -> tuple[dict[Task, list[Figures]], di
 
 
 def run_part(part: str, options: argparse.Namespace) -> bool:
-    """Measure a part and keep its record; return whether it is one of the page."""
+    """Measure a part and keep its record; return whether the page on speed shows it."""
     corpus, rows = make_rows(part, options.quick)
     if options.rows and (unknown := set(options.rows) - {row.name for row in rows}):
         raise NoSuchRow(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.name for row in rows)}")

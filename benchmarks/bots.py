@@ -1,7 +1,7 @@
 """How many bots the matcher finds, and how many people it takes for bots: ``python -m benchmarks.bots [--show]``.
 
 The agents are test data of two packages of PyPI, which `make build/agents` fetches. They are not shipped with fasthits.
-device-detector has those of Matomo's tests: bots, and what people read with. fake-useragent has browsers of 2025.
+device-detector has the agents of Matomo's tests: bots, and the browsers of people. fake-useragent has browsers of 2025.
 """
 
 import re
@@ -33,7 +33,7 @@ def read_bots() -> list[bytes]:
 
 
 def read_people() -> dict[str, list[bytes]]:
-    """Return agents of people, by where they are from."""
+    """Return agents of people, by the package that has them."""
     files = [file for kind in _DEVICES for file in sorted((AGENTS / _FIXTURES).glob(f"{kind}*.yml"))]
     browsers = AGENTS / "fake_useragent" / "data" / "browsers.jsonl"
     return {"device-detector": _read(files, _YAML), "fake-useragent": _read([browsers], _JSON)}
@@ -47,7 +47,7 @@ def list_alone() -> Matcher:
 
 
 def main(show: bool) -> None:
-    """Print the figures, and with *show* the agents that are taken for what they are not."""
+    """Print the figures and, with *show*, bots that are taken for people, and people that are taken for bots."""
     bots, people = read_bots(), read_people()
     print("crawler-user-agents", metadata.version("crawler-user-agents"))
     for name, is_bot in (("the list", list_alone()), ("fasthits", bot_matcher())):

@@ -1,4 +1,4 @@
-"""The picture on speed: a bar for each program, as long as the logarithm of the seconds it takes for the same day."""
+"""The picture on speed: a bar for each program, as long as the logarithm of its seconds for the day."""
 
 import math
 from html import escape
@@ -86,5 +86,5 @@ def seconds_of_a_day(result: Record) -> dict[str, float]:
 
 
 def short(seconds: float) -> str:
-    """Return seconds as they are read aloud."""
+    """Return seconds as people say them."""
     return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"

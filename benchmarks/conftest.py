@@ -1,4 +1,4 @@
-"""The corpora of a session: tiny with ``--benchmark-disable``, where the suite runs as tests."""
+"""The logs of a session: tiny with ``--benchmark-disable``, where the suite runs as tests."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from benchmarks.logs import Corpus, make_day, make_distinct
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the session's corpora."""
+    """The folder of the session's logs."""
     return tmp_path_factory.mktemp("corpora")
 
 
@@ -21,7 +21,7 @@ def corpus(request: pytest.FixtureRequest, corpora: Path) -> Corpus:
 
 @pytest.fixture(scope="session")
 def small(corpora: Path, corpus: Corpus) -> Corpus:
-    """One of the same site with a tenth of its lines."""
+    """A day's log of the same site, with a tenth of the lines."""
     return make_day(corpora, "small", corpus.truth.lines // 10)
 
 

@@ -27,9 +27,9 @@ time
     when they began, as Apache does it: 9 % up to 9 seconds earlier, 1 % up to 20 minutes, so the first minutes of
     the file hold lines stamped the day before. Its first two lines always are.
 
-A line has 229 bytes on average, and the last one ends in a newline too. What real logs have and this one has not:
-visits. The fields of a line are drawn independently of each other and of the line before, so that compression and
-branch prediction find less to hold on to than in life.
+A line has 229 bytes on average, and the last line ends with a newline, too. Real logs have visits; this log
+has none. The fields of a line are drawn independently of each other and of the line before, so compression and branch
+prediction find less regularity than in real logs.
 
 Everything is made up: hosts, sites and crawlers stand in the ranges kept for examples (RFC 5737, 3849 and 2606).
 """
@@ -60,7 +60,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a written day holds, added up while it was written and not by reading it back."""
+    """What a day's log holds. It is added up while the log is written: nothing is read back."""
 
     day: date
     size: int
@@ -143,7 +143,7 @@ def seconds_of(lines: int) -> Iterator[int]:
 
 
 Request = tuple[bytes, bytes | str]
-"""A line from its first quote on; and its path if it is a hit, else the name of its bucket."""
+"""A line from its first quote on, and the path of a hit, or the name of the bucket of another line."""
 Ask = Callable[[bytes, bytes, Draw], Request]
 """Makes a request from a path, the rest of the line from `` HTTP/`` on, and `Draw`."""
 
@@ -221,7 +221,7 @@ ASKED: tuple[tuple[int, Ask], ...] = (
 
 
 def tear(front: bytes, request: bytes, draw: Draw) -> bytes:
-    """Return a malformed line, made of a good one's time and what is before it, and its request and what follows."""
+    """Return a malformed line, made of two parts of a good line: up to its time, and from its request on."""
     head = front + request[: request.index(b"HTTP/")]
     tail = request[request.rindex(b'"', 0, -2) :]
     error = b"[Thu Mar 12 10:00:00.123456 2026] [core:error] [pid 4242] AH00126: Invalid URI in request\n"
@@ -238,7 +238,7 @@ def tear(front: bytes, request: bytes, draw: Draw) -> bytes:
 def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = PATHS) -> Expected:
     """Write *lines* lines of *day* to *path* and return what they hold.
 
-    The site with its paths and visitors is the same on every day of a *seed*, the traffic is not. Makes the folders
+    The site with its paths and visitors is the same on every day of a *seed*; the traffic differs. Makes the folders
     of *path*. A million lines take some four seconds.
     """
     if lines < 0 or paths < 1:

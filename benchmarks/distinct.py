@@ -1,8 +1,8 @@
 """A log in which nearly every line has a path of its own, as crawlers make it: the worst case for a counting table.
 
 All lines are plain GETs of one day in the combined format, without referer, evenly over the day. Line *i* has path
-number ``i * STEP mod paths``, so that each path comes before any comes again, and each is read as often as the other,
-or once more. A path has 37 bytes on average, and a line 133.
+number ``i * STEP mod paths``, so each path comes once before any path comes again, and all paths have equally many
+lines, or one more. A path has 37 bytes on average, and a line 133.
 """
 
 import json

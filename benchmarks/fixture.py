@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Benchmark(Protocol):
-    """Times a function and returns what it returned. One that raises at once gets no row in the table."""
+    """Times a function and returns its result. A function that raises at once gets no row in the table."""
 
     def __call__(self, function: Callable[[], T], /) -> T: ...
 
@@ -19,4 +19,7 @@ class Benchmark(Protocol):
         teardown: Callable[[], object],
         rounds: int,
     ) -> None:
-        """Time *rounds* calls between *setup* and *teardown*, which are not timed; disabled, it calls no *teardown*."""
+        """Time *rounds* calls between *setup* and *teardown*, which are not timed.
+
+        If benchmarks are disabled, it does not call *teardown*.
+        """

@@ -3,8 +3,8 @@
     python -m benchmarks.fleet
 
 Workers of Dask on this machine count a day's log of 1 GB, which two servers have as .gz, and then five million paths,
-into Parquet. The rows of the first have to be those that one process counts alone. CPU seconds mean something also
-where others use the machine.
+into Parquet. The rows of the first have to be those that one process counts alone. CPU seconds are comparable
+even if others use the machine.
 """
 
 import os
@@ -100,7 +100,7 @@ def packed(folder: Path, logs: tuple[str]) -> dict[str, float]:
 
 
 def faster(folder: Path, logs: tuple[str]) -> dict[str, float]:
-    """Return how many times faster two workers are than one, the best runs of both."""
+    """Return how many times faster two workers are than one worker, by the best run of each."""
     best: dict[int, float] = {}
     with connected("local:1") as one, connected("local:2") as two:
         for crew in (one, two) * RUNS:

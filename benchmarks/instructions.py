@@ -3,16 +3,16 @@
     python -m benchmarks.instructions             compares with benchmarks/results/instructions.json
     python -m benchmarks.instructions --record    writes that file
 
-A slower core shows here on any machine, however busy. Each stage is a program of its own under valgrind, and what the
-stage before it takes is subtracted, Python's start first of all.
+A slower core shows here on any machine, however busy. Each stage is a program of its own under valgrind, and the
+instructions of the stage before it, such as Python's start, are subtracted.
 
-Counts are of one architecture, compiler, C library and Python. With those of the record a stage may take 3 % more (from
-run to run it is 0.3 %, as paths are hashed with another seed each time), with others 25 %. The processor matters less
-than one would think: glibc chooses its memchr by what the processor can do, but valgrind shows every program one
-without AVX-512, so that all with AVX2 (since 2013) run the same code.
+A count holds for one architecture, compiler, C library and Python. If these are as in the record, a stage may take 3 %
+more (runs differ by 0.3 %, because each hashes paths with another seed), else 25 %. The processor matters
+little: glibc chooses its memchr by what the processor can do, but valgrind shows all programs a processor without
+AVX-512, so all processors with AVX2 (since 2013) run the same code.
 
-A count is no time: a branch that the processor guesses wrong costs as much as 60 instructions, and a search in three
-places at once less than a loop that ends after two or three. So a change on purpose has both figures.
+A count is not a time: a branch that the processor guesses wrong costs as much as 60 instructions, and a search in three
+places at once costs less than a loop that ends after two or three. So measure both for a change that is about speed.
 
 Where the instructions go: ``callgrind_annotate build/instructions/count.out``.
 """
@@ -38,7 +38,7 @@ KEPT = ROOT / "build" / "instructions"
 LINES = 50_000
 TOLERANCE = 0.03
 OTHER_TOLERANCE = 0.25
-"""With another toolchain than the recorded one."""
+"""If the toolchain is not the recorded one."""
 
 Counts = dict[str, float]
 """Instructions by stage, for each line or row."""
@@ -56,7 +56,7 @@ UNITS = {
 
 
 def count_instructions(stage: str, log: Path) -> int:
-    """Return how many instructions a Python takes that does one stage on a log."""
+    """Return how many instructions a Python needs for one stage on a log."""
     output = KEPT / f"{stage}.out"
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", sys.executable]
     done = subprocess.run(
@@ -101,7 +101,7 @@ def toolchain() -> dict[str, str]:
 
 
 def find_slower(counts: Counts, recorded: dict[str, Any]) -> list[str]:
-    """Return what there is to say of each stage that takes more instructions than the record allows."""
+    """Return a complaint about each stage that takes more instructions than the record allows."""
     tolerance = TOLERANCE if toolchain() == recorded["toolchain"] else OTHER_TOLERANCE
     return [
         f"{stage} takes {counts[stage]:g} instructions a {UNITS[stage]}, {counts[stage] / known - 1:.1%} more, "

@@ -9,12 +9,12 @@ NO_TOTALS = "no totals"
 
 
 def judge_nothing(output: Path, truth: Truth) -> str:
-    """Say that a program that only reads has no totals."""
+    """Say that a program has no totals, because it only reads."""
     return NO_TOTALS
 
 
 def judge_wc(output: Path, truth: Truth, files: int = 1) -> str:
-    """Demand the number of lines, for each of so many files."""
+    """Require the number of lines, once for each file."""
     found = [int(line.split()[0]) for line in output.read_text().splitlines()]
     if found != [truth.lines] * files:
         raise WrongTotals(f"{found} lines found, but {truth.lines} in the log")
@@ -27,7 +27,7 @@ def judge_day(output: Path, truth: Truth) -> str:
 
 
 def judge_all_days(output: Path, truth: Truth) -> str:
-    """Say the same of a program that knows nothing of days."""
+    """Say how far off the views of a program are that does not look at days."""
     return str(truth.difference(_printed_views(output), all_days=True))
 
 
@@ -39,7 +39,7 @@ def _printed_views(output: Path) -> Views:
 
 
 def judge_goaccess(output: Path, truth: Truth) -> str:
-    """Say what GoAccess counted; its panel leaves out what it takes for static files or not found."""
+    """Say what GoAccess counted. Its panel leaves out requests that it takes for static files or for not found."""
     report = json.loads(output.read_text())
     valid, hits = report["general"]["valid_requests"], report["requests"]["metadata"]["hits"]["total"]["value"]
     hits_in_truth = truth.summary()["hits"]

@@ -1,7 +1,7 @@
-"""Runs one command and writes what it took to a file: ``python -I launcher.py REPORT COMMAND...``.
+"""Runs one command and writes its seconds and its memory to a file: ``python -I launcher.py REPORT COMMAND...``.
 
-The kernel never reports a smaller peak of memory for a program than its parent had when it started it, so programs are
-started from here, 10 MB small, and not from the benchmark, which knows what a log of millions of lines holds.
+The kernel never reports a smaller peak of memory for a program than its parent had then. So this program of 10 MB
+starts the others, and not the benchmark, which keeps the truth about millions of lines in memory.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""`fasthits log` as it is most of its life: lines come one by one, some thousands a second, and it must cost little."""
+"""`fasthits log` at work: some thousands of lines come each second, one by one, and counting them must cost little."""
 
 import os
 import shutil
@@ -27,8 +27,9 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 class Pace(Task):
     """Write the log into the pipe of `fasthits log` at a steady pace, and now and then a probe with a path of its own.
 
-    A probe is asked for each millisecond until its counter is there. Figures: ``cpu``, of reader and courier together,
-    of one core from the first line to the last; ``p50`` and ``p99``, seconds from a probe's write to the reply with it.
+    Each millisecond memcached is asked for the counter of the probe, until it exists. Figures: ``cpu``, of reader
+    and courier together, of one core from the first line to the last; ``p50`` and ``p99``, seconds from a probe's
+    write to the reply with it.
     """
 
     def __init__(self, name: str, corpus: Corpus, lines_a_second: int) -> None:
@@ -90,7 +91,7 @@ class Pace(Task):
 
 
 class Probes:
-    """Lines with a path of its own each, written into a log's pipe and looked for in memcached."""
+    """Lines that have a path of their own, are written into a logger's pipe, and are looked for in memcached."""
 
     def __init__(self, pipe: IO[bytes], memcached: "BufferedRWPair[Any, Any]", day: date) -> None:
         self.keys: list[bytes] = []
@@ -99,7 +100,7 @@ class Probes:
         self._waiting: dict[bytes, float] = {}
 
     def send(self) -> None:
-        """Write one more."""
+        """Write another probe."""
         path = b"/probe/%d" % len(self.keys)
         key = hit_key(self._day, path).encode("ascii")
         self.keys.append(key)
@@ -108,12 +109,12 @@ class Probes:
         self._waiting[key] = time.perf_counter()
 
     def look(self) -> None:
-        """Ask memcached once for those that are on their way."""
+        """Ask memcached once for the probes that have not arrived."""
         for key in get(self._memcached, list(self._waiting)) if self._waiting else ():
             self.latencies.append(time.perf_counter() - self._waiting.pop(key))
 
     def wait(self) -> None:
-        """Look until there is none on its way; raise `WrongTotals` for one that does not arrive."""
+        """Look until all probes have arrived; raise `WrongTotals` if one does not."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._waiting:
             if time.monotonic() > deadline:

@@ -14,7 +14,7 @@ from benchmarks.truth import Truth
 
 DAY = date(2026, 3, 12)
 LINE_BYTES = 229.3
-"""Of a line of a day, on average."""
+"""The average line of a day."""
 FILE = f"{DAY:%Y/%m/%d}/access.log"
 SEED = 1
 BLOCK_BYTES = 1 << 20
@@ -41,7 +41,7 @@ class Corpus:
                     pass
 
     def compress(self) -> list[Path]:
-        """Return the log as `gzip -6` makes it, twice, as if it came from two servers; made unless it is there."""
+        """Return the log as `gzip -6` makes it, twice, as if of two servers. Make the files unless they exist."""
         first, second = copies = [self.folder / server / f"{FILE}.gz" for server in ("web1", "web2")]
         if not second.exists():
             for path in copies:
@@ -54,7 +54,7 @@ class Corpus:
 
 
 def make_day(parent: Path, name: str, lines: int) -> Corpus:
-    """Return a day's log (see `benchmarks.corpus`) in the folder *name* of *parent*, written unless it is there."""
+    """Return a day's log (see `benchmarks.corpus`) in the folder *name* of *parent*. Write it unless it exists."""
     folder = parent / name
     known = _claim(folder, f"{lines} lines")
     if not known.exists():
@@ -82,9 +82,9 @@ def make_objects(day: Corpus) -> Corpus:
 
 
 def _claim(folder: Path, what: str) -> Path:
-    """Return where the truth of a log of *what* belongs, the folder being empty unless it is there already.
+    """Return the file for the truth of a log of *what*. If the file does not exist, its folder is emptied.
 
-    The file's name holds a hash of the generators, so that no log from before a change to them is taken for a new one.
+    The file's name holds a hash of the generators, so a log from before a change to them is never used.
     """
     sources = sorted(Path(__file__).with_name(f"{name}.py") for name in ("corpus", "distinct", "objects", "website"))
     made_by = b"".join(source.read_bytes() for source in sources) + f"{what} of {FILE}, seed {SEED}".encode()

@@ -25,7 +25,7 @@ MODULES = ("cython", "duckdb", "polars", "apachelogs", "pymemcache")
 
 @cache
 def describe_machine() -> dict[str, str | int | float]:
-    """Return the processor, how many of its cores there are, the memory in GB, kernel and C library."""
+    """Return the processor, the number of its cores, the memory in GB, kernel and C library."""
     cpuinfo = Path("/proc/cpuinfo")
     fields = [line.partition(":") for line in cpuinfo.read_text().splitlines()] if cpuinfo.exists() else []
     return {
@@ -40,7 +40,7 @@ def describe_machine() -> dict[str, str | int | float]:
 
 @cache
 def describe_versions() -> dict[str, str]:
-    """Return the versions, of those that are there."""
+    """Return the versions of the programs and modules that are installed."""
     core = Path(import_module("fasthits._parse").__file__ or "built in").name
     commit = first_line("git rev-parse --short=10 HEAD") or "unknown"
     if first_line("git --no-optional-locks status --porcelain -- fasthits setup.py"):
@@ -63,13 +63,13 @@ def version_of(distribution: str) -> str | None:
 
 
 def version_in(line: str) -> str:
-    """Return the first thing in a line that looks like a version: no more, lest it tell the machine's name."""
+    """Return the first word of a line that looks like a version. The rest could tell the machine's name."""
     found = re.search(r"\d+\.\d+(\.\d+)*", line)
     return found[0] if found else "unknown"
 
 
 def first_line(command: str) -> str | None:
-    """Return the first line that a command prints, None where there is no such program or it fails."""
+    """Return the first line that a command prints; None if it fails or does not exist."""
     try:
         done = subprocess.run(
             command.split(),

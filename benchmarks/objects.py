@@ -1,4 +1,4 @@
-"""A day's log as the JSON lines that nginx would have written of the same requests."""
+"""A day's log as the JSON lines that nginx would have written for the same requests."""
 
 import json
 from pathlib import Path
@@ -40,5 +40,5 @@ def _object_of(line: bytes, parsed: ParsedLine) -> bytes:
 
 
 def _text(logged: bytes) -> str:
-    """Return a character for each byte: nginx writes a client's bytes as they come."""
+    """Return a character for each byte: nginx writes the bytes of a client unchanged."""
     return unescape(logged).decode("latin-1")

@@ -1,4 +1,4 @@
-"""What a benchmark found, as it is kept in a JSON file: what was measured, on what, and each row's value and target."""
+"""The record of a benchmark, kept in a JSON file: the log, the machine, and each row's value and target."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ from benchmarks.tasks import Figures, Task, is_here
 
 RESULTS = Path(__file__).with_name("results")
 RECORDED = ("4GB", "1GB", "distinct", "year")
-"""The corpora whose records are part of the project, in the order of the page on speed."""
+"""The logs whose records are part of the project, in the order of the page on speed."""
 
 Record = dict[str, Any]
 
@@ -20,7 +20,7 @@ Record = dict[str, Any]
 def make_record(
     corpus: Corpus, rows: list[Row], figures: dict[Task, list[Figures]], totals: dict[Task, str], runs: int
 ) -> Record:
-    """Return the record of *rows*, whose tasks' *figures* are of *runs* runs; rows without figures are missing ones."""
+    """Return the record of *rows*. Their tasks have *figures* of *runs* runs; a row without figures is missing."""
     measured = [row for row in rows if all(task in figures for task in row.tasks())]
     return {
         "corpus": {
@@ -76,7 +76,7 @@ def _judge(row: Row, corpus: Corpus, figures: dict[Task, list[Figures]]) -> Reco
 
 
 def save(record: Record, folder: Path) -> Path:
-    """Write a record to a folder, under the name of its corpus, and return the file."""
+    """Write a record to a folder, under the name of its log, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{record['corpus']['name']}.json"
     file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -84,6 +84,6 @@ def save(record: Record, folder: Path) -> Path:
 
 
 def load(name: str, folder: Path = RESULTS) -> Record | None:
-    """Return the record of a corpus, None where there is none."""
+    """Return the record of a log; None if there is no record."""
     file = folder / f"{name}.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None

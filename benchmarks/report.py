@@ -27,7 +27,7 @@ FIGURES = {
 
 
 def amount(seconds_or_bytes: float, figure: str) -> str:
-    """Return a figure with its unit, in three digits."""
+    """Return a figure with its unit, with three digits."""
     if figure == "peak":
         return f"{seconds_or_bytes / 1e6:,.0f} MB"
     if figure == "cpu":
@@ -38,7 +38,7 @@ def amount(seconds_or_bytes: float, figure: str) -> str:
 
 
 def digits(value: float) -> str:
-    """Return a number with three significant digits, or all that it has before the point."""
+    """Return a number with three significant digits, or with all its digits before the point."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -70,7 +70,7 @@ HEADER = ["", "takes", "against", "takes", "compared", "target"]
 
 
 def title(result: Record) -> str:
-    """Return what was measured on, as a heading."""
+    """Return the name of the log as a heading."""
     corpus = result["corpus"]
     if corpus["name"] == "year":
         return f"A year kept, {corpus['lines']:,} rows, {corpus['paths']:,} paths, {corpus['bytes'] / 1e9:.3g} GB"
@@ -90,7 +90,7 @@ def conditions(result: Record) -> str:
 
 
 def _fewer_runs(result: Record) -> str:
-    """Return how often the tasks ran that take long."""
+    """Return how often the long tasks ran."""
     fewer = {task.get("runs", result["runs"]) for task in result["tasks"].values()} - {result["runs"]}
     return f"; of {min(fewer)} for what takes long" if fewer else ""
 
@@ -182,7 +182,7 @@ Targets that are missed:
 
 
 def page() -> str:
-    """Return the page on speed, from the records that there are; what several share is said once."""
+    """Return the page on speed, from the records that exist. It says once what several records share."""
     results = [result for name in record.RECORDED if (result := record.load(name))]
     parts = [INTRODUCTION + LOSSES + missed(results)]
     for result, following in zip(results, [*results[1:], None], strict=True):
@@ -214,7 +214,7 @@ def table(lines: list[list[str]]) -> str:
 
 
 def write() -> None:
-    """Draw the picture and write the sentence of README, where there is a record of a day, and write the page."""
+    """Write the page. If there is a record of a day, also draw the picture and write the sentence of README."""
     if day := record.load("1GB"):
         PICTURE.write_text(chart.draw(day), encoding="utf-8")
         README.write_text(re.sub(SENTENCE, sentence(day), README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What others do the same job with, each as short as its users would write it: ``python -m benchmarks.rivals NAME``.
+"""Other tools for the same job, each program as short as a user would write it: ``python -m benchmarks.rivals NAME``.
 
-The regular expression is the fastest that finds the day's paths; those before an HTTP/0.9 request's end keep a quote,
-and a torn line counts. One that makes no mistake, down to status and bytes, takes DuckDB and Polars twice as long.
+The regular expression is the fastest that finds the paths of the day. It is not exact: the path of an HTTP/0.9 request
+keeps a quote, and a torn line counts. With an exact expression, DuckDB and Polars would take twice as long.
 """
 
 import os
@@ -81,7 +81,7 @@ def iso_date(stamp: str) -> str:
 
 
 def blog() -> None:
-    """Count lines from standard input into memcached, one at a time, as pages about piped loggers have it."""
+    """Count lines from standard input into memcached, one at a time, as web pages about piped loggers show it."""
     from pymemcache.client.base import Client
     from pymemcache.exceptions import MemcacheIllegalInputError
 

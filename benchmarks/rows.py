@@ -1,4 +1,4 @@
-"""The table: which task is held against which, and what it is to reach. A new row is one more `Row` here."""
+"""The rows of the table: a task, the task to compare it with, and the target. To add a row, add a `Row` here."""
 
 import shlex
 from collections.abc import Callable
@@ -22,7 +22,7 @@ PANELS = (  # all but REQUESTS
 )
 COMBINED = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
 LARGE_BYTES = 3.9e9
-"""From here on a day has only the rows of a rollup, and harder targets."""
+"""A day of this size or more has only the rows of a rollup, and harder targets."""
 TINY_LINES = 100
 GIB_BYTES = 1 << 30
 """The default of ``--max-memory``."""
@@ -30,7 +30,7 @@ GIB_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Measure:
-    """How a figure is held against that of a yardstick."""
+    """How a figure is compared with the figure of a yardstick."""
 
     value: Callable[[float, float], float]
     """Of the two, the yardstick's being 0 where there is none."""
@@ -68,7 +68,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a task, how its figure is held against that of another, and what it is to be."""
+    """A line of the table: a task, how its figure is compared with the figure of another task, and the target."""
 
     name: str
     task: Task

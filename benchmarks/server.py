@@ -1,4 +1,4 @@
-"""A memcached of our own on a free loopback port, to be written to and then read."""
+"""A memcached of our own on a free loopback port. Benchmarks write to it and then read it."""
 
 import os
 import socket
@@ -61,7 +61,7 @@ class Memcached:
             return {key: value for chunk in chunks for key, value in get(stream, chunk).items()}
 
     def difference(self, truth: Truth) -> Difference:
-        """Compare the counters with the hits of a log; a key of something else counts as invented."""
+        """Compare the counters with the hits of a log. A key that is no counter counts as invented."""
         assert isinstance(truth, Expected)
         keys = {hit_key(day, path).encode("ascii"): views for (day, path), views in truth.views.items()}
         counted = self.values(list(keys))
@@ -69,7 +69,7 @@ class Memcached:
         return replace(compare(counted.items(), keys), invented=self.items() - len(counted) - len(figures))
 
     def connect(self) -> "BufferedRWPair[Any, Any]":
-        """Return a connection, which is to be closed."""
+        """Return a connection. The caller closes it."""
         host, port = self.address.split(":")
         with socket.create_connection((host, int(port)), timeout=START_SECONDS) as connection:
             return connection.makefile("rwb")

@@ -61,12 +61,12 @@ class Stage(Task):
         return f"right: {counter.lines:,} lines"
 
     def wanted(self) -> object:
-        """Return the totals that `counter` has to have."""
+        """Return the totals that `counter` must have."""
         return self.corpus.truth.summary()
 
 
 class Tokenise(Stage):
-    """Let the core judge all lines, none of them of a day that counts."""
+    """Let the core judge all lines. No line is of a day that counts."""
 
     def run(self) -> None:
         self.counter.count_only([NEVER])
@@ -81,7 +81,7 @@ class Tokenise(Stage):
 
 
 class Count(Stage):
-    """Count the day's hits, in one thread or in several with a part and a counter each, merged."""
+    """Count the day's hits in one thread; or in several, each with a part and a hit table, which are merged."""
 
     def __init__(self, name: str, corpus: Corpus, threads: int) -> None:
         super().__init__(name, corpus)

@@ -1,4 +1,4 @@
-"""What is measured: each task does one job on a log, says what it took, and knows whether it did it right."""
+"""The tasks: each does one job on a log, returns its seconds and memory, and checks the result."""
 
 import csv
 import importlib.util
@@ -25,11 +25,11 @@ LAUNCHER = Path(__file__).with_name("launcher.py")
 SEARCH = os.pathsep.join([str(PROGRAMS), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 Figures = dict[str, float]
-"""What a run took: ``seconds``, and ``peak`` in bytes where that was measured; other names where a task says so."""
+"""The figures of a run: ``seconds``; ``peak`` in bytes if it was measured; some tasks have other names."""
 
 
 def is_here(name: str) -> bool:
-    """Return whether this machine has the program, or this Python the module, of a name; of no name, it has."""
+    """Return whether this machine has a program, or this Python a module, of this name. True for an empty name."""
     return not name or bool(shutil.which(name, path=SEARCH) or importlib.util.find_spec(name))
 
 
@@ -45,13 +45,13 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def shorten(thing: object) -> str:
-    """Return *thing* as it looks, or its beginning if that is long."""
+    """Return the text of *thing*, or its beginning if it is long."""
     text = repr(thing)
     return text if len(text) < 300 else f"{text[:300]}..."
 
 
 class Task(ABC):
-    """One job on a log. `measure` is timed; `prepare` before it, and `check` and `close` after it, are not."""
+    """One job on a log. Only `measure` is timed: not `prepare` before it, nor `check` and `close` after it."""
 
     def __init__(self, name: str, corpus: Corpus, command: str, needs: str = "") -> None:
         self.name = name
@@ -66,11 +66,11 @@ class Task(ABC):
 
     @abstractmethod
     def measure(self) -> Figures:
-        """Do the job once, keep what came out, and return what it took."""
+        """Do the job once, keep the result, and return the figures."""
 
     @abstractmethod
     def check(self) -> str:
-        """Return what there is to say about what came out, or raise `WrongTotals`."""
+        """Return a remark on the result; raise `WrongTotals` if it is wrong."""
 
     def close(self) -> None:  # noqa: B027 (nor anything to close)
         """Stop what is still running, whatever happened."""
@@ -81,18 +81,18 @@ class Task(ABC):
             raise WrongTotals(f"{what}: {shorten(found)} found, but {shorten(wanted)} in the log")
 
     def demand_right(self, difference: Difference) -> str:
-        """Return what there is to say about right views, or raise `WrongTotals`."""
+        """Return a remark on views; raise `WrongTotals` if they are wrong."""
         if difference:
             raise WrongTotals(str(difference))
         return str(difference)
 
 
 Judge = Callable[[Path, Truth], str]
-"""Is given the file with what a command printed and what is in the log; returns or raises what `Task.check` does."""
+"""Receives the file with the output of a command, and the truth about the log. Returns and raises as `Task.check`."""
 
 
 class Command(Task):
-    """A command line; what it prints goes to a file."""
+    """A command line. Its output goes to a file."""
 
     def __init__(self, name: str, corpus: Corpus, command: str, judge: Judge, needs: str = "", **settings: str) -> None:
         super().__init__(name, corpus, command, needs)
@@ -127,8 +127,7 @@ class Command(Task):
 
 
 class Rollup(Command):
-    """``fasthits rollup`` of the corpus' day as a user runs it, Python's start included, to a CSV file or a new SQLite
-    file."""
+    """``fasthits rollup`` of the day as a user runs it, with Python's start, to a CSV file or a new SQLite file."""
 
     def __init__(
         self, name: str, corpus: Corpus, options: str = "", *, logs: str = "", copies: int = 1, to: str = "hits.csv"
@@ -166,7 +165,7 @@ class Rollup(Command):
 
 
 class Pages(Rollup):
-    """``fasthits rollup --pages``: which hits count is for a test to know, but all lines are accounted for."""
+    """``fasthits rollup --pages``. The truth does not know which hits count; the check is that no line is lost."""
 
     def check(self) -> str:
         found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()
@@ -178,14 +177,14 @@ class Pages(Rollup):
 
 
 class Start(Rollup):
-    """``fasthits rollup`` of so few lines that their number does not matter; ``start`` is not scaled by lines."""
+    """``fasthits rollup`` of so few lines that their number does not matter: ``start`` is not scaled by lines."""
 
     def measure(self) -> Figures:
         return {"start": super().measure()["seconds"]}
 
 
 class WithoutBots(Rollup):
-    """``fasthits rollup --exclude-bots``: which lines are bots' is not known of the log, but all else is."""
+    """``fasthits rollup --exclude-bots``. The truth does not know which lines are of bots, but all else."""
 
     def check(self) -> str:
         found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()

@@ -1,4 +1,4 @@
-"""The core takes no more instructions for a line than were recorded."""
+"""The core needs no more instructions for a line than the record says."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""How fast the core is on a block in memory, beside what bounds it: a memchr pass, newlines counted, paths hashed.
+"""How fast the core is on a block in memory, and the limits: a memchr pass, counting newlines, hashing paths.
 
     python -m pytest benchmarks --benchmark-columns=min,median,iqr,rounds
 
@@ -49,7 +49,7 @@ def paths(block: bytes) -> list[bytes]:
 
 
 def test_hash_paths(benchmark: Benchmark, paths: list[bytes]) -> None:
-    """Hashing alone, of new objects each time, for a bytes object keeps its hash."""
+    """Only hashing. The objects are new each time, because a bytes object keeps its hash."""
     fresh: list[bytes] = []
 
     def copy() -> None:
@@ -62,7 +62,7 @@ def test_hash_paths(benchmark: Benchmark, paths: list[bytes]) -> None:
 
 
 def test_count_paths_in_a_dict(benchmark: Benchmark, expected: Expected, paths: list[bytes]) -> None:
-    """Counting alone, the paths being found and hashed already."""
+    """Only counting: the paths are found and hashed before."""
 
     def count() -> None:
         assert Counter(paths).total() == expected.hits
@@ -134,7 +134,7 @@ def test_rows(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
 
 
 def test_parse_lines(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
-    """A tuple for each line, looked at in Python."""
+    """A tuple for each line, which Python looks at."""
 
     def parse() -> None:
         statuses = Counter(line and line.status for line in parse_lines(block))

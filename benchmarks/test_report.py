@@ -1,4 +1,4 @@
-"""What the page on speed says is what was recorded, and a record tells nothing of whose machine it was made on."""
+"""The page on speed says what the records say, and no record tells the name of a machine."""
 
 import re
 

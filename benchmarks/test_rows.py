@@ -1,4 +1,4 @@
-"""Every row of the table on a tiny log, so that none of them is found to be broken when it is to be measured."""
+"""Every row of the table works on a tiny log, so no row fails when the benchmark runs."""
 
 import os
 from pathlib import Path

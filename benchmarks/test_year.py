@@ -1,4 +1,4 @@
-"""The benchmark of a year, on a small one."""
+"""The benchmark of a year works on a small database."""
 
 from pathlib import Path
 

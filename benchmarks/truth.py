@@ -1,4 +1,4 @@
-"""What is known of a log because it was written so, and how far from it a program's views are."""
+"""The truth about a log that a benchmark has written, and how far the views of a program are from it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,17 +7,17 @@ from datetime import date
 from typing import Protocol
 
 ROW_BYTES = 48
-"""What a row of a counting table needs beside its path: hash, day, views, length, and its slot in the index."""
+"""The bytes of a row of a counting table without its path: hash, day, views, length, and its slot in the index."""
 
 Totals = dict[str, int | dict[str, int]]
-"""What `fasthits rollup --summary` has to say of a day, but for files, bytes and seconds."""
+"""The figures that `fasthits rollup --summary` must have for a day, without files, bytes and seconds."""
 
 Views = Iterable[tuple[bytes, int]]
-"""Paths and how often a program says they were read, each path once."""
+"""Each path once, and how often a program says that it was read."""
 
 
 class WrongTotals(Exception):
-    """A program did not find in the log what is in it, so its time means nothing."""
+    """A program did not find what the log holds, so its time means nothing."""
 
 
 @dataclass(frozen=True)

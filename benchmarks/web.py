@@ -1,8 +1,8 @@
-"""How `fasthits serve` bears many who look: python -m benchmarks.web [--seconds 30].
+"""How `fasthits serve` works for many readers at once: python -m benchmarks.web [--seconds 30].
 
-200 event streams stay open, while 500 requests a second ask for numbers, each for another path; a logger's hits rise
-meanwhile. No stream may miss more than two seconds, and no answer may be wrong. All of it is on this machine's
-loopback, from one process, which takes a good part of a core itself.
+200 event streams stay open, while 500 requests a second ask for numbers, each for another path; meanwhile
+a logger's hits rise. No stream may miss more than two seconds, and no answer may be wrong. All requests come from one
+process on this machine, which needs a good part of a core.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""The site that the corpus is a log of, as good as made up can be: its paths, its visitors and how it answers them.
+"""The made-up site that the sample log is of: its paths, its visitors and its answers.
 
-The numbers stand in `benchmarks.corpus`, for readers.
+`benchmarks.corpus` describes it in numbers.
 """
 
 from array import array
@@ -62,7 +62,7 @@ Draw = Callable[[], float]
 
 @dataclass(frozen=True)
 class Website:
-    """What the lines of a log are put together from."""
+    """The parts that lines of a log are made of."""
 
     paths: list[bytes]
     """The most visited first."""
@@ -75,7 +75,7 @@ class Website:
     referers: list[bytes]
 
     def draw_path(self, draw: Draw) -> bytes:
-        """Return a path, as often as Zipf's law wants it."""
+        """Return a path. Zipf's law says how often each path comes."""
         return self.paths[bisect_right(self.cumulative, int(draw() * self.cumulative[-1]))]
 
 
@@ -88,7 +88,7 @@ def make_website(seed: int, paths: int) -> Website:
 
 
 def pick(items: Sequence[T], draw: Draw) -> T:
-    """Return one of *items*, each as likely as the other."""
+    """Return one of *items*; all are equally likely."""
     return items[int(draw() * len(items))]
 
 

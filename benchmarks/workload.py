@@ -1,6 +1,6 @@
-"""One stage of the core's work on a log, as callgrind is to see it: ``python -m benchmarks.workload STAGE LOG``.
+"""One stage of the core's work on a log, for callgrind: ``python -m benchmarks.workload STAGE LOG``.
 
-Little is imported here, because valgrind takes fifty times as long for all of it.
+It imports little, because everything takes fifty times as long under valgrind.
 """
 
 import sys
@@ -18,7 +18,7 @@ def load(block: bytes) -> None:
 
 
 def tokenise(block: bytes) -> None:
-    """Judge all lines, none of them of a day that counts."""
+    """Judge all lines. No line is of a day that counts."""
     counter = HitTable()
     counter.count_only([NEVER])
     counter.feed(block)
@@ -32,7 +32,7 @@ def count(block: bytes) -> HitTable:
 
 
 def agents(block: bytes) -> None:
-    """Count all hits whose user agents are no bots, which is asked once about each."""
+    """Count all hits whose user agents are no bots. The core asks once about each user agent."""
     HitTable(rules=LineRules(verdict=lambda agent: 2 if b"bot" in agent else 0)).feed(block)
 
 

@@ -40,7 +40,7 @@ MOST_VIEWS = 200_000
 SECTIONS = ("blog", "docs", "news", "shop", "wiki", "forum", "help", "img", "about", "events")
 ANSWER_MS = 300
 BADGE_MS = 20
-"""The most that an answer may take, and a badge, or whatever a page asks for again and again."""
+"""The most milliseconds for an answer, and for a badge and all that a page asks for again and again."""
 FILE = "year.db"
 
 Site = list[tuple[str, int]]
@@ -134,7 +134,7 @@ class Year(Corpus):
 
 
 def make_year(parent: Path, name: str, paths: int = PATHS, days: int = DAYS) -> Year:
-    """Return the database in the folder *name* of *parent*, filled unless it is there, with sums that are right."""
+    """Return the database in the folder *name* of *parent*, with sums that are right. Fill it unless it exists."""
     file = parent / name / FILE
     if not file.exists():
         print("making the database", file=sys.stderr)
@@ -147,7 +147,7 @@ def make_year(parent: Path, name: str, paths: int = PATHS, days: int = DAYS) -> 
 
 
 def _fill(file: Path, site: Site, days: int) -> None:
-    """Fill the table of views in a new SQLite file, and nothing else: as rollups did before they kept sums."""
+    """Fill the table of views in a new SQLite file, and nothing else: as rollups did when they kept no sums."""
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     with closing(sqlite3.connect(new)) as database:
@@ -220,11 +220,11 @@ REQUESTS = {
 }
 """Rows and addresses. The page itself asks the others."""
 LOOKED_AT_OFTEN = ("badge", "metrics")
-"""Asked for again and again: the second answer is measured."""
+"""A page asks for these again and again: the second answer is measured."""
 
 
 class Ask(Task):
-    """A question to the library, as a process asks it that runs already."""
+    """A question to the library in a process that is already running."""
 
     def __init__(self, year: Year, question: Question) -> None:
         super().__init__(question.name, year, "")

@@ -1,5 +1,6 @@
 """Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that end with the test."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -48,7 +49,9 @@ sys.addaudithook(refuse_to_write)
 
 
 def pytest_collection() -> None:
+    """Collect without looking for garbage all the time: there is none, and each worker imports everything."""
     IS_COLLECTING.append(True)
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,6 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Tests of pylibmc are skipped where it is not installed: it has no wheels for some Pythons.
     """
     IS_COLLECTING.clear()
+    gc.freeze()
+    gc.enable()
     if not find_spec("pylibmc"):
         for item in items:
             if "PyLibMCCache" in item.name:

@@ -92,7 +92,7 @@ def history(
             if len(found) == 1:
                 _print_hours(kept, found[0])
                 _print_sources(kept, chosen, asked[0])
-        unread = [each for each in found if each["path"] and each["kept_days"] and not each["total"]]
+        unread = [each for each in found if _key_of(each) and each["kept_days"] and not each["total"]]
         notes = [_why_unread(kept, each) for each in unread]
     for note in notes:
         say(note)
@@ -224,8 +224,13 @@ def _as_kept(path: str) -> str:
 
 def _name_of(found: "Document") -> str:
     """Return the path or section as the live counters name it; nothing for all paths of all hosts."""
-    paths = found["path"] or (f"{found['prefix']}*" if found["prefix"] is not None else "")
-    return f"//{found['host']}{paths or '/*'}" if found["host"] else paths
+    key = _key_of(found)
+    return f"//{found['host']}{key or '/*'}" if found["host"] else key
+
+
+def _key_of(found: "Document") -> str:
+    """Return the path or section without its host; nothing for all paths."""
+    return found["path"] or (f"{found['prefix']}*" if found["prefix"] is not None else "")
 
 
 def _something_kept(found: "Document") -> bool:
@@ -235,10 +240,10 @@ def _something_kept(found: "Document") -> bool:
 
 
 def _why_unread(kept: "History", found: "Document") -> str:
-    """Return a note on a path that nobody read on the chosen days."""
+    """Return a note on a path or section that nobody read on the chosen days."""
     from fasthits.daily.documents import EVERYTHING, Days, Part, most_read_document
 
-    path, host, days = found["path"], found["host"], kept.days
+    path, host, days = _key_of(found), found["host"], kept.days
     whole = Range(days[0], days[-1])
     for day, views in zip(reversed(whole.days), reversed(kept.by_day(path, whole, host)), strict=True):
         if views:
@@ -247,13 +252,19 @@ def _why_unread(kept: "History", found: "Document") -> str:
     if shorter != path and any(kept.by_day(shorter, whole, host)):
         hint = ": a query counts only with --keep-query" if "?" in path else ""
         return f"never read: {path} (but {shorter} was{hint})"
+    if path.endswith("/*"):
+        sections = [section for section, _ in kept.sections(whole, path.count("/") - 1, CANDIDATES, host=host)]
+        return f"never read: {path}" + _suggestion(get_close_matches(path, sections, 1))
     everything = Days(first=whole.first, last=whole.last)
     stem = path.rstrip("/").rpartition("/")[2].partition(".")[0]
     found_by_name = most_read_document(kept, everything, EVERYTHING, Part(CANDIDATES), stem)["paths"] if stem else []
     found_by_views = most_read_document(kept, everything, EVERYTHING, Part(CANDIDATES))["paths"]
     candidates = [each["path"] for each in (*found_by_name, *found_by_views)]
-    near = get_close_matches(path, candidates, 1)
-    return f"never read: {path}" + (f" (did you mean {near[0]}?)" if near else " (fasthits most-read lists paths)")
+    return f"never read: {path}" + _suggestion(get_close_matches(path, candidates, 1))
+
+
+def _suggestion(near: "Sequence[str]") -> str:
+    return f" (did you mean {near[0]}?)" if near else " (fasthits most-read lists paths)"
 
 
 def _print_json(document: object) -> None:

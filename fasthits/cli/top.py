@@ -78,14 +78,13 @@ def top(
     from fasthits.live.sampler import LiveViews
 
     has_screen = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    watches = has_screen and not (once or as_json)
-    live = LiveViews(servers, check_prefix(prefix), PATIENCE_SECONDS if watches else None)
+    live = LiveViews(servers, check_prefix(prefix))
     if as_json:
         echo(json.dumps(live.sample(limit).document(limit), indent=2))
-    elif watches:
-        _watch(live, ", ".join(servers))
-    else:
+    elif once or not has_screen:
         _print_table(live.sample(limit))
+    else:
+        _watch(live, ", ".join(servers))
 
 
 def _print_table(sample: "Sample") -> None:
@@ -212,7 +211,7 @@ class _Screen:
         if self.view.paused:
             return
         try:
-            self._problem, self._sample = "", self._live.sample(0)
+            self._problem, self._sample = "", self._live.sample(0, PATIENCE_SECONDS)
         except MemcachedError as error:
             self._problem = str(error)
 

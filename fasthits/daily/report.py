@@ -201,7 +201,7 @@ class Report:
         return totals
 
     def _table(self) -> Element:
-        table, body = _headed(("views", "number"), ("share", "number wide"), ("each day", "wide"), ("path", ""))
+        table, body = _headed(("views", "number"), ("share", "number wide"), ("over time", "wide"), ("path", ""))
         for each in self.most_read["paths"]:
             row = SubElement(body, "tr")
             _text(row, "td", f"{each['views']:,}", {"class": "number"})
@@ -270,9 +270,13 @@ def _chart(shape: Shape, days: Sequence[date], by_day: Sequence[int | None]) -> 
         if value is None:
             bar.set("class", "gap")
         _text(bar, "title", _bar_title(start, step, value))
-    for at, text in _date_labels(starts, shape.labels):
+    end = 0.0
+    for at, text in _date_labels(starts, shape.labels, with_year=days[0].year != days[-1].year):
         half = LETTER_WIDTH * len(text) / 2
         x = min(max(left + slot * (at + 0.5), half), shape.width - half)
+        if x - half < end:  # it would touch the label before
+            continue
+        end = x + half + LETTER_WIDTH
         place = {"x": f"{x:.1f}", "y": str(shape.height - 6), "text-anchor": "middle"}
         SubElement(chart, "text", place).text = text
     if step > 1:
@@ -300,12 +304,13 @@ def _bar_title(start: date, step: int, value: float | None) -> str:
     return f"{day}: {'not kept' if value is None else f'{value:,.0f}'}"
 
 
-def _date_labels(days: Sequence[date], most: int) -> Iterator[tuple[int, str]]:
-    """Yield places and texts of labels, at most *most*: with the year if the days are not of one year."""
+def _date_labels(days: Sequence[date], most: int, with_year: bool) -> Iterator[tuple[int, str]]:
+    """Yield places and texts of labels, at most *most*; *with_year*, the first label of each year has the year."""
     every = -(-len(days) // most)
-    of_one_year = days[0].year == days[-1].year
+    year = 0 if with_year else days[0].year
     for at in range(every // 2 if len(days) > 1 else 0, len(days), every):
-        yield at, f"{days[at]:%-d %b}" if of_one_year else f"{days[at]:%-d %b} \u2019{days[at]:%y}"
+        yield at, f"{days[at]:%-d %b}" if days[at].year == year else long_date(days[at])
+        year = days[at].year
 
 
 def _spark(by_day: Sequence[int | None]) -> Element:

@@ -1,5 +1,6 @@
 """From the address of an object to the path that the logger counts, always in the same way; and signed paths."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,6 +11,9 @@ from fasthits.django.conf import setting
 from fasthits.errors import UsageError
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Rules
+
+ADDRESS = re.compile("/|https?://", re.IGNORECASE)
+"""How an address begins. Only requests for such targets are hits."""
 
 
 def path_of(page: Any) -> bytes:
@@ -23,6 +27,8 @@ def counted_path(address: str, rules: Rules | None = None) -> bytes:
     It is percent-encoded and has no host. It has its query only where the rules keep queries. Raises UsageError.
     """
     rules = rules or setting("RULES")
+    if not ADDRESS.match(address):  # empty, if a template has no such variable: not the address of the home page
+        raise UsageError("not an address", ascii(address), "it begins with / or https://")
     try:
         parts = urlsplit(address)
         target = iri_to_uri(parts.path or "/")

@@ -1,18 +1,25 @@
 """Checks for ``manage.py check``: mistakes in the settings FASTHITS, and models that cannot be counted."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from django.apps import apps
 from django.core import checks
 from django.core.checks import CheckMessage, Error, register
+from django.db import models
 
 from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
 from fasthits.django.conf import KEYS, NAME, given, setting
+from fasthits.django.expressions import key_field
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding
+
+KEY_FIELDS = (models.IntegerField, models.UUIDField, models.CharField, models.TextField)
+"""Fields whose values have one text each, which every database makes of them."""
 
 
 @register()
@@ -27,12 +34,13 @@ def check_settings(**_: Any) -> list[CheckMessage]:
         close = get_close_matches(str(key).upper(), KEYS, n=1)
         hint = f"Did you mean {close[0]!r}?" if close else f"Valid keys: {', '.join(KEYS)}."
         errors.append(Error(f"{NAME} has an unknown key: {key!r}.", hint=hint, id="fasthits.E002"))
-    for key in KEYS:
+    questions: list[Callable[[], object]] = [*(partial(setting, key) for key in KEYS), live.counter_servers]
+    for ask in questions:
         try:
-            setting(key)
+            ask()
         except UsageError as error:
             found = Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003")
-            if found not in errors:  # a wrong CONFIG is met again in RULES
+            if found not in errors:  # a wrong CONFIG is met again in RULES, a wrong CACHE in its servers
                 errors.append(found)
     return errors
 
@@ -62,14 +70,21 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
 
 @register()
 def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
-    """Return an error for each model with HitsMixin but without ``get_absolute_url``, which gives the page to count."""
+    """Return an error for each model with HitsMixin that has no page to count, or a key that the history cannot have.
+
+    The page is that of ``get_absolute_url``. The history keeps each key as text.
+    """
     from fasthits.django.models import HitsMixin
 
     configs = apps.get_app_configs() if app_configs is None else app_configs
-    hint = "Write the method. It returns the address of the object's page: the hits of that page are counted."
-    return [
-        Error(f"{model.__name__} has HitsMixin, but no get_absolute_url().", hint=hint, obj=model, id="fasthits.E004")
-        for config in configs
-        for model in config.get_models()
-        if issubclass(model, HitsMixin) and not hasattr(model, "get_absolute_url")
-    ]
+    errors: list[CheckMessage] = []
+    for model in (model for config in configs for model in config.get_models() if issubclass(model, HitsMixin)):
+        if not hasattr(model, "get_absolute_url"):
+            hint = "Write the method. It returns the address of the object's page: the hits of that page are counted."
+            text = f"{model.__name__} has HitsMixin, but no get_absolute_url()."
+            errors.append(Error(text, hint=hint, obj=model, id="fasthits.E004"))
+        if not isinstance(key := key_field(model), KEY_FIELDS):
+            hint = "Give the model a primary key that is an integer, a UUID or text."
+            text = f"{model.__name__} has HitsMixin, but its primary key is a {type(key).__name__}."
+            errors.append(Error(text, hint=hint, obj=model, id="fasthits.E005"))
+    return errors

@@ -22,7 +22,8 @@ def first_day(days: int) -> date:
 
     Today's hits enter the history when the day is over, or earlier by ``parse_log today``; then they count, too.
     """
-    return live.today() - timedelta(days)
+    today = live.today()
+    return today - timedelta(min(days, (today - date.min).days))
 
 
 class FirstDay(Expression):

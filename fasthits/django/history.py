@@ -16,6 +16,7 @@ from fasthits.daily.counting import Counted, count_days
 from fasthits.daily.logs.sources import Patterns
 from fasthits.daily.refusals import Fewer, find_fewer
 from fasthits.django import ranking
+from fasthits.django.expressions import PrimaryKey
 from fasthits.django.live import today
 from fasthits.django.models import Hits
 from fasthits.django.resolve import ObjectKey, PathResolver
@@ -157,12 +158,9 @@ def _tie(rows: Iterable[tuple[date, bytes, int]], resolver: PathResolver, tied: 
 
 def _save(parsed: Parsed, with_fewer: bool) -> None:
     database = router.db_for_write(Hits)
-    own_type = _content_type(Hits, database)
     kept = Hits.objects.using(database).filter(date__in=parsed.counted.days)
     with transaction.atomic(database):
-        # Other savers wait for this row, in SQLite for the file, until the transaction ends. A lock on the saved rows
-        # would not do, because there may be none.
-        ContentType.objects.using(database).filter(pk=own_type.pk).update(model=own_type.model)
+        ranking.lock_history(database)
         if not with_fewer:
             parsed.fewer = find_fewer(parsed.hits(), dict(kept.totals()))
             fewer = {day for day, *_ in parsed.fewer}
@@ -170,6 +168,15 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
         saved = set(parsed.saved.days)
         kept.filter(date__in=saved).delete()
         save_views({key: views for key, views in parsed.tied.views.items() if key[0] in saved}, database)
+        for model in {key.model for _, key in parsed.tied.views}:
+            _forget_deleted(kept.filter(date__in=saved).of_model(model), model, database)
+
+
+def _forget_deleted(rows: models.QuerySet, model: type[models.Model], database: str) -> None:
+    """Delete the rows of objects that were deleted since their pages were found: after their own history."""
+    if router.db_for_read(model) == database:  # a query is of one database
+        objects = model._base_manager.using(database).filter(pk=PrimaryKey(models.OuterRef("object_id"), model))
+        rows.exclude(models.Exists(objects)).delete()
 
 
 def publish(parsed: Parsed) -> None:

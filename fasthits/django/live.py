@@ -102,7 +102,16 @@ def counter_servers() -> list[Server]:
     """
     if servers := setting("MEMCACHED"):
         return servers
-    options = settings.CACHES[setting("CACHE")]
+    alias = setting("CACHE")
+    try:
+        return _servers_of(settings.CACHES[alias])
+    except Exception as error:  # of a BACKEND that cannot be imported, a LOCATION that is missing or no server
+        name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "
+        hint = 'mend it, or set FASTHITS["MEMCACHED"] to the servers of fasthits log'
+        raise UsageError(f"cannot take the servers of CACHES[{alias!r}]", f"{name}{error}", hint) from error
+
+
+def _servers_of(options: dict[str, Any]) -> list[Server]:
     if not issubclass(import_string(options["BACKEND"]), BaseMemcachedCache):
         return [Server(DEFAULT_SERVER)]
     location = options["LOCATION"]

@@ -140,7 +140,7 @@ def sum_hits_ever(obj: models.Model) -> int:
 def compare_hits(obj: models.Model, days: int = 7) -> Change:
     """Return the views of the last *days* days and of as many days before them: one query."""
     first = first_day(days)
-    rows = _rows(obj).filter(date__gte=first - timedelta(days), date__lt=live.today())
+    rows = _rows(obj).filter(date__gte=first_day(2 * days), date__lt=live.today())
     sums = rows.aggregate(
         now=Sum("views", filter=models.Q(date__gte=first)), before=Sum("views", filter=models.Q(date__lt=first))
     )
@@ -189,4 +189,4 @@ def _history() -> HitsQuerySet:
 
 def _each_day(days: int) -> dict[date, int]:
     first = first_day(days)
-    return dict.fromkeys((first + timedelta(day) for day in range(days)), 0)
+    return dict.fromkeys((first + timedelta(day) for day in range((live.today() - first).days)), 0)

@@ -10,6 +10,7 @@ from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import IntegerField, Max, Model, Q, QuerySet, Sum
+from django.db.models.manager import BaseManager
 
 from fasthits.django import live, queries
 from fasthits.django.expressions import first_day, key_field
@@ -90,13 +91,24 @@ def objects_of(keys: Iterable[tuple[int, str]], database: str | None = None) -> 
     return found
 
 
-def keep(database: str) -> None:
-    """Save the lists of the most read objects in the history. ``parse_log`` calls this.
+def lock_history(database: str) -> None:
+    """Let other writers of the history wait until the transaction ends.
 
-    It sums before it writes, so that other writers do not wait for the sums. One query sums all periods.
+    They wait for this row, in SQLite for the file. A lock on the saved rows would not do, because there may be none.
+    A transaction begins with it: SQLite refuses to wait in a transaction that has read before.
+    """
+    own_type = ContentType.objects.using(database).filter(app_label="fasthits", model="hits")
+    own_type.update(model="hits")
+
+
+def keep(database: str) -> None:
+    """Save the lists of the most read objects in the history. Every command that changes the history ends with this.
+
+    It sums before it writes, so that other writers do not wait for the sums. One query sums all periods. If another
+    command has added rows since, that command saves the lists.
     """
     hits = Hits.objects.using(database)
-    latest = hits.aggregate(newest=Max("pk"))["newest"]
+    latest = _latest(hits)
     firsts = sorted({first_day(days) + timedelta(later) for days in PERIODS for later in (0, 1)})
     sums = {f"since_{first}": Sum("views", filter=Q(date__gte=first)) for first in firsts}
     rows = hits.filter(date__gte=firsts[0]).order_by().values_list("content_type", "object_id").annotate(**sums)
@@ -106,12 +118,19 @@ def keep(database: str) -> None:
             if number:
                 _push(tops[kind, first], number, key)
     with transaction.atomic(database):
+        lock_history(database)
+        if _latest(hits) != latest:
+            return
         MostRead.objects.using(database).all().delete()
         MostRead.objects.using(database).bulk_create(
             MostRead(content_type_id=kind, first=first, object_id=key, views=views, newest=latest)
             for (kind, first), top in tops.items()
             for views, key in top
         )
+
+
+def _latest(hits: QuerySet) -> int | None:
+    return hits.aggregate(newest=Max("pk"))["newest"]
 
 
 def _push(top: list[tuple[int, str]], views: int, key: str) -> None:
@@ -123,7 +142,13 @@ def _push(top: list[tuple[int, str]], views: int, key: str) -> None:
 
 
 def _objects(source: Any) -> QuerySet:
-    if isinstance(source, QuerySet):
-        return source
-    model = apps.get_model(source) if isinstance(source, str) else source
-    return model._default_manager.all()
+    """Return the objects of a label, a model, or a manager or queryset."""
+    if isinstance(source, str):
+        try:
+            source = apps.get_model(source)
+        except (LookupError, ValueError) as error:
+            raise LookupError(f'no such model: {source!r} (write "app.Model")') from error
+    source = getattr(source, "_default_manager", source)
+    if not isinstance(source, (QuerySet, BaseManager)):
+        raise TypeError(f"no model, label, manager or queryset: {source!r:.80}")
+    return source.all()

@@ -21,11 +21,11 @@ class Asked(Generic[Answer]):
     Only one thread may use this. The server gets one question at a time.
     """
 
-    def __init__(self, server: str, ask: Callable[[date], Answer], seconds: float | None) -> None:
-        """*ask* returns the answer for a day. *seconds* limits the wait for it; None waits as long as *ask* takes."""
+    def __init__(self, server: str, ask: Callable[[date], Answer]) -> None:
+        """*ask* returns the answer for a day."""
         self._server = server
         self._ask = ask
-        self._seconds = float("inf") if seconds is None else seconds
+        self._seconds = float("inf")
         self._last: _Question[Answer] | None = None
         self._running: _Question[Answer] | None = None
         self._is_slow = False
@@ -38,18 +38,18 @@ class Asked(Generic[Answer]):
             self._running = _Question(day)
             Thread(target=self._running.put, args=[self._ask], name="fasthits-ask", daemon=True).start()
 
-    def answer(self, day: date) -> Answer:
+    def answer(self, day: date, seconds: float | None) -> Answer:
         """Return the answer to the question that `start` has put, or the last answer while the next is late.
 
-        Raises the error of *ask*; MemcachedError if there is no answer within the limit.
+        *seconds* limits the wait; None waits as long as the server takes. Raises the error of *ask*; MemcachedError if
+        there is no answer within the limit.
         """
+        self._seconds = float("inf") if seconds is None else seconds
         running, last, now = self._running, self._last, time.monotonic()
         assert running, "start() comes first"
         is_fresh = last is not None and last.day == day and now < last.ended_at + FRESH_SECONDS
-        left = running.started_at + self._seconds - now
-        if running.ended.wait(
-            0 if left < 0 or (self._is_slow and is_fresh) else None if left == float("inf") else left
-        ):
+        left = 0.0 if self._is_slow and is_fresh else max(0.0, running.started_at + self._seconds - now)
+        if running.ended.wait(None if seconds is None else left):
             self._take(running)
             if running.day == day:
                 return running.outcome()

@@ -82,10 +82,9 @@ class Sample:
 class LiveViews:
     """Takes samples of today's live counters, and keeps the changes of the last WINDOW_SECONDS."""
 
-    def __init__(self, servers: Sequence[str], prefix: str, patience: float | None = None) -> None:
-        """A sample waits *patience* seconds for a server that hangs, by default until its connection fails."""
+    def __init__(self, servers: Sequence[str], prefix: str) -> None:
         self._readers = [CounterReader(server, prefix) for server in servers]
-        self._asked = [Asked(reader.server, reader.views_and_figures, patience) for reader in self._readers]
+        self._asked = [Asked(reader.server, reader.views_and_figures) for reader in self._readers]
         self._answers: dict[str, tuple[date, dict[str, int]]] = {}
         self._seen: Counter[str] = Counter()
         self._views: dict[str, int] = {}
@@ -117,13 +116,14 @@ class LiveViews:
         order = _by_views if by == "views" else _by_last_minute
         return Listed(len(found), heapq.nsmallest(offset + limit, found, key=order)[offset:])
 
-    def sample(self, limit: int) -> Sample:
+    def sample(self, limit: int, patience: float | None = None) -> Sample:
         """Ask the servers and return a sample with the *limit* most read paths.
 
+        A server that hangs is waited for *patience* seconds, once, or by default until its connection fails.
         Raises MemcachedError when no server answers.
         """
         at, now = datetime.now().astimezone(), time.monotonic()
-        answers, figures, problems = self._ask(at.date())
+        answers, figures, problems = self._ask(at.date(), patience)
         rises = {server: self._rises(server, views, at.date()) for server, views in answers.items()}
         failing = {str(problem.subject) for problem in problems}
         if at.date() != self._day or failing != self._failing or now - self._sampled_at > GAP_SECONDS:
@@ -179,7 +179,9 @@ class LiveViews:
         for reader in self._readers:
             reader.close()
 
-    def _ask(self, day: date) -> tuple[dict[str, dict[str, int]], dict[str, int], list[MemcachedError]]:
+    def _ask(
+        self, day: date, patience: float | None
+    ) -> tuple[dict[str, dict[str, int]], dict[str, int], list[MemcachedError]]:
         """Return the views of each server that answers, the figures, and the errors of the other servers."""
         answers: dict[str, dict[str, int]] = {}
         figures: dict[str, int] = {}
@@ -188,7 +190,7 @@ class LiveViews:
             asked.start(day)
         for reader, asked in zip(self._readers, self._asked, strict=True):
             try:
-                views, more = asked.answer(day)
+                views, more = asked.answer(day, patience)
             except MemcachedError as problem:
                 problems.append(problem)
             else:

@@ -26,7 +26,7 @@ class Now:
     """Today's live counters. It reads them only when a request asks; there is no background task."""
 
     def __init__(self, servers: Sequence[str], prefix: str, site: str | None) -> None:
-        self._live = LiveViews(servers, prefix, PATIENCE_SECONDS)
+        self._live = LiveViews(servers, prefix)
         self._quick = QuickReader([Server(server) for server in servers], lambda error: None)
         self.servers = servers
         self._prefix = prefix
@@ -41,7 +41,7 @@ class Now:
         async with self._sampling:
             if time.monotonic() >= self._sampled_at + SAMPLE_SECONDS:
                 try:
-                    self._outcome = await run_sync(self._live.sample, LISTED_PATHS)
+                    self._outcome = await run_sync(self._live.sample, LISTED_PATHS, PATIENCE_SECONDS)
                 except MemcachedError as error:
                     self._outcome = error
                 self._sampled_at = time.monotonic()

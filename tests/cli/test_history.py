@@ -137,6 +137,7 @@ def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -
     for asked, days, message in (
         ("/100_sure", "10", "never read: /100_sure (did you mean /100%_sure?)"),
         ("/xyzzy/plugh", "10", "never read: /xyzzy/plugh (fasthits most-read lists paths)"),
+        ("/none/*", "10", "never read: /none/* (fasthits most-read lists paths)"),
         ("/a?page=2", "10", "never read: /a?page=2 (but /a was: a query counts only with --keep-query)"),
     ):
         done = fasthits("history", asked, "--days", days, "--database", database)

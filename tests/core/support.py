@@ -1,4 +1,4 @@
-"""Lines, counters fed with them, and what can be said of a counter."""
+"""Lines, hit tables that were fed with them, and checks of hit tables."""
 
 import resource
 import sys
@@ -29,7 +29,7 @@ MIB = 1 << 20
 
 
 class Fields(NamedTuple):
-    """What the oracle reads in a line of combined, all of it text."""
+    """The fields that the oracle reads in a line of combined, all as text."""
 
     host_part: bytes
     time: bytes
@@ -83,7 +83,7 @@ def line(
     front: bytes = FRONT,
     time: bytes = TIME,
 ) -> bytes:
-    """Return a line with the given parts; *after* is all from the quote that ends the request."""
+    """Return a line with the given parts. *after* begins with the quote that ends the request."""
     return front + b"[" + time + b'] "' + request + after
 
 
@@ -106,12 +106,12 @@ def byte_by_byte(data: bytes) -> Iterator[bytes]:
 
 
 def with_ending(text: bytes, ending: str) -> bytes:
-    """Return a line with its ending; the CR that a line may end in without a newline is that of a CRLF."""
+    """Return a line with its ending. A CR at the end of a line without a newline is the CR of a CRLF."""
     return text.removesuffix(b"\r") + b"\r\n" if ending == "CRLF" else text + ENDINGS[ending]
 
 
 def views(counter: HitTable) -> dict[tuple[date, bytes], int]:
-    """Return the rows of a counter, after making sure that no row comes twice."""
+    """Return the rows of a hit table. Fail if a row comes twice."""
     rows = list(counter.rows())
     table = {(day, path): count for day, path, count in rows}
     assert len(table) == len(rows) == len(counter)
@@ -119,14 +119,14 @@ def views(counter: HitTable) -> dict[tuple[date, bytes], int]:
 
 
 def state(counter: HitTable) -> tuple[object, ...]:
-    """Return all that can be asked of a counter."""
+    """Return all figures of a hit table."""
     rows = list(counter.rows())
     buckets = counter.lines, counter.hits, counter.filtered, counter.malformed, counter.dropped
     return rows, len(counter), buckets, counter.examples, counter.days_seen
 
 
 def agrees(counter: HitTable, expected: reference.Counts) -> bool:
-    """Compare all numbers of a counter with those of the oracle, on failure by an assertion that shows them."""
+    """Compare all figures of a hit table with those of the oracle. A failure shows both."""
     found = reference.Counts(
         Counter(views(counter)), counter.lines, counter.hits, Counter(counter.filtered), counter.malformed
     )
@@ -141,7 +141,7 @@ def assert_every_line_in_a_bucket(counter: HitTable) -> None:
 
 
 def assert_balanced(counter: HitTable) -> None:
-    """Fail unless every line is in a bucket, and every hit in a row or dropped; `add` and `drain` upset the latter."""
+    """Fail unless every line is in a bucket, and every hit in a row or dropped. Not for use after `add` and `drain`."""
     assert_every_line_in_a_bucket(counter)
     assert sum(views(counter).values()) == counter.hits - counter.dropped
 
@@ -162,7 +162,7 @@ def distinct_lines(count: int, start: int = 0) -> bytes:
 
 
 def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
-    """Return a line of a hit that has come from *referer*."""
+    """Return a line of a hit with this *referer*."""
     return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
 
 
@@ -176,12 +176,12 @@ LONG_AFTER = b' "http://www.example.org/from/here.html" "Mozilla/5.0 (X11; Linux
 
 
 def long_line(size: int, head: bytes = INTACT[:-1]) -> bytes:
-    """Return a line of *size* bytes, a user agent filled up to that."""
+    """Return a line of *size* bytes. Its user agent is as long as needed."""
     return head + b"m" * (size - len(head) - 1) + b'"'
 
 
 def in_threads(*functions: Callable[[], object]) -> None:
-    """Run functions in threads at once and raise the first of their exceptions."""
+    """Run functions in threads at the same time, and raise the first of their exceptions."""
     errors: list[BaseException] = []
 
     def run(function: Callable[[], object]) -> None:
@@ -201,7 +201,7 @@ def in_threads(*functions: Callable[[], object]) -> None:
 
 @contextmanager
 def switch_interval(seconds: float) -> Iterator[None]:
-    """Let Python threads take turns after *seconds*, or, with many, only where the running one gives the GIL away."""
+    """Let Python's threads take turns after *seconds*. With many seconds, a thread runs until it releases the GIL."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(seconds)
     try:

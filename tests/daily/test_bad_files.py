@@ -94,7 +94,7 @@ BAD_FILES = {
         "log file is a zip archive of 2 files: {} (unpack it: unzip {} -d FOLDER)",
     ),
     "an empty .gz": (b"", "compressed log file is damaged or cut short: {} (after 0 of 0 bytes: it is empty)"),
-    "a file of NULs": (bytes(4096), "cut short: {} (after 512 of 4,096 bytes: it does not begin like a .gz file)"),
+    "a file of NULs": (bytes(4096), "cut short: {} (after 4,096 of 4,096 bytes: it does not begin like a .gz file)"),
 }
 
 

@@ -1,6 +1,7 @@
 """`fasthits report`: one file that needs nothing else, looked at in a real browser."""
 
 import contextlib
+import re
 import sqlite3
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,6 +16,11 @@ DAYS = [LAST - timedelta(days=before) for before in range(39, -1, -1)]
 HOSTILE = ["/<script>window.hacked=1</script>", "/'&amp;<img/src=x>", "/\u202egnp.exe", "/" + "long" * 500]
 
 
+TOUCHING_LABELS = """
+const dates = [...document.querySelectorAll(`figure.${arguments[0]} svg > text`)]
+  .filter((each) => each.textContent.includes(" ")).map((each) => each.getBoundingClientRect());
+return dates.slice(1).filter((each, at) => each.left < dates[at].right + 2);
+"""
 CUT_LABELS = """
 const chart = document.querySelector(`figure.${arguments[0]} svg`).getBoundingClientRect();
 const boxes = [...document.querySelectorAll(`figure.${arguments[0]} svg > text`)];
@@ -75,7 +81,7 @@ def test_what_keeps_a_report_from_being_made_is_one_line(folder: Path, tmp_path:
 
 
 def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: Path) -> None:
-    kept = {date(2025, 12, 29): 1_500_000, date(2025, 12, 30): 500_000, date(2026, 1, 2): 700_000}
+    kept = {date(2025, 1, 6): 5, date(2025, 12, 29): 1_500_000, date(2025, 12, 30): 500_000, date(2026, 1, 2): 700_000}
     with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
         database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path))")
         database.execute("CREATE TABLE referrers(date TEXT, path TEXT, referrer TEXT, views INTEGER)")
@@ -87,6 +93,7 @@ def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: P
         database.commit()
     done = fasthits("report", "--date", "2025-12-29..2026-01-02", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, b"fasthits: 3 days in report.html\n")
+    assert fasthits("report", "--date", "2025-01..2026-01-02", "--to", "year.html", cwd=tmp_path).returncode == 0
     for width, chart, hidden in ((390, "narrow", "wide"), (1280, "wide", "narrow")):
         with Browser(width) as page:
             page.driver.get((tmp_path / "report.html").as_uri())
@@ -100,13 +107,17 @@ def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: P
             assert len(page.texts(f"figure.{chart} rect.gap")) == 2
             labels = page.texts(f"figure.{chart} svg > text")
             assert "1,500,000" in labels
-            assert labels[-1].endswith(" Jan \u201926")
+            assert labels[-1] in ("2 Jan", "1 Jan 2026")
             assert page.run(CUT_LABELS, chart) == []
             assert page.run(SHOWN, f"figure.{chart}")
             assert not page.run(SHOWN, f"figure.{hidden}")
             assert page.texts("h2") == ["Most read", "Where readers came from", "What readers searched for"]
             assert page.texts("tbody .path") == ["/", "<b>www.example.org", "fast hits"]
             assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+            page.driver.get((tmp_path / "year.html").as_uri())
+            dates = [text for text in page.texts(f"figure.{chart} svg > text") if " " in text]
+            assert re.fullmatch(r"\d+ [A-Z][a-z]{2} 2025(, \d+ [A-Z][a-z]{2})+(, \d+ Jan 2026)?", ", ".join(dates))
+            assert page.run(TOUCHING_LABELS, chart) == []
             sizes = page.run(
                 "return [...document.querySelectorAll('text')].map((each) => each.getBoundingClientRect().height)"
             )

@@ -1,16 +1,35 @@
 """Mistakes in settings and models, as `manage.py check` reports them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.core.checks import run_checks
 from django.db import models
 from django.test.utils import isolate_apps, override_settings
 
+from fasthits.django import live
 from fasthits.django.checks import check_models
+from fasthits.django.conf import setting
 from fasthits.django.models import HitsMixin
+from tests.django_app.models import PressRelease
+
+MEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"
+
+
+@contextmanager
+def modify_caches(cache: dict[str, Any]) -> Iterator[None]:
+    """Change the settings without telling Django's caches, which such a cache would break."""
+    with patch.object(settings._wrapped, "CACHES", {"default": cache}):
+        setting.cache_clear()
+        live.forget()
+        yield
+    setting.cache_clear()
 
 
 def found() -> list[tuple[str, str]]:
@@ -70,6 +89,35 @@ def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
     assert said.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("cache", "said"),
+    [
+        ({"BACKEND": MEMCACHE}, "KeyError: 'LOCATION'"),
+        ({"BACKEND": MEMCACHE, "LOCATION": "memcached://a"}, "not a memcached server: 'memcached://a'"),
+        ({"BACKEND": "no.such.Cache", "LOCATION": "redis://:secret@a"}, "ModuleNotFoundError: No module named 'no'"),
+    ],
+)
+def test_a_cache_whose_servers_nobody_can_tell_is_an_error(cache: dict[str, Any], said: str) -> None:
+    with override_settings(FASTHITS={}), modify_caches(cache):
+        ((number, message),) = found()
+        assert live.hits_today("/") is live.UNKNOWN
+    assert number == "fasthits.E003"
+    assert message.startswith(f"cannot take the servers of CACHES['default']: {said}")
+    assert "secret" not in message
+    with override_settings(FASTHITS={"MEMCACHED": "127.0.0.1:1"}), modify_caches(cache):
+        assert found() == []
+
+
+def checked(*models_to_check: type[models.Model]) -> list[tuple[Any, Any]]:
+    """Return the errors of models as if they were all those of the site."""
+    config = apps.get_app_config("django_app")
+    config.models = {model.__name__.lower(): model for model in models_to_check}
+    try:
+        return [(error.id, error.obj) for error in check_models([config])]
+    finally:
+        config.models = apps.all_models["django_app"]
+
+
 @isolate_apps("tests.django_app")
 def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
     class Homeless(HitsMixin):
@@ -83,11 +131,25 @@ def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
         class Meta:
             app_label = "django_app"
 
-    config = apps.get_app_config("django_app")
-    config.models = {"homeless": Homeless, "housed": Housed}
-    try:
-        (error,) = check_models([config])
-    finally:
-        config.models = apps.all_models["django_app"]
-    assert (error.id, error.obj) == ("fasthits.E004", Homeless)
-    assert issubclass(Homeless, models.Model)
+    assert checked(Homeless, Housed) == [("fasthits.E004", Homeless)]
+
+
+@isolate_apps("tests.django_app")
+def test_a_primary_key_whose_views_no_query_would_find_is_an_error() -> None:
+    """Text of it is different in Python and in the database, so sums were silently 0."""
+    fields: list[tuple[Any, bool]] = [
+        (models.DecimalField(max_digits=5, decimal_places=2, primary_key=True), True),
+        (models.DateTimeField(primary_key=True), True),
+        (models.BinaryField(primary_key=True), True),
+        (models.SmallAutoField(primary_key=True), False),
+        (models.EmailField(primary_key=True), False),
+        (models.OneToOneField(PressRelease, models.CASCADE, primary_key=True), False),
+    ]
+    if composite := getattr(models, "CompositePrimaryKey", None):  # since Django 5.2
+        fields.append((composite("a", "b"), True))
+    for number, (field, is_wrong) in enumerate(fields):
+        meta = type("Meta", (), {"app_label": "django_app"})
+        columns = {"a": models.IntegerField(), "b": models.IntegerField(), "get_absolute_url": lambda self: "/"}
+        columns |= {"pk" if type(field) is composite else "key": field}
+        model = type(f"Keyed{number}", (HitsMixin,), {"__module__": __name__, "Meta": meta} | columns)
+        assert checked(model) == ([("fasthits.E005", model)] if is_wrong else []), field

@@ -372,6 +372,13 @@ def test_old_history_is_pruned(release: PressRelease) -> None:
             called("prune_hits", *wrong)
 
 
+def test_what_is_pruned_is_not_among_the_most_read(release: PressRelease) -> None:
+    read(release, {1: 5, 80: 90})
+    ranking.keep("default")
+    called("prune_hits", "--keep", "30")
+    assert [obj.hits_90_days for obj in most_read(PressRelease, days=90)] == [5]
+
+
 def test_history_is_exported(release: PressRelease) -> None:
     photo = Photo.objects.create(caption="x")
     for obj, day, views in ((release, 12, 5), (photo, 12, 6), (release, 13, 7)):

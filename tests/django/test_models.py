@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -113,7 +112,3 @@ def test_the_history_of_an_object_is_found_by_an_index() -> None:
     connection.cursor().execute("ANALYZE fasthits_hits")
     assert "fasthits_of_object" in Hits.objects.for_object(PressRelease(pk=1)).explain()
     assert "fasthits_o" in Hits.objects.of_model(PressRelease).filter(date__gte=days_ago(7)).explain()
-
-
-def test_the_migrations_are_complete() -> None:
-    call_command("makemigrations", "fasthits", check=True, dry_run=True, verbosity=0)

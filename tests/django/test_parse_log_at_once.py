@@ -5,15 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 
-from fasthits.django.models import Hits
+from fasthits.django import live, ranking
+from fasthits.django.models import Hits, MostRead
+from fasthits.django.ranking import most_read
 from tests.django_app.models import PressRelease
 from tests.support.commands import write
 from tests.support.logger import DAY, access_line
@@ -43,6 +47,36 @@ def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: di
     assert {hits.content_object.slug: hits.views for hits in Hits.objects.all()} == {
         f"x{number}": 1 for number in range(1, 6)
     }
+
+
+def test_lists_of_the_most_read_that_two_runs_keep_at_once(shared_tables: dict[str, Any]) -> None:
+    """The other run waits for the transaction of this run, and then replaces its lists."""
+    release = PressRelease.objects.create(title="x", slug="x1")
+    Hits.objects.create(date=live.today() - timedelta(1), content_object=release, views=5)
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            ranking.keep("default")
+            other = threads.submit(keep_in_another_connection)
+            eventually(lambda: is_waited_for() or other.done(), 30.0)
+        other.result(timeout=60)
+    assert most_read(PressRelease) == [release]
+    assert MostRead.objects.filter(first=live.today() - timedelta(7)).count() == 1
+
+
+def keep_in_another_connection() -> None:
+    try:
+        ranking.keep("default")
+    finally:
+        connection.close()
+
+
+def is_waited_for() -> bool:
+    """Tell whether another connection waits for a lock. SQLite does not tell: there it is assumed."""
+    if connection.vendor == "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 GATE = 4711

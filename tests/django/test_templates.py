@@ -95,3 +95,34 @@ def test_texts_of_an_object_are_escaped() -> None:
     obj = PressRelease(pk=1, title="<script>", slug='"><script>')
     Tags().feed(render("{% sparkline obj %}{% hits_today obj %}", obj=obj))
     assert "script" not in found
+
+
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{% hits_today missing %}{% hits_today None %}", ""),
+        ("{{ missing|signed_path }}{{ missing|hits:7 }}", ""),
+        ("{% with change=missing|hits_change:7 %}{{ change.views }}{{ change.percent|default:'' }}{% endwith %}", ""),
+        ("{% sparkline missing %}{% sparkline None %}", "\n\n"),
+        ("{% for obj in missing|with_hits_today %}x{% endfor %}{{ missing|with_views_by_day:7 }}", "[]"),
+        ("{% most_read missing None days=0 as top %}{{ top }}{% most_read missing as top %}{{ top }}", "[][]"),
+        ("{% referrers missing as found %}{{ found }}", "[]"),
+        ("{{ obj|hits:'7' }} {{ obj|hits:99999999 }}", "1200 1235"),
+        ("{% with change=obj|hits_change:'99999999' %}{{ change.views }}{% endwith %}", "1235"),
+        ("{% most_read 'django_app.PressRelease' days='7' limit='3' as top %}{{ top|length }}", "1"),
+        ("{% most_read 'django_app.PressRelease' days=99999999 limit=-1 as top %}{{ top|length }}", "0"),
+        ("{% most_read manager days=7 as top %}{{ top|length }}", "1"),
+    ],
+)
+def test_a_template_without_a_variable_and_with_odd_numbers_is_shown(
+    template: str, shown: str, release: PressRelease, count_today: Callable[[Iterable[str]], None]
+) -> None:
+    """What is missing has no number: above all not that of the home page."""
+    count_today(["/"] * 3)
+    assert render(template, obj=release, manager=PressRelease.objects) == shown
+
+
+@pytest.mark.parametrize("source", ["nonsense", "no.Model"])
+def test_a_model_that_does_not_exist_is_told(source: str) -> None:
+    with pytest.raises(LookupError, match=rf'no such model: .*{source}.* \(write "app.Model"\)'):
+        render("{% most_read source as top %}", source=source)

@@ -36,30 +36,30 @@ def server() -> Server:
     return Server()
 
 
-def ask(asked: Asked[int], day: date = TODAY) -> int:
+def ask(asked: Asked[int], day: date = TODAY, seconds: float | None = 0.01) -> int:
     asked.start(day)
-    return asked.answer(day)
+    return asked.answer(day, seconds)
 
 
 def test_each_question_has_its_answer(server: Server) -> None:
-    asked = Asked("s", server.ask, None)
-    assert [ask(asked), ask(asked), ask(asked, TOMORROW)] == [1, 2, 3]
+    asked = Asked("s", server.ask)
+    assert [ask(asked, day, None) for day in (TODAY, TODAY, TOMORROW)] == [1, 2, 3]
     assert server.asked == [TODAY, TODAY, TOMORROW]
 
 
 def test_errors_are_those_of_the_server(server: Server) -> None:
-    asked = Asked("s", server.ask, None)
+    asked = Asked("s", server.ask)
     server.problem = "down"
     with pytest.raises(MemcachedError, match="down"):
-        ask(asked)
+        ask(asked, TODAY, None)
     server.problem = ""
-    assert ask(asked) == 2
+    assert ask(asked, TODAY, None) == 2
 
 
 def test_the_last_answer_counts_for_a_while_and_a_hanging_server_gets_one_question(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = Asked("s", server.ask, 0.01)
+    asked = Asked("s", server.ask)
     server.may_answer.clear()
     with pytest.raises(MemcachedError, match=r"does not answer: s \(nothing within 0.01 s"):
         ask(asked)
@@ -80,7 +80,7 @@ def test_the_last_answer_counts_for_a_while_and_a_hanging_server_gets_one_questi
 
 
 def test_a_late_error_is_told_while_the_server_is_asked_again(server: Server) -> None:
-    asked = Asked("s", server.ask, 0.01)
+    asked = Asked("s", server.ask)
     server.may_answer.clear()
     server.problem = "it speaks TLS"
     with pytest.raises(MemcachedError, match="nothing within"):

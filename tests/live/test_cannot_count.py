@@ -460,7 +460,7 @@ def shell() -> list[str]:
 def test_no_sigterm_ends_it_from_the_shell_to_the_end(memcached: Memcached, shell: list[str], place: Path) -> None:
     """Apache sends it while it still writes, and as early as it likes."""
     shell[2] = shell[2].replace("log --user nobody", f"log --memcached {memcached.spec}")
-    for views in range(1, 6):
+    for views in range(1, 3):
         with Logger(place, command=shell) as logger:
             eventually(lambda logger=logger: outlives(logger.pid, signal.SIGTERM), what="the shell has set its trap")
             logger.write(access_line("/a"))

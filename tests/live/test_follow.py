@@ -19,8 +19,8 @@ from tests.support.processes import eventually
 from tests.support.proxy import Proxy
 from tests.support.servers import IS_ROOT, Memcached, require_program
 
-ROTATIONS = 20
-KILLS = 20
+ROTATIONS = 6
+KILLS = 6
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_connections_that_break_leave_hits_in_doubt_at_most(place: Path, logs: P
     moment = random.Random(3)
     with Proxy(memcached, seed=1) as proxy, follow(place, proxy, log) as follower:
         with Writer(log) as writer:
-            for _ in range(6):
+            for _ in range(2):
                 writer.wait_for(500)
                 proxy.cut_after = moment.randint(1, 20_000)
                 eventually(lambda: proxy.cut_after is None, what="the connection is cut in a reply")

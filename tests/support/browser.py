@@ -1,4 +1,4 @@
-"""Pages in a real Chromium, which shows no window, and what it complains about."""
+"""Pages in a real Chromium without a window, and its complaints about them."""
 
 import json
 import os
@@ -28,7 +28,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class Chromium:
-    """A running Chromium, whose pages are opened one after the other by `Browser`; for use in a `with`."""
+    """A running Chromium, for use in a `with`. `Browser` opens its pages, one after the other."""
 
     def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(prefix="fasthits-chromium-", ignore_cleanup_errors=True)
@@ -65,7 +65,7 @@ class Chromium:
         driver.close()
 
     def at(self, window: str) -> webdriver.Chrome:
-        """Return what drives Chromium, at a window."""
+        """Return the driver of Chromium, with a window in front."""
         if window != self._shown:
             self._driver.switch_to.window(window)
             self._shown = window
@@ -73,7 +73,7 @@ class Chromium:
 
 
 class Browser:
-    """One page, of the size and the theme that are asked for, in a Chromium of its own or in *chromium*."""
+    """A page of some size and theme, in *chromium* or in a Chromium of its own."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Browser:
 
     @property
     def driver(self) -> webdriver.Chrome:
-        """What drives the page."""
+        """The driver of the page."""
         return self._chromium.at(self._window)
 
     def command(self, name: str, arguments: dict[str, Any]) -> Any:
@@ -134,7 +134,7 @@ class Browser:
         return list(self.run(script, selector))
 
     def until(self, check: Callable[[], object], what: str = "") -> None:
-        """Wait until *check* is true; a failure says what the page shows then."""
+        """Wait until *check* is true. A failure says what the page shows."""
         eventually(lambda: bool(check()), WAIT_SECONDS, lambda: f"{what}; the page shows {self.text('body')[:2000]!r}")
 
     def complaints(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Certificates for the tests: an authority of their own, and what it signs."""
+"""Certificates for the tests, signed by an authority of their own."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Authority:
-    """Signs certificates; each is a file in *directory* that holds the private key as well."""
+    """Signs certificates. Each is a file in *directory* that also holds the private key."""
 
     def __init__(self, directory: Path, name: str = "ca") -> None:
         self._directory = directory

@@ -11,7 +11,7 @@ from tests.support.processes import PROJECT, end_process, eventually
 
 
 class DaskCluster:
-    """A scheduler and its workers, without nannies: a worker that is killed stays away."""
+    """A scheduler and its workers, without nannies: nobody restarts a worker that was killed."""
 
     def __init__(self, folder: Path, stack: ExitStack, environment: Mapping[str, str]) -> None:
         self.scheduler_file = folder / "scheduler.json"
@@ -55,7 +55,7 @@ class DaskCluster:
 
 @contextmanager
 def dask_cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[DaskCluster]:
-    """Give a cluster without workers, which ends with the block."""
+    """Give a cluster without workers. It ends with the block."""
     with ExitStack() as stack:
         yield DaskCluster(folder, stack, environment)
 

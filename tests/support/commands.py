@@ -10,7 +10,7 @@ from tests.support.forks import can_be_forked, run_forked
 from tests.support.processes import PROJECT
 
 SECONDS = 120.0
-"""A command is ended after so many."""
+"""A command is killed after this time."""
 
 
 def fasthits(
@@ -33,7 +33,7 @@ def fasthits(
 
 
 def hit(path: str | bytes, day: date = date(2026, 3, 12), clock: str = "10:00:00", method: str = "GET") -> bytes:
-    """Return a combined line, newline and all."""
+    """Return a combined line with its newline."""
     target = path.encode() if isinstance(path, str) else path
     stamp = f"{day:%d/%b/}{day.year:04}:{clock} +0100"
     head = f'192.0.2.7 - - [{stamp}] "{method} '.encode()
@@ -41,7 +41,7 @@ def hit(path: str | bytes, day: date = date(2026, 3, 12), clock: str = "10:00:00
 
 
 def write(file: Path, *lines: bytes) -> Path:
-    """Write *lines* to *file*, making its folders."""
+    """Write *lines* to *file*, and make its folders."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"".join(lines))
     return file

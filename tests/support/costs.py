@@ -1,6 +1,6 @@
 """The work of worst lines, for callgrind to count (``python -m tests.support.costs``); rules/test_costs.py judges it.
 
-Before the first line of a case and after each one the process asks for its parent: then callgrind writes counts down.
+Before the first line of a case and after each line, the process asks for its parent. Then callgrind writes its counts.
 """
 
 import os
@@ -15,7 +15,7 @@ from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
 
 SIZES = (1 << 13, 1 << 16)
-"""Bytes of the field that a stranger fills."""
+"""Bytes of the field that a hostile client fills."""
 SHORT = 1 << 7
 
 BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 "
@@ -24,7 +24,7 @@ OWN_FORMAT = '%h %l %u %t "%r" %{x}i | %>s "%{Referer}i" "%{User-Agent}i"'
 
 
 class Case(NamedTuple):
-    """Some rules, and the texts for one field that cost most under them."""
+    """Some rules, and the texts of one field that cost most with these rules."""
 
     rules: Rules
     field: str
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 def keepers(full: bool) -> Keepers:
-    """Return what keeps of a referer all that there is to keep."""
+    """Return a function that keeps as much of a referer as any rule does."""
     layouts = [referrers_layout(full, ("example.com", "example.org")), searches_layout()]
     return {layout.name: layout.keep for layout in layouts if layout.keep}
 
@@ -147,13 +147,13 @@ def line_of(case: Case, text: str, size: int) -> bytes:
 
 
 def measured(name: str) -> list[tuple[str, str, int]]:
-    """Return the lines of a case in their order, each as name, text and size; the first one is short."""
+    """Return the lines of a case in order, each as name, text and size. The first line is short."""
     case = CASES[name]
     return [(name, "", SHORT), *((name, text, size) for text in (case.ordinary, *case.worst) for size in SIZES)]
 
 
 def main() -> None:
-    """Count each line in a counter of its own, from its bytes to its final path."""
+    """Count each line in a hit table of its own, from its bytes to its final path."""
     for name, case in CASES.items():
         compiled = CompiledRules(case.rules, case.keepers())
         log_format = compiled.log_format or ASSUMED

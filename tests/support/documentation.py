@@ -1,4 +1,4 @@
-"""What is public has a docstring, and the examples in docstrings are true."""
+"""All public names have docstrings, and the examples in docstrings are true."""
 
 import doctest
 import importlib
@@ -15,7 +15,7 @@ MODULES = [
 
 
 def assert_documented(name: str) -> None:
-    """Fail unless a module, and each class, method and function that it makes public, has a docstring."""
+    """Fail unless a module and each of its public classes, methods and functions has a docstring."""
     module = importlib.import_module(name)
     assert module.__doc__
     for public, value in vars(module).items():

@@ -29,7 +29,7 @@ REFERERS = (b"-", b"https://www.google.com/search?q=tea", b"https://example.org/
 
 
 def a_log(day: date, lines: int, seed: object) -> bytes:
-    """Return lines of a day and of the end of the day before, with all that can be in a log."""
+    """Return lines of a day and of the end of the day before, of all kinds that a log can have."""
     choice = random.Random(f"{seed}")
     text = [hit("/late", day - timedelta(1), "23:59:59")]
     for _ in range(lines):
@@ -41,7 +41,7 @@ def a_log(day: date, lines: int, seed: object) -> bytes:
 
 
 def write_logs(folder: Path, lines: int = 800) -> Path:
-    """Write the logs of five servers and three days, each server's packed in another way."""
+    """Write the logs of five servers and three days. Each server packs its logs in another way."""
     for number, (suffix, pack) in enumerate(PACKERS.items()):
         for day in (DAY - timedelta(1), DAY, DAY + timedelta(1)):
             write(folder / f"web{number}" / f"{day}.log{suffix}", pack(a_log(day, lines, (number, day))))
@@ -64,12 +64,12 @@ def count_by(executor: Executor, logs: Path, target: Path, rules: Rules | None =
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """Return the files in a folder; nothing else may be there."""
+    """Return the files in a folder; fail if something else is there."""
     return {each.name: each.read_bytes() for each in folder.iterdir()}
 
 
 def figures(summary: Summary) -> dict[str, object]:
-    """Return what was counted, without the examples of malformed lines: those of any files may be taken.
+    """Return what was counted, without the examples of malformed lines, which may be of any file.
 
     Threads take files in any order, too.
     """

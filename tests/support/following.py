@@ -22,14 +22,14 @@ from tests.support.processes import (
 from tests.support.servers import IS_ROOT, free_port, require_program
 
 QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
-"""For tests with many kills: a memcached that is not stopped needs no more."""
+"""For tests with many kills. A memcached that runs needs no more."""
 
 
 class Follower:
-    """A follower that can be started again and again with the same arguments; its stderr is one file."""
+    """A follower. A test can start it again and again, with the same arguments; its stderr is one file."""
 
     def __init__(self, place: Path, *args: str, first: str = "") -> None:
-        """*first* is Python that runs in it before anything else."""
+        """*first* is Python code that the process runs before anything else."""
         self.state = Path(args[args.index("--state") + 1]) if "--state" in args else place / "follow.state"
         self._args = ["log", *args] if "--state" in args else ["log", "--state", str(self.state), *args]
         self._first = first
@@ -49,7 +49,7 @@ class Follower:
 
     @property
     def stderr(self) -> str:
-        """What it has said so far, in all its lives."""
+        """What the follower has said so far, since its first start."""
         return self._stderr.read_text()
 
     def start(self) -> None:
@@ -58,7 +58,7 @@ class Follower:
         eventually(self.has_begun, 60, lambda: f"it follows; it said {self.stderr!r}")
 
     def has_begun(self) -> bool:
-        """Tell whether it follows: then it has written its state, as it has not before."""
+        """Tell whether it follows: it has then written its state file anew."""
         assert self._process().poll() is None, self.stderr
         return self._saves() != self._saved_before
 
@@ -80,7 +80,7 @@ class Follower:
         return self._process().wait(timeout)
 
     def kill(self) -> None:
-        """Kill its whole process group, as the kernel does when memory is short, say."""
+        """Kill its whole process group, as the kernel may when memory is short."""
         os.killpg(self._process().pid, signal.SIGKILL)
         self._process().wait()
 
@@ -90,7 +90,7 @@ class Follower:
         return self.wait()
 
     def asked(self, wanted: str) -> bool:
-        """Ask it for its figures, and tell whether they hold these."""
+        """Ask the follower for its figures, and tell whether they include these."""
         said = len(self.stderr)
         self._process().send_signal(signal.SIGUSR1)
         eventually(lambda: "uptime" in self.stderr[said:], what="it tells its figures")
@@ -139,13 +139,13 @@ http {{ access_log {log}; keepalive_requests 1000000;
         self.process.wait(timeout=60)
 
     def reopen(self) -> None:
-        """Have it open its log anew, as logrotate's postrotate does."""
+        """Let nginx open its log anew, as logrotate's postrotate does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGUSR1)
 
 
 class Load:
-    """Readers who ask for some paths as fast as they get them, until the `with` is left."""
+    """Clients that request some paths as fast as they can, until the end of the `with`."""
 
     def __init__(self, port: int, paths: Sequence[str], readers: int = 2) -> None:
         self._port = port

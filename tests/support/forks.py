@@ -1,7 +1,7 @@
 """Runs many commands of `fasthits` quickly: a process that has imported them forks for each one.
 
-A command has everything of its own that it has when it is started anew: standard streams, environment, folder, time
-zone, exit code. It only starts fifty times as fast, as nothing is imported and compiled again.
+A command has its own standard streams, environment, folder, time zone and exit code, as in a new process. But it starts
+fifty times as fast, because it imports and compiles nothing again.
 """
 
 import atexit
@@ -27,13 +27,13 @@ SERVE = "from tests.support.forks import serve; serve()"
 MESSAGE_BYTES = 1 << 17
 IMPORTED_WHEN_USED = ("fasthits.django", "fasthits.web", "fasthits.__main__")
 READ_AT_RUN_TIME = ("FASTHITS_", "COLUMNS", "TZ")
-"""Environment variables that a process heeds also when they are set after its start."""
+"""Environment variables that take effect even if they are set after the start of a process."""
 
 
 def can_be_forked(args: Sequence[str], env: Mapping[str, str]) -> bool:
     """Tell whether a command runs in a fork as it would in a new process; *env* is what the test adds.
 
-    A logger does not: tests find its processes by the environment that they were started with.
+    A logger would not: tests find its processes by the environment that they started with.
     """
     return args[:1] != ["log"] and all(name.startswith(READ_AT_RUN_TIME) for name in env)
 
@@ -141,7 +141,7 @@ def _server() -> socket.socket:
 
 
 def serve() -> None:
-    """Fork for each command that is asked for; the fork returns from here when the command has ended."""
+    """Fork for each requested command. The fork returns from here when the command has ended."""
     from fasthits.__main__ import main
 
     for module in walk_packages(fasthits.__path__, "fasthits.", onerror=None):

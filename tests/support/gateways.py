@@ -11,7 +11,7 @@ from tests.support.servers import START_SECONDS, Memcached, free_port, require_p
 
 
 class Gateway(ABC):
-    """A program that takes connections for a memcached, which may be down; for use in a `with`."""
+    """A program that accepts connections for a memcached, which may be down; for use in a `with`."""
 
     program: ClassVar[str]
 
@@ -65,7 +65,7 @@ class Gateway(ABC):
 
 
 class Haproxy(Gateway):
-    """HAProxy, which takes a connection first and then looks for memcached, for some seconds if need be."""
+    """HAProxy. It accepts a connection first, and then looks for memcached, for some seconds if it must."""
 
     program = "haproxy"
 
@@ -114,7 +114,7 @@ class Stunnel(Gateway):
 
 
 class Twemproxy(Gateway):
-    """twemproxy (nutcracker), which answers for memcached when that is late."""
+    """twemproxy (nutcracker). It answers in place of memcached if memcached is late."""
 
     program = "nutcracker"
     TIMEOUT_SECONDS = 0.3

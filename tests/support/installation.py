@@ -17,7 +17,7 @@ USER = "www-data" if IS_ROOT else os.environ.get("USER", "nobody")
 
 
 class Installation:
-    """A virtual environment in *folder*, which sees the libraries of the one that runs the tests."""
+    """A virtual environment in *folder*. It finds the libraries of the environment that runs the tests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -30,7 +30,7 @@ class Installation:
 
     @classmethod
     def make(cls, folder: Path) -> Self:
-        """Make it; Python is a link, fasthits a copy."""
+        """Make the installation. Python is a link, fasthits a copy."""
         here = cls(folder)
         venv.create(folder, symlinks=True)
         here.libraries.joinpath("others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
@@ -38,7 +38,7 @@ class Installation:
         return here
 
     def remove(self) -> None:
-        """Take all of it away, as far as anybody who looks for it can tell."""
+        """Move the installation away, so that nobody finds it."""
         self.folder.rename(self._away)
 
     def restore(self) -> None:
@@ -68,7 +68,7 @@ def custom_log(printed: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def shell_command(custom_log: str) -> list[str]:
-    """Return the words of a command as Apache cuts it: what stands between single quotes is one word."""
+    """Return the words of a command as Apache splits it: text between single quotes is one word."""
     text = custom_log.removeprefix('"|').removesuffix('"').replace("\\\n", "").replace(r"\"", '"')
     shell, option, script = text.split(" ", 2)
     return [shell, option, script.removeprefix("'").removesuffix("'")]

@@ -27,7 +27,7 @@ DAY = date(2026, 3, 12)
 
 
 def access_line(path: str | bytes, day: date = DAY, method: str = "GET", status: int = 200, query: str = "") -> bytes:
-    """Return a line of the combined format, newline included; a path in bytes goes in as it is."""
+    """Return a line of the combined format, newline included; a path in bytes stays as it is."""
     target = (path if isinstance(path, bytes) else path.encode("ascii")) + query.encode("ascii")
     time = day.strftime("%d/%b/%Y:10:00:00 +0100").encode()
     return b'127.0.0.1 - - [%b] "%b %b HTTP/1.1" %d 5 "-" "Mozilla/5.0"\n' % (time, method.encode(), target, status)
@@ -49,7 +49,7 @@ class Logger:
         first: str = "",
         command: Sequence[str] = (),
     ) -> None:
-        """*first* is Python that runs in it before anything else; *command* is run in place of `fasthits log`."""
+        """*first* is Python code that runs before anything else. *command* runs in place of `fasthits log`."""
         self.mark = new_mark()
         self._stderr_path = directory / f"stderr-{self.mark[:8]}"
         read_end, self._write_end = os.pipe()
@@ -85,7 +85,7 @@ class Logger:
 
     @property
     def stderr(self) -> str:
-        """What it has said so far, both processes."""
+        """What reader and courier have said so far."""
         return self._stderr_path.read_text(errors="backslashreplace")
 
     def write(self, data: bytes) -> None:
@@ -100,13 +100,13 @@ class Logger:
         return int.from_bytes(count, "little")
 
     def wait_until_read(self, timeout: float = 30.0) -> None:
-        """Return when it has read all that was written."""
+        """Return when the reader has read all that was written."""
         eventually(
             lambda: self.unread() == 0, timeout, lambda: f"the logger has read its pipe; it said {self.stderr!r}"
         )
 
     def write_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Write each piece when the one before has been read, so that no two arrive in one read."""
+        """Write each piece after the piece before has been read, so that each arrives in a read of its own."""
         for piece in pieces:
             self.write(piece)
             self.wait_until_read()
@@ -116,7 +116,7 @@ class Logger:
         return children_of(self.pid)
 
     def processes(self) -> list[int]:
-        """Return the ids of all that this logger has started and that still runs, itself included."""
+        """Return the ids of all running processes of this logger, itself included."""
         return marked(self.mark)
 
     def signal(self, number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ from fasthits.rules.named import JSON
 from fasthits.rules.rules import Rules
 
 MESSAGE = "message"
-"""What a line is that is not an access."""
+"""The result for a line that is not an access."""
 
 _MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _ISO = re.compile(
@@ -32,7 +32,7 @@ def json_ways(json_fields: Mapping[str, str] = MappingProxyType({})) -> list[dic
 
 
 def comparable(name: str) -> str:
-    """Return a name as names are compared."""
+    """Return a name in the form in which names are compared."""
     return re.sub(r"[^a-z0-9.]", "", name.lower())
 
 
@@ -168,7 +168,7 @@ def _without_port(hosts: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def write_time(text: str) -> bytes | None:
-    """Return a time as Apache writes it; None for what is no time, or of no day of the calendar."""
+    """Return a time as Apache writes it; None for an invalid time or date."""
     text = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if iso := _ISO.fullmatch(text):
         year, _, month, day, clock = iso.groups()

@@ -1,4 +1,4 @@
-"""What the tests of the page in a browser share: its days, hostile paths, and small steps."""
+"""Shared by the tests of the page in a browser: days, hostile paths, small steps."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""A real PostgreSQL, on a socket in a directory of its own. As root it runs as nobody, since it will not as root."""
+"""A real PostgreSQL, on a socket in a directory of its own. For root it runs as nobody: it refuses to run as root."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ USER = "fasthits"
 
 
 def _program(name: str) -> str:
-    """Return the path of one of its programs, which Debian keeps apart by version, the newest one's."""
+    """Return the path of one of its programs. Debian has a folder for each version: take the newest."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     found = shutil.which(name, path=str(versions[-1])) if versions else None
     return found or require_program(name)
 
 
 class Postgres:
-    """One PostgreSQL with an empty database ``postgres``, for use in a `with`; nothing of it has to survive."""
+    """One PostgreSQL with an empty database ``postgres``, for use in a `with`. Nothing in it must survive."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "postgres"

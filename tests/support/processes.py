@@ -23,16 +23,16 @@ Result = TypeVar("Result")
 MARK = "FASTHITS_TEST_MARK"
 POLL_SECONDS = 0.005
 LONGEST_POLL_SECONDS = 0.05
-"""Between two looks at what has been waited for long: to look costs time that others need."""
+"""The pause between two looks after a long wait: a look costs time that other processes need."""
 PROJECT = Path(fasthits.__file__).parents[1]
 
 
 def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | Callable[[], str] = "") -> Result:
-    """Return the first true value of *check*, called again and again; AssertionError after *timeout* seconds.
+    """Call *check* until it returns a true value, and return that. AssertionError after *timeout* seconds.
 
-    Timeouts of tests are for machines that are ten times as busy as they can be: no test is to fail by chance.
+    Timeouts are for machines that are ten times as busy as usual, so that no test fails by chance.
 
-    *what* was waited for, as a text or, where it is to say how things stand then, as a function.
+    *what* describes what was waited for: a text, or a function that is called after the timeout.
     """
     start = time.monotonic()
     while not (result := check()):
@@ -45,7 +45,7 @@ def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | C
 
 
 def pause(waited: float) -> float:
-    """Return the seconds until the next look at what has been waited for so long."""
+    """Return the seconds until the next look, after waiting for some seconds."""
     return min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, waited / 10))
 
 
@@ -72,7 +72,7 @@ def fasthits_command(*args: str) -> list[str]:
 def run_fasthits(
     *args: str, stdin: bytes = b"", env: Mapping[str, str] | None = None, timeout: float = 120
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `fasthits` to its end and return its exit status, stdout and stderr; nothing of it is left running."""
+    """Run `fasthits` to its end and return its exit status, stdout and stderr. None of its processes is left."""
     if can_be_forked(args, env or {}):
         return run_forked(args, stdin, None, environment("", env), timeout)
     mark = new_mark()
@@ -116,7 +116,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def outlives(pid: int, number: signal.Signals) -> bool:
-    """Tell whether process *pid* has arranged for a signal: ignores, catches or blocks it. Not while it starts."""
+    """Tell whether process *pid* ignores, catches or blocks a signal. A process that is starting does not."""
     with suppress(OSError):
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigIgn", "SigCgt", "SigBlk"))
@@ -148,7 +148,7 @@ def kill_marked(mark: str) -> None:
 
 
 def end_process(process: subprocess.Popen[bytes] | Forked) -> None:
-    """Kill a child of ours, stopped or not, and collect it."""
+    """Kill a child process, stopped or not, and reap it."""
     if process.poll() is None:
         process.kill()
     process.wait(timeout=60)
@@ -156,7 +156,7 @@ def end_process(process: subprocess.Popen[bytes] | Forked) -> None:
 
 @contextmanager
 def marked_processes() -> Iterator[str]:
-    """Give a new mark, and end whatever carries it when the block is left."""
+    """Give a new mark. At the end of the block, kill all processes that carry it."""
     mark = new_mark()
     try:
         yield mark

@@ -1,7 +1,7 @@
-"""What stands where memcached should: a proxy that spoils replies, and a stranger that is no memcached.
+"""Programs in the place of memcached: a proxy that spoils replies, and a server that is not memcached.
 
-The proxy delays replies, lets them drip, cuts them and requests off, puts others in their place, or leads nowhere any
-more.
+The proxy delays replies, sends them in small pieces, cuts replies and requests off, replaces replies, or stops passing
+anything on.
 """
 
 import random
@@ -20,11 +20,11 @@ from tests.support.servers import Memcached, free_port
 class Proxy:
     """A TCP proxy in front of memcached that spoils its replies; for use in a `with`.
 
-    The attributes say how, and may be changed at any time: a reply comes `delay` seconds late and in pieces of at most
+    The attributes say how. You may change them at any time. A reply comes `delay` seconds late and in pieces of at most
     `piece_bytes`, each `pause` seconds after the other, and after `cut_after` further bytes of reply the connection is
-    closed, wherever in a line that is; so it is after `cut_request_after` further bytes of requests. With `instead`,
-    that line stands in place of every number: memcached counts, and the client is told otherwise. `accepted` is how
-    many connections were taken.
+    closed, even in the middle of a line; likewise after `cut_request_after` further bytes of requests. With `instead`,
+    that line replaces every number: memcached counts, and the client reads something else. `accepted` is the number of
+    connections.
     """
 
     def __init__(self, memcached: Memcached, seed: int) -> None:
@@ -58,11 +58,11 @@ class Proxy:
         self.cut_after = self.cut_request_after = None
 
     def forget(self) -> None:
-        """Lead nowhere on the connections that there are, as when a machine behind has vanished; not on later ones."""
+        """Pass nothing on over the present connections, as if the machine had vanished. Later connections work."""
         self._forgotten |= self._connections
 
     def accept(self) -> None:
-        """Take connections, at the same address each time."""
+        """Accept connections, at the same address each time."""
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._listener.bind(("127.0.0.1", self._port))
@@ -70,7 +70,7 @@ class Proxy:
         threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
 
     def refuse(self) -> None:
-        """Be as a server that has died: no connection lives, none is taken."""
+        """Behave like a server that has died: close all connections, and accept no new one."""
         listener, self._listener = self._listener, None
         if listener:
             _shut(listener)  # which wakes accept
@@ -140,9 +140,9 @@ class Proxy:
 
 
 class Stranger:
-    """Something that listens on a port and is no memcached; for use in a `with`.
+    """A server that is not memcached; for use in a `with`.
 
-    `accepted` is how many connections were taken. Each is given to *treat*, and closed afterwards.
+    `accepted` is the number of connections. *treat* gets each connection, which is closed afterwards.
     """
 
     def __init__(self, treat: Callable[[socket.socket], object]) -> None:
@@ -171,7 +171,7 @@ class Stranger:
 
 
 def say_nothing(client: socket.socket) -> None:
-    """Read whatever comes, and never answer."""
+    """Read everything, and never answer."""
     while client.recv(1 << 16):
         pass
 

@@ -1,4 +1,4 @@
-"""The slow oracle: what one line holds and what a log counts to, by regular expressions and a Counter.
+"""The slow oracle: what a line holds, and what counting a log gives, by regular expressions and a Counter.
 
 The fields of combined are read twice over, by an expression written by hand and by the one that any format gets.
 """
@@ -41,7 +41,7 @@ LOOSE_LINE = re.compile(
 )
 """What is read where no line can be read exactly."""
 ANOTHER_LINE = re.compile(rb'\[\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "%b" \d{3}' % QUOTED, re.DOTALL)
-"""What may not follow the bytes: then two lines are glued together."""
+"""Text that may not follow the bytes: with it, two lines are glued together."""
 
 
 def holds_another_line(line: bytes, start: int) -> bool:
@@ -50,7 +50,7 @@ def holds_another_line(line: bytes, start: int) -> bool:
 
 
 class Counts(NamedTuple):
-    """What a log counts to."""
+    """The result of counting a log."""
 
     views: Counter[tuple[date, bytes]]
     lines: int
@@ -66,7 +66,7 @@ def split_lines(data: bytes) -> list[bytes]:
 
 
 def trim(line: bytes) -> bytes:
-    """Return what is looked at of a line."""
+    """Return the part of a line that the core looks at."""
     return line.removesuffix(b"\n").removesuffix(b"\r")[:LINE_BYTES]
 
 
@@ -76,7 +76,7 @@ def text_of(line: bytes) -> bytes:
 
 
 def unquoted(line: bytes) -> bytes | None:
-    """Return what stands in a line that is in quotes as a whole; None for any other line."""
+    """Return the text inside a line that is in quotes as a whole; None for any other line."""
     line = line.strip(b" \t\r\0")
     if len(line) < 2 or line[:1] != b'"' or line[-1:] != b'"':
         return None
@@ -90,7 +90,7 @@ def unquoted(line: bytes) -> bytes | None:
 
 
 def day_of(time: bytes) -> date | None:
-    """Return the day that a time is of, or None if the calendar has none such."""
+    """Return the day of a time, or None if the calendar has no such day."""
     day, month, year = time[:2], time[3:6], time[7:11]
     try:
         return date(int(year), MONTHS.index(month) + 1, int(day))
@@ -158,8 +158,7 @@ def once_a_format(function: Callable[[Format], V]) -> Callable[[Format], V]:
 
 
 NEEDED = {"time", "request", "method", "target", "path", "query", "status", "bytes"}
-"""A line that lacks one of these, or has something else in its place, is malformed. What follows the last one need not
-be there."""
+"""A line that lacks one of these, or has something else there, is malformed. Text after the last one is optional."""
 
 TIMES = {
     "apache": rb"\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
@@ -206,7 +205,7 @@ def last_needed(log_format: Format) -> int:
 
 
 def literal_behind(log_format: Format, at: int) -> bytes:
-    """Return the text that ends a field, by its number; in a closed format the last one ends as the one before it."""
+    """Return the text that ends a field, by its number. In a closed format the last field ends like the one before."""
     parts = log_format.parts
     following = parts[at + 1] if at + 1 < len(parts) else parts[at - 1] if log_format.closed else None
     return following.text if isinstance(following, Literal) else b""
@@ -293,7 +292,7 @@ LOOSE_CLF = re.compile(
 
 @lru_cache
 def loose_literal(text: bytes, before_status: bool = False) -> re.Pattern[bytes]:
-    """Return what is taken for a literal when a line is read loosely."""
+    """Return the expression for a literal when a line is read loosely."""
     pattern = b""
     for piece in re.findall(rb"[ \t]+|[^ \t]+", text):
         blank = piece[:1] in (b" ", b"\t")
@@ -305,7 +304,7 @@ def loose_literal(text: bytes, before_status: bool = False) -> re.Pattern[bytes]
 
 
 def loose_end(field: Field, after: bytes, line: bytes, at: int) -> int | None:
-    """Return where a field ends when a line is read loosely; None where there is none."""
+    """Return where a field ends when a line is read loosely; None if the field is missing."""
     pattern = None
     if field.kind == "status":
         pattern = re.compile(rb"\d{3}|-1|-|0")
@@ -404,7 +403,7 @@ def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
 
 
 def others(rules: Rules) -> Sequence[Format]:
-    """Return the formats in which lines are read that the format of their log does not read."""
+    """Return the formats for lines that the format of their log cannot read."""
     if rules.format not in ("auto", "json"):
         return ()
     needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents

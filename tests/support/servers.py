@@ -1,7 +1,7 @@
 """Real servers, each on a free loopback port or a unix socket in a temporary directory: memcached, apache2, cronolog.
 
-Started as children, stopped by their process id, ready when they answer: nothing waits for a fixed time. Where a server
-is not installed the test is skipped, or fails when FASTHITS_REQUIRE_SERVERS=1.
+They start as children, end by their process id, and are ready when they answer: nothing waits for a fixed time. If a
+server is not installed, the test is skipped, or fails with FASTHITS_REQUIRE_SERVERS=1.
 """
 
 import os
@@ -42,7 +42,7 @@ FIGURE_KEY = re.compile(
     "(lines|hits|filtered|malformed|delivered|in-doubt|refused|dropped|reconnects|discarded|warning-[a-z]+"
     r"|hour-\d\d)"
 )
-"""Beside those of hits, a logger makes these keys and no others."""
+"""Besides the keys of hits, a logger makes only these keys."""
 PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
 """Keys by which a follower marks its place."""
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
@@ -54,7 +54,7 @@ PORTS = range(10240, 32000)
 
 
 def require_program(name: str) -> str:
-    """Return the path of a server's program; without it the test is skipped, or fails where servers are required."""
+    """Return the path of a server's program. Without it, the test is skipped, or fails if servers are required."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin")
     if path:
         return path
@@ -64,7 +64,7 @@ def require_program(name: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago; whoever binds it must be ready to try another."""
+    """Return a port of 127.0.0.1 that was free a moment ago. If it is taken when you bind it, try another port."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe:
@@ -84,20 +84,20 @@ def _bound() -> socket.socket:
 
 
 def closed_port() -> int:
-    """Return a port of 127.0.0.1 that refuses connections: this process holds it, so that nobody else listens there."""
+    """Return a port of 127.0.0.1 that refuses connections: this process holds it, so no other process listens there."""
     return int(_bound().getsockname()[1])
 
 
 @contextmanager
 def public_directory() -> Iterator[Path]:
-    """Give a new directory that every user may read, unlike pytest's own; it is removed with all it holds."""
+    """Give a new directory that every user may read, unlike pytest's. It is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="fasthits-", ignore_cleanup_errors=True) as name:
         os.chmod(name, 0o755)
         yield Path(name)
 
 
 class Item(NamedTuple):
-    """What memcached holds under a key: the value, the client flags, and the seconds left to live (-1 for ever)."""
+    """What memcached has under a key: the value, the client flags, and the seconds to live (-1 for ever)."""
 
     value: bytes
     flags: int
@@ -174,7 +174,7 @@ class Memcached:
             end_process(self.process)
 
     def pause(self) -> None:
-        """Stop it with SIGSTOP: connections are still accepted by the kernel, answers do not come.
+        """Stop it with SIGSTOP: the kernel still accepts connections, but there are no answers.
 
         Returns when all its threads have stopped.
         """
@@ -251,11 +251,11 @@ class Memcached:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return all it holds as counters by key, but for `figures`; a key or value that is none fails the test."""
+        """Return all counters by key, without those of `figures`. A key or value that is no counter fails the test."""
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
-        """Return what loggers have published of themselves, of all days and prefixes; no zeros, no warnings."""
+        """Return the figures that loggers have published, of all days and prefixes, without zeros and warnings."""
         found = self._published().items()
         return {name: number for name, number in found if not name.startswith(("warning-", "hour-"))}
 
@@ -281,7 +281,7 @@ class Memcached:
             client.close()
 
     def expect(self, counters: Mapping[str, int], timeout: float = 30.0) -> None:
-        """Return when it holds exactly *counters*; AssertionError with what it does hold after *timeout* seconds."""
+        """Wait until it holds exactly *counters*. AssertionError with what it holds after *timeout* seconds."""
         start = time.monotonic()
         while (held := self.counters()) != counters and (waited := time.monotonic() - start) < timeout:
             time.sleep(pause(waited))
@@ -303,7 +303,7 @@ class Memcached:
         return [*where, "-U", "0", *user, *self.args]
 
     def _answers_before(self, deadline: float) -> bool:
-        """Wait for an answer of the very process that was started; False when it exits or the time is over."""
+        """Wait for an answer of the process that was started; False if it exits or the time is over."""
         assert self.process is not None
         ours = f"STAT pid {self.process.pid}\r\n".encode()
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -317,9 +317,9 @@ class Memcached:
 
 
 def piped(*argv: str) -> str:
-    """Return `CustomLog`'s first argument for a command, which begins with an absolute path: no shell looks for it.
+    """Return `CustomLog`'s first argument for a command. The command has an absolute path: no shell looks for it.
 
-    Apache cuts the command at spaces and takes what stands between single quotes as one word.
+    Apache splits the command at spaces. Text between single quotes is one word.
     """
     assert os.path.isabs(argv[0]), argv[0]
     assert not any(character in word for word in argv for character in "'\"\\"), argv
@@ -387,7 +387,7 @@ class Apache:
         return self.process.pid
 
     def processes(self, word: str = "") -> list[int]:
-        """Return the ids of this Apache and all it has started, or of those with *word* among their arguments."""
+        """Return the ids of this Apache and its descendants, or only of those with *word* among their arguments."""
         found = marked(self.mark)
         return [pid for pid in found if word in _arguments_of(pid)] if word else found
 
@@ -429,7 +429,7 @@ class Apache:
         self._end(signal.SIGWINCH, timeout)
 
     def exchange(self, request: bytes) -> bytes:
-        """Send these bytes over a connection of their own and return all that comes back until Apache closes it."""
+        """Send these bytes over a new connection, and return all bytes that come back until Apache closes it."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_SECONDS) as connection:
             connection.sendall(request)
             pieces = []
@@ -438,7 +438,7 @@ class Apache:
             return b"".join(pieces)
 
     def request(self, target: str, method: str = "GET", version: str = "1.1", body: bytes = b"") -> int:
-        """Send one well-formed request and return the status of the answer; ConnectionError when there is none."""
+        """Send a well-formed request and return the status of the answer; ConnectionError if there is no answer."""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
         head = f"{method} {target} HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n{length}\r\n"
         answer = self.exchange(head.encode("latin-1") + body)
@@ -451,7 +451,7 @@ class Apache:
         return self.error_log.count("resuming normal operations")
 
     def _ready_after(self, before: int) -> bool:
-        """Wait until it has become ready once more than *before*; False when it exits instead."""
+        """Wait until Apache has become ready once more than *before*; False if it exits."""
         process = self.process
         assert process is not None
         eventually(lambda: self._times_ready() > before or process.poll() is not None, START_SECONDS, "Apache is ready")

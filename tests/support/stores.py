@@ -22,7 +22,7 @@ REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1"')
 
 
 class ObjectStore:
-    """A server of S3 that is empty when it starts. Each test makes a bucket of its own."""
+    """A server of S3, empty at the start. Each test makes a bucket of its own."""
 
     def __init__(self, port: int, log: Any) -> None:
         self.environment = {
@@ -79,7 +79,7 @@ class ObjectStore:
 
 @contextmanager
 def object_store() -> Iterator[ObjectStore]:
-    """Give a server of S3, which ends with the block."""
+    """Give a server of S3. It ends with the block."""
     with tempfile.TemporaryFile("w+") as log:
         port = free_port()
         command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]

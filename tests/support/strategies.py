@@ -22,7 +22,7 @@ def write_time(day: date, clock: str = "10:00:00", zone: str = "+0100") -> bytes
 
 
 def write_request(fields: dict[str, bytes | None]) -> bytes:
-    """Return the request line, of those of its three parts that are there."""
+    """Return the request line, made of those of its three parts that exist."""
     return b" ".join(fields[part] for part in ("method", "target", "protocol") if fields[part] is not None)
 
 
@@ -96,7 +96,7 @@ insertions = st.sampled_from(
 
 @st.composite
 def mutated_lines(draw: st.DrawFn) -> bytes:
-    """Draw a line that was valid before bytes of it were changed, cut out or put in."""
+    """Draw a valid line, of which some bytes were then changed, removed or added."""
     line = bytearray(draw(valid_lines))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(line)))
@@ -137,7 +137,7 @@ lines = st.one_of(valid_lines, mutated_lines(), hostile_lines, st.binary(max_siz
 
 @st.composite
 def logs(draw: st.DrawFn, ended: bool = False) -> bytes:
-    """Draw a log of a few lines, one of which may lack its newline at the end unless the log is to be *ended*."""
+    """Draw a log of a few lines. The last line may lack its newline, unless *ended*."""
     drawn = draw(st.lists(lines, max_size=8))
     drawn += draw(st.lists(st.sampled_from(drawn), max_size=4)) if drawn else []
     endings = [draw(st.sampled_from([b"\n", b"\n", b"\r\n"])) for _ in drawn]

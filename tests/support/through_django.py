@@ -14,7 +14,7 @@ from tests.support.processes import environment, new_mark
 
 
 class Reading(NamedTuple):
-    """The values of the keys asked for: one by one, None for a key without a value, and all at once, without those."""
+    """The values of keys: read one by one, with None for a key without a value; and read at once, without these."""
 
     get: dict[str, Any]
     get_many: dict[str, Any]

@@ -34,7 +34,7 @@ class Served:
     """One `fasthits serve`; for use in a `with`."""
 
     def __init__(self, directory: Path, *args: str, descriptors: int | None = None) -> None:
-        """*descriptors* is how many files and connections it may have open."""
+        """*descriptors* is the number of files and connections that it may have open."""
         mark = new_mark()
         self._stderr = directory / f"serve-{mark[:8]}"
         with self._stderr.open("wb") as stderr, open(os.devnull, "r+b") as nothing:
@@ -79,7 +79,7 @@ class Served:
             return Answer(answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read())
 
     def events(self, parameters: str = "") -> Iterator[tuple[str, Any]]:
-        """Yield the events of a stream: their names and what they carry."""
+        """Yield the events of a stream: name and data."""
         with self.connection() as connection:
             connection.request("GET", f"/events{parameters}")
             answer = connection.getresponse()
@@ -92,7 +92,7 @@ class Served:
 
     @contextmanager
     def connection(self) -> Iterator[http.client.HTTPConnection]:
-        """Give a connection, closed at the end."""
+        """Give a connection, and close it at the end."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS)
         try:
             yield connection

@@ -1,4 +1,4 @@
-"""The page in a Chromium that all tests of a file share."""
+"""The page in a Chromium that all tests of a worker share."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def served(place: Path, memcached: Memcached, kept: Path) -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
     with Chromium() as chromium:
         yield chromium

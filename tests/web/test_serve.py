@@ -332,6 +332,15 @@ def test_a_hash_of_which_nobody_knows_the_path_is_unknown(idle: Served) -> None:
     answer = idle.ask(f"/api/today?path=%23{'0' * 64}").json()
     assert (answer["views"], answer["reason"]) == (None, "no counter of today has this hash")
     assert idle.ask("/api/today?path=/never").json()["views"] == 0
+    assert idle.ask(f"/api/history?path=%23{'0' * 64}").status == 400
+    assert b"views: unknown" in idle.ask(f"/badge.svg?path=%23{'0' * 64}").body
+
+
+def test_past_days_of_a_hash_are_those_of_its_path(idle: Served) -> None:
+    digits = hashlib.sha256(LONG.encode()).hexdigest()
+    found = idle.ask(f"/api/history?path=%23{digits}").json()
+    assert (found["path"], found["total"]) == (LONG, 1)
+    assert b"views: 1" in idle.ask(f"/badge.svg?path=%23{digits}").body
 
 
 def test_a_rollup_meanwhile_is_seen_at_once(start: Callable[..., Served], tmp_path: Path) -> None:

@@ -22,31 +22,31 @@ def hits_today(page: Any) -> int:
 
 
 @register.filter
-def hits(obj: Model, days: int) -> int:
+def hits(obj: Any, days: Any) -> int:
     """Return how often the page of *obj* was read in the last *days* days: ``{{ obj|hits:7 }}``."""
-    return models.sum_hits(obj, days)
+    return models.sum_hits(obj, days if days is None else int(days)) if _is_object(obj) else live.UNKNOWN
 
 
 @register.filter
-def hits_change(obj: Model, days: int) -> models.Change:
+def hits_change(obj: Any, days: Any) -> models.Change:
     """Return the views of the last *days* days, and of the days before them: ``{{ obj|hits_change:7 }}``.
 
     ``{% with change=obj|hits_change:7 %}{{ change.views }}, before {{ change.before }}: {{ change.percent }} %``.
     """
-    return models.compare_hits(obj, days)
+    return models.compare_hits(obj, int(days)) if _is_object(obj) else models.Change(live.UNKNOWN, live.UNKNOWN)
 
 
 @register.filter
 def with_hits_today(objects: Any) -> list[Any]:
     """Return *objects* with today's hits, read in one round trip: ``{% for obj in page|with_hits_today %}``."""
-    return live.with_hits_today(objects)
+    return live.with_hits_today(objects or ())
 
 
 @register.filter
-def with_views_by_day(objects: Any, days: int = 30) -> list[Any]:
+def with_views_by_day(objects: Any, days: Any = 30) -> list[Any]:
     """Return *objects* with the numbers for sparklines, in one query: ``{% for obj in page|with_views_by_day:30
     %}``."""
-    return models.with_views_by_day(objects, days)
+    return models.with_views_by_day(objects or (), int(days))
 
 
 @register.filter
@@ -60,14 +60,16 @@ def signed_path(page: Any) -> str:
 
 
 @register.simple_tag
-def most_read(*sources: Any, days: int = 7, limit: int = 10) -> list[Any]:
+def most_read(*sources: Any, days: Any = 7, limit: Any = 10) -> list[Any]:
     """Return the most read objects: ``{% most_read "press.PressRelease" days=7 limit=5 as top %}``.
 
     A source is a model's label or a queryset; several are compared. ``days=0`` is today, live.
     """
+    found = [source for source in sources if _is_there(source)]
+    days, limit = int(days), max(int(limit), 0)
     if days == 0:
-        return ranking.most_read_today(*sources, limit=limit)
-    return ranking.most_read(*sources, days=days, limit=limit)
+        return ranking.most_read_today(*found, limit=limit)
+    return ranking.most_read(*found, days=days, limit=limit)
 
 
 @register.simple_tag
@@ -83,8 +85,11 @@ def searches(page: Any, days: int = 30, limit: int = 10) -> list[origins.Search]
 
 
 @register.inclusion_tag("fasthits/sparkline.html")
-def sparkline(obj: Model, days: int = 30) -> dict[str, Any]:
+def sparkline(obj: Any, days: Any = 30) -> dict[str, Any]:
     """Draw the views of each of the last *days* days as an inline SVG: ``{% sparkline obj %}``."""
+    if not _is_object(obj):
+        return {}
+    days = int(days)
     views = models.views_by_day(obj, days)
     most = max(views.values(), default=0) or 1
     step = (WIDTH - 2 * MARGIN) / max(len(views) - 1, 1)
@@ -101,3 +106,17 @@ def sparkline(obj: Model, days: int = 30) -> dict[str, Any]:
         "line": line,
         "area": f"{MARGIN},{HEIGHT - MARGIN} {line} {WIDTH - MARGIN},{HEIGHT - MARGIN}",
     }
+
+
+def _is_object(obj: Any) -> bool:
+    """Tell whether *obj* is an object of a model. A variable that a template does not have is "" or None."""
+    if not isinstance(obj, Model):
+        live.warn_once("template", TypeError(f"{type(obj).__name__} {obj!r:.40} is no object of a model"))
+    return isinstance(obj, Model)
+
+
+def _is_there(source: Any) -> bool:
+    is_there = source is not None and not (isinstance(source, str) and not source)
+    if not is_there:
+        live.warn_once("template", TypeError(f"most_read has {source!r} for a model or a queryset"))
+    return is_there

@@ -10,6 +10,7 @@ const RISE_MS = 700;
 const RETRY_MS = 5000;
 const FRESH_SECONDS = 5;
 const HOURS_MS = 60_000;
+const NO_HOURS_MS = 10_000; // a logger that has just started publishes its hours after so long
 const MINUTE = 60;
 const element = (id) => document.getElementById(id);
 
@@ -93,7 +94,8 @@ export class Today {
     this.#write(sample);
     this.#listPaths();
     this.#beat(sample, last);
-    if (performance.now() > this.#hoursAsked + HOURS_MS || last?.day !== sample.day) this.#askHours(sample.day);
+    const wait = this.#ofHours?.now ? HOURS_MS : NO_HOURS_MS;
+    if (performance.now() > this.#hoursAsked + wait || last?.day !== sample.day) this.#askHours(sample.day);
     this.#onSample(sample, isBack);
   }
 

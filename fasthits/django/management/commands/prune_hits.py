@@ -8,6 +8,7 @@ from django.db import router
 
 from fasthits.daily.days import parse_day
 from fasthits.display import counted
+from fasthits.django import ranking
 from fasthits.django.commands import HitsCommand
 from fasthits.django.live import today
 from fasthits.django.models import Hits
@@ -30,8 +31,11 @@ class Command(HitsCommand):
     def handle(self, *, before: str | None, keep: int | None, dry_run: bool, **_: Any) -> None:
         """Delete the rows in one statement, and say how many they were."""
         first = parse_day(before, today()) if before else today() - timedelta(self._days(keep))
-        rows = Hits.objects.using(router.db_for_write(Hits)).filter(date__lt=first)
+        database = router.db_for_write(Hits)
+        rows = Hits.objects.using(database).filter(date__lt=first)
         number = rows.count() if dry_run else rows.delete()[0]
+        if number and not dry_run:
+            ranking.keep(database)
         self.stdout.write(f"{counted(number, 'row')} before {first} {'would be deleted' if dry_run else 'deleted'}")
 
     def _days(self, keep: int | None) -> int:
