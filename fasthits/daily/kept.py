@@ -300,8 +300,12 @@ class Paths:
     def static(self) -> set[int]:
         """The numbers of the paths of static files."""
         if self._judged < self.numbers:  # there are new paths
+            query = "SELECT id, path FROM hits_paths WHERE id > 0 AND path LIKE ?"
+            stored = self._stream(query, ["%.%"]) if self._has_sums else []
             self._static = {
-                number for number, path in self if "." in path and is_static(path.partition("?")[0].encode())
+                number
+                for number, path in chain(stored, enumerate(self._more, self._kept + 1))
+                if is_static(path.partition("?")[0].encode())
             }
             self._judged = self.numbers
         return self._static

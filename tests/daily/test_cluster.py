@@ -303,6 +303,30 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engines, name, 0.5)
 
 
+def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
+) -> None:
+    """Dask repeats a task three times. Here it repeats none."""
+    victim = cluster.workers[0]
+    target = write(tmp_path / "hits.csv", KEPT)
+    with distributed.Client(address_of(cluster)) as client:
+
+        def repeat(times: int) -> None:
+            client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", times))
+
+        repeat(0)
+        with pytest.raises(FasthitsError, match=r"workers of a task died, .*the last .* tls://.*--max-memory"):
+            count_by_cluster(
+                cluster,
+                logs,
+                target,
+                finished=lambda size: victim.kill(),
+                begun=lambda: victim.send_signal(signal.SIGSTOP),
+            )
+        repeat(3)
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
+
+
 def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None, short_patience: None
 ) -> None:
