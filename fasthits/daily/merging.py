@@ -280,9 +280,7 @@ class Servers:
 
     def missing(self) -> dict[date, list[str]]:
         """Return the days that not all servers have, with the servers that have them not."""
-        found = {
-            day: [server for server in self.names if (server, str(day)) not in self._counts] for day in self.days
-        }
+        found = {day: [server for server in self.names if (server, str(day)) not in self._counts] for day in self.days}
         return {day: servers for day, servers in found.items() if servers}
 
     def gaps(self, days: Sequence[date]) -> list[str]:
