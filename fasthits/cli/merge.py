@@ -41,16 +41,16 @@ def merge(
     is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. Two counts
     of one day of one server are an error, as they may be of two servers with one name.
     """
-    from fasthits.daily.merging import Fleet, check_target, left_days
+    from fasthits.daily.merging import Servers, check_target, left_days
     from fasthits.daily.merging import merge as merge_partials
     from fasthits.daily.opening import open_table
 
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
-    fleet = Fleet(files)
-    table = open_table(to, fleet.layouts(), max_bytes=max_bytes)
+    servers = Servers(files)
+    table = open_table(to, servers.layouts(), max_bytes=max_bytes)
     with progress_bar() as progress:
-        result = merge_partials(fleet, table, progress, max_bytes, partial, replace)
+        result = merge_partials(servers, table, progress, max_bytes, partial, replace)
     left = list(left_days(result))
     for line in left:
         say(line)

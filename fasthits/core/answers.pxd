@@ -1,4 +1,4 @@
-"""What the rules' Python functions have answered about user agents, paths and referers, so that each is asked once."""
+"""The answers of the rules' Python functions about user agents, paths and referers: each is asked once."""
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport realloc
@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
-    """Return the place of an answer in `tally.answers`; a new answer is put behind the others."""
+    """Return the place of an answer in `tally.answers`; a new answer becomes the last."""
     cdef size_t place = len(places)
     cdef Answer *answers
     cdef int table

@@ -1,6 +1,6 @@
 """Codes: reads the escapes of a log and the percent-encoding of a URI.
 
-Strangers write them, thousands to a line, so each costs a few instructions and no call of Python's.
+Strangers write them, thousands in a line, so each costs only a few instructions, and no call of Python.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 
 
 cdef inline int digit_value(char c) noexcept nogil:
-    """Return the value of a hexadecimal digit; -1 for what is none."""
+    """Return the value of a hexadecimal digit; -1 for another character."""
     if b"0" <= c <= b"9":
         return c - c"0"
     if b"a" <= c <= b"f":
@@ -20,7 +20,7 @@ cdef inline int digit_value(char c) noexcept nogil:
 
 
 cdef inline int pair_value(const char *p, size_t left) noexcept nogil:
-    """Return the byte that two hexadecimal digits at *p* are; -1 where there are none."""
+    """Return the byte of two hexadecimal digits at *p*; -1 for other characters."""
     if left < 2 or digit_value(p[0]) < 0 or digit_value(p[1]) < 0:
         return -1
     return digit_value(p[0]) * 16 + digit_value(p[1])
@@ -62,7 +62,7 @@ cdef inline bint is_reserved(uint8_t c) noexcept nogil:
 
 
 cdef inline size_t unescape_bytes(char *out, const char *p, size_t size) noexcept nogil:
-    """Write the bytes that were logged as *p*, *size* at most; return how many."""
+    """Write the bytes that were logged as *p*, *size* at most; return their number."""
     cdef size_t i = 0
     cdef size_t written = 0
     while i < size:
@@ -72,7 +72,7 @@ cdef inline size_t unescape_bytes(char *out, const char *p, size_t size) noexcep
 
 
 cdef inline size_t normalise_bytes(char *out, const char *p, size_t size) noexcept nogil:
-    """Write *p* as RFC 3986 has it, three times its size at most; return the size written."""
+    """Write *p* in the normal form of RFC 3986, three times its size at most; return the size written."""
     cdef const char *digits = "0123456789ABCDEF"
     cdef size_t i = 0
     cdef size_t written = 0

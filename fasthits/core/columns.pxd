@@ -1,7 +1,7 @@
-"""Fields by name: LTSV, where each has its label, and W3C's format, where a ``#Fields:`` line names the columns.
+"""Fields by name: LTSV, where each field has its label, and W3C's format, where a ``#Fields:`` line names the columns.
 
-The columns may change within a file, so they are state, and such a file is read from its beginning. A line must have
-all columns and no more, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
+The columns may change within a file, so the reader remembers them and reads such a file from its beginning. A line must
+have exactly these columns, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
 """
 
 from libc.stdint cimport int32_t
@@ -47,7 +47,7 @@ cdef inline bint is_number(Span text) noexcept nogil:
 
 
 cdef inline bint is_access(Reading *reading) noexcept nogil:
-    """Tell whether there are a request and, where there is a status, its three digits."""
+    """Tell whether there is a request and, if there is a status, whether it has three digits."""
     cdef const Span *found = reading.found
     if found[STATUS].start != NULL and (found[STATUS].size != 3 or not are_digits(found[STATUS].start, 3)):
         return False
@@ -64,7 +64,7 @@ cdef inline void begin(Reading *reading) noexcept nogil:
 
 
 cdef inline bint take_labelled_time(Reading *reading) noexcept nogil:
-    """Set the moment of a time as Apache or ISO 8601 has it; False where there is none."""
+    """Set the moment of a time as Apache or ISO 8601 writes it; False for another text."""
     cdef Cursor time
     time.p, time.end = reading.found[TIME].start, reading.found[TIME].start + reading.found[TIME].size
     if time.p == NULL:
@@ -103,7 +103,7 @@ cdef inline bint is_fields_line(Cursor line) noexcept nogil:
 
 
 cdef inline void name_columns(Cursor line, const Names *names, Columns *columns) noexcept nogil:
-    """Take the names behind ``#Fields:``; of more than MAX_COLUMNS nothing is read."""
+    """Take the names after ``#Fields:``. Lines with more than MAX_COLUMNS columns are not read."""
     cdef const char *start
     line.p += 8
     columns.count = 0
@@ -191,8 +191,8 @@ cdef inline void join_query(Span *target, Span *path, const Span *query) noexcep
 
 
 cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) noexcept nogil:
-    """Read the columns that were named, between tabs or blanks. A dash stands for what is absent; without a column for
-    the method each line is a GET."""
+    """Read the columns that were named, between tabs or blanks. A dash means that a field is absent. Without a column
+    for the method, each line is a GET."""
     cdef char separator = b"\t" if memchr(line.p, b"\t", <size_t>(line.end - line.p)) != NULL else b" "
     cdef bint has_method = False
     cdef Span value

@@ -42,7 +42,7 @@ cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
 
 
 cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
-    """Tell whether RFC 4180 wants a field in quotes; with no branch for a byte, so that compilers can vectorise it."""
+    """Tell whether RFC 4180 wants a field in quotes. There is no branch for a byte, so compilers can vectorise it."""
     cdef uint8_t found = 0
     cdef size_t i
     for i in range(size):
@@ -51,7 +51,7 @@ cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
-    """Tell whether a spreadsheet would calculate a field, or would without the apostrophes that it begins with.
+    """Tell whether a spreadsheet would calculate a field, perhaps without the apostrophes at its beginning.
 
     `harmless` in csvfiles.py is the same for Python.
     """
@@ -64,7 +64,7 @@ cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
-    """Write a field of up to twice *size* and three bytes, with an apostrophe before what would be a formula."""
+    """Write a field of up to twice *size* and three bytes, with an apostrophe before a formula."""
     cdef size_t i
     cdef bint quoted = needs_quotes(p, size)
     if quoted:
@@ -139,7 +139,7 @@ cdef inline char *write_row_of(const Row *row, const Text *text, int fields) noe
 
 
 cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
-    """Write the next rows of a text's run, as far as they are of its day: CSV_BLOCK bytes, or a row that has more."""
+    """Write the next rows of a text's run that are of its day: up to CSV_BLOCK bytes, or one longer row."""
     cdef Writing *writing = <Writing *>job
     cdef Text *text = &writing.text[number]
     cdef const Place *places = writing.order.places

@@ -1,4 +1,4 @@
-"""Days: as bits of those that count or were seen, and the views of each, also by hour."""
+"""Days: a bit for each day that counts or was seen; the views of each day, also by hour."""
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc
@@ -9,7 +9,7 @@ from fasthits.core.times cimport NO_HOUR
 
 
 cdef inline uint8_t *no_days() except NULL:
-    """Return a bit for each day of the calendar, all 0, in whole words; untouched pages cost nothing."""
+    """Return a bit for each day of the calendar, all 0, in whole words. Untouched pages of memory cost nothing."""
     cdef uint8_t *days = <uint8_t *>calloc(LAST_DAY // 64 + 1, 8)
     if days == NULL:
         raise MemoryError
@@ -38,7 +38,7 @@ cdef inline list ordinals_of(const uint8_t *days):
 
 
 cdef inline dict views_by_ordinal(const Table *table):
-    """Return the views of each day that has any, by the ordinal of the day."""
+    """Return the views of each day with views, by the ordinal of the day."""
     cdef size_t offset = 0
     cdef uint64_t views = 0
     cdef int32_t ordinal = 0
@@ -64,7 +64,7 @@ cdef inline int add_to_day(dict found, int32_t ordinal, uint64_t views) except -
 
 
 cdef inline dict hours_by_ordinal(const Table *hours):
-    """Return the views of each hour of the days that have any, by the ordinal of the day."""
+    """Return the views of each hour of the days with views, by the ordinal of the day."""
     cdef size_t offset = 0
     cdef const Row *row
     found = {}

@@ -1,4 +1,4 @@
-"""What is read of lines as Python objects: fields for parse_line and find_fields, and the reasons of filtered lines."""
+"""Lines as Python objects: fields for parse_line and find_fields, and the reasons of filtered lines."""
 
 from libc.stdint cimport uint64_t
 
@@ -80,7 +80,7 @@ cdef inline tuple values_of_json_line(object day, const Line *line, const Found 
 cdef inline list keys_of_object(Cursor line):
     """Return the keys of an object, each as its path, as bytes with dots, and where the last of them begins.
 
-    The objects in a list are left out, as no field is looked for there.
+    The objects in a list are left out: the core looks for no field there.
     """
     cdef Span key
     cdef const char *brace
@@ -117,7 +117,7 @@ cdef inline str name_of_trouble(int trouble):
 
 
 cdef inline tuple places_of_fields(Cursor text, const Way *way, const Reading *reading, bint is_read):
-    """Return what FoundFields says of a line, with a tuple for each field."""
+    """Return the content of FoundFields for a line, with a tuple for each field."""
     cdef Span host
     cdef Py_ssize_t at
     cdef int i

@@ -1,9 +1,9 @@
 """Puts the rows of several hit tables together, by several threads.
 
 The rows of all tables are appended to the arena of one of them, byte for byte. If the tables can have the same rows,
-each thread then looks at the rows whose hash is in its own part of all hashes: of rows of one day and path, the first
-gets the views of all, and the others become dead, without a day. A part has its own index, just large enough, which is
-not needed afterwards.
+each thread then looks at the rows whose hash is in its own part of all hashes: of the rows of one day and path, the
+first gets the views of all, and the others become dead: they have no day. A part has its own index, just large enough.
+Nobody needs it afterwards.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -58,7 +58,7 @@ cdef inline void count_rows(void *job, int number) noexcept nogil:
 
 
 cdef inline void append_rows(void *job, int number) noexcept nogil:
-    """Copy the same slice of each other table behind the rows, and give its memory back on the way."""
+    """Copy the same slice of each other table to the end of the rows, and free its memory on the way."""
     cdef Gathering *gathering = <Gathering *>job
     cdef Table *other
     cdef char *to = gathering.table.arena + gathering.table.used
@@ -99,7 +99,7 @@ cdef inline void join_rows(void *job, int number) noexcept nogil:
 
 
 cdef inline void join_row(Table *table, Part *part, Row *row, size_t offset) noexcept nogil:
-    """Add the views of a row to the first one of its day and path, or remember it as the first."""
+    """Add the views of a row to the first row of its day and path, or remember it as the first."""
     cdef size_t i = place_in(part, row.hash)
     cdef Row *first
     while part.slots[i] != 0:
@@ -154,7 +154,7 @@ cdef inline bint join_equal_rows(Gathering *gathering) noexcept nogil:
 
 
 cdef inline bint gather_rows(Table *table, Table *others, int count, int threads, bint apart) noexcept nogil:
-    """Move the rows of *others* to *table*, which has no index then; False without memory, with some rows lost.
+    """Move the rows of *others* to *table*, which then has no index; False without memory: some rows are then lost.
 
     Where the tables are *apart*, no two of them have the same row.
     """

@@ -27,7 +27,7 @@ cdef struct Division:      # the rows of a table, by the part of all hashes that
 
 
 cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
-    """Make the index as large as *rows* more would need it if they were all of other paths."""
+    """Make the index large enough for *rows* more rows of other paths."""
     while free_slots(table) < rows or table.slots == NULL:
         if not grow_slots(table):
             return False
@@ -35,7 +35,7 @@ cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
 
 
 cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
-    """Add the rows of another table one by one; False without memory, with some of them in neither."""
+    """Add the rows of another table one by one; False without memory: some rows are then in neither table."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
     cdef size_t end = other.used
@@ -59,7 +59,7 @@ cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
 
 
 cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads, bint apart) noexcept nogil:
-    """Move the rows of other tables; False without memory, with some of them in none.
+    """Move the rows of other tables; False without memory: some rows are then in no table.
 
     Where all tables are *apart*, no two of them have the same row.
     """
@@ -108,7 +108,7 @@ cdef inline bint divide_rows(const Table *table, Division *division) noexcept no
 
 
 cdef inline bint add_part(Tally *tally, const Table *rows, const Division *division, size_t part) noexcept nogil:
-    """Add the rows of one part; False without memory, with some of them added."""
+    """Add the rows of one part; False without memory: some rows are then added."""
     cdef size_t start = division.end[part - 1] if part else 0
     cdef size_t at
     cdef const Row *row
@@ -130,7 +130,7 @@ cdef inline bint add_part(Tally *tally, const Table *rows, const Division *divis
 
 
 cdef inline void forget_rows(Tally *tally) noexcept nogil:
-    """Remove all rows, and keep the memory for others."""
+    """Remove all rows, and keep the memory for new rows."""
     cdef Table *table = &tally.table
     table.used = table.rows = 0
     if table.slots != NULL:
@@ -139,7 +139,7 @@ cdef inline void forget_rows(Tally *tally) noexcept nogil:
 
 
 cdef inline bint escape_rows(Tally *tally) noexcept nogil:
-    """Replace the paths that are not UTF-8; False without memory, with all views in one spelling or the other."""
+    """Replace the paths that are not UTF-8; False without memory: some paths are then not replaced."""
     cdef size_t offset = 0
     cdef size_t end = tally.table.used
     cdef size_t escaped_rows = 0
@@ -170,14 +170,14 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
 
 
 cdef inline void move_rows(Tally *tally, Table *to) noexcept nogil:
-    """Move all rows to a table that has none."""
+    """Move all rows to an empty table."""
     to[0] = tally.table
     memset(&tally.table, 0, sizeof(Table))
     tally.changes += 1
 
 
 cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
-    """Move the views by hour; False without memory, with some of them in both."""
+    """Move the views by hour; False without memory: some views are then in both tables."""
     cdef size_t offset = 0
     cdef const Row *row
     if not place_views(tally) or not place_views(other):
@@ -192,7 +192,7 @@ cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
 
 
 cdef inline bint move_figures(Tally *tally, Tally *other) noexcept nogil:
-    """Move the buckets and the hours of another hit table; False without memory, with only some hours moved."""
+    """Move the buckets and the hours of another hit table; False without memory: only some hours are then moved."""
     cdef const uint64_t *seen = <const uint64_t *>other.seen
     cdef int bucket
     cdef int32_t word

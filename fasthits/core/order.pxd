@@ -1,14 +1,13 @@
 """The order of the rows of a hit table: by day and path, or by day, views and path.
 
-Rows stay where they are; what is sorted are their places, 16 bytes each, by multikey quicksort (Bentley and Sedgewick,
-1997): by one key of eight bytes after the other, day, then views where asked for, then the path seven bytes at a time.
-A place carries its row's present key, so that most comparisons need not look at the row. Pivots are drawn at random
-and the parts that wait are kept on a stack of our own, because strangers choose the paths: no log makes it quadratic,
-or deep.
+Rows stay where they are. Only their places are sorted, 16 bytes each, by multikey quicksort (Bentley and Sedgewick,
+1997), by one key of eight bytes after the other: the day; the views, if the caller wants; the path, seven bytes at a
+time. A place carries its row's present key, so that most comparisons need not look at the row. Strangers choose the
+paths, so pivots are random, and the parts that wait are on a stack of our own: no log makes the sort quadratic or
+deep.
 
-Several threads share a stack of large parts. A thread takes a part, splits it, and puts what is left to do back; a part
-that is small enough it sorts alone. So only the first splits, when there are fewer parts than threads, take a thread
-each.
+Several threads share a stack of large parts. A thread takes a part, splits it, and puts the rest back. A small part it
+sorts at once. So only the first splits, when there are fewer parts than threads, have a single thread each.
 """
 
 from libc.stdint cimport uint64_t
@@ -122,7 +121,7 @@ cdef inline void sort_by_insertion(const Table *table, Place *places, Part part,
 
 
 cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, bint keyed) noexcept nogil:
-    """Put a part aside, if there is anything to sort in it; False without memory."""
+    """Put a part aside, if it needs sorting; False without memory."""
     cdef size_t capacity
     cdef Part *grown
     cdef Part *part
@@ -141,7 +140,10 @@ cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, b
 
 
 cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, bint by_views) noexcept nogil:
-    """Put the places before, at and behind the pivot together, and aside; those at it differ in the next key only."""
+    """Split the places into those before, at and after the pivot, and put these aside.
+
+    Those at the pivot differ only in the next key.
+    """
     cdef size_t before = part.start
     cdef size_t i = part.start
     cdef size_t behind = part.start + part.size
@@ -166,7 +168,7 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
 
 
 cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *secret) noexcept nogil:
-    """Sort a short part; split another one, and put what is left to do aside. False without memory."""
+    """Sort a short part; split a longer part, and put the pieces aside. False without memory."""
     cdef const Table *table = sorting.table
     cdef Place *places = sorting.places
     cdef size_t i
@@ -183,7 +185,7 @@ cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *
 
 
 cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *secret) noexcept nogil:
-    """Sort a part, and all that it is split into; False without memory."""
+    """Sort a part, and all the parts that it is split into; False without memory."""
     cdef bint done = push(own, part.start, part.size, part.level, part.keyed)
     while done and own.count:
         own.count -= 1
@@ -192,7 +194,7 @@ cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *s
 
 
 cdef inline void sort_shared(void *job, int number) noexcept nogil:
-    """Sort parts until there are none, and no thread that could put one aside."""
+    """Sort parts until no part is left, and no thread works that could put another part aside."""
     cdef Sorting *sorting = <Sorting *>job
     cdef Parts *shared = &sorting.parts
     cdef Parts own
@@ -230,7 +232,7 @@ cdef inline void sort_shared(void *job, int number) noexcept nogil:
 cdef inline bint sort_places(
     const Table *table, Place *places, size_t count, const size_t *ends, size_t parts, bint by_views, int threads
 ) noexcept nogil:
-    """Sort the places up to each of *ends*; False without memory, with the places in no order."""
+    """Sort the places up to each of *ends*; False without memory: the places are then in no order."""
     cdef Sorting sorting
     cdef size_t part
     cdef size_t start = 0
@@ -252,7 +254,7 @@ cdef inline bint sort_places(
 
 
 cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
-    """Fill in the places of all rows with views, and return how many."""
+    """Fill in the places of all rows with views, and return their number."""
     cdef size_t offset = 0
     cdef size_t count = 0
     cdef const Row *row

@@ -9,7 +9,7 @@ from fasthits.core.runs cimport Entry, read_row
 
 
 cdef inline const unsigned char *next_entry(const unsigned char *p, const unsigned char *end, Entry *row) except NULL:
-    """Read the row behind *row*; raise ValueError for damage."""
+    """Read the row after *row*; raise ValueError for damage."""
     p = read_row(p, end, row)
     if p == NULL:
         raise ValueError("damaged rows")

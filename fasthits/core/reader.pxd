@@ -1,4 +1,4 @@
-"""The reader: what is kept from line to line, and a line that stands in quotes as a whole."""
+"""The reader: what is kept from line to line, and lines that are in quotes as a whole."""
 
 from libc.stdlib cimport free
 from libc.string cimport memchr
@@ -24,7 +24,7 @@ cdef inline void free_reader(Reader *reader) noexcept nogil:
 
 
 cdef inline Cursor text_of(Cursor line) noexcept nogil:
-    """Return a line without what may stand before its text: NULs, which copytruncate leaves, and a byte-order mark."""
+    """Return a line without NULs, which copytruncate leaves, and a byte-order mark before its text."""
     while line.p != line.end and line.p[0] == b"\0":
         line.p += 1
     if line.end - line.p >= 3 and line.p[0] == b"\xef" and line.p[1] == b"\xbb" and line.p[2] == b"\xbf":
@@ -46,10 +46,10 @@ cdef inline Cursor trimmed(Cursor line) noexcept nogil:
 
 
 cdef inline int unquote(Cursor *line, Reader *reader) noexcept nogil:
-    """Take the quotes off a line that stands in them as a whole, and undo what was done to the quotes inside.
+    """Take the quotes off a line that is in quotes as a whole, and restore the quotes inside.
 
-    They are doubled, as in CSV, or have a backslash each, as every backslash then has. A line with a quote that is
-    neither is no such line. The result is in the memory of the reader.
+    These are doubled, as in CSV, or have a backslash each; then every backslash has a backslash, too. A line with a
+    quote that is neither is not in quotes as a whole. The result is in the memory of the reader.
     """
     cdef const char *p = line.p + 1
     cdef const char *end = line.end - 1

@@ -1,11 +1,12 @@
-"""Runs: rows in order, written as bytes, to be kept in a file or sent, and put together with other runs.
+"""Runs: rows in order, written as bytes for a file or another machine, and merged with other runs.
 
-A run is one piece after the other. A piece has whole rows, and can be read without the others. A row is the difference
-to the day before, the views and the size of the path, each seven bits at a time, and the path. Runs are merged with a
-heap of their next rows, so the memory is that of one piece for each run, however many rows there are.
+A run is one piece after the other. A piece has whole rows, and needs no other piece to be read. A row is the
+difference to the day of the row before, the views and the size of the path, each seven bits at a time, and the path.
+Runs are merged with a heap of their next rows, so the memory is that of one piece for each run, however many rows
+there are.
 
-Pieces come from files that anybody may have written. All is checked: no byte behind a piece is read, and what cannot
-have been written here is damage.
+Pieces come from files that anybody may have written, so everything is checked: no byte after a piece is read, and
+whatever this module cannot have written is damage.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
@@ -61,7 +62,7 @@ cdef struct Merge:
 
 
 cdef inline bint write_row(Piece *piece, int32_t day, uint64_t views, const char *path, size_t size) noexcept nogil:
-    """Write a row behind the others, whose day is not later; False without memory."""
+    """Write the next row. Its day is not before the last one. False without memory."""
     cdef size_t needed = piece.size + MAX_ROW + size
     cdef char *start
     cdef unsigned char *out
@@ -80,7 +81,7 @@ cdef inline bint write_row(Piece *piece, int32_t day, uint64_t views, const char
 
 
 cdef inline const unsigned char *read_row(const unsigned char *p, const unsigned char *end, Entry *row) noexcept nogil:
-    """Read the row behind *row*, whose day is 0 before the first; return NULL for damage."""
+    """Read the row after *row*. Before the first, the day of *row* is 0. Return NULL for damage."""
     cdef uint64_t days = 0, size = 0
     p = read_varint(p, end, &days)
     if p == NULL or days > <uint64_t>(LAST_DAY - row.day):
@@ -129,8 +130,10 @@ cdef inline Outcome load_rows(
 cdef inline size_t write_rows(
     Piece *piece, const Table *table, const Order *order, size_t start, size_t end
 ) noexcept nogil:
-    """Write rows from the place *start* on into a new piece; return up to where, *start* without memory or for views of
-    more than 63 bits."""
+    """Write rows from the place *start* on into a new piece; return the place after them.
+
+    This is *start* without memory, or for views of more than 63 bits.
+    """
     cdef const Row *row
     piece.size, piece.day = 0, 0
     while start < end and piece.size < <size_t>PIECE_BYTES:
@@ -143,7 +146,7 @@ cdef inline size_t write_rows(
 
 
 cdef inline uint64_t prefix_of(Span path) noexcept nogil:
-    """Return the first bytes of a path as a number: paths with different numbers have their order."""
+    """Return the first bytes of a path as a number. Different numbers are in the order of their paths."""
     cdef uint64_t word = 0
     if path.size >= 8:
         return from_big_endian(load8(path.start))
@@ -168,7 +171,7 @@ cdef inline int compare_rows(const Run *a, const Run *b, bint by_views) noexcept
 
 
 cdef inline bint next_row(Run *run) noexcept nogil:
-    """Read the next row of the present piece, which has one; False for damage."""
+    """Read the next row of the present piece, which has another row; False for damage."""
     run.p = read_row(run.p, run.end, &run.row)
     if run.p == NULL:
         return False
@@ -217,7 +220,7 @@ cdef inline void leave(Merge *merge) noexcept nogil:
 
 
 cdef inline bint keep_row(Merge *merge, const Run *first) noexcept nogil:
-    """Let a row be the one that others are added to; False without memory."""
+    """Keep a row, to add equal rows to it; False without memory."""
     cdef size_t size = first.row.path.size
     if not has_memory(&merge.text, &merge.capacity, size):
         return False
@@ -230,7 +233,7 @@ cdef inline bint keep_row(Merge *merge, const Run *first) noexcept nogil:
 
 
 cdef inline bint write_last(Merge *merge) noexcept nogil:
-    """Write the row that has been put together, if its day is wanted; False without memory."""
+    """Write the row that was kept, if its day is wanted; False without memory."""
     cdef const Entry *row = &merge.last.row
     merge.has_row = False
     if merge.wanted != NULL and not has_day(merge.wanted, row.day):
@@ -239,8 +242,10 @@ cdef inline bint write_last(Merge *merge) noexcept nogil:
 
 
 cdef inline int merge_rows(Merge *merge) noexcept nogil:
-    """Write rows until the piece is full or all are written. At PIECE_READ the first run of the heap needs another
-    piece, or has none and is to leave."""
+    """Write rows until the piece is full or all are written.
+
+    At PIECE_READ the first run of the heap needs its next piece. A run without another piece must leave the heap.
+    """
     cdef Run *first
     cdef int order
     while merge.count:

@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 
 cdef inline size_t utf8_size(const char *p, size_t left) noexcept nogil:
-    """Return how many bytes the well-formed character at *p* has, 0 where there is none (Unicode 15, table 3-7)."""
+    """Return the size of the well-formed character at *p*; 0 if there is none (Unicode 15, table 3-7)."""
     cdef const uint8_t *c = <const uint8_t *>p
     cdef uint8_t low = 0x80
     cdef uint8_t high = 0xBF

@@ -231,7 +231,7 @@ class Merged(NamedTuple):
     seconds: float
 
 
-class Fleet:
+class Servers:
     """The partials of all servers."""
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -246,7 +246,7 @@ class Fleet:
         for found in sorted(self.partials, key=lambda each: each.name):
             for day in found.about["days"]:
                 self._add(found, day)
-        self.servers = sorted({server for server, _ in self._counts})
+        self.names = sorted({server for server, _ in self._counts})
         self.days = sorted({date.fromisoformat(day) for _, day in self._counts})
 
     def _add(self, found: Partial, day: str) -> None:
@@ -280,9 +280,7 @@ class Fleet:
 
     def missing(self) -> dict[date, list[str]]:
         """Return the days that not all servers have, with the servers that have them not."""
-        found = {
-            day: [server for server in self.servers if (server, str(day)) not in self._counts] for day in self.days
-        }
+        found = {day: [server for server in self.names if (server, str(day)) not in self._counts] for day in self.days}
         return {day: servers for day, servers in found.items() if servers}
 
     def gaps(self, days: Sequence[date]) -> list[str]:
@@ -290,7 +288,7 @@ class Fleet:
         return [
             f"{day} of {server} is a part: {'; '.join(gaps)}"
             for day in days
-            for server in self.servers
+            for server in self.names
             if (found := self._counts.get((server, str(day)))) and (gaps := found.about["days"][str(day)]["gaps"])
         ]
 
@@ -315,7 +313,7 @@ class Fleet:
 
 
 def merge(
-    fleet: Fleet,
+    servers: Servers,
     table: Target,
     progress: "Progress | None" = None,
     max_bytes: int = MAX_BYTES,
@@ -329,18 +327,18 @@ def merge(
     """
     started = time.monotonic()
     table.check()
-    missing = fleet.missing()
-    days = [day for day in fleet.days if as_part or day not in missing]
-    size = sum(found.size for found in fleet.partials)
+    missing = servers.missing()
+    days = [day for day in servers.days if as_part or day not in missing]
+    size = sum(found.size for found in servers.partials)
     advance = progress(size) if progress else lambda size: None
-    rows = fleet.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
+    rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
     replaced = table.replace(days, rows, with_fewer)
     left = {day for day, *_ in replaced.fewer}
     done = [day for day in days if day not in left]
     views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
     hits = sum(_hits_of(views, done).values())
     return Merged(
-        fleet.servers, done, hits, replaced.rows, missing, replaced.fewer, fleet.gaps(done), size,
+        servers.names, done, hits, replaced.rows, missing, replaced.fewer, servers.gaps(done), size,
         time.monotonic() - started,
     )  # fmt: skip
 

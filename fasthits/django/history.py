@@ -205,7 +205,7 @@ def _find_losses(views: Counter[tuple[date, ObjectKey]], kept: models.QuerySet, 
         if now < before:
             fewer[kind, object_id].append((day, now, before))
     losses: dict[date, Loss] = {}
-    for (kind, object_id), obj in ranking.objects_of(fewer, database).items():
+    for (kind, object_id), obj in ranking.objects_of(fewer).items():
         for day, now, before in fewer[kind, object_id]:
             loss = losses.setdefault(day, Loss(day))
             loss.objects += 1

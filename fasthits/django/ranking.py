@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import IntegerField, Max, Model, Q, QuerySet, Sum
 from django.db.models.manager import BaseManager
 
@@ -77,14 +77,15 @@ def top_keys(days: int, limit: int) -> dict[tuple[int, str], int]:
     return {(kind, key): views for kind, key, views in rows}
 
 
-def objects_of(keys: Iterable[tuple[int, str]], database: str | None = None) -> dict[tuple[int, str], Model]:
+def objects_of(keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], Model]:
     """Return the objects of *keys*, content types and object ids, that still exist: a query for every thousand."""
     by_type: dict[int, list[str]] = defaultdict(list)
     for content_type, key in keys:
         by_type[content_type].append(key)
     found: dict[tuple[int, str], Model] = {}
+    kinds = ContentType.objects.db_manager(router.db_for_read(Hits))
     for content_type, wanted in by_type.items():
-        model = ContentType.objects.db_manager(database).get_for_id(content_type).model_class()
+        model = kinds.get_for_id(content_type).model_class()
         for start in range(0, len(wanted) if model else 0, IN_VALUES):
             objects = model._base_manager.filter(pk__in=wanted[start : start + IN_VALUES])
             found |= {(content_type, str(obj.pk)): obj for obj in objects}

@@ -26,7 +26,7 @@ class ObjectOfHistory(GenericForeignKey):
 
     def get_content_type(self, obj: Any = None, **others: Any) -> ContentType:
         """Return the content type of the model that has the history of *obj*."""
-        return super().get_content_type(**others) if obj is None else _content_type(type(obj), obj._state.db)
+        return super().get_content_type(**others) if obj is None else _content_type(type(obj))
 
 
 class HitsRelation(GenericRelation):
@@ -52,7 +52,9 @@ class HitsRelation(GenericRelation):
         return []
 
 
-def _content_type(model: type[models.Model], database: str | None = None) -> ContentType:
+def _content_type(model: type[models.Model]) -> ContentType:
+    """Return the content type in the database of the history: another database may have other numbers for them."""
+    database = router.db_for_read(apps.get_model("fasthits", "Hits"))
     return ContentType.objects.db_manager(database).get_for_model(history_model(model))
 
 
@@ -95,7 +97,7 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
             field = relation.field
             self.instance, self.pk_val = instance, instance.pk
             self.model = relation.model
-            self.get_content_type = lambda obj: _content_type(type(obj), obj._state.db)
+            self.get_content_type = lambda obj: _content_type(type(obj))
             self.content_type_field_name = field.content_type_field_name
             self.object_id_field_name = field.object_id_field_name
             self.prefetch_cache_name = field.attname

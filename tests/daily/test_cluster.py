@@ -209,7 +209,7 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
 def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed(
     cluster_of_the_manual: tuple[str, str], store: ObjectStore, tmp_path: Path
 ) -> None:
-    """The worker that is killed has stopped before, so that there is a task of its own that it cannot end."""
+    """The worker that is killed has stopped before, with a task."""
     address, counts = cluster_of_the_manual
     bucket, today = store.bucket(), date.today()
     for day in (today - timedelta(2), today - timedelta(1), today):
@@ -223,12 +223,26 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
     unprotected = dask.config.set({"distributed.comm.require-encryption": False})
     with unprotected, distributed.Client(address, timeout=120) as client:
         client.wait_for_workers(3, timeout=120)
-        victim = min(client.run(os.getpid).values())
-    os.kill(victim, signal.SIGSTOP)
-    driver = subprocess.Popen(counts, shell=True, cwd=tmp_path, env=settings, stderr=subprocess.PIPE)
-    eventually(lambda: len(list(tmp_path.glob("fasthits-*/*"))) > 2, 120, "others have done tasks")
-    assert driver.poll() is None
-    os.kill(victim, signal.SIGKILL)
+        processes = client.run(os.getpid)
+
+        def busy() -> list[str]:
+            return list(
+                client.run_on_scheduler(
+                    lambda dask_scheduler: [name for name, each in dask_scheduler.workers.items() if each.processing]
+                )
+            )
+
+        def stopped() -> int:
+            """A process that has stopped with a task of counting, of which several workers have some at a time."""
+            for name in busy()[1:]:
+                os.kill(processes[name], signal.SIGSTOP)
+                if name in busy():
+                    return int(processes[name])
+                os.kill(processes[name], signal.SIGCONT)
+            return 0
+
+        driver = subprocess.Popen(counts, shell=True, cwd=tmp_path, env=settings, stderr=subprocess.PIPE)
+        os.kill(eventually(stopped, 120), signal.SIGKILL)
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 0, said
     assert (tmp_path / "hits.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
@@ -301,6 +315,30 @@ def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WATCH_SECONDS", "SILENT_SECONDS"):
         monkeypatch.setattr(engines, name, 0.5)
+
+
+def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
+    cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
+) -> None:
+    """Dask repeats a task three times. Here it repeats none."""
+    victim = cluster.workers[0]
+    target = write(tmp_path / "hits.csv", KEPT)
+    with distributed.Client(address_of(cluster)) as client:
+
+        def repeat(times: int) -> None:
+            client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", times))
+
+        repeat(0)
+        with pytest.raises(FasthitsError, match=r"workers of a task died, .*the last .* tls://.*--max-memory"):
+            count_by_cluster(
+                cluster,
+                logs,
+                target,
+                finished=lambda size: victim.kill(),
+                begun=lambda: victim.send_signal(signal.SIGSTOP),
+            )
+        repeat(3)
+    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(

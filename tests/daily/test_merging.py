@@ -22,7 +22,7 @@ from fasthits._parse import HitTable
 from fasthits.daily import partials
 from fasthits.daily.columns import hits_layout
 from fasthits.daily.counting import DEFAULT_RULES
-from fasthits.daily.merging import Fleet, HitsFile, Origin, merge
+from fasthits.daily.merging import HitsFile, Origin, Servers, merge
 from fasthits.daily.opening import open_table
 from fasthits.daily.partials import read_partial
 from fasthits.daily.runs import Spool, Workshop
@@ -81,9 +81,9 @@ def roll_up(folder: Path, server: int, to: str, *options: str, cwd: Path) -> Non
 
 
 @pytest.fixture(scope="module")
-def fleet(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def servers(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a partial of each server."""
-    folder = tmp_path_factory.mktemp("fleet")
+    folder = tmp_path_factory.mktemp("servers")
     for server in range(3):
         roll_up(logs, server, f"web{server}.hits", *OPTIONS, cwd=folder)
     return folder
@@ -100,9 +100,9 @@ def content_of(target: Path) -> object:
 
 @pytest.mark.parametrize("target", ["hits.db", "hits.csv"])
 def test_merged_partials_are_what_one_rollup_over_all_logs_makes(
-    target: str, logs: Path, fleet: Path, tmp_path: Path
+    target: str, logs: Path, servers: Path, tmp_path: Path
 ) -> None:
-    files = sorted(fleet.glob("*.hits"))
+    files = sorted(servers.glob("*.hits"))
     (tmp_path / "all").mkdir()
     done = fasthits(
         *("rollup", f"{DAY}..{NEXT}", "--logs", f"{logs}/*/%F.log", "--partial", "--to", f"all/{target}", *OPTIONS),
@@ -206,8 +206,8 @@ def test_hours_add_up(tmp_path: Path) -> None:
         counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
         table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
         table.replace([DAY, NEXT], counter)
-    fleet = Fleet(sorted(tmp_path.glob("*.hits")))
-    hours = fleet.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
+    servers = Servers(sorted(tmp_path.glob("*.hits")))
+    hours = servers.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
     assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {
         DAY: {10: 2},
         NEXT: {11: 3},
@@ -278,7 +278,7 @@ def test_a_torn_or_altered_partial_is_refused_whatever_byte_it_is(tmp_path: Path
         for altered in (data[:at], data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]):
             bad.write_bytes(altered)
             with pytest.raises(TableError) as caught:
-                merge(Fleet([bad]), open_table(str(tmp_path / "hits.csv")))
+                merge(Servers([bad]), open_table(str(tmp_path / "hits.csv")))
             assert str(bad) in str(caught.value)
             assert caught.value.hint
     assert not (tmp_path / "hits.csv").exists()
@@ -289,7 +289,7 @@ def test_strange_contents_are_refused(change: Callable[[dict[str, Any]], object]
     file = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     file.write_bytes(with_contents(file.read_bytes(), change))
     with pytest.raises(TableError, match=r"a\.hits"):
-        merge(Fleet([file]), open_table(str(tmp_path / "hits.csv")))
+        merge(Servers([file]), open_table(str(tmp_path / "hits.csv")))
     assert not (tmp_path / "hits.csv").exists()
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.conf import settings
@@ -20,8 +22,9 @@ from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import translation
+from psycopg import sql
 
-from fasthits.django import expressions, live
+from fasthits.django import expressions, live, ranking
 from fasthits.django.live import UNKNOWN
 from fasthits.django.models import Hits, HitsMixin, sum_hits, sum_hits_ever, views_by_day, with_hits
 from fasthits.django.ranking import most_read
@@ -163,6 +166,23 @@ def test_history_in_another_database(
     assert Hits.objects.using("stats").count() == 2  # they go when the transaction of this test does, which is never
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_content_types_are_those_of_the_database_with_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
+    """A number there may be that of another model here: the history would be that of other objects."""
+    from tests.support.logger import DAY, access_lines
+
+    release = PressRelease.objects.create(title="a", slug="a")
+    kinds = ContentType.objects.using(stats)
+    number = ContentType.objects.get_for_model(Tag).pk
+    kinds.filter(pk=number).update(id=9999)
+    kinds.filter(app_label="django_app", model="pressrelease").update(id=number)
+    parse_log(access_lines(["/press/a/"] * 3))
+    assert [hit.views for hit in PressRelease.objects.prefetch_related("hits").get().hits.all()] == [3]
+    assert list(ranking.objects_of(Hits.objects.values_list("content_type", "object_id")).values()) == [release]
+    row = Hits(content_object=release, date=DAY, views=1)
+    assert row.content_type_id == number
+
+
 def test_history_in_another_database_goes_when_the_deletion_is_committed(
     database: dict[str, Any], stats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +272,19 @@ def test_the_first_day_of_a_queryset_moves_with_the_calendar(monkeypatch: pytest
     assert objects.all().get().hits_1_days == 0
 
 
-def test_migrate_works_on_a_fresh_database_with_a_queryset_of_a_class(tmp_path: Path) -> None:
+def fresh_database(database: dict[str, Any], place: Path) -> dict[str, Any]:
+    """Return another database without any table, of the same kind."""
+    if "sqlite3" in database["ENGINE"]:
+        return database | {"NAME": str(place / "db.sqlite3")}
+    name = f"fresh_{uuid4().hex}"
+    with psycopg.connect(
+        host=database["HOST"], user=database["USER"], dbname=database["NAME"], autocommit=True
+    ) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return database | {"NAME": name}
+
+
+def test_migrate_works_on_a_fresh_database_with_a_queryset_of_a_class(database: dict[str, Any], tmp_path: Path) -> None:
     """Importing the site, on a database without any table, as its first `migrate` does."""
     program = """
 import django
@@ -265,8 +297,8 @@ class Page(DetailView):
 call_command("migrate", run_syncdb=True, verbosity=0)
 print(list(Page.queryset.all()))
 """
-    database = f'{{"ENGINE": "django.db.backends.sqlite3", "NAME": "{tmp_path / "db.sqlite3"}"}}'
-    env = {"DJANGO_SETTINGS_MODULE": "tests.django_app.settings", "SITE_DATABASE": database}
+    where = json.dumps(fresh_database(database, tmp_path))
+    env = {"DJANGO_SETTINGS_MODULE": "tests.django_app.settings", "SITE_DATABASE": where}
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, env=environment(new_mark(), env), capture_output=True, text=True
     )

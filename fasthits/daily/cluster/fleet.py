@@ -132,6 +132,10 @@ class Fleet:
         except FasthitsError:
             raise
         except Exception as error:
+            if type(error).__name__ == "KilledWorker":
+                where = f"the last of them was {error.last_worker.address}"  # type: ignore[attr-defined]
+                hint = f"{where}; have they enough memory? Lower --max-memory, or run it again"
+                raise FasthitsError("the workers of a task died, nothing changed", self._crew.name, hint) from error
             if type(error).__name__ in _LOST:
                 hint = f"{' '.join(str(error).split())}; run it again"
                 raise FasthitsError("the cluster is lost, nothing changed", self._crew.name, hint) from error
@@ -156,7 +160,7 @@ class Fleet:
         return Counting(self, files, formats, compiled, progress, max_bytes)
 
 
-_LOST = ("KilledWorker", "FutureCancelledError", "CommClosedError", "WorkerCrashedError", "BrokenExecutor")
+_LOST = ("FutureCancelledError", "CommClosedError", "WorkerCrashedError", "BrokenExecutor")
 """Errors of engines that a run does not survive."""
 
 
