@@ -42,7 +42,10 @@ class DaskCluster:
     def _start_scheduler(self) -> None:
         options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self._start("scheduler", *options, "--scheduler-file", str(self.scheduler_file))
-        eventually(self.scheduler_file.exists, 120, "the scheduler's file")
+        eventually(self._is_written, 120, "the scheduler's file")
+
+    def _is_written(self) -> bool:
+        return self.scheduler_file.exists() and self.scheduler_file.read_bytes().rstrip().endswith(b"}")
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-W", "ignore", "-m", "dask", *arguments]
