@@ -71,6 +71,8 @@ def whole_cluster(
 def cluster(whole_cluster: DaskCluster) -> DaskCluster:
     """A scheduler and two workers, whatever a test has killed."""
     whole_cluster.mend(2)
+    with distributed.Client(address_of(whole_cluster)) as client:
+        client.wait_for_workers(2, timeout=120)
     return whole_cluster
 
 
@@ -329,15 +331,17 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
             client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", times))
 
         repeat(0)
-        with pytest.raises(FasthitsError, match=r"workers of a task died, .*the last .* tls://.*--max-memory"):
-            count_by_cluster(
-                cluster,
-                logs,
-                target,
-                finished=lambda size: victim.kill(),
-                begun=lambda: victim.send_signal(signal.SIGSTOP),
-            )
-        repeat(3)
+        try:
+            with pytest.raises(FasthitsError, match=r"workers of a task died, .*the last .* tls://.*--max-memory"):
+                count_by_cluster(
+                    cluster,
+                    logs,
+                    target,
+                    finished=lambda size: victim.kill(),
+                    begun=lambda: victim.send_signal(signal.SIGSTOP),
+                )
+        finally:
+            repeat(3)
     assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 

@@ -434,6 +434,7 @@ def test_metrics_count_the_lines_of_all_loggers_by_outcome(
         count(logger, *paths)
         logger.write(access_line("/a", TODAY, "POST") + b"no line of a log\n")
         assert logger.finish() == 0
+    eventually(lambda: metrics(served)['fasthits_logger_lines_total{outcome="hit"}'] == 3)
     found = {name: value for name, value in metrics(served).items() if "logger_" in name and "warnings" not in name}
     assert found == {
         'fasthits_logger_lines_total{outcome="hit"}': 3,
