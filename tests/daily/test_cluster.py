@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import os
 import re
 import shlex
@@ -317,6 +318,13 @@ def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
 def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WATCH_SECONDS", "SILENT_SECONDS"):
         monkeypatch.setattr(engines, name, 0.5)
+
+
+@pytest.mark.parametrize("name", ["distributed", "distributed.client", "distributed.scheduler"])
+def test_dask_logs_nothing_beside_our_messages(name: str, cluster: DaskCluster) -> None:
+    logging.getLogger(name).setLevel(logging.WARNING)  # as Dask sets it for some
+    with connected(address_of(cluster)):
+        assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
 
 
 def test_a_task_whose_workers_die_is_an_error_that_names_the_last(

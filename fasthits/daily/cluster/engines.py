@@ -59,8 +59,10 @@ def connected(cluster: str) -> Iterator[Crew]:
         import distributed
     except ImportError as error:
         raise UsageError("a cluster needs more packages", cluster, "pip install 'fasthits[cluster]'") from error
-    # An error is reported in one line, once.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+    # An error is reported in one line, once. Some loggers have a level of their own.
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     client = _connect(distributed, cluster)
     try:
         with _lost(cluster, "the cluster has no worker", f"start one: dask worker {cluster}"):
