@@ -1,5 +1,6 @@
 """Text for people to read: strangers' text made safe to print, numbers with their nouns, and bars."""
 
+import os
 from collections.abc import Sequence
 from datetime import date
 
@@ -8,6 +9,11 @@ PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 """Parts of a block, from the left: no, one, ... seven eighths."""
 NOT_KEPT = "·"
 """The sign for a day that is not kept."""
+
+
+def discard_output() -> None:
+    """Let standard output lead nowhere, after an error of it: or the interpreter tries to flush it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def counted(number: int, noun: str) -> str:

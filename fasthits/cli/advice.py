@@ -5,6 +5,7 @@ from collections.abc import Collection
 from difflib import get_close_matches
 
 from fasthits.cli.commands import COMMANDS
+from fasthits.daily.days import name_logs
 
 _DAYS = ("day", "days", "--date")
 _TARGET = ("--to", "--csv")
@@ -62,7 +63,6 @@ MISSING = {
 }
 """What to type if a command has too few arguments."""
 
-
 SURPLUS = {"conf": "fasthits conf alone prints the lines for Apache and for nginx"}
 """What to say if a command has too many arguments that look like nothing known."""
 
@@ -96,5 +96,5 @@ def advise_words(words: str, known: Collection[str]) -> str | None:
     if re.search(r"[./*]", first) and "--follow" in known:
         return f"name a log file with --follow {first}"
     if re.search(r"[./*]", first) and "--logs" in known:
-        return f"name log files with --logs {first}, a pattern in quotes: --logs 'access.log*'"
+        return name_logs(first)
     return None

@@ -1,13 +1,12 @@
 """Prints lines and progress bars, and turns errors into messages and exit codes."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from fasthits import __version__
-from fasthits.display import printable
+from fasthits.display import discard_output, printable
 from fasthits.errors import FasthitsError
 from fasthits.signals import Ended
 
@@ -81,5 +80,5 @@ def errors_told() -> "Iterator[None]":
     except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
         if not isinstance(error, BrokenPipeError):  # the reader of our output has ended: fasthits ... | head
             say(f"cannot write: {error.filename or 'standard output'} ({error.strerror})")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
+        discard_output()
         raise SystemExit(1) from error

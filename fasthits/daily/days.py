@@ -74,8 +74,13 @@ def parse_day(text: str, today: date) -> date:
     if found := re.fullmatch(r"(\d{4})[/.]?(\d\d)[/.]?(\d\d)", text, re.ASCII):
         hint = f"did you mean {'-'.join(found.groups())}?"
     elif re.search(r"[./*]", text) and re.search(r"[a-z*]", text):
-        hint = f"name log files with --logs {text}, a pattern in quotes: --logs 'access.log*'"
+        hint = name_logs(text)
     raise UsageError("not a DATE", repr(text), hint)
+
+
+def name_logs(pattern: str) -> str:
+    """Return what to type if log files were named where something else belongs."""
+    return f"name log files with --logs {pattern}, a pattern in quotes: --logs 'access.log*'"
 
 
 def parse_range(text: str, today: date) -> Range:

@@ -11,7 +11,7 @@ from datetime import date
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -21,9 +21,6 @@ from fasthits.daily.folders import ANOTHER, Folder
 from fasthits.daily.refusals import find_fewer
 from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
 from fasthits.errors import TableError
-
-if TYPE_CHECKING:
-    pass
 
 GROUP_BATCHES = 16
 """Batches of a group, which a reader reads or leaves out. So many are in memory, packed."""

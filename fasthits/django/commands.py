@@ -1,12 +1,11 @@
 """The base of the ``manage.py`` commands: what a user can act on is one line, never a traceback."""
 
-import os
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from fasthits.display import printable
+from fasthits.display import discard_output, printable
 from fasthits.django.expressions import TABLE
 from fasthits.errors import FasthitsError
 from fasthits.signals import Ended, ended_by_signals
@@ -34,5 +33,5 @@ class HitsCommand(BaseCommand):
         except KeyboardInterrupt as error:
             raise CommandError("interrupted", returncode=130) from error
         except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter tries to flush it again
+            discard_output()
             raise CommandError(f"cannot write: {error.filename or 'standard output'} ({error.strerror})") from error

@@ -121,10 +121,8 @@ def _servers_of(options: dict[str, Any]) -> list[Server]:
 
 def warn_once(subject: object, error: Exception) -> None:
     """Log why a number is unknown, once for each subject and kind of error in the life of the process."""
-    known: set[tuple[object, type] | str] = {
-        (subject, type(error)),
-        str(error),
-    }  # one wrong setting may have several subjects
+    # By its text, too: one wrong setting may have several subjects.
+    known: set[tuple[object, type] | str] = {(subject, type(error)), str(error)}
     if not known & _warned:
         _warned.update(known)
         name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "

@@ -24,7 +24,7 @@ def detect(lines: Sequence[bytes]) -> Format | None:
     """
     lines = [line.strip() for line in lines]
     read: dict[str, int] = {}
-    for name in sorted(_distinct(), key=lambda name: not NAMES[name].anchored):
+    for name in sorted(distinct_ways(), key=lambda name: not NAMES[name].anchored):
         if len(lines) in read.values() and not NAMES[name].anchored:
             break  # formats that are read from the time on come first, and one of them fits all lines
         read[name] = _lines_read(_rules_for(name), lines)
@@ -84,12 +84,12 @@ def _is_ipv6(text: bytes) -> bool:
 @lru_cache(128)
 def _rules_for(name: str, whole: bool = False) -> LineRules:
     """Return what reads the lines of a format; with *whole*, only the lines that have all its parts."""
-    ways = [each.reading() for each in _distinct()[name]]
+    ways = [each.reading() for each in distinct_ways()[name]]
     return LineRules(ways=[way | {"needed": len(way["steps"])} for way in ways] if whole else ways, guesses=True)
 
 
 @lru_cache(1)
-def _distinct() -> dict[str, list[Format]]:
+def distinct_ways() -> dict[str, list[Format]]:
     """Return the formats that have strings by name, without those whose lines are read as those of an earlier one."""
     found: dict[str, list[Format]] = {}
     taken = set[str]()

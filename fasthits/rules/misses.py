@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fasthits._parse import FoundFields, LineRules, find_fields
+from fasthits.rules.detection import distinct_ways
 from fasthits.rules.directives import Field, Literal
 from fasthits.rules.formats import Format
-from fasthits.rules.named import NAMES, key_of
 
 _REQUEST = re.compile(rb'"[A-Z]{3,9} [^" ]+ HTTP/\d|^[A-Z]{3,9} /\S* [1-5]\d\d ')
 _DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}|\b[A-Z][a-z]{2,8}[ -]+\d")
@@ -34,12 +34,9 @@ def why_not(line: bytes) -> list[Miss]:
     Miss(name='combined', missing='no status in column 62', reached=61)
     """
     misses: list[Miss] = []
-    taken = set[str]()
-    for name, log_format in NAMES.items():
-        ways = [each for each in log_format.ways if each.parts and each.how == "steps" and key_of(each) not in taken]
-        taken.update(map(key_of, ways))
+    for name, ways in distinct_ways().items():
         found = [find_fields(line, _line_rules(each)) for each in ways]
-        if found and all(each.trouble for each in found):
+        if all(each.trouble for each in found):
             reached, at = max((_reached(line, each, ways[at]), -at) for at, each in enumerate(found))
             misses.append(Miss(name, trouble_of(found[-at], ways[-at]), reached))
     return sorted(misses, key=lambda miss: -miss.reached)

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -298,6 +298,15 @@ def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_le
     assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
+@contextmanager
+def refused(folder: Path, match: str) -> Iterator[Path]:
+    """Give a target with a kept day. The run is to fail with this message, to change nothing and to leave nothing."""
+    target = write(folder / "hits.csv", KEPT)
+    with pytest.raises(FasthitsError, match=match):
+        yield target
+    assert outputs(folder) == {"hits.csv": KEPT}
+
+
 def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
@@ -307,11 +316,8 @@ def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
     def kill(_: int) -> None:
         cluster.scheduler.kill()
 
-    target = write(tmp_path / "hits.csv", KEPT)
-    address = address_of(cluster)
-    with pytest.raises(FasthitsError, match=f"the cluster is lost, nothing changed: {address}"):
+    with refused(tmp_path, f"the cluster is lost, nothing changed: {address_of(cluster)}") as target:
         count_by_cluster(cluster, logs, target, kill, stop)
-    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 @pytest.fixture
@@ -332,7 +338,6 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
 ) -> None:
     """Dask repeats a task three times. Here it repeats none."""
     victim = cluster.workers[0]
-    target = write(tmp_path / "hits.csv", KEPT)
     with distributed.Client(address_of(cluster)) as client:
 
         def repeat(times: int) -> None:
@@ -340,7 +345,7 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
 
         repeat(0)
         try:
-            with pytest.raises(FasthitsError, match=r"workers of a task died, .*the last .* tls://.*--max-memory"):
+            with refused(tmp_path, r"workers of a task died, .*the last .* tls://.*--max-memory") as target:
                 count_by_cluster(
                     cluster,
                     logs,
@@ -350,7 +355,6 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
                 )
         finally:
             repeat(3)
-    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
@@ -383,10 +387,8 @@ def test_a_cluster_without_a_worker_any_more_is_an_error(
         for worker in cluster.workers:
             worker.kill()
 
-    target = write(tmp_path / "hits.csv", KEPT)
-    with pytest.raises(FasthitsError, match=r"no worker any more, nothing changed: tls://.*start one: dask worker tls"):
+    with refused(tmp_path, r"no worker any more, nothing changed: tls://.*start one: dask worker tls") as target:
         count_by_cluster(cluster, logs, target, begun=kill_all)
-    assert outputs(tmp_path) == {"hits.csv": KEPT}
 
 
 def test_a_scheduler_that_has_stopped_is_an_error(
@@ -398,11 +400,9 @@ def test_a_scheduler_that_has_stopped_is_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(engines, "ANSWER_SECONDS", 2)
-    target = write(tmp_path / "hits.csv", KEPT)
     try:
-        with pytest.raises(FasthitsError, match=r"the cluster is lost.*: tls://.*its scheduler has not answered for"):
+        with refused(tmp_path, r"the cluster is lost.*: tls://.*its scheduler has not answered for") as target:
             count_by_cluster(cluster, logs, target, begun=lambda: cluster.scheduler.send_signal(signal.SIGSTOP))
-        assert outputs(tmp_path) == {"hits.csv": KEPT}
     finally:
         cluster.scheduler.kill()
         cluster.scheduler.wait()

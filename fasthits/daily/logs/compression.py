@@ -149,8 +149,9 @@ def _open(packing: Packing, stream: Ahead, name: str, file: io.RawIOBase | None)
 class _Unpacking(io.RawIOBase):
     """The text of a compressed stream."""
 
-    def __init__(self, packing: Packing, name: str) -> None:
+    def __init__(self, packing: Packing, stream: io.RawIOBase, name: str) -> None:
         self._packing = packing
+        self._stream = stream
         self._name = name
 
     def readable(self) -> bool:
@@ -188,9 +189,8 @@ class _Members(_Unpacking):
     Python's classes of files for bzip2 and xz end in silence at a member that is damaged in its first bytes.
     """
 
-    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
-        super().__init__(packing, name)
-        self._stream = stream
+    def __init__(self, packing: Packing, stream: io.RawIOBase, name: str) -> None:
+        super().__init__(packing, stream, name)
         self._decoder: Any = None
         self._input = b""
 
@@ -262,10 +262,7 @@ class _Zlib:
 class _Zipped(_Unpacking):
     """The file in a zip archive."""
 
-    def __init__(self, packing: Packing, file: io.RawIOBase, name: str) -> None:
-        super().__init__(packing, name)
-        self._file = file
-        self._member: Any = None
+    _member: Any = None
 
     def _next_piece(self, most: int) -> bytes:
         if self._member is None:
@@ -276,7 +273,7 @@ class _Zipped(_Unpacking):
     def _open(self) -> object:
         from zipfile import ZipFile
 
-        archive = ZipFile(self._file)
+        archive = ZipFile(self._stream)
         members = [each for each in archive.infolist() if not each.is_dir()]
         if len(members) != 1:
             raise self._refused(f"is a zip archive of {len(members):,} files")
@@ -288,9 +285,8 @@ class _Zipped(_Unpacking):
 class _Utf16(_Unpacking):
     """Text in UTF-16, as UTF-8."""
 
-    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
-        super().__init__(packing, name)
-        self._stream = stream
+    def __init__(self, packing: Packing, stream: io.RawIOBase, name: str) -> None:
+        super().__init__(packing, stream, name)
         self._decoder = codecs.getincrementaldecoder(packing.name)(errors="replace")
         self._text = b""
 
@@ -304,10 +300,6 @@ class _Utf16(_Unpacking):
 
 class _CrEnds(_Unpacking):
     """Text whose lines end with CR, with LF in its place."""
-
-    def __init__(self, packing: Packing, stream: Ahead, name: str) -> None:
-        super().__init__(packing, name)
-        self._stream = stream
 
     def _next_piece(self, most: int) -> bytes:
         return (self._stream.read(most) or b"").replace(b"\r", b"\n")

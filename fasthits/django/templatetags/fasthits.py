@@ -116,7 +116,7 @@ def _is_object(obj: Any) -> bool:
 
 
 def _is_there(source: Any) -> bool:
-    is_there = source is not None and not (isinstance(source, str) and not source)
+    is_there = source is not None and source != ""
     if not is_there:
         live.warn_once("template", TypeError(f"most_read has {source!r} for a model or a queryset"))
     return is_there
