@@ -33,8 +33,6 @@ _UTF_16, _UTF_16_LE, _UTF_16_BE = (Packing(name, "text in UTF-16") for name in (
 _UTF_32 = Packing("utf-32", "text in UTF-32", "iconv -f UTF-32 -t UTF-8 {} > FILE")
 
 _STARTS = (
-    (b"\xff\xfe\0\0", _UTF_32),
-    (b"\0\0\xfe\xff", _UTF_32),
     (b"\x1f\x8b", _GZIP),
     (b"\x28\xb5\x2f\xfd", _ZSTD),
     (b"\xfd7zXZ", _XZ),
@@ -53,6 +51,7 @@ _BZIP2_DATA = (b"1AY&SY", b"\x17rE8P\x90")
 """What follows `BZh9`: a block, or the end of a stream without a block."""
 _UNITS = 8
 """The number of ASCII characters that show text in UTF-16 without a byte-order mark."""
+_UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 
 
 def packing_of(head: bytes) -> Packing | None:
@@ -71,8 +70,11 @@ def packing_of(head: bytes) -> Packing | None:
         return _ZSTD
     if head[:3] == b"BZh" and (head[4:10] in _BZIP2_DATA or 3 < len(head) < 10):
         return _BZIP2
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") and head[2:4] != bytes(2):
         return _UTF_16
+    units = head[4:20]
+    if head[:4] in _UTF_32_MARKS and 4 * len(units.replace(b"\0", b"")) == len(units) > 0:  # ASCII characters
+        return _UTF_32
     for zeros, others, packing in ((1, 0, _UTF_16_LE), (0, 1, _UTF_16_BE)):
         if head[zeros : 2 * _UNITS : 2] == bytes(_UNITS) and 0 not in head[others : 2 * _UNITS : 2]:
             return packing

@@ -109,7 +109,7 @@ class RotatedLog:
         if any(first <= day <= last for first, last in spans):
             return False
         days = {each for span in spans for each in span} | {date.fromtimestamp(each.modified) for each in self._old}
-        return any(day - DAYS_AROUND <= each < day for each in days)
+        return any(timedelta(0) < day - each <= DAYS_AROUND for each in days)
 
     def _has_file_of(self, day: date, ends: Ends) -> bool:
         """Tell whether a file is named for *day*, as cronolog names files, and has the lines of that day."""
