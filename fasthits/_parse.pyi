@@ -251,7 +251,7 @@ class LineRules:
     that looks like a torn line of another format: its method is not a word, or an unquoted field before the request
     has a quote. With *guesses* neither does the first way.
 
-    `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
+    `Format.reading` in fasthits/formats/format.py makes a way. Its *steps* are the parts of a log format. A line must
     have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
     the line for it. If the virtual host is before the time, it comes after *host_words* words, and *host_end* is the
     text after it; else *host_end* is None. A line that *begins_quoted* begins with a field in quotes, so the core does
@@ -261,7 +261,7 @@ class LineRules:
 
     A way for JSON has no steps, but *names* of fields. A name has a kind, or ``""`` for no kind. It says whether its
     value may be a whole URL, whose path counts, and whether the fields of its object are read like those of the outer
-    object: see fasthits/rules/jsonlines.py. An object may wrap another line in its message, and that line may wrap a
+    object: see fasthits/formats/jsonlines.py. An object may wrap another line in its message, and that line may wrap a
     third. All ways read wrapped lines. A way with *only_wrapped* reads no other lines.
 
     Raises ValueError for steps without a time. If a needed step searches the rest of a line for a text, the core tries
@@ -403,7 +403,7 @@ class HitTable:
         A line is ``date,path,views``, quoted by RFC 4180, and ends in ``\\n``. Each block has lines of one day. Rows
         without views are left out. A path may have up to ten *fields* with newlines between them; each becomes a field
         of the CSV. A field that a spreadsheet would take for a formula gets an apostrophe before it: see
-        `fasthits.daily.csvfiles.harmless`.
+        `fasthits.daily.csv.files.harmless`.
         """
     def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
         """Yield all rows as bytes, for a file or another machine: (part, piece), part by part from 0.
