@@ -247,7 +247,7 @@ class LineRules:
     the first, too, read no line that looks like a torn line of another format: with a method that is no word, or a
     quote in an unquoted field before the request.
 
-    `Format.reading` in fasthits/rules/formats.py makes a way. Its *steps* are the parts of a log format. A line must
+    `Format.reading` in fasthits/formats/format.py makes a way. Its *steps* are the parts of a log format. A line must
     have the first *needed* steps. If a way is *anchored*, the first step is a time in brackets, and the core searches
     the line for it. *host_end* is the text behind a virtual host that stands before the time, after *host_words* words,
     or None. A line that *begins_quoted* has a field in quotes at its beginning, so the core cannot tell quotes around
@@ -257,8 +257,8 @@ class LineRules:
 
     A way for JSON has no steps, but *names* of fields. A name has a kind (``""`` for none), and says whether its value
     may be a whole URL, whose path counts, and whether the fields of its object count as if they stood outside it: see
-    fasthits/rules/jsonlines.py. An object may wrap another line in its message, which may wrap a third. These are read
-    by all ways, also by those for which a line is *only_wrapped*.
+    fasthits/formats/jsonlines.py. An object may wrap another line in its message, which may wrap a third. All ways read
+    these lines, also those for which a line is *only_wrapped*.
 
     Raises ValueError for steps without a time. If a needed step searches the rest of a line for a text, the core tries
     only the first ANCHORS times of the line, so the cost of a line stays linear in its length.
@@ -398,7 +398,7 @@ class HitTable:
         A line is ``date,path,views``, quoted by RFC 4180, and ends in ``\\n``. Each block has lines of one day. Rows
         without views are left out. A path may have up to ten *fields* with newlines between them; each becomes a field
         of the CSV. A field that a spreadsheet would calculate gets an apostrophe before it: see
-        `fasthits.daily.csvfiles.harmless`.
+        `fasthits.daily.csv.files.harmless`.
         """
     def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
         """Yield all rows as bytes, to be kept in a file or sent: (part, piece), part by part from 0.
