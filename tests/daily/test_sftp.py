@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from fasthits.daily.hits import count_hits
+from fasthits.daily.counting.count_hits import count_hits
 from fasthits.daily.logs import sftp, stores
 from fasthits.daily.logs.logfiles import find
 from fasthits.errors import LogFileError, StoreError
