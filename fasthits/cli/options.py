@@ -18,9 +18,9 @@ from fasthits.rules.config import read_rules
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, take_options
 
 if TYPE_CHECKING:
-    from fasthits.daily.documents import Days
-    from fasthits.daily.history import History
     from fasthits.daily.logs.sources import Patterns
+    from fasthits.daily.past.documents import Days
+    from fasthits.daily.past.history import History
 
 SERVER_PANEL = "memcached"
 RULE_PANEL = "What counts, and under which path"
@@ -182,7 +182,7 @@ def choose_days(kept: "History", number: int | None, text: str | None, default: 
     Raises UsageError for both options, and TableError when none of the days can be kept.
     """
     from fasthits.daily.days import parse_range
-    from fasthits.daily.documents import Days
+    from fasthits.daily.past.documents import Days
 
     if text is None:
         return Days(default if number is None else number)

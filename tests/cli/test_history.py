@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fasthits.daily.days import Range
-from fasthits.daily.history import History
+from fasthits.daily.past.history import History
 from fasthits.display import sparkline
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules, find_fields, parse_line, parse_lines
-from fasthits.daily.hits import count_hits
-from fasthits.rules.labelled import LTSV, W3C
+from fasthits.daily.counting.count_hits import count_hits
+from fasthits.formats.labelled import LTSV, W3C
 
 DAY = date(2026, 3, 12)
 IIS = (

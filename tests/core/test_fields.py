@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import FoundFields, HitTable, LineRules, ParsedLine, find_fields, parse_line, parse_lines
-from fasthits.rules.directives import Field
-from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES
+from fasthits.formats.directives import Field
+from fasthits.formats.format import Format, parse_format
+from fasthits.formats.named import NAMES
 from tests.core.support import DAY, INTACT, TIME, as_parsed, line
 from tests.core.test_line_rules import FEW, FORMATS, lines_of
 from tests.support import reference

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules
+from fasthits.formats.format import parse_format
+from fasthits.formats.named import find_format
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import parse_format
-from fasthits.rules.named import find_format
 from fasthits.rules.rules import Rules
 
 DAY = date(2026, 3, 12)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, ParsedLine, find_json_fields, parse_line, parse_lines
-from fasthits.rules.jsonlines import KNOWN, MARKS, TRANSPARENT
-from fasthits.rules.named import JSON, NAMES
+from fasthits.formats.jsonlines import KNOWN, MARKS, TRANSPARENT
+from fasthits.formats.named import JSON, NAMES
 from fasthits.rules.rules import Rules
 from tests.core.support import DAY, assert_every_line_in_a_bucket
 from tests.core.test_memory_safety import Guarded

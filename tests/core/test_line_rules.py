@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, find_fields, parse_line, parse_lines
+from fasthits.formats.directives import Literal
+from fasthits.formats.format import Format, parse_format
+from fasthits.formats.named import NAMES
 from fasthits.rules.bots import agent_verdict
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.directives import Literal
-from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES
 from fasthits.rules.paths import is_static
 from fasthits.rules.rules import STATIC_ENDINGS, Rules
 from tests.core.support import referred, tables_of

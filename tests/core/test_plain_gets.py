@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules
-from fasthits.rules.named import NAMES
+from fasthits.formats.named import NAMES
 from tests.core.support import (
     DAY,
     FRONT,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import parse_line
-from fasthits.rules.named import NAMES, find_format
+from fasthits.formats.named import NAMES, find_format
 from fasthits.rules.options import make_rules
 from fasthits.rules.rules import Rules
 from tests.support import reference

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fasthits._parse import HitTable
-from fasthits.daily.counting import count_days
+from fasthits.daily.counting.count_days import count_days
+from fasthits.daily.counting.threads import Progress, Reading
 from fasthits.daily.logs import logfiles
-from fasthits.daily.threads import Progress, Reading
 from tests.daily.test_whole_days import KEPT, TODAY, YESTERDAY, every, keep_one_hit, line, midnight, rolled
 from tests.support.commands import write
 

@@ -23,9 +23,9 @@ import pytest
 from fasthits.daily.cluster import engines, fleet
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Fleet
-from fasthits.daily.opening import open_table
-from fasthits.daily.refusals import days_left
 from fasthits.daily.rollup import Summary, roll_up
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.refusals import days_left
 from fasthits.errors import FasthitsError
 from tests.support.cluster import DaskCluster, dask_cluster, tls_settings
 from tests.support.commands import fasthits, write
@@ -201,7 +201,7 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
         store.put(bucket, f"logs/{file.relative_to(logs)}", file.read_bytes())
     with connected(str(cluster.scheduler_file)) as crew:
         workers = Fleet(crew, f"s3://{bucket}/scratch")
-        target = open_table(str(tmp_path / "hits.csv"))
+        target = open_target(str(tmp_path / "hits.csv"))
         done = roll_up([DAY], (f"s3://{bucket}/logs/*/%F.log",), target, fleet=workers)
     count_alone(logs, tmp_path / "alone.csv")
     assert done.counted.files == 10

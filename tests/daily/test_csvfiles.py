@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
-from fasthits.daily import csvfiles
-from fasthits.daily.csvfiles import Block, CsvFile, Written, csv_line, harmless, replace_days
+from fasthits.daily.csv import files as csvfiles
+from fasthits.daily.csv.files import Block, CsvFile, Written, csv_line, harmless, replace_days
 from fasthits.errors import TableError
 from tests.support.commands import write
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from fasthits.daily import bounded
 from fasthits.daily.cluster import fleet, tasks
 from fasthits.daily.cluster.engines import connected, warning_of
 from fasthits.daily.cluster.fleet import Crew, Fleet
 from fasthits.daily.cluster.scratch import read_range
-from fasthits.daily.hits import count_hits
+from fasthits.daily.counting import overflow
+from fasthits.daily.counting.count_hits import count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.rules import Rules
@@ -79,7 +79,7 @@ def test_a_task_with_little_memory_leaves_the_same_rows(
 ) -> None:
     """Its tables go through a temporary file again and again, and are divided into the parts that merge tasks read."""
     monkeypatch.setattr(fleet, "MERGED_AT_ONCE", merged_at_once)
-    monkeypatch.setattr(bounded, "bytes_of_tables", lambda size: 1 << 19)
+    monkeypatch.setattr(overflow, "bytes_of_tables", lambda size: 1 << 19)
     rules = Rules(bots="apart", fold_slash=True)
     (tmp_path / "out").mkdir()
     (tmp_path / "alone").mkdir()

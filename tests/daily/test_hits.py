@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits import count_hits, explain_line
-from fasthits.daily import bounded, hits, runs
-from fasthits.daily.hits import HitCount
+from fasthits.daily.counting import count_hits as counting
+from fasthits.daily.counting import overflow, runs
+from fasthits.daily.counting.count_hits import HitCount
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
 from fasthits.rules.keywords import rules_of
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs
@@ -217,7 +218,7 @@ def test_no_line_is_no_error(tmp_path: Path) -> None:
 
 def test_more_paths_than_memory_are_counted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file and a stream, each of which is too much, and both together."""
-    for module in (bounded, hits):
+    for module in (overflow, counting):
         monkeypatch.setattr(module, "bytes_of_tables", lambda size: 1 << 20)
     log = b"".join(hit(f"/{'x' * 1500}/{number % 1500}") for number in range(2000))
     file = write(tmp_path / "access.log", log)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fasthits.daily.days import Range
-from fasthits.daily.documents import Days, Pages, hours_document
-from fasthits.daily.history import History
-from fasthits.daily.report import Report
+from fasthits.daily.past.documents import Days, Pages, hours_document
+from fasthits.daily.past.history import History
+from fasthits.daily.past.report import Report
 from tests.support.commands import fasthits, write
 
 DAY = date(2026, 3, 12)

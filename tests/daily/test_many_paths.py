@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily import threads
+from fasthits.daily.counting import threads
 from fasthits.daily.logs import logfiles
-from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import Summary, roll_up
+from fasthits.daily.targets.opening import open_target
 from tests.support.commands import hit
 
 DAY = date(2026, 3, 12)
@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None) -> tuple[bytes, Summary]:
-    found = roll_up([DAY], [str(log)], open_table(str(target)), threads, max_bytes=max_bytes, as_part=True)
+    found = roll_up([DAY], [str(log)], open_target(str(target)), threads, max_bytes=max_bytes, as_part=True)
     return target.read_bytes(), found
 
 

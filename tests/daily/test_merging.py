@@ -19,14 +19,15 @@ from zlib import crc32
 import pytest
 
 from fasthits._parse import HitTable
-from fasthits.daily import partials
-from fasthits.daily.columns import hits_layout
-from fasthits.daily.counting import DEFAULT_RULES
-from fasthits.daily.merging import HitsFile, Origin, Servers, merge
-from fasthits.daily.opening import open_table
-from fasthits.daily.partials import read_partial
-from fasthits.daily.runs import Spool, Workshop
-from fasthits.daily.targets import Replaced
+from fasthits.daily.counting.count_days import DEFAULT_RULES
+from fasthits.daily.counting.runs import Spool, Workshop
+from fasthits.daily.layouts import hits_layout
+from fasthits.daily.partials import files as partials
+from fasthits.daily.partials.files import read_partial
+from fasthits.daily.partials.merging import Servers, merge
+from fasthits.daily.partials.target import Origin, PartialTarget
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.target import Replaced
 from fasthits.errors import TableError
 from fasthits.rules.rules import Rules
 from tests.support.commands import fasthits, hit, write
@@ -140,7 +141,7 @@ def partial_of(file: Path, server: str, days: dict[date, int], rules: Rules = DE
     counter = HitTable()
     for day, views in days.items():
         counter.add(day, f"/{server}".encode(), views)
-    table = HitsFile(file, [hits_layout(rules.by_host)], Origin.of(server, rules))
+    table = PartialTarget(file, [hits_layout(rules.by_host)], Origin.of(server, rules))
     assert table.replace(sorted(days), counter, with_fewer=True) == Replaced(len(days), [])
     return file
 
@@ -193,7 +194,7 @@ def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
 def test_what_is_missing_of_a_day_on_a_server_is_said(tmp_path: Path) -> None:
     counter = HitTable()
     counter.add(DAY, b"/", 3)
-    table = HitsFile(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
+    table = PartialTarget(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
     table.replace([DAY], counter, figures={"parts": {str(DAY): ["its end is missing"]}})
     code, rows, said = merged(tmp_path, "--quiet")
     assert (code, rows) == (0, ["2026-03-12,/,3"])
@@ -204,7 +205,7 @@ def test_hours_add_up(tmp_path: Path) -> None:
     for server in (1, 2):
         counter = HitTable()
         counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
-        table = HitsFile(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
+        table = PartialTarget(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
         table.replace([DAY, NEXT], counter)
     servers = Servers(sorted(tmp_path.glob("*.hits")))
     hours = servers.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
@@ -278,7 +279,7 @@ def test_a_torn_or_altered_partial_is_refused_whatever_byte_it_is(tmp_path: Path
         for altered in (data[:at], data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]):
             bad.write_bytes(altered)
             with pytest.raises(TableError) as caught:
-                merge(Servers([bad]), open_table(str(tmp_path / "hits.csv")))
+                merge(Servers([bad]), open_target(str(tmp_path / "hits.csv")))
             assert str(bad) in str(caught.value)
             assert caught.value.hint
     assert not (tmp_path / "hits.csv").exists()
@@ -289,7 +290,7 @@ def test_strange_contents_are_refused(change: Callable[[dict[str, Any]], object]
     file = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     file.write_bytes(with_contents(file.read_bytes(), change))
     with pytest.raises(TableError, match=r"a\.hits"):
-        merge(Servers([file]), open_table(str(tmp_path / "hits.csv")))
+        merge(Servers([file]), open_target(str(tmp_path / "hits.csv")))
     assert not (tmp_path / "hits.csv").exists()
 
 
@@ -313,8 +314,8 @@ import os, signal, sys
 from datetime import date
 from pathlib import Path
 from fasthits._parse import HitTable
-from fasthits.daily import merging, partials
-from fasthits.daily.columns import hits_layout
+from fasthits.daily.partials import files as partials, target
+from fasthits.daily.layouts import hits_layout
 from fasthits.rules.rules import Rules
 
 moment = sys.argv[2]
@@ -327,12 +328,12 @@ if moment == "pack":
 elif moment == "contents":
     partials.json.dumps = die
 else:
-    real = merging.write_partial
-    merging.write_partial = lambda *arguments: (real(*arguments), die())
+    real = target.write_partial
+    target.write_partial = lambda *arguments: (real(*arguments), die())
 table = HitTable()
 table.add(date(2026, 3, 12), b"/new", 9)
-target = merging.HitsFile(Path(sys.argv[1]), [hits_layout()], merging.Origin.of("web1", Rules()))
-target.replace([date(2026, 3, 12)], table)
+opened = target.PartialTarget(Path(sys.argv[1]), [hits_layout()], target.Origin.of("web1", Rules()))
+opened.replace([date(2026, 3, 12)], table)
 """
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from fasthits.daily.logs.extents import is_over
 from fasthits.daily.logs.names import LogName, read_name
+from fasthits.formats.format import Format
+from fasthits.formats.named import find_format
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import Format
-from fasthits.rules.named import find_format
 from fasthits.rules.rules import Rules
 from fasthits.rules.stamps import detect_format, stamps
 from tests.support.commands import hit

@@ -18,12 +18,11 @@ from pyarrow import dataset, parquet
 from typer.testing import CliRunner
 
 from fasthits.cli.app import app
-from fasthits.daily import folders
-from fasthits.daily import parquet as target
-from fasthits.daily.columns import hits_layout
-from fasthits.daily.opening import open_table
-from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import Replaced
+from fasthits.daily.layouts import hits_layout
+from fasthits.daily.parquet import folders, target
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.target import Replaced
 from fasthits.errors import TableError
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
@@ -117,14 +116,14 @@ def test_some_days_are_replaced_and_the_others_stay(folder: str) -> None:
 def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -> None:
     replace(folder, {MARCH[0]: {b"/": 5}})
     with pytest.raises(TableError, match=r"make a table hits \(host, path, views\), but the file has \(path, views\)"):
-        open_table(folder, [hits_layout(by_host=True)]).check()
+        open_target(folder, [hits_layout(by_host=True)]).check()
     (Path(folder) / "hits/date=2026-03-01/hits.parquet").write_text("something else")
     with pytest.raises(TableError, match="not a Parquet file of fasthits"):
-        open_table(folder).check()
+        open_target(folder).check()
     with pytest.raises(TableError, match="no such folder"):
-        open_table(f"{tmp_path}/none/none/").check()
+        open_target(f"{tmp_path}/none/none/").check()
     with pytest.raises(TableError, match="target is not a folder"):
-        open_table(f"{write(tmp_path / 'file')}/").check()
+        open_target(f"{write(tmp_path / 'file')}/").check()
 
 
 def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
@@ -146,18 +145,18 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from fasthits._parse import HitTable
-from fasthits.daily import folders, parquet
-from fasthits.daily.opening import open_table
+from fasthits.daily.parquet import folders, target
+from fasthits.daily.targets.opening import open_target
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
-places = {"_schema": parquet, "replace": folders.Path, "sync": folders}
+places = {"_schema": target, "replace": folders.Path, "sync": folders}
 setattr(places[sys.argv[2]], sys.argv[2], die)
 counter = HitTable()
 for day in (1, 2):
     counter.add(date(2026, 3, day), b"/new", 9)
-open_table(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], counter)
+open_target(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], counter)
 """
 
 

@@ -19,9 +19,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fasthits.cli.app import app
-from fasthits.daily.databases import state_of
 from fasthits.daily.days import Range
-from fasthits.daily.documents import (
+from fasthits.daily.past.documents import (
     Days,
     Pages,
     bots_document,
@@ -33,12 +32,13 @@ from fasthits.daily.documents import (
     searches_document,
     sections_document,
 )
-from fasthits.daily.history import History
-from fasthits.daily.opening import open_table
+from fasthits.daily.past.history import History
+from fasthits.daily.past.opening import state_of
 from fasthits.daily.postgres import database as connections
-from fasthits.daily.refusals import Fewer
 from fasthits.daily.sqlite.referrers import TEXTS, sums_of
-from fasthits.daily.targets import Replaced
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.target import Replaced
 from fasthits.daily.urls import shown
 from fasthits.errors import TableError
 from fasthits.upkeep.doctor import machine
@@ -159,11 +159,11 @@ def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> N
     psql.execute("TRUNCATE hits_2026_03_04")
     psql.execute("DROP TABLE hits_2026_03_05")
     assert [row[0] for row in sums_in(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
-    open_table(url).catch_up()
+    open_target(url).catch_up()
     assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
     psql.execute("DROP TRIGGER hits_changed ON hits")
     psql.execute("UPDATE hits SET views = 8 WHERE date = '2026-03-02'")
-    open_table(url).catch_up()
+    open_target(url).catch_up()
     assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 8), ("2026-03-06", 1)]
 
 
@@ -225,7 +225,7 @@ def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: C
     for question in QUESTIONS:
         of_sqlite, without_sums = ask(question, file, url)
         assert without_sums == of_sqlite
-    open_table(url).catch_up()
+    open_target(url).catch_up()
     if sources:
         assert {row[0] for row in rows_of(psql, f"{sources[0]}_sums")} == {"2026-03-02", "2026-03-04"}
     psql.execute("DROP TABLE hits_2026_03_02")
@@ -346,15 +346,15 @@ import os, signal, sys
 from datetime import date
 import psycopg
 from fasthits._parse import HitTable
-from fasthits.daily.postgres import partitions
-from fasthits.daily.opening import open_table
+from fasthits.daily.postgres import target
+from fasthits.daily.targets.opening import open_target
 
 day, moment = date(2026, 3, 1), sys.argv[2]
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
-def some(rows, *, real=partitions._Days._storable):
+def some(rows, *, real=target._Days._storable):
     def of_day(self, rows):
         for number, row in enumerate(real(self, rows)):
             if number == 30_000:
@@ -363,9 +363,9 @@ def some(rows, *, real=partitions._Days._storable):
     return of_day
 
 if moment == "copy":
-    partitions._Days._storable = some(None)
+    target._Days._storable = some(None)
 elif moment == "attach":
-    partitions._Days.attach = die
+    target._Days.attach = die
 elif moment == "commit":
     psycopg.Connection.commit = die
 else:
@@ -374,7 +374,7 @@ else:
 counter = HitTable()
 for number in range(40_000):
     counter.add(day, b"/new/%d" % number, 1)
-open_table(sys.argv[1]).replace([day], counter)
+open_target(sys.argv[1]).replace([day], counter)
 """
 
 
@@ -413,17 +413,17 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, p
             yield from ((str(MARCH[0]), f"/{number:090}", 1) for number in range(100_000))
 
     with pytest.raises(TableError, match=r"cannot write to database: postgresql://fasthits@/stats") as raised:
-        open_table(url).replace([MARCH[0]], Dying())  # type: ignore[arg-type]
+        open_target(url).replace([MARCH[0]], Dying())  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 1)]
 
 
 SEVERAL = (
     "import sys; from datetime import date;"
-    "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
+    "from fasthits._parse import HitTable; from fasthits.daily.targets.opening import open_target;"
     "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); counter = HitTable();"
     "[counter.add(day, b'/%d' % number, views) for number in range(5000)];"
-    "open_table(sys.argv[1]).replace([day], counter)"
+    "open_target(sys.argv[1]).replace([day], counter)"
 )
 
 
@@ -496,7 +496,7 @@ def test_who_waits_too_long_for_another_says_so(url: str, psql: Connection, monk
 
 
 def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -> None:
-    table = open_table(url)
+    table = open_target(url)
     psql.execute("CREATE TABLE hits (id int)")
     with pytest.raises(
         TableError, match=r"these options make a table hits \(date, path, views\), but the database has \(id\)"

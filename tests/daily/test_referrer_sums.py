@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from fasthits.daily.days import Range
-from fasthits.daily.history import History
-from fasthits.daily.opening import open_table
+from fasthits.daily.past.history import History
+from fasthits.daily.targets.opening import open_target
 from tests.support.commands import fasthits, hit, write
 
 DAYS = [date(2026, 3, 10) + timedelta(number) for number in range(3)]
@@ -81,7 +81,7 @@ def test_sums_of_sources_are_those_of_their_rows(tmp_path: Path, options: tuple[
     )
     check(file)
     assert days_of(file) == [str(DAYS[0]), str(DAYS[2])]
-    open_table(str(file)).catch_up()
+    open_target(str(file)).catch_up()
     check(file)
     assert days_of(file) == list(map(str, DAYS))
 
@@ -91,7 +91,7 @@ def test_a_file_without_these_sums_gets_them(tmp_path: Path) -> None:
     change(file, "DROP TABLE referrers_sums", "DROP TRIGGER searches_sums_insert")
     change(file, "INSERT INTO searches VALUES ('2026-03-10', '/a', 'Ecosia', 'lamps', 7)")
     check(file)
-    open_table(str(file)).catch_up()
+    open_target(str(file)).catch_up()
     check(file)
     assert days_of(file) == list(map(str, DAYS))
     assert days_of(file, "searches_sums") == list(map(str, DAYS[:2]))

@@ -21,11 +21,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from benchmarks.corpus import write_day
+from fasthits.daily.csv.target import CsvStream
 from fasthits.daily.logs import extents, logfiles
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.daily.rollup import roll_up
-from fasthits.daily.targets import CsvStream
-from fasthits.rules.packing import packing_of
+from fasthits.formats.packing import packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT, eventually

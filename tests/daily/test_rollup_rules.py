@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily.columns import hits_layout, referrers_layout
-from fasthits.daily.opening import open_table
+from fasthits.daily.layouts import hits_layout, referrers_layout
 from fasthits.daily.rollup import roll_up as count_up
+from fasthits.daily.targets.opening import open_target
+from fasthits.formats.format import Format, parse_format
+from fasthits.formats.named import NAMES
 from fasthits.records import replace
 from fasthits.rules.config import load_config
-from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import NOT_FOUND_STATUSES, STATIC_ENDINGS, STATUSES, Rules
 from tests.support.commands import fasthits, write
@@ -276,7 +276,7 @@ def test_tables_of_bots_and_referrers_keep_to_the_memory_and_lose_nothing(tmp_pa
     for to, max_bytes in (("whole.csv", None), ("parts.csv", 2 << 20), ("parts.db", 2 << 20)):
         layouts = [hits_layout(apart=True), referrers_layout()]
         keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
-        table = open_table(str(tmp_path / to), layouts)
+        table = open_target(str(tmp_path / to), layouts)
         found = count_up([DAY], (str(tmp_path / "access.log"),), table, 1, None, max_bytes, wanted, keepers)
         assert bool(found.counted.spooled) == (max_bytes is not None)
         texts.append(

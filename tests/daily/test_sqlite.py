@@ -16,13 +16,13 @@ import pytest
 
 from fasthits._parse import HitTable
 from fasthits.cli.app import app
-from fasthits.daily.columns import PLAIN
 from fasthits.daily.days import Range
-from fasthits.daily.history import History
-from fasthits.daily.opening import open_table
+from fasthits.daily.layouts import PLAIN
+from fasthits.daily.past.history import History
 from fasthits.daily.sqlite import database as of_sqlite
 from fasthits.daily.sqlite.database import reading
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.sqlite.target import SqliteTarget
+from fasthits.daily.targets.opening import open_target
 from fasthits.errors import TableError
 from fasthits.records import replace
 from tests.support.commands import fasthits, hit, write
@@ -47,7 +47,7 @@ def views_in(file: Path) -> int:
 @pytest.fixture
 def kept(place: Path) -> Path:
     """A database with 10 hits, where every user may look."""
-    SqliteFile(place / "hits.db").replace([DAY], counter(10))
+    SqliteTarget(place / "hits.db").replace([DAY], counter(10))
     return place / "hits.db"
 
 
@@ -55,8 +55,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from fasthits.daily.sqlite import database
-from fasthits.daily.columns import PLAIN
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.layouts import PLAIN
+from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.records import replace
 from tests.daily.test_sqlite import DAY, counter
 
@@ -65,7 +65,7 @@ def rows(counted):
     os.kill(os.getpid(), signal.SIGKILL)
 
 database.WRITE_CACHE_BYTES = 1 << 16
-SqliteFile(Path(sys.argv[1]), [replace(PLAIN, rows=rows)]).replace([DAY], counter(20_000))
+SqliteTarget(Path(sys.argv[1]), [replace(PLAIN, rows=rows)]).replace([DAY], counter(20_000))
 """
 
 
@@ -111,7 +111,7 @@ def test_the_first_rollup_of_all_is_killed(tmp_path: Path) -> None:
     done = fasthits("most-read", cwd=tmp_path)
     assert done.returncode in (0, 1)
     assert b"fill it" in done.stderr
-    SqliteFile(tmp_path / "hits.db").replace([DAY], counter(10))
+    SqliteTarget(tmp_path / "hits.db").replace([DAY], counter(10))
     assert views_in(tmp_path / "hits.db") == 10
 
 
@@ -135,9 +135,9 @@ def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept
     with as_stranger():
         assert views_in(kept) == 10
         with pytest.raises(TableError, match="no permission to write target"):
-            SqliteFile(kept).check()
+            SqliteTarget(kept).check()
         with pytest.raises(TableError, match="cannot write to SQLite file"):
-            SqliteFile(kept).replace([DAY], counter(10))
+            SqliteTarget(kept).replace([DAY], counter(10))
     assert kept.read_bytes() == before
     assert os.listdir(kept.parent) == ["hits.db"]
 
@@ -150,7 +150,7 @@ def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -
         yield from PLAIN.rows(counted)
         seen.append(fasthits("history", "/1", "--database", kept))
 
-    SqliteFile(kept, [replace(PLAIN, rows=rows)]).replace([DAY], counter(100_000))
+    SqliteTarget(kept, [replace(PLAIN, rows=rows)]).replace([DAY], counter(100_000))
     assert [done.returncode for done in seen] == [0]
     assert seen[0].stdout.decode().splitlines()[2].startswith("1 view, ")
     assert views_in(kept) == 100_000
@@ -164,10 +164,10 @@ def test_what_is_read_at_one_moment_is_of_one_moment(kept: Path) -> None:
         program = f"""
 from pathlib import Path
 from fasthits.daily.sqlite import database
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.sqlite.target import SqliteTarget
 from tests.daily.test_sqlite import DAY, counter
 database.WRITE_LOCK_SECONDS = 0.1
-SqliteFile(Path({str(kept)!r})).replace([DAY], counter(20))
+SqliteTarget(Path({str(kept)!r})).replace([DAY], counter(20))
 """
         done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True)
         assert b"database is locked; another program, such as a rollup, is using it" in done.stderr
@@ -186,7 +186,7 @@ main()
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.csv"])
 def test_without_room_the_old_numbers_stand(name: str, tmp_path: Path) -> None:
-    open_table(str(tmp_path / name)).replace([DAY], counter(10))
+    open_target(str(tmp_path / name)).replace([DAY], counter(10))
     before = (tmp_path / name).read_bytes()
     write(tmp_path / "a.log", *(hit(f"/{number}/{'p' * 200}") for number in range(20_000)))
     path = {"PYTHONPATH": str(PROJECT)}
@@ -218,7 +218,7 @@ def test_on_a_full_disk_the_old_numbers_stand_and_every_command_works(
     name: str, small_disk: Path, tmp_path: Path
 ) -> None:
     target = small_disk / name
-    open_table(str(target)).replace([DAY], counter(10))
+    open_target(str(target)).replace([DAY], counter(10))
     log = write(tmp_path / "a.log", *(hit(f"/{number}/{'p' * 200}") for number in range(20_000)))
     done = fasthits("rollup", str(DAY), "--logs", log, "--to", target)
     assert done.returncode == 1
@@ -260,7 +260,7 @@ def test_a_signal_ends_the_wait_for_another_rollup_or_a_reader(kept: Path, other
 
 
 def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
-    SqliteFile(kept).replace([DAY], counter(5_000))
+    SqliteTarget(kept).replace([DAY], counter(5_000))
     with kept.open("r+b") as file:
         for page in range(2, 8):
             file.seek(page * 4096)
@@ -312,15 +312,15 @@ MADE = "user 65534 has made "
 def test_what_a_stranger_has_put_into_a_shared_folder_is_not_taken_for_ours(shared: Path, suffix: str) -> None:
     """A journal would be played back into the database."""
     file = shared / "hits.db"
-    SqliteFile(file).replace([DAY], counter(10))
+    SqliteTarget(file).replace([DAY], counter(10))
     before = file.read_bytes()
     planted = Path(f"{file}{suffix}")
     planted.write_bytes(before)
     give_to_stranger(planted)
     with pytest.raises(TableError, match=MADE):
-        SqliteFile(file).check()
+        SqliteTarget(file).check()
     with pytest.raises(TableError, match=MADE):
-        SqliteFile(file).replace([DAY], counter(20))
+        SqliteTarget(file).replace([DAY], counter(20))
     with pytest.raises(TableError, match=MADE):
         views_in(file)
     assert (file.read_bytes(), planted.read_bytes()) == (before, before)
@@ -404,16 +404,16 @@ def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.db").symlink_to("b.db")
     (tmp_path / "b.db").symlink_to("a.db")
     with pytest.raises(TableError, match="Too many levels of symbolic links"):
-        SqliteFile(tmp_path / "a.db").check()
+        SqliteTarget(tmp_path / "a.db").check()
     with pytest.raises(TableError, match="Too many levels of symbolic links"):
-        SqliteFile(tmp_path / "a.db").replace([DAY], counter(1))
+        SqliteTarget(tmp_path / "a.db").replace([DAY], counter(1))
 
 
 def test_an_operator_may_have_chosen_a_write_ahead_log(kept: Path) -> None:
     with contextlib.closing(sqlite3.connect(kept)) as database:
         database.execute("PRAGMA journal_mode = WAL")
     assert views_in(kept) == 10
-    SqliteFile(kept).replace([DAY], counter(20))
+    SqliteTarget(kept).replace([DAY], counter(20))
     assert views_in(kept) == 20
 
 

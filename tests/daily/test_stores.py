@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from fasthits.daily.counting import Counted, count_days
-from fasthits.daily.hits import count_hits
+from fasthits.daily.counting.count_days import Counted, count_days
+from fasthits.daily.counting.count_hits import count_hits
 from fasthits.daily.logs import logfiles, stores
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.daily.logs.logfiles import find

@@ -17,10 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import HitTable
-from fasthits.daily.columns import hits_layout
 from fasthits.daily.days import Range
-from fasthits.daily.history import History
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.layouts import hits_layout
+from fasthits.daily.past.history import History
+from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.errors import TableError, UsageError
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
@@ -72,7 +72,7 @@ def roll_up(file: Path, views: dict[str, int], *days: date) -> None:
     for day in days:
         for path, count in views.items():
             table.add(day, path.encode(), count)
-    SqliteFile(file).replace(list(days), table, with_fewer=True)
+    SqliteTarget(file).replace(list(days), table, with_fewer=True)
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_all_answers_are_those_of_the_rows(table: tuple[list[Row], bool, bool, l
             database.commit()
         for step in ("no sums", "all sums", "some sums"):
             if step == "all sums":
-                SqliteFile(file, [hits_layout(by_host, apart)]).catch_up()
+                SqliteTarget(file, [hits_layout(by_host, apart)]).catch_up()
                 assert (summed(file) if rows else []) == [str(day) for day in sorted({row.day for row in rows})]
             elif step == "some sums" and rows:
                 change(file, *(f"DELETE FROM hits_sums WHERE date = '{day}'" for day in without))
@@ -217,7 +217,7 @@ def test_who_changes_hits_by_hand_makes_no_sum_wrong(
     assert summed(kept) == [str(DAYS[number]) for number in left]
     assert site_of(kept)[:3] == views
     roll_up(kept, {"/n": 1}, DAYS[4])
-    SqliteFile(kept).catch_up()
+    SqliteTarget(kept).catch_up()
     assert site_of(kept)[:5] == [*views, None, 1]
     days = {str(day) for day, count in zip(DAYS, views, strict=False) if count is not None} | {str(DAYS[4])}
     assert set(summed(kept)) == days
@@ -246,7 +246,7 @@ def test_a_rollup_does_not_trust_sums_without_their_triggers(kept: Path) -> None
     roll_up(kept, {"/n": 1}, DAYS[4])
     assert summed(kept) == [str(DAYS[4])]
     assert site_of(kept)[:5] == [70, 70, 70, None, 1]
-    SqliteFile(kept).catch_up()
+    SqliteTarget(kept).catch_up()
     assert len(summed(kept)) == 4
     assert site_of(kept)[:5] == [70, 70, 70, None, 1]
 
@@ -286,7 +286,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from fasthits.daily.sqlite import sums
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.sqlite.target import SqliteTarget
 
 sums.TRANSACTION_SECONDS = 0.0  # a day in each
 make_sums, left = sums.make_sums, int(sys.argv[2])
@@ -299,7 +299,7 @@ def make_or_die(database, day):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sums.make_sums = make_or_die
-SqliteFile(Path(sys.argv[1])).catch_up()
+SqliteTarget(Path(sys.argv[1])).catch_up()
 """
 
 
@@ -338,7 +338,7 @@ def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
 
 def test_views_that_are_no_numbers_are_told_and_have_no_sums(kept: Path) -> None:
     change(kept, "UPDATE hits SET views = 'many' WHERE date = '2026-03-09' AND path = '/a'")
-    SqliteFile(kept).catch_up()
+    SqliteTarget(kept).catch_up()
     assert summed(kept) == [str(DAYS[0]), str(DAYS[2])]
     with pytest.raises(TableError, match="the database has invalid views"):
         History(kept).most_read(WHOLE)
@@ -350,7 +350,7 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
     file = tmp_path / "hits.db"
     change(file, f"CREATE TABLE {name}(a, b)", f"INSERT INTO {name} VALUES (1, 2)")
     with pytest.raises(TableError, match=rf"another program has made the table {name} \(a, b\)"):
-        SqliteFile(file).check()
+        SqliteTarget(file).check()
     with pytest.raises(TableError, match="another program has made the table"):
         roll_up(file, {"/": 1}, DAYS[0])
     with closing(sqlite3.connect(file)) as database:
@@ -467,7 +467,7 @@ def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp
         "DROP TABLE later",
     )
     roll_up(file, {"/": 7}, DAYS[1])
-    SqliteFile(file).catch_up()
+    SqliteTarget(file).catch_up()
     assert paths_in(file) == ["/", f"/{DAYS[0]}"]
     assert site_of(file)[:2] == [6, 7]
 
@@ -479,5 +479,5 @@ def test_no_path_goes_while_a_day_is_without_sums(tmp_path: Path) -> None:
     change(file, "UPDATE hits SET path = '/moved' WHERE path = '/1'", f"DELETE FROM hits WHERE date = '{DAYS[0]}'")
     roll_up(file, {"/": 7}, DAYS[3])
     assert paths_in(file) == ["/", "/0", "/1", "/2"]
-    SqliteFile(file).catch_up()
+    SqliteTarget(file).catch_up()
     assert paths_in(file) == ["/", "/2", "/moved"]

@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules
 from fasthits.daily import atomic as replacing
-from fasthits.daily.columns import PLAIN, Rows, hits_layout, referrers_layout
-from fasthits.daily.opening import open_table
-from fasthits.daily.refusals import Fewer
-from fasthits.daily.runs import MergedRows, Spill, Spool, Workshop
+from fasthits.daily.counting.runs import MergedRows, Spill, Spool, Workshop
+from fasthits.daily.csv.target import CsvTarget
+from fasthits.daily.layouts import PLAIN, Rows, hits_layout, referrers_layout
 from fasthits.daily.sqlite import database
-from fasthits.daily.targets import CsvFiles, Replaced, SqliteFile, Table
+from fasthits.daily.sqlite.target import SqliteTarget
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.target import Replaced, Target
 from fasthits.errors import TableError, UsageError
 from tests.support.processes import PROJECT
 
@@ -67,8 +69,8 @@ def rows_of(rows: dict[date, dict[str, int]]) -> HitTable:
     return counter
 
 
-def table(file: Path) -> Table:
-    return open_table(str(file))
+def table(file: Path) -> Target:
+    return open_target(str(file))
 
 
 def test_rows_are_sorted_by_date_views_and_path(file: Path) -> None:
@@ -146,7 +148,7 @@ def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(
             spill.add(counter(host, views, 0))
             spill.add(counter(host, (0, 0), bots))
             rows = spill.rows(HitTable())
-        return open_table(str(tmp_path / name), layouts).replace(MARCH[:2], rows)
+        return open_target(str(tmp_path / name), layouts).replace(MARCH[:2], rows)
 
     def hosts(of: str, day: date) -> set[str]:
         if name == "hits.db":
@@ -167,8 +169,8 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
     """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
-        "from fasthits.daily.opening import open_table; day, views = date(2026, 3, 1), int(sys.argv[2]);"
-        "counter = HitTable(); counter.add(day, b'/', views); open_table(sys.argv[1]).replace([day], counter)"
+        "from fasthits.daily.targets.opening import open_target; day, views = date(2026, 3, 1), int(sys.argv[2]);"
+        "counter = HitTable(); counter.add(day, b'/', views); open_target(sys.argv[1]).replace([day], counter)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
     running = [subprocess.Popen([*command, str(views)], cwd=PROJECT) for views in (8, 3, 5, 1, 7, 2)]
@@ -195,20 +197,20 @@ def test_a_second_time_changes_nothing(file: Path) -> None:
 @given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
 def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("csv") / "hits.csv"
-    CsvFiles(file).replace(MARCH[:1], rows_of({MARCH[0]: rows}))
-    CsvFiles(file).replace(MARCH[1:2], rows_of({}))
+    CsvTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: rows}))
+    CsvTarget(file).replace(MARCH[1:2], rows_of({}))
     assert {path: views for _, path, views in csv_rows(file)} == rows
 
 
 def test_csv_is_quoted_only_where_rfc_4180_asks_for_it(tmp_path: Path) -> None:
-    CsvFiles(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
+    CsvTarget(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/a,b": 3, '/a"b': 2, "/a b;c'": 1}}))
     assert (tmp_path / "hits.csv").read_bytes() == (
         b'date,path,views\n2026-03-01,"/a,b",3\n2026-03-01,"/a""b",2\n2026-03-01,/a b;c\',1\n'
     )
 
 
 def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
-    SqliteFile(tmp_path / "hits.db").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+    SqliteTarget(tmp_path / "hits.db").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     with sqlite3.connect(tmp_path / "hits.db") as database:
         (sql,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'hits'").fetchone()
     database.close()
@@ -244,7 +246,7 @@ def test_rows_of_several_runs_come_in_order_and_equal_ones_add_up(file: Path) ->
 @pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
 def test_what_names_no_table_is_a_usage_error(target: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        open_table(target if target != "hits.db/" else "hits.")
+        open_target(target if target != "hits.db/" else "hits.")
 
 
 @pytest.mark.parametrize("name", ["no/folder/hits.csv", "no/folder/hits.db", "folder.csv", "folder.db"])
@@ -294,7 +296,7 @@ def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Pat
     file = tmp_path / "hits.csv"
     file.write_bytes(content)
     with pytest.raises(TableError):
-        CsvFiles(file).replace([MARCH[9]], rows_of({MARCH[9]: {"/": 1}}))
+        CsvTarget(file).replace([MARCH[9]], rows_of({MARCH[9]: {"/": 1}}))
     assert file.read_bytes() == content
     assert os.listdir(tmp_path) == ["hits.csv"]
 
@@ -304,7 +306,10 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
     database.close()
-    for attempt in (SqliteFile(file).check, lambda: SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))):
+    for attempt in (
+        SqliteTarget(file).check,
+        lambda: SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}})),
+    ):
         with pytest.raises(TableError, match="these options make a table hits"):
             attempt()
 
@@ -314,11 +319,11 @@ def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
 ) -> None:
     monkeypatch.setattr(database, "WRITE_LOCK_SECONDS", 0.05)
     file = tmp_path / "hits.db"
-    SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
+    SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TableError, match="locked"):
-        SqliteFile(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
+        SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 2}}))
     other.execute("ROLLBACK")
     other.close()
     assert sqlite_rows(file) == [("2026-03-01", "/", 1)]
@@ -327,7 +332,7 @@ def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
 KILLED = """
 import os, signal, sys
 from datetime import date
-from fasthits.daily.opening import open_table
+from fasthits.daily.targets.opening import open_target
 
 day = date(2026, 3, 1)
 
@@ -349,7 +354,7 @@ class Deadly:
         yield from ((str(day), f"/{number}", 1) for number in range(50_000))
         os.kill(os.getpid(), signal.SIGKILL)
 
-open_table(sys.argv[1]).replace([day], Deadly())
+open_target(sys.argv[1]).replace([day], Deadly())
 """
 
 
@@ -386,10 +391,10 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     file = tmp_path / name
     script = (
         "import sys; from datetime import date;"
-        "from fasthits._parse import HitTable; from fasthits.daily.opening import open_table;"
+        "from fasthits._parse import HitTable; from fasthits.daily.targets.opening import open_target;"
         "day = date(2026, 3, int(sys.argv[2])); counter = HitTable();"
         "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
-        "open_table(sys.argv[1]).replace([day], counter)"
+        "open_target(sys.argv[1]).replace([day], counter)"
     )
     command = [sys.executable, "-c", script, str(file)]
     running = [subprocess.Popen([*command, str(day)], cwd=PROJECT) for day in range(1, 7)]
@@ -477,7 +482,7 @@ def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
         counter = HitTable(rules=rules)
         counter.add(MARCH[0], b"/", 1)
         counter.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
-        return open_table(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], counter)
+        return open_target(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], counter)
 
     (tmp_path / "hits.referrers.csv").write_text("date,path,referrer,views\n2026-03-02,/,x,1\n2026-03-01,/,x,1\n")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fasthits.formats.format import Format, parse_format
+from fasthits.formats.named import NAMES
 from fasthits.live.keys import hit_key
-from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from tests.daily.test_rollup_rules import HOSTILE, JSON, OF_PAGES
 from tests.live.test_status import read_status, wait_until_settled

@@ -7,6 +7,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fasthits.formats.escapes import escape
 from fasthits.rules.bots import (
     AGENT_BYTES,
     BOT,
@@ -18,7 +19,6 @@ from fasthits.rules.bots import (
     bot_matcher,
     match_any,
 )
-from fasthits.rules.escapes import escape
 from fasthits.rules.patterns import translate
 from fasthits.rules.rules import Bots, Rules
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fasthits._parse import LINE_BYTES, HitTable
-from fasthits.daily import columns
-from fasthits.daily.counting import Counted, count_days
+from fasthits.daily import layouts as columns
+from fasthits.daily.counting.count_days import Counted, count_days
 from fasthits.daily.logs import logfiles
 from fasthits.errors import UsageError
+from fasthits.formats.format import Format
+from fasthits.formats.named import NAMES
+from fasthits.formats.packing import HEAD_BYTES, packing_of
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
-from fasthits.rules.named import NAMES
 from fasthits.rules.options import make_rules
-from fasthits.rules.packing import HEAD_BYTES, packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
 from tests.support.reference import count, split_lines

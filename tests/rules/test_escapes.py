@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fasthits.rules.escapes import escape, unescape
+from fasthits.formats.escapes import escape, unescape
 from tests.support import strategies
 
 

@@ -5,10 +5,10 @@ from datetime import date
 import pytest
 
 from fasthits.errors import UsageError
-from fasthits.rules.detection import detect
-from fasthits.rules.directives import DateLayout, Field, Kind, Literal, date_layout
-from fasthits.rules.formats import Format, parse_format
-from fasthits.rules.named import NAMES, find_format
+from fasthits.formats.detection import detect
+from fasthits.formats.directives import DateLayout, Field, Kind, Literal, date_layout
+from fasthits.formats.format import Format, parse_format
+from fasthits.formats.named import NAMES, find_format
 
 
 def words(text: str) -> list[str]:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fasthits import count_hits
 from fasthits._parse import LineRules, parse_lines
+from fasthits.formats.jsonkeys import read_keys
+from fasthits.formats.named import NAMES
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.guidance import left_out, only_reason, shown
-from fasthits.rules.jsonkeys import read_keys
-from fasthits.rules.named import NAMES
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import Rules
 from fasthits.rules.unreadable import why_unreadable

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from fasthits import count_hits
 from fasthits._parse import HitTable, LineRules, ParsedLine, parse_line
-from fasthits.rules.detection import detect
-from fasthits.rules.jsonlines import KNOWN, MARKS, URLS
-from fasthits.rules.named import NAMES
+from fasthits.formats.detection import detect
+from fasthits.formats.jsonlines import KNOWN, MARKS, URLS
+from fasthits.formats.named import NAMES
 from fasthits.rules.options import JSON_KINDS
 from tests.core.support import DAY
 from tests.support.objects import comparable, json_ways

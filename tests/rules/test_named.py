@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.errors import UsageError
+from fasthits.formats.misses import lack_of_dates, why_not
+from fasthits.formats.named import FORMATS, NAMES, find_format, key_of
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.intake import Intake
-from fasthits.rules.misses import lack_of_dates, why_not
-from fasthits.rules.named import FORMATS, NAMES, find_format, key_of
 from fasthits.rules.rules import Rules
 
 

@@ -7,7 +7,7 @@ import lzma
 import pytest
 from hypothesis import given
 
-from fasthits.rules.packing import HEAD_BYTES, packing_of
+from fasthits.formats.packing import HEAD_BYTES, packing_of
 from tests.support.commands import hit
 from tests.support.strategies import valid_fields, write_line
 

@@ -6,10 +6,10 @@ import pytest
 
 from fasthits._parse import LineRules, ParsedLine, parse_line
 from fasthits.errors import UsageError
-from fasthits.rules.directives import Field, scan_apache
-from fasthits.rules.formats import parse_format
-from fasthits.rules.named import NAMES, find_format
-from fasthits.rules.pasted import directive_string
+from fasthits.formats.directives import Field, scan_apache
+from fasthits.formats.format import parse_format
+from fasthits.formats.named import NAMES, find_format
+from fasthits.formats.pasted import directive_string
 
 NGINX = '$remote_addr [$time_local] "$request" $status'
 APACHE = r"%h %l %u %t \"%r\" %>s %b"

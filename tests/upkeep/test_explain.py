@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from fasthits._parse import ANCHORS
 from fasthits.errors import LogFileError
+from fasthits.formats.format import parse_format
+from fasthits.formats.named import NAMES
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import parse_format
-from fasthits.rules.named import NAMES
 from fasthits.rules.rules import Rules
 from fasthits.upkeep.explain import explain, read_fields
 from tests.rules.test_compiled import DAY, detect_format, lacks_a_field, mixed_logs, rules

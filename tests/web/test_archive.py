@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from fasthits.daily.documents import Days, history_document
-from fasthits.daily.history import History
+from fasthits.daily.past.documents import Days, history_document
+from fasthits.daily.past.history import History
 from fasthits.errors import TableError
 from fasthits.web.archive import CHEAP_AT_ONCE, DEAR_AT_ONCE, KEPT_BYTES, Archive
 from tests.support.commands import fasthits, hit, write

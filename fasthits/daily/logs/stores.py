@@ -16,8 +16,8 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 
-from fasthits.daily.days import check_url
 from fasthits.daily.logs import matching
+from fasthits.daily.urls import check_url
 from fasthits.errors import LogFileError, StoreError, UsageError
 
 if TYPE_CHECKING:

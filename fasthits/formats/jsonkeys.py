@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fasthits.display import printable
-from fasthits.rules.jsonlines import KNOWN
+from fasthits.formats.jsonlines import KNOWN
 
 MOST_KEYS = 40
 """Most keys that a message names."""

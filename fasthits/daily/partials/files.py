@@ -19,8 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from zlib import crc32
 
 from fasthits import __version__
-from fasthits.daily.columns import Rows
-from fasthits.daily.runs import (
+from fasthits.daily.counting.runs import (
     HITS,
     MOST_PIECE_BYTES,
     DamagedPieceError,
@@ -31,6 +30,7 @@ from fasthits.daily.runs import (
     tables_of,
     unpack,
 )
+from fasthits.daily.layouts import Rows
 from fasthits.errors import TableError
 
 FORMAT = 1

@@ -11,9 +11,9 @@ from itertools import pairwise, takewhile
 from typing import Any
 
 from fasthits.errors import UsageError
+from fasthits.formats.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
+from fasthits.formats.pasted import directive_string
 from fasthits.records import Record, replace
-from fasthits.rules.directives import Field, Kind, Literal, date_layout, is_envoy, scan_apache, scan_envoy, scan_nginx
-from fasthits.rules.pasted import directive_string
 
 
 class Format(Record, uncompared=("text", "others")):

@@ -8,9 +8,9 @@ format here has a field for each kind; a line has some of them.
 from collections.abc import Mapping
 from typing import get_args
 
-from fasthits.rules.directives import Field, Kind
-from fasthits.rules.formats import Format
-from fasthits.rules.jsonlines import core_names
+from fasthits.formats.directives import Field, Kind
+from fasthits.formats.format import Format
+from fasthits.formats.jsonlines import core_names
 
 _LTSV = {
     "time": ("time", "time_local", "time_iso8601"),

@@ -11,23 +11,23 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
 from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, looking, writing
-from fasthits.daily.refusals import find_fewer
-from fasthits.daily.removed import remove_paths
+from fasthits.daily.removed_paths import remove_paths
 from fasthits.daily.sqlite.referrers import TEXTS
-from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
+from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
 if TYPE_CHECKING:
-    from fasthits.daily.threads import Progress
+    from fasthits.daily.counting.threads import Progress
 
 ANOTHER = "name another with --to TARGET"
 TEXT = 'text COLLATE "C"'
 
 
-class PostgresTables(Table):
+class PostgresTarget(Target):
     """Tables in a PostgreSQL database, which are created if they do not exist."""
 
     def __init__(self, url: str, layouts: Sequence[Layout] = (PLAIN,)) -> None:
@@ -48,7 +48,8 @@ class PostgresTables(Table):
     ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with gathered(days, rows, self._layouts) as new, writing(self._url) as database:
+        new = RowsOfDays(days, rows)
+        with writing(self._url) as database:
             for layout in self._layouts:
                 _declare(database, layout)
             self._check_tables(database)

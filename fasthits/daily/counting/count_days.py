@@ -6,17 +6,17 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from fasthits._parse import HitTable
-from fasthits.daily.bounded import BoundedRows
-from fasthits.daily.columns import Rows as Rows
+from fasthits.daily.counting.overflow import BoundedRows
+from fasthits.daily.counting.threads import Example, Figures, Files, Progress, Reading
 from fasthits.daily.days import has_date
+from fasthits.daily.layouts import Rows as Rows
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Judgement, Patterns, Sources
-from fasthits.daily.threads import Example, Figures, Files, Progress, Reading
 from fasthits.errors import DamagedLogError, LogFileError, UsageError
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
-from fasthits.rules.formats import Format
 from fasthits.rules.guidance import BAD_SHARE, Advice, left_out, only_reason
 from fasthits.rules.rules import Rules
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from fasthits.daily.kept import Kept
+from fasthits.daily.past.kept import Kept
 from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import TableError
 

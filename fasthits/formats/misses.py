@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from fasthits._parse import FoundFields, LineRules, find_fields
-from fasthits.rules.detection import distinct_ways
-from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import Format
+from fasthits.formats.detection import distinct_ways
+from fasthits.formats.directives import Field, Literal
+from fasthits.formats.format import Format
 
 _REQUEST = re.compile(rb'"[A-Z]{3,9} [^" ]+ HTTP/\d|^[A-Z]{3,9} /\S* [1-5]\d\d ')
 _DATE = re.compile(rb"\b\d{4}[-/]\d\d|\b\d\d/(?:[A-Z][a-z]{2}|\d\d)/|\b1\d{9}|\b[A-Z][a-z]{2,8}[ -]+\d")

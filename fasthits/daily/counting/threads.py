@@ -14,10 +14,10 @@ from typing import NamedTuple
 from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
+from fasthits.formats.format import Format
+from fasthits.formats.labelled import W3C
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import Format
 from fasthits.rules.intake import Intake
-from fasthits.rules.labelled import W3C
 from fasthits.rules.stamps import stamps
 
 Progress = Callable[[int | None], Advance]

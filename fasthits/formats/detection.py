@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from fasthits._parse import HitTable, LineRules, find_json_fields, parse_line
-from fasthits.rules.formats import Format
-from fasthits.rules.named import JSON, NAMES, key_of
+from fasthits.formats.format import Format
+from fasthits.formats.named import JSON, NAMES, key_of
 
 _HOSTS = (
     rb"(?P<host>[^\s\[:]+|\[[0-9A-Fa-f:.]+\]):\d+ [^- ]\S* ",

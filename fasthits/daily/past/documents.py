@@ -5,8 +5,8 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from fasthits.daily.days import ONE_DAY, Range
-from fasthits.daily.gaps import missing_days
-from fasthits.daily.history import History, Sort
+from fasthits.daily.past.gaps import missing_days
+from fasthits.daily.past.history import History, Sort
 
 Document = dict[str, Any]
 

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fasthits.daily.columns import HOURS, PLAIN, Layout
-from fasthits.daily.targets import CsvFiles, CsvStream, SqliteFile, Table
+from fasthits.daily.layouts import HOURS, PLAIN, Layout
+from fasthits.daily.targets.target import Target
 from fasthits.daily.urls import is_postgres, needs_extra
 from fasthits.errors import UsageError
 
 if TYPE_CHECKING:
-    from fasthits.daily.merging import Origin
+    from fasthits.daily.partials.target import Origin
 
 STDOUT = "-"
 SQLITE_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
-def open_table(
+def open_target(
     target: str,
     layouts: Sequence[Layout] = (PLAIN,),
     origin: "Origin | None" = None,
     max_bytes: int | None = None,
-) -> Table:
+) -> Target:
     """Return what *target* names: ``*.csv``, ``*.db``, ``*.sqlite``, ``*.sqlite3``, ``-``, ``postgresql://...``,
     a folder of Parquet files, which ends in ``/`` or, for rows that have an *origin*, ``*.hits``; or raise UsageError.
 
@@ -34,25 +34,31 @@ def open_table(
         if len(layouts) > 1:
             hint = "name a file with --to TARGET"
             raise UsageError("standard output takes only one table", layouts[1].name, hint)
+        from fasthits.daily.csv.target import CsvStream
+
         return CsvStream(sys.stdout.buffer, layouts[0])
     if target.endswith("/"):
         with needs_extra("parquet", target):
-            from fasthits.daily.folders import open_folder
-            from fasthits.daily.parquet import ParquetFolder
-        return ParquetFolder(open_folder(target), [*layouts, HOURS])
+            from fasthits.daily.parquet.folders import open_folder
+            from fasthits.daily.parquet.target import ParquetTarget
+        return ParquetTarget(open_folder(target), [*layouts, HOURS])
     if is_postgres(target):
         with needs_extra("postgres", target):
-            from fasthits.daily.postgres.partitions import PostgresTables
-        return PostgresTables(target, [*layouts, HOURS])
+            from fasthits.daily.postgres.target import PostgresTarget
+        return PostgresTarget(target, [*layouts, HOURS])
     suffix = Path(target).suffix.lower()
     if suffix == ".csv":
-        return CsvFiles(Path(target), layouts)
-    if suffix in SQLITE_SUFFIXES:
-        return SqliteFile(Path(target), [*layouts, HOURS], max_bytes)
-    if suffix == ".hits" and origin:
-        from fasthits.daily.merging import HitsFile
+        from fasthits.daily.csv.target import CsvTarget
 
-        return HitsFile(Path(target), layouts, origin)
+        return CsvTarget(Path(target), layouts)
+    if suffix in SQLITE_SUFFIXES:
+        from fasthits.daily.sqlite.target import SqliteTarget
+
+        return SqliteTarget(Path(target), [*layouts, HOURS], max_bytes)
+    if suffix == ".hits" and origin:
+        from fasthits.daily.partials.target import PartialTarget
+
+        return PartialTarget(Path(target), layouts, origin)
     raise UsageError(
         "not a TARGET",
         target,

@@ -5,13 +5,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from fasthits._parse import HitTable
-from fasthits.daily.columns import Rows
-from fasthits.daily.memory import bytes_of_tables
-from fasthits.daily.threads import Bound
+from fasthits.daily.counting.max_memory import bytes_of_tables
+from fasthits.daily.counting.threads import Bound
+from fasthits.daily.layouts import Rows
 from fasthits.rules.compiled import CompiledRules
 
 if TYPE_CHECKING:
-    from fasthits.daily.runs import Spill
+    from fasthits.daily.counting.runs import Spill
 
 
 class BoundedRows:
@@ -55,7 +55,7 @@ class BoundedRows:
         return self._spill.rows(raw)
 
     def _put_away(self, raw: HitTable) -> None:
-        from fasthits.daily.runs import Spill, Spool, Workshop  # few counts need it
+        from fasthits.daily.counting.runs import Spill, Spool, Workshop  # few counts need it
 
         with self._lock:
             if self._spill is None:

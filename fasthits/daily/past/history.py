@@ -10,9 +10,9 @@ from datetime import date
 from heapq import nlargest
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.databases import reading_days
 from fasthits.daily.days import Range
-from fasthits.daily.kept import Kept
+from fasthits.daily.past.kept import Kept
+from fasthits.daily.past.opening import reading_days
 from fasthits.daily.urls import shown
 from fasthits.errors import UsageError
 from fasthits.rules.keywords import day_of

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.counting import Counted
+from fasthits.daily.counting.count_days import Counted
 from fasthits.daily.days import name_days
 from fasthits.daily.logs.extents import Gap
 from fasthits.daily.logs.sources import NAME_LOGS

@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from fasthits.daily.columns import PLAIN, Cell, Layout, Rows
-from fasthits.daily.folders import ANOTHER, Folder
-from fasthits.daily.refusals import find_fewer
-from fasthits.daily.targets import NO_FIGURES, Replaced, Table, gathered
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
+from fasthits.daily.parquet.folders import ANOTHER, Folder
+from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
 GROUP_BATCHES = 16
@@ -28,7 +28,7 @@ BATCH_ROWS = 1 << 13
 """So many rows are in memory as Python's objects, which take five times as much."""
 
 
-class ParquetFolder(Table):
+class ParquetTarget(Target):
     """Tables in a folder, each of them a folder with a file for each day."""
 
     def __init__(self, folder: Folder, layouts: Sequence[Layout] = (PLAIN,)) -> None:
@@ -45,11 +45,8 @@ class ParquetFolder(Table):
     ) -> Replaced:
         if not days:
             return Replaced(0, [])
-        with (
-            gathered(days, rows, self._layouts) as new,
-            self._errors(),
-            self._folder.replacing() as new_file,
-        ):
+        new = RowsOfDays(days, rows)
+        with self._errors(), self._folder.replacing() as new_file:
             self._check_columns()
             fewer = [] if with_fewer else find_fewer(new.hits, self._kept_hits(days))
             left = {day.isoformat() for day, *_ in fewer}

@@ -15,12 +15,12 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from fasthits.errors import UsageError
+from fasthits.formats.assembled import PARTS
+from fasthits.formats.directives import Field, Literal, scan_apache, scan_nginx
+from fasthits.formats.format import Format, assemble, parse_format
+from fasthits.formats.labelled import LABELLED
+from fasthits.formats.pasted import directive_string
 from fasthits.records import Record, replace
-from fasthits.rules.assembled import PARTS
-from fasthits.rules.directives import Field, Literal, scan_apache, scan_nginx
-from fasthits.rules.formats import Format, assemble, parse_format
-from fasthits.rules.labelled import LABELLED
-from fasthits.rules.pasted import directive_string
 
 
 class Named(Record):

@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
 from fasthits._parse import EXAMPLES, HitTable, LineRules, rows_of_piece
-from fasthits.daily.bounded import BoundedRows
-from fasthits.daily.columns import Rows
-from fasthits.daily.counting import count_days
+from fasthits.daily.counting.count_days import count_days
+from fasthits.daily.counting.max_memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
+from fasthits.daily.counting.overflow import BoundedRows
+from fasthits.daily.counting.threads import Example
 from fasthits.daily.days import parse_days
+from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.logs.logfiles import BLOCK_BYTES
-from fasthits.daily.memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
-from fasthits.daily.threads import Example
 from fasthits.errors import DamagedLogError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
@@ -246,7 +246,7 @@ def _count_stream(source: Stream, name: str, days: list[date] | None, max_bytes:
 
 def _kept(parts: Sequence[Rows], max_bytes: int | None) -> Rows:
     """Return the sum of all rows: in memory if all are there, else in a temporary file."""
-    from fasthits.daily.runs import Spill, Spool, Workshop  # few counts need it
+    from fasthits.daily.counting.runs import Spill, Spool, Workshop  # few counts need it
 
     tables = [each for each in parts if isinstance(each, HitTable)]
     if len(tables) == len(parts):

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from fasthits import __version__
-from fasthits.daily.documents import (
+from fasthits.daily.past.documents import (
     Days,
     Document,
     Pages,
@@ -23,8 +23,8 @@ from fasthits.daily.documents import (
     referrers_document,
     searches_document,
 )
-from fasthits.daily.gaps import describe_missing
-from fasthits.daily.history import History
+from fasthits.daily.past.gaps import describe_missing
+from fasthits.daily.past.history import History
 from fasthits.display import counted, fit_days, long_date, printable
 from fasthits.errors import TableError
 

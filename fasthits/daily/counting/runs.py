@@ -21,7 +21,7 @@ from threading import Lock
 from typing import Any, Literal, NamedTuple, overload
 
 from fasthits._parse import LINE_BYTES, HitTable, csv_of_piece, merge_runs, release_memory, rows_of_piece
-from fasthits.daily.columns import Rows
+from fasthits.daily.layouts import Rows
 from fasthits.errors import FasthitsError
 
 LEVEL = 1
