@@ -24,7 +24,7 @@ NAMED = (
     *("combined", "common", "vhost_combined", "vhost_common", "short", "lighttpd", "varnishncsa", "haproxy", "bunny"),
     *("uwsgi", "squid", "cloudstorage"),
 )
-"""Named formats of all shapes. The lines of the others are in tests/rules/formats.txt."""
+"""Named formats of all shapes. The lines of the others are in tests/formats/formats.txt."""
 FORMATS = {
     **{name: NAMES[name] for name in NAMED},
     "combined and more": parse_format('%v %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i" "%{X}i" %D'),

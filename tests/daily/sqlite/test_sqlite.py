@@ -19,7 +19,7 @@ from fasthits.cli.app import app
 from fasthits.daily.days import Range
 from fasthits.daily.layouts import PLAIN
 from fasthits.daily.past.history import History
-from fasthits.daily.sqlite import database as of_sqlite
+from fasthits.daily.sqlite import target as sqlite_target
 from fasthits.daily.sqlite.database import reading
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.daily.targets.opening import open_target
@@ -58,7 +58,7 @@ from fasthits.daily.sqlite import database
 from fasthits.daily.layouts import PLAIN
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.records import replace
-from tests.daily.test_sqlite import DAY, counter
+from tests.daily.sqlite.test_sqlite import DAY, counter
 
 def rows(counted):
     yield from PLAIN.rows(counted)
@@ -165,7 +165,7 @@ def test_one_question_reads_one_state_of_the_database(kept: Path) -> None:
 from pathlib import Path
 from fasthits.daily.sqlite import database
 from fasthits.daily.sqlite.target import SqliteTarget
-from tests.daily.test_sqlite import DAY, counter
+from tests.daily.sqlite.test_sqlite import DAY, counter
 database.WRITE_LOCK_SECONDS = 0.1
 SqliteTarget(Path({str(kept)!r})).replace([DAY], counter(20))
 """
@@ -452,8 +452,8 @@ def test_max_memory_limits_the_cache_of_sqlite(
     partial, target = tmp_path / "web1.hits", tmp_path / "hits.db"
     count = ["rollup", "2026-03-12", "--logs", str(log), "--partial", "--quiet", "--to"]
     app([*count, str(partial)], standalone_mode=False)
-    writing = of_sqlite.writing
-    monkeypatch.setattr(of_sqlite, "writing", noted)
+    writing = sqlite_target.writing
+    monkeypatch.setattr(sqlite_target, "writing", noted)
     arguments = [*count, str(target)] if command == "rollup" else ["merge", str(partial), "--to", str(target)]
     app([*arguments, "--max-memory", most], standalone_mode=False)
     assert sizes == {-kib}
