@@ -1,8 +1,8 @@
-"""A day of Apache's combined log, made from a seed: same seed, day and sizes, same bytes, on every Python from 3.11 on.
+"""A day of Apache's combined log, made from a seed. The same seed, day and sizes give the same bytes on any Python.
 
     python -m benchmarks.corpus 'logs/%Y/%m/%d/access.log' 2026-03-12 --lines 20000
 
-What is in it, so that a figure measured on it can be judged:
+Its content, for judging figures that were measured on it:
 
 paths
     50,000 by default, visited by Zipf's law with exponent 1.05: every ninth request goes to the first of them, and a
@@ -27,11 +27,11 @@ time
     when they began, as Apache does it: 9 % up to 9 seconds earlier, 1 % up to 20 minutes, so the first minutes of
     the file hold lines stamped the day before. Its first two lines always are.
 
-A line has 229 bytes on average, and the last line ends with a newline, too. Real logs have visits; this log
-has none. The fields of a line are drawn independently of each other and of the line before, so compression and branch
+A line has 229 bytes on average, and the last line ends with a newline, too. Unlike real logs, this log has no visits:
+the fields of a line are drawn independently of each other and of the previous line. So compression and branch
 prediction find less regularity than in real logs.
 
-Everything is made up: hosts, sites and crawlers stand in the ranges kept for examples (RFC 5737, 3849 and 2606).
+Everything is invented: hosts, sites and crawlers are in the ranges for examples (RFC 5737, 3849 and 2606).
 """
 
 import argparse
@@ -60,7 +60,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a day's log holds. It is added up while the log is written: nothing is read back."""
+    """The content of a day's log. It is added up while the log is written; the log is not read again."""
 
     day: date
     size: int
@@ -75,7 +75,7 @@ class Expected:
     """Hits by day and path."""
 
     def of_day(self) -> tuple[int, dict[str, int]]:
-        """Return hits and filtered as a rollup of `day` has them: hits of the day before are filtered as ``day``."""
+        """Return hits and filtered of a rollup of `day`: hits of the day before are filtered as ``day``."""
         hits = sum(views for (day, _), views in self.views.items() if day == self.day)
         others = self.hits - hits
         return hits, self.filtered | ({"day": others} if others else {})
@@ -85,7 +85,7 @@ class Expected:
         return sum(day == self.day for day, _ in self.views)
 
     def summary(self) -> Totals:
-        """Return what a rollup of `day` has."""
+        """Return the figures of a rollup of `day`."""
         hits, filtered = self.of_day()
         return {"lines": self.lines, "hits": hits, "filtered": filtered, "malformed": self.malformed}
 
@@ -236,7 +236,7 @@ def tear(front: bytes, request: bytes, draw: Draw) -> bytes:
 
 
 def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = PATHS) -> Expected:
-    """Write *lines* lines of *day* to *path* and return what they hold.
+    """Write *lines* lines of *day* to *path* and return their content.
 
     The site with its paths and visitors is the same on every day of a *seed*; the traffic differs. Makes the folders
     of *path*. A million lines take some four seconds.

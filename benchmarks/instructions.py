@@ -3,8 +3,8 @@
     python -m benchmarks.instructions             compares with benchmarks/results/instructions.json
     python -m benchmarks.instructions --record    writes that file
 
-A slower core shows here on any machine, however busy. Each stage is a program of its own under valgrind, and the
-instructions of the stage before it, such as Python's start, are subtracted.
+A slower core shows here on any machine, however busy. Each stage is a separate program under valgrind, and the
+instructions of the previous stage, such as Python's start, are subtracted.
 
 A count holds for one architecture, compiler, C library and Python. If these are as in the record, a stage may take 3 %
 more (runs differ by 0.3 %, because each hashes paths with another seed), else 25 %. The processor matters
@@ -56,7 +56,7 @@ UNITS = {
 
 
 def count_instructions(stage: str, log: Path) -> int:
-    """Return how many instructions a Python needs for one stage on a log."""
+    """Return how many instructions Python needs for one stage on a log."""
     output = KEPT / f"{stage}.out"
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", sys.executable]
     done = subprocess.run(
@@ -74,7 +74,7 @@ def count_instructions(stage: str, log: Path) -> int:
 
 
 def measure() -> Counts:
-    """Return the counts of this core; takes two cores of a machine for some seconds."""
+    """Return the counts of this core. This takes two processors for some seconds."""
     day = make_day(KEPT, "day", LINES)
     objects = make_objects(day)
     stages = sorted({*BEFORE, *BEFORE.values()})
@@ -87,7 +87,7 @@ def measure() -> Counts:
 
 
 def toolchain() -> dict[str, str]:
-    """Return what the counts depend on beside the core."""
+    """Return what the counts depend on, except the core."""
     machine, versions = describe_machine(), describe_versions()
     optimised = re.findall(r"-O\w", f"{sysconfig.get_config_var('CFLAGS')}")
     return {

@@ -18,7 +18,7 @@ def load(block: bytes) -> None:
 
 
 def tokenise(block: bytes) -> None:
-    """Judge all lines. No line is of a day that counts."""
+    """Read all lines. No line is of a day that counts."""
     counter = HitTable()
     counter.count_only([NEVER])
     counter.feed(block)
@@ -32,7 +32,7 @@ def count(block: bytes) -> HitTable:
 
 
 def agents(block: bytes) -> None:
-    """Count all hits whose user agents are no bots. The core asks once about each user agent."""
+    """Count all hits whose user agent is not a bot. The core asks once about each user agent."""
     HitTable(rules=LineRules(verdict=lambda agent: 2 if b"bot" in agent else 0)).feed(block)
 
 
@@ -42,12 +42,12 @@ def count_json(block: bytes) -> None:
 
 
 def load_json(block: bytes) -> None:
-    """Do nothing with JSON lines, but make their rules."""
+    """Only make the rules for JSON lines."""
     LineRules(ways=[JSON.reading()])
 
 
 def merge(block: bytes) -> None:
-    """Count all hits and merge them into another counter."""
+    """Count all hits and merge them into another hit table."""
     HitTable().merge(count(block))
 
 

@@ -13,7 +13,7 @@ COLLECTED = "conftest.pytest_collection_modifyitems([]); "
 
 
 def run(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
-    """Run Python with a file in a folder of this project, or in a folder of the test's."""
+    """Run Python with a file in a folder of this project, or in a folder of the test."""
     command = [sys.executable, "-c", program.format(str(where))]
     return subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
 

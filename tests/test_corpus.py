@@ -1,4 +1,4 @@
-"""The generator of logs: the same bytes for a seed, in the proportions it states, holding exactly what it says."""
+"""The generator of logs: a seed always gives the same bytes, with the stated shares and exactly the stated content."""
 
 import hashlib
 import re
@@ -138,7 +138,7 @@ def test_time_rises_but_for_slow_requests(written: Written) -> None:
     for time in clock:
         late += time < latest
         latest = max(time, latest)
-    assert 0.05 < late / len(clock) < 0.1  # a second's delay is seen only where another line ends within it
+    assert 0.05 < late / len(clock) < 0.1  # a delay of a second shows only if another line ends within that second
     hours = [sum(time[:2] == b"%02d" % hour for time in clock) for hour in range(24)]
     assert (hours.index(min(hours)), hours.index(max(hours))) == (4, 20)
 

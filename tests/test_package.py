@@ -1,4 +1,4 @@
-"""What is built and what is documented."""
+"""The wheel and the source archive, and the documentation of public names."""
 
 import ast
 import doctest
@@ -32,12 +32,12 @@ MODULES = [name for name in MODULES_WITH_DJANGO if not name.startswith("fasthits
 
 
 def is_annotated(name: str) -> bool:
-    """Tell whether a file is Cython's HTML, which lies beside the source, and no template or page."""
+    """Tell whether a file is Cython's HTML, which is next to its source file, and not a template or page."""
     return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
 def built(tree: Path, umask: int) -> tuple[Path, Path]:
-    """Copy the project to *tree*, as a clone under this umask has it, and return its sdist and its wheel."""
+    """Copy the project to *tree*, with the permissions of a clone under this umask; return its sdist and its wheel."""
     not_of_git = shutil.ignore_patterns(
         ".venv", ".git", ".*_cache", "build", "dist", "demo", "*.egg-info", "__pycache__"
     )

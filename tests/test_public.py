@@ -1,4 +1,4 @@
-"""The public names: light to import, typed, and what they promise."""
+"""The public names: they are light to import and typed, and exactly the documented ones."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The nightly batch from the command line: right numbers, nothing lost on bad input, exit codes and messages."""
+"""`fasthits rollup` from the command line: right numbers, no loss on bad input, exit codes and messages."""
 
 import contextlib
 import csv
@@ -111,8 +111,8 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
-        patch.setattr(extents, "SLACK_SECONDS", float("inf"))  # lines may be of days to come
-        rules = Rules(format="combined")  # what is drawn may look like another format as well
+        patch.setattr(extents, "SLACK_SECONDS", float("inf"))  # lines may be of days in the future
+        rules = Rules(format="combined")  # the drawn lines may also look like another format
         summary = roll_up(days, (f"{folder}/*.log",), CsvStream(io.BytesIO()), threads, rules=rules)
     assert summary.counted.lines == sum(lines for _, lines, *_ in counts)
     assert summary.counted.hits == sum(hits for _, _, hits, *_ in counts)
@@ -333,14 +333,14 @@ def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> No
 
 
 def long_log(paths: int) -> bytes:
-    """Return a log of *paths* paths that take 500 bytes each, half of them seen twice, and some not UTF-8."""
+    """Return a log of *paths* paths that take 500 bytes each. Half of them come twice, and some are not UTF-8."""
     lines = [hit(b"/%d/" % number + b"p" * 460) for number in range(paths)]
     spellings = [hit(b"/%d" % number + tail) for number in range(64) for tail in (b"\xe9,", rb"\xe9,", b"\xe9,")]
     return b"".join([*lines[::2], *spellings, b"bad\n", hit("/", method="HEAD"), *lines])
 
 
 def table_of(file: Path) -> list[tuple[str, str, int]] | bytes:
-    """Return what a target holds: the bytes of CSV, the rows of SQLite."""
+    """Return the content of a target: the bytes of CSV, the rows of SQLite."""
     if file.suffix == ".csv":
         return file.read_bytes()
     with contextlib.closing(sqlite3.connect(file)) as database:
@@ -481,7 +481,7 @@ main()
 
 
 def test_a_log_that_may_not_be_read_is_an_error(place: Path) -> None:
-    """Run as a user who may not read it; root may read everything."""
+    """Run the rollup as a user who may not read the log, because root may read everything."""
     log = write(place / "access.log", hit("/"))
     log.chmod(0)
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(str(log)))
@@ -612,13 +612,13 @@ def test_a_signal_ends_a_rollup_that_waits_for_input(
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    # A shell without job control has its background jobs ignore SIGINT, and they pass that on.
+    # The background jobs of a shell without job control ignore SIGINT, and so do their children.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     program += "from fasthits.__main__ import main; main()"
     command = [sys.executable, "-c", program, "rollup", str(DAY), "--logs", pipe, "--to", kept]
     with (
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        pipe.open("wb") as log,  # opens as soon as the other side reads, and stays open
+        pipe.open("wb") as log,  # the open returns as soon as the other side reads; the pipe stays open
     ):
         log.write(hit("/") * 9)
         log.flush()
@@ -689,7 +689,7 @@ def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=theirs) as running:
         os.close(theirs)
         seen = b""
-        with contextlib.suppress(OSError):  # EIO is how a terminal ends
+        with contextlib.suppress(OSError):  # EIO is the end of a terminal
             while data := os.read(terminal, 4096):
                 seen += data
     os.close(terminal)

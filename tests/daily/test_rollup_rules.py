@@ -1,4 +1,4 @@
-"""The options that say what counts, from the command line: each against the oracle, in tables, and in a file."""
+"""The options that say what counts: each is compared with the oracle, in tables, and in a config file."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def rows_of(text: bytes) -> tuple[list[str], list[list[str]]]:
 def roll_up(
     tmp_path: Path, *options: str, data: bytes = HOSTILE, to: str = "-", code: int = 0, **env: str
 ) -> tuple[bytes, str]:
-    """Roll the day up, and return what went to both streams."""
+    """Roll the day up, and return the output of both streams."""
     write(tmp_path / "access.log", data)
     done = fasthits("rollup", str(DAY), "--logs", "access.log", "--to", to, *options, cwd=tmp_path, **env)
     assert done.returncode == code, done.stderr
@@ -197,7 +197,7 @@ def test_paths_not_found_get_a_table_and_no_views(
 
 
 def read(file: Path, columns: str, table: str = "hits") -> list[tuple[str, ...]]:
-    """Return the rows of a table, whatever it is kept in, as texts."""
+    """Return the rows of a table in any kind of target, as texts."""
     if file.suffix == ".csv":
         header, rows = rows_of(file.read_bytes())
         assert header == columns.split(", ")
@@ -244,7 +244,7 @@ def test_referrers_and_searches_get_their_own_tables(
 ) -> None:
     data = b"".join(line(target, referer=referer) for target, referer in REFERERS)
     options = ["--own-host", "O.example", "--fold-slash", "--exclude-static", "--search-terms", "--referrers", *option]
-    for _ in range(2):  # the second time it changes nothing
+    for _ in range(2):  # the second run changes nothing
         roll_up(tmp_path, *options, data=data, to=target)
         files = [tmp_path / target.replace(".csv", f"{name}.csv") for name in ("", ".referrers", ".searches")]
         assert sorted(read(files[0], "date, path, views")) == [
@@ -471,7 +471,7 @@ def test_mistakes_are_one_clear_line_and_change_nothing(
 
 
 def test_a_view_of_a_page_counts_once_by_pages(tmp_path: Path) -> None:
-    """A redirect from /a to /a/, and the style, the favicon and the bot that come with a view, count no view."""
+    """A redirect from /a to /a/, and the style sheet, the favicon and the bot that follow, do not count as views."""
     data = line(b"/a", status=b"301") + line(b"/a/") + line(b"/a/", status=b"304") + line(b"/a.css")
     data += line(b"/favicon.ico", status=b"404") + line(b"/a/", agent=GOOGLEBOT) + line(b"/a/", method=b"HEAD")
     stdout, stderr = roll_up(tmp_path, "--pages", data=data)

@@ -1,4 +1,4 @@
-"""Logs on a server with SSH: a real server of SFTP on this machine. They count as the same files on a disk do."""
+"""Logs on an SSH server, a real SFTP server on this machine. They count like the same files on a disk."""
 
 import gzip
 import multiprocessing

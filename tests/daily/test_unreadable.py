@@ -1,4 +1,4 @@
-"""A log of another kind, and a log of which one rule leaves all lines out: what a careless user sees of it."""
+"""A log in another format, and a log of which a rule leaves out all lines: the messages for a careless user."""
 
 import json
 import os
@@ -19,7 +19,7 @@ JSON = (
 
 
 def roll_up(folder: Path, *options: str, stdin: bytes = b"", to: str = "hits.csv") -> tuple[int, list[str]]:
-    """Roll the day of access.log up, and return the exit code and what was said."""
+    """Roll the day of access.log up, and return the exit code and the messages."""
     logs = [] if "--logs" in options else ["--logs", "access.log"]
     done = fasthits("rollup", DAY, *logs, "--to", to, *options, cwd=folder, stdin=stdin)
     assert b"Traceback" not in done.stderr
@@ -145,7 +145,7 @@ def test_a_file_of_which_nothing_can_be_read_is_reported_and_the_others_count(tm
 def test_a_long_line_is_shown_to_a_thousand_characters(tmp_path: Path) -> None:
     write(tmp_path / "access.log", b"x" * 70_000 + b"\n" + b"y" * 999 + b"\n")
     _, said = roll_up(tmp_path)
-    assert f"      access.log:1: {'x' * 200}" in said  # the rest is not in the first bytes of the file
+    assert f"      access.log:1: {'x' * 200}" in said  # the rest of the line is not in the first bytes of the file
     write(tmp_path / "access.log", b"x" * 7000 + b"\n" + b"y" * 999 + b"\n")
     _, said = roll_up(tmp_path)
     assert f"      access.log:1: {'x' * 1000} ... (7,000 bytes)" in said

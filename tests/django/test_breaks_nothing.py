@@ -65,7 +65,7 @@ def test_a_user_who_may_delete_an_object_may_delete_its_history_with_it(action: 
         form = {"action": "delete_selected", "_selected_action": str(release.pk), "post": "yes"}
     if action == "page":
         confirmation = client.get(where).content.decode()
-        assert "hits" not in confirmation  # its days are not listed, one by one
+        assert "hits" not in confirmation  # the page does not list its days one by one
     assert client.post(where, form).status_code == 302
     assert list(PressRelease.objects.all()) == [other]
     assert [hits.content_object for hits in Hits.objects.all()] == [other]
@@ -107,7 +107,7 @@ def test_a_deletion_that_is_rolled_back_leaves_the_history() -> None:
 
 
 class HitsElsewhere:
-    """Routes the history, and content types with it, to a database of its own."""
+    """Routes the history and the content types to another database."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         return "stats" if model._meta.app_label == "fasthits" else None
@@ -124,7 +124,7 @@ class HitsElsewhere:
 
 
 def drop_tables() -> None:
-    """Drop the tables of fasthits, until the test is rolled back."""
+    """Drop the tables of fasthits. After the test they are restored."""
     for table in ("fasthits_mostread", "fasthits_hits"):
         connection.cursor().execute(f"DROP TABLE {table}")
 
@@ -149,26 +149,26 @@ def stats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_history_in_another_database(
     stats: str, parse_log: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Objects can be deleted, and pages show what one database can tell."""
+    """Objects can be deleted, and pages show the numbers that need only one database."""
     from tests.support.logger import DAY, access_lines
 
     release, other = (PressRelease.objects.create(title=name, slug=name) for name in "ab")
     parse_log(access_lines(["/press/a/"] * 3 + ["/press/b/"]))
     assert dict(Hits.objects.using("stats").values_list("date", "views").filter(views=3)) == {DAY: 3}
     assert (release.hits_total, [hit.views for hit in release.hits], bool(other.hits)) == (3, [3], True)
-    assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query is of one database
+    assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query cannot use two databases
     assert most_read(PressRelease) == Hits.objects.most_read(PressRelease.objects.using("default")) == []
     warning = "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
     assert [record.message for record in caplog.records] == [warning]
     release.delete()
     other.delete()
     assert PressRelease.objects.count() == 0
-    assert Hits.objects.using("stats").count() == 2  # they go when the transaction of this test does, which is never
+    assert Hits.objects.using("stats").count() == 2  # they are deleted at a commit, and this test makes none
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_content_types_come_from_the_database_of_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
-    """A number there may be that of another model here: the history would be that of other objects."""
+    """The same number may belong to another model in the other database. The history would be that of other objects."""
     from tests.support.logger import DAY, access_lines
 
     release = PressRelease.objects.create(title="a", slug="a")
@@ -201,7 +201,7 @@ def test_history_in_another_database_is_deleted_when_the_deletion_is_committed(
 
 @pytest.fixture
 def no_tables(database: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site whose tables of fasthits are not there yet."""
+    """A site that does not have the tables of fasthits yet."""
     monkeypatch.setattr(expressions, "_with_history", set())
     drop_tables()
 
@@ -285,7 +285,7 @@ def fresh_database(database: dict[str, Any], place: Path) -> dict[str, Any]:
 
 
 def test_migrate_works_on_a_fresh_database_with_a_queryset_of_a_class(database: dict[str, Any], tmp_path: Path) -> None:
-    """Importing the site, on a database without any table, as its first `migrate` does."""
+    """Import the site with a database that has no table, as the first `migrate` does."""
     program = """
 import django
 django.setup()
@@ -398,7 +398,7 @@ def test_hits_of_a_multi_table_child_count_for_its_parent(
         assert type(obj).objects.with_hits().get().hits_all_days == 4
         (fetched,) = type(obj).objects.prefetch_related("hits")
         assert [hit.views for hit in fetched.hits.all()] == [4]
-        if connection.vendor == "sqlite":  # others compare no text with a number
+        if connection.vendor == "sqlite":  # other databases do not compare a text with a number
             assert type(obj).objects.filter(hits__views=4).get() == obj
     assert Hits.objects.get().content_object == place
     restaurant.delete(keep_parents=True)
@@ -415,7 +415,7 @@ def test_the_deletion_of_a_child_leaves_nothing_behind(model: type[HitsMixin]) -
 
 
 def test_migrate_joins_the_histories_of_a_child_and_its_parent() -> None:
-    """Before, a child had rows of its own."""
+    """In earlier versions a child had its own rows."""
     from importlib import import_module
 
     from django.apps import apps

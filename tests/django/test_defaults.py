@@ -1,4 +1,4 @@
-"""What a site gets without further settings is right: the day, the rules, the addresses, the objects."""
+"""The defaults of a site are right: the day, the rules, the addresses, the objects."""
 
 import subprocess
 import sys
@@ -159,7 +159,7 @@ def test_an_address_becomes_the_path_that_is_counted(address: str, rules: dict[s
 def test_addresses_with_a_query_are_pages_if_the_rules_keep_queries(
     memcached: Memcached, parse_log: ParseLog, release: PressRelease
 ) -> None:
-    """Live, and in the history by RESOLVER, which gets the query."""
+    """The live numbers need no setting. For the history, RESOLVER gets the query."""
     other = PressRelease.objects.create(title="B", slug="b")
 
     def find(path: str, match: Any) -> Any:

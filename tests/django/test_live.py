@@ -95,7 +95,7 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
 
 
 def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
-    """With the TLS settings of Django's cache, and with ours."""
+    """With the TLS settings of Django's cache, and with those of fasthits."""
     authority = Authority(place)
     memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
     ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
@@ -216,7 +216,7 @@ def test_rules_apply_to_the_paths_of_objects(memcached: Memcached, release: Pres
 
 
 def test_today_is_the_day_in_the_web_servers_time_zone() -> None:
-    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # their dates always differ
+    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # these two zones always have different dates
         with override_settings(FASTHITS={"TIME_ZONE": name}):
             assert live.today() == datetime.now(ZoneInfo(name)).date()
 
@@ -227,7 +227,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
     in_order = Photo.objects.order_by("caption")
     assert [photo.hits_today for photo in with_hits_today(in_order)] == [0, 1, 1]
     with CaptureQueriesContext(connection) as queries:
-        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated and stays so
+        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # the queryset was evaluated and keeps its objects
     assert len(queries) == 0
     page = Paginator(in_order, 2).page(2)
     with_hits_today(page)

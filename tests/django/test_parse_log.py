@@ -303,7 +303,7 @@ def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message
     command = [sys.executable, "-c", program, "parse_log", "--logs", tmp_path / "pipe"]
     with (
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        (tmp_path / "pipe").open("wb"),  # opens when the other side reads, and stays open
+        (tmp_path / "pipe").open("wb"),  # the open returns when the other side reads; the pipe stays open
     ):
         running.send_signal(sent)
         _, stderr = running.communicate(timeout=60)
@@ -311,7 +311,7 @@ def test_a_signal_ends_it_with_one_line(sent: signal.Signals, code: int, message
 
 
 def refuse_views(number: int) -> None:
-    """Make the database refuse every row with so many views."""
+    """Make the database refuse every row with this number of views."""
     if connection.vendor == "sqlite":
         body = "BEGIN SELECT RAISE(ABORT, 'no more'); END"
     else:

@@ -1,4 +1,4 @@
-"""Which object a view shows: recognised, or named with the reason, as `manage.py explain_path` tells."""
+"""The object that a view shows: `manage.py explain_path` names it, or says why it is not known."""
 
 import io
 from collections.abc import Callable
@@ -67,7 +67,7 @@ class CommentForm(FormView):
 
 
 class Joined(DateDetailView):
-    """The page of a user, by the day on which they joined."""
+    """The page of a user. Its address has the day on which the user joined."""
 
     model = User
     date_field = "date_joined"
@@ -123,7 +123,7 @@ SITE = override_settings(ROOT_URLCONF=__name__, FASTHITS={"TIME_ZONE": "Europe/B
 
 @pytest.fixture
 def objects() -> dict[str, Any]:
-    """An object of each model. The key of the press release is not that of another object."""
+    """An object of each model. The key of the press release differs from the keys of the other objects."""
     return {
         "release": PressRelease.objects.create(pk=7, title="A", slug="a"),
         "issue": Issue.objects.create(year=2026, number=1),
@@ -220,7 +220,7 @@ def test_explain_path_says_why_a_text_is_not_an_address(path: str) -> None:
 def test_an_error_of_a_resolver_may_mean_that_there_is_no_object(
     error: Exception, parse_log: Callable[..., Any]
 ) -> None:
-    """As the views of Wagtail and `get_object_or_404` do."""
+    """The views of Wagtail and `get_object_or_404` do this."""
 
     def find(path: str, match: Any) -> None:
         raise error

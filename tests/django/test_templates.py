@@ -117,7 +117,7 @@ def test_texts_of_an_object_are_escaped() -> None:
 def test_a_template_without_a_variable_and_with_odd_numbers_is_shown(
     template: str, shown: str, release: PressRelease, count_today: Callable[[Iterable[str]], None]
 ) -> None:
-    """What is missing has no number: above all not that of the home page."""
+    """A missing object has no number. Above all it does not have the number of the home page."""
     count_today(["/"] * 3)
     assert render(template, obj=release, manager=PressRelease.objects) == shown
 

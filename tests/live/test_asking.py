@@ -1,4 +1,4 @@
-"""A server that is asked in a thread: it may hang, and those who ask do not wait for it again."""
+"""A thread asks a server. If the server hangs, later callers do not wait for it."""
 
 from datetime import date
 from threading import Event
@@ -14,7 +14,7 @@ TODAY, TOMORROW = date(2026, 3, 12), date(2026, 3, 13)
 
 
 class Server:
-    """Answers how often it was asked, when it may."""
+    """A server that answers how often it was asked, as soon as the test lets it answer."""
 
     def __init__(self) -> None:
         self.may_answer = Event()

@@ -1,4 +1,4 @@
-"""Many distinct paths while memcached is down: memory stays bounded, and what was dropped is counted and said.
+"""Many distinct paths while memcached is down: memory stays bounded, and dropped hits are counted and reported.
 
 FASTHITS_PATHS=20000000 sends twenty million. The bound in docs/safety.md: 100 MB, and 600 bytes a path of --max-paths.
 """
@@ -27,12 +27,12 @@ def peak_kib(pid: int) -> int:
 
 
 def bound_kib(max_paths: int) -> int:
-    """Return what docs/safety.md says that each process has at most, in KiB."""
+    """Return the most memory of a process by docs/safety.md, in KiB."""
     return (100_000_000 + 600 * max_paths) // 1024
 
 
 def peaks_kib(logger: Logger) -> list[int]:
-    """Return the most memory that the reader has had and that its courier has had, in KiB."""
+    """Return the most memory that the reader and its courier have had, in KiB."""
     return [peak_kib(pid) for pid in (logger.pid, *logger.children())]
 
 

@@ -1,6 +1,6 @@
-"""A logger that cannot count goes on reading: it says why, discards, and counts as soon as it can.
+"""A logger that cannot count goes on reading: it says why, discards lines, and counts as soon as it can.
 
-What is wrong here is made wrong in the logger itself; test_apache_cannot_count.py makes the mistakes of operators.
+These tests change the logger itself. test_apache_cannot_count.py makes the mistakes of operators.
 """
 
 import os
@@ -48,7 +48,7 @@ def said(logger: Logger, word: str) -> list[str]:
 
 
 def numbers(lines: list[str]) -> list[int]:
-    """Return the number of discarded lines that each of *lines* tells."""
+    """Return the number of discarded lines in each of *lines*."""
     return [int(re.findall("([0-9,]+) lines? discarded", line)[0].replace(",", "")) for line in lines]
 
 
@@ -105,7 +105,7 @@ fasthits.cli.prepare_logger = prepare
     eventually(lambda: tries.exists() and len(tries.read_text()) >= 10, what="it has tried ten times")
     assert logger.finish() == 2
     assert len(said(logger, "cannot count")) == 1
-    assert logger.stderr.count("\n") == 2  # the other one is that of the end
+    assert logger.stderr.count("\n") == 2  # the other message is that of the end
 
 
 def test_a_full_standard_error_is_not_waited_for(place: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_full_standard_error_is_not_waited_for(place: Path) -> None:
 
 @contextmanager
 def full_pipe() -> Iterator[int]:
-    """Give the end of a pipe to which nothing more can be written, and which nobody reads."""
+    """Give the write end of a pipe that is full and that nobody reads."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     try:
@@ -180,9 +180,9 @@ def test_without_a_pipe_it_ends_at_once(place: Path, kind: str) -> None:
 
 
 def failing(switch: Path, error: str, after: bool = False) -> str:
-    """Return Python after which reading raises *error* as long as the file *switch* is there, and adds a byte to it.
+    """Return Python code that makes reading raise *error* and add a byte to the file *switch*, while *switch* exists.
 
-    It raises before it has read or, with *after*, when what it has read is counted.
+    It raises before it reads or, with *after*, after it has counted the bytes that it read.
     """
     return f"""
 import os, fasthits.live.reader
@@ -265,7 +265,7 @@ def test_a_logger_that_keeps_failing_leaks_nothing(
 def test_a_failed_import_is_repeated_until_it_succeeds(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """As when files are replaced while it starts: of what it had loaded before nothing is left."""
+    """Files may be replaced while it starts. Nothing of the modules that it had loaded is used again."""
     here = Installation.make(place / "opt")
     module, other = here.package / "live" / "backlog.py", here.package / "rules" / "compiled.py"
     text = module.read_text()
@@ -321,7 +321,7 @@ def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
 def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """Here the configuration is a FIFO that nobody writes to yet. It could be on a disk far away."""
+    """In this test the configuration is a FIFO that nobody writes to yet. It could be on a slow disk."""
     config = place / "fasthits.toml"
     os.mkfifo(config)
     logger = start_logger("--memcached", memcached.spec, "--config", str(config))
@@ -347,7 +347,7 @@ threading.Thread.start = start
 
 
 def test_it_counts_if_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
-    """systemd's TasksMax= is one for all of Apache's processes and threads."""
+    """The limit TasksMax= of systemd is for all processes and threads of Apache together."""
     logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
     logger.write(access_line("/a"))
     memcached.expect({KEY: 1})
@@ -370,7 +370,7 @@ fasthits.live.reader.Reader.run = watched
 def test_nothing_is_imported_once_counting_has_begun(
     memcached: Memcached, start_logger: StartLogger, place: Path
 ) -> None:
-    """An upgrade may have taken away or replaced what is imported late."""
+    """An upgrade may have removed or replaced modules that are imported late."""
     logger = start_logger(
         "--memcached", memcached.spec, "--bots", "exclude", "--fold-slash", "--decode", first=WATCH_IMPORTS
     )
@@ -398,7 +398,7 @@ def test_nothing_is_imported_once_counting_has_begun(
 def test_tls_imports_nothing_once_counting_has_begun(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path
 ) -> None:
-    """Also not where the certificate turns out to be wrong, or a client certificate to be missing."""
+    """This holds even if the certificate is wrong or a client certificate is missing."""
     authority = Authority(place)
     server = start_memcached(certificate=authority.issue("localhost"))
     spec = server.tls_spec.replace("127.0.0.1", "localhost")
@@ -453,12 +453,12 @@ def test_json_lines_import_nothing_once_counting_has_begun(memcached: Memcached,
 
 @pytest.fixture
 def shell() -> list[str]:
-    """The command that `conf` prints, as words."""
+    """The command that `conf` prints, in words."""
     return shell_command(custom_log(run_fasthits("conf", "--user", "nobody")))
 
 
 def test_no_sigterm_ends_the_shell_or_the_logger(memcached: Memcached, shell: list[str], place: Path) -> None:
-    """Apache sends it while it still writes, and as early as it likes."""
+    """Apache sends SIGTERM while it still writes lines, and maybe very early."""
     shell[2] = shell[2].replace("log --user nobody", f"log --memcached {memcached.spec}")
     for views in range(1, 3):
         with Logger(place, command=shell) as logger:
@@ -488,7 +488,7 @@ def test_the_shell_that_discards_outlives_signals_and_ends_with_its_input(shell:
 
 
 def test_without_the_command_timeout_the_shell_discards_too(shell: list[str], place: Path) -> None:
-    """No loop that spins: `cat` reads to the end."""
+    """`cat` reads to the end, so there is no busy loop."""
     shell[2] = (
         shell[2].replace(sys.executable, "/usr/bin/no-such-python").replace("timeout", "/usr/bin/no-such-timeout")
     )

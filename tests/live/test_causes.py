@@ -1,4 +1,4 @@
-"""Every cause that a logger warns of has a row that says what it means and what to do."""
+"""Every cause of a logger's warning has a row that says what it means and what to do."""
 
 import ast
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ REPORTS = {"_report", "_throttle", "report", "Misfit"}
 
 
 def causes_in(tree: ast.AST) -> Iterator[str]:
-    """Yield the causes that a module names; a follower puts the file or server behind the cause."""
+    """Yield the causes that a module names. A follower writes the file or server after the cause."""
     named: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:

@@ -1,6 +1,6 @@
-"""A connection is used when memcached has answered on it; whatever else is there is told, with what to do.
+"""A connection is used if memcached has answered on it. Any other server is reported, with what to do.
 
-The servers are real: memcached in each of its ways, a web server, HAProxy.
+The servers are real: memcached with different options, a web server, HAProxy.
 """
 
 import signal
@@ -36,7 +36,7 @@ StartLogger = Callable[..., Logger]
 
 
 def problem(spec: str) -> str:
-    """Return what `fasthits today` says of a server."""
+    """Return the error of `fasthits today` about a server."""
     done = run_fasthits("today", "/a", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
     lines = done.stderr.decode().splitlines()
@@ -46,7 +46,7 @@ def problem(spec: str) -> str:
 
 @contextmanager
 def odd_memcached(*args: str) -> Iterator[str]:
-    """Give the address of a memcached that does not answer as others do, once it takes connections."""
+    """Give the address of a memcached with other options, as soon as it accepts connections."""
     program, port = require_program("memcached"), free_port()
     user = ["-u", "root"] if IS_ROOT else []
     process = subprocess.Popen([program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", *user, *args])
@@ -92,9 +92,9 @@ def test_a_server_without_a_connection_to_spare_is_reported(start_memcached: Sta
     with ExitStack() as held:
         for _ in range(40):
             connection = held.enter_context(server.connect())
-            with suppress(ConnectionError):  # the last ones are too many
+            with suppress(ConnectionError):  # the last connections are too many
                 connection.sendall(b"version\r\n")
-                connection.recv(100)  # so that memcached has taken it
+                connection.recv(100)  # so that memcached has accepted it
         said = problem(server.spec)
     assert said == f"fasthits: memcached has no connection left: {server.spec} (start it with a higher -c)"
 
@@ -147,7 +147,7 @@ def test_a_server_that_is_not_memcached_is_reported(treat: Callable[[socket.sock
 
 
 def reset_tls(client: socket.socket) -> None:
-    """Hang up in a TLS handshake, and send a TLS alert to everybody else, as a TLS server does that is overloaded."""
+    """Hang up in a TLS handshake, as an overloaded TLS server does. Send a TLS alert to other clients."""
     if not client.recv(100).startswith(b"\x16"):
         client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
 
@@ -186,14 +186,14 @@ def test_hits_that_were_never_sent_are_not_in_doubt_when_the_log_ends(start_logg
 
 @pytest.fixture
 def hosts(place: Path) -> Path:
-    """A file for /etc/hosts in which a name has an IPv6 address, which comes first, and an IPv4 address."""
+    """A file for /etc/hosts, in which a name has an IPv6 address and then an IPv4 address."""
     file = place / "hosts"
     file.write_text("::1 counters\n127.0.0.1 counters\n")
     return file
 
 
 def with_hosts(hosts: Path, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run `fasthits` where *hosts* is /etc/hosts, which it is for nobody else."""
+    """Run `fasthits` with *hosts* as /etc/hosts. Other processes do not see it."""
     alone = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"])]
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
     with marked_processes() as mark:
@@ -231,7 +231,7 @@ def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
 
 
 def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
-    """The system's own figures of the connection: test_vanished.py takes a machine away."""
+    """This test looks at the options of the connection. In test_vanished.py a machine vanishes."""
     connection = Connector(memcached.spec).connect().blocking(1)
     with connection:
         option = {name: connection.getsockopt(socket.IPPROTO_TCP, name) for name in KEEPALIVE}
@@ -268,10 +268,10 @@ SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SEC
 
 
 def test_no_connection_is_made_only_for_figures(start_logger: StartLogger) -> None:
-    """A connection that is lost changes a figure, which is no reason for the next one."""
+    """A lost connection changes a figure. That is no reason for a new connection."""
     with Stranger(hang_up_later) as stranger:
         logger = start_logger("--memcached", stranger.spec, first=SELDOM)
-        for connections in (1, 2):  # the second one in place of a lost one
+        for connections in (1, 2):  # the second connection replaces a lost one
             logger.write(b"no line of a log\n")
             eventually(lambda number=connections: stranger.accepted == number, what="the figures are sent")
         time.sleep(6 * RETRY_SECONDS)  # in which further connections would be made

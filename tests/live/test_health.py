@@ -1,4 +1,4 @@
-"""The figures that loggers publish of themselves: exact, added up, never twice, and no trouble to any hit."""
+"""The figures that loggers publish about themselves: exact, added up, never twice, and never in the way of a hit."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ NONSENSE = b"no line of a log\n"
 
 @pytest.fixture
 def often(memcached: Memcached, start_logger: StartLogger) -> Logger:
-    """A `fasthits log` that counts to `memcached`, and has published a line that was no hit; it publishes often."""
+    """A `fasthits log` that counts into `memcached` and publishes often. It has published a line that was not a hit."""
     logger = start_logger("--memcached", memcached.spec, first=OFTEN)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
@@ -59,7 +59,7 @@ def paused(memcached: Memcached) -> Iterator[None]:
 
 
 def send_figures_to(memcached: Memcached, logger: Logger) -> None:
-    """Have the logger read two lines that are no hits, and return when what it publishes of them is with memcached."""
+    """Let the logger read two lines that are not hits; return when memcached has got the figures about them."""
     logger.write(NONSENSE * 2)
     eventually(lambda: unread_bytes(f":{memcached.port:04X} "), what="figures are away")
 
@@ -134,7 +134,7 @@ def test_figures_of_hits_in_doubt_refused_and_dropped_are_published(
 def test_hits_whose_paths_do_not_count_are_published_as_filtered(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """Through a slow server, so that there are always hits of which it is not known yet."""
+    """The server is slow, so there are always hits whose result is not known yet."""
     with Proxy(memcached, seed=1) as proxy:
         logger = start_logger("--memcached", proxy.spec, "--exclude-static", first=OFTEN)
         proxy.delay = 0.06

@@ -1,4 +1,4 @@
-"""Today's hits by hour, which loggers publish: from a pipe, from files, once, and only where they are known."""
+"""Today's hits by hour, which loggers publish: from a pipe and from files, once, and only if the hour is known."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Today's counters as memcached lists them: all of them, nobody else's, and what changed within a minute."""
+"""Today's counters as memcached lists them: all counters, no items of others, and changes within a minute."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ ODD = "/%7E-_.~!*'();:@&=+$,[]\"<>\\^`{|}"
 
 
 def store(memcached: Memcached, views: dict[bytes, int]) -> None:
-    """Put counters there as loggers do, many at once."""
+    """Store counters in memcached as loggers do, many at once."""
     commands = [
         f"set {hit_key(date.today(), path)} 2 86400 {len(str(count))} noreply\r\n{count}\r\n"
         for path, count in views.items()
@@ -142,7 +142,7 @@ def test_a_server_that_refuses_to_list_is_reported(start_memcached: Callable[...
 
 
 def test_several_listings_at_once_wait_for_each_other(memcached: Memcached) -> None:
-    """memcached has one crawler, and answers BUSY while it works for somebody else."""
+    """memcached has one crawler, and answers BUSY while the crawler works for another client."""
     store(memcached, {b"/%d" % number: 1 for number in range(20_000)})
 
     def list_again_and_again(_: int) -> list[int]:
@@ -158,7 +158,7 @@ def test_several_listings_at_once_wait_for_each_other(memcached: Memcached) -> N
 
 
 class LosesItsFirstList(Proxy):
-    """Answers the first time as if the server had no keys, as memcached now and then does when it is busy."""
+    """A proxy that answers the first time as if the server had no keys. A busy memcached does so now and then."""
 
     lost = False
 
@@ -176,7 +176,7 @@ def test_the_first_sample_is_made_from_more_than_one_list(memcached: Memcached) 
 
 
 def test_keys_are_encoded_as_memcached_does(memcached: Memcached) -> None:
-    """Only what quote() and memcached agree about can be found by the beginning of a line."""
+    """Keys are found by the beginning of a line. So quote() and memcached must agree on the encoding."""
     prefix = "".join(chr(byte) for byte in range(0x21, 0x7F))
     client = memcached.client()
     client.set(prefix, b"1", noreply=False)

@@ -16,7 +16,7 @@ StartLogger = Callable[..., Logger]
 
 
 def check(*args: str) -> tuple[int, str, str]:
-    """Return the exit code, what is on stdout, and what is on stderr."""
+    """Return the exit code, stdout and stderr."""
     done = run_fasthits("log", "--check", *args)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 

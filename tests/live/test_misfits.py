@@ -1,4 +1,4 @@
-"""A logger that is given another format than its log has says so, once a minute, and a right one never does."""
+"""A logger with a format that its log does not have warns once a minute. With the right format it never warns."""
 
 from collections.abc import Callable
 
@@ -28,12 +28,12 @@ SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400
 
 @pytest.fixture
 def start(start_logger: StartLogger, memcached: Memcached) -> Callable[..., Logger]:
-    """Start a `fasthits log` that looks at its lines often."""
+    """Start a `fasthits log` that checks its lines often."""
     return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, first=SOON + tell)
 
 
 def said_after_looking_at(logger: Logger, lines: int) -> list[str]:
-    """Return what the logger has said once it has looked at as many lines."""
+    """Return the messages of the logger after it has checked that many lines."""
     eventually(lambda: f"looked at {lines}\n" in logger.stderr, what="the logger has looked")
     return [line for line in logger.stderr.splitlines() if not line.startswith("looked at")]
 

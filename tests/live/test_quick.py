@@ -1,4 +1,4 @@
-"""Reading counters for a page: over kept connections, within a deadline, and never twice from a server that hangs."""
+"""Reading counters for a page: over kept connections, within a deadline, and with a pause after a server hung."""
 
 import multiprocessing
 import socket
@@ -31,7 +31,7 @@ def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def told() -> list[str]:
-    """What a reader has reported."""
+    """The messages of a reader."""
     return []
 
 
@@ -75,7 +75,7 @@ def test_a_connection_is_kept_and_made_again_when_the_server_has_closed_it(
     before = connections(memcached)
     for _ in range(10):
         reader.read([key("/")])
-    assert connections(memcached) == before + 1  # the one that asks for the number of connections
+    assert connections(memcached) == before + 1  # the connection that asks for the number of connections
     memcached.restart()
     count(memcached, "/")
     assert reader.read([key("/")]) == {key("/"): 3}
@@ -140,7 +140,7 @@ def test_if_one_of_two_servers_answers_its_counters_are_read(
 def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
     memcached: Memcached, reader_of: Callable[..., QuickReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection that comes late is used by a later page."""
+    """A later page uses the connection that was made late."""
     count(memcached, "/")
     go_on, look_up = threading.Event(), socket.getaddrinfo
 

@@ -1,4 +1,4 @@
-"""When the reader reads its pipe again: little is left to pile up, but a writer does not wait for it."""
+"""When the reader reads its pipe again: seldom enough to save work, often enough that no writer waits."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def no_store(watch: int) -> CounterStore:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[Reader, int]]:
-    """A reader, and the end of its pipe to write to."""
+    """A reader, and the write end of its pipe."""
     reading, writing = os.pipe()
     reader = Reader(reading, no_store, print, 1000, 1.0, CompiledRules(Rules()))
     yield reader, writing

@@ -1,4 +1,4 @@
-"""What replies to ``add`` and ``incr`` say of hits, whatever memcached or a proxy sends, and however it is cut."""
+"""What replies to ``add`` and ``incr`` mean for hits: all replies of memcached or a proxy, cut into any pieces."""
 
 import itertools
 
@@ -11,26 +11,26 @@ from fasthits.live.replies import COUNTED, REPLY_BYTES, Outcome, Replies
 SURE, NOT, NEVER, DOUBT = Outcome.COUNTED, Outcome.NOT_COUNTED, Outcome.REFUSED, Outcome.UNKNOWN
 
 TABLE = [
-    # add, incr, what became of the hits, whether what follows can be understood
+    # the reply to add, the reply to incr, the result for the hits, whether later replies can be understood
     (b"STORED", b"7", SURE, True),
     (b"NOT_STORED", b"18446744073709551615", SURE, True),
     (b"SERVER_ERROR out of memory storing object", b"7", SURE, True),
     (b"SERVER_ERROR Connection timed out", b"7", SURE, True),
-    # memcached's own words
+    # replies of memcached
     (b"SERVER_ERROR out of memory storing object", b"NOT_FOUND", NOT, True),
     (b"SERVER_ERROR object too large for cache", b"NOT_FOUND", NOT, True),
     (b"STORED", b"NOT_FOUND", NOT, True),
     (b"NOT_STORED", b"SERVER_ERROR out of memory", NOT, True),
     (b"NOT_STORED", b"SERVER_ERROR out of memory in incr/decr", NOT, True),
     (b"NOT_STORED", b"CLIENT_ERROR cannot increment or decrement non-numeric value", NEVER, True),
-    # of proxies, and of memcached as a proxy
+    # replies of proxies, and of memcached as a proxy
     (b"STORED", b"SERVER_ERROR Connection timed out", DOUBT, True),
     (b"SERVER_ERROR Connection refused", b"SERVER_ERROR Connection refused", DOUBT, True),
     (b"STORED", b"SERVER_ERROR Connection reset by peer", DOUBT, True),
     (b"STORED", b"SERVER_ERROR backend failure", DOUBT, True),
     (b"STORED", b"SERVER_ERROR", DOUBT, False),
     (b"STORED", b"SERVER_ERROR Out of memory during read", DOUBT, True),
-    # no replies to such commands
+    # texts that do not answer such commands
     (b"STORED", b"CLIENT_ERROR bad command line format", DOUBT, False),
     (b"STORED", b"ERROR", DOUBT, False),
     (b"ERROR", b"ERROR", DOUBT, False),
@@ -72,7 +72,7 @@ def test_replies_may_be_cut_anywhere(rows: list[tuple[bytes, bytes, Outcome, boo
     whole.feed(data)
     ends = sorted({min(each, len(data)) for each in cuts} | {0, len(data)})
     for start, end in itertools.pairwise(ends):
-        if cut.in_step:  # nobody reads on otherwise
+        if cut.in_step:  # otherwise nobody reads on
             cut.feed(data[start:end])
     assert cut.answers == whole.answers
     assert (cut.trusted, cut.in_step) == (whole.trusted, whole.in_step)

@@ -1,4 +1,4 @@
-"""`fasthits log` by rules: the same counters as the same rules make of its file, and books that are right."""
+"""`fasthits log` with rules: the counters equal a count of its file by the same rules, and the figures add up."""
 
 from collections.abc import Callable
 from pathlib import Path

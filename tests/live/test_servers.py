@@ -100,6 +100,6 @@ def test_a_file_that_cannot_be_used_is_reported(files: dict[str, str], given: di
 
 
 def test_files_of_tls_without_a_tls_server_are_an_error(files: dict[str, str]) -> None:
-    """Who names them wants TLS, and would not notice plain text."""
+    """A user who names these files wants TLS, and would not notice plain text."""
     with pytest.raises(UsageError, match=r"TLS files, but no TLS server: a:1, b:2 \(write tls://HOST:PORT\)"):
         check_servers(["a:1,b:2"], TlsFiles(ca=files["ca"]))

@@ -1,4 +1,4 @@
-"""The supervisor's parts: what is discarded, and what is said how often."""
+"""The parts of the supervisor: discarding lines, and how often a message is printed."""
 
 import os
 import select
@@ -42,7 +42,7 @@ def test_counting_begins_again_with_a_whole_line(pipe: tuple[int, int]) -> None:
     os.write(write, b"a\nhalf")
     thread = Thread(target=discarding.discard, args=[0.01])
     thread.start()
-    thread.join(0.1)  # it may end now, which would be wrong
+    thread.join(0.1)  # it would be wrong if it ended now
     os.write(write, b" rest\nwhole\n")
     thread.join()
     assert os.read(read, 100) == b"whole\n"

@@ -1,4 +1,4 @@
-"""memcached over TLS (``-Z``): all commands, and what is said of certificates that do not fit."""
+"""memcached over TLS (``-Z``): all commands, and the errors about wrong certificates."""
 
 from collections.abc import Callable
 from datetime import date
@@ -143,7 +143,7 @@ def test_a_tls_server_that_comes_and_goes_counts_no_hit_twice(
 
 
 def test_tls_does_not_change_how_servers_share_keys(start_memcached: StartMemcached, authority: Authority) -> None:
-    """What decides is host and port: Django's list has no ``tls://``."""
+    """Host and port decide which server has a key, because Django's list has no ``tls://``."""
     certificate = authority.issue("127.0.0.1")
     servers = [start_memcached(certificate=certificate) for _ in range(3)]
     mixed = [servers[0].tls_spec, servers[1].spec, servers[2].tls_spec]

@@ -1,4 +1,4 @@
-"""What loggers warn of can be read where people look, though nobody reads their standard error."""
+"""Warnings of loggers are shown where people look, because nobody reads the standard error of loggers."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ TOLD = [
 
 @pytest.fixture
 def warned(start_logger: StartLogger, memcached: Memcached) -> Memcached:
-    """A memcached that was down for a while, and has the warnings of a logger since then."""
+    """A memcached that was down for a while, and that now holds the warnings of a logger."""
     memcached.kill()
     logger = start_logger("--memcached", memcached.spec, first=OFTEN + DISCARDED)
     logger.write(access_line("/a"))

@@ -1,4 +1,4 @@
-"""Runs the command line as a user does, and makes the log lines that it reads."""
+"""Runs `fasthits` as a user does, and makes log lines for it."""
 
 import os
 import subprocess

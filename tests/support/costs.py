@@ -1,6 +1,6 @@
-"""The work of worst lines, for callgrind to count (``python -m tests.support.costs``); rules/test_costs.py judges it.
+"""Counts the worst lines under callgrind (``python -m tests.support.costs``); rules/test_costs.py checks the result.
 
-Before the first line of a case and after each line, the process asks for its parent. Then callgrind writes its counts.
+Before the first line of a case and after each line, the process calls getppid. Callgrind then writes its counts.
 """
 
 import os
@@ -24,7 +24,7 @@ OWN_FORMAT = '%h %l %u %t "%r" %{x}i | %>s "%{Referer}i" "%{User-Agent}i"'
 
 
 class Case(NamedTuple):
-    """Some rules, and the texts of one field that cost most with these rules."""
+    """Some rules, and those texts of one field that cost most with these rules."""
 
     rules: Rules
     field: str
@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 def keepers(full: bool) -> Keepers:
-    """Return a function that keeps as much of a referer as any rule does."""
+    """Return a function that keeps at least as much of a referer as any rule."""
     layouts = [referrers_layout(full, ("example.com", "example.org")), searches_layout()]
     return {layout.name: layout.keep for layout in layouts if layout.keep}
 
@@ -153,7 +153,7 @@ def measured(name: str) -> list[tuple[str, str, int]]:
 
 
 def main() -> None:
-    """Count each line in a hit table of its own, from its bytes to its final path."""
+    """Count each line in a new hit table, from its bytes to its final path."""
     for name, case in CASES.items():
         compiled = CompiledRules(case.rules, case.keepers())
         log_format = compiled.log_format or ASSUMED
@@ -162,7 +162,7 @@ def main() -> None:
             return HitTable(rules=compiled.line_rules(log_format))
 
         lines = [line_of(case, text or case.ordinary, size) for _, text, size in measured(name)]
-        # What is imported and compiled at the first line is no cost of a line.
+        # Imports and compilation at the first line are not part of a line's cost.
         warm = taker()
         for line in lines:
             warm.feed(line[: SIZES[0]] + b"\n")

@@ -1,4 +1,4 @@
-"""A count by many workers: the same bytes as by one machine, whoever dies."""
+"""A count by many workers gives the same bytes as one machine, whichever worker dies."""
 
 import gzip
 import multiprocessing
@@ -77,7 +77,7 @@ def test_workers_give_the_same_bytes_as_one_machine(
 def test_a_task_with_little_memory_leaves_the_same_rows(
     merged_at_once: int, logs: Path, tmp_path: Path, many_tasks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its tables go through a temporary file again and again, and are divided into the parts that merge tasks read."""
+    """The task writes its tables to a temporary file again and again, in the parts that merge tasks read."""
     monkeypatch.setattr(fleet, "MERGED_AT_ONCE", merged_at_once)
     monkeypatch.setattr(overflow, "bytes_of_tables", lambda size: 1 << 19)
     rules = Rules(bots="apart", fold_slash=True)
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read_leave_the_day_as_one_machine_does(
 
 
 class _Twice(Executor):
-    """Does each task twice, and gives the first result, the second or an error of the first."""
+    """An executor that does each task twice. It gives the first result, the second, or an error of the first."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool

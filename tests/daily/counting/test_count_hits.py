@@ -1,4 +1,4 @@
-"""Counting in one call: a finished result, whatever the sources are."""
+"""Counting in one call: the result is finished, for all kinds of sources."""
 
 import bz2
 import gzip
@@ -217,7 +217,7 @@ def test_a_log_without_lines_is_not_an_error(tmp_path: Path) -> None:
 
 
 def test_more_paths_than_memory_can_hold_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file and a stream, each of which is too much, and both together."""
+    """A file and a stream, each with too many paths, and both together."""
     for module in (overflow, counting):
         monkeypatch.setattr(module, "bytes_of_tables", lambda size: 1 << 20)
     log = b"".join(hit(f"/{'x' * 1500}/{number % 1500}") for number in range(2000))

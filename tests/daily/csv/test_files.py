@@ -1,4 +1,4 @@
-"""Days of a CSV file are replaced, and every other row stays what it was, however the file was written."""
+"""Days of a CSV file are replaced, and all other rows stay unchanged, whichever program wrote the file."""
 
 import csv
 import io
@@ -98,7 +98,7 @@ def test_a_day_with_more_hits_than_were_counted_is_left_unchanged(
 
 
 def test_blocks_of_one_day_are_copied_byte_for_byte(tmp_path: Path) -> None:
-    """Even with numbers that a reader would write in another way."""
+    """So are numbers that csv would write differently."""
     lines = b'2026-03-11,/a,007\n2026-03-11,"/b",1\n'
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + lines)
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]])
@@ -128,7 +128,7 @@ def test_an_invalid_csv_file_is_left_unchanged(
 
 @pytest.mark.parametrize("path", [b"/a", b'/a"b'])
 def test_a_quote_within_a_field_hides_no_day(path: bytes, tmp_path: Path) -> None:
-    """Not as RFC 4180 has it, but csv reads it as it looks."""
+    """RFC 4180 does not allow it, but csv reads such a field."""
     file = write(tmp_path / "hits.csv", b"date,path,views\n2026-03-11," + path + b',1\n2026-03-12,/c"d,1\n')
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-11"], [[]])
     assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
@@ -157,7 +157,7 @@ PLAIN_TEXTS = ["/=1", "a=1", "'", "'a", "", " =1", "1-1", "é", "http://=1"]
 
 
 def read_back(cell: str) -> str:
-    """Return what a cell was before it was made harmless, as the documentation tells to."""
+    """Return the text that a cell had before it was made harmless, in the way that the documentation describes."""
     return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 
@@ -180,7 +180,7 @@ def test_no_two_texts_become_one() -> None:
 
 
 def test_rows_with_formulas_get_no_second_apostrophe(tmp_path: Path) -> None:
-    """Whether their block goes through a reader of CSV or not, they get no second apostrophe."""
+    """They get no second apostrophe, whether their block is parsed or copied."""
     rows = b"2026-03-11,'=1,1\n2026-03-11,=old,1\n2026-03-12,'=1,1\n"
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
     for day in ("2026-03-13", "2026-03-14"):

@@ -1,4 +1,4 @@
-"""The lines of logs one by one: from files, buffers and blocks, in the format that they are counted by."""
+"""The lines of logs one by one: from files, buffers and blocks, in the same format as when they are counted."""
 
 import gzip
 import mmap

@@ -1,4 +1,4 @@
-"""Finding log files, and reading them in segments that lose and double no line."""
+"""Finding log files, and reading them in segments: no line is lost or read twice."""
 
 import bz2
 import gzip
@@ -217,7 +217,7 @@ def test_nuls_between_and_after_members_are_padding(suffix: str, tmp_path: Path)
 def test_other_bytes_after_the_data_are_an_error_after_its_lines(suffix: str, size: int, tmp_path: Path) -> None:
     file = tmp_path / f"access.log{suffix}"
     one, two = map(COMPRESS[suffix], (b"one\n", b"two\n"))
-    file.write_bytes(one + b"x" * size + two)  # such as a second member that is damaged in its first bytes
+    file.write_bytes(one + b"x" * size + two)  # for example a second member whose first bytes are damaged
     (found,) = find(str(file))
     pieces: list[bytes] = []
     with pytest.raises(DamagedLogError, match="other bytes follow the compressed data"):
@@ -226,7 +226,7 @@ def test_other_bytes_after_the_data_are_an_error_after_its_lines(suffix: str, si
 
 
 def test_members_are_read_however_few_bytes_come_at_a_time(suffix: str) -> None:
-    """isal fails where it gets the header of a gzip member in parts: this one has a comment, a name and a check sum."""
+    """isal fails if it gets the header of a gzip member in parts. This header has a comment, a name and a check sum."""
     lines = b"".join(b"%d\n" % hash(str(n)) for n in range(300))
     member = COMPRESS[suffix](lines)
     if suffix == ".gz":
@@ -558,7 +558,7 @@ def test_the_reader_knows_whether_a_head_is_the_whole_log(suffix: str, tmp_path:
         (tmp_path / f"a{suffix}").write_bytes(pack(data))
         (log_file,) = find(f"{tmp_path}/a")
         assert log_file.head() == (data, True)
-    for kept in (1.0, 0.9):  # and one that is damaged behind its head
+    for kept in (1.0, 0.9):  # and a file that is damaged after its head
         packed = pack(whole)
         (tmp_path / f"a{suffix}").write_bytes(packed[: int(kept * len(packed))])
         (log_file,) = find(f"{tmp_path}/a")

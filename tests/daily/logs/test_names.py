@@ -1,4 +1,4 @@
-"""The names that rotated logs have, and the times in their lines."""
+"""The names of rotated logs, and the times in their lines."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -77,7 +77,7 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
     lines = [b"no line", b"", line.rstrip()]
     found: Format = find_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
     (stamp,) = stamps(lines, found, compiled)
-    if log_format.startswith("%{"):  # without a zone it is this machine's
+    if log_format.startswith("%{"):  # a time without a zone is in this machine's zone
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
         assert stamp == NOON

@@ -1,4 +1,4 @@
-"""Logs in a store of objects: a real server of S3 on this machine. They count as the same files on a disk do."""
+"""Logs in an object store, a real S3 server on this machine. They count like the same files on a disk."""
 
 import bz2
 import gzip
@@ -205,7 +205,7 @@ def test_a_server_without_a_file_is_named(store: ObjectStore, bucket: str) -> No
 def test_a_day_whose_object_was_written_before_its_end_is_not_whole(
     store: ObjectStore, bucket: str, pattern: str, name: str
 ) -> None:
-    """No server writes to an object: one from the morning has nothing of the evening."""
+    """Servers do not append to an object. An object that was written in the morning has no lines of the evening."""
     today = date.today() + timedelta(2)
     compiled = CompiledRules(Rules())
     for server in ("web1", "web2"):
@@ -300,7 +300,7 @@ def test_what_to_install_is_reported() -> None:
 
 
 class _HalfDead(BaseHTTPRequestHandler):
-    """A server that throttles, or that ends in the middle of an object."""
+    """A server that throttles, or that closes the connection in the middle of an object."""
 
     throttles = False
     protocol_version = "HTTP/1.1"
@@ -372,7 +372,7 @@ def test_parquet_in_a_store_has_the_same_rows_and_errors_as_on_a_disk(
 
     assert roll_up(logs[1]) == [0, 0]
     check_equal()
-    assert roll_up(logs[0]) == [1, 1]  # fewer hits than are kept
+    assert roll_up(logs[0]) == [1, 1]  # fewer hits than the kept day has
     check_equal()
     assert roll_up(logs[0], "--replace") == [0, 0]
     check_equal()

@@ -1,4 +1,4 @@
-"""Whether the files hold the whole day: names of logrotate's and cronolog's, missing pieces and servers, --partial."""
+"""Whether the files hold the whole day: names of logrotate and cronolog, missing files and servers, --partial."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ def line(path: str, at: datetime) -> bytes:
 
 
 def every(minutes: int, first: datetime, last: datetime) -> list[datetime]:
-    """Return times from the *first* on, before the *last*."""
+    """Return times from *first* to before *last*."""
     return [first + timedelta(minutes=n) for n in range(0, int((last - first).total_seconds() / 60), minutes)]
 
 
@@ -39,7 +39,7 @@ def midnight(day: date) -> datetime:
 
 
 class Rotated:
-    """A log that the real logrotate rotates once a day, as of a clock of its own; the run is just after *now*."""
+    """A log that the real logrotate rotates once a day, by a clock of the test. The rollup runs just after *now*."""
 
     def __init__(self, folder: Path, clock: timedelta, *options: str, name: str = "access.log") -> None:
         self.log = folder / name
@@ -51,7 +51,7 @@ class Rotated:
         self._config.write_text(f"{self.log} {{\ndaily\nmissingok\n{words}\n}}\n")
 
     def write(self, stamps: list[datetime], now: datetime, path: str = "/a") -> "Rotated":
-        """Log at these times, and rotate every day at the clock of the rotation, until *now*."""
+        """Log at these times, and rotate the log every day at the time of the rotation, until *now*."""
         turn = midnight(stamps[0].date()) + self._clock
         for at in stamps:
             while turn <= at:
@@ -81,7 +81,7 @@ def logs(tmp_path: Path) -> Path:
 def rolled(
     folder: Path, days: str, *options: str | Path
 ) -> tuple[int, dict[tuple[str, str], int], str, dict[str, object]]:
-    """Return the exit code of a rollup, the rows it wrote, what it said, and its summary."""
+    """Return the exit code of a rollup, its rows, its messages and its summary."""
     target, summary = folder / "hits.csv", folder / "summary.json"
     done = fasthits("rollup", days, *options, "--to", target, "--summary", summary, TZ="UTC", cwd=folder)
     rows = rows_of(target.read_bytes()) if target.exists() else {}
@@ -467,7 +467,7 @@ exec {python} -m fasthits "$@"
 
 
 def without_logs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run a command that finds what is in *folder* in /var/log."""
+    """Run a command for which /var/log is *folder*."""
     script = IN_A_ROOT_OF_ITS_OWN.format(logs=folder, python=sys.executable)
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *arguments]
     path = {"PYTHONPATH": str(PROJECT), "TZ": "UTC"}

@@ -1,4 +1,4 @@
-"""Parquet: the rows of SQLite in typed, sorted columns; a day is a file, replaced at one moment."""
+"""Parquet: the same rows as in SQLite, in typed, sorted columns. A day is a file, which is replaced atomically."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def rows_of(folder: str, table: str = "hits") -> list[tuple[Any, ...]]:
-    """Return the rows as a reader of hive partitions finds them, the date first."""
+    """Return the rows as a reader of hive partitions finds them: the date comes first."""
     found = dataset.dataset(f"{folder}{table}", partitioning="hive").to_table()
     names = ["date", *(name for name in found.column_names if name != "date")]
     return list(zip(*(found.column(name).to_pylist() for name in names), strict=True))
@@ -127,7 +127,7 @@ def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -
 
 
 def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
-    """A limit of the size of files stands for it."""
+    """A limit of the size of files replaces a full disk."""
     replace(folder, {day: {b"/": 5} for day in MARCH[:2]})
     before = files_in(folder)
     rows = {MARCH[0]: {b"/": 9}, MARCH[1]: {b"/%d" % (number**5): 9 for number in range(3000)}}

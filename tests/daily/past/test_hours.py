@@ -1,4 +1,4 @@
-"""Hours in the database: kept with the day, replaced with it, and only where they are those of the hits."""
+"""Hours in the database: kept and replaced with their day, and never those of other hits."""
 
 import sqlite3
 from contextlib import closing

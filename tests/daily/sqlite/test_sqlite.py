@@ -1,4 +1,4 @@
-"""The SQLite file under rollups that are killed, full disks, other rollups, readers, and strangers' files beside it."""
+"""The SQLite file: killed rollups, full disks, other rollups, readers, and files of strangers in its folder."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def views_in(file: Path) -> int:
 
 @pytest.fixture
 def kept(place: Path) -> Path:
-    """A database with 10 hits, where every user may look."""
+    """A database with 10 hits, in a folder that every user may read."""
     SqliteTarget(place / "hits.db").replace([DAY], counter(10))
     return place / "hits.db"
 
@@ -143,7 +143,7 @@ def test_a_user_who_may_only_read_does_not_disturb_a_rollup(kept: Path) -> None:
 
 
 def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -> None:
-    """Also those of a large day: SQLite by itself writes it to the file before it commits, and readers wait."""
+    """This holds for a large day, too. By default SQLite writes it to the file before the commit, and readers wait."""
     seen = []
 
     def rows(counted: HitTable) -> Iterator[tuple[str | int, ...]]:
@@ -293,7 +293,7 @@ def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder as /tmp."""
+    """A folder with the permissions of /tmp."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -310,7 +310,7 @@ MADE = "user 65534 has made "
 @AS_ROOT
 @pytest.mark.parametrize("suffix", ["", "-journal", "-wal", "-shm"])
 def test_files_of_a_stranger_in_a_shared_folder_are_not_used(shared: Path, suffix: str) -> None:
-    """A journal would be played back into the database."""
+    """SQLite would play a stranger's journal back into the database."""
     file = shared / "hits.db"
     SqliteTarget(file).replace([DAY], counter(10))
     before = file.read_bytes()
@@ -392,7 +392,7 @@ def test_links_of_the_user_and_of_the_folders_owner_are_followed(shared: Path, t
         assert (tmp_path / "data" / name).is_file()
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "hits.csv").symlink_to(tmp_path / "data" / "other.csv")
-    give_to_stranger(tmp_path / "theirs" / "hits.csv")  # in a folder where not everybody may make files
+    give_to_stranger(tmp_path / "theirs" / "hits.csv")  # in a folder in which not every user may make files
     done = fasthits("rollup", str(DAY), "--logs", tmp_path / "a.log", "--to", tmp_path / "theirs" / "hits.csv")
     assert done.returncode == 0
     assert (tmp_path / "data" / "other.csv").is_file()

@@ -61,7 +61,7 @@ def read(file: Path) -> list[Row]:
 
 
 def rows_of(rows: dict[date, dict[str, int]]) -> HitTable:
-    """Return the rows, by day and path, as one counter has them."""
+    """Return rows, by day and path, as a hit table has them."""
     counter = HitTable()
     for day, paths in rows.items():
         for path, views in paths.items():
@@ -91,7 +91,7 @@ def test_only_the_days_given_are_replaced(file: Path) -> None:
 
 
 def spilled(rows: dict[date, dict[str, int]]) -> MergedRows:
-    """Return the rows, by day and path, as runs have them, which have each row several times."""
+    """Return rows, by day and path, as runs have them: each row comes several times."""
     spill = Spill(Workshop(Spool(), 1 << 20))
     for day, paths in rows.items():
         for path, views in paths.items():
@@ -125,7 +125,7 @@ def test_a_day_with_more_kept_hits_is_left_unchanged(file: Path, make: Callable[
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, name: str, in_memory: bool) -> None:
-    """Those of bots, too, and of all hosts."""
+    """Hits of bots and of all hosts are compared, too."""
     layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
     rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
 
@@ -164,7 +164,7 @@ def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, 
 
 @pytest.mark.parametrize("name", READERS)
 def test_hits_that_another_rollup_keeps_meanwhile_are_compared_too(name: str, tmp_path: Path) -> None:
-    """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
+    """Many rollups of the same day at once, with one to eight hits: at the end the day with eight hits is kept."""
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
         "from fasthits.daily.targets.opening import open_target; day, views = date(2026, 3, 1), int(sys.argv[2]);"

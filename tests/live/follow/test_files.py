@@ -1,4 +1,4 @@
-"""Log files that are followed: rotation in all its formats, one look after the other."""
+"""Log files that are followed, one look after the other: all kinds of rotation."""
 
 import gzip
 import lzma
@@ -14,7 +14,7 @@ from fasthits.live.follow.positions import Positions
 
 
 class Following:
-    """Files that are looked at and read to their end whenever `lines` is called."""
+    """Followed files. Each call of `lines` looks at them and reads them to their end."""
 
     def __init__(
         self, *patterns: Path | str, positions: Positions = (), known: dict[tuple[int, int], int] | None = None
@@ -27,7 +27,7 @@ class Following:
         self.files.look()
 
     def lines(self, *renames: tuple[Path, Path]) -> list[str]:
-        """Return the lines that have come."""
+        """Return the new lines."""
         self.files.look([(str(old), str(new)) for old, new in renames])
         found = b""
         again = True
@@ -40,7 +40,7 @@ class Following:
         return sorted(found.decode().splitlines())
 
     def again(self, *patterns: Path | str) -> "Following":
-        """Return what goes on after a restart."""
+        """Return the object that goes on after a restart."""
         positions = tuple(tail.position() for tail in self.files.tails.values())
         known = self.files.known
         self.files.close()

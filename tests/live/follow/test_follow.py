@@ -1,4 +1,4 @@
-"""`fasthits log --follow`: each line counts once, over rotation, kills, and a memcached that comes and goes."""
+"""`fasthits log --follow`: each line counts once, in spite of rotation, kills and a memcached that comes and goes."""
 
 import random
 import re
@@ -31,7 +31,7 @@ def logs(place: Path) -> Path:
 
 
 def lines_of(files: Iterable[Path]) -> Counter[str]:
-    """Return how often each path stands in some log files."""
+    """Return how often each path is in some log files."""
     return Counter(line.split(" ")[6] for file in files for line in file.read_text().splitlines())
 
 
@@ -46,7 +46,7 @@ def views_by_path(memcached: Memcached) -> Counter[str]:
 def expect_all(
     memcached: Memcached, follower: Follower, expected: Callable[[], Counter[str]], timeout: float = 30
 ) -> None:
-    """Return when exactly the lines that were written have been counted, and no more come."""
+    """Return when exactly the lines that were written have been counted."""
     eventually(
         lambda: views_by_path(memcached) == expected(),
         timeout,
@@ -55,7 +55,7 @@ def expect_all(
 
 
 class Writer:
-    """Appends lines to a log as fast as it is told to, from a thread, and remembers how many; reopens when told."""
+    """A thread that appends lines to a log at a given speed, counts them, and can open the log again."""
 
     def __init__(self, path: Path, paths: int = 700, pause: float = 0.0005) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class Writer:
         self._file.close()
 
     def reopen(self) -> None:
-        """Write to the file that now has the name, made anew if need be."""
+        """Open the file that has the log's name now, or create it."""
         with self._lock:
             self._file.close()
             self._file = self.path.open("ab", buffering=0)
@@ -115,7 +115,7 @@ def test_no_line_is_lost_or_counted_twice_over_rotations_of_nginx(
                 eventually(lambda: log.exists() and log.stat().st_size > 100_000, what="nginx writes its log")
                 old = log.rename(logs / f"access.log.{number + 1}")
                 if number == 0:
-                    time.sleep(2)  # as late as nginx may be: it goes on writing to what has another name
+                    time.sleep(2)  # nginx may be late: it goes on writing to the renamed file
                 else:
                     size = old.stat().st_size + late.randint(0, 200_000)
                     eventually(lambda old=old, size=size: old.stat().st_size >= size, what="nginx writes to it still")
@@ -237,7 +237,7 @@ def test_servers_of_a_cluster_do_not_wait_for_each_other(
 
 
 def logrotate(place: Path, log: Path, *words: str) -> None:
-    """Run logrotate once, whatever it thinks of the time."""
+    """Run logrotate once, even if the time has not come."""
     configuration = place / "logrotate.conf"
     configuration.write_text(f"{log} {{\n rotate 100\n missingok\n nodateext\n " + "\n ".join(words) + "\n}\n")
     configuration.chmod(0o644)
@@ -279,7 +279,7 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
                 written += writer.written
             logrotate(place, log, "copytruncate")
             with Writer(log, paths=80 + number) as writer:
-                writer.wait_for(3000)  # more than there was before
+                writer.wait_for(3000)  # more bytes than before
             written += writer.written
             if not running:
                 follower.start()
@@ -343,7 +343,7 @@ def test_a_kill_at_the_worst_moments_loses_and_doubles_nothing(
 def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
-    """What a sudden end leaves in memcached when only a part has arrived: the one mark without the other."""
+    """A sudden end may leave one mark without the other in memcached: only a part of the delivery has arrived."""
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         log.write_bytes(access_line("/a") * 3)
@@ -370,7 +370,7 @@ def test_the_marks_in_memcached_correct_an_old_state_file(place: Path, logs: Pat
         log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         follower.kill()
-        follower.state.write_bytes(old)  # as after a power failure
+        follower.state.write_bytes(old)  # like after a power failure
         with log.open("ab") as file:
             file.write(access_line("/b"))
         logrotate(place, log, "copytruncate")
@@ -428,7 +428,7 @@ def test_lines_that_were_not_delivered_at_the_end_count_after_the_next_start(
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         memcached.kill()
         assert follower.stop() == 0
-        follower.launch()  # there is nothing to ask memcached after a proper end
+        follower.launch()  # after a proper end there is no need to ask memcached
         eventually(follower.has_begun, what=lambda: follower.stderr)
 
 

@@ -1,4 +1,4 @@
-"""The state file of a follower: whole or an error, and nobody else's."""
+"""The state file of a follower: it is whole or an error, and only one follower uses it."""
 
 import json
 import os
