@@ -33,7 +33,9 @@ SYSTEMS = {
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
     "psycopg": {"daily.postgres.database"},
-    "fsspec": {"daily.logs.stores"},
+    "asyncssh": {"daily.logs.sftp"},
+    "sshfs": {"daily.logs.sftp"},
+    "fsspec": {"daily.logs.stores", "daily.logs.sftp"},
     "pyarrow": {"daily.parquet.target"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {

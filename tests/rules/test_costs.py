@@ -1,6 +1,6 @@
-"""Whatever a stranger sends, a line costs at most a few times an ordinary one of its length, and no more for each byte.
+"""Whatever a stranger sends, a line costs at most a few times as much as an ordinary line of the same length.
 
-The costs are instructions, counted by callgrind, so that they are the same on any machine however busy.
+Costs are instructions, which callgrind counts. So they are the same on any machine, however busy it is.
 """
 
 import re
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, int], int]:
-    """Return the instructions that each line takes, without those of a short one."""
+    """Return the instructions that each line takes, less those of a short line."""
     folder = tmp_path_factory.mktemp("costs")
     command = [
         *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/part", "--dump-before=getppid"),
