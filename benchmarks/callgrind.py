@@ -15,8 +15,8 @@ from benchmarks.tasks import ROOT, environment
 def count_instructions(folder: Path, module: str, *arguments: str | Path) -> list[int]:
     """Return how many instructions ``python -m MODULE ARGUMENTS`` takes up to each point, from the point before.
 
-    ``callgrind_annotate FOLDER/part.3`` shows where those between the second and the third point go. Raises RuntimeError
-    if the program fails.
+    ``callgrind_annotate FOLDER/part.3`` shows where those between the second and the third point go. Raises
+    RuntimeError if the program fails.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("part*"):
