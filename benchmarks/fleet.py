@@ -24,8 +24,8 @@ from benchmarks.logs import DAY
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.engines import connected
 from fasthits.daily.cluster.fleet import Crew, Fleet
-from fasthits.daily.opening import open_table
 from fasthits.daily.rollup import roll_up
+from fasthits.daily.targets.opening import open_target
 
 WORKERS = 2
 TINY_TASKS = 300
@@ -84,13 +84,13 @@ def packed(folder: Path, logs: tuple[str]) -> dict[str, float]:
     """Return what a cluster costs beside one machine."""
     found: dict[str, float] = {}
     before = time.process_time()
-    roll_up([DAY], logs, open_table(str(folder / "alone.csv")), as_part=True)
+    roll_up([DAY], logs, open_target(str(folder / "alone.csv")), as_part=True)
     found["CPU s alone, .gz"] = time.process_time() - before
     with connected(f"local:{WORKERS}") as crew:
         workers = Workers(crew)
         workers.warm_up(folder)
         with workers.used(found, "CPU s of the workers, .gz"):
-            roll_up([DAY], logs, open_table(str(folder / "fleet.csv")), as_part=True, fleet=workers.fleet(folder))
+            roll_up([DAY], logs, open_target(str(folder / "fleet.csv")), as_part=True, fleet=workers.fleet(folder))
         assert (folder / "fleet.csv").read_bytes() == (folder / "alone.csv").read_bytes()
         found["ratio"] = found["CPU s of the workers, .gz"] / found["CPU s alone, .gz"]
         before = time.monotonic()
@@ -106,7 +106,7 @@ def faster(folder: Path, logs: tuple[str]) -> dict[str, float]:
         for crew in (one, two) * RUNS:
             workers = Workers(crew)
             workers.warm_up(folder)
-            done = roll_up([DAY], logs, open_table(f"{folder}/stats.csv"), as_part=True, fleet=workers.fleet(folder))
+            done = roll_up([DAY], logs, open_target(f"{folder}/stats.csv"), as_part=True, fleet=workers.fleet(folder))
             best[crew.slots] = min(done.seconds, best.get(crew.slots, done.seconds))
     return {"s of one worker, .gz": best[1], "s of two workers, .gz": best[2], "times faster": best[1] / best[2]}
 
@@ -118,7 +118,7 @@ def many_paths(folder: Path, logs: tuple[str]) -> dict[str, float]:
         workers = Workers(crew)
         written = _rows_written()
         with workers.used(found, "CPU s of the workers, many paths"):
-            target = open_table(f"{folder}/stats/")
+            target = open_target(f"{folder}/stats/")
             done = roll_up([DAY], logs, target, as_part=True, fleet=workers.fleet(folder))
         found["million paths"] = done.rows / 1e6
         found["bytes a row in the folder of the run"] = sum(written) / done.rows

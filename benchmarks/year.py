@@ -25,10 +25,10 @@ from benchmarks.rows import MS, Row
 from benchmarks.server import Memcached
 from benchmarks.tasks import ROOT, SEARCH, Command, Figures, Task, environment, shown
 from benchmarks.truth import Difference, Totals, Views, WrongTotals, compare
-from fasthits.daily.columns import PLAIN
 from fasthits.daily.days import Range
-from fasthits.daily.history import History
-from fasthits.daily.targets import SqliteFile
+from fasthits.daily.layouts import PLAIN
+from fasthits.daily.past.history import History
+from fasthits.daily.sqlite.target import SqliteTarget
 
 PATHS = 50_000
 DAYS = 365
@@ -140,7 +140,7 @@ def make_year(parent: Path, name: str, paths: int = PATHS, days: int = DAYS) -> 
         print("making the database", file=sys.stderr)
         file.parent.mkdir(parents=True, exist_ok=True)
         _fill(file, paths_of_site(paths), days)
-    SqliteFile(file).catch_up()
+    SqliteTarget(file).catch_up()
     year = Year(name, file.parent, Kept(file, days))
     check_totals(year)
     return year

@@ -1,7 +1,7 @@
 """Writes four texts from the code: python -m docs.reference.
 
 docs/fasthits.1 and docs/commands.md have the texts of --help. docs/formats.md has a table of the named formats, and
-fasthits/rules/assembled.py has the parts of their strings.
+fasthits/formats/assembled.py has the parts of their strings.
 
 Several commands take the same rule options. Both pages of commands describe these options once.
 """
@@ -15,14 +15,14 @@ from typer.main import get_command
 
 from fasthits import __version__
 from fasthits.cli.app import app
+from fasthits.formats.directives import Field
+from fasthits.formats.named import FORMATS
 from fasthits.records import fields_of
-from fasthits.rules.directives import Field
-from fasthits.rules.named import FORMATS
 
 ROOT = Path(__file__).parents[1]
 PAGE, MANUAL = ROOT / "docs" / "commands.md", ROOT / "docs" / "fasthits.1"
 FORMATS_PAGE = ROOT / "docs" / "formats.md"
-ASSEMBLED = ROOT / "fasthits" / "rules" / "assembled.py"
+ASSEMBLED = ROOT / "fasthits" / "formats" / "assembled.py"
 FORMATS_TABLE = re.compile(r"(?<=<!-- made by python -m docs.reference -->\n).*?(?=<!-- end -->)", re.DOTALL)
 A_RULE = "--exclude-bots"
 """An option that is a rule. The other rules are in the same panel of the help."""

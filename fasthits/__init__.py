@@ -7,10 +7,10 @@ so that ``import fasthits`` costs nothing.
 TYPE_CHECKING = False  # type checkers take it for True; importing typing costs 3 ms
 if TYPE_CHECKING:
     from fasthits._parse import ParsedLine
+    from fasthits.daily.counting.count_hits import HitCount, count_hits
     from fasthits.daily.days import Range
-    from fasthits.daily.history import History
-    from fasthits.daily.hits import HitCount, count_hits
     from fasthits.daily.logs.lines import parse_lines
+    from fasthits.daily.past.history import History
     from fasthits.errors import FasthitsError
     from fasthits.live.counters import add_views, hit_key, hits_today
     from fasthits.live.memcached import Delivery
@@ -20,12 +20,12 @@ else:
         "Delivery": "live.memcached",
         "Explanation": "upkeep.explain",
         "FasthitsError": "errors",
-        "HitCount": "daily.hits",
-        "History": "daily.history",
+        "HitCount": "daily.counting.count_hits",
+        "History": "daily.past.history",
         "ParsedLine": "_parse",
         "Range": "daily.days",
         "add_views": "live.counters",
-        "count_hits": "daily.hits",
+        "count_hits": "daily.counting.count_hits",
         "explain_line": "upkeep.explain",
         "hit_key": "live.counters",
         "hits_today": "live.counters",

@@ -18,7 +18,7 @@ from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
     add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
 )
-from fasthits.core.csv cimport CSV_RUN, MAX_CSV_FIELDS, Text, Writing, set_date, write_csv_rows
+from fasthits.core.csv cimport CSV_ROWS, MAX_CSV_FIELDS, Text, Writing, set_date, write_csv_rows
 from fasthits.core.days cimport bits_of, hours_by_ordinal, no_days, ordinals_of, views_by_ordinal
 from fasthits.core.fields cimport (
     as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
@@ -63,7 +63,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 cdef enum:
-    SOME_ROWS = 128    # are read at a time: to take the lock for each costs as much as to read one
+    SOME_ROWS = 128    # rows are read so many at a time, because taking the lock costs as much as reading a row
 
 LINE_BYTES = MAX_LINE
 ANCHORS = MAX_ANCHORS
@@ -119,17 +119,17 @@ class FoundFields(NamedTuple):
 
 
 def unescape(text, /):
-    r"""Return the bytes that the server logged as *text*. A backslash that begins no escape stays."""
+    r"""Return *text* without the escapes of a log. A backslash that begins no escape stays."""
     return rewritten(text, False)
 
 
 def normalise(text, /):
-    r"""Return *text* in the normal form of RFC 3986, however it was logged. The result is ASCII."""
+    r"""Return *text*, with or without escapes of a log, in the normal form of RFC 3986. The result is ASCII."""
     return rewritten(text, True)
 
 
 def pack_sums(pairs, /):
-    """Return (id, views) pairs in order of their ids as packed sums."""
+    """Return packed sums of (id, views) pairs, which must be in the order of their ids."""
     return packed_pairs(pairs)
 
 
@@ -210,7 +210,7 @@ cdef class LineRules:
     cdef Rules rules
     cdef readonly object verdict
     cdef object is_static
-    cdef readonly object referers    # for good, as hit tables have a table for each
+    cdef readonly object referers    # must not change, because hit tables have a table for each function
     cdef list kept             # the bytes that spans point into
 
     def __cinit__(
@@ -304,7 +304,7 @@ cdef object tuple_new = tuple.__new__
 
 @cython.final
 cdef class _Parser:
-    """Makes tuples of lines."""
+    """Reads lines, and returns them as tuples."""
 
     cdef LineRules line_rules
     cdef DayMemo memo
@@ -365,7 +365,7 @@ cdef class _Parser:
         )
 
     cdef int read(self, const char *start, size_t size, Result *result, Reading *furthest) except? -1:
-        """Read all fields of a line; return the number of the way that reads it, or what is instead of it."""
+        """Read all fields of a line; return the number of the way that reads it, or UNREAD ..."""
         cdef int way
         self.reader.json.used = 0
         way = read_any(
@@ -425,7 +425,7 @@ def find_fields(line, LineRules rules=None, /):
 
 
 def find_json_fields(line, LineRules rules, /):
-    """Return the fields and the keys that the core finds in a JSON line, and what the line lacks."""
+    """Return the fields and the keys that the core finds in a JSON line, and why it is malformed."""
     cdef Py_buffer view
     cdef _Parser parser = _Parser(rules)
     PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
@@ -437,7 +437,7 @@ def find_json_fields(line, LineRules rules, /):
 
 @cython.final
 cdef class _Lock:
-    """What a hit table and the tables beside it are guarded by: a line that is counted changes several of them."""
+    """The lock of a hit table and its side tables, because counting a line may change several of them."""
 
     cdef cython.pymutex mutex
 
@@ -450,8 +450,8 @@ cdef class HitTable:
     cdef _Lock lock
     cdef LineRules line_rules
     cdef readonly HitTable bots
-    cdef readonly object by_referer    # for good, as the count points to them
-    cdef dict answers          # places of answers, by what they hold
+    cdef readonly object by_referer    # must not change, because `tally` points to its tables
+    cdef dict answers          # places in `tally.answers`, by the texts of an answer
     cdef int some_threads
 
     def __cinit__(self, *, max_paths=None, LineRules rules=None):
@@ -459,16 +459,16 @@ cdef class HitTable:
         self.line_rules = rules if rules is not None else PLAIN
         self.tally.rules = &self.line_rules.rules
         if self.line_rules.rules.apart:
-            self.bots = self.table_beside()
+            self.bots = self.side_table()
             self.tally.bots = &self.bots.tally
         self.answers = {}
         by_referer = {}
         for table, name in enumerate(self.line_rules.referers):
-            rows = self.table_beside()
+            rows = self.side_table()
             by_referer[name] = rows
             self.tally.by_referer[<int>table] = &rows.tally
         if self.line_rules.rules.not_found_apart:
-            rows = self.table_beside()
+            rows = self.side_table()
             by_referer["not_found"] = rows
             self.tally.not_found = &rows.tally
         self.by_referer = MappingProxyType(by_referer)
@@ -476,11 +476,11 @@ cdef class HitTable:
         self.some_threads = 1
         self.tally.seen = no_days()
 
-    cdef HitTable table_beside(self):
+    cdef HitTable side_table(self):
         cdef HitTable rows = HitTable()
         rows.lock = self.lock
-        self.tally.beside[self.tally.tables_beside] = &rows.tally
-        self.tally.tables_beside += 1
+        self.tally.side[self.tally.side_tables] = &rows.tally
+        self.tally.side_tables += 1
         return rows
 
     def __dealloc__(self):
@@ -498,19 +498,19 @@ cdef class HitTable:
 
     @property
     def max_paths(self):
-        """At most this many rows; None for no bound."""
+        """Most rows in each table; None for no limit."""
         return None if self.tally.max_rows == <size_t>-1 else self.tally.max_rows
 
     @max_paths.setter
     def max_paths(self, max_paths):
         cdef int i
         self.tally.max_rows = as_limit(max_paths)
-        for i in range(self.tally.tables_beside):
-            self.tally.beside[i].max_rows = self.tally.max_rows
+        for i in range(self.tally.side_tables):
+            self.tally.side[i].max_rows = self.tally.max_rows
 
     @property
     def threads(self):
-        """The number of threads that `merge`, `sorted_rows` and `csv` use."""
+        """Threads that `merge`, `sorted_rows` and `csv` use; 1 at first."""
         return self.some_threads
 
     @threads.setter
@@ -544,7 +544,7 @@ cdef class HitTable:
 
     @property
     def dropped(self):
-        """Hits that found no room under *max_paths*; part of `hits`."""
+        """Hits without a row because of *max_paths*; they are part of `hits`."""
         return self.tally.dropped
 
     @property
@@ -572,7 +572,7 @@ cdef class HitTable:
         return self.tally.table.used
 
     def memory_with(self, more, /):
-        """Return how many bytes all tables take at most after *more* bytes of lines."""
+        """Return the most memory, in bytes, that the rows of all tables take while *more* bytes are counted."""
         cdef size_t some = more
         with self.lock.mutex:
             return bytes_of_all(&self.tally, some)
@@ -591,7 +591,7 @@ cdef class HitTable:
             raise MemoryError
 
     def feed(self, block, /):
-        """Count the lines of *block*, which may begin and end anywhere in a line."""
+        """Count the lines of *block*, which may begin and end in the middle of a line."""
         cdef Py_buffer view
         cdef Block left
         cdef int outcome = ASKED
@@ -689,7 +689,7 @@ cdef class HitTable:
             rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
 
     def spill(self, parts, /):
-        """Move the rows to hit tables, each for a part of all hashes."""
+        """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once."""
         cdef Division division
         cdef HitTable part
         cdef size_t count = len(parts)
@@ -699,14 +699,14 @@ cdef class HitTable:
             raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
         for part in parts:
             if part.lock is self.lock:
-                raise ValueError("rows cannot be moved to the same hit table, or to a table beside it")
+                raise ValueError("rows cannot be moved to the same hit table, or to its bots and referers")
         memset(&division, 0, sizeof(division))
         division.parts = count
         with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
             for i in range(count):
-                # From a part of its own on, so that threads seldom wait for each other.
+                # Each thread begins with another part, so threads seldom wait for each other.
                 at = (i + <size_t>id(self) // 64) % count
                 part = parts[at]
                 with part.lock.mutex, nogil:
@@ -723,8 +723,8 @@ cdef class HitTable:
         cdef int i
         with self.lock.mutex:
             move_rows(&self.tally, &drained.tally.table)
-            for i in range(self.tally.tables_beside):
-                move_rows(self.tally.beside[i], &drained.tally.beside[i].table)
+            for i in range(self.tally.side_tables):
+                move_rows(self.tally.side[i], &drained.tally.side[i].table)
         return drained
 
     def rows(self):
@@ -788,7 +788,7 @@ cdef class HitTable:
         reading = _Order(self, True)
         reading.writing.fields = fields
         while reading.order.next < reading.order.count:
-            texts = reading.write_runs(self)
+            texts = reading.write_texts(self)
             for i in range(texts):
                 text = &reading.text[i]
                 while text.rows:
@@ -876,16 +876,16 @@ cdef class HitTable:
 
 @cython.final
 cdef class _Order:
-    """The rows of a hit table in order, for an iterator that reads them."""
+    """The order of the rows of a hit table, for an iterator that reads them."""
 
     cdef Order order
     cdef int threads
     cdef size_t parts
-    cdef size_t *ends        # of the places of each part
+    cdef size_t *ends        # where the places of each part end
     cdef Text[MAX_THREADS] text
     cdef Writing writing
     cdef Piece piece
-    cdef uint64_t changes    # of the hit table when it was put in order
+    cdef uint64_t changes    # the hit table's `changes` when its rows were sorted
 
     def __cinit__(self, HitTable hit_table, bint by_views, size_t parts=1, bytes key=bytes(KEY_BYTES)):
         cdef bint done
@@ -913,7 +913,7 @@ cdef class _Order:
             free(self.text[i].start)
 
     cdef bytes next_piece(self, HitTable hit_table, size_t part):
-        """Return the next rows of a part as a piece; None if it has no more."""
+        """Return the next rows of a part as a piece; None if the part has no more rows."""
         cdef size_t start = self.order.next
         cdef Table *table = &hit_table.tally.table
         if start == self.ends[part]:
@@ -928,15 +928,15 @@ cdef class _Order:
             raise MemoryError
         return self.piece.start[:self.piece.size]
 
-    cdef int write_runs(self, HitTable hit_table) except -1:
-        """Write the next runs of rows into texts, one in each thread, and return how many there are."""
-        cdef size_t run = <size_t>CSV_RUN if self.threads > 1 else self.order.count
+    cdef int write_texts(self, HitTable hit_table) except -1:
+        """Write the next rows into texts, one text in each thread; return the number of texts."""
+        cdef size_t rows = <size_t>CSV_ROWS if self.threads > 1 else self.order.count
         cdef int texts = 0
         with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             while texts < self.threads and self.order.next < self.order.count:
                 self.text[texts].next = self.order.next
-                self.order.next = min(self.order.next + run, self.order.count)
+                self.order.next = min(self.order.next + rows, self.order.count)
                 self.text[texts].end = self.order.next
                 self.set_day(texts)
                 texts += 1
@@ -948,7 +948,7 @@ cdef class _Order:
         return texts
 
     cdef int write_rest(self, HitTable hit_table, int i) except -1:
-        """Write more of a run whose lines of another day, or behind those of a block, are still missing."""
+        """Write the next rows of a text, if its last rows are of another day or more than a block."""
         with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             if self.text[i].next < self.text[i].end:
@@ -976,11 +976,11 @@ def merge_runs(runs, *, by_views=False, days=None):
 
 @cython.final
 cdef class _Merging:
-    """Runs that are merged, with what they are read from."""
+    """Runs that are being merged, and the iterators that yield their pieces."""
 
     cdef Merge merge
     cdef list runs
-    cdef list pieces           # that the rows of each run point into
+    cdef list pieces           # the present piece of each run; rows point into it
 
     def __cinit__(self, runs, bint by_views, days):
         cdef int i
@@ -1000,7 +1000,7 @@ cdef class _Merging:
         free_merge(&self.merge)
 
     cdef bint renew(self, int number) except -1:
-        """Read the first row of the next piece of a run; False if there is no more."""
+        """Read the first row of the next piece of a run; False if the run has no more pieces."""
         cdef Run *run = &self.merge.runs[number]
         cdef bytes piece
         for piece in self.runs[number]:
@@ -1067,7 +1067,8 @@ cdef int learn_for(HitTable table) except -1:
 
 
 cdef bint are_apart(list parts):
-    """Tell whether tables hold different parts of one division, so that no two of them can have the same row."""
+    """Tell whether each table holds another part of all hashes. Then no two tables have a row of the same day and
+    path."""
     counts = {count for count, _ in parts}
     return len(counts) <= 1 and 0 not in counts and len(set(parts)) == len(parts)
 

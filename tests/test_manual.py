@@ -7,7 +7,7 @@ import pytest
 
 from docs import reference
 from fasthits.cli.commands import COMMANDS
-from fasthits.rules.named import FORMATS
+from fasthits.formats.named import FORMATS
 from tests.support.commands import fasthits
 from tests.support.servers import require_program
 

@@ -60,7 +60,7 @@ def built(tree: Path, umask: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_to_them(tmp_path: Path) -> None:
+def test_two_clones_build_the_same_wheel_and_sdist_with_the_right_files(tmp_path: Path) -> None:
     sdist, wheel = built(tmp_path / "one", 0o022)
     for first, second in zip((sdist, wheel), built(tmp_path / "another" / "clone", 0o077), strict=True):
         assert cmp(first, second, shallow=False), first.name

@@ -22,7 +22,7 @@ def complete_days(incomplete: str) -> list[str]:
 
 def complete_format(incomplete: str) -> list[str]:
     """Return the names of log formats that begin with *incomplete*."""
-    from fasthits.rules.named import FORMATS
+    from fasthits.formats.named import FORMATS
 
     return [name for name in ("auto", *FORMATS) if name.startswith(incomplete)]
 

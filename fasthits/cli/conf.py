@@ -40,7 +40,7 @@ def conf(
     Only prints. Each part begins with a comment that says what it is for. Without --logs the configuration is for the
     logs in the usual places, or for cronolog's files if there are none.
     """
-    from fasthits.daily.opening import open_table
+    from fasthits.daily.targets.opening import open_target
     from fasthits.daily.urls import is_postgres, shown
     from fasthits.live.servers import TlsFiles, check_servers
     from fasthits.upkeep.conf import Installation, choose_logs, texts
@@ -57,7 +57,7 @@ def conf(
         hint = "name a file, then replace it by your URL in the output"
         raise UsageError("conf takes no URL", shown(database), hint)
     kept = os.path.abspath(database)
-    open_table(kept)  # makes no file, but refuses a name that the rollup would refuse
+    open_target(kept)  # makes no file, but refuses a name that the rollup would refuse
     here = Installation(
         program=[sys.executable, "-I", "-m", "fasthits"],  # isolated from the environment
         user=user,

@@ -22,7 +22,7 @@ def formats(as_json: AsJson = False) -> None:
         fasthits rollup --format haproxy
         fasthits formats --json | jq -r '.[].name'
     """
-    from fasthits.rules.named import FORMATS
+    from fasthits.formats.named import FORMATS
 
     if as_json:
         import json

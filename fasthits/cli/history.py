@@ -37,8 +37,8 @@ from fasthits.live.keys import PATH_STARTS
 from fasthits.rules.paths import part_host
 
 if TYPE_CHECKING:
-    from fasthits.daily.documents import Days, Document, Pages
-    from fasthits.daily.history import History
+    from fasthits.daily.past.documents import Days, Document, Pages
+    from fasthits.daily.past.history import History
 
 SOURCES = 10
 """Referrers and search terms to print."""
@@ -74,8 +74,8 @@ def history(
     Past days are the days that `fasthits rollup` has kept. A day that is not kept is shown as · or left out, and does
     not count for the average. `--csv` prints a row for each kept day.
     """
-    from fasthits.daily.documents import Pages, history_document
-    from fasthits.daily.history import History
+    from fasthits.daily.past.documents import Pages, history_document
+    from fasthits.daily.past.history import History
 
     _check(as_json, as_csv)
     asked = [_pages(path, host) for path in dict.fromkeys(paths or [])] or [Pages(host=host)]
@@ -134,8 +134,8 @@ def most_read(
     Past days are the days that `fasthits rollup` has kept. A day that is not kept does not count for the average. The
     change compares views a day with the same number of days before. `--csv` prints a row for each path and kept day.
     """
-    from fasthits.daily.documents import Pages, Part, most_read_document
-    from fasthits.daily.history import History
+    from fasthits.daily.past.documents import Pages, Part, most_read_document
+    from fasthits.daily.past.history import History
 
     _check(as_json, as_csv)
     if section and not section.startswith(PATH_STARTS):
@@ -173,7 +173,7 @@ def _print_hours(kept: "History", found: "Document") -> None:
 
 def _print_sources(kept: "History", chosen: "Days", asked: "Pages") -> None:
     """Print where most readers came from, what they searched for, what bots read and what was not found, if kept."""
-    from fasthits.daily.documents import (
+    from fasthits.daily.past.documents import (
         Part,
         bots_document,
         hosts_document,
@@ -207,7 +207,7 @@ def _check(as_json: bool, as_csv: bool) -> None:
 
 
 def _pages(path: str, host: str | None) -> "Pages":
-    from fasthits.daily.documents import Pages
+    from fasthits.daily.past.documents import Pages
 
     if not path.startswith((*PATH_STARTS, "#")):
         raise UsageError("not a PATH", repr(path), "a path begins with /, such as /news/")
@@ -241,7 +241,7 @@ def _something_kept(found: "Document") -> bool:
 
 def _why_unread(kept: "History", found: "Document") -> str:
     """Return a note on a path or section that nobody read on the chosen days."""
-    from fasthits.daily.documents import EVERYTHING, Days, Part, most_read_document
+    from fasthits.daily.past.documents import EVERYTHING, Days, Part, most_read_document
 
     path, host, days = _key_of(found), found["host"], kept.days
     whole = Range(days[0], days[-1])
@@ -275,7 +275,7 @@ def _print_json(document: object) -> None:
 
 def _print_csv(found: "Iterable[tuple[str, Document]]") -> None:
     """Print a row for each path and kept day; the whole site has no path."""
-    from fasthits.daily.csvfiles import write_csv
+    from fasthits.daily.csv.files import write_csv
 
     rows = [
         (str(day), *([name] if name else []), views)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 NEEDED = (
     *("fasthits.live.memcached", "fasthits.live.privileges", "fasthits.live.reader"),
-    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.rules.jsonlines", "fasthits.rules.compiled"),
+    *("fasthits.rules.bots", "fasthits.rules.config", "fasthits.formats.jsonlines", "fasthits.rules.compiled"),
     *("hashlib", "json", "tomllib"),
 )
 """The modules that a logger may need later."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import To
 from fasthits.cli.output import echo, progress_bar, say
+from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days
-from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.display import counted, printable
 from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
-    from fasthits.daily.merging import Merged
+    from fasthits.daily.partials.merging import Merged
 
 
 @ended_by_signals()
@@ -41,14 +41,14 @@ def merge(
     is 1, if a server has other days but not this one, or if the sum has fewer hits than are kept. Two counts
     of one day of one server are an error, as they may be of two servers with one name.
     """
-    from fasthits.daily.merging import Servers, check_target, left_days
-    from fasthits.daily.merging import merge as merge_partials
-    from fasthits.daily.opening import open_table
+    from fasthits.daily.partials.merging import Servers, check_target, left_days
+    from fasthits.daily.partials.merging import merge as merge_partials
+    from fasthits.daily.targets.opening import open_target
 
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
     servers = Servers(files)
-    table = open_table(to, servers.layouts(), max_bytes=max_bytes)
+    table = open_target(to, servers.layouts(), max_bytes=max_bytes)
     with progress_bar() as progress:
         result = merge_partials(servers, table, progress, max_bytes, partial, replace)
     left = list(left_days(result))

@@ -18,9 +18,9 @@ from fasthits.rules.config import read_rules
 from fasthits.rules.options import CONFIG_HELP, OPTIONS, take_options
 
 if TYPE_CHECKING:
-    from fasthits.daily.documents import Days
-    from fasthits.daily.history import History
     from fasthits.daily.logs.sources import Patterns
+    from fasthits.daily.past.documents import Days
+    from fasthits.daily.past.history import History
 
 SERVER_PANEL = "memcached"
 RULE_PANEL = "What counts, and under which path"
@@ -77,8 +77,9 @@ Logs = Annotated[
         show_default=False,
         help="Log files. One file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. Rotated files: "
         "'/var/log/nginx/access.log*'. Several servers: '/srv/*/access.log'. Compressed files (.gz, .zst, .bz2, .xz, "
-        ".zip) are found, too. s3://, gs://, az:// and hdfs:// name files in a store. - is standard input. Can be "
-        "repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual places.",
+        ".zip) are found, too. s3://, gs://, az://, hdfs:// and sftp:// name files in a store. - is standard input. "
+        "Can be repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual "
+        "places.",
     ),
 ]
 
@@ -182,7 +183,7 @@ def choose_days(kept: "History", number: int | None, text: str | None, default: 
     Raises UsageError for both options, and TableError when none of the days can be kept.
     """
     from fasthits.daily.days import parse_range
-    from fasthits.daily.documents import Days
+    from fasthits.daily.past.documents import Days
 
     if text is None:
         return Days(default if number is None else number)

@@ -11,7 +11,7 @@ from fasthits.errors import FasthitsError
 from fasthits.signals import Ended
 
 if TYPE_CHECKING:
-    from fasthits.daily.counting import Progress
+    from fasthits.daily.counting.count_days import Progress
 
 
 def echo(text: str = "", end: str = "\n", err: bool = False) -> None:

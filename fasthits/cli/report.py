@@ -39,9 +39,9 @@ def report(
     that is not kept is a gap in the chart and does not count for the average.
     """
     from fasthits.daily.atomic import check_start, replacing
-    from fasthits.daily.documents import Pages
-    from fasthits.daily.history import History
-    from fasthits.daily.report import DOCTYPE, Report
+    from fasthits.daily.past.documents import Pages
+    from fasthits.daily.past.history import History
+    from fasthits.daily.past.report import DOCTYPE, Report
 
     kept = History(database)
     with kept.at_one_moment():

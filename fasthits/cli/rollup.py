@@ -12,8 +12,9 @@ from fasthits.cli.completion import complete_days
 from fasthits.cli.declare import Argument, Option
 from fasthits.cli.options import Logs, To, find_patterns, takes_rules
 from fasthits.cli.output import echo, progress_bar, say
-from fasthits.daily.days import is_url, name_days, parse_days
-from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
+from fasthits.daily.days import name_days, parse_days
+from fasthits.daily.urls import is_url
 from fasthits.display import counted, printable
 from fasthits.errors import UsageError
 from fasthits.rules.rules import Rules
@@ -21,7 +22,7 @@ from fasthits.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from fasthits.daily.cluster.fleet import Fleet
-    from fasthits.daily.columns import Layout
+    from fasthits.daily.layouts import Layout
     from fasthits.daily.rollup import Summary
 
 
@@ -140,19 +141,19 @@ def rollup(
     both files.
     """
     from fasthits.daily.atomic import write_summary
-    from fasthits.daily.opening import open_table
-    from fasthits.daily.refusals import days_left
     from fasthits.daily.rollup import roll_up
+    from fasthits.daily.targets.opening import open_target
+    from fasthits.daily.targets.refusals import days_left
 
     layouts = _layouts(rules, referrers, own_host or (), search_terms)
     origin = None
     if to.lower().endswith(".hits"):
-        from fasthits.daily.merging import Origin
+        from fasthits.daily.partials.target import Origin
 
         kept = referrers and {"referrers": referrers.value, "own host": own_host}
         origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
     max_bytes = parse_max_memory(max_memory)
-    table = open_table(to, layouts, origin, max_bytes)
+    table = open_target(to, layouts, origin, max_bytes)
     wanted = parse_days(days, date.today())
     patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
@@ -188,6 +189,10 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
 
     if scratch is None and is_url(target):
         raise UsageError("a cluster needs a folder that all machines share", "--scratch", "add --scratch FOLDER")
+    if scratch and is_url(scratch):
+        from fasthits.daily.logs.stores import check_writable
+
+        check_writable(scratch)
     if warning := warning_of(cluster):
         say(warning)
     with connected(cluster) as crew:
@@ -196,7 +201,7 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
 
 def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str], search_terms: bool) -> "list[Layout]":
     """Return the layouts of the tables that the options ask for."""
-    from fasthits.daily.columns import hits_layout, not_found_layout, referrers_layout, searches_layout
+    from fasthits.daily.layouts import hits_layout, not_found_layout, referrers_layout, searches_layout
 
     layouts = [hits_layout(rules.by_host, rules.bots == "apart")]
     if referrers:
@@ -213,14 +218,14 @@ def _layouts(rules: Rules, referrers: Referrers | None, own_hosts: Sequence[str]
 
 def _has_warnings(result: "Summary") -> bool:
     """Tell whether the summary has remarks, or many malformed lines."""
-    from fasthits.daily.refusals import remarks
+    from fasthits.daily.targets.refusals import remarks
 
     found = result.counted
     return found.malformed > found.lines * QUIET_MALFORMED or any(remarks(found, of_few_lines=False))
 
 
 def _print_summary(result: "Summary", target: str) -> None:
-    from fasthits.daily.refusals import examples, remarks
+    from fasthits.daily.targets.refusals import examples, remarks
     from fasthits.daily.urls import shown
 
     found = result.counted

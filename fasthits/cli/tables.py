@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fasthits.cli.output import echo
 from fasthits.daily.days import Range
-from fasthits.daily.gaps import describe_missing
+from fasthits.daily.past.gaps import describe_missing
 from fasthits.display import counted, fit_days, long_bar, printable, sparkline
 
 if TYPE_CHECKING:
-    from fasthits.daily.documents import Document
+    from fasthits.daily.past.documents import Document
 
 LEAST_BARS = 8
 DAY_BAR_WIDTH = 40

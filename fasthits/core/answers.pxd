@@ -1,4 +1,4 @@
-"""The answers of the rules' Python functions about user agents, paths and referers: each is asked once."""
+"""Answers of the rules' Python functions: each user agent, path or referer is asked about once."""
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport realloc
@@ -11,17 +11,17 @@ from fasthits.core.table cimport NO_MEMORY, Table, add_views, free_table, hash_r
 from fasthits.core.tokens cimport Span
 
 cdef enum:
-    KNOWN_BYTES = 1 << 24      # of user agents, of paths, and of referers, that need not be asked for again
+    KNOWN_BYTES = 1 << 24      # a table of answers with more bytes is emptied
 
 
 cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
-    """Return the place of an answer in `tally.answers`; a new answer becomes the last."""
+    """Return the place of an answer in `tally.answers`. A new answer is appended."""
     cdef size_t place = len(places)
     cdef Answer *answers
     cdef int table
     if texts in places:
         return places[texts]
-    if place & (place - 1) == 0:    # room is for a power of two
+    if place & (place - 1) == 0:    # the capacity is a power of two, and all of it is in use
         answers = <Answer *>realloc(tally.answers, max(<size_t>1, 2 * place) * sizeof(Answer))
         if answers == NULL:
             raise MemoryError
@@ -35,12 +35,12 @@ cdef inline uint64_t place_of(Tally *tally, dict places, tuple texts) except? 0:
 
 
 cdef inline int learn(Tally *tally, dict places, verdict, is_static, referers) except -1:
-    """Ask the rules about the user agent, path or referer that the count stopped at, and remember the answer."""
+    """Ask the rules about the user agent, path or referer for which the count stopped, and remember the answer."""
     cdef Span asked = tally.asked
     cdef Table *known = tally.asked_for
     cdef bint is_referer = known == &tally.referers
     cdef uint64_t answer, hash
-    if known.used > KNOWN_BYTES:    # strangers choose them
+    if known.used > KNOWN_BYTES:    # strangers choose these texts, so there may be any number of them
         free_table(known)
         if is_referer:
             places.clear()

@@ -1,6 +1,6 @@
 """Codes: reads the escapes of a log and the percent-encoding of a URI.
 
-Strangers write them, thousands in a line, so each costs only a few instructions, and no call of Python.
+Strangers may write thousands of escapes into a line. So each costs only a few instructions, and no call of Python.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -27,7 +27,7 @@ cdef inline int pair_value(const char *p, size_t left) noexcept nogil:
 
 
 cdef inline size_t take_logged(const char *p, size_t left, uint8_t *byte) noexcept nogil:
-    r"""Read one byte that was logged as it is or as ``\xhh``, ``\"``, ``\n``; return the size of that, at least 1."""
+    r"""Read a byte, or an escape such as ``\xhh``, ``\"`` or ``\n``; return how many bytes it has in the log."""
     cdef const char *letters = '"\\bnrtv'
     cdef const char *meant = '"\\\b\n\r\t\v'
     cdef int i, value
@@ -62,7 +62,7 @@ cdef inline bint is_reserved(uint8_t c) noexcept nogil:
 
 
 cdef inline size_t unescape_bytes(char *out, const char *p, size_t size) noexcept nogil:
-    """Write the bytes that were logged as *p*, *size* at most; return their number."""
+    """Write the bytes that *p* stands for in a log, at most *size*; return their number."""
     cdef size_t i = 0
     cdef size_t written = 0
     while i < size:
@@ -72,7 +72,7 @@ cdef inline size_t unescape_bytes(char *out, const char *p, size_t size) noexcep
 
 
 cdef inline size_t normalise_bytes(char *out, const char *p, size_t size) noexcept nogil:
-    """Write *p* in the normal form of RFC 3986, three times its size at most; return the size written."""
+    """Write *p* in the normal form of RFC 3986, at most 3 * *size* bytes; return the size written."""
     cdef const char *digits = "0123456789ABCDEF"
     cdef size_t i = 0
     cdef size_t written = 0
@@ -98,7 +98,7 @@ cdef inline size_t normalise_bytes(char *out, const char *p, size_t size) noexce
 
 
 cdef inline bytes rewritten(text, bint normalises):
-    """Return a bytes-like object unescaped, or normalised."""
+    """Return the normal form of a text, or the text without escapes. *text* is a bytes-like object."""
     cdef Py_buffer view
     cdef char *out
     PyObject_GetBuffer(text, &view, PyBUF_SIMPLE)

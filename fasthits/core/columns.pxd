@@ -1,7 +1,8 @@
-"""Fields by name: LTSV, where each field has its label, and W3C's format, where a ``#Fields:`` line names the columns.
+"""Fields by name: LTSV, where each field has a label, and the W3C format, where a ``#Fields:`` line names the columns.
 
-The columns may change within a file, so the reader remembers them and reads such a file from its beginning. A line must
-have exactly these columns, so neither a torn line nor two glued ones are read. In LTSV no label may come twice.
+Columns may change within a file. So the reader remembers the last names of columns, and such files are read from their
+beginning. A line must have exactly the named columns, and an LTSV line must not have a label twice. So torn lines, and
+two lines glued together, are malformed.
 """
 
 from libc.stdint cimport int32_t
@@ -16,17 +17,17 @@ from fasthits.core.tokens cimport Cursor, Span, are_digits, has_memory, number, 
 cdef enum:
     MAX_COLUMNS = 128
     MAX_NAMES = 48
-    CLOCK = KINDS          # the kind of a column with the time behind the date
+    CLOCK = KINDS          # the kind of a column with a time of day; the date is in another column
 
-cdef struct Names:         # of fields, with their kinds
+cdef struct Names:         # the names of fields, and their kinds
     Span[MAX_NAMES] text
     int[MAX_NAMES] kind
     int count
 
-cdef struct Columns:       # of the file that is read
-    int count              # 0 until a line has named them
+cdef struct Columns:       # the columns of the present file
+    int count              # 0 until a line has named the columns
     int[MAX_COLUMNS] kind
-    char *query            # memory for a query with its ?
+    char *query            # memory for a query, with a ? before it
     size_t capacity
 
 
@@ -47,7 +48,7 @@ cdef inline bint is_number(Span text) noexcept nogil:
 
 
 cdef inline bint is_access(Reading *reading) noexcept nogil:
-    """Tell whether there is a request and, if there is a status, whether it has three digits."""
+    """Tell whether the line has a request, and no status or a status of three digits."""
     cdef const Span *found = reading.found
     if found[STATUS].start != NULL and (found[STATUS].size != 3 or not are_digits(found[STATUS].start, 3)):
         return False
@@ -64,7 +65,7 @@ cdef inline void begin(Reading *reading) noexcept nogil:
 
 
 cdef inline bint take_labelled_time(Reading *reading) noexcept nogil:
-    """Set the moment of a time as Apache or ISO 8601 writes it; False for another text."""
+    """Set the moment of a time in Apache's layout or in that of ISO 8601; False for another text."""
     cdef Cursor time
     time.p, time.end = reading.found[TIME].start, reading.found[TIME].start + reading.found[TIME].size
     if time.p == NULL:
@@ -77,7 +78,7 @@ cdef inline bint take_labelled_time(Reading *reading) noexcept nogil:
 
 
 cdef inline bint read_labels(Cursor line, const Names *names, Reading *reading) noexcept nogil:
-    """Read ``label:value`` between tabs."""
+    """Read fields, ``label:value``, that are separated by tabs; False for a malformed line."""
     cdef const char *colon
     cdef Span field
     cdef int kind
@@ -122,7 +123,7 @@ cdef inline void name_columns(Cursor line, const Names *names, Columns *columns)
 
 
 cdef inline bint take_value(Cursor *line, char separator, Span *value) noexcept nogil:
-    """Take a column, perhaps in quotes, up to the separator, which stays, or to the end of the line."""
+    """Take a column, perhaps in quotes, up to the separator or to the end of the line. The separator is not taken."""
     cdef const char *stop
     if skip_past(line, b'"'):
         return take_until(line, b'"', value)
@@ -133,7 +134,7 @@ cdef inline bint take_value(Cursor *line, char separator, Span *value) noexcept 
 
 
 cdef inline bint take_date(Span *date, const char *clock, Reading *reading) noexcept nogil:
-    """Set the moment of a date and, if it is not NULL, a clock; False for no date."""
+    """Set the moment of a date and a time of day, *clock*, which may be NULL; False for an invalid date."""
     cdef const char *p = date.start
     if p == NULL or date.size < 10 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2)
                                            and p[7] == b"-" and are_digits(p + 8, 2)):
@@ -147,7 +148,7 @@ cdef inline bint take_date(Span *date, const char *clock, Reading *reading) noex
 
 
 cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
-    """Put the ``?`` before a query; False without memory."""
+    """Put a ``?`` before a query; False if memory runs out."""
     if query.start == NULL:
         return True
     if not has_memory(&columns.query, &columns.capacity, query.size + 1):
@@ -159,7 +160,7 @@ cdef inline bint put_mark(Columns *columns, Span *query) noexcept nogil:
 
 
 cdef inline void split_stem(Span *path, Span *query) noexcept nogil:
-    """Cut a query off a path: SHOUTcast writes it into the same column."""
+    """Remove a query from the path, because SHOUTcast writes both into one column."""
     cdef const char *mark = NULL
     if path.start != NULL:
         mark = <const char *>memchr(path.start, b"?", path.size)
@@ -171,7 +172,7 @@ cdef inline void split_stem(Span *path, Span *query) noexcept nogil:
 
 
 cdef inline void cut_host(Span *target, Span *host) noexcept nogil:
-    """Cut the host off a target without a scheme, ``www.example.org/a``, as Incapsula writes it."""
+    """Remove the host from a target without a scheme, such as ``www.example.org/a``, which Incapsula writes."""
     cdef const char *p = target.start
     cdef const char *end = target.start + target.size
     while p != end and p[0] != b"/" and p[0] != b"?":
@@ -184,15 +185,16 @@ cdef inline void cut_host(Span *target, Span *host) noexcept nogil:
 
 
 cdef inline void join_query(Span *target, Span *path, const Span *query) noexcept nogil:
-    """Take a target for a path if its query is in a column of its own."""
+    """If the query has its own column, the target is a path."""
     if target.start != NULL and query.start != NULL and memchr(target.start, b"?", target.size) == NULL:
         path[0] = target[0]
         memset(target, 0, sizeof(Span))
 
 
 cdef inline bint read_columns(Cursor line, Columns *columns, Reading *reading) noexcept nogil:
-    """Read the columns that were named, between tabs or blanks. A dash means that a field is absent. Without a column
-    for the method, each line is a GET."""
+    """Read the named columns, which are separated by tabs or blanks; False for a malformed line.
+
+    A dash stands for an absent field. Without a column for the method, every line is a GET."""
     cdef char separator = b"\t" if memchr(line.p, b"\t", <size_t>(line.end - line.p)) != NULL else b" "
     cdef bint has_method = False
     cdef Span value

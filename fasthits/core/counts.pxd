@@ -1,15 +1,16 @@
-"""The books: puts each line into a bucket, and each hit into a hit table.
+"""The count: puts each line into a bucket, and each hit into a hit table.
 
-A line costs little more than its look-up, so hits wait in batches. Python functions say whether a user agent counts,
-whether an odd path is that of a static file, and what to keep of a referer, once for each distinct text. They need the
-interpreter, so the count stops before that line with ASKED, and goes on when the answer is in its table.
+Looking up a row costs more than reading a line, so hits wait in batches. Python functions decide whether a user agent
+counts, whether an unusual path is that of a static file, and what to keep of a referer. They are called once for each
+distinct text. They need the interpreter, so the count stops before such a line with ASKED. It goes on when the answer
+is in the table of answers.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy
 
-from fasthits.core.json cimport SPENT_ROOM
+from fasthits.core.json cimport USED_BYTES
 from fasthits.core.lines cimport (
     A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_FILE, NO_MEMORY_TO_READ,
     OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNDECIDED, UNSURE, Result, Rules, bucket_of, is_not_found,
@@ -33,12 +34,12 @@ cdef enum:
     MAX_REFERER_TABLES = 2
 
 cdef enum:                 # what became of a line
-    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: nothing yet, as its user agent, path or referer is not known
+    NO_MEMORY_LEFT, COUNTED, ASKED    # ASKED: not counted yet; Python must answer about its user agent, path or referer
 
-cdef enum:                 # verdicts on user agents, plus one
+cdef enum:                 # verdicts on user agents, plus 1
     UNKNOWN, COUNTS, FILTERED, IS_BOT
 
-cdef struct Answer:        # what is kept of a referer in each table, absent where nothing is
+cdef struct Answer:        # the text that each table keeps of a referer; absent if it keeps nothing
     Span[MAX_REFERER_TABLES] text
 
 cdef struct Example:
@@ -46,48 +47,48 @@ cdef struct Example:
     size_t size
     char text[MAX_EXAMPLE]
 
-cdef struct Block:         # of log lines; may begin and end anywhere in one
-    Cursor rest            # yet to be counted
-    const char *searched   # for newlines, up to here
-    const char *newline[NEWLINES]    # that were found
-    size_t line, lines     # how many of them were counted, and found
+cdef struct Block:         # bytes of a log; may begin and end in the middle of a line
+    Cursor rest            # not counted yet
+    const char *searched   # newlines were searched for up to here
+    const char *newline[NEWLINES]    # the newlines that were found
+    size_t line, lines     # lines counted, newlines found
 
-cdef struct Tally:         # all that one HitTable holds
+cdef struct Tally:         # the content of one HitTable
     Table table
     Batch batch            # empty between calls
-    uint64_t changes       # how often rows were taken away, so that offsets in the table became void
+    uint64_t changes       # how often rows were removed; offsets in the table from before are invalid
     size_t max_rows
-    size_t part, parts     # the rows are those of one of so many parts of all hashes; 0 parts: of any
+    size_t part, parts     # all hashes are divided into *parts*, and the rows are in this *part*; 0 parts: rows of any
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo
     Reader reader
     uint8_t *wanted        # a bit for each day up to LAST_DAY; NULL: every day counts
-    uint8_t *seen          # likewise
+    uint8_t *seen          # a bit for each day of which a line was read
     int32_t moment         # of the last parsed line; 0 before the first
     bint moment_counts
     Table hours            # views by day and hour; the path of a row is one byte, the hour
-    uint64_t views_of_bots    # of the hits, those in the table of bots
-    uint64_t views_placed  # of the other hits, those whose hour has them: all but those of this moment
-    char *partial          # the last, unterminated line, MAX_LINE + 1 bytes of it at most
+    uint64_t views_of_bots    # hits that are in the table of bots
+    uint64_t views_placed  # other hits that were added to their hour: all but those of the present moment
+    char *partial          # the beginning of the last line, whose end is in the next block; MAX_LINE + 1 bytes at most
     size_t partial_size, partial_capacity
     Example examples[MAX_EXAMPLES]
     int examples_taken
     const Rules *rules
-    Table agents           # verdicts, plus one, by user agent
-    Table paths            # kinds, plus one, by path of which the core is unsure
-    Table referers         # places in answers, plus one, by referer
+    Table agents           # by user agent: its verdict plus 1
+    Table paths            # by UNSURE path: its kind plus 1
+    Table referers         # by referer: its place in answers plus 1
     Answer *answers
     Table *asked_for       # agents, paths or referers: the table that lacks an answer
-    Span asked             # the user agent, path or referer, good as long as the line
-    bint partial_whole     # the partial line is complete, and waits for that
-    char *key              # of a row that stands nowhere in the line as it is; of those in a batch by referer
+    Span asked             # the user agent, path or referer that lacks an answer; in the line that has ASKED
+    bint partial_whole     # the partial line is complete, but it has ASKED
+    char *key              # memory for a key that the line does not have in one piece; by_referer: for the batch's keys
     size_t key_size, key_capacity
-    Tally *bots            # where rows of bots go, or NULL
-    Tally *by_referer[MAX_REFERER_TABLES]    # where rows by key and what is kept of a referer go
-    Tally *not_found       # where rows of requests go that were not found, or NULL
-    Tally *beside[2 + MAX_REFERER_TABLES]    # all of these
-    int tables_beside
+    Tally *bots            # the table of bots, or NULL
+    Tally *by_referer[MAX_REFERER_TABLES]    # the tables by referer: a key is a path, a newline and the referer's text
+    Tally *not_found       # the table of paths that were not found, or NULL
+    Tally *side[2 + MAX_REFERER_TABLES]    # all of these, called side tables
+    int side_tables
 
 
 cdef inline uint64_t line_count(Tally *tally) noexcept nogil:
@@ -111,9 +112,10 @@ cdef inline bint has_day(const uint8_t *days, int32_t day) noexcept nogil:
 
 
 cdef inline bint begin_moment(Tally *tally, int32_t moment) noexcept nogil:
-    """Learn whether the hits of this day count, and remember that it was there; False without memory.
+    """Find out whether hits of this moment's day count, and mark the day as seen; False if memory runs out.
 
-    Most lines are of the hour of the line before, so they are not counted by hour one by one.
+    Most lines are of the same hour as the line before. So views are not added to the hour one by one, but when the hour
+    changes.
     """
     cdef int32_t day = day_at(moment)
     if not place_views(tally):
@@ -125,7 +127,7 @@ cdef inline bint begin_moment(Tally *tally, int32_t moment) noexcept nogil:
 
 
 cdef inline bint place_views(Tally *tally) noexcept nogil:
-    """Add the views of this moment so far to its hour; False, with nothing changed, without memory."""
+    """Add the views of the present moment to its hour. If memory runs out, return False and change nothing."""
     cdef uint64_t views = tally.buckets[HIT] - tally.views_of_bots - tally.views_placed
     if views and hour_at(tally.moment) != NO_HOUR:
         if not add_to_hour(&tally.hours, day_at(tally.moment), <char>hour_at(tally.moment), views):
@@ -135,7 +137,7 @@ cdef inline bint place_views(Tally *tally) noexcept nogil:
 
 
 cdef inline bint add_to_hour(Table *hours, int32_t day, char hour, uint64_t views) noexcept nogil:
-    """Add views to an hour of a day; False without memory."""
+    """Add views to an hour of a day; False if memory runs out."""
     cdef Span text
     text.start, text.size = &hour, 1
     return add_views(hours, hash_row(secrets, day, text.start, 1), day, text, views, <size_t>-1) == DONE
@@ -147,15 +149,15 @@ cdef inline void flush_batch(Tally *tally) noexcept nogil:
 
 
 cdef inline void flush(Tally *tally) noexcept nogil:
-    """Add the hits that wait in batches, as their paths are about to go."""
+    """Add the hits that wait in batches. The memory that holds their paths is about to be used for other texts."""
     cdef int i
     flush_batch(tally)
-    for i in range(tally.tables_beside):
-        flush_batch(tally.beside[i])
+    for i in range(tally.side_tables):
+        flush_batch(tally.side[i])
 
 
 cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Count a hit; False, with nothing counted, without memory."""
+    """Count a hit. If memory runs out, return False and count nothing."""
     if has_room(&tally.batch, path.size):
         put_hit(&tally.table, &tally.batch, hash, day, path)
     elif not count_hit_at_once(tally, hash, day, path):
@@ -164,23 +166,23 @@ cdef inline bint count_hit(Tally *tally, uint64_t hash, int32_t day, Span path) 
     return True
 
 
-cdef inline void take_away_rows(Tally *tally) noexcept nogil:
-    """Keep the rows with views; whoever reads rows learns of it."""
+cdef inline void remove_empty_rows(Tally *tally) noexcept nogil:
+    """Remove the rows without views. A reader of rows notices it by `changes`."""
     keep_rows(&tally.table)
     tally.changes += 1
 
 
 cdef inline size_t bytes_of_all(const Tally *tally, size_t more) noexcept nogil:
-    """Return how much memory all tables take at most after *more* bytes of lines, for a moment at least."""
+    """Return the most memory that all tables take, if only for a moment, while *more* bytes of lines are counted."""
     cdef size_t size = bytes_with_room(&tally.table, more)
     cdef int i
-    for i in range(tally.tables_beside):
-        size += bytes_with_room(&tally.beside[i].table, more)
+    for i in range(tally.side_tables):
+        size += bytes_with_room(&tally.side[i].table, more)
     return size
 
 
 cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Add the batch and a hit that it has no room for; False without memory."""
+    """Add the batch, and a hit that does not fit into it; False if memory runs out."""
     cdef Outcome outcome
     flush(tally)
     outcome = add_views(&tally.table, hash, day, path, 1, tally.max_rows)
@@ -191,9 +193,9 @@ cdef inline bint count_hit_at_once(Tally *tally, uint64_t hash, int32_t day, Spa
 
 
 cdef inline int count_line(Tally *tally, Cursor line, const char *limit) noexcept nogil:
-    """Put a line into its bucket, and a hit into the table; without memory, or ASKED, into none.
+    """Put a line into its bucket, and a hit into the hit table. After NO_MEMORY_LEFT or ASKED the line is in no bucket.
 
-    What is before the limit can be looked at.
+    Bytes after the line may be read, up to the limit.
     """
     cdef const Rules *rules = tally.rules
     cdef Cursor rest = line
@@ -221,7 +223,7 @@ cdef inline int count_plain_line_by_rules(
 cdef inline int count_other_line(Tally *tally, const char *start, size_t size) noexcept nogil:
     cdef Result result
     cdef int way
-    if tally.reader.json.used > SPENT_ROOM:
+    if tally.reader.json.used > USED_BYTES:
         flush(tally)
         tally.reader.json.used = 0
     way = take_line(tally.rules, start, size, &result, &tally.memo, &tally.reader)
@@ -236,7 +238,7 @@ cdef inline int count_other_line(Tally *tally, const char *start, size_t size) n
 
 
 cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) noexcept nogil:
-    """Tell whether a line that take_plain_line has not read could as well be one of its lines."""
+    """Tell whether a line that the general path has read can go on as a plain GET: its path is in the line itself."""
     cdef const char *end = start + size
     return (
         line.method.size == 3 and memcmp(line.method.start, b"GET", 3) == 0
@@ -246,7 +248,7 @@ cdef inline bint is_plain_get(const Line *line, const char *start, size_t size) 
 
 
 cdef inline uint64_t plain_hash(const Line *line) noexcept nogil:
-    """Return the hash of a plain GET: take_plain_line saw to it that behind a short path there are bytes to look at."""
+    """Return the hash of a plain GET. WORDS_BYTES from the path's beginning on may be read, so this is fast."""
     cdef Span path = line.path
     cdef int32_t day = day_at(line.moment)
     if path.size > WORDS_BYTES:
@@ -262,7 +264,7 @@ cdef inline int count_malformed(Tally *tally, const char *start, size_t size) no
 
 
 cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcept nogil:
-    """Put a line that was read into the bucket of the first rule that it does not meet, or count it as a hit."""
+    """Put a line that was read into the bucket of the first rule that filters it, or count it as a hit."""
     cdef const Rules *rules = tally.rules
     cdef Span key
     cdef uint64_t hash, place
@@ -275,7 +277,7 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
     if rules.not_found_apart and (bucket == HIT or bucket == OTHER_STATUS):
         not_found = is_not_found(rules, line)
     if not_found:
-        bucket = HIT if tally.moment_counts else OTHER_STATUS    # it has a row if it would be a hit otherwise
+        bucket = HIT if tally.moment_counts else OTHER_STATUS    # it gets a row if it is a hit but for its status
     elif not tally.moment_counts and bucket == HIT:
         bucket = OTHER_DAY
     if bucket == HIT:
@@ -307,14 +309,14 @@ cdef inline int judge(Tally *tally, const Line *line, bint is_plain_get) noexcep
         tally.views_of_bots += 1
     elif key.start != tally.key and not line.copied:
         return COUNTED if count_hit(tally, hash, day, key) else NO_MEMORY_LEFT
-    elif not count_hit_at_once(tally, hash, day, key):    # a batch would need the key for longer than it is there
+    elif not count_hit_at_once(tally, hash, day, key):    # the key's memory is used again before a batch is added
         return NO_MEMORY_LEFT
     tally.buckets[HIT] += 1
     return COUNTED
 
 
 cdef inline int count_not_found(Tally *tally, const Line *line, bint has_row) noexcept nogil:
-    """Filter a line by its status, and count it beside the hits if it *has_row*."""
+    """Filter a line by its status. If it *has_row*, count it in the table of paths that were not found."""
     cdef int32_t day = day_at(line.moment)
     cdef Span key
     if has_row:
@@ -327,15 +329,16 @@ cdef inline int count_not_found(Tally *tally, const Line *line, bint has_row) no
 
 
 cdef inline bint count_at_once(Tally *counts, uint64_t hash, int32_t day, Span key) noexcept nogil:
-    """Count a hit in a table beside that of views; False without memory."""
+    """Count a hit in a side table; False if memory runs out."""
     cdef Outcome outcome = add_views(&counts.table, hash, day, key, 1, counts.max_rows)
     counts.dropped += outcome == NO_ROOM
     return outcome != NO_MEMORY
 
 
 cdef inline int bucket_of_reader(Tally *tally, const Line *line, uint64_t *verdict) noexcept nogil:
-    """Return the bucket of a line by its user agent and the kind of its path alone; UNDECIDED leaves one of them to be
-    asked for. *verdict* is what is known of the user agent, if the rules look at it."""
+    """Return the bucket of a line by its user agent and the kind of its path; UNDECIDED if Python must be asked.
+
+    If the rules need the user agent, set *verdict*."""
     cdef const Rules *rules = tally.rules
     cdef int kind
     if rules.by_agent:
@@ -356,7 +359,7 @@ cdef inline int bucket_of_reader(Tally *tally, const Line *line, uint64_t *verdi
 
 
 cdef inline uint64_t verdict_on(Tally *tally, const Line *line) noexcept nogil:
-    """Return what is known of the user agent; UNKNOWN leaves it to be asked for."""
+    """Return the verdict on the user agent; UNKNOWN if Python must be asked."""
     cdef Span user_agent = line.user_agent
     if user_agent.start == NULL:
         user_agent.start, user_agent.size = b"-", 1
@@ -365,7 +368,7 @@ cdef inline uint64_t verdict_on(Tally *tally, const Line *line) noexcept nogil:
 
 
 cdef inline int kind_of_file(Tally *tally, Span path) noexcept nogil:
-    """Return whether a path is of a static file; UNSURE leaves it to be asked for."""
+    """Return whether a path is that of a static file; UNSURE if Python must be asked."""
     cdef int kind = kind_of_path(tally.rules, path)
     cdef uint64_t answer
     if kind != UNSURE:
@@ -377,7 +380,7 @@ cdef inline int kind_of_file(Tally *tally, Span path) noexcept nogil:
 
 
 cdef inline uint64_t known(Tally *tally, Table *answers, Span text, const char *limit) noexcept nogil:
-    """Return what is known of a text; UNKNOWN leaves it to be asked for. What is before the limit can be looked at."""
+    """Return the answer about a text; UNKNOWN if Python must be asked. Bytes up to the limit may be read."""
     cdef uint64_t answer = views_of(answers, hash_seen(secrets, 0, text.start, text.size, limit), 0, text)
     if answer == UNKNOWN:
         tally.asked_for, tally.asked = answers, text
@@ -389,9 +392,9 @@ cdef inline bint has_referer(Span referer) noexcept nogil:
 
 
 cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept nogil:
-    """Put together the key of a row: host and a space, the path, the query, as the rules want it; False without memory.
+    """Make the key of a row: the path, if the rules say so with host and space before it and the query after it.
 
-    What stands in the line as one is not copied.
+    A key that the line has in one piece is not copied. False if memory runs out.
     """
     cdef const Rules *rules = tally.rules
     cdef Span host = line.host
@@ -419,7 +422,7 @@ cdef inline bint make_key(Tally *tally, const Line *line, Span *key) noexcept no
 
 
 cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t day, Span key) noexcept nogil:
-    """Count a hit in each table that keeps something of its referer; False without memory."""
+    """Count a hit in each table that keeps a text of its referer; False if memory runs out."""
     cdef Tally *counts
     cdef Span text, both
     cdef uint64_t hash
@@ -427,7 +430,7 @@ cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t da
     for i in range(tally.rules.referer_tables):
         text, counts = answer.text[i], tally.by_referer[i]
         both.size = key.size + 1 + text.size
-        if text.start == NULL or both.size > MAX_LINE:    # what no row takes is nobody's path
+        if text.start == NULL or both.size > MAX_LINE:    # no such path exists
             continue
         if not has_room(&counts.batch, both.size) and not renew_batch(counts, both.size):
             return False
@@ -440,16 +443,17 @@ cdef inline bint count_by_referer(Tally *tally, const Answer *answer, int32_t da
             put_hit(&counts.table, &counts.batch, hash, day, both)
             counts.key_size += both.size
         else:
-            counts.batch.max_hits = 0    # what it has room for is taken
+            counts.batch.max_hits = 0    # the batch takes no more hits
             if not count_at_once(counts, hash, day, both):
                 return False
     return True
 
 
 cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
-    """Add the batch of a table by referer and open another, with memory for its keys, or for one of *key_size* at
-    least; False without."""
-    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES) + WORDS_BYTES    # which hash_seen looks at
+    """Add the batch of a table by referer and open another batch; False if memory runs out.
+
+    There is memory for the keys of a batch, and for a key of *key_size* at least."""
+    cdef size_t needed = max(key_size, <size_t>BATCH_BYTES) + WORDS_BYTES    # hash_seen may read these
     cdef char *key
     flush_batch(counts)
     if needed > counts.key_capacity:
@@ -463,19 +467,19 @@ cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
 
 
 cdef inline bint keep_partial(Tally *tally, const char *start, size_t size) noexcept nogil:
-    """Append to the partial line as much of *start* as is ever looked at; False when memory ran out."""
-    cdef size_t room = MAX_LINE + 1 - tally.partial_size
+    """Append *start* to the partial line, MAX_LINE + 1 bytes in all at most; False if memory runs out."""
+    cdef size_t left = MAX_LINE + 1 - tally.partial_size
     cdef size_t capacity = tally.partial_capacity
     cdef char *partial
-    if size > room:
-        size = room
+    if size > left:
+        size = left
     if size == 0:
         return True    # memcpy must not get NULL, even for no bytes (C11 7.24.1)
     if tally.partial_size + size > capacity:
         capacity = max(tally.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
         partial = <char *>realloc(tally.partial, capacity)
         if partial == NULL:
-            tally.partial_size = 0    # or its head would be taken for that of another line
+            tally.partial_size = 0    # else these bytes would become the beginning of another line
             return False
         tally.partial, tally.partial_capacity = partial, capacity
     memcpy(tally.partial + tally.partial_size, start, size)
@@ -511,7 +515,7 @@ cdef inline bint has_line(Block *block) noexcept nogil:
 
 
 cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
-    """Count the lines that are known to end in the block, up to one that has ASKED, with which it begins then."""
+    """Count the lines whose newlines were found. After a line has ASKED, the block begins with this line."""
     cdef int outcome = COUNTED
     cdef Cursor line
     while block.line != block.lines:
@@ -525,9 +529,9 @@ cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
 
 
 cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
-    """Count the lines that end in the block and keep the partial one behind them.
+    """Count the lines that end in the block, and keep the partial line after them.
 
-    Where it has ASKED, the block begins with what is still to be counted.
+    After a line has ASKED, the block begins with the bytes that are still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED

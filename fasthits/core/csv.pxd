@@ -8,21 +8,21 @@ from fasthits.core.order cimport Order, Place, prefetch_place
 from fasthits.core.table cimport Row, Table, row_at, row_path
 
 cdef enum:
-    MAX_CSV_FIELDS = 10    # of a path
-    CSV_ROW_BYTES = 80     # more than a row needs besides its path: date, views, commas, quotes, newline
+    MAX_CSV_FIELDS = 10    # the most fields that a path is split into
+    CSV_ROW_BYTES = 80     # more than a row needs for date, views, commas, quotes and newline
     CSV_BLOCK = 1 << 20
-    CSV_RUN = 1 << 13      # rows that a thread writes before the lines of all threads are given out
+    CSV_ROWS = 1 << 13     # the most rows that each of several threads writes into its text
 
-cdef struct Text:          # lines of a day, which a thread writes
+cdef struct Text:          # lines of one day that one thread writes
     char *start
     size_t size, capacity
-    size_t next, end       # of a run of places in the order: those that are not written yet
-    size_t rows            # that the lines are of
+    size_t next, end       # places in the order whose rows are not written yet
+    size_t rows            # number of lines
     int32_t day
-    char[10] date          # of that day
+    char[10] date          # the day as text
 
-cdef struct Writing:       # what the threads share
-    Text *text             # for each of them
+cdef struct Writing:       # shared by the threads
+    Text *text             # one for each thread
     const Table *table
     const Order *order
     int fields
@@ -42,7 +42,7 @@ cdef inline char *write_number(char *out, uint64_t number) noexcept nogil:
 
 
 cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
-    """Tell whether RFC 4180 wants a field in quotes. There is no branch for a byte, so compilers can vectorise it."""
+    """Tell whether a field needs quotes (RFC 4180). No branch depends on a byte, so compilers can vectorise this."""
     cdef uint8_t found = 0
     cdef size_t i
     for i in range(size):
@@ -51,9 +51,9 @@ cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
-    """Tell whether a spreadsheet would calculate a field, perhaps without the apostrophes at its beginning.
+    """Tell whether a spreadsheet would take a field, without apostrophes at its beginning, for a formula.
 
-    `harmless` in csvfiles.py is the same for Python.
+    `harmless` in daily/csv/files.py does the same in Python.
     """
     cdef size_t i = 0
     while i < size and p[i] == b"'":
@@ -64,7 +64,7 @@ cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline char *write_csv_field(char *out, const char *p, size_t size) noexcept nogil:
-    """Write a field of up to twice *size* and three bytes, with an apostrophe before a formula."""
+    """Write a field, at most 2 * *size* + 3 bytes, with an apostrophe before a formula."""
     cdef size_t i
     cdef bint quoted = needs_quotes(p, size)
     if quoted:
@@ -115,7 +115,7 @@ cdef inline char *write_csv_row(
 
 
 cdef inline bint has_space(Text *text, size_t needed) noexcept nogil:
-    """Make room for *needed* bytes more; False without memory."""
+    """Let the text have space for *needed* more bytes; False if memory runs out."""
     cdef size_t capacity = max(text.size + needed, max(2 * text.capacity, <size_t>CSV_BLOCK))
     cdef char *start
     if text.size + needed > text.capacity:
@@ -127,7 +127,7 @@ cdef inline bint has_space(Text *text, size_t needed) noexcept nogil:
 
 
 cdef inline int set_date(Text *text, int32_t ordinal, object day) except -1:
-    """Let the next lines be of another day."""
+    """Set the day of the next lines."""
     date = day.isoformat().encode("ascii")
     memcpy(text.date, <const char *>date, 10)
     text.day = ordinal
@@ -139,7 +139,7 @@ cdef inline char *write_row_of(const Row *row, const Text *text, int fields) noe
 
 
 cdef inline void write_csv_rows(void *job, int number) noexcept nogil:
-    """Write the next rows of a text's run that are of its day: up to CSV_BLOCK bytes, or one longer row."""
+    """Write the next rows of one text that are of its day: up to CSV_BLOCK bytes, or one longer row."""
     cdef Writing *writing = <Writing *>job
     cdef Text *text = &writing.text[number]
     cdef const Place *places = writing.order.places

@@ -9,7 +9,7 @@ from fasthits.core.times cimport NO_HOUR
 
 
 cdef inline uint8_t *no_days() except NULL:
-    """Return a bit for each day of the calendar, all 0, in whole words. Untouched pages of memory cost nothing."""
+    """Return a bit for each day of the calendar, all 0, in whole words. Pages of memory that stay 0 cost nothing."""
     cdef uint8_t *days = <uint8_t *>calloc(LAST_DAY // 64 + 1, 8)
     if days == NULL:
         raise MemoryError

@@ -78,9 +78,10 @@ cdef inline tuple values_of_json_line(object day, const Line *line, const Found 
 
 
 cdef inline list keys_of_object(Cursor line):
-    """Return the keys of an object, each as its path, as bytes with dots, and where the last of them begins.
+    """Return (path, address) for each key of an object. Dots join the keys of nested objects to a path. The address is
+    that of the path's last key.
 
-    The objects in a list are left out: the core looks for no field there.
+    Objects in a list are left out, because the core does not search them.
     """
     cdef Span key
     cdef const char *brace

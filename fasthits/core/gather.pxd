@@ -1,9 +1,9 @@
-"""Puts the rows of several hit tables together, by several threads.
+"""Merges several hit tables, with several threads.
 
-The rows of all tables are appended to the arena of one of them, byte for byte. If the tables can have the same rows,
-each thread then looks at the rows whose hash is in its own part of all hashes: of the rows of one day and path, the
-first gets the views of all, and the others become dead: they have no day. A part has its own index, just large enough.
-Nobody needs it afterwards.
+The rows of all tables are appended to the arena of one table, byte for byte. If several tables can have a row of the
+same day and path, such rows are then joined: the first row gets the views of all, and the others become dead, without a
+day. All hashes are divided into parts, and each thread joins the rows of one part. For this a part has its own index,
+which is just large enough and is freed afterwards.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -21,15 +21,15 @@ cdef enum:
 
 cdef struct Part:
     uint64_t *slots
-    size_t size                # of the slots, which are more than the rows
-    size_t rows                # of different days and paths
+    size_t size                # number of slots, more than the rows
+    size_t rows                # that differ in day or path
 
 cdef struct Gathering:
     Table *table
-    Table *others              # whose rows are appended to *table*
+    Table *others              # their rows are appended to *table*
     int count, threads
     Part[MAX_THREADS] part
-    size_t[MAX_THREADS][MAX_THREADS] rows    # that each thread has found for each part
+    size_t[MAX_THREADS][MAX_THREADS] rows    # the number of rows that each thread has found for each part
 
 
 cdef inline int part_of(uint64_t hash, int parts) noexcept nogil:
@@ -41,7 +41,7 @@ cdef inline size_t place_in(const Part *part, uint64_t hash) noexcept nogil:
 
 
 cdef inline void count_rows(void *job, int number) noexcept nogil:
-    """Count the rows for each part, in every *threads*-th of the tables."""
+    """Count the rows for each part, in the tables of one thread: every *threads*-th table."""
     cdef Gathering *gathering = <Gathering *>job
     cdef const Table *table
     cdef const Row *row
@@ -58,7 +58,7 @@ cdef inline void count_rows(void *job, int number) noexcept nogil:
 
 
 cdef inline void append_rows(void *job, int number) noexcept nogil:
-    """Copy the same slice of each other table to the end of the rows, and free its memory on the way."""
+    """Append the same slice of each other table to the rows, and give back its memory on the way."""
     cdef Gathering *gathering = <Gathering *>job
     cdef Table *other
     cdef char *to = gathering.table.arena + gathering.table.used
@@ -78,7 +78,7 @@ cdef inline void append_rows(void *job, int number) noexcept nogil:
 
 
 cdef inline void join_rows(void *job, int number) noexcept nogil:
-    """Join the rows of one part that are of the same day and path."""
+    """Join the rows of one part that have the same day and path."""
     cdef Gathering *gathering = <Gathering *>job
     cdef Table *table = gathering.table
     cdef Part *part = &gathering.part[number]
@@ -119,7 +119,7 @@ cdef inline bint is_same_row(const Row *a, const Row *b) noexcept nogil:
 
 
 cdef inline bint make_slots(Gathering *gathering) noexcept nogil:
-    """Give each part a quarter more slots than it has rows; False without memory."""
+    """Give each part a quarter more slots than it has rows; False if memory runs out."""
     cdef size_t size = 0
     cdef uint64_t *slots
     cdef Part *part
@@ -154,9 +154,9 @@ cdef inline bint join_equal_rows(Gathering *gathering) noexcept nogil:
 
 
 cdef inline bint gather_rows(Table *table, Table *others, int count, int threads, bint apart) noexcept nogil:
-    """Move the rows of *others* to *table*, which then has no index; False without memory: some rows are then lost.
+    """Move the rows of *others* to *table*, and free its index; False if memory runs out: some rows are then lost.
 
-    Where the tables are *apart*, no two of them have the same row.
+    If the tables are *apart*, no two tables have a row of the same day and path.
     """
     cdef Gathering gathering
     cdef size_t rows = table.rows
@@ -167,7 +167,7 @@ cdef inline bint gather_rows(Table *table, Table *others, int count, int threads
     for i in range(count):
         rows += others[i].rows
         if table.used == 0:
-            table[0], others[i] = others[i], table[0]    # which nobody reads yet
+            table[0], others[i] = others[i], table[0]    # the first rows need not be copied
         drop_slots(&others[i])
         used += others[i].used
     drop_slots(table)

@@ -1,18 +1,20 @@
-r"""JSON lines: finds the wanted fields of an object, and skips everything else, whatever it is.
+r"""JSON lines: finds the wanted fields of an object, and skips everything else.
 
-The scanner follows strings, braces and brackets only. What stands between them may be odd: a number that is none, an
-invalid escape, bytes that are not UTF-8. A line whose object does not end is malformed. Nothing recurses, and no byte
-is looked at more than a few times.
+The scanner only follows strings, braces and brackets. The text between them may be invalid: a bad number, a bad
+escape, bytes that are not UTF-8. A line whose object does not end is malformed. No function recurses, and the scanner
+reads each byte a few times at most.
 
 Keys are compared by their letters and digits in lower case, so ``userAgent``, ``user_agent`` and ``User-Agent`` are
-one name. A key in an object in another one has a dot before it, so ``{"a": {"b": 1}}`` is ``{"a.b": 1}``.
+one name. Dots join the keys of nested objects, so ``{"a": {"b": 1}}`` is read as ``{"a.b": 1}``.
 
-The keys of a log repeat line after line, so the memo knows for each key what stood between the value before it and its
-own value, such as ``,"status":"``, and which key came behind it. If the same bytes come again, so do key and name.
+The keys of a log repeat line after line. So the memo keeps for each key the bytes between the previous value and its
+own value, such as ``,"status":"``, and the key that followed it. If the next line has the same bytes there, it has the
+same key, and the core need not look the key up again.
 
-A text comes out as Apache would have logged its bytes (`ap_escape_logitem`, httpd's server/util.c). Most texts need no
-change and stay in the line; the others go into the memo's room. Escapes are those of RFC 8259, and ``\xhh``, ``\v``,
-which nginx and Apache write if their configuration only puts quotes around variables.
+Texts are written as Apache would have logged them (`ap_escape_logitem`, httpd's server/util.c). Most texts need no
+change, so spans point into the line. Changed texts go into the memo's buffer. The scanner knows the escapes of
+RFC 8259, and ``\xhh`` and ``\v``. Nginx and Apache write these two if their configuration only puts quotes around
+variables.
 """
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -32,71 +34,71 @@ cdef enum:                 # kinds of keys
     J_LOGGER, J_LEVEL, J_MESSAGE, JSON_KINDS
 
 cdef enum:                 # what an object is
-    NO_OBJECT, CUT, TWO_OBJECTS, NO_TIME, NO_DATE, NO_REQUEST, NO_ROOM_LEFT, WRAPS, SERVER_MESSAGE, GLUED_ENTRY, ENTRY
+    NO_OBJECT, CUT, TWO_OBJECTS, NO_TIME, NO_DATE, NO_REQUEST, WRAPS, SERVER_MESSAGE, GLUED_ENTRY, ENTRY
 
-cdef enum:                 # what becomes of a space
+cdef enum:                 # how a space in a text is written
     STAYS, AS_PERCENT, AS_ESCAPE
 
 cdef enum:
     NO_KIND = -1
-    TOP = -1               # the parent of keys that are in no other key's object
-    MAX_DEPTH = 8          # objects in objects; deeper ones are skipped
-    MAX_NAME = 96          # bytes of a name with its dots; longer keys are unknown
+    TOP = -1               # the parent of keys in the outermost object
+    MAX_DEPTH = 8          # levels of nested objects; deeper objects are skipped
+    MAX_NAME = 96          # bytes of a name, with its dots; longer keys are unknown
     KEPT_KEYS = 128
-    MAX_GAP = 54           # bytes of a key with what is around it; longer ones are looked up each time
-    NOT_FOUND = 255        # a rank
-    MAX_NAMES = 500        # with their parts
+    MAX_GAP = 54           # bytes from the previous value to a key's value; keys with more are looked up each time
+    NOT_FOUND = 255        # the rank of a field that the object does not have
+    MAX_NAMES = 500        # of JSON fields and of the objects around them
     SLOTS = 2048
     SLOT_MASK = SLOTS - 1
     ALL_KINDS = 0xFFFF
-    # What tells what an object is, and where its hits count.
+    # Fields that decide what an object is, and where its hit counts.
     NEEDED_KINDS = (
         1 << J_TIME | 1 << J_REQUEST | 1 << J_METHOD | 1 << J_PATH | 1 << J_STATUS | 1 << J_LOGGER | 1 << J_LEVEL
         | 1 << J_MESSAGE
     )
-    SPENT_ROOM = 1 << 16   # so much is written before the room is used again
-    # One line, unwrapped twice; its fields, of which a byte takes up to four; a part of these once more.
-    ROOM = SPENT_ROOM + 10 * MAX_LINE + 64
+    USED_BYTES = 1 << 16   # after so many bytes the buffer is filled from its start again
+    # One line, unwrapped twice; its fields, with up to four bytes for each byte; parts of these fields once more.
+    BUFFER_BYTES = USED_BYTES + 10 * MAX_LINE + 64
 
 cdef struct Name:
     Span text              # as names are compared
-    int kind               # of a text or number under this name; NO_KIND where it is only part of other names
-    uint8_t rank           # among the names of its kind: the lowest that is found wins
-    bint is_url            # an absolute URL that the server put together: its path counts
-    bint leads_on          # other names begin with this one and a dot
-    bint is_transparent    # what is in its object counts as if it stood outside
+    int kind               # of the value under this name; NO_KIND if the name is only the beginning of other names
+    uint8_t rank           # among the names of its kind: the object's field with the lowest rank counts
+    bint is_url            # the value may be an absolute URL that the server put together: its path counts
+    bint has_children      # other names begin with this name and a dot
+    bint is_transparent    # the fields of its object are read as if they were fields of the outer object
 
 cdef struct JsonNames:
     Name *name
     int count
-    int16_t *slots         # of an open-addressing table: number of the name plus one, 0 is free
-    int[JSON_KINDS] ranks  # so many names of each kind
+    int16_t *slots         # of an open-addressing table: the name's number plus 1; 0 is free
+    int[JSON_KINDS] ranks  # the number of names of each kind
     uint32_t wanted        # a bit for each kind that counting looks at
 
 cdef struct KeptKey:
-    int16_t parent, name   # name: NO_KIND for an unknown key
-    uint8_t follower       # the slot of the key that came behind it last time
+    int16_t parent, name   # numbers of names; name: NO_KIND for an unknown key
+    uint8_t follower       # the slot of the key that followed this key last time
     uint8_t size           # of text; 0 is free
     uint8_t key_at, key_size, value_at    # in text
-    char[MAX_GAP] text     # from the end of the value before to the value, with its quote
+    char[MAX_GAP] text     # from the end of the previous value to this key's value, with the value's quote
 
 cdef struct JsonMemo:
-    KeptKey[KEPT_KEYS + 1] kept    # the last one is not a key: its follower is the first key of a line
+    KeptKey[KEPT_KEYS + 1] kept    # the last entry is not a key: its follower is the first key of a line
     uint64_t date_head, date_tail    # the last date, yyyy-mm-dd
     int32_t day
-    char *room             # ROOM bytes for texts that are not in the line as they are; NULL until a line needs it
+    char *buffer           # BUFFER_BYTES for texts that differ from those in the line; NULL until a line needs it
     size_t used
 
 cdef struct Found:         # in an object
-    Span[JSON_KINDS] value     # as it is written, without quotes
+    Span[JSON_KINDS] value     # as in the line, without quotes
     Span[JSON_KINDS] key       # likewise
     uint8_t[JSON_KINDS] rank
-    bint has_url           # the path is that of a name with is_url
-    bint has_request       # a request or a path is there, though it may be empty
+    bint has_url           # the path came from a name with is_url
+    bint has_request       # the object has a request or a path, which may be empty
     int32_t moment
-    int what               # the object is
-    Cursor object          # the line that the object is in
-    Cursor text            # the line that was read: this one, or a line of text that it wraps
+    int what               # what the object is: ENTRY, CUT ...
+    Cursor object          # the line that holds the object
+    Cursor text            # the line that was read: the same line, or a line of text that the object wraps
 
 
 # --- Strings and values --------------------------------------------------------------------------------------------
@@ -119,9 +121,9 @@ cdef inline void skip_blanks(Cursor *line) noexcept nogil:
 
 
 cdef inline bint take_string(Cursor *line, Span *out) noexcept nogil:
-    """Take what is between the quote at the cursor and the next one without a backslash.
+    """Take the bytes between the quote at the cursor and the next quote that no backslash escapes.
 
-    False leaves the cursor alone.
+    If it returns False, the cursor has not moved.
     """
     cdef Cursor rest = line[0]
     rest.p += 1
@@ -132,7 +134,7 @@ cdef inline bint take_string(Cursor *line, Span *out) noexcept nogil:
 
 
 cdef inline bint skip_open(Cursor *line, size_t depth) noexcept nogil:
-    """Step over all up to the end of so many open objects and lists; False if they do not end."""
+    """Step to the end of *depth* open objects and lists; False if they do not end."""
     cdef Span text
     cdef char c
     while line.p != line.end:
@@ -152,9 +154,9 @@ cdef inline bint skip_open(Cursor *line, size_t depth) noexcept nogil:
 
 
 cdef inline void take_bare(Cursor *line, Span *out) noexcept nogil:
-    """Take a number or a word: all up to a blank, a comma, a quote, a brace or a bracket.
+    """Take a number or a word: all bytes before a blank, a comma, a quote, a brace or a bracket.
 
-    So a list has the same end whether its first item is taken or not.
+    So a list ends at the same place whether its first item is taken or not.
     """
     cdef const char *p = line.p
     while p != line.end and not (is_blank(p[0]) or p[0] == b"," or p[0] == b'"' or opens(p[0]) or closes(p[0])):
@@ -164,7 +166,7 @@ cdef inline void take_bare(Cursor *line, Span *out) noexcept nogil:
 
 
 cdef inline bint skip_value(Cursor *line) noexcept nogil:
-    """Step over the value at the cursor, of which there is at least a byte; False if it does not end."""
+    """Step over the value at the cursor, which has at least one byte; False if it does not end."""
     cdef Span text
     if line.p[0] == b'"':
         return take_string(line, &text)
@@ -176,16 +178,16 @@ cdef inline bint skip_value(Cursor *line) noexcept nogil:
 
 
 cdef inline bint says_nothing(Span word) noexcept nogil:
-    """Tell whether a bare word is null, true or false, or nothing at all."""
+    """Tell whether a bare word is null, true, false or empty."""
     if word.size == 4:
         return memcmp(word.start, b"null", 4) == 0 or memcmp(word.start, b"true", 4) == 0
     return word.size == 0 or (word.size == 5 and memcmp(word.start, b"false", 5) == 0)
 
 
 cdef inline bint take_value(Cursor *line, Span *out) noexcept nogil:
-    """Take the value at the cursor, absent if it is no text and no number; False if it does not end.
+    """Take the value at the cursor: a text or a number, else absent; False if it does not end.
 
-    Of a list the first item is taken.
+    The value of a list is its first item.
     """
     cdef bint is_list = line.p[0] == b"["
     out.start, out.size = NULL, 0
@@ -215,9 +217,9 @@ cdef inline bint is_list_of_numbers(Cursor line) noexcept nogil:
 
 
 cdef inline bint take_message(Cursor *line, Span *out) noexcept nogil:
-    """Take a message as `take_value` does, but all of a list of numbers; False if it does not end.
+    """Take a message as `take_value` does, but take a list of numbers as a whole; False if it does not end.
 
-    journald writes a message that has a control byte, or is no UTF-8, as a list of its bytes.
+    If a message has a control byte or is not UTF-8, journald writes it as a list of its bytes.
     """
     if line.p[0] != b"[" or not is_list_of_numbers(line[0]):
         return take_value(line, out)
@@ -231,7 +233,9 @@ cdef inline bint take_message(Cursor *line, Span *out) noexcept nogil:
 # --- Keys -----------------------------------------------------------------------------------------------------------
 
 cdef inline size_t put_letters(char *out, size_t size, Span key) noexcept nogil:
-    """Append a key as names are compared to the *size* bytes of *out*; return the size of both, 0 if that is too long.
+    """Append a key's letters, digits and dots, in lower case, to the *size* bytes of *out*; return the new size.
+
+    Names are compared in this spelling. If it is too long, return 0.
     """
     cdef size_t i
     cdef char c
@@ -248,7 +252,7 @@ cdef inline size_t put_letters(char *out, size_t size, Span key) noexcept nogil:
 
 
 cdef inline uint32_t hash_name(const char *p, size_t size) noexcept nogil:
-    cdef uint32_t hash = 2166136261     # FNV-1a: the names are ours, a stranger can only look them up
+    cdef uint32_t hash = 2166136261     # FNV-1a: strangers can only look names up, not add them
     cdef size_t i
     for i in range(size):
         hash = (hash ^ <uint8_t>p[i]) * 16777619
@@ -256,7 +260,7 @@ cdef inline uint32_t hash_name(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline int find_name(const JsonNames *names, const char *p, size_t size) noexcept nogil:
-    """Return the number of a name, NO_KIND for an unknown one."""
+    """Return the number of a name; NO_KIND if it is unknown."""
     cdef uint32_t slot = hash_name(p, size) & SLOT_MASK
     cdef int at
     while names.slots[slot]:
@@ -268,7 +272,7 @@ cdef inline int find_name(const JsonNames *names, const char *p, size_t size) no
 
 
 cdef inline int put_name(JsonNames *names, bytes text) except -1:
-    """Return the number of a name, which is added if it is not there; the caller keeps *text* alive."""
+    """Return the number of a name. A new name is added. The caller keeps *text* alive."""
     cdef int at = find_name(names, text, len(text))
     cdef uint32_t slot
     if at != NO_KIND:
@@ -287,7 +291,7 @@ cdef inline int put_name(JsonNames *names, bytes text) except -1:
 
 
 cdef inline list add_name(JsonNames *names, str name, int kind, bint is_url, bint is_transparent):
-    """Add a name of a kind behind those that the kind has; return what the caller keeps alive."""
+    """Add a name with the highest rank of its kind so far; return the objects that the caller keeps alive."""
     cdef char[MAX_NAME] letters
     cdef size_t size
     cdef Span text
@@ -307,7 +311,7 @@ cdef inline list add_name(JsonNames *names, str name, int kind, bint is_url, bin
     kept = [b".".join(parts[:end]) for end in range(1, len(parts))]
     for above in kept:
         at = put_name(names, above)
-        names.name[at].leads_on = True
+        names.name[at].has_children = True
     added = &names.name[put_name(names, whole)]
     added.is_transparent |= is_transparent
     if kind != NO_KIND and added.kind == NO_KIND:
@@ -322,7 +326,7 @@ cdef inline void free_names(JsonNames *names) noexcept:
 
 
 cdef inline int find_key(const JsonNames *names, int parent, Span key) noexcept nogil:
-    """Return the number of the name of a key in the object of another one, NO_KIND for an unknown one."""
+    """Return the number of the name of a key in the object of the key *parent*; NO_KIND if the name is unknown."""
     cdef char[MAX_NAME] name
     cdef size_t size = 0
     if key.size > MAX_NAME:
@@ -339,7 +343,7 @@ cdef inline int find_key(const JsonNames *names, int parent, Span key) noexcept 
 
 
 cdef inline int slot_of(int parent, Span key) noexcept nogil:
-    """Return where the memo keeps a key, by its size, its first and its last eight bytes."""
+    """Return the memo's slot of a key. It depends on the key's size, and on its first and last eight bytes."""
     cdef uint64_t first, last
     if key.size >= 8:
         first, last = load8(key.start), load8(key.start + key.size - 8)
@@ -350,7 +354,7 @@ cdef inline int slot_of(int parent, Span key) noexcept nogil:
 
 
 cdef inline bint are_equal(const char *p, const char *text, size_t size) noexcept nogil:
-    """Compare some bytes, eight at a time: a call of memcmp costs more."""
+    """Compare *size* bytes, eight at a time, which is cheaper than a call of memcmp."""
     cdef size_t i = 0
     if size < 8:
         return size != 0 and memcmp(p, text, size) == 0
@@ -362,14 +366,15 @@ cdef inline bint are_equal(const char *p, const char *text, size_t size) noexcep
 
 
 cdef inline bint take_known_key(Cursor *line, const JsonMemo *memo, int parent, int *slot, Span *key) noexcept nogil:
-    """Step to the value of the next key, if it is the one that followed the key in *slot* last time; False leaves the
-    cursor."""
+    """Step to the value of the next key, if the same key followed the key in *slot* last time.
+
+    If it returns False, the cursor has not moved."""
     cdef int follower = memo.kept[slot[0]].follower
     cdef const KeptKey *kept = &memo.kept[follower]
     if kept.parent != parent or line.end - line.p <= kept.size or not are_equal(line.p, kept.text, kept.size):
         return False
     if is_blank(line.p[kept.value_at]):
-        return False        # the value comes later than last time
+        return False        # this value begins later than last time
     key.start, key.size = line.p + kept.key_at, kept.key_size
     line.p += kept.value_at
     slot[0] = follower
@@ -379,7 +384,7 @@ cdef inline bint take_known_key(Cursor *line, const JsonMemo *memo, int parent, 
 cdef inline int name_of(
     const JsonNames *names, JsonMemo *memo, int parent, int *slot, const char *gap, Span key, const char *value
 ) noexcept nogil:
-    """Return the number of the name of a key, and let the memo know what stood from *gap* to the *value*."""
+    """Return the number of a key's name, and keep the bytes from *gap* to *value* in the memo."""
     cdef KeptKey *kept
     cdef int here
     cdef size_t size = <size_t>(value - gap)
@@ -402,7 +407,7 @@ cdef inline int name_of(
 # --- Times ----------------------------------------------------------------------------------------------------------
 
 cdef inline bint is_end_of_time(const char *p, const char *end) noexcept nogil:
-    """Tell whether only a fraction and a zone can be here: letters, digits, blanks and ``+,-./:``."""
+    """Tell whether the bytes can be a fraction and a zone: only letters, digits, blanks and ``+,-./:``."""
     while p != end:
         if not (b"+" <= p[0] <= b":" or b"A" <= (p[0] & 0xDF) <= b"Z" or p[0] == b" "):
             return False
@@ -411,7 +416,9 @@ cdef inline bint is_end_of_time(const char *p, const char *end) noexcept nogil:
 
 
 cdef inline int32_t moment_of_iso(const char *p, const char *end, JsonMemo *memo) noexcept nogil:
-    """Return the moment of ``yyyy-mm-dd``, ``yyyy/mm/dd``, alone or with ``THH:MM:SS`` or a space; 0 for no day."""
+    """Return the moment of ``yyyy-mm-dd`` or ``yyyy/mm/dd``, with or without ``THH:MM:SS``; 0 for an invalid date.
+
+    A space may replace the T."""
     if end - p > 10 and (end - p < 19 or (p[10] != b"T" and p[10] != b" ") or not has_clock(p + 11)
                          or not is_end_of_time(p + 19, end)):
         return 0
@@ -423,9 +430,9 @@ cdef inline int32_t moment_of_iso(const char *p, const char *end, JsonMemo *memo
 
 
 cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
-    """Return the seconds of a number of seconds, or of thousandths and so on, from 2001 to 2286; -1 for others.
+    """Return the seconds since 1970 of a number of seconds, milliseconds, microseconds or nanoseconds.
 
-    A number outside of these years is something else: a duration, or a date without hyphens.
+    Return -1 outside of the years 2001 to 2286: such a number is something else, a duration or a date without hyphens.
     """
     cdef uint64_t unit = 1
     cdef int _
@@ -437,10 +444,10 @@ cdef inline int64_t seconds_of(uint64_t value) noexcept nogil:
 
 
 cdef inline int32_t moment_of_number(const char *p, const char *end, DayMemo *memo) noexcept nogil:
-    """Return the local moment of a number like ``1773309600.123`` or ``1.7733096e9``; 0 for no day."""
+    """Return the local moment of a number like ``1773309600.123`` or ``1.7733096e9``; 0 for anything else."""
     cdef uint64_t value = 0
     cdef int digits = 0
-    cdef int behind_point = 0
+    cdef int decimals = 0
     cdef int power = 0
     cdef bint has_point = False
     cdef int64_t seconds
@@ -450,7 +457,7 @@ cdef inline int32_t moment_of_number(const char *p, const char *end, DayMemo *me
         elif digits < 19:
             value = value * 10 + <uint64_t>(p[0] - c"0")
             digits += 1
-            behind_point += has_point
+            decimals += has_point
         elif not has_point:
             return 0
         p += 1
@@ -462,20 +469,20 @@ cdef inline int32_t moment_of_number(const char *p, const char *end, DayMemo *me
         p = end
     if digits == 0 or p != end:
         return 0
-    while behind_point > power:
+    while decimals > power:
         value //= 10
-        behind_point -= 1
-    while behind_point < power:
+        decimals -= 1
+    while decimals < power:
         if value >= 1000000000000000000ULL:
             return 0
         value *= 10
-        behind_point += 1
+        decimals += 1
     seconds = seconds_of(value)
     return 0 if seconds < 0 else moment_of_epoch(seconds, memo)
 
 
 cdef inline int32_t moment_of_time(Span text, JsonMemo *memo, DayMemo *days) noexcept nogil:
-    """Return the moment of a time in any layout that JSON logs have; 0 for what is none, or is not in the calendar."""
+    """Return the moment of a time in any layout that JSON logs have; 0 for another layout or an invalid date."""
     cdef const char *p = text.start
     cdef const char *end = p + text.size
     if text.size and p[0] == b"[" and (end - 1)[0] == b"]":
@@ -504,7 +511,7 @@ cdef inline void keep_value(
         moment = moment_of_time(value, memo, days)
         if moment == 0:
             if found.rank[J_TIME] == NOT_FOUND:
-                found.value[J_TIME], found.key[J_TIME] = value, key    # for whoever asks what is wrong
+                found.value[J_TIME], found.key[J_TIME] = value, key    # for `explain`, which shows what is wrong
             return
         found.moment = moment
     elif kind == J_PATH:
@@ -513,7 +520,7 @@ cdef inline void keep_value(
 
 
 cdef inline bint skip_to_key(Cursor *line) noexcept nogil:
-    """Step to the next quote or closing brace, over whatever is there; False if there is none."""
+    """Step to the next quote or closing brace; False if there is none."""
     while line.p != line.end:
         if line.p[0] == b'"' or line.p[0] == b"}":
             return True
@@ -541,7 +548,7 @@ cdef inline bint take_field_value(
 cdef inline bint take_object(
     Cursor *line, const JsonNames *names, uint32_t wanted, JsonMemo *memo, DayMemo *days, Found *found
 ) noexcept nogil:
-    """Take an object, the cursor being behind its brace; False if it does not end."""
+    """Take an object. The cursor is after its opening brace. False if the object does not end."""
     cdef int[MAX_DEPTH] parents
     cdef int depth = 0
     cdef int slot = KEPT_KEYS
@@ -567,7 +574,7 @@ cdef inline bint take_object(
                 return False
             skip_blanks(line)
             if not skip_past(line, b":"):
-                continue                    # a text where no text belongs
+                continue                    # a text without a colon after it is not a key
             skip_blanks(line)
             if line.p == line.end:
                 return False
@@ -577,7 +584,7 @@ cdef inline bint take_object(
                 return False
             continue
         name = &names.name[at]
-        if line.p[0] == b"{" and (name.leads_on or name.is_transparent) and depth + 1 < MAX_DEPTH:
+        if line.p[0] == b"{" and (name.has_children or name.is_transparent) and depth + 1 < MAX_DEPTH:
             line.p += 1
             depth += 1
             parents[depth] = TOP if name.is_transparent else at
@@ -589,7 +596,7 @@ cdef inline bint take_object(
 
 
 cdef inline bint find_object(Cursor *line, const char **brace) noexcept nogil:
-    """Step behind the next brace that begins an object; False if there is none."""
+    """Step past the next brace that begins an object; False if there is none."""
     while line.p != line.end:
         brace[0] = <const char *>memchr(line.p, b"{", <size_t>(line.end - line.p))
         if brace[0] == NULL:
@@ -606,15 +613,17 @@ cdef inline bint has_object(Cursor line) noexcept nogil:
     return find_object(&line, &brace)
 
 
-cdef inline bint open_room(JsonMemo *memo) noexcept nogil:
-    """Get the address space that texts may need; memory is taken when it is written. False without it."""
-    if memo.room == NULL:
-        memo.room = <char *>malloc(ROOM)
-    return memo.room != NULL
+cdef inline bint has_buffer(JsonMemo *memo) noexcept nogil:
+    """Allocate the buffer for texts, if that has not been done; False if memory runs out.
+
+    This takes only address space. The system gives memory when texts are written."""
+    if memo.buffer == NULL:
+        memo.buffer = <char *>malloc(BUFFER_BYTES)
+    return memo.buffer != NULL
 
 
 cdef inline Span next_word(Cursor *line) noexcept nogil:
-    """Take what is up to the next tab, or to the end."""
+    """Take the bytes before the next tab, or before the end, and step over the tab."""
     cdef Span word
     word.start = line.p
     while line.p != line.end and line.p[0] != b"\t":
@@ -625,9 +634,9 @@ cdef inline Span next_word(Cursor *line) noexcept nogil:
 
 
 cdef inline void look_before(Cursor before, JsonMemo *memo, DayMemo *days, Found *found) noexcept nogil:
-    r"""Take what the object lacks from what is before it: the time at its beginning, and a logger between tabs.
+    r"""Take what the object lacks from the text *before* it: the time at its beginning, and a logger between tabs.
 
-    Caddy's console format is ``time<tab>level<tab>logger<tab>message<tab>{...}``; the log files of containers have
+    Caddy's console format is ``time<tab>level<tab>logger<tab>message<tab>{...}``. The log files of containers have
     ``time stdout F {...}``.
     """
     cdef Cursor rest = before
@@ -662,11 +671,11 @@ cdef inline bint ends_with(Span text, const char *part, size_t size) noexcept no
 
 
 cdef inline bint is_server_message(const Found *found, bint has_request) noexcept nogil:
-    """Tell whether an object is not an access entry, but another message of the server, which may hold a request.
+    """Tell whether an object is a message of the server and no access entry. Such messages may name a request, too.
 
-    The name of the logger says so: Caddy's ``http.log.error``, ``http.handlers.reverse_proxy`` (all but
-    ``http.log.access``), Python's ``uvicorn.error``. So does a level with a message and no status: Traefik's own log,
-    Istio's, pino's lines within a request.
+    One sign is the logger's name: Caddy's ``http.log.error`` and ``http.handlers.reverse_proxy`` (all of Caddy's but
+    ``http.log.access``), Python's ``uvicorn.error``. Another sign is a level with a message and no status: Traefik's
+    and Istio's own logs, pino's lines within a request.
     """
     cdef Span logger = found.value[J_LOGGER]
     if found.rank[J_LOGGER] != NOT_FOUND:
@@ -685,13 +694,13 @@ cdef inline bint is_server_message(const Found *found, bint has_request) noexcep
 cdef inline int read_object(
     Cursor line, const JsonNames *names, uint32_t wanted, JsonMemo *memo, DayMemo *days, Found *found
 ) noexcept nogil:
-    """Find the wanted fields of the object in a line; return what it is.
+    """Find the wanted fields of the object in a line; return what the object is.
 
-    An object without a time has the time that was *found* before, in what wraps it. A line that it WRAPS is its
-    message.
+    An object without a time gets the time in *found*, which is that of the object that wraps it. If the object WRAPS
+    another line, that line is its message.
     """
     cdef Cursor before = line
-    cdef Cursor behind
+    cdef Cursor after
     cdef Span outer = found.value[J_TIME]
     cdef int32_t moment = found.moment
     cdef const char *brace
@@ -704,7 +713,7 @@ cdef inline int read_object(
         return NO_OBJECT
     if not take_object(&line, names, wanted, memo, days, found):
         return CUT
-    behind = line
+    after = line
     if find_object(&line, &brace):
         return TWO_OBJECTS
     if before.p != before.end:
@@ -719,7 +728,7 @@ cdef inline int read_object(
         return SERVER_MESSAGE
     if found.moment == 0:
         return NO_TIME if found.value[J_TIME].start == NULL else NO_DATE
-    if holds_another_line(before.p, before.end) or holds_another_line(behind.p, behind.end):
+    if holds_another_line(before.p, before.end) or holds_another_line(after.p, after.end):
         return GLUED_ENTRY
     return ENTRY
 
@@ -731,9 +740,9 @@ cdef inline bint is_plain_byte(char c) noexcept nogil:
 
 
 cdef inline bint is_plain(const char *p, size_t size) noexcept nogil:
-    """Tell whether all bytes are printable ASCII and no backslash.
+    """Tell whether all bytes are printable ASCII but not a backslash.
 
-    The inner loop has no branch, so compilers make vector instructions of it.
+    The inner loop has no branch, so compilers turn it into vector instructions.
     """
     cdef uint8_t[16] odd
     cdef size_t i = 0
@@ -753,15 +762,15 @@ cdef inline bint is_plain(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline bint put_escaped(JsonMemo *memo, const char *p, size_t size, int spaces) noexcept nogil:
-    """Append bytes to the room as Apache logs them."""
+    """Append bytes to the buffer as Apache logs them; False if the buffer is full."""
     cdef const char *digits = "0123456789abcdef"
     cdef const char *meant = '"\\\b\n\r\t\v'
     cdef const char *letters = '"\\bnrtv'
     cdef const char *letter
-    cdef char *out = memo.room + memo.used
+    cdef char *out = memo.buffer + memo.used
     cdef size_t i
     cdef uint8_t c
-    if ROOM - memo.used < 4 * size:
+    if BUFFER_BYTES - memo.used < 4 * size:
         return False
     for i in range(size):
         c = <uint8_t>p[i]
@@ -780,12 +789,12 @@ cdef inline bint put_escaped(JsonMemo *memo, const char *p, size_t size, int spa
             else:
                 out[1], out[2], out[3] = b"x", digits[c >> 4], digits[c & 15]
                 out += 4
-    memo.used = <size_t>(out - memo.room)
+    memo.used = <size_t>(out - memo.buffer)
     return True
 
 
 cdef inline int unit_value(const char *p, size_t left) noexcept nogil:
-    r"""Return the number of ``\uhhhh`` at *p*; -1 where there is none."""
+    r"""Return the number in ``\uhhhh`` at *p*; -1 if *p* has no such escape."""
     cdef int high, low
     if left < 6 or p[0] != b"\\" or p[1] != b"u":
         return -1
@@ -794,7 +803,7 @@ cdef inline int unit_value(const char *p, size_t left) noexcept nogil:
 
 
 cdef inline size_t put_utf8(uint32_t code, char *out) noexcept nogil:
-    """Write a character, also half of one; return its size."""
+    """Write a character, or half of a surrogate pair; return its size."""
     if code < 0x80:
         out[0] = <char>code
         return 1
@@ -810,7 +819,7 @@ cdef inline size_t put_utf8(uint32_t code, char *out) noexcept nogil:
 
 
 cdef inline size_t take_character(const char *p, size_t left, char *out, size_t *size) noexcept nogil:
-    """Read a byte or an escape, write what it means, up to four bytes; return how many were read."""
+    """Read a byte or an escape, and write its meaning, up to four bytes, to *out*; return how many bytes were read."""
     cdef const char *letters = 'bfnrtv"\\/'
     cdef const char *meant = '\b\f\n\r\t\v"\\/'
     cdef const char *letter
@@ -830,7 +839,7 @@ cdef inline size_t take_character(const char *p, size_t left, char *out, size_t 
         return 4
     value = unit_value(p, left)
     if value < 0:
-        return 1                # no escape: a backslash
+        return 1                # not an escape: only a backslash
     if 0xD800 <= value < 0xDC00:
         second = unit_value(p + 6, left - 6)
         if 0xDC00 <= second < 0xE000:
@@ -841,7 +850,7 @@ cdef inline size_t take_character(const char *p, size_t left, char *out, size_t 
 
 
 cdef inline bint take_text(Span raw, int spaces, JsonMemo *memo, Span *out) noexcept nogil:
-    """Set *out* to a value as Apache would have logged it; False without room."""
+    """Set *out* to a value as Apache would have logged it; False if the buffer is full."""
     cdef char[4] character
     cdef size_t written
     cdef size_t i = 0
@@ -853,38 +862,38 @@ cdef inline bint take_text(Span raw, int spaces, JsonMemo *memo, Span *out) noex
         i += take_character(raw.start + i, raw.size - i, character, &written)
         if not put_escaped(memo, character, written, spaces):
             return False
-    out.start, out.size = memo.room + start, memo.used - start
+    out.start, out.size = memo.buffer + start, memo.used - start
     return True
 
 
 cdef inline void put_listed_bytes(JsonMemo *memo, Span numbers) noexcept nogil:
-    """Append the bytes whose numbers a list has to the room, which has place for as many as the list is long."""
+    """Append the bytes that a list of numbers stands for. The caller saw to it that the buffer has space for them."""
     cdef size_t i
     cdef unsigned int byte = 0
     for i in range(1, numbers.size):
         if is_digit(numbers.start[i]):
             byte = 10 * byte + <unsigned int>(numbers.start[i] - c"0")
         elif is_digit(numbers.start[i - 1]):
-            memo.room[memo.used] = <char>byte
+            memo.buffer[memo.used] = <char>byte
             memo.used += 1
             byte = 0
 
 
 cdef inline bint unwrap(const Found *found, JsonMemo *memo, Cursor *line) noexcept nogil:
-    """Set *line* to the line that an object wraps, without the newlines at its end; False without room."""
+    """Set *line* to the line that an object wraps, without the newlines at its end; False if the buffer is full."""
     cdef Span raw = found.value[J_MESSAGE]
     cdef size_t written
     cdef size_t i = 0
     cdef size_t start = memo.used
-    if ROOM - memo.used < raw.size + 4:
+    if BUFFER_BYTES - memo.used < raw.size + 4:
         return False
     if raw.size and raw.start[0] == b"[" and (raw.start - 1)[0] != b'"':
         put_listed_bytes(memo, raw)
         i = raw.size
     while i < raw.size:
-        i += take_character(raw.start + i, raw.size - i, memo.room + memo.used, &written)
+        i += take_character(raw.start + i, raw.size - i, memo.buffer + memo.used, &written)
         memo.used += written
-    line.p, line.end = memo.room + start, memo.room + memo.used
+    line.p, line.end = memo.buffer + start, memo.buffer + memo.used
     while line.end != line.p and is_blank((line.end - 1)[0]):
         line.end -= 1
     return True
@@ -893,7 +902,7 @@ cdef inline bint unwrap(const Found *found, JsonMemo *memo, Cursor *line) noexce
 # --- Lines ----------------------------------------------------------------------------------------------------------
 
 cdef inline bint take_field(const Found *found, int kind, int spaces, JsonMemo *memo, Span *out) noexcept nogil:
-    """Set *out* to a field: absent if it is not there, ``-`` if it is empty; False without room."""
+    """Set *out* to a field: absent if the object lacks it, ``-`` if it is empty; False if the buffer is full."""
     if found.rank[kind] == NOT_FOUND:
         memset(out, 0, sizeof(Span))
         return True
@@ -908,7 +917,7 @@ cdef inline bint has_scheme(Span target) noexcept nogil:
 
 
 cdef inline bint cut_url(Span *target, Span *host, JsonMemo *memo) noexcept nogil:
-    """Take scheme and host away from a URL; *host* is set if it is absent. False without room."""
+    """Remove scheme and host from a URL. An absent *host* is set to the URL's host. False if the buffer is full."""
     cdef Cursor rest
     cdef Span authority
     if not has_scheme(target[0]):
@@ -923,17 +932,17 @@ cdef inline bint cut_url(Span *target, Span *host, JsonMemo *memo) noexcept nogi
     target.start, target.size = rest.p, <size_t>(rest.end - rest.p)
     if target.size and target.start[0] == b"/":
         return True
-    if ROOM - memo.used < target.size + 1:
+    if BUFFER_BYTES - memo.used < target.size + 1:
         return False
-    memo.room[memo.used] = b"/"
-    memcpy(memo.room + memo.used + 1, rest.p, target.size)
-    target.start, target.size = memo.room + memo.used, target.size + 1
+    memo.buffer[memo.used] = b"/"
+    memcpy(memo.buffer + memo.used + 1, rest.p, target.size)
+    target.start, target.size = memo.buffer + memo.used, target.size + 1
     memo.used += target.size
     return True
 
 
 cdef inline void cut_port(Span *host) noexcept nogil:
-    """Take ``:port`` away from a host, which may be an address of IPv6."""
+    """Remove ``:port`` from a host, which may be an IPv6 address."""
     cdef size_t size = host.size
     while size and is_digit(host.start[size - 1]):
         size -= 1
@@ -945,7 +954,7 @@ cdef inline void cut_port(Span *host) noexcept nogil:
 
 
 cdef inline bint add_query(Found *found, JsonMemo *memo, Line *line) noexcept nogil:
-    """Take the query of a field of its own, if the path has none; False without room."""
+    """If the path has no query, take the query from its own field; False if the buffer is full."""
     cdef Span query
     cdef char *copy
     if line.query.start != NULL or not has_text(found, J_QUERY):
@@ -955,9 +964,9 @@ cdef inline bint add_query(Found *found, JsonMemo *memo, Line *line) noexcept no
     if query.start[0] == b"?":
         line.query = query
     elif query.size != 1 or query.start[0] != b"-":
-        if ROOM - memo.used < query.size + 1:
+        if BUFFER_BYTES - memo.used < query.size + 1:
             return False
-        copy = memo.room + memo.used
+        copy = memo.buffer + memo.used
         copy[0] = b"?"
         memcpy(copy + 1, query.start, query.size)
         line.query.start, line.query.size = copy, query.size + 1
@@ -966,9 +975,10 @@ cdef inline bint add_query(Found *found, JsonMemo *memo, Line *line) noexcept no
 
 
 cdef inline bint take_request(Found *found, JsonMemo *memo, Line *line) noexcept nogil:
-    """Set method, target, path, query and protocol; False without room.
+    """Set method, target, path, query and protocol; False if the buffer is full.
 
-    The request is one field, or a path beside a method. Some logs call the path a request, others the method.
+    Either one field has the whole request, or two fields have a path and a method. In some logs the field named request
+    has only the path, in others only the method.
     """
     cdef Span request
     cdef bint is_target = False
@@ -1004,7 +1014,7 @@ cdef inline bint take_request(Found *found, JsonMemo *memo, Line *line) noexcept
 
 
 cdef inline Span three_digits_of(const Found *found) noexcept nogil:
-    """Return the status: the three digits that its field begins with; absent for any other text."""
+    """Return the three digits at the beginning of the status field; absent for any other text."""
     cdef Span status = found.value[J_STATUS]
     if (found.rank[J_STATUS] == NOT_FOUND or status.size < 3 or not are_digits(status.start, 3)
             or (status.size > 3 and is_digit(status.start[3]))):
@@ -1015,7 +1025,7 @@ cdef inline Span three_digits_of(const Found *found) noexcept nogil:
 
 
 cdef inline bint fill_json_line(Found *found, JsonMemo *memo, Line *line) noexcept nogil:
-    """Make what is kept of a line from the fields of an access entry; False without room."""
+    """Fill a Line from the fields of an access entry; False if the buffer is full."""
     line.moment, line.time, line.status = found.moment, found.value[J_TIME].start, three_digits_of(found)
     if not (take_field(found, J_VHOST, AS_ESCAPE, memo, &line.host) and take_request(found, memo, line)
             and take_field(found, J_REFERER, STAYS, memo, &line.referer)

@@ -1,11 +1,11 @@
-"""Rules: the ways to read a line, what is read of it, and whether it is a hit.
+"""Rules: the ways to read a line, which fields are read, and whether the line is a hit.
 
-A line that the log's own way cannot read is tried by the other ways, in their order. So logs of several formats are
-read, and what a line counts as does not depend on the lines around it. Each way reads exactly first and then loosely,
-so that a line which can be read exactly is never read otherwise. What follows a readable line may not hold another one:
-such lines are glued together, and no way reads them.
+If the log's own way cannot read a line, the core tries the other ways in their order. So one log may have lines of
+several formats, and the result for a line does not depend on the lines around it. Each way first reads exactly and then
+loosely, so a line that follows the format is never read loosely. If another request follows a line that could be read,
+two lines are glued together, and no way reads them.
 
-An object of JSON may wrap another line in its message. That line is read by the same ways.
+A JSON object may wrap another line in its message. The same ways read that line.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -14,7 +14,7 @@ from libc.string cimport memchr, memcmp, memset
 from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
 from fasthits.core.json cimport (
     ALL_KINDS, ENTRY, GLUED_ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, NO_OBJECT,
-    SERVER_MESSAGE, WRAPS, Found, JsonNames, fill_json_line, has_object, is_server_message, open_room, read_object,
+    SERVER_MESSAGE, WRAPS, Found, JsonNames, fill_json_line, has_object, is_server_message, has_buffer, read_object,
     unwrap,
 )
 from fasthits.core.plain cimport take_plain_referer_and_agent
@@ -36,11 +36,11 @@ cdef enum:                 # buckets
     MESSAGE, OTHER_METHOD, NO_PATH, OTHER_STATUS, OTHER_DAY, OTHER_AGENT, BOT, STATIC, COMMENT, MALFORMED, BUCKETS
 
 cdef enum:                 # instead of the number of the way that has read a line
-    UNREAD = -1
+    UNREAD = -1            # no way could read the line
     NO_MEMORY_TO_READ = -2
     IS_COMMENT = -3
-    NO_ENTRY = -4          # a message of the server, not an access
-    IS_WRAPPED = -5        # another line, which is to be read
+    NO_ENTRY = -4          # the line is a message of the server and no access entry
+    IS_WRAPPED = -5        # the line wraps another line, which is still to be read
 
 cdef enum:                 # kinds of paths
     NO_FILE, A_FILE, UNSURE
@@ -49,28 +49,28 @@ cdef enum:                 # how a way reads
     BY_STEPS, BY_LABELS, BY_COLUMNS, BY_KEYS
 
 cdef enum:
-    MAX_WRAPS = 2          # lines in a line
+    MAX_WRAPS = 2          # levels of lines in a line
     MAX_ENDINGS = 64       # of static files
     MAX_ENDING = 8
-    PLAIN_STEPS = 7        # that take_plain_line takes at once
-    COMBINED_STEPS = 11    # that take_plain_line and take_plain_referer_and_agent take
+    PLAIN_STEPS = 7        # steps that take_plain_line takes at once
+    COMBINED_STEPS = 11    # steps that take_plain_line and take_plain_referer_and_agent take
 
 cdef struct Way:           # to read a line
     int how
-    Steps steps            # read by labels or columns, there is a step for each kind, with the number of the kind
+    Steps steps            # BY_LABELS and BY_COLUMNS: step k stands for the field of kind k
     Names names            # of labels or columns
     JsonNames keys         # of the fields of an object
-    int last               # of a line no more steps than these are looked at
-    Span host_end          # what stands behind a virtual host before the time; absent where there is none
-    int host_words         # so many words stand before it
+    int last               # the number of steps that the rules need; the others are not read
+    Span host_end          # the text between a virtual host and the time; absent if no virtual host is before the time
+    int host_words         # the number of words before the virtual host
     bint begins_quoted     # its lines begin with a quote
-    bint only_wrapped      # only lines that another line wraps are read so
+    bint only_wrapped      # the way only reads lines that another line wraps
 
 cdef struct Rules:
     bint plain             # every GET of a path is a hit under that path
-    bint knows_plain_lines    # the own format begins as combined does, which is how take_plain_line reads a line
-    bint knows_agents      # it goes on as combined does, and no rule looks at what follows the user agent
-    bint unquotes          # a line that stands in quotes as a whole is read without them
+    bint knows_plain_lines    # the log's own format begins like combined, so take_plain_line can read its lines
+    bint knows_agents      # it goes on like combined, and no rule needs a field after the user agent
+    bint unquotes          # if a line is in quotes as a whole, they are removed before it is read
     Span *methods
     int methods_count
     bint takes_get         # whether GET is one of them
@@ -78,23 +78,23 @@ cdef struct Rules:
     uint8_t[1000] statuses
     bint keep_query, by_host, by_agent, apart
     int referer_tables
-    bint not_found_apart   # requests that were answered with one of these statuses are no hits, and have their own rows
+    bint not_found_apart   # requests with a status in not_found are no hits, and get rows in their own table
     uint8_t[1000] not_found
-    uint64_t[MAX_ENDINGS] ending    # of static files that do not count, as `packed_text` makes them
+    uint64_t[MAX_ENDINGS] ending    # of static files that do not count, each packed by `packed_text`
     int endings
-    bint asks_about_paths  # which are UNSURE; without it they count
+    bint asks_about_paths  # Python is asked about paths that are UNSURE; if False, they count
     bint rewrites          # rules for paths rewrite them before they look at the ending
     Way *ways              # the first one is the log's own
     int ways_count
-    bint guesses           # the first way is as uncertain as the others
-    const Way *keys        # the way that reads objects; NULL if there is none, or it is the first
+    bint guesses           # the first way was only guessed: its lines are checked like those of the other ways
+    const Way *keys        # the way that reads objects; NULL if no way does, or if it is the first
 
 
 cdef struct Result:        # of reading a line
-    Cursor text            # what was read: the line, what stands in its quotes, or the line that it wraps
+    Cursor text            # the text that was read: the line, the text in its quotes, or the line that it wraps
     Line line
-    Reading reading        # of text
-    Found found            # in an object
+    Reading reading        # if text was read by steps, labels or columns
+    Found found            # if an object was read
 
 
 cdef inline bint is_step(const Step *step, int kind, int how, const char *text, size_t size) noexcept nogil:
@@ -104,7 +104,7 @@ cdef inline bint is_step(const Step *step, int kind, int how, const char *text, 
 
 
 cdef inline bint begins_as_combined(const Steps *steps) noexcept nogil:
-    """Tell whether lines hold ``[%t] "%r" %>s %b``, all that is needed being there."""
+    """Tell whether the needed steps are exactly those of ``[%t] "%r" %>s %b``."""
     return (
         steps.anchored and steps.count >= PLAIN_STEPS and steps.needed == PLAIN_STEPS
         and is_step(&steps.step[0], TIME, CLF_TIME, NULL, 0) and is_step(&steps.step[1], 0, LITERAL, b'] "', 3)
@@ -115,7 +115,7 @@ cdef inline bint begins_as_combined(const Steps *steps) noexcept nogil:
 
 
 cdef inline bint goes_on_as_combined(const Steps *steps) noexcept nogil:
-    """Tell whether `` "%{Referer}i" "%{User-Agent}i"`` is behind that."""
+    """Tell whether the next steps are those of `` "%{Referer}i" "%{User-Agent}i"``."""
     return (
         steps.count >= COMBINED_STEPS
         and is_step(&steps.step[7], 0, LITERAL, b' "', 2) and is_step(&steps.step[8], REFERER, QUOTED, NULL, 0)
@@ -124,7 +124,7 @@ cdef inline bint goes_on_as_combined(const Steps *steps) noexcept nogil:
 
 
 cdef inline int last_step(const Rules *rules, const Steps *steps) noexcept nogil:
-    """Return how many steps the rules look at."""
+    """Return the number of steps that the rules need."""
     cdef int last = steps.needed
     if rules.referer_tables:
         last = max(last, steps.at[REFERER] + 1)
@@ -136,7 +136,7 @@ cdef inline int last_step(const Rules *rules, const Steps *steps) noexcept nogil
 
 
 cdef inline uint32_t wanted_kinds(const Rules *rules) noexcept nogil:
-    """Return the kinds of keys that the rules look at."""
+    """Return the kinds of keys that the rules need, a bit for each."""
     return <uint32_t>(
         NEEDED_KINDS | rules.by_host << J_VHOST | rules.by_agent << J_USER_AGENT
         | (rules.referer_tables != 0) << J_REFERER | rules.keep_query << J_QUERY
@@ -148,7 +148,7 @@ cdef inline bint has_text(const Step *step, const char *text, size_t size) noexc
 
 
 cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
-    """Set what follows from the rest of the rules."""
+    """Set the members of a way that follow from its steps and from the rules."""
     cdef Steps *steps = &way.steps
     cdef bint has_bracket = False
     cdef int i
@@ -166,7 +166,7 @@ cdef inline void settle_way(const Rules *rules, Way *way) noexcept nogil:
 
 
 cdef inline void settle(Rules *rules) noexcept nogil:
-    """Set what follows from the rest of the rules."""
+    """Set the members of the rules that follow from the other members."""
     cdef const Way *own = &rules.ways[0]
     cdef int i
     rules.unquotes = not own.begins_quoted
@@ -184,9 +184,9 @@ cdef inline void settle(Rules *rules) noexcept nogil:
 
 
 cdef inline bint is_likely(const Way *way, const Reading *reading) noexcept nogil:
-    """Tell whether a way that is not the log's own has read one of its lines, and not a torn line of another format.
+    """Tell whether a guessed way has read a line of its format, and not a torn line of another format.
 
-    The method, unless it is that of a request in quotes, is a word, and no field before that request has a quote.
+    It has if no field before a quoted request has a quote, and a method in a field of its own is a word.
     """
     cdef Span method = field_of(reading, &way.steps, METHOD)
     cdef Span found
@@ -201,10 +201,12 @@ cdef inline bint is_likely(const Way *way, const Reading *reading) noexcept nogi
 cdef inline int read_keys(
     const Way *way, Cursor text, uint32_t wanted, bint is_inner, Result *result, DayMemo *memo, Reader *reader
 ) noexcept nogil:
-    """Return what the object in a line is: ENTRY, if its line could be made; NO_OBJECT where there is none."""
-    if (is_inner or reader.json.room == NULL) and not has_object(text):
-        return NO_OBJECT    # what was found in the outer line stays
-    if not open_room(&reader.json):
+    """Return what the object in a line is; NO_OBJECT also if its fields do not fit in the buffer.
+
+    If the object is an ENTRY, fill the result's Line."""
+    if (is_inner or reader.json.buffer == NULL) and not has_object(text):
+        return NO_OBJECT    # the result keeps the fields of the outer line
+    if not has_buffer(&reader.json):
         return NO_MEMORY_TO_READ
     result.found.what = read_object(text, &way.keys, wanted, &reader.json, memo, &result.found)
     if result.found.what == ENTRY and not fill_json_line(&result.found, &reader.json, &result.line):
@@ -215,7 +217,7 @@ cdef inline int read_keys(
 cdef inline bint is_glued_to_object(
     const Rules *rules, Cursor text, bint is_inner, Result *result, DayMemo *memo, Reader *reader
 ) noexcept nogil:
-    """Tell whether a line of text and an access entry that is an object are glued together."""
+    """Tell whether a line of text and an object that is an access entry are glued together."""
     cdef Cursor line = trimmed(text)
     return (
         rules.keys != NULL and line.p != line.end and (line.p[0] == b"{" or (line.end - 1)[0] == b"}")
@@ -227,9 +229,9 @@ cdef inline int read_by_ways(
     const Rules *rules, Cursor text, bint whole, bint is_inner, Result *result, DayMemo *memo, Reader *reader,
     Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, or what is instead of it. *whole* wants all fields.
+    """Return the number of the way that reads a line, or UNREAD ... *whole* asks for all fields.
 
-    Of a malformed line *furthest*, where it is not NULL, gets the reading by the log's own way that went furthest.
+    For a malformed line, *furthest* gets the reading by the log's own way that went furthest. It may be NULL.
     """
     cdef const Way *way
     cdef Reading *reading = &result.reading
@@ -278,10 +280,10 @@ cdef inline int read_by_ways(
 cdef inline int read_outer(
     const Rules *rules, bint whole, Result *result, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, or what is instead of it.
+    """Return the number of the way that reads a line, or UNREAD ...
 
-    The inside of a line that stands in quotes as a whole is tried first: a format that begins with any text would take
-    the quote for a part of it.
+    If a line is in quotes as a whole, the text inside the quotes is tried first: a format that begins with any text
+    would take the first quote for a part of that text.
     """
     cdef Cursor inner
     cdef Cursor text = result.text
@@ -306,9 +308,9 @@ cdef inline int read_outer(
 cdef inline int read_any(
     const Rules *rules, Cursor text, bint whole, Result *result, DayMemo *memo, Reader *reader, Reading *furthest
 ) noexcept nogil:
-    """Return the number of the way that reads a line, or a line that it wraps, or what is instead of it.
+    """Return the number of the way that reads a line, or the line that it wraps, or UNREAD ...
 
-    Without *furthest* only the line that was read is in the result.
+    For a malformed line, *furthest* gets the reading by the log's own way that went furthest. It may be NULL.
     """
     cdef bint is_message = False
     cdef int _wraps, way
@@ -342,7 +344,7 @@ cdef inline int read_any(
 cdef inline int take_line(
     const Rules *rules, const char *start, size_t size, Result *result, DayMemo *memo, Reader *reader
 ) noexcept nogil:
-    """Read what the rules look at; return the number of the way that reads it, or what is instead of it."""
+    """Read the fields that the rules need; return the number of the way that reads the line, or UNREAD ..."""
     cdef int way = read_any(rules, line_cursor(start, size), False, result, memo, reader, NULL)
     if way >= 0 and rules.by_host and rules.ways[way].host_end.start != NULL:
         take_host(result.text.p, result.line.time, &rules.ways[way], &result.line.host)
@@ -352,7 +354,7 @@ cdef inline int take_line(
 cdef inline void take_rest_of_plain_line(
     const Rules *rules, const char *start, size_t size, Cursor rest, const char *limit, Line *line, DayMemo *memo
 ) noexcept nogil:
-    """Read what the rules look at beside what take_plain_line has taken."""
+    """Read the other fields that the rules need, which take_plain_line does not take."""
     cdef Reading reading
     cdef const Way *own = &rules.ways[0]
     cdef Cursor text = line_cursor(start, size)
@@ -372,7 +374,7 @@ cdef inline void take_rest_of_plain_line(
 
 
 cdef inline void take_host(const char *start, const char *time, const Way *way, Span *host) noexcept nogil:
-    """Take the virtual host before the time; absent where there is none, or it has a space in it."""
+    """Take the virtual host before the time; absent if there is none, or if it has a space in it."""
     cdef const char *p = start
     cdef const char *end
     cdef int _word
@@ -383,7 +385,7 @@ cdef inline void take_host(const char *start, const char *time, const Way *way, 
             return
         p += 1
     start = p
-    if p[0] == b"[":    # an address of IPv6, with colons in it
+    if p[0] == b"[":    # an IPv6 address, with colons in it
         end = <const char *>memchr(p, b"]", <size_t>(time - p))
         p = end + 1 if end != NULL else p
     end = <const char *>memmem(p, <size_t>(time - p), way.host_end.start, way.host_end.size)
@@ -400,7 +402,7 @@ cdef inline bint is_method(const Rules *rules, Span method) noexcept nogil:
 
 
 cdef inline int bucket_of(const Rules *rules, const Line *line, bint is_plain_get) noexcept nogil:
-    """Return the bucket of a line by its request and status alone."""
+    """Return the bucket of a line by its request and its status, without a look at other fields."""
     if not (rules.takes_get if is_plain_get else is_method(rules, line.method)):
         return OTHER_METHOD
     if not is_plain_get and not has_path(line.path):
@@ -416,7 +418,7 @@ cdef inline bint is_not_found(const Rules *rules, const Line *line) noexcept nog
 
 
 cdef inline uint64_t packed_text(const char *p, size_t size) noexcept nogil:
-    """Return up to 8 bytes as a number, capitals as small letters."""
+    """Return up to 8 bytes as a number, with capital letters in lower case."""
     cdef uint64_t word = 0
     cdef size_t i
     for i in range(size):
@@ -433,10 +435,10 @@ cdef inline bint has_ending(const Rules *rules, uint64_t word) noexcept nogil:
 
 
 cdef inline int kind_of_path(const Rules *rules, Span path) noexcept nogil:
-    """Return whether the last segment of a path, up to a ``;``, has one of the endings: A_FILE or NO_FILE.
+    """Return whether the last segment of a path, up to a ``;``, has an ending of static files: A_FILE or NO_FILE.
 
-    A path that the rules for paths may read otherwise is left to them: a whole URL, one with an escape of the log or
-    with a ``?``, and, where they rewrite paths, one with an escape of the URL or with a dot. It is UNSURE.
+    UNSURE leaves the path to the rules for paths, which may change it before they look at the ending. Such paths are
+    whole URLs and paths with a backslash or a ``?``. If the rules rewrite paths, so are those with a ``%`` or a dot.
     """
     cdef const char *p = path.start
     cdef const char *end = p + path.size

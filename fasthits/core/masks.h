@@ -1,8 +1,8 @@
 /* Searches 64 bytes at once: a mask has a bit for each of the 64 bytes at p, the first byte's bit the lowest.
 
-   Masks are made by what every processor of its kind has: SSE2 on x86-64, NEON on arm64; elsewhere, and if
-   FASTHITS_WORDS is defined, by words of 8 bytes. (AVX2 would save 3 ns of the 50 that a line takes with its reading; that
-   is not worth another way.) */
+   Masks are made with instructions that every such processor has: SSE2 on x86-64, NEON on arm64. On other processors, and
+   if FASTHITS_WORDS is defined, they are made with words of 8 bytes. (AVX2 would save 3 of the 50 ns that it takes to read
+   a line. That is not worth another variant.) */
 
 #ifndef FASTHITS_MASKS_H
 #define FASTHITS_MASKS_H
@@ -12,7 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A part is what is compared at once. A byte of it that was found is 0xFF, or, of a word, 0x80; others are 0. */
+/* A part is a number of bytes that are compared at once. In the result a byte that was found is 0xFF, or 0x80 in a word;
+   other bytes are 0. */
 #if defined(__SSE2__) && !defined(FASTHITS_WORDS)
 #include <emmintrin.h>
 typedef __m128i fasthits_part;
@@ -117,10 +118,10 @@ static inline int fasthits_has(const char *p, const char *end, char byte)
     return fasthits_any(found);
 }
 
-#define FASTHITS_SEARCHED 4096    /* bytes at a time, which are near still when their lines are counted */
+#define FASTHITS_SEARCHED 4096    /* bytes at a time: they are still in the cache when their lines are counted */
 
-/* Puts the newlines among the 64 bytes at p behind those that were found; returns the number of all. Nearly always there
-   is none, or one, so what is done about the first takes no branch. */
+/* Appends the newlines among the 64 bytes at p to the newlines found so far; returns the number of all. Nearly always
+   there is none or one, so the first newline is stored without a branch. */
 static inline size_t fasthits_put_newlines(const char *p, const char **newline, size_t newlines)
 {
     uint64_t found = fasthits_mask_of(p, '\n');
@@ -131,8 +132,8 @@ static inline size_t fasthits_put_newlines(const char *p, const char **newline, 
     return newlines;
 }
 
-/* Finds the next newlines, at least one if there is any, and moves *searched behind what was searched; returns their
-   number. */
+/* Finds some of the next newlines, at least one if there is any; returns their number. Moves *searched to the end of the
+   bytes that were searched. */
 static inline size_t fasthits_find_newlines(const char **searched, const char *end, const char **newline)
 {
     const char *p = *searched;

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
-from fasthits.core.counts cimport LAST_DAY, Tally, add_to_hour, place_views, take_away_rows
+from fasthits.core.counts cimport LAST_DAY, Tally, add_to_hour, place_views, remove_empty_rows
 from fasthits.core.gather cimport gather_rows
 from fasthits.core.lines cimport BUCKETS
 from fasthits.core.table cimport (
@@ -16,18 +16,18 @@ from fasthits.core.utf8 cimport escape_bytes, is_utf8
 
 
 cdef enum:
-    FEW = 4                # times fewer rows than a table has are added to it one by one
-    AHEAD = 16             # rows whose slots are asked for before they are needed
+    FEW = 4                # if other tables have so many times fewer rows, these are added one by one
+    AHEAD = 16             # slots are prefetched so many rows before they are needed
     MAX_PARTS = 256
 
-cdef struct Division:      # the rows of a table, by the part of all hashes that theirs is in
+cdef struct Division:      # the rows of a table, divided into parts by their hashes
     size_t parts
-    size_t *offsets        # of the rows: those of the first part first
-    size_t[MAX_PARTS] end  # of each part's
+    size_t *offsets        # offsets of all rows, those of the first part first
+    size_t[MAX_PARTS] end  # where the offsets of each part end
 
 
 cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
-    """Make the index large enough for *rows* more rows of other paths."""
+    """Make the index large enough for *rows* new rows; False if memory runs out."""
     while free_slots(table) < rows or table.slots == NULL:
         if not grow_slots(table):
             return False
@@ -35,7 +35,7 @@ cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
 
 
 cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
-    """Add the rows of another table one by one; False without memory: some rows are then in neither table."""
+    """Add the rows of another table one by one; False if memory runs out: some rows are then in neither table."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
     cdef size_t end = other.used
@@ -59,9 +59,9 @@ cdef inline bint add_rows(Tally *tally, Table *other) noexcept nogil:
 
 
 cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads, bint apart) noexcept nogil:
-    """Move the rows of other tables; False without memory: some rows are then in no table.
+    """Move the rows of other tables; False if memory runs out: some rows are then in no table.
 
-    Where all tables are *apart*, no two of them have the same row.
+    If all tables are *apart*, no two tables have a row of the same day and path.
     """
     cdef size_t rows = 0
     cdef int i
@@ -76,12 +76,12 @@ cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads
 
 
 cdef inline size_t part_at(const Division *division, uint64_t hash) noexcept nogil:
-    """Return the number of the part that a hash is in."""
+    """Return the number of a hash's part."""
     return <size_t>((hash >> 32) * division.parts >> 32)
 
 
 cdef inline bint divide_rows(const Table *table, Division *division) noexcept nogil:
-    """Sort the offsets of the rows by part; False without memory."""
+    """Sort the offsets of the rows by part; False if memory runs out."""
     cdef size_t offset = 0
     cdef size_t at, part
     cdef const Row *row
@@ -108,7 +108,7 @@ cdef inline bint divide_rows(const Table *table, Division *division) noexcept no
 
 
 cdef inline bint add_part(Tally *tally, const Table *rows, const Division *division, size_t part) noexcept nogil:
-    """Add the rows of one part; False without memory: some rows are then added."""
+    """Add the rows of one part; False if memory runs out: some rows are then added."""
     cdef size_t start = division.end[part - 1] if part else 0
     cdef size_t at
     cdef const Row *row
@@ -139,7 +139,7 @@ cdef inline void forget_rows(Tally *tally) noexcept nogil:
 
 
 cdef inline bint escape_rows(Tally *tally) noexcept nogil:
-    """Replace the paths that are not UTF-8; False without memory: some paths are then not replaced."""
+    """Replace the paths that are not UTF-8; False if memory runs out: some paths are then not replaced."""
     cdef size_t offset = 0
     cdef size_t end = tally.table.used
     cdef size_t escaped_rows = 0
@@ -165,7 +165,7 @@ cdef inline bint escape_rows(Tally *tally) noexcept nogil:
                 escaped_rows += 1
         offset += row_bytes(row.size)
     if escaped_rows:
-        take_away_rows(tally)
+        remove_empty_rows(tally)
     return outcome == DONE
 
 
@@ -177,7 +177,7 @@ cdef inline void move_rows(Tally *tally, Table *to) noexcept nogil:
 
 
 cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
-    """Move the views by hour; False without memory: some views are then in both tables."""
+    """Move the views by hour; False if memory runs out: some views are then in both tables."""
     cdef size_t offset = 0
     cdef const Row *row
     if not place_views(tally) or not place_views(other):
@@ -192,7 +192,7 @@ cdef inline bint move_hours(Tally *tally, Tally *other) noexcept nogil:
 
 
 cdef inline bint move_figures(Tally *tally, Tally *other) noexcept nogil:
-    """Move the buckets and the hours of another hit table; False without memory: only some hours are then moved."""
+    """Move the buckets and the hours of another hit table; False if memory runs out: only some hours are then moved."""
     cdef const uint64_t *seen = <const uint64_t *>other.seen
     cdef int bucket
     cdef int32_t word

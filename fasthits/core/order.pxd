@@ -1,13 +1,13 @@
 """The order of the rows of a hit table: by day and path, or by day, views and path.
 
-Rows stay where they are. Only their places are sorted, 16 bytes each, by multikey quicksort (Bentley and Sedgewick,
-1997), by one key of eight bytes after the other: the day; the views, if the caller wants; the path, seven bytes at a
-time. A place carries its row's present key, so that most comparisons need not look at the row. Strangers choose the
-paths, so pivots are random, and the parts that wait are on a stack of our own: no log makes the sort quadratic or
-deep.
+Rows stay where they are. Only their places, 16 bytes each, are sorted, by multikey quicksort (Bentley and Sedgewick,
+1997). It sorts by one key of eight bytes after the other: the day; the views, if the caller asks for it; the path,
+seven bytes at a time. A place holds the present key of its row, so most comparisons need not read the row. Strangers
+choose the paths. So pivots are random, and parts that still need sorting are on a stack of the program's own: no log
+can make the sort take quadratic time or recurse deeply.
 
-Several threads share a stack of large parts. A thread takes a part, splits it, and puts the rest back. A small part it
-sorts at once. So only the first splits, when there are fewer parts than threads, have a single thread each.
+Several threads share a stack of large parts. A thread takes a part from the stack. It sorts a small part at once. It
+splits a large part, and puts the pieces on the stack.
 """
 
 from libc.stdint cimport uint64_t
@@ -29,42 +29,42 @@ cdef extern from "<endian.h>" nogil:
     uint64_t from_big_endian "be64toh" (uint64_t word) noexcept
 
 cdef enum:
-    AHEAD = 16             # places whose rows are asked for before they are needed, as they lie anywhere in memory
-    SHORT_PART = 12        # is sorted by insertion
-    PATH_STEP = 7          # bytes of path in a key; its last byte says how many there were
-    SHARED_PART = 1 << 14  # larger parts are split for all threads
+    AHEAD = 16             # rows are prefetched so many places before they are needed
+    SHORT_PART = 12        # places; shorter parts are sorted by insertion
+    PATH_STEP = 7          # bytes of the path in a key; the key's last byte is their number
+    SHARED_PART = 1 << 14  # places; larger parts are split for all threads
 
-cdef enum:                 # levels
+cdef enum:                 # levels of keys; BY_PATH + n: bytes of the path from n * PATH_STEP on
     BY_DAY, BY_VIEWS, BY_PATH
 
 cdef struct Place:
     uint64_t key
     size_t offset          # of the row
 
-cdef struct Order:         # the places of the rows of a table, and how many of them have been read
+cdef struct Order:         # the places of the rows of a table, and the number of places that have been read
     Place *places
     size_t count, next
 
-cdef struct Part:          # places whose rows are equal in all keys before this one
+cdef struct Part:          # places whose rows have the same keys in all levels before *level*
     size_t start, size
     uint64_t level
-    bint keyed             # whether the places carry the keys of that level
+    bint keyed             # the places hold the keys of that level
 
 cdef struct Parts:
     Part *part
     size_t count, capacity
 
-cdef struct Sorting:       # what the threads share
+cdef struct Sorting:       # shared by the threads
     const Table *table
     Place *places
     size_t count
     bint by_views
     uint64_t secret
-    pthread_mutex_t lock   # of what follows
+    pthread_mutex_t lock   # guards the members that follow
     pthread_cond_t changed
-    Parts parts            # to be sorted
-    int busy               # threads that have a part, and can put more aside
-    bint done              # False without memory
+    Parts parts            # the stack
+    int busy               # threads that have a part, and may put more parts on the stack
+    bint done              # False if memory ran out
 
 
 cdef inline void prefetch_place(const Order *order, const Table *table, size_t place) noexcept nogil:
@@ -74,7 +74,7 @@ cdef inline void prefetch_place(const Order *order, const Table *table, size_t p
 
 
 cdef inline uint64_t key_of(const Row *row, uint64_t level) noexcept nogil:
-    """Return what rows are sorted by at *level*: of a path BY_PATH and those behind it."""
+    """Return the key of a row at *level*."""
     cdef size_t at, left
     cdef uint64_t word = 0
     if level == BY_DAY:
@@ -97,7 +97,7 @@ cdef inline int compare_paths(const Row *a, const Row *b) noexcept nogil:
 cdef inline bint is_before(
     const Table *table, const Place *a, const Place *b, uint64_t level, bint by_views
 ) noexcept nogil:
-    """Tell whether *a* comes before *b*, whose keys are of *level* and which are equal before it."""
+    """Tell whether *a* comes before *b*. Their keys are of *level*; in levels before it their rows have equal keys."""
     cdef const Row *row
     cdef const Row *other
     if a.key != b.key:
@@ -121,7 +121,7 @@ cdef inline void sort_by_insertion(const Table *table, Place *places, Part part,
 
 
 cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, bint keyed) noexcept nogil:
-    """Put a part aside, if it needs sorting; False without memory."""
+    """Put a part on the stack, if it needs sorting; False if memory runs out."""
     cdef size_t capacity
     cdef Part *grown
     cdef Part *part
@@ -140,35 +140,35 @@ cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, b
 
 
 cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, bint by_views) noexcept nogil:
-    """Split the places into those before, at and after the pivot, and put these aside.
+    """Split a part into keys before, at and after the pivot, and put the three parts on the stack.
 
-    Those at the pivot differ only in the next key.
+    Places at the pivot have the same key, so they are next sorted by the key of the next level.
     """
     cdef size_t before = part.start
     cdef size_t i = part.start
-    cdef size_t behind = part.start + part.size
+    cdef size_t after = part.start + part.size
     cdef uint64_t next_level = part.level + (2 if part.level == BY_DAY and not by_views else 1)
     cdef Place place
-    while i < behind:
+    while i < after:
         place = places[i]
         if place.key < pivot:
             places[i], places[before] = places[before], place
             before += 1
             i += 1
         elif place.key > pivot:
-            behind -= 1
-            places[i], places[behind] = places[behind], place
+            after -= 1
+            places[i], places[after] = places[after], place
         else:
             i += 1
     return (
         push(parts, part.start, before - part.start, part.level, True)
-        and push(parts, behind, part.start + part.size - behind, part.level, True)
-        and push(parts, before, behind - before, next_level, False)
+        and push(parts, after, part.start + part.size - after, part.level, True)
+        and push(parts, before, after - before, next_level, False)
     )
 
 
 cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *secret) noexcept nogil:
-    """Sort a short part; split a longer part, and put the pieces aside. False without memory."""
+    """Sort a short part; split a longer part, and put the pieces on the stack. False if memory runs out."""
     cdef const Table *table = sorting.table
     cdef Place *places = sorting.places
     cdef size_t i
@@ -185,7 +185,7 @@ cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *
 
 
 cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *secret) noexcept nogil:
-    """Sort a part, and all the parts that it is split into; False without memory."""
+    """Sort a part and all its pieces; False if memory runs out."""
     cdef bint done = push(own, part.start, part.size, part.level, part.keyed)
     while done and own.count:
         own.count -= 1
@@ -194,7 +194,7 @@ cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *s
 
 
 cdef inline void sort_shared(void *job, int number) noexcept nogil:
-    """Sort parts until no part is left, and no thread works that could put another part aside."""
+    """Sort parts until the stack is empty and no other thread can put a part on it."""
     cdef Sorting *sorting = <Sorting *>job
     cdef Parts *shared = &sorting.parts
     cdef Parts own
@@ -232,7 +232,7 @@ cdef inline void sort_shared(void *job, int number) noexcept nogil:
 cdef inline bint sort_places(
     const Table *table, Place *places, size_t count, const size_t *ends, size_t parts, bint by_views, int threads
 ) noexcept nogil:
-    """Sort the places up to each of *ends*; False without memory: the places are then in no order."""
+    """Sort each part of the places, which ends at one of *ends*; False if memory runs out: nothing is sorted then."""
     cdef Sorting sorting
     cdef size_t part
     cdef size_t start = 0
@@ -254,7 +254,7 @@ cdef inline bint sort_places(
 
 
 cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
-    """Fill in the places of all rows with views, and return their number."""
+    """Set the places of all rows with views, and return their number."""
     cdef size_t offset = 0
     cdef size_t count = 0
     cdef const Row *row
@@ -268,14 +268,14 @@ cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
 
 
 cdef inline size_t part_of_row(const Row *row, const uint64_t *key, size_t parts) noexcept nogil:
-    """Return the part of a row, which is that of its day and of its path up to a newline."""
+    """Return the part of a row. It depends on the day, and on the path up to a newline."""
     return <size_t>((hash_row(key, row.day, row_path(row), head_size(row)) >> 32) * parts >> 32)
 
 
 cdef inline void group_places(
     const Table *table, Place *places, size_t count, const uint64_t *key, size_t *ends, size_t parts
 ) noexcept nogil:
-    """Put the places of each part together, by way of the room behind the *count* places, and set the *ends*."""
+    """Sort the places by part, and set *ends*. As many places again, after the *count* places, are used for this."""
     cdef Place *grouped = places + count
     cdef size_t at, part
     cdef size_t end = 0
@@ -295,16 +295,16 @@ cdef inline void group_places(
 cdef inline bint put_in_order(
     Order *order, Table *table, bint by_views, int threads, const uint64_t *key, size_t *ends, size_t parts
 ) noexcept nogil:
-    """Sort the places of all rows with views, those of each of the *parts*, and set their *ends*; False without memory.
+    """Sort the places of all rows with views, in each of *parts* parts, and set their *ends*; False if memory runs out.
 
-    *key* has the secrets of the hash that chooses a row's part.
+    *key* holds the secrets of the hash that chooses a row's part.
     """
-    cdef size_t room = (table.rows + 1) * sizeof(Place) * (1 + (parts > 1))
-    drop_slots(table)    # as large as the places, and not needed when all rows are there
-    order.places = <Place *>malloc(room)
+    cdef size_t size = (table.rows + 1) * sizeof(Place) * (1 + (parts > 1))
+    drop_slots(table)    # the index has the size of the places, and no row will be added
+    order.places = <Place *>malloc(size)
     if order.places == NULL:
         return False
-    use_huge_pages(order.places, room)
+    use_huge_pages(order.places, size)
     order.count = place_rows(table, order.places)
     ends[0] = order.count
     if parts > 1:

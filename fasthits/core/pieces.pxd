@@ -17,7 +17,7 @@ cdef inline const unsigned char *next_entry(const unsigned char *p, const unsign
 
 
 cdef inline list rows_in(const unsigned char *p, Py_ssize_t size, bint as_text, object day_of):
-    """Return (day, path, views) of each row. *day_of* makes a date of an ordinal."""
+    """Return (day, path, views) of each row. *day_of* turns an ordinal into a date."""
     cdef const unsigned char *end = p + size
     cdef Entry row
     cdef int32_t ordinal = 0
@@ -39,7 +39,7 @@ cdef inline list rows_in(const unsigned char *p, Py_ssize_t size, bint as_text, 
 
 
 cdef inline list csv_in(const unsigned char *p, Py_ssize_t size, int fields, object day_of):
-    """Return (day, lines, number of lines) of each day. *day_of* makes a date of an ordinal."""
+    """Return (day, lines, number of lines) of each day. *day_of* turns an ordinal into a date."""
     cdef const unsigned char *end = p + size
     cdef Entry row
     cdef Text text

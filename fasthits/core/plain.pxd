@@ -1,11 +1,12 @@
-"""The fast path: reads a plain line, ``... [time] "GET /path HTTP/1.1" 200 512``. Nearly every line is one.
+"""The fast path: reads a plain line, ``... [time] "GET /path HTTP/1.1" 200 512``. Nearly every line is plain.
 
-The bracket of the time and the end of the path are searched for in 64 bytes at once; what follows them has a fixed
-place. The few branches go the same way for nearly every line: a branch that the processor guesses wrong costs as much
-as 60 instructions. A line of another shape takes the general path (steps.pxd), which reads plain lines too, with the
-same result.
+The core searches 64 bytes at once for the bracket of the time and for the end of the path. The fields after these have
+a fixed place. The few branches go the same way for nearly every line, because a branch that the processor guesses wrong
+costs as much as 60 instructions. A line of another shape takes the general path (steps.pxd). The general path reads
+plain lines too, with the same result.
 
-Bytes behind the line are looked at, but none at or behind a limit, and no newline agrees.
+These functions read bytes after the end of the line, but no byte at or after a limit. A newline never fits, so bytes of
+the next line never become part of this line.
 """
 
 from libc.stdint cimport uint64_t
@@ -21,20 +22,20 @@ from fasthits.core.tokens cimport (
 cdef enum:
     MAX_METHOD = 16        # bytes
     MAX_TO_PATH = 31 + MAX_METHOD    # from the bracket of the time to the path
-    BEHIND_PATH = 24
-    FROM_PATH = 64 + BEHIND_PATH     # are looked at from there on,
-    FROM_LINE = 64 + MAX_TO_PATH + FROM_PATH    # and from where the bracket is searched for
+    AFTER_PATH = 24        # bytes that are read after the end of the path
+    FROM_PATH = 64 + AFTER_PATH      # bytes that may be read from the path on,
+    FROM_LINE = 64 + MAX_TO_PATH + FROM_PATH    # and from where the search for the bracket begins
 
 
 cdef inline bint has_minutes(const char *p) noexcept nogil:
-    """Tell whether ``H:MM:SS `` is there; see `has_clock`."""
+    """Tell whether ``H:MM:SS `` is at *p*; see `has_clock`."""
     cdef uint64_t other = load8(p) ^ load8(b"0:00:00 ")
     other |= other + load8(b"\x06\x00\x06\x06\x00\x06\x06\x00")
     return (other & load8(b"\xf0\xff\xf0\xf0\xff\xf0\xf0\xff")) == 0
 
 
 cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcept nogil:
-    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``; quickly, if day, hour and zone are those of the line before."""
+    """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. This is quick if day, hour and zone are those of the previous line."""
     cdef const char *p = line.p
     if load8(p) == memo.head and load8(p + 7) == memo.tail and load8(p + 21) == memo.zone and memo.zone != 0:
         out.moment = memo.moment
@@ -49,7 +50,7 @@ cdef inline bint take_plain_time(Cursor *line, Line *out, DayMemo *memo) noexcep
 
 
 cdef inline const char *find_bracket(const Cursor *line, const char *limit) noexcept nogil:
-    """Return where the first bracket is, perhaps behind the line; NULL if there is none, or it is near the limit."""
+    """Return where the first bracket is, perhaps after the line; NULL if there is none, or if it is near the limit."""
     cdef const char *p = line.p
     cdef uint64_t brackets = mask_of(p, b"[")
     while brackets == 0:
@@ -61,7 +62,7 @@ cdef inline const char *find_bracket(const Cursor *line, const char *limit) noex
 
 
 cdef inline bint take_other_method(const Cursor *line, Line *out) noexcept nogil:
-    """Take a method in capital letters and the space behind it; the path follows."""
+    """Take a method in capital letters and the space after it. The path begins there."""
     cdef const char *p = line.p
     while b"A" <= p[0] <= b"Z" and p - line.p < MAX_METHOD - 1:
         p += 1
@@ -71,7 +72,7 @@ cdef inline bint take_other_method(const Cursor *line, Line *out) noexcept nogil
 
 
 cdef inline const char *end_of_path(const char *p, const char *limit) noexcept nogil:
-    """Return where the next space, quote or ``?`` is, perhaps behind the line; NULL if that is near the limit."""
+    """Return where the next space, quote or ``?`` is, perhaps after the line; NULL if it is near the limit."""
     cdef uint64_t ends = ends_of_path(p)
     while ends == 0:
         p += 64
@@ -82,7 +83,7 @@ cdef inline const char *end_of_path(const char *p, const char *limit) noexcept n
 
 
 cdef inline const char *end_of_query(const char *p, const char *limit) noexcept nogil:
-    """Return where the next space or quote is, perhaps behind the line; NULL if that is near the limit."""
+    """Return where the next space or quote is, perhaps after the line; NULL if it is near the limit."""
     cdef uint64_t ends
     while limit - p >= FROM_PATH:
         ends = ends_of_path(p) & ~mask_of(p, b"?")
@@ -93,10 +94,10 @@ cdef inline const char *end_of_query(const char *p, const char *limit) noexcept 
 
 
 cdef inline bint has_protocol_and_status(const char *p) noexcept nogil:
-    """Tell whether `` HTTP/d.d" ddd `` is there.
+    """Tell whether `` HTTP/d.d" ddd `` is at *p*.
 
-    All but quotes, backslashes and newlines could stand for the digits of the protocol. Those of the status differ from
-    0 in their low half only, and still do when 6 is added.
+    The digits of the protocol are not checked strictly: only a quote, a backslash or a newline must not pass for them.
+    The digits of the status are checked as in `has_clock`.
     """
     cdef uint64_t other = load8(p + 8) ^ load8(b'0" 000 \x00')
     other |= other + load8(b"\x00\x00\x00\x06\x06\x06\x00\x00")
@@ -107,9 +108,9 @@ cdef inline bint has_protocol_and_status(const char *p) noexcept nogil:
 
 
 cdef inline bint take_plain_bytes_sent(Cursor *line) noexcept nogil:
-    """Step over one to seven digits, or a dash, before a space or the end; without a branch for each digit.
+    """Step over one to seven digits, or a dash, before a space or the end, without a branch for each digit.
 
-    False leaves the cursor alone. The high half of a digit is 3, and still is when 6 is added.
+    Digits are found as in `has_clock`. If it returns False, the cursor has not moved.
     """
     cdef uint64_t word = from_little_endian(load8(line.p)) ^ 0x3030303030303030ULL
     cdef uint64_t other = (word | (word + 0x0606060606060606ULL)) & 0xF0F0F0F0F0F0F0F0ULL
@@ -129,15 +130,15 @@ cdef inline bint take_bytes_sent(Cursor *line) noexcept nogil:
 
 
 cdef inline bint may_hold_object(const char *start, const char *end) noexcept nogil:
-    """Tell whether a line of text, which has more than a byte, may be glued to an object of JSON."""
+    """Tell whether a line of text, of at least two bytes, may be glued to a JSON object."""
     return start[0] == b"{" or (end - 1)[0] == b"}" or ((end - 1)[0] == b"\r" and (end - 2)[0] == b"}")
 
 
 cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, DayMemo *memo) noexcept nogil:
-    """Take all up to and with the bytes sent of a request for a path; False, the cursor anywhere, for any other shape.
+    """Take a line of a request for a path, from its beginning to the end of the bytes sent; False for any other shape.
 
-    Of *out* the moment, time, method, path, query and status are set; the method is absent if it is GET. Behind a short
-    path there are 64 bytes to look at.
+    After False the cursor may be anywhere. Moment, time, method, path, query and status of *out* are set; the method is
+    absent if it is GET. If the path is short, the 64 bytes from its beginning may be read.
     """
     cdef const char *start = line.p
     cdef const char *p
@@ -176,7 +177,7 @@ cdef inline bint take_plain_line(Cursor *line, const char *limit, Line *out, Day
 
 
 cdef inline bint take_plain_quoted(Cursor *line, const char *limit, Span *out) noexcept nogil:
-    """Take bytes as `take_quoted` does, quickly where the first quote is the closing one."""
+    """Take bytes as `take_quoted` does. This is quick if the first quote is the closing quote."""
     cdef const char *p = line.p
     cdef uint64_t quotes
     while p < line.end and limit - p >= 64:
@@ -195,9 +196,9 @@ cdef inline bint take_plain_quoted(Cursor *line, const char *limit, Span *out) n
 cdef inline void take_plain_referer_and_agent(
     Cursor *line, const char *limit, bint wants_agent, Line *out
 ) noexcept nogil:
-    """Take `` "referer" "user agent"`` behind a plain GET as far as they are there; the user agent only if wanted.
+    """Take `` "referer" "user agent"`` after the bytes sent, if the line has them; the user agent only if wanted.
 
-    What is not taken stays as it is.
+    Fields that are not taken stay unchanged.
     """
     if (skip_past(line, b" ") and skip_past(line, b'"') and take_plain_quoted(line, limit, &out.referer)
             and wants_agent and skip_past(line, b" ") and skip_past(line, b'"')):

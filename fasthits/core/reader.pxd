@@ -1,4 +1,4 @@
-"""The reader: what is kept from line to line, and lines that are in quotes as a whole."""
+"""The reader: memory that is kept from line to line, and lines that are in quotes as a whole."""
 
 from libc.stdlib cimport free
 from libc.string cimport memchr
@@ -8,23 +8,23 @@ from fasthits.core.json cimport JsonMemo
 from fasthits.core.tokens cimport Cursor, has_memory
 
 cdef struct Reader:
-    char *text             # the memory for a line that is read otherwise than it stands in the block
+    char *text             # memory for a line after its quotes were removed
     size_t capacity
-    Columns columns        # of a file whose lines name them
-    JsonMemo json          # its room holds paths of hits that wait in the batch
+    Columns columns        # of a file whose lines name its columns
+    JsonMemo json          # its buffer holds paths of hits that wait in the batch
 
-cdef enum:                 # what became of quotes around a line
+cdef enum:                 # what `unquote` did
     NOT_QUOTED, UNQUOTED, NO_MEMORY_FOR_TEXT
 
 
 cdef inline void free_reader(Reader *reader) noexcept nogil:
     free(reader.text)
     free(reader.columns.query)
-    free(reader.json.room)
+    free(reader.json.buffer)
 
 
 cdef inline Cursor text_of(Cursor line) noexcept nogil:
-    """Return a line without NULs, which copytruncate leaves, and a byte-order mark before its text."""
+    """Return a line without the NULs, which copytruncate leaves, and the byte-order mark before its text."""
     while line.p != line.end and line.p[0] == b"\0":
         line.p += 1
     if line.end - line.p >= 3 and line.p[0] == b"\xef" and line.p[1] == b"\xbb" and line.p[2] == b"\xbf":
@@ -37,7 +37,7 @@ cdef inline bint is_empty(char c) noexcept nogil:
 
 
 cdef inline Cursor trimmed(Cursor line) noexcept nogil:
-    """Return a line without blanks, CRs and NULs around it."""
+    """Return a line without blanks, CRs and NULs at its beginning and end."""
     while line.p != line.end and is_empty(line.p[0]):
         line.p += 1
     while line.p != line.end and is_empty((line.end - 1)[0]):
@@ -46,10 +46,10 @@ cdef inline Cursor trimmed(Cursor line) noexcept nogil:
 
 
 cdef inline int unquote(Cursor *line, Reader *reader) noexcept nogil:
-    """Take the quotes off a line that is in quotes as a whole, and restore the quotes inside.
+    """Remove the quotes around a line that is in quotes as a whole, and restore the quotes inside it.
 
-    These are doubled, as in CSV, or have a backslash each; then every backslash has a backslash, too. A line with a
-    quote that is neither is not in quotes as a whole. The result is in the memory of the reader.
+    The quotes inside are doubled, as in CSV, or each has a backslash, and so has every backslash. A line with any other
+    quote is not in quotes as a whole. The result is in the reader's memory.
     """
     cdef const char *p = line.p + 1
     cdef const char *end = line.end - 1

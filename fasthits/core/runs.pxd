@@ -1,12 +1,12 @@
 """Runs: rows in order, written as bytes for a file or another machine, and merged with other runs.
 
-A run is one piece after the other. A piece has whole rows, and needs no other piece to be read. A row is the
-difference to the day of the row before, the views and the size of the path, each seven bits at a time, and the path.
-Runs are merged with a heap of their next rows, so the memory is that of one piece for each run, however many rows
-there are.
+A run consists of pieces. A piece has whole rows, and can be read without the other pieces. A row is four things: the
+difference of its day to the day of the previous row, its views, the size of its path (three varints), and its path.
+A heap holds the next row of each run, and the first of these rows is written next. So a merge needs memory for one
+piece of each run, however many rows the runs have.
 
-Pieces come from files that anybody may have written, so everything is checked: no byte after a piece is read, and
-whatever this module cannot have written is damage.
+Anybody may have written the files that pieces come from. So everything is checked: no byte after a piece is read, and
+bytes that this module cannot have written are damage.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
@@ -23,9 +23,9 @@ from fasthits.core.tokens cimport MAX_LINE, Span, has_memory, load8
 from fasthits.core.varints cimport read_varint, write_varint
 
 cdef enum:
-    PIECE_BYTES = 1 << 17      # a piece ends behind the row that makes it as large
-    MAX_PATH = 4 * MAX_LINE    # each byte may have been escaped
-    MAX_ROW = 18               # bytes of a row besides its path
+    PIECE_BYTES = 1 << 17      # a piece ends after the row with which it reaches this size
+    MAX_PATH = 4 * MAX_LINE    # each byte may have become ``\xhh``
+    MAX_ROW = 18               # the most bytes of a row without its path
     KEY_BYTES = 16
     MAX_RUN_PARTS = 1 << 16
 
@@ -40,21 +40,21 @@ cdef struct Entry:             # a row of a piece
 cdef struct Piece:             # rows that are being written
     char *start
     size_t size, capacity
-    int32_t day                # of the last one
+    int32_t day                # of the last row
 
-cdef struct Run:               # what is unread of its present piece, behind the next row
-    const unsigned char *p
+cdef struct Run:               # a run that is being read
+    const unsigned char *p     # the unread rest of its present piece, after *row*
     const unsigned char *end
-    Entry row
-    uint64_t prefix            # of the row's path
+    Entry row                  # its next row
+    uint64_t prefix            # the first bytes of the row's path
 
 cdef struct Merge:
     Run *runs
-    int *heap                  # of the numbers of the runs that have rows, that with the first row in front
+    int *heap                  # numbers of the runs that have rows; the run with the first row is in front
     int count
     bint by_views
     uint8_t *wanted            # a bit for each day; NULL: every day
-    Run last                   # the row that is put together; its path is in *text*
+    Run last                   # the row to which equal rows are added; its path is in *text*
     char *text
     size_t capacity
     bint has_row
@@ -62,7 +62,7 @@ cdef struct Merge:
 
 
 cdef inline bint write_row(Piece *piece, int32_t day, uint64_t views, const char *path, size_t size) noexcept nogil:
-    """Write the next row. Its day is not before the last one. False without memory."""
+    """Write the next row. Its day must not be before that of the previous row. False if memory runs out."""
     cdef size_t needed = piece.size + MAX_ROW + size
     cdef char *start
     cdef unsigned char *out
@@ -81,7 +81,7 @@ cdef inline bint write_row(Piece *piece, int32_t day, uint64_t views, const char
 
 
 cdef inline const unsigned char *read_row(const unsigned char *p, const unsigned char *end, Entry *row) noexcept nogil:
-    """Read the row after *row*. Before the first, the day of *row* is 0. Return NULL for damage."""
+    """Read the row after *row*, whose day is 0 before the first row. Return NULL for damage."""
     cdef uint64_t days = 0, size = 0
     p = read_varint(p, end, &days)
     if p == NULL or days > <uint64_t>(LAST_DAY - row.day):
@@ -98,7 +98,7 @@ cdef inline const unsigned char *read_row(const unsigned char *p, const unsigned
 
 
 cdef inline bint is_sound(const unsigned char *p, const unsigned char *end) noexcept nogil:
-    """Tell whether a piece has whole rows only."""
+    """Tell whether a piece has only whole rows."""
     cdef Entry row
     row.day = 0
     while p != end:
@@ -111,7 +111,7 @@ cdef inline bint is_sound(const unsigned char *p, const unsigned char *end) noex
 cdef inline Outcome load_rows(
     Table *table, const unsigned char *p, const unsigned char *end, size_t max_rows, uint64_t *dropped
 ) noexcept nogil:
-    """Add the rows of a sound piece; without memory, some of them."""
+    """Add the rows of a sound piece. If memory runs out, only some of the rows are added."""
     cdef Outcome outcome = DONE
     cdef Entry row
     row.day = 0
@@ -132,7 +132,7 @@ cdef inline size_t write_rows(
 ) noexcept nogil:
     """Write rows from the place *start* on into a new piece; return the place after them.
 
-    This is *start* without memory, or for views of more than 63 bits.
+    This is *start* if memory runs out, or if the first row's views have more than 63 bits.
     """
     cdef const Row *row
     piece.size, piece.day = 0, 0
@@ -146,7 +146,7 @@ cdef inline size_t write_rows(
 
 
 cdef inline uint64_t prefix_of(Span path) noexcept nogil:
-    """Return the first bytes of a path as a number. Different numbers are in the order of their paths."""
+    """Return the first bytes of a path as a number. If two numbers differ, the paths have the same order."""
     cdef uint64_t word = 0
     if path.size >= 8:
         return from_big_endian(load8(path.start))
@@ -156,7 +156,7 @@ cdef inline uint64_t prefix_of(Span path) noexcept nogil:
 
 
 cdef inline int compare_rows(const Run *a, const Run *b, bint by_views) noexcept nogil:
-    """Return less than 0 if the row of *a* comes before that of *b*, 0 if both are of one day and path."""
+    """Return less than 0 if the row of *a* comes before the row of *b*, and 0 if their day and path are equal."""
     cdef int order = 0
     cdef size_t shared = min(a.row.path.size, b.row.path.size)
     if a.row.day != b.row.day:
@@ -171,7 +171,7 @@ cdef inline int compare_rows(const Run *a, const Run *b, bint by_views) noexcept
 
 
 cdef inline bint next_row(Run *run) noexcept nogil:
-    """Read the next row of the present piece, which has another row; False for damage."""
+    """Read the next row of the present piece, which must have an unread row; False for damage."""
     run.p = read_row(run.p, run.end, &run.row)
     if run.p == NULL:
         return False
@@ -180,7 +180,7 @@ cdef inline bint next_row(Run *run) noexcept nogil:
 
 
 cdef inline void sink(Merge *merge) noexcept nogil:
-    """Put the first run of the heap where its next row belongs."""
+    """Move the first run of the heap to the place of its next row."""
     cdef int at = 0, child
     cdef int moved = merge.heap[0]
     while True:
@@ -212,7 +212,7 @@ cdef inline void rise(Merge *merge, int run) noexcept nogil:
 
 
 cdef inline void leave(Merge *merge) noexcept nogil:
-    """Take the first run out of the heap, as it has no more rows."""
+    """Remove the first run from the heap. It has no more rows."""
     merge.count -= 1
     if merge.count:
         merge.heap[0] = merge.heap[merge.count]
@@ -220,7 +220,7 @@ cdef inline void leave(Merge *merge) noexcept nogil:
 
 
 cdef inline bint keep_row(Merge *merge, const Run *first) noexcept nogil:
-    """Keep a row, to add equal rows to it; False without memory."""
+    """Keep a row, so that equal rows can be added to it; False if memory runs out."""
     cdef size_t size = first.row.path.size
     if not has_memory(&merge.text, &merge.capacity, size):
         return False
@@ -233,7 +233,7 @@ cdef inline bint keep_row(Merge *merge, const Run *first) noexcept nogil:
 
 
 cdef inline bint write_last(Merge *merge) noexcept nogil:
-    """Write the row that was kept, if its day is wanted; False without memory."""
+    """Write the row that was kept, if its day is wanted; False if memory runs out."""
     cdef const Entry *row = &merge.last.row
     merge.has_row = False
     if merge.wanted != NULL and not has_day(merge.wanted, row.day):
@@ -242,9 +242,9 @@ cdef inline bint write_last(Merge *merge) noexcept nogil:
 
 
 cdef inline int merge_rows(Merge *merge) noexcept nogil:
-    """Write rows until the piece is full or all are written.
+    """Write rows until the piece is full or all rows are written.
 
-    At PIECE_READ the first run of the heap needs its next piece. A run without another piece must leave the heap.
+    After PIECE_READ the caller gives the first run of the heap its next piece, or calls `leave` if it has none.
     """
     cdef Run *first
     cdef int order

@@ -1,25 +1,25 @@
 """The general path: reads lines of any log format, step by step.
 
 A log format is a row of steps. Each step is a literal, or a field and the way to find its end. A line has to agree with
-the steps up to the last one that counting needs; after that, reading stops where the line disagrees. Whatever the
-reader tolerates, it tolerates in `take_step`, and only when it reads a line loosely, which it does after it could not
-read the line exactly. So tolerance never changes what is read of a line that is as the format has it.
+all steps that counting needs. After these steps, reading stops where the line disagrees. The reader first reads a line
+exactly. If that fails, it reads the line loosely: only then, and only in `take_step_loosely`, it tolerates deviations.
+So tolerance never changes how a line is read that follows the format.
 
 If the time comes before the request, as in Apache's common format, the line is not read from the left, because a user
 name may hold spaces, brackets and quotes. Then the time is the anchor: ``[``, then the fixed layout
 ``dd/Mon/yyyy:HH:MM:SS +hhmm] "``. A quote inside a logged field always has a backslash before it
-(``ap_escape_logitem``, Apache's server/util.c), so ``] "`` cannot be forged by a client. If the steps do not agree from
-there on, the reader tries the next ``[``. The cost of a line stays linear in its length: a request or a number ends
-before the next time begins, because that has a quote. If a format needs a field that may go on to the end of the line,
-the reader tries only MAX_ANCHORS times.
+(``ap_escape_logitem``, Apache's server/util.c), so a client cannot forge ``] "``. If the steps after an anchor do not
+agree, the reader tries the next ``[``. The cost of a line stays linear in its length: each time is followed by a quote,
+so a request or a number always ends before the next time begins. If a format needs a field that may go on to the end of
+the line, the reader tries only MAX_ANCHORS times.
 
-Read loosely, the time may have a fraction and another zone or none, and any blanks or none may stand between the
-bracket and the quote. A client cannot write that quote either. It can only end a quoted field with ``[time]``, so that
-the quote behind the field is taken for the one before the request. Then what is taken for the request is the format's
-own text between two fields, which begins with no method: no hit can be made of it.
+In a line that is read loosely, the time may have a fraction, and another zone or no zone. The bracket and the quote may
+have any number of blanks between them, or none. A client cannot write that quote either. A client can only end a quoted
+field with ``[time]``. Then the reader takes the closing quote of the field for the opening quote of a request. The text
+after that quote is the format's own text between two fields. No such text begins with a method, so it is never a hit.
 
-Behind the last needed step there may be no other whole request (`holds_another_line`): a line that lost its end has the
-next one glued to it, and two lines are not one hit.
+A line that lost its end has the next line glued to it. Two lines are not one hit, so after the last needed step a line
+must not hold another whole request (`holds_another_line`).
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -38,7 +38,7 @@ cdef extern from "<string.h>" nogil:
 
 cdef enum:
     MAX_STEPS = 128
-    MAX_ANCHORS = 4        # times of a line that are tried, where each may look at all that follows
+    MAX_ANCHORS = 4        # anchors of a line that are tried, if each try may read to the end of the line
 
 cdef enum:                 # kinds of fields
     SKIP, TIME, REQUEST, METHOD, TARGET, PATH, QUERY, PROTOCOL, STATUS, BYTES, REFERER, USER_AGENT, VHOST, KINDS
@@ -46,14 +46,14 @@ cdef enum:                 # kinds of fields
 cdef enum:                 # ways in which a step is read
     LITERAL, QUOTED, TEXT, FIXED, THREE_DIGITS, DIGITS_OR_DASH, CLF_TIME, ISO_TIME, EPOCH_TIME, LAID_OUT_TIME
 
-cdef enum:                 # why a step does not agree
+cdef enum:                 # why a line does not agree with a step
     NOT_THERE, NO_DAY, NO_END, GLUED
 
 cdef struct Step:
     int kind
     int how
-    const char *text       # LITERAL: itself; TEXT: the literal behind it
-    size_t size            # of text; FIXED and LAID_OUT_TIME: the width; EPOCH_TIME: the most digits
+    const char *text       # LITERAL: the literal; TEXT: the literal after the field
+    size_t size            # of text; FIXED and LAID_OUT_TIME: the field's width; EPOCH_TIME: its most digits
     int64_t divisor        # EPOCH_TIME: parts of a second
     Layout layout
     bint before_status     # LITERAL: the status follows
@@ -61,21 +61,21 @@ cdef struct Step:
 cdef struct Steps:
     Step[MAX_STEPS] step
     int count
-    int needed             # so many steps have to agree
-    int[KINDS] at          # which step reads a kind; -1 where none does
-    bint anchored          # the first step is the time, behind a bracket that is searched for
-    bint searches          # a needed step looks for a text, which may be anywhere in the rest of the line
-    bint closed            # the line has to end behind the last step, so that no text of a client can stand for steps
-    bint absolute          # an absolute target stands for its path, and names the virtual host
-    bint alone             # behind the needed steps no other time in brackets is to be expected
+    int needed             # the number of steps that a line has to agree with
+    int[KINDS] at          # the number of the step that reads a kind; -1 if no step reads it
+    bint anchored          # the first step is the time; its bracket is searched for
+    bint searches          # a needed step searches the rest of the line for a text
+    bint closed            # the line has to end after the last step, so that a client's text is never taken for steps
+    bint absolute          # path and virtual host are taken from an absolute target
+    bint alone             # the format has no other time in brackets after the needed steps
 
 cdef struct Reading:       # of a line
-    Span[MAX_STEPS] found  # by each step; of a literal nothing
-    int agreed             # so many steps
+    Span[MAX_STEPS] found  # the field that each step took; not set for literals
+    int agreed             # the number of steps that the line agrees with
     int32_t moment
-    const char *behind     # where the needed steps end
-    const char *stopped    # where the next step does not agree, and why
-    int trouble
+    const char *needed_end    # where the needed steps end
+    const char *stopped    # where the line does not agree with the next step
+    int trouble            # why it does not agree: NOT_THERE, NO_DAY ...
 
 
 cdef inline int add_step(Steps *steps, int kind, int how, what, layout) except -1:
@@ -103,7 +103,7 @@ cdef inline bint is_blank(char c) noexcept nogil:
 
 
 cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexcept nogil:
-    """Step over a text; most have three bytes, for which a call would cost more than the loop."""
+    """Step over a literal. Most literals have three bytes: for so few, a loop is cheaper than a call of memcmp."""
     cdef size_t i
     if <size_t>(line.end - line.p) < size:
         return False
@@ -115,8 +115,9 @@ cdef inline bint take_literal(Cursor *line, const char *text, size_t size) noexc
 
 
 cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t size, bint before_status) noexcept nogil:
-    """Step over a text. Where it has blanks the line may have others or more, or none between ``]`` and a quote and
-    between a quote and the status."""
+    """Step over a literal. For its blanks, the line may have any number of spaces and tabs, but at least one.
+
+    Only between ``]`` and a quote, and between a quote and the status, it may have none."""
     cdef size_t i = 0
     cdef size_t first
     cdef const char *start
@@ -142,7 +143,7 @@ cdef inline bint take_literal_loosely(Cursor *line, const char *text, size_t siz
 
 
 cdef inline void take_text(Cursor *line, const Step *step) noexcept nogil:
-    """Take bytes up to the literal behind the field, which stays, or to the end of the line."""
+    """Take bytes up to the literal after the field, or to the end of the line. The literal is not taken."""
     cdef const char *found = NULL
     if step.size == 1:
         found = <const char *>memchr(line.p, step.text[0], <size_t>(line.end - line.p))
@@ -152,14 +153,14 @@ cdef inline void take_text(Cursor *line, const Step *step) noexcept nogil:
 
 
 cdef inline bint goes_on(const char *start, const char *blank, const char *next) noexcept nogil:
-    """Tell whether a list goes on behind a *blank*, as in ``192.0.2.1, 10.0.0.1`` or ``10.0.0.1:80 : 10.0.0.2:80``."""
+    """Tell whether a list goes on after a *blank*, as in ``192.0.2.1, 10.0.0.1`` or ``10.0.0.1:80 : 10.0.0.2:80``."""
     return blank != start and ((blank - 1)[0] == b"," or (blank - 1)[0] == b":" or next[0] == b":")
 
 
 cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogil:
-    """Take bytes up to the literal behind the field, with its blanks as `take_literal_loosely` has them.
+    """Take bytes up to the literal after the field. The literal's blanks are those that `take_literal_loosely` accepts.
 
-    Of a field that nobody reads, take all of a list. Each byte is looked at a few times at most.
+    If counting does not use the field, and it is a list, take the whole list. Each byte is read a few times at most.
     """
     cdef const char *start = line.p
     cdef const char *p
@@ -189,7 +190,7 @@ cdef inline void take_text_loosely(Cursor *line, const Step *step) noexcept nogi
 
 
 cdef inline bint is_word(const char *p, const char *end) noexcept nogil:
-    """Tell whether a method is there: letters, digits and what may join them."""
+    """Tell whether a text can be a method: letters, digits, hyphens and underscores."""
     cdef const char *start = p
     while p != end and (
         b"A" <= p[0] <= b"Z" or b"a" <= p[0] <= b"z" or is_digit(p[0]) or p[0] == b"-" or p[0] == b"_"
@@ -206,7 +207,7 @@ cdef inline bint take_width(Cursor *line, size_t size) noexcept nogil:
 
 
 cdef inline bint take_status_or_none(Cursor *line) noexcept nogil:
-    """Take three digits, or ``-``, ``-1`` or ``0`` of a request that was never answered."""
+    """Take three digits, or ``-``, ``-1`` or ``0``, the status of a request that the server never answered."""
     if take_three_digits(line):
         return True
     if skip_past(line, b"-"):
@@ -216,7 +217,7 @@ cdef inline bint take_status_or_none(Cursor *line) noexcept nogil:
 
 
 cdef inline bint take_time(Cursor *line, const Step *step, int32_t *moment, DayMemo *memo) noexcept nogil:
-    """Take a time; its moment is 0 where the calendar has no such day."""
+    """Take a time. The moment of an invalid date is 0."""
     if step.how == CLF_TIME:
         return take_clf_time(line, moment, memo)
     if step.how == ISO_TIME:
@@ -227,14 +228,14 @@ cdef inline bint take_time(Cursor *line, const Step *step, int32_t *moment, DayM
 
 
 cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *moment, DayMemo *memo) noexcept nogil:
-    """Take one step; False where the line does not agree, the cursor anywhere."""
+    """Take one step; False if the line does not agree. Then the cursor may be anywhere."""
     cdef const char *start = line.p
     cdef bint agrees = True
     if step.how == LITERAL:
         return take_literal(line, step.text, step.size)
     if step.how == QUOTED:
         agrees = take_quoted(line, out)
-        line.p -= 1 if agrees else 0        # the quote is part of the literal behind it
+        line.p -= 1 if agrees else 0        # the closing quote belongs to the literal of the next step
         return agrees
     if step.how == THREE_DIGITS:
         agrees = take_three_digits(line)
@@ -253,7 +254,7 @@ cdef inline bint take_step(Cursor *line, const Step *step, Span *out, int32_t *m
 cdef inline bint take_step_loosely(
     Cursor *line, const Step *step, Span *out, int32_t *moment, DayMemo *memo, bint anchored
 ) noexcept nogil:
-    """Take one step with all that is tolerated; False where the line does not agree, the cursor anywhere."""
+    """Take one step, and tolerate deviations; False if the line does not agree. Then the cursor may be anywhere."""
     cdef const char *start = line.p
     cdef bint agrees = True
     if step.how == LITERAL:
@@ -272,7 +273,7 @@ cdef inline bint take_step_loosely(
 
 
 cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely) noexcept nogil:
-    """Tell whether what follows the last needed step may follow it."""
+    """Tell whether the text after the last needed step may follow it."""
     cdef const Step *last = &steps.step[steps.needed - 1]
     cdef const char *p = line.p
     if steps.closed:
@@ -282,14 +283,14 @@ cdef inline bint ends_well(const Cursor *line, const Steps *steps, bint loosely)
     if last.how == QUOTED or last.how == TEXT or last.how == LITERAL or line.p == line.end or line.p[0] == b" ":
         return True
     if loosely and (line.p[0] == b"\t" or (line.p[0] == b'"' and line.p + 1 == line.end)):
-        return True        # the quote of a line that stands in quotes as a whole
+        return True        # the last quote of a line that is in quotes as a whole
     return steps.needed < steps.count and line.p[0] == steps.step[steps.needed].text[0]
 
 
 cdef inline bint take_steps(
     Cursor line, const Steps *steps, int first, int last, Reading *reading, DayMemo *memo, bint loosely
 ) noexcept nogil:
-    """Take the steps from *first* up to *last*, which is none of them; False for a malformed line."""
+    """Take the steps from *first* up to *last*, without *last*; False for a malformed line."""
     cdef int i
     cdef const char *start
     cdef bint agrees
@@ -307,7 +308,7 @@ cdef inline bint take_steps(
             reading.trouble = NO_DAY if steps.step[i].kind == TIME and line.p != start else NOT_THERE
             return i >= steps.needed
         if i == steps.needed - 1:
-            reading.behind = line.p
+            reading.needed_end = line.p
             if not ends_well(&line, steps, loosely):
                 reading.agreed, reading.stopped, reading.trouble = i, line.p, NO_END
                 return False
@@ -319,15 +320,15 @@ cdef inline bint is_anchor(const char *p) noexcept nogil:
 
 
 cdef inline uint64_t anchors_among(const char *p) noexcept nogil:
-    """Mark the anchors among the 64 bytes at *p*, behind which there are CLF_SIZE bytes: a bit for each."""
+    """Return a bit for each of the 64 bytes at *p*: whether it is an anchor. Another CLF_SIZE bytes follow these 64."""
     return mask_of(p, b"[") & mask_of(p + 12, b":")
 
 
 cdef inline const char *find_anchor(const char *p, const char *end) noexcept nogil:
-    """Return the next ``[`` with the first colon of a time behind it and room for that time; NULL if there is none.
+    """Return the next ``[`` that can begin a time: a colon is 12 bytes later, and the line is long enough. Else NULL.
 
-    Nearly always it is the first ``[``. A stranger can send a megabyte of them, so the search goes on 64 bytes at a
-    time: 2 instructions a byte. A memchr for each costs 36.
+    Nearly always it is the first ``[``. A stranger can send a megabyte of brackets, so the search goes on 64 bytes at a
+    time. This takes 2 instructions for each bracket; a memchr for each bracket would take 36.
     """
     cdef uint64_t anchors
     p = <const char *>memchr(p, b"[", <size_t>(end - p))
@@ -344,9 +345,9 @@ cdef inline const char *find_anchor(const char *p, const char *end) noexcept nog
 
 
 cdef inline const char *another_line(const char *p, const char *end) noexcept nogil:
-    """Return where the time of a whole request begins, ``[time] "request" 200``; NULL where there is none.
+    """Return where a whole request begins, ``[time] "request" 200``; NULL if there is none.
 
-    A client cannot write such a text into a field that is logged in quotes, as its quotes get a backslash each.
+    A client cannot write such a text into a quoted field, because the server writes a backslash before each quote.
     """
     cdef Cursor rest
     cdef Span request
@@ -365,29 +366,30 @@ cdef inline const char *another_line(const char *p, const char *end) noexcept no
 
 
 cdef inline bint holds_another_line(const char *p, const char *end) noexcept nogil:
-    """Tell whether lines are glued together: what follows the bytes of a line has a request of its own."""
+    """Tell whether these bytes, which follow a line, hold another whole request: then two lines are glued together."""
     return has_byte(p, end, b"[") and another_line(p, end) != NULL
 
 
 cdef inline bint is_alone(const Steps *steps, Reading *reading, const char *end) noexcept nogil:
     """Tell whether no other line is glued to a line that was read.
 
-    Servers write no carriage return into a line. Lines from the left on, which end with one, go on to the newline.
+    Servers write no carriage return into a line. So if a line is read from the left and has a carriage return after the
+    needed steps, another line is glued to it. Only blanks and carriage returns at the very end are allowed.
     """
     if not steps.anchored:
-        while end != reading.behind and ((end - 1)[0] == b"\r" or is_blank((end - 1)[0])):
+        while end != reading.needed_end and ((end - 1)[0] == b"\r" or is_blank((end - 1)[0])):
             end -= 1
-        if has_byte(reading.behind, end, b"\r"):
-            reading.agreed, reading.stopped, reading.trouble = steps.needed, reading.behind, GLUED
+        if has_byte(reading.needed_end, end, b"\r"):
+            reading.agreed, reading.stopped, reading.trouble = steps.needed, reading.needed_end, GLUED
             return False
-    if not steps.alone or not holds_another_line(reading.behind, end):
+    if not steps.alone or not holds_another_line(reading.needed_end, end):
         return True
-    reading.agreed, reading.stopped, reading.trouble = steps.needed, another_line(reading.behind, end), GLUED
+    reading.agreed, reading.stopped, reading.trouble = steps.needed, another_line(reading.needed_end, end), GLUED
     return False
 
 
 cdef inline void keep_furthest(Reading *furthest, const Reading *reading) noexcept nogil:
-    """Keep a reading that went further than those before, or as far as the first one."""
+    """Keep a reading that went further than the readings before it, or that found a glued line."""
     if furthest != NULL and (furthest.stopped == NULL or reading.agreed > furthest.agreed or reading.trouble == GLUED):
         furthest[0] = reading[0]
 
@@ -395,9 +397,9 @@ cdef inline void keep_furthest(Reading *furthest, const Reading *reading) noexce
 cdef inline bint read_line(
     Cursor line, const Steps *steps, int last, Reading *reading, DayMemo *memo, Reading *furthest, bint loosely
 ) noexcept nogil:
-    """Read a line by the steps up to *last*; False for a malformed one.
+    """Read a line by the steps up to *last*; False for a malformed line.
 
-    Of a malformed line *furthest*, where it is not NULL, gets the reading that went furthest.
+    For a malformed line, *furthest* gets the reading that went furthest. It may be NULL.
     """
     cdef Cursor rest = line
     cdef int tries = 0
@@ -415,7 +417,7 @@ cdef inline bint read_line(
         keep_furthest(furthest, reading)
         if agrees or not steps.anchored:
             return False
-        tries += reading.agreed > 1    # a time, and what follows it
+        tries += reading.agreed > 1    # the line agreed with a time and with the step after it
     return False
 
 
@@ -429,7 +431,7 @@ cdef inline Span field_of(const Reading *reading, const Steps *steps, int kind) 
 
 
 cdef inline void fill_line(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
-    """Make what is kept of a line from its fields."""
+    """Fill a Line from the fields that were read."""
     cdef Span request = field_of(reading, steps, REQUEST)
     line.moment, line.time = reading.moment, field_of(reading, steps, TIME).start
     line.status = field_of(reading, steps, STATUS)
@@ -444,7 +446,7 @@ cdef inline void fill_line(Line *line, const Reading *reading, const Steps *step
 
 
 cdef inline void take_parts_of_request(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
-    """Set method, target and protocol from fields of their own. In a format without methods every line is a GET."""
+    """Set method, target and protocol, each from its own field. In a format without methods every line is a GET."""
     line.method, line.protocol = field_of(reading, steps, METHOD), field_of(reading, steps, PROTOCOL)
     if steps.at[METHOD] < 0:
         line.method.start, line.method.size = b"GET", 3
@@ -457,7 +459,7 @@ cdef inline void take_parts_of_request(Line *line, const Reading *reading, const
 
 
 cdef inline void fill_tail(Line *line, const Reading *reading, const Steps *steps) noexcept nogil:
-    """Set the fields that only rules look at."""
+    """Set the fields that only rules use: referer, user agent and host."""
     line.referer = field_of(reading, steps, REFERER)
     line.user_agent = field_of(reading, steps, USER_AGENT)
     line.host = field_of(reading, steps, VHOST)

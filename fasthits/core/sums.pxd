@@ -1,9 +1,9 @@
-"""Packed sums: the views of many paths on a day, as pairs of numbers in a row of bytes.
+"""Packed sums: the views of many paths on a day, as bytes that hold pairs of an id and its views.
 
-A pair is the difference to the id before, and the views. The difference is written seven bits at a time, the lowest
-first; a byte that is not the last has the high bit set. Nearly always that is one byte. The views are two bytes, or
-ff ff and eight bytes, the lowest byte first. So the processor nearly always guesses where the next pair begins: with
-views of seven bits at a time it guessed wrong at every third pair, and a pair took 10 ns instead of 2.
+A pair holds the difference of its id to the previous id, a varint, and the views. The difference nearly always has one
+byte. The views are two bytes, or ff ff and then eight bytes, the lowest byte first. So the processor nearly always
+guesses where the next pair begins. If the views were varints, it would guess wrong at every third pair, and a pair
+would take 10 ns instead of 2.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -12,17 +12,17 @@ from libc.stdlib cimport free, realloc
 from fasthits.core.varints cimport read_varint, write_varint
 
 cdef enum:
-    SOME_PACKED = 1 << 12      # bytes at first
-    MAX_PAIR = 19              # bytes: nine of the difference, ten of the views
+    SOME_PACKED = 1 << 12      # the first capacity in bytes
+    MAX_PAIR = 19              # bytes: nine for the difference, ten for the views
     MANY_VIEWS = 0xffff
 
-cdef struct Added:             # what was read of packed sums
+cdef struct Added:             # the result of reading packed sums
     uint64_t rows, views
     bint damaged
 
 
 cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, uint64_t views) noexcept nogil:
-    """Write two numbers of 63 bits at most: MAX_PAIR bytes at most."""
+    """Write two numbers of at most 63 bits, in at most MAX_PAIR bytes."""
     cdef int i
     out = write_varint(out, difference)
     if views < MANY_VIEWS:
@@ -35,7 +35,7 @@ cdef inline unsigned char *write_pair(unsigned char *out, uint64_t difference, u
 
 
 cdef inline bytes packed_pairs(pairs):
-    """Return (id, views) pairs in order of their ids as packed sums."""
+    """Return packed sums of (id, views) pairs, which must be in the order of their ids."""
     cdef unsigned char *start = NULL
     cdef unsigned char *more
     cdef size_t size = 0, capacity = 0
@@ -79,9 +79,9 @@ cdef inline Added add_packed(
     const unsigned char *p, const unsigned char *end,
     uint64_t *sums, size_t count, const uint32_t *places, size_t ids,
 ) noexcept nogil:
-    """Add the views of each id to the sum at its place, which is the id itself if *places* is NULL.
+    """Add the views of each id to the sum at the id's place. If *places* is NULL, the place is the id.
 
-    An id outside of *ids*, a place outside of *count*, and sums that overflow are damage. What is before the damage has
+    Damage is an id of *ids* or more, a place of *count* or more, or a sum that overflows. Pairs before the damage have
     been added.
     """
     cdef Added added

@@ -1,16 +1,17 @@
 """The hit table: views by day and path, in C memory.
 
-Rows lie one after the other in one arena, in the order first seen: a header, then the path. An
-open-addressing index of 8-byte slots holds, per row, 24 bits of its hash and its place in the arena; so a look-up costs
-two cache misses, one slot and one row. The index holds offsets, because the arena moves when it grows.
+All rows are in one block of memory, the arena, in the order first seen. A row is a header and then the path. An index
+has a slot of 8 bytes for each row: 24 bits of the row's hash, and the row's offset in the arena. (It is an open-
+addressing table. It holds offsets, not pointers, because the arena moves when it grows.) So a look-up costs two cache
+misses: a slot and a row.
 
-A look-up waits for memory, twice, and for little else: of 45,000 paths half are in no near cache. So hits wait in a
-batch. When it is full, they are looked up together: all their slots are fetched, then all their rows, then the paths
-are compared. (1,000,000 lines, tokenised and counted: 100 ns a line one by one, 65 ns in batches.)
+Most of a look-up is waiting for memory: of 45,000 paths, half are in no near cache. So hits wait in a batch. When the
+batch is full, its hits are looked up together: first all their slots are fetched, then all their rows, then the paths
+are compared. (1,000,000 lines, read and counted: 100 ns a line one by one, 65 ns in batches.)
 
-The hash is wyhash's construction, 16 bytes a multiplication, with the secrets of its user: strangers choose the paths.
-A path of up to 64 bytes is hashed as if it had 64, zeros behind it, so that no branch depends on its size, which no
-processor can foretell (5 ns a line against 2 for a loop over 16 bytes).
+The hash works like wyhash, with one multiplication for 16 bytes. Strangers choose the paths, so the hash has secrets. A
+path of up to 64 bytes is hashed as if zeros followed it up to 64 bytes. So no branch depends on the path's size, which
+a processor cannot guess. (This takes 2 ns a line; a loop over 16 bytes at a time takes 5 ns.)
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -19,7 +20,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from fasthits.core.tokens cimport Span, from_little_endian, load8
 
-cdef struct Row:           # its path follows, then padding up to ROW_ALIGN
+cdef struct Row:           # the path follows, then padding up to a multiple of ROW_ALIGN
     uint64_t hash
     uint64_t views
     int32_t day
@@ -53,8 +54,8 @@ cdef extern from *:
     #endif
     }
 
-    /* Let the system have every large block back when it is freed, and move it when it grows, without a copy. Without
-       that, glibc keeps blocks as large as those that were freed once. */
+    /* Large blocks of memory go back to the system when they are freed, and grow without a copy. Without this setting,
+   glibc keeps freed blocks of sizes that were freed before. */
     #ifdef __GLIBC__
     #include <malloc.h>
     #define FASTHITS_MAP_LARGE(size) mallopt(M_MMAP_THRESHOLD, (int)(size))
@@ -62,7 +63,7 @@ cdef extern from *:
     #define FASTHITS_MAP_LARGE(size) ((void)0)
     #endif
 
-    /* A row's first 128 bytes. A macro: GCC takes a function that does nothing else for one without effect. */
+    /* Prefetches a row's first 128 bytes. A macro, because GCC drops calls of a function that only prefetches. */
     #define FASTHITS_PREFETCH_ROW(row) \\
         (__builtin_prefetch(row), __builtin_prefetch((const char *)(row) + 64))
     """
@@ -72,54 +73,54 @@ cdef extern from *:
     void map_large "FASTHITS_MAP_LARGE" (size_t size) noexcept nogil
 
     const uint8_t *ONES_THEN_ZEROS "fasthits_mask"
-    uint64_t *secrets "fasthits_secrets"    # of this process, for all its tables
+    uint64_t *secrets "fasthits_secrets"    # of this process, for all its hit tables
 
 cdef enum:
     WORDS = 8
     WORDS_BYTES = 64
-    SECRETS = WORDS + 2    # the last two end each hash
+    SECRETS = WORDS + 2    # the last two are for the last step of each hash
     BATCH_HITS = 64
     ROW_ALIGN = 8
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
-    AHEAD_BYTES = 1024     # of rows whose slots are asked for before they are needed
-    RELEASED_BYTES = 1 << 20    # of rows that are given back at a time
+    AHEAD_BYTES = 1024     # rows are prefetched so many bytes before they are needed
+    RELEASED_BYTES = 1 << 20    # memory of rows is given back in pieces of this size
     PAGE_BYTES = 65536     # a multiple of any page's size
-    HUGE_BYTES = 1 << 22   # of memory that is worth huge pages
+    HUGE_BYTES = 1 << 22   # less memory is not worth huge pages
     HUGE_PAGE = 1 << 21
-    NO_DAY = 0             # of a dead row: another row has its views
+    NO_DAY = 0             # the day of a dead row: its views were added to another row
     BATCH_BYTES = 32768    # enough for a batch of paths of 480 bytes
-    SHORT_LINE = 32        # bytes of a line that is a hit, at least
-    ROWS_OF_LINES = 2      # times the bytes of lines are those of their rows, at most
+    SHORT_LINE = 32        # a line that is a hit has at least so many bytes
+    ROWS_OF_LINES = 2      # a line's row has at most so many times the line's bytes
 
 cdef enum Outcome:
     DONE, NO_ROOM, NO_MEMORY
 
-cdef struct Table:         # a hit table; also the known user agents and referers, with an answer for views
-    char *arena            # Rows; NULL before the first
+cdef struct Table:         # a hit table; or answers about user agents, paths or referers, in place of views
+    char *arena            # all rows; NULL before the first
     size_t used, capacity
-    uint64_t *slots        # 0 is free; else 24 bits of hash over 40 bits of (offset / ROW_ALIGN + 1)
+    uint64_t *slots        # 0 is free; else 24 bits of hash, then 40 bits of (offset / ROW_ALIGN + 1)
     size_t mask            # number of slots - 1
     size_t rows
 
 cdef struct Hit:
     uint64_t hash
-    Span path              # good until the batch is added
+    Span path              # must stay valid until the batch is added
     int32_t day
 
-cdef struct Batch:         # hits for which the table has room, were they all of different paths
+cdef struct Batch:         # hits that fit into the table even if all their paths are new
     size_t hits
-    size_t max_hits        # that there are slots for
+    size_t max_hits        # the table has slots for so many
     size_t bytes_left      # of the arena
     Hit[BATCH_HITS] hit
 
 cdef inline uint64_t little8(const char *p) noexcept nogil:
-    """Return 8 bytes as a number, the lowest byte first: every machine has the same hashes."""
+    """Return 8 bytes as a number, the lowest byte first. So hashes are the same on every machine."""
     return from_little_endian(load8(p))
 
 
 cdef inline uint64_t products(const uint64_t *secrets, const char *p) noexcept nogil:
-    """Return what the WORDS_BYTES at *p* add to a hash: four products that do not wait for each other."""
+    """Return the share of the WORDS_BYTES at *p* in a hash: four products, none of which waits for another."""
     cdef uint64_t state = 0
     cdef int i
     for i in range(0, WORDS, 2):
@@ -128,7 +129,7 @@ cdef inline uint64_t products(const uint64_t *secrets, const char *p) noexcept n
 
 
 cdef inline uint64_t masked_products(const uint64_t *secrets, const char *p, size_t size) noexcept nogil:
-    """Return what the first *size* of the WORDS_BYTES at *p* add to a hash, the others being zero."""
+    """Return the same for the first *size* of the WORDS_BYTES at *p*, with zeros for the others."""
     cdef const char *mask = <const char *>ONES_THEN_ZEROS + WORDS_BYTES - size
     cdef uint64_t state = 0
     cdef int i
@@ -141,7 +142,7 @@ cdef inline uint64_t masked_products(const uint64_t *secrets, const char *p, siz
 
 
 cdef inline uint64_t padded_products(const uint64_t *secrets, const char *p, size_t size) noexcept nogil:
-    """Return the same of the *size* bytes at *p*, WORDS_BYTES at most, without a look at those behind them."""
+    """Return the same for the *size* bytes at *p*, at most WORDS_BYTES, without reading the bytes after them."""
     cdef char[WORDS_BYTES] padded
     memset(padded, 0, WORDS_BYTES)
     memcpy(padded, p, size)
@@ -157,21 +158,21 @@ cdef inline uint64_t end_hash(const uint64_t *secrets, uint64_t state) noexcept 
 
 
 cdef inline uint64_t hash_short(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
-    """Return the hash of a path of WORDS_BYTES at most, when so many bytes can be looked at."""
+    """Return the hash of a path of at most WORDS_BYTES. WORDS_BYTES from *p* on must be readable."""
     return end_hash(secrets, begin_hash(day, size) ^ masked_products(secrets, p, size))
 
 
 cdef inline uint64_t hash_seen(
     const uint64_t *secrets, int32_t day, const char *p, size_t size, const char *limit
 ) noexcept nogil:
-    """Return the hash of any path; quickly, where there are WORDS_BYTES before the limit, which can be looked at."""
+    """Return the hash of any path. This is quick if the path is short and WORDS_BYTES up to the limit may be read."""
     if limit != NULL and limit - p >= WORDS_BYTES and size <= WORDS_BYTES:
         return hash_short(secrets, day, p, size)
     return hash_row(secrets, day, p, size)
 
 
 cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *p, size_t size) noexcept nogil:
-    """Return the hash of any path, which reads nothing but the path."""
+    """Return the hash of any path. Only the bytes of the path are read."""
     cdef uint64_t even = secrets[0] ^ begin_hash(day, size)
     cdef uint64_t odd = secrets[1]
     cdef const char *last
@@ -180,7 +181,7 @@ cdef inline uint64_t hash_row(const uint64_t *secrets, int32_t day, const char *
     last = p + size - 32
     while p < last:
         even = mix(little8(p) ^ secrets[2], little8(p + 8) ^ even)
-        odd = mix(little8(p + 16) ^ secrets[3], little8(p + 24) ^ odd)    # which does not wait for the other one
+        odd = mix(little8(p + 16) ^ secrets[3], little8(p + 24) ^ odd)    # does not wait for *even*
         p += 32
     even = mix(little8(last) ^ secrets[4], little8(last + 8) ^ even)
     odd = mix(little8(last + 16) ^ secrets[5], little8(last + 24) ^ odd)
@@ -196,7 +197,7 @@ cdef inline Row *row_at(const Table *table, size_t offset) noexcept nogil:
 
 
 cdef inline Row *walked_row(const Table *table, size_t offset) noexcept nogil:
-    """Return a row of a walk through all of them, and ask for those behind it: processors ask not far enough."""
+    """Return a row in a loop over all rows, and prefetch later rows, because processors do not prefetch far enough."""
     prefetch(table.arena + offset + AHEAD_BYTES)
     return <Row *>(table.arena + offset)
 
@@ -214,8 +215,9 @@ cdef inline size_t slot_offset(uint64_t slot) noexcept nogil:
 
 
 cdef inline size_t prefetch_slots(const Table *table, const Table *rows, size_t ahead, size_t offset) noexcept nogil:
-    """Ask for the slots in *table* of the rows of another, or its own, from *ahead* to some way behind *offset*; return
-    up to where that is done.
+    """Prefetch the slots in *table* of the rows of the table *rows*, from *ahead* to AHEAD_BYTES after *offset*.
+
+    Return where the prefetched rows end.
     """
     while ahead < rows.used and ahead < offset + AHEAD_BYTES:
         prefetch(&table.slots[row_at(rows, ahead).hash & table.mask])
@@ -224,9 +226,9 @@ cdef inline size_t prefetch_slots(const Table *table, const Table *rows, size_t 
 
 
 cdef inline void use_huge_pages(void *start, size_t size) noexcept nogil:
-    """Ask for huge pages: fewer page faults and fewer misses of the TLB, a quarter of the time for 5 million paths.
+    """Ask for huge pages: they save page faults and TLB misses, a quarter of the time for 5 million paths.
 
-    The advice is for whole mappings, as `realloc` moves no part of one.
+    The advice is given for a whole mapping, because `realloc` does not move a part of a mapping.
     """
     cdef size_t before = <size_t>start % <size_t>getpagesize()
     if size >= HUGE_BYTES:
@@ -234,7 +236,7 @@ cdef inline void use_huge_pages(void *start, size_t size) noexcept nogil:
 
 
 cdef inline void index_rows(Table *table) noexcept nogil:
-    """Give every row but the dead a slot, all slots being free."""
+    """Give a slot to every row that is not dead. All slots must be free."""
     cdef size_t offset = 0
     cdef size_t ahead = 0
     cdef size_t i
@@ -251,7 +253,7 @@ cdef inline void index_rows(Table *table) noexcept nogil:
 
 
 cdef inline bint grow_slots(Table *table) noexcept nogil:
-    """Double the index, or make one; False leaves it as it was."""
+    """Double the index, or make a new index. If it returns False, the index is unchanged."""
     cdef size_t count = (table.mask + 1) * 2 if table.slots != NULL else FIRST_SLOTS
     cdef uint64_t *slots
     while count * 2 // 3 <= table.rows:
@@ -267,13 +269,13 @@ cdef inline bint grow_slots(Table *table) noexcept nogil:
 
 
 cdef inline void drop_slots(Table *table) noexcept nogil:
-    """Give the index up; the next row that is added makes another."""
+    """Free the index. Adding the next row makes a new index."""
     free(table.slots)
     table.slots, table.mask = NULL, 0
 
 
 cdef inline size_t release_rows(Table *table, size_t start, size_t end) noexcept nogil:
-    """Give back the memory of rows from *start* on, which nobody looks at again; return up to where, *end* at most."""
+    """Give back the memory of rows between *start* and *end*, which nobody needs again; return where it ends."""
     cdef size_t arena = <size_t>table.arena
     cdef size_t first = (arena + start + PAGE_BYTES - 1) & ~<size_t>(PAGE_BYTES - 1)
     cdef size_t last = (arena + end) & ~<size_t>(PAGE_BYTES - 1)
@@ -305,13 +307,13 @@ cdef inline void keep_rows(Table *table) noexcept nogil:
 
 
 cdef inline size_t head_size(const Row *row) noexcept nogil:
-    """Return the size of what the path has before its first newline."""
+    """Return the size of the part of the path before its first newline."""
     cdef const char *newline = <const char *>memchr(row_path(row), b"\n", row.size)
     return <size_t>(newline - row_path(row)) if newline != NULL else row.size
 
 
 cdef inline size_t grown_capacity(const Table *table, size_t size) noexcept nogil:
-    """Return how large the arena is or has to become to take *size* bytes more."""
+    """Return the capacity that the arena needs for *size* more bytes."""
     cdef size_t capacity = table.capacity if table.capacity else FIRST_ARENA
     while capacity - table.used < size:
         capacity += capacity // 2
@@ -319,7 +321,7 @@ cdef inline size_t grown_capacity(const Table *table, size_t size) noexcept nogi
 
 
 cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
-    """Make room in the arena for *size* bytes more; False leaves it as it was."""
+    """Let the arena have space for *size* more bytes. If it returns False, the arena is unchanged."""
     cdef size_t capacity = grown_capacity(table, size)
     cdef char *arena
     if capacity > table.capacity:
@@ -332,12 +334,12 @@ cdef inline bint reserve(Table *table, size_t size) noexcept nogil:
 
 
 cdef inline size_t free_slots(const Table *table) noexcept nogil:
-    """Return how many rows more the index can take: at most two thirds of the slots are taken."""
+    """Return how many more rows the index can take. At most two thirds of the slots may be taken."""
     return (table.mask + 1) * 2 // 3 - table.rows if table.slots != NULL else 0
 
 
 cdef inline uint64_t views_of(const Table *table, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Return the views of a row, 0 where there is none."""
+    """Return the views of a row; 0 if the table does not have the row."""
     cdef size_t i = hash & table.mask
     cdef Row *row
     if table.slots == NULL:
@@ -355,7 +357,7 @@ cdef inline uint64_t views_of(const Table *table, uint64_t hash, int32_t day, Sp
 cdef inline Outcome add_views(
     Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
 ) noexcept nogil:
-    """Add to the row of (day, path), making it if need be; without room or memory nothing changes."""
+    """Add views to the row of a day and path, which may be new. After NO_ROOM or NO_MEMORY the rows are unchanged."""
     if free_slots(table) == 0 and not grow_slots(table):
         return NO_MEMORY
     return put_views(table, hash, day, path, views, max_rows)
@@ -364,7 +366,7 @@ cdef inline Outcome add_views(
 cdef inline Outcome put_views(
     Table *table, uint64_t hash, int32_t day, Span path, uint64_t views, size_t max_rows
 ) noexcept nogil:
-    """Do what add_views does, in a table that has a free slot. So the search for the row always ends."""
+    """Do what `add_views` does. The table must have a free slot: the search for the row ends there at the latest."""
     cdef size_t i = hash & table.mask
     cdef uint64_t slot
     cdef uint64_t tag = hash >> 40
@@ -396,12 +398,12 @@ cdef inline Outcome put_views(
 
 
 cdef inline bint has_room(const Batch *batch, size_t path_size) noexcept nogil:
-    """Tell whether the batch may take one more hit, which then is sure to find memory."""
+    """Tell whether the batch may take another hit. The table has memory for every hit of its batch."""
     return batch.hits < batch.max_hits and row_bytes(path_size) <= batch.bytes_left
 
 
 cdef inline void put_hit(const Table *table, Batch *batch, uint64_t hash, int32_t day, Span path) noexcept nogil:
-    """Put a hit for which there is room into the batch."""
+    """Put a hit into a batch that has room for it."""
     cdef Hit *hit = &batch.hit[batch.hits]
     hit.hash, hit.path, hit.day = hash, path, day
     batch.hits += 1
@@ -410,7 +412,7 @@ cdef inline void put_hit(const Table *table, Batch *batch, uint64_t hash, int32_
 
 
 cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noexcept nogil:
-    """Add the hits of the batch, which is empty then, and return how many found no room under *max_rows*."""
+    """Add the hits of the batch to the table, and empty the batch; return how many hits *max_rows* left no room for."""
     cdef uint64_t dropped = 0
     cdef uint64_t slot
     cdef size_t i
@@ -427,29 +429,29 @@ cdef inline uint64_t add_batch(Table *table, Batch *batch, size_t max_rows) noex
 
 
 cdef inline void open_batch(const Table *table, Batch *batch) noexcept nogil:
-    """Let the empty batch take as many hits as the table has room for."""
+    """Let an empty batch take as many hits as the table has room for."""
     batch.max_hits = free_slots(table)
     if batch.max_hits > BATCH_HITS:
         batch.max_hits = BATCH_HITS
-    batch.bytes_left = min(table.capacity - table.used, <size_t>BATCH_BYTES)    # as bytes_with_room reckons
+    batch.bytes_left = min(table.capacity - table.used, <size_t>BATCH_BYTES)    # `bytes_with_room` relies on this
 
 
 cdef inline void make_room(Table *table) noexcept nogil:
-    """Grow, if memory allows, to where a batch of hits fits in."""
+    """Let the table grow until a batch of hits fits in, if memory allows it."""
     if free_slots(table) < BATCH_HITS:
         grow_slots(table)
     reserve(table, BATCH_BYTES)
 
 
 cdef inline size_t bytes_with_room(const Table *table, size_t more) noexcept nogil:
-    """Return how much memory the table takes at most after *more* bytes of lines, for a moment at least.
+    """Return the most memory that the table takes, if only for a moment, while *more* bytes of lines are counted.
 
-    What the arena has beyond its rows is address space only.
+    The unused end of the arena is only address space.
     """
     cdef size_t slots = (table.mask + 1 if table.slots != NULL else <size_t>FIRST_SLOTS) * sizeof(uint64_t)
     cdef size_t used = table.used + BATCH_BYTES + ROWS_OF_LINES * more
     if used >= HUGE_BYTES:
-        used += HUGE_PAGE    # the last one, of which the rows may take little
+        used += HUGE_PAGE    # the last huge page may be nearly empty
     return used + (3 * slots if free_slots(table) <= BATCH_HITS + more // SHORT_LINE else slots)
 
 

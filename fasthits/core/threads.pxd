@@ -1,4 +1,4 @@
-"""A piece of work done by several threads at once, without the interpreter."""
+"""Several threads work at once, without the interpreter."""
 
 cdef extern from "<pthread.h>" nogil:
     ctypedef unsigned long pthread_t
@@ -37,8 +37,9 @@ cdef inline void *start(void *argument) noexcept nogil:
 
 
 cdef inline void in_threads(Work work, void *job, int threads) noexcept nogil:
-    """Call *work* with *job* and each number below *threads*, at most MAX_THREADS. This thread does the first call, and
-    those for which the system has no thread."""
+    """Call *work* with *job* and each number below *threads*, which is at most MAX_THREADS, in a thread each.
+
+    The present thread makes the first call, and the calls for which the system gives no thread."""
     cdef Started[MAX_THREADS] started
     cdef Started *each
     cdef int i

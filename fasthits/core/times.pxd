@@ -1,6 +1,6 @@
-"""Times: finds the day and the hour in a time of any layout. No zone is converted: they are those in the text.
+"""Times: finds the day and the hour in a time of any layout. Day and hour are those in the text; no zone is converted.
 
-The reader remembers the last date and hour, so most lines cost only a comparison of fifteen bytes.
+The reader remembers the last date and hour. So for most lines the core only compares fifteen bytes.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -11,19 +11,19 @@ from fasthits.core.tokens cimport Cursor, are_digits, is_digit, load8, number, s
 
 cdef enum:
     CLF_SIZE = 26          # dd/Mon/yyyy:HH:MM:SS +hhmm
-    EPOCH_STEP = 900       # seconds in which no time zone changes its offset
-    HOUR_BITS = 5          # of a moment: the hour; the others are the ordinal of the day. 0 is no day of the calendar
-    NO_HOUR = 24           # the hour of a time without one, and of hours from 24 to 99
+    EPOCH_STEP = 900       # seconds: zones change their offset only at multiples of 15 minutes
+    HOUR_BITS = 5          # a moment is a day's ordinal and, in its low bits, an hour; moment 0: an invalid date
+    NO_HOUR = 24           # the hour of a time that has no hour, or an hour from 24 to 99
 
-cdef struct DayMemo:       # moment is 0 where there was none, or none of the calendar
+cdef struct DayMemo:       # its moments are 0 before the first time, and for invalid dates
     uint64_t head          # ``dd/Mon/y`` and ``yyyy:HH:`` of the last time in Apache's common format
     uint64_t tail
     int32_t moment
-    uint64_t zone          # ``+hhmm] "`` of the last plain GET; 0 where none has been, or that date is of no day
-    int64_t epoch_step     # of the last time in seconds
+    uint64_t zone          # ``+hhmm] "`` of the last plain line; 0 before the first, or if the last date was invalid
+    int64_t epoch_step     # the last time in seconds, divided by EPOCH_STEP
     int32_t epoch_moment
 
-cdef struct Layout:        # where a date stands in a time; month -1: day is that of the year; hour -1: it has none
+cdef struct Layout:        # offsets in a time; month -1: day counts from 1 January; hour -1: the time has no hour
     int year, year_digits, month, month_named, day, day_digits, hour
 
 
@@ -52,7 +52,7 @@ cdef inline int32_t month_number(const char *p) noexcept nogil:
 
 
 cdef inline int32_t ordinal_of(int32_t year, int32_t month, int32_t day) noexcept nogil:
-    """Return the ordinal of a date (1 for 1 January of year 1), 0 for what is no date of the calendar."""
+    """Return the ordinal of a date (1 for 1 January of year 1); 0 for an invalid date."""
     cdef int32_t before, days_in_month
     cdef bint leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not (1 <= month <= 12 and 1 <= year <= 9999 and 1 <= day):
@@ -63,7 +63,7 @@ cdef inline int32_t ordinal_of(int32_t year, int32_t month, int32_t day) noexcep
         days_in_month = 30 if month in (4, 6, 9, 11) else 31
     if day > days_in_month:
         return 0
-    before = (month * 367 - 362) // 12      # days before the month, were February to have 30
+    before = (month * 367 - 362) // 12      # days before the month, if February had 30
     if month > 2:
         before -= 1 if leap else 2
     year -= 1
@@ -71,9 +71,9 @@ cdef inline int32_t ordinal_of(int32_t year, int32_t month, int32_t day) noexcep
 
 
 cdef inline bint has_clock(const char *p) noexcept nogil:
-    """Tell whether ``HH:MM:SS`` stands at *p*, all digits being checked at once.
+    """Tell whether ``HH:MM:SS`` is at *p*. All digits are checked at once.
 
-    A digit differs from 0 in its low half only, and still does when 6 is added.
+    The XOR of a digit and "0" has a high half of 0, and still has after 6 is added. No other character does both.
     """
     cdef uint64_t other = load8(p) ^ load8(b"00:00:00")
     other |= other + load8(b"\x06\x06\x00\x06\x06\x00\x06\x06")
@@ -81,26 +81,26 @@ cdef inline bint has_clock(const char *p) noexcept nogil:
 
 
 cdef inline int32_t day_of_clf(const char *p) noexcept nogil:
-    """Return the ordinal of ``dd/Mon/yyyy``, 0 for what is no date of the calendar."""
+    """Return the ordinal of ``dd/Mon/yyyy``; 0 for an invalid date."""
     if not (are_digits(p, 2) and p[2] == b"/" and p[6] == b"/" and are_digits(p + 7, 4)):
         return 0
     return ordinal_of(number(p + 7, 4), month_number(p + 3), number(p, 2))
 
 
 cdef inline int32_t day_of_short_clf(const char *p) noexcept nogil:
-    """Return the ordinal of ``d/Mon/yyyy``, 0 for what is no date of the calendar."""
+    """Return the ordinal of ``d/Mon/yyyy``; 0 for an invalid date."""
     if not (is_digit(p[0]) and p[1] == b"/" and p[5] == b"/" and are_digits(p + 6, 4)):
         return 0
     return ordinal_of(number(p + 6, 4), month_number(p + 2), number(p, 1))
 
 
 cdef inline int32_t moment_of_clf(const char *p) noexcept nogil:
-    """Return the moment of ``dd/Mon/yyyy:HH``, whose hour has been looked at; 0 for no date of the calendar."""
+    """Return the moment of ``dd/Mon/yyyy:HH``; 0 for an invalid date. The caller has checked that HH are digits."""
     return moment_of(day_of_clf(p), number(p + 12, 2))
 
 
 cdef inline int32_t moment_of_layout(const char *p, const Layout *layout) noexcept nogil:
-    """Return the moment of a time; 0 for no date of the calendar."""
+    """Return the moment of a time; 0 for an invalid date."""
     cdef int32_t day = day_of_layout(p, layout)
     if layout.hour < 0 or not are_digits(p + layout.hour, 2):
         return moment_of(day, NO_HOUR)
@@ -108,7 +108,7 @@ cdef inline int32_t moment_of_layout(const char *p, const Layout *layout) noexce
 
 
 cdef inline int32_t day_of_layout(const char *p, const Layout *layout) noexcept nogil:
-    """Return the ordinal of the date that stands in a time; 0 for none of the calendar."""
+    """Return the ordinal of the date in a time; 0 for an invalid date."""
     cdef int32_t year, month, day, ordinal
     cdef const char *day_text = p + layout.day
     if not are_digits(p + layout.year, layout.year_digits):
@@ -137,7 +137,7 @@ cdef inline int32_t day_of_layout(const char *p, const Layout *layout) noexcept 
 
 
 cdef inline int32_t moment_of_epoch(int64_t seconds, DayMemo *memo) noexcept nogil:
-    """Return the local moment of seconds since 1970; 0 where the calendar has no such day."""
+    """Return the local moment of seconds since 1970; 0 for years after 9999."""
     cdef tm local
     cdef time_t when = seconds
     if memo.epoch_moment == 0 or seconds // EPOCH_STEP != memo.epoch_step:
@@ -152,7 +152,7 @@ cdef inline int32_t moment_of_epoch(int64_t seconds, DayMemo *memo) noexcept nog
     return memo.epoch_moment
 
 
-# Each of the following steps over a time that looks like one, also of no day of the calendar, whose moment is 0.
+# Each function below also steps over a time with an invalid date, such as 31 February. Its moment is 0.
 
 cdef inline bint take_clf_time(Cursor *line, int32_t *moment, DayMemo *memo) noexcept nogil:
     """Take ``dd/Mon/yyyy:HH:MM:SS +hhmm``."""
@@ -172,7 +172,7 @@ cdef inline bint take_clf_time(Cursor *line, int32_t *moment, DayMemo *memo) noe
 
 
 cdef inline void skip_fraction(Cursor *line) noexcept nogil:
-    """Step over the fraction of a second, if there is one."""
+    """Step over the fraction of a second, if the time has a fraction."""
     cdef const char *p = line.p
     if line.end - p >= 2 and (p[0] == b"." or p[0] == b",") and is_digit(p[1]):
         p += 1
@@ -182,7 +182,7 @@ cdef inline void skip_fraction(Cursor *line) noexcept nogil:
 
 
 cdef inline void skip_zone(Cursor *line) noexcept nogil:
-    """Step over a zone, if there is one, perhaps behind a blank: ``+hhmm``, ``+hh:mm``, or ``Z`` behind none."""
+    """Step over a zone, if the time has one: ``Z``, or ``+hhmm`` or ``+hh:mm``, with or without a blank before it."""
     cdef const char *p = line.p
     if skip_past(line, b"Z"):
         return
@@ -196,7 +196,7 @@ cdef inline void skip_zone(Cursor *line) noexcept nogil:
 
 
 cdef inline void skip_zone_name(Cursor *line) noexcept nogil:
-    """Step over a blank and up to five capital letters, if they are there: ``CEST``."""
+    """Step over a blank and up to five capital letters, such as ``CEST``, if the time has them."""
     cdef const char *p = line.p
     if line.end - p < 2 or p[0] != b" " or not b"A" <= p[1] <= b"Z":
         return
@@ -207,7 +207,7 @@ cdef inline void skip_zone_name(Cursor *line) noexcept nogil:
 
 
 cdef inline bint take_loose_clf_time(Cursor *line, int32_t *moment) noexcept nogil:
-    """Take ``dd/Mon/yyyy:HH:MM:SS``, perhaps with a day of one digit, with a fraction, with a zone."""
+    """Take ``dd/Mon/yyyy:HH:MM:SS``. The day may have one digit; a fraction and a zone may follow."""
     cdef const char *p = line.p
     cdef bint is_short = line.end - p >= 20 and p[1] == b"/"
     p -= is_short
@@ -225,7 +225,7 @@ cdef inline bint take_loose_clf_time(Cursor *line, int32_t *moment) noexcept nog
 
 
 cdef inline bint take_iso_time(Cursor *line, int32_t *moment) noexcept nogil:
-    """Take ``yyyy-mm-ddTHH:MM:SS`` or with a blank for the T, perhaps with a fraction, perhaps with a zone."""
+    """Take ``yyyy-mm-ddTHH:MM:SS``. A blank may replace the T; a fraction and a zone may follow."""
     cdef const char *p = line.p
     if line.end - p < 19 or not (are_digits(p, 4) and p[4] == b"-" and are_digits(p + 5, 2) and p[7] == b"-"
                                  and are_digits(p + 8, 2) and (p[10] == b"T" or p[10] == b" ") and has_clock(p + 11)):
@@ -240,7 +240,7 @@ cdef inline bint take_iso_time(Cursor *line, int32_t *moment) noexcept nogil:
 cdef inline bint take_epoch(
     Cursor *line, size_t digits, int64_t divisor, int32_t *moment, DayMemo *memo
 ) noexcept nogil:
-    """Take a number of seconds, or of parts of a second, of so many *digits* at most; seconds may have a fraction."""
+    """Take a number of up to *digits* digits: seconds since 1970 times *divisor*. Seconds may have a fraction."""
     cdef const char *p = line.p
     cdef int64_t value = 0
     while p != line.end and is_digit(p[0]) and <size_t>(p - line.p) < digits:
@@ -260,7 +260,7 @@ cdef inline bint take_epoch(
 cdef inline bint take_laid_out_time(
     Cursor *line, size_t size, const Layout *layout, int32_t *moment
 ) noexcept nogil:
-    """Take *size* bytes, with a date in them."""
+    """Take a time of *size* bytes, whose *layout* says where the date is."""
     if <size_t>(line.end - line.p) < size:
         return False
     moment[0] = moment_of_layout(line.p, layout)

@@ -1,7 +1,7 @@
-"""Tokens: the smallest steps through a line (bytes up to a byte, in quotes, digits), and the struct of a line.
+"""Tokens: the smallest steps through a line (take bytes up to a byte, quoted bytes, digits), and the struct of a line.
 
-Every step works on a cursor that ends where the line ends, so that a broken line can never swallow the next one.
-Pointers never outlive a call, and nothing is read at or behind a cursor's end.
+Every step works on a cursor that ends where the line ends. So a broken line can never swallow the next line. Pointers
+never outlive a call, and no step reads a byte at or after a cursor's end.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -15,14 +15,14 @@ cdef extern from *:
     int trailing_zeros "__builtin_ctzll" (uint64_t word) noexcept nogil
 
 cdef extern from "masks.h" nogil:
-    uint64_t mask_of "fasthits_mask_of" (const char *p, char byte) noexcept     # both look at 64 bytes
+    uint64_t mask_of "fasthits_mask_of" (const char *p, char byte) noexcept     # this and the next read 64 bytes
     uint64_t ends_of_path "fasthits_ends_of_path" (const char *p) noexcept
     bint has_byte "fasthits_has" (const char *p, const char *end, char byte) noexcept
     size_t find_newlines "fasthits_find_newlines" (
         const char **searched, const char *end, const char **newline
     ) noexcept
     enum:
-        NEWLINES "FASTHITS_SEARCHED"           # that find_newlines finds at most
+        NEWLINES "FASTHITS_SEARCHED"           # the most newlines that one call of find_newlines finds
 
 cdef enum:
     MAX_LINE = 1 << 20
@@ -31,13 +31,13 @@ cdef struct Cursor:        # [p, end) is unread; *end is never read
     const char *p
     const char *end
 
-cdef struct Span:          # start is NULL where the field is absent
+cdef struct Span:          # start is NULL if the field is absent
     const char *start
     size_t size
 
-cdef struct Line:          # what is kept of a line; spans are absent where it has no such field
+cdef struct Line:          # the fields of a line; the spans of fields that it lacks are absent
     int32_t moment         # day and hour: see times.pxd
-    const char *time       # where it begins
+    const char *time       # where the time begins
     Span method
     Span target
     Span path
@@ -47,12 +47,12 @@ cdef struct Line:          # what is kept of a line; spans are absent where it h
     Span host
     Span referer
     Span user_agent
-    const char *limit      # what is before it can be looked at, from any of the spans on; NULL where that is not known
-    bint copied            # the spans point into memory that is good until the next line only
+    const char *limit      # from any span up to here memory may be read; NULL if that is not known
+    bint copied            # the spans point into memory that the next line overwrites
 
 
 cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
-    """Return a cursor over the part of a line that is looked at, its newline not being in *size*."""
+    """Return a cursor over the part of a line that is read. *size* does not include the newline."""
     cdef Cursor line
     if size > MAX_LINE + 1:
         size = MAX_LINE + 1
@@ -65,7 +65,7 @@ cdef inline Cursor line_cursor(const char *start, size_t size) noexcept nogil:
 
 
 cdef inline bint has_memory(char **text, size_t *capacity, size_t size) noexcept nogil:
-    """Make room for *size* bytes, and for as many again, if there is less; False without memory."""
+    """If there is space for fewer than *size* bytes, grow to twice *size*; False if memory runs out."""
     cdef char *more
     if size > capacity[0]:
         more = <char *>realloc(text[0], 2 * size)
@@ -108,7 +108,7 @@ cdef inline int32_t number(const char *p, int digits) noexcept nogil:
 
 
 cdef inline bint take_until(Cursor *line, char stop, Span *out) noexcept nogil:
-    """Take bytes up to *stop* and step over it; False leaves the cursor alone."""
+    """Take bytes up to *stop* and step over *stop*. If it returns False, the cursor has not moved."""
     cdef const char *found = <const char *>memchr(line.p, stop, <size_t>(line.end - line.p))
     if found == NULL:
         return False
@@ -130,9 +130,9 @@ cdef inline bint skip_past(Cursor *line, char expected) noexcept nogil:
 
 
 cdef inline bint take_quoted(Cursor *line, Span *out) noexcept nogil:
-    """Take bytes up to the closing quote, the opening one being behind the cursor, and step over it.
+    """Take bytes up to the closing quote, and step over that quote. The cursor is after the opening quote.
 
-    A quote closes when an even number of backslashes stands before it: Apache writes ``\\`` for one backslash.
+    A quote closes the field if an even number of backslashes is before it: Apache writes ``\\`` for one backslash.
     """
     cdef const char *start = line.p
     cdef const char *quote = start
@@ -168,7 +168,7 @@ cdef inline bint take_digits_or_dash(Cursor *line) noexcept nogil:
 
 
 cdef inline void split_request(Span request, Line *line) noexcept nogil:
-    """Split the request at its first and second space; what is not there becomes absent."""
+    """Split the request at its first and second space. Parts that it lacks become absent."""
     cdef Cursor rest
     rest.p, rest.end = request.start, request.start + request.size
     memset(&line.target, 0, sizeof(Span))
@@ -182,7 +182,7 @@ cdef inline void split_request(Span request, Line *line) noexcept nogil:
 
 
 cdef inline void split_target(Line *line) noexcept nogil:
-    """Set path and query, the path being the target up to its first ``?``."""
+    """Set path and query. The path is the target up to its first ``?``."""
     cdef const char *query = NULL
     line.path = line.target
     memset(&line.query, 0, sizeof(Span))
@@ -198,7 +198,8 @@ cdef inline bint starts_with(Span span, const char *prefix, size_t size) noexcep
 
 
 cdef inline void split_origin(Line *line) noexcept nogil:
-    """Split the path of an absolute target, ``http://host:port/path``, into host and path; leave any other path."""
+    """Split the path of an absolute target, ``http://host:port/path``, into host and path. Leave other paths.
+    """
     cdef size_t scheme = 7 if starts_with(line.path, b"http://", 7) else 8
     cdef const char *host = line.path.start + scheme
     cdef const char *end = line.path.start + line.path.size

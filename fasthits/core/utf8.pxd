@@ -5,7 +5,7 @@ from libc.string cimport memcpy
 
 
 cdef inline size_t utf8_size(const char *p, size_t left) noexcept nogil:
-    """Return the size of the well-formed character at *p*; 0 if there is none (Unicode 15, table 3-7)."""
+    """Return the size of the UTF-8 character at *p*; 0 if the bytes are not UTF-8 (Unicode 15, table 3-7)."""
     cdef const uint8_t *c = <const uint8_t *>p
     cdef uint8_t low = 0x80
     cdef uint8_t high = 0xBF
@@ -49,7 +49,7 @@ cdef inline bint is_utf8(const char *p, size_t size) noexcept nogil:
 
 
 cdef inline size_t escape_bytes(char *out, const char *p, size_t size) noexcept nogil:
-    """Write *p* with each byte that is not UTF-8 as ``\\xhh``, four times its size at most; return the size written."""
+    """Write *p*, with ``\\xhh`` for each byte that is not UTF-8, at most 4 * *size* bytes; return the size written."""
     cdef const char *digits = "0123456789abcdef"
     cdef char *start = out
     cdef size_t i = 0

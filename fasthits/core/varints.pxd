@@ -1,10 +1,10 @@
-"""Whole numbers of up to 63 bits, seven bits at a time, the lowest first; all bytes but the last have the high bit."""
+"""Whole numbers of up to 63 bits, seven bits in a byte, lowest bits first. All bytes but the last have the high bit."""
 
 from libc.stdint cimport uint64_t
 
 
 cdef inline unsigned char *write_varint(unsigned char *out, uint64_t number) noexcept nogil:
-    """Write a number: nine bytes at most."""
+    """Write a number, in at most nine bytes."""
     while number > 0x7f:
         out[0] = <unsigned char>(number | 0x80)
         out += 1
@@ -16,7 +16,7 @@ cdef inline unsigned char *write_varint(unsigned char *out, uint64_t number) noe
 cdef inline const unsigned char *read_varint(
     const unsigned char *p, const unsigned char *end, uint64_t *number
 ) noexcept nogil:
-    """Read a number; return NULL if it has no end, or more than 63 bits."""
+    """Read a number; return NULL if its last byte is missing, or if it has more than 63 bits."""
     cdef int shift = 7
     if p == end:
         return NULL

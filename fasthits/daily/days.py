@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
 
+from fasthits.daily.urls import SCHEME, check_url
 from fasthits.errors import UsageError
 
 ONE_DAY = timedelta(days=1)
@@ -37,9 +38,6 @@ DEFAULT_LOGS = "/var/log/apache2/%Y/%m/%d/access.log"
 # Fields of a day, a month or a year. strftime's other fields are the time of day, or depend on the system.
 _DATE_FIELDS = frozenset("YymdejbBhaAuwUWVGCF")
 _TIME_FIELDS = frozenset("HIklMSpPsTRrXcZz")
-
-_SCHEME = r"[a-z][a-z0-9+.-]*://"
-"""The beginning of the address of a store."""
 
 
 def parse_days(text: str, today: date) -> list[date]:
@@ -160,19 +158,7 @@ def split_patterns(text: str) -> tuple[str, ...]:
     >>> split_patterns("/srv/a/%F.log:/srv/b/access.log*:s3://logs/%F.log")
     ('/srv/a/%F.log', '/srv/b/access.log*', 's3://logs/%F.log')
     """
-    return tuple(re.findall(rf"{_SCHEME}[^:/]*(?::\d+(?=/))?[^:]*|[^:]+", text))
-
-
-def is_url(name: str) -> bool:
-    """Tell whether a name or a PATTERN names files in a store, such as ``s3://logs/access.log``."""
-    return re.match(_SCHEME, name) is not None
-
-
-def check_url(name: str) -> None:
-    """Raise UsageError, which does not tell the password, for an address that has a password."""
-    if found := re.match(rf"({_SCHEME})[^/]*:[^/]*@", name):
-        hint = "credentials do not belong into an address: logs, mails and lists of processes show it"
-        raise UsageError("the address of a store has a password", f"{found[1]}***@{name[found.end() :]}", hint)
+    return tuple(re.findall(rf"{SCHEME}[^:/]*(?::\d+(?=/))?[^:]*|[^:]+", text))
 
 
 def file_name(pattern: str, day: date) -> str:

@@ -6,11 +6,11 @@ from contextlib import nullcontext
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
-from fasthits.daily.columns import Rows
-from fasthits.daily.counting import DEFAULT_RULES, Counted, Progress, count_days
+from fasthits.daily.counting.count_days import DEFAULT_RULES, Counted, Progress, count_days
+from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.refusals import Fewer
-from fasthits.daily.targets import Replaced, Table
+from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.target import Replaced, Target
 from fasthits.rules.compiled import NO_KEEPERS, Keepers
 from fasthits.rules.rules import Rules
 
@@ -24,7 +24,7 @@ class Summary(NamedTuple):
     counted: Counted
     rows: int
     fewer: list[Fewer]
-    """Days that were left unchanged, because the table has more hits of them."""
+    """Days that were left unchanged, because the target has more hits of them."""
     seconds: float
 
     @property
@@ -37,7 +37,7 @@ class Summary(NamedTuple):
 def roll_up(
     days: Sequence[date],
     patterns: Patterns,
-    table: Table,
+    target: Target,
     threads: int | None = None,
     progress: Progress | None = None,
     max_bytes: int | None = None,
@@ -47,17 +47,17 @@ def roll_up(
     with_fewer: bool = False,
     fleet: "Fleet | None" = None,
 ) -> Summary:
-    """Replace the rows of *days* in *table* by the hits in the logs.
+    """Replace the rows of *days* in *target* by the hits in the logs.
 
-    A day is left unchanged if it could not be counted or, without *with_fewer*, if *table* has more hits of it;
+    A day is left unchanged if it could not be counted or, without *with_fewer*, if *target* has more hits of it;
     `days_left` says why. `count_days` describes the other arguments. Raises LogFileError, TableError and UsageError
     with nothing changed.
     """
     started = time.monotonic()
-    table.check()
+    target.check()
 
     def take(counted: Counted, rows: Rows) -> Replaced:
-        return table.replace(counted.days, rows, with_fewer, counted.figures())
+        return target.replace(counted.days, rows, with_fewer, counted.figures())
 
     with fleet.working() if fleet else nullcontext():
         counted, replaced = count_days(

@@ -1,17 +1,31 @@
-"""Databases that a URL names: which names are URLs, and how to show one without its password."""
+"""URLs: which names are URLs of stores and of databases, and how to show them without a password."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode
 
-from fasthits.errors import TableError
+from fasthits.errors import TableError, UsageError
 
+SCHEME = r"[a-z][a-z0-9+.-]*://"
+"""A regular expression for the beginning of the URL of a store."""
 POSTGRES_STARTS = ("postgresql://", "postgres://")
 HARMLESS = ("host", "hostaddr", "port", "dbname", "user", "service")
 """The parameters of a URL that tell which database it is. Others can hold secrets."""
 _HOST = r"(?:\[[\da-fA-F:.%]*\]|[\w.%-]*)(?::\d*)?"
 _USER, _PLACE = re.compile(r"[\w.%-]*"), re.compile(rf"{_HOST}(?:,{_HOST})*(?:/[\w.%-]*)?")
+
+
+def is_url(name: str) -> bool:
+    """Tell whether a name or a PATTERN names files in a store, such as ``s3://logs/access.log``."""
+    return re.match(SCHEME, name) is not None
+
+
+def check_url(name: str) -> None:
+    """Raise UsageError, which does not tell the password, for an address that has a password."""
+    if found := re.match(rf"({SCHEME})[^/]*:[^/]*@", name):
+        hint = "credentials do not belong into an address: logs, mails and lists of processes show it"
+        raise UsageError("the address of a store has a password", f"{found[1]}***@{name[found.end() :]}", hint)
 
 
 def is_postgres(name: object) -> bool:

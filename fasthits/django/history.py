@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from django.contrib.contenttypes.models import ContentType
 from django.db import models, router, transaction
 
-from fasthits.daily.columns import Rows
-from fasthits.daily.counting import Counted, count_days
+from fasthits.daily.counting.count_days import Counted, count_days
+from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.refusals import Fewer, find_fewer
+from fasthits.daily.targets.refusals import Fewer, find_fewer
 from fasthits.django import ranking
 from fasthits.django.expressions import PrimaryKey
 from fasthits.django.live import today

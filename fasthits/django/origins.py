@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from fasthits.daily.days import ONE_DAY, Range
-from fasthits.daily.history import History
+from fasthits.daily.past.history import History
 from fasthits.django import live
 from fasthits.django.addresses import path_of
 from fasthits.django.conf import setting

@@ -22,7 +22,7 @@ from django.utils.encoding import repercent_broken_unicode
 from fasthits.django.conf import setting
 from fasthits.django.expressions import history_model
 from fasthits.django.sources import Lookup, Source, counts, source_of
-from fasthits.rules.escapes import unescape
+from fasthits.formats.escapes import unescape
 from fasthits.rules.rules import Rules
 
 IN_VALUES = 900

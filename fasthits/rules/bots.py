@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable
 
-from fasthits.rules.escapes import unescape
+from fasthits.formats.escapes import unescape
 from fasthits.rules.patterns import Row, compile_globs, translate
 from fasthits.rules.rules import Rules
 

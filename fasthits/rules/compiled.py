@@ -7,13 +7,13 @@ from typing import Any
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
+from fasthits.formats.detection import detect
+from fasthits.formats.format import Format
+from fasthits.formats.jsonlines import core_names
+from fasthits.formats.labelled import LTSV, W3C
+from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.records import replace
-from fasthits.rules.detection import detect
-from fasthits.rules.formats import Format
-from fasthits.rules.jsonlines import core_names
-from fasthits.rules.labelled import LTSV, W3C
 from fasthits.rules.memo import remember
-from fasthits.rules.named import JSON, NAMES, find_format
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import NOT_FOUND_STATUSES, STATIC_ENDINGS, Rules
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from fasthits._parse import EXAMPLES, LINE_BYTES, HitTable, LineRules
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import Format
 
 
 class Intake:

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from fasthits.rules.escapes import unescape
+from fasthits.formats.escapes import unescape
 
 TERMS_CHARACTERS = 200
 """Longer search terms are cut: people, or strangers' scripts, choose them."""

@@ -6,8 +6,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from fasthits._parse import parse_line
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import Format
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _APACHE = re.compile(

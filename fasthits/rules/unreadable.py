@@ -4,12 +4,12 @@ import re
 
 from fasthits._parse import LineRules, find_fields, parse_line
 from fasthits.display import printable
+from fasthits.formats.detection import detect
+from fasthits.formats.jsonkeys import how_to_unpack, read_keys
+from fasthits.formats.misses import lack_of_dates, trouble_of, why_not
+from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.rules.compiled import CompiledRules, field_rules
-from fasthits.rules.detection import detect
 from fasthits.rules.guidance import Advice, shown
-from fasthits.rules.jsonkeys import how_to_unpack, read_keys
-from fasthits.rules.misses import lack_of_dates, trouble_of, why_not
-from fasthits.rules.named import JSON, NAMES, find_format
 from fasthits.rules.rules import Rules
 
 NEAREST = 3

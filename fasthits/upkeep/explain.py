@@ -12,14 +12,14 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.lines import open_log
 from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
+from fasthits.formats.directives import Field, Literal
+from fasthits.formats.format import Format
+from fasthits.formats.labelled import W3C
+from fasthits.formats.misses import name_of, trouble_of
+from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules, field_rules
-from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import Format
 from fasthits.rules.guidance import Advice, how_to_count
 from fasthits.rules.keywords import RuleOptions, day_of, rules_of
-from fasthits.rules.labelled import W3C
-from fasthits.rules.misses import name_of, trouble_of
-from fasthits.rules.named import JSON
 from fasthits.rules.unreadable import why_unreadable
 
 HIT, MALFORMED = "hit", "malformed"
@@ -189,7 +189,7 @@ def read_fields(line: bytes, *ways: Format) -> tuple[Format, list[tuple[str, byt
 
     A line that none of the *ways* reads is shown in the first one.
 
-    >>> from fasthits.rules.named import NAMES
+    >>> from fasthits.formats.named import NAMES
     >>> read_fields(b'- - - [12/Mar/2026:10:00:00 +0100] "HEAD /a HTTP/1.1" 200', NAMES["common"])[1][2:4]
     [('method', b'HEAD'), ('target', b'/a')]
     """

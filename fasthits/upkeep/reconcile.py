@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.columns import Rows
-from fasthits.daily.counting import DEFAULT_RULES, Progress, count_days
+from fasthits.daily.counting.count_days import DEFAULT_RULES, Progress, count_days
+from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
 from fasthits.errors import MemcachedError

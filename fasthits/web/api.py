@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from fasthits.daily.documents import (
+from fasthits.daily.past.documents import (
     Days,
     Pages,
     bots_document,
@@ -30,8 +30,8 @@ from fasthits.daily.documents import (
     searches_document,
     sections_document,
 )
-from fasthits.daily.history import History
-from fasthits.daily.report import STYLE, Report
+from fasthits.daily.past.history import History
+from fasthits.daily.past.report import STYLE, Report
 from fasthits.errors import FasthitsError
 from fasthits.live.processes import count_loggers
 from fasthits.web.archive import Archive, Find

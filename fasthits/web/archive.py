@@ -17,9 +17,9 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from fasthits import __version__
-from fasthits.daily.databases import state_of
-from fasthits.daily.documents import Days, history_document, most_read_document
-from fasthits.daily.history import History
+from fasthits.daily.past.documents import Days, history_document, most_read_document
+from fasthits.daily.past.history import History
+from fasthits.daily.past.opening import state_of
 from fasthits.daily.urls import is_postgres
 from fasthits.errors import FasthitsError
 

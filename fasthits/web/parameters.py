@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 
 from fasthits.daily.days import parse_day
-from fasthits.daily.documents import DEFAULT_DAYS, Days, Pages, Part
-from fasthits.daily.history import Sort
+from fasthits.daily.past.documents import DEFAULT_DAYS, Days, Pages, Part
+from fasthits.daily.past.history import Sort
 from fasthits.errors import UsageError
 from fasthits.live.keys import PATH_STARTS
 

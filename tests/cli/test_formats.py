@@ -6,7 +6,7 @@ import pty
 import subprocess
 import sys
 
-from fasthits.rules.named import FORMATS
+from fasthits.formats.named import FORMATS
 from tests.support.commands import fasthits
 from tests.support.processes import PROJECT
 

@@ -21,11 +21,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from benchmarks.corpus import write_day
+from fasthits.daily.csv.target import CsvStream
 from fasthits.daily.logs import extents, logfiles
 from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.daily.rollup import roll_up
-from fasthits.daily.targets import CsvStream
-from fasthits.rules.packing import packing_of
+from fasthits.formats.packing import packing_of
 from fasthits.rules.rules import Rules
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT, eventually
@@ -120,7 +120,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     assert Counter(summary.counted.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
 
 
-def test_the_first_day_of_all_is_a_day_beside_others(tmp_path: Path) -> None:
+def test_the_first_possible_date_may_be_next_to_other_days(tmp_path: Path) -> None:
     for name, day in (("a.log", date.min), ("b.log", date.max)):
         write(tmp_path / name, hit("/a", day))
     done = fasthits("rollup", str(date.min), "--partial", "--logs", f"{tmp_path}/*.log", "--to", "-")
@@ -261,7 +261,7 @@ def test_a_kept_day_is_replaced_by_as_much_and_with_replace_by_less(kept: Path) 
         assert rows_in(kept) == [KEPT[0], *rows, KEPT[2]]
 
 
-def test_what_is_no_line_of_a_day_never_replaces_it(kept: Path) -> None:
+def test_a_log_without_lines_of_a_day_never_replaces_the_day(kept: Path) -> None:
     for log in (b"", OF_ANOTHER_FORMAT, hit("/", DAY + timedelta(1))):
         write(kept.parent / "a.log", log)
         done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", kept.name, "--replace", cwd=kept.parent)
@@ -270,7 +270,7 @@ def test_what_is_no_line_of_a_day_never_replaces_it(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("logs", ["a.log", "%F.log"])
-def test_of_a_range_the_other_days_go_in(kept: Path, logs: str) -> None:
+def test_the_other_days_of_a_range_are_kept(kept: Path, logs: str) -> None:
     days = [DAY + timedelta(number) for number in range(-1, 4)]
     lines = [hit("/new", days[0]) * 2, hit("/new", days[1]) * 2, b"", b"", hit("/new", days[4])]
     write(kept.parent / "a.log", *lines)
@@ -305,14 +305,14 @@ def test_many_days_with_fewer_hits_are_named_in_one_line(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", ["-", *TARGETS])
-def test_a_day_without_a_line_is_an_error_wherever_it_goes(target: str, tmp_path: Path) -> None:
+def test_a_day_without_lines_is_an_error_for_every_target(target: str, tmp_path: Path) -> None:
     done = fasthits("rollup", str(DAY), "--logs", "-", "--to", target, stdin=hit("/", DAY + timedelta(1)), cwd=tmp_path)
     assert done.returncode == 1
     assert rows_of(done.stdout or b"date,path,views\n") == {}
     assert os.listdir(tmp_path) == []
 
 
-def test_with_little_memory_all_of_a_day_is_compared(tmp_path: Path) -> None:
+def test_with_little_memory_the_whole_day_is_compared(tmp_path: Path) -> None:
     write(tmp_path / "a.log", long_log(20_000))
     write(tmp_path / "short.log", long_log(20_000)[:-1000])
     rollup = ("rollup", str(DAY), "--max-memory", "32M")
@@ -542,14 +542,14 @@ def test_an_unwritable_summary_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["", ".", "/"])
-def test_a_summary_that_is_no_file_is_an_error(file: str, tmp_path: Path) -> None:
+def test_a_summary_to_a_folder_is_an_error(file: str, tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a"))
     done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", file, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: ")
 
 
-def test_a_summary_goes_into_what_is_special_and_through_a_link(tmp_path: Path) -> None:
+def test_a_summary_may_go_to_a_special_file_or_through_a_link(tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a"))
     (tmp_path / "real.json").touch()
     (tmp_path / "link.json").symlink_to("real.json")
@@ -590,7 +590,7 @@ def test_a_pattern_by_month_has_its_file_read_once(tmp_path: Path) -> None:
     assert b"2 lines of 1 file" in done.stderr
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_rollup_quietly(tmp_path: Path) -> None:
     write(tmp_path / "a.log", *(hit(f"/{number}") for number in range(50_000)))
     command = f"{sys.executable} -m fasthits rollup {DAY} --logs {tmp_path}/a.log --to - | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, cwd=PROJECT)
@@ -607,7 +607,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
         (signal.SIGHUP, 129, "ended by SIGHUP"),
     ],
 )
-def test_a_signal_ends_it_even_while_it_waits_for_input(
+def test_a_signal_ends_a_rollup_that_waits_for_input(
     sent: signal.Signals, code: int, message: str, kept: Path, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
@@ -645,7 +645,7 @@ main()
 signal that comes just before such a wait."""
 
 
-def test_a_signal_that_wakes_nobody_ends_it_all_the_same(kept: Path, tmp_path: Path) -> None:
+def test_a_signal_ends_a_rollup_whose_threads_all_sleep(kept: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-c", LOST_SIGNAL, "rollup", str(DAY), "--logs", pipe, "--to", kept]
@@ -668,7 +668,7 @@ def _sleeps(process: int) -> bool:
     return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks} == {"S"}
 
 
-def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Path) -> None:
+def test_under_nohup_a_rollup_survives_its_terminal(kept: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = ["nohup", sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", pipe, "--to", kept]

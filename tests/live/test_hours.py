@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fasthits.live.memcached import read_views
 from fasthits.live.statistics import HOURS, Health, hour_keys
-from tests.live.test_follow import follow
+from tests.live.follow.test_follow import follow
 from tests.support.logger import Logger
 from tests.support.processes import eventually
 from tests.support.servers import Memcached
@@ -61,7 +61,7 @@ def test_hours_that_are_not_known_are_not_published(memcached: Memcached, start_
     assert read_views([memcached.spec], hour_keys(":1:", TODAY)) == {}
 
 
-def test_health_takes_hours_and_takes_them_back() -> None:
+def test_health_takes_hours_and_takes_undelivered_hours_back() -> None:
     figures = {"lines": 5, "hits": 5, f"{TODAY} {HOURS[9]}": 3, "2026-03-12 hour 23": 2, "pending": 4}
     health = Health(lambda: figures)
     rows = health.take()

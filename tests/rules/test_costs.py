@@ -1,6 +1,6 @@
-"""Whatever a stranger sends, a line costs at most a few times an ordinary one of its length, and no more for each byte.
+"""Whatever a stranger sends, a line costs at most a few times as much as an ordinary line of the same length.
 
-The costs are instructions, counted by callgrind, so that they are the same on any machine however busy.
+Costs are instructions, which callgrind counts. So they are the same on any machine, however busy it is.
 """
 
 import pytest
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, int], int]:
-    """Return the instructions that each line takes, without those of a short one."""
+    """Return the instructions that each line takes, less those of a short line."""
     counts = count_instructions(tmp_path_factory.mktemp("costs"), "tests.support.costs")
     # What is counted before the first line of a case is none, nor does that line count the first time.
     lines = [line for name in CASES for line in (None, None, *measured(name))]

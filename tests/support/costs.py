@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from benchmarks.callgrind import begin
 from fasthits._parse import HitTable
-from fasthits.daily.columns import referrers_layout, searches_layout
+from fasthits.daily.layouts import referrers_layout, searches_layout
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, NO_KEEPERS, CompiledRules, Keepers
-from fasthits.rules.formats import Format
 from fasthits.rules.rules import Rules
 
 SIZES = (1 << 13, 1 << 16)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
-from fasthits.daily.columns import hits_layout, referrers_layout, searches_layout
-from fasthits.daily.opening import open_table
+from fasthits.daily.layouts import hits_layout, referrers_layout, searches_layout
 from fasthits.daily.rollup import Summary, roll_up
+from fasthits.daily.targets.opening import open_target
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
 
@@ -54,7 +54,7 @@ def count_alone(logs: Path | str, target: Path, rules: Rules | None = None, **op
     if rules.bots == "apart":
         layouts += [referrers_layout(True, ["example.org"]), searches_layout()]
     keepers = {each.name: each.keep for each in layouts if each.keep}
-    table = open_table(str(target), layouts)
+    table = open_target(str(target), layouts)
     return roll_up([DAY], (f"{logs}/*/%F.log",), table, rules=rules, keepers=keepers, **options)
 
 

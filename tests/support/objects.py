@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fasthits.formats.escapes import escape
+from fasthits.formats.jsonlines import KNOWN, MARKS, TRANSPARENT, URLS
+from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.escapes import escape
-from fasthits.rules.jsonlines import KNOWN, MARKS, TRANSPARENT, URLS
-from fasthits.rules.named import JSON
 from fasthits.rules.rules import Rules
 
 MESSAGE = "message"

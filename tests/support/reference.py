@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
+from fasthits.formats.directives import Field, Literal
+from fasthits.formats.format import Format
+from fasthits.formats.named import JSON, NAMES
 from fasthits.records import replace
 from fasthits.rules.bots import BOT, FILTERED, agent_verdict
-from fasthits.rules.directives import Field, Literal
-from fasthits.rules.formats import Format
-from fasthits.rules.named import JSON, NAMES
 from fasthits.rules.paths import final_path
 from fasthits.rules.rules import Bots, Rules
 from tests.support.objects import MESSAGE, read_object, wrapped_line

@@ -3,8 +3,8 @@
 from datetime import date
 
 from fasthits._parse import HitTable
-from fasthits.daily.opening import open_table
-from fasthits.daily.targets import Replaced
+from fasthits.daily.targets.opening import open_target
+from fasthits.daily.targets.target import Replaced
 
 
 def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
@@ -18,4 +18,4 @@ def count(rows: dict[date, dict[bytes, int]]) -> HitTable:
 
 def replace(target: str, rows: dict[date, dict[bytes, int]], with_fewer: bool = False) -> Replaced:
     """Replace the days of *rows* in a target."""
-    return open_table(target).replace(sorted(rows), count(rows), with_fewer)
+    return open_target(target).replace(sorted(rows), count(rows), with_fewer)

@@ -15,14 +15,14 @@ from fasthits._parse import HitTable
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.scratch import Scratch
 from fasthits.daily.cluster.tasks import File, Outcome, Work
+from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
+from fasthits.daily.counting.runs import MergedRows, Runs, Spool, Workshop, tables_of
+from fasthits.daily.counting.threads import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
 from fasthits.daily.logs.extents import Extent
 from fasthits.daily.logs.logfiles import LogFile, Segment
-from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
-from fasthits.daily.runs import MergedRows, Runs, Spool, Workshop, tables_of
-from fasthits.daily.threads import SIGNAL_SECONDS, Figures, Files, Progress, Reading, segments_of
 from fasthits.errors import FasthitsError, UsageError
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.formats import Format
 
 LEAST_TASK_BYTES = 8 << 20
 MOST_TASK_BYTES = 256 << 20

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from fasthits.daily.days import check_url, is_url
+from fasthits.daily.urls import check_url, is_url
 from fasthits.errors import FasthitsError, LogFileError
 
 MARK = "run"

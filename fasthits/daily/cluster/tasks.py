@@ -16,16 +16,16 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from fasthits import __version__
-from fasthits.daily.bounded import BoundedRows
 from fasthits.daily.cluster.scratch import Scratch, read_range
+from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
+from fasthits.daily.counting.overflow import BoundedRows
+from fasthits.daily.counting.runs import DamagedPieceError, Run, Spool, Workshop, merged, pack, tables_of, unpack
+from fasthits.daily.counting.threads import Reading, SegmentCount
 from fasthits.daily.logs.extents import Extent, look
 from fasthits.daily.logs.logfiles import LogFile, Segment
-from fasthits.daily.memory import MAX_BYTES, bytes_of_tables
-from fasthits.daily.runs import DamagedPieceError, Run, Spool, Workshop, merged, pack, tables_of, unpack
-from fasthits.daily.threads import Reading, SegmentCount
 from fasthits.errors import FasthitsError, LogFileError
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import Format
 
 FORMAT = 1
 """The version of the format of tasks and their files."""

@@ -16,7 +16,7 @@ from threading import Thread
 from typing import Any, cast
 
 from fasthits.errors import FasthitsError, LogFileError
-from fasthits.rules.packing import CR_ENDS, HEAD_BYTES, Packing, packing_of
+from fasthits.formats.packing import CR_ENDS, HEAD_BYTES, Packing, packing_of
 
 SUFFIXES = (".gz", ".zst", ".bz2", ".xz", ".zip")
 """The usual endings of packed files' names. They help to find files, but do not tell how these are read."""

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterator
 from datetime import date, datetime
 
-from fasthits.daily.days import ONE_DAY, file_name, is_url
+from fasthits.daily.days import ONE_DAY, file_name
 from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.extents import Ends, Extent, Gap, Look, is_over, look, look_at_all, put_too_early, runs_on
 from fasthits.daily.logs.logfiles import LogFile
+from fasthits.daily.urls import is_url
 from fasthits.rules.compiled import CompiledRules
 
 LONGEST_PERIOD = 366

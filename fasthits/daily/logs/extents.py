@@ -7,9 +7,9 @@ from zlib import crc32
 
 from fasthits.daily.logs.logfiles import LogFile
 from fasthits.errors import LogFileError, StoreError
+from fasthits.formats.format import Format
 from fasthits.records import Record, replace
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.formats import Format
 from fasthits.rules.stamps import stamps
 
 SLACK_SECONDS = 2 * 3600.0

@@ -11,10 +11,10 @@ from fasthits.daily.logs import logfiles
 from fasthits.daily.logs.compression import DamagedError, unpack_blocks
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, LogFile, Segment
 from fasthits.errors import DamagedLogError, LogFileError
-from fasthits.rules import packing
+from fasthits.formats import packing
+from fasthits.formats.format import Format
+from fasthits.formats.packing import packing_of
 from fasthits.rules.compiled import ASSUMED, DETECTED_LINES, CompiledRules
-from fasthits.rules.formats import Format
-from fasthits.rules.packing import packing_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:

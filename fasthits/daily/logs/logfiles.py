@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from fasthits.daily.days import is_url
 from fasthits.daily.logs import compression, matching
 from fasthits.daily.logs.compression import Ahead, is_text, read_ahead, suffix_of, unpack
+from fasthits.daily.urls import is_url
 from fasthits.errors import DamagedLogError, LogFileError
+from fasthits.formats import packing
 from fasthits.records import Record, replace
-from fasthits.rules import packing
 
 if TYPE_CHECKING:
     from fasthits.daily.logs.stores import Entry, StoredFile

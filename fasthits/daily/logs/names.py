@@ -11,8 +11,8 @@ from contextlib import suppress
 from datetime import date
 from typing import NamedTuple
 
-from fasthits.daily.days import is_url
 from fasthits.daily.logs.compression import suffix_of
+from fasthits.daily.urls import is_url
 
 _DATE = r"\d{4}-?\d\d-?\d\d(?:[-_T.]?\d\d){0,3}(?:-\d{10}|\.\d{3})?|\d{8}-\d{10}"
 _MARK = re.compile(rf"(?:(?P<base>.+?)(?:\.(?P<number>\d{{1,4}})|[-._](?:{_DATE}))|{_DATE})(?P<ending>\.log)?")

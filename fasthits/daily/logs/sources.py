@@ -11,8 +11,8 @@ from fasthits.daily.logs.dated import DatedLog
 from fasthits.daily.logs.extents import Ends, Gap, Look, look_at_all
 from fasthits.daily.logs.logfiles import STDIN, LogFile
 from fasthits.errors import LogFileError
+from fasthits.formats.format import Format
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import Format
 
 if TYPE_CHECKING:
     from fasthits.daily.logs.rotated import RotatedLog

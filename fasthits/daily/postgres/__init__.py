@@ -1,1 +1,1 @@
-"""Days in PostgreSQL: the database, the sums beside its tables, and a partition for each day."""
+"""Days in PostgreSQL: the database, its tables as a target with a partition for each day, and the sums beside them."""

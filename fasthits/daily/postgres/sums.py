@@ -10,7 +10,7 @@ from operator import itemgetter
 
 from fasthits._parse import pack_sums
 from fasthits.daily.postgres.database import Postgres
-from fasthits.daily.removed import note_missing_paths, note_removed_days, views_by_path
+from fasthits.daily.removed_paths import note_missing_paths, note_removed_days, views_by_path
 from fasthits.errors import TableError
 
 TABLES = {

@@ -1,1 +1,1 @@
-"""Days in a SQLite file: the file, the sums beside its tables."""
+"""Days in a SQLite file: the file, its tables as a target, and the sums beside them."""

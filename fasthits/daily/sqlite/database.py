@@ -12,11 +12,13 @@ opens the database for writing. So a reader, which opens it for reading only, op
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 
 from fasthits.daily.atomic import check_maker, resolve
+from fasthits.daily.layouts import Cell, Layout
 from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.errors import TableError
 
@@ -26,6 +28,8 @@ LOOK_LOCK_SECONDS = 10.0
 """How long a rollup that only reads waits while another rollup commits."""
 WRITE_LOCK_SECONDS = 60.0
 """How long a rollup waits for another rollup, and for readers."""
+MAX_VARIABLES = 999
+"""Of a statement in SQLite before 3.32."""
 SIGNAL_SECONDS = 0.25
 """Python handles a signal between two waits of SQLite, not while SQLite waits."""
 SIGNAL_STEPS = 100_000
@@ -144,8 +148,8 @@ def _open_to_read(path: Path, lock_seconds: float) -> sqlite3.Connection:
 def _load_csv(path: Path) -> sqlite3.Connection:
     """Return a temporary database with the rows of a CSV file and of the other tables' files: hits.csv,
     hits.referrers.csv."""
-    from fasthits.daily.columns import BESIDE
-    from fasthits.daily.csvfiles import NUMBERS, read_csv
+    from fasthits.daily.csv.files import NUMBERS, read_csv
+    from fasthits.daily.layouts import BESIDE
 
     database = sqlite3.connect("", isolation_level=None)  # in memory, and on the disk if it grows
     try:
@@ -242,3 +246,17 @@ _HINTS = {
     sqlite3.SQLITE_NOTADB: "; name another file",
     sqlite3.SQLITE_FULL: "; free some space, then run it again",
 }
+
+
+def insert_rows(database: sqlite3.Connection, layout: Layout, rows: Iterable[tuple[Cell, ...]]) -> None:
+    """Insert rows, which are in the order of the primary key, so that SQLite appends them.
+
+    A statement inserts several hundred rows, which takes less than half as long as a statement for each row (0.45 and
+    1.05 us a row).
+    """
+    columns = len(layout.columns)
+    values = f"({', '.join('?' * columns)})"
+    cells = chain.from_iterable(rows)
+    while some := list(islice(cells, MAX_VARIABLES // columns * columns)):
+        several = ", ".join([values] * (len(some) // columns))
+        database.execute(f"INSERT INTO {layout.name} VALUES {several}", some)

@@ -1,7 +1,7 @@
 """Sums of the views, beside the table hits in the same SQLite file: a year of 16 million rows is read in 0.1 s.
 
 - ``hits_paths`` gives each path a number, for good. If the last row of a path is removed, so is the path, but its
-  number stays (`daily.removed`).
+  number stays (`daily.removed_paths`).
 - ``hits_sums`` has a row for each day and host: the views of all paths together, and the views of each path, packed by
   the core. In a table without hosts the host is empty. A day with such a row is kept, even if it had no hits.
 
@@ -20,7 +20,7 @@ from datetime import date
 from pathlib import Path
 
 from fasthits._parse import pack_sums
-from fasthits.daily.removed import note_missing_paths, note_removed_days, remove_paths, views_by_path
+from fasthits.daily.removed_paths import note_missing_paths, note_removed_days, remove_paths, views_by_path
 from fasthits.daily.sqlite import referrers
 from fasthits.daily.sqlite.referrers import CHANGED_DAYS, columns_of
 from fasthits.errors import TableError

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from fasthits.formats.packing import HEAD_BYTES as PACKING_BYTES
+from fasthits.formats.packing import packing_of
 from fasthits.live.follow.positions import HEAD_BYTES, FileId, Position, Positions, fingerprint
-from fasthits.rules.packing import HEAD_BYTES as PACKING_BYTES
-from fasthits.rules.packing import packing_of
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".Z", ".lz4")
 """Endings of compressed files, which no server writes to."""

@@ -4,14 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator
 
+from fasthits.formats.format import Format
+from fasthits.formats.labelled import W3C
 from fasthits.live.backlog import FreshBacklog
 from fasthits.live.follow.positions import FileId
 from fasthits.live.memcached import Row
 from fasthits.live.misfits import Misfit, Misfits
 from fasthits.live.statistics import hours_of
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.formats import Format
-from fasthits.rules.labelled import W3C
 
 
 class _Lines:

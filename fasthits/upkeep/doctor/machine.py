@@ -8,11 +8,11 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from fasthits.daily.databases import exists
 from fasthits.daily.days import ONE_DAY, Range
-from fasthits.daily.gaps import describe_missing, missing_days
-from fasthits.daily.history import History
-from fasthits.daily.opening import STDOUT, open_table
+from fasthits.daily.past.gaps import describe_missing, missing_days
+from fasthits.daily.past.history import History
+from fasthits.daily.past.opening import exists
+from fasthits.daily.targets.opening import STDOUT, open_target
 from fasthits.daily.urls import is_postgres, shown
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
@@ -45,7 +45,7 @@ def user(setup: Setup) -> str:
 
 def program(setup: Setup) -> str:
     """Say that the user can run this Python and fasthits, as the nightly rollup does."""
-    command = [sys.executable, "-c", "import fasthits.cli.rollup, fasthits.daily.counting"]
+    command = [sys.executable, "-c", "import fasthits.cli.rollup, fasthits.daily.counting.count_days"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         lines = done.stderr.strip().splitlines() if done.returncode else []
@@ -66,7 +66,7 @@ def configuration(setup: Setup) -> str:
 
 def database(setup: Setup) -> str:
     """Say that the rollup's target can be written, and that its disk has room."""
-    open_table(setup.target).check()
+    open_target(setup.target).check()
     if setup.target == STDOUT:
         return "standard output"
     if is_postgres(setup.target):

@@ -10,11 +10,11 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError
 
 from fasthits.daily.atomic import write_summary
+from fasthits.daily.counting.max_memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
 from fasthits.daily.days import name_days, parse_days
 from fasthits.daily.logs.places import choose_logs
 from fasthits.daily.logs.sources import Patterns
-from fasthits.daily.memory import MAX_MEMORY, MAX_MEMORY_HELP, parse_max_memory
-from fasthits.daily.refusals import days_left, examples, remarks
+from fasthits.daily.targets.refusals import days_left, examples, remarks
 from fasthits.display import counted, printable
 from fasthits.django import clock
 from fasthits.django.commands import HitsCommand

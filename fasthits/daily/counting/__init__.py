@@ -1,0 +1,1 @@
+"""Log files to rows: counted by threads, in bounded memory."""

@@ -1,0 +1,149 @@
+"""Parquet as a target: a folder for each table, in it a file for each day, ``hits/date=2026-11-23/hits.parquet``.
+
+That is what DuckDB, Spark, pandas and others read as a table with the column date. Equal rows make equal files. All new
+files are written before the first takes the place of an old one; each day changes at one moment.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
+from fasthits.daily.parquet.folders import ANOTHER, Folder
+from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
+from fasthits.errors import TableError
+
+GROUP_BATCHES = 16
+"""Batches of a group, which a reader reads or leaves out. So many are in memory, packed."""
+BATCH_ROWS = 1 << 13
+"""So many rows are in memory as Python's objects, which take five times as much."""
+
+
+class ParquetTarget(Target):
+    """Tables in a folder, each of them a folder with a file for each day."""
+
+    def __init__(self, folder: Folder, layouts: Sequence[Layout] = (PLAIN,)) -> None:
+        self._folder = folder
+        self._layouts = layouts
+
+    def check(self) -> None:
+        with self._errors():
+            self._folder.check()
+            self._check_columns()
+
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        new = RowsOfDays(days, rows)
+        with self._errors(), self._folder.replacing() as new_file:
+            self._check_columns()
+            fewer = [] if with_fewer else find_fewer(new.hits, self._kept_hits(days))
+            left = {day.isoformat() for day, *_ in fewer}
+            replaced = [day for day in map(date.isoformat, days) if day not in left]
+            written = [self._write(layout, new.rows(layout, left), replaced, new_file) for layout in self._layouts]
+        return Replaced(written[0], fewer)
+
+    def _write(
+        self,
+        layout: Layout,
+        rows: Iterable[tuple[Cell, ...]],
+        days: Sequence[str],
+        new_file: Callable[[str], Path],
+    ) -> int:
+        """Write a new file for each of *days*; return the number of their rows."""
+        return sum(_write(new_file(_name(layout, day)), layout, of_day) for day, of_day in _by_day(rows, days))
+
+    def _kept_hits(self, days: Sequence[date]) -> dict[date, int]:
+        """Return the hits by day of *days*, if they are kept."""
+        from pyarrow import compute  # 9 MB that only this needs
+
+        layout, found = self._layouts[0], {}
+        for day in days:
+            try:
+                file = self._folder.open(_name(layout, day.isoformat()))
+            except FileNotFoundError:
+                continue
+            with file:
+                batches = parquet.ParquetFile(file).iter_batches(columns=list(layout.numbers))
+                found[day] = sum(compute.sum(column).as_py() or 0 for batch in batches for column in batch.columns)
+        return found
+
+    def _check_columns(self) -> None:
+        """Raise TableError if the newest day of a table has other columns."""
+        for layout in self._layouts:
+            newest = self._folder.newest(layout.name)
+            if newest is None:
+                continue
+            with self._folder.open(newest) as file:
+                found, wanted = parquet.read_schema(file), _schema(layout)
+            if not found.equals(wanted):
+                columns, there = ", ".join(layout.columns[1:]), ", ".join(found.names)
+                failed = f"these options make a table {layout.name} ({columns}), but the file has ({there})"
+                raise TableError(failed, f"{self._folder.name}{newest}", ANOTHER)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with self._folder.errors():
+                yield
+        except pa.ArrowException as error:
+            text = str(error).splitlines()[0]
+            raise TableError("not a Parquet file of fasthits", self._folder.name, text) from error
+
+
+def _name(layout: Layout, day: str) -> str:
+    return f"{layout.name}/date={day}/{layout.name}.parquet"
+
+
+def _by_day(rows: Iterable[tuple[Cell, ...]], days: Sequence[str]) -> Iterator[tuple[str, Iterator[tuple[Cell, ...]]]]:
+    """Yield each of *days* with its rows, which come in the order of days; a day may have none."""
+    wanted = iter(days)
+    for day, of_day in groupby(rows, key=itemgetter(0)):
+        if day not in days:
+            continue
+        for before in wanted:
+            if before == day:
+                break
+            yield before, iter(())
+        yield str(day), of_day
+    for after in wanted:
+        yield after, iter(())
+
+
+def _schema(layout: Layout) -> pa.Schema:
+    """Return the columns of a file. The folder's name has the date."""
+    kinds = {**dict.fromkeys(layout.integers, pa.int8()), **dict.fromkeys(layout.numbers, pa.int64())}
+    return pa.schema([pa.field(name, kinds.get(name, pa.string()), nullable=False) for name in layout.columns[1:]])
+
+
+def _write(file: Path, layout: Layout, rows: Iterator[tuple[Cell, ...]]) -> int:
+    """Write a day's rows to a new file, and onto the disk; return how many."""
+    schema, count = _schema(layout), 0
+    with file.open("xb") as target:
+        options: dict[str, Any] = {"compression": "zstd", "store_schema": False}
+        by_key = [parquet.SortingColumn(at) for at in range(len(layout.texts) - 1)]
+        with parquet.ParquetWriter(target, schema, sorting_columns=by_key, **options) as writer:
+            while group := pa.Table.from_batches(islice(_batches(rows, schema), GROUP_BATCHES), schema):
+                writer.write_table(group, row_group_size=len(group))
+                count += len(group)
+        target.flush()
+        os.fsync(target.fileno())
+    return count
+
+
+def _batches(rows: Iterator[tuple[Cell, ...]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(rows, BATCH_ROWS)):
+        columns = list(zip(*some, strict=True))[1:]
+        arrays = [pa.array(cells, field.type) for cells, field in zip(columns, schema, strict=True)]
+        yield pa.record_batch(arrays, schema=schema)

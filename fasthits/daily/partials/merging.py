@@ -1,0 +1,186 @@
+"""Adds up the partials of several servers into a target."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from fasthits._parse import HitTable
+from fasthits.daily.counting.max_memory import MAX_BYTES, bytes_of_tables
+from fasthits.daily.counting.runs import BOTS, MergedRows, Runs, Spool, Workshop, tables_of
+from fasthits.daily.days import name_days
+from fasthits.daily.layouts import (
+    NOT_FOUND,
+    Layout,
+    hits_layout,
+    not_found_layout,
+    referrers_layout,
+    searches_layout,
+)
+from fasthits.daily.partials.files import (
+    Advance,
+    Partial,
+    of_days,
+    read_partial,
+)
+from fasthits.daily.partials.target import check_about, difference, hits_of
+from fasthits.daily.targets.refusals import NAMED_DAYS, Fewer
+from fasthits.daily.targets.target import Target
+from fasthits.errors import TableError, UsageError
+
+if TYPE_CHECKING:
+    from fasthits.daily.counting.threads import Progress
+
+
+class Merged(NamedTuple):
+    """The result of a merge of partials."""
+
+    servers: list[str]
+    days: list[date]
+    """The days whose rows were replaced."""
+    hits: int
+    rows: int
+    missing: dict[date, list[str]]
+    """The servers without a partial of a day; without *as_part* the day is left unchanged."""
+    fewer: list[Fewer]
+    gaps: list[str]
+    """What is missing of a day of a server."""
+    bytes: int
+    seconds: float
+
+
+class Servers:
+    """The partials of all servers."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        """Raises TableError for a file that is no partial, for partials that were not counted alike, and for two counts
+        of a day of a server, of which nobody knows whether they are of two servers with one name.
+        """
+        self.partials = [read_partial(file) for file in files]
+        for found in self.partials:
+            check_about(found)
+            self._check_alike(found)
+        self._counts: dict[tuple[str, str], Partial] = {}
+        for found in sorted(self.partials, key=lambda each: each.name):
+            for day in found.about["days"]:
+                self._add(found, day)
+        self.names = sorted({server for server, _ in self._counts})
+        self.days = sorted({date.fromisoformat(day) for _, day in self._counts})
+
+    def _add(self, found: Partial, day: str) -> None:
+        server = found.about["server"]
+        other = self._counts.setdefault((server, day), found)
+        if other.about["days"][day]["made"] != found.about["days"][day]["made"]:  # not a copy
+            hint = f"leave it or {other.name} out; if they are of two servers, name each: rollup --server NAME"
+            raise TableError(f"another count of {day} on {server}", found.name, hint)
+
+    def _check_alike(self, found: Partial) -> None:
+        first = self.partials[0]
+        differing = difference(first.about["rules"], found.about["rules"])
+        if not differing and first.places.keys() != found.places.keys():
+            differing = "other tables"
+        if differing:
+            hint = f"use the options of {first.name} on all servers; they differ in {differing}"
+            raise TableError("partials were counted with different options", found.name, hint)
+
+    def layouts(self) -> list[Layout]:
+        """Return the layouts of the tables that the partials have."""
+        about = self.partials[0].about
+        by_host = about["rules"].get("by_host") == "yes"
+        layouts = [hits_layout(by_host, BOTS in self.partials[0].places)]
+        if "referrers" in about["tables"]:
+            layouts.append(referrers_layout(by_host=by_host))
+        if "searches" in about["tables"]:
+            layouts.append(searches_layout(by_host))
+        if NOT_FOUND in about["tables"]:
+            layouts.append(not_found_layout(by_host))
+        return layouts
+
+    def missing(self) -> dict[date, list[str]]:
+        """Return the days that not all servers have, with the servers that have them not."""
+        found = {day: [server for server in self.names if (server, str(day)) not in self._counts] for day in self.days}
+        return {day: servers for day, servers in found.items() if servers}
+
+    def gaps(self, days: Sequence[date]) -> list[str]:
+        """Return the missing parts of *days* on single servers."""
+        return [
+            f"{day} of {server} is a part: {'; '.join(gaps)}"
+            for day in days
+            for server in self.names
+            if (found := self._counts.get((server, str(day)))) and (gaps := found.about["days"][str(day)]["gaps"])
+        ]
+
+    def rows(self, days: Sequence[date], workshop: Workshop, advance: Advance) -> MergedRows:
+        """Return the rows of *days* of all servers."""
+        wanted: dict[str, tuple[Partial, set[date]]] = {}
+        figures = HitTable()
+        for (_, text), found in self._counts.items():
+            day = date.fromisoformat(text)
+            if day in days:
+                wanted.setdefault(found.name, (found, set()))[1].add(day)
+                if hours := found.about["days"][text]["hours"]:
+                    figures.add_hours(day, hours)
+        tables = {}
+        for name in self.partials[0].places:
+            runs, views = [], Counter[date]()
+            for found, some in wanted.values():
+                runs.append(of_days(found.runs(name, advance), some, workshop))
+                views.update({day: found.views[name][day] for day in some & found.views[name].keys()})
+            tables[name] = Runs([runs], views)
+        return MergedRows(tables, workshop, figures)
+
+
+def merge(
+    servers: Servers,
+    table: Target,
+    progress: "Progress | None" = None,
+    max_bytes: int = MAX_BYTES,
+    as_part: bool = False,
+    with_fewer: bool = False,
+) -> Merged:
+    """Replace the days of the partials in *table* by the sum of all servers.
+
+    A day that a server has not, which has other days, stays as it was, unless *as_part*; so does, without *with_fewer*,
+    a day with fewer hits than *table* has. Raises TableError with nothing changed.
+    """
+    started = time.monotonic()
+    table.check()
+    missing = servers.missing()
+    days = [day for day in servers.days if as_part or day not in missing]
+    size = sum(found.size for found in servers.partials)
+    advance = progress(size) if progress else lambda size: None
+    rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
+    replaced = table.replace(days, rows, with_fewer)
+    left = {day for day, *_ in replaced.fewer}
+    done = [day for day in days if day not in left]
+    views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
+    hits = sum(hits_of(views, done).values())
+    return Merged(
+        servers.names, done, hits, replaced.rows, missing, replaced.fewer, servers.gaps(done), size,
+        time.monotonic() - started,
+    )  # fmt: skip
+
+
+def left_days(result: Merged) -> Iterator[str]:
+    """Yield a line for each reason why days were left unchanged, with what to type."""
+    missing = {day: servers for day, servers in result.missing.items() if day not in result.days}
+    by_servers: dict[str, list[date]] = {}
+    for day, servers in missing.items():
+        if day not in {fewer.day for fewer in result.fewer}:
+            by_servers.setdefault(", ".join(servers), []).append(day)
+    for names, days in by_servers.items():
+        hint = "add it; --partial keeps the day without it"
+        yield f"no partial of {names}, left unchanged: {name_days(days)} ({hint})"
+    if result.fewer:
+        named = "; ".join(map(str, result.fewer[:NAMED_DAYS]))
+        more = f"; and {len(result.fewer) - NAMED_DAYS} more days" * (len(result.fewer) > NAMED_DAYS)
+        hint = "is a server missing? if only the rules have changed, --replace replaces the day"
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({hint})"
+
+
+def check_target(target: str) -> None:
+    """Raise UsageError for a target that cannot hold several servers."""
+    if target.lower().endswith(".hits"):
+        raise UsageError("a partial holds one server only", target, "name a target for all: --to hits.db")

@@ -1,0 +1,1 @@
+"""Reading the days that rollups have kept, and showing them."""

@@ -1,0 +1,403 @@
+"""The views of past days, read from the database that rollups write."""
+
+import os
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from heapq import nlargest
+from typing import Literal, NamedTuple, Self, TypeVar
+
+from fasthits.daily.days import Range
+from fasthits.daily.past.kept import Kept
+from fasthits.daily.past.opening import reading_days
+from fasthits.daily.urls import shown
+from fasthits.errors import UsageError
+from fasthits.rules.keywords import day_of
+from fasthits.rules.paths import part_host
+
+Sort = Literal["views", "rise"]
+Named = TypeVar("Named", str, tuple[str, ...])
+
+LEAST_HASHED = 100
+"""A shorter path fits a key, unless it has odd characters: a key has 250 bytes, a prefix at most some tens."""
+LEAST_DIGITS = 8
+SECTION_END = "/*"
+"""The end of a key that names a section: all paths that begin with the text before the ``*``."""
+
+
+class PathViews(NamedTuple):
+    """A path's views in a range of days."""
+
+    path: str
+    views: int
+    share: float
+    """Of the views of all paths together, with the same host and *pages*: 0.0 to 1.0."""
+    before: int | None
+    """Views in the range before; None if no day of it is kept."""
+
+
+@dataclass(frozen=True)
+class MostRead:
+    """Some of the paths that match, with the number of all that match and their views together."""
+
+    paths: list[PathViews]
+    count: int
+    views: int
+
+
+class History:
+    """The days in a SQLite file, or in the PostgreSQL database that a URL names. Every method raises TableError if it
+    cannot read them.
+
+    A day that is not kept is unknown: None among the views of days. A *host* chooses one of a table with hosts, and
+    raises UsageError for another table; without it, hosts are added up. *pages* leaves out static files
+    (`--exclude-static`).
+
+    A *key* is a path, such as ``/a`` or ``/?page=2``, or a section: ``/blog/*`` is all paths that begin with
+    ``/blog/``. In a table with hosts, ``//HOST/PATH`` is the path of a host, as in the live counters.
+    """
+
+    def __init__(self, database: "str | os.PathLike[str]") -> None:
+        self._name = database
+        self._held: Kept | None = None
+        self._interrupted = False
+
+    @property
+    def name(self) -> str:
+        """The name of the database for messages: a URL has no password here."""
+        return shown(self._name)
+
+    def interrupt(self) -> None:
+        """Let the call that another thread makes, and each further call, raise TableError."""
+        self._interrupted = True
+        if held := self._held:
+            held.interrupt()
+
+    @property
+    def days(self) -> list[date]:
+        """The days that are kept, in order."""
+        with self._kept() as kept:
+            return kept.days
+
+    def newest(self) -> date | None:
+        """Return the newest kept day, or None."""
+        days = self.days
+        return days[-1] if days else None
+
+    def range_of(self, number: int) -> Range | None:
+        """Return the last *number* days: from the oldest kept day on, up to the newest. None if no day is kept."""
+        days = self.days
+        if not days:
+            return None
+        return Range(max(days[0], date.fromordinal(max(1, days[-1].toordinal() - number + 1))), days[-1])
+
+    def before(self, days: Range) -> Range:
+        """Return the range before *days*, which has as many days."""
+        last = days.first.toordinal() - 1
+        first = last - (days.last.toordinal() - days.first.toordinal())
+        return Range(date.fromordinal(max(first, 1)), date.fromordinal(max(last, 1)))
+
+    def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
+        """Return the views of *path* on *days*, by default on all `days`: 0 where only other paths were read.
+
+        A day that is not kept is left out.
+        """
+        with self._kept() as kept:
+            wanted = kept.days if days is None else sorted(set(map(day_of, days)).intersection(kept.days))
+            if not wanted:
+                return {}
+            found = _keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
+        return {day: found[day.isoformat()] for day in wanted}
+
+    def path_of(self, key: str) -> str:
+        """Return the path of a hash: # and digits of its SHA-256, as in the live counters. Other keys stay.
+
+        Raises UsageError if no kept path has this hash.
+        """
+        with self._kept() as kept:
+            return _path_of(key, kept)
+
+    def site(self, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
+        """Return the views of all paths together, by day of the range."""
+        with self._kept(host) as kept:
+            if not pages:
+                return _in_order(days, kept.site(days, host))
+            packed = kept.packed(days, host)
+            return _in_order(days, kept.by_day(packed, days, [_chosen(kept, pages=True)])[0])
+
+    def by_day(self, key: str, days: Range, host: str | None = None, pages: bool = False) -> list[int | None]:
+        """Return the views of a path or section, by day of the range. *pages* has no effect on a path."""
+        return self.by_days([key], days, host, pages)[0]
+
+    def by_days(
+        self, keys: Sequence[str], days: Range, host: str | None = None, pages: bool = False
+    ) -> list[list[int | None]]:
+        """Return the views of each of *keys* as `by_day` does, in less time."""
+        with self._kept(host) as kept:
+            return _in_orders(days, _keys_by_day(kept, keys, days, host, pages))
+
+    def most_read(
+        self,
+        days: Range,
+        limit: int = 20,
+        offset: int = 0,
+        text: str = "",
+        prefix: str = "",
+        host: str | None = None,
+        pages: bool = False,
+        sort: Sort = "views",
+        before: Range | None = None,
+    ) -> MostRead:
+        """Return the paths that were read most on *days*, most read first, without the first *offset*.
+
+        Paths match that begin with *prefix* and contain *text*, in upper or lower case. With *before*, such as `before`
+        returns, each path has its views in that range, too. *sort* ``"rise"`` sorts by the rise in views since
+        *before*, which is by default the range before.
+        """
+        with self._kept(host) as kept:
+            before = before or (self.before(days) if sort == "rise" else None)
+            views = kept.totals(days, host)
+            earlier = kept.totals(before, host) if before and kept.days_of(before) else None
+            views.extend([0] * (kept.paths.numbers - len(views)))
+            everything = _sum(kept, views, pages)
+            matching = [path for path in _chosen(kept, text, prefix, pages) if views[path]]
+            order = array("q", map(int.__sub__, views, earlier)) if earlier and sort == "rise" else views
+            first = _first(kept, matching, order, offset, offset + limit)
+        paths = [
+            PathViews(path, views[number], views[number] / everything, earlier[number] if earlier else None)
+            for number, path in first
+        ]
+        return MostRead(paths, len(matching), sum(views[path] for path in matching))
+
+    def sections(
+        self,
+        days: Range,
+        depth: int = 1,
+        limit: int = 20,
+        offset: int = 0,
+        prefix: str = "",
+        host: str | None = None,
+        pages: bool = False,
+    ) -> list[tuple[str, int]]:
+        """Return the keys of the sections that were read most, such as ``/blog/*`` for a *depth* of 1, and their views.
+
+        Paths that are not in a section of this depth are listed as paths.
+        """
+        with self._kept(host) as kept:
+            views = kept.totals(days, host)
+            left_out = kept.paths.static if pages else set()
+            found: Counter[str] = Counter()
+            for number, path in kept.paths:
+                if views[number] and path.startswith(prefix) and number not in left_out:
+                    found[_section(path, depth)] += views[number]
+        return _most(found, limit, offset)
+
+    def total(self, days: Range, host: str | None = None, pages: bool = False) -> int:
+        """Return the views of all paths and days together; at once after `sections` of the same days."""
+        with self._kept(host) as kept:
+            return _sum(kept, kept.totals(days, host), pages)
+
+    def hosts(self, days: Range) -> list[tuple[str, int]]:
+        """Return the hosts and their views, most first; none if the table does not tell hosts apart."""
+        with self._kept() as kept:
+            return _most(kept.hosts(days)) if kept.has_hosts else []
+
+    def bots(self, days: Range, key: str | None = None, host: str | None = None) -> list[int | None] | None:
+        """Return the views of bots, of all paths or of a key, by day of the range. None if the file does not keep them
+        apart."""
+        with self._kept(host) as kept:
+            if not kept.has_bots:
+                return None
+            if key is None:
+                return _in_order(days, kept.site(days, host, "bots"))
+            return _in_order(days, _keys_by_day(kept, [key], days, host, number="bots")[0])
+
+    def read_by_bots(
+        self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return the paths that bots read most, and how often. None if the file does not keep them apart."""
+        with self._kept(host) as kept:
+            if not kept.has_bots:
+                return None
+            views = kept.totals(days, host, "bots")
+            matching = [path for path in _chosen(kept, prefix=prefix) if views[path]]
+            return [(path, views[number]) for number, path in _first(kept, matching, views, offset, offset + limit)]
+
+    def not_found(
+        self, days: Range, limit: int = 20, offset: int = 0, prefix: str = "", host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return the paths that were most often requested but not found, and how often. None if that is not kept."""
+        with self._kept(host) as kept:
+            return kept.not_found(days, host, prefix, limit, offset) if kept.has_table("not_found") else None
+
+    def referrers(
+        self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
+    ) -> list[tuple[str, int]] | None:
+        """Return where most readers came from, to all paths or to a key, and their views. None if that is not kept."""
+        found = self._sources("referrers", "referrer", days, key, host)
+        return None if found is None else [(name, views) for (name,), views in _most(found, limit, offset)]
+
+    def searches(
+        self, days: Range, key: str | None = None, limit: int = 20, offset: int = 0, host: str | None = None
+    ) -> list[tuple[str, str, int]] | None:
+        """Return the search engines and search terms of most readers, and their views. None if that is not kept."""
+        found = self._sources("searches", "engine, terms", days, key, host)
+        return (
+            None
+            if found is None
+            else [(engine, terms, views) for (engine, terms), views in _most(found, limit, offset)]
+        )
+
+    def hours(self, day: date) -> list[int] | None:
+        """Return the views in each of the 24 hours of a day. None if they are not kept."""
+        with self._kept() as kept:
+            found = kept.hours(day) if day in kept.days and kept.has_table("hours") else {}
+        return [found.get(hour, 0) for hour in range(24)] if found else None
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Let all methods called in the block, by this thread, read the same rows: a rollup commits before or after."""
+        with self._kept():
+            yield
+
+    @contextmanager
+    def _kept(self, host: str | None = None) -> Iterator[Kept]:
+        held = self._held
+        if held:
+            with held.errors():
+                held.check_host(host)
+                yield held
+            return
+        with reading_days(self._name) as kept:
+            self._held = kept
+            try:
+                if self._interrupted:
+                    kept.interrupt()
+                kept.check_host(host)
+                yield kept
+            finally:
+                self._held = None
+
+    def _sources(
+        self, table: str, texts: str, days: Range, key: str | None, host: str | None
+    ) -> Counter[tuple[str, ...]] | None:
+        with self._kept(host) as kept:
+            if not kept.has_table(table):
+                return None
+            if key is None:
+                return kept.sources(table, texts, days, host)
+            return kept.sources(table, texts, days, *_Key.of(key, host, kept))
+
+
+def _keys_by_day(
+    kept: Kept, keys: Sequence[str], days: Range, host: str | None, pages: bool = False, number: str = "views"
+) -> list[dict[str, int]]:
+    wanted = [_Key.of(key, host, kept) for key in keys]
+    found: dict[_Key, dict[str, int]] = {}
+    for of_host in {key.host for key in wanted}:
+        paths = [key for key in dict.fromkeys(wanted) if key.host == of_host and not key.is_section]
+        by_day = kept.paths_by_day([key.path for key in paths], days, of_host, number) if paths else []
+        found.update(zip(paths, by_day, strict=True))
+    for key in wanted:
+        if key not in found:
+            packed = kept.packed(days, key.host, number)
+            (found[key],) = kept.by_day(packed, days, [_chosen(kept, prefix=key.path, pages=pages)])
+    return [found[key] for key in wanted]
+
+
+class _Key(NamedTuple):
+    """The meaning of a key: a path, or the beginning of the paths of a section."""
+
+    host: str | None
+    path: str
+    is_section: bool
+
+    @classmethod
+    def of(cls, key: str, host: str | None, kept: Kept) -> Self:
+        if key.startswith("#"):
+            host, key = None, _path_of(key, kept)
+        if host is None and kept.has_hosts and key.startswith("//"):
+            host, key = part_host(key)
+        is_section = key.endswith(SECTION_END)
+        return cls(host, key[:-1] if is_section else key, is_section)
+
+
+def _path_of(key: str, kept: Kept) -> str:
+    if not key.startswith("#"):
+        return key
+    if len(key) < 1 + LEAST_DIGITS:
+        raise UsageError("not the hash of a path", key, f"# and its first {LEAST_DIGITS} digits, or more")
+    from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
+
+    hosts = [f"//{host}" for host in kept.hosts(Range(date.min, date.max))] if kept.has_hosts else [""]
+    for _, path in kept.paths:
+        if len(path) >= LEAST_HASHED or not (path.isascii() and path.isprintable() and " " not in path):
+            for host in hosts:
+                if sha256(f"{host}{path}".encode()).hexdigest().startswith(key[1:]):
+                    return f"{host}{path}"
+    raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")
+
+
+def _chosen(kept: Kept, text: str = "", prefix: str = "", pages: bool = False) -> Iterable[int]:
+    """Return the numbers of the paths that match."""
+    left_out = kept.paths.static if pages else set()
+    if not (text or prefix):
+        every = range(1, kept.paths.numbers)
+        return [number for number in every if number not in left_out] if pages else every
+    text = text.lower()
+    return [
+        number
+        for number, path in kept.paths
+        if path.startswith(prefix) and text in path.lower() and number not in left_out
+    ]
+
+
+def _sum(kept: Kept, views: "array[int]", pages: bool) -> int:
+    """Return the views of all paths together, with *pages* without static files."""
+    return sum(views) - sum(views[number] for number in (kept.paths.static if pages else ()))
+
+
+def _section(path: str, depth: int) -> str:
+    """Return the key of the section that a path is in.
+
+    >>> _section("/blog/2026/summer?page=2", 1), _section("/about", 1), _section("/blog/2026/summer", 3)
+    ('/blog/*', '/about', '/blog/2026/summer')
+    """
+    parts = path.partition("?")[0].split("/")
+    return "/".join([*parts[: depth + 1], "*"]) if len(parts) > depth + 1 else path
+
+
+def _first(kept: Kept, numbers: list[int], order: "array[int]", start: int, end: int) -> list[tuple[int, str]]:
+    """Sort the paths by *order*, most first, and by path. Return the paths from *start* to *end* with their numbers.
+
+    Only paths that may be among them are looked up.
+    """
+    end = min(end, len(numbers))
+    if start >= end:
+        return []
+    values = map(order.__getitem__, numbers)
+    # To sort all of a million values takes a second, to find the largest 20 takes 0.1 s.
+    largest = nlargest(end, values) if end < len(numbers) // 8 else sorted(values, reverse=True)
+    most, least = largest[start], largest[end - 1]
+    some = [number for number in numbers if least <= order[number] <= most]
+    found = sorted(kept.paths.named(some).items(), key=lambda each: (-order[each[0]], each[1]))
+    before = largest.index(most)  # paths with more
+    return found[start - before : end - before]
+
+
+def _most(views: Mapping[Named, int], limit: int | None = None, offset: int = 0) -> list[tuple[Named, int]]:
+    """Return names and their views, most first."""
+    found = sorted(views.items(), key=lambda each: (-each[1], each[0]))
+    return found[offset : None if limit is None else offset + limit]
+
+
+def _in_order(days: Range, found: Mapping[str, int]) -> list[int | None]:
+    return _in_orders(days, [found])[0]
+
+
+def _in_orders(days: Range, found: Iterable[Mapping[str, int]]) -> list[list[int | None]]:
+    texts = [day.isoformat() for day in days.days]
+    return [list(map(each.get, texts)) for each in found]

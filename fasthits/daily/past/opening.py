@@ -1,0 +1,79 @@
+"""Which database a name means, opened to read: SQLite, the CSV files of a rollup, PostgreSQL."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from fasthits.daily.past.kept import Kept
+from fasthits.daily.urls import is_postgres, needs_extra
+from fasthits.errors import TableError
+
+
+def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]:
+    """Give the kept days of a database. All reads see the same moment. Raises TableError, also for errors of the
+    block."""
+    if is_postgres(name):
+        return _reading_postgres(str(name))
+    if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
+        folder = f"{str(name).rstrip('/')}/hits"
+        hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
+        raise TableError("fasthits reads SQLite, CSV and PostgreSQL", name, hint)
+    if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
+        raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
+    return _reading_file(Path(name))
+
+
+@contextmanager
+def _reading_postgres(url: str) -> Iterator[Kept]:
+    with needs_extra("postgres", url):
+        from fasthits.daily.postgres import referrers, sums
+        from fasthits.daily.postgres.database import reading
+    with reading(url) as database:
+        summed = sums.summed(database) if sums.are_valid(database) else None
+        yield Kept(database, summed, sums.days_with_rows(database, summed or set()), referrers.summed(database))
+
+
+@contextmanager
+def _reading_file(file: Path) -> Iterator[Kept]:
+    from fasthits.daily.sqlite import referrers, sums
+    from fasthits.daily.sqlite.database import Sqlite, reading
+
+    with reading(file) as connection:
+        with_rows = sums.days_with_rows(connection)
+        yield Kept(Sqlite(connection, file), sums.summed(connection), with_rows, referrers.summed(connection))
+
+
+def exists(name: str | Path) -> bool:
+    """Tell whether a rollup has made the database. Raises TableError if the server does not answer."""
+    if not is_postgres(name):
+        return Path(name).exists()
+    with needs_extra("postgres", name):
+        from fasthits.daily.postgres.database import looking
+    with looking(str(name)) as database:
+        return bool(database.columns_of("hits"))
+
+
+def state_of(name: str | Path) -> str:
+    """Return a text that changes whenever the database does; empty if it cannot be read."""
+    if is_postgres(name):
+        try:
+            with needs_extra("postgres", name):
+                from fasthits.daily.postgres.database import reading
+                from fasthits.daily.postgres.sums import state
+            with reading(str(name)) as database:
+                return state(database)
+        except TableError:
+            return ""
+    try:
+        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would keep it waiting
+            status = os.fstat(file.fileno())
+            head = file.read(100) if stat.S_ISREG(status.st_mode) else b""
+    except OSError:
+        return ""
+    if not head:
+        return ""
+    changes = int.from_bytes(head[24:28])  # SQLite's file change counter
+    parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, changes)
+    return "-".join(f"{part:x}" for part in parts)

@@ -1,0 +1,97 @@
+"""SQLite as a target: some days of its tables are replaced, and their sums, in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fasthits.daily.atomic import check_file
+from fasthits.daily.layouts import PLAIN, Layout, Rows
+from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, insert_rows, reading, writing
+from fasthits.daily.sqlite.referrers import columns_of
+from fasthits.daily.sqlite.sums import check_tables, days_without_sums, make_missing_sums, pause, resume
+from fasthits.daily.targets.refusals import find_fewer
+from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
+from fasthits.errors import TableError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from fasthits.daily.counting.threads import Progress
+
+
+class SqliteTarget(Target):
+    """Tables in a SQLite file, which are created if they do not exist."""
+
+    def __init__(self, path: Path, layouts: Sequence[Layout] = (PLAIN,), max_bytes: int | None = None) -> None:
+        self._path = path
+        self._layouts = layouts
+        self._max_bytes = max_bytes
+
+    def check(self) -> None:
+        check_file(self._path)
+        if self._path.exists() and self._path.stat().st_size:
+            with reading(self._path, LOOK_LOCK_SECONDS) as database:
+                self._check_columns(database)
+                check_tables(database, self._path)
+
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
+        if not days:
+            return Replaced(0, [])
+        new = RowsOfDays(days, rows)
+        with writing(self._path, self._max_bytes) as database:
+            for layout in self._layouts:
+                database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
+            self._check_columns(database)
+            check_tables(database, self._path)
+            fewer = [] if with_fewer else find_fewer(new.hits, _hits_by_day(database, self._layouts[0], days))
+            left = {day for day, *_ in fewer}
+            replaced = [day for day in days if day not in left]
+            if not replaced:
+                database.rollback()
+                return Replaced(0, fewer)
+            pause(database)
+            for layout in self._layouts:
+                dates = ((day.isoformat(),) for day in replaced)
+                database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
+                insert_rows(database, layout, new.rows(layout, {day.isoformat() for day in left}))
+            resume(database, replaced)
+            count = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
+        return Replaced(count, fewer)
+
+    def catch_up(self, progress: "Progress | None" = None) -> None:
+        if not self._path.exists():
+            return
+        with reading(self._path, LOOK_LOCK_SECONDS) as database:
+            days = days_without_sums(database) if columns_of(database, self._layouts[0].name) else []
+        advance = progress(len(days)) if progress and days else None
+        while days:
+            with writing(self._path, self._max_bytes) as database:
+                done = make_missing_sums(database, days)
+            days = days[done:]
+            if advance:
+                advance(done)
+
+    def _check_columns(self, database: "sqlite3.Connection") -> None:
+        for layout in self._layouts:
+            found = [(row[1], row[5] > 0) for row in database.execute(f"PRAGMA table_info({layout.name})")]
+            if found and found != [(name, name in layout.texts) for name in layout.columns]:
+                failed = f"these options make a table {layout.name} ({', '.join(layout.columns)}), but the file has"
+                there = ", ".join(name for name, _ in found)
+                raise TableError(f"{failed} ({there})", self._path, "name another with --to TARGET")
+
+
+def _hits_by_day(database: "sqlite3.Connection", layout: Layout, days: Sequence[date]) -> dict[date, int]:
+    """Return the hits by day of the *days* that have rows. *days* are in order."""
+    total = " + ".join(f"sum({number})" for number in layout.numbers)
+    query = f"SELECT date, {total} FROM {layout.name} WHERE date BETWEEN ? AND ? GROUP BY date"
+    found = dict(database.execute(query, [days[0].isoformat(), days[-1].isoformat()]))
+    return {day: found[day.isoformat()] or 0 for day in days if day.isoformat() in found}
+
+
+def _count_rows(database: "sqlite3.Connection", layout: Layout, day: date) -> int:
+    """Return how many rows a day has."""
+    (rows,) = database.execute(f"SELECT count(*) FROM {layout.name} WHERE date = ?", (day.isoformat(),)).fetchone()
+    return int(rows)

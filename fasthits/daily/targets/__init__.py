@@ -1,0 +1,1 @@
+"""Where a rollup puts its days: what every target can do, which target a name means, which days stay unchanged."""

@@ -1,0 +1,130 @@
+"""Which days a run leaves unchanged, and why: only a better count of a day replaces the day that is kept."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+
+from fasthits.daily.counting.count_days import Counted
+from fasthits.daily.days import name_days
+from fasthits.daily.logs.extents import Gap
+from fasthits.daily.logs.sources import NAME_LOGS
+from fasthits.display import counted as number_of
+from fasthits.display import printable
+from fasthits.rules.guidance import shown
+
+NAMED_GAPS = 3
+"""The number of missing parts of a day that a message names."""
+NAMED_SERVERS = 10
+NAMED_FILES = 10
+NAMED_DAYS = 10
+"""How many days with fewer hits a message names, with their numbers."""
+
+SHOWN_OF_LINE = 120
+"""Characters that are shown of a malformed line among good lines; mostly the request is among them."""
+
+WHY_FEWER = "is a log missing? if only the rules have changed, --replace replaces the day"
+
+FEW_LINES = 20
+"""On a quiet night, one rule may filter this many lines, and no others come."""
+
+
+class Fewer(NamedTuple):
+    """A day with fewer hits in the new count than in the kept one."""
+
+    day: date
+    counted: int
+    kept: int
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.counted:,} counted, {self.kept:,} kept"
+
+
+def find_fewer(counted: Mapping[date, int], kept: Mapping[date, int]) -> list[Fewer]:
+    """Return the days that have fewer hits in *counted* than in *kept*, in order. Both map a day to its hits.
+
+    >>> find_fewer({date(2026, 3, 12): 7}, {date(2026, 3, 12): 7, date(2026, 3, 13): 1})
+    [Fewer(day=datetime.date(2026, 3, 13), counted=0, kept=1)]
+    """
+    return [Fewer(day, counted.get(day, 0), hits) for day, hits in sorted(kept.items()) if counted.get(day, 0) < hits]
+
+
+def days_left(found: Counted, fewer: Sequence[Fewer]) -> Iterator[str]:
+    """Yield a line for each reason why days were left unchanged, with what to type; nothing if no day was left."""
+    if found.missing:
+        hints = "; ".join(found.hints_of_missing)
+        yield f"no log file, left unchanged: {name_days(found.missing)} ({hints})"
+    if found.unseen:
+        yield _why_unseen(found)
+    if found.days_seen:
+        yield from _unreadable(found)
+    for day, gaps in found.parts.items():
+        if day not in found.days:
+            ways = dict.fromkeys([*(gap.hint for gap in gaps if gap.hint), "--partial counts what is there"])
+            yield f"not the whole day, left unchanged: {day}: {_join(gaps)} ({'; '.join(ways)})"
+    if fewer:
+        named = "; ".join(map(str, fewer[:NAMED_DAYS]))
+        more = f"; and {number_of(len(fewer) - NAMED_DAYS, 'more day')}" * (len(fewer) > NAMED_DAYS)
+        yield f"fewer hits than are kept, left unchanged: {named}{more} ({WHY_FEWER})"
+
+
+def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
+    """Yield notes and warnings about the days that were counted: lines that do not count, parts of days, servers
+    without a line.
+
+    Without *of_few_lines* it is no warning that a rule filters a few lines, and these are all.
+    """
+    others = sum(lines for reason, lines in found.filtered.items() if reason not in ("day", "comment"))
+    if found.left_out and (of_few_lines or others > FEW_LINES):
+        reason = next(iter(found.filtered.keys() - {"day", "comment"}))
+        yield f"warning: no hits, and {number_of(others, 'line')} filtered by one rule ({reason}): {found.left_out}"
+    if found.advice and found.days_seen:
+        yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"
+    yield from found.notes
+    for day in found.days:
+        if day in found.parts:
+            yield f"{day} is only a part: {_join(found.parts[day])}"
+    for day, names in found.missing_servers.items():
+        more = f" and {len(names) - NAMED_SERVERS:,} more" * (len(names) > NAMED_SERVERS)
+        named = ", ".join(names[:NAMED_SERVERS]) + more
+        yield f"warning: no line of {day} in {named}; if these sites had visitors, a log is missing"
+
+
+def examples(found: Counted) -> Iterator[str]:
+    """Yield the examples of malformed lines for a terminal; if most lines are malformed, whole, and what to type."""
+    for example in found.examples:
+        line = shown(example.head) if found.advice else shown(example.head)[:SHOWN_OF_LINE]
+        yield f"{printable(example.file)}:{example.line}: {line}"
+    if found.advice:
+        yield from found.advice.lines()
+
+
+def _join(gaps: Sequence[Gap]) -> str:
+    texts = list(dict.fromkeys(gap.text for gap in gaps))
+    more = len(texts) - NAMED_GAPS
+    return "; ".join(texts[:NAMED_GAPS]) + f"; and {more} more" * (more > 0)
+
+
+def _unreadable(found: Counted) -> Iterator[str]:
+    """Yield a line for each file of which no line could be read, while others were."""
+    for name, advice in list(found.unreadable.items())[:NAMED_FILES]:
+        yield f"no line of this file can be read, counted without it: {name} ({advice.misses[0]}; {advice.remedy})"
+    if (more := len(found.unreadable) - NAMED_FILES) > 0:
+        yield f"no line of {number_of(more, 'more file')} can be read"
+
+
+def _why_unseen(found: Counted) -> str:
+    days = name_days(found.unseen)
+    explain = f"fasthits explain {found.any_file} shows how each line is read"
+    hints = list(dict.fromkeys([*map(str, found.damaged), *found.hints_of_unseen]))
+    if not found.lines:
+        return f"the log is empty, left unchanged: {days} ({'; '.join([*hints, NAME_LOGS])})"
+    if not found.days_seen:
+        hints += [f"tried as {found.tried}", explain]
+        return f"none of {number_of(found.lines, 'line')} can be read, left unchanged: {days} ({'; '.join(hints)})"
+    hints.append(f"the log has {name_days(sorted(found.days_seen))}")
+    if [day.toordinal() + 1 for day in found.unseen] == [min(found.days_seen).toordinal()]:
+        hints.append("if the log is new, run this again tomorrow")
+    hints.append(NAME_LOGS)
+    if found.malformed:
+        hints.append(f"{number_of(found.malformed, 'line')} did not parse")
+    return f"no line of the day, left unchanged: {days} ({'; '.join([*hints, explain])})"

@@ -1,0 +1,66 @@
+"""What every target of a rollup can do: check, replace days together or not at all, catch up. And the rows it gets."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from fasthits.daily.layouts import Cell, Layout, Rows
+from fasthits.daily.targets.refusals import Fewer
+
+if TYPE_CHECKING:
+    from fasthits.daily.counting.threads import Progress
+
+NO_FIGURES: Mapping[str, Any] = {}
+
+
+class Replaced(NamedTuple):
+    """The number of new rows of views, and the days that were left unchanged, because the table has more hits."""
+
+    rows: int
+    fewer: list[Fewer]
+
+
+class Target(Protocol):
+    """A target of rollups."""
+
+    def check(self) -> None:
+        """Raise TableError if `replace` cannot work, as far as that shows without changing anything."""
+
+    def replace(
+        self, days: Sequence[date], rows: Rows, with_fewer: bool = False, figures: Mapping[str, Any] = NO_FIGURES
+    ) -> Replaced:
+        """Replace all rows of *days*, which are in order, by *rows*. Rows of other days are ignored.
+
+        *figures* are the figures of the count, for targets that keep them.
+
+        Without *with_fewer*, a day that has more hits in the table is left unchanged, in all tables. No other rollup
+        comes between the comparison and the replacement. Bytes that are not UTF-8 are written as ``\\xhh``, as Apache
+        does. All or nothing, and on the disk when it returns. Raises TableError with the old rows intact.
+        """
+
+    def catch_up(self, progress: "Progress | None" = None) -> None:
+        """Make the sums that the table is without: of days that an older version has kept, or that others have changed.
+
+        *progress* receives the number of days. Each step is on the disk when it is done, so that the next call goes on
+        after a kill. Raises TableError. A table without sums has nothing to do.
+        """
+        return
+
+
+class RowsOfDays:
+    """The rows of some days."""
+
+    def __init__(self, days: Sequence[date], rows: Rows) -> None:
+        self._rows = rows
+        self._days = {day.isoformat() for day in days}
+        found = Counter(rows.views_by_day())
+        if rows.bots is not None:
+            found.update(rows.bots.views_by_day())
+        self.hits: Mapping[date, int] = {day: found[day] for day in days if day in found}
+        """The hits of each day that has any, all paths together."""
+
+    def rows(self, layout: Layout, left: Collection[str] = ()) -> Iterator[tuple[Cell, ...]]:
+        """Yield a table's rows in the order of its primary key, each key once, without the days in *left*."""
+        wanted = self._days.difference(left)
+        return (row for row in layout.rows(self._rows) if row[0] in wanted)

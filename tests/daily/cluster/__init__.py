@@ -1,0 +1,1 @@
+"""Counting by many workers: of an executor, and of a real Dask cluster."""

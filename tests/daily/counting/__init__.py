@@ -1,0 +1,1 @@
+"""Counting in one call, by threads, in bounded memory."""

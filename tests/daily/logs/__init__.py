@@ -1,0 +1,1 @@
+"""Log files found and read, and whether they hold the whole day."""

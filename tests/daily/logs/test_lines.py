@@ -1,0 +1,117 @@
+"""The lines of logs one by one: from files, buffers and blocks, in the format that they are counted by."""
+
+import gzip
+import mmap
+from array import array
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fasthits import count_hits
+from fasthits.daily.logs import lines as library
+from fasthits.daily.logs.lines import parse_lines
+from fasthits.errors import LogFileError, UsageError
+from tests.rules.test_compiled import DAY, SAMPLES, detect_format, mixed_logs
+from tests.support.commands import hit, write
+from tests.support.reference import LINE_BYTES, judge, split_lines
+from tests.support.strategies import blocks_of
+
+LOG = hit("/a") + b"junk\n" + hit("/b?c=1", method="HEAD").rstrip()
+
+
+def paths(source: object, **options: object) -> list[bytes | None]:
+    return [line and line.path for line in parse_lines(source, **options)]
+
+
+def as_mmap(data: bytes) -> mmap.mmap:
+    mapping = mmap.mmap(-1, len(data))
+    mapping[:] = data
+    return mapping
+
+
+@pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, lambda data: array("B", data), as_mmap])
+def test_a_buffer_is_read_like_a_log(buffer: object) -> None:
+    assert paths(buffer(LOG)) == [b"/a", None, b"/b"]
+
+
+def test_files_are_found_by_name_and_pattern_and_decompressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.log", LOG)
+    write(tmp_path / "b.log.gz", gzip.compress(SAMPLES["short"]))
+    monkeypatch.chdir(tmp_path)
+    assert paths("a.log") == paths(tmp_path / "a.log") == [b"/a", None, b"/b"]
+    assert paths("b.log") == [b"/a"]
+    assert paths("*.log") == [b"/a", None, b"/b", b"/a"]
+    with open("a.log", "rb") as file:
+        assert paths(file) == [b"/a", None, b"/b"]
+
+
+@given(st.data(), mixed_logs)
+def test_lines_agree_with_the_oracle_wherever_blocks_end(data: st.DataObject, log: bytes) -> None:
+    log_format = detect_format(log)
+    whole = list(parse_lines(log))
+    judged = [judge(text, log_format=log_format) for text in split_lines(log)]
+    assert [line and line.day for line in whole] == [day for _, day, _ in judged]
+    assert [line is None for line in whole] == [bucket == "malformed" for bucket, _, _ in judged]
+    if log_format.parts:
+        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.name)) == whole
+
+
+@given(log=mixed_logs)
+def test_as_many_lines_are_malformed_as_are_counted(log: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = write(tmp_path_factory.mktemp("log") / "access.log", log)
+    counted = count_hits(file)
+    lines = list(parse_lines(file))
+    assert (len(lines), lines.count(None)) == (counted.lines, counted.malformed)
+    assert {line.day for line in lines if line} == set(counted.days)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_formats_are_detected(name: str) -> None:
+    (line,) = parse_lines(SAMPLES[name])
+    assert (line.day, line.method, line.path, line.status) == (DAY, b"GET", b"/a", 200)
+    assert line.vhost == (None if name == "combined" else b"o.example")
+    assert paths([SAMPLES[name][:9], SAMPLES[name][9:]]) == [b"/a"]
+
+
+def test_a_format_can_be_given() -> None:
+    log = b"2026-03-12T10:00:00Z GET /a?b 404\nx\n"
+    first, second = parse_lines(log, log_format="$time_iso8601 $request_method $request_uri $status")
+    assert (first.day, first.path, first.query, first.status, second) == (date(2026, 3, 12), b"/a", b"b", 404, None)
+    (line,) = parse_lines(b'{"ts": 1773306000, "m": "GET", "u": "/a"}', "json", {"method": "m", "path": "u"})
+    assert (line.method, line.path, line.status, line.vhost, line.host_part) == (b"GET", b"/a", None, None, None)
+
+
+def test_lines_are_cut_at_the_limit_and_blocks_at_any_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = hit("/long").rstrip() + b"x" * (3 * LINE_BYTES) + b"\n"
+    monkeypatch.setattr(library, "BLOCK_BYTES", 1000)
+    assert paths(long + hit("/a")) == [b"/long", b"/a"]
+
+
+def test_a_stream_gives_its_lines_as_they_come() -> None:
+    taken = []
+
+    def stream() -> Iterable[bytes]:
+        for number in range(10):
+            taken.append(number)
+            yield hit(f"/{number}")
+
+    lines = parse_lines(stream())
+    assert next(lines).path == b"/0"
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("source", [None, 5, [5], ["text"], memoryview(LOG)[::2]])
+def test_an_object_without_bytes_is_refused(source: object) -> None:
+    with pytest.raises(TypeError):
+        list(parse_lines(source))
+
+
+def test_missing_files_and_unknown_formats_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(LogFileError, match="no such log file"):
+        parse_lines(tmp_path / "no.log")
+    with pytest.raises(UsageError, match="no such log format: 'combind'"):
+        parse_lines(LOG, log_format="combind")

@@ -1,0 +1,101 @@
+"""The names that rotated logs have, and the times in their lines."""
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+
+from fasthits.daily.logs.extents import is_over
+from fasthits.daily.logs.names import LogName, read_name
+from fasthits.formats.format import Format
+from fasthits.formats.named import find_format
+from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.rules import Rules
+from fasthits.rules.stamps import detect_format, stamps
+from tests.support.commands import hit
+
+DAY = date(2026, 11, 24)
+
+
+@pytest.mark.parametrize(
+    ("name", "log", "number", "day"),
+    [
+        ("/v/access.log.1", "/v/access.log", 1, None),
+        ("/v/access.log.14.gz", "/v/access.log", 14, None),
+        ("access.1.log.zst", "access.log", 1, None),
+        ("/v/access_log-20261124", "/v/access_log", None, DAY),
+        ("/v/access.log-20261124.gz", "/v/access.log", None, DAY),
+        ("/v/access.log-2026112405", "/v/access.log", None, DAY),
+        ("/v/access.log-20261124-1764000000", "/v/access.log", None, DAY),
+        ("/v/access-20261124.log", "/v/access.log", None, DAY),
+        ("/v/access-2026-11-24T00-00-00.000.log.gz", "/v/access.log", None, DAY),
+        ("/v/2026-11-24.log", "/v/.log", None, DAY),
+        ("/v/access.log.gz.1", "/v/access.log", 1, None),
+        ("/v/access.log.zst-20261124", "/v/access.log", None, DAY),
+        ("/v/access-20261124.log.zip", "/v/access.log", None, DAY),
+        ("/c/0a/0a-json.log.1", "/c/0a/0a-json.log", 1, None),
+        ("/c/0a/0a-json.log.2.gz", "/c/0a/0a-json.log", 2, None),
+        ("/v/access.log-99999999", "/v/access.log", None, None),
+        ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None),
+    ],
+)
+def test_a_rotated_file_belongs_to_its_log(name: str, log: str, number: int | None, day: date) -> None:
+    assert read_name(name) == LogName(log, True, number, day)
+
+
+@pytest.mark.parametrize(
+    ("name", "log"),
+    [
+        ("access.log", "access.log"),
+        ("/v/access.log.gz", "/v/access.log"),
+        ("/v/web-1.access.log", "/v/web-1.access.log"),
+        ("/v/access-1.log", "/v/access-1.log"),
+        ("/v/access.log.old", "/v/access.log.old"),
+        ("/v/2026/11/24/access.log", "/v/*/access.log"),
+        ("", ""),
+    ],
+)
+def test_other_files_are_logs_of_their_own(name: str, log: str) -> None:
+    assert read_name(name) == LogName(log, False, None, None)
+
+
+NOON = datetime(2026, 3, 12, 10, 0, tzinfo=timezone(timedelta(hours=1)))
+
+
+@pytest.mark.parametrize(
+    ("line", "log_format"),
+    [
+        (hit("/"), "auto"),
+        (b"example.org:80 " + hit("/"), "auto"),
+        (b'2026-03-12T10:00:00+01:00 GET "/a b" 200', '$time_iso8601 $request_method "$request_uri" $status'),
+        (b"1773306000.000 GET /a 200", "$msec $request_method $request_uri $status"),
+        (b'12/03/2026 10:00 "GET /a HTTP/1.1"', '%{%d/%m/%Y %H:%M}t "%r"'),
+        (b'{"time_iso8601":"2026-03-12T10:00:00+01:00","request_method":"GET","request_uri":"/"}', "json"),
+    ],
+)
+def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str) -> None:
+    compiled = CompiledRules(Rules(format=log_format))
+    lines = [b"no line", b"", line.rstrip()]
+    found: Format = find_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
+    (stamp,) = stamps(lines, found, compiled)
+    if log_format.startswith("%{"):  # without a zone it is this machine's
+        assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
+    else:
+        assert stamp == NOON
+
+
+@pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
+def test_invalid_times_are_left_out(time: bytes) -> None:
+    compiled = CompiledRules(Rules())
+    assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], compiled), compiled)) == []
+
+
+def test_a_day_ends_in_the_time_zone_of_the_log() -> None:
+    now = datetime(2026, 11, 25, 0, 10, tzinfo=UTC)
+    west, east = (datetime(2026, 11, 24, 1, tzinfo=timezone(timedelta(hours=hours))) for hours in (-8, 9))
+    today = date(2026, 11, 25)
+    assert is_over(DAY, None, today, now)
+    assert not is_over(today, None, today, now)
+    assert not is_over(DAY, west, today, now)
+    assert is_over(DAY, west, today, now + timedelta(hours=8))
+    assert is_over(DAY, east, today, now)
+    assert is_over(date(1, 1, 1), datetime(1, 1, 1, 1, tzinfo=timezone(timedelta(hours=9))), today, now)

@@ -1,0 +1,511 @@
+"""Whether the files hold the whole day: names of logrotate's and cronolog's, missing pieces and servers, --partial."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from fasthits.daily.logs.logfiles import LogFile
+from fasthits.daily.logs.sources import Sources
+from fasthits.rules.compiled import CompiledRules
+from fasthits.rules.rules import Rules
+from tests.daily.test_rollup import rows_of
+from tests.support.commands import fasthits, write
+from tests.support.processes import PROJECT
+
+TODAY = datetime.now(UTC).date()
+YESTERDAY = TODAY - timedelta(1)
+DAYS = 16
+"""How long the log has been kept."""
+
+
+def line(path: str, at: datetime) -> bytes:
+    """Return a combined line that was logged at a time."""
+    return f'192.0.2.7 - - [{at:%d/%b/%Y:%H:%M:%S} +0000] "GET {path} HTTP/1.1" 200 5 "-" "Mozilla/5.0"\n'.encode()
+
+
+def every(minutes: int, first: datetime, last: datetime) -> list[datetime]:
+    """Return times from the *first* on, before the *last*."""
+    return [first + timedelta(minutes=n) for n in range(0, int((last - first).total_seconds() / 60), minutes)]
+
+
+def midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+class Rotated:
+    """A log that the real logrotate rotates once a day, as of a clock of its own; the run is just after *now*."""
+
+    def __init__(self, folder: Path, clock: timedelta, *options: str, name: str = "access.log") -> None:
+        self.log = folder / name
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        os.chmod(folder, 0o755)
+        self._clock = clock
+        self._config = folder.parent / f"{folder.name}-{name}.conf"
+        words = "\n".join(options or ("rotate 14", "compress", "delaycompress", "notifempty", "create"))
+        self._config.write_text(f"{self.log} {{\ndaily\nmissingok\n{words}\n}}\n")
+
+    def write(self, stamps: list[datetime], now: datetime, path: str = "/a") -> "Rotated":
+        """Log at these times, and rotate every day at the clock of the rotation, until *now*."""
+        turn = midnight(stamps[0].date()) + self._clock
+        for at in stamps:
+            while turn <= at:
+                self._rotate(turn)
+                turn += timedelta(1)
+            with self.log.open("ab") as log:
+                log.write(line(path, at))
+            os.utime(self.log, (at.timestamp(), at.timestamp()))
+        while turn <= now:
+            self._rotate(turn)
+            turn += timedelta(1)
+        return self
+
+    def _rotate(self, at: datetime) -> None:
+        state = self._config.with_suffix(".state")
+        command = ["faketime", f"{at:%Y-%m-%d %H:%M:%S}", "logrotate", "--force", "--state", state, self._config]
+        subprocess.run(command, check=True, capture_output=True, env=os.environ | {"TZ": "UTC", "NO_FAKE_STAT": "1"})
+        if self.log.exists():
+            os.utime(self.log, (at.timestamp(), at.timestamp()))
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+def rolled(
+    folder: Path, days: str, *options: str | Path
+) -> tuple[int, dict[tuple[str, str], int], str, dict[str, object]]:
+    """Return the exit code of a rollup, the rows it wrote, what it said, and its summary."""
+    target, summary = folder / "hits.csv", folder / "summary.json"
+    done = fasthits("rollup", days, *options, "--to", target, "--summary", summary, TZ="UTC", cwd=folder)
+    rows = rows_of(target.read_bytes()) if target.exists() else {}
+    return done.returncode, rows, done.stderr.decode(), json.loads(summary.read_text()) if summary.exists() else {}
+
+
+EARLY, MIDNIGHT = timedelta(hours=6, minutes=25), timedelta(0)
+RUN = midnight(TODAY) + timedelta(minutes=10)
+"""When the nightly rollup runs; nothing was logged since."""
+STAMPS = every(7, midnight(TODAY - timedelta(DAYS)), RUN)
+OF_YESTERDAY = sum(at.date() == YESTERDAY for at in STAMPS)
+
+
+@pytest.mark.parametrize(("clock", "files"), [(EARLY, 2), (timedelta(hours=12), 2), (MIDNIGHT, 3)])
+def test_a_nightly_run_opens_two_or_three_files_of_a_rotated_log(
+    logs: Path, tmp_path: Path, clock: timedelta, files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rotated(logs, clock).write(STAMPS, RUN)
+    assert len(os.listdir(logs)) == 15
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert code == 0, said
+    assert rows == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
+    assert summary["files"] == files
+    assert summary["parts"] == {}
+    opened: list[str] = []
+    head = LogFile.head
+    monkeypatch.setattr(LogFile, "head", lambda self: opened.append(self.name) or head(self))
+    Sources((f"{logs}/access.log*",), [YESTERDAY], CompiledRules(Rules()))
+    assert len(opened) <= 3
+
+
+KEPT = {(str(YESTERDAY), "/kept"): 1}
+
+
+def keep_one_hit(folder: Path) -> None:
+    write(folder / "hits.csv", f"date,path,views\n{YESTERDAY},/kept,1\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("clock", "pattern", "missing"),
+    [
+        (EARLY, "access.log", "its beginning is missing: {logs}/access.log begins at {yesterday} 06:27:00"),
+        (EARLY, "access.log.1", "its end is missing: {logs}/access.log.1 ends at {yesterday} 06:20:00"),
+        (EARLY, "access.log.*", "its end is missing: {logs}/access.log.1 ends at {yesterday} 06:20:00"),
+        (MIDNIGHT, "access.log.1", "its beginning is missing: {logs}/access.log.1 begins at {yesterday} 00:0"),
+        (MIDNIGHT, "access.log.*", "its end is missing: {logs}/access.log.1 ends at {yesterday} 23:5"),
+    ],
+)
+def test_the_error_about_a_part_of_a_rotated_log_names_the_pattern_for_the_whole_log(
+    logs: Path, tmp_path: Path, clock: timedelta, pattern: str, missing: str
+) -> None:
+    Rotated(logs, clock).write(STAMPS[-500:], RUN)
+    keep_one_hit(tmp_path)
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/{pattern}")
+    assert (code, rows) == (1, KEPT)
+    first = said.splitlines()[0]
+    expected = missing.format(logs=logs, yesterday=YESTERDAY)
+    assert first.startswith(f"fasthits: not the whole day, left unchanged: {YESTERDAY}: {expected}")
+    assert first.endswith(f"(name all files of the log: --logs '{logs}/access.log*'; --partial counts what is there)")
+    assert summary["days"] == []
+    (gap, *_) = summary["parts"][str(YESTERDAY)]  # type: ignore[index]
+    assert gap.startswith(expected)
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/{pattern}", "--partial")
+    assert code == 0
+    assert 1 < rows[str(YESTERDAY), "/a"] <= OF_YESTERDAY
+    assert f"  {YESTERDAY} is only a part: {expected}" in said
+    assert summary["days"] == [str(YESTERDAY)]
+    code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY})
+
+
+DATEEXT = ("rotate 14", "compress", "delaycompress", "dateext")
+
+
+def test_dateext_names_files_by_the_day_of_the_rotation(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, timedelta(hours=3), *DATEEXT).write(STAMPS[-900:], RUN)
+    keep_one_hit(tmp_path)
+    named = ("--logs", f"{logs}/access.log-%Y%m%d")
+    code, rows, said, _ = rolled(tmp_path, "yesterday", *named)
+    assert (code, rows) == (1, KEPT)
+    assert (
+        f"{YESTERDAY}: its end is missing: {logs}/access.log-{YESTERDAY:%Y%m%d} has mostly lines of the day before, as "
+        "logrotate's dateext names a file for the day of its rotation, and the file of the next day is missing "
+        f"(name all files of the log: --logs '{logs}/access.log*'; --partial counts what is there)"
+    ) in said
+    code, rows, _, summary = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows, summary["files"]) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}, 2)
+    before = YESTERDAY - timedelta(1)
+    code, rows, said, _ = rolled(tmp_path, str(before), *named)
+    assert (code, rows[str(before), "/a"]) == (0, sum(at.date() == before for at in STAMPS))
+    assert f"{logs}/access.log-{before:%Y%m%d}.gz has mostly lines of the day before, as logrotate's dateext" in said
+
+
+def test_dateext_of_several_servers_is_judged_for_each(tmp_path: Path) -> None:
+    before = YESTERDAY - timedelta(1)
+    for server in ("web1", "web2"):
+        Rotated(tmp_path / server / "log", EARLY, *DATEEXT).write(STAMPS[-900:], RUN)
+    named = ("--logs", "*/log/access.log-%Y%m%d")
+    assert rolled(tmp_path, str(before), *named)[0] == 0
+    (tmp_path / "web2" / "log" / f"access.log-{YESTERDAY:%Y%m%d}").unlink()
+    code, _, said, _ = rolled(tmp_path, str(before), *named, "--replace")
+    assert code == 1
+    assert f"its end is missing: web2/log/access.log-{before:%Y%m%d}.gz has mostly lines of the day before" in said
+
+
+def test_files_named_for_the_day_before_their_rotation_lack_its_beginning(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, timedelta(minutes=5), "rotate 14", "compress", "dateext", "dateyesterday").write(STAMPS[-900:], RUN)
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log-%Y%m%d")
+    assert (code, rows) == (1, {})
+    assert f"/access.log-{YESTERDAY:%Y%m%d}.gz goes on until {TODAY} 00:0" in said
+    code, rows, _, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY})
+
+
+def test_a_quiet_site_and_an_empty_live_file_are_whole_days(logs: Path, tmp_path: Path) -> None:
+    stamps = [midnight(YESTERDAY) + timedelta(hours=hours) for hours in (-40, -20, 15, 16)]
+    Rotated(logs, MIDNIGHT).write(stamps, RUN)
+    assert (logs / "access.log").stat().st_size == 0
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
+
+
+def test_the_first_day_of_a_log_is_whole_and_said_so(logs: Path, tmp_path: Path) -> None:
+    first = midnight(YESTERDAY) + timedelta(hours=10, minutes=12)
+    Rotated(logs, EARLY).log.write_bytes(b"".join(line("/a", at) for at in every(7, first, midnight(TODAY))))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, sum(rows.values())) == (0, 119)
+    assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: this is taken as the log's first day\n" in said
+
+
+def test_if_old_files_are_removed_the_oldest_day_is_not_whole(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY, "rotate 3", "create").write(STAMPS, RUN)
+    oldest = YESTERDAY - timedelta(3)
+    days = f"{oldest - timedelta(1)}..yesterday"
+    code, rows, said, _ = rolled(tmp_path, days, "--logs", f"{logs}/access.log*")
+    assert code == 1
+    assert sorted(day for day, _ in rows) == [str(YESTERDAY - timedelta(n)) for n in (2, 1, 0)]
+    assert (
+        f"not the whole day, left unchanged: {oldest}: its beginning is missing: {logs}/access.log.3 begins at" in said
+    )
+    assert f"no log file, left unchanged: {oldest - timedelta(1)} (" in said or (
+        f"no line of the day, left unchanged: {oldest - timedelta(1)} (" in said
+    )
+
+
+def test_a_new_site_among_others_begins_on_its_first_day(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, MIDNIGHT, name="old-access.log").write(STAMPS[-900:], RUN)
+    began = midnight(YESTERDAY) + timedelta(hours=15)
+    Rotated(logs, MIDNIGHT, name="new-access.log").write(every(7, began, RUN), RUN)
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/*access.log*")
+    assert code == 0, said
+    assert rows[str(YESTERDAY), "/a"] == OF_YESTERDAY + sum(at.date() == YESTERDAY for at in every(7, began, RUN))
+    assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: this is taken as the log's first day" in said
+
+
+def test_a_removed_rotated_file_is_reported(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, timedelta(hours=12)).write(STAMPS[-900:], RUN)
+    (logs / "access.log.1").unlink()
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (1, {})
+    assert f"a file is missing: {logs}/access.log.1 (--partial" in said
+
+
+def test_each_of_several_sites_must_be_whole(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY, name="a-access.log").write(STAMPS[-600:], RUN)
+    Rotated(logs, EARLY, name="b-access.log").write(STAMPS[-600:], RUN, "/b")
+    both = ("--logs", f"{logs}/a-access.log*", "--logs", f"{logs}/b-access.log*")
+    whole = {(str(YESTERDAY), path): OF_YESTERDAY for path in ("/a", "/b")}
+    assert rolled(tmp_path, "yesterday", *both)[:2] == (0, whole)
+    assert rolled(tmp_path, "yesterday", "--logs", f"{logs}/*access.log*")[:2] == (0, whole)
+    code, _, said, _ = rolled(tmp_path, "yesterday", *both[:3], f"{logs}/b-access.log")
+    assert code == 1
+    assert f"its beginning is missing: {logs}/b-access.log begins at" in said
+    assert "a-access.log" not in said.splitlines()[0]
+
+
+def test_all_files_are_opened_if_their_times_of_change_are_wrong(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY).write(STAMPS[-900:], RUN)
+    for file in logs.iterdir():
+        os.utime(file, (1, 1))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}), said
+
+
+def test_a_part_of_today_is_kept_and_the_whole_day_replaces_it(tmp_path: Path) -> None:
+    log = write(tmp_path / "access.log", line("/a", midnight(TODAY)))
+    write(tmp_path / f"{TODAY}.log", line("/a", midnight(TODAY)))
+    for pattern in ("access.log", "%F.log"):
+        code, rows, said, _ = rolled(tmp_path, "today", "--logs", pattern)
+        assert (code, rows) == (0, {(str(TODAY), "/a"): 1})
+        assert f"  {TODAY} is not over: this is only a part of it\n" in said
+    with log.open("ab") as more:
+        more.write(line("/a", midnight(TODAY)) * 2)
+    assert rolled(tmp_path, "today", "--logs", "access.log*")[:2] == (0, {(str(TODAY), "/a"): 3})
+
+
+def test_a_day_that_has_not_ended_in_the_zone_of_the_log_is_not_whole(tmp_path: Path) -> None:
+    west = line("/a", midnight(YESTERDAY) + timedelta(hours=1)).replace(b"+0000", b"-2359")
+    for name in ("access.log", f"{YESTERDAY}.log"):
+        write(tmp_path / name, west)
+    for pattern in ("access.log", "%F.log"):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (1, {})
+        assert "the day is not over in the time zone of " in said
+        assert "-2359 (run it again later; --partial counts what is there)" in said
+
+
+def test_standard_input_is_taken_for_a_whole_day(tmp_path: Path) -> None:
+    lines = line("/a", midnight(YESTERDAY) + timedelta(hours=1))
+    done = fasthits("rollup", "yesterday", "--logs", "-", "--to", "-", stdin=lines, TZ="UTC", cwd=tmp_path)
+    assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
+    assert f"  standard input does not show whether it has all of {YESTERDAY}\n" in done.stderr.decode()
+
+
+# --- Names with a date --------------------------------------------------------------------------------------------
+
+
+def test_cronologs_file_is_the_whole_day_on_a_quiet_site_too(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    after = midnight(TODAY) + timedelta(milliseconds=6)
+    log = tmp_path / f"{YESTERDAY:%Y/%m/%d}" / "access.log"
+    slow = [line("/slow", midnight(YESTERDAY) - timedelta(hours=hours)) for hours in (9, 1)]
+    for lines in ([line("/a", noon)], [*slow, *[line("/a", noon)] * 3, line("/b", after)]):
+        write(log, *lines)
+        code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "%Y/%m/%d/access.log")
+        assert code == 0, said
+        assert rows == {(str(YESTERDAY), "/a"): lines.count(line("/a", noon))}
+        assert summary["parts"] == {}
+
+
+def test_the_file_of_a_day_is_the_whole_day_however_it_is_named(tmp_path: Path) -> None:
+    days = [YESTERDAY - timedelta(1), YESTERDAY]
+    for day in days:
+        lines = [line("/a", midnight(day) + timedelta(hours=hours)) for hours in (9, 12)]
+        for file in (f"{day}.log", f"{day:%Y/%m/%d}/access.log", f"access.log-{day:%Y%m%d}"):
+            write(tmp_path / file, *lines)
+    names = ["{day}.log", "{day:%Y/%m/%d}/access.log", "access.log-{day:%Y%m%d}"]
+    for pattern in [name.format(day=YESTERDAY) for name in names] + ["2*.log", "*/*/*/access.log", "access.log-*"]:
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", pattern)
+        assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2}), said
+
+
+def test_a_file_a_month_is_whole_for_its_days(tmp_path: Path) -> None:
+    days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 12), date(2026, 3, 31)]
+    for day in days:
+        with (tmp_path / f"{day:%Y-%m}.log").open("ab") as log:
+            log.write(line("/a", midnight(day) + timedelta(hours=2)))
+    for day in days:
+        code, rows, said, _ = rolled(tmp_path, str(day), "--logs", "%Y-%m.log")
+        assert (code, rows[str(day), "/a"]) == (0, 1), said
+
+
+def test_only_the_whole_days_of_a_range_are_kept_and_the_exit_code_is_1(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY).write(STAMPS[-1500:], RUN)
+    days = f"{YESTERDAY - timedelta(2)}..yesterday"
+    code, rows, said, summary = rolled(tmp_path, days, "--logs", f"{logs}/access.log.*", "--referrers")
+    whole = {(str(YESTERDAY - timedelta(n)), "/a") for n in (1, 2)}
+    assert (code, set(rows)) == (1, whole)
+    assert summary["days"] == sorted(day for day, _ in whole)
+    assert said.startswith(f"fasthits: not the whole day, left unchanged: {YESTERDAY}: its end is missing: ")
+
+
+# --- Servers ------------------------------------------------------------------------------------------------------
+
+
+def test_servers_that_lack_only_the_file_of_this_day_are_named(tmp_path: Path) -> None:
+    for server, days in (("web1", (-1, 0, 1)), ("web2", (-1, 1)), ("web3", (-7,)), ("web4", (0,)), ("web5", (-30,))):
+        for number in days:
+            day = YESTERDAY + timedelta(number)
+            write(tmp_path / server / f"{day}.log", line("/a", midnight(day) + timedelta(hours=3)))
+    write(tmp_path / "web6" / f"{YESTERDAY}.log")
+    write(tmp_path / "web7" / f"{YESTERDAY}.log", b"of another format\n" * 9)
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "*/%F.log")
+    assert (code, rows) == (1, {(str(YESTERDAY), "/a"): 2})
+    assert said.startswith(f"fasthits: no line of this file can be read, counted without it: web7/{YESTERDAY}.log (")
+    missing = [f"web{number}/{YESTERDAY}.log" for number in (2, 3, 6, 7)]
+    assert summary["missing_servers"] == {str(YESTERDAY): missing}
+    assert f"  warning: no line of {YESTERDAY} in {', '.join(missing)}; if these sites had visitors, a log is" in said
+
+
+def test_a_log_that_nobody_writes_any_more_is_not_read(tmp_path: Path) -> None:
+    old = write(tmp_path / "access.log.old", line("/old", midnight(YESTERDAY - timedelta(30))) * 9)
+    os.utime(old, ((midnight(YESTERDAY) - timedelta(29)).timestamp(),) * 2)
+    write(tmp_path / "access.log", line("/a", midnight(YESTERDAY)))
+    code, rows, _, summary = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows, summary["files"]) == (0, {(str(YESTERDAY), "/a"): 1}, 1)
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log.old")
+    assert code == 1
+    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: access.log.old (access.log.old begins at ")
+
+
+def test_a_server_whose_rotated_log_stopped_is_named(tmp_path: Path) -> None:
+    for server, last in (("web1", RUN), ("web2", midnight(YESTERDAY - timedelta(1)) + EARLY), ("web3", RUN)):
+        (tmp_path / server).mkdir()
+        Rotated(tmp_path / server / "log", EARLY).write([at for at in STAMPS[-900:] if at < last], last)
+    code, rows, said, summary = rolled(tmp_path, "yesterday", "--logs", "web*/log/access.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 2 * OF_YESTERDAY}), said
+    assert summary["missing_servers"] == {str(YESTERDAY): ["web2/log/access.log"]}
+
+
+def test_with_one_log_no_server_is_missing(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, EARLY).write(STAMPS[-500:], RUN)
+    assert rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")[3]["missing_servers"] == {}
+
+
+# --- Several patterns ---------------------------------------------------------------------------------------------
+
+
+def test_several_patterns_add_up_and_a_file_is_read_once_however_it_is_reached(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    write(tmp_path / "a" / "access.log", line("/a", noon))
+    write(tmp_path / "b" / f"{YESTERDAY}.log", line("/b", noon) * 2)
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "hard.log").hardlink_to(tmp_path / "a" / "access.log")
+    expected = (0, {(str(YESTERDAY), "/a"): 1, (str(YESTERDAY), "/b"): 2})
+    patterns = ["a/access.log*", "b/%F.log", "*/access.log", "hard.log", "a/access.log*"]
+    options = [word for pattern in patterns for word in ("--logs", pattern)]
+    assert rolled(tmp_path, "yesterday", *options)[:2] == expected
+    done = fasthits("rollup", "--to", "env.csv", cwd=tmp_path, TZ="UTC", FASTHITS_LOGS=":".join(patterns))
+    assert done.returncode == 0
+    assert rows_of((tmp_path / "env.csv").read_bytes()) == expected[1]
+
+
+def test_copies_that_a_star_reaches_are_named(tmp_path: Path) -> None:
+    lines = b"".join(line(f"/{n}", midnight(YESTERDAY) + timedelta(hours=n)) for n in range(3))
+    write(tmp_path / "access.log", lines, line("/a", midnight(TODAY)))
+    write(tmp_path / "access.log.bak", lines, line("/a", midnight(TODAY)))
+    write(tmp_path / "access.log.1.gz", gzip.compress(line("/a", midnight(YESTERDAY) - timedelta(hours=3))))
+    warning = "warning: the same lines begin access.log, access.log.bak: if these are copies, their hits count twice\n"
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet")
+    assert (code, sum(rows.values())) == (0, 6)
+    assert f"  {warning}" in said
+    (tmp_path / "access.log.bak").unlink()
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*", "--quiet", "--replace")
+    assert (code, said) == (0, "")
+
+
+def test_the_error_about_a_missing_older_file_says_what_to_do(logs: Path, tmp_path: Path) -> None:
+    Rotated(logs, MIDNIGHT, "rotate 1", "create").write(STAMPS[-500:], RUN)
+    code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
+    assert code == 1
+    assert "(if older files were removed, let logrotate keep more, as with rotate 14; --partial counts what" in said
+
+
+def test_on_the_first_day_of_a_log_there_is_no_yesterday(tmp_path: Path) -> None:
+    write(tmp_path / "access.log", line("/a", midnight(TODAY)))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
+    assert (code, rows) == (1, {})
+    assert f"{YESTERDAY} (the log has {TODAY}; if the log is new, run this again tomorrow; name another log" in said
+
+
+def test_dockers_log_files_count(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"log": text, "stream": stream, "time": f"{day}T00:00:00.1Z"}).encode() + b"\n"
+        for day in (YESTERDAY - timedelta(days=1), YESTERDAY, TODAY)
+        for stream, text in (("stdout", line("/a", midnight(day)).decode()), ("stderr", "[error] 7#7: no file\n"))
+    ]
+    write(tmp_path / "c" / "1-json.log", b"".join(lines))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "*/*-json.log*")
+    assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 1})
+    assert "message 3" in said
+
+
+def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    write(tmp_path / "a.log", line("/a", noon))
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "none.log*")
+    assert (code, rows) == (1, {})
+    assert said.startswith(f"fasthits: no log file for {YESTERDAY}: none.log* (name another log with --logs PATTERN")
+    code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "%F.log")
+    assert (code, rows) == (1, {})
+    assert f"not the whole day, left unchanged: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
+
+
+# --- The usual places ---------------------------------------------------------------------------------------------
+
+IN_A_ROOT_OF_ITS_OWN = """
+set -e
+mount -t tmpfs none /var/log
+cp -a {logs}/. /var/log/
+exec {python} -m fasthits "$@"
+"""
+
+
+def without_logs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command that finds what is in *folder* in /var/log."""
+    script = IN_A_ROOT_OF_ITS_OWN.format(logs=folder, python=sys.executable)
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *arguments]
+    path = {"PYTHONPATH": str(PROJECT), "TZ": "UTC"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
+    return subprocess.run(command, capture_output=True, env=environment | path, cwd=folder.parent, timeout=60)
+
+
+@pytest.mark.parametrize("place", ["apache2/access.log", "httpd/access_log", "nginx/access.log"])
+def test_without_logs_the_usual_place_that_has_one_is_named(tmp_path: Path, place: str) -> None:
+    Rotated(tmp_path / "var" / Path(place).parent, EARLY, name=Path(place).name).write(STAMPS[-500:], RUN)
+    done = without_logs(tmp_path / "var", "rollup", "--to", "-")
+    assert done.returncode == 0, done.stderr
+    assert rows_of(done.stdout) == {(str(YESTERDAY), "/a"): OF_YESTERDAY}
+    assert done.stderr.decode().startswith(f"fasthits: no --logs given: reading /var/log/{place}*\n")
+
+
+def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -> None:
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    write(tmp_path / "var/nginx/access.log", line("/b", noon))
+    write(tmp_path / f"var/apache2/{YESTERDAY:%Y/%m/%d}/access.log", line("/a", noon))
+    done = without_logs(tmp_path / "var", "rollup", "--to", "-")
+    assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
+
+
+def test_without_logs_it_is_an_error_if_several_or_no_usual_places_have_logs(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    done = without_logs(tmp_path / "var", "rollup")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"fasthits: no log in the usual places: /var/log/apache2/%Y/%m/%d/access.log, ")
+    noon = midnight(YESTERDAY) + timedelta(hours=12)
+    for place in ("nginx/access.log", "apache2/access.log"):
+        write(tmp_path / "var" / place, line("/a", noon))
+    old = write(tmp_path / "var/apache2/other_vhosts_access.log", line("/b", noon - timedelta(100)))
+    os.utime(old, (1, 1))
+    done = without_logs(tmp_path / "var", "rollup")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode().endswith(
+        "(name one, or all: --logs '/var/log/apache2/access.log*' --logs '/var/log/nginx/access.log*')\n"
+    )
+    os.utime(tmp_path / "var/apache2/access.log", (1, 1))
+    assert without_logs(tmp_path / "var", "rollup", "--to", "-").returncode == 0

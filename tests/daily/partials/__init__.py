@@ -1,0 +1,1 @@
+"""Partials of several servers, merged."""

@@ -1,0 +1,1 @@
+"""Kept days: read and shown."""

@@ -1,0 +1,1 @@
+"""The SQLite file and the sums in it."""

@@ -1,0 +1,1 @@
+"""What all targets of a rollup do alike."""

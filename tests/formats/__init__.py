@@ -1,0 +1,1 @@
+"""What logs look like: formats by name and by string, JSON, escapes, packing."""

@@ -1,0 +1,1 @@
+"""`fasthits log --follow`: log files that another program writes."""

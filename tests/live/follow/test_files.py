@@ -1,0 +1,379 @@
+"""Log files that are followed: rotation in all its formats, one look after the other."""
+
+import gzip
+import lzma
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fasthits.live.follow import files as follow
+from fasthits.live.follow.files import Files, rotations
+from fasthits.live.follow.positions import Positions
+
+
+class Following:
+    """Files that are looked at and read to their end whenever `lines` is called."""
+
+    def __init__(
+        self, *patterns: Path | str, positions: Positions = (), known: dict[tuple[int, int], int] | None = None
+    ):
+        self.said: list[str] = []
+        names = list(map(str, patterns))
+        self.files = Files(names, self.said.append, lambda cause, text: self.said.append(text))
+        if known is not None:
+            self.files.resume(positions, names, known, 0.0)
+        self.files.look()
+
+    def lines(self, *renames: tuple[Path, Path]) -> list[str]:
+        """Return the lines that have come."""
+        self.files.look([(str(old), str(new)) for old, new in renames])
+        found = b""
+        again = True
+        while again:
+            again = False
+            for tail in list(self.files.tails.values()):
+                block = self.files.read(tail)
+                found += block
+                again |= bool(block)
+        return sorted(found.decode().splitlines())
+
+    def again(self, *patterns: Path | str) -> "Following":
+        """Return what goes on after a restart."""
+        positions = tuple(tail.position() for tail in self.files.tails.values())
+        known = self.files.known
+        self.files.close()
+        return Following(*patterns, positions=positions, known=known)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "access.log"
+
+
+def append(file: Path, text: str) -> None:
+    with file.open("a") as opened:
+        opened.write(text)
+
+
+def test_at_the_first_start_counting_begins_at_the_end_and_says_so(log: Path) -> None:
+    append(log, "old\n")
+    following = Following(log)
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+    hint = f"(fasthits warm --logs {log} counts what was there already)"
+    assert following.said == [f"{log} is followed for the first time: counting from the end {hint}"]
+
+
+def test_at_the_first_start_many_files_are_reported_in_one_line(tmp_path: Path) -> None:
+    for name in ("a.log", "b.log", "c.log"):
+        append(tmp_path / name, "old\n")
+    (said,) = Following(tmp_path / "*.log").said
+    assert said.startswith(f"3 files of {tmp_path}/*.log are followed for the first time: counting from the end (")
+
+
+def test_a_line_waits_for_its_newline(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\ntw")
+    assert following.lines() == ["one"]
+    append(log, "o\n")
+    assert following.lines() == ["two"]
+
+
+def test_a_long_line_is_one_line(log: Path) -> None:
+    following = Following(log)
+    append(log, "x" * 300_000)
+    assert following.lines() == []
+    append(log, "\nnext\n")
+    assert following.lines() == ["next", "x" * 300_000]
+
+
+def test_a_renamed_file_is_read_to_its_end_however_late(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    old = log.rename(log.with_name("access.log.1"))
+    append(old, "two\n")
+    assert following.lines() == ["two"]
+    append(log, "three\n")
+    append(old, "late\n")
+    assert following.lines() == ["late", "three"]
+    older = old.rename(log.with_name("access.log.2"))
+    log.rename(old)
+    append(older, "very late\n")
+    append(old, "four\n")
+    assert following.lines() == ["four", "very late"]
+
+
+def test_a_rotated_file_is_closed_when_nothing_has_come_for_long(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    following = Following(log)
+    append(log, "one\nlast")
+    assert following.lines() == ["one"]
+    log.rename(log.with_name("access.log.1"))
+    append(log, "two\n")
+    assert following.lines() == ["two"]
+    monkeypatch.setattr(follow, "KEEP_SECONDS", -1.0)
+    assert following.lines() == ["last"]
+    assert len(following.files.tails) == 1
+
+
+def test_a_file_that_was_renamed_before_it_was_seen_is_read(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    first, second = log.with_name("access.log.1"), log.with_name("access.log.2")
+    log.rename(first)
+    first.rename(second)
+    append(log, "two\n")
+    log.rename(first)
+    append(log, "three\n")
+    renames = [(log, first), (first, second), (log, first)]
+    assert following.lines(*renames) == ["one", "three", "two"]
+
+
+def test_old_rotated_files_are_not_counted_when_they_are_renamed(log: Path) -> None:
+    first, second = log.with_name("access.log.1"), log.with_name("access.log.2")
+    append(first, "old\n")
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    first.rename(second)
+    log.rename(first)
+    assert following.lines((first, second), (log, first)) == []
+
+
+def copytruncate(log: Path, copy: Path) -> None:
+    copy.write_bytes(log.read_bytes())
+    os.truncate(log, 0)
+
+
+def test_after_truncation_the_rest_is_read_from_the_copy(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    copytruncate(log, log.with_name("access.log.1"))
+    append(log, "three\n")
+    assert following.lines() == ["three", "two"]
+    assert following.said == []
+
+
+def test_a_truncated_file_that_is_longer_than_before_is_noticed(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    os.truncate(log, 0)
+    append(log, "two\nthree\n")
+    assert following.lines() == ["three", "two"]
+    assert following.said == [f"{log} was truncated and has no copy in its folder: lines not read before are lost"]
+
+
+def test_a_hole_of_a_writer_that_does_not_append_is_skipped(log: Path) -> None:
+    following = Following(log)
+    with log.open("w") as writer:
+        for number in range(20_000):
+            writer.write(f"{number}\n")
+        writer.flush()
+        assert len(following.lines()) == 20_000
+        copytruncate(log, log.with_name("access.log.1"))
+        assert following.lines() == []
+        writer.write("two\n")
+        writer.flush()
+        assert log.stat().st_size > 100_000
+        assert following.lines() == ["two"]
+
+
+def test_a_copy_is_not_read_while_the_log_still_has_its_lines(log: Path) -> None:
+    following = Following(f"{log}*")
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.with_name("access.log.1").write_bytes(log.read_bytes())
+    assert following.lines() == []
+
+
+def test_files_that_appear_later_are_read_from_their_beginning(tmp_path: Path) -> None:
+    append(tmp_path / "a.log", "old\n")
+    following = Following(tmp_path / "*.log*")
+    for name in ("b.log", "a.log.1", "a.log.2.gz", "b.log-20261125", "b-2.log"):
+        append(tmp_path / name, f"{name}\n")
+    append(tmp_path / "a.log", "a.log\n")
+    assert following.lines() == ["a.log", "b-2.log", "b.log"]
+
+
+def test_folders_that_appear_later_are_searched(tmp_path: Path) -> None:
+    following = Following(tmp_path / "one" / "access.log", tmp_path / "sites" / "*" / "access.log")
+    assert following.lines() == []
+    (tmp_path / "one").mkdir()
+    (tmp_path / "sites" / "a").mkdir(parents=True)
+    append(tmp_path / "one" / "access.log", "one\n")
+    append(tmp_path / "sites" / "a" / "access.log", "a\n")
+    assert following.lines() == ["a", "one"]
+
+
+def make_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, make_folder], ids=["FIFO", "folder"])
+def test_a_path_that_is_not_a_file_is_reported_until_it_is_one(log: Path, make: Callable[[Path], None]) -> None:
+    make(log)
+    following = Following(log)
+    assert following.lines() == []
+    assert following.said == [f"cannot follow, not a regular file: {log}"] * 2
+    log.unlink() if log.is_fifo() else log.rmdir()
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+
+
+def test_a_symbolic_link_may_change_to_another_file(log: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.touch()
+    log.symlink_to(first)
+    following = Following(log)
+    append(first, "one\n")
+    assert following.lines() == ["one"]
+    append(second, "two\n")
+    log.unlink()
+    log.symlink_to(second)
+    append(first, "late\n")
+    assert following.lines() == ["late", "two"]
+
+
+def test_two_names_of_one_file_count_once(log: Path, tmp_path: Path) -> None:
+    following = Following(tmp_path / "*.log")
+    append(log, "one\n")
+    (tmp_path / "link.log").symlink_to(log)
+    assert following.lines() == ["one"]
+
+
+def test_after_a_restart_a_renamed_file_and_new_files_are_found(log: Path) -> None:
+    append(log.with_name("access.log.1"), "before anything\n")
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    log.with_name("access.log.1").rename(log.with_name("access.log.3"))
+    log.rename(log.with_name("access.log.2"))
+    append(log, "three\n")
+    log.rename(log.with_name("access.log.1"))
+    append(log, "four\n")
+    assert following.again(log).lines() == ["four", "three", "two"]
+
+
+def test_after_a_restart_the_rest_is_read_from_the_copy(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    copytruncate(log, log.with_name("access.log.1"))
+    append(log, "three\nfour\nfive\n")
+    restarted = following.again(log)
+    assert restarted.lines() == ["five", "four", "three", "two"]
+    assert restarted.again(log).lines() == []
+
+
+def test_after_a_kill_a_file_may_disappear_while_memcached_is_asked(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    append(log, "two\n")
+    (position,) = (tail.position() for tail in following.files.tails.values())
+    following.files.close()
+    said: list[str] = []
+    files = Files([str(log)], said.append, lambda cause, text: said.append(text))
+    files.hold((position,))
+    log.unlink()
+    append(log, "three\n")
+    files.resume((position,), [str(log)], {}, 0.0)
+    files.look()
+    assert sorted(files.read(tail) for tail in files.tails.values()) == [b"three\n", b"two\n"]
+    assert said == []
+    files.close()
+
+
+def test_after_a_restart_no_line_of_a_copy_counts_twice(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.with_name("access.log.1").write_bytes(log.read_bytes())
+    assert following.again(log).lines() == []
+
+
+def test_after_a_restart_a_missing_file_is_named(log: Path) -> None:
+    following = Following(log)
+    append(log, "one\n")
+    assert following.lines() == ["one"]
+    log.rename(log.with_name("access.log.1.gz")).write_bytes(b"\x1f\x8b compressed")
+    append(log, "two\n")
+    restarted = following.again(log)
+    assert restarted.lines() == ["two"]
+    assert len(restarted.said) == 1
+    assert restarted.said[0].startswith(f"{log}, read up to byte 4, is gone")
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        gzip.compress,
+        lzma.compress,
+        lambda text: text.decode().encode("utf-16"),
+        lambda text: text.replace(b"\n", b"\r"),
+    ],
+)
+def test_a_packed_file_is_not_followed_whatever_its_name(pack: Callable[[bytes], bytes], log: Path) -> None:
+    log.write_bytes(pack(b"old\n" * 10))
+    following = Following(log)
+    assert following.lines() == []
+    assert following.said[0].startswith("cannot follow a ")
+    assert following.said[0].endswith(f"{log} (name the file that the server writes to)")
+    log.unlink()
+    append(log, "new\n")
+    assert following.lines() == ["new"]
+
+
+def test_a_rotated_file_that_is_compressed_under_its_old_name_is_not_read_as_lines(log: Path) -> None:
+    append(log, "one\n")
+    following = Following(log)
+    log.rename(log.with_name("access.log.1"))
+    append(log, "two\n")
+    log.with_name("access.log.1").unlink()
+    log.with_name("access.log.1").write_bytes(gzip.compress(b"one\n"))
+    assert following.again(log).lines() == ["two"]
+
+
+def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Path) -> None:
+    following = Following(log)
+    other = tmp_path / "other.log"
+    append(other, "old\n")
+    positions = tuple(tail.position() for tail in following.files.tails.values())
+    said: list[str] = []
+    files = Files([str(log), str(other)], said.append, lambda cause, text: said.append(text))
+    files.resume(positions, [str(log)], {}, 0.0)
+    files.look()
+    assert [files.read(tail) for tail in files.tails.values()] == [b""]
+    assert "other.log is followed for the first time" in said[0]
+
+
+def test_after_a_restart_a_file_that_is_no_longer_followed_is_left_alone(log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.log"
+    following = Following(log, other)
+    append(log, "one\n")
+    append(other, "two\n")
+    assert following.lines() == ["one", "two"]
+    restarted = following.again(log)
+    append(log, "three\n")
+    append(other, "four\n")
+    assert restarted.lines() == ["three"]
+
+
+@pytest.mark.parametrize(
+    ("name", "is_rotated"),
+    [
+        *((name, True) for name in ("a.log.1", "a.log.12", "a.log-20261125", "a.log.20261125-1730", "a-20261125.log")),
+        *((name, True) for name in ("a.log.old", "a.1.log", "a.log-2026-11-25", "a.log-20261125-1795600000")),
+        *((name, False) for name in ("a.log", "a.log.1.gz", "a-2.log", "b.log.1", "a.logs", "a.log.txt", "aa.log.1")),
+    ],
+)
+def test_names_of_rotated_files_are_recognised(tmp_path: Path, name: str, is_rotated: bool) -> None:
+    (tmp_path / name).touch()
+    assert rotations(str(tmp_path / "a.log")) == ([str(tmp_path / name)] if is_rotated else [])

@@ -1,0 +1,129 @@
+"""The state file of a follower: whole or an error, and nobody else's."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from fasthits.errors import StateError, UsageError
+from fasthits.live.follow.positions import (
+    DEFAULT_STATE,
+    Mark,
+    Position,
+    State,
+    StateFile,
+    check_patterns,
+    fingerprint,
+    state_path,
+)
+
+POSITION = Position("/var/log/nginx/access.log", 64768, 4711, 815, 20, fingerprint(b"x" * 20))
+STATE = State("c0ffee", ["/var/log/nginx/*.log"], {"a:1": Mark(7, (POSITION,)), "b:2": Mark(3, ())}, {(1, 2): 3}, True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "follow.state"
+
+
+def saved(path: Path) -> bytes:
+    file = StateFile(str(path))
+    file.save(STATE)
+    file.close()
+    return path.read_bytes()
+
+
+def load(path: Path) -> State | None:
+    file = StateFile(str(path))
+    try:
+        return file.load()
+    finally:
+        file.close()
+
+
+def test_saved_positions_can_be_loaded(path: Path) -> None:
+    assert load(path) is None
+    saved(path)
+    loaded = load(path)
+    assert loaded is not None
+    assert loaded.saved_at == path.stat().st_mtime
+    loaded.saved_at = STATE.saved_at
+    assert loaded == STATE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(os.listdir(path.parent)) == ["follow.state", "follow.state.lock"]
+
+
+def test_a_file_that_is_cut_short_anywhere_is_damaged(path: Path) -> None:
+    whole = saved(path)
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(StateError, match=r"damaged: .*follow\.state \(put a copy of it back, or delete it"):
+            load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"servers": {"a:1": 8}},
+        {"servers": []},
+        {"follower": 1},
+        {"patterns": [1]},
+        {"known": [[1, 2]]},
+        {"marks": [[7, [["/a", 1, 2, 3, 4]]]]},
+        {"marks": [[7, [["/a", 1, 2, "3", 4, "5"]]]]},
+        {"marks": [[7, [["/a", 1, 2, -3, 4, "5"]]]]},
+        {"marks": [["7", []]]},
+        {"marks": None},
+    ],
+    ids=str,
+)
+def test_a_file_with_something_else_in_it_is_damaged(path: Path, change: dict[str, object]) -> None:
+    held = json.loads(saved(path))
+    path.write_text(json.dumps(held | change))
+    with pytest.raises(StateError, match="damaged"):
+        load(path)
+
+
+def test_a_file_with_endless_nesting_is_damaged(path: Path) -> None:
+    path.write_text("[" * 100_000)
+    with pytest.raises(StateError, match="damaged"):
+        load(path)
+
+
+def test_a_file_of_another_version(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(saved(path)) | {"format": 2}))
+    with pytest.raises(StateError, match="comes from another version of fasthits"):
+        load(path)
+
+
+def test_a_second_follower_cannot_use_the_state_file(path: Path) -> None:
+    file = StateFile(str(path))
+    with pytest.raises(StateError, match=f"another follower .process {os.getpid()}. uses the state file"):
+        StateFile(str(path))
+    file.close()
+    StateFile(str(path)).close()
+
+
+def test_impossible_places_of_the_state_file_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=f"no folder for the state file: {tmp_path}/a .make it: install -d"):
+        StateFile(str(tmp_path / "a" / "state"))
+    with pytest.raises(StateError, match="is a folder"):
+        StateFile(str(tmp_path))
+
+
+def test_the_default_place_of_the_state_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    assert state_path(None) == DEFAULT_STATE
+    monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/hits:/var/lib/other")
+    assert state_path(None) == "/var/lib/hits/follow.state"
+    assert state_path("here") == "here"
+
+
+def test_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check_patterns(["a.log", f"{tmp_path}/a.log", "/b/*"]) == [f"{tmp_path}/a.log", "/b/*"]
+    for nothing in ("", "-"):
+        with pytest.raises(UsageError, match="not a file to follow"):
+            check_patterns([nothing])
