@@ -129,7 +129,7 @@ def test_a_transcript_prints_what_the_page_shows(
             assert comparable(printed, memcached.spec) == comparable(shown), command
 
 
-def test_python_in_readme_is_done(counted: Path, env: dict[str, str]) -> None:
+def test_python_in_readme_runs(counted: Path, env: dict[str, str]) -> None:
     ((program, shown),) = re.findall(
         r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
     )
@@ -168,12 +168,12 @@ def anchors(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_that_a_page_names_are_there(page: Path) -> None:
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
     for name in re.findall(r"`((?:fasthits|tests|benchmarks|docs)/[^`\s]*\.py)`", page.read_text()):
         assert (PROJECT / name).exists(), name
 
 
-def test_modules_that_architecture_names_are_there() -> None:
+def test_the_modules_that_architecture_names_exist() -> None:
     text = (PROJECT / "docs" / "architecture.md").read_text()
     rooms = "live|daily|rules|upkeep|cli|web|follow"
     names = re.findall(rf"(?<![\w/.(])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
@@ -197,7 +197,7 @@ def test_the_maps_of_architecture_name_every_folder_module_and_part() -> None:
     assert sorted(named) == sorted(file.stem for file in (package / "core").glob("[a-z]*.*"))
 
 
-def test_messages_that_a_page_explains_are_in_the_code() -> None:
+def test_the_messages_that_a_page_explains_are_in_the_code() -> None:
     code = "".join(file.read_text() for file in (PROJECT / "fasthits").rglob("*.py"))
     code = re.sub(r'"\s*f?"', "", code)
     tables = (PROJECT / "docs" / "troubleshooting.md").read_text()

@@ -17,7 +17,7 @@ MOST_LINES = 150
 
 
 @pytest.mark.slow
-def test_the_lines_of_install_lead_to_a_fasthits(tmp_path: Path) -> None:
+def test_the_commands_of_install_make_fasthits_work(tmp_path: Path) -> None:
     """As in a fresh clone, but in a folder of this test's instead of /opt and /usr/bin."""
     clone = copytree(PROJECT, tmp_path / "clone", ignore=ignore_patterns(".*", "build", "demo", "*.so", "__pycache__"))
     (tmp_path / "bin").mkdir()
@@ -31,7 +31,7 @@ def test_the_lines_of_install_lead_to_a_fasthits(tmp_path: Path) -> None:
     assert done.stdout == f"fasthits {__version__}\n", done.stderr
 
 
-def test_make_demo_leads_to_live_numbers(tmp_path: Path) -> None:
+def test_make_demo_shows_live_numbers(tmp_path: Path) -> None:
     """It is this script, once .venv is there."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     demo = ["bash", str(PROJECT / "benchmarks" / "demo.sh")]

@@ -76,7 +76,7 @@ def test_the_core_never_needs_the_interpreter_without_the_gil(tmp_path: Path) ->
         ("compose-spec", "compose.yaml"),
     ],
 )
-def test_files_for_other_services_have_the_form_that_these_read(schema: str, files: str) -> None:
+def test_files_for_other_services_follow_their_schemas(schema: str, files: str) -> None:
     found = [str(file) for file in ROOT.glob(files)]
     assert found
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *found]
@@ -84,7 +84,7 @@ def test_files_for_other_services_have_the_form_that_these_read(schema: str, fil
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_but_what_a_project_has_by_custom_is_at_the_top() -> None:
+def test_the_top_folder_has_only_customary_files() -> None:
     wanted = {"fasthits", "benchmarks", "docs", "tests", "setup.py", "pyproject.toml", "README.md"}
     custom = {"LICENSE", "CHANGELOG.md", "MANIFEST.in", "Makefile", "mkdocs.yml", ".gitignore", ".ci", ".git"}
     custom |= {"CONTRIBUTING.md", "SECURITY.md", ".github", "Dockerfile", ".dockerignore", "compose.yaml", "debian"}

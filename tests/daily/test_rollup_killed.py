@@ -76,7 +76,7 @@ def is_hot(target: Path) -> bool:
         ("hits.csv", by_rows, 0),
     ],
 )
-def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
+def test_after_a_kill_at_any_moment_the_old_or_the_new_numbers_are_whole(
     name: str,
     read: Callable[[Path], dict[str, int]],
     cache_bytes: int,
@@ -135,7 +135,7 @@ main()
 """
 
 
-def test_a_kill_between_two_csv_files_is_put_right_by_the_same_rollup(tmp_path: Path) -> None:
+def test_the_same_rollup_repairs_a_kill_between_two_csv_files(tmp_path: Path) -> None:
     """Two files cannot be replaced at one moment: the first has the new day, the second one the old."""
     first = hit("/a").replace(b'"-"', b'"https://a.example/"')
     write(tmp_path / "1.log", first)

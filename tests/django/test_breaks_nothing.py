@@ -51,7 +51,7 @@ def render(template: str, **context: Any) -> str:
 
 
 @pytest.mark.parametrize("action", ["page", "list"])
-def test_who_may_delete_an_object_may_delete_it_with_its_history(action: str) -> None:
+def test_a_user_who_may_delete_an_object_may_delete_its_history_with_it(action: str) -> None:
     release = read(read(PressRelease.objects.create(title="A", slug="a")), days_ago=2)
     other = read(PressRelease.objects.create(title="B", slug="b"))
     user = User.objects.create_user("editor", is_staff=True)
@@ -71,7 +71,7 @@ def test_who_may_delete_an_object_may_delete_it_with_its_history(action: str) ->
     assert [hits.content_object for hits in Hits.objects.all()] == [other]
 
 
-def test_nobody_edits_or_deletes_history_by_hand() -> None:
+def test_the_admin_cannot_edit_or_delete_history() -> None:
     hits = Hits.objects.get(object_id=str(read(PressRelease.objects.create(title="A", slug="a")).pk))
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
@@ -83,7 +83,7 @@ def test_nobody_edits_or_deletes_history_by_hand() -> None:
 
 
 @pytest.mark.parametrize("how", ["object", "queryset", "proxy", "twice"])
-def test_history_goes_with_its_object(how: str) -> None:
+def test_history_is_deleted_with_its_object(how: str) -> None:
     gone, kept = (read(PressRelease.objects.create(title=name, slug=name)) for name in "ab")
     read(Photo.objects.create(caption="x"))
     if how == "proxy":
@@ -167,7 +167,7 @@ def test_history_in_another_database(
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_content_types_are_those_of_the_database_with_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
+def test_content_types_come_from_the_database_of_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
     """A number there may be that of another model here: the history would be that of other objects."""
     from tests.support.logger import DAY, access_lines
 
@@ -183,7 +183,7 @@ def test_content_types_are_those_of_the_database_with_the_history(stats: str, pa
     assert row.content_type_id == number
 
 
-def test_history_in_another_database_goes_when_the_deletion_is_committed(
+def test_history_in_another_database_is_deleted_when_the_deletion_is_committed(
     database: dict[str, Any], stats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from django.test.testcases import TestCase
@@ -229,7 +229,7 @@ def test_before_migrate_pages_show_no_number_and_objects_can_be_deleted(
         (["import_hitcount"], "cannot take over hits"),
     ],
 )
-def test_a_database_that_fails_is_one_line_and_what_to_type(
+def test_a_database_error_is_one_line_that_says_what_to_type(
     no_tables: None, tmp_path: Path, command: list[str], failed: str
 ) -> None:
     from tests.support.logger import access_lines
@@ -345,7 +345,7 @@ def test_a_site_without_memcached(
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("language", "grouping"), [("en", False), ("en", True), ("de", True), ("ar", True)])
-def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grouping: bool) -> None:
+def test_an_unknown_number_is_0_in_sums_and_shows_nothing(language: str, grouping: bool) -> None:
     with override_settings(USE_THOUSAND_SEPARATOR=grouping), translation.override(language):
         template = "[{{ n }}][{{ n|add:1 }}][{% if n %}y{% endif %}][{% if n > 5 %}y{% endif %}]"
         template += "[{% if n.unknown %}y{% endif %}]"
@@ -385,7 +385,7 @@ def test_wrong_settings_break_no_page(wrong: Any, caplog: pytest.LogCaptureFixtu
 # Multi-table inheritance
 
 
-def test_the_pages_of_a_multi_table_child_count_for_the_parent_which_is_the_same_object(
+def test_hits_of_a_multi_table_child_count_for_its_parent(
     parse_log: Callable[..., Any],
 ) -> None:
     from tests.support.logger import DAY, access_lines
@@ -452,5 +452,5 @@ def test_hits_ever_counts_today_once(count_today: CountToday) -> None:
         assert PressRelease.objects.get().hits_ever == 104
 
 
-def test_the_logger_is_the_one_in_the_manual() -> None:
+def test_the_tests_use_the_logger_of_the_manual() -> None:
     assert live.log is logging.getLogger("fasthits.django")

@@ -97,7 +97,7 @@ def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
         ({"BACKEND": "no.such.Cache", "LOCATION": "redis://:secret@a"}, "ModuleNotFoundError: No module named 'no'"),
     ],
 )
-def test_a_cache_whose_servers_nobody_can_tell_is_an_error(cache: dict[str, Any], said: str) -> None:
+def test_a_cache_with_unknown_servers_is_an_error(cache: dict[str, Any], said: str) -> None:
     with override_settings(FASTHITS={}), modify_caches(cache):
         ((number, message),) = found()
         assert live.hits_today("/") is live.UNKNOWN
@@ -135,7 +135,7 @@ def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
 
 
 @isolate_apps("tests.django_app")
-def test_a_primary_key_whose_views_no_query_would_find_is_an_error() -> None:
+def test_a_primary_key_that_queries_cannot_compare_is_an_error() -> None:
     """Text of it is different in Python and in the database, so sums were silently 0."""
     fields: list[tuple[Any, bool]] = [
         (models.DecimalField(max_digits=5, decimal_places=2, primary_key=True), True),

@@ -60,7 +60,7 @@ on {{ object.hits|length }} days: {% for hit in object.hits %}{{ hit.date|date:"
 {% else %}Nobody has read this.{% endif %}"""
 
 
-def test_the_authors_page_runs_unchanged(release: PressRelease) -> None:
+def test_the_page_of_the_blogs_author_works_unchanged(release: PressRelease) -> None:
     assert render(PAGE, object=release) == "Nobody has read this."
     for day, views in ((10, 5), (12, 7), (11, 6)):
         Hits.objects.create(date=date(2026, 3, day), content_object=release, views=views)
@@ -70,7 +70,7 @@ def test_the_authors_page_runs_unchanged(release: PressRelease) -> None:
 
 
 @pytest.mark.parametrize("model", [PressRelease, Photo, Tag, Restaurant])
-def test_the_history_is_a_sequence_beside_a_manager(model: Any) -> None:
+def test_the_history_is_a_sequence_and_a_manager(model: Any) -> None:
     obj = model.objects.create()
     assert (len(obj.hits), bool(obj.hits), list(obj.hits)) == (0, False, [])
     read(obj, {1: 5, 2: 6, 3: 7})
@@ -372,7 +372,7 @@ def test_old_history_is_pruned(release: PressRelease) -> None:
             called("prune_hits", *wrong)
 
 
-def test_what_is_pruned_is_not_among_the_most_read(release: PressRelease) -> None:
+def test_pruned_history_is_not_in_the_lists_of_most_read(release: PressRelease) -> None:
     read(release, {1: 5, 80: 90})
     ranking.keep("default")
     called("prune_hits", "--keep", "30")
@@ -397,7 +397,7 @@ def test_history_is_exported(release: PressRelease) -> None:
         called("export_hits", "12 March")
 
 
-def test_the_history_of_hitcount_is_taken_over(release: PressRelease) -> None:
+def test_the_history_of_django_hitcount_is_imported(release: PressRelease) -> None:
     from hitcount.models import Hit, HitCount
 
     berlin = ZoneInfo("Europe/Berlin")

@@ -139,7 +139,9 @@ execute_from_command_line(["manage.py", "parse_log", "2026-03-12", "--logs", "%s
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
-def test_killed_while_it_saves_the_old_numbers_stand(shared_tables: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_after_a_kill_while_it_saves_the_old_numbers_are_whole(
+    shared_tables: dict[str, Any], tmp_path: Path, name: str
+) -> None:
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(3_000))
     log = write(tmp_path / "a.log", *(access_line(f"/press/x{number}/") for number in [0] * 6 + [*range(3_000)]))
     old = write(tmp_path / "old.log", access_line("/press/x0/") * 7)

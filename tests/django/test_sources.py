@@ -166,7 +166,7 @@ REASONS = {
 
 
 @SITE
-def test_the_object_of_each_view_is_found_or_the_reason_is_told(objects: dict[str, Any]) -> None:
+def test_the_object_of_each_view_is_found_or_the_reason_is_reported(objects: dict[str, Any]) -> None:
     for text, name in FOUND.items():
         assert explain_path(text.encode()).obj == objects[name], text
     for text, reason in REASONS.items():
@@ -176,7 +176,7 @@ def test_the_object_of_each_view_is_found_or_the_reason_is_told(objects: dict[st
 
 
 @SITE
-def test_the_history_is_of_these_objects_only(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
+def test_only_these_objects_get_history(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
     parse_log(access_lines([*FOUND, *REASONS]), verbosity=0)
     assert {hits.content_object: hits.views for hits in Hits.objects.all()} == {
         objects["release"]: 5,
@@ -194,7 +194,7 @@ def explained(*paths: str) -> str:
     return out.getvalue()
 
 
-def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], count_today: Callable[..., None]) -> None:
+def test_explain_path_shows_object_view_and_counter(objects: dict[str, Any], count_today: Callable[..., None]) -> None:
     from fasthits.django import live
 
     count_today(["/press/a/"] * 3)
@@ -212,12 +212,12 @@ def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], cou
 
 
 @pytest.mark.parametrize("path", ["http://[::1", "//[", "/press/\udcff/", "http://[x]/press/a/"])
-def test_explain_path_tells_what_is_not_an_address(path: str) -> None:
+def test_explain_path_says_why_a_text_is_not_an_address(path: str) -> None:
     assert explained(path) == f"not an address: {path!a} (write a byte that is not UTF-8 as %hh) (2)\n"
 
 
 @pytest.mark.parametrize("error", [Http404("no page"), PressRelease.DoesNotExist("no release")])
-def test_a_resolver_may_say_by_an_error_that_there_is_no_object(
+def test_an_error_of_a_resolver_may_mean_that_there_is_no_object(
     error: Exception, parse_log: Callable[..., Any]
 ) -> None:
     """As the views of Wagtail and `get_object_or_404` do."""

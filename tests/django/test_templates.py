@@ -123,6 +123,6 @@ def test_a_template_without_a_variable_and_with_odd_numbers_is_shown(
 
 
 @pytest.mark.parametrize("source", ["nonsense", "no.Model"])
-def test_a_model_that_does_not_exist_is_told(source: str) -> None:
+def test_a_model_that_does_not_exist_is_reported(source: str) -> None:
     with pytest.raises(LookupError, match=rf'no such model: .*{source}.* \(write "app.Model"\)'):
         render("{% most_read source as top %}", source=source)

@@ -110,12 +110,12 @@ def test_the_tutorial_leads_to_a_number_on_the_page(tmp_path: Path, env: dict[st
         assert "data-fasthits" in running.get(re.findall(r'<script src="([^"]+)"', page)[0])
 
 
-def test_it_takes_no_more_lines_than_it_says() -> None:
+def test_the_tutorial_has_no_more_lines_than_it_says() -> None:
     diffs = [block for block in blocks_of(TUTORIAL) if block.language == "diff"]
     assert sum(line.startswith("+") for block in diffs for line in block.text.splitlines()) <= OWN_LINES
 
 
-def test_what_it_installs_is_an_extra_of_the_package() -> None:
+def test_the_tutorial_installs_an_extra_of_the_package() -> None:
     (line,) = [line for block in blocks_of(TUTORIAL) for line in block.text.splitlines() if is_install(line)]
     assert line == '$ pip install "fasthits[django]"'
     assert "django" in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

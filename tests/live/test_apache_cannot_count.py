@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) -> None:
+def test_apache_answers_while_its_logger_cannot_count(place: Path, fault: str) -> None:
     make, message = FAULTS[fault]
     command = piped(sys.executable, "-I", "-m", "fasthits", "log", *make(place))
     with running(place, command) as apache:
@@ -109,7 +109,7 @@ def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) ->
     [["lgo"], ["log", "--check"], ["log", "--help"], ["log", "--follow", "/var/log/a.log"], ["--version"], []],
     ids=" ".join,
 )
-def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words: list[str]) -> None:
+def test_apache_answers_although_its_logger_has_a_wrong_command(place: Path, words: list[str]) -> None:
     with running(place, piped(sys.executable, "-I", "-m", "fasthits", *words)) as apache:
         assert answers(apache) == REQUESTS
         (line,) = eventually(lambda: said(apache, "cannot count, log lines are discarded"), what="it says why")
@@ -119,7 +119,7 @@ def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words
         assert said(apache)[-1] == f"fasthits: the log has ended; {REQUESTS:,} lines discarded"
 
 
-def test_a_cgi_script_may_be_fasthits(place: Path) -> None:
+def test_fasthits_may_run_as_a_cgi_script(place: Path) -> None:
     """Its standard input is a pipe as well, with the request's body."""
     script = place / "cgi.py"
     script.write_text(
@@ -135,7 +135,7 @@ def test_a_cgi_script_may_be_fasthits(place: Path) -> None:
         assert (done.returncode, done.stdout != b"") == (code, code == 0), done.stderr
 
 
-def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memcached) -> None:
+def test_counting_begins_when_the_operator_corrects_the_mistake(place: Path, memcached: Memcached) -> None:
     options = with_config(place, "exclude-bot = true\n")
     command = piped(sys.executable, "-I", "-m", "fasthits", "log", "--memcached", memcached.spec, *options)
     key = hit_key(date.today(), b"/a.html")
@@ -178,7 +178,7 @@ BREAKS: dict[str, tuple[Callable[[Installation], None], str]] = {
 
 
 @pytest.mark.parametrize("fault", BREAKS)
-def test_apache_goes_on_when_python_cannot_start(
+def test_apache_answers_while_python_cannot_start(
     place: Path, memcached: Memcached, installation: Installation, fault: str
 ) -> None:
     break_it, message = BREAKS[fault]

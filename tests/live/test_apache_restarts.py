@@ -201,7 +201,7 @@ def wait_until_logged(access_log: Path, target: bytes, lines: int) -> None:
 # Old and new loggers
 
 
-def test_old_loggers_count_for_their_workers_beside_the_new_one(place: Path, memcached: Memcached) -> None:
+def test_old_loggers_count_for_old_workers_while_the_new_logger_runs(place: Path, memcached: Memcached) -> None:
     """Three generations of workers, each with a download that does not end, keep three old loggers alive."""
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         loggers = wait_for_logger(apache)
@@ -225,7 +225,7 @@ def test_old_loggers_count_for_their_workers_beside_the_new_one(place: Path, mem
 
 
 @pytest.mark.parametrize("shell", [False, True], ids=["direct", "shell"])
-def test_a_logger_killed_at_apaches_start_harms_nothing(place: Path, memcached: Memcached, shell: bool) -> None:
+def test_a_logger_killed_at_the_start_of_apache_does_no_harm(place: Path, memcached: Memcached, shell: bool) -> None:
     """Apache checks its configuration first, for which it starts the logger, to end it after some 2 ms.
 
     The shell that `conf` prints ignores that, and its logger then lives on until its pipe has ended.

@@ -55,7 +55,7 @@ def numbers(lines: list[str]) -> list[int]:
 # Until the end of input
 
 
-def test_all_is_read_and_the_exit_code_tells_of_the_mistake(start_logger: StartLogger) -> None:
+def test_all_input_is_read_and_the_exit_code_is_that_of_the_mistake(start_logger: StartLogger) -> None:
     logger = start_logger(*WRONG)
     logger.write(LINES)
     logger.wait_until_read()
@@ -90,7 +90,7 @@ def test_sigusr1_asks_how_many_lines_were_discarded(start_logger: StartLogger) -
     eventually(told, what="the logger tells")
 
 
-def test_one_line_a_minute_tells_a_cause(place: Path, start_logger: StartLogger) -> None:
+def test_each_cause_is_reported_once_a_minute(place: Path, start_logger: StartLogger) -> None:
     tries = place / "tries"
     count_tries = f"""
 import fasthits.cli
@@ -108,7 +108,7 @@ fasthits.cli.prepare_logger = prepare
     assert logger.stderr.count("\n") == 2  # the other one is that of the end
 
 
-def test_standard_error_that_nobody_reads_is_not_waited_for(place: Path) -> None:
+def test_a_full_standard_error_is_not_waited_for(place: Path) -> None:
     with full_pipe() as stderr, marked_processes() as mark:
         process = subprocess.Popen(
             fasthits_command("log", *WRONG), stdin=subprocess.PIPE, stderr=stderr, env=environment(mark)
@@ -135,7 +135,7 @@ def full_pipe() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_standard_error_that_takes_nothing_harms_nothing(stderr: str) -> None:
+def test_a_closed_standard_error_does_no_harm(stderr: str) -> None:
     command = " ".join(fasthits_command("log", *WRONG))
     done = subprocess.run(f"{command} {stderr}", shell=True, input=LINES, env=environment(""), timeout=60, check=False)
     assert done.returncode == 2
@@ -155,7 +155,7 @@ def test_a_socket_is_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "/dev/null", "terminal"])
-def test_where_nobody_waits_it_ends_at_once(place: Path, kind: str) -> None:
+def test_without_a_pipe_it_ends_at_once(place: Path, kind: str) -> None:
     (place / "file").write_bytes(LINES)
     keep_open, terminal = pty.openpty()
     stdin = terminal if kind == "terminal" else os.open(place / kind, os.O_RDONLY)
@@ -240,7 +240,7 @@ def ask_status(logger: Logger) -> str:
     return eventually(told, what="the logger tells its figures")[-1]
 
 
-def test_a_logger_that_keeps_failing_takes_no_more_and_more_of_the_system(
+def test_a_logger_that_keeps_failing_leaks_nothing(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     switch = place / "switch"
@@ -262,7 +262,7 @@ def test_a_logger_that_keeps_failing_takes_no_more_and_more_of_the_system(
     assert len(logger.stderr.splitlines()) == 2
 
 
-def test_what_could_not_be_imported_is_imported_when_it_can(
+def test_a_failed_import_is_repeated_until_it_succeeds(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     """As when files are replaced while it starts: of what it had loaded before nothing is left."""
@@ -282,7 +282,7 @@ def test_what_could_not_be_imported_is_imported_when_it_can(
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_it_counts_again_as_a_user_who_can_read_neither_program_nor_configuration(
+def test_after_a_failure_it_counts_again_as_a_user_who_cannot_read_its_files(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     switch = place / "switch"
@@ -307,7 +307,7 @@ def test_it_counts_again_as_a_user_who_can_read_neither_program_nor_configuratio
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_nothing_is_counted_as_root_when_the_user_is_gone(
+def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     logger = start_logger("--memcached", memcached.spec, "--user", "nobody-has-this-name", first=HASTY)
@@ -346,7 +346,7 @@ threading.Thread.start = start
 """
 
 
-def test_it_counts_though_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_it_counts_if_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
     """systemd's TasksMax= is one for all of Apache's processes and threads."""
     logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
     logger.write(access_line("/a"))
@@ -395,7 +395,7 @@ def test_nothing_is_imported_once_counting_has_begun(
     assert said(logger, "late import") == []
 
 
-def test_tls_to_a_named_server_imports_nothing_either(
+def test_tls_imports_nothing_once_counting_has_begun(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path
 ) -> None:
     """Also not where the certificate turns out to be wrong, or a client certificate to be missing."""
@@ -420,7 +420,7 @@ def test_tls_to_a_named_server_imports_nothing_either(
 
 
 @pytest.mark.parametrize("fault", ["missing", "no certificate"])
-def test_tls_files_that_cannot_be_used_are_told_and_mended_while_it_runs(
+def test_tls_files_that_cannot_be_used_are_reported_and_mended_while_it_runs(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path, fault: str
 ) -> None:
     authority = Authority(place)
@@ -440,7 +440,7 @@ def test_tls_files_that_cannot_be_used_are_told_and_mended_while_it_runs(
     assert logger.finish() == 0
 
 
-def test_json_lines_that_come_first_import_nothing_either(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_json_lines_import_nothing_once_counting_has_begun(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, first=WATCH_IMPORTS)
     logger.write(b'{"time":"2026-03-12T10:00:00+01:00","request":"GET /a HTTP/1.1","status":200}\n')
     memcached.expect({KEY: 1})
@@ -457,7 +457,7 @@ def shell() -> list[str]:
     return shell_command(custom_log(run_fasthits("conf", "--user", "nobody")))
 
 
-def test_no_sigterm_ends_it_from_the_shell_to_the_end(memcached: Memcached, shell: list[str], place: Path) -> None:
+def test_no_sigterm_ends_the_shell_or_the_logger(memcached: Memcached, shell: list[str], place: Path) -> None:
     """Apache sends it while it still writes, and as early as it likes."""
     shell[2] = shell[2].replace("log --user nobody", f"log --memcached {memcached.spec}")
     for views in range(1, 3):
@@ -487,7 +487,7 @@ def test_the_shell_that_discards_outlives_signals_and_ends_with_its_input(shell:
         assert "/usr/bin/no-such-python: not found" in line
 
 
-def test_without_timeout_the_shell_discards_all_the_same(shell: list[str], place: Path) -> None:
+def test_without_the_command_timeout_the_shell_discards_too(shell: list[str], place: Path) -> None:
     """No loop that spins: `cat` reads to the end."""
     shell[2] = (
         shell[2].replace(sys.executable, "/usr/bin/no-such-python").replace("timeout", "/usr/bin/no-such-timeout")

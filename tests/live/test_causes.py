@@ -36,7 +36,7 @@ def test_every_cause_has_a_row() -> None:
     assert used - UNPUBLISHED == set(CAUSES) - {OTHER}
 
 
-def test_a_warning_is_told_with_what_to_do() -> None:
+def test_a_warning_is_reported_with_what_to_do() -> None:
     figures = {warning_figure(cause): 2 for cause in CAUSES}
     assert [each.cause for each in warnings_of(figures)] == list(CAUSES)
     assert all("2 warnings today" in each.text and each.remedy for each in warnings_of(figures))

@@ -65,22 +65,20 @@ def takes_connections(port: int) -> bool:
     return True
 
 
-def test_a_server_of_the_binary_protocol_is_told() -> None:
+def test_a_server_of_the_binary_protocol_is_reported() -> None:
     with odd_memcached("-B", "binary") as spec:
         said = problem(spec)
     assert said == f"fasthits: memcached speaks only the binary protocol: {spec} (start it without -S and -B)"
 
 
-def test_a_server_that_wants_a_password_is_told(place: Path) -> None:
+def test_a_server_that_wants_a_password_is_reported(place: Path) -> None:
     (place / "passwords").write_text("user:password\n")
     with odd_memcached("-Y", str(place / "passwords")) as spec:
         said = problem(spec)
     assert said == f"fasthits: memcached wants a password: {spec} (start it without -Y: fasthits sends none)"
 
 
-def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
-    start_memcached: StartMemcached, place: Path
-) -> None:
+def test_a_mismatch_of_tls_is_reported_in_both_directions(start_memcached: StartMemcached, place: Path) -> None:
     memcached = start_memcached(certificate=Authority(place).issue("127.0.0.1"))
     secure = memcached.tls_spec.removeprefix("tls://")
     assert problem(secure) == f"fasthits: memcached wants TLS: {secure} (write tls://{secure})"
@@ -89,7 +87,7 @@ def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
     assert problem(plain) == f"fasthits: memcached speaks no TLS: {plain} ({hint})"
 
 
-def test_a_server_without_a_connection_to_spare_is_told(start_memcached: StartMemcached) -> None:
+def test_a_server_without_a_connection_to_spare_is_reported(start_memcached: StartMemcached) -> None:
     server = start_memcached("-c", "40")
     with ExitStack() as held:
         for _ in range(40):
@@ -102,7 +100,7 @@ def test_a_server_without_a_connection_to_spare_is_told(start_memcached: StartMe
 
 
 @pytest.mark.parametrize("scheme", ["", "tls://"])
-def test_a_web_server_is_told(scheme: str) -> None:
+def test_a_web_server_is_reported(scheme: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         spec = f"{scheme}127.0.0.1:{web.server_port}"
@@ -143,7 +141,7 @@ def say_much(client: socket.socket) -> None:
         ),
     ],
 )
-def test_a_stranger_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+def test_a_server_that_is_not_memcached_is_reported(treat: Callable[[socket.socket], object], said: str) -> None:
     with Stranger(treat) as stranger:
         assert problem(stranger.spec) == "fasthits: " + said.format(stranger.spec)
 
@@ -162,12 +160,12 @@ def reset_tls(client: socket.socket) -> None:
         (reset_tls, "memcached hung up: {} (in the TLS handshake: look at its log)"),
     ],
 )
-def test_a_stranger_to_tls_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+def test_a_server_that_fails_the_tls_handshake_is_reported(treat: Callable[[socket.socket], object], said: str) -> None:
     with Stranger(treat) as stranger:
         assert problem(f"tls://{stranger.spec}") == "fasthits: " + said.format(f"tls://{stranger.spec}")
 
 
-def test_what_is_wrong_stands_in_the_loggers_line_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
+def test_a_logger_says_what_is_wrong_with_a_server_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
     with odd_memcached("-B", "binary") as spec:
         logger = start_logger("--memcached", spec, "--drain-timeout", "0")
         logger.write(access_lines(["/a"] * 3))
@@ -226,13 +224,13 @@ def test_each_address_of_a_name_is_tried(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_what_is_wrong_at_each_address_is_told(hosts: Path) -> None:
+def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
     spec = f"counters:{closed_port()}"
     done = with_hosts(hosts, "today", "/a", "--memcached", spec)
     assert done.stderr.decode() == f"fasthits: cannot reach memcached: {spec} (Connection refused)\n"
 
 
-def test_a_machine_that_has_vanished_is_looked_for(memcached: Memcached) -> None:
+def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
     """The system's own figures of the connection: test_vanished.py takes a machine away."""
     connection = Connector(memcached.spec).connect().blocking(1)
     with connection:
@@ -245,7 +243,7 @@ def test_a_machine_that_has_vanished_is_looked_for(memcached: Memcached) -> None
 
 
 @pytest.mark.parametrize("treat", [hang_up, hang_up_later], ids=["at once", "at the first batch"])
-def test_a_server_that_hangs_up_sees_few_connections_also_at_the_end(
+def test_a_server_that_hangs_up_gets_few_connections_even_at_the_end(
     start_logger: StartLogger, treat: Callable[[socket.socket], object]
 ) -> None:
     begun = time.monotonic()
@@ -269,7 +267,7 @@ SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SEC
 """So that no connection that the figures ask for is refused as too early."""
 
 
-def test_figures_alone_make_no_connection(start_logger: StartLogger) -> None:
+def test_no_connection_is_made_only_for_figures(start_logger: StartLogger) -> None:
     """A connection that is lost changes a figure, which is no reason for the next one."""
     with Stranger(hang_up_later) as stranger:
         logger = start_logger("--memcached", stranger.spec, first=SELDOM)
@@ -294,7 +292,7 @@ def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logge
         eventually(lambda: not logger.processes(), what="the courier ends")
 
 
-def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_a_dead_connection_loses_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
     soon = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 0.05\n"
     with Proxy(memcached, seed=1) as proxy:
         logger = start_logger("--memcached", proxy.spec, first=soon)
@@ -309,7 +307,7 @@ def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcac
 
 
 @pytest.mark.parametrize("program", ["a proxy", "haproxy"])
-def test_a_proxy_that_takes_connections_while_memcached_restarts_costs_no_hit(
+def test_a_proxy_that_accepts_connections_while_memcached_restarts_loses_no_hit(
     memcached: Memcached, start_logger: StartLogger, place: Path, program: str
 ) -> None:
     gateway = Haproxy(place, memcached) if program == "haproxy" else Proxy(memcached, seed=1)

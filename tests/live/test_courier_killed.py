@@ -156,7 +156,7 @@ def test_many_couriers_killed_under_load_lose_only_what_is_reported_in_doubt(
         assert 1 <= len(deaths) <= 1 + status.uptime // 60, logger.stderr
 
 
-def test_a_batch_in_the_courier_when_it_dies_is_in_doubt_and_said_to_be(memcached: Memcached, logger: Logger) -> None:
+def test_a_batch_in_the_courier_when_it_dies_is_reported_as_in_doubt(memcached: Memcached, logger: Logger) -> None:
     count_one(memcached, logger)
     memcached.pause()
     try:
@@ -202,7 +202,7 @@ def test_a_batch_that_the_courier_never_took_is_sent_again(memcached: Memcached,
     assert "in doubt" not in logger.stderr.replace("in doubt 0,", "")
 
 
-def test_an_idle_courier_takes_no_hit_with_it(memcached: Memcached, logger: Logger) -> None:
+def test_killing_an_idle_courier_loses_no_hit(memcached: Memcached, logger: Logger) -> None:
     for views in range(1, 4):
         count_one(memcached, logger, views)
         eventually(lambda: read_status(logger).pending == 0, what="the answer has come")

@@ -50,7 +50,7 @@ def test_the_query_is_no_part_of_the_path_and_any_status_counts(memcached: Memca
     assert memcached.counters() == keyed({"/a": 4})
 
 
-def test_what_is_no_hit_leaves_no_key(memcached: Memcached) -> None:
+def test_lines_that_are_not_hits_leave_no_key(memcached: Memcached) -> None:
     lines = [access_line("/a", method=method) for method in ("POST", "HEAD", "get", "PUT", "OPTIONS")]
     lines += [access_line("*", method="OPTIONS"), access_line("a.html"), access_line("ftp://o.example/a")]
     lines += [b"\n", b"no line of a log\n"]
@@ -130,7 +130,7 @@ def test_long_and_odd_paths_have_hashed_keys_each_its_own(memcached: Memcached) 
     assert all(re.fullmatch(r":1:2026-03-12#[!-~]{1,236}", key) for key in counters)
 
 
-def test_a_path_of_two_lines_worth_of_commands_is_only_a_path(memcached: Memcached, client: Client) -> None:
+def test_a_path_with_commands_of_memcached_is_only_a_path(memcached: Memcached, client: Client) -> None:
     client.set("innocent", b"1")
     hostile = [b"/a\rset\rinnocent\r0\r0\r1", b"/\0flush_all", b"/x\x0bdelete\x0binnocent"]
     lines = access_lines(hostile) + b"set innocent 0 0 1\r\n2\r\nflush_all\r\ndelete innocent\r\n"
@@ -223,9 +223,7 @@ def test_two_loggers_creating_the_same_counters_lose_and_double_nothing(
 # Memcached goes and comes
 
 
-def test_what_came_while_memcached_was_down_is_delivered_when_it_starts(
-    memcached: Memcached, start_logger: StartLogger
-) -> None:
+def test_hits_that_came_while_memcached_was_down_are_delivered(memcached: Memcached, start_logger: StartLogger) -> None:
     memcached.kill()
     logger = start_logger("--memcached", memcached.spec)
     logger.write_pieces([access_lines(["/a", "/b"]), access_lines(["/a"] * 40), access_lines(["/c"])])

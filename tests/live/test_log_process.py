@@ -172,7 +172,7 @@ def test_the_user_opens_sockets_of_his_groups(
 
 @pytest.mark.parametrize("option", ["--ttl", "--max-paths", "--drain-timeout"])
 @pytest.mark.parametrize("value", ["-1", "soon"])
-def test_a_number_that_makes_no_sense_is_a_usage_error(option: str, value: str) -> None:
+def test_an_impossible_number_is_a_usage_error(option: str, value: str) -> None:
     done = run_fasthits("log", option, value, stdin=access_line("/a"))
     assert (done.returncode, done.stdout) == (2, b"")
     assert option.encode() in done.stderr

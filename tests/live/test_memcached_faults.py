@@ -103,7 +103,7 @@ def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
     assert logger.stderr == ""
 
 
-def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
+def test_hits_that_come_while_it_is_down_are_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
     memcached.expect(send_for(logger, 0.5), timeout=60)
     memcached.kill()  # at rest, so that nothing is in doubt; its counters are gone
     sent = send_for(logger, 2)
@@ -190,7 +190,7 @@ def asked(logger: Logger, name: str) -> int:
     return status(logger, name)
 
 
-def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
+def test_hits_that_a_proxy_answers_with_an_error_are_in_doubt_and_never_sent_again(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     key = hit_key(DAY, b"/a")
@@ -212,7 +212,7 @@ def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
     assert said in logger.stderr
 
 
-def test_through_twemproxy_what_comes_late_is_not_sent_again(
+def test_hits_that_twemproxy_answers_late_are_not_sent_again(
     memcached: Memcached, start_logger: Callable[..., Logger], place: Path
 ) -> None:
     with Twemproxy(place, memcached) as proxy:
@@ -273,7 +273,7 @@ def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
     assert 1000 - in_doubt <= sum(memcached.counters().values()) <= 1000
 
 
-def test_a_server_that_is_away_keeps_nothing_from_the_others(
+def test_an_unreachable_server_does_not_delay_the_others(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     """Few hits at a time, so that each retry of what waits for the absent server comes due before them."""
@@ -292,7 +292,7 @@ def test_a_server_that_is_away_keeps_nothing_from_the_others(
     assert logger.finish() == 0
 
 
-def test_hits_that_a_hung_server_may_have_at_the_end_are_said_to_be_in_doubt(
+def test_hits_that_a_hung_server_may_have_at_the_end_are_reported_as_in_doubt(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.3")
@@ -320,7 +320,7 @@ def test_a_server_at_its_limit_of_connections_has_hits_wait(start_memcached: Cal
     assert b"in doubt" not in done.stderr
 
 
-def test_what_is_no_server_name_is_one_line(start_logger: Callable[..., Logger]) -> None:
+def test_an_invalid_server_name_is_an_error_of_one_line(start_logger: Callable[..., Logger]) -> None:
     logger = start_logger("--memcached", "foo..bar:11211", "--drain-timeout", "0.2")
     logger.write(access_lines(["/a"] * 4))
     assert logger.finish() == 0

@@ -116,7 +116,7 @@ def test_the_pipe_is_raised_to_what_the_system_allows(
     assert logger.stderr == ""
 
 
-def test_a_reader_that_is_stopped_leaves_its_writer_that_much_room(memcached: Memcached, logger: Logger) -> None:
+def test_a_writer_can_fill_the_raised_pipe_while_the_reader_is_stopped(memcached: Memcached, logger: Logger) -> None:
     logger.write(access_line("/a"))
     memcached.expect({hit_key(DAY, b"/a"): 1})
     room = MAX_PIPE_BYTES // 2 // len(access_line("/a"))  # a write that ends in a page leaves the rest of it empty
@@ -132,7 +132,7 @@ def test_a_reader_that_is_stopped_leaves_its_writer_that_much_room(memcached: Me
     assert logger.finish() == 0
 
 
-def test_what_is_in_the_pipe_before_the_start_is_kept(memcached: Memcached) -> None:
+def test_lines_that_are_in_the_pipe_before_the_start_count(memcached: Memcached) -> None:
     line = access_line("/a")
     views = 0
     with both_ends(*os.pipe()) as (read_end, write_end):
@@ -224,7 +224,7 @@ def poor_pipe() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.skipif(not MAX_USER_PAGES, reason="this system does not bound a user's pipes")
-def test_a_pipe_that_may_not_grow_counts_as_it_is(memcached: Memcached) -> None:
+def test_a_pipe_that_may_not_grow_is_read_as_it_is(memcached: Memcached) -> None:
     with poor_pipe() as (read_end, write_end):
         size = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ)
         assert size < DEFAULT_PIPE_BYTES
@@ -240,7 +240,9 @@ def test_a_pipe_that_may_not_grow_counts_as_it_is(memcached: Memcached) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", access_line("/before")], ids=["whole", "rest"])
-def test_a_file_is_counted_from_where_it_has_been_read_to(place: Path, memcached: Memcached, before: bytes) -> None:
+def test_a_file_on_standard_input_is_counted_from_its_position(
+    place: Path, memcached: Memcached, before: bytes
+) -> None:
     (place / "access.log").write_bytes(before + LINES)
     with (place / "access.log").open("rb", buffering=0) as file:
         file.seek(len(before))
@@ -272,7 +274,7 @@ def test_a_named_pipe_is_raised_and_counted(place: Path, memcached: Memcached) -
     assert memcached.counters() == COUNTED
 
 
-def test_a_pipe_that_does_not_block_is_counted_though_it_is_empty_at_times(memcached: Memcached) -> None:
+def test_a_non_blocking_pipe_is_counted_even_if_it_is_empty_at_times(memcached: Memcached) -> None:
     with both_ends(*os.pipe()) as (read_end, write_end):
         os.set_blocking(read_end, False)
         with logger_reading(read_end, memcached):
@@ -288,7 +290,7 @@ def test_no_input_at_all_counts_nothing(memcached: Memcached) -> None:
     assert memcached.counters() == {}
 
 
-def test_an_input_that_can_only_be_written_to_is_one_line_on_stderr(memcached: Memcached) -> None:
+def test_a_write_only_input_is_an_error_of_one_line(memcached: Memcached) -> None:
     command = fasthits_command("log", "--memcached", memcached.spec)
     with marked_processes() as mark, open(os.devnull, "wb") as stdin:
         done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=60, check=False, env=environment(mark))

@@ -49,7 +49,7 @@ def test_a_pipe_that_is_full_after_a_pause_is_read_sooner_the_next_time(pipe: tu
     assert pauses == [READ_SECONDS, READ_SECONDS / 4, READ_SECONDS / 16]
 
 
-def test_a_site_that_becomes_quiet_is_read_seldom_again(pipe: tuple[Reader, int]) -> None:
+def test_the_pipe_of_a_site_that_becomes_quiet_is_read_seldom(pipe: tuple[Reader, int]) -> None:
     reader, writing = pipe
     reader._pause = READ_SECONDS / 64
     for _ in range(8):
@@ -58,7 +58,7 @@ def test_a_site_that_becomes_quiet_is_read_seldom_again(pipe: tuple[Reader, int]
     assert reader._pause == READ_SECONDS
 
 
-def test_what_is_left_in_a_pipe_is_read_at_once(pipe: tuple[Reader, int]) -> None:
+def test_the_rest_in_a_pipe_is_read_at_once(pipe: tuple[Reader, int]) -> None:
     reader, writing = pipe
     fill(writing)
     reader._read()

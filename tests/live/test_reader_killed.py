@@ -165,7 +165,7 @@ def stopped(pid: int) -> Iterator[None]:
 # What is lost
 
 
-def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memcached, pipe: LastingPipe) -> None:
+def test_a_kill_loses_only_lines_of_the_chunk_in_flight(memcached: Memcached, pipe: LastingPipe) -> None:
     """A chunk is written when the one before it has been counted. The kill comes at once, when it is read, or counted.
 
     Each line has a path of its own, so that what is missing and what is there twice can be told line by line.
@@ -203,7 +203,7 @@ def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memc
     assert "Traceback" not in pipe.stderr
 
 
-def test_what_waits_in_the_pipe_is_left_to_the_next_reader(memcached: Memcached, pipe: LastingPipe) -> None:
+def test_the_next_reader_gets_the_lines_that_wait_in_the_pipe(memcached: Memcached, pipe: LastingPipe) -> None:
     expected = 0
     for _ in range(5):
         pipe.write(access_lines(["/a"] * 50))
@@ -222,7 +222,7 @@ def test_what_waits_in_the_pipe_is_left_to_the_next_reader(memcached: Memcached,
 @pytest.mark.parametrize(
     "cut", [1, LINE.index(b"["), LINE.index(b"[") + 5, LINE.index(b"/torn") + 3, len(LINE) - 10, len(LINE) - 1]
 )
-def test_a_half_read_line_is_lost_alone(memcached: Memcached, pipe: LastingPipe, cut: int) -> None:
+def test_only_the_line_that_was_half_read_is_lost(memcached: Memcached, pipe: LastingPipe, cut: int) -> None:
     """Its second half comes to the next reader, which drops it unless the time and all behind it are there."""
     pipe.write(access_line("/a") + LINE[:cut])
     pipe.wait_until_counted("/a")
@@ -350,7 +350,7 @@ def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: P
         assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
 
 
-def test_a_reader_killed_under_load_loses_only_what_was_under_way(place: Path, memcached: Memcached) -> None:
+def test_a_reader_killed_under_load_loses_only_the_hits_in_flight(place: Path, memcached: Memcached) -> None:
     """Of three kills together no more is missing than at the last one had been logged and not been counted."""
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         with Load(apache) as load:

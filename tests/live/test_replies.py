@@ -56,7 +56,7 @@ def test_two_lines(added: bytes, counted: bytes, outcome: Outcome, in_step: bool
 
 
 @pytest.mark.parametrize(("added", "counted", "outcome", "in_step"), TABLE)
-def test_a_line_that_is_not_whole_says_nothing(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
+def test_an_incomplete_reply_is_not_used(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
     whole = b"%b\r\n%b\r\n" % (added, counted)
     for end in range(len(whole)):
         replies = Replies()
@@ -66,7 +66,7 @@ def test_a_line_that_is_not_whole_says_nothing(added: bytes, counted: bytes, out
 
 
 @given(st.lists(st.sampled_from(TABLE), max_size=8), st.lists(st.integers(0, 200), max_size=8))
-def test_how_they_are_cut_changes_nothing(rows: list[tuple[bytes, bytes, Outcome, bool]], cuts: list[int]) -> None:
+def test_replies_may_be_cut_anywhere(rows: list[tuple[bytes, bytes, Outcome, bool]], cuts: list[int]) -> None:
     data = b"".join(b"%b\r\n%b\r\n" % row[:2] for row in rows)
     whole, cut = Replies(), Replies()
     whole.feed(data)
@@ -78,7 +78,7 @@ def test_how_they_are_cut_changes_nothing(rows: list[tuple[bytes, bytes, Outcome
     assert (cut.trusted, cut.in_step) == (whole.trusted, whole.in_step)
 
 
-def test_more_than_was_asked_for_is_told() -> None:
+def test_a_surplus_reply_is_reported() -> None:
     for surplus, left in ((b"", False), (b"\r\n", True), (b"x", True), (b"STORED\r\n4\r\n", True)):
         replies = Replies()
         replies.feed(b"STORED\r\n1\r\n" + surplus)
@@ -86,7 +86,7 @@ def test_more_than_was_asked_for_is_told() -> None:
         assert replies.left(1) == left
 
 
-def test_a_line_without_end_ends_it() -> None:
+def test_a_reply_without_end_ends_the_connection() -> None:
     for data in (b"S" * (REPLY_BYTES + 1), b"STORED\n1\n"):
         replies = Replies()
         replies.feed(data)

@@ -99,7 +99,7 @@ def test_the_status_line_says_what_became_of_every_line(memcached: Memcached, ru
     assert running.finish() == 0
 
 
-def test_each_signal_brings_one_line_however_little_time_lies_between(running: Logger) -> None:
+def test_each_signal_prints_one_line_however_quickly_signals_follow(running: Logger) -> None:
     for number in range(1, 21):
         running.write(access_line("/a", method="POST"))
         running.wait_until_read()
@@ -110,7 +110,7 @@ def test_each_signal_brings_one_line_however_little_time_lies_between(running: L
     assert running.stderr.splitlines() == said
 
 
-def test_what_waits_is_pending_and_what_found_no_room_is_dropped(start_logger: StartLogger) -> None:
+def test_hits_that_wait_are_pending_and_hits_without_room_are_dropped(start_logger: StartLogger) -> None:
     options = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", "100", "--drain-timeout", "0")
     logger = start_logger(*options)
     logger.write(access_lines(f"/{number}" for number in range(1000)))
@@ -123,7 +123,7 @@ def test_what_waits_is_pending_and_what_found_no_room_is_dropped(start_logger: S
     assert logger.finish() == 0
 
 
-def test_hits_away_with_a_memcached_that_does_not_answer_are_pending(memcached: Memcached, running: Logger) -> None:
+def test_hits_sent_to_a_memcached_that_does_not_answer_are_pending(memcached: Memcached, running: Logger) -> None:
     memcached.pause()
     try:
         running.write(access_lines(["/a"] * 1234))

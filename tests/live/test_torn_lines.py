@@ -126,7 +126,7 @@ def torn_together(writers: Iterable[Sequence[bytes]]) -> bytes:
     return b"".join(pieces)
 
 
-def test_long_lines_that_many_processes_tear_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+def test_lines_torn_by_many_processes_count_by_their_beginning(memcached: Memcached, running: Logger) -> None:
     chance = random.Random(7)
     sizes = [90, 300, 4_095, 4_096, 4_097, 5_000, 8_100, 20_000]
     lines = [
@@ -178,7 +178,7 @@ def test_writers_of_the_loggers_own_pipe_never_lose_a_short_line(memcached: Memc
 
 
 @pytest.mark.parametrize("where", ["path", "user", "agent"])
-def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
+def test_a_torn_line_with_other_lines_inside_counts_by_its_beginning(
     memcached: Memcached, running: Logger, where: str
 ) -> None:
     """Head, intact lines, rest: the head has no newline, so the first line in between ends it."""
@@ -194,9 +194,7 @@ def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
     assert running.finish() == 0
 
 
-def test_a_last_line_without_newline_counts_wherever_it_ends_and_if_it_is_whole_enough(
-    place: Path, memcached: Memcached
-) -> None:
+def test_a_last_line_without_a_newline_counts_if_its_needed_fields_are_whole(place: Path, memcached: Memcached) -> None:
     """Its end is the pipe's end; one that ends before its bytes is no line of a log."""
     line = b'127.0.0.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "-"'
     cuts = [1, line.index(b"[") + 10, line.index(b'"') + 6, line.index(b"200") + 3, line.index(b"200") + 5, len(line)]
@@ -213,7 +211,7 @@ def test_a_last_line_without_newline_counts_wherever_it_ends_and_if_it_is_whole_
 # Long
 
 
-def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+def test_lines_of_a_megabyte_count_by_their_beginning(memcached: Memcached, running: Logger) -> None:
     a, b = access_line("/a"), access_line("/b")
     lines = [
         long_line("/agent", MEGABYTE, "agent"),
@@ -238,7 +236,7 @@ def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running:
     assert running.finish() == 0
 
 
-def test_binary_and_nul_are_bytes_like_others(memcached: Memcached, running: Logger) -> None:
+def test_binary_bytes_and_nuls_need_no_special_care(memcached: Memcached, running: Logger) -> None:
     chance = random.Random(13)
     lines = []
     for byte in range(256):
@@ -335,7 +333,7 @@ def hostile_lines(seed: int, count: int, prefix: str) -> bytes:
 
 @pytest.mark.parametrize("prefix", [":1:", "", "p" * 175], ids=["usual", "none", "long"])
 @pytest.mark.parametrize("seed", range(2))
-def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
+def test_memcached_only_gets_keys_of_hits_and_no_other_command(
     memcached: Memcached, start_logger: StartLogger, prefix: str, seed: int
 ) -> None:
     data = hostile_lines(seed, 1_500, prefix)

@@ -70,7 +70,7 @@ fasthits.live.connections.UNANSWERED_SECONDS = 4
 """So that the batch is risked; otherwise the connection would have to prove itself, which takes ANSWER_SECONDS."""
 
 
-def test_a_machine_that_vanishes_is_given_up_in_time(cable: tuple[Namespace, Namespace], tmp_path: Path) -> None:
+def test_a_vanished_machine_is_given_up_in_time(cable: tuple[Namespace, Namespace], tmp_path: Path) -> None:
     here, there = cable
     program = require_program("memcached")
     read, write = os.pipe()

@@ -66,7 +66,7 @@ def test_the_web_server_answers_with_them(warned: Memcached, place: Path) -> Non
     assert "fasthits_logger_discarded_lines_total 7\n" in metrics
 
 
-def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_an_unknown_cause_is_published_as_other(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger(
         "--memcached",
         memcached.spec,

@@ -157,7 +157,7 @@ def place(request: pytest.FixtureRequest, store: ObjectStore, tmp_path: Path) ->
     )
 
 
-def test_workers_that_are_killed_change_no_byte(
+def test_killing_workers_changes_no_byte_of_the_result(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
     """The soak test `python -m tests.soak_cluster` kills them at any moment."""
@@ -178,7 +178,7 @@ def test_workers_that_are_killed_change_no_byte(
     assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
-def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(logs: Path, tmp_path: Path) -> None:
+def test_local_workers_write_the_same_parquet_folder_as_one_process(logs: Path, tmp_path: Path) -> None:
     words = ("rollup", str(DAY), "--logs", f"{logs}/*/%F.log")
     with socket.socket() as dashboard:
         with suppress(OSError):  # if another scheduler runs here anyway
@@ -193,7 +193,7 @@ def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(
     assert {each.name for each in tmp_path.iterdir()} == {"fleet", "alone"}
 
 
-def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
+def test_a_cluster_counts_logs_in_a_store_and_leaves_no_rows_there(
     cluster: DaskCluster, store: ObjectStore, logs: Path, tmp_path: Path
 ) -> None:
     bucket = store.bucket()
@@ -252,7 +252,7 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
     assert not list(tmp_path.glob("fasthits-*"))
 
 
-def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
+def test_damaged_files_of_all_tasks_are_named_and_nothing_changes(
     place: Place, cluster: DaskCluster, tmp_path: Path, many_tasks: None
 ) -> None:
     good = a_log(DAY, 300, "good")
@@ -277,7 +277,7 @@ def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
     assert sorted(place.names()) == sorted(logs.keys() - {f"gone/{DAY}.log"})
 
 
-def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_left(
+def test_if_a_store_denies_access_during_a_run_the_error_names_the_files_left(
     cluster: DaskCluster, store: ObjectStore, tmp_path: Path, many_tasks: None
 ) -> None:
     bucket = store.bucket()
@@ -307,7 +307,7 @@ def refused(folder: Path, match: str) -> Iterator[Path]:
     assert outputs(folder) == {"hits.csv": KEPT}
 
 
-def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
+def test_killing_the_scheduler_is_an_error_and_keeps_the_old_numbers(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
     def stop() -> None:
@@ -327,7 +327,7 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["distributed", "distributed.client", "distributed.scheduler"])
-def test_dask_logs_nothing_beside_our_messages(name: str, cluster: DaskCluster) -> None:
+def test_dask_prints_nothing_of_its_own(name: str, cluster: DaskCluster) -> None:
     logging.getLogger(name).setLevel(logging.WARNING)  # as Dask sets it for some
     with connected(address_of(cluster)):
         assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
@@ -357,7 +357,7 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
             repeat(3)
 
 
-def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
+def test_a_hanging_worker_is_named_and_others_do_its_tasks(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None, short_patience: None
 ) -> None:
     """As on a machine that is half dead: its connections stay open."""
@@ -374,7 +374,7 @@ def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
     stopped.wait()
 
 
-def test_a_cluster_without_a_worker_any_more_is_an_error(
+def test_a_cluster_that_has_lost_all_workers_is_an_error(
     cluster: DaskCluster,
     logs: Path,
     tmp_path: Path,
@@ -391,7 +391,7 @@ def test_a_cluster_without_a_worker_any_more_is_an_error(
         count_by_cluster(cluster, logs, target, begun=kill_all)
 
 
-def test_a_scheduler_that_has_stopped_is_an_error(
+def test_a_hanging_scheduler_is_an_error(
     cluster: DaskCluster,
     logs: Path,
     tmp_path: Path,
@@ -409,7 +409,7 @@ def test_a_scheduler_that_has_stopped_is_an_error(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
+def test_a_rollup_that_is_interrupted_leaves_the_old_numbers_and_no_task(
     number: signal.Signals, cluster: DaskCluster, logs: Path, tmp_path: Path
 ) -> None:
     """Nobody can remove the folder of a run that was killed. The next rollup makes another."""
@@ -442,7 +442,7 @@ def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
     assert outputs(tmp_path / "again") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
-def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_without_a_certificate_is_refused(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
     address = address_of(cluster)
     clean = {name: None for name in ("ca-file", "client.cert")}
@@ -455,7 +455,7 @@ def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch
     assert "DASK_DISTRIBUTED__COMM__TLS" in str(raised.value)
 
 
-def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cluster_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
     for required, said in (False, "is the scheduler running"), (True, "settings on this machine require .* tls://"):
         with (

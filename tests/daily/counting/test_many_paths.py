@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_one_thread(log: Path, tmp_path: Path, threads:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("size", [4 << 20, 8 << 20, 12 << 20])
-def test_they_are_the_same_in_little_memory(
+def test_the_numbers_are_the_same_in_little_memory(
     log: Path, tmp_path: Path, size: int, spilled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "LEAST_TABLE_BYTES", 1 << 16)

@@ -190,7 +190,7 @@ def test_many_rows_make_several_groups(folder: str, monkeypatch: pytest.MonkeyPa
     assert [path for _, path, _ in rows_of(folder)] == [f"/{number:03}" for number in range(250)]
 
 
-def test_the_reading_commands_say_who_reads_it(folder: str) -> None:
+def test_reading_commands_name_the_programs_that_read_parquet(folder: str) -> None:
     replace(folder, {MARCH[0]: {b"/": 1}})
     for name in (folder, folder.rstrip("/")):
         done = CliRunner().invoke(app, ["most-read", "--database", name])
@@ -198,7 +198,7 @@ def test_the_reading_commands_say_who_reads_it(folder: str) -> None:
         assert f"""duckdb -c "SELECT * FROM read_parquet('{folder}hits/*/*.parquet')")""" in done.stderr
 
 
-def test_what_a_rollup_without_pyarrow_says() -> None:
+def test_a_rollup_without_pyarrow_says_what_to_install() -> None:
     done = fasthits("rollup", DAY, "--to", "set/", first="import sys; sys.modules['pyarrow'] = None")
     assert done.returncode == 1
     assert done.stderr == b"fasthits: this needs the extra `parquet`: set/ (pip install 'fasthits[parquet]')\n"

@@ -70,7 +70,7 @@ def test_a_report_goes_to_standard_output_too(folder: Path) -> None:
     assert done.stdout.count(b"<tr>") == 2
 
 
-def test_what_keeps_a_report_from_being_made_is_one_line(folder: Path, tmp_path: Path) -> None:
+def test_an_error_of_a_report_is_one_line(folder: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--database", "none.db"), b"fasthits: no such database: none.db ("),
         (("--to", "no/folder/report.html"), b"fasthits: cannot write report: no/folder/report.html ("),

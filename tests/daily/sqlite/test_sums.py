@@ -210,7 +210,7 @@ def site_of(file: Path) -> list[int | None]:
         ("UPDATE hits SET path = '/c' WHERE date = '2026-03-09' AND path = '/b'", [7, 7, 7], [0, 2]),
     ],
 )
-def test_who_changes_hits_by_hand_makes_no_sum_wrong(
+def test_a_change_of_hits_by_hand_makes_no_sum_wrong(
     kept: Path, statement: str, views: list[int | None], left: list[int]
 ) -> None:
     change(kept, statement)
@@ -303,7 +303,7 @@ SqliteTarget(Path(sys.argv[1])).catch_up()
 """
 
 
-def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept: Path) -> None:
+def test_the_next_rollup_goes_on_with_the_sums_that_a_killed_rollup_left(kept: Path) -> None:
     forget_sums(kept)
     before = site_of(kept)
     for made in (0, 1, 2):
@@ -330,13 +330,13 @@ def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept:
         "DELETE FROM hits_paths WHERE path = '/a'",
     ],
 )
-def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
+def test_damaged_sums_are_reported(kept: Path, statement: str) -> None:
     change(kept, statement)
     with pytest.raises(TableError, match=r"the database has damaged sums: .*hits\.db"):
         site_of(kept)
 
 
-def test_views_that_are_no_numbers_are_told_and_have_no_sums(kept: Path) -> None:
+def test_views_that_are_not_numbers_are_reported_and_get_no_sums(kept: Path) -> None:
     change(kept, "UPDATE hits SET views = 'many' WHERE date = '2026-03-09' AND path = '/a'")
     SqliteTarget(kept).catch_up()
     assert summed(kept) == [str(DAYS[0]), str(DAYS[2])]
@@ -357,13 +357,13 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
         assert database.execute(f"SELECT * FROM {name}").fetchall() == [(1, 2)]
 
 
-def test_a_host_that_the_table_does_not_tell_apart_is_refused(kept: Path) -> None:
+def test_a_host_is_refused_if_the_table_has_no_hosts(kept: Path) -> None:
     for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
         with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
             ask(WHOLE, host="one.example")
 
 
-def test_sums_take_part_in_what_is_read_at_one_moment(kept: Path) -> None:
+def test_sums_and_rows_are_read_from_one_state_of_the_database(kept: Path) -> None:
     """A path that is new in the sums has no number in a question that has begun before."""
     history = History(kept)
     with history.at_one_moment():
@@ -407,7 +407,7 @@ def test_referrers_and_searches_of_the_site_a_path_and_a_section(tmp_path: Path)
     assert history.hours(date(2026, 3, 12)) == [5 * (hour == 10) for hour in range(24)]
 
 
-def test_what_is_not_kept_is_none(kept: Path) -> None:
+def test_tables_that_are_not_kept_are_none(kept: Path) -> None:
     history = History(kept)
     assert history.referrers(WHOLE) is None
     assert history.searches(WHOLE) is None
@@ -416,7 +416,7 @@ def test_what_is_not_kept_is_none(kept: Path) -> None:
     assert history.hosts(WHOLE) == []
 
 
-def test_most_of_many_paths_are_in_order(tmp_path: Path) -> None:
+def test_the_most_read_of_many_paths_are_in_order(tmp_path: Path) -> None:
     """More than are looked up one by one, and most of them with equal views."""
     views = {f"/{number:05}": 1 + (number % 7 == 0) for number in range(7_000)}
     roll_up(tmp_path / "hits.db", views, DAYS[0])
@@ -433,7 +433,7 @@ def paths_in(file: Path) -> list[str]:
         return [path for (path,) in database.execute(query)]
 
 
-def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
+def test_a_path_is_removed_with_its_last_row(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for number, day in enumerate(DAYS[:4]):
         roll_up(file, {"/": 5, f"/{number}": 1}, day)
@@ -455,7 +455,7 @@ def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
     assert found.by_day("/0", WHOLE)[2:6] == [0, 0, 0, 3]
 
 
-def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp_path: Path) -> None:
+def test_sums_of_an_earlier_version_without_removable_paths_are_made_anew(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for day in DAYS[:2]:
         roll_up(file, {"/": 5, f"/{day}": 1}, day)
@@ -472,7 +472,7 @@ def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp
     assert site_of(file)[:2] == [6, 7]
 
 
-def test_no_path_goes_while_a_day_is_without_sums(tmp_path: Path) -> None:
+def test_no_path_is_removed_while_a_day_has_no_sums(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for number, day in enumerate(DAYS[:3]):
         roll_up(file, {"/": 5, f"/{number}": 1}, day)

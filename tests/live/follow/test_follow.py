@@ -145,7 +145,7 @@ def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, me
     assert "first time" not in follower.stderr
 
 
-def test_a_memcached_that_is_away_hangs_or_restarts_gets_each_line_once(
+def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
@@ -168,7 +168,9 @@ def test_a_memcached_that_is_away_hangs_or_restarts_gets_each_line_once(
     assert "in doubt" not in follower.stderr
 
 
-def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_after_a_kill_while_memcached_hangs_the_marks_tell_what_arrived(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log) as follower:
         with Writer(log) as writer:
@@ -185,7 +187,7 @@ def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: P
     assert "in doubt" not in follower.stderr
 
 
-def test_connections_that_break_leave_hits_in_doubt_at_most(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_broken_connections_at_most_leave_hits_in_doubt(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     moment = random.Random(3)
     with Proxy(memcached, seed=1) as proxy, follow(place, proxy, log) as follower:
@@ -316,7 +318,9 @@ k.Channel.send, k.Channel.receive = watched_send, watched_receive
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "answered", "hanging"])
-def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcached, moment: str) -> None:
+def test_a_kill_at_the_worst_moments_loses_and_doubles_nothing(
+    place: Path, logs: Path, memcached: Memcached, moment: str
+) -> None:
     log, flag = logs / "access.log", place / "die"
     expected = Counter({f"/{number}": 20 for number in range(400)})
     lines = b"".join(access_line(path) for path in expected.elements())
@@ -336,7 +340,7 @@ def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcach
     assert "in doubt" not in follower.stderr
 
 
-def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
+def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     """What a sudden end leaves in memcached when only a part has arrived: the one mark without the other."""
@@ -359,7 +363,7 @@ def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
     assert "3 hits in doubt are not counted again" in follower.stderr
 
 
-def test_with_an_old_state_file_memcached_tells_how_far_it_is(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_the_marks_in_memcached_correct_an_old_state_file(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         old = follower.state.read_bytes()
@@ -376,7 +380,7 @@ def test_with_an_old_state_file_memcached_tells_how_far_it_is(place: Path, logs:
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1, "/c": 9}))
 
 
-def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_counting_goes_on_if_the_state_file_cannot_be_written(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         Path(f"{follower.state}.new").mkdir()
@@ -394,7 +398,7 @@ def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, m
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
 
 
-def test_ended_properly_it_goes_on_at_once_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     written = Counter[str]()
     with follow(place, memcached, log) as follower:
@@ -409,7 +413,7 @@ def test_ended_properly_it_goes_on_at_once_where_it_was(place: Path, logs: Path,
     assert follower.stderr.count("first time") == 0
 
 
-def test_ended_while_memcached_is_away_it_counts_the_rest_the_next_time(
+def test_lines_that_were_not_delivered_at_the_end_count_after_the_next_start(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
@@ -428,7 +432,9 @@ def test_ended_while_memcached_is_away_it_counts_the_rest_the_next_time(
         eventually(follower.has_begun, what=lambda: follower.stderr)
 
 
-def test_it_can_be_ended_while_it_waits_for_memcached_to_begin(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_a_signal_ends_it_while_it_waits_for_memcached_at_the_start(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
     log = logs / "access.log"
     log.touch()
     with follow(place, memcached, log) as follower:
@@ -449,7 +455,7 @@ def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path
         assert follower.asked("lines 5, hits 3, filtered 1, malformed 1, pending 0, delivered 3, in doubt 0")
 
 
-def test_rules_and_formats_hold_for_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_rules_and_formats_apply_to_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
     a, b = logs / "a.log", logs / "b.json"
     with follow(
         place, memcached, a, logs / "*.json", args=("--exclude-path", "/private/*", "--fold-slash")
@@ -460,7 +466,7 @@ def test_rules_and_formats_hold_for_each_file(place: Path, logs: Path, memcached
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
-def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
+def test_a_follower_reports_an_unreadable_log_until_it_is_readable(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log, own = logs / "access.log", place / "own"
@@ -481,7 +487,7 @@ def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
         assert follower.stop() == 0
 
 
-def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
     log, other = logs / "access.log", logs / "other.log"
     with follow(place, memcached, log) as follower:
         second = follow(place, memcached, log)
