@@ -42,7 +42,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from itertools import accumulate
+from functools import cache
+from itertools import accumulate, repeat
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -120,15 +121,20 @@ def make_lags(draw: Draw) -> list[int]:
     return [int(draw() * pick_weighted(kinds, draw)) for _ in range(POOL)]
 
 
-def make_stamps(day: date) -> list[bytes]:
-    """Return each second from `LONGEST_LAG_SECONDS` before *day* to its end, as Apache writes it."""
-    stamps = []
-    for second in range(-LONGEST_LAG_SECONDS, DAY_SECONDS):
-        stamped = day if second >= 0 else day - timedelta(days=1)
-        minute, hour = second // 60 % 60, second // 3600 % 24
-        clock = f"{stamped.year:04}:{hour:02}:{minute:02}:{second % 60:02} +0100"
-        stamps.append(f"[{stamped.day:02}/{MONTHS[stamped.month - 1]}/{clock}] ".encode("ascii"))
-    return stamps
+def make_dates(day: date) -> tuple[bytes, bytes]:
+    """Return this day and the one before, as Apache begins a time."""
+    days = (day, day - timedelta(days=1))
+    today, yesterday = (f"[{each.day:02}/{MONTHS[each.month - 1]}/{each.year:04}:".encode("ascii") for each in days)
+    return today, yesterday
+
+
+@cache
+def make_clocks() -> list[bytes]:
+    """Return each second of a day, as Apache ends a time."""
+    return [
+        f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} +0100] ".encode("ascii")
+        for second in range(DAY_SECONDS)
+    ]
 
 
 def seconds_of(lines: int) -> Iterator[int]:
@@ -137,7 +143,8 @@ def seconds_of(lines: int) -> Iterator[int]:
     for hour, share in enumerate(HOURS):
         for second in range(3600):
             until = lines * (before * 3600 + share * (second + 1)) // (sum(HOURS) * 3600)
-            yield from [hour * 3600 + second] * (until - written)
+            if until > written:
+                yield from repeat(hour * 3600 + second, until - written)
             written = until
         before += share
 
@@ -246,7 +253,7 @@ def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = 
     site = make_website(seed, paths)
     asked, marks = [ask for _, ask in ASKED], list(accumulate(share / 100_000 for share, _ in ASKED))
     draw = Random((seed << 32) + day.toordinal()).random
-    stamps, lags = make_stamps(day), make_lags(draw)
+    (of_today, of_yesterday), clocks, lags = make_dates(day), make_clocks(), make_lags(draw)
     views: tuple[Counter[bytes], Counter[bytes]] = (Counter(), Counter())
     buckets: Counter[str] = Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +264,7 @@ def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = 
             rest = site.endings[int(draw() * POOL)] + site.referers[int(draw() * POOL)] + agent
             ask = asked[bisect_right(marks, draw(), hi=len(marks) - 1)]
             request, key = ask(site.draw_path(draw), rest, draw)
-            front = before + stamps[LONGEST_LAG_SECONDS + began]
+            front = before + (of_yesterday if began < 0 else of_today) + clocks[began]
             if isinstance(key, bytes):
                 views[began < 0][key] += 1
             else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from benchmarks.corpus import DAY_SECONDS, LONGEST_LAG_SECONDS, make_stamps
+from benchmarks.corpus import DAY_SECONDS, make_clocks, make_dates
 from benchmarks.truth import ROW_BYTES, Difference, Totals, Views
 from benchmarks.website import WORDS, pick
 
@@ -97,7 +97,7 @@ def write_distinct(path: Path, day: date, size: int, *, paths: int, seed: int = 
 
 def _chunks(day: date, size: int, paths: int, seed: int) -> Iterator[list[bytes]]:
     draw = Random(seed).random
-    stamps = make_stamps(day)[LONGEST_LAG_SECONDS:]
+    (today, _), clocks = make_dates(day), make_clocks()
     fronts = [b"192.0.2.%d - - " % (1 + int(draw() * 254)) for _ in range(POOL)]
     ends = [
         f' HTTP/1.1" 200 {180 + int(draw() ** 3 * 60_000)} "-" "{pick(AGENTS, draw)}"\n'.encode() for _ in range(POOL)
@@ -105,7 +105,7 @@ def _chunks(day: date, size: int, paths: int, seed: int) -> Iterator[list[bytes]
     expected_lines = size // 133 + CHUNK_LINES
     start = 0
     while True:
-        stamp = stamps[min(start * DAY_SECONDS // expected_lines, DAY_SECONDS - 1)] + b'"GET '
+        stamp = today + clocks[min(start * DAY_SECONDS // expected_lines, DAY_SECONDS - 1)] + b'"GET '
         yield [
             fronts[line % POOL] + stamp + path_of(line * STEP % paths) + ends[line * 7 % POOL]
             for line in range(start, start + CHUNK_LINES)

@@ -99,6 +99,14 @@ def test_two_clones_build_the_same_wheel_and_sdist_with_the_right_files(tmp_path
     assert PYTHONS in wheel.name
 
 
+def test_without_a_compiler_it_is_said_what_to_install(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", tmp_path, "--build-temp", tmp_path]
+    environment = os.environ | {"CC": str(tmp_path / "gcc")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("fasthits: the core could not be compiled (on Debian and Ubuntu: ")
+
+
 @pytest.mark.parametrize("name", ["fasthits", *MODULES])
 def test_what_is_public_is_documented(name: str) -> None:
     assert_documented(name)

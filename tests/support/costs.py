@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from benchmarks.callgrind import begin
 from fasthits._parse import HitTable
 from fasthits.daily.layouts import referrers_layout, searches_layout
 from fasthits.formats.format import Format
@@ -154,6 +155,7 @@ def measured(name: str) -> list[tuple[str, str, int]]:
 
 def main() -> None:
     """Count each line in a new hit table, from its bytes to its final path."""
+    prepared = []
     for name, case in CASES.items():
         compiled = CompiledRules(case.rules, case.keepers())
         log_format = compiled.log_format or ASSUMED
@@ -167,9 +169,12 @@ def main() -> None:
         for line in lines:
             warm.feed(line[: SIZES[0]] + b"\n")
         compiled.finish(warm, Counter())
-        takers = [taker() for _ in range(1 + len(lines))]  # the first line meets cold memory, and is counted twice
+        # The first line meets cold memory, and is counted twice.
+        prepared.append((compiled, [(line, taker()) for line in (lines[0], *lines)]))
+    begin()
+    for compiled, takers in prepared:
         os.getppid()
-        for line, counter in zip([lines[0], *lines], takers, strict=True):
+        for line, counter in takers:
             counter.feed(line)
             compiled.finish(counter, Counter())
             os.getppid()

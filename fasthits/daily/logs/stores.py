@@ -32,6 +32,10 @@ FIRST_RANGE_BYTES = 1 << 16
 """The size of the range to fetch where reading begins: the head of a log. The next ranges are larger and larger."""
 RANGE_BYTES = 8 << 20
 ASKED_AT_ONCE = 16
+S3_ATTEMPTS = 2
+"""How often s3fs asks. Each time botocore asks five times, unless AWS_MAX_ATTEMPTS gives another number."""
+S3_ANSWER_SECONDS = 10.0
+"""How long a server of S3 may send nothing."""
 START_BYTES = 1 << 12
 """Files that begin with the same bytes, so many, are the same file; each line has a time."""
 
@@ -59,6 +63,8 @@ class Kind(NamedTuple):
     """Advice on the store's address."""
     has_prefixes: bool = True
     """Whether it lists only the names that begin with some text."""
+    root: str = ""
+    """What the host in its addresses names, if a listing does not show that there is none."""
     is_server: bool = False
     """Whether its files are those of a server, which may write to them, and decides on each who reads it."""
 
@@ -72,11 +78,13 @@ _GS = Kind(
     "gs",
     "set GOOGLE_APPLICATION_CREDENTIALS, or type gcloud auth application-default login",
     "STORAGE_EMULATOR_HOST names the server, if it is not Google's",
+    root="bucket",
 )
 _AZ = Kind(
     "az",
     "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_CONNECTION_STRING names the server",
+    root="container",
 )
 _HDFS = Kind("hdfs", "type kinit", "set HADOOP_HOME, JAVA_HOME and CLASSPATH", has_prefixes=False)
 _SFTP = Kind("sftp", "type ssh-copy-id HOST", "ssh HOST tells more", has_prefixes=False, is_server=True)
@@ -139,7 +147,21 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
         for name, info in infos
         if named(name) and info["type"] == "file"
     )
+    if not entries and _kind_of(pattern).root:
+        _check_root(root, os.getpid())
     return _opened(entries) if _kind_of(pattern).is_server else entries
+
+
+@cache
+def _check_root(root: str, process: int) -> None:
+    """Raise StoreError if the store has no such bucket. It may keep that to itself."""
+    try:
+        connect(root).info(root)
+    except FileNotFoundError as error:
+        hint = f"look at the name: {root}"
+        raise StoreError(f"no such {_kind_of(root).root}", root.split("/")[2], hint) from error
+    except Exception:
+        return
 
 
 def of_each(things: Sequence[S], ask: Callable[[S], T]) -> list[T]:
@@ -412,6 +434,8 @@ def _connect(root: str, process: int) -> "AbstractFileSystem":
         needed = f"pip install 'fasthits[{kind.extra}]'"
         raise UsageError("logs in a store need more packages", root, needed) from error
     store.dircache.use_listings_cache = False
+    if kind is _S3:  # otherwise it waits seven minutes for a server that says nothing
+        store.retries, store.read_timeout = S3_ATTEMPTS, S3_ANSWER_SECONDS
     return store
 
 

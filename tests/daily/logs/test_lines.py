@@ -57,7 +57,7 @@ def test_lines_agree_with_the_oracle_wherever_blocks_end(data: st.DataObject, lo
     assert [line and line.day for line in whole] == [day for _, day, _ in judged]
     assert [line is None for line in whole] == [bucket == "malformed" for bucket, _, _ in judged]
     if log_format.parts:
-        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.text)) == whole
+        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.name)) == whole
 
 
 @given(log=mixed_logs)
