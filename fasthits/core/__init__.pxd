@@ -7,7 +7,9 @@ Lines, from the smallest step up:
 - plain.pxd: the fast path, for plain lines; nearly all lines are plain
 - steps.pxd: the general path, for all formats but the three below
 - columns.pxd: LTSV and the W3C format, whose fields have names in the log
-- json.pxd: JSON objects
+- json.pxd: JSON's grammar
+- jsonnames.pxd, jsontexts.pxd: names of fields and their keys; texts as Apache would have logged them
+- jsonlines.pxd: the fields of an object, and the line that it stands for
 - reader.pxd: memory that is kept from line to line; removes quotes around a whole line
 - lines.pxd: the ways to read a line; the rules, which say what is read and whether the line is a hit
 
