@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date
 
 from fasthits._parse import HitTable, LineRules
-from fasthits.formats.labelled import JSON
+from fasthits.formats.json_ltsv_w3c import JSON
 
 NEVER = date(1970, 1, 1)
 

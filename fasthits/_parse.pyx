@@ -12,8 +12,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
-from fasthits.core.codes cimport rewritten
-from fasthits.core.columns cimport CLOCK, MAX_NAMES
+from fasthits.core.escapes cimport rewritten
+from fasthits.core.ltsv_w3c cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
     add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
@@ -37,7 +37,7 @@ from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
-from fasthits.core.pieces cimport csv_in, rows_in
+from fasthits.core.pieces cimport csv_in, rows_in, shown_day, shown_row
 from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.runs cimport (
     ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
@@ -745,8 +745,8 @@ cdef class HitTable:
                     continue
                 if row.day != ordinal:
                     ordinal = row.day
-                    day = day_from_ordinal(ordinal)
-                found = day, row_path(row)[:row.size], row.views
+                    day = shown_day(ordinal, False, day_from_ordinal)
+                found = shown_row(day, row_path(row), row.size, row.views, False)
             yield found
 
     def sorted_rows(self, *, as_text=False):
@@ -767,13 +767,8 @@ cdef class HitTable:
                     order.next += 1
                     if row.day != ordinal:
                         ordinal = row.day
-                        day = day_from_ordinal(ordinal)
-                        if some_text:
-                            day = day.isoformat()
-                    if some_text:
-                        some.append((day, row_path(row)[:row.size].decode("utf-8"), row.views))
-                    else:
-                        some.append((day, row_path(row)[:row.size], row.views))
+                        day = shown_day(ordinal, some_text, day_from_ordinal)
+                    some.append(shown_row(day, row_path(row), row.size, row.views, some_text))
             for found in some:
                 check_unchanged(&self.tally, reading.changes)
                 yield found

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport malloc
 from libc.string cimport memchr, memcpy, memset
 
-from fasthits.core.codes cimport pair_value
+from fasthits.core.escapes cimport pair_value
 from fasthits.core.jsonnames cimport JsonMemo
 from fasthits.core.tokens cimport MAX_LINE, Span, is_digit, load8
 

@@ -11,7 +11,7 @@ A JSON object may wrap another line in its message. The same ways read that line
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
-from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
+from fasthits.core.ltsv_w3c cimport Names, is_fields_line, name_columns, read_columns, read_labels
 from fasthits.core.json cimport has_object
 from fasthits.core.jsonlines cimport (
     ALL_KINDS, ENTRY, GLUED_ENTRY, NEEDED_KINDS, NO_OBJECT, SERVER_MESSAGE, WRAPS, Found, fill_json_line,

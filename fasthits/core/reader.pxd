@@ -3,7 +3,7 @@
 from libc.stdlib cimport free
 from libc.string cimport memchr
 
-from fasthits.core.columns cimport Columns
+from fasthits.core.ltsv_w3c cimport Columns
 from fasthits.core.jsonnames cimport JsonMemo
 from fasthits.core.tokens cimport Cursor, has_memory
 
