@@ -30,12 +30,14 @@ need = $(1) >/dev/null 2>&1 || { \
 	if [ "$$(id -u)" = 0 ]; then .ci/install $(2); \
 	else echo "Missing: $(2). Install with: sudo .ci/install $(2)" >&2; false; fi; }
 
+# pip would look for long at which versions of the tests' packages an older Python could have.
+NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fasthits needs Python 3.11 or newer")'
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
 
 .venv/made:
 	@$(call need,command -v $(PYTHON),python3)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fasthits needs Python 3.11 or newer")'
+	@$(NEW_ENOUGH)
 	@$(call need,$(PYTHON) -c '$(HEADERS)',python3-venv python3-dev)
 	@$(call need,command -v gcc,gcc libc6-dev)
 	$(PYTHON) -m venv .venv
@@ -118,6 +120,7 @@ coverage: programs installed
 # With another Python, in an environment of its own: make test-python PYTHON=python3.13 TESTS=tests/rules
 TESTS ?= tests --ignore=tests/test_source.py
 test-python:
+	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv build/python
 	build/python/bin/pip install --quiet --disable-pip-version-check --editable '.[tests]' $(if $(WITH),'$(WITH)')
 	build/python/bin/python -m pytest $(TESTS) -n $(WORKERS) $(SPREAD)

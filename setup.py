@@ -22,10 +22,12 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
+from setuptools.errors import CCompilerError, ExecError
 
 # The time of each file in an archive. Zip, and so a wheel, knows no earlier year.
 TIME = os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 os.umask(0o022)
+NEEDED = "on Debian and Ubuntu: apt-get install gcc libc6-dev python3-dev; on RHEL: dnf install gcc python3-devel"
 
 
 class Modules(build_py):
@@ -48,11 +50,17 @@ class Wheel(bdist_wheel):
 
 
 class Core(build_ext):
-    """Links the core without the library folder of this Python, in which a loader on another machine would search."""
+    """Links the core without the library folder of this Python, in which a loader on another machine would search.
+
+    Who has no compiler or no headers is told what to install.
+    """
 
     def build_extensions(self):
         self.compiler.linker_so = [each for each in self.compiler.linker_so if not each.startswith("-Wl,-rpath")]
-        super().build_extensions()
+        try:
+            super().build_extensions()
+        except (CCompilerError, ExecError, OSError) as error:
+            raise SystemExit(f"fasthits: the core could not be compiled ({NEEDED}): {error}") from error
 
 
 class Source(sdist):

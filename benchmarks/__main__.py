@@ -1,21 +1,22 @@
-"""How long a day takes, beside the programs that everybody has, each checked for its totals before its time counts.
+"""How long a day takes, compared with programs that everybody has. A time only counts if the totals are right.
 
     python -m benchmarks                    all parts: 1GB, 4GB, distinct and year
     python -m benchmarks 4GB                a day of 4 GB: rollup and its stages alone
     python -m benchmarks distinct           5 million paths in 1 GB
     python -m benchmarks 500MB year         a day of another size, and the year
 
-makes the logs (see benchmarks.corpus, benchmarks.distinct and benchmarks.year for what is in them) in build/bench and
-keeps them, runs each task once to check it and warm up, then --runs times, in turn, and prints the medians with targets
-and totals. What takes more than five seconds runs three times at most. Before each task its log is read, to be in the
-page cache. Programs are timed from start to end, Python's and awk's alike. What would take minutes is run on a smaller
-log of the same site; its seconds are scaled to the day by lines, and marked with ~. Wrong totals of fasthits are an
-error and end the part; the next part follows. Those of others are said. Programs that are missing are named.
+makes the logs in build/bench and keeps them (benchmarks.corpus, benchmarks.distinct and benchmarks.year describe them).
+It runs each task once, to check it and to warm up. Then it runs the tasks in turn, --runs times, and prints the medians
+with targets and totals. Tasks of more than five seconds run three times at most. Before each task its log is read, so
+that it is in the page cache. Programs are timed from start to end, those in Python like those in awk. Tasks that would
+take minutes run on a smaller log of the same site. Their seconds are scaled to the day by lines, and marked with ~. If
+fasthits has wrong totals, the part ends with an error, and the next part follows. Wrong totals of other programs and
+missing programs are reported.
 
 The record of a whole part goes to benchmarks/results. The page on speed, its picture and the sentence in README are
 made from these records. The record of some rows, or of another size, goes to build/bench/results.
 
-Other work on the machine shows in the ranges: believe no difference smaller than they are.
+Other work on the machine makes the ranges larger: do not believe a difference that is smaller than the ranges.
 """
 
 import argparse
@@ -145,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.rows and len(parts) > 1:
         parts = parts[:1]
     installed.install()
-    compileall.compile_dir(ROOT / "fasthits", quiet=1)  # as pip does; an editable install may be without
+    compileall.compile_dir(ROOT / "fasthits", quiet=1)  # pip does this; an editable install may lack these files
     kept, failed = False, False
     for part in parts:
         try:

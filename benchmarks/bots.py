@@ -1,4 +1,4 @@
-"""How many bots the matcher finds, and how many people it takes for bots: ``python -m benchmarks.bots [--show]``.
+"""How many bots `is_bot` finds, and how many people it takes for bots: ``python -m benchmarks.bots [--show]``.
 
 The agents are test data of two packages of PyPI, which `make build/agents` fetches. They are not shipped with fasthits.
 device-detector has the agents of Matomo's tests: bots, and the browsers of people. fake-useragent has browsers of 2025.
@@ -40,14 +40,14 @@ def read_people() -> dict[str, list[bytes]]:
 
 
 def list_alone() -> Matcher:
-    """Return the matcher of crawler-user-agents and nothing else."""
+    """Return a matcher that only has the list of crawler-user-agents."""
     from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
     return match_any(crawler["pattern"] for crawler in CRAWLER_USER_AGENTS_DATA)
 
 
 def main(show: bool) -> None:
-    """Print the figures and, with *show*, bots that are taken for people, and people that are taken for bots."""
+    """Print the figures and, with *show*, the bots that are taken for people and the people that are taken for bots."""
     bots, people = read_bots(), read_people()
     print("crawler-user-agents", metadata.version("crawler-user-agents"))
     for name, is_bot in (("the list", list_alone()), ("fasthits", bot_matcher())):

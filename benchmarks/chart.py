@@ -34,7 +34,7 @@ STYLE = """
 
 
 def draw(result: Record) -> str:
-    """Return the picture of a day's record, as SVG that is good to read on light and dark pages."""
+    """Return the picture of a day's record, as SVG that is readable on light and on dark pages."""
     bars = seconds_of_a_day(result)
     low = 10.0 ** math.floor(math.log10(min(bars.values())))
     high = max(bars.values())
@@ -86,5 +86,5 @@ def seconds_of_a_day(result: Record) -> dict[str, float]:
 
 
 def short(seconds: float) -> str:
-    """Return seconds as people say them."""
+    """Return seconds as a short text."""
     return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"

@@ -15,7 +15,7 @@ def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus(request: pytest.FixtureRequest, corpora: Path) -> Corpus:
-    """A day's log and what it holds: 200,000 lines to be timed, 20,000 to be tested."""
+    """A day's log and its content: 200,000 lines for timing, 20,000 for tests."""
     return make_day(corpora, "day", 20_000 if request.config.getoption("benchmark_disable") else 200_000)
 
 
@@ -27,7 +27,7 @@ def small(corpora: Path, corpus: Corpus) -> Corpus:
 
 @pytest.fixture(scope="session")
 def distinct(corpora: Path) -> Corpus:
-    """A log in which nearly each line has a path of its own."""
+    """A log in which nearly each line has a different path."""
     return make_distinct(corpora, "distinct", 1_000_000, 5_000)
 
 

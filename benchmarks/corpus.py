@@ -1,8 +1,8 @@
-"""A day of Apache's combined log, made from a seed: same seed, day and sizes, same bytes, on every Python from 3.11 on.
+"""A day of Apache's combined log, made from a seed. The same seed, day and sizes give the same bytes on any Python.
 
     python -m benchmarks.corpus 'logs/%Y/%m/%d/access.log' 2026-03-12 --lines 20000
 
-What is in it, so that a figure measured on it can be judged:
+Its content, for judging figures that were measured on it:
 
 paths
     50,000 by default, visited by Zipf's law with exponent 1.05: every ninth request goes to the first of them, and a
@@ -27,11 +27,11 @@ time
     when they began, as Apache does it: 9 % up to 9 seconds earlier, 1 % up to 20 minutes, so the first minutes of
     the file hold lines stamped the day before. Its first two lines always are.
 
-A line has 229 bytes on average, and the last line ends with a newline, too. Real logs have visits; this log
-has none. The fields of a line are drawn independently of each other and of the line before, so compression and branch
+A line has 229 bytes on average, and the last line ends with a newline, too. Unlike real logs, this log has no visits:
+the fields of a line are drawn independently of each other and of the previous line. So compression and branch
 prediction find less regularity than in real logs.
 
-Everything is made up: hosts, sites and crawlers stand in the ranges kept for examples (RFC 5737, 3849 and 2606).
+Everything is invented: hosts, sites and crawlers are in the ranges for examples (RFC 5737, 3849 and 2606).
 """
 
 import argparse
@@ -42,7 +42,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from itertools import accumulate
+from functools import cache
+from itertools import accumulate, repeat
 from pathlib import Path
 from random import Random
 from typing import Self
@@ -60,7 +61,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a day's log holds. It is added up while the log is written: nothing is read back."""
+    """The content of a day's log. It is added up while the log is written; the log is not read again."""
 
     day: date
     size: int
@@ -75,7 +76,7 @@ class Expected:
     """Hits by day and path."""
 
     def of_day(self) -> tuple[int, dict[str, int]]:
-        """Return hits and filtered as a rollup of `day` has them: hits of the day before are filtered as ``day``."""
+        """Return hits and filtered of a rollup of `day`: hits of the day before are filtered as ``day``."""
         hits = sum(views for (day, _), views in self.views.items() if day == self.day)
         others = self.hits - hits
         return hits, self.filtered | ({"day": others} if others else {})
@@ -85,7 +86,7 @@ class Expected:
         return sum(day == self.day for day, _ in self.views)
 
     def summary(self) -> Totals:
-        """Return what a rollup of `day` has."""
+        """Return the figures of a rollup of `day`."""
         hits, filtered = self.of_day()
         return {"lines": self.lines, "hits": hits, "filtered": filtered, "malformed": self.malformed}
 
@@ -120,15 +121,20 @@ def make_lags(draw: Draw) -> list[int]:
     return [int(draw() * pick_weighted(kinds, draw)) for _ in range(POOL)]
 
 
-def make_stamps(day: date) -> list[bytes]:
-    """Return each second from `LONGEST_LAG_SECONDS` before *day* to its end, as Apache writes it."""
-    stamps = []
-    for second in range(-LONGEST_LAG_SECONDS, DAY_SECONDS):
-        stamped = day if second >= 0 else day - timedelta(days=1)
-        minute, hour = second // 60 % 60, second // 3600 % 24
-        clock = f"{stamped.year:04}:{hour:02}:{minute:02}:{second % 60:02} +0100"
-        stamps.append(f"[{stamped.day:02}/{MONTHS[stamped.month - 1]}/{clock}] ".encode("ascii"))
-    return stamps
+def make_dates(day: date) -> tuple[bytes, bytes]:
+    """Return this day and the one before, as Apache begins a time."""
+    days = (day, day - timedelta(days=1))
+    today, yesterday = (f"[{each.day:02}/{MONTHS[each.month - 1]}/{each.year:04}:".encode("ascii") for each in days)
+    return today, yesterday
+
+
+@cache
+def make_clocks() -> list[bytes]:
+    """Return each second of a day, as Apache ends a time."""
+    return [
+        f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} +0100] ".encode("ascii")
+        for second in range(DAY_SECONDS)
+    ]
 
 
 def seconds_of(lines: int) -> Iterator[int]:
@@ -137,7 +143,8 @@ def seconds_of(lines: int) -> Iterator[int]:
     for hour, share in enumerate(HOURS):
         for second in range(3600):
             until = lines * (before * 3600 + share * (second + 1)) // (sum(HOURS) * 3600)
-            yield from [hour * 3600 + second] * (until - written)
+            if until > written:
+                yield from repeat(hour * 3600 + second, until - written)
             written = until
         before += share
 
@@ -236,7 +243,7 @@ def tear(front: bytes, request: bytes, draw: Draw) -> bytes:
 
 
 def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = PATHS) -> Expected:
-    """Write *lines* lines of *day* to *path* and return what they hold.
+    """Write *lines* lines of *day* to *path* and return their content.
 
     The site with its paths and visitors is the same on every day of a *seed*; the traffic differs. Makes the folders
     of *path*. A million lines take some four seconds.
@@ -246,7 +253,7 @@ def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = 
     site = make_website(seed, paths)
     asked, marks = [ask for _, ask in ASKED], list(accumulate(share / 100_000 for share, _ in ASKED))
     draw = Random((seed << 32) + day.toordinal()).random
-    stamps, lags = make_stamps(day), make_lags(draw)
+    (of_today, of_yesterday), clocks, lags = make_dates(day), make_clocks(), make_lags(draw)
     views: tuple[Counter[bytes], Counter[bytes]] = (Counter(), Counter())
     buckets: Counter[str] = Counter()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +264,7 @@ def write_day(path: Path, day: date, lines: int, *, seed: int = 1, paths: int = 
             rest = site.endings[int(draw() * POOL)] + site.referers[int(draw() * POOL)] + agent
             ask = asked[bisect_right(marks, draw(), hi=len(marks) - 1)]
             request, key = ask(site.draw_path(draw), rest, draw)
-            front = before + stamps[LONGEST_LAG_SECONDS + began]
+            front = before + (of_yesterday if began < 0 else of_today) + clocks[began]
             if isinstance(key, bytes):
                 views[began < 0][key] += 1
             else:

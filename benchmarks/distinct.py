@@ -1,4 +1,4 @@
-"""A log in which nearly every line has a path of its own, as crawlers make it: the worst case for a counting table.
+"""A log in which nearly every line has a different path, as crawlers cause it: the worst case for a hit table.
 
 All lines are plain GETs of one day in the combined format, without referer, evenly over the day. Line *i* has path
 number ``i * STEP mod paths``, so each path comes once before any path comes again, and all paths have equally many
@@ -14,11 +14,11 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
-from benchmarks.corpus import DAY_SECONDS, LONGEST_LAG_SECONDS, make_stamps
+from benchmarks.corpus import DAY_SECONDS, make_clocks, make_dates
 from benchmarks.truth import ROW_BYTES, Difference, Totals, Views
 from benchmarks.website import WORDS, pick
 
-STEP = 2_654_435_761  # a prime, so that it steps through all paths unless their number is a multiple of it
+STEP = 2_654_435_761  # a prime, so the steps reach all paths, unless the number of paths is a multiple of it
 POOL = 997
 CHUNK_LINES = 50_000
 AGENTS = ("curl/8.5.0", "Wget/1.21.4", "Examplebot/2.1", "python-httpclient/3.11")
@@ -26,7 +26,7 @@ AGENTS = ("curl/8.5.0", "Wget/1.21.4", "Examplebot/2.1", "python-httpclient/3.11
 
 @dataclass(frozen=True)
 class Distinct:
-    """What such a log holds."""
+    """The content of such a log."""
 
     day: date
     size: int
@@ -34,14 +34,14 @@ class Distinct:
     paths: int
 
     def path_count(self) -> int:
-        """Return how many paths there are: all, unless there are fewer lines."""
+        """Return the number of paths. If there are fewer lines, it is the number of lines."""
         return min(self.paths, self.lines)
 
     def summary(self) -> Totals:
         return {"lines": self.lines, "hits": self.lines, "filtered": {}, "malformed": 0}
 
     def difference(self, views: Views, *, all_days: bool = False) -> Difference:
-        """Compare path by path, without having all of them in memory."""
+        """Compare path by path, without all paths in memory."""
         each, more = divmod(self.lines, self.paths)
         step = STEP % self.paths
         once_more = bytearray(self.paths)
@@ -75,13 +75,13 @@ class Distinct:
 
 
 def path_of(number: int) -> bytes:
-    """Return the path of a number."""
+    """Return the path with a number."""
     first, second = WORDS[number % len(WORDS)], WORDS[number // len(WORDS) % len(WORDS)]
     return b"/articles/%d/%s-%s-%d" % (2015 + number % 12, first.encode(), second.encode(), number)
 
 
 def write_distinct(path: Path, day: date, size: int, *, paths: int, seed: int = 1) -> Distinct:
-    """Write lines of *day* to *path* until it has *size* bytes, and return what they hold. Makes the folders."""
+    """Write lines of *day* to *path* until the file has *size* bytes, and return their content. Makes the folders."""
     if gcd(STEP, paths) > 1:
         raise ValueError(f"not a number of paths: {paths}")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def write_distinct(path: Path, day: date, size: int, *, paths: int, seed: int = 
 
 def _chunks(day: date, size: int, paths: int, seed: int) -> Iterator[list[bytes]]:
     draw = Random(seed).random
-    stamps = make_stamps(day)[LONGEST_LAG_SECONDS:]
+    (today, _), clocks = make_dates(day), make_clocks()
     fronts = [b"192.0.2.%d - - " % (1 + int(draw() * 254)) for _ in range(POOL)]
     ends = [
         f' HTTP/1.1" 200 {180 + int(draw() ** 3 * 60_000)} "-" "{pick(AGENTS, draw)}"\n'.encode() for _ in range(POOL)
@@ -105,7 +105,7 @@ def _chunks(day: date, size: int, paths: int, seed: int) -> Iterator[list[bytes]
     expected_lines = size // 133 + CHUNK_LINES
     start = 0
     while True:
-        stamp = stamps[min(start * DAY_SECONDS // expected_lines, DAY_SECONDS - 1)] + b'"GET '
+        stamp = today + clocks[min(start * DAY_SECONDS // expected_lines, DAY_SECONDS - 1)] + b'"GET '
         yield [
             fronts[line % POOL] + stamp + path_of(line * STEP % paths) + ends[line * 7 % POOL]
             for line in range(start, start + CHUNK_LINES)

@@ -1,10 +1,10 @@
-"""What a cluster costs beside one machine: CPU seconds, memory, rows in files.
+"""What a cluster costs, compared with one machine: CPU seconds, memory, rows in files.
 
     python -m benchmarks.fleet
 
-Workers of Dask on this machine count a day's log of 1 GB, which two servers have as .gz, and then five million paths,
-into Parquet. The rows of the first have to be those that one process counts alone. CPU seconds are comparable
-even if others use the machine.
+Dask workers on this machine count a day's log of 1 GB, which two servers have as .gz, and then five million paths, into
+Parquet. The rows of the first count must equal those of one process. CPU seconds are comparable even if other
+programs use the machine.
 """
 
 import os
@@ -42,19 +42,19 @@ def nothing() -> None:
 
 
 class Workers:
-    """The workers of a cluster, and what they have used."""
+    """The workers of a cluster, and their use of CPU and memory."""
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
         self._client: Any = crew.executor._client  # type: ignore[attr-defined]
 
     def each(self, function: Callable[[], float]) -> list[float]:
-        """Return what *function* returns in each worker."""
+        """Return the results of *function* in each worker."""
         return list(self._client.run(function).values())
 
     @contextmanager
     def used(self, found: dict[str, float], name: str) -> Iterator[None]:
-        """Enter the CPU seconds of all workers in the block."""
+        """Add the CPU seconds of all workers during the block."""
         before = sum(self.each(time.process_time))
         yield
         found[name] = sum(self.each(time.process_time)) - before
@@ -71,7 +71,7 @@ class Workers:
 
 
 def measure(folder: Path) -> Iterator[tuple[str, float]]:
-    """Yield all figures by name. Each group has a process of its own, so that a peak of memory is its own."""
+    """Yield all figures by name. Each group has its own process, so that no group sees the memory peak of another."""
     day, distinct = (make_rows(part, quick=False)[0] for part in ("1GB", "distinct"))
     day.compress()
     gz = f"{day.folder}/web*/%Y/%m/%d/access.log.gz"
@@ -81,7 +81,7 @@ def measure(folder: Path) -> Iterator[tuple[str, float]]:
 
 
 def packed(folder: Path, logs: tuple[str]) -> dict[str, float]:
-    """Return what a cluster costs beside one machine."""
+    """Return what a cluster costs, compared with one machine."""
     found: dict[str, float] = {}
     before = time.process_time()
     roll_up([DAY], logs, open_target(str(folder / "alone.csv")), as_part=True)
@@ -100,7 +100,7 @@ def packed(folder: Path, logs: tuple[str]) -> dict[str, float]:
 
 
 def faster(folder: Path, logs: tuple[str]) -> dict[str, float]:
-    """Return how many times faster two workers are than one worker, by the best run of each."""
+    """Return how many times faster two workers are than one worker, in the best run of each."""
     best: dict[int, float] = {}
     with connected("local:1") as one, connected("local:2") as two:
         for crew in (one, two) * RUNS:

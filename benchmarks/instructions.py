@@ -3,8 +3,7 @@
     python -m benchmarks.instructions             compares with benchmarks/results/instructions.json
     python -m benchmarks.instructions --record    writes that file
 
-A slower core shows here on any machine, however busy. Each stage is a program of its own under valgrind, and the
-instructions of the stage before it, such as Python's start, are subtracted.
+A slower core shows here on any machine, however busy.
 
 A count holds for one architecture, compiler, C library and Python. If these are as in the record, a stage may take 3 %
 more (runs differ by 0.3 %, because each hashes paths with another seed), else 25 %. The processor matters
@@ -14,24 +13,23 @@ AVX-512, so all processors with AVX2 (since 2013) run the same code.
 A count is not a time: a branch that the processor guesses wrong costs as much as 60 instructions, and a search in three
 places at once costs less than a loop that ends after two or three. So measure both for a change that is about speed.
 
-Where the instructions go: ``callgrind_annotate build/instructions/count.out``.
+Where the instructions go: ``callgrind_annotate build/instructions/part.3`` for the second stage, and so on.
 """
 
 import json
 import re
-import subprocess
 import sys
 import sysconfig
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from benchmarks.arguments import make_parser
+from benchmarks.callgrind import count_instructions
 from benchmarks.corpus import Expected
 from benchmarks.logs import make_day, make_objects
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.record import RESULTS
-from benchmarks.tasks import ROOT, environment
+from benchmarks.tasks import ROOT
+from benchmarks.workload import STAGES
 
 RECORD = RESULTS / "instructions.json"
 KEPT = ROOT / "build" / "instructions"
@@ -44,46 +42,17 @@ Counts = dict[str, float]
 """Instructions by stage, for each line or row."""
 
 
-BEFORE = {
-    **{"tokenise": "load", "count": "load", "agents": "load", "count_json": "load_json"},
-    **{"merge": "count", "rows": "count"},
-}
-"""The stages of `benchmarks.workload` to report, and the one that is subtracted from each."""
-UNITS = {
-    **{"tokenise": "line", "count": "line", "agents": "line", "count_json": "line"},
-    **{"merge": "row", "rows": "row"},
-}
-
-
-def count_instructions(stage: str, log: Path) -> int:
-    """Return how many instructions a Python needs for one stage on a log."""
-    output = KEPT / f"{stage}.out"
-    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={output}", sys.executable]
-    done = subprocess.run(
-        [*command, "-m", "benchmarks.workload", stage, log],
-        cwd=ROOT,
-        env=environment(PYTHONHASHSEED="0"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    total = re.search(r"^(?:summary|totals): (\d+)", output.read_text(), re.MULTILINE) if output.exists() else None
-    if done.returncode or not total:
-        raise RuntimeError(f"{stage} under valgrind ended with {done.returncode}: {done.stderr[-2000:]}")
-    return int(total[1])
+UNITS = {stage: "row" if stage in ("rows", "merge") else "line" for stage in STAGES}
 
 
 def measure() -> Counts:
-    """Return the counts of this core; takes two cores of a machine for some seconds."""
+    """Return the counts of this core. This takes some seconds."""
     day = make_day(KEPT, "day", LINES)
     objects = make_objects(day)
-    stages = sorted({*BEFORE, *BEFORE.values()})
-    logs = [(objects if stage.endswith("json") else day).log for stage in stages]
-    with ThreadPoolExecutor(2) as pool:
-        totals = dict(zip(stages, pool.map(count_instructions, stages, logs), strict=True))
+    _, *totals = count_instructions(KEPT, "benchmarks.workload", day.log, objects.log)
     assert isinstance(day.truth, Expected)
     units = {"line": day.truth.lines, "row": len(day.truth.views)}
-    return {stage: round((totals[stage] - totals[before]) / units[UNITS[stage]], 1) for stage, before in BEFORE.items()}
+    return {stage: round(total / units[UNITS[stage]], 1) for stage, total in zip(STAGES, totals, strict=True)}
 
 
 def toolchain() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the printed result of a program says, and how far it is from the truth."""
+"""Judges compare the output of a program with the content of the log."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ NO_TOTALS = "no totals"
 
 
 def judge_nothing(output: Path, truth: Truth) -> str:
-    """Say that a program has no totals, because it only reads."""
+    """Say that a program only reads, so it has no totals."""
     return NO_TOTALS
 
 
@@ -27,7 +27,7 @@ def judge_day(output: Path, truth: Truth) -> str:
 
 
 def judge_all_days(output: Path, truth: Truth) -> str:
-    """Say how far off the views of a program are that does not look at days."""
+    """Say how far off the views of a program are that counts all days together."""
     return str(truth.difference(_printed_views(output), all_days=True))
 
 
@@ -39,7 +39,7 @@ def _printed_views(output: Path) -> Views:
 
 
 def judge_goaccess(output: Path, truth: Truth) -> str:
-    """Say what GoAccess counted. Its panel leaves out requests that it takes for static files or for not found."""
+    """Say what GoAccess counted. Its panel leaves out requests of static files, and requests with status 404."""
     report = json.loads(output.read_text())
     valid, hits = report["general"]["valid_requests"], report["requests"]["metadata"]["hits"]["total"]["value"]
     hits_in_truth = truth.summary()["hits"]

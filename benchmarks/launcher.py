@@ -1,7 +1,7 @@
 """Runs one command and writes its seconds and its memory to a file: ``python -I launcher.py REPORT COMMAND...``.
 
-The kernel never reports a smaller peak of memory for a program than its parent had then. So this program of 10 MB
-starts the others, and not the benchmark, which keeps the truth about millions of lines in memory.
+The kernel never reports a smaller peak of memory for a program than its parent had at its start. So this program of
+10 MB starts the other programs. The benchmark itself has the truth about millions of lines in memory.
 """
 
 import os

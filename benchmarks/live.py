@@ -1,4 +1,4 @@
-"""`fasthits log` at work: some thousands of lines come each second, one by one, and counting them must cost little."""
+"""`fasthits log` at work: some thousands of lines come each second, one by one. Counting them must cost little."""
 
 import os
 import shutil
@@ -25,11 +25,11 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Pace(Task):
-    """Write the log into the pipe of `fasthits log` at a steady pace, and now and then a probe with a path of its own.
+    """Write the log into the pipe of `fasthits log` at a steady pace, and now and then a probe, which has a new path.
 
-    Each millisecond memcached is asked for the counter of the probe, until it exists. Figures: ``cpu``, of reader
-    and courier together, of one core from the first line to the last; ``p50`` and ``p99``, seconds from a probe's
-    write to the reply with it.
+    Each millisecond the benchmark asks memcached for the probe's counter, until it exists. Figures: ``cpu``, the share
+    of one core that reader and courier take from the first line to the last; ``p50`` and ``p99``, the seconds from
+    writing a probe to the reply with its counter.
     """
 
     def __init__(self, name: str, corpus: Corpus, lines_a_second: int) -> None:
@@ -91,7 +91,7 @@ class Pace(Task):
 
 
 class Probes:
-    """Lines that have a path of their own, are written into a logger's pipe, and are looked for in memcached."""
+    """Lines with new paths that are written into a logger's pipe and then looked up in memcached."""
 
     def __init__(self, pipe: IO[bytes], memcached: "BufferedRWPair[Any, Any]", day: date) -> None:
         self.keys: list[bytes] = []
@@ -114,7 +114,7 @@ class Probes:
             self.latencies.append(time.perf_counter() - self._waiting.pop(key))
 
     def wait(self) -> None:
-        """Look until all probes have arrived; raise `WrongTotals` if one does not."""
+        """Ask until all probes have arrived; raise `WrongTotals` if a probe does not arrive."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._waiting:
             if time.monotonic() > deadline:
@@ -133,5 +133,5 @@ def cpu_seconds(pids: list[int]) -> float:
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])  # utime and stime: fields 14 and 15 of proc(5), the third being 0
+        ticks += int(fields[11]) + int(fields[12])  # utime, stime: fields 14, 15 of proc(5); 3 is first
     return ticks / CLOCK_TICKS

@@ -1,4 +1,4 @@
-"""The logs that are measured: made once, kept, and made again when their generator changes."""
+"""The logs of the benchmarks: made once, kept, and made again if their generator changes."""
 
 import hashlib
 import shutil
@@ -22,7 +22,7 @@ BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Corpus:
-    """A log in a folder, and what it holds."""
+    """A log in a folder, and its content."""
 
     name: str
     folder: Path
@@ -41,7 +41,7 @@ class Corpus:
                     pass
 
     def compress(self) -> list[Path]:
-        """Return the log as `gzip -6` makes it, twice, as if of two servers. Make the files unless they exist."""
+        """Return two copies of the log, packed by `gzip -6`, like logs of two servers. Make them unless they exist."""
         first, second = copies = [self.folder / server / f"{FILE}.gz" for server in ("web1", "web2")]
         if not second.exists():
             for path in copies:
@@ -49,7 +49,7 @@ class Corpus:
             with first.open("wb") as target:
                 subprocess.run(["gzip", "-6", "-c", self.log], stdout=target, check=True)
             part = Path(shutil.copyfile(first, second.with_suffix(".part")))
-            part.rename(second)  # so that what is there is whole
+            part.rename(second)  # so that an existing file is always whole
         return copies
 
 
@@ -82,7 +82,7 @@ def make_objects(day: Corpus) -> Corpus:
 
 
 def _claim(folder: Path, what: str) -> Path:
-    """Return the file for the truth of a log of *what*. If the file does not exist, its folder is emptied.
+    """Return the file for the content of a log of *what*. If the file does not exist, its folder is emptied.
 
     The file's name holds a hash of the generators, so a log from before a change to them is never used.
     """

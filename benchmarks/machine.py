@@ -1,4 +1,4 @@
-"""What figures depend on: the machine, without its name, and the versions of all that was measured."""
+"""The conditions of figures: the machine, without its name, and the versions of all measured programs."""
 
 import os
 import platform

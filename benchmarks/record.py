@@ -51,7 +51,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 def _judge(row: Row, corpus: Corpus, figures: dict[Task, list[Figures]]) -> Record:
     def of(task: Task) -> float:
         median = statistics.median(run[row.figure] for run in figures[task])
-        # What was measured on a smaller log would have taken longer on this one, in proportion to the lines.
+        # A task that was measured on a smaller log would take longer on this log, in proportion to the lines.
         return median * corpus.truth.lines / task.corpus.truth.lines if row.figure == "seconds" else median
 
     own, other = of(row.task), 0.0

@@ -1,4 +1,4 @@
-"""Records as people read them: on the terminal, and as the page on speed.
+"""Shows records to people: on the terminal, and as the page on speed.
 
     python -m benchmarks.report
 
@@ -78,7 +78,7 @@ def title(result: Record) -> str:
 
 
 def conditions(result: Record) -> str:
-    """Return what the figures depend on, in a sentence."""
+    """Return a sentence about the conditions of the figures."""
     machine, versions = result["machine"], dict(result["versions"])
     commit, core, python = versions.pop("commit"), versions.pop("core"), versions.pop("python")
     programs = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -96,7 +96,7 @@ def _fewer_runs(result: Record) -> str:
 
 
 def wrong_totals(result: Record) -> str:
-    """Return which programs did not find what is in the log, and how far off they were."""
+    """Return the programs with wrong totals, and how far off they are."""
     tasks = result["tasks"].items()
     return "\n".join(
         f"- {name}: {task['totals']}" for name, task in tasks if not task["totals"].startswith(("right", NO_TOTALS))
@@ -182,7 +182,7 @@ Targets that are missed:
 
 
 def page() -> str:
-    """Return the page on speed, from the records that exist. It says once what several records share."""
+    """Return the page on speed, from the records that exist. Conditions that several records share come once."""
     results = [result for name in record.RECORDED if (result := record.load(name))]
     parts = [INTRODUCTION + LOSSES + missed(results)]
     for result, following in zip(results, [*results[1:], None], strict=True):
@@ -195,7 +195,7 @@ def page() -> str:
 
 
 def sentence(day: Record) -> str:
-    """Return what README says."""
+    """Return the sentence for README."""
     lines, seconds = day["corpus"]["lines"], day["tasks"]["`fasthits rollup`"]["seconds"]["median"]
     return f"A day's log of 1 GB, {lines / 1e6:.1f} million lines, takes {seconds:.1f} seconds"
 

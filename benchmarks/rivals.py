@@ -1,4 +1,4 @@
-"""Other tools for the same job, each program as short as a user would write it: ``python -m benchmarks.rivals NAME``.
+"""Other tools for the same job. Each program is as short as users write it: ``python -m benchmarks.rivals NAME``.
 
 The regular expression is the fastest that finds the paths of the day. It is not exact: the path of an HTTP/0.9 request
 keeps a quote, and a torn line counts. With an exact expression, DuckDB and Polars would take twice as long.
@@ -50,7 +50,7 @@ def read_json(log: str, day: str) -> None:
 
 def polars(log: str, day: str) -> None:
     """Print views, a tab and the path of a day, most read first."""
-    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # is looked at when it is imported
+    os.environ["POLARS_MAX_THREADS"] = str(THREADS)  # polars reads this variable at its import
     import polars
 
     paths = polars.scan_lines(log, name="line").select(path=polars.col("line").str.extract(path_pattern(day), 1))
@@ -85,7 +85,7 @@ def blog() -> None:
     from pymemcache.client.base import Client
     from pymemcache.exceptions import MemcacheIllegalInputError
 
-    client = Client(os.environ["FASTHITS_MEMCACHED"], no_delay=True)  # else each new key waits 40 ms
+    client = Client(os.environ["FASTHITS_MEMCACHED"], no_delay=True)  # without this, each new key takes 40 ms
     request = re.compile(r'\[(\d\d/\w{3}/\d{4}):[^\]]*\] "GET ([^ ?]+)')
     while line := sys.stdin.readline():
         if found := request.search(line):
@@ -95,7 +95,7 @@ def blog() -> None:
                 if client.incr(key, 1) is None:
                     client.set(key, 1, expire=TTL_SECONDS)
             except MemcacheIllegalInputError:
-                pass  # a key over 250 bytes
+                pass  # a key of more than 250 bytes
 
 
 if __name__ == "__main__":

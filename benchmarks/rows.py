@@ -60,7 +60,7 @@ def more_us(rows: int) -> Measure:
 
 @dataclass(frozen=True)
 class Known:
-    """A yardstick whose figure need not be measured."""
+    """A yardstick with a known figure, which need not be measured."""
 
     name: str
     figure: float
@@ -79,12 +79,12 @@ class Row:
     figure: str = "seconds"
 
     def tasks(self) -> list[Task]:
-        """Return what has to be measured."""
+        """Return the tasks that must be measured."""
         return [task for task in (self.yardstick, self.task) if isinstance(task, Task)]
 
 
 def day_rows(day: Corpus, small: Corpus) -> list[Row]:
-    """Return the rows of a day's log; *small* is one of the same site for what would take too long on the whole day."""
+    """Return the rows of a day's log. *small* is a log of the same site, for tasks that take too long on it."""
     large = day.truth.size >= LARGE_BYTES
     wc = Command("`wc -l`", day, f"wc -l {shown(day.log)}", judge_wc)
     cat = Command("`cat`", day, f"cat {shown(day.log)} > /dev/null", judge_nothing)
@@ -125,7 +125,7 @@ def sqlite_rows(rollup: Rollup, day: Corpus) -> list[Row]:
 
 
 def rule_rows(rollup: Rollup, day: Corpus) -> list[Row]:
-    """Return the rows of rollups with rules, against the one without."""
+    """Return the rows of rollups with rules, compared with a rollup without rules."""
     statuses = Rollup("`--status`", day, "--threads 2 --status 1xx,2xx,3xx,4xx,5xx")
     bots = WithoutBots("`--exclude-bots`", day, "--threads 2 --exclude-bots")
     pages = Pages("`--pages`", day, "--threads 2 --pages")
@@ -231,7 +231,7 @@ def start_rows(day: Corpus) -> list[Row]:
 
 
 def distinct_rows(distinct: Corpus) -> list[Row]:
-    """Return the rows of a log with a path of its own in nearly every line."""
+    """Return the rows of a log with a different path in nearly every line."""
     log = shown(distinct.log)
     wc = Command("`wc -l`", distinct, f"wc -l {log}", judge_wc)
     rollup = Rollup("`fasthits rollup`", distinct, "--threads 2")

@@ -1,4 +1,4 @@
-"""A memcached of our own on a free loopback port. Benchmarks write to it and then read it."""
+"""A new memcached on a free loopback port. Benchmarks write to it and then read it."""
 
 import os
 import socket

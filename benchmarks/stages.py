@@ -1,4 +1,4 @@
-"""The stages of a rollup that run inside this process: reading a log in blocks, tokenising, counting, merging."""
+"""The stages of a rollup that run inside this process: reading blocks of a log, tokenising, counting, merging."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def read_blocks(path: Path, start: int = 0, stop: int | None = None) -> Iterator
 
 
 def feed(counter: HitTable, path: Path, start: int = 0, stop: int | None = None) -> HitTable:
-    """Feed a part of the file to *counter* and return it."""
+    """Feed a part of the file to *counter* and return *counter*."""
     for buffer, size in read_blocks(path, start, stop):
         with memoryview(buffer) as view, view[:size] as block:
             counter.feed(block)
@@ -66,7 +66,7 @@ class Stage(Task):
 
 
 class Tokenise(Stage):
-    """Let the core judge all lines. No line is of a day that counts."""
+    """Let the core read all lines. No line is of a day that counts."""
 
     def run(self) -> None:
         self.counter.count_only([NEVER])
@@ -81,7 +81,7 @@ class Tokenise(Stage):
 
 
 class Count(Stage):
-    """Count the day's hits in one thread; or in several, each with a part and a hit table, which are merged."""
+    """Count the day's hits in one thread, or in several: each thread fills its own hit table, and these are merged."""
 
     def __init__(self, name: str, corpus: Corpus, threads: int) -> None:
         super().__init__(name, corpus)

@@ -1,4 +1,4 @@
-"""The tasks: each does one job on a log, returns its seconds and memory, and checks the result."""
+"""The tasks: each task does one job on a log, returns its seconds and memory, and checks the result."""
 
 import csv
 import importlib.util
@@ -29,12 +29,12 @@ Figures = dict[str, float]
 
 
 def is_here(name: str) -> bool:
-    """Return whether this machine has a program, or this Python a module, of this name. True for an empty name."""
+    """Tell whether this machine has a program, or this Python a module, with this name. True for an empty name."""
     return not name or bool(shutil.which(name, path=SEARCH) or importlib.util.find_spec(name))
 
 
 def shown(path: Path) -> str:
-    """Return the path from the project's folder, where commands run, quoted for the shell if it needs that."""
+    """Return the path relative to the project's folder, where commands run, quoted for the shell if necessary."""
     return shlex.quote(str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path))
 
 
@@ -73,7 +73,7 @@ class Task(ABC):
         """Return a remark on the result; raise `WrongTotals` if it is wrong."""
 
     def close(self) -> None:  # noqa: B027 (nor anything to close)
-        """Stop what is still running, whatever happened."""
+        """Stop all processes that still run, also after an error."""
 
     def demand(self, what: str, found: object, wanted: object) -> None:
         """Raise `WrongTotals` unless *found* equals *wanted*."""
@@ -165,7 +165,7 @@ class Rollup(Command):
 
 
 class Pages(Rollup):
-    """``fasthits rollup --pages``. The truth does not know which hits count; the check is that no line is lost."""
+    """``fasthits rollup --pages``. The truth does not say which hits count; the check is that no line is lost."""
 
     def check(self) -> str:
         found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()
@@ -177,14 +177,14 @@ class Pages(Rollup):
 
 
 class Start(Rollup):
-    """``fasthits rollup`` of so few lines that their number does not matter: ``start`` is not scaled by lines."""
+    """``fasthits rollup`` of so few lines that their number does not matter. ``start`` is not scaled by lines."""
 
     def measure(self) -> Figures:
         return {"start": super().measure()["seconds"]}
 
 
 class WithoutBots(Rollup):
-    """``fasthits rollup --exclude-bots``. The truth does not know which lines are of bots, but all else."""
+    """``fasthits rollup --exclude-bots``. The truth does not say which lines are of bots; all else is checked."""
 
     def check(self) -> str:
         found, wanted = json.loads(self._summary.read_text()), self.corpus.truth.summary()

@@ -1,4 +1,4 @@
-"""Bots found and people taken for bots, on agents that make build/agents fetches."""
+"""The shares of bots that are found, and of people taken for bots, in the agents that make build/agents fetches."""
 
 import os
 

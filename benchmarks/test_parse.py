@@ -15,12 +15,12 @@ from benchmarks.logs import Corpus
 from benchmarks.workload import NEVER
 from fasthits._parse import HitTable, parse_line, parse_lines
 
-ABSENT = b"\x01"  # Apache escapes it, so no line holds one
+ABSENT = b"\x01"  # Apache escapes this byte, so no line has it
 
 
 @pytest.fixture(scope="session")
 def expected(corpus: Corpus) -> Expected:
-    """What is in the block."""
+    """The content of the block."""
     assert isinstance(corpus.truth, Expected)
     return corpus.truth
 
@@ -49,7 +49,7 @@ def paths(block: bytes) -> list[bytes]:
 
 
 def test_hash_paths(benchmark: Benchmark, paths: list[bytes]) -> None:
-    """Only hashing. The objects are new each time, because a bytes object keeps its hash."""
+    """Only hashing. Each time the objects are new, because a bytes object keeps its hash."""
     fresh: list[bytes] = []
 
     def copy() -> None:
@@ -62,7 +62,7 @@ def test_hash_paths(benchmark: Benchmark, paths: list[bytes]) -> None:
 
 
 def test_count_paths_in_a_dict(benchmark: Benchmark, expected: Expected, paths: list[bytes]) -> None:
-    """Only counting: the paths are found and hashed before."""
+    """Only counting: the paths were found and hashed before."""
 
     def count() -> None:
         assert Counter(paths).total() == expected.hits

@@ -1,4 +1,4 @@
-"""The page on speed says what the records say, and no record tells the name of a machine."""
+"""The page on speed agrees with the records, and no record has the name of a machine."""
 
 import re
 
@@ -56,7 +56,7 @@ def test_records_are_whole_and_tell_nothing_of_whose_machine_it_was(recorded: Re
 
 
 class Job(Task):
-    """A task that took what a test says."""
+    """A task with the figures that a test gives."""
 
     def measure(self) -> Figures:
         raise NotImplementedError

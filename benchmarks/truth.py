@@ -1,4 +1,4 @@
-"""The truth about a log that a benchmark has written, and how far the views of a program are from it."""
+"""The content of a log that a benchmark has written, and how far off the views of a program are."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ Views = Iterable[tuple[bytes, int]]
 
 
 class WrongTotals(Exception):
-    """A program did not find what the log holds, so its time means nothing."""
+    """A program has wrong totals, so its time means nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Difference:
 
 
 class Truth(Protocol):
-    """What is in a log."""
+    """The content of a log."""
 
     @property
     def day(self) -> date: ...
@@ -61,7 +61,7 @@ class Truth(Protocol):
         """Return how many paths of the day were hit."""
 
     def summary(self) -> Totals:
-        """Return what a rollup of the day has."""
+        """Return the figures of a rollup of the day."""
 
     def difference(self, views: Views, *, all_days: bool = False) -> Difference:
         """Compare *views* with those of the day, or with those of all days in the file, added up."""

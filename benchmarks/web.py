@@ -1,8 +1,8 @@
 """How `fasthits serve` works for many readers at once: python -m benchmarks.web [--seconds 30].
 
-200 event streams stay open, while 500 requests a second ask for numbers, each for another path; meanwhile
-a logger's hits rise. No stream may miss more than two seconds, and no answer may be wrong. All requests come from one
-process on this machine, which needs a good part of a core.
+200 event streams stay open, while 500 requests a second ask for numbers, each for another path. Meanwhile the hits of
+a logger rise. No stream may have a gap of more than two seconds, and no answer may be wrong. All requests come from one
+process on this machine, which takes a good part of a core.
 """
 
 import argparse
@@ -70,7 +70,7 @@ async def ask(port: int, number: int, times: list[float], until: float) -> None:
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert head.startswith(b"HTTP/1.1 200 "), head
         await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-        times.append(time.monotonic() - due)  # waiting for the one before counts
+        times.append(time.monotonic() - due)  # the wait for the previous answer counts, too
         due += every
     writer.close()
 
@@ -89,7 +89,7 @@ async def read_pages(logger: "asyncio.subprocess.Process", until: float) -> None
 
 
 async def load(port: int, pid: int, server: str, seconds: float) -> None:
-    """Run the load, and print what came of it."""
+    """Run the load, and print the results."""
     command = [sys.executable, "-m", "fasthits", "log", "--memcached", server]
     logger = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
     until = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""The made-up site that the sample log is of: its paths, its visitors and its answers.
+"""The invented site of the sample log: its paths, its visitors and its answers.
 
 `benchmarks.corpus` describes it in numbers.
 """
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 ZIPF_EXPONENT = 1.05
 VISITORS = 20_000
-POOL = 4096  # endings and referers, each, made before the first line
+POOL = 4096  # the number of endings, and of referers, that are made before the first line
 WORDS = (  # noqa: SIM905 (a list of them would fill three pages)
     "about above after again along apple april autumn basic beach begin below better bicycle birds black board books "
     "bread bridge broken build cabin candle castle change cheap choice church cinema circle clean clock cloud coast "
@@ -62,7 +62,7 @@ Draw = Callable[[], float]
 
 @dataclass(frozen=True)
 class Website:
-    """The parts that lines of a log are made of."""
+    """The parts from which the lines of a log are made."""
 
     paths: list[bytes]
     """The most visited first."""

@@ -1,7 +1,8 @@
 """How long questions about a year take: 50,000 paths, 16.4 million rows, a database of 1 GB.
 
-fasthits makes the sums that an older version has not kept. A question is asked by the library, by a command from its
-start to its end, and by a request to `fasthits serve`, the first after its start, because the server keeps its answers.
+fasthits makes the sums that an older version has not kept. Each question is asked in three ways: by the library, by a
+command, from its start to its end, and by the first request to a new `fasthits serve`, because the server keeps its
+answers.
 """
 
 import http.client
@@ -77,7 +78,7 @@ def rows_of_day(site: Site, day: date) -> Iterator[tuple[str, str, int]]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What the database holds."""
+    """The content of the database."""
 
     file: Path
     days: int
@@ -134,7 +135,7 @@ class Year(Corpus):
 
 
 def make_year(parent: Path, name: str, paths: int = PATHS, days: int = DAYS) -> Year:
-    """Return the database in the folder *name* of *parent*, with sums that are right. Fill it unless it exists."""
+    """Return the database in the folder *name* of *parent*, with right sums. If it does not exist, make it."""
     file = parent / name / FILE
     if not file.exists():
         print("making the database", file=sys.stderr)
@@ -147,7 +148,7 @@ def make_year(parent: Path, name: str, paths: int = PATHS, days: int = DAYS) -> 
 
 
 def _fill(file: Path, site: Site, days: int) -> None:
-    """Fill the table of views in a new SQLite file, and nothing else: as rollups did when they kept no sums."""
+    """Fill only the table of views in a new SQLite file, like rollups of a version that kept no sums."""
     new = file.with_suffix(".new")
     new.unlink(missing_ok=True)
     with closing(sqlite3.connect(new)) as database:
@@ -167,7 +168,7 @@ def days_of(year: Year) -> Range:
 
 
 def check_totals(year: Year) -> None:
-    """Raise `WrongTotals` unless the sums have what the rows have."""
+    """Raise `WrongTotals` unless the sums agree with the rows."""
     history, days = History(year.log), days_of(year)
     most_read = history.most_read(days)
     found = (most_read.views, most_read.count, sum(filter(None, history.site(days))))
@@ -177,7 +178,7 @@ def check_totals(year: Year) -> None:
 
 
 def questions(history: History, year: Range) -> list[Question]:
-    """Return what pages, commands and the API ask."""
+    """Return the questions of pages, commands and the API."""
     path, *others = (each.path for each in history.most_read(year).paths)
     half = history.range_of(len(year.days) // 2) or year
     return [
@@ -240,7 +241,7 @@ class Ask(Task):
 
 
 class Request(Task):
-    """The first request for an address to a server that has just started, or the second one."""
+    """The first or the second request for an address to a server that has just started."""
 
     def __init__(self, year: Year, address: str, again: bool = False) -> None:
         super().__init__(f"`GET {address}`", year, f"fasthits serve --database {shown(year.log)}", "uvicorn")

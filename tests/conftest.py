@@ -1,4 +1,4 @@
-"""Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that end with the test."""
+"""Hypothesis profiles (see --hypothesis-profile), and fixtures for several rooms: servers that run during a test."""
 
 import gc
 import os
@@ -23,7 +23,7 @@ for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
-# Under nohup it is ignored, and by all that the tests start.
+# Under nohup the signal is ignored, also by all processes that the tests start.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ TOOLS_FOLDERS = ("__pycache__", ".hypothesis", ".pytest_cache", "pytest-cache-fi
 
 
 def refuse_to_write(event: str, arguments: tuple[object, ...]) -> None:
-    """Fail where a module writes a file while tests are collected: several workers collect at once, in one folder."""
+    """Fail if a module writes a file while tests are collected: several workers collect at once, in the same folder."""
     if IS_COLLECTING and event in ("open", "os.mkdir"):
         path, _, flags = arguments
         if isinstance(path, int) or (event == "open" and not int(flags or 0) & (os.O_WRONLY | os.O_RDWR)):
@@ -49,7 +49,7 @@ sys.addaudithook(refuse_to_write)
 
 
 def pytest_collection() -> None:
-    """Collect without looking for garbage all the time: there is none, and each worker imports everything."""
+    """Collect tests without Python's garbage collection, which finds nothing and takes time in each worker."""
     IS_COLLECTING.append(True)
     gc.disable()
 

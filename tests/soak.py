@@ -3,13 +3,13 @@
     python -m tests.soak --minutes 20
 
 Four loggers count into one memcached: directly, through a proxy that spoils replies, through HAProxy, and with TLS
-through stunnel; at times another one takes over from one that ends. Counters do not outlive a memcached that is killed,
-so before each kill writing stops, the loggers deliver what they have, and all counters are read; a connection may be
-lost at any other time, since the proxies lose it and memcached keeps its counters. So at the end, and for each path,
+through stunnel. At times a new logger replaces a logger that ends. A memcached that is killed loses its counters. So
+before each kill writing stops, the loggers deliver their hits, and all counters are read. Connections may be lost at
+any other time, because then memcached keeps its counters. So at the end, and for each path,
 
     delivered <= in memcached <= delivered + in doubt        sent = delivered + in doubt + refused + dropped
 
-What the loggers have published of themselves may be lost as well, but there is never more of it than they have said.
+Figures that loggers have published may be lost, too, but they are never higher than the figures that loggers print.
 """
 
 import argparse
@@ -54,7 +54,7 @@ IGNORED = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGWINCH, signal
 class Load(threading.Thread):
     """Writes to one logger until `stop`: hits and other lines, at changing rates, whole or torn into several writes.
 
-    Who holds `lock` can be sure that no line is half written.
+    While a thread holds `lock`, no line is half written.
     """
 
     def __init__(self, logger: Logger, seed: int) -> None:
@@ -83,7 +83,7 @@ class Load(threading.Thread):
                 self._write_some(rate * TICK_SECONDS)
 
     def flood(self) -> None:
-        """Write one hit each of very many paths."""
+        """Write one hit of each of very many paths."""
         paths = [f"/flood/{number}" for number in range(FLOOD_PATHS)]
         with self.lock:
             self.sent.update(paths)
@@ -91,11 +91,11 @@ class Load(threading.Thread):
             self._write(access_lines(paths))
 
     def end(self) -> None:
-        """Have it end soon."""
+        """Tell the load to end soon."""
         self._ending.set()
 
     def stop(self) -> None:
-        """End it, and return when the last line is written."""
+        """End the load, and return when the last line is written."""
         self.end()
         self.join(PATIENCE_SECONDS)
         assert not self.is_alive(), f"a write waits for the logger, which said {self.logger.stderr!r}"
@@ -121,7 +121,7 @@ class Load(threading.Thread):
 
 
 class Soak:
-    """The loggers, their load, the faults, and the books."""
+    """The loggers, their load, the faults, and all figures."""
 
     def __init__(self, directory: Path, servers: ExitStack, seed: int) -> None:
         self._directory = directory
@@ -152,7 +152,7 @@ class Soak:
             self._start_logger(way)
 
     def run(self, seconds: float) -> None:
-        """Make faults for so long, then let everything be delivered and end."""
+        """Make faults for that time, and then let the loggers deliver everything and end."""
         faults: list[tuple[Callable[[], None], int]] = [
             (self.hang, 4),
             (self.lose_connections, 6),
@@ -209,7 +209,7 @@ class Soak:
     def forget_connections(self) -> None:
         self._proxy.forget()
         self._pass(0.0, 1.0)
-        self._proxy.refuse()  # what went there stays in doubt; nobody would ever say that it is lost
+        self._proxy.refuse()  # hits that were sent stay in doubt, because no error is ever reported for them
         self._proxy.accept()
 
     def kill_haproxy(self) -> None:
@@ -242,28 +242,29 @@ class Soak:
             os.killpg(self._random.choice(self._loads).logger.pid, self._random.choice(IGNORED))
 
     def flood(self) -> None:
-        """Send more paths than may wait, while none can be delivered."""
+        """Send more paths than may wait, while no path can be delivered."""
         self._memcached.pause()
         self._random.choice(self._loads).flood()
         self._pass(0.0, 1.0)
         self._memcached.resume()
 
     def restart_memcached(self) -> None:
-        """Kill it when all is delivered and read, write while it is down; at times a counter then holds text."""
+        """Kill memcached after everything was delivered and read. Write while it is down. At times make a counter a
+        text."""
         with ExitStack() as locks:
             for load in self._loads:
                 assert load.lock.acquire(timeout=PATIENCE_SECONDS), f"a write waits for {load.logger.stderr!r}"
                 locks.callback(load.lock.release)
             wait_until_settled([load.logger for load in self._loads], PATIENCE_SECONDS)
             self._read_counters()
-            self._memcached.kill()  # while HAProxy, stunnel and the proxy go on taking connections
+            self._memcached.kill()  # meanwhile HAProxy, stunnel and the proxy accept connections
         self._pass(0.0, 3.0)
         self._memcached.start(keep_port=True)
         if self._random.random() < 0.5:
             self._memcached.ask(f"add {hit_key(DAY, SPOILT.encode())} 0 0 4\r\ntext".encode())
 
     def replace_logger(self) -> None:
-        """Start another logger before one of the others ends, as Apache does at a graceful restart."""
+        """Start a new logger before an old logger ends, as Apache does at a graceful restart."""
         old = self._loads[0]
         self._start_logger(self._random.choice(self._ways))
         self._pass(0.0, 3.0)
@@ -280,7 +281,7 @@ class Soak:
         self._loads.append(load)
 
     def _end_logger(self, load: Load) -> None:
-        """Let a logger deliver what it has, enter its figures, and end it."""
+        """Let a logger deliver its hits, keep its figures, and end it."""
         load.stop()
         (status,) = wait_until_settled([load.logger], PATIENCE_SECONDS)
         self._measure()
@@ -296,7 +297,7 @@ class Soak:
         self.slowest = max(self.slowest, load.slowest)
 
     def _read_counters(self) -> None:
-        """Enter what memcached holds, which nobody adds to now."""
+        """Keep the counters of memcached. No logger adds to them now."""
         spoilt = hit_key(DAY, SPOILT.encode())
         item = self._memcached.item(spoilt)
         if item is not None and item.value == b"text":
@@ -305,12 +306,12 @@ class Soak:
         self.published.update(self._memcached.figures())
 
     def end_writing(self) -> None:
-        """End the loads that are left when a run has failed."""
+        """End the remaining loads after a failed run."""
         for load in self._loads:
             load.end()
 
     def _pass(self, least: float, most: float) -> None:
-        """Let a random time pass, in which the loads go on."""
+        """Let a random time pass. The loads go on."""
         until = time.monotonic() + self._random.uniform(least, most)
         while (now := time.monotonic()) < until:
             if now >= self._progress_at + PROGRESS_SECONDS:
@@ -321,15 +322,15 @@ class Soak:
             time.sleep(min(0.1, until - now))
 
     def _measure(self) -> None:
-        """Enter the sizes of all processes."""
+        """Keep the sizes of all processes."""
         for load in self._loads:
             for pid in (load.logger.pid, *load.logger.children()):
-                with suppress(OSError, KeyError):  # it has ended meanwhile
+                with suppress(OSError, KeyError):  # the process has ended meanwhile
                     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
                     self.largest = max(self.largest, int(fields["VmHWM"].split()[0]))
 
     def errors(self) -> list[str]:
-        """Return what is wrong with the sums."""
+        """Return the errors in the sums."""
         sent = Counter({hit_key(DAY, path.encode()): views for path, views in self.sent.items()})
         total = {name: sum(getattr(status, name) for status in self.ended) for name in Status._fields}
         accounted = sum(total[name] for name in ("delivered", "in_doubt", "refused", "dropped"))
@@ -348,7 +349,7 @@ class Soak:
         return found
 
     def figures(self) -> str:
-        """Return the closing figures, a line each."""
+        """Return the final figures, one line each."""
         total = {name: sum(getattr(status, name) for status in self.ended) for name in Status._fields}
         names = ["hits", "delivered", "in_doubt", "refused", "dropped", "reconnects"]
         figures = {"lines": self.lines} | {name.replace("_", " "): total[name] for name in names}

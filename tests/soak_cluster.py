@@ -1,9 +1,9 @@
-"""A soak test: a Dask cluster rolls up again and again while its workers are killed, and no byte changes.
+"""A soak test: a Dask cluster rolls up again and again while its workers are killed. The result never changes.
 
     python -m tests.soak_cluster --kills 20
 
-The kills come at any moment of a run, also while a worker writes its rows, or merges those of others. After each run
-the target has to be the file that one machine makes, with nothing beside it.
+The kills come at any moment of a run, also while a worker writes its rows or merges the rows of others. After each run
+the target must equal the file that one machine makes, and no other file may be left.
 """
 
 import argparse
@@ -52,13 +52,13 @@ class Killer(threading.Thread):
             self.kills += 1
 
     def end(self) -> None:
-        """Let nobody be killed any more."""
+        """Stop killing workers."""
         self._ending.set()
         self.join()
 
 
 def soak(folder: Path, kills: int, seed: int) -> str:
-    """Roll up until so many workers are dead; return what is wrong, "" for nothing."""
+    """Roll up until that many workers were killed; return an error, or ""."""
     for server in range(SERVERS):
         write(folder / "logs" / f"web{server}" / f"{DAY}.log.bz2", bz2.compress(a_log(DAY, LINES, server) * TIMES))
     count_alone(folder / "logs", folder / "alone.csv")
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     seed = random.randrange(10**6) if options.seed is None else options.seed
     print(f"{options.kills} kills with --seed {seed}", flush=True)
     fleet.LEAST_TASK_BYTES = 10_000
-    fleet.MERGED_AT_ONCE = 4  # so that tasks merge as well
+    fleet.MERGED_AT_ONCE = 4  # so that there are tasks that merge
     with tempfile.TemporaryDirectory() as folder:
         wrong = soak(Path(folder), options.kills, seed)
     if wrong:

@@ -13,13 +13,13 @@ COLLECTED = "conftest.pytest_collection_modifyitems([]); "
 
 
 def run(program: str, where: Path) -> "subprocess.CompletedProcess[str]":
-    """Run Python with a file in a folder of this project, or in a folder of the test's."""
+    """Run Python with a file in a folder of this project, or in a folder of the test."""
     command = [sys.executable, "-c", program.format(str(where))]
     return subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, check=False)
 
 
 @pytest.mark.parametrize("write", ["import os; os.mkdir({!r})", "open({!r}, 'a')"])
-def test_a_module_that_writes_is_told_where_tests_are_collected(write: str) -> None:
+def test_a_module_that_writes_while_tests_are_collected_is_an_error(write: str) -> None:
     file = PROJECT / "tests" / new_mark()
     done = run(COLLECT + write, file)
     assert f"is written while tests are collected: {file}" in done.stderr
@@ -27,6 +27,6 @@ def test_a_module_that_writes_is_told_where_tests_are_collected(write: str) -> N
 
 
 @pytest.mark.parametrize("write", [COLLECTED + "open({!r}, 'a')", "import os; open(os.open({!r}, os.O_CREAT), 'r')"])
-def test_others_write(write: str, tmp_path: Path) -> None:
+def test_other_writes_are_allowed(write: str, tmp_path: Path) -> None:
     done = run(COLLECT + write, tmp_path / "new")
     assert (done.returncode, (tmp_path / "new").exists()) == (0, True), done.stderr

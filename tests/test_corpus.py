@@ -1,4 +1,4 @@
-"""The generator of logs: the same bytes for a seed, in the proportions it states, holding exactly what it says."""
+"""The generator of logs: a seed always gives the same bytes, with the stated shares and exactly the stated content."""
 
 import hashlib
 import re
@@ -49,7 +49,7 @@ def test_another_day_seed_or_site_gives_another_log(tmp_path: Path, day: date, s
     assert list(first.views.values()) != list(other.views.values())
 
 
-def test_it_holds_what_it_says(written: Written) -> None:
+def test_a_log_holds_what_the_generator_says(written: Written) -> None:
     counted = count(written.data)
     expected = written.expected
     assert counted.views == expected.views
@@ -58,7 +58,7 @@ def test_it_holds_what_it_says(written: Written) -> None:
     assert expected.lines == expected.hits + sum(expected.filtered.values()) + expected.malformed
 
 
-def test_of_day_is_what_a_rollup_of_the_day_has(written: Written) -> None:
+def test_the_expected_figures_of_a_day_equal_its_rollup(written: Written) -> None:
     counted = count(written.data, [DAY])
     assert written.expected.of_day() == (counted.hits, counted.filtered)
     assert counted.filtered["day"] > 0
@@ -114,7 +114,7 @@ def test_shares_are_the_stated_ones(written: Written) -> None:
     assert sum(share for share, _ in ASKED) == 100_000
 
 
-def test_hard_lines_are_there(written: Written) -> None:
+def test_the_log_has_difficult_lines(written: Written) -> None:
     for pattern in (
         rb'"GET [^ ]*\\"[^ ]* HTTP',
         rb"GET [^ ]*\\xc3",
@@ -138,7 +138,7 @@ def test_time_rises_but_for_slow_requests(written: Written) -> None:
     for time in clock:
         late += time < latest
         latest = max(time, latest)
-    assert 0.05 < late / len(clock) < 0.1  # a second's delay is seen only where another line ends within it
+    assert 0.05 < late / len(clock) < 0.1  # a delay of a second shows only if another line ends within that second
     hours = [sum(time[:2] == b"%02d" % hour for time in clock) for hour in range(24)]
     assert (hours.index(min(hours)), hours.index(max(hours))) == (4, 20)
 

@@ -1,6 +1,6 @@
-"""README and docs: what they tell a reader to type is done, on the logs of `make demo`, and prints what they show.
+"""README and docs: their commands run on the logs of `make demo` and print the output that the pages show.
 
-A block of ```console that begins with ``$ fasthits`` is run. A block after ``<!-- not run: REASON -->`` is not.
+A block of ```console that begins with ``$ fasthits`` is run, but not a block after ``<!-- not run: REASON -->``.
 """
 
 import re
@@ -67,7 +67,7 @@ def do(command: str, cwd: Path, env: Mapping[str, str]) -> list[str]:
 
 
 def comparable(lines: list[str], server: str = "") -> list[str]:
-    """Return lines without what differs from run to run: times, the port of memcached, the user, days up to today."""
+    """Return lines without the parts that change from run to run: times, memcached's port, the user, recent days."""
     text = "\n".join(line for line in lines if not line.startswith("kept up to "))
     text = re.sub(r"in \d\.\d\d s \(\d\.\d\d GB/s\)", "in no time", text)
     if server:
@@ -77,7 +77,7 @@ def comparable(lines: list[str], server: str = "") -> list[str]:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder such as `make demo` leaves: logs of two days, one line of a bot, and a database of 14 days."""
+    """A folder like that of `make demo`: logs of two days, one line of a bot, and a database of 14 days."""
     folder = tmp_path_factory.mktemp("demo")
     write_day(folder / YESTERDAY.strftime(LOGS), YESTERDAY, 20_000)
     write_day(folder / TODAY.strftime(LOGS), TODAY, 5_000, seed=2)
@@ -129,12 +129,12 @@ def test_a_transcript_prints_what_the_page_shows(
             assert comparable(printed, memcached.spec) == comparable(shown), command
 
 
-def test_python_in_readme_is_done(counted: Path, env: dict[str, str]) -> None:
+def test_python_in_readme_runs(counted: Path, env: dict[str, str]) -> None:
     ((program, shown),) = re.findall(
         r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README.read_text(), re.DOTALL | re.MULTILINE
     )
     assert program.count('"yesterday"') == 1
-    program = program.replace("yesterday", f"{YESTERDAY}")  # the clock shows another day
+    program = program.replace("yesterday", f"{YESTERDAY}")  # another day has begun
     do(f"fasthits rollup {YESTERDAY} --to demo/hits.db", counted, env)
     done = subprocess.run([sys.executable, "-c", program], cwd=counted, env=env, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == (shown, "")
@@ -162,18 +162,18 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def anchors(text: str) -> list[str]:
-    """Return what the headings of a page are linked by."""
+    """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_that_a_page_names_are_there(page: Path) -> None:
+def test_the_files_that_a_page_names_exist(page: Path) -> None:
     for name in re.findall(r"`((?:fasthits|tests|benchmarks|docs)/[^`\s]*\.py)`", page.read_text()):
         assert (PROJECT / name).exists(), name
 
 
-def test_modules_that_architecture_names_are_there() -> None:
+def test_the_modules_that_architecture_names_exist() -> None:
     text = (PROJECT / "docs" / "architecture.md").read_text()
     rooms = "live|daily|rules|upkeep|cli|web|follow"
     names = re.findall(rf"(?<![\w/.(])((?:{rooms})\.[a-z_.]*[a-z])\b", text) + re.findall(
@@ -186,7 +186,7 @@ def test_modules_that_architecture_names_are_there() -> None:
 
 
 def test_the_maps_of_architecture_name_every_folder_module_and_part() -> None:
-    """Each folder of the package, each module that is in none of them, and each part of the core."""
+    """Each folder of the package, each module outside of these folders, and each part of the core."""
     package = PROJECT / "fasthits"
     text = (PROJECT / "docs" / "architecture.md").read_text()
     rooms, core = (text.partition(f"\n## {title}\n")[2].partition("\n## ")[0] for title in ("Rooms", "The core"))
@@ -197,7 +197,7 @@ def test_the_maps_of_architecture_name_every_folder_module_and_part() -> None:
     assert sorted(named) == sorted(file.stem for file in (package / "core").glob("[a-z]*.*"))
 
 
-def test_messages_that_a_page_explains_are_in_the_code() -> None:
+def test_the_messages_that_a_page_explains_are_in_the_code() -> None:
     code = "".join(file.read_text() for file in (PROJECT / "fasthits").rglob("*.py"))
     code = re.sub(r'"\s*f?"', "", code)
     tables = (PROJECT / "docs" / "troubleshooting.md").read_text()

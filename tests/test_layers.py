@@ -1,4 +1,4 @@
-"""Who may import whom, and what importing costs."""
+"""Which rooms may import which, and what an import costs."""
 
 import ast
 import subprocess
@@ -33,7 +33,9 @@ SYSTEMS = {
     "ctypes": {"live.follow.inotify"},
     "django": {"django"},
     "psycopg": {"daily.postgres.database"},
-    "fsspec": {"daily.logs.stores"},
+    "asyncssh": {"daily.logs.sftp"},
+    "sshfs": {"daily.logs.sftp"},
+    "fsspec": {"daily.logs.stores", "daily.logs.sftp"},
     "pyarrow": {"daily.parquet.target"},
     "pymemcache": {"live.memcached", "live.connections"},
     "sqlite3": {
@@ -66,7 +68,7 @@ def room_of(file: Path) -> str:
 
 
 def imports_of(file: Path) -> set[str]:
-    """Return what *file* imports, anywhere in it; of the compiled core the Python imports alone."""
+    """Return the modules that *file* imports, anywhere in it; of the compiled core only Python's imports."""
     text = file.read_text()
     if file.suffix == ".pyx":
         text = "\n".join(
@@ -134,7 +136,7 @@ def test_only_the_faces_print_or_exit() -> None:
 
 
 def modules_after(statement: str) -> set[str]:
-    """Return the packages that are imported after a statement; of ours the modules, without their rooms."""
+    """Return the packages that are imported after a statement; for fasthits the modules, without their rooms."""
     program = f"{statement}\nimport sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     names = done.stdout.split()
@@ -155,7 +157,7 @@ def test_the_command_line_imports_what_a_command_uses_when_it_is_used() -> None:
 
 
 def modules_of_command(*arguments: str) -> set[str]:
-    """Return what is imported when a command ends."""
+    """Return the modules that are imported when a command ends."""
     main = "from fasthits.__main__ import main"
     run = f"{main}; sys.argv = ['fasthits', *{arguments!r}]\ntry: main()\nexcept SystemExit as end: assert not end.code"
     return modules_after(f"import sys; {run}")

@@ -1,4 +1,4 @@
-"""The manual page and the page of commands say what --help says."""
+"""The manual page and the page of commands agree with --help."""
 
 import re
 import subprocess

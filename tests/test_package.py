@@ -1,4 +1,4 @@
-"""What is built and what is documented."""
+"""The wheel and the source archive, and the documentation of public names."""
 
 import ast
 import doctest
@@ -32,12 +32,12 @@ MODULES = [name for name in MODULES_WITH_DJANGO if not name.startswith("fasthits
 
 
 def is_annotated(name: str) -> bool:
-    """Tell whether a file is Cython's HTML, which lies beside the source, and no template or page."""
+    """Tell whether a file is Cython's HTML, which is next to its source file, and not a template or page."""
     return name.endswith(".html") and "/templates/" not in name and "/static/" not in name
 
 
 def built(tree: Path, umask: int) -> tuple[Path, Path]:
-    """Copy the project to *tree*, as a clone under this umask has it, and return its sdist and its wheel."""
+    """Copy the project to *tree*, with the permissions of a clone under this umask; return its sdist and its wheel."""
     not_of_git = shutil.ignore_patterns(
         ".venv", ".git", ".*_cache", "build", "dist", "demo", "*.egg-info", "__pycache__"
     )
@@ -60,7 +60,7 @@ def built(tree: Path, umask: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_to_them(tmp_path: Path) -> None:
+def test_two_clones_build_the_same_wheel_and_sdist_with_the_right_files(tmp_path: Path) -> None:
     sdist, wheel = built(tmp_path / "one", 0o022)
     for first, second in zip((sdist, wheel), built(tmp_path / "another" / "clone", 0o077), strict=True):
         assert cmp(first, second, shallow=False), first.name
@@ -97,6 +97,14 @@ def test_two_clones_build_the_same_wheel_and_sdist_and_these_hold_what_belongs_t
         if name.endswith((".c", ".h", ".pyx", ".pxd")) or name.startswith(("tests", "bench")) or is_annotated(name)
     ]
     assert PYTHONS in wheel.name
+
+
+def test_without_a_compiler_it_is_said_what_to_install(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", tmp_path, "--build-temp", tmp_path]
+    environment = os.environ | {"CC": str(tmp_path / "gcc")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("fasthits: the core could not be compiled (on Debian and Ubuntu: ")
 
 
 @pytest.mark.parametrize("name", ["fasthits", *MODULES])

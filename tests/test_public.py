@@ -1,4 +1,4 @@
-"""The public names: light to import, typed, and what they promise."""
+"""The public names: they are light to import and typed, and exactly the documented ones."""
 
 import subprocess
 import sys
@@ -78,7 +78,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_public_names_are_there_and_no_others() -> None:
+def test_the_public_names_exist_and_no_others() -> None:
     assert dir(fasthits) == sorted(fasthits.__all__)
     assert len(fasthits.__all__) <= 14
     for name in fasthits.__all__:
@@ -98,7 +98,7 @@ def test_each_rule_is_a_keyword() -> None:
 
 
 @pytest.mark.parametrize("name", ["exclude_bot", "format", "exclude-bots", "as_part", "threads_"])
-def test_an_unknown_rule_is_an_error_that_says_what_there_is(name: str) -> None:
+def test_the_error_about_an_unknown_rule_lists_the_rules(name: str) -> None:
     with pytest.raises(UsageError, match=f"no such argument: {name} ") as raised:
         fasthits.count_hits(b"", **{name: True})
     if name == "exclude_bot":

@@ -1,4 +1,4 @@
-"""docs/python.md: each program runs as it is printed, and prints what is shown below it."""
+"""docs/python.md: each program runs unchanged, and prints the output that is shown below it."""
 
 import gzip
 import re

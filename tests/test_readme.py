@@ -1,4 +1,4 @@
-"""README.md is short, and what it tells a newcomer to type works in a fresh clone."""
+"""README.md is short, and its commands work in a fresh clone."""
 
 import os
 import re
@@ -17,22 +17,22 @@ MOST_LINES = 150
 
 
 @pytest.mark.slow
-def test_the_lines_of_install_lead_to_a_fasthits(tmp_path: Path) -> None:
-    """As in a fresh clone, but in a folder of this test's instead of /opt and /usr/bin."""
+def test_the_commands_of_install_make_fasthits_work(tmp_path: Path) -> None:
+    """This is done in a fresh clone, but in a folder of this test instead of /opt and /usr/bin."""
     clone = copytree(PROJECT, tmp_path / "clone", ignore=ignore_patterns(".*", "build", "demo", "*.so", "__pycache__"))
     (tmp_path / "bin").mkdir()
     section = README.read_text().partition("\n## Install\n")[2].partition("\n## ")[0]
     lines = re.findall(r"^    (.*)$", section, re.MULTILINE)
     script = "\n".join(lines).replace("/opt/", f"{tmp_path}/opt/").replace("/usr/bin/", f"{tmp_path}/bin/")
-    # That the core is built is looked at, not how fast it is, nor how fast Python starts.
+    # The test checks that the core is built, but not how fast the core is or how fast Python starts.
     quickly = os.environ | {"CFLAGS": "-O0", "PIP_NO_COMPILE": "1"}
     subprocess.run(["sh", "-ec", script], cwd=clone, env=quickly, check=True, capture_output=True, timeout=600)
     done = subprocess.run([tmp_path / "bin" / "fasthits", "--version"], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == f"fasthits {__version__}\n", done.stderr
 
 
-def test_make_demo_leads_to_live_numbers(tmp_path: Path) -> None:
-    """It is this script, once .venv is there."""
+def test_make_demo_shows_live_numbers(tmp_path: Path) -> None:
+    """After .venv was made, `make demo` is this script."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     demo = ["bash", str(PROJECT / "benchmarks" / "demo.sh")]
     env = environment(new_mark(), {"PATH": path})

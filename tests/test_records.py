@@ -1,4 +1,4 @@
-"""Records behave as frozen dataclasses do."""
+"""Records behave like frozen dataclasses."""
 
 import pickle
 
@@ -15,7 +15,7 @@ class Place(Record, uncompared=("note",)):
     note: str = ""
 
 
-def test_attributes_are_given_by_place_or_by_name() -> None:
+def test_attributes_can_be_positional_or_keywords() -> None:
     place = Place("a", note="b")
     assert (place.host, place.port, place.note) == ("a", 80, "b")
     assert repr(place) == "Place(host='a', port=80, note='b')"

@@ -1,4 +1,4 @@
-"""The linters and type checkers, each with no finding."""
+"""The linters and type checkers find nothing."""
 
 import os
 import re
@@ -47,7 +47,7 @@ NEEDS_GIL = {
 
 
 def test_the_core_never_needs_the_interpreter_without_the_gil(tmp_path: Path) -> None:
-    """In C, a function of core/*.pxd that runs without the GIL names nothing of Python's but types of numbers. Only few
+    """In C, a function of core/*.pxd that runs without the GIL uses no name of Python except types of numbers. Only few
     functions, which make or take Python objects, need the GIL."""
     release = [f"-X{check}=False" for check in ("boundscheck", "wraparound", "initializedcheck")] + ["-Xcdivision=True"]
     translate = [sys.executable, "-m", "cython", *release, "-o", tmp_path / "_parse.c", "fasthits/_parse.pyx"]
@@ -76,7 +76,7 @@ def test_the_core_never_needs_the_interpreter_without_the_gil(tmp_path: Path) ->
         ("compose-spec", "compose.yaml"),
     ],
 )
-def test_files_for_other_services_have_the_form_that_these_read(schema: str, files: str) -> None:
+def test_files_for_other_services_follow_their_schemas(schema: str, files: str) -> None:
     found = [str(file) for file in ROOT.glob(files)]
     assert found
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *found]
@@ -84,11 +84,11 @@ def test_files_for_other_services_have_the_form_that_these_read(schema: str, fil
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_nothing_but_what_a_project_has_by_custom_is_at_the_top() -> None:
+def test_the_top_folder_has_only_customary_files() -> None:
     wanted = {"fasthits", "benchmarks", "docs", "tests", "setup.py", "pyproject.toml", "README.md"}
     custom = {"LICENSE", "CHANGELOG.md", "MANIFEST.in", "Makefile", "mkdocs.yml", ".gitignore", ".ci", ".git"}
     custom |= {"CONTRIBUTING.md", "SECURITY.md", ".github", "Dockerfile", ".dockerignore", "compose.yaml", "debian"}
-    custom |= {"PKG-INFO", "setup.cfg"}  # in the source archive
+    custom |= {"PKG-INFO", "setup.cfg"}  # these are in the source archive
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
     found = {name for name in os.listdir(ROOT) if not any(fnmatch(name, pattern) for pattern in ignored)}
     assert found - custom == wanted

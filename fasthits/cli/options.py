@@ -77,8 +77,9 @@ Logs = Annotated[
         show_default=False,
         help="Log files. One file per day, as from cronolog: '/var/log/apache2/%Y-%m-%d.log'. Rotated files: "
         "'/var/log/nginx/access.log*'. Several servers: '/srv/*/access.log'. Compressed files (.gz, .zst, .bz2, .xz, "
-        ".zip) are found, too. s3://, gs://, az:// and hdfs:// name files in a store. - is standard input. Can be "
-        "repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual places.",
+        ".zip) are found, too. s3://, gs://, az://, hdfs:// and sftp:// name files in a store. - is standard input. "
+        "Can be repeated. Default: the patterns in FASTHITS_LOGS, separated by colons, or the log in one of the usual "
+        "places.",
     ),
 ]
 

@@ -189,6 +189,10 @@ def _workers(cluster: str | None, scratch: str | None, target: str) -> "Iterator
 
     if scratch is None and is_url(target):
         raise UsageError("a cluster needs a folder that all machines share", "--scratch", "add --scratch FOLDER")
+    if scratch and is_url(scratch):
+        from fasthits.daily.logs.stores import check_writable
+
+        check_writable(scratch)
     if warning := warning_of(cluster):
         say(warning)
     with connected(cluster) as crew:

@@ -53,7 +53,7 @@ cdef inline bint needs_quotes(const char *p, size_t size) noexcept nogil:
 cdef inline bint is_formula(const char *p, size_t size) noexcept nogil:
     """Tell whether a spreadsheet would take a field, without apostrophes at its beginning, for a formula.
 
-    `harmless` in csvfiles.py does the same in Python.
+    `harmless` in daily/csv/files.py does the same in Python.
     """
     cdef size_t i = 0
     while i < size and p[i] == b"'":

@@ -1,1 +1,1 @@
-"""The command line and the terminal."""
+"""Tests of cli/: the command line and the terminal."""

@@ -1,4 +1,4 @@
-"""`fasthits history` and `fasthits most-read`: what rollups have kept, in tables, JSON and CSV."""
+"""`fasthits history` and `fasthits most-read`: the days that rollups have kept, as tables, JSON and CSV."""
 
 import contextlib
 import csv
@@ -25,7 +25,7 @@ HOSTILE = '/<script>"quoted",\u202e\x1b[2J'
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten days, by a real rollup: /a is read 0 to 9 times, /b once a day, others on the last one."""
+    """Ten days, from a real rollup: /a is read 0 to 9 times, /b once a day, other paths on the last day."""
     folder = tmp_path_factory.mktemp("history")
     for number, day in enumerate(DAYS):
         write(folder / f"{day}.log", hit("/a", day) * number, hit("/b", day))
@@ -84,7 +84,7 @@ def test_a_section_is_the_sum_of_its_paths(database: Path) -> None:
 
 @pytest.fixture(scope="module")
 def gaps(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Days up to four days before today, the middle one of which is missing: /a is read 10 times a day, /b twice."""
+    """Days that end four days before today, without the middle day: /a is read 10 times a day, /b twice."""
     folder = tmp_path_factory.mktemp("gaps")
     kept = [date.today() - timedelta(before) for before in (8, 7, 5, 4)]
     write(folder / "access.log", *(hit("/a", day) * 10 + hit("/b", day) * 2 for day in kept))
@@ -211,7 +211,7 @@ def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
         done = fasthits("rollup", str(LAST), "--logs", log, "--to", target, "--by-host", "--referrers", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as opened:
-        opened.execute("DROP TABLE hours")  # CSV has none
+        opened.execute("DROP TABLE hours")  # CSV has no hashes
     for command in (["history"], ["history", "//b.example/x,y", "/x"], ["most-read"], ["most-read", "--json"]):
         of_csv, of_database = (fasthits(*command, "--database", name, cwd=tmp_path) for name in ("hits.csv", "hits.db"))
         assert (of_csv.returncode, of_csv.stdout) == (0, of_database.stdout)
@@ -220,7 +220,7 @@ def test_a_csv_target_is_read_by_the_same_commands(tmp_path: Path) -> None:
     assert fasthits("report", "--database", "hits.csv", cwd=tmp_path).returncode == 0
 
 
-def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> None:
+def test_apostrophes_before_formulas_in_csv_files_are_removed(tmp_path: Path) -> None:
     (tmp_path / "hits.csv").write_text("date,host,path,views\n2026-03-12,'=1+1,/,3\n2026-03-12,-,/,1\n")
     done = fasthits("history", "--database", "hits.csv", cwd=tmp_path)
     assert done.stdout.decode().splitlines()[-2:] == ["           3  =1+1", "           1  -"]
@@ -237,14 +237,14 @@ def test_what_csv_files_have_against_formulas_is_taken_off(tmp_path: Path) -> No
         ("date,path,views\n2026-03-12,/,1\n2026-03-12,/,2\n", "cannot read database: hits.csv (UNIQUE "),
     ],
 )
-def test_a_csv_file_of_another_kind_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_csv_file_of_another_kind_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "hits.csv").write_text(text)
     done = fasthits("most-read", "--database", "hits.csv", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
     assert done.stderr.decode().replace(f"{tmp_path}/", "").startswith(f"fasthits: {message}")
 
 
-def test_hosts_are_told_apart_chosen_and_summed(tmp_path: Path) -> None:
+def test_hosts_are_kept_apart_chosen_and_summed(tmp_path: Path) -> None:
     lines = [b"a.example:80 " + hit("/x"), b"b.example:443 " + hit("/x"), b"b.example:443 " + hit("/x")]
     log = write(tmp_path / "access.log", *lines)
     done = fasthits("rollup", str(LAST), "--logs", log, "--to", tmp_path / "hits.db", "--by-host")
@@ -267,7 +267,7 @@ def test_hosts_are_told_apart_chosen_and_summed(tmp_path: Path) -> None:
     assert done.stderr == b"fasthits: never read: //c.example/x (but /x was)\n"
 
 
-def test_referrers_search_terms_bots_and_what_was_not_found_are_shown_where_they_are_kept(tmp_path: Path) -> None:
+def test_referrers_searches_bots_and_paths_not_found_are_shown_if_they_are_kept(tmp_path: Path) -> None:
     searched = hit("/a").replace(b'"-"', b'"https://www.google.com/search?q=fast+hits"')
     bot = hit("/a").replace(b"Mozilla/5.0 (X11; Linux x86_64)", b"Googlebot/2.1")
     gone = hit("/gone").replace(b" 200 ", b" 404 ")
@@ -329,14 +329,14 @@ def test_a_hash_of_a_host_finds_its_path(tmp_path: Path) -> None:
     assert History(target).path_of(f"#{digits}") == f"//b.example{long}"
 
 
-def test_search_takes_what_is_typed_as_it_is(database: Path) -> None:
+def test_search_has_no_wildcards(database: Path) -> None:
     kept = History(database)
     days = Range(DAYS[0], DAYS[-1])
     for text, paths in (("%_S", ["/100%_sure"]), ("", ["/a", "/b"]), ("'; DROP TABLE hits; --", [])):
         assert [each.path for each in kept.most_read(days, 2, text=text).paths] == paths
 
 
-def test_further_columns_and_their_rows_are_no_matter(tmp_path: Path) -> None:
+def test_further_columns_do_not_matter(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     with contextlib.closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE hits(host TEXT, date TEXT, path TEXT, bots INTEGER, views INTEGER)")
@@ -356,14 +356,14 @@ def test_reading_goes_on_while_a_rollup_writes(database: Path) -> None:
         writer.execute("ROLLBACK")
 
 
-def test_nothing_is_written_where_it_reads(database: Path) -> None:
+def test_reading_writes_no_file(database: Path) -> None:
     before = database.stat().st_mtime_ns, sorted(database.parent.iterdir())
     run(database, "most-read")
     assert before == (database.stat().st_mtime_ns, sorted(database.parent.iterdir()))
 
 
 @pytest.mark.parametrize("command", [("history", "/a"), ("most-read",)])
-def test_what_is_no_database_is_told_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported_in_one_line(command: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path / "text.db", b"this is no database, whatever its name is")
     sqlite3.connect(tmp_path / "empty.db").close()
     for name, message in (
@@ -390,7 +390,7 @@ def test_a_table_without_rows_is_no_error(tmp_path: Path) -> None:
 
 
 def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
-    """Python's own view of the table: a day without any row is unknown, and not zero."""
+    """The answer of the Python API: a day without any row is unknown, and not zero."""
     first, second, gap = LAST - timedelta(3), LAST - timedelta(2), LAST - timedelta(1)
     file = tmp_path / "hits.db"
     with contextlib.closing(sqlite3.connect(file)) as database:
@@ -419,7 +419,7 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         ("folder", "no such database: folder (make it with fasthits rollup, or name another with --database)"),
     ],
 )
-def test_a_target_that_cannot_be_read_is_told_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_read_is_reported_with_what_can_be_done(name: str, told: str, tmp_path: Path) -> None:
     (tmp_path / "web1.hits").touch()
     (tmp_path / "stats" / "hits").mkdir(parents=True)
     (tmp_path / "folder").mkdir()

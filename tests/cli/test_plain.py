@@ -1,4 +1,4 @@
-"""Command lines that are read without typer: as typer reads them, or not at all."""
+"""Command lines that are read without typer: typer would read them in the same way."""
 
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_a_plain_line_is_read_as_typer_reads_it(
 
 @st.composite
 def command_lines(draw: st.DrawFn) -> tuple[str, list[str]]:
-    """Draw a command, and words that it knows, some of them out of place."""
+    """Draw a command and words that it knows. Some words may be out of place."""
     command = draw(st.sampled_from(sorted(COMMANDS)))
     names = [word for each in parameters_of(function_of(command)) for word in each.names[0].split("/")]
     word = st.sampled_from(names) | st.sampled_from(WORDS)
@@ -97,7 +97,7 @@ def command_lines(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 @settings(max_examples=4 * settings.default.max_examples)  # they cost next to nothing
 @given(command_lines())
-def test_whatever_is_read_is_what_typer_reads(drawn: tuple[str, list[str]]) -> None:
+def test_a_command_line_that_is_read_is_read_as_typer_reads_it(drawn: tuple[str, list[str]]) -> None:
     command, arguments = drawn
     if (read := read_without(command, arguments)) is not None:
         assert read == read_by_typer(command, arguments)
@@ -118,7 +118,7 @@ def test_whatever_is_read_is_what_typer_reads(drawn: tuple[str, list[str]]) -> N
         ),
     ],
 )
-def test_typer_reads_what_is_not_plain(line: str) -> None:
+def test_typer_reads_command_lines_that_are_not_plain(line: str) -> None:
     assert read_plainly(line.split()) is None
 
 

@@ -1,4 +1,4 @@
-"""`fasthits today PATH...`: a line a path, views and path, from the live counters."""
+"""`fasthits today PATH...`: a line with views and path for each path, from the live counters."""
 
 import os
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ def test_a_path_that_nobody_read_today_is_zero(memcached: Memcached) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"0\t/never-read\n0\thttps://o.example/a\n", b"")
 
 
-def test_what_nobody_knows_is_not_zero(memcached: Memcached) -> None:
+def test_an_unknown_number_is_not_zero(memcached: Memcached) -> None:
     done = run_fasthits("today", "/", "--memcached", memcached.spec)
     assert (done.returncode, done.stdout) == (1, b"-\t/\n")
     assert done.stderr == (
@@ -101,7 +101,7 @@ def test_a_server_that_refuses_is_one_line_on_stderr() -> None:
 
 
 @pytest.mark.parametrize("path", ["a.html", "", "*", "ftp://o.example/a"])
-def test_what_cannot_be_a_counted_path_is_a_usage_error(memcached: Memcached, path: str) -> None:
+def test_an_impossible_path_is_a_usage_error(memcached: Memcached, path: str) -> None:
     done = run_fasthits("today", "/a", path, "--memcached", memcached.spec)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Traceback" not in done.stderr

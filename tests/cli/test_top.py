@@ -1,4 +1,4 @@
-"""`fasthits top`: on a real terminal, and printed once."""
+"""`fasthits top`: in a real terminal, and printed once."""
 
 import json
 import re
@@ -21,7 +21,7 @@ HOSTILE = "/\\x1b[2J<b>[red]"
 
 
 class Terminal:
-    """A `fasthits top` in a terminal of its own, and what that shows."""
+    """A `fasthits top` in its own terminal, and the text on the screen."""
 
     def __init__(self, *args: str, term: str = "xterm-256color") -> None:
         self.screen = pyte.Screen(WIDTH, HEIGHT)
@@ -58,7 +58,7 @@ class Terminal:
         return eventually(lambda: all(word in self.text() for word in words) and self.text(), 60, self.text)
 
     def end(self) -> tuple[int | None, bytes]:
-        """Return the exit status when it has ended, and what it wrote last."""
+        """Return the exit status when it has ended, and its last output."""
         self.process.expect(pexpect.EOF)
         self.process.close()
         return self.process.exitstatus, self.process.before
@@ -85,7 +85,7 @@ def test_the_numbers_rise_while_lines_come(terminal: Terminal, logger: Logger) -
 
 
 @pytest.mark.parametrize("end", ["q", "\x03"])
-def test_it_ends_when_asked_to_and_leaves_the_terminal_as_it_was(terminal: Terminal, end: str) -> None:
+def test_it_ends_on_request_and_restores_the_terminal(terminal: Terminal, end: str) -> None:
     terminal.shows("q quits")
     terminal.process.send(end)
     status, last = terminal.end()
@@ -93,7 +93,7 @@ def test_it_ends_when_asked_to_and_leaves_the_terminal_as_it_was(terminal: Termi
     assert last.endswith(LEAVES_SCREEN)
 
 
-def test_a_terminal_is_as_it_was_after_sigterm_too(terminal: Terminal) -> None:
+def test_the_terminal_is_restored_after_sigterm_too(terminal: Terminal) -> None:
     terminal.shows("q quits")
     terminal.process.kill(signal.SIGTERM)
     status, last = terminal.end()
@@ -164,7 +164,7 @@ def test_paths_are_sorted_by_their_last_minute_too(terminal: Terminal, logger: L
     assert rows == ["/b", "/a"]
 
 
-def test_a_bar_gives_way_before_a_path(terminal: Terminal, logger: Logger) -> None:
+def test_a_bar_becomes_shorter_to_leave_space_for_a_path(terminal: Terminal, logger: Logger) -> None:
     short, long = "/" + "s" * 40, "/" + "l" * 75
     logger.write(access_line(short, date.today()))
     assert "████" in terminal.shows(short)
@@ -182,7 +182,7 @@ def test_once_is_a_table_of_numbers_bars_and_paths(memcached: Memcached, logger:
     assert [row.split() for row in rows] == [["4", "█" * 24, "/a"], ["2", "█" * 12, "/b"]]
 
 
-def test_a_path_that_no_key_can_have_says_so(memcached: Memcached, logger: Logger) -> None:
+def test_a_path_that_cannot_have_a_key_is_an_error(memcached: Memcached, logger: Logger) -> None:
     logger.write(hits(**{"l" * 300: 2}))
     assert logger.finish() == 0
     row = run_fasthits("top", "--once", "--memcached", memcached.spec).stdout.decode().splitlines()[1]

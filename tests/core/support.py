@@ -1,4 +1,4 @@
-"""Lines, hit tables that were fed with them, and checks of hit tables."""
+"""Functions that make lines, feed hit tables with them, and check hit tables."""
 
 import resource
 import sys
@@ -44,7 +44,7 @@ class Fields(NamedTuple):
 
 
 def take_number(data: bytes, at: int) -> tuple[int, int]:
-    """The oracle: return the number of 7 bits a byte that begins at *at*, and where it ends.
+    """The oracle: return the varint that begins at *at*, and where it ends.
 
     Raises IndexError or ValueError for damage.
     """
@@ -59,7 +59,7 @@ def take_number(data: bytes, at: int) -> tuple[int, int]:
 
 
 def as_parsed(fields: Fields | dict[str, bytes | None] | None) -> ParsedLine | None:
-    """Return what the core says of a line in which the oracle has read *fields*."""
+    """Return what `parse_line` must return for a line in which the oracle has read *fields*."""
     if fields is None:
         return None
     values = fields._asdict() if isinstance(fields, Fields) else fields
@@ -91,13 +91,13 @@ ENDINGS = {"open": b"", "LF": b"\n", "CRLF": b"\r\n"}
 
 
 def fed(*blocks: bytes, days: set[date] | None = None, max_paths: int | None = None) -> HitTable:
-    """Return a counter that has read *blocks* as one input."""
-    counter = HitTable(max_paths=max_paths)
-    counter.count_only(days)
+    """Return a hit table that has read *blocks* as one input."""
+    hit_table = HitTable(max_paths=max_paths)
+    hit_table.count_only(days)
     for block in blocks:
-        counter.feed(block)
-    counter.finish()
-    return counter
+        hit_table.feed(block)
+    hit_table.finish()
+    return hit_table
 
 
 def byte_by_byte(data: bytes) -> Iterator[bytes]:
@@ -106,44 +106,44 @@ def byte_by_byte(data: bytes) -> Iterator[bytes]:
 
 
 def with_ending(text: bytes, ending: str) -> bytes:
-    """Return a line with its ending. A CR at the end of a line without a newline is the CR of a CRLF."""
+    """Return a line with its ending. If a line without a newline ends in a CR, return it with CRLF."""
     return text.removesuffix(b"\r") + b"\r\n" if ending == "CRLF" else text + ENDINGS[ending]
 
 
-def views(counter: HitTable) -> dict[tuple[date, bytes], int]:
+def views(hit_table: HitTable) -> dict[tuple[date, bytes], int]:
     """Return the rows of a hit table. Fail if a row comes twice."""
-    rows = list(counter.rows())
+    rows = list(hit_table.rows())
     table = {(day, path): count for day, path, count in rows}
-    assert len(table) == len(rows) == len(counter)
+    assert len(table) == len(rows) == len(hit_table)
     return table
 
 
-def state(counter: HitTable) -> tuple[object, ...]:
+def state(hit_table: HitTable) -> tuple[object, ...]:
     """Return all figures of a hit table."""
-    rows = list(counter.rows())
-    buckets = counter.lines, counter.hits, counter.filtered, counter.malformed, counter.dropped
-    return rows, len(counter), buckets, counter.examples, counter.days_seen
+    rows = list(hit_table.rows())
+    buckets = hit_table.lines, hit_table.hits, hit_table.filtered, hit_table.malformed, hit_table.dropped
+    return rows, len(hit_table), buckets, hit_table.examples, hit_table.days_seen
 
 
-def agrees(counter: HitTable, expected: reference.Counts) -> bool:
+def agrees(hit_table: HitTable, expected: reference.Counts) -> bool:
     """Compare all figures of a hit table with those of the oracle. A failure shows both."""
     found = reference.Counts(
-        Counter(views(counter)), counter.lines, counter.hits, Counter(counter.filtered), counter.malformed
+        Counter(views(hit_table)), hit_table.lines, hit_table.hits, Counter(hit_table.filtered), hit_table.malformed
     )
     assert found == expected
-    assert counter.filtered == dict(expected.filtered)
+    assert hit_table.filtered == dict(expected.filtered)
     return True
 
 
-def assert_every_line_in_a_bucket(counter: HitTable) -> None:
+def assert_every_line_in_a_bucket(hit_table: HitTable) -> None:
     """Fail unless the buckets add up to the lines."""
-    assert counter.lines == counter.hits + sum(counter.filtered.values()) + counter.malformed
+    assert hit_table.lines == hit_table.hits + sum(hit_table.filtered.values()) + hit_table.malformed
 
 
-def assert_balanced(counter: HitTable) -> None:
+def assert_balanced(hit_table: HitTable) -> None:
     """Fail unless every line is in a bucket, and every hit in a row or dropped. Not for use after `add` and `drain`."""
-    assert_every_line_in_a_bucket(counter)
-    assert sum(views(counter).values()) == counter.hits - counter.dropped
+    assert_every_line_in_a_bucket(hit_table)
+    assert sum(views(hit_table).values()) == hit_table.hits - hit_table.dropped
 
 
 def status_of_process(name: str) -> int:
@@ -156,7 +156,7 @@ def status_of_process(name: str) -> int:
 
 
 def distinct_lines(count: int, start: int = 0) -> bytes:
-    """Return a log of hits on as many paths as lines."""
+    """Return a log in which every line is a hit on another path."""
     text = b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /%d HTTP/1.1" 200 5\n'
     return b"".join(text % number for number in range(start, start + count))
 
@@ -166,10 +166,10 @@ def referred(path: bytes, referer: bytes, agent: bytes = b"x") -> bytes:
     return b'1 - - [12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5 "%b" "%b"\n' % (path, referer, agent)
 
 
-def tables_of(counter: HitTable) -> list[HitTable]:
-    """Return a counter that tells bots apart and the tables beside it."""
-    assert counter.bots is not None
-    return [counter, counter.bots, *counter.by_referer.values()]
+def tables_of(hit_table: HitTable) -> list[HitTable]:
+    """Return a hit table that keeps bots apart, and its side tables."""
+    assert hit_table.bots is not None
+    return [hit_table, hit_table.bots, *hit_table.by_referer.values()]
 
 
 LONG_AFTER = b' "http://www.example.org/from/here.html" "Mozilla/5.0 (X11; Linux x86_64)"'

@@ -1,4 +1,4 @@
-"""Blocks: where they are cut, what may be one, and lines as long as the limit."""
+"""Blocks: where a log is cut into blocks, which objects can be blocks, and lines as long as the limit."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -33,10 +33,10 @@ from tests.support.strategies import blocks_of, logs
 @example(b"\r")
 @example(b"\r\n\r\n\n\r")
 @example(bytes(range(256)))
-def test_any_bytes_at_all_are_counted(data: bytes) -> None:
-    counter = fed(data)
-    assert_balanced(counter)
-    assert counter.lines == data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
+def test_any_bytes_are_counted_without_a_crash(data: bytes) -> None:
+    hit_table = fed(data)
+    assert_balanced(hit_table)
+    assert hit_table.lines == data.count(b"\n") + (data[-1:] not in (b"", b"\n"))
 
 
 @given(st.data())
@@ -62,13 +62,13 @@ def test_every_single_cut_changes_nothing(ending: bytes) -> None:
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, lambda data: memoryview(b"abc")[3:]])
 def test_an_empty_block_is_no_line(buffer: Callable[[bytes], object]) -> None:
-    counter = fed(buffer(b""))
-    assert counter.lines == 0
+    hit_table = fed(buffer(b""))
+    assert hit_table.lines == 0
     assert parse_line(buffer(b"")) is None
-    counter.feed(INTACT)
-    counter.feed(buffer(b""))
-    counter.finish()
-    assert (counter.lines, counter.hits) == (1, 1)
+    hit_table.feed(INTACT)
+    hit_table.feed(buffer(b""))
+    hit_table.finish()
+    assert (hit_table.lines, hit_table.hits) == (1, 1)
 
 
 def test_a_slice_of_a_memoryview_is_read_within_its_bounds() -> None:
@@ -79,69 +79,69 @@ def test_a_slice_of_a_memoryview_is_read_within_its_bounds() -> None:
 
 @pytest.mark.parametrize("read", [parse_line, HitTable().feed], ids=["parse_line", "feed"])
 class TestWrongTypes:
-    """What no bytes-like object in one piece is, is refused."""
+    """Only contiguous bytes-like objects are accepted."""
 
     def test_a_strided_buffer_is_refused(self, read: Callable[[object], object]) -> None:
         with pytest.raises(BufferError):
             read(memoryview(INTACT)[::2])
 
     @pytest.mark.parametrize("wrong", ["text", None, 5, [b"list"], (b"tuple",)], ids=lambda wrong: type(wrong).__name__)
-    def test_what_holds_no_bytes_is_refused(self, read: Callable[[object], object], wrong: object) -> None:
+    def test_an_object_without_bytes_is_refused(self, read: Callable[[object], object], wrong: object) -> None:
         with pytest.raises(TypeError):
             read(wrong)
 
 
-def test_refused_blocks_leave_the_counter_as_it_was() -> None:
-    counter = HitTable()
-    counter.feed(INTACT[:50])
+def test_a_refused_block_does_not_change_the_hit_table() -> None:
+    hit_table = HitTable()
+    hit_table.feed(INTACT[:50])
     for wrong in (memoryview(b"abcd")[::2], "text", None):
         with pytest.raises((BufferError, TypeError)):
-            counter.feed(wrong)
-    counter.feed(INTACT[50:])
-    counter.finish()
-    assert state(counter) == state(fed(INTACT))
+            hit_table.feed(wrong)
+    hit_table.feed(INTACT[50:])
+    hit_table.finish()
+    assert state(hit_table) == state(fed(INTACT))
 
 
 def test_a_block_is_released_after_feed() -> None:
     block = bytearray(INTACT)
-    counter = HitTable()
-    counter.feed(block)
+    hit_table = HitTable()
+    hit_table.feed(block)
     parse_line(block)
     block += b"\n"
-    counter.finish()
-    assert counter.hits == 1
+    hit_table.finish()
+    assert hit_table.hits == 1
 
 
-def test_a_counter_copies_what_it_keeps_of_a_block() -> None:
+def test_a_hit_table_keeps_copies_and_no_references_to_a_block() -> None:
     block = bytearray(INTACT + b"\nbad line\n" + INTACT[:-20])
-    counter = HitTable()
-    counter.feed(block)
+    hit_table = HitTable()
+    hit_table.feed(block)
     block[:] = b"\xff" * len(block)
-    counter.feed(INTACT[-20:])
-    counter.finish()
-    assert views(counter) == {(DAY, b"/intact"): 2}
-    assert counter.examples == [(2, b"bad line")]
+    hit_table.feed(INTACT[-20:])
+    hit_table.finish()
+    assert views(hit_table) == {(DAY, b"/intact"): 2}
+    assert hit_table.examples == [(2, b"bad line")]
 
 
-def test_finish_ends_a_line_once_and_another_input_may_follow() -> None:
-    counter = HitTable()
-    counter.finish()
-    assert counter.lines == 0
-    counter.feed(INTACT)
-    assert (counter.lines, counter.hits, len(counter)) == (0, 0, 0)
-    counter.finish()
-    counter.finish()
-    assert (counter.lines, counter.hits, len(counter)) == (1, 1, 1)
-    counter.feed(b"bad\n" + INTACT[:30])
-    counter.finish()
-    counter.feed(INTACT + b"\n")
-    counter.finish()
-    assert (counter.lines, counter.hits, counter.malformed) == (4, 2, 2)
-    assert counter.examples == [(2, b"bad"), (3, INTACT[:30])]
+def test_finish_counts_the_last_line_once_and_another_input_may_follow() -> None:
+    hit_table = HitTable()
+    hit_table.finish()
+    assert hit_table.lines == 0
+    hit_table.feed(INTACT)
+    assert (hit_table.lines, hit_table.hits, len(hit_table)) == (0, 0, 0)
+    hit_table.finish()
+    hit_table.finish()
+    assert (hit_table.lines, hit_table.hits, len(hit_table)) == (1, 1, 1)
+    hit_table.feed(b"bad\n" + INTACT[:30])
+    hit_table.finish()
+    hit_table.feed(INTACT + b"\n")
+    hit_table.finish()
+    assert (hit_table.lines, hit_table.hits, hit_table.malformed) == (4, 2, 2)
+    assert hit_table.examples == [(2, b"bad"), (3, INTACT[:30])]
 
 
 def ends_at(limit: int, after: bytes) -> bytes:
-    """Return a line whose bytes field ends just where *limit* bytes do, *after* following."""
+    """Return a line whose bytes sent end after exactly *limit* bytes. The text *after* follows."""
     end = b'] "GET /a HTTP/1.1" 200 5'
     return b"h" * (limit - len(b" [" + TIME + end)) + b" [" + TIME + end + after
 
@@ -170,7 +170,7 @@ LIMIT_LINES = {
 
 
 @pytest.mark.parametrize("text", LIMIT_LINES.values(), ids=LIMIT_LINES)
-def test_a_line_about_as_long_as_the_limit_is_judged_by_its_head(text: bytes) -> None:
+def test_lines_about_as_long_as_the_limit_are_counted_as_the_oracle_counts(text: bytes) -> None:
     for end in ENDINGS.values():
         assert parse_line(text + end) == as_parsed(reference.parse(text + end))
         data = INTACT + b"\n" + text + end
@@ -186,20 +186,20 @@ def test_a_line_about_as_long_as_the_limit_is_judged_by_its_head(text: bytes) ->
         assert state(fed(*(data[a:b] for a, b in pairwise(cuts)))) == state(whole)
 
 
-def test_a_line_of_more_than_the_limit_with_an_intact_head_counts() -> None:
-    counter = fed(long_line(LINE_BYTES + 12345) + b"\n" + INTACT)
-    assert views(counter) == {(DAY, b"/intact"): 2}
+def test_a_line_longer_than_the_limit_counts_if_its_needed_fields_are_before_it() -> None:
+    hit_table = fed(long_line(LINE_BYTES + 12345) + b"\n" + INTACT)
+    assert views(hit_table) == {(DAY, b"/intact"): 2}
     parsed = parse_line(long_line(LINE_BYTES + 12345))
     assert parsed == parse_line(INTACT)._replace(user_agent=None)
 
 
-def test_a_long_line_in_small_blocks_is_the_same_line() -> None:
+def test_a_long_line_may_come_in_small_blocks() -> None:
     data = long_line(LINE_BYTES + 500) + b"\n" + INTACT + b"\n"
     assert state(fed(*(data[at : at + 7] for at in range(0, len(data), 7)))) == state(fed(data))
     assert fed(data).hits == 2
 
 
-def test_a_line_of_many_times_is_parsed_by_its_last() -> None:
+def test_a_line_with_many_times_is_parsed_by_the_last_time() -> None:
     data = (b"[" + TIME + b'] "') * 30_000 + INTACT
     assert len(data) < LINE_BYTES
     assert views(fed(data)) == {(DAY, b"/intact"): 1}
@@ -214,7 +214,7 @@ SOME = (0, 1, 2, 63, 64, 65, 127, 128, 129, 191, 192, 300)
 
 
 @pytest.mark.parametrize("before", SOME)
-def test_lines_with_any_number_of_brackets_behind_any_number_of_lines(before: int) -> None:
+def test_a_line_with_any_number_of_brackets_may_follow_any_number_of_lines(before: int) -> None:
     crowded = [INTACT[:-1] + b"[" * size + b'"\n' + b"[" * size + b"\n" for size in SOME]
     for short in (b"\n", b"x\n", b"[\n", INTACT + b"\n"):
         data = b"".join(short * before + lines + (INTACT + b"\n") * 3 for lines in crowded)

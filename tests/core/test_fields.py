@@ -1,4 +1,4 @@
-"""The fields of lines of any format: as tuples, and as places in the line with the place where reading stops."""
+"""The fields of lines of any format: as tuples, and as places in the line. Where and why reading stopped."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -23,7 +23,7 @@ def rules_of(log_format: Format) -> LineRules:
 
 
 def oracle(text: bytes, log_format: Format) -> dict[str, object] | None:
-    """Return what the oracle reads in a line that `ParsedLine` has, too."""
+    """Return the fields of `ParsedLine` as the oracle reads them."""
     fields = reference.read_fields(text, log_format)
     if fields is None:
         return None
@@ -74,13 +74,13 @@ def assert_found_as_by_the_oracle(found: FoundFields, line: bytes, log_format: F
         if found.host[1]:
             named["vhost"] = text[slice(*found.host)]
         assert named == expected
-    counter = HitTable(rules=rules_of(log_format))
-    counter.feed(line + b"\n")
-    assert (found.trouble != "") == (counter.malformed == 1)
+    hit_table = HitTable(rules=rules_of(log_format))
+    hit_table.feed(line + b"\n")
+    assert (found.trouble != "") == (hit_table.malformed == 1)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_lines_nearly_of_a_format_are_read_as_the_oracle_reads_them(name: str) -> None:
+def test_the_core_and_the_oracle_agree_on_lines_that_nearly_follow_a_format(name: str) -> None:
     log_format = FORMATS[name]
 
     @FEW
@@ -92,7 +92,7 @@ def test_lines_nearly_of_a_format_are_read_as_the_oracle_reads_them(name: str) -
 
 
 @given(data=logs(), name=st.sampled_from(sorted(FORMATS)))
-def test_any_log_is_read_as_the_oracle_reads_it(data: bytes, name: str) -> None:
+def test_the_core_and_the_oracle_agree_on_any_log(data: bytes, name: str) -> None:
     log_format = FORMATS[name]
     found = list(parse_lines(data, rules_of(log_format)))
     texts = reference.split_lines(data)
@@ -102,7 +102,7 @@ def test_any_log_is_read_as_the_oracle_reads_it(data: bytes, name: str) -> None:
 
 
 @given(logs())
-def test_without_rules_lines_are_those_of_combined(data: bytes) -> None:
+def test_without_rules_lines_are_read_as_combined(data: bytes) -> None:
     texts = reference.split_lines(data)
     expected = [as_parsed(reference.parse(text)) for text in texts]
     assert list(parse_lines(data)) == [parse_line(text) for text in texts] == expected
@@ -117,7 +117,7 @@ def test_a_block_gives_a_result_for_each_line() -> None:
     assert list(parse_lines(b"\n")) == [None]
 
 
-def test_a_virtual_host_is_read_where_the_format_has_one() -> None:
+def test_a_virtual_host_is_read_if_the_format_has_one() -> None:
     rules = rules_of(NAMES["vhost_combined"])
     hosts = [each and each.vhost for each in parse_lines(b"[::1]:80 " + line() + b"\n:80 " + line(), rules)]
     assert hosts == [b"[::1]", None]
@@ -126,7 +126,7 @@ def test_a_virtual_host_is_read_where_the_format_has_one() -> None:
     assert parsed == (DAY, TIME, b"GET", None, b"/a", None, None, 200, None, None, None, b"example.org", None)
 
 
-def test_a_block_is_held_until_the_lines_are_through_or_gone() -> None:
+def test_a_block_is_held_until_the_iterator_is_finished_or_deleted() -> None:
     block = bytearray(INTACT + b"\n" + INTACT)
     found = parse_lines(block)
     assert isinstance(next(found), ParsedLine)
@@ -143,7 +143,7 @@ def take_first(read: Callable[[object], Iterator[object]]) -> Callable[[object],
 
 
 @pytest.mark.parametrize("read", [take_first(parse_lines), find_fields])
-def test_what_is_no_buffer_in_one_piece_is_refused(read: Callable[[object], object]) -> None:
+def test_only_contiguous_buffers_are_accepted(read: Callable[[object], object]) -> None:
     with pytest.raises(BufferError):
         read(memoryview(INTACT)[::2])
     for wrong in ("text", None, 5, [b"list"]):
@@ -173,12 +173,14 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize(("text", "log_format", "expected"), TROUBLES.values(), ids=TROUBLES)
-def test_where_reading_stops_and_why(text: bytes, log_format: str, expected: tuple[int, int, str]) -> None:
+def test_find_fields_says_where_and_why_reading_stopped(
+    text: bytes, log_format: str, expected: tuple[int, int, str]
+) -> None:
     found = find_fields(text, rules_of(NAMES.get(log_format) or parse_format(log_format)))
     assert found[2:5] == expected
 
 
-def test_fields_before_the_trouble_are_found() -> None:
+def test_find_fields_returns_the_fields_before_the_one_that_disagrees() -> None:
     found = find_fields(line(b"GET /a", b'" 200 x'))
     assert [text for text in (line(b"GET /a", b'" 200 x')[start:end] for _, start, end in found.fields)] == [
         *(TIME, b"GET /a", b"200"),
@@ -202,6 +204,6 @@ STEPS = COMBINED["steps"]
         ({"steps": STEPS[1:] + STEPS, "needed": 20}, "what is searched for"),
     ],
 )
-def test_steps_that_are_none_are_refused(wrong: dict[str, object], message: str) -> None:
+def test_impossible_steps_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LineRules(ways=[COMBINED | wrong])

@@ -1,4 +1,4 @@
-"""Hits by hour of the line: of every layout of times, merged, drained, in shares, and without bots."""
+"""Hits by the hour in the line: in every layout of times, after merge, drain and spill, and without bots."""
 
 from collections import Counter
 from datetime import date, datetime
@@ -59,7 +59,7 @@ def test_hours_of_merged_tables_add_up(first: list[tuple[int, int]], second: lis
     assert taken(tables[1]) == {(12, 3): 1}
 
 
-def test_drain_leaves_the_hours_and_spill_too() -> None:
+def test_drain_and_spill_leave_the_hours() -> None:
     table = HitTable()
     table.feed(line(10) + line(11, path="/b"))
     table.drain()
@@ -80,13 +80,13 @@ def test_days_that_do_not_count_have_no_hours() -> None:
     assert taken(table) == {(11, 9): 1, (12, 10): 1, (13, 10): 1}
 
 
-def test_hits_without_a_row_have_their_hours() -> None:
+def test_hits_without_a_row_count_in_their_hour() -> None:
     few = HitTable(max_paths=1)
     few.feed(b"".join(line(10, path=f"/{at}") for at in range(100)))
     assert (few.dropped, hours_of(few)) == (99, {10: 100})
 
 
-def test_hours_are_those_of_readers_where_bots_are_kept_apart() -> None:
+def test_hits_of_bots_that_are_kept_apart_are_in_no_hour() -> None:
     rules = LineRules(verdict=lambda agent: 2 if agent == b"bot" else 0, apart=True)
     table, other = HitTable(rules=rules), HitTable(rules=rules)
     table.feed(line(10) + line(10, agent="bot") + line(11, agent="bot") + line(12))
@@ -95,13 +95,13 @@ def test_hours_are_those_of_readers_where_bots_are_kept_apart() -> None:
     assert hours_of(table) == {10: 1, 12: 1, 13: 1}
 
 
-def test_a_line_that_is_filtered_has_no_hour() -> None:
+def test_a_filtered_line_is_in_no_hour() -> None:
     table = HitTable()
     table.feed(line(10).replace(b"GET", b"PUT") + line(11) + b"junk\n")
     assert hours_of(table) == {11: 1}
 
 
-def test_an_hour_that_no_day_has_is_unknown() -> None:
+def test_an_hour_above_23_is_unknown() -> None:
     table = HitTable()
     table.feed(line(23) + line(24) + line(99) + line(0))
     assert (table.hits, hours_of(table)) == (4, {0: 1, 23: 1})
@@ -118,7 +118,7 @@ def test_an_hour_that_no_day_has_is_unknown() -> None:
         ('%{%Y-%j}t "%r" %>s', '2026-071 "GET /a HTTP/1.1" 200', None),
     ],
 )
-def test_hours_of_all_layouts(log_format: str, text: str, hour: int | None) -> None:
+def test_the_hour_is_found_in_every_layout_of_times(log_format: str, text: str, hour: int | None) -> None:
     compiled = CompiledRules(Rules(format=log_format))
     table = HitTable(rules=compiled.line_rules(parse_format(log_format)))
     table.feed(text.encode() + b"\n")
@@ -137,7 +137,7 @@ def test_hours_of_all_layouts(log_format: str, text: str, hour: int | None) -> N
         ("w3c", "#Fields: date cs-method cs-uri-stem sc-status\n2026-03-12 GET /a 200", None),
     ],
 )
-def test_hours_of_named_fields(name: str, text: str, hour: int | None) -> None:
+def test_the_hour_is_found_in_fields_with_names(name: str, text: str, hour: int | None) -> None:
     compiled = CompiledRules(Rules(format=name))
     log_format = compiled.log_format
     assert log_format is not None
@@ -177,7 +177,7 @@ ODD_PATHS = (
     ),
     st.sampled_from(["vhost_combined", '%t %v "%m %U %H" %>s', '%t %v "%r" %>s']),
 )
-def test_the_hours_have_the_hits_of_the_rows_whatever_the_rules_make_of_paths(
+def test_the_hours_have_as_many_hits_as_the_rows_under_any_rules(
     hits: list[tuple[str, int]], rules: Rules, log_format: str
 ) -> None:
     compiled = CompiledRules(rules)

@@ -1,4 +1,4 @@
-"""The core reads JSON lines as `json.loads` would, and loses no line because of something odd elsewhere in it."""
+"""The core reads JSON lines as `json.loads` would. Invalid JSON in fields that it does not need loses no line."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ def read(line: bytes, rules: LineRules = RULES) -> ParsedLine | None:
 
 
 def bucket_of(line: bytes, rules: LineRules = RULES) -> str:
-    """Return the bucket that a line is counted in."""
+    """Return the bucket of a line."""
     table = HitTable(rules=rules)
     table.feed(line + b"\n")
     assert_every_line_in_a_bucket(table)
@@ -91,7 +91,7 @@ objects = st.builds(
 
 
 def has_one_name_twice(found: object) -> bool:
-    """Tell whether two keys of an object are one name, written in two ways; which of them counts is not said."""
+    """Tell whether two keys of an object are the same name in two spellings. Either of them may count."""
     names = list(_names(found)) if isinstance(found, dict) else []
     return len(set(names)) != len(names)
 
@@ -113,7 +113,7 @@ def wraps_a_line(line: bytes) -> bool:
 
 
 @pytest.mark.parametrize("found", [PLAIN, NGINX, CADDY])
-def test_each_line_may_have_other_blanks(found: dict[str, object]) -> None:
+def test_blanks_may_differ_from_line_to_line(found: dict[str, object]) -> None:
     lines = [line_of(found, separators=each) for each in [(",", ":"), (", ", ": "), (" , ", " :\t"), (",", ": ")]]
     for before, line in product(lines, lines):
         parsed = list(parse_lines(before + b"\n" + line + b"\n", RULES))
@@ -122,7 +122,7 @@ def test_each_line_may_have_other_blanks(found: dict[str, object]) -> None:
 
 
 @given(objects, st.booleans(), st.sampled_from([None, 1]), st.randoms())
-def test_an_object_is_read_as_the_oracle_reads_it(found: object, ascii_only: bool, indent: int | None, random) -> None:
+def test_the_core_and_the_oracle_agree_on_objects(found: object, ascii_only: bool, indent: int | None, random) -> None:
     items = list(found.items())
     random.shuffle(items)
     line = json.dumps(dict(items), ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
@@ -131,7 +131,9 @@ def test_an_object_is_read_as_the_oracle_reads_it(found: object, ascii_only: boo
 
 
 @given(st.lists(objects.map(line_of) | strategies.lines, max_size=6), st.data())
-def test_lines_are_read_alike_one_by_one_in_blocks_and_by_other_memos(drawn: list[bytes], data: st.DataObject) -> None:
+def test_a_line_is_read_the_same_alone_in_a_block_and_after_other_lines(
+    drawn: list[bytes], data: st.DataObject
+) -> None:
     log = b"\n".join(drawn) + b"\n"
     rules = LineRules(ways=json_ways(), by_host=True, keep_query=True)
     whole, cut, alone = HitTable(rules=rules), HitTable(rules=rules), Counter()
@@ -147,7 +149,7 @@ def test_lines_are_read_alike_one_by_one_in_blocks_and_by_other_memos(drawn: lis
 
 
 @given(objects.map(line_of), st.data())
-def test_damaged_lines_are_one_line_each(line: bytes, data: st.DataObject) -> None:
+def test_a_damaged_line_does_not_change_the_next_line(line: bytes, data: st.DataObject) -> None:
     at, more = data.draw(st.integers(0, len(line))), data.draw(st.binary(max_size=6))
     for damaged in (line[:at], line[:at] + more + line[at:], line[at:], line + line, line[:at] + line):
         whole = damaged.replace(b"\n", b"")
@@ -166,7 +168,7 @@ ODD = [
 
 @pytest.mark.parametrize("value", ODD)
 @pytest.mark.parametrize("key", [b"x", b"user", b"upstream_response_time"])
-def test_an_odd_value_loses_no_line(value: bytes, key: bytes) -> None:
+def test_a_line_with_an_invalid_value_elsewhere_still_counts(value: bytes, key: bytes) -> None:
     odd = b'"%b":%b' % (key, value)
     plain = line_of(PLAIN, separators=(",", ":"))
     expected = read(plain)
@@ -189,11 +191,11 @@ def test_an_odd_value_loses_no_line(value: bytes, key: bytes) -> None:
         (b"web-1  | ", b""),
     ],
 )
-def test_what_stands_around_an_object_does_not_matter(before: bytes, behind: bytes) -> None:
+def test_text_around_an_object_does_not_matter(before: bytes, behind: bytes) -> None:
     assert read(before + line_of(PLAIN) + behind) == read(line_of(PLAIN))
 
 
-def test_a_key_that_comes_twice_counts_as_it_stands_last() -> None:
+def test_the_last_value_of_a_repeated_key_counts() -> None:
     line = b'{"time":"2026-03-12T10:00:00Z","request":"GET /a","request":"GET /b"}'
     parsed = read(line)
     assert parsed is not None
@@ -227,7 +229,7 @@ def test_a_text_has_the_bytes_that_apache_would_have_logged(written: bytes, path
     assert list(table.rows()) == [(DAY, path, 2), (DAY, b"/a", 1)]
 
 
-def test_many_paths_that_were_decoded_keep_their_bytes_until_they_are_counted() -> None:
+def test_decoded_paths_keep_their_bytes_until_they_are_counted() -> None:
     paths = [b"/" + b"%05d" % number + "é".encode() * 50 for number in range(3_000)]
     line = b'{"time":"2026-03-12T10:00:00Z","method":"GET","uri":"%b"}\n'
     table = HitTable(rules=RULES)
@@ -245,21 +247,21 @@ WRAPPED = [
 
 @pytest.mark.parametrize("inner", WRAPPED)
 @pytest.mark.parametrize("key", ["log", "message", "MESSAGE", "@message", "msg", "textPayload"])
-def test_a_line_in_a_line_is_read_as_what_it_is(inner: bytes, key: str) -> None:
+def test_a_wrapped_line_is_read_in_its_own_format(inner: bytes, key: str) -> None:
     found = {key: inner.decode() + "\n", "stream": "stdout", "time": "2026-03-11T09:00:00Z", "level": "info"}
     parsed = read(line_of(found))
     assert parsed is not None
     assert (parsed.day, parsed.path, parsed.query) == (DAY, b"/a", b"b")
 
 
-def test_lines_in_lines_end_somewhere() -> None:
+def test_a_line_may_be_wrapped_twice() -> None:
     line = line_of(PLAIN)
     for depth in range(5):
         assert (read(line) is not None) == (depth <= 2)
         line = line_of({"log": line.decode()})
 
 
-def test_an_inner_line_without_a_time_has_that_of_the_outer_one() -> None:
+def test_a_wrapped_line_without_a_time_gets_the_time_of_the_outer_line() -> None:
     inner = '{"method":"GET","uri":"/a"}'
     parsed = read(line_of({"log": inner, "time": "2026-03-12T10:00:00.1Z"}))
     assert parsed is not None
@@ -289,7 +291,7 @@ def lines_flush_against_guards() -> None:
                 )
 
 
-def test_no_byte_beside_a_json_line_is_read(run_alone: Callable[..., object]) -> None:
+def test_no_byte_outside_of_a_json_line_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(lines_flush_against_guards)
 
 
@@ -303,7 +305,7 @@ def test_a_line_as_long_as_the_limit_is_in_one_bucket(filler: bytes, wrapped: bo
             assert bucket_of(line + end) in ("hit", "malformed", "method", "target")
 
 
-def test_names_may_be_many_but_not_without_end() -> None:
+def test_the_number_of_names_has_a_limit() -> None:
     LineRules(ways=[JSON.reading() | {"names": [(f"a.b{number}", "path", False, False) for number in range(400)]}])
     with pytest.raises(ValueError, match="at most"):
         LineRules(ways=[JSON.reading() | {"names": [(f"a{number}", "path", False, False) for number in range(600)]}])
@@ -311,7 +313,7 @@ def test_names_may_be_many_but_not_without_end() -> None:
         LineRules(ways=[JSON.reading() | {"names": [("---", "path", False, False)]}])
 
 
-def test_the_keys_of_a_line_are_told_for_whoever_asks_what_is_wrong() -> None:
+def test_find_json_fields_returns_all_keys_of_a_line() -> None:
     found = find_json_fields(
         b'{"when":"x","http":{"verb":"GET","a.b":[{"c":1}]},"list":[1],"time":"yesterday","uri":"/"}', RULES
     )
@@ -333,12 +335,12 @@ def test_the_keys_of_a_line_are_told_for_whoever_asks_what_is_wrong() -> None:
         (line_of(PLAIN), ""),
     ],
 )
-def test_what_a_line_lacks(line: bytes, trouble: str) -> None:
+def test_find_json_fields_says_why_a_line_is_malformed(line: bytes, trouble: str) -> None:
     assert find_json_fields(line, RULES).trouble == trouble
     assert (read(line) is None) == bool(trouble)
 
 
-def test_the_oracle_counts_json_logs_as_the_core_does() -> None:
+def test_the_core_and_the_oracle_agree_on_json_logs() -> None:
     log = b"".join(
         line_of(each) + b"\n" for each in (PLAIN, NGINX, CADDY, PLAIN | {"status": 404}, {"level": "x", "msg": "y"})
     )

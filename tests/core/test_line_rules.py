@@ -1,4 +1,4 @@
-"""The core with rules and formats, against the oracle that reads every line by regular expressions."""
+"""The core with rules and formats, compared with the oracle, which reads every line by regular expressions."""
 
 from collections import Counter
 from datetime import date
@@ -75,7 +75,7 @@ PIECES = {
 
 @st.composite
 def lines_of(draw: st.DrawFn, log_format: Format) -> bytes:
-    """Lines that are of the format, nearly."""
+    """Lines that follow the format, or nearly do."""
     line = b""
     for part in log_format.parts:
         if isinstance(part, Literal):
@@ -139,17 +139,17 @@ def expected(data: bytes, rules: Rules, log_format: Format, days: list[date] | N
 
 
 def counted(data: bytes, rules: LineRules, days: list[date] | None, block: int) -> tuple[object, ...]:
-    counter = HitTable(rules=rules)
-    counter.count_only(days)
+    hit_table = HitTable(rules=rules)
+    hit_table.count_only(days)
     for at in range(0, len(data), block):
-        counter.feed(data[at : at + block])
-    counter.finish()
-    views = {(day, path): number for day, path, number in counter.rows()}
-    return counter.hits, counter.malformed, counter.filtered, views
+        hit_table.feed(data[at : at + block])
+    hit_table.finish()
+    views = {(day, path): number for day, path, number in hit_table.rows()}
+    return hit_table.hits, hit_table.malformed, hit_table.filtered, views
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_lines_nearly_of_a_format_are_counted_as_the_oracle_counts(name: str) -> None:
+def test_lines_that_nearly_follow_a_format_are_counted_as_the_oracle_counts(name: str) -> None:
     log_format = FORMATS[name]
 
     @FEW
@@ -186,34 +186,34 @@ def test_a_user_agent_is_asked_for_once() -> None:
     data = b"".join(map(line, (b"person", b"bad", b"bot", b"person", b"bot", b"bot")))
     for apart, hits, filtered in ((False, 2, {"agent": 1, "bot": 3}), (True, 5, {"agent": 1})):
         asked.clear()
-        counter = HitTable(rules=LineRules(verdict=verdict, apart=apart))
+        hit_table = HitTable(rules=LineRules(verdict=verdict, apart=apart))
         for at in range(0, len(data), 10):
-            counter.feed(data[at : at + 10])
-        assert (counter.hits, counter.filtered, counter.malformed) == (hits, filtered, 0)
-        assert list(counter.rows()) == [(DAY, b"/a", 2)]
+            hit_table.feed(data[at : at + 10])
+        assert (hit_table.hits, hit_table.filtered, hit_table.malformed) == (hits, filtered, 0)
+        assert list(hit_table.rows()) == [(DAY, b"/a", 2)]
         assert sorted(asked) == [b"bad", b"bot", b"person"]
-        assert (counter.bots is None) != apart
-        if counter.bots is not None:
-            assert list(counter.bots.rows()) == [(DAY, b"/a", 3)]
+        assert (hit_table.bots is None) != apart
+        if hit_table.bots is not None:
+            assert list(hit_table.bots.rows()) == [(DAY, b"/a", 3)]
 
 
-def test_an_exception_from_a_verdict_leaves_the_line_and_what_is_behind_it_uncounted() -> None:
+def test_after_an_exception_from_a_verdict_the_rest_of_the_block_is_not_counted() -> None:
     def verdict(agent: bytes) -> int:
         raise RuntimeError(agent)
 
-    counter = HitTable(rules=LineRules(verdict=verdict))
+    hit_table = HitTable(rules=LineRules(verdict=verdict))
     with pytest.raises(RuntimeError, match="-"):
-        counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
-    assert counter.lines == 0
+        hit_table.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
+    assert hit_table.lines == 0
 
 
 def keep(referer: bytes) -> bytes | None:
-    """Keep what stands before the colon; nothing of what has none."""
+    """Return the text before the colon, or None without a colon."""
     head, colon, _ = referer.partition(b":")
     return head if colon else None
 
 
-def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
+def test_hits_are_counted_by_the_text_that_a_table_keeps_of_their_referer() -> None:
     asked = []
 
     def keep_all(referer: bytes) -> bytes:
@@ -221,7 +221,7 @@ def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
         return referer + b"\n!"
 
     rules = LineRules(referers={"heads": keep, "all": keep_all})
-    counter = HitTable(rules=rules)
+    hit_table = HitTable(rules=rules)
     for referer, path in (
         (b"x:1", b"/a"),
         (b"-", b"/a"),
@@ -230,28 +230,28 @@ def test_hits_are_counted_by_what_is_kept_of_their_referers() -> None:
         (b"x:2", b"/a"),
         (b"y", b"/b"),
     ):
-        counter.feed(referred(path, referer))
-    counter.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
-    counter.feed(referred(b"/a", b"z").replace(b"GET", b"PUT"))
-    assert counter.hits == 7
-    assert list(counter.by_referer["heads"].rows()) == [(DAY, b"/a\nx", 3)]
-    assert list(counter.by_referer["all"].rows()) == [
+        hit_table.feed(referred(path, referer))
+    hit_table.feed(b'1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n')
+    hit_table.feed(referred(b"/a", b"z").replace(b"GET", b"PUT"))
+    assert hit_table.hits == 7
+    assert list(hit_table.by_referer["heads"].rows()) == [(DAY, b"/a\nx", 3)]
+    assert list(hit_table.by_referer["all"].rows()) == [
         (DAY, b"/a\nx:1\n!", 2),
         (DAY, b"/a\nx:2\n!", 1),
         (DAY, b"/b\ny\n!", 1),
     ]
     assert asked == [b"x:1", b"x:2", b"y"]
-    assert list(counter.by_referer["all"].csv(3)) == [
+    assert list(hit_table.by_referer["all"].csv(3)) == [
         (DAY, b"2026-03-12,/a,x:1,!,2\n2026-03-12,/a,x:2,!,1\n2026-03-12,/b,y,!,1\n", 3)
     ]
     other = HitTable(rules=rules)
-    other.merge(counter)
+    other.merge(hit_table)
     drained = other.drain()
     assert [len(each) for each in drained.by_referer.values()] == [1, 3]
     assert [len(each) for each in other.by_referer.values()] == [0, 0]
 
 
-def test_the_statuses_of_what_was_not_found_are_those_of_the_rules() -> None:
+def test_the_rules_say_which_statuses_mean_not_found() -> None:
     table = HitTable(rules=LineRules(not_found=[403, 410]))
     for status in (200, 403, 404, 410):
         table.feed(b'h - - [12/Mar/2026:10:00:00 +0100] "GET /%d HTTP/1.1" %d 5\n' % (status, status))
@@ -265,58 +265,58 @@ def test_there_are_two_tables_of_referers_at_most() -> None:
         LineRules(referers={"a": keep, "b": keep, "c": keep})
 
 
-def test_tables_cannot_be_taken_from_a_counter_that_fills_them() -> None:
+def test_the_tables_by_referer_of_a_hit_table_cannot_be_replaced() -> None:
     rules = LineRules(referers={"heads": keep})
-    counter = HitTable(rules=rules)
+    hit_table = HitTable(rules=rules)
     with pytest.raises(AttributeError):
-        counter.by_referer.clear()  # type: ignore[attr-defined]
+        hit_table.by_referer.clear()  # type: ignore[attr-defined]
     with pytest.raises(TypeError):
         rules.referers["all"] = keep  # type: ignore[index]
 
 
 @pytest.mark.parametrize("fields", [0, 11])
 def test_a_path_has_ten_fields_at_most(fields: int) -> None:
-    counter = HitTable()
-    counter.add(DAY, b'"\n' * fields, 1)
+    hit_table = HitTable()
+    hit_table.add(DAY, b'"\n' * fields, 1)
     with pytest.raises(ValueError, match="1 to 10 fields"):
-        next(counter.csv(fields))
+        next(hit_table.csv(fields))
 
 
-def test_what_is_too_long_for_a_row_is_not_kept() -> None:
-    counter = HitTable(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
-    counter.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
-    assert counter.hits == 2
-    assert [(len(row), views) for _, row, views in counter.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
+def test_a_referer_that_is_too_long_for_a_row_is_not_kept() -> None:
+    hit_table = HitTable(rules=LineRules(referers={"long": lambda referer: b"x" * (LINE_BYTES - int(referer))}))
+    hit_table.feed(referred(b"/a", b"2") + referred(b"/a", b"3"))
+    assert hit_table.hits == 2
+    assert [(len(row), views) for _, row, views in hit_table.by_referer["long"].rows()] == [(LINE_BYTES, 1)]
 
 
 @pytest.mark.parametrize("size", [1, 40_000])
-def test_hits_without_room_are_dropped_from_each_table(size: int) -> None:
+def test_each_table_has_its_own_limit_of_rows(size: int) -> None:
     rules = LineRules(
         verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer * size}
     )
-    counter = HitTable(rules=rules)
-    counter.max_paths = 2
+    hit_table = HitTable(rules=rules)
+    hit_table.max_paths = 2
     for number in range(5):
-        counter.feed(referred(b"/%d" % number, b"xy") + referred(b"/%d" % number, b"xy", b"bot"))
-    assert counter.hits == 10
-    assert [(len(each), each.dropped) for each in tables_of(counter)] == [(2, 3)] * 3
+        hit_table.feed(referred(b"/%d" % number, b"xy") + referred(b"/%d" % number, b"xy", b"bot"))
+    assert hit_table.hits == 10
+    assert [(len(each), each.dropped) for each in tables_of(hit_table)] == [(2, 3)] * 3
 
 
-def test_what_bots_were_referred_by_is_not_asked_for() -> None:
-    counter = HitTable(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
-    counter.feed(referred(b"/a", b"x:1"))
-    assert counter.hits == 1
-    assert len(counter.by_referer["heads"]) == 0
+def test_referers_of_bots_are_ignored() -> None:
+    hit_table = HitTable(rules=LineRules(verdict=lambda agent: 2, apart=True, referers={"heads": keep}))
+    hit_table.feed(referred(b"/a", b"x:1"))
+    assert hit_table.hits == 1
+    assert len(hit_table.by_referer["heads"]) == 0
 
 
 def test_many_answers_keep_their_places() -> None:
-    """More referers than are remembered at a time."""
-    counter = HitTable(rules=LineRules(referers={"heads": keep}))
+    """There are more referers than the core remembers at a time."""
+    hit_table = HitTable(rules=LineRules(referers={"heads": keep}))
     long = b"l" * 60_000
     for number in range(600):
-        counter.feed(referred(b"/%d" % number, b"%d:%b" % (number // 2, long)))
-    counter.feed(referred(b"/1", b"0:" + long))
-    assert list(counter.by_referer["heads"].rows()) == [
+        hit_table.feed(referred(b"/%d" % number, b"%d:%b" % (number // 2, long)))
+    hit_table.feed(referred(b"/1", b"0:" + long))
+    assert list(hit_table.by_referer["heads"].rows()) == [
         (DAY, b"/%d\n%d" % (number, number // 2), 1 + (number == 1)) for number in range(600)
     ]
 
@@ -341,12 +341,12 @@ def test_all_tables_count_for_the_memory() -> None:
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(3, "hit"), (4, "malformed")])
-def test_of_a_format_with_a_text_that_is_looked_for_four_times_are_tried(times: int, bucket: str) -> None:
+def test_four_times_of_a_line_are_tried_if_a_format_searches_for_a_text(times: int, bucket: str) -> None:
     log_format = parse_format('%t "%r" %{x}i | %>s')
     line = b'[%b] "GET /a" x | 200\n' % DAYS[0]
-    counter = HitTable(rules=line_rules(Rules(), log_format))
-    counter.feed((b'[%b] "' % DAYS[0]) * times + line)
-    assert (counter.hits, counter.malformed) == ((1, 0) if bucket == "hit" else (0, 1))
+    hit_table = HitTable(rules=line_rules(Rules(), log_format))
+    hit_table.feed((b'[%b] "' % DAYS[0]) * times + line)
+    assert (hit_table.hits, hit_table.malformed) == ((1, 0) if bucket == "hit" else (0, 1))
     brackets = HitTable(rules=line_rules(Rules(), log_format))
     brackets.feed(b"[" * 99 + line)
     assert brackets.hits == 1
@@ -364,21 +364,21 @@ MIXED = (
 
 @pytest.mark.parametrize("ways", [OTHERS, OTHERS[::-1]])
 @pytest.mark.parametrize("block", [1, 50, 1000])
-def test_a_line_that_the_own_way_cannot_read_is_tried_by_the_others(ways: list[dict[str, object]], block: int) -> None:
-    counter = HitTable(rules=LineRules(ways=ways))
+def test_the_other_ways_try_a_line_that_the_first_way_cannot_read(ways: list[dict[str, object]], block: int) -> None:
+    hit_table = HitTable(rules=LineRules(ways=ways))
     for at in range(0, len(MIXED), block):
-        counter.feed(MIXED[at : at + block])
-    assert sorted(path for _, path, _ in counter.rows()) == [b"/combined", b"/loose", b"/quoted", b"/short"]
-    assert (counter.hits, counter.malformed) == (4, 1)
-    assert [number for number, _ in counter.examples] == [3]
+        hit_table.feed(MIXED[at : at + block])
+    assert sorted(path for _, path, _ in hit_table.rows()) == [b"/combined", b"/loose", b"/quoted", b"/short"]
+    assert (hit_table.hits, hit_table.malformed) == (4, 1)
+    assert [number for number, _ in hit_table.examples] == [3]
 
 
-def test_what_is_torn_of_one_format_is_no_line_of_another() -> None:
+def test_a_torn_line_of_one_format_is_not_read_as_another_format() -> None:
     text = b'o [12/Mar/2026:10:00:00 +0100] "GET /torn 200'
     assert parse_line(text, LineRules(ways=OTHERS[::-1])) is None
 
 
-def test_a_line_says_in_which_way_it_is_read() -> None:
+def test_find_fields_says_which_way_reads_a_line() -> None:
     rules = LineRules(ways=OTHERS)
     texts = MIXED.splitlines()
     assert [find_fields(text, rules).way for text in texts] == [1, 0, 0, 0, 0]
@@ -388,8 +388,8 @@ def test_a_line_says_in_which_way_it_is_read() -> None:
     ]
 
 
-def test_a_path_that_stands_in_no_block_is_kept_until_it_is_counted() -> None:
-    """Lines in quotes are read from memory that the next one overwrites; rules have keys and questions made of them."""
+def test_a_path_of_a_line_in_quotes_is_kept_until_it_is_counted() -> None:
+    """A line in quotes is read from memory that the next such line overwrites. Keys and questions to Python use it."""
     text = b'"o [12/Mar/2026:10:00:00 +0100] GET %b?q 200 ""%b"""\n'
     log_format = parse_format('%v %t %m %U%q %>s "%{User-Agent}i"')
     wanted = LineRules(
@@ -399,24 +399,24 @@ def test_a_path_that_stands_in_no_block_is_kept_until_it_is_counted() -> None:
         apart=True,
         verdict=lambda agent: 2 * (b"7" in agent),
     )
-    counter = HitTable(rules=wanted)
-    counter.feed(b"".join(text % (b"/p%d" % number * 50, b"a%d" % number) for number in range(300)))
-    assert counter.hits == 300
-    assert counter.bots is not None
-    people, bots = ({path for _, path, _ in table.rows()} for table in (counter, counter.bots))
+    hit_table = HitTable(rules=wanted)
+    hit_table.feed(b"".join(text % (b"/p%d" % number * 50, b"a%d" % number) for number in range(300)))
+    assert hit_table.hits == 300
+    assert hit_table.bots is not None
+    people, bots = ({path for _, path, _ in table.rows()} for table in (hit_table, hit_table.bots))
     assert bots == {b"o " + b"/p%d" % number * 50 + b"?q" for number in range(300) if b"7" in b"%d" % number}
     assert len(people) == 300 - len(bots)
 
 
-def test_quotes_around_a_line_are_left_alone_if_a_format_begins_with_a_quote() -> None:
-    """What a client sends in the first field could pass for a line, when the rest of it is torn off."""
+def test_quotes_around_a_line_stay_if_a_format_begins_with_a_quote() -> None:
+    """If the rest of the line is torn off, the client's text in the first field could pass for a line."""
     agent = b'x [12/Mar/2026:10:00:00 +0100] \\"GET /forged HTTP/1.1\\" 200 5'
     rules = LineRules(ways=[parse_format('"%{User-Agent}i" %t "%r" %>s %b').reading(), NAMES["combined"].reading()])
     assert parse_line(b'"%b"' % agent, rules) is None
     assert parse_line(b'"%b"' % agent) is not None
 
 
-def test_a_later_time_in_brackets_that_the_format_explains_is_no_other_line() -> None:
+def test_a_second_time_that_the_format_has_is_not_another_line() -> None:
     log_format = parse_format('%h %t "%r" %>s %b %{end}t "%m"')
     text = b'o [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 [12/Mar/2026:10:00:01 +0100] "GET" 200'
     assert parse_line(text, LineRules(ways=[log_format.reading()])) is not None
@@ -436,7 +436,7 @@ ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
         st.sampled_from(["", ";v=1", ";a/b", "?v=.css", "/", ";", ";.css"]),
     ).map("".join)
 )
-def test_static_files_are_those_of_the_rule_for_paths(target: str) -> None:
+def test_the_core_and_the_rule_for_paths_agree_on_static_files(target: str) -> None:
     path = target.partition("?")[0].encode()
     table = HitTable(rules=LineRules(static_endings=ENDINGS))
     table.feed(b'[12/Mar/2026:10:00:00 +0100] "GET %b HTTP/1.1" 200 5\n' % target.encode())
@@ -461,7 +461,7 @@ def test_a_line_of_text_and_an_object_that_are_glued_together_are_no_hit(end: by
         assert (table.lines, table.hits, table.malformed) == (7, 5, 2)
 
 
-def test_a_line_that_is_glued_to_another_one_is_not_read_by_formats_with_brackets_behind() -> None:
+def test_glued_lines_are_malformed_in_formats_that_have_brackets_after_the_request() -> None:
     line = b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512 "-" "Mozilla/5.0"'
     rules = LineRules(ways=[each.reading() for each in NAMES["ingress-nginx"].ways])
     assert parse_line(line, rules) is not None

@@ -1,4 +1,4 @@
-"""Lines and their fields: a table of lines as servers write them, and the slow oracle."""
+"""Lines and their fields: a table of lines that servers write, and a comparison with the slow oracle."""
 
 import mmap
 from array import array
@@ -31,7 +31,7 @@ from tests.support.strategies import lines, valid_fields, write_line, write_time
 
 
 def fields(method: bytes, target: bytes | None = None, protocol: bytes | None = None, **others: bytes | None) -> Fields:
-    """Return what `line` with this request parses to, except for *others*."""
+    """Return the parsed line of `line` with this request, with *others* changed."""
     usual = {
         "host_part": FRONT[:-1],
         "time": TIME,
@@ -48,12 +48,12 @@ GET_A = fields(b"GET", b"/a", b"HTTP/1.1")
 
 
 def get(target: bytes, protocol: bytes | None = b"HTTP/1.1", **others: bytes | None) -> Fields:
-    """Return what a line with a GET request parses to."""
+    """Return the parsed line of a GET request."""
     return fields(b"GET", target, protocol, **others)
 
 
 def but(**others: bytes | None) -> Fields:
-    """Return what the plainest line parses to, except for *others*."""
+    """Return the parsed line of the plainest line, with *others* changed."""
     return GET_A._replace(**others)
 
 
@@ -326,24 +326,24 @@ def test_a_line_parses_to_its_fields(text: bytes, bucket: str, expected: Fields 
 def test_a_line_lands_in_its_bucket(text: bytes, bucket: str, expected: Fields | None) -> None:
     day = expected and reference.day_of(expected.time)
     for data in (with_ending(text, "LF"), with_ending(text, "CRLF"), text or b"\n"):
-        for counter in (fed(data), fed(*byte_by_byte(data))):
-            assert counter.lines == 1
-            assert counter.hits == (bucket == "hit")
-            assert counter.malformed == (bucket == "malformed")
-            assert counter.filtered == ({bucket: 1} if bucket in ("method", "target") else {})
-            assert views(counter) == ({(day, expected.path): 1} if bucket == "hit" else {})
-            assert counter.days_seen == ({day} if day else set())
+        for hit_table in (fed(data), fed(*byte_by_byte(data))):
+            assert hit_table.lines == 1
+            assert hit_table.hits == (bucket == "hit")
+            assert hit_table.malformed == (bucket == "malformed")
+            assert hit_table.filtered == ({bucket: 1} if bucket in ("method", "target") else {})
+            assert views(hit_table) == ({(day, expected.path): 1} if bucket == "hit" else {})
+            assert hit_table.days_seen == ({day} if day else set())
 
 
 def test_lines_do_not_disturb_their_neighbours() -> None:
     rows = [expected.path for _, _, bucket, expected in TABLE if bucket == "hit"]
     for end in ("LF", "CRLF"):
         data = b"".join(with_ending(text, end) + with_ending(INTACT, end) for text in EVERY_LINE)
-        counter = fed(data)
-        assert agrees(counter, reference.count(data))
-        assert counter.lines == 2 * len(TABLE)
-        assert counter.hits == len(TABLE) + len(rows)
-        assert views(counter)[DAY, b"/intact"] == len(TABLE) + rows.count(b"/intact")
+        hit_table = fed(data)
+        assert agrees(hit_table, reference.count(data))
+        assert hit_table.lines == 2 * len(TABLE)
+        assert hit_table.hits == len(TABLE) + len(rows)
+        assert views(hit_table)[DAY, b"/intact"] == len(TABLE) + rows.count(b"/intact")
 
 
 def test_a_parsed_line_is_a_tuple_with_names_and_types() -> None:
@@ -357,7 +357,7 @@ def test_a_parsed_line_is_a_tuple_with_names_and_types() -> None:
     assert (day, host_part) == (parsed.day, parsed.host_part)
 
 
-def test_bytes_sent_of_more_than_18_digits_are_none() -> None:
+def test_bytes_sent_with_more_than_18_digits_become_none() -> None:
     for digits in (1, 17, 18):
         assert parse_line(line(after=b'" 200 ' + b"9" * digits)).bytes_sent == 10**digits - 1
     for text in (b"9" * 19, b"9" * 5000, b"-"):
@@ -372,7 +372,7 @@ def test_parse_line_takes_a_newline_inside_as_part_of_the_line() -> None:
     assert parse_line(line(after=b'" 200 5 \n\n')) == as_parsed(but(bytes_sent=b"5", referer=None, user_agent=None))
 
 
-def test_constants_are_what_the_memory_bounds_rest_on() -> None:
+def test_the_constants_have_sensible_values() -> None:
     assert LINE_BYTES == reference.LINE_BYTES == MIB
     assert 0 < EXAMPLES <= 10
     assert 0 < EXAMPLE_BYTES <= 1000
@@ -406,25 +406,25 @@ BUFFERS = {
 
 
 @pytest.mark.parametrize("buffer", BUFFERS.values(), ids=BUFFERS)
-def test_all_kinds_of_buffers_agree(buffer: Callable[[bytes], object]) -> None:
+def test_all_kinds_of_buffers_give_the_same_result(buffer: Callable[[bytes], object]) -> None:
     data = b"\n".join(EVERY_LINE)
     assert state(fed(buffer(data))) == state(fed(data))
     assert parse_line(buffer(INTACT)) == as_parsed(get(b"/intact", bytes_sent=b"5"))
 
 
-def test_every_day_of_four_centuries_is_told_from_those_that_are_not() -> None:
+def test_the_core_knows_all_valid_dates_of_four_centuries() -> None:
     for year in range(1900, 2301, 4):
         texts = {(d, m): write_time(date(year, m, 1))[2:] for m in range(1, 13) for d in range(34)}
         data = b"\n".join(line(time=b"%02d%b" % (d, rest)) for (d, _), rest in texts.items())
         first = date(year, 1, 1)
         length = (date(year + 1, 1, 1) - first).days
-        counter = fed(data)
-        assert counter.days_seen == {first + timedelta(days=number) for number in range(length)}
-        assert counter.malformed == 34 * 12 - length
+        hit_table = fed(data)
+        assert hit_table.days_seen == {first + timedelta(days=number) for number in range(length)}
+        assert hit_table.malformed == 34 * 12 - length
 
 
-def test_days_far_off_are_days() -> None:
+def test_the_first_and_the_last_date_are_valid() -> None:
     first, last = b"01/Jan/0001:00:00:00 +0000", b"31/Dec/9999:23:59:59 +0000"
-    counter = fed(b"\n".join([line(time=first), line(time=last)]))
-    assert list(counter.rows()) == [(date.min, b"/a", 1), (date.max, b"/a", 1)]
-    assert counter.days_seen == {date.min, date.max}
+    hit_table = fed(b"\n".join([line(time=first), line(time=last)]))
+    assert list(hit_table.rows()) == [(date.min, b"/a", 1), (date.max, b"/a", 1)]
+    assert hit_table.days_seen == {date.min, date.max}

@@ -1,4 +1,4 @@
-"""Fields by name: LTSV, and W3C's extended format, whose lines name the columns of those that follow."""
+"""Fields by name: LTSV, and the W3C extended format, where a line names the columns of the lines after it."""
 
 from datetime import date
 from pathlib import Path
@@ -32,23 +32,28 @@ ACCESS = (
 
 
 def fed(data: bytes, block: int = 1000, keep_query: bool = False, by_host: bool = False) -> HitTable:
-    counter = HitTable(rules=LineRules(ways=[W3C.reading()], keep_query=keep_query, by_host=by_host))
+    hit_table = HitTable(rules=LineRules(ways=[W3C.reading()], keep_query=keep_query, by_host=by_host))
     for at in range(0, len(data), block):
-        counter.feed(data[at : at + block])
-    counter.finish()
-    return counter
+        hit_table.feed(data[at : at + block])
+    hit_table.finish()
+    return hit_table
 
 
 @pytest.mark.parametrize("block", [1, 30, 1000])
-def test_columns_are_those_that_a_line_has_named(block: int) -> None:
-    counter = fed(IIS + CLOUDFRONT, block)
-    assert [row[1:] for row in counter.rows()] == [(b"/a.html", 1), (b"/b.html", 1), (b"/a", 1)]
-    assert (counter.lines, counter.hits, counter.filtered, counter.malformed) == (8, 3, {"method": 1, "comment": 4}, 0)
+def test_a_fields_line_names_the_columns(block: int) -> None:
+    hit_table = fed(IIS + CLOUDFRONT, block)
+    assert [row[1:] for row in hit_table.rows()] == [(b"/a.html", 1), (b"/b.html", 1), (b"/a", 1)]
+    assert (hit_table.lines, hit_table.hits, hit_table.filtered, hit_table.malformed) == (
+        8,
+        3,
+        {"method": 1, "comment": 4},
+        0,
+    )
 
 
-def test_keys_have_the_query_behind_a_mark_and_the_host() -> None:
-    counter = fed(IIS + CLOUDFRONT, keep_query=True, by_host=True)
-    assert [path for _, path, _ in counter.rows()] == [b"- /a.html?x=1", b"- /b.html", b"o.example /a"]
+def test_keys_of_rows_have_the_host_and_a_question_mark_before_the_query() -> None:
+    hit_table = fed(IIS + CLOUDFRONT, keep_query=True, by_host=True)
+    assert [path for _, path, _ in hit_table.rows()] == [b"- /a.html?x=1", b"- /b.html", b"o.example /a"]
 
 
 def test_the_fields_of_a_line() -> None:
@@ -71,15 +76,15 @@ def test_the_fields_of_a_line() -> None:
     ],
 )
 def test_a_line_with_other_columns_is_malformed(line: bytes) -> None:
-    counter = fed(IIS + line + b"\n")
-    assert (counter.hits, counter.malformed) == (2, 1)
+    hit_table = fed(IIS + line + b"\n")
+    assert (hit_table.hits, hit_table.malformed) == (2, 1)
 
 
-def test_without_names_nothing_is_read_also_in_the_next_file() -> None:
-    counter = fed(IIS)
-    counter.feed(IIS.split(b"\n", 2)[2])
-    counter.finish()
-    assert (counter.hits, counter.malformed) == (2, 3)
+def test_no_line_is_read_before_a_line_names_the_columns_of_its_file() -> None:
+    hit_table = fed(IIS)
+    hit_table.feed(IIS.split(b"\n", 2)[2])
+    hit_table.finish()
+    assert (hit_table.hits, hit_table.malformed) == (2, 3)
     assert fed(b"#Fields:" + b" date" * 129 + b"\n2026-03-12\n").malformed == 1
 
 
@@ -95,7 +100,7 @@ def test_a_file_is_known_by_its_columns_and_read_by_one_thread(size: int, tmp_pa
     assert (count.hits, count.malformed, count.filtered) == (2 * size, 0, {"method": size, "comment": 2})
 
 
-def test_labels_are_read_in_any_order() -> None:
+def test_labels_may_come_in_any_order() -> None:
     rules = LineRules(ways=[LTSV.reading()])
     fields = ACCESS.rstrip().split(b"\t")
     for line in (ACCESS, b"\t".join(fields[::-1]), ACCESS.replace(b"[", b"").replace(b"]", b"")):
@@ -114,13 +119,13 @@ def test_labels_are_read_in_any_order() -> None:
         *(b"\t", b":"),
     ],
 )
-def test_what_is_torn_or_glued_has_no_labels_to_be_read_by(line: bytes) -> None:
+def test_torn_and_glued_lines_with_labels_are_malformed(line: bytes) -> None:
     rules = LineRules(ways=[LTSV.reading()])
     assert parse_line(line, rules) is None
     assert find_fields(line.rstrip(b"\n"), rules).trouble in ("absent", "day")
 
 
-def test_lines_with_labels_are_read_among_others(tmp_path: Path) -> None:
+def test_lines_with_labels_and_lines_of_other_formats_may_be_mixed(tmp_path: Path) -> None:
     combined = b'::1 - - [12/Mar/2026:10:00:00 +0100] "GET /b HTTP/1.1" 200 5\n'
     for number, data in enumerate((combined + ACCESS, ACCESS + combined)):
         (tmp_path / f"{number}.log").write_bytes(data)
@@ -135,10 +140,10 @@ PIECES = (
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
-def test_whatever_the_lines_each_is_in_one_bucket(pieces: list[bytes]) -> None:
+def test_every_line_is_in_one_bucket(pieces: list[bytes]) -> None:
     data = b"".join(pieces)
-    counters = [fed(data, block, keep_query=True) for block in (1, 7, 1000)]
-    states = [(list(each.rows()), each.lines, each.hits, each.filtered, each.malformed) for each in counters]
+    hit_tables = [fed(data, block, keep_query=True) for block in (1, 7, 1000)]
+    states = [(list(each.rows()), each.lines, each.hits, each.filtered, each.malformed) for each in hit_tables]
     assert states[0] == states[1] == states[2]
-    for each in counters:
+    for each in hit_tables:
         assert each.lines == each.hits + sum(each.filtered.values()) + each.malformed

@@ -1,4 +1,4 @@
-"""The core reads no byte that is not its own: guard pages around lines and blocks, and a build with sanitizers."""
+"""The core reads no byte outside of its input: guard pages around lines and blocks, and a build with sanitizers."""
 
 import ctypes
 import mmap
@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import strategies as st
 
 from fasthits._parse import (
     LINE_BYTES,
@@ -53,7 +54,7 @@ PLAIN_LINES = [
 
 
 class Guarded:
-    """Pages between two that nobody may touch, for data that lies flush against the one or the other."""
+    """Memory between two guard pages, which nobody may touch. Data can be next to either guard page."""
 
     def __init__(self, size: int = PAGE) -> None:
         self.size = -(-size // PAGE) * PAGE
@@ -64,46 +65,46 @@ class Guarded:
         self.view = memoryview(self.mapping)[PAGE : PAGE + self.size]
 
     def lay(self, at: int, data: bytes) -> memoryview:
-        """Return a view of *data* at *at*, amid bytes that would change what a line means."""
+        """Return a view of *data* at *at*. The bytes around it would change the meaning of a line."""
         fill = b'"\\\r5'[len(data) % 4 :][:1]
         self.view[:] = fill * self.size
         self.view[at : at + len(data)] = data
         return self.view[at : at + len(data)]
 
     def before_the_end(self, data: bytes) -> memoryview:
-        """Return a view of *data* behind which nothing may be read."""
+        """Return a view of *data*. No byte after it can be read."""
         return self.lay(self.size - len(data), data)
 
     def at_the_start(self, data: bytes) -> memoryview:
-        """Return a view of *data* before which nothing may be read."""
+        """Return a view of *data*. No byte before it can be read."""
         return self.lay(0, data)
 
 
-def assert_counts(counter: HitTable, data: bytes) -> None:
-    """Fail unless a counter says of *data* what the oracle does."""
-    views = Counter({(day, path): count for day, path, count in counter.rows()})
-    found = reference.Counts(views, counter.lines, counter.hits, Counter(counter.filtered), counter.malformed)
+def assert_counts(hit_table: HitTable, data: bytes) -> None:
+    """Fail unless a hit table and the oracle agree on *data*."""
+    views = Counter({(day, path): count for day, path, count in hit_table.rows()})
+    found = reference.Counts(views, hit_table.lines, hit_table.hits, Counter(hit_table.filtered), hit_table.malformed)
     assert found == reference.count(data), data
 
 
-def read_parts_of_lines_beside_guards() -> None:
+def read_parts_of_lines_between_guards() -> None:
     guarded = Guarded()
     for line in LINES + PLAIN_LINES:
         parts = {line[:end] for end in range(len(line) + 1)} | {line[start:] for start in range(len(line))}
         for data in {part + ending for part in parts for ending in (b"", b"\r", b"\n", b"\r\n")}:
             for lay in (guarded.before_the_end, guarded.at_the_start):
                 assert parse_line(lay(data)) == as_parsed(reference.parse(data)), data
-                counter = HitTable()
-                counter.feed(lay(data))
-                counter.finish()
-                assert_counts(counter, data)
+                hit_table = HitTable()
+                hit_table.feed(lay(data))
+                hit_table.finish()
+                assert_counts(hit_table, data)
 
 
-def test_no_byte_beside_a_line_is_read(run_alone: Callable[..., object]) -> None:
-    run_alone(read_parts_of_lines_beside_guards)
+def test_no_byte_outside_of_a_line_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_parts_of_lines_between_guards)
 
 
-def read_codes_beside_guards() -> None:
+def read_codes_between_guards() -> None:
     guarded = Guarded()
     for data in (
         b"%",
@@ -124,11 +125,11 @@ def read_codes_beside_guards() -> None:
             assert (unescape(lay(data)), normalise(lay(data))) == (unescape(data), normalise(data))
 
 
-def test_no_byte_beside_a_code_is_read(run_alone: Callable[..., object]) -> None:
-    run_alone(read_codes_beside_guards)
+def test_no_byte_outside_of_an_escape_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_codes_between_guards)
 
 
-def read_sums_beside_guards() -> None:
+def read_sums_between_guards() -> None:
     guarded = Guarded()
     packed = pack_sums([(1, 5), (2, 0xFFFF), (300, 7), (2**40, 2**40)])
     for part in {packed[:end] for end in range(len(packed) + 1)} | {packed[start:] for start in range(len(packed))}:
@@ -137,11 +138,11 @@ def read_sums_beside_guards() -> None:
                 add_sums(lay(part), array("Q", bytes(8 * 301)))
 
 
-def test_no_byte_beside_packed_sums_is_read(run_alone: Callable[..., object]) -> None:
-    run_alone(read_sums_beside_guards)
+def test_no_byte_outside_of_packed_sums_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_sums_between_guards)
 
 
-def read_pieces_beside_guards() -> None:
+def read_pieces_between_guards() -> None:
     guarded = Guarded()
     table = HitTable()
     for path, views in ((b"", 1), (b"/a", 300), (b"/" + b"p" * 200, 2**62)):
@@ -154,11 +155,11 @@ def read_pieces_beside_guards() -> None:
                     read(lay(part))
 
 
-def test_no_byte_beside_a_piece_of_rows_is_read(run_alone: Callable[..., object]) -> None:
-    run_alone(read_pieces_beside_guards)
+def test_no_byte_outside_of_a_piece_of_rows_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_pieces_between_guards)
 
 
-def read_blocks_cut_anywhere_beside_guards() -> None:
+def read_blocks_cut_anywhere_between_guards() -> None:
     first, second = Guarded(), Guarded()
     for ending in (b"\n", b"\r\n"):
         data = ending.join(LINES + PLAIN_LINES[-1:])
@@ -167,15 +168,15 @@ def read_blocks_cut_anywhere_beside_guards() -> None:
                 (first.before_the_end, second.at_the_start),
                 (first.at_the_start, second.before_the_end),
             ):
-                counter = HitTable()
-                counter.feed(lay_first(data[:cut]))
-                counter.feed(lay_second(data[cut:]))
-                counter.finish()
-                assert_counts(counter, data)
+                hit_table = HitTable()
+                hit_table.feed(lay_first(data[:cut]))
+                hit_table.feed(lay_second(data[cut:]))
+                hit_table.finish()
+                assert_counts(hit_table, data)
 
 
-def test_no_byte_beside_a_block_is_read_wherever_the_log_is_cut(run_alone: Callable[..., object]) -> None:
-    run_alone(read_blocks_cut_anywhere_beside_guards)
+def test_no_byte_outside_of_a_block_is_read_wherever_the_log_is_cut(run_alone: Callable[..., object]) -> None:
+    run_alone(read_blocks_cut_anywhere_between_guards)
 
 
 def read_blocks_that_fill_the_room_between_guards() -> None:
@@ -185,17 +186,17 @@ def read_blocks_that_fill_the_room_between_guards() -> None:
         block += (INTACT + b"\n") * (guarded.size // len(INTACT))
         block = block[: guarded.size]
         assert len(block) == guarded.size
-        counter = HitTable()
-        counter.feed(guarded.at_the_start(block))
-        counter.finish()
-        assert_counts(counter, block)
+        hit_table = HitTable()
+        hit_table.feed(guarded.at_the_start(block))
+        hit_table.finish()
+        assert_counts(hit_table, block)
 
 
-def test_no_byte_beside_a_block_between_two_guards_is_read(run_alone: Callable[..., object]) -> None:
+def test_no_byte_outside_of_a_block_between_two_guards_is_read(run_alone: Callable[..., object]) -> None:
     run_alone(read_blocks_that_fill_the_room_between_guards)
 
 
-def read_lines_as_long_as_the_limit_beside_guards() -> None:
+def read_lines_as_long_as_the_limit_between_guards() -> None:
     guarded = Guarded(LINE_BYTES + PAGE)
     for size in (LINE_BYTES - 1, LINE_BYTES, LINE_BYTES + 1, LINE_BYTES + PAGE):
         for line in (
@@ -206,18 +207,18 @@ def read_lines_as_long_as_the_limit_beside_guards() -> None:
             for lay in (guarded.before_the_end, guarded.at_the_start):
                 assert parse_line(lay(line)) == as_parsed(reference.parse(line))
                 for cut in (0, 1, size - 1, size):
-                    counter = HitTable()
-                    counter.feed(lay(line[:cut]))
-                    counter.feed(lay(line[cut:]))
-                    counter.finish()
-                    assert_counts(counter, line)
+                    hit_table = HitTable()
+                    hit_table.feed(lay(line[:cut]))
+                    hit_table.feed(lay(line[cut:]))
+                    hit_table.finish()
+                    assert_counts(hit_table, line)
 
 
-def test_no_byte_beside_a_line_as_long_as_the_limit_is_read(run_alone: Callable[..., object]) -> None:
-    run_alone(read_lines_as_long_as_the_limit_beside_guards)
+def test_no_byte_outside_of_a_line_as_long_as_the_limit_is_read(run_alone: Callable[..., object]) -> None:
+    run_alone(read_lines_as_long_as_the_limit_between_guards)
 
 
-def read_one_byte_behind_the_end() -> None:
+def read_one_byte_after_the_end() -> None:
     guarded = Guarded()
     ctypes.string_at(guarded.address + guarded.size - 10, 11)
 
@@ -227,33 +228,33 @@ def read_one_byte_before_the_start() -> None:
     ctypes.string_at(guarded.address - 1, 11)
 
 
-@pytest.mark.parametrize("read", [read_one_byte_behind_the_end, read_one_byte_before_the_start])
+@pytest.mark.parametrize("read", [read_one_byte_after_the_end, read_one_byte_before_the_start])
 def test_guards_catch_a_single_byte(run_alone: Callable[..., object], read: Callable[[], None]) -> None:
     run_alone(read, expected=-signal.SIGSEGV)
 
 
 def read_rows_while_the_table_is_replaced() -> None:
     for taken in range(1, 40):
-        counter = HitTable()
+        hit_table = HitTable()
         for number in range(40):
-            counter.add(DAY, b"/first/%d" % number, 1)
-        rows = counter.rows()
+            hit_table.add(DAY, b"/first/%d" % number, 1)
+        rows = hit_table.rows()
         seen = [next(rows) for _ in range(taken)]
-        counter.drain()
+        hit_table.drain()
         for number in range(40):
-            counter.add(DAY, b"/second/" + b"\xff" * (number * 7), 1)
+            hit_table.add(DAY, b"/second/" + b"\xff" * (number * 7), 1)
         with pytest.raises(RuntimeError):
             next(rows)
         assert seen == [(DAY, b"/first/%d" % number, 1) for number in range(taken)]
-        assert list(counter.rows()) == [(DAY, b"/second/" + b"\xff" * (number * 7), 1) for number in range(40)]
+        assert list(hit_table.rows()) == [(DAY, b"/second/" + b"\xff" * (number * 7), 1) for number in range(40)]
 
 
-def test_rows_end_with_an_error_when_the_table_is_replaced_meanwhile(run_alone: Callable[..., object]) -> None:
+def test_an_iterator_of_rows_raises_if_the_rows_are_replaced(run_alone: Callable[..., object]) -> None:
     run_alone(read_rows_while_the_table_is_replaced)
 
 
 class NoDay:
-    """What has a number like a day, but one that no calendar has."""
+    """A date with an ordinal that no valid date has."""
 
     def __init__(self, ordinal: int) -> None:
         self.ordinal = ordinal
@@ -262,18 +263,18 @@ class NoDay:
         return self.ordinal
 
 
-def count_days_of_no_calendar() -> None:
+def count_invalid_days() -> None:
     for ordinal in (0, -1, -(2**31), date.max.toordinal() + 1, date.max.toordinal() + 9, 2**31 - 1):
-        counter = HitTable()
+        hit_table = HitTable()
         with pytest.raises((TypeError, ValueError)):
-            counter.count_only([NoDay(ordinal)])
+            hit_table.count_only([NoDay(ordinal)])
         with pytest.raises((TypeError, ValueError)):
-            counter.add(NoDay(ordinal), b"/a", 1)
-        assert list(counter.rows()) == []
+            hit_table.add(NoDay(ordinal), b"/a", 1)
+        assert list(hit_table.rows()) == []
 
 
-def test_days_of_no_calendar_are_refused(run_alone: Callable[..., object]) -> None:
-    run_alone(count_days_of_no_calendar)
+def test_invalid_days_are_refused(run_alone: Callable[..., object]) -> None:
+    run_alone(count_invalid_days)
 
 
 TREE_RUN = """
@@ -298,7 +299,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def find_libasan() -> str:
-    """Return the path of the sanitizer's library; without it the test is skipped, or fails where CI requires all."""
+    """Return the path of the sanitizer's library. Without it the test is skipped, or fails in CI."""
     gcc = shutil.which("gcc")
     libasan = ""
     if gcc:
@@ -327,7 +328,7 @@ def run_in(directory: Path, command: list[str], **environment: str) -> str:
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tree of the core and its tests, with the C that Cython made for the build before, and what hypothesis knows."""
+    """A copy of the core and its tests, with the C files of the last build, and the examples that hypothesis keeps."""
     tree = tmp_path_factory.mktemp("tree")
     shutil.copytree(
         PROJECT / "fasthits", tree / "fasthits", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__")
@@ -345,17 +346,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(PROJECT / name, tree)
     known = PROJECT / ".hypothesis"
     known.mkdir(exist_ok=True)
+    st.characters(categories=["Nd"]).validate()  # makes its table of characters, which takes ten seconds under ASan
     (tree / known.name).symlink_to(known)
     return tree
 
 
 def build_in(tree: Path, flags: str, **environment: str) -> None:
-    """Build the core with the compiler's *flags*, also where it is built with others."""
+    """Build the core with these *flags* of the compiler, whatever flags the environment has."""
     run_in(tree, [sys.executable, "setup.py", "build_ext", "--inplace", "--force"], CFLAGS=flags, **environment)
 
 
 MANY_ROWS = "test_many_rows_are_merged_and_sorted_by_several_threads"
-# What a sanitizer writes goes to a descriptor, which pytest would keep, and lose when the process ends.
+# A sanitizer writes to a file descriptor. Pytest would capture that text, and lose it when the process ends.
 QUICKLY = (
     "-q",
     "-x",
@@ -368,10 +370,10 @@ QUICKLY = (
 )
 
 ONCE = (
-    # Guard pages, in Pythons of their own, find there what the sanitizer finds.
+    # These tests use guard pages, each in its own Python. The sanitizer finds the same faults.
     "--ignore=tests/core/test_memory_safety.py",
-    "--deselect=tests/core/test_json.py::test_no_byte_beside_a_json_line_is_read",
-    # The oracle is no part of the core.
+    "--deselect=tests/core/test_json.py::test_no_byte_outside_of_a_json_line_is_read",
+    # These test the oracle, which is no part of the core.
     "--ignore=tests/core/test_reference.py",
     # Two threads are left.
     *(f"--deselect=tests/core/test_merge.py::{MANY_ROWS}[{threads}]" for threads in (1, 3, 7)),
@@ -380,7 +382,7 @@ ONCE = (
 
 
 @pytest.mark.slow
-def test_tests_pass_with_checks_of_addresses_and_of_undefined_behaviour(tree: Path) -> None:
+def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
     libasan = find_libasan()
     sanitizers = "-fsanitize=address,undefined"
     build_in(tree, f"{sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1", LDFLAGS=sanitizers)
@@ -399,8 +401,8 @@ def test_tests_pass_with_checks_of_addresses_and_of_undefined_behaviour(tree: Pa
 
 
 @pytest.mark.slow
-def test_tests_pass_where_words_take_the_place_of_vectors(tree: Path) -> None:
+def test_the_tests_pass_in_a_build_without_vector_instructions(tree: Path) -> None:
     build_in(tree, "-DFASTHITS_WORDS -O1")
-    tests = [f"tests/core/test_{name}.py" for name in ("memory_safety", "plain_gets", "blocks", "counter", "lines")]
+    tests = [f"tests/core/test_{name}.py" for name in ("memory_safety", "plain_gets", "blocks", "hit_table", "lines")]
     output = run_in(tree, [sys.executable, "-c", TREE_RUN, *tests, *QUICKLY], PYTHONPATH=str(tree))
     assert " passed" in output

@@ -1,4 +1,4 @@
-"""Rows of several hit tables put together: merged, and moved to tables that threads share."""
+"""Rows of several hit tables: merged, and moved to hit tables that threads share."""
 
 import random
 from collections import Counter
@@ -36,7 +36,7 @@ def total_of(found: list[Rows]) -> Counter[tuple[date, bytes]]:
 
 
 def many_rows(number: int, seed: int) -> Rows:
-    """Return rows of which half are in those of any other seed, too."""
+    """Return rows. Half of them are the same for every seed."""
     chance = random.Random(seed)
     names = [b"/%d" % at if at % 2 else b"/%d/%d" % (seed, at) for at in range(number)]
     chance.shuffle(names)
@@ -56,7 +56,7 @@ def test_any_tables_are_merged(found: list[Rows], threads: int) -> None:
     assert len(first) == len(expected)
     assert list(first.sorted_rows()) == sorted((day, path, count) for (day, path), count in expected.items() if count)
     assert all(not list(other.rows()) and len(other) == 0 for other in others)
-    for (day, path), count in expected.items():  # each row is found again
+    for (day, path), count in expected.items():  # the table finds each row again
         first.add(day, path, count)
     first.merge(table_of(expected))
     assert views(first) == {row: 3 * count for row, count in expected.items()}
@@ -75,8 +75,8 @@ def test_many_rows_are_merged_and_sorted_by_several_threads(threads: int) -> Non
     assert lines == csv_of(table_of(expected))
 
 
-def test_rows_that_were_equal_come_once_from_every_reader() -> None:
-    """Their bytes stay in the table until it is gone, but nothing sees them."""
+def test_merged_rows_of_the_same_path_come_once_from_every_iterator() -> None:
+    """The bytes of dead rows stay in the table, but no iterator yields them."""
     first, second = fed(distinct_lines(50_000)), fed(distinct_lines(50_000, start=25_000))
     first.merge(second)
     assert len(list(first.rows())) == len(first) == 75_000
@@ -86,7 +86,7 @@ def test_rows_that_were_equal_come_once_from_every_reader() -> None:
     another.merge(first)
     assert len(list(another.rows())) == len(another) == 75_000
     more = fed(distinct_lines(400_000))
-    more.merge(another)  # row by row, as there are few
+    more.merge(another)  # row by row, because there are few rows
     assert len(more) == 400_000
     assert more.views_by_day() == {DAY: 500_010}
     more.feed(distinct_lines(400_000))
@@ -127,7 +127,7 @@ def test_tables_of_bots_and_referers_are_merged_too() -> None:
     assert views(several[0].by_referer["sites"]) == {(DAY, b"/\nx"): 9}
 
 
-def test_what_cannot_be_merged_changes_nothing() -> None:
+def test_a_refused_merge_changes_nothing() -> None:
     table, other = fed(distinct_lines(5)), fed(distinct_lines(5))
     for wrong in ((table,), (other, table), (other, other)):
         with pytest.raises(ValueError, match="itself"):
@@ -142,7 +142,7 @@ def test_what_cannot_be_merged_changes_nothing() -> None:
 
 
 @given(st.dictionaries(st.tuples(st.sampled_from(DAYS), paths), st.integers(0, 9), max_size=60), st.integers(2, 9))
-def test_any_rows_are_moved_to_the_part_that_has_their_hash(rows: Rows, number: int) -> None:
+def test_rows_are_moved_to_the_part_of_their_hash(rows: Rows, number: int) -> None:
     table, parts = table_of(rows), [HitTable() for _ in range(number)]
     for _ in range(2):
         table.spill(parts)
@@ -176,7 +176,7 @@ def test_several_threads_move_rows_to_the_same_parts() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 257])
-def test_there_are_some_parts_and_not_too_many(number: int) -> None:
+def test_the_number_of_parts_has_limits(number: int) -> None:
     table = fed(distinct_lines(10))
     with pytest.raises(ValueError, match="2 to 256"):
         table.spill([HitTable() for _ in range(number)])

@@ -1,4 +1,4 @@
-"""The fast path reads what it reads as the general path does: paths, times and sizes of all shapes beside it."""
+"""The fast path gives the same result as the general path: paths, times and sizes of all shapes."""
 
 import pytest
 from hypothesis import given
@@ -43,8 +43,8 @@ ENDS_OF_PATHS = {
 }
 
 
-def assert_judged_as_by_the_oracle(text: bytes) -> None:
-    """Fail unless a line, alone and behind another one, ends where the oracle has it."""
+def assert_agrees_with_the_oracle(text: bytes) -> None:
+    """Fail unless the core and the oracle agree on a line, alone and after another line."""
     for end in (b"\n", b"\r\n"):
         assert agrees(fed(text + end), reference.count(text + end))
         data = INTACT + end + text + end + INTACT + end
@@ -52,13 +52,13 @@ def assert_judged_as_by_the_oracle(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", ENDS_OF_PATHS.values(), ids=ENDS_OF_PATHS)
-def test_paths_of_any_size_end_where_they_should(end: bytes) -> None:
+def test_the_end_of_a_path_of_any_size_is_found(end: bytes) -> None:
     for size in (1, 2, 7, *range(58, 71), *range(120, 132), 200):
         for after in (b'" 200 5' + LONG_AFTER, b'" 304 -' + LONG_AFTER, b'" 200 5'):
-            assert_judged_as_by_the_oracle(line(b"GET /" + b"p" * (size - 1) + end, after))
+            assert_agrees_with_the_oracle(line(b"GET /" + b"p" * (size - 1) + end, after))
 
 
-def test_lines_that_end_about_where_the_path_is_looked_for_are_complete() -> None:
+def test_lines_that_end_near_their_path_are_read_completely() -> None:
     for size in range(130):
         for padding in range(140):
             text = line(b"GET /" + b"p" * size + b" HTTP/1.1", b'" 200 5 "' + b"r" * padding)
@@ -67,7 +67,7 @@ def test_lines_that_end_about_where_the_path_is_looked_for_are_complete() -> Non
 
 
 @pytest.mark.parametrize("sent", [b"", b"-", b"--", *(b"123456789012"[:size] for size in range(1, 13))])
-def test_bytes_sent_of_any_size_end_where_they_should(sent: bytes) -> None:
+def test_the_end_of_bytes_sent_of_any_size_is_found(sent: bytes) -> None:
     for status in (b"200", b"20x", b"2000", b"20"):
         for wrong in (b"", b"-", b"x", b"/", b":", b"\0", b"\xb5", b"\xff", b'"', b"\t", b"\r", b" "):
             for after in (LONG_AFTER, LONG_AFTER[1:], b"", b" ", b"5" * 9):
@@ -79,19 +79,19 @@ def test_bytes_sent_of_any_size_end_where_they_should(sent: bytes) -> None:
 @pytest.mark.parametrize(
     "method", ["G", "GE", "GETS", "HEAD", "POST", "PROPFIND", *("M" * size for size in range(13, 20)), "Get", ""]
 )
-def test_methods_of_any_size_end_where_they_should(method: str) -> None:
+def test_the_end_of_a_method_of_any_size_is_found(method: str) -> None:
     for path in (b"/a", b"/" + b"p" * 80 + b"?q", b"http://o/a", b"*", b" /a", rb"\"/a"):
-        assert_judged_as_by_the_oracle(line(method.encode() + b" " + path + b" HTTP/1.1", b'" 200 5' + LONG_AFTER))
+        assert_agrees_with_the_oracle(line(method.encode() + b" " + path + b" HTTP/1.1", b'" 200 5' + LONG_AFTER))
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"M" * 15, b"M" * 16])
-def test_hits_of_other_methods_are_those_of_their_paths(method: bytes) -> None:
-    counter = HitTable(rules=LineRules(methods=[method]))
-    counter.feed((line(method + b" /a?q HTTP/1.1", b'" 200 5' + LONG_AFTER) + b"\n") * 2)
-    assert views(counter) == {(DAY, b"/a"): 2}
+def test_hits_of_other_methods_count_under_their_path(method: bytes) -> None:
+    hit_table = HitTable(rules=LineRules(methods=[method]))
+    hit_table.feed((line(method + b" /a?q HTTP/1.1", b'" 200 5' + LONG_AFTER) + b"\n") * 2)
+    assert views(hit_table) == {(DAY, b"/a"): 2}
 
 
-def test_another_line_is_found_anywhere_behind_the_bytes() -> None:
+def test_a_glued_line_is_found_anywhere_after_the_bytes_sent() -> None:
     other = line(b"GET / HTTP/1.1", b'" 200 5', front=b"")
     for before in range(200):
         for after in (0, 1, 30, 63, 64, 65, 128, 300):
@@ -130,7 +130,7 @@ def timed(time: bytes) -> bytes:
     return line(b"GET /a/page.html HTTP/1.1", b'" 200 512' + LONG_AFTER, time=time) + b"\n"
 
 
-def test_a_time_is_judged_the_same_whatever_was_before_it() -> None:
+def test_the_line_before_does_not_change_how_a_time_is_read() -> None:
     for before in TIMES:
         for time in TIMES:
             for data in (timed(before) + timed(time) * 2, timed(time) + timed(before) + timed(time)):
@@ -138,14 +138,14 @@ def test_a_time_is_judged_the_same_whatever_was_before_it() -> None:
 
 
 @given(st.lists(st.sampled_from(TIMES).map(timed), max_size=12))
-def test_times_are_judged_the_same_in_any_order(drawn: list[bytes]) -> None:
+def test_times_are_read_the_same_in_any_order(drawn: list[bytes]) -> None:
     data = b"".join(drawn)
     assert agrees(fed(data), reference.count(data))
     assert state(fed(*(data[at : at + 100] for at in range(0, len(data), 100)))) == state(fed(data))
 
 
 @given(logs(), st.integers(1, 70))
-def test_hits_in_batches_are_those_that_come_one_by_one(data: bytes, times: int) -> None:
+def test_hits_in_batches_count_like_hits_one_by_one(data: bytes, times: int) -> None:
     data = (data + b"\n") * times
     whole, singly = fed(data), HitTable()
     for text in data.split(b"\n")[:-1]:
@@ -154,8 +154,8 @@ def test_hits_in_batches_are_those_that_come_one_by_one(data: bytes, times: int)
     assert agrees(whole, reference.count(data))
 
 
-def test_a_zone_of_nuls_is_none_also_before_the_first_plain_get() -> None:
-    """What is remembered of the last plain GET is all zeros at first, while the day is known from another line."""
+def test_a_zone_of_nuls_is_invalid_before_the_first_plain_line_too() -> None:
+    """Before the first plain line the remembered zone is all zeros, while a day is remembered from another line."""
     other = line(b"HEAD /a", front=b"[x ")
     nuls = FRONT + b"[12/Mar/2026:10:00:00 " + b"\0" * 8 + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
     data = other + b"\n" + nuls + b"\n"
@@ -164,14 +164,14 @@ def test_a_zone_of_nuls_is_none_also_before_the_first_plain_get() -> None:
 
 
 @pytest.mark.parametrize("wrong", [b']x"', b"] x", b"] G", b'x "', b'[ "'])
-def test_what_ends_a_time_is_not_learnt_from_a_line_that_is_malformed(wrong: bytes) -> None:
+def test_the_zone_of_a_malformed_line_is_not_remembered(wrong: bytes) -> None:
     bad = FRONT + b"[" + TIME + wrong + b"GET /a HTTP/1.1" + b'" 200 512' + LONG_AFTER
     data = (bad + b"\n") * 3
     assert agrees(fed(data), reference.count(data))
     assert fed(data).malformed == 3
 
 
-def test_plain_gets_of_a_format_without_user_agents_have_none_and_not_that_of_a_line_before() -> None:
+def test_a_line_without_a_user_agent_does_not_get_the_one_of_the_line_before() -> None:
     agents = []
 
     def verdict(agent: bytes) -> int:

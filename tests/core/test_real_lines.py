@@ -1,4 +1,4 @@
-"""Lines that Apache 2.4 wrote when it was sent what no browser sends: ugly.log.gz, each line beside what was sent."""
+"""Lines that Apache 2.4 wrote for requests that no browser sends: ugly.log.gz has each request and its line."""
 
 import gzip
 from datetime import date
@@ -31,7 +31,7 @@ def sent(
     referer: bytes = b"-",
     agent: bytes = b"-",
 ) -> tuple[bytes | None, ...]:
-    """Return the fields of a line that was logged for what was sent; *request* holds method, target and protocol."""
+    """Return the fields of the line for a request that was sent. *request* holds method, target and protocol."""
     method, target, protocol = [*request.split(b" ", 2), None, None][:3]
     path = None if target is None else target.split(b"?")[0]
     time = b"23/Nov/2026:" + clock + b" +0000"
@@ -121,20 +121,20 @@ UGLY = [
 
 
 @pytest.mark.parametrize("number", range(1, 77))
-def test_ugly_line_parses_to_what_was_sent(number: int) -> None:
+def test_an_ugly_line_parses_to_the_request_that_was_sent(number: int) -> None:
     text = LOG.splitlines(keepends=True)[number - 1]
     assert parse_line(text) == as_parsed(Fields(*UGLY[number - 1]))
 
 
 def test_ugly_lines_are_all_in_a_bucket() -> None:
-    counter = fed(LOG)
+    hit_table = fed(LOG)
     no_get = b"PRI get FOOBAR HEAD POST CONNECT OPTIONS".split()
     by_method = [row for row in UGLY if row[2] in no_get or row[2].startswith((b"-", b"\\", b"{"))]
     by_target = [row for row in UGLY if row[2:4] in ((b"GET", None), (b"GET", b"a.html"))]
     assert (len(by_method), len(by_target)) == (13, 3)
-    assert (counter.lines, counter.hits, counter.malformed) == (76, 60, 0)
-    assert counter.filtered == {"method": 13, "target": 3}
-    assert agrees(counter, reference.count(LOG))
+    assert (hit_table.lines, hit_table.hits, hit_table.malformed) == (76, 60, 0)
+    assert hit_table.filtered == {"method": 13, "target": 3}
+    assert agrees(hit_table, reference.count(LOG))
     page = sum(row[2] == b"GET" and row[4] == b"/a.html" for row in UGLY)
-    assert views(counter)[date(2026, 11, 23), b"/a.html"] == page > 20
-    assert state(fed(*byte_by_byte(LOG))) == state(counter)
+    assert views(hit_table)[date(2026, 11, 23), b"/a.html"] == page > 20
+    assert state(fed(*byte_by_byte(LOG))) == state(hit_table)

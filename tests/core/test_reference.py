@@ -1,4 +1,4 @@
-"""The oracle on the logs that people have, and on lines made to mislead."""
+"""The oracle reads logs of real servers, and lines that try to mislead it."""
 
 import pytest
 from hypothesis import given
@@ -38,7 +38,7 @@ def asked(time: bytes, request: bytes = b"GET /a", **others: bytes) -> Fields:
 
 
 LOGS: list[tuple[str, bytes, Fields | None]] = [
-    # as users of GoAccess, lnav, AWStats and Matomo have them
+    # logs of users of GoAccess, lnav, AWStats and Matomo
     ("common", COMMON, A),
     ("common", COMMON[:-1] + b"-", A | {"bytes": b"-"}),
     ("common", COMBINED, A),
@@ -129,7 +129,7 @@ def test_the_fields_of_an_object() -> None:
 
 
 @pytest.mark.parametrize(("text", "line", "fields"), [row for row in LOGS if row[0] in NAMES and row[0] != "short"])
-def test_the_core_reads_named_formats_likewise(text: str, line: bytes, fields: Fields | None) -> None:
+def test_the_core_reads_named_formats_as_the_oracle_does(text: str, line: bytes, fields: Fields | None) -> None:
     parsed = parse_line(line)
     assert (parsed is None) == (fields is None)
     if parsed and fields:
@@ -167,7 +167,7 @@ def test_the_bucket_of_a_line(options: dict[str, object], line: bytes, bucket: s
 
 
 @given(lines)
-def test_the_oracle_reads_combined_as_the_expression_written_by_hand(line: bytes) -> None:
+def test_the_oracle_reads_combined_as_a_regular_expression_written_by_hand(line: bytes) -> None:
     by_hand, read = reference.parse(line), reference.read_fields(line, NAMES["combined"])
     assert (by_hand is None) == (read is None)
     if by_hand and read:
@@ -181,7 +181,7 @@ known_lines = st.sampled_from([JSON, *(line for _, line, _ in LOGS)])
 
 
 @given(st.one_of(lines, known_lines, known_lines), formats, escaped, st.integers(0, 80))
-def test_the_oracle_judges_any_line_in_any_format(line: bytes, text: str, more: bytes, size: int) -> None:
+def test_the_oracle_reads_any_line_in_any_format(line: bytes, text: str, more: bytes, size: int) -> None:
     for each in (line, line + more, more + line, line[:size]):
         rules = Rules(keep_query=True, by_host=True)
         bucket, day, path = reference.judge(each, rules=rules, log_format=find_format(text))

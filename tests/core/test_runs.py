@@ -1,4 +1,4 @@
-"""Rows as bytes: what is dumped comes back, runs are merged, and damaged bytes are refused."""
+"""Rows as bytes: dumped rows can be loaded, runs are merged, and damaged bytes are refused."""
 
 import random
 from collections import Counter
@@ -48,13 +48,13 @@ def in_order(found: Rows, by_views: bool = False) -> list[Row]:
 
 
 def number(value: int) -> bytes:
-    """The oracle: a number as the wire has it."""
+    """The oracle: return a number as a varint."""
     low = value & 0x7F
     return bytes([low | 0x80]) + number(value >> 7) if value >> 7 else bytes([low])
 
 
 def piece_of(found: list[Row]) -> bytes:
-    """The oracle: rows as the wire has them."""
+    """The oracle: return rows as a piece."""
     days = [0, *(day.toordinal() for day, _, _ in found)]
     return b"".join(
         number(day - before) + number(views) + number(len(path)) + path
@@ -63,7 +63,7 @@ def piece_of(found: list[Row]) -> bytes:
 
 
 def rows_or_damage(piece: bytes) -> list[Row]:
-    """The oracle: the rows of a piece; raises ValueError or IndexError for damage."""
+    """The oracle: return the rows of a piece; raise ValueError or IndexError for damage."""
     found, at, day = [], 0, 0
     while at < len(piece):
         days, at = take_number(piece, at)
@@ -78,7 +78,7 @@ def rows_or_damage(piece: bytes) -> list[Row]:
 
 
 @given(rows, st.booleans())
-def test_rows_are_dumped_in_order_and_come_back(found: Rows, by_views: bool) -> None:
+def test_dumped_rows_are_in_order_and_can_be_loaded(found: Rows, by_views: bool) -> None:
     pieces = run_of(found, by_views)
     assert b"".join(pieces) == piece_of(in_order(found, by_views))
     assert read(pieces) == in_order(found, by_views)
@@ -91,7 +91,7 @@ def test_rows_are_dumped_in_order_and_come_back(found: Rows, by_views: bool) -> 
 
 
 @given(rows, st.integers(1, 9))
-def test_each_row_is_in_one_part_which_its_day_and_path_choose(found: Rows, parts: int) -> None:
+def test_day_and_path_of_a_row_choose_its_part(found: Rows, parts: int) -> None:
     dumped = list(table_of(found).dump(parts, KEY))
     numbers = [part for part, _ in dumped]
     assert numbers == sorted(numbers)
@@ -104,7 +104,7 @@ def test_each_row_is_in_one_part_which_its_day_and_path_choose(found: Rows, part
     assert list(table_of(dict(reversed(found.items()))).dump(parts, KEY)) == dumped
 
 
-def test_parts_are_about_equal_and_others_under_another_key() -> None:
+def test_parts_have_similar_sizes_and_depend_on_the_key() -> None:
     found = {(DAY, b"/%d" % at): 1 for at in range(8_000)}
     sizes = Counter({part: len(read([piece])) for part, piece in table_of(found).dump(8, KEY)})
     assert sum(sizes.values()) == 8_000
@@ -112,14 +112,14 @@ def test_parts_are_about_equal_and_others_under_another_key() -> None:
     assert list(table_of(found).dump(8, KEY)) != list(table_of(found).dump(8, bytes(16)))
 
 
-def test_the_parts_are_the_same_for_ever() -> None:
-    """Other machines, and versions with this format, choose the same."""
+def test_the_parts_never_change() -> None:
+    """Other machines, and other versions with this format, must choose the same parts."""
     found = {b"/": 832, b"/a": 285, b"/b": 751, b"/" + b"x" * 99: 46}
     assert {path: part for path in found for part, _ in table_of({(DAY, path): 1}).dump(1000, KEY)} == found
 
 
 @given(st.lists(rows, max_size=7), st.one_of(st.none(), st.sets(st.sampled_from(DAYS))))
-def test_runs_are_merged_and_equal_rows_add_up(found: list[Rows], days: set[date] | None) -> None:
+def test_merged_runs_add_up_equal_rows(found: list[Rows], days: set[date] | None) -> None:
     total = Counter[tuple[date, bytes]]()
     for some in found:
         total.update(some)
@@ -159,7 +159,7 @@ def test_many_rows_are_in_many_pieces() -> None:
 
 
 @given(rows, st.integers(1, 3))
-def test_a_piece_is_the_same_csv_as_its_table(found: Rows, fields: int) -> None:
+def test_the_csv_of_a_piece_is_that_of_its_table(found: Rows, fields: int) -> None:
     pieces = run_of(found, by_views=True)
     assert [each for piece in pieces for each in csv_of_piece(piece, fields)] == list(table_of(found).csv(fields))
 
@@ -180,7 +180,7 @@ damaged = st.one_of(
 
 
 @given(damaged)
-def test_any_bytes_are_read_or_refused_with_nothing_changed(piece: bytes) -> None:
+def test_bytes_that_are_refused_change_nothing(piece: bytes) -> None:
     table = table_of({(DAY, b"/kept"): 1})
     try:
         expected = rows_or_damage(piece)
@@ -214,7 +214,7 @@ USES: list[Callable[[HitTable, bytes], object]] = [
     ],
     ids=["in a piece", "between pieces", "sum", "later piece"],
 )
-def test_damage_in_a_run_names_the_run(runs: list[list[bytes]], bad: int) -> None:
+def test_an_error_about_damage_names_the_run(runs: list[list[bytes]], bad: int) -> None:
     with pytest.raises(ValueError, match="damaged rows") as caught:
         list(merge_runs(runs))
     assert caught.value.args == ("damaged rows", bad)
@@ -226,7 +226,7 @@ def test_equal_rows_of_runs_by_views_are_damage() -> None:
         list(merge_runs([run, run], by_views=True))
 
 
-def test_an_error_while_a_run_is_read_comes_through() -> None:
+def test_an_exception_of_an_iterator_of_pieces_is_raised() -> None:
     def read() -> "object":
         yield piece_of([(DAY, b"/a", 1)])
         raise OSError("torn")
@@ -235,11 +235,11 @@ def test_an_error_while_a_run_is_read_comes_through() -> None:
         list(merge_runs([read()]))  # type: ignore[list-item]
 
 
-def test_no_runs_and_no_rows_are_no_pieces() -> None:
+def test_without_rows_there_are_no_pieces() -> None:
     assert list(merge_runs([])) == list(merge_runs([[], [b"", b""]])) == list(HitTable().dump()) == []
 
 
-def test_the_longest_path_comes_back() -> None:
+def test_the_longest_path_can_be_dumped_and_loaded() -> None:
     found = {(DAY, b"/" * LINE_BYTES): 1, (DAY, b"/a"): 1}
     assert read(list(merge_runs([run_of(found), run_of(found)]))) == [(DAY, path, 2) for _, path, _ in in_order(found)]
     escaped = table_of({(DAY, b"\xff" * LINE_BYTES): 1})
@@ -259,7 +259,7 @@ def test_a_key_of_another_size_is_refused() -> None:
         list(HitTable().dump(2, b"key"))
 
 
-def test_rows_that_go_while_they_are_dumped_are_noticed() -> None:
+def test_dump_raises_if_rows_are_removed_meanwhile() -> None:
     table = table_of(many(1))
     pieces = table.dump()
     next(pieces)
@@ -268,13 +268,13 @@ def test_rows_that_go_while_they_are_dumped_are_noticed() -> None:
         next(pieces)
 
 
-def test_views_that_no_number_of_a_row_holds_are_refused() -> None:
+def test_views_of_more_than_63_bits_are_refused() -> None:
     table = table_of({(DAY, b"/a"): 2**63})
     with pytest.raises(ValueError, match="63 bits"):
         list(table.dump())
 
 
-def test_loading_keeps_to_the_bound_of_paths() -> None:
+def test_load_respects_max_paths() -> None:
     table = HitTable(max_paths=2)
     table.load(piece_of([(DAY, b"/a", 1), (DAY, b"/b", 2), (DAY, b"/c", 3)]))
     table.load(piece_of([(DAY, b"/a", 1)]))

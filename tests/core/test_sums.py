@@ -1,4 +1,4 @@
-"""Packed sums: each pair comes back, and damaged bytes are an error, whatever they are."""
+"""Packed sums: packed pairs can be unpacked, and damaged bytes raise ValueError."""
 
 from array import array
 
@@ -36,7 +36,7 @@ def unpack(packed: bytes, ids: int) -> tuple[list[tuple[int, int]], int]:
 
 
 @given(PAIRS)
-def test_each_pair_comes_back(pairs: list[tuple[int, int]]) -> None:
+def test_packed_pairs_can_be_unpacked(pairs: list[tuple[int, int]]) -> None:
     packed = pack_sums(iter(pairs))
     assert unpack(packed, 401)[0] == pairs
     found = sums(401)
@@ -60,7 +60,7 @@ def test_views_are_added_at_their_places(pairs: list[tuple[int, int]], places: l
 
 
 @given(st.one_of(st.binary(max_size=40), PAIRS.map(pack_sums)), st.integers(0, 60), st.integers(1, 500))
-def test_any_bytes_are_read_or_refused(packed: bytes, cut: int, ids: int) -> None:
+def test_any_bytes_are_added_or_refused(packed: bytes, cut: int, ids: int) -> None:
     packed = packed[: len(packed) - cut] if cut < len(packed) else packed
     try:
         pairs, _ = unpack(packed, ids)
@@ -100,7 +100,7 @@ def test_pairs_that_cannot_be_packed_are_refused(pairs: list[tuple[int, int]]) -
         pack_sums(pairs)
 
 
-def test_what_is_no_number_or_no_buffer_is_refused() -> None:
+def test_wrong_arguments_of_sums_are_refused() -> None:
     with pytest.raises(TypeError):
         pack_sums([(1, "2")])  # type: ignore[list-item]
     with pytest.raises(TypeError):

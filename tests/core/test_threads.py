@@ -1,4 +1,4 @@
-"""Counters that several threads use at once."""
+"""Hit tables that several threads use at once."""
 
 import subprocess
 import sys
@@ -25,60 +25,60 @@ from tests.core.support import (
 )
 
 
-def test_a_python_without_the_gil_stays_without_it_beside_the_core() -> None:
-    """A core that did not declare itself safe would bring it back for all threads, with a warning."""
+def test_importing_the_core_does_not_enable_the_gil() -> None:
+    """If the core did not declare itself safe, Python would enable the GIL for all threads, with a warning."""
     code = "import sys, fasthits._parse; print(getattr(sys, '_is_gil_enabled', lambda: True)())"
     printed = subprocess.check_output([sys.executable, "-W", "error", "-c", code], text=True)
     assert printed == f"{not sysconfig.get_config_var('Py_GIL_DISABLED')}\n"
 
 
-def test_two_threads_may_feed_one_counter() -> None:
-    counter = HitTable()
+def test_two_threads_may_feed_one_hit_table() -> None:
+    hit_table = HitTable()
     blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
 
     def feed_all() -> None:
         for block in blocks:
-            counter.feed(block)
+            hit_table.feed(block)
 
-    def look_on() -> None:
+    def observe() -> None:
         for _ in range(200):
-            assert 0 <= counter.lines <= 80_000
-            assert len(counter) <= 11_500
-            assert counter.filtered == {}
-            assert counter.days_seen <= {DAY}
+            assert 0 <= hit_table.lines <= 80_000
+            assert len(hit_table) <= 11_500
+            assert hit_table.filtered == {}
+            assert hit_table.days_seen <= {DAY}
 
     with switch_interval(1e-5):
-        in_threads(feed_all, feed_all, look_on)
+        in_threads(feed_all, feed_all, observe)
     fed = Counter(number for block in range(20) for number in range(500 * block, 500 * block + 2000))
-    assert views(counter) == {(DAY, b"/%d" % number): 2 * blocks for number, blocks in fed.items()}
-    assert counter.lines == counter.hits == 80_000
+    assert views(hit_table) == {(DAY, b"/%d" % number): 2 * blocks for number, blocks in fed.items()}
+    assert hit_table.lines == hit_table.hits == 80_000
 
 
-def test_threads_may_drain_and_merge_a_counter_that_is_fed() -> None:
-    counter, total = HitTable(), HitTable()
+def test_threads_may_drain_and_merge_a_hit_table_that_is_fed() -> None:
+    hit_table, total = HitTable(), HitTable()
     blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
 
     def feed_all() -> None:
         for block in blocks:
-            counter.feed(block)
+            hit_table.feed(block)
 
     def drain_often() -> None:
         for _ in range(100):
-            total.merge(counter.drain())
+            total.merge(hit_table.drain())
 
     with switch_interval(1e-5):
         in_threads(feed_all, feed_all, drain_often, drain_often)
-    total.merge(counter.drain())
-    assert sum(views(total).values()) == counter.hits == 80_000
+    total.merge(hit_table.drain())
+    assert sum(views(total).values()) == hit_table.hits == 80_000
     assert len(total) == 11_500
 
 
-def test_eight_threads_may_use_all_tables_of_one_counter() -> None:
-    """A line of a bot or with a referer changes several tables, which others read, empty, fill and sort meanwhile."""
+def test_eight_threads_may_use_a_hit_table_and_its_side_tables() -> None:
+    """A line of a bot, or with a referer, changes several tables. Meanwhile other threads read, drain and sort them."""
     rules = LineRules(
         verdict=lambda agent: 2 * (agent == b"bot"), apart=True, referers={"all": lambda referer: referer}
     )
-    counter, total = HitTable(rules=rules), HitTable(rules=rules)
+    hit_table, total = HitTable(rules=rules), HitTable(rules=rules)
     blocks = [
         b"".join(
             referred(b"/%d" % at, b"r%d" % (at % 97), b"bot" if at % 2 else b"x") for at in range(first, first + 500)
@@ -89,7 +89,7 @@ def test_eight_threads_may_use_all_tables_of_one_counter() -> None:
 
     def feed_all() -> None:
         for block in blocks:
-            counter.feed(block)
+            hit_table.feed(block)
 
     def feed_at_once() -> None:
         try:
@@ -99,24 +99,24 @@ def test_eight_threads_may_use_all_tables_of_one_counter() -> None:
 
     def drain_often() -> None:
         while not fed.is_set():
-            total.merge(counter.drain())
+            total.merge(hit_table.drain())
 
     def read_often() -> None:
         while not fed.is_set():
-            for table in tables_of(counter):
+            for table in tables_of(hit_table):
                 assert sum(table.views_by_day().values()) <= 40_000
-                with suppress(RuntimeError):  # its rows were taken away
+                with suppress(RuntimeError):  # its rows were removed
                     assert all(day == DAY for day, *_ in table.sorted_rows())
                 with suppress(RuntimeError):
                     assert all(lines for _, _, lines in table.csv())
                 with suppress(RuntimeError):
                     assert all(views <= 4 for _, _, views in table.rows())
-            assert len(counter.examples) == 0
-            assert counter.days_seen <= {DAY}
+            assert len(hit_table.examples) == 0
+            assert hit_table.days_seen <= {DAY}
 
     with switch_interval(1e-5):
         in_threads(feed_at_once, drain_often, drain_often, read_often, read_often)
-    total.merge(counter)
+    total.merge(hit_table)
     assert total.hits == 40_000
     readers, bots, referred_by = (views(table) for table in tables_of(total))
     assert readers == {(DAY, b"/%d" % at): 4 for at in range(0, 10_000, 2)}
@@ -124,17 +124,17 @@ def test_eight_threads_may_use_all_tables_of_one_counter() -> None:
     assert sum(referred_by.values()) == 20_000
 
 
-def feed_two_counters_while_a_third_thread_looks_on() -> bool:
-    """Return whether both were within `feed` at a moment in which this thread ran."""
+def feed_two_hit_tables_while_a_third_thread_observes() -> bool:
+    """Return whether both threads were within `feed` at a moment in which this thread ran."""
     block = INTACT + b"\n"
     block *= 400_000
     started: list[int] = []
     finished: list[int] = []
-    counters = HitTable(), HitTable()
+    hit_tables = HitTable(), HitTable()
 
     def feed(number: int) -> None:
         started.append(number)
-        counters[number].feed(block)
+        hit_tables[number].feed(block)
         finished.append(number)
 
     threads = [threading.Thread(target=feed, args=(number,)) for number in range(2)]
@@ -144,36 +144,39 @@ def feed_two_counters_while_a_third_thread_looks_on() -> bool:
         both_within = sorted(started) == [0, 1] and not finished
         for thread in threads:
             thread.join()
-    assert [counter.hits for counter in counters] == [400_000, 400_000]
+    assert [hit_table.hits for hit_table in hit_tables] == [400_000, 400_000]
     return both_within
 
 
 @pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="this Python has no GIL")
 def test_feed_works_without_the_gil() -> None:
-    assert any(feed_two_counters_while_a_third_thread_looks_on() for _ in range(10))
+    assert any(feed_two_hit_tables_while_a_third_thread_observes() for _ in range(10))
 
 
-def merge_two_counters_into_each_other() -> None:
+def merge_two_hit_tables_into_each_other() -> None:
     block = distinct_lines(300) * 20
     for _ in range(40):
         first, second = HitTable(), HitTable()
         with switch_interval(1e-6):
             in_threads(
-                *(lambda counter=counter: [counter.feed(block) for _ in range(4)] for counter in (first, second)),
+                *(
+                    lambda hit_table=hit_table: [hit_table.feed(block) for _ in range(4)]
+                    for hit_table in (first, second)
+                ),
                 lambda a=first, b=second: [a.merge(b) for _ in range(4)],
                 lambda a=first, b=second: [b.merge(a) for _ in range(4)],
             )
         assert first.hits + second.hits == 2 * 4 * 6000
-        for counter in (first, second):
-            assert_balanced(counter)
+        for hit_table in (first, second):
+            assert_balanced(hit_table)
 
 
-def test_counters_that_merge_into_each_other_do_not_wait_for_ever(run_alone: Callable[..., object]) -> None:
-    run_alone(merge_two_counters_into_each_other)
+def test_hit_tables_that_merge_into_each_other_do_not_deadlock(run_alone: Callable[..., object]) -> None:
+    run_alone(merge_two_hit_tables_into_each_other)
 
 
-def test_a_table_that_is_fed_while_it_waits_to_merge_keeps_one_row_a_path() -> None:
-    """`merge` waits for a table that is busy; what it found out before about another one may be wrong by then."""
+def test_a_table_that_is_fed_while_merge_waits_keeps_one_row_for_each_path() -> None:
+    """`merge` waits for a busy table. What it knows about another table may be wrong by then."""
     block = (INTACT + b"\n") * 300_000
     for _ in range(5):
         empty, busy = HitTable(), HitTable()

@@ -1,1 +1,1 @@
-"""Every day before today: logs found and read, rolled up into tables, reported."""
+"""Tests of daily/: logs are found and read, rolled up into tables, and reported."""

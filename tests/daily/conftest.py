@@ -41,8 +41,8 @@ def psql(url: str) -> "Iterator[psycopg.Connection[Any]]":
 
 @pytest.fixture(scope="module")
 def store() -> "Iterator[ObjectStore]":
-    """A server of S3, which all that is started finds by its environment."""
-    from tests.support.stores import object_store  # few modules need it, and boto3 takes long to import
+    """A server of S3. The processes that a test starts find it by their environment."""
+    from tests.support.stores import object_store  # boto3 takes long to import, and few modules need it
 
     with object_store() as store, pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment.items():

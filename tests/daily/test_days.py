@@ -44,12 +44,12 @@ def test_a_date_names_its_days(text: str, days: list[date]) -> None:
         *("2026-03-12..", "..2026-03-12", "..", "2026-03-13..2026-03-12", "2026-03-12...2026-03-13", "٢٠٢٦-03-12"),
     ],
 )
-def test_what_is_no_date_is_a_usage_error(text: str) -> None:
+def test_an_invalid_date_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_days(text, TODAY)
 
 
-def test_a_range_is_no_single_day() -> None:
+def test_a_range_is_not_accepted_for_a_single_day() -> None:
     with pytest.raises(UsageError):
         parse_day("2026-03-11..2026-03-12", TODAY)
 
@@ -73,11 +73,11 @@ def test_a_pattern_tells_whether_it_depends_on_the_day(pattern: str, dated: bool
 
 
 @pytest.mark.parametrize("pattern", ["%Y/%H.log", "%Q", "access.log%", "%", "", "a\0b", "%-d", "%\n", "\udcff%Y"])
-def test_what_is_no_pattern_is_a_usage_error(pattern: str) -> None:
+def test_an_invalid_pattern_is_a_usage_error(pattern: str) -> None:
     with pytest.raises(UsageError):
         has_date(pattern)
 
 
-def test_days_in_a_row_are_named_by_their_ends() -> None:
+def test_consecutive_days_are_named_by_the_first_and_the_last() -> None:
     days = [date(2026, 2, 28), date(2026, 3, 1), date(2026, 3, 3), date(2026, 3, 5), date(2026, 3, 6)]
     assert name_days(days) == "2026-02-28..2026-03-01, 2026-03-03, 2026-03-05..2026-03-06"

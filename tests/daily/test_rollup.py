@@ -1,4 +1,4 @@
-"""The nightly batch from the command line: right numbers, nothing lost on bad input, exit codes and messages."""
+"""`fasthits rollup` from the command line: right numbers, no loss on bad input, exit codes and messages."""
 
 import contextlib
 import csv
@@ -111,8 +111,8 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     days = sorted({day for views, *_ in counts for day, _ in views}) or [DAY]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logfiles, "SEGMENT_BYTES", segment)
-        patch.setattr(extents, "SLACK_SECONDS", float("inf"))  # lines may be of days to come
-        rules = Rules(format="combined")  # what is drawn may look like another format as well
+        patch.setattr(extents, "SLACK_SECONDS", float("inf"))  # lines may be of days in the future
+        rules = Rules(format="combined")  # the drawn lines may also look like another format
         summary = roll_up(days, (f"{folder}/*.log",), CsvStream(io.BytesIO()), threads, rules=rules)
     assert summary.counted.lines == sum(lines for _, lines, *_ in counts)
     assert summary.counted.hits == sum(hits for _, _, hits, *_ in counts)
@@ -120,7 +120,7 @@ def test_segments_and_threads_count_what_the_oracle_counts(
     assert Counter(summary.counted.filtered) == sum((filtered for *_, filtered, _ in counts), Counter())
 
 
-def test_the_first_day_of_all_is_a_day_beside_others(tmp_path: Path) -> None:
+def test_the_first_possible_date_may_be_next_to_other_days(tmp_path: Path) -> None:
     for name, day in (("a.log", date.min), ("b.log", date.max)):
         write(tmp_path / name, hit("/a", day))
     done = fasthits("rollup", str(date.min), "--partial", "--logs", f"{tmp_path}/*.log", "--to", "-")
@@ -261,7 +261,7 @@ def test_a_kept_day_is_replaced_by_as_much_and_with_replace_by_less(kept: Path) 
         assert rows_in(kept) == [KEPT[0], *rows, KEPT[2]]
 
 
-def test_what_is_no_line_of_a_day_never_replaces_it(kept: Path) -> None:
+def test_a_log_without_lines_of_a_day_never_replaces_the_day(kept: Path) -> None:
     for log in (b"", OF_ANOTHER_FORMAT, hit("/", DAY + timedelta(1))):
         write(kept.parent / "a.log", log)
         done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", kept.name, "--replace", cwd=kept.parent)
@@ -270,7 +270,7 @@ def test_what_is_no_line_of_a_day_never_replaces_it(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("logs", ["a.log", "%F.log"])
-def test_of_a_range_the_other_days_go_in(kept: Path, logs: str) -> None:
+def test_the_other_days_of_a_range_are_kept(kept: Path, logs: str) -> None:
     days = [DAY + timedelta(number) for number in range(-1, 4)]
     lines = [hit("/new", days[0]) * 2, hit("/new", days[1]) * 2, b"", b"", hit("/new", days[4])]
     write(kept.parent / "a.log", *lines)
@@ -305,23 +305,23 @@ def test_many_days_with_fewer_hits_are_named_in_one_line(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("target", ["-", *TARGETS])
-def test_a_day_without_a_line_is_an_error_wherever_it_goes(target: str, tmp_path: Path) -> None:
+def test_a_day_without_lines_is_an_error_for_every_target(target: str, tmp_path: Path) -> None:
     done = fasthits("rollup", str(DAY), "--logs", "-", "--to", target, stdin=hit("/", DAY + timedelta(1)), cwd=tmp_path)
     assert done.returncode == 1
     assert rows_of(done.stdout or b"date,path,views\n") == {}
     assert os.listdir(tmp_path) == []
 
 
-def test_with_little_memory_all_of_a_day_is_compared(tmp_path: Path) -> None:
-    write(tmp_path / "a.log", long_log(80_000))
-    write(tmp_path / "short.log", long_log(80_000)[:-1000])
+def test_with_little_memory_the_whole_day_is_compared(tmp_path: Path) -> None:
+    write(tmp_path / "a.log", long_log(20_000))
+    write(tmp_path / "short.log", long_log(20_000)[:-1000])
     rollup = ("rollup", str(DAY), "--max-memory", "32M")
     for target in TARGETS:
         for log, code in (("a.log", 0), ("a.log", 0), ("short.log", 1)):
             done = fasthits(*rollup, "--logs", log, "--to", target, cwd=tmp_path)
             assert done.returncode == code, done.stderr
-        assert "2026-03-12: 120,190 counted, 120,192 kept (" in done.stderr.decode()
-        assert sum(views for _, _, views in rows_in(tmp_path / target)) == 120_192
+        assert "2026-03-12: 30,191 counted, 30,192 kept (" in done.stderr.decode()
+        assert sum(views for _, _, views in rows_in(tmp_path / target)) == 30_192
 
 
 def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> None:
@@ -333,14 +333,14 @@ def test_several_servers_files_add_up_plain_and_compressed(tmp_path: Path) -> No
 
 
 def long_log(paths: int) -> bytes:
-    """Return a log of *paths* paths that take 500 bytes each, half of them seen twice, and some not UTF-8."""
-    lines = [hit(b"/%d/" % number + b"p" * 460) for number in range(paths)]
+    """Return a log of *paths* paths that take 2,000 bytes each. Half of them come twice, and some are not UTF-8."""
+    lines = [hit(b"/%d/" % number + b"p" * 1900) for number in range(paths)]
     spellings = [hit(b"/%d" % number + tail) for number in range(64) for tail in (b"\xe9,", rb"\xe9,", b"\xe9,")]
     return b"".join([*lines[::2], *spellings, b"bad\n", hit("/", method="HEAD"), *lines])
 
 
 def table_of(file: Path) -> list[tuple[str, str, int]] | bytes:
-    """Return what a target holds: the bytes of CSV, the rows of SQLite."""
+    """Return the content of a target: the bytes of CSV, the rows of SQLite."""
     if file.suffix == ".csv":
         return file.read_bytes()
     with contextlib.closing(sqlite3.connect(file)) as database:
@@ -348,7 +348,7 @@ def table_of(file: Path) -> list[tuple[str, str, int]] | bytes:
 
 
 def test_with_little_memory_a_temporary_file_takes_the_rows_and_the_numbers_are_the_same(tmp_path: Path) -> None:
-    write(tmp_path / "a.log", long_log(80_000))
+    write(tmp_path / "a.log", long_log(20_000))
     write(tmp_path / "old.csv", b"date,path,views\n2026-03-11,/old,1\n2026-03-12,/old,1\n2026-03-13,/old,1\n")
     rollup = ("rollup", str(DAY), "--logs", "a.log", "--summary", "summary.json")
     for suffix in ("csv", "db"):
@@ -363,19 +363,19 @@ def test_with_little_memory_a_temporary_file_takes_the_rows_and_the_numbers_are_
             spooled = summary.pop("spooled")
             assert (spooled > 0) == (memory != "1G")
             assert (b" MB in a temporary file\n" in done.stderr) == (spooled > 0)
-            assert b"  80,064 rows for 2026-03-12 in " in done.stderr
-            assert b"120,194 lines of 1 file" in done.stderr
+            assert b"  20,064 rows for 2026-03-12 in " in done.stderr
+            assert b"30,194 lines of 1 file" in done.stderr
             assert summary.pop("seconds") > 0
             found.append((table_of(target), summary))
         assert found[0] == found[1] == found[2]
-        assert found[0][1]["hits"] == 120_192
+        assert found[0][1]["hits"] == 30_192
         table = found[0][0]
         if isinstance(table, bytes):
-            assert sum(rows_of(table).values()) == 120_192 + 2
+            assert sum(rows_of(table).values()) == 30_192 + 2
             assert table.startswith(b'date,path,views\n2026-03-11,/old,1\n2026-03-12,"/0\\xe9,",3\n')
             assert table.endswith(b"\n2026-03-13,/old,1\n")
         else:
-            assert sum(views for _, _, views in table) == 120_192
+            assert sum(views for _, _, views in table) == 30_192
             assert ("2026-03-12", "/63\\xe9,", 3) in table
 
 
@@ -384,7 +384,7 @@ def test_standard_input_may_have_any_number_of_paths(target: str, tmp_path: Path
     rollup = ("rollup", str(DAY), "--logs", "-", "--to", target, "--threads", "2")
     found = []
     for memory in ("1G", "32M"):
-        done = fasthits(*rollup, "--max-memory", memory, stdin=long_log(80_000), cwd=tmp_path)
+        done = fasthits(*rollup, "--max-memory", memory, stdin=long_log(20_000), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert (b"in a temporary file" in done.stderr) == (memory == "32M")
         found.append(done.stdout if target == "-" else table_of(tmp_path / target))
@@ -481,7 +481,7 @@ main()
 
 
 def test_a_log_that_may_not_be_read_is_an_error(place: Path) -> None:
-    """Run as a user who may not read it; root may read everything."""
+    """Run the rollup as a user who may not read the log, because root may read everything."""
     log = write(place / "access.log", hit("/"))
     log.chmod(0)
     program = AS_NOBODY.replace("*sys.argv_of_test", repr(str(log)))
@@ -542,14 +542,14 @@ def test_an_unwritable_summary_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["", ".", "/"])
-def test_a_summary_that_is_no_file_is_an_error(file: str, tmp_path: Path) -> None:
+def test_a_summary_to_a_folder_is_an_error(file: str, tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a"))
     done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", "-", "--summary", file, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(b"fasthits: cannot write summary: ")
 
 
-def test_a_summary_goes_into_what_is_special_and_through_a_link(tmp_path: Path) -> None:
+def test_a_summary_may_go_to_a_special_file_or_through_a_link(tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a"))
     (tmp_path / "real.json").touch()
     (tmp_path / "link.json").symlink_to("real.json")
@@ -590,7 +590,7 @@ def test_a_pattern_by_month_has_its_file_read_once(tmp_path: Path) -> None:
     assert b"2 lines of 1 file" in done.stderr
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_rollup_quietly(tmp_path: Path) -> None:
     write(tmp_path / "a.log", *(hit(f"/{number}") for number in range(50_000)))
     command = f"{sys.executable} -m fasthits rollup {DAY} --logs {tmp_path}/a.log --to - | head -n 1"
     done = subprocess.run(command, shell=True, capture_output=True, cwd=PROJECT)
@@ -607,18 +607,18 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
         (signal.SIGHUP, 129, "ended by SIGHUP"),
     ],
 )
-def test_a_signal_ends_it_even_while_it_waits_for_input(
+def test_a_signal_ends_a_rollup_that_waits_for_input(
     sent: signal.Signals, code: int, message: str, kept: Path, tmp_path: Path
 ) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    # A shell without job control has its background jobs ignore SIGINT, and they pass that on.
+    # The background jobs of a shell without job control ignore SIGINT, and so do their children.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     program += "from fasthits.__main__ import main; main()"
     command = [sys.executable, "-c", program, "rollup", str(DAY), "--logs", pipe, "--to", kept]
     with (
         subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE) as running,
-        pipe.open("wb") as log,  # opens as soon as the other side reads, and stays open
+        pipe.open("wb") as log,  # the open returns as soon as the other side reads; the pipe stays open
     ):
         log.write(hit("/") * 9)
         log.flush()
@@ -645,7 +645,7 @@ main()
 signal that comes just before such a wait."""
 
 
-def test_a_signal_that_wakes_nobody_ends_it_all_the_same(kept: Path, tmp_path: Path) -> None:
+def test_a_signal_ends_a_rollup_whose_threads_all_sleep(kept: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = [sys.executable, "-c", LOST_SIGNAL, "rollup", str(DAY), "--logs", pipe, "--to", kept]
@@ -668,7 +668,7 @@ def _sleeps(process: int) -> bool:
     return {(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks} == {"S"}
 
 
-def test_under_nohup_it_goes_on_when_the_terminal_goes(kept: Path, tmp_path: Path) -> None:
+def test_under_nohup_a_rollup_survives_its_terminal(kept: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     command = ["nohup", sys.executable, "-m", "fasthits", "rollup", str(DAY), "--logs", pipe, "--to", kept]
@@ -689,7 +689,7 @@ def test_a_terminal_sees_a_progress_bar(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=theirs) as running:
         os.close(theirs)
         seen = b""
-        with contextlib.suppress(OSError):  # EIO is how a terminal ends
+        with contextlib.suppress(OSError):  # EIO is the end of a terminal
             while data := os.read(terminal, 4096):
                 seen += data
     os.close(terminal)

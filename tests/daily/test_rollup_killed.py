@@ -1,6 +1,6 @@
-"""A rollup that is killed at any moment, by any signal: the old or the new numbers stand, and every command works.
+"""A rollup is killed at any moment, by any signal: the old or the new numbers are whole, and every command works.
 
-What is looked at is read by our own commands. Another reader that may write would put right what it looks at.
+Only commands of fasthits read the database here. Another reader that may write would repair the database.
 """
 
 import csv
@@ -76,7 +76,7 @@ def is_hot(target: Path) -> bool:
         ("hits.csv", by_rows, 0),
     ],
 )
-def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
+def test_after_a_kill_at_any_moment_the_old_or_the_new_numbers_are_whole(
     name: str,
     read: Callable[[Path], dict[str, int]],
     cache_bytes: int,
@@ -103,7 +103,7 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert code in (0, -sent, 128 + sent)
         if code == 128 + sent:
-            said = (tmp_path / "stderr").read_text()  # also behind a summary that was being printed
+            said = (tmp_path / "stderr").read_text()  # also after a summary that was being printed
             assert said.endswith(f"fasthits: ended by {sent.name}\n")
             assert set(tmp_path.iterdir()) <= there
         killed += code != 0
@@ -135,8 +135,8 @@ main()
 """
 
 
-def test_a_kill_between_two_csv_files_is_put_right_by_the_same_rollup(tmp_path: Path) -> None:
-    """Two files cannot be replaced at one moment: the first has the new day, the second one the old."""
+def test_the_same_rollup_repairs_a_kill_between_two_csv_files(tmp_path: Path) -> None:
+    """Two files cannot be replaced at the same moment. Here the first file has the new day, the second the old day."""
     first = hit("/a").replace(b'"-"', b'"https://a.example/"')
     write(tmp_path / "1.log", first)
     write(tmp_path / "2.log", first * 2)

@@ -1,4 +1,4 @@
-"""The options that say what counts, from the command line: each against the oracle, in tables, and in a file."""
+"""The options that say what counts: each is compared with the oracle, in tables, and in a config file."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def rows_of(text: bytes) -> tuple[list[str], list[list[str]]]:
 def roll_up(
     tmp_path: Path, *options: str, data: bytes = HOSTILE, to: str = "-", code: int = 0, **env: str
 ) -> tuple[bytes, str]:
-    """Roll the day up, and return what went to both streams."""
+    """Roll the day up, and return the output of both streams."""
     write(tmp_path / "access.log", data)
     done = fasthits("rollup", str(DAY), "--logs", "access.log", "--to", to, *options, cwd=tmp_path, **env)
     assert done.returncode == code, done.stderr
@@ -137,7 +137,7 @@ def test_each_option_counts_what_the_oracle_counts(options: list[str], rules: Ru
     assert f"{expected.malformed} malformed" in stderr
 
 
-def test_hosts_are_a_column(tmp_path: Path) -> None:
+def test_hosts_get_a_column(tmp_path: Path) -> None:
     stdout, _ = roll_up(tmp_path, "--by-host", "--fold-slash")
     expected = by_text(count(HOSTILE, [DAY], Rules(by_host=True, fold_slash=True), NAMES["vhost_combined"]))
     header, rows = rows_of(stdout)
@@ -147,7 +147,7 @@ def test_hosts_are_a_column(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["hits.csv", "hits.db"])
-def test_bots_are_a_column_and_no_views(target: str, tmp_path: Path) -> None:
+def test_bots_get_a_column_and_no_views(target: str, tmp_path: Path) -> None:
     roll_up(tmp_path, "--bots", "apart", to=target)
     rows = read(tmp_path / target, "date, path, views, bots")
     people = by_text(count(HOSTILE, [DAY], Rules(bots="exclude"), NAMES["vhost_combined"]))
@@ -168,7 +168,7 @@ def test_bots_are_a_column_and_no_views(target: str, tmp_path: Path) -> None:
     ],
     ids=["any status", "pages", "bots apart", "queries", "paths"],
 )
-def test_what_was_not_found_is_a_table_and_no_views(
+def test_paths_not_found_get_a_table_and_no_views(
     options: list[str], rules: Rules, target: str, tmp_path: Path
 ) -> None:
     missing = [
@@ -197,7 +197,7 @@ def test_what_was_not_found_is_a_table_and_no_views(
 
 
 def read(file: Path, columns: str, table: str = "hits") -> list[tuple[str, ...]]:
-    """Return the rows of a table, whatever it is kept in, as texts."""
+    """Return the rows of a table in any kind of target, as texts."""
     if file.suffix == ".csv":
         header, rows = rows_of(file.read_bytes())
         assert header == columns.split(", ")
@@ -239,12 +239,12 @@ TERMS = [("2026-03-12", "/a", "Google", "caf\u00e9 paris", "2")]
 
 @pytest.mark.parametrize("target", ["hits.csv", "hits.db"])
 @pytest.mark.parametrize(("option", "expected"), [([], SITES), (["full"], PAGES)], ids=["site", "full"])
-def test_referrers_and_searches_are_tables_of_their_own(
+def test_referrers_and_searches_get_their_own_tables(
     target: str, option: list[str], expected: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
     data = b"".join(line(target, referer=referer) for target, referer in REFERERS)
     options = ["--own-host", "O.example", "--fold-slash", "--exclude-static", "--search-terms", "--referrers", *option]
-    for _ in range(2):  # the second time it changes nothing
+    for _ in range(2):  # the second run changes nothing
         roll_up(tmp_path, *options, data=data, to=target)
         files = [tmp_path / target.replace(".csv", f"{name}.csv") for name in ("", ".referrers", ".searches")]
         assert sorted(read(files[0], "date, path, views")) == [
@@ -254,7 +254,7 @@ def test_referrers_and_searches_are_tables_of_their_own(
         assert read(files[2], "date, path, engine, terms, views", "searches") == TERMS
 
 
-def test_referrers_know_hosts(tmp_path: Path) -> None:
+def test_referrers_can_be_kept_by_host(tmp_path: Path) -> None:
     data = line(b"/a", referer=b"https://x.example/") + line(b"/a", referer=b"https://x.example/", host=b"p.example:80")
     roll_up(tmp_path, "--by-host", "--referrers", data=data, to="hits.db")
     assert read(tmp_path / "hits.db", "date, host, path, referrer, views", "referrers") == [
@@ -263,7 +263,7 @@ def test_referrers_know_hosts(tmp_path: Path) -> None:
     ]
 
 
-def test_tables_of_bots_and_referrers_keep_to_the_memory_and_lose_nothing(tmp_path: Path) -> None:
+def test_tables_of_bots_and_referrers_stay_within_the_memory_and_lose_nothing(tmp_path: Path) -> None:
     lines = (
         line(b"/%d" % (number % 9_000), referer=b"https://%d.example/?q=x" % (number % 4_001), agent=agent)
         for number in range(36_000)
@@ -321,7 +321,7 @@ def test_a_format_is_named_pasted_or_detected(text: str, data: bytes, log_format
         assert "lines of 1 file" in stderr
 
 
-def test_a_log_of_no_known_format_is_not_said_to_have_one(tmp_path: Path) -> None:
+def test_no_format_is_named_for_a_log_of_an_unknown_format(tmp_path: Path) -> None:
     _, stderr = roll_up(tmp_path, data=b"2026-03-12 10:00:00 GET /a 200\n", code=1)
     assert "1 line of 1 file, 0.0 MB" in stderr
     assert "1 malformed" in stderr
@@ -341,7 +341,7 @@ def test_files_of_several_formats_are_counted_together(tmp_path: Path) -> None:
     assert b"of 3 files (json and short and vhost_combined)" in done.stderr
 
 
-def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_config_file(tmp_path: Path) -> None:
     write(tmp_path / "rules.toml", b'status = "404"\nexclude-static = true\nbots = "apart"\nmethod = ["GET", "HEAD"]\n')
     plain, _ = roll_up(tmp_path, "--method", "GET,HEAD", "--exclude-bots", "--status", "200,404", "--exclude-static")
     for given in (["--config", "rules.toml"], []):
@@ -359,7 +359,7 @@ def test_the_command_line_comes_before_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("newline", [b"\n", b""])
-def test_what_lines_on_standard_input_lack_is_an_error(newline: bytes, tmp_path: Path) -> None:
+def test_a_field_that_lines_on_standard_input_lack_is_an_error(newline: bytes, tmp_path: Path) -> None:
     data = line(b"/a").removeprefix(b"o.example:443 ").rstrip() + newline
     done = fasthits("rollup", str(DAY), "--logs", "-", "--to", "hits.csv", "--by-host", stdin=data, cwd=tmp_path)
     assert done.returncode == 2
@@ -471,7 +471,7 @@ def test_mistakes_are_one_clear_line_and_change_nothing(
 
 
 def test_a_view_of_a_page_counts_once_by_pages(tmp_path: Path) -> None:
-    """A redirect from /a to /a/, and the style, the favicon and the bot that come with a view, count no view."""
+    """A redirect from /a to /a/, and the style sheet, the favicon and the bot that follow, do not count as views."""
     data = line(b"/a", status=b"301") + line(b"/a/") + line(b"/a/", status=b"304") + line(b"/a.css")
     data += line(b"/favicon.ico", status=b"404") + line(b"/a/", agent=GOOGLEBOT) + line(b"/a/", method=b"HEAD")
     stdout, stderr = roll_up(tmp_path, "--pages", data=data)

@@ -1,4 +1,4 @@
-"""A log of another kind, and a log of which one rule leaves all lines out: what a careless user sees of it."""
+"""A log in another format, and a log of which a rule leaves out all lines: the messages for a careless user."""
 
 import json
 import os
@@ -19,7 +19,7 @@ JSON = (
 
 
 def roll_up(folder: Path, *options: str, stdin: bytes = b"", to: str = "hits.csv") -> tuple[int, list[str]]:
-    """Roll the day of access.log up, and return the exit code and what was said."""
+    """Roll the day of access.log up, and return the exit code and the messages."""
     logs = [] if "--logs" in options else ["--logs", "access.log"]
     done = fasthits("rollup", DAY, *logs, "--to", to, *options, cwd=folder, stdin=stdin)
     assert b"Traceback" not in done.stderr
@@ -46,7 +46,7 @@ def roll_up(folder: Path, *options: str, stdin: bytes = b"", to: str = "hits.csv
     ids=["an error log", "CSV", "binary", "HTML", "blank lines", "a mail log", "JSON"],
 )  # fmt: skip
 @pytest.mark.parametrize("source", ["a file", "a pipe"])
-def test_a_log_of_another_kind_is_told_with_its_first_lines_and_what_to_type(
+def test_a_log_of_another_kind_is_reported_with_its_first_lines_and_what_to_type(
     log: bytes, advice: list[str], source: str, tmp_path: Path
 ) -> None:
     write(tmp_path / "access.log", log)
@@ -64,7 +64,7 @@ def test_a_log_of_another_kind_is_told_with_its_first_lines_and_what_to_type(
     assert (tmp_path / "hits.csv").read_text() == f"date,path,views\n{DAY},/old,1\n"
 
 
-def test_what_is_told_to_type_reads_the_log(tmp_path: Path) -> None:
+def test_the_suggested_command_reads_the_log(tmp_path: Path) -> None:
     write(tmp_path / "access.log", JSON * 3)
     _, said = roll_up(tmp_path)
     (typed,) = [line.partition("-> try ")[2].split() for line in said if "-> try " in line]
@@ -72,7 +72,7 @@ def test_what_is_told_to_type_reads_the_log(tmp_path: Path) -> None:
     assert (tmp_path / "hits.csv").read_text() == f"date,path,views\n{DAY},/a,3\n"
 
 
-def test_a_wrong_format_is_told_with_the_right_one(tmp_path: Path) -> None:
+def test_a_wrong_format_is_reported_with_the_right_one(tmp_path: Path) -> None:
     write(tmp_path / "access.log", hit("/a") * 3)
     code, said = roll_up(tmp_path, "--format", "short")
     assert code == 1
@@ -107,7 +107,7 @@ def test_a_rule_that_leaves_all_lines_out_is_a_warning(
     assert warning in said
 
 
-def test_a_quiet_night_of_bots_is_no_mail(tmp_path: Path) -> None:
+def test_a_night_of_only_bots_prints_nothing_with_quiet(tmp_path: Path) -> None:
     bots = hit("/a").replace(b"Mozilla", b"Googlebot") * 20
     before, after = (hit("/b").replace(b"12/Mar", day) for day in (b"11/Mar", b"13/Mar"))
     write(tmp_path / "access.log", before, bots, after)
@@ -128,7 +128,7 @@ def test_a_log_that_is_mostly_unreadable_is_counted_with_a_warning(good: int, tm
     assert (f"  warning: 90 of {90 + good} lines cannot be read; see the examples" in said) == (good == 5)
 
 
-def test_a_file_of_which_nothing_can_be_read_is_told_and_the_others_count(tmp_path: Path) -> None:
+def test_a_file_of_which_nothing_can_be_read_is_reported_and_the_others_count(tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a") * 9)
     write(tmp_path / "b.log", hit("/a") * 9)
     write(tmp_path / "error.log", b"[Thu Mar 12 10:00:00 2026] [core:error] x\n" * 3)
@@ -145,7 +145,7 @@ def test_a_file_of_which_nothing_can_be_read_is_told_and_the_others_count(tmp_pa
 def test_a_long_line_is_shown_to_a_thousand_characters(tmp_path: Path) -> None:
     write(tmp_path / "access.log", b"x" * 70_000 + b"\n" + b"y" * 999 + b"\n")
     _, said = roll_up(tmp_path)
-    assert f"      access.log:1: {'x' * 200}" in said  # the rest is not in the first bytes of the file
+    assert f"      access.log:1: {'x' * 200}" in said  # the rest of the line is not in the first bytes of the file
     write(tmp_path / "access.log", b"x" * 7000 + b"\n" + b"y" * 999 + b"\n")
     _, said = roll_up(tmp_path)
     assert f"      access.log:1: {'x' * 1000} ... (7,000 bytes)" in said

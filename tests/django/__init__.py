@@ -1,6 +1,7 @@
-"""The Django app, tried in the sample site `tests.django_app`. Importing this package sets Django up: no other does.
+"""Tests of django/, in the sample site `tests.django_app`. Only importing this package sets Django up.
 
-Django changes the environment, its time zone above all. That is not for the other tests and the processes they start.
+Django changes the environment, above all the time zone. Other tests, and the processes that they start, must not see
+these changes.
 """
 
 import os

@@ -45,7 +45,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def tables(database: dict[str, Any]) -> Iterator[None]:
-    """Empty tables for this process only: the test is rolled back."""
+    """Empty tables for this process only. The changes of the test are rolled back."""
     ContentType.objects.clear_cache()
     with transaction.atomic():
         yield
@@ -62,9 +62,9 @@ def shared_tables(database: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def test_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The set-up of Django's own test runner, without memory of an earlier memcached that failed.
+    """The set-up of Django's own test runner. It forgets that a memcached of an earlier test failed.
 
-    A page waits longer than 0.1 s here: the machine may be busy.
+    A page may wait longer than 0.1 s in these tests, because the machine may be busy.
     """
     setup_test_environment(debug=False)
     monkeypatch.setattr(quick, "PAGE_SECONDS", 30.0)

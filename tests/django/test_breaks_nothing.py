@@ -51,7 +51,7 @@ def render(template: str, **context: Any) -> str:
 
 
 @pytest.mark.parametrize("action", ["page", "list"])
-def test_who_may_delete_an_object_may_delete_it_with_its_history(action: str) -> None:
+def test_a_user_who_may_delete_an_object_may_delete_its_history_with_it(action: str) -> None:
     release = read(read(PressRelease.objects.create(title="A", slug="a")), days_ago=2)
     other = read(PressRelease.objects.create(title="B", slug="b"))
     user = User.objects.create_user("editor", is_staff=True)
@@ -65,13 +65,13 @@ def test_who_may_delete_an_object_may_delete_it_with_its_history(action: str) ->
         form = {"action": "delete_selected", "_selected_action": str(release.pk), "post": "yes"}
     if action == "page":
         confirmation = client.get(where).content.decode()
-        assert "hits" not in confirmation  # its days are not listed, one by one
+        assert "hits" not in confirmation  # the page does not list its days one by one
     assert client.post(where, form).status_code == 302
     assert list(PressRelease.objects.all()) == [other]
     assert [hits.content_object for hits in Hits.objects.all()] == [other]
 
 
-def test_nobody_edits_or_deletes_history_by_hand() -> None:
+def test_the_admin_cannot_edit_or_delete_history() -> None:
     hits = Hits.objects.get(object_id=str(read(PressRelease.objects.create(title="A", slug="a")).pk))
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
@@ -83,7 +83,7 @@ def test_nobody_edits_or_deletes_history_by_hand() -> None:
 
 
 @pytest.mark.parametrize("how", ["object", "queryset", "proxy", "twice"])
-def test_history_goes_with_its_object(how: str) -> None:
+def test_history_is_deleted_with_its_object(how: str) -> None:
     gone, kept = (read(PressRelease.objects.create(title=name, slug=name)) for name in "ab")
     read(Photo.objects.create(caption="x"))
     if how == "proxy":
@@ -107,7 +107,7 @@ def test_a_deletion_that_is_rolled_back_leaves_the_history() -> None:
 
 
 class HitsElsewhere:
-    """Routes the history, and content types with it, to a database of its own."""
+    """Routes the history and the content types to another database."""
 
     def db_for_read(self, model: Any, **hints: Any) -> str | None:
         return "stats" if model._meta.app_label == "fasthits" else None
@@ -124,7 +124,7 @@ class HitsElsewhere:
 
 
 def drop_tables() -> None:
-    """Drop the tables of fasthits, until the test is rolled back."""
+    """Drop the tables of fasthits. After the test they are restored."""
     for table in ("fasthits_mostread", "fasthits_hits"):
         connection.cursor().execute(f"DROP TABLE {table}")
 
@@ -149,26 +149,26 @@ def stats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_history_in_another_database(
     stats: str, parse_log: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Objects can be deleted, and pages show what one database can tell."""
+    """Objects can be deleted, and pages show the numbers that need only one database."""
     from tests.support.logger import DAY, access_lines
 
     release, other = (PressRelease.objects.create(title=name, slug=name) for name in "ab")
     parse_log(access_lines(["/press/a/"] * 3 + ["/press/b/"]))
     assert dict(Hits.objects.using("stats").values_list("date", "views").filter(views=3)) == {DAY: 3}
     assert (release.hits_total, [hit.views for hit in release.hits], bool(other.hits)) == (3, [3], True)
-    assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query is of one database
+    assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query cannot use two databases
     assert most_read(PressRelease) == Hits.objects.most_read(PressRelease.objects.using("default")) == []
     warning = "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
     assert [record.message for record in caplog.records] == [warning]
     release.delete()
     other.delete()
     assert PressRelease.objects.count() == 0
-    assert Hits.objects.using("stats").count() == 2  # they go when the transaction of this test does, which is never
+    assert Hits.objects.using("stats").count() == 2  # they are deleted at a commit, and this test makes none
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_content_types_are_those_of_the_database_with_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
-    """A number there may be that of another model here: the history would be that of other objects."""
+def test_content_types_come_from_the_database_of_the_history(stats: str, parse_log: Callable[..., Any]) -> None:
+    """The same number may belong to another model in the other database. The history would be that of other objects."""
     from tests.support.logger import DAY, access_lines
 
     release = PressRelease.objects.create(title="a", slug="a")
@@ -183,7 +183,7 @@ def test_content_types_are_those_of_the_database_with_the_history(stats: str, pa
     assert row.content_type_id == number
 
 
-def test_history_in_another_database_goes_when_the_deletion_is_committed(
+def test_history_in_another_database_is_deleted_when_the_deletion_is_committed(
     database: dict[str, Any], stats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from django.test.testcases import TestCase
@@ -201,7 +201,7 @@ def test_history_in_another_database_goes_when_the_deletion_is_committed(
 
 @pytest.fixture
 def no_tables(database: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site whose tables of fasthits are not there yet."""
+    """A site that does not have the tables of fasthits yet."""
     monkeypatch.setattr(expressions, "_with_history", set())
     drop_tables()
 
@@ -229,7 +229,7 @@ def test_before_migrate_pages_show_no_number_and_objects_can_be_deleted(
         (["import_hitcount"], "cannot take over hits"),
     ],
 )
-def test_a_database_that_fails_is_one_line_and_what_to_type(
+def test_a_database_error_is_one_line_that_says_what_to_type(
     no_tables: None, tmp_path: Path, command: list[str], failed: str
 ) -> None:
     from tests.support.logger import access_lines
@@ -285,7 +285,7 @@ def fresh_database(database: dict[str, Any], place: Path) -> dict[str, Any]:
 
 
 def test_migrate_works_on_a_fresh_database_with_a_queryset_of_a_class(database: dict[str, Any], tmp_path: Path) -> None:
-    """Importing the site, on a database without any table, as its first `migrate` does."""
+    """Import the site with a database that has no table, as the first `migrate` does."""
     program = """
 import django
 django.setup()
@@ -345,7 +345,7 @@ def test_a_site_without_memcached(
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("language", "grouping"), [("en", False), ("en", True), ("de", True), ("ar", True)])
-def test_an_unknown_number_is_0_in_sums_and_shown_as_nothing(language: str, grouping: bool) -> None:
+def test_an_unknown_number_is_0_in_sums_and_shows_nothing(language: str, grouping: bool) -> None:
     with override_settings(USE_THOUSAND_SEPARATOR=grouping), translation.override(language):
         template = "[{{ n }}][{{ n|add:1 }}][{% if n %}y{% endif %}][{% if n > 5 %}y{% endif %}]"
         template += "[{% if n.unknown %}y{% endif %}]"
@@ -385,7 +385,7 @@ def test_wrong_settings_break_no_page(wrong: Any, caplog: pytest.LogCaptureFixtu
 # Multi-table inheritance
 
 
-def test_the_pages_of_a_multi_table_child_count_for_the_parent_which_is_the_same_object(
+def test_hits_of_a_multi_table_child_count_for_its_parent(
     parse_log: Callable[..., Any],
 ) -> None:
     from tests.support.logger import DAY, access_lines
@@ -398,7 +398,7 @@ def test_the_pages_of_a_multi_table_child_count_for_the_parent_which_is_the_same
         assert type(obj).objects.with_hits().get().hits_all_days == 4
         (fetched,) = type(obj).objects.prefetch_related("hits")
         assert [hit.views for hit in fetched.hits.all()] == [4]
-        if connection.vendor == "sqlite":  # others compare no text with a number
+        if connection.vendor == "sqlite":  # other databases do not compare a text with a number
             assert type(obj).objects.filter(hits__views=4).get() == obj
     assert Hits.objects.get().content_object == place
     restaurant.delete(keep_parents=True)
@@ -415,7 +415,7 @@ def test_the_deletion_of_a_child_leaves_nothing_behind(model: type[HitsMixin]) -
 
 
 def test_migrate_joins_the_histories_of_a_child_and_its_parent() -> None:
-    """Before, a child had rows of its own."""
+    """In earlier versions a child had its own rows."""
     from importlib import import_module
 
     from django.apps import apps
@@ -452,5 +452,5 @@ def test_hits_ever_counts_today_once(count_today: CountToday) -> None:
         assert PressRelease.objects.get().hits_ever == 104
 
 
-def test_the_logger_is_the_one_in_the_manual() -> None:
+def test_the_tests_use_the_logger_of_the_manual() -> None:
     assert live.log is logging.getLogger("fasthits.django")

@@ -1,4 +1,4 @@
-"""A page of the site in a real Chromium: its counter rises while lines are piped through a real `fasthits log`.
+"""A page of the site in a real Chromium: its number rises while a real `fasthits log` counts lines.
 
 With FASTHITS_SCREENSHOT=docs/django.png the picture of the page goes there.
 """
@@ -81,7 +81,7 @@ def test_the_number_on_the_page_rises_while_it_is_open(
         browser.find_element(By.CSS_SELECTOR, "figure summary").click()
         assert cell.is_displayed()
         said = (tmp_path / "site.log").read_text()
-        assert '"POST /fasthits/hits_today.json HTTP/1.1" 200' in said  # which no rule counts as a hit
+        assert '"POST /fasthits/hits_today.json HTTP/1.1" 200' in said  # no rule counts it as a hit
         assert '"GET /fasthits/hits_today.json' not in said
         memcached.kill()  # the page keeps its number, and its script goes on
         errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]

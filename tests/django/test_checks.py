@@ -24,7 +24,7 @@ MEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"
 
 @contextmanager
 def modify_caches(cache: dict[str, Any]) -> Iterator[None]:
-    """Change the settings without telling Django's caches, which such a cache would break."""
+    """Change the settings without a signal to Django's caches. Such a setting would break them."""
     with patch.object(settings._wrapped, "CACHES", {"default": cache}):
         setting.cache_clear()
         live.forget()
@@ -97,7 +97,7 @@ def test_a_mistake_is_an_error(settings: Any, code: str, message: str) -> None:
         ({"BACKEND": "no.such.Cache", "LOCATION": "redis://:secret@a"}, "ModuleNotFoundError: No module named 'no'"),
     ],
 )
-def test_a_cache_whose_servers_nobody_can_tell_is_an_error(cache: dict[str, Any], said: str) -> None:
+def test_a_cache_with_unknown_servers_is_an_error(cache: dict[str, Any], said: str) -> None:
     with override_settings(FASTHITS={}), modify_caches(cache):
         ((number, message),) = found()
         assert live.hits_today("/") is live.UNKNOWN
@@ -109,7 +109,7 @@ def test_a_cache_whose_servers_nobody_can_tell_is_an_error(cache: dict[str, Any]
 
 
 def checked(*models_to_check: type[models.Model]) -> list[tuple[Any, Any]]:
-    """Return the errors of models as if they were all those of the site."""
+    """Return the errors of these models as if the site had no other models."""
     config = apps.get_app_config("django_app")
     config.models = {model.__name__.lower(): model for model in models_to_check}
     try:
@@ -135,8 +135,8 @@ def test_a_counted_model_without_get_absolute_url_is_an_error() -> None:
 
 
 @isolate_apps("tests.django_app")
-def test_a_primary_key_whose_views_no_query_would_find_is_an_error() -> None:
-    """Text of it is different in Python and in the database, so sums were silently 0."""
+def test_a_primary_key_that_queries_cannot_compare_is_an_error() -> None:
+    """Its text differs between Python and the database, so sums would silently be 0."""
     fields: list[tuple[Any, bool]] = [
         (models.DecimalField(max_digits=5, decimal_places=2, primary_key=True), True),
         (models.DateTimeField(primary_key=True), True),

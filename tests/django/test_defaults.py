@@ -1,4 +1,4 @@
-"""What a site gets without further settings is right: the day, the rules, the addresses, the objects."""
+"""The defaults of a site are right: the day, the rules, the addresses, the objects."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def history_of(obj: object) -> dict[date, int]:
 # The day
 
 
-def test_the_day_is_the_machines_whatever_TIME_ZONE_is() -> None:
+def test_the_day_is_that_of_the_machine_for_any_TIME_ZONE() -> None:
     """Django has replaced the process's time zone by TIME_ZONE, UTC by default."""
     program = "import django; django.setup(); from fasthits.django.conf import setting; print(setting('TIME_ZONE'))"
     program = f"from tests.django_app import settings; del settings.FASTHITS['TIME_ZONE']; {program}"
@@ -53,7 +53,7 @@ def test_the_day_is_the_machines_whatever_TIME_ZONE_is() -> None:
     assert done.stdout == "Pacific/Kiritimati\n", done.stderr
 
 
-def test_the_day_is_the_machines_in_a_server_that_the_reloader_has_started() -> None:
+def test_the_day_is_that_of_the_machine_under_the_reloader_too() -> None:
     """`runserver` starts itself again, with the TZ that Django has set."""
     child = "from fasthits.django.conf import machine_zone; print(machine_zone())"
     program = f"""
@@ -156,10 +156,10 @@ def test_an_address_becomes_the_path_that_is_counted(address: str, rules: dict[s
     assert counted_path(address, Rules(**rules)) == path
 
 
-def test_addresses_with_a_query_are_pages_where_the_rules_keep_it(
+def test_addresses_with_a_query_are_pages_if_the_rules_keep_queries(
     memcached: Memcached, parse_log: ParseLog, release: PressRelease
 ) -> None:
-    """Live, and in the history by RESOLVER, which gets the query."""
+    """The live numbers need no setting. For the history, RESOLVER gets the query."""
     other = PressRelease.objects.create(title="B", slug="b")
 
     def find(path: str, match: Any) -> Any:
@@ -174,7 +174,9 @@ def test_addresses_with_a_query_are_pages_where_the_rules_keep_it(
     assert [obj.hits_total for obj in (release, other)] == [3, 1]
 
 
-def test_a_site_below_a_folder_that_django_does_not_know_is_told(parse_log: ParseLog, release: PressRelease) -> None:
+def test_a_site_below_a_folder_that_django_does_not_know_is_reported(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
     _, err = parse_log(access_lines(["/other/", "/app/press/a/"]))
     told = 'the log has the site below /app, which Django does not know: set FORCE_SCRIPT_NAME = "/app"\n'
     assert err == told
@@ -189,7 +191,9 @@ def test_the_path_of_an_object_is_the_counted_path(release: PressRelease) -> Non
 # History that would be lost
 
 
-def test_a_run_after_a_change_of_address_says_what_it_would_lose(parse_log: ParseLog, release: PressRelease) -> None:
+def test_a_run_after_a_change_of_address_reports_the_history_it_would_lose(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
     other = PressRelease.objects.create(title="B", slug="b")
     third = PressRelease.objects.create(title="C", slug="c")
     log = access_lines(["/press/a/"] * 3 + ["/press/b/"] * 2 + ["/press/c/"] * 5)
@@ -210,7 +214,9 @@ def test_a_run_after_a_change_of_address_says_what_it_would_lose(parse_log: Pars
     assert [history_of(obj) for obj in (release, other, third)] == [{}, {}, {DAY: 14}]
 
 
-def test_a_loss_leaves_only_its_own_day(parse_log: ParseLog, release: PressRelease) -> None:
+def test_history_that_would_be_lost_leaves_only_its_own_day_unchanged(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
     other = PressRelease.objects.create(title="B", slug="b")
     Hits.objects.create(date=DAY, content_object=release, views=1)
     before = DAY - timedelta(1)

@@ -1,4 +1,4 @@
-"""The app's public names are documented. Its modules can be imported only where Django is set up."""
+"""The app's public names are documented. Its modules can only be imported after Django is set up."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The history in templates and code: as the blog's author wrote it, most read objects, comparison, lists, export."""
+"""The history in templates and code: the page of the blog's author, most read objects, comparison, lists, export."""
 
 import csv
 import io
@@ -60,7 +60,7 @@ on {{ object.hits|length }} days: {% for hit in object.hits %}{{ hit.date|date:"
 {% else %}Nobody has read this.{% endif %}"""
 
 
-def test_the_authors_page_runs_unchanged(release: PressRelease) -> None:
+def test_the_page_of_the_blogs_author_works_unchanged(release: PressRelease) -> None:
     assert render(PAGE, object=release) == "Nobody has read this."
     for day, views in ((10, 5), (12, 7), (11, 6)):
         Hits.objects.create(date=date(2026, 3, day), content_object=release, views=views)
@@ -70,7 +70,7 @@ def test_the_authors_page_runs_unchanged(release: PressRelease) -> None:
 
 
 @pytest.mark.parametrize("model", [PressRelease, Photo, Tag, Restaurant])
-def test_the_history_is_a_sequence_beside_a_manager(model: Any) -> None:
+def test_the_history_is_a_sequence_and_a_manager(model: Any) -> None:
     obj = model.objects.create()
     assert (len(obj.hits), bool(obj.hits), list(obj.hits)) == (0, False, [])
     read(obj, {1: 5, 2: 6, 3: 7})
@@ -100,7 +100,7 @@ def test_a_page_of_many_objects_takes_one_query_for_all_histories() -> None:
         objects = list(PressRelease.objects.prefetch_related("hits"))
         text = render("{% for object in objects %}" + PAGE + "{% endfor %}", objects=objects)
     assert text.count("Read 1 times") == 3
-    assert len(queries) <= 3  # the objects, their history, and once the content type
+    assert len(queries) <= 3  # the objects, their history, and for the first time the content type
 
 
 # Most read
@@ -159,7 +159,7 @@ def test_the_kept_list_is_not_used_when_it_is_out_of_date(monkeypatch: pytest.Mo
     assert most_read(PressRelease, limit=1) == [one]
     tomorrow = live.today() + timedelta(1)
     monkeypatch.setattr(live, "today", lambda: tomorrow)
-    assert most_read(PressRelease, limit=1) == [other]  # the day 7 days ago is out; tomorrow's list was kept, too
+    assert most_read(PressRelease, limit=1) == [other]  # tomorrow's list, without the oldest day
     read(one, {1: 50})
     assert [(obj, obj.hits_7_days) for obj in most_read(PressRelease, limit=1)] == [(one, 55)]
 
@@ -172,12 +172,12 @@ def test_the_kept_list_is_long_enough_for_a_page_and_bounded(monkeypatch: pytest
     assert {row.views for row in MostRead.objects.all()} == {3, 4, 5}
     assert most_read(PressRelease, limit=5) == objects[::-1]
     assert most_read(PressRelease.objects.filter(slug__in="ed"), limit=2) == [objects[1], objects[0]]
-    objects[4].delete()  # the list has two objects now, which are not all that were read
+    objects[4].delete()  # the list has two objects now, but more objects were read
     assert most_read(PressRelease, limit=5) == objects[3::-1]
 
 
 def test_other_periods_are_found_among_the_objects_of_a_longer_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sums are of few objects only, and right, too, where an object outside that list was read more often."""
+    """Only few objects are summed up. The result is right even if an object outside of the list was read more often."""
     for module in (ranking, queries):
         monkeypatch.setattr(module, "KEPT", 4)
     monkeypatch.setattr(queries, "FIRST_CANDIDATES", 2)
@@ -201,7 +201,7 @@ def test_other_periods_are_found_among_the_objects_of_a_longer_list(monkeypatch:
         return top, any(re.search(whole, each["sql"]) for each in asked.captured_queries)
 
     assert found(14, 1) == ([a], False)
-    assert found(14, 3) == ([a, b, c], False)  # with at least the views of the last of the list
+    assert found(14, 3) == ([a, b, c], False)  # objects with at least as many views as the last object of the list
     assert found(14, 4) == ([a, b, c, f], True)  # d is in the list, f is not
     assert found(14, 2, PressRelease.objects.exclude(slug="a")) == ([b, c], False)
     assert [obj.hits_14_days for obj in most_read(PressRelease, days=14, limit=3)] == [90, 80, 70]
@@ -223,7 +223,7 @@ def test_a_run_for_an_old_day_keeps_the_lists_in_use(release: PressRelease, tmp_
 
 
 def test_the_most_read_today_of_a_queryset_sum_no_objects(count_today: CountToday) -> None:
-    """However few of them are in the kept list."""
+    """Even if only few of its objects are in the kept list."""
     release = PressRelease.objects.create(title="new", slug="a")
     read(PressRelease.objects.create(title="other", slug="b"), {1: 5})
     ranking.keep("default")
@@ -279,7 +279,7 @@ def test_the_period_is_compared_with_the_one_before(release: PressRelease) -> No
 
 
 def test_querysets_sort_and_filter_by_views_whatever_the_key_is() -> None:
-    """What `Sum("hits__views")` cannot do with UUID keys."""
+    """`Sum("hits__views")` cannot do this with UUID keys."""
     photos = [read(Photo.objects.create(caption=f"{number}"), {1: number, 9: 5}) for number in (2, 3, 1)]
     found = Photo.objects.with_hits(days=7).with_hits().filter(hits_7_days__gt=1).order_by("-hits_7_days")
     assert list(found) == [photos[1], photos[0]]
@@ -300,7 +300,7 @@ def test_sparklines_of_a_list_take_one_query() -> None:
 @ONE_DATABASE
 @pytest.mark.parametrize("page_size", [None, 100])
 def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountToday, page_size: int | None) -> None:
-    """The manual's own text, with pages and with the framework's default: without."""
+    """The code of the manual, with pages and without pages, which is the framework's default."""
     recipe = MANUAL.partition("**Django REST framework:**")[2].partition("```python\n")[2].partition("```")[0]
     names: dict[str, Any] = {"serializers": serializers, "viewsets": viewsets, "PressRelease": PressRelease}
     names |= {"with_hits_today": live.with_hits_today, "__name__": __name__}
@@ -372,7 +372,7 @@ def test_old_history_is_pruned(release: PressRelease) -> None:
             called("prune_hits", *wrong)
 
 
-def test_what_is_pruned_is_not_among_the_most_read(release: PressRelease) -> None:
+def test_pruned_history_is_not_in_the_lists_of_most_read(release: PressRelease) -> None:
     read(release, {1: 5, 80: 90})
     ranking.keep("default")
     called("prune_hits", "--keep", "30")
@@ -397,7 +397,7 @@ def test_history_is_exported(release: PressRelease) -> None:
         called("export_hits", "12 March")
 
 
-def test_the_history_of_hitcount_is_taken_over(release: PressRelease) -> None:
+def test_the_history_of_django_hitcount_is_imported(release: PressRelease) -> None:
     from hitcount.models import Hit, HitCount
 
     berlin = ZoneInfo("Europe/Berlin")

@@ -1,4 +1,4 @@
-"""The texts of pages and admin in German, French and Spanish; and pages that are written from right to left."""
+"""The texts of pages and of the admin in German, French and Spanish; and right-to-left pages."""
 
 import gettext
 import re
@@ -66,7 +66,7 @@ def test_the_admin_speaks_the_language_of_its_user(release: PressRelease, langua
         client.get(f"/admin/django_app/pressrelease/{release.pk}/change/")
         named = {"de": "letzte 7 Tage", "fr": "7 derniers jours", "es": "últimos 7 días", "ar": "last 7 days"}[language]
         assert [text for text in texts if text not in page] == []
-        assert named.lower() in objects.lower()  # Django makes its first letter a capital
+        assert named.lower() in objects.lower()  # Django turns its first letter into a capital
 
 
 def test_every_text_has_a_translation_and_it_is_compiled() -> None:

@@ -95,7 +95,7 @@ def test_several_servers(start_memcached: Callable[..., Memcached], backend: str
 
 
 def test_over_tls(start_memcached: Callable[..., Memcached], place: Path, release: PressRelease) -> None:
-    """With the TLS settings of Django's cache, and with ours."""
+    """With the TLS settings of Django's cache, and with those of fasthits."""
     authority = Authority(place)
     memcached = start_memcached(certificate=authority.issue("127.0.0.1"))
     ours = {"MEMCACHED": memcached.tls_spec, "TLS_CA": authority.file}
@@ -133,7 +133,7 @@ def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) 
 
 
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
-def test_only_one_page_waits_for_a_memcached_that_hangs_whatever_the_caches_settings(
+def test_only_one_page_waits_for_a_hanging_memcached_with_any_settings_of_the_cache(
     memcached: Memcached,
     release: PressRelease,
     backend: str,
@@ -158,7 +158,7 @@ def test_only_one_page_waits_for_a_memcached_that_hangs_whatever_the_caches_sett
     ]
 
 
-def test_a_value_that_is_no_number_is_none(
+def test_a_value_that_is_not_a_number_is_none(
     memcached: Memcached, count_today: CountToday, release: PressRelease
 ) -> None:
     client = memcached.client()
@@ -189,7 +189,7 @@ def test_an_object_without_a_url_has_no_hits(
         ("/a\r\nset x 0 0 1", b"/aset%20x%200%200%201"),
     ],
 )
-def test_the_path_is_the_path_in_the_log(address: str, path: bytes) -> None:
+def test_the_path_of_an_object_equals_the_path_in_the_log(address: str, path: bytes) -> None:
     class Page:
         def get_absolute_url(self) -> str:
             return address
@@ -203,7 +203,7 @@ def test_long_and_odd_paths_are_counted_under_a_hash(count_today: CountToday) ->
     assert long.hits_today == 2
 
 
-def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: PressRelease) -> None:
+def test_rules_apply_to_the_paths_of_objects(memcached: Memcached, release: PressRelease) -> None:
     logging = ("log", "--memcached", memcached.spec, "--fold-slash", "--decode")
     paths = ["/press/a/", "/press/a", "/press/%61/", "/press/b/"]
     assert run_fasthits(*logging, stdin=access_lines(paths, live.today())).returncode == 0
@@ -216,7 +216,7 @@ def test_the_paths_are_those_that_the_rules_make(memcached: Memcached, release: 
 
 
 def test_today_is_the_day_in_the_web_servers_time_zone() -> None:
-    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # their dates always differ
+    for name in ("Pacific/Kiritimati", "Etc/GMT+12"):  # these two zones always have different dates
         with override_settings(FASTHITS={"TIME_ZONE": name}):
             assert live.today() == datetime.now(ZoneInfo(name)).date()
 
@@ -227,7 +227,7 @@ def test_a_queryset_a_page_and_a_list_keep_their_objects(count_today: CountToday
     in_order = Photo.objects.order_by("caption")
     assert [photo.hits_today for photo in with_hits_today(in_order)] == [0, 1, 1]
     with CaptureQueriesContext(connection) as queries:
-        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # it was evaluated and stays so
+        assert [photo.hits_today for photo in in_order] == [0, 1, 1]  # the queryset was evaluated and keeps its objects
     assert len(queries) == 0
     page = Paginator(in_order, 2).page(2)
     with_hits_today(page)
@@ -270,7 +270,9 @@ def test_the_json_of_open_pages(count_today: CountToday, release: PressRelease) 
         assert ask(JSON).json() == {}
 
 
-def test_the_json_tells_nothing_of_paths_that_no_page_has_shown(count_today: CountToday, release: PressRelease) -> None:
+def test_the_json_has_no_numbers_of_paths_that_no_page_has_shown(
+    count_today: CountToday, release: PressRelease
+) -> None:
     count_today(["/press/a/"])
     signed = sign(release)
     changed = ["/press/a/", "/press/b/", "http://x/press/a/", "", "/é", signed + "x", "/admin/" + signed[9:], "\0:x"]

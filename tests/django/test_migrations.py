@@ -1,4 +1,4 @@
-"""The migrations: complete, and from the tables of an older version on."""
+"""The migrations are complete, and migrate the tables of an older version."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ def test_the_migrations_are_complete() -> None:
 
 
 def test_an_older_site_migrates(shared_tables: dict[str, Any]) -> None:
-    """It has rows of a multi-table child, which are its parent's from then on."""
+    """It has rows of a multi-table child. After the migration they belong to the parent."""
     call_command("migrate", "fasthits", "0001", verbosity=0)
     restaurant = Restaurant.objects.create(name="R")
     kind = ContentType.objects.get(app_label="django_app", model="restaurant")

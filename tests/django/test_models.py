@@ -1,4 +1,4 @@
-"""The history of objects: results of the managers and the mixin, and their numbers of queries."""
+"""The history of objects: results of the managers and the mixin, and the number of their queries."""
 
 from datetime import timedelta
 from typing import Any
@@ -26,7 +26,7 @@ def read(obj: Any, views: dict[int, int]) -> Any:
 
 @pytest.fixture(params=["integer", "uuid", "string"])
 def objects(request: pytest.FixtureRequest) -> list[Any]:
-    """Three objects of a model, read much long ago, read last week and never read; and an object of another model."""
+    """Three objects of a model: much read long ago, read last week, never read. And an object of another model."""
     made = {
         "integer": lambda name: PressRelease.objects.create(title=name, slug=name),
         "uuid": lambda name: Photo.objects.create(caption=name),
@@ -40,7 +40,7 @@ def objects(request: pytest.FixtureRequest) -> list[Any]:
 
 def test_with_hits_annotates_sums_in_the_query_of_the_objects(objects: list[Any]) -> None:
     model = type(objects[0])
-    model.objects.with_hits().first()  # caches the content type
+    model.objects.with_hits().first()  # this caches the content type
     with CaptureQueriesContext(connection) as queries:
         found = {str(obj): obj for obj in model.objects.with_hits(days=7).with_hits(days=30).with_hits()}
         sums = [(obj.hits_7_days, obj.hits_30_days, obj.hits_total) for obj in map(found.get, map(str, objects))]

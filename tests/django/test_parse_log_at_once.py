@@ -1,4 +1,4 @@
-"""`manage.py parse_log` in its own processes: several at once, and one that is killed."""
+"""`manage.py parse_log` in its own processes: several at the same time, and a process that is killed."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def start(log: Path, where: dict[str, Any], *options: str) -> "subprocess.Popen[
 
 
 def test_several_runs_at_once_leave_the_day_with_the_most_hits(shared_tables: dict[str, Any], tmp_path: Path) -> None:
-    """A run with n hits has them of the first n objects, so a run with more hits loses none of the others'."""
+    """A run with n hits has hits of the first n objects. So a run with more hits has all hits of the others."""
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(1, 6))
     logs = [
         write(tmp_path / f"{number}.log", *(access_line(f"/press/x{each + 1}/") for each in range(number)))
@@ -71,7 +71,7 @@ def keep_in_another_connection() -> None:
 
 
 def is_waited_for() -> bool:
-    """Tell whether another connection waits for a lock. SQLite does not tell: there it is assumed."""
+    """Tell whether another connection waits for a lock. SQLite cannot tell; for SQLite the result is always True."""
     if connection.vendor == "sqlite":
         return True
     with connection.cursor() as cursor:
@@ -139,7 +139,9 @@ execute_from_command_line(["manage.py", "parse_log", "2026-03-12", "--logs", "%s
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
-def test_killed_while_it_saves_the_old_numbers_stand(shared_tables: dict[str, Any], tmp_path: Path, name: str) -> None:
+def test_after_a_kill_while_it_saves_the_old_numbers_are_whole(
+    shared_tables: dict[str, Any], tmp_path: Path, name: str
+) -> None:
     PressRelease.objects.bulk_create(PressRelease(title="x", slug=f"x{number}") for number in range(3_000))
     log = write(tmp_path / "a.log", *(access_line(f"/press/x{number}/") for number in [0] * 6 + [*range(3_000)]))
     old = write(tmp_path / "old.log", access_line("/press/x0/") * 7)

@@ -1,4 +1,4 @@
-"""Which object a view shows: recognised, or named with the reason, as `manage.py explain_path` tells."""
+"""The object that a view shows: `manage.py explain_path` names it, or says why it is not known."""
 
 import io
 from collections.abc import Callable
@@ -67,7 +67,7 @@ class CommentForm(FormView):
 
 
 class Joined(DateDetailView):
-    """The page of a user, by the day on which they joined."""
+    """The page of a user. Its address has the day on which the user joined."""
 
     model = User
     date_field = "date_joined"
@@ -123,7 +123,7 @@ SITE = override_settings(ROOT_URLCONF=__name__, FASTHITS={"TIME_ZONE": "Europe/B
 
 @pytest.fixture
 def objects() -> dict[str, Any]:
-    """An object of each model. The key of the press release is not that of another object."""
+    """An object of each model. The key of the press release differs from the keys of the other objects."""
     return {
         "release": PressRelease.objects.create(pk=7, title="A", slug="a"),
         "issue": Issue.objects.create(year=2026, number=1),
@@ -166,7 +166,7 @@ REASONS = {
 
 
 @SITE
-def test_the_object_of_each_view_is_found_or_the_reason_is_told(objects: dict[str, Any]) -> None:
+def test_the_object_of_each_view_is_found_or_the_reason_is_reported(objects: dict[str, Any]) -> None:
     for text, name in FOUND.items():
         assert explain_path(text.encode()).obj == objects[name], text
     for text, reason in REASONS.items():
@@ -176,7 +176,7 @@ def test_the_object_of_each_view_is_found_or_the_reason_is_told(objects: dict[st
 
 
 @SITE
-def test_the_history_is_of_these_objects_only(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
+def test_only_these_objects_get_history(objects: dict[str, Any], parse_log: Callable[..., Any]) -> None:
     parse_log(access_lines([*FOUND, *REASONS]), verbosity=0)
     assert {hits.content_object: hits.views for hits in Hits.objects.all()} == {
         objects["release"]: 5,
@@ -194,7 +194,7 @@ def explained(*paths: str) -> str:
     return out.getvalue()
 
 
-def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], count_today: Callable[..., None]) -> None:
+def test_explain_path_shows_object_view_and_counter(objects: dict[str, Any], count_today: Callable[..., None]) -> None:
     from fasthits.django import live
 
     count_today(["/press/a/"] * 3)
@@ -212,15 +212,15 @@ def test_explain_path_tells_object_view_and_counter(objects: dict[str, Any], cou
 
 
 @pytest.mark.parametrize("path", ["http://[::1", "//[", "/press/\udcff/", "http://[x]/press/a/"])
-def test_explain_path_tells_what_is_not_an_address(path: str) -> None:
+def test_explain_path_says_why_a_text_is_not_an_address(path: str) -> None:
     assert explained(path) == f"not an address: {path!a} (write a byte that is not UTF-8 as %hh) (2)\n"
 
 
 @pytest.mark.parametrize("error", [Http404("no page"), PressRelease.DoesNotExist("no release")])
-def test_a_resolver_may_say_by_an_error_that_there_is_no_object(
+def test_an_error_of_a_resolver_may_mean_that_there_is_no_object(
     error: Exception, parse_log: Callable[..., Any]
 ) -> None:
-    """As the views of Wagtail and `get_object_or_404` do."""
+    """The views of Wagtail and `get_object_or_404` do this."""
 
     def find(path: str, match: Any) -> None:
         raise error

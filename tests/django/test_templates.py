@@ -117,12 +117,12 @@ def test_texts_of_an_object_are_escaped() -> None:
 def test_a_template_without_a_variable_and_with_odd_numbers_is_shown(
     template: str, shown: str, release: PressRelease, count_today: Callable[[Iterable[str]], None]
 ) -> None:
-    """What is missing has no number: above all not that of the home page."""
+    """A missing object has no number. Above all it does not have the number of the home page."""
     count_today(["/"] * 3)
     assert render(template, obj=release, manager=PressRelease.objects) == shown
 
 
 @pytest.mark.parametrize("source", ["nonsense", "no.Model"])
-def test_a_model_that_does_not_exist_is_told(source: str) -> None:
+def test_a_model_that_does_not_exist_is_reported(source: str) -> None:
     with pytest.raises(LookupError, match=rf'no such model: .*{source}.* \(write "app.Model"\)'):
         render("{% most_read source as top %}", source=source)

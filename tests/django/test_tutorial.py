@@ -1,4 +1,4 @@
-"""docs/django.md: its tutorial is done, line by line, in an empty folder; and the number is on the page."""
+"""docs/django.md: the test does the tutorial line by line in an empty folder. At the end the page shows the number."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def name_and_lines(block: Block) -> tuple[str, list[str]]:
 
 
 def change(file: Path, lines: list[str]) -> None:
-    """Change a file as the lines of a diff say, which are parted by ``@@``."""
+    """Change a file as the lines of a diff say. ``@@`` separates the hunks."""
     hunks: list[list[str]] = [[]]
     for line in lines:
         if line == "@@":
@@ -54,7 +54,7 @@ def change(file: Path, lines: list[str]) -> None:
 
 
 def run(block: Block, cwd: Path, env: dict[str, str]) -> None:
-    """Run the commands of a transcript in one shell; where there are answers in it, they have to come."""
+    """Run the commands of a transcript in one shell. If the transcript has their output, they must print it."""
     commands = [line[2:] for line in block.text.splitlines() if line.startswith("$ ") and not is_install(line)]
     answers = [line for line in block.text.splitlines() if not line.startswith("$ ")]
     script = "set -e\n" + "\n".join(commands)
@@ -73,9 +73,9 @@ def is_install(line: str) -> bool:
 
 @pytest.fixture
 def env(tmp_path: Path, memcached: Memcached) -> dict[str, str]:
-    """The environment of a reader: this Python's programs are found first, and memcached is where it is.
+    """The environment of a reader: it finds this Python's programs first, and the memcached of the test.
 
-    A page waits longer than 0.1 s here: the machine may be busy.
+    A page may wait longer than 0.1 s in this test, because the machine may be busy.
     """
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -110,12 +110,12 @@ def test_the_tutorial_leads_to_a_number_on_the_page(tmp_path: Path, env: dict[st
         assert "data-fasthits" in running.get(re.findall(r'<script src="([^"]+)"', page)[0])
 
 
-def test_it_takes_no_more_lines_than_it_says() -> None:
+def test_the_tutorial_has_no_more_lines_than_it_says() -> None:
     diffs = [block for block in blocks_of(TUTORIAL) if block.language == "diff"]
     assert sum(line.startswith("+") for block in diffs for line in block.text.splitlines()) <= OWN_LINES
 
 
-def test_what_it_installs_is_an_extra_of_the_package() -> None:
+def test_the_tutorial_installs_an_extra_of_the_package() -> None:
     (line,) = [line for block in blocks_of(TUTORIAL) for line in block.text.splitlines() if is_install(line)]
     assert line == '$ pip install "fasthits[django]"'
     assert "django" in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -1,7 +1,7 @@
 """``python -m tests.django_app.measure``: time and memory of ``parse_log`` for a busy day, compared with a rollup.
 
-A million lines; four in five are hits of 10,000 press releases, the others of as many paths with no object as there are
-(--strangers, 30,000). SQLite, and all totals are checked before a time is printed.
+The log has a million lines. Four in five are hits of 10,000 press releases. The others are hits of paths without an
+object (--strangers, 30,000). The database is SQLite. All totals are checked before a time is printed.
 """
 
 import argparse

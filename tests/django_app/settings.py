@@ -24,7 +24,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "fasthits.django",
-    "hitcount",  # whose history can be taken over
+    "hitcount",  # fasthits can import its history
     "tests.django_app",
 ]
 MIDDLEWARE = [
@@ -54,5 +54,5 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
 FASTHITS = {
     "MEMCACHED": os.environ.get("SITE_MEMCACHED"),
     "RESOLVER": "tests.django_app.urls.find_object",
-    "TIME_ZONE": "Europe/Berlin",  # of the lines that the tests log
+    "TIME_ZONE": "Europe/Berlin",  # the time zone of the lines that the tests log
 }

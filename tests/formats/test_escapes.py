@@ -9,7 +9,7 @@ from tests.support import strategies
 
 
 @given(st.binary())
-def test_bytes_come_back(raw: bytes) -> None:
+def test_escaped_bytes_are_restored(raw: bytes) -> None:
     assert escape(raw) == strategies.escape(raw)
     assert unescape(escape(raw)) == raw
 
@@ -26,5 +26,5 @@ def test_bytes_come_back(raw: bytes) -> None:
         (b"\\b\\n\\r\\t\\v", b"\b\n\r\t\v"),
     ],
 )
-def test_what_escapes_stand_for(text: bytes, raw: bytes) -> None:
+def test_the_meaning_of_each_escape(text: bytes, raw: bytes) -> None:
     assert unescape(text) == raw

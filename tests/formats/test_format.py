@@ -1,4 +1,4 @@
-"""Log formats: every directive and variable, what they amount to, and where an error stands."""
+"""Log formats: every directive and variable, the steps that they become, and the place of an error."""
 
 from datetime import date
 
@@ -111,7 +111,7 @@ def test_each_time_is_understood(directive: str, time_format: str, width: int | 
         ("epoch", None),
     ],
 )
-def test_where_the_date_stands_in_a_time(time_format: str, layout: DateLayout | None) -> None:
+def test_the_date_is_found_in_a_time(time_format: str, layout: DateLayout | None) -> None:
     assert date_layout(time_format) == layout
     if layout and "%" in time_format and "%e" not in time_format:
         text = date(2026, 3, 12).strftime(time_format)
@@ -140,7 +140,7 @@ def test_where_the_date_stands_in_a_time(time_format: str, layout: DateLayout | 
         ("$msec $request_method $uri?$args", {"time": "$msec", **GET, "path": "$uri"}),
     ],
 )  # fmt: skip
-def test_of_each_kind_one_field_is_read(text: str, expected: dict[Kind, str]) -> None:
+def test_one_field_of_each_kind_is_read(text: str, expected: dict[Kind, str]) -> None:
     assert fields(parse_format(text)) == expected
 
 
@@ -153,15 +153,15 @@ def test_of_each_kind_one_field_is_read(text: str, expected: dict[Kind, str]) ->
         (r"[$time_local] \"$request\" 5%", [b"[", b'] "', b'" 5%']),
     ],
 )
-def test_literals_are_what_the_server_writes(text: str, literals: list[bytes]) -> None:
+def test_literals_are_the_bytes_that_the_server_writes(text: str, literals: list[bytes]) -> None:
     assert [part.text for part in parse_format(text).parts if isinstance(part, Literal)] == literals
 
 
-def test_what_stands_side_by_side_and_is_skipped_is_one() -> None:
+def test_skipped_fields_next_to_each_other_become_one_step() -> None:
     assert shape(parse_format("%h%l %{%F}t%{msec_frac}t%D %m %U"))[:4] == ["skip", b" ", "time", "skip"]
 
 
-def test_quotes_and_brackets_around_a_field_are_known() -> None:
+def test_quotes_and_brackets_around_a_field_are_read() -> None:
     found = parse_format('"%v" [%{%F}t] "%r" "%s')
     marks = {part.kind: (part.quoted, part.bracketed) for part in found.parts if isinstance(part, Field)}
     assert marks == {"vhost": (True, False), "time": (False, True), "request": (True, False), "status": (False, False)}
@@ -178,7 +178,7 @@ def test_quotes_and_brackets_around_a_field_are_known() -> None:
         '%h %l %u %t "%m %U%q %H" %>s %b "%{Referer}i" "%{User-Agent}i"',
     ],
 )
-def test_a_format_equal_to_combined_is_read_alike(text: str) -> None:
+def test_a_format_equal_to_combined_has_the_same_steps(text: str) -> None:
     found = parse_format(text)
     assert found.parts[-10:] == NAMES["combined"].parts[-10:]
     assert found.anchored
@@ -233,7 +233,7 @@ def test_errors_name_what_is_wrong_and_where(text: str, message: str) -> None:
     assert str(raised.value).startswith(message)
 
 
-def test_a_field_that_an_option_needs_is_asked_for() -> None:
+def test_an_error_names_the_field_that_an_option_needs() -> None:
     NAMES["combined"].require("status", "--status")
     NAMES["json"].require("status", "--status")
     with pytest.raises(
@@ -275,5 +275,5 @@ COMBINED = COMMON + b' "-" "Mozilla/5.0 (X11; Linux x86_64)"'
         ([COMBINED.replace(b" - - ", b" - jo van doe ")], "combined"),
     ],
 )  # fmt: skip
-def test_the_format_of_a_log_is_told_from_its_first_lines(lines: list[bytes], name: str | None) -> None:
+def test_the_format_of_a_log_is_detected_from_its_first_lines(lines: list[bytes], name: str | None) -> None:
     assert detect(lines) is (NAMES[name] if name else None)

@@ -239,7 +239,7 @@ def test_the_lines_of_servers_count(server: str) -> None:
     "before", [b"", b"\xef\xbb\xbf", b"[", b"2026-03-12T10:00:00.1Z stdout F ", b"<190>Mar 12 nginx: "]
 )
 @pytest.mark.parametrize("behind", [b"", b",", b"]", b" \r", b"},\r"])
-def test_json_lines_are_told_by_themselves(before: bytes, behind: bytes) -> None:
+def test_json_lines_are_detected(before: bytes, behind: bytes) -> None:
     line = before + line_of(NGINX).removesuffix(b"}" * behind.startswith(b"}")) + behind
     assert detect([line]) is NAMES["json"]
     assert count_hits(line).hits == 1
@@ -291,7 +291,7 @@ MESSAGES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_other_messages_of_a_server_are_filtered(message: str) -> None:
+def test_messages_of_a_server_that_are_no_access_entries_are_filtered(message: str) -> None:
     assert bucket_of(MESSAGES[message]) == "message"
     assert parse_line(line_of(MESSAGES[message]), RULES) is None
 
@@ -307,12 +307,12 @@ def test_other_messages_of_a_server_are_filtered(message: str) -> None:
         {"level": "info", "message": "", "status": None},
     ],
 )
-def test_an_access_is_no_message_because_of_one_field(changes: dict[str, object]) -> None:
+def test_one_field_does_not_turn_an_access_entry_into_a_message(changes: dict[str, object]) -> None:
     assert bucket_of(NGINX | changes) == "hit"
 
 
 @pytest.mark.parametrize("spelling", ["userAgent", "user_agent", "User-Agent", "USER AGENT", "user-agent"])
-def test_names_are_one_in_any_spelling(spelling: str) -> None:
+def test_a_name_may_have_any_spelling(spelling: str) -> None:
     found = {"Time": "2026-03-12T10:00:00Z", "requestMethod": "GET", "Request-URI": "/a", spelling: "me"}
     parsed = read(found)
     assert (parsed.path, parsed.user_agent) == (b"/a", b"me")
@@ -334,7 +334,7 @@ def test_times(when: str | float) -> None:
 
 
 @pytest.mark.usefixtures("berlin")
-def test_seconds_are_of_this_machines_day_and_written_dates_are_as_they_are_written() -> None:
+def test_seconds_are_local_time_and_written_dates_stay_as_written() -> None:
     assert read({"time": 1773356399, "request": "GET /"}).day == DAY
     assert read({"time": 1773356400, "request": "GET /"}).day > DAY
     assert read({"time": "2026-03-12T23:59:59Z", "request": "GET /"}).day == DAY
@@ -348,7 +348,7 @@ def test_seconds_are_of_this_machines_day_and_written_dates_are_as_they_are_writ
         *("31/Feb/2026:10:00:00 +0100", "12/Mar/2026:10:00:xx", "1773309600x", "12.5e99", "9" * 400, "0" * 30),
     ],
 )  # fmt: skip
-def test_what_are_no_times(when: object) -> None:
+def test_invalid_times_are_not_read(when: object) -> None:
     assert parse_line(line_of({"time": when, "request": "GET / HTTP/1.1"}), RULES) is None
     assert read({"time": when, "@timestamp": "2026-03-12T10:00:00Z", "request": "GET / HTTP/1.1"}).day == DAY
 
@@ -413,7 +413,7 @@ def test_fields_are_escaped_and_checked(changes: dict[str, object], field: str, 
         b'127.0.0.1 - - [12/Mar/2026:10:00:00 +0100] "GET / HTTP/1.1" 200 5 "-" "{"',
     ],
 )
-def test_what_is_no_such_object_is_malformed(raw: bytes) -> None:
+def test_lines_without_a_whole_access_entry_are_malformed(raw: bytes) -> None:
     assert parse_line(raw, RULES) is None
     table = HitTable(rules=RULES)
     table.feed(raw + b"\n")
@@ -430,7 +430,7 @@ def test_fields_can_be_named() -> None:
     assert parse_line(line_of(NGINX), rules) is None
 
 
-def test_a_name_that_was_chosen_is_no_longer_another_field() -> None:
+def test_a_key_chosen_for_one_field_is_no_longer_read_as_another() -> None:
     rules = LineRules(ways=json_ways({"path": "message"}))
     found = {"time": "2026-03-12T10:00:00Z", "level": "info", "method": "GET", "message": "/a", "request": "GET /b"}
     parsed = parse_line(line_of(found), rules)
@@ -442,12 +442,12 @@ def test_each_kind_of_field_can_be_named() -> None:
     assert set(JSON_KINDS) == KNOWN.keys()
 
 
-def test_no_name_is_of_two_kinds() -> None:
+def test_no_name_has_two_kinds() -> None:
     names = [comparable(name) for known in (KNOWN | MARKS).values() for name in known]
     assert len(names) == len(set(names))
     assert {name for name in KNOWN["path"]} >= URLS
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda text: " " not in text))
-def test_a_target_comes_through_as_apache_would_have_logged_it(target: str) -> None:
+def test_a_target_is_read_as_apache_would_have_logged_it(target: str) -> None:
     assert read(NGINX | {"request": f"GET {target} HTTP/1.1"}).target == escape(target.encode())

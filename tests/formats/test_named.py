@@ -1,4 +1,4 @@
-"""The named formats: lines of each are read as their programs mean them, by name and told by themselves."""
+"""The named formats: lines of each format are read as its program wrote them, with and without the format's name."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from fasthits.rules.rules import Rules
 
 
 class Read(NamedTuple):
-    """What a line says. A field is None if the line or the format does not have it."""
+    """The fields of a line. A field is None if the line or the format does not have it."""
 
     method: bytes
     path: bytes | None
@@ -39,7 +39,7 @@ Lines = list[tuple[bytes, Read | None]]
 
 
 def lines_of_formats() -> dict[str, Lines]:
-    """Return what is in formats.txt, by the name of the format."""
+    """Return the lines of formats.txt, by the name of their format."""
     found: dict[str, Lines] = {}
     for section in (Path(__file__).parent / "formats.txt").read_bytes().split(b"\n== ")[1:]:
         name, _, rest = section.partition(b"\n")
@@ -80,7 +80,7 @@ def compiled(name: str, by_host: bool = False) -> CompiledRules:
 
 
 def count(blocks: Sequence[bytes], name: str, by_host: bool = False) -> Intake:
-    """Return the count of *blocks* as one log, read as the format *name*."""
+    """Return the count of *blocks*, which are one log, in the format *name*."""
     intake = Intake(compiled(name, by_host), lambda line_rules: HitTable(rules=line_rules))
     for block in blocks:
         intake.feed(block)
@@ -102,13 +102,13 @@ def test_each_format_has_lines() -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_lines_are_read_as_their_program_means_them(name: str) -> None:
+def test_lines_have_the_fields_that_their_program_wrote(name: str) -> None:
     parsed = parse_lines(text_of(LINES[name]), LineRules(ways=[way.reading() for way in NAMES[name].ways]))
     assert list(map(read_from, parsed)) == [read for _, read in LINES[name]]
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_a_log_tells_its_format(name: str) -> None:
+def test_the_format_of_a_log_is_detected(name: str) -> None:
     found = compiled("auto").detect(text_of(LINES[name]), ended=True)
     assert found
     assert key_of(found) in map(key_of, NAMES[name].ways)
@@ -116,7 +116,7 @@ def test_a_log_tells_its_format(name: str) -> None:
 
 @pytest.mark.parametrize("name", LINES)
 @pytest.mark.parametrize("by_name", [True, False])
-def test_every_line_counts_once(name: str, by_name: bool) -> None:
+def test_every_line_counts_exactly_once(name: str, by_name: bool) -> None:
     lines = LINES[name]
     reads = [read for _, read in lines if read]
     hits = Counter((read.day, read.path) for read in reads if is_hit(read))
@@ -165,7 +165,7 @@ PREFIXES = [b"<13>Mar 12 10:00:00 web nginx: ", b'"', b"\xef\xbb\xbf", b"\0\0\0"
 
 @st.composite
 def mutated_lines(draw: st.DrawFn) -> bytes:
-    """Return a line of a named format with a few things wrong."""
+    """Return a line of a named format with a few errors."""
     line = draw(st.sampled_from(ALL_LINES))
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(line)))
@@ -214,12 +214,12 @@ def test_mutated_lines_count_once_at_most(lines: list[bytes], name: str, data: s
         ("", "fasthits formats"),
     ],
 )
-def test_an_unknown_name_leads_on(text: str, hint: str) -> None:
+def test_an_error_about_an_unknown_name_suggests_names(text: str, hint: str) -> None:
     with pytest.raises(UsageError, match=hint):
         find_format(text)
 
 
-def test_what_each_format_misses_is_told_the_nearest_first() -> None:
+def test_the_nearest_formats_are_listed_first_with_what_the_line_lacks() -> None:
     first, *others = why_not(b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" OK')
     assert first == ("combined", "no status in column 62", 61)
     assert [miss.reached for miss in others] == sorted((miss.reached for miss in others), reverse=True)
@@ -227,7 +227,7 @@ def test_what_each_format_misses_is_told_the_nearest_first() -> None:
     assert ("bunny", "no '|' in column 64", 0) in others
 
 
-def test_a_format_that_fits_misses_nothing() -> None:
+def test_a_line_lacks_nothing_of_its_own_format() -> None:
     assert "werkzeug" not in [miss.name for miss in why_not(LINES["werkzeug"][3][0])]
 
 
@@ -239,5 +239,5 @@ def test_a_format_that_fits_misses_nothing() -> None:
         (b"INFO:     Application startup complete.", False),
     ],
 )
-def test_requests_without_dates_are_told(line: bytes, told: bool) -> None:
+def test_a_log_without_dates_is_explained(line: bytes, told: bool) -> None:
     assert (lack_of_dates([b"", line]) is not None) == told

@@ -1,4 +1,4 @@
-"""What the first bytes of a log tell."""
+"""The first bytes of a log tell whether it is packed or text."""
 
 import bz2
 import gzip
@@ -35,8 +35,8 @@ def test_a_log_is_text(log: bytes) -> None:
         b"one\rtwo\n",
     ],
 )
-def test_what_only_looks_like_it_is_text(head: bytes) -> None:
-    """Such as a mark of UTF-8, and the NULs that copytruncate leaves."""
+def test_text_that_looks_packed_is_text(head: bytes) -> None:
+    """Such as a byte-order mark of UTF-8, or the NULs that copytruncate leaves."""
     assert packing_of(head[:HEAD_BYTES]) is None
 
 
@@ -55,9 +55,9 @@ PACKED = {
 
 
 @pytest.mark.parametrize("name", PACKED)
-def test_packed_logs_are_known(name: str) -> None:
+def test_packed_logs_are_recognised(name: str) -> None:
     assert [packing_of(data).name for data in PACKED[name]] == [name] * len(PACKED[name])
 
 
-def test_commands_name_the_file_as_a_shell_takes_it() -> None:
+def test_commands_quote_the_name_of_the_file_for_a_shell() -> None:
     assert packing_of(bytes(257) + b"ustar").how_to_unpack("my logs") == "unpack it: tar -xf 'my logs' -C FOLDER"

@@ -56,7 +56,7 @@ def test_a_log_format_of_json_lines_is_named() -> None:
         parse_format('log_format x escape=json \'{"time":"$time_iso8601",\' \'"uri":"$uri"}\';')
 
 
-def test_variables_that_nobody_knows_are_skipped() -> None:
+def test_unknown_variables_are_skipped() -> None:
     parsed = read('$my_own [$time_local] "$request" $status $other', b'x [%b] "GET /a HTTP/1.1" 200 y' % TIME)
     assert parsed
     assert (parsed.path, parsed.status) == (b"/a", 200)
@@ -69,14 +69,14 @@ def test_variables_that_nobody_knows_are_skipped() -> None:
         ("%t %r %>s", b"[%b] GET /a HTTP/1.1 200"),
     ],
 )
-def test_a_request_without_quotes_is_three_words(text: str, line: bytes) -> None:
+def test_an_unquoted_request_is_read_as_three_words(text: str, line: bytes) -> None:
     parsed = read(text, line % TIME)
     assert parsed
     assert (parsed.method, parsed.path, parsed.protocol, parsed.status) == (b"GET", b"/a", b"HTTP/1.1", 200)
 
 
 @pytest.mark.parametrize("addresses", [b"192.0.2.1", b"192.0.2.1, 10.0.0.1", b"-", b"192.0.2.1,10.0.0.1, ::1"])
-def test_a_list_stands_where_an_address_is_expected(addresses: bytes) -> None:
+def test_a_list_of_addresses_may_replace_an_address(addresses: bytes) -> None:
     text = "$http_x_forwarded_for $time_iso8601 $request_method $uri $upstream_addr $status"
     for upstream in (b"10.0.0.1:80", b"10.0.0.1:80, unix:/x : 10.0.0.2:80"):
         parsed = read(text, b"%b 2026-03-12T10:00:00.5+01:00 GET /a %b 200" % (addresses, upstream))
@@ -100,7 +100,7 @@ def test_each_directive_of_tomcat_is_understood() -> None:
         ("yyyy-MM-dd HH:mm", b"2026-03-12 10:00"),
     ],
 )
-def test_times_have_the_patterns_of_java(pattern: str, time: bytes) -> None:
+def test_times_may_have_patterns_of_java(pattern: str, time: bytes) -> None:
     parsed = read(f'%h %{{{pattern}}}t "%r" %s %b', b'::1 %b "GET /a HTTP/1.1" 200 5' % time)
     assert parsed
     assert (parsed.day, parsed.time, parsed.path) == (date(2026, 3, 12), time, b"/a")
@@ -129,7 +129,7 @@ def test_the_default_format_of_envoy_is_read(status: bytes) -> None:
     [("%START_TIME(%s)%", b"1773309600"), ("%START_TIME(%s.%3f)%", b"1773309600.123"),
      ("%START_TIME(%Y/%m/%dT%H:%M:%S.%6f)%", b"2026/03/12T10:00:00.123456")],
 )  # fmt: skip
-def test_times_of_envoy_have_formats_of_their_own(operator: str, time: bytes) -> None:
+def test_times_of_envoy_may_have_formats(operator: str, time: bytes) -> None:
     parsed = read(f"{operator} %REQ(:METHOD)% %REQ(:PATH)% %RESPONSE_CODE%", b"%b GET /a?b 200" % time)
     assert parsed
     assert (parsed.day, parsed.path, parsed.query) == (date(2026, 3, 12), b"/a", b"b")

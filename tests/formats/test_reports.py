@@ -1,4 +1,4 @@
-"""Small logs as people have them, shaped after public reports: each is counted right, or refused with what to type."""
+"""Small logs like those in public bug reports: each is counted right, or its error says what to type."""
 
 import re
 from functools import cache
@@ -17,7 +17,7 @@ from fasthits.rules.unreadable import why_unreadable
 
 
 class Report(NamedTuple):
-    """A small log, the format that is given, and what is to become of its lines."""
+    """A small log, the given format, and the expected result of its lines."""
 
     title: str
     log_format: str
@@ -28,7 +28,7 @@ class Report(NamedTuple):
 
 
 def reports() -> list[Report]:
-    """Return what is in reports.txt."""
+    """Return the reports of reports.txt."""
     found = []
     for section in (Path(__file__).parent / "reports.txt").read_bytes().split(b"\n== ")[1:]:
         title, *lines = section.rstrip(b"\n").split(b"\n")
@@ -55,14 +55,14 @@ def count(log: bytes, log_format: str = "auto") -> Intake:
 
 
 def results_of(table: HitTable) -> list[str]:
-    """Return the figures of a table as reports.txt has them."""
+    """Return the figures of a hit table in the spelling of reports.txt."""
     rows = [f"{path.decode('utf-8', 'backslashreplace')} {views}" for _, path, views in table.rows()]
     filtered = [f"filtered {reason} {lines}" for reason, lines in table.filtered.items()]
     return sorted([*rows, *filtered, *[f"malformed {table.malformed}"] * bool(table.malformed)])
 
 
 @pytest.mark.parametrize("report", [each for each in reports() if not each.refused], ids=lambda each: each.title)
-def test_a_log_is_counted_or_its_error_leads_on(report: Report) -> None:
+def test_a_log_is_counted_or_its_error_says_what_to_type(report: Report) -> None:
     intake = count(b"".join(line + b"\n" for line in report.lines), report.log_format)
     assert results_of(intake.hit_table) == report.counted
     if report.said:
@@ -86,7 +86,7 @@ def test_a_format_that_cannot_be_read_is_refused(report: Report) -> None:
         b'{"time":"2026-03-12T10:00:00Z","method":"GET","path":"/a","status":200}',
     ],
 )
-def test_lines_between_carriage_returns_are_hits_of_a_log_without_newlines_only(line: bytes) -> None:
+def test_lines_that_end_with_cr_count_only_in_a_log_without_newlines(line: bytes) -> None:
     found = count_hits((line + b"\r") * 2)
     assert (found.lines, found.hits) == (2, 2)
     table = count((line + b"\r") * 2 + b"\n").hit_table

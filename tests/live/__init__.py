@@ -1,1 +1,1 @@
-"""Today: the logger at Apache's pipe, its memcached, and what it leaves there. With the real servers, on loopback."""
+"""Tests of live/: the logger, the courier and their counters in memcached. All servers are real, on loopback."""

@@ -1,4 +1,4 @@
-"""A real Apache with `CustomLog "|... fasthits log"` and cronolog beside it: live counters and rollup say the same."""
+"""A real Apache with `CustomLog "|... fasthits log"` and with cronolog: live counters and rollup agree."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from tests.support.servers import Apache, Memcached, cronolog
 
 LONG = "/" + "long" * 75
 
-# A request as it is sent, and the path under which it counts; None for no hit.
+# A request, and the path under which it counts; None for no hit.
 WELL_FORMED: list[tuple[str, str, str | None]] = [
     ("GET", "/a.html", "/a.html"),
     ("GET", "/a.html", "/a.html"),
@@ -58,7 +58,7 @@ HEADERS = b'\r\nHost: localhost\r\nConnection: close\r\nUser-Agent: a "b" \\ c\r
 
 
 def mixed_requests(seed: int, rounds: int) -> list[tuple[bytes, str | None]]:
-    """Return requests of all kinds in random order, the same for the same seed, each with the path it counts for."""
+    """Return requests of all kinds, each with its path, in random order. The same seed gives the same order."""
     requests = list(RAW)
     for method, target, path in WELL_FORMED:
         requests += [(f"{method} {target} HTTP/{version}".encode(), path) for version in ("1.0", "1.1")]
@@ -83,9 +83,9 @@ def open_pipes(pid: int, *descriptors: str) -> set[str]:
 
 
 def wait_for_logger(apache: Apache, known: frozenset[int] = frozenset()) -> frozenset[int]:
-    """Return *known* and the logger that is new since, when that has started as far as to outlive a SIGTERM.
+    """Return *known* and the new logger, as soon as a SIGTERM does not end it any more.
 
-    There is one more at Apache's start, which has checked its configuration: Apache does not hold that one's pipe.
+    At its start Apache checks its configuration and starts another logger. Apache does not keep its pipe.
     """
 
     def new_loggers() -> frozenset[int]:
@@ -104,7 +104,7 @@ def lines_under(logs: Path) -> int:
 def serve(root: Path, memcached: Memcached, requests: list[bytes]) -> str:
     """Send *requests*, twelve at a time, to an Apache that logs to fasthits and cronolog; return the files' pattern.
 
-    cronolog dies of the signal with which Apache ends a logger, whatever its pipe holds, so its file is waited for.
+    Apache's signal kills cronolog even if its pipe holds lines. So this waits until cronolog's file is complete.
     """
     logs = root / "logs"
     to_cronolog, pattern = cronolog(logs)
@@ -152,7 +152,7 @@ def test_today_and_rollup_agree_on_every_path_of_a_real_apache(place: Path, memc
 
 @contextmanager
 def slow_download(apache: Apache, target: str) -> Iterator[None]:
-    """Ask for a big file and read little of it until the block is left, then read it to its end."""
+    """Request a big file and read little of it. After the block, read it to its end."""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         connection.settimeout(30)
@@ -165,7 +165,7 @@ def slow_download(apache: Apache, target: str) -> Iterator[None]:
 
 
 def test_graceful_restarts_under_load_lose_no_hit(place: Path, memcached: Memcached) -> None:
-    """The truth is a file Apache writes itself. Slow downloads are logged after the old logger has had its SIGTERM."""
+    """A file that Apache itself writes has the truth. Slow downloads are logged after the old logger's SIGTERM."""
     access_log = place / "access.log"
     files = {**Apache.FILES, "big.bin": bytes(16 << 20)}
     over = Event()
@@ -175,9 +175,7 @@ def test_graceful_restarts_under_load_lose_no_hit(place: Path, memcached: Memcac
         for _ in range(5_000):
             if over.is_set():
                 break
-            with suppress(
-                ConnectionError
-            ):  # what is still in the queue of an ending worker gets no answer, and no line
+            with suppress(ConnectionError):  # a request in the queue of an ending worker gets no answer and no line
                 answered[path] += apache.request(path) == 200
         return answered
 

@@ -1,6 +1,6 @@
-"""A real Apache whose logger cannot count, or cannot even start, goes on answering, and its error log says why.
+"""If a logger cannot count, or cannot start, a real Apache goes on answering, and its error log says why.
 
-A pipe that nobody reads holds 1,100 of these lines at the most; then every further request would wait for ever.
+A pipe that nobody reads holds at most 1,100 of these lines. After that, every further request would wait for ever.
 """
 
 import os
@@ -31,7 +31,7 @@ KEEP_ALIVE = "MaxKeepAliveRequests 0"
 def answers(apache: Apache, requests: int = REQUESTS) -> int:
     """Send requests, AT_ONCE of them together, until there are so many answers, and return that number.
 
-    Where an old worker ends after a restart it closes the connection, and the rest is sent over a new one.
+    After a restart, an old worker closes its connection when it ends. Then a new connection is used.
     """
     answered = 0
     while answered < requests:
@@ -42,7 +42,7 @@ def answers(apache: Apache, requests: int = REQUESTS) -> int:
 
 
 def exchange(connection: socket.socket, requests: int) -> int:
-    """Send requests together and return how many are answered: none on a connection that has ended."""
+    """Send requests together and return how many are answered: 0 on a connection that has ended."""
     connection.sendall(REQUEST * requests)
     received = bytearray()
     while (answered := received.count(b"HTTP/1.1 200")) < requests:
@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[Callable[[Path], list[str]], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) -> None:
+def test_apache_answers_while_its_logger_cannot_count(place: Path, fault: str) -> None:
     make, message = FAULTS[fault]
     command = piped(sys.executable, "-I", "-m", "fasthits", "log", *make(place))
     with running(place, command) as apache:
@@ -109,7 +109,7 @@ def test_apache_goes_on_when_its_logger_cannot_count(place: Path, fault: str) ->
     [["lgo"], ["log", "--check"], ["log", "--help"], ["log", "--follow", "/var/log/a.log"], ["--version"], []],
     ids=" ".join,
 )
-def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words: list[str]) -> None:
+def test_apache_answers_although_its_logger_has_a_wrong_command(place: Path, words: list[str]) -> None:
     with running(place, piped(sys.executable, "-I", "-m", "fasthits", *words)) as apache:
         assert answers(apache) == REQUESTS
         (line,) = eventually(lambda: said(apache, "cannot count, log lines are discarded"), what="it says why")
@@ -119,8 +119,8 @@ def test_apache_goes_on_with_a_command_that_would_end_at_once(place: Path, words
         assert said(apache)[-1] == f"fasthits: the log has ended; {REQUESTS:,} lines discarded"
 
 
-def test_a_cgi_script_may_be_fasthits(place: Path) -> None:
-    """Its standard input is a pipe as well, with the request's body."""
+def test_fasthits_may_run_as_a_cgi_script(place: Path) -> None:
+    """The standard input of a CGI script is a pipe, too. It holds the request's body."""
     script = place / "cgi.py"
     script.write_text(
         "import ctypes, os, sys\n"
@@ -135,7 +135,7 @@ def test_a_cgi_script_may_be_fasthits(place: Path) -> None:
         assert (done.returncode, done.stdout != b"") == (code, code == 0), done.stderr
 
 
-def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memcached) -> None:
+def test_counting_begins_when_the_operator_corrects_the_mistake(place: Path, memcached: Memcached) -> None:
     options = with_config(place, "exclude-bot = true\n")
     command = piped(sys.executable, "-I", "-m", "fasthits", "log", "--memcached", memcached.spec, *options)
     key = hit_key(date.today(), b"/a.html")
@@ -152,7 +152,7 @@ def test_counting_begins_when_the_mistake_is_mended(place: Path, memcached: Memc
         assert len(said(apache)) == 2
 
 
-# Python does not run: what `fasthits conf` prints
+# Python does not run: the shell that `fasthits conf` prints
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ BREAKS: dict[str, tuple[Callable[[Installation], None], str]] = {
 
 
 @pytest.mark.parametrize("fault", BREAKS)
-def test_apache_goes_on_when_python_cannot_start(
+def test_apache_answers_while_python_cannot_start(
     place: Path, memcached: Memcached, installation: Installation, fault: str
 ) -> None:
     break_it, message = BREAKS[fault]
@@ -188,7 +188,7 @@ def test_apache_goes_on_when_python_cannot_start(
         assert answers(apache) == REQUESTS
         apache.graceful()
         assert answers(apache) == REQUESTS
-        # Up to three loggers: that of Apache's check of its configuration, and those before and after the restart.
+        # Up to three loggers: one for Apache's check of its configuration, one before and one after the restart.
         lines = eventually(lambda: len(found := said(apache)) >= 2 and found, what="each logger says why")
         assert 2 <= len(lines) <= 3
         assert all("Python cannot start, log lines are discarded" in line and message in line for line in lines)
@@ -199,7 +199,7 @@ def test_apache_goes_on_when_python_cannot_start(
 def test_counting_begins_when_python_can_start_again(
     place: Path, memcached: Memcached, installation: Installation
 ) -> None:
-    """The shell tries again each minute; here each second."""
+    """The shell tries again each minute. In this test it tries each second."""
     log = installation.custom_log("--memcached", memcached.spec)
     hasty = log.replace("-s USR2 60 cat", "-s USR2 1 cat")
     assert hasty != log
@@ -218,7 +218,7 @@ def test_counting_begins_when_python_can_start_again(
 def test_the_environment_of_apache_does_not_matter(
     place: Path, memcached: Memcached, installation: Installation
 ) -> None:
-    """No variable makes root run a stranger's modules, and PYTHONHOME does not keep Python from starting."""
+    """No variable makes root run modules of a stranger, and PYTHONHOME does not prevent Python's start."""
     strangers = place / "strangers"
     strangers.mkdir()
     for module in ("typer", "sitecustomize", "usercustomize", "pymemcache", "signal", "fasthits"):
@@ -236,7 +236,8 @@ def test_the_environment_of_apache_does_not_matter(
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 def test_the_logger_outlives_its_installation(place: Path, memcached: Memcached, installation: Installation) -> None:
-    """An upgrade may remove what runs. The logger counts on; after a graceful restart the new one discards."""
+    """An upgrade may remove the files of a running logger. It goes on counting. After a graceful restart the new logger
+    discards."""
     log = installation.custom_log("--memcached", memcached.spec)
     key = hit_key(date.today(), b"/a.html")
     with running(place, log) as apache:

@@ -1,7 +1,7 @@
 """A real Apache under load is restarted and stopped in every way: each request that it answers is counted, once.
 
-The truth is a file that Apache itself writes beside the pipe. It tells its loggers to end before its old workers have
-logged their last lines, and starts new ones while the old ones still read.
+A file that Apache itself writes, too, has the truth. Apache tells its loggers to end before its old workers have logged
+their last lines, and starts new loggers while the old loggers still read.
 """
 
 import os
@@ -36,7 +36,7 @@ Ask = Callable[[HTTPConnection, str], None]
 
 
 class Load:
-    """Four clients of an Apache that send requests until the `with` is left: on new and kept connections, and slowly.
+    """Four clients that send requests to Apache during a `with`: on new and kept connections, and slowly.
 
     A request without an answer is no error: Apache closes connections, and its port, while it restarts or ends.
     """
@@ -60,7 +60,7 @@ class Load:
             client.result()
 
     def wait_for_more(self) -> None:
-        """Return when each client but the slow one has had further answers."""
+        """Return when each client but the slow client has got more answers."""
         goals = {path: self.answered[path] + FURTHER_REQUESTS for path in ("/a.html", "/b.html", "/index.html")}
 
         def reached() -> bool:
@@ -90,20 +90,20 @@ class Load:
 
 
 def ask(connection: HTTPConnection, target: str) -> None:
-    """Send a request on the connection that is there, if there is one, and read the whole answer."""
+    """Send a request on the existing connection, if there is one, and read the whole answer."""
     connection.request("GET", target)
     connection.getresponse().read()
 
 
 def ask_anew(connection: HTTPConnection, target: str) -> None:
-    """Send a request on a connection of its own and read the whole answer."""
+    """Send a request on a new connection and read the whole answer."""
     ask(connection, target)
     connection.close()
 
 
 @contextmanager
 def apache_with_file(root: Path, command: str) -> Iterator[tuple[Apache, Path]]:
-    """Give an Apache that runs the logger *command* and also writes a log file, which holds all of its lines."""
+    """Give an Apache that runs the logger *command* and also writes all lines to a log file."""
     access_log = root / "access.log"
     root.mkdir(exist_ok=True)
     files = {**Apache.FILES, "big.bin": bytes(BIG_BYTES)}
@@ -117,7 +117,7 @@ def direct_command(memcached: Memcached) -> str:
 
 
 def views_in(access_log: Path) -> dict[str, int]:
-    """Return the counters that the lines of a log file add up to."""
+    """Return the counters that the lines of a log file give."""
     views = reference.count(access_log.read_bytes()).views
     return {hit_key(day, path): count for (day, path), count in views.items()}
 
@@ -125,9 +125,9 @@ def views_in(access_log: Path) -> dict[str, int]:
 def assert_all_counted(
     memcached: Memcached, apache: Apache, access_log: Path, answered: Counter[str], unlogged: int = 0
 ) -> None:
-    """Fail unless memcached holds what the file says, that has all answers, and the loggers had nothing to report.
+    """Fail unless memcached agrees with the file, the file has all answers, and the loggers have reported nothing.
 
-    But for *unlogged* answers: a worker that Apache kills between answer and line has written none, to no log.
+    At most *unlogged* answers may be missing: a worker that Apache kills after an answer writes no line to any log.
     """
     expected = views_in(access_log)
     logged: Counter[str] = Counter()
@@ -178,7 +178,7 @@ def test_the_end_of_apache_under_load_loses_no_hit(
 
 
 def test_a_graceful_restart_while_the_logger_still_starts_loses_no_hit(place: Path, memcached: Memcached) -> None:
-    """From when it ignores SIGTERM on, which it begins with, a logger may be told to end before it has read a line."""
+    """A logger first ignores SIGTERM. From then on, Apache may tell it to end before it has read a line."""
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         marks = 10
         with Load(apache) as load:
@@ -186,7 +186,7 @@ def test_a_graceful_restart_while_the_logger_still_starts_loses_no_hit(place: Pa
             for _ in range(marks):
                 apache.graceful()
                 loggers = wait_for_logger(apache, loggers)
-                assert apache.request("/index.html?mark") == 200  # there is a line for it, certainly
+                assert apache.request("/index.html?mark") == 200  # its line has been written, certainly
         wait_until_logged(access_log, b"/index.html?mark", marks)
         apache.stop()
         assert len(loggers) == 11
@@ -194,15 +194,15 @@ def test_a_graceful_restart_while_the_logger_still_starts_loses_no_hit(place: Pa
 
 
 def wait_until_logged(access_log: Path, target: bytes, lines: int) -> None:
-    """Return when the file has that many lines of *target*: the answer goes out before the line is written."""
+    """Return when the file has that many lines of *target*. Apache sends an answer before it writes the line."""
     eventually(lambda: access_log.read_bytes().count(target) == lines, what=f"{lines} lines of {target!r}")
 
 
 # Old and new loggers
 
 
-def test_old_loggers_count_for_their_workers_beside_the_new_one(place: Path, memcached: Memcached) -> None:
-    """Three generations of workers, each with a download that does not end, keep three old loggers alive."""
+def test_old_loggers_count_for_old_workers_while_the_new_logger_runs(place: Path, memcached: Memcached) -> None:
+    """Three generations of workers keep three old loggers alive, because each has a download that does not end."""
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         loggers = wait_for_logger(apache)
         with ExitStack() as downloads:
@@ -225,10 +225,10 @@ def test_old_loggers_count_for_their_workers_beside_the_new_one(place: Path, mem
 
 
 @pytest.mark.parametrize("shell", [False, True], ids=["direct", "shell"])
-def test_a_logger_killed_at_apaches_start_harms_nothing(place: Path, memcached: Memcached, shell: bool) -> None:
-    """Apache checks its configuration first, for which it starts the logger, to end it after some 2 ms.
+def test_a_logger_killed_at_the_start_of_apache_does_no_harm(place: Path, memcached: Memcached, shell: bool) -> None:
+    """Apache checks its configuration first. For this it starts the logger, and ends it after about 2 ms.
 
-    The shell that `conf` prints ignores that, and its logger then lives on until its pipe has ended.
+    The shell that `conf` prints ignores that signal. Its logger goes on until its pipe has ended.
     """
     command = log_command(memcached) if shell else direct_command(memcached)
     expected: Counter[str] = Counter()

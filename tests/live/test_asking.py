@@ -1,4 +1,4 @@
-"""A server that is asked in a thread: it may hang, and those who ask do not wait for it again."""
+"""A thread asks a server. If the server hangs, later callers do not wait for it."""
 
 from datetime import date
 from threading import Event
@@ -14,7 +14,7 @@ TODAY, TOMORROW = date(2026, 3, 12), date(2026, 3, 13)
 
 
 class Server:
-    """Answers how often it was asked, when it may."""
+    """A server that answers how often it was asked, as soon as the test lets it answer."""
 
     def __init__(self) -> None:
         self.may_answer = Event()
@@ -56,7 +56,7 @@ def test_errors_are_those_of_the_server(server: Server) -> None:
     assert ask(asked, TODAY, None) == 2
 
 
-def test_the_last_answer_counts_for_a_while_and_a_hanging_server_gets_one_question(
+def test_the_last_answer_is_used_for_a_while_and_a_hanging_server_gets_one_question(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = Asked("s", server.ask)
@@ -79,7 +79,7 @@ def test_the_last_answer_counts_for_a_while_and_a_hanging_server_gets_one_questi
     server.may_answer.set()
 
 
-def test_a_late_error_is_told_while_the_server_is_asked_again(server: Server) -> None:
+def test_a_late_error_is_reported_while_the_server_is_asked_again(server: Server) -> None:
     asked = Asked("s", server.ask)
     server.may_answer.clear()
     server.problem = "it speaks TLS"

@@ -1,4 +1,4 @@
-"""Rows that wait for memcached: in order, added up, and without memory once they are taken."""
+"""Rows that wait for memcached: in order, added up, and their memory is freed after they were taken."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Many distinct paths while memcached is down: memory stays bounded, and what was dropped is counted and said.
+"""Many distinct paths while memcached is down: memory stays bounded, and dropped hits are counted and reported.
 
 FASTHITS_PATHS=20000000 sends twenty million. The bound in docs/safety.md: 100 MB, and 600 bytes a path of --max-paths.
 """
@@ -27,12 +27,12 @@ def peak_kib(pid: int) -> int:
 
 
 def bound_kib(max_paths: int) -> int:
-    """Return what docs/safety.md says that each process has at most, in KiB."""
+    """Return the most memory of a process by docs/safety.md, in KiB."""
     return (100_000_000 + 600 * max_paths) // 1024
 
 
 def peaks_kib(logger: Logger) -> list[int]:
-    """Return the most memory that the reader has had and that its courier has had, in KiB."""
+    """Return the most memory that the reader and its courier have had, in KiB."""
     return [peak_kib(pid) for pid in (logger.pid, *logger.children())]
 
 
@@ -77,7 +77,7 @@ def test_no_more_than_max_paths_wait_and_the_others_are_counted_as_dropped(
     assert logger.finish() == 0
 
 
-def test_of_long_paths_fewer_wait_so_that_the_bound_holds_for_them_too(
+def test_fewer_long_paths_may_wait_so_that_memory_stays_bounded(
     start_logger: Callable[..., Logger], memcached: Memcached
 ) -> None:
     memcached.kill()
@@ -99,7 +99,7 @@ def test_of_long_paths_fewer_wait_so_that_the_bound_holds_for_them_too(
     assert sum(memcached.counters().values()) == said["pending"] + 5
 
 
-def test_at_the_end_of_input_what_was_not_delivered_is_said_in_time(start_logger: Callable[..., Logger]) -> None:
+def test_at_the_end_of_input_what_was_not_delivered_is_reported_in_time(start_logger: Callable[..., Logger]) -> None:
     where = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", str(MAX_PATHS), "--drain-timeout", "0.5")
     logger = start_logger(*where)
     send_paths(logger)

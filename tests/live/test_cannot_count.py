@@ -1,6 +1,6 @@
-"""A logger that cannot count goes on reading: it says why, discards, and counts as soon as it can.
+"""A logger that cannot count goes on reading: it says why, discards lines, and counts as soon as it can.
 
-What is wrong here is made wrong in the logger itself; test_apache_cannot_count.py makes the mistakes of operators.
+These tests change the logger itself. test_apache_cannot_count.py makes the mistakes of operators.
 """
 
 import os
@@ -48,14 +48,14 @@ def said(logger: Logger, word: str) -> list[str]:
 
 
 def numbers(lines: list[str]) -> list[int]:
-    """Return the number of discarded lines that each of *lines* tells."""
+    """Return the number of discarded lines in each of *lines*."""
     return [int(re.findall("([0-9,]+) lines? discarded", line)[0].replace(",", "")) for line in lines]
 
 
 # Until the end of input
 
 
-def test_all_is_read_and_the_exit_code_tells_of_the_mistake(start_logger: StartLogger) -> None:
+def test_all_input_is_read_and_the_exit_code_is_that_of_the_mistake(start_logger: StartLogger) -> None:
     logger = start_logger(*WRONG)
     logger.write(LINES)
     logger.wait_until_read()
@@ -90,7 +90,7 @@ def test_sigusr1_asks_how_many_lines_were_discarded(start_logger: StartLogger) -
     eventually(told, what="the logger tells")
 
 
-def test_one_line_a_minute_tells_a_cause(place: Path, start_logger: StartLogger) -> None:
+def test_each_cause_is_reported_once_a_minute(place: Path, start_logger: StartLogger) -> None:
     tries = place / "tries"
     count_tries = f"""
 import fasthits.cli
@@ -105,10 +105,10 @@ fasthits.cli.prepare_logger = prepare
     eventually(lambda: tries.exists() and len(tries.read_text()) >= 10, what="it has tried ten times")
     assert logger.finish() == 2
     assert len(said(logger, "cannot count")) == 1
-    assert logger.stderr.count("\n") == 2  # the other one is that of the end
+    assert logger.stderr.count("\n") == 2  # the other message is that of the end
 
 
-def test_standard_error_that_nobody_reads_is_not_waited_for(place: Path) -> None:
+def test_a_full_standard_error_is_not_waited_for(place: Path) -> None:
     with full_pipe() as stderr, marked_processes() as mark:
         process = subprocess.Popen(
             fasthits_command("log", *WRONG), stdin=subprocess.PIPE, stderr=stderr, env=environment(mark)
@@ -119,7 +119,7 @@ def test_standard_error_that_nobody_reads_is_not_waited_for(place: Path) -> None
 
 @contextmanager
 def full_pipe() -> Iterator[int]:
-    """Give the end of a pipe to which nothing more can be written, and which nobody reads."""
+    """Give the write end of a pipe that is full and that nobody reads."""
     read, write = os.pipe()
     os.set_blocking(write, False)
     try:
@@ -135,7 +135,7 @@ def full_pipe() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("stderr", ["2>&-", "2>/dev/full"])
-def test_standard_error_that_takes_nothing_harms_nothing(stderr: str) -> None:
+def test_a_closed_standard_error_does_no_harm(stderr: str) -> None:
     command = " ".join(fasthits_command("log", *WRONG))
     done = subprocess.run(f"{command} {stderr}", shell=True, input=LINES, env=environment(""), timeout=60, check=False)
     assert done.returncode == 2
@@ -155,7 +155,7 @@ def test_a_socket_is_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "/dev/null", "terminal"])
-def test_where_nobody_waits_it_ends_at_once(place: Path, kind: str) -> None:
+def test_without_a_pipe_it_ends_at_once(place: Path, kind: str) -> None:
     (place / "file").write_bytes(LINES)
     keep_open, terminal = pty.openpty()
     stdin = terminal if kind == "terminal" else os.open(place / kind, os.O_RDONLY)
@@ -180,9 +180,9 @@ def test_where_nobody_waits_it_ends_at_once(place: Path, kind: str) -> None:
 
 
 def failing(switch: Path, error: str, after: bool = False) -> str:
-    """Return Python after which reading raises *error* as long as the file *switch* is there, and adds a byte to it.
+    """Return Python code that makes reading raise *error* and add a byte to the file *switch*, while *switch* exists.
 
-    It raises before it has read or, with *after*, when what it has read is counted.
+    It raises before it reads or, with *after*, after it has counted the bytes that it read.
     """
     return f"""
 import os, fasthits.live.reader
@@ -240,7 +240,7 @@ def ask_status(logger: Logger) -> str:
     return eventually(told, what="the logger tells its figures")[-1]
 
 
-def test_a_logger_that_keeps_failing_takes_no_more_and_more_of_the_system(
+def test_a_logger_that_keeps_failing_leaks_nothing(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     switch = place / "switch"
@@ -262,10 +262,10 @@ def test_a_logger_that_keeps_failing_takes_no_more_and_more_of_the_system(
     assert len(logger.stderr.splitlines()) == 2
 
 
-def test_what_could_not_be_imported_is_imported_when_it_can(
+def test_a_failed_import_is_repeated_until_it_succeeds(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """As when files are replaced while it starts: of what it had loaded before nothing is left."""
+    """Files may be replaced while it starts. Nothing of the modules that it had loaded is used again."""
     here = Installation.make(place / "opt")
     module, other = here.package / "live" / "backlog.py", here.package / "rules" / "compiled.py"
     text = module.read_text()
@@ -282,7 +282,7 @@ def test_what_could_not_be_imported_is_imported_when_it_can(
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_it_counts_again_as_a_user_who_can_read_neither_program_nor_configuration(
+def test_after_a_failure_it_counts_again_as_a_user_who_cannot_read_its_files(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     switch = place / "switch"
@@ -307,7 +307,7 @@ def test_it_counts_again_as_a_user_who_can_read_neither_program_nor_configuratio
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_nothing_is_counted_as_root_when_the_user_is_gone(
+def test_nothing_is_counted_as_root_if_the_user_does_not_exist(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
     logger = start_logger("--memcached", memcached.spec, "--user", "nobody-has-this-name", first=HASTY)
@@ -321,7 +321,7 @@ def test_nothing_is_counted_as_root_when_the_user_is_gone(
 def test_the_pipe_flows_while_the_logger_takes_long_to_prepare(
     place: Path, memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """Here the configuration is a FIFO that nobody writes to yet. It could be on a disk far away."""
+    """In this test the configuration is a FIFO that nobody writes to yet. It could be on a slow disk."""
     config = place / "fasthits.toml"
     os.mkfifo(config)
     logger = start_logger("--memcached", memcached.spec, "--config", str(config))
@@ -346,8 +346,8 @@ threading.Thread.start = start
 """
 
 
-def test_it_counts_though_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
-    """systemd's TasksMax= is one for all of Apache's processes and threads."""
+def test_it_counts_if_the_system_has_no_thread_left(memcached: Memcached, start_logger: StartLogger) -> None:
+    """The limit TasksMax= of systemd is for all processes and threads of Apache together."""
     logger = start_logger("--memcached", memcached.spec, first=NO_THREAD)
     logger.write(access_line("/a"))
     memcached.expect({KEY: 1})
@@ -370,7 +370,7 @@ fasthits.live.reader.Reader.run = watched
 def test_nothing_is_imported_once_counting_has_begun(
     memcached: Memcached, start_logger: StartLogger, place: Path
 ) -> None:
-    """An upgrade may have taken away or replaced what is imported late."""
+    """An upgrade may have removed or replaced modules that are imported late."""
     logger = start_logger(
         "--memcached", memcached.spec, "--bots", "exclude", "--fold-slash", "--decode", first=WATCH_IMPORTS
     )
@@ -395,10 +395,10 @@ def test_nothing_is_imported_once_counting_has_begun(
     assert said(logger, "late import") == []
 
 
-def test_tls_to_a_named_server_imports_nothing_either(
+def test_tls_imports_nothing_once_counting_has_begun(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path
 ) -> None:
-    """Also not where the certificate turns out to be wrong, or a client certificate to be missing."""
+    """This holds even if the certificate is wrong or a client certificate is missing."""
     authority = Authority(place)
     server = start_memcached(certificate=authority.issue("localhost"))
     spec = server.tls_spec.replace("127.0.0.1", "localhost")
@@ -420,7 +420,7 @@ def test_tls_to_a_named_server_imports_nothing_either(
 
 
 @pytest.mark.parametrize("fault", ["missing", "no certificate"])
-def test_tls_files_that_cannot_be_used_are_told_and_mended_while_it_runs(
+def test_tls_files_that_cannot_be_used_are_reported_and_mended_while_it_runs(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger, place: Path, fault: str
 ) -> None:
     authority = Authority(place)
@@ -440,7 +440,7 @@ def test_tls_files_that_cannot_be_used_are_told_and_mended_while_it_runs(
     assert logger.finish() == 0
 
 
-def test_json_lines_that_come_first_import_nothing_either(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_json_lines_import_nothing_once_counting_has_begun(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, first=WATCH_IMPORTS)
     logger.write(b'{"time":"2026-03-12T10:00:00+01:00","request":"GET /a HTTP/1.1","status":200}\n')
     memcached.expect({KEY: 1})
@@ -453,12 +453,12 @@ def test_json_lines_that_come_first_import_nothing_either(memcached: Memcached, 
 
 @pytest.fixture
 def shell() -> list[str]:
-    """The command that `conf` prints, as words."""
+    """The command that `conf` prints, in words."""
     return shell_command(custom_log(run_fasthits("conf", "--user", "nobody")))
 
 
-def test_no_sigterm_ends_it_from_the_shell_to_the_end(memcached: Memcached, shell: list[str], place: Path) -> None:
-    """Apache sends it while it still writes, and as early as it likes."""
+def test_no_sigterm_ends_the_shell_or_the_logger(memcached: Memcached, shell: list[str], place: Path) -> None:
+    """Apache sends SIGTERM while it still writes lines, and maybe very early."""
     shell[2] = shell[2].replace("log --user nobody", f"log --memcached {memcached.spec}")
     for views in range(1, 3):
         with Logger(place, command=shell) as logger:
@@ -487,8 +487,8 @@ def test_the_shell_that_discards_outlives_signals_and_ends_with_its_input(shell:
         assert "/usr/bin/no-such-python: not found" in line
 
 
-def test_without_timeout_the_shell_discards_all_the_same(shell: list[str], place: Path) -> None:
-    """No loop that spins: `cat` reads to the end."""
+def test_without_the_command_timeout_the_shell_discards_too(shell: list[str], place: Path) -> None:
+    """`cat` reads to the end, so there is no busy loop."""
     shell[2] = (
         shell[2].replace(sys.executable, "/usr/bin/no-such-python").replace("timeout", "/usr/bin/no-such-timeout")
     )

@@ -1,4 +1,4 @@
-"""Every cause that a logger warns of has a row that says what it means and what to do."""
+"""Every cause of a logger's warning has a row that says what it means and what to do."""
 
 import ast
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ REPORTS = {"_report", "_throttle", "report", "Misfit"}
 
 
 def causes_in(tree: ast.AST) -> Iterator[str]:
-    """Yield the causes that a module names; a follower puts the file or server behind the cause."""
+    """Yield the causes that a module names. A follower writes the file or server after the cause."""
     named: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and node.args:
@@ -36,7 +36,7 @@ def test_every_cause_has_a_row() -> None:
     assert used - UNPUBLISHED == set(CAUSES) - {OTHER}
 
 
-def test_a_warning_is_told_with_what_to_do() -> None:
+def test_a_warning_is_reported_with_what_to_do() -> None:
     figures = {warning_figure(cause): 2 for cause in CAUSES}
     assert [each.cause for each in warnings_of(figures)] == list(CAUSES)
     assert all("2 warnings today" in each.text and each.remedy for each in warnings_of(figures))

@@ -1,6 +1,6 @@
-"""A connection is used when memcached has answered on it; whatever else is there is told, with what to do.
+"""A connection is used if memcached has answered on it. Any other server is reported, with what to do.
 
-The servers are real: memcached in each of its ways, a web server, HAProxy.
+The servers are real: memcached with different options, a web server, HAProxy.
 """
 
 import signal
@@ -36,7 +36,7 @@ StartLogger = Callable[..., Logger]
 
 
 def problem(spec: str) -> str:
-    """Return what `fasthits today` says of a server."""
+    """Return the error of `fasthits today` about a server."""
     done = run_fasthits("today", "/a", "--memcached", spec)
     assert (done.returncode, done.stdout) == (1, b"")
     lines = done.stderr.decode().splitlines()
@@ -46,7 +46,7 @@ def problem(spec: str) -> str:
 
 @contextmanager
 def odd_memcached(*args: str) -> Iterator[str]:
-    """Give the address of a memcached that does not answer as others do, once it takes connections."""
+    """Give the address of a memcached with other options, as soon as it accepts connections."""
     program, port = require_program("memcached"), free_port()
     user = ["-u", "root"] if IS_ROOT else []
     process = subprocess.Popen([program, "-l", "127.0.0.1", "-p", str(port), "-U", "0", *user, *args])
@@ -65,22 +65,20 @@ def takes_connections(port: int) -> bool:
     return True
 
 
-def test_a_server_of_the_binary_protocol_is_told() -> None:
+def test_a_server_of_the_binary_protocol_is_reported() -> None:
     with odd_memcached("-B", "binary") as spec:
         said = problem(spec)
     assert said == f"fasthits: memcached speaks only the binary protocol: {spec} (start it without -S and -B)"
 
 
-def test_a_server_that_wants_a_password_is_told(place: Path) -> None:
+def test_a_server_that_wants_a_password_is_reported(place: Path) -> None:
     (place / "passwords").write_text("user:password\n")
     with odd_memcached("-Y", str(place / "passwords")) as spec:
         said = problem(spec)
     assert said == f"fasthits: memcached wants a password: {spec} (start it without -Y: fasthits sends none)"
 
 
-def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
-    start_memcached: StartMemcached, place: Path
-) -> None:
+def test_a_mismatch_of_tls_is_reported_in_both_directions(start_memcached: StartMemcached, place: Path) -> None:
     memcached = start_memcached(certificate=Authority(place).issue("127.0.0.1"))
     secure = memcached.tls_spec.removeprefix("tls://")
     assert problem(secure) == f"fasthits: memcached wants TLS: {secure} (write tls://{secure})"
@@ -89,20 +87,20 @@ def test_a_server_that_wants_tls_is_told_and_so_is_one_that_does_not(
     assert problem(plain) == f"fasthits: memcached speaks no TLS: {plain} ({hint})"
 
 
-def test_a_server_without_a_connection_to_spare_is_told(start_memcached: StartMemcached) -> None:
+def test_a_server_without_a_connection_to_spare_is_reported(start_memcached: StartMemcached) -> None:
     server = start_memcached("-c", "40")
     with ExitStack() as held:
         for _ in range(40):
             connection = held.enter_context(server.connect())
-            with suppress(ConnectionError):  # the last ones are too many
+            with suppress(ConnectionError):  # the last connections are too many
                 connection.sendall(b"version\r\n")
-                connection.recv(100)  # so that memcached has taken it
+                connection.recv(100)  # so that memcached has accepted it
         said = problem(server.spec)
     assert said == f"fasthits: memcached has no connection left: {server.spec} (start it with a higher -c)"
 
 
 @pytest.mark.parametrize("scheme", ["", "tls://"])
-def test_a_web_server_is_told(scheme: str) -> None:
+def test_a_web_server_is_reported(scheme: str) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
         spec = f"{scheme}127.0.0.1:{web.server_port}"
@@ -143,13 +141,13 @@ def say_much(client: socket.socket) -> None:
         ),
     ],
 )
-def test_a_stranger_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+def test_a_server_that_is_not_memcached_is_reported(treat: Callable[[socket.socket], object], said: str) -> None:
     with Stranger(treat) as stranger:
         assert problem(stranger.spec) == "fasthits: " + said.format(stranger.spec)
 
 
 def reset_tls(client: socket.socket) -> None:
-    """Hang up in a TLS handshake, and send a TLS alert to everybody else, as a TLS server does that is overloaded."""
+    """Hang up in a TLS handshake, as an overloaded TLS server does. Send a TLS alert to other clients."""
     if not client.recv(100).startswith(b"\x16"):
         client.sendall(b"\x15\x03\x03\x00\x02\x02\x28")
 
@@ -162,12 +160,12 @@ def reset_tls(client: socket.socket) -> None:
         (reset_tls, "memcached hung up: {} (in the TLS handshake: look at its log)"),
     ],
 )
-def test_a_stranger_to_tls_is_told(treat: Callable[[socket.socket], object], said: str) -> None:
+def test_a_server_that_fails_the_tls_handshake_is_reported(treat: Callable[[socket.socket], object], said: str) -> None:
     with Stranger(treat) as stranger:
         assert problem(f"tls://{stranger.spec}") == "fasthits: " + said.format(f"tls://{stranger.spec}")
 
 
-def test_what_is_wrong_stands_in_the_loggers_line_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
+def test_a_logger_says_what_is_wrong_with_a_server_and_its_hits_wait(place: Path, start_logger: StartLogger) -> None:
     with odd_memcached("-B", "binary") as spec:
         logger = start_logger("--memcached", spec, "--drain-timeout", "0")
         logger.write(access_lines(["/a"] * 3))
@@ -188,14 +186,14 @@ def test_hits_that_were_never_sent_are_not_in_doubt_when_the_log_ends(start_logg
 
 @pytest.fixture
 def hosts(place: Path) -> Path:
-    """A file for /etc/hosts in which a name has an IPv6 address, which comes first, and an IPv4 address."""
+    """A file for /etc/hosts, in which a name has an IPv6 address and then an IPv4 address."""
     file = place / "hosts"
     file.write_text("::1 counters\n127.0.0.1 counters\n")
     return file
 
 
 def with_hosts(hosts: Path, *args: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run `fasthits` where *hosts* is /etc/hosts, which it is for nobody else."""
+    """Run `fasthits` with *hosts* as /etc/hosts. Other processes do not see it."""
     alone = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"])]
     script = 'mount --bind "$0" /etc/hosts && exec "$@"'
     with marked_processes() as mark:
@@ -226,14 +224,14 @@ def test_each_address_of_a_name_is_tried(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_what_is_wrong_at_each_address_is_told(hosts: Path) -> None:
+def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
     spec = f"counters:{closed_port()}"
     done = with_hosts(hosts, "today", "/a", "--memcached", spec)
     assert done.stderr.decode() == f"fasthits: cannot reach memcached: {spec} (Connection refused)\n"
 
 
-def test_a_machine_that_has_vanished_is_looked_for(memcached: Memcached) -> None:
-    """The system's own figures of the connection: test_vanished.py takes a machine away."""
+def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
+    """This test looks at the options of the connection. In test_vanished.py a machine vanishes."""
     connection = Connector(memcached.spec).connect().blocking(1)
     with connection:
         option = {name: connection.getsockopt(socket.IPPROTO_TCP, name) for name in KEEPALIVE}
@@ -245,7 +243,7 @@ def test_a_machine_that_has_vanished_is_looked_for(memcached: Memcached) -> None
 
 
 @pytest.mark.parametrize("treat", [hang_up, hang_up_later], ids=["at once", "at the first batch"])
-def test_a_server_that_hangs_up_sees_few_connections_also_at_the_end(
+def test_a_server_that_hangs_up_gets_few_connections_even_at_the_end(
     start_logger: StartLogger, treat: Callable[[socket.socket], object]
 ) -> None:
     begun = time.monotonic()
@@ -269,11 +267,11 @@ SELDOM = f"import fasthits.live.statistics; fasthits.live.statistics.PUBLISH_SEC
 """So that no connection that the figures ask for is refused as too early."""
 
 
-def test_figures_alone_make_no_connection(start_logger: StartLogger) -> None:
-    """A connection that is lost changes a figure, which is no reason for the next one."""
+def test_no_connection_is_made_only_for_figures(start_logger: StartLogger) -> None:
+    """A lost connection changes a figure. That is no reason for a new connection."""
     with Stranger(hang_up_later) as stranger:
         logger = start_logger("--memcached", stranger.spec, first=SELDOM)
-        for connections in (1, 2):  # the second one in place of a lost one
+        for connections in (1, 2):  # the second connection replaces a lost one
             logger.write(b"no line of a log\n")
             eventually(lambda number=connections: stranger.accepted == number, what="the figures are sent")
         time.sleep(6 * RETRY_SECONDS)  # in which further connections would be made
@@ -294,7 +292,7 @@ def test_a_courier_ends_with_its_reader_while_it_waits_for_an_answer(start_logge
         eventually(lambda: not logger.processes(), what="the courier ends")
 
 
-def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_a_dead_connection_loses_no_hit(memcached: Memcached, start_logger: StartLogger) -> None:
     soon = "import fasthits.live.memcached; fasthits.live.memcached.IDLE_SECONDS = 0.05\n"
     with Proxy(memcached, seed=1) as proxy:
         logger = start_logger("--memcached", proxy.spec, first=soon)
@@ -309,7 +307,7 @@ def test_a_connection_that_leads_nowhere_any_more_costs_no_hit(memcached: Memcac
 
 
 @pytest.mark.parametrize("program", ["a proxy", "haproxy"])
-def test_a_proxy_that_takes_connections_while_memcached_restarts_costs_no_hit(
+def test_a_proxy_that_accepts_connections_while_memcached_restarts_loses_no_hit(
     memcached: Memcached, start_logger: StartLogger, place: Path, program: str
 ) -> None:
     gateway = Haproxy(place, memcached) if program == "haproxy" else Proxy(memcached, seed=1)

@@ -15,7 +15,7 @@ from tests.support.servers import Memcached, closed_port
 TODAY = date.today()
 
 
-def test_what_is_added_is_read(memcached: Memcached, client: Client) -> None:
+def test_added_views_can_be_read(memcached: Memcached, client: Client) -> None:
     rows = [(TODAY, "/a", 2), (TODAY, b"/a", 3), (TODAY - timedelta(1), "/a", 7), (TODAY, "/b c", 1)]
     delivery = add_views(rows, memcached.spec)
     assert (delivery.delivered, delivery.in_doubt, delivery.refused, delivery.returned) == (13, 0, 0, [])
@@ -34,7 +34,7 @@ def test_many_rows_and_several_servers(memcached: Memcached, start_memcached: Ca
     assert set(found.values()) == {1}
 
 
-def test_what_was_not_added_comes_back_and_can_be_added_again(memcached: Memcached) -> None:
+def test_add_views_returns_the_rows_that_it_could_not_add(memcached: Memcached) -> None:
     down = f"127.0.0.1:{closed_port()}"
     delivery = add_views([(TODAY, "/a", 2), (TODAY, "/b", 1)], down)
     assert (delivery.delivered, delivery.in_doubt) == (0, 0)
@@ -62,12 +62,12 @@ def test_an_invalid_argument_is_an_error(options: dict[str, object]) -> None:
         add_views([(TODAY, "/a", 1)], **options)
 
 
-def test_one_path_is_no_list_of_its_letters() -> None:
+def test_a_str_is_not_accepted_as_a_list_of_paths() -> None:
     with pytest.raises(UsageError, match="paths must be a list"):
         hits_today("/about")
 
 
-def test_keys_are_those_of_the_loggers() -> None:
+def test_keys_equal_those_of_loggers() -> None:
     for path in ("/", "/a?b", "/" + "x" * 300, "/é", "//example.org/a"):
         assert (
             hit_key(TODAY, path, "p:") == hit_key(TODAY, path.encode(), "p:") == own_hit_key(TODAY, path.encode(), "p:")

@@ -1,4 +1,4 @@
-"""The courier killed at any moment: what it had taken is in doubt and said so, all else is counted, nothing twice."""
+"""The courier is killed at any moment: the hits that it had taken are reported as in doubt, all others count once."""
 
 import os
 import random
@@ -59,7 +59,7 @@ class Load(threading.Thread):
             self._logger.write(access_lines(block))
 
     def stop(self) -> None:
-        """Return when the last line is written; AssertionError when the pipe stays full."""
+        """Return when the last line is written; AssertionError if the pipe stays full."""
         self._ending.set()
         self.join(20.0)
         assert not self.is_alive(), f"the logger does not read its pipe; it said {self._logger.stderr!r}"
@@ -77,7 +77,7 @@ class Killer:
         self._at = 0.0
 
     def tick(self) -> None:
-        """Do what is due by now."""
+        """Kill the courier if it is time to."""
         if time.monotonic() < self._at:
             return
         if self._courier is None:
@@ -86,19 +86,19 @@ class Killer:
                 self._courier = new[0]
                 self._at = time.monotonic() + self._random.uniform(0.0, KILL_WITHIN_SECONDS)
             return
-        os.kill(self._courier, signal.SIGKILL)  # it is no zombie of ours: its number is not given to another yet
+        os.kill(self._courier, signal.SIGKILL)  # its number has not been reused yet
         self.kills += 1
         self._last, self._courier = self._courier, None
-        self._at = time.monotonic() + 0.5  # no other courier comes before
+        self._at = time.monotonic() + 0.5  # no new courier starts earlier
 
 
 def held_by(pid: int) -> list[str]:
-    """Return what the file descriptors of a process are."""
+    """Return the files of a process's descriptors."""
     return [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
 
 
 def courier_of(logger: Logger) -> int:
-    """Return the id of the courier, when there is one, and it is about to serve: it has left the pipe."""
+    """Return the id of the courier, as soon as it runs and has closed the pipe."""
     (courier,) = eventually(logger.children, what="the logger has a courier")
     eventually(lambda: logger.pipe not in held_by(courier), what="the courier does not hold the pipe")
     return courier
@@ -156,7 +156,7 @@ def test_many_couriers_killed_under_load_lose_only_what_is_reported_in_doubt(
         assert 1 <= len(deaths) <= 1 + status.uptime // 60, logger.stderr
 
 
-def test_a_batch_in_the_courier_when_it_dies_is_in_doubt_and_said_to_be(memcached: Memcached, logger: Logger) -> None:
+def test_a_batch_in_the_courier_when_it_dies_is_reported_as_in_doubt(memcached: Memcached, logger: Logger) -> None:
     count_one(memcached, logger)
     memcached.pause()
     try:
@@ -202,7 +202,7 @@ def test_a_batch_that_the_courier_never_took_is_sent_again(memcached: Memcached,
     assert "in doubt" not in logger.stderr.replace("in doubt 0,", "")
 
 
-def test_an_idle_courier_takes_no_hit_with_it(memcached: Memcached, logger: Logger) -> None:
+def test_killing_an_idle_courier_loses_no_hit(memcached: Memcached, logger: Logger) -> None:
     for views in range(1, 4):
         count_one(memcached, logger, views)
         eventually(lambda: read_status(logger).pending == 0, what="the answer has come")
@@ -216,7 +216,7 @@ def test_an_idle_courier_takes_no_hit_with_it(memcached: Memcached, logger: Logg
 
 
 def test_no_courier_holds_the_pipe(memcached: Memcached, logger: Logger) -> None:
-    """With a second reader lines would be torn, and with a courier that outlives the reader Apache would have two."""
+    """Two readers would tear lines. A courier that outlives its reader would be a second reader for Apache."""
     for views in (1, 2):
         count_one(memcached, logger, views)
         (courier,) = logger.children()

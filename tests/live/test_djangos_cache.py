@@ -1,4 +1,4 @@
-"""What a Django site with default settings reads: an int, by `cache.get(f"{day}{path}")`."""
+"""A Django site with default settings reads an int by `cache.get(f"{day}{path}")`."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The figures that loggers publish of themselves: exact, added up, never twice, and no trouble to any hit."""
+"""The figures that loggers publish about themselves: exact, added up, never twice, and never in the way of a hit."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ NONSENSE = b"no line of a log\n"
 
 @pytest.fixture
 def often(memcached: Memcached, start_logger: StartLogger) -> Logger:
-    """A `fasthits log` that counts to `memcached`, and has published a line that was no hit; it publishes often."""
+    """A `fasthits log` that counts into `memcached` and publishes often. It has published a line that was not a hit."""
     logger = start_logger("--memcached", memcached.spec, first=OFTEN)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
@@ -59,7 +59,7 @@ def paused(memcached: Memcached) -> Iterator[None]:
 
 
 def send_figures_to(memcached: Memcached, logger: Logger) -> None:
-    """Have the logger read two lines that are no hits, and return when what it publishes of them is with memcached."""
+    """Let the logger read two lines that are not hits; return when memcached has got the figures about them."""
     logger.write(NONSENSE * 2)
     eventually(lambda: unread_bytes(f":{memcached.port:04X} "), what="figures are away")
 
@@ -106,13 +106,13 @@ def test_several_servers_share_the_figures(
     assert read_figures(specs, ":1:") == dict.fromkeys(FIGURES, 0) | expected
 
 
-def test_the_figures_of_a_server_that_is_away_are_not_known(memcached: Memcached) -> None:
+def test_the_figures_of_an_unreachable_server_are_unknown(memcached: Memcached) -> None:
     assert read_figures([memcached.spec], ":1:") == dict.fromkeys(FIGURES, 0)
     with pytest.raises(MemcachedError):
         read_figures([memcached.spec, f"127.0.0.1:{closed_port()}"], ":1:")
 
 
-def test_hits_in_doubt_refused_or_dropped_are_published_as_such(
+def test_figures_of_hits_in_doubt_refused_and_dropped_are_published(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
     logger = start_logger("--memcached", memcached.spec, "--max-paths", "5", first=OFTEN)
@@ -134,7 +134,7 @@ def test_hits_in_doubt_refused_or_dropped_are_published_as_such(
 def test_hits_whose_paths_do_not_count_are_published_as_filtered(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
-    """Through a slow server, so that there are always hits of which it is not known yet."""
+    """The server is slow, so there are always hits whose result is not known yet."""
     with Proxy(memcached, seed=1) as proxy:
         logger = start_logger("--memcached", proxy.spec, "--exclude-static", first=OFTEN)
         proxy.delay = 0.06
@@ -147,7 +147,7 @@ def test_hits_whose_paths_do_not_count_are_published_as_filtered(
     assert memcached.figures() == {"lines": 60, "hits": 40, "filtered": 20, "delivered": 40}
 
 
-def test_only_what_has_risen_is_taken_and_only_what_came_back_again() -> None:
+def test_only_increases_of_figures_are_taken_and_undelivered_figures_again() -> None:
     figures = dict.fromkeys(FIGURES, 0)
     health = Health(lambda: figures)
     assert not health
@@ -230,9 +230,7 @@ def test_replies_that_are_cut_off_count_no_figure_twice(memcached: Memcached, st
     assert (held["hits"], held["delivered"]) == (1, 1)
 
 
-def test_what_a_server_that_is_down_does_not_get_is_published_later(
-    memcached: Memcached, start_logger: StartLogger
-) -> None:
+def test_figures_for_a_server_that_is_down_are_published_later(memcached: Memcached, start_logger: StartLogger) -> None:
     memcached.kill()
     logger = start_logger("--memcached", memcached.spec, first=OFTEN)
     logger.write(NONSENSE)
@@ -254,9 +252,7 @@ def test_what_a_server_that_is_down_does_not_get_is_published_later(
     assert said.endswith(": no hit lost")
 
 
-def test_hits_come_while_figures_are_away_and_lose_no_room_to_them(
-    memcached: Memcached, start_logger: StartLogger
-) -> None:
+def test_figures_in_flight_take_no_room_from_hits(memcached: Memcached, start_logger: StartLogger) -> None:
     often = start_logger("--memcached", memcached.spec, "--max-paths", "1", first=OFTEN)
     often.write(POST)
     wait_for(memcached, lines=1, filtered=1)
@@ -286,7 +282,7 @@ def test_a_logger_does_not_wait_at_its_end_for_a_server_that_is_down(
     assert len(said) <= bool(first), said
 
 
-def test_figures_away_at_the_end_are_no_hits_in_doubt(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_figures_in_flight_at_the_end_are_not_hits_in_doubt(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.2", first=OFTEN)
     logger.write(POST)
     wait_for(memcached, lines=1, filtered=1)
@@ -296,7 +292,7 @@ def test_figures_away_at_the_end_are_no_hits_in_doubt(memcached: Memcached, star
     assert logger.stderr == ""
 
 
-def test_at_the_end_figures_are_left_alone_while_hits_wait(start_logger: StartLogger) -> None:
+def test_at_the_end_no_figures_are_sent_while_hits_wait(start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0.7", first=TELL)
     logger.write(access_lines(["/a"] * 37))
     assert logger.finish() == 0

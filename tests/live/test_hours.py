@@ -1,4 +1,4 @@
-"""Today's hits by hour, which loggers publish: from a pipe, from files, once, and only where they are known."""
+"""Today's hits by hour, which loggers publish: from a pipe and from files, once, and only if the hour is known."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -61,7 +61,7 @@ def test_hours_that_are_not_known_are_not_published(memcached: Memcached, start_
     assert read_views([memcached.spec], hour_keys(":1:", TODAY)) == {}
 
 
-def test_health_takes_hours_and_takes_them_back() -> None:
+def test_health_takes_hours_and_takes_undelivered_hours_back() -> None:
     figures = {"lines": 5, "hits": 5, f"{TODAY} {HOURS[9]}": 3, "2026-03-12 hour 23": 2, "pending": 4}
     health = Health(lambda: figures)
     rows = health.take()

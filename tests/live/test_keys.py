@@ -15,12 +15,12 @@ from fasthits.live.statistics import FIGURES
 DAY = date(2026, 3, 12)
 
 
-def test_a_key_is_what_djangos_cache_makes_of_day_and_path() -> None:
+def test_a_key_equals_the_key_of_djangos_cache() -> None:
     assert hit_key(DAY, b"/a/b.html") == ":1:2026-03-12/a/b.html"
     assert hit_key(DAY, b"/", "site:3:") == "site:3:2026-03-12/"
 
 
-def test_a_path_that_fills_the_key_stays_and_one_byte_more_is_hashed() -> None:
+def test_a_path_is_hashed_only_if_it_is_too_long_for_a_key() -> None:
     longest = b"/" + b"x" * (KEY_BYTES - len(":1:2026-03-12/"))
     assert hit_key(DAY, longest) == ":1:2026-03-12" + longest.decode()
     assert len(hit_key(DAY, longest)) == KEY_BYTES
@@ -28,7 +28,7 @@ def test_a_path_that_fills_the_key_stays_and_one_byte_more_is_hashed() -> None:
 
 
 @pytest.mark.parametrize("byte", [b" ", b"\n", b"\r", b"\0", b"\t", b"\x7f", b"\x80", b"\xff", "é".encode()])
-def test_a_byte_that_is_not_legal_in_a_key_makes_it_hashed(byte: bytes) -> None:
+def test_a_path_with_a_byte_that_keys_must_not_have_is_hashed(byte: bytes) -> None:
     path = b"/a" + byte + b"b"
     assert hit_key(DAY, path) == ":1:2026-03-12#" + hashlib.sha256(path).hexdigest()
 
@@ -44,7 +44,7 @@ def test_distinct_paths_have_distinct_keys(paths: set[bytes]) -> None:
 
 
 @pytest.mark.parametrize("figure", FIGURES)
-def test_a_figure_has_a_key_of_its_own_that_no_hit_has(figure: str) -> None:
+def test_no_hit_has_the_key_of_a_figure(figure: str) -> None:
     longest = "x" * 175
     assert hit_key(DAY, figure_path(figure)) == f":1:2026-03-12!{figure.replace(' ', '-')}"
     assert re.fullmatch(rf"{longest}2026-03-12![a-z-]+", hit_key(DAY, figure_path(figure), longest))

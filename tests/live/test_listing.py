@@ -1,4 +1,4 @@
-"""Today's counters as memcached lists them: all of them, nobody else's, and what changed within a minute."""
+"""Today's counters as memcached lists them: all counters, no items of others, and changes within a minute."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ ODD = "/%7E-_.~!*'();:@&=+$,[]\"<>\\^`{|}"
 
 
 def store(memcached: Memcached, views: dict[bytes, int]) -> None:
-    """Put counters there as loggers do, many at once."""
+    """Store counters in memcached as loggers do, many at once."""
     commands = [
         f"set {hit_key(date.today(), path)} 2 86400 {len(str(count))} noreply\r\n{count}\r\n"
         for path, count in views.items()
@@ -48,7 +48,7 @@ def test_every_kind_of_path_is_listed_as_the_logger_counted_it(memcached: Memcac
     reader.close()
 
 
-def test_what_others_keep_in_memcached_is_no_counter(memcached: Memcached, logger: Logger) -> None:
+def test_items_of_other_programs_are_not_counters(memcached: Memcached, logger: Logger) -> None:
     logger.write(access_line("/a") + access_line("/a", date(2026, 3, 11)))
     assert logger.finish() == 0
     client = memcached.client()
@@ -74,7 +74,7 @@ def test_a_hundred_thousand_paths_and_a_listing_in_many_pieces(memcached: Memcac
     today.close()
 
 
-def test_what_rises_is_known_for_a_minute(memcached: Memcached) -> None:
+def test_increases_are_known_for_a_minute(memcached: Memcached) -> None:
     today = LiveViews([memcached.spec], ":1:")
     store(memcached, {b"/a": 5, b"/b": 9})
     first = today.sample(10)
@@ -91,7 +91,7 @@ def test_what_rises_is_known_for_a_minute(memcached: Memcached) -> None:
     today.close()
 
 
-def test_what_rose_before_the_window_or_in_a_gap_is_not_called_recent(
+def test_increases_before_the_window_or_in_a_gap_are_not_recent(
     memcached: Memcached, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     today = LiveViews([memcached.spec], ":1:")
@@ -108,7 +108,7 @@ def test_what_rose_before_the_window_or_in_a_gap_is_not_called_recent(
     today.close()
 
 
-def test_a_server_that_goes_is_a_problem_told_and_its_return_no_rush_of_readers(
+def test_the_return_of_a_lost_server_is_not_taken_for_new_hits(
     start_memcached: Callable[..., Memcached],
 ) -> None:
     stays, goes = start_memcached(), start_memcached()
@@ -131,7 +131,7 @@ def test_a_server_that_goes_is_a_problem_told_and_its_return_no_rush_of_readers(
         today.sample(5)
 
 
-def test_a_server_that_refuses_to_list_is_told(start_memcached: Callable[..., Memcached]) -> None:
+def test_a_server_that_refuses_to_list_is_reported(start_memcached: Callable[..., Memcached]) -> None:
     memcached = start_memcached("-o", "no_lru_crawler")
     for server, message in (
         (memcached.spec, "not list its keys"),
@@ -141,8 +141,8 @@ def test_a_server_that_refuses_to_list_is_told(start_memcached: Callable[..., Me
             today.sample(1)
 
 
-def test_those_that_list_at_once_wait_for_each_other(memcached: Memcached) -> None:
-    """memcached has one crawler, and answers BUSY while it works for somebody else."""
+def test_several_listings_at_once_wait_for_each_other(memcached: Memcached) -> None:
+    """memcached has one crawler, and answers BUSY while the crawler works for another client."""
     store(memcached, {b"/%d" % number: 1 for number in range(20_000)})
 
     def list_again_and_again(_: int) -> list[int]:
@@ -158,7 +158,7 @@ def test_those_that_list_at_once_wait_for_each_other(memcached: Memcached) -> No
 
 
 class LosesItsFirstList(Proxy):
-    """Answers the first time as if the server had no keys, as memcached now and then does when it is busy."""
+    """A proxy that answers the first time as if the server had no keys. A busy memcached does so now and then."""
 
     lost = False
 
@@ -168,7 +168,7 @@ class LosesItsFirstList(Proxy):
         return super()._answer(client, reply)
 
 
-def test_the_first_sample_does_not_rest_on_one_list(memcached: Memcached) -> None:
+def test_the_first_sample_is_made_from_more_than_one_list(memcached: Memcached) -> None:
     store(memcached, {b"/a": 5})
     with LosesItsFirstList(memcached, 1) as proxy, closing(LiveViews([proxy.spec], ":1:")) as today:
         assert today.sample(1).views == 5
@@ -176,7 +176,7 @@ def test_the_first_sample_does_not_rest_on_one_list(memcached: Memcached) -> Non
 
 
 def test_keys_are_encoded_as_memcached_does(memcached: Memcached) -> None:
-    """Only what quote() and memcached agree about can be found by the beginning of a line."""
+    """Keys are found by the beginning of a line. So quote() and memcached must agree on the encoding."""
     prefix = "".join(chr(byte) for byte in range(0x21, 0x7F))
     client = memcached.client()
     client.set(prefix, b"1", noreply=False)

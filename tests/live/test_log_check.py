@@ -16,13 +16,13 @@ StartLogger = Callable[..., Logger]
 
 
 def check(*args: str) -> tuple[int, str, str]:
-    """Return the exit code, what is on stdout, and what is on stderr."""
+    """Return the exit code, stdout and stderr."""
     done = run_fasthits("log", "--check", *args)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_it_says_what_the_logger_would_say(place: Path, start_logger: StartLogger, fault: str) -> None:
+def test_check_says_what_the_logger_would_say(place: Path, start_logger: StartLogger, fault: str) -> None:
     make, message = FAULTS[fault]
     options = make(place)
     code, out, said = check(*options)
@@ -36,7 +36,7 @@ def test_it_says_what_the_logger_would_say(place: Path, start_logger: StartLogge
 
 @pytest.mark.parametrize("spec", ["127.0.0.1:http", "127.0.0.1:99999", "127.0.0.1:0", "127.0.0.1:", "unix:", ":11211"])
 @pytest.mark.parametrize("way", ["option", "environment"])
-def test_a_server_that_makes_no_sense_is_told(spec: str, way: str) -> None:
+def test_a_server_that_makes_no_sense_is_reported(spec: str, way: str) -> None:
     if way == "option":
         done = run_fasthits("log", "--check", "--memcached", spec)
     else:
@@ -45,14 +45,14 @@ def test_a_server_that_makes_no_sense_is_told(spec: str, way: str) -> None:
     assert done.stderr.startswith(f"fasthits: not a memcached server: {spec!r}".encode())
 
 
-def test_all_is_well(memcached: Memcached) -> None:
+def test_a_good_setup_is_confirmed(memcached: Memcached) -> None:
     user = ["--user", "www-data"] if IS_ROOT else []
     code, out, said = check("--memcached", memcached.spec, "--exclude-bots", *user)
     assert (code, out, said) == (0, f"ok: counts into {memcached.spec}{' as www-data' if user else ''}\n", "")
     assert memcached.counters() == {}
 
 
-def test_a_server_that_is_away_is_no_failure(memcached: Memcached) -> None:
+def test_an_unreachable_server_is_not_a_failure(memcached: Memcached) -> None:
     code, out, said = check("--memcached", memcached.spec, "--memcached", "unix:/no/such.sock")
     assert (code, out.count("\n")) == (0, 1)
     assert said.startswith("fasthits: warning: cannot reach memcached: unix:/no/such.sock (No such file")
@@ -60,7 +60,7 @@ def test_a_server_that_is_away_is_no_failure(memcached: Memcached) -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_it_looks_as_the_user_would(start_memcached: Callable[..., Memcached]) -> None:
+def test_check_runs_as_the_user_of_the_logger(start_memcached: Callable[..., Memcached]) -> None:
     memcached = start_memcached("-a", "0700", unix=True)
     assert check("--memcached", memcached.spec)[2] == ""
     code, _, said = check("--memcached", memcached.spec, "--user", "www-data")
@@ -69,7 +69,7 @@ def test_it_looks_as_the_user_would(start_memcached: Callable[..., Memcached]) -
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
-def test_who_may_not_become_the_user_is_told() -> None:
+def test_a_process_that_may_not_become_the_user_is_reported() -> None:
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     command += fasthits_command("log", "--check", "--user", "www-data")
     done = subprocess.run(
@@ -79,7 +79,7 @@ def test_who_may_not_become_the_user_is_told() -> None:
     assert done.stderr == b"fasthits: cannot become user: www-data (start as root, or leave --user out)\n"
 
 
-def test_it_reads_nothing_and_waits_for_nobody() -> None:
+def test_check_reads_no_input_and_waits_for_nothing() -> None:
     read, write = os.pipe()
     try:
         os.write(write, b"a line\n")

@@ -1,4 +1,4 @@
-"""What `fasthits log` leaves in a real memcached: which keys, which values, for how long."""
+"""The items of `fasthits log` in a real memcached: their keys, values and times to live."""
 
 import random
 import re
@@ -25,7 +25,7 @@ StartMemcached = Callable[..., Memcached]
 
 
 def keyed(views: dict[str, int]) -> dict[str, int]:
-    """Return *views* by path as memcached should hold them."""
+    """Return *views* by path as views by key."""
     return {hit_key(DAY, path.encode()): count for path, count in views.items()}
 
 
@@ -50,7 +50,7 @@ def test_the_query_is_no_part_of_the_path_and_any_status_counts(memcached: Memca
     assert memcached.counters() == keyed({"/a": 4})
 
 
-def test_what_is_no_hit_leaves_no_key(memcached: Memcached) -> None:
+def test_lines_that_are_not_hits_leave_no_key(memcached: Memcached) -> None:
     lines = [access_line("/a", method=method) for method in ("POST", "HEAD", "get", "PUT", "OPTIONS")]
     lines += [access_line("*", method="OPTIONS"), access_line("a.html"), access_line("ftp://o.example/a")]
     lines += [b"\n", b"no line of a log\n"]
@@ -92,7 +92,7 @@ def test_later_hits_do_not_renew_the_time_to_live(memcached: Memcached, start_lo
     item = memcached.item(key)
     assert item is not None
     assert 900 <= item.ttl <= 1000
-    assert memcached.ask(f"touch {key} 500".encode()) == b"TOUCHED\r\n"  # as if half of its time were over
+    assert memcached.ask(f"touch {key} 500".encode()) == b"TOUCHED\r\n"  # as after half of its time to live
     logger.write(access_line("/a"))
     eventually(lambda: memcached.views(key) == 2)
     item = memcached.item(key)
@@ -130,7 +130,7 @@ def test_long_and_odd_paths_have_hashed_keys_each_its_own(memcached: Memcached) 
     assert all(re.fullmatch(r":1:2026-03-12#[!-~]{1,236}", key) for key in counters)
 
 
-def test_a_path_of_two_lines_worth_of_commands_is_only_a_path(memcached: Memcached, client: Client) -> None:
+def test_a_path_with_commands_of_memcached_is_only_a_path(memcached: Memcached, client: Client) -> None:
     client.set("innocent", b"1")
     hostile = [b"/a\rset\rinnocent\r0\r0\r1", b"/\0flush_all", b"/x\x0bdelete\x0binnocent"]
     lines = access_lines(hostile) + b"set innocent 0 0 1\r\n2\r\nflush_all\r\ndelete innocent\r\n"
@@ -149,7 +149,7 @@ def test_a_hit_on_an_idle_logger_is_readable_while_the_pipe_stays_open(memcached
         logger.write(access_line("/a"))
         eventually(lambda hit=hit: memcached.views(key) == hit, 60)
         latencies.append(1000 * (time.monotonic() - started))
-    steady = latencies[1:]  # the first one waits for the start of Python
+    steady = latencies[1:]  # the first hit waits for the start of Python
     print(f"ms to be read: median {statistics.median(steady):.1f}, slowest {max(steady):.1f}, first {latencies[0]:.0f}")
     assert logger.process.poll() is None
 
@@ -223,9 +223,7 @@ def test_two_loggers_creating_the_same_counters_lose_and_double_nothing(
 # Memcached goes and comes
 
 
-def test_what_came_while_memcached_was_down_is_delivered_when_it_starts(
-    memcached: Memcached, start_logger: StartLogger
-) -> None:
+def test_hits_that_came_while_memcached_was_down_are_delivered(memcached: Memcached, start_logger: StartLogger) -> None:
     memcached.kill()
     logger = start_logger("--memcached", memcached.spec)
     logger.write_pieces([access_lines(["/a", "/b"]), access_lines(["/a"] * 40), access_lines(["/c"])])
@@ -272,7 +270,7 @@ def test_the_end_of_input_with_memcached_never_there_says_what_was_not_delivered
     said = logger.stderr.splitlines()
     assert took < 20, f"{took:.1f} s with --drain-timeout 1"
     assert all(line.startswith("fasthits: ") for line in said), said
-    assert len(said) <= 2, said  # that there is no memcached; what that meant for the hits
+    assert len(said) <= 2, said  # the first line: there is no memcached; the last line: what became of the hits
     assert re.search(r"\b37\b", said[-1]), said
     assert logger.processes() == []
 
@@ -359,7 +357,7 @@ SNIPPETS = [
 
 
 def hostile_lines(seed: int, count: int) -> bytes:
-    """Return lines made to end up as something else than a counter in memcached; the same for the same seed."""
+    """Return lines that try to become something else than counters in memcached. A seed gives the same lines."""
     chance = random.Random(seed)
     lines = []
     for number in range(count):

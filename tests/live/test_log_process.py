@@ -107,7 +107,7 @@ def test_a_killed_courier_is_replaced(memcached: Memcached, logger: Logger) -> N
 
 
 def private_python(directory: Path) -> dict[str, str]:
-    """Return the environment of a Python that only root can read: what it imports, fasthits too, is in *directory*."""
+    """Return the environment of a Python that only root can read. *directory* holds its modules, also fasthits."""
     directory.mkdir(mode=0o700)
     (directory / "lib").mkdir()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -124,13 +124,13 @@ def private_python(directory: Path) -> dict[str, str]:
 def test_started_as_root_both_processes_become_the_user(
     place: Path, start_memcached: Callable[..., Memcached], start_logger: StartLogger, unix: bool
 ) -> None:
-    """Neither the package nor Python need be readable for that user."""
+    """That user need not be able to read the package or Python."""
     user = pwd.getpwnam("www-data")
     memcached = start_memcached(unix=unix)
     options = ("--memcached", memcached.spec, "--user", user.pw_name)
     environment = private_python(place / "private")
     own_groups = os.getgroups()
-    os.setgroups([0, 4])  # as root has where it has logged in; the logger starts with them
+    os.setgroups([0, 4])  # those of root after a login; the logger starts with them
     try:
         logger = start_logger(*options, env=environment)
     finally:
@@ -142,7 +142,7 @@ def test_started_as_root_both_processes_become_the_user(
             uids, gids, groups = status_of(pid, "Uid", "Gid", "Groups")
             assert (uids, gids) == ([user.pw_uid] * 4, [user.pw_gid] * 4)
             assert sorted(groups) == sorted(os.getgrouplist(user.pw_name, user.pw_gid))
-        os.kill(courier, signal.SIGKILL)  # the next one, too
+        os.kill(courier, signal.SIGKILL)  # the next courier, too
         eventually(lambda courier=courier: not is_alive(courier), 60, "the courier is gone")
     count_one(memcached, logger, 3)
     assert logger.finish() == 0
@@ -172,7 +172,7 @@ def test_the_user_opens_sockets_of_his_groups(
 
 @pytest.mark.parametrize("option", ["--ttl", "--max-paths", "--drain-timeout"])
 @pytest.mark.parametrize("value", ["-1", "soon"])
-def test_a_number_that_makes_no_sense_is_a_usage_error(option: str, value: str) -> None:
+def test_an_impossible_number_is_a_usage_error(option: str, value: str) -> None:
     done = run_fasthits("log", option, value, stdin=access_line("/a"))
     assert (done.returncode, done.stdout) == (2, b"")
     assert option.encode() in done.stderr

@@ -1,4 +1,4 @@
-"""memcached hangs, is slow, dies, is full or holds a text where a counter should be: the pipe is read all the same.
+"""memcached hangs, is slow, dies, is full or holds a text in place of a counter: the logger still reads the pipe.
 
 Lines come at 20,000 a second. The slowest write to the pipe is printed; with FASTHITS_TIMED=1 it must be under 50 ms.
 """
@@ -31,7 +31,7 @@ MEMORY_KIB = 150_000
 
 
 def send_for(logger: Logger, seconds: float) -> Counter[str]:
-    """Write lines at the rate for some seconds, in pieces that a pipe takes as a whole; return the keys' views."""
+    """Write lines at the rate for some seconds, in pieces that fit into a pipe; return the views by key."""
     sent: Counter[str] = Counter()
     slowest = 0.0
     piece = LINES_A_SECOND // 1000
@@ -56,12 +56,12 @@ def peak_kib(pid: int) -> int:
 
 
 def causes(logger: Logger) -> Counter[str]:
-    """Return how often each message was said, numbers left out."""
+    """Return how often each message was printed, without its numbers."""
     return Counter(re.sub(r"[\d,]+", "N", line) for line in logger.stderr.splitlines())
 
 
 def status(logger: Logger, name: str) -> int:
-    """Return the last figure of that name that the logger has said of itself."""
+    """Return the last figure of that name that the logger has printed."""
     return int(re.findall(rf"{name} (\d+)[,\n]", logger.stderr)[-1])
 
 
@@ -82,7 +82,7 @@ def test_a_hang_stops_no_writer_and_everything_is_counted_once_afterwards(
     assert logger.finish() == 0
     assert memcached.counters() == sent
     (said,) = causes(logger).elements()
-    # The first where a batch was on its way, the second where the connection had been idle, or was not there yet.
+    # The first message if a batch was in flight; the second if the connection was idle or did not exist yet.
     assert "memcached has not answered for N s: N hits wait" in said or "said nothing for N s): N hits waiting" in said
 
 
@@ -103,9 +103,9 @@ def test_a_slow_server_stops_no_writer_and_everything_is_counted_once(
     assert logger.stderr == ""
 
 
-def test_what_comes_while_it_is_down_is_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
+def test_hits_that_come_while_it_is_down_are_counted_when_it_is_back(memcached: Memcached, logger: Logger) -> None:
     memcached.expect(send_for(logger, 0.5), timeout=60)
-    memcached.kill()  # at rest, so that nothing is in doubt; its counters are gone
+    memcached.kill()  # the logger is at rest, so no hit is in doubt; the counters are lost
     sent = send_for(logger, 2)
     logger.wait_until_read()
     memcached.start(keep_port=True)
@@ -134,7 +134,7 @@ def test_a_server_that_is_never_there_stops_no_writer(start_logger: Callable[...
 
 @pytest.fixture
 def full(start_memcached: Callable[..., Memcached]) -> Memcached:
-    """A memcached that refuses what is new, as its memory is taken up."""
+    """A memcached that refuses new items, because its memory is full."""
     server = start_memcached("-M", "-m", "2")
     with server.connect() as connection:
         for size in range(1, 100, 8):  # each size of item that a counter could have
@@ -183,14 +183,14 @@ def asked(logger: Logger, name: str) -> int:
     said = logger.stderr.count("uptime")
 
     def answers() -> bool:
-        logger.signal(signal.SIGUSR1)  # which a logger that still starts ignores
+        logger.signal(signal.SIGUSR1)  # a logger that is still starting ignores the signal
         return logger.stderr.count("uptime") > said
 
     eventually(answers, what="a status line")
     return status(logger, name)
 
 
-def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
+def test_hits_that_a_proxy_answers_with_an_error_are_in_doubt_and_never_sent_again(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     key = hit_key(DAY, b"/a")
@@ -212,7 +212,7 @@ def test_what_a_proxy_answers_for_memcached_is_in_doubt_and_never_sent_again(
     assert said in logger.stderr
 
 
-def test_through_twemproxy_what_comes_late_is_not_sent_again(
+def test_hits_that_twemproxy_answers_late_are_not_sent_again(
     memcached: Memcached, start_logger: Callable[..., Logger], place: Path
 ) -> None:
     with Twemproxy(place, memcached) as proxy:
@@ -239,7 +239,7 @@ def test_through_twemproxy_what_comes_late_is_not_sent_again(
 def test_twemproxy_answers_for_a_memcached_that_is_down_and_few_hits_are_risked(
     memcached: Memcached, start_logger: Callable[..., Logger], place: Path
 ) -> None:
-    """It tells its version itself, so a batch would be in doubt each time it is tried."""
+    """Twemproxy itself answers the command version. So each attempt would leave a batch in doubt."""
     paths = [f"/{number}" for number in range(2000)]
     with Twemproxy(place, memcached) as proxy:
         memcached.kill()
@@ -256,7 +256,7 @@ def test_twemproxy_answers_for_a_memcached_that_is_down_and_few_hits_are_risked(
 def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
-    """Thousands of hits wait, and only those of the two pieces on their way are in doubt."""
+    """Thousands of hits wait. Only the hits of the two pieces in flight are in doubt."""
     paths = [f"/{number:0100}" for number in range(1000)]
     with Proxy(memcached, seed=1) as proxy:
         proxy.refuse()
@@ -273,10 +273,10 @@ def test_most_of_a_batch_is_not_risked_when_the_connection_is_lost(
     assert 1000 - in_doubt <= sum(memcached.counters().values()) <= 1000
 
 
-def test_a_server_that_is_away_keeps_nothing_from_the_others(
+def test_an_unreachable_server_does_not_delay_the_others(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
-    """Few hits at a time, so that each retry of what waits for the absent server comes due before them."""
+    """There are few hits at a time, so each retry for the unreachable server is due before them."""
     logger = start_logger(
         "--memcached", memcached.spec, "--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "0"
     )
@@ -286,13 +286,13 @@ def test_a_server_that_is_away_keeps_nothing_from_the_others(
         logger.write(access_lines(PATHS[20 * turn : 20 * turn + 20]))
         eventually(lambda turn=turn: asked(logger, "delivered") > 5 * turn, what=f"hits of turn {turn} to be delivered")
         assert asked(logger, "pending") > 5 * turn
-        time.sleep(0.6)  # longer than a retry takes to come due
+        time.sleep(0.6)  # longer than the time between retries
     assert asked(logger, "delivered") + asked(logger, "pending") == 100
     assert sum(memcached.counters().values()) == asked(logger, "delivered")
     assert logger.finish() == 0
 
 
-def test_hits_that_a_hung_server_may_have_at_the_end_are_said_to_be_in_doubt(
+def test_hits_that_a_hung_server_may_have_at_the_end_are_reported_as_in_doubt(
     memcached: Memcached, start_logger: Callable[..., Logger]
 ) -> None:
     logger = start_logger("--memcached", memcached.spec, "--drain-timeout", "0.3")
@@ -320,7 +320,7 @@ def test_a_server_at_its_limit_of_connections_has_hits_wait(start_memcached: Cal
     assert b"in doubt" not in done.stderr
 
 
-def test_what_is_no_server_name_is_one_line(start_logger: Callable[..., Logger]) -> None:
+def test_an_invalid_server_name_is_an_error_of_one_line(start_logger: Callable[..., Logger]) -> None:
     logger = start_logger("--memcached", "foo..bar:11211", "--drain-timeout", "0.2")
     logger.write(access_lines(["/a"] * 4))
     assert logger.finish() == 0

@@ -1,4 +1,4 @@
-"""A logger that is given another format than its log has says so, once a minute, and a right one never does."""
+"""A logger with a format that its log does not have warns once a minute. With the right format it never warns."""
 
 from collections.abc import Callable
 
@@ -28,17 +28,17 @@ SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400
 
 @pytest.fixture
 def start(start_logger: StartLogger, memcached: Memcached) -> Callable[..., Logger]:
-    """Start a `fasthits log` that looks at its lines often."""
+    """Start a `fasthits log` that checks its lines often."""
     return lambda *args, tell="": start_logger("--memcached", memcached.spec, *args, first=SOON + tell)
 
 
 def said_after_looking_at(logger: Logger, lines: int) -> list[str]:
-    """Return what the logger has said once it has looked at as many lines."""
+    """Return the messages of the logger after it has checked that many lines."""
     eventually(lambda: f"looked at {lines}\n" in logger.stderr, what="the logger has looked")
     return [line for line in logger.stderr.splitlines() if not line.startswith("looked at")]
 
 
-def test_a_quiet_site_in_another_format_is_told_with_an_example_and_what_to_do(
+def test_a_quiet_site_in_another_format_is_reported_with_an_example_and_what_to_do(
     start: StartLogger, memcached: Memcached
 ) -> None:
     logger = start()
@@ -78,7 +78,9 @@ def test_examples_are_short(start: StartLogger) -> None:
         ),
     ],
 )
-def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format: str, line: bytes, told: str) -> None:
+def test_wrong_columns_and_wrong_formats_are_reported(
+    start: StartLogger, log_format: str, line: bytes, told: str
+) -> None:
     logger = start("--format", log_format)
     logger.write(line * 30)
     eventually(lambda: logger.stderr, what="the logger warns")
@@ -86,7 +88,7 @@ def test_wrong_columns_and_wrong_formats_are_told(start: StartLogger, log_format
     assert "30 of the last 30 lines" in logger.stderr
 
 
-def test_a_format_that_changes_is_told(start: StartLogger) -> None:
+def test_a_format_that_changes_is_reported(start: StartLogger) -> None:
     logger = start(tell=TELL)
     logger.write(access_line("/a") * 100)
     assert said_after_looking_at(logger, 100) == []
@@ -97,7 +99,7 @@ def test_a_format_that_changes_is_told(start: StartLogger) -> None:
     assert "cannot be read as combined, such as 'another format'" in logger.stderr
 
 
-def test_it_is_said_once_a_minute(start: StartLogger, memcached: Memcached) -> None:
+def test_it_is_reported_once_a_minute(start: StartLogger, memcached: Memcached) -> None:
     logger = start()
     logger.write_pieces([b"nonsense\n"] * 3)
     eventually(lambda: logger.stderr, what="the logger warns")
@@ -117,7 +119,7 @@ def test_it_is_said_once_a_minute(start: StartLogger, memcached: Memcached) -> N
         pytest.param([access_line("/api", method="POST") * 50], id="nothing but POST"),
     ],
 )
-def test_a_right_format_is_never_called_wrong(start: StartLogger, memcached: Memcached, lines: list[bytes]) -> None:
+def test_a_right_format_never_causes_a_warning(start: StartLogger, memcached: Memcached, lines: list[bytes]) -> None:
     logger = start(tell=TELL)
     logger.write_pieces(lines)
     assert said_after_looking_at(logger, sum(block.count(b"\n") for block in lines)) == []
@@ -125,7 +127,7 @@ def test_a_right_format_is_never_called_wrong(start: StartLogger, memcached: Mem
     assert memcached.warnings() == {}
 
 
-def test_a_rule_that_leaves_out_all_lines_is_told_once(start: StartLogger, memcached: Memcached) -> None:
+def test_a_rule_that_leaves_out_all_lines_is_reported_once(start: StartLogger, memcached: Memcached) -> None:
     logger = start(tell=TELL)
     logger.write(access_line("/api", method="POST") * 999)
     assert said_after_looking_at(logger, 999) == []
@@ -140,7 +142,7 @@ def test_a_rule_that_leaves_out_all_lines_is_told_once(start: StartLogger, memca
     assert said_after_looking_at(logger, 3000) == [said]
 
 
-def test_a_rule_on_paths_that_leaves_out_all_lines_is_told(start: StartLogger, memcached: Memcached) -> None:
+def test_a_rule_on_paths_that_leaves_out_all_lines_is_reported(start: StartLogger, memcached: Memcached) -> None:
     logger = start("--include-path", "/blog/*", tell=TELL)
     logger.write(access_line("/shop") * 1000)
     eventually(lambda: memcached.figures().get("filtered") == 1000, what="the logger has judged the paths")
@@ -152,7 +154,7 @@ def test_a_rule_on_paths_that_leaves_out_all_lines_is_told(start: StartLogger, m
     assert "the log has /shop" in said[-1]
 
 
-def test_a_rule_on_paths_that_leaves_a_hit_is_not_told(start: StartLogger, memcached: Memcached) -> None:
+def test_a_rule_on_paths_that_leaves_a_hit_causes_no_warning(start: StartLogger, memcached: Memcached) -> None:
     logger = start("--include-path", "/blog/*", tell=TELL)
     logger.write(access_line("/shop") * 1000 + access_line("/blog/a"))
     eventually(lambda: memcached.figures().get("hits") == 1, what="the logger has judged the paths")

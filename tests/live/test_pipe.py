@@ -1,6 +1,6 @@
-"""The pipe is made as large as the system allows, for the time that a logger does not read.
+"""The logger makes its pipe as large as the system allows, so that Apache can write while the logger does not read.
 
-Where that may not be, and where standard input is no pipe, the logger counts all the same.
+If the system does not allow it, or if standard input is not a pipe, the logger counts as well.
 """
 
 import fcntl
@@ -52,7 +52,7 @@ AS_USER = [
 
 
 def pipe_bytes(pid: int) -> int:
-    """Return how much a process's standard input, a pipe, holds."""
+    """Return the capacity of the pipe that is a process's standard input."""
     fd = os.open(f"/proc/{pid}/fd/0", os.O_RDONLY | os.O_NONBLOCK)  # reads nothing
     try:
         return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
@@ -62,9 +62,9 @@ def pipe_bytes(pid: int) -> int:
 
 @contextmanager
 def logger_reading(stdin: int, memcached: Memcached, run_by: Sequence[str] = ()) -> Iterator[None]:
-    """Run a logger with this standard input, which has come to its end when the block is left.
+    """Run a logger with this standard input, which must end within the block.
 
-    It must then end well and have said nothing.
+    The logger must then exit with 0 and without a message.
     """
     command = [*run_by, *fasthits_command("log", "--memcached", memcached.spec)]
     with (
@@ -80,19 +80,19 @@ def logger_reading(stdin: int, memcached: Memcached, run_by: Sequence[str] = ())
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write to a pipe and wait while it is full; AssertionError when nobody reads it."""
+    """Write to a pipe and wait while it is full; AssertionError if nobody reads it."""
     os.set_blocking(fd, False)
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     while data:
         assert poll.poll(30_000), "the pipe stays full"
-        with suppress(BlockingIOError):  # room, but too little for a short write, which is never cut
+        with suppress(BlockingIOError):  # there is space, but too little for a short write, which is never split
             data = data[os.write(fd, data) :]
 
 
 @contextmanager
 def both_ends(read_end: int, write_end: int) -> Iterator[tuple[int, int]]:
-    """Give the ends of a pipe; whichever is open is closed afterwards."""
+    """Give the two ends of a pipe. Ends that are still open are closed afterwards."""
     try:
         yield read_end, write_end
     finally:
@@ -116,15 +116,15 @@ def test_the_pipe_is_raised_to_what_the_system_allows(
     assert logger.stderr == ""
 
 
-def test_a_reader_that_is_stopped_leaves_its_writer_that_much_room(memcached: Memcached, logger: Logger) -> None:
+def test_a_writer_can_fill_the_raised_pipe_while_the_reader_is_stopped(memcached: Memcached, logger: Logger) -> None:
     logger.write(access_line("/a"))
     memcached.expect({hit_key(DAY, b"/a"): 1})
-    room = MAX_PIPE_BYTES // 2 // len(access_line("/a"))  # a write that ends in a page leaves the rest of it empty
+    room = MAX_PIPE_BYTES // 2 // len(access_line("/a"))  # a page with a short write stays half empty
     logger.signal(signal.SIGSTOP)
     write_end = os.open(f"/proc/{logger.pid}/fd/0", os.O_WRONLY | os.O_NONBLOCK)
     try:
         for _ in range(room):
-            os.write(write_end, access_line("/a"))  # BlockingIOError where Apache would have to wait
+            os.write(write_end, access_line("/a"))  # BlockingIOError if Apache would have to wait
     finally:
         os.close(write_end)
         logger.signal(signal.SIGCONT)
@@ -132,7 +132,7 @@ def test_a_reader_that_is_stopped_leaves_its_writer_that_much_room(memcached: Me
     assert logger.finish() == 0
 
 
-def test_what_is_in_the_pipe_before_the_start_is_kept(memcached: Memcached) -> None:
+def test_lines_that_are_in_the_pipe_before_the_start_count(memcached: Memcached) -> None:
     line = access_line("/a")
     views = 0
     with both_ends(*os.pipe()) as (read_end, write_end):
@@ -180,9 +180,9 @@ def test_a_pipe_is_raised_again_by_the_logger_that_follows_a_dead_one(place: Pat
 
 
 def hoard_pipes() -> None:
-    """Become the user whose ids stand in the arguments, use up what its pipes may hold, and send a new pipe to stdin.
+    """Become the user with the ids in the arguments, use up this user's limit for pipes, and send a new pipe to stdin.
 
-    The hoard lasts until stdin's other end is closed.
+    The pipes stay open until the other end of stdin is closed.
     """
     ids = [int(word) for word in sys.argv[1:]]
     for become, number in zip((os.setgid, os.setuid), ids, strict=False):
@@ -194,7 +194,7 @@ def hoard_pipes() -> None:
             fcntl.fcntl(hoard[-1][0], fcntl.F_SETPIPE_SZ, MAX_PIPE_BYTES)
         except PermissionError:
             break
-    for _ in range(MAX_PIPE_BYTES // DEFAULT_PIPE_BYTES + 1):  # what is left is less than that
+    for _ in range(MAX_PIPE_BYTES // DEFAULT_PIPE_BYTES + 1):  # less than that is left
         hoard.append(os.pipe())
     with socket.socket(fileno=0) as asker:
         ends = hoard.pop()
@@ -206,7 +206,7 @@ def hoard_pipes() -> None:
 
 @contextmanager
 def poor_pipe() -> Iterator[tuple[int, int]]:
-    """Give the two ends of a pipe of a user who is not privileged and whose pipes hold as much as they may already."""
+    """Give the two ends of a pipe of an unprivileged user whose pipes have reached the limit."""
     code = f"from {__name__} import hoard_pipes; hoard_pipes()"
     ids = [str(number) for number in pwd.getpwnam(USER)[3:1:-1]] if IS_ROOT else []
     ours, theirs = socket.socketpair()
@@ -224,7 +224,7 @@ def poor_pipe() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.skipif(not MAX_USER_PAGES, reason="this system does not bound a user's pipes")
-def test_a_pipe_that_may_not_grow_counts_as_it_is(memcached: Memcached) -> None:
+def test_a_pipe_that_may_not_grow_is_read_as_it_is(memcached: Memcached) -> None:
     with poor_pipe() as (read_end, write_end):
         size = fcntl.fcntl(read_end, fcntl.F_GETPIPE_SZ)
         assert size < DEFAULT_PIPE_BYTES
@@ -240,7 +240,9 @@ def test_a_pipe_that_may_not_grow_counts_as_it_is(memcached: Memcached) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", access_line("/before")], ids=["whole", "rest"])
-def test_a_file_is_counted_from_where_it_has_been_read_to(place: Path, memcached: Memcached, before: bytes) -> None:
+def test_a_file_on_standard_input_is_counted_from_its_position(
+    place: Path, memcached: Memcached, before: bytes
+) -> None:
     (place / "access.log").write_bytes(before + LINES)
     with (place / "access.log").open("rb", buffering=0) as file:
         file.seek(len(before))
@@ -272,7 +274,7 @@ def test_a_named_pipe_is_raised_and_counted(place: Path, memcached: Memcached) -
     assert memcached.counters() == COUNTED
 
 
-def test_a_pipe_that_does_not_block_is_counted_though_it_is_empty_at_times(memcached: Memcached) -> None:
+def test_a_non_blocking_pipe_is_counted_even_if_it_is_empty_at_times(memcached: Memcached) -> None:
     with both_ends(*os.pipe()) as (read_end, write_end):
         os.set_blocking(read_end, False)
         with logger_reading(read_end, memcached):
@@ -288,7 +290,7 @@ def test_no_input_at_all_counts_nothing(memcached: Memcached) -> None:
     assert memcached.counters() == {}
 
 
-def test_an_input_that_can_only_be_written_to_is_one_line_on_stderr(memcached: Memcached) -> None:
+def test_a_write_only_input_is_an_error_of_one_line(memcached: Memcached) -> None:
     command = fasthits_command("log", "--memcached", memcached.spec)
     with marked_processes() as mark, open(os.devnull, "wb") as stdin:
         done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=60, check=False, env=environment(mark))

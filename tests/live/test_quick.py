@@ -1,4 +1,4 @@
-"""Reading counters for a page: over kept connections, within a deadline, and never twice from a server that hangs."""
+"""Reading counters for a page: over kept connections, within a deadline, and with a pause after a server hung."""
 
 import multiprocessing
 import socket
@@ -31,7 +31,7 @@ def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def told() -> list[str]:
-    """What a reader has reported."""
+    """The messages of a reader."""
     return []
 
 
@@ -57,7 +57,7 @@ def connections(memcached: Memcached) -> int:
     return int(stats.partition(b"STAT total_connections ")[2].split()[0])
 
 
-def test_it_reads_what_is_counted_and_0_where_there_is_no_counter(
+def test_it_reads_counters_and_0_for_a_missing_counter(
     memcached: Memcached, reader_of: Callable[..., QuickReader]
 ) -> None:
     paths = [f"/{number}" for number in range(2500)]
@@ -75,7 +75,7 @@ def test_a_connection_is_kept_and_made_again_when_the_server_has_closed_it(
     before = connections(memcached)
     for _ in range(10):
         reader.read([key("/")])
-    assert connections(memcached) == before + 1  # the one that asks for the number of connections
+    assert connections(memcached) == before + 1  # the connection that asks for the number of connections
     memcached.restart()
     count(memcached, "/")
     assert reader.read([key("/")]) == {key("/"): 3}
@@ -105,7 +105,7 @@ def test_a_server_that_hangs_is_asked_once_and_reported_once(
     assert reader.read([key("/")]) == {key("/"): 3}
 
 
-def test_a_server_that_is_not_there_is_reported_once(reader_of: Callable[..., QuickReader], told: list[str]) -> None:
+def test_an_unreachable_server_is_reported_once(reader_of: Callable[..., QuickReader], told: list[str]) -> None:
     reader = reader_of(f"127.0.0.1:{closed_port()}")
     assert [reader.read([key("/")]) for _ in range(5)] == [{}] * 5
     assert len(told) == 1
@@ -122,7 +122,7 @@ def test_only_one_of_the_pages_after_a_pause_tries_again(
     assert [source._may_ask() for _ in range(3)] == [True, False, False]
 
 
-def test_of_two_servers_the_one_that_answers_is_read(
+def test_if_one_of_two_servers_answers_its_counters_are_read(
     start_memcached: Callable[..., Memcached], reader_of: Callable[..., QuickReader], told: list[str]
 ) -> None:
     servers = [start_memcached(), start_memcached()]
@@ -140,7 +140,7 @@ def test_of_two_servers_the_one_that_answers_is_read(
 def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
     memcached: Memcached, reader_of: Callable[..., QuickReader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection that comes late is used by a later page."""
+    """A later page uses the connection that was made late."""
     count(memcached, "/")
     go_on, look_up = threading.Event(), socket.getaddrinfo
 
@@ -204,7 +204,7 @@ def test_a_forked_child_has_its_own_connections(memcached: Memcached, reader_of:
     assert source._idle[0] is mine
 
 
-def test_a_value_that_is_no_number_is_unknown_and_the_others_are_read(
+def test_a_value_that_is_not_a_number_is_unknown_and_other_values_are_read(
     memcached: Memcached, reader_of: Callable[..., QuickReader], told: list[str]
 ) -> None:
     count(memcached, "/")
@@ -222,7 +222,7 @@ def test_a_value_that_is_no_number_is_unknown_and_the_others_are_read(
     "said",
     [b"HTTP/1.1 400 Bad Request\r\n", b"ERROR\r\n", b"SERVER_ERROR down\r\n", b"VALUE a b c\r\n", b"", b"x" * 50],
 )
-def test_another_server_is_no_memcached(
+def test_a_server_that_is_not_memcached_is_reported_by_a_quick_reader(
     reader_of: Callable[..., QuickReader], told: list[str], said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quick, "REPLY_BYTES", 20)

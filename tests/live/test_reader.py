@@ -1,4 +1,4 @@
-"""When the reader reads its pipe again: little is left to pile up, but a writer does not wait for it."""
+"""When the reader reads its pipe again: seldom enough to save work, often enough that no writer waits."""
 
 import os
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def no_store(watch: int) -> CounterStore:
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[Reader, int]]:
-    """A reader, and the end of its pipe to write to."""
+    """A reader, and the write end of its pipe."""
     reading, writing = os.pipe()
     reader = Reader(reading, no_store, print, 1000, 1.0, CompiledRules(Rules()))
     yield reader, writing
@@ -49,7 +49,7 @@ def test_a_pipe_that_is_full_after_a_pause_is_read_sooner_the_next_time(pipe: tu
     assert pauses == [READ_SECONDS, READ_SECONDS / 4, READ_SECONDS / 16]
 
 
-def test_a_site_that_becomes_quiet_is_read_seldom_again(pipe: tuple[Reader, int]) -> None:
+def test_the_pipe_of_a_site_that_becomes_quiet_is_read_seldom(pipe: tuple[Reader, int]) -> None:
     reader, writing = pipe
     reader._pause = READ_SECONDS / 64
     for _ in range(8):
@@ -58,7 +58,7 @@ def test_a_site_that_becomes_quiet_is_read_seldom_again(pipe: tuple[Reader, int]
     assert reader._pause == READ_SECONDS
 
 
-def test_what_is_left_in_a_pipe_is_read_at_once(pipe: tuple[Reader, int]) -> None:
+def test_the_rest_in_a_pipe_is_read_at_once(pipe: tuple[Reader, int]) -> None:
     reader, writing = pipe
     fill(writing)
     reader._read()

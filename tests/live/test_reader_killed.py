@@ -1,8 +1,8 @@
-"""The reader killed: another one goes on at the same pipe, alone, and only what was under way can be lost.
+"""The reader is killed: another reader goes on at the same pipe, and only the hits in flight can be lost.
 
-Apache starts a logger that has died anew, on its next tick of a second, and keeps the pipe with all that is in it. Most
-tests here do that themselves, at once. None goes by the clock: what may be lost at a kill is known because the writer
-never goes further ahead of memcached than by one chunk of lines.
+If a logger has died, Apache starts another logger at its next tick of a second. It keeps the pipe and the bytes in it.
+Most tests here do the same, but at once. No test depends on the clock: the writer is never more than one chunk of lines
+ahead of memcached, so the hits that a kill may lose are known.
 """
 
 import fcntl
@@ -42,7 +42,7 @@ LINE = access_line("/torn")
 
 
 class LastingPipe:
-    """A pipe with both ends kept open, as Apache does, and the `fasthits log` at its end, one after the other."""
+    """A pipe with both ends kept open, as Apache does, and the `fasthits log` processes that read it, one at a time."""
 
     def __init__(self, directory: Path, memcached: Memcached) -> None:
         self._memcached = memcached
@@ -68,7 +68,7 @@ class LastingPipe:
 
     @property
     def stderr(self) -> str:
-        """What all readers and couriers have said so far."""
+        """The messages of all readers and couriers so far."""
         return self._stderr_path.read_text(errors="backslashreplace")
 
     def start_reader(self) -> None:
@@ -84,12 +84,12 @@ class LastingPipe:
         self._readers.append(reader)
 
     def kill_reader(self) -> None:
-        """Kill the reader and return when it is gone; its courier is not touched."""
+        """Kill the reader, but not its courier; return when the reader has ended."""
         self._readers[-1].kill()
         self._readers[-1].wait(timeout=60)
 
     def courier(self) -> int:
-        """Return the id of the reader's courier, as soon as it has one."""
+        """Return the id of the reader's courier, as soon as the reader has a courier."""
         (courier,) = eventually(lambda: children_of(self.pid), what="the reader has a courier")
         return courier
 
@@ -127,17 +127,17 @@ class LastingPipe:
 
 @pytest.fixture
 def pipe(place: Path, memcached: Memcached) -> Iterator[LastingPipe]:
-    """A pipe with a reader that counts to `memcached`."""
+    """A pipe with a reader that counts into `memcached`."""
     with LastingPipe(place, memcached) as pipe:
         pipe.start_reader()
         yield pipe
 
 
 def holders_of(pipe: str) -> set[int]:
-    """Return the ids of all processes of this machine that have that pipe open, either end of it."""
+    """Return the ids of all processes of this machine that have either end of the pipe open."""
     holders = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # gone meanwhile, or somebody else's
+        with suppress(OSError):  # it has ended, or it belongs to another user
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
                     if os.readlink(f"/proc/{pid}/fd/{fd}") == pipe:
@@ -146,7 +146,7 @@ def holders_of(pipe: str) -> set[int]:
 
 
 def bytes_waiting(memcached: Memcached) -> int:
-    """Return how many bytes its clients have sent that memcached has not read."""
+    """Return how many bytes from its clients memcached has not read."""
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     local = f":{memcached.port:04X}"
     return sum(int(fields[4].partition(":")[2], 16) for fields in lines if fields[1].endswith(local))
@@ -154,7 +154,7 @@ def bytes_waiting(memcached: Memcached) -> int:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stop a process for as long as the block lasts."""
+    """Stop a process during the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -165,10 +165,10 @@ def stopped(pid: int) -> Iterator[None]:
 # What is lost
 
 
-def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memcached, pipe: LastingPipe) -> None:
-    """A chunk is written when the one before it has been counted. The kill comes at once, when it is read, or counted.
+def test_a_kill_loses_only_lines_of_the_chunk_in_flight(memcached: Memcached, pipe: LastingPipe) -> None:
+    """A chunk is written after the previous chunk was counted. The kill comes at once, or after the chunk was read.
 
-    Each line has a path of its own, so that what is missing and what is there twice can be told line by line.
+    Each line has a different path, so the test knows which lines are missing and which count twice.
     """
     chance = random.Random(5)
     sent: list[str] = []
@@ -194,7 +194,7 @@ def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memc
     pipe.write(LINE)
     pipe.wait_until_counted("/torn")
     assert pipe.finish() == 0
-    # A counter of 0 was born, and its courier did not live to count: nothing of it is there.
+    # A courier made a counter of 0 and died before it added hits: the hits are lost.
     counted = {key: views for key, views in memcached.counters().items() if views}
     keys = {hit_key(DAY, path.encode()): path for path in sent}
     missing = {path for key, path in keys.items() if key not in counted}
@@ -203,7 +203,7 @@ def test_of_each_kill_only_lines_of_the_chunk_under_way_are_lost(memcached: Memc
     assert "Traceback" not in pipe.stderr
 
 
-def test_what_waits_in_the_pipe_is_left_to_the_next_reader(memcached: Memcached, pipe: LastingPipe) -> None:
+def test_the_next_reader_gets_the_lines_that_wait_in_the_pipe(memcached: Memcached, pipe: LastingPipe) -> None:
     expected = 0
     for _ in range(5):
         pipe.write(access_lines(["/a"] * 50))
@@ -222,8 +222,8 @@ def test_what_waits_in_the_pipe_is_left_to_the_next_reader(memcached: Memcached,
 @pytest.mark.parametrize(
     "cut", [1, LINE.index(b"["), LINE.index(b"[") + 5, LINE.index(b"/torn") + 3, len(LINE) - 10, len(LINE) - 1]
 )
-def test_a_half_read_line_is_lost_alone(memcached: Memcached, pipe: LastingPipe, cut: int) -> None:
-    """Its second half comes to the next reader, which drops it unless the time and all behind it are there."""
+def test_only_the_line_that_was_half_read_is_lost(memcached: Memcached, pipe: LastingPipe, cut: int) -> None:
+    """The next reader gets the second half of the line. It drops it unless it has the time and everything after it."""
     pipe.write(access_line("/a") + LINE[:cut])
     pipe.wait_until_counted("/a")
     pipe.wait_until_read()
@@ -243,7 +243,7 @@ def test_a_half_read_line_is_lost_alone(memcached: Memcached, pipe: LastingPipe,
 def test_the_courier_ends_when_its_reader_is_killed_while_memcached_hangs(
     memcached: Memcached, pipe: LastingPipe
 ) -> None:
-    """What it had sent may have been counted or not, but not twice, and the next reader sends none of it again."""
+    """The hits that it had sent may be counted or not, but not twice. The next reader does not send them again."""
     pipe.write(access_line("/a"))
     pipe.wait_until_counted("/a")
     courier = pipe.courier()
@@ -301,21 +301,21 @@ def test_no_courier_holds_the_pipe_not_even_one_that_outlives_its_reader(
 
 
 def readers_of(apache: Apache) -> list[int]:
-    """Return the loggers that run and whose pipes this Apache still holds, without their couriers."""
+    """Return the running loggers whose pipes this Apache still holds, without their couriers."""
     pipes = open_pipes(apache.pid)
     readers = set(children_of(apache.pid)) & set(apache.processes("fasthits"))
     return sorted(pid for pid in readers if open_pipes(pid, "0") & pipes)
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process's program, "" when it has ended."""
+    """Return the name of a process's program; "" if it has ended."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
     return ""
 
 
 def loggers_with(apache: Apache, pipe: str) -> set[int]:
-    """Return the processes that have that pipe open and are not Apache's own, which hold both ends and never read."""
+    """Return the processes that have the pipe open, without those of Apache, which hold both ends and never read."""
     return {pid for pid in holders_of(pipe) if name_of(pid) not in ("apache2", "")}
 
 
@@ -350,8 +350,8 @@ def test_apache_starts_a_new_reader_on_the_same_pipe_and_no_hit_is_lost(place: P
         assert not re.findall("^fasthits: .*|Traceback", apache.error_log, re.MULTILINE)
 
 
-def test_a_reader_killed_under_load_loses_only_what_was_under_way(place: Path, memcached: Memcached) -> None:
-    """Of three kills together no more is missing than at the last one had been logged and not been counted."""
+def test_a_reader_killed_under_load_loses_only_the_hits_in_flight(place: Path, memcached: Memcached) -> None:
+    """After three kills, at most the hits are missing that were logged and not yet counted at the last kill."""
     with apache_with_file(place, log_command(memcached)) as (apache, access_log):
         with Load(apache) as load:
             loggers = wait_for_logger(apache)

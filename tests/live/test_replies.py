@@ -1,4 +1,4 @@
-"""What replies to ``add`` and ``incr`` say of hits, whatever memcached or a proxy sends, and however it is cut."""
+"""What replies to ``add`` and ``incr`` mean for hits: all replies of memcached or a proxy, cut into any pieces."""
 
 import itertools
 
@@ -11,26 +11,26 @@ from fasthits.live.replies import COUNTED, REPLY_BYTES, Outcome, Replies
 SURE, NOT, NEVER, DOUBT = Outcome.COUNTED, Outcome.NOT_COUNTED, Outcome.REFUSED, Outcome.UNKNOWN
 
 TABLE = [
-    # add, incr, what became of the hits, whether what follows can be understood
+    # the reply to add, the reply to incr, the result for the hits, whether later replies can be understood
     (b"STORED", b"7", SURE, True),
     (b"NOT_STORED", b"18446744073709551615", SURE, True),
     (b"SERVER_ERROR out of memory storing object", b"7", SURE, True),
     (b"SERVER_ERROR Connection timed out", b"7", SURE, True),
-    # memcached's own words
+    # replies of memcached
     (b"SERVER_ERROR out of memory storing object", b"NOT_FOUND", NOT, True),
     (b"SERVER_ERROR object too large for cache", b"NOT_FOUND", NOT, True),
     (b"STORED", b"NOT_FOUND", NOT, True),
     (b"NOT_STORED", b"SERVER_ERROR out of memory", NOT, True),
     (b"NOT_STORED", b"SERVER_ERROR out of memory in incr/decr", NOT, True),
     (b"NOT_STORED", b"CLIENT_ERROR cannot increment or decrement non-numeric value", NEVER, True),
-    # of proxies, and of memcached as a proxy
+    # replies of proxies, and of memcached as a proxy
     (b"STORED", b"SERVER_ERROR Connection timed out", DOUBT, True),
     (b"SERVER_ERROR Connection refused", b"SERVER_ERROR Connection refused", DOUBT, True),
     (b"STORED", b"SERVER_ERROR Connection reset by peer", DOUBT, True),
     (b"STORED", b"SERVER_ERROR backend failure", DOUBT, True),
     (b"STORED", b"SERVER_ERROR", DOUBT, False),
     (b"STORED", b"SERVER_ERROR Out of memory during read", DOUBT, True),
-    # no replies to such commands
+    # texts that do not answer such commands
     (b"STORED", b"CLIENT_ERROR bad command line format", DOUBT, False),
     (b"STORED", b"ERROR", DOUBT, False),
     (b"ERROR", b"ERROR", DOUBT, False),
@@ -56,7 +56,7 @@ def test_two_lines(added: bytes, counted: bytes, outcome: Outcome, in_step: bool
 
 
 @pytest.mark.parametrize(("added", "counted", "outcome", "in_step"), TABLE)
-def test_a_line_that_is_not_whole_says_nothing(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
+def test_an_incomplete_reply_is_not_used(added: bytes, counted: bytes, outcome: Outcome, in_step: bool) -> None:
     whole = b"%b\r\n%b\r\n" % (added, counted)
     for end in range(len(whole)):
         replies = Replies()
@@ -66,19 +66,19 @@ def test_a_line_that_is_not_whole_says_nothing(added: bytes, counted: bytes, out
 
 
 @given(st.lists(st.sampled_from(TABLE), max_size=8), st.lists(st.integers(0, 200), max_size=8))
-def test_how_they_are_cut_changes_nothing(rows: list[tuple[bytes, bytes, Outcome, bool]], cuts: list[int]) -> None:
+def test_replies_may_be_cut_anywhere(rows: list[tuple[bytes, bytes, Outcome, bool]], cuts: list[int]) -> None:
     data = b"".join(b"%b\r\n%b\r\n" % row[:2] for row in rows)
     whole, cut = Replies(), Replies()
     whole.feed(data)
     ends = sorted({min(each, len(data)) for each in cuts} | {0, len(data)})
     for start, end in itertools.pairwise(ends):
-        if cut.in_step:  # nobody reads on otherwise
+        if cut.in_step:  # otherwise nobody reads on
             cut.feed(data[start:end])
     assert cut.answers == whole.answers
     assert (cut.trusted, cut.in_step) == (whole.trusted, whole.in_step)
 
 
-def test_more_than_was_asked_for_is_told() -> None:
+def test_a_surplus_reply_is_reported() -> None:
     for surplus, left in ((b"", False), (b"\r\n", True), (b"x", True), (b"STORED\r\n4\r\n", True)):
         replies = Replies()
         replies.feed(b"STORED\r\n1\r\n" + surplus)
@@ -86,7 +86,7 @@ def test_more_than_was_asked_for_is_told() -> None:
         assert replies.left(1) == left
 
 
-def test_a_line_without_end_ends_it() -> None:
+def test_a_reply_without_end_ends_the_connection() -> None:
     for data in (b"S" * (REPLY_BYTES + 1), b"STORED\n1\n"):
         replies = Replies()
         replies.feed(data)

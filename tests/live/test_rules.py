@@ -1,4 +1,4 @@
-"""`fasthits log` by rules: the same counters as the same rules make of its file, and books that are right."""
+"""`fasthits log` with rules: the counters equal a count of its file by the same rules, and the figures add up."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_a_logger_counts_what_the_oracle_counts_and_check_agrees(
     assert b"0 hits added" in warmed.stderr
 
 
-def test_a_logger_says_what_its_lines_lack_and_counts_them(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_a_logger_reports_a_missing_field_and_counts_the_lines(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, "--by-host")
     for _ in range(3):
         logger.write(access_lines(["/a"]))
@@ -81,7 +81,7 @@ def test_a_logger_says_what_its_lines_lack_and_counts_them(memcached: Memcached,
     assert said.endswith("lines are read as if it were empty")
 
 
-def test_the_books_of_a_logger_with_rules_are_right(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_the_figures_of_a_logger_with_rules_add_up(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, "--exclude-static", "--fold-slash", "--exclude-path", "/x*")
     paths = [path for number in range(3000) for path in (f"/{number}", f"/{number}/", f"/{number}.css", f"/x{number}")]
     logger.write(access_lines(paths))
@@ -120,15 +120,13 @@ def test_rules_come_from_the_file_that_rollup_reads_too(
     assert memcached.counters() == expected(HOSTILE, rules, NAMES["combined"])
 
 
-def test_by_rules_that_make_no_sense_nothing_is_counted(start_logger: StartLogger) -> None:
+def test_with_invalid_rules_nothing_is_counted(start_logger: StartLogger) -> None:
     logger = start_logger("--format", "common", "--exclude-bots")
     assert logger.finish() == 2
     assert "discarded: --exclude-bots needs a log format with the user agent" in logger.stderr
 
 
-def test_a_logger_says_once_what_pages_finds_missing_in_the_lines(
-    memcached: Memcached, start_logger: StartLogger
-) -> None:
+def test_a_logger_says_once_which_field_pages_needs(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", memcached.spec, "--pages")
     logger.write(b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n' * 3)
     assert logger.finish() == 0

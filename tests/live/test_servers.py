@@ -25,7 +25,7 @@ from tests.support.certificates import Authority
         ("tls://[::1]", ("::1", 11211), "::1:11211"),
     ],
 )
-def test_a_server_is_its_name_with_its_address(name: str, address: tuple[str, int] | str, node: str) -> None:
+def test_the_address_is_read_from_the_name_of_a_server(name: str, address: tuple[str, int] | str, node: str) -> None:
     (server,) = check_servers([name])
     assert server == name
     assert (server.address, server.node) == (address, node)
@@ -51,12 +51,12 @@ def test_a_server_is_its_name_with_its_address(name: str, address: tuple[str, in
         *("tls:///run/m.sock", "TLS://host", "tls://host:1/", "unix:run/m.sock", "tls://tls://host"),
     ],
 )
-def test_what_is_no_name_is_told_with_the_forms_there_are(name: str) -> None:
+def test_an_invalid_name_of_a_server_is_reported_with_the_valid_forms(name: str) -> None:
     with pytest.raises(UsageError, match=r"HOST:PORT, \[IPV6\]:PORT, unix:/PATH or tls://HOST:PORT"):
         check_servers([name])
 
 
-def test_names_share_a_text_and_the_settings_of_tls() -> None:
+def test_several_names_may_be_in_one_text_and_share_the_settings_of_tls() -> None:
     plain, *secure = check_servers(["a:1, tls://b:2;", "tls://c"])
     assert [plain, *secure] == ["a:1", "tls://b:2", "tls://c"]
     assert plain.tls is None
@@ -93,13 +93,13 @@ def files(tmp_path: Path) -> dict[str, str]:
         ({"key": "cert"}, "a TLS key without its certificate: {cert} (name the certificate with --tls-cert FILE)"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told(files: dict[str, str], given: dict[str, str], said: str) -> None:
+def test_a_file_that_cannot_be_used_is_reported(files: dict[str, str], given: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError) as error:
         check_servers(["tls://a"], TlsFiles(**{option: files[name] for option, name in given.items()}))
     assert str(error.value).startswith(said.format(**files))
 
 
-def test_files_without_a_tls_server_are_a_mistake(files: dict[str, str]) -> None:
-    """Who names them wants TLS, and would not notice plain text."""
+def test_files_of_tls_without_a_tls_server_are_an_error(files: dict[str, str]) -> None:
+    """A user who names these files wants TLS, and would not notice plain text."""
     with pytest.raises(UsageError, match=r"TLS files, but no TLS server: a:1, b:2 \(write tls://HOST:PORT\)"):
         check_servers(["a:1,b:2"], TlsFiles(ca=files["ca"]))

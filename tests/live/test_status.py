@@ -1,4 +1,4 @@
-"""SIGUSR1 asks a running logger for one line with all its figures, and does nothing else to it."""
+"""SIGUSR1 asks a running logger for one line with all its figures, and has no other effect."""
 
 import os
 import re
@@ -38,15 +38,15 @@ class Status(NamedTuple):
     uptime: int
 
     def check_sums(self) -> None:
-        """Fail where a line or a hit is in no bucket, or in two."""
+        """Fail if a line or a hit is in no bucket or in two buckets."""
         assert self.lines == self.hits + self.filtered + self.malformed, self
         assert self.hits == self.pending + self.delivered + self.in_doubt + self.refused + self.dropped, self
 
 
 def status_lines(stderr: str) -> list[Status]:
-    """Return all status lines in what a logger has said; lines that only look like one fail the test.
+    """Return all status lines among the messages of a logger. The test fails if a line only looks like a status line.
 
-    What follows the last newline is left out: a line is seen half where it is read while it is written.
+    Text after the last newline is left out: a line may be read while the logger writes it.
     """
     lines = [line for line in stderr.rpartition("\n")[0].splitlines() if line.startswith("fasthits: lines ")]
     matches = [(line, STATUS_LINE.fullmatch(line)) for line in lines]
@@ -55,7 +55,7 @@ def status_lines(stderr: str) -> list[Status]:
 
 
 def read_status(logger: Logger, timeout: float = 10.0) -> Status:
-    """Ask a logger that has started for its figures, and return them; they add up."""
+    """Ask a logger that has started for its figures, check that they add up, and return them."""
     before = len(status_lines(logger.stderr))
     logger.signal(signal.SIGUSR1)
     eventually(
@@ -69,7 +69,7 @@ def read_status(logger: Logger, timeout: float = 10.0) -> Status:
 
 
 def wait_until_settled(loggers: Iterable[Logger], timeout: float = 30.0) -> list[Status]:
-    """Return the figures of each logger when it has read its pipe and nothing is pending in it any more."""
+    """Return the figures of each logger, as soon as it has read its pipe and no hit is pending."""
     settled = []
     for logger in loggers:
         logger.wait_until_read(timeout)
@@ -80,7 +80,7 @@ def wait_until_settled(loggers: Iterable[Logger], timeout: float = 30.0) -> list
 
 @pytest.fixture
 def running(memcached: Memcached, logger: Logger) -> Logger:
-    """A logger that has counted one hit of /a, so that it and its courier have started."""
+    """A logger that has counted one hit of /a: it and its courier have started."""
     logger.write(access_line("/a"))
     eventually(lambda: memcached.views(hit_key(DAY, b"/a")) == 1, what="the logger counts")
     eventually(lambda: outlives(logger.pid, signal.SIGUSR1), what="the logger has arranged for SIGUSR1")
@@ -99,7 +99,7 @@ def test_the_status_line_says_what_became_of_every_line(memcached: Memcached, ru
     assert running.finish() == 0
 
 
-def test_each_signal_brings_one_line_however_little_time_lies_between(running: Logger) -> None:
+def test_each_signal_prints_one_line_however_quickly_signals_follow(running: Logger) -> None:
     for number in range(1, 21):
         running.write(access_line("/a", method="POST"))
         running.wait_until_read()
@@ -110,7 +110,7 @@ def test_each_signal_brings_one_line_however_little_time_lies_between(running: L
     assert running.stderr.splitlines() == said
 
 
-def test_what_waits_is_pending_and_what_found_no_room_is_dropped(start_logger: StartLogger) -> None:
+def test_hits_that_wait_are_pending_and_hits_without_room_are_dropped(start_logger: StartLogger) -> None:
     options = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", "100", "--drain-timeout", "0")
     logger = start_logger(*options)
     logger.write(access_lines(f"/{number}" for number in range(1000)))
@@ -123,7 +123,7 @@ def test_what_waits_is_pending_and_what_found_no_room_is_dropped(start_logger: S
     assert logger.finish() == 0
 
 
-def test_hits_away_with_a_memcached_that_does_not_answer_are_pending(memcached: Memcached, running: Logger) -> None:
+def test_hits_sent_to_a_memcached_that_does_not_answer_are_pending(memcached: Memcached, running: Logger) -> None:
     memcached.pause()
     try:
         running.write(access_lines(["/a"] * 1234))

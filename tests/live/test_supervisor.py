@@ -1,4 +1,4 @@
-"""The supervisor's parts: what is discarded, and what is said how often."""
+"""The parts of the supervisor: discarding lines, and how often a message is printed."""
 
 import os
 import select
@@ -24,7 +24,7 @@ def pipe() -> Iterator[tuple[int, int]]:
             os.close(end)
 
 
-def test_lines_are_counted_and_the_end_is_told(pipe: tuple[int, int]) -> None:
+def test_discarded_lines_are_counted_and_the_end_is_noticed(pipe: tuple[int, int]) -> None:
     read, write = pipe
     discarding = supervisor._Pipe(read)
     os.write(write, b"a\nb\n\n")
@@ -36,13 +36,13 @@ def test_lines_are_counted_and_the_end_is_told(pipe: tuple[int, int]) -> None:
     assert discarding.lines == 4
 
 
-def test_who_counts_next_begins_with_a_whole_line(pipe: tuple[int, int]) -> None:
+def test_counting_begins_again_with_a_whole_line(pipe: tuple[int, int]) -> None:
     read, write = pipe
     discarding = supervisor._Pipe(read)
     os.write(write, b"a\nhalf")
     thread = Thread(target=discarding.discard, args=[0.01])
     thread.start()
-    thread.join(0.1)  # it may end now, which would be wrong
+    thread.join(0.1)  # it would be wrong if it ended now
     os.write(write, b" rest\nwhole\n")
     thread.join()
     assert os.read(read, 100) == b"whole\n"
@@ -58,7 +58,7 @@ def test_a_pipe_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -> None
     assert not discarding.discard(60)
 
 
-def test_a_descriptor_that_cannot_be_read_is_at_its_end() -> None:
+def test_an_unreadable_descriptor_counts_as_its_end() -> None:
     assert not supervisor._Pipe(os.open(os.devnull, os.O_WRONLY)).discard(60)
     assert not supervisor._Pipe(9999).has_writer()
 
@@ -82,7 +82,7 @@ supervise(lambda: lambda: count)
     assert (done.stdout, done.stderr) == (b"1 b'a line\\n'\n", b"")
 
 
-def test_a_cause_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cause_is_reported_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(supervisor.time, "monotonic", lambda: now)
     told: list[str] = []
@@ -94,7 +94,7 @@ def test_a_cause_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told == ["a 0", "b 0", "a 60", "b 60", "a 120", "b 120"]
 
 
-def test_what_fails_is_told_in_one_line_with_its_exit_code() -> None:
+def test_a_failure_is_reported_in_one_line_with_its_exit_code() -> None:
     assert describe(UsageError("no such user", "joe", "name another"))[::2] == ("no such user: joe (name another)", 2)
     assert describe(MemoryError())[::2] == ("out of memory", 1)
     assert describe(SystemExit(3)).exit_code == 3

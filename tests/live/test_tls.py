@@ -1,4 +1,4 @@
-"""memcached over TLS (``-Z``): all commands, and what is said of certificates that do not fit."""
+"""memcached over TLS (``-Z``): all commands, and the errors about wrong certificates."""
 
 from collections.abc import Callable
 from datetime import date
@@ -67,7 +67,7 @@ def test_the_environment_names_the_files_as_well(memcached: Memcached, authority
     ],
     ids=["unknown authority", "another authority", "expired", "another name"],
 )
-def test_a_certificate_that_does_not_fit_is_told(
+def test_a_certificate_that_does_not_fit_is_reported(
     start_memcached: StartMemcached, place: Path, names: list[str], expired: bool, trusts: str, said: str
 ) -> None:
     authorities = {name: Authority(place, name) for name in ("ca", "other")}
@@ -142,10 +142,8 @@ def test_a_tls_server_that_comes_and_goes_counts_no_hit_twice(
     assert status.delivered <= sum(memcached.counters().values()) <= status.delivered + status.in_doubt
 
 
-def test_servers_with_and_without_tls_share_keys_as_without(
-    start_memcached: StartMemcached, authority: Authority
-) -> None:
-    """What decides is host and port: Django's list has no ``tls://``."""
+def test_tls_does_not_change_how_servers_share_keys(start_memcached: StartMemcached, authority: Authority) -> None:
+    """Host and port decide which server has a key, because Django's list has no ``tls://``."""
     certificate = authority.issue("127.0.0.1")
     servers = [start_memcached(certificate=certificate) for _ in range(3)]
     mixed = [servers[0].tls_spec, servers[1].spec, servers[2].tls_spec]

@@ -1,9 +1,9 @@
-"""Torn, long and hostile lines: heads that are intact count, tails are dropped, nothing grows, and no byte of a line is
-anything but (part of) a key to memcached.
+"""Torn, long and hostile lines: whole beginnings count, ends are dropped, memory does not grow, and memcached gets the
+bytes of lines only as parts of keys.
 
-Writes to a pipe are atomic up to 4,096 bytes; what is longer the system may cut, and put others' lines in between. So
-the tests tear lines in a first pipe, keep what comes out of it, and give just that to the logger: what it should count
-is then known from the bytes that it has seen.
+Writes to a pipe are atomic up to 4,096 bytes. The system may split longer writes, and put lines of other processes in
+between. So the tests tear lines in a first pipe, keep the bytes that come out, and give exactly these bytes to the
+logger. Then the oracle knows what the logger must count.
 """
 
 import fcntl
@@ -36,9 +36,9 @@ LIMIT_MEMORY_KB = 16 << 10
 
 
 def expect_reference(memcached: Memcached, logger: Logger, data: bytes) -> reference.Counts:
-    """Fail unless the logger and memcached say of *data*, all that was written so far, what the oracle says of it.
+    """Fail unless logger and memcached agree with the oracle on *data*, which is everything written so far.
 
-    A last line without a newline is not looked at. Returns what the oracle says.
+    A last line without a newline is ignored. Returns the count of the oracle.
     """
     counts = reference.count(data[: data.rindex(b"\n") + 1], rules=Rules())
     logger.wait_until_read(30)
@@ -85,7 +85,7 @@ UP = access_line("/up")
 
 
 def long_line(path: str, size: int, where: str) -> bytes:
-    """Return a hit of *path*, *size* bytes long with its newline; *where* is what makes it long."""
+    """Return a hit of *path* with *size* bytes, including its newline; *where* names the long field."""
     line = access_line(path)
     padding = b"x" * (size - len(line))
     place = {"path": b" HTTP/1.1", "user": b" - [", "agent": b'"\n'}[where]
@@ -99,16 +99,16 @@ def _cut(line: bytes, at: int) -> tuple[bytes, bytes]:
 def _write_lines(write_end: int, lines: Sequence[bytes], start: Event) -> None:
     start.wait(30)
     for line in lines:
-        while line:  # as Apache: the whole line, again what is left of it
+        while line:  # like Apache: write the whole line, and then the rest that was not written
             line = line[os.write(write_end, line) :]
 
 
 def torn_together(writers: Iterable[Sequence[bytes]]) -> bytes:
-    """Return what comes out of one pipe when as many processes write their lines into it all at once."""
+    """Return the bytes from one pipe into which that many processes write their lines at the same time."""
     context = multiprocessing.get_context("fork")
     start = context.Event()
     read_end, write_end = os.pipe()
-    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGE_SIZE"))  # the smallest: it is full all the time
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, os.sysconf("SC_PAGE_SIZE"))  # the smallest pipe: it is always full
     processes = [context.Process(target=_write_lines, args=(write_end, lines, start)) for lines in writers]
     try:
         for process in processes:
@@ -126,7 +126,7 @@ def torn_together(writers: Iterable[Sequence[bytes]]) -> bytes:
     return b"".join(pieces)
 
 
-def test_long_lines_that_many_processes_tear_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+def test_lines_torn_by_many_processes_count_by_their_beginning(memcached: Memcached, running: Logger) -> None:
     chance = random.Random(7)
     sizes = [90, 300, 4_095, 4_096, 4_097, 5_000, 8_100, 20_000]
     lines = [
@@ -148,7 +148,7 @@ def test_long_lines_that_many_processes_tear_count_by_their_heads(memcached: Mem
 
 
 def test_writers_of_the_loggers_own_pipe_never_lose_a_short_line(memcached: Memcached, running: Logger) -> None:
-    """Lines up to 4,096 bytes are never torn. The pipe is full at first, as the reader does not read."""
+    """Lines of up to 4,096 bytes are never torn. At first the pipe is full, because the reader does not read."""
     lines = [
         [long_line(f"/{writer}/{number % 50}", 120 + number * 37 % 3_977, "agent") for number in range(400)]
         for writer in range(WRITERS)
@@ -178,10 +178,11 @@ def test_writers_of_the_loggers_own_pipe_never_lose_a_short_line(memcached: Memc
 
 
 @pytest.mark.parametrize("where", ["path", "user", "agent"])
-def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
+def test_a_torn_line_with_other_lines_inside_counts_by_its_beginning(
     memcached: Memcached, running: Logger, where: str
 ) -> None:
-    """Head, intact lines, rest: the head has no newline, so the first line in between ends it."""
+    """First the beginning of the line, then other lines, then its end: the newline of the first other line ends the
+    beginning."""
     line = long_line("/torn", 140, where)
     between = access_line("/first") + access_line("/second")
     data = b"".join(line[:cut] + between + line[cut:] for cut in range(len(line) + 1))
@@ -194,10 +195,8 @@ def test_a_line_torn_at_any_byte_with_others_in_between_counts_by_its_head(
     assert running.finish() == 0
 
 
-def test_a_last_line_without_newline_counts_wherever_it_ends_and_if_it_is_whole_enough(
-    place: Path, memcached: Memcached
-) -> None:
-    """Its end is the pipe's end; one that ends before its bytes is no line of a log."""
+def test_a_last_line_without_a_newline_counts_if_its_needed_fields_are_whole(place: Path, memcached: Memcached) -> None:
+    """The line ends at the pipe's end. If it ends before its bytes sent, it is malformed."""
     line = b'127.0.0.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5 "-" "-"'
     cuts = [1, line.index(b"[") + 10, line.index(b'"') + 6, line.index(b"200") + 3, line.index(b"200") + 5, len(line)]
     expected: Counter[str] = Counter()
@@ -213,7 +212,7 @@ def test_a_last_line_without_newline_counts_wherever_it_ends_and_if_it_is_whole_
 # Long
 
 
-def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running: Logger) -> None:
+def test_lines_of_a_megabyte_count_by_their_beginning(memcached: Memcached, running: Logger) -> None:
     a, b = access_line("/a"), access_line("/b")
     lines = [
         long_line("/agent", MEGABYTE, "agent"),
@@ -222,7 +221,7 @@ def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running:
         long_line("/user", 2 * MEGABYTE, "user"),
         long_line("/path", MEGABYTE // 2, "path"),
         long_line("/path", 2 * MEGABYTE, "path"),
-        *(bytes(MEGABYTE - 100 + more) + a for more in range(0, 120, 10)),  # the end of what is looked at, in the line
+        *(bytes(MEGABYTE - 100 + more) + a for more in range(0, 120, 10)),  # where reading of the line ends
         b"\xff" * MEGABYTE + b"\n",
         b"[" * MEGABYTE + b"\n",
         b'[12/Mar/2026:10:00:00 +0100] "' * 500 + b"-" * MEGABYTE + b"\n",
@@ -238,7 +237,7 @@ def test_lines_of_a_megabyte_count_by_their_heads(memcached: Memcached, running:
     assert running.finish() == 0
 
 
-def test_binary_and_nul_are_bytes_like_others(memcached: Memcached, running: Logger) -> None:
+def test_binary_bytes_and_nuls_need_no_special_care(memcached: Memcached, running: Logger) -> None:
     chance = random.Random(13)
     lines = []
     for byte in range(256):
@@ -293,16 +292,16 @@ DAYS = [DAY, date(2026, 3, 13), date(1000, 1, 1), date(9999, 12, 31)]
 
 
 def hostile_path(chance: random.Random, prefix: str) -> bytes:
-    """Return a path, with no newline or space more often than not, that would do harm as anything but a key's part."""
+    """Return a path that would do harm if memcached got it as anything but a part of a key."""
     kind = chance.randrange(6)
-    if kind == 0:  # commands, each of whose ends is some other separator
+    if kind == 0:  # commands, each with another separator at its end
         words = b"".join(chance.choices(COMMANDS, k=chance.randrange(1, 4)))
         return b"/" + words.replace(b"\r\n", chance.choice(SEPARATORS)).replace(b" ", chance.choice(SEPARATORS))
-    if kind == 1:  # about as long as a key may be
+    if kind == 1:  # about as long as the longest key
         room = KEY_BYTES - len(prefix) - len("2026-03-12")
         filling = chance.choice([b"y", b"%", b"~", b"!", b"\x80"])
         return (b"/" + filling * KEY_BYTES)[: room + chance.randrange(-2, 4)]
-    if kind == 2:  # what looks like another counter, or like a key that stands for a long path
+    if kind == 2:  # paths that look like another counter, or like the hashed key of a long path
         return b"/" + chance.choice([b"#" + b"0" * 64, b":1:2026-03-12/up", b"../#", b"*", b"{}", b"%s%n"])
     if kind == 3:
         return b"http://h" + chance.randbytes(chance.randrange(40)).translate(None, b'\n ?"\\')
@@ -312,7 +311,7 @@ def hostile_path(chance: random.Random, prefix: str) -> bytes:
 
 
 def hostile_lines(seed: int, count: int, prefix: str) -> bytes:
-    """Return lines of hostile paths, some of them torn by another one or by a memcached command."""
+    """Return lines of hostile paths. Some lines are torn by another line or by a memcached command."""
     chance = random.Random(seed)
     lines = []
     for _ in range(count):
@@ -335,7 +334,7 @@ def hostile_lines(seed: int, count: int, prefix: str) -> bytes:
 
 @pytest.mark.parametrize("prefix", [":1:", "", "p" * 175], ids=["usual", "none", "long"])
 @pytest.mark.parametrize("seed", range(2))
-def test_memcached_gets_no_key_but_those_of_hits_and_no_other_command(
+def test_memcached_only_gets_keys_of_hits_and_no_other_command(
     memcached: Memcached, start_logger: StartLogger, prefix: str, seed: int
 ) -> None:
     data = hostile_lines(seed, 1_500, prefix)

@@ -1,8 +1,8 @@
-"""The machine of a memcached vanishes without a word: no FIN, no RST, nothing comes back.
+"""The machine of a memcached vanishes: no FIN, no RST, no packet comes back.
 
-Two network namespaces of the test's own are joined by a virtual cable, a logger in one, memcached in the other. At some
-moment the second one begins to drop what it would send to the address of the first, as a machine does that has lost its
-power. New connections come from another address, and find memcached as they find one that is back.
+A virtual cable joins two network namespaces of the test. A logger runs in the first, memcached in the second. At some
+moment the second namespace begins to drop all packets to the address of the first, like a machine without power. New
+connections come from another address, and reach memcached, like after the return of the machine.
 """
 
 import os
@@ -22,7 +22,7 @@ PORT = 11211
 
 
 class Namespace:
-    """A network of its own, held by a process that sleeps; for use in a `with`."""
+    """A network namespace, which a sleeping process holds; for use in a `with`."""
 
     def __enter__(self) -> "Namespace":
         self._holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
@@ -38,7 +38,7 @@ class Namespace:
         return self._holder.pid
 
     def inside(self, *command: str) -> list[str]:
-        """Return the command that runs *command* in it."""
+        """Return the command that runs *command* in the namespace."""
         return ["nsenter", "--net", "--target", str(self.pid), *command]
 
     def run(self, *command: str, check: bool = True) -> bytes:
@@ -47,7 +47,7 @@ class Namespace:
 
 @pytest.fixture
 def cable() -> Iterator[tuple[Namespace, Namespace]]:
-    """Two networks that are joined: HERE is the address in the first one, THERE in the second one."""
+    """Two joined namespaces: HERE is the address in the first, THERE in the second."""
     if not IS_ROOT:
         pytest.skip("only root can make networks")
     require_program("ip")
@@ -70,7 +70,7 @@ fasthits.live.connections.UNANSWERED_SECONDS = 4
 """So that the batch is risked; otherwise the connection would have to prove itself, which takes ANSWER_SECONDS."""
 
 
-def test_a_machine_that_vanishes_is_given_up_in_time(cable: tuple[Namespace, Namespace], tmp_path: Path) -> None:
+def test_a_vanished_machine_is_given_up_in_time(cable: tuple[Namespace, Namespace], tmp_path: Path) -> None:
     here, there = cable
     program = require_program("memcached")
     read, write = os.pipe()
@@ -90,7 +90,7 @@ def test_a_machine_that_vanishes_is_given_up_in_time(cable: tuple[Namespace, Nam
         os.write(write, access_lines(["/b"] * 5))
         eventually(
             lambda: views(here, "/b") == 5, timeout=60, what="the next hits"
-        )  # by itself, the kernel tries for 15 minutes
+        )  # by default the kernel tries for 15 minutes
         assert views(here, "/a") == 4
         os.close(write)
         assert logger.wait(timeout=60) == 0
@@ -99,7 +99,7 @@ def test_a_machine_that_vanishes_is_given_up_in_time(cable: tuple[Namespace, Nam
 
 
 def views(here: Namespace, path: str) -> int:
-    """Return the counter of a path, which is asked for from HERE."""
+    """Return the counter of a path. The question comes from HERE."""
     asked = ["today", path, "--date", DAY.isoformat(), "--memcached", f"{THERE}:{PORT}"]
     with marked_processes() as mark:
         done = subprocess.run(here.inside(*fasthits_command(*asked)), capture_output=True, env=environment(mark))

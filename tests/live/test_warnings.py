@@ -1,4 +1,4 @@
-"""What loggers warn of can be read where people look, though nobody reads their standard error."""
+"""Warnings of loggers are shown where people look, because nobody reads the standard error of loggers."""
 
 import json
 from collections.abc import Callable
@@ -33,7 +33,7 @@ TOLD = [
 
 @pytest.fixture
 def warned(start_logger: StartLogger, memcached: Memcached) -> Memcached:
-    """A memcached that was down for a while, and has the warnings of a logger since then."""
+    """A memcached that was down for a while, and that now holds the warnings of a logger."""
     memcached.kill()
     logger = start_logger("--memcached", memcached.spec, first=OFTEN + DISCARDED)
     logger.write(access_line("/a"))
@@ -66,7 +66,7 @@ def test_the_web_server_answers_with_them(warned: Memcached, place: Path) -> Non
     assert "fasthits_logger_discarded_lines_total 7\n" in metrics
 
 
-def test_a_cause_without_a_name_is_published_as_another_one(memcached: Memcached, start_logger: StartLogger) -> None:
+def test_an_unknown_cause_is_published_as_other(memcached: Memcached, start_logger: StartLogger) -> None:
     logger = start_logger(
         "--memcached",
         memcached.spec,

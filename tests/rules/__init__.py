@@ -1,1 +1,1 @@
-"""What counts, and under which path."""
+"""Tests of rules/: what counts, and under which path."""

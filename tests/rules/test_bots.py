@@ -1,4 +1,4 @@
-"""User agents: the list of bots against its own examples and one plain regular expression; globs of the user's own."""
+"""User agents: the list of bots, compared with its own examples and with one plain regular expression; users' globs."""
 
 import re
 
@@ -54,13 +54,13 @@ def test_the_examples_of_each_bot_are_bots() -> None:
 
 
 def test_each_pattern_of_the_list_is_translated_exactly() -> None:
-    """A release of the list with a pattern that is not comes to notice here; it is no error, see `translate`."""
+    """This test notices a release of the list with another pattern. Such a pattern is not an error: see `translate`."""
     assert {pattern for pattern in patterns if not translate(pattern).exact} <= INEXACT
     assert not [pattern for pattern in patterns for row in translate(pattern).rows if row.fits_all or not row.texts]
     assert all(translate(word, any_case=True).exact for word in WORDS)
 
 
-def test_no_word_is_there_for_nothing() -> None:
+def test_the_lists_have_no_word_twice() -> None:
     assert len(set(WORDS)) == len(WORDS)
     assert len(set(PEOPLE)) == len(PEOPLE)
     assert all(text == text.lower() for text in PEOPLE)
@@ -79,7 +79,7 @@ def test_no_word_is_there_for_nothing() -> None:
         CHROME + b" " * AGENT_BYTES + b"Googlebot",
     ],
 )
-def test_people_are_no_bots(agent: bytes) -> None:
+def test_agents_of_people_are_not_bots(agent: bytes) -> None:
     assert not is_bot(agent)
 
 
@@ -116,7 +116,7 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces, min_size=1, max_size=6).map("".join), st.text("botscrawlerBx./ab1|", max_size=12))
-def test_any_pattern_is_found_where_it_is(pattern: str, agent: str) -> None:
+def test_patterns_match_like_regular_expressions(pattern: str, agent: str) -> None:
     for any_case in (False, True):
         translation = translate(pattern, any_case)
         if any(row.fits_all for row in translation.rows):
@@ -141,18 +141,18 @@ def test_general_words_find_bots(agent: bytes) -> None:
     assert is_bot(agent)
 
 
-def test_what_is_cut_out_of_an_agent_makes_no_word() -> None:
+def test_removing_a_part_of_an_agent_does_not_join_its_neighbours() -> None:
     assert not is_bot(b"Mozilla/5.0 craCUBOTwl")
 
 
-def test_a_pattern_with_too_many_ways_finds_more_and_no_less() -> None:
+def test_a_pattern_with_too_many_alternatives_matches_more_and_never_less() -> None:
     pattern = "(a|b|c)" * 5 + "x"
     assert not translate(pattern).exact
     assert len(translate(pattern).rows) == 1
     assert match_any([pattern])(b"abcabx")
 
 
-def test_no_pattern_is_found_nowhere() -> None:
+def test_an_empty_list_of_patterns_matches_nothing() -> None:
     assert not match_any([])(GOOGLEBOT)
 
 

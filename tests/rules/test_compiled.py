@@ -1,4 +1,4 @@
-"""Counting by rules, from files and pipes, against the oracle: whatever the rules, every line is accounted for."""
+"""Counting from files and pipes under any rules, compared with the oracle. Every line is accounted for."""
 
 from collections import Counter
 from datetime import date
@@ -48,7 +48,7 @@ rules = st.builds(
 
 @st.composite
 def lines_of_sites(draw: st.DrawFn) -> bytes:
-    """Draw a line of a virtual host, of one agent or another."""
+    """Draw a line with a virtual host and a user agent."""
     host = draw(st.sampled_from([b"o.example:80 ", b"O.example:443 ", b"p:80 ", b"[::1]:80 ", b"[x:y ", b""]))
     path = draw(
         st.sampled_from([b"/a", b"/a/", b"/a?b=1&c", b"/%61", rb"/\xc3\xa9", b"/%c3%a9", b"/x.css", b"/a?", b"*"])
@@ -71,12 +71,12 @@ mixed_logs = st.builds(
 
 
 def detect_format(data: bytes) -> Format:
-    """Return the format that is detected in the beginning of a log."""
+    """Return the format that is detected from the beginning of a log."""
     return CompiledRules(Rules()).detect(data, ended=True) or ASSUMED
 
 
 def lacks_a_field(data: bytes, wanted: Rules) -> bool:
-    """Tell whether the rules ask for a host or a user agent that the lines of a log cannot have."""
+    """Tell whether the rules need a host or a user agent, and the format of a log lacks it."""
     found = CompiledRules(Rules()).detect(data, ended=True)
     if found is None or not found.parts:
         return False
@@ -94,7 +94,7 @@ Rows = Counter[tuple[date, bytes]]
 
 
 def check(found: tuple[Counted, tuple[Rows, Rows]], data: list[bytes], wanted: Rules, days: list[date]) -> None:
-    """Compare what was counted with what the oracle counts."""
+    """Compare a count with the count of the oracle."""
     counted, (people, bots) = found
     together = replace(wanted, bots="count") if wanted.bots == "apart" else wanted
     oracle = [count(each, days, together, detect_format(each)) for each in data]
@@ -110,7 +110,7 @@ def check(found: tuple[Counted, tuple[Rows, Rows]], data: list[bytes], wanted: R
 
 
 @given(data=st.lists(mixed_logs, min_size=1, max_size=2), wanted=rules, threads=st.integers(1, 2))
-def test_whatever_the_rules_files_are_counted_as_the_oracle_counts(
+def test_files_are_counted_as_the_oracle_counts_under_any_rules(
     data: list[bytes], wanted: Rules, threads: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("logs")
@@ -127,7 +127,7 @@ def test_whatever_the_rules_files_are_counted_as_the_oracle_counts(
 
 
 def test_paths_add_up_under_their_final_names_in_a_temporary_file(tmp_path: Path) -> None:
-    """With too little memory for all raw keys, rows that become equal can be in several runs."""
+    """If memory is too small for all raw keys, rows that become equal may be in several runs."""
     data = b"".join(hit(f"/{number}/?a={number % 7}") + hit(f"/{number}.css") for number in range(6_000))
     write(tmp_path / "access.log", data)
     wanted = Rules(keep_query=True, fold_slash=True, exclude_static=True, exclude_paths=("/1*",), bots="apart")
@@ -147,8 +147,8 @@ SAMPLES = {"combined": hit("/a"), "vhost_combined": b"o.example:80 " + hit("/a")
 
 @pytest.mark.parametrize("name", SAMPLES)
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_format_of_a_pipe_is_learnt_from_its_lines(name: str, size: int) -> None:
-    """Of a pipe whose reader was killed the first line is the end of one."""
+def test_the_format_of_a_pipe_is_detected_from_its_lines(name: str, size: int) -> None:
+    """If the reader of a pipe was killed, the first line that the next reader gets has lost its beginning."""
     data = b"torn away\n\n" + SAMPLES[name] * 3 + b"bad\n" + SAMPLES[name].rstrip()
     read = intake()
     for at in range(0, len(data), size):
@@ -176,7 +176,7 @@ def test_blocks_of_a_pipe_may_end_anywhere(data: st.DataObject, log: bytes, name
         assert whole.hit_table.filtered == cut.hit_table.filtered
 
 
-def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
+def test_a_pipe_without_a_newline_is_not_kept_in_memory_forever() -> None:
     read = intake()
     for _ in range(40):
         read.feed(b"x" * 100_000)
@@ -214,7 +214,7 @@ def test_a_pipe_without_the_end_of_a_line_is_not_kept_forever() -> None:
         (Rules(format="short", json_fields={"time": "ts"}), "--json-fields needs JSON lines: short (--format json)"),
     ],
 )
-def test_rules_that_want_what_a_format_lacks_are_an_error(wanted: Rules, message: str) -> None:
+def test_a_rule_that_needs_a_field_which_the_format_lacks_is_an_error(wanted: Rules, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         CompiledRules(wanted)
     assert str(raised.value).startswith(message)

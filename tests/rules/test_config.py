@@ -1,4 +1,4 @@
-"""The file in which rules can stand."""
+"""The config file, which can set rules."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def test_each_option_can_stand_in_the_file(tmp_path: Path) -> None:
+def test_the_file_can_set_each_option(tmp_path: Path) -> None:
     options = load_config(write(tmp_path, FILE))
     assert options.keys() == OPTIONS.keys()
     assert make_rules(options) == Rules(
@@ -86,7 +86,7 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, mes
     assert str(raised.value).startswith(message.format(path))
 
 
-def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read config file"):
         load_config(tmp_path / "none.toml")
 

@@ -1,16 +1,12 @@
-"""Whatever a stranger sends, a line costs at most a few times an ordinary one of its length, and no more for each byte.
+"""Whatever a stranger sends, a line costs at most a few times as much as an ordinary line of the same length.
 
-The costs are instructions, counted by callgrind, so that they are the same on any machine however busy.
+Costs are instructions, which callgrind counts. So they are the same on any machine, however busy it is.
 """
-
-import re
-import subprocess
-import sys
 
 import pytest
 
+from benchmarks.callgrind import count_instructions
 from tests.support.costs import CASES, SHORT, SIZES, measured
-from tests.support.processes import PROJECT
 
 GROWTH = 1.25
 """Eight times as long a line costs at most eight times as much, and this much more for what is to be ignored."""
@@ -23,19 +19,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="session")
 def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, int], int]:
-    """Return the instructions that each line takes, without those of a short one."""
-    folder = tmp_path_factory.mktemp("costs")
-    command = [
-        *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/part", "--dump-before=getppid"),
-        *(sys.executable, "-m", "tests.support.costs"),
-    ]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    counts = []
-    for part in sorted(folder.glob("part.*"), key=lambda part: int(part.suffix[1:])):
-        total = re.search(r"^totals: (\d+)", part.read_text(), re.MULTILINE)
-        assert total
-        counts.append(int(total[1]))
+    """Return the instructions that each line takes, less those of a short line."""
+    counts = count_instructions(tmp_path_factory.mktemp("costs"), "tests.support.costs")
     # What is counted before the first line of a case is none, nor does that line count the first time.
     lines = [line for name in CASES for line in (None, None, *measured(name))]
     taken = {line: count for line, count in zip(lines, counts, strict=True) if line}

@@ -1,4 +1,4 @@
-"""What is said about lines that cannot be read or do not count leads to the answer: its option makes them count."""
+"""Messages about lines that cannot be read or do not count: the option that a message names makes the lines count."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_the_nearest_formats_come_first() -> None:
         ("%t \x1b %m %U", b"[2026] GET /a", r"%t \x1b %m %U: no time in column 2 ("),
     ],
 )  # fmt: skip
-def test_why_a_line_has_not_the_format_that_was_given(log_format: str, line: bytes, told: str) -> None:
+def test_why_a_line_does_not_follow_the_given_format(log_format: str, line: bytes, told: str) -> None:
     assert str(why_unreadable(line, Rules(format=log_format))).startswith(told)
 
 
@@ -102,24 +102,24 @@ def test_the_option_for_json_makes_the_lines_count(entry: dict[str, Any]) -> Non
     assert count_hits(line, log_format="json", json_fields=found[1]).hits == 1
 
 
-def test_a_key_that_cannot_be_guessed_is_asked_for() -> None:
+def test_a_key_that_cannot_be_guessed_must_be_given() -> None:
     advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "x": "y"}', Rules())
     assert advice.remedy.endswith("--json-fields time=moment,method=NAME,path=NAME, NAME being the key that has it")
 
 
-def test_names_that_were_given_and_are_not_there_are_missing() -> None:
+def test_given_names_that_the_line_lacks_are_reported() -> None:
     keys = read_keys(b'{"ts": 1, "method": "GET", "uri": "/a"}', {"path": "request.uri"})
     assert keys
     assert keys.missing == ("path",)
 
 
-def test_names_are_compared_without_their_marks() -> None:
+def test_names_are_compared_without_punctuation() -> None:
     keys = read_keys(b'{"Time": "now", "Request-Method": "GET", "REQUEST_URI": "/a"}', {})
     assert keys
     assert keys.told()[0] == "json: time is not a time: 'now'"
 
 
-def test_what_a_stranger_sent_is_harmless_in_a_shell() -> None:
+def test_text_of_a_stranger_is_harmless_in_a_shell() -> None:
     advice = why_unreadable(b'{"moment": "2026-03-12 10:00:00", "action": "GET", "headers": {"`id`": "/a"}}', Rules())
     assert advice.remedy == "try --format json --json-fields 'time=moment,method=action,path=headers.`id`'"
     lines = parse_lines(hit("/a", method="`id`") * 3 + hit("/a", method="POST"))
@@ -150,7 +150,7 @@ def test_many_keys_are_cut() -> None:
     ),
     log_format=st.sampled_from(["auto", *NAMES, "%t %m %U", "$time_iso8601 $request_method $uri"]),
 )  # fmt: skip
-def test_whatever_the_line_it_is_a_few_lines_for_a_terminal(line: bytes, log_format: str) -> None:
+def test_any_line_is_explained_in_a_few_lines_for_a_terminal(line: bytes, log_format: str) -> None:
     advice = why_unreadable(line, Rules(format=log_format))
     assert 2 <= len(advice.lines()) <= 4
     assert all(each.isprintable() for each in [*advice.lines(), str(advice), shown(line)])
@@ -173,7 +173,7 @@ def test_a_long_line_is_cut() -> None:
         (0, {}, None),
     ],
 )
-def test_one_rule_filters_all(hits: int, filtered: dict[str, int], reason: str | None) -> None:
+def test_a_rule_that_filters_all_lines_is_named(hits: int, filtered: dict[str, int], reason: str | None) -> None:
     assert only_reason(hits, filtered) == reason
 
 
@@ -194,7 +194,7 @@ def test_one_rule_filters_all(hits: int, filtered: dict[str, int], reason: str |
         ({"bots": "exclude"}, GOOGLEBOT, "their user agents are those of known bots; the log has "),
     ],
 )  # fmt: skip
-def test_the_option_for_lines_that_a_rule_leaves_out_makes_them_count(
+def test_the_option_that_is_named_for_filtered_lines_makes_them_count(
     options: dict[str, object], line: bytes, why: str
 ) -> None:
     rules = make_rules(options)
@@ -210,20 +210,20 @@ def test_the_option_for_lines_that_a_rule_leaves_out_makes_them_count(
 @pytest.mark.parametrize(
     "reason", ["message", "method", "target", "status", "agent", "bot", "path", "static", "another"]
 )
-def test_every_reason_has_words_without_a_line(reason: str) -> None:
+def test_every_reason_has_a_text_without_a_line(reason: str) -> None:
     advice = left_out(reason, Rules(), [None])
     assert advice.misses[0]
     assert advice.remedy
 
 
-def test_days_and_the_core_know_no_other_reasons() -> None:
+def test_a_count_names_each_reason() -> None:
     lines = hit("/a", method="POST") + hit("*") + hit("/a").replace(b" 200 ", b" 404 ") + GOOGLEBOT + hit("/x")
     count = count_hits(lines, status=200, bots="exclude", exclude_path="/x", days=date(2026, 3, 12))
     assert count.filtered.keys() == {"method", "target", "status", "bot", "path"}
     assert LineRules().referers == {}
 
 
-def test_lines_that_end_with_cr_alone_are_told_with_the_command_that_mends_them() -> None:
+def test_the_message_about_lines_that_end_with_cr_has_a_command() -> None:
     for line in (
         b'192.0.2.1 - - [12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 512',
         b'{"request":"GET /a","ts":1}',
@@ -232,6 +232,6 @@ def test_lines_that_end_with_cr_alone_are_told_with_the_command_that_mends_them(
         assert str(advice) == r"the lines end with CR alone, so they are one line (tr '\r' '\n' <LOGFILE >NEWFILE)"
 
 
-def test_a_line_of_w3c_without_the_line_that_names_its_columns_is_told() -> None:
+def test_a_w3c_line_without_named_columns_is_explained() -> None:
     line = b"2026-03-12 09:00:00 192.0.2.10 GET /a b=1 443 - 192.0.2.1 Mozilla/5.0 - 200 0 0 15"
     assert "no #Fields: line before it names the columns" in why_unreadable(line, Rules()).misses[0]

@@ -3,7 +3,7 @@
 from fasthits.rules.memo import REMEMBERED_BYTES, remember
 
 
-def test_short_texts_are_asked_for_once_and_long_ones_are_not_kept() -> None:
+def test_answers_about_short_texts_are_kept_and_about_long_texts_not() -> None:
     asked: list[bytes] = []
 
     def measure(text: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Where readers came from, by the referers of friends and strangers."""
+"""Referrers: the site, the page and the search terms of a referer, and referers that strangers make up."""
 
 import re
 
@@ -63,7 +63,7 @@ referers = st.builds(lambda head, rest: head + rest, heads, st.one_of(escaped, s
 
 
 @given(referers)
-def test_whatever_is_sent_a_site_is_plain(referer: bytes) -> None:
+def test_a_site_is_plain_text_for_any_referer(referer: bytes) -> None:
     site, page = referrer_site(referer, ()), referrer_page(referer, ())
     assert (site is None) == (page is None)
     if site is not None and page is not None:
@@ -114,7 +114,7 @@ def test_the_terms_of_a_search(referer: bytes, search: tuple[str, str] | None) -
 
 
 @given(st.text(max_size=12), referers)
-def test_whatever_is_sent_terms_print(terms: str, referer: bytes) -> None:
+def test_terms_are_printable_for_any_referer(terms: str, referer: bytes) -> None:
     raw = terms.encode("utf-8", "surrogatepass")
     for sent in (referer, b"https://www.google.com/search?q=" + escape(raw)):
         found = find_search(sent)

@@ -1,4 +1,4 @@
-"""Rules: options read into them, and what they make of a raw key."""
+"""Rules: the options that they are made from, and the path that they make from a raw key."""
 
 import fnmatch
 import re
@@ -74,7 +74,7 @@ def test_statuses(text: str, statuses: set[int]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "20", "2000", "2x", "xx", "200,", "200-", "-200", "200 304", "OK", "٢٠٠", "404-400"]
 )
-def test_what_are_no_statuses(text: str) -> None:
+def test_invalid_statuses_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_statuses(text)
 
@@ -177,7 +177,7 @@ def test_the_path_of_a_raw_key(options: dict[str, object], key: bytes, path: byt
 
 @given(key=keys, rules=rules)
 def test_a_path_is_final(key: bytes, rules: Rules) -> None:
-    """A second time changes nothing; by host the path stands behind the host."""
+    """Applying the rules a second time changes nothing. By host, the path is after the host."""
     path, reason = final_path(rules)(key)
     assert reason in (None, "path", "static")
     assert reason != "static" or rules.exclude_static
@@ -200,8 +200,8 @@ def test_a_decoded_path_is_a_uri(key: bytes, rules: Rules) -> None:
 
 
 @given(st.binary(max_size=30))
-def test_bytes_are_one_page_however_they_were_logged(raw: bytes) -> None:
-    """As percent-encoded by a client in either case, escaped by Apache, and as they are."""
+def test_all_spellings_of_a_path_become_one_path(raw: bytes) -> None:
+    """A client may percent-encode bytes, in capitals or not, Apache may escape them, or they stay as they are."""
     ways = [
         b"".join(b"%%%02x" % byte for byte in raw),
         b"".join(b"%%%02X" % byte for byte in raw),
@@ -221,7 +221,7 @@ def test_dot_segments_are_removed(path: bytes) -> None:
 
 
 @given(rules)
-def test_rules_that_look_at_no_path_leave_it(rules: Rules) -> None:
+def test_rules_that_do_not_look_at_paths_leave_them(rules: Rules) -> None:
     changed = final_path(rules)(b"o HTTP://O/%7e/a.css/?x=1&a=2")
     assert rules.looks_at_paths or changed == (b"o HTTP://O/%7e/a.css/?x=1&a=2", None)
 
@@ -293,13 +293,13 @@ def test_options_make_rules(options: dict[str, object], rules: Rules) -> None:
         ({"json-fields": 3}, "json-fields must be a list of strings: 3"),
     ],
 )  # fmt: skip
-def test_options_that_make_no_rules(options: dict[str, object], message: str) -> None:
+def test_invalid_options_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         make_rules(options)
     assert str(raised.value).startswith(message)
 
 
-def test_static_endings_are_what_they_are_compared_with() -> None:
+def test_static_endings_are_sorted_and_in_lower_case() -> None:
     assert all(ending.startswith(".") and ending == ending.lower() for ending in STATIC_ENDINGS)
     assert list(STATIC_ENDINGS) == sorted(set(STATIC_ENDINGS))
 
@@ -310,7 +310,7 @@ glob_tokens = st.sampled_from(
 
 
 @given(st.lists(glob_tokens, max_size=6).map("".join), st.text("abA*?[]!-^$(.é\n", max_size=8), st.booleans())
-def test_a_glob_matches_as_fnmatch_has_it(glob: str, text: str, any_case: bool) -> None:
+def test_a_glob_matches_like_fnmatch(glob: str, text: str, any_case: bool) -> None:
     pattern = fnmatch.translate(glob.encode().decode("latin-1")).encode("latin-1")
     expected = re.match(pattern, text.encode(), re.IGNORECASE if any_case else re.NOFLAG)
     assert compile_globs((glob,), any_case)(text.encode()) == bool(expected)

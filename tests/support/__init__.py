@@ -1,1 +1,1 @@
-"""What tests of several rooms use: real servers and proxies, processes, log lines, the oracle."""
+"""Shared by the tests of several rooms: real servers and proxies, processes, log lines, the oracle."""

@@ -1,4 +1,4 @@
-"""Pages in a real Chromium without a window, and its complaints about them."""
+"""Pages in a real headless Chromium, and its complaints about them."""
 
 import json
 import os
@@ -51,12 +51,12 @@ class Chromium:
         """Return a new window."""
         driver = self.at(self._first)
         driver.switch_to.new_window("window")
-        driver.get_log("browser")  # what others have said
+        driver.get_log("browser")  # complaints about other pages
         self._shown = driver.current_window_handle
         return self._shown
 
     def close(self, window: str) -> None:
-        """Close a window, and forget what its page has stored."""
+        """Close a window, and delete the data that its page has stored."""
         driver = self.at(window)
         origin = driver.execute_script("return location.origin")
         driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
@@ -138,7 +138,7 @@ class Browser:
         eventually(lambda: bool(check()), WAIT_SECONDS, lambda: f"{what}; the page shows {self.text('body')[:2000]!r}")
 
     def complaints(self) -> list[str]:
-        """Return what the console has said so far, and each violation of the page's policy."""
+        """Return the messages of the console so far, and each violation of the page's policy."""
         log: list[dict[str, str]] = self.driver.get_log("browser")
         return [f"{each['level']} {each['message']}" for each in log] + list(self.run("return window.violations"))
 

@@ -1,4 +1,4 @@
-"""Certificates for the tests, signed by an authority of their own."""
+"""Certificates for the tests, signed by an authority of the tests."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -11,7 +11,7 @@ from tests.support.processes import PROJECT, end_process, eventually
 
 
 class DaskCluster:
-    """A scheduler and its workers, without nannies: nobody restarts a worker that was killed."""
+    """A scheduler and its workers, without nannies: a worker that was killed is not started again."""
 
     def __init__(self, folder: Path, stack: ExitStack, environment: Mapping[str, str]) -> None:
         self.scheduler_file = folder / "scheduler.json"
@@ -29,7 +29,7 @@ class DaskCluster:
         return self.workers[-1]
 
     def mend(self, workers: int) -> None:
-        """Start what has been killed: the scheduler, and as many *workers* as there should be."""
+        """Start the scheduler if it was killed, and as many workers as are missing from *workers*."""
         if self.scheduler.poll() is not None:
             while self.workers:
                 end_process(self.workers.pop())
@@ -64,8 +64,8 @@ def dask_cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[DaskC
 
 
 def tls_settings(certificate: Path) -> dict[str, str]:
-    """Return the environment in which Dask speaks TLS, with a certificate that all have and trust; its file has the key
-    as well."""
+    """Return the environment in which Dask speaks TLS. All processes have and trust the same certificate, whose file
+    has the key, too."""
     names = ["CA_FILE", "SCHEDULER__CERT", "WORKER__CERT", "CLIENT__CERT"]
     return {f"DASK_DISTRIBUTED__COMM__TLS__{name}": str(certificate) for name in names} | {
         "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"

@@ -1,9 +1,10 @@
-"""Runs the command line as a user does, and makes the log lines that it reads."""
+"""Runs `fasthits` as a user does, and makes log lines for it."""
 
 import os
 import subprocess
 import sys
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 from tests.support.forks import can_be_forked, run_forked
@@ -35,9 +36,12 @@ def fasthits(
 def hit(path: str | bytes, day: date = date(2026, 3, 12), clock: str = "10:00:00", method: str = "GET") -> bytes:
     """Return a combined line with its newline."""
     target = path.encode() if isinstance(path, str) else path
-    stamp = f"{day:%d/%b/}{day.year:04}:{clock} +0100"
-    head = f'192.0.2.7 - - [{stamp}] "{method} '.encode()
-    return head + target + b' HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+    return _front(day, clock, method) + target + b' HTTP/1.1" 200 512 "-" "Mozilla/5.0 (X11; Linux x86_64)"\n'
+
+
+@cache
+def _front(day: date, clock: str, method: str) -> bytes:
+    return f'192.0.2.7 - - [{day:%d/%b/}{day.year:04}:{clock} +0100] "{method} '.encode()
 
 
 def write(file: Path, *lines: bytes) -> Path:

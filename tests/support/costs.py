@@ -1,6 +1,6 @@
-"""The work of worst lines, for callgrind to count (``python -m tests.support.costs``); rules/test_costs.py judges it.
+"""Counts the worst lines under callgrind (``python -m tests.support.costs``); rules/test_costs.py checks the result.
 
-Before the first line of a case and after each line, the process asks for its parent. Then callgrind writes its counts.
+Before the first line of a case and after each line, the process calls getppid. Callgrind then writes its counts.
 """
 
 import os
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from benchmarks.callgrind import begin
 from fasthits._parse import HitTable
 from fasthits.daily.layouts import referrers_layout, searches_layout
 from fasthits.formats.format import Format
@@ -24,7 +25,7 @@ OWN_FORMAT = '%h %l %u %t "%r" %{x}i | %>s "%{Referer}i" "%{User-Agent}i"'
 
 
 class Case(NamedTuple):
-    """Some rules, and the texts of one field that cost most with these rules."""
+    """Some rules, and those texts of one field that cost most with these rules."""
 
     rules: Rules
     field: str
@@ -39,7 +40,7 @@ class Case(NamedTuple):
 
 
 def keepers(full: bool) -> Keepers:
-    """Return a function that keeps as much of a referer as any rule does."""
+    """Return a function that keeps at least as much of a referer as any rule."""
     layouts = [referrers_layout(full, ("example.com", "example.org")), searches_layout()]
     return {layout.name: layout.keep for layout in layouts if layout.keep}
 
@@ -153,7 +154,8 @@ def measured(name: str) -> list[tuple[str, str, int]]:
 
 
 def main() -> None:
-    """Count each line in a hit table of its own, from its bytes to its final path."""
+    """Count each line in a new hit table, from its bytes to its final path."""
+    prepared = []
     for name, case in CASES.items():
         compiled = CompiledRules(case.rules, case.keepers())
         log_format = compiled.log_format or ASSUMED
@@ -162,14 +164,17 @@ def main() -> None:
             return HitTable(rules=compiled.line_rules(log_format))
 
         lines = [line_of(case, text or case.ordinary, size) for _, text, size in measured(name)]
-        # What is imported and compiled at the first line is no cost of a line.
+        # Imports and compilation at the first line are not part of a line's cost.
         warm = taker()
         for line in lines:
             warm.feed(line[: SIZES[0]] + b"\n")
         compiled.finish(warm, Counter())
-        takers = [taker() for _ in range(1 + len(lines))]  # the first line meets cold memory, and is counted twice
+        # The first line meets cold memory, and is counted twice.
+        prepared.append((compiled, [(line, taker()) for line in (lines[0], *lines)]))
+    begin()
+    for compiled, takers in prepared:
         os.getppid()
-        for line, counter in zip([lines[0], *lines], takers, strict=True):
+        for line, counter in takers:
             counter.feed(line)
             compiled.finish(counter, Counter())
             os.getppid()

@@ -22,10 +22,10 @@ def assert_documented(name: str) -> None:
         if public.startswith("_") or getattr(value, "__module__", None) != name or not callable(value):
             continue
         if (name, public) == ("fasthits._parse", "ParsedLine"):
-            continue  # a tuple of fields; the stub has their docstrings
+            continue  # a tuple of fields, whose docstrings are in the stub
         assert inspect.getdoc(value), f"{name}.{public}"
         for attribute, member in vars(value).items() if inspect.isclass(value) else ():
-            of_django = type(member).__module__.startswith("django.")  # a manager, by its descriptor
+            of_django = type(member).__module__.startswith("django.")  # the descriptor of a manager
             if not attribute.startswith("_") and inspect.isroutine(member) and not of_django:
                 assert inspect.getdoc(member), f"{name}.{public}.{attribute}"
 

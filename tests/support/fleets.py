@@ -64,14 +64,14 @@ def count_by(executor: Executor, logs: Path, target: Path, rules: Rules | None =
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """Return the files in a folder; fail if something else is there."""
+    """Return the files in a folder; fail if it has anything but files."""
     return {each.name: each.read_bytes() for each in folder.iterdir()}
 
 
 def figures(summary: Summary) -> dict[str, object]:
-    """Return what was counted, without the examples of malformed lines, which may be of any file.
+    """Return the figures of a count, without the examples of malformed lines.
 
-    Threads take files in any order, too.
+    Threads take files in any order, so the examples may come from any file.
     """
     found = summary.counted
     parts = {day: sorted(gaps) for day, gaps in found.parts.items()}

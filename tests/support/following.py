@@ -49,21 +49,21 @@ class Follower:
 
     @property
     def stderr(self) -> str:
-        """What the follower has said so far, since its first start."""
+        """The messages of the follower since its first start."""
         return self._stderr.read_text()
 
     def start(self) -> None:
-        """Start it, and return when it follows."""
+        """Start the follower, and return when it follows."""
         self.launch()
         eventually(self.has_begun, 60, lambda: f"it follows; it said {self.stderr!r}")
 
     def has_begun(self) -> bool:
-        """Tell whether it follows: it has then written its state file anew."""
+        """Tell whether it follows: it has written its state file since its start."""
         assert self._process().poll() is None, self.stderr
         return self._saves() != self._saved_before
 
     def launch(self) -> None:
-        """Start it."""
+        """Start the follower."""
         self._saved_before = self._saves()
         with self._stderr.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -85,7 +85,7 @@ class Follower:
         self._process().wait()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it as systemd does, and return its exit status."""
+        """End the follower as systemd does, and return its exit status."""
         self._process().send_signal(number)
         return self.wait()
 
@@ -139,7 +139,7 @@ http {{ access_log {log}; keepalive_requests 1000000;
         self.process.wait(timeout=60)
 
     def reopen(self) -> None:
-        """Let nginx open its log anew, as logrotate's postrotate does."""
+        """Let nginx reopen its log, as logrotate's postrotate does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGUSR1)
 

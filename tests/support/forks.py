@@ -1,4 +1,4 @@
-"""Runs many commands of `fasthits` quickly: a process that has imported them forks for each one.
+"""Runs many commands of `fasthits` quickly: a process that has imported their modules forks for each command.
 
 A command has its own standard streams, environment, folder, time zone and exit code, as in a new process. But it starts
 fifty times as fast, because it imports and compiles nothing again.
@@ -42,7 +42,7 @@ def can_be_forked(args: Sequence[str], env: Mapping[str, str]) -> bool:
 
 
 class Forked:
-    """A command that runs in a fork, with what `subprocess.Popen` has; its streams are file descriptors."""
+    """A command that runs in a fork, with the methods of `subprocess.Popen`. Its streams are file descriptors."""
 
     def __init__(
         self,
@@ -126,13 +126,13 @@ def _read_all(pipe: int) -> bytes:
 
 @cache
 def _server() -> socket.socket:
-    """Return the connection to the process that forks; it ends with this process."""
+    """Return the connection to the process that forks. That process ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     own = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
     own["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(fasthits.__file__).parents[1]), own.get("PYTHONPATH"))))
     server = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(theirs.fileno())],
-        stdin=subprocess.PIPE,  # pipes, as the streams of each command are
+        stdin=subprocess.PIPE,  # pipes, like the streams of each command
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=own,
@@ -144,17 +144,17 @@ def _server() -> socket.socket:
 
 
 def serve() -> None:
-    """Fork for each requested command. The fork returns from here when the command has ended."""
+    """Fork for each requested command. In the fork, this function returns when the command has ended."""
     from fasthits.__main__ import main
 
     for module in walk_packages(fasthits.__path__, "fasthits.", onerror=None):
         if not module.name.startswith(IMPORTED_WHEN_USED):
-            with suppress(ImportError):  # of an extra that is not installed
+            with suppress(ImportError):  # a module of an extra that is not installed
                 import_module(module.name)
     gc.collect()
     gc.freeze()
     requests = socket.socket(fileno=int(sys.argv[1]))
-    running: dict[int, tuple[int, int]] = {}  # by the descriptor of its process: the command's id, and where it is told
+    running: dict[int, tuple[int, int]] = {}  # by process descriptor: id, and where to send the status
     while True:
         ready = select.select([requests, *running], [], [])[0]
         for each in running.keys() & ready:
@@ -200,7 +200,7 @@ def serve() -> None:
 
 
 def end_without_freeing(status: int) -> NoReturn:
-    """End this process as Python does, but free no module: that takes three times as long as most commands."""
+    """End this process as Python does, but do not free modules: that takes three times as long as most commands."""
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     try:

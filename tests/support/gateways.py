@@ -34,7 +34,7 @@ class Gateway(ABC):
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, at the same address each time, and return when it takes connections."""
+        """Start it, at the same address each time, and return when it accepts connections."""
         program = require_program(self.program)
         self.file.write_text(self._configuration())
         self.process = subprocess.Popen(
@@ -46,7 +46,7 @@ class Gateway(ABC):
         eventually(self._takes_connections, START_SECONDS, f"{self.program} takes connections on {self.spec}")
 
     def kill(self) -> None:
-        """End it at once: all connections are reset; nothing happens when it does not run."""
+        """End it at once: all connections are reset. If it does not run, do nothing."""
         if self.process is not None:
             end_process(self.process)
 
@@ -65,7 +65,7 @@ class Gateway(ABC):
 
 
 class Haproxy(Gateway):
-    """HAProxy. It accepts a connection first, and then looks for memcached, for some seconds if it must."""
+    """HAProxy. It accepts a connection first, and then tries to reach memcached for some seconds."""
 
     program = "haproxy"
 

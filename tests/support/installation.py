@@ -38,7 +38,7 @@ class Installation:
         return here
 
     def remove(self) -> None:
-        """Move the installation away, so that nobody finds it."""
+        """Move the installation to another folder, so that no process finds it."""
         self.folder.rename(self._away)
 
     def restore(self) -> None:
@@ -55,12 +55,12 @@ class Installation:
         )
 
     def custom_log(self, *args: str) -> str:
-        """Return the first argument of the CustomLog that counts, as `conf` prints it."""
+        """Return the first argument of the CustomLog that counts, as this installation's `conf` prints it."""
         return custom_log(self.run("conf", "--user", USER, *args))
 
 
 def custom_log(printed: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the first argument of the first CustomLog among what `conf` has printed."""
+    """Return the first argument of the first CustomLog in the output of `conf`."""
     assert (printed.returncode, printed.stderr) == (0, b"")
     found = re.search(r'^CustomLog (".*?") combined$', printed.stdout.decode(), re.MULTILINE | re.DOTALL)
     assert found

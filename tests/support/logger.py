@@ -1,4 +1,4 @@
-"""`fasthits log` at the end of a pipe, as Apache would start it, and log lines to write into that pipe."""
+"""`fasthits log` at the end of a pipe, started as Apache would start it, and log lines for the pipe."""
 
 import fcntl
 import os
@@ -27,7 +27,7 @@ DAY = date(2026, 3, 12)
 
 
 def access_line(path: str | bytes, day: date = DAY, method: str = "GET", status: int = 200, query: str = "") -> bytes:
-    """Return a line of the combined format, newline included; a path in bytes stays as it is."""
+    """Return a line of the combined format with its newline. A path in bytes is not changed."""
     target = (path if isinstance(path, bytes) else path.encode("ascii")) + query.encode("ascii")
     time = day.strftime("%d/%b/%Y:10:00:00 +0100").encode()
     return b'127.0.0.1 - - [%b] "%b %b HTTP/1.1" %d 5 "-" "Mozilla/5.0"\n' % (time, method.encode(), target, status)
@@ -85,7 +85,7 @@ class Logger:
 
     @property
     def stderr(self) -> str:
-        """What reader and courier have said so far."""
+        """The messages of reader and courier so far."""
         return self._stderr_path.read_text(errors="backslashreplace")
 
     def write(self, data: bytes) -> None:
@@ -94,19 +94,19 @@ class Logger:
             data = data[os.write(self._write_end, data) :]
 
     def unread(self) -> int:
-        """Return the number of bytes in the pipe that nobody has read; works after its end, too."""
+        """Return the number of unread bytes in the pipe. This works after the logger's end, too."""
         count = bytearray(4)
         fcntl.ioctl(self._write_end, termios.FIONREAD, count)
         return int.from_bytes(count, "little")
 
     def wait_until_read(self, timeout: float = 30.0) -> None:
-        """Return when the reader has read all that was written."""
+        """Return when the reader has read everything that was written."""
         eventually(
             lambda: self.unread() == 0, timeout, lambda: f"the logger has read its pipe; it said {self.stderr!r}"
         )
 
     def write_pieces(self, pieces: Iterable[bytes]) -> None:
-        """Write each piece after the piece before has been read, so that each arrives in a read of its own."""
+        """Write each piece after the previous piece was read. So each read gets one piece."""
         for piece in pieces:
             self.write(piece)
             self.wait_until_read()
@@ -116,7 +116,7 @@ class Logger:
         return children_of(self.pid)
 
     def processes(self) -> list[int]:
-        """Return the ids of all running processes of this logger, itself included."""
+        """Return the ids of all running processes of this logger: the reader and its courier."""
         return marked(self.mark)
 
     def signal(self, number: signal.Signals) -> None:
@@ -124,7 +124,7 @@ class Logger:
         os.kill(self.pid, number)
 
     def close(self) -> None:
-        """End its input; may be repeated."""
+        """End its input. Further calls do nothing."""
         if self._write_end >= 0:
             os.close(self._write_end)
             self._write_end = -1

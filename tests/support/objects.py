@@ -1,4 +1,4 @@
-"""The slow oracle of JSON lines: what a line holds, by `json.loads`."""
+"""The slow oracle of JSON lines: reads the fields of a line by `json.loads`."""
 
 import json
 import re
@@ -93,7 +93,7 @@ def _read(line: bytes) -> _Object | None:
 
 
 def wrapped_line(line: bytes) -> tuple[bytes, str] | None:
-    """Return the line in the message of an object without a request, and its time; None where there is none."""
+    """Return the line in the message of an object without a request, and its time; None if the object wraps no line."""
     found = _read(line)
     if not found or found.asked or not found.texts.get("message"):
         return None
@@ -101,9 +101,9 @@ def wrapped_line(line: bytes) -> tuple[bytes, str] | None:
 
 
 def read_object(line: bytes, when: str = "") -> dict[str, bytes] | str | None:
-    """Return the fields of a JSON line, the time as Apache writes it; MESSAGE; or None for a malformed line.
+    """Return the fields of a JSON line, with the time as Apache writes it; MESSAGE; or None for a malformed line.
 
-    Objects within messages are not looked at. An object without a time is of the time *when*.
+    Objects within messages are not read. The time of an object without a time is *when*.
     """
     found = _read(line)
     if not found:
@@ -135,7 +135,7 @@ def _is_message(texts: dict[str, str], asked: bool) -> bool:
 
 
 def _request(texts: dict[str, str], is_url: bool) -> dict[str, bytes]:
-    """Return the request line, and the host that came with it."""
+    """Return the request line, and the host of an absolute URL in it."""
 
     def part(kind: str, absent: bytes = b"-") -> bytes:
         return escape(_raw(texts[kind])).replace(b" ", b"%20") or absent if kind in texts else absent

@@ -33,7 +33,7 @@ def roll_up(folder: Path, days: list[date], *options: str, paths: Callable[[date
     target = folder / "hits.db"
     fasthits(
         "rollup", f"{days[0]}..{days[-1]}", "--logs", folder / "*.log", "--to", target, *options
-    )  # 1: days missing
+    )  # exit code 1: some days are missing
     assert target.exists()
     return target
 

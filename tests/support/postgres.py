@@ -1,4 +1,4 @@
-"""A real PostgreSQL, on a socket in a directory of its own. For root it runs as nobody: it refuses to run as root."""
+"""A real PostgreSQL, on a socket in a new directory. If the tests run as root, it runs as nobody: it refuses root."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ USER = "fasthits"
 
 
 def _program(name: str) -> str:
-    """Return the path of one of its programs. Debian has a folder for each version: take the newest."""
+    """Return the path of a program of PostgreSQL. Debian has a folder for each version; the newest is used."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: float(folder.parent.name))
     found = shutil.which(name, path=str(versions[-1])) if versions else None
     return found or require_program(name)
 
 
 class Postgres:
-    """One PostgreSQL with an empty database ``postgres``, for use in a `with`. Nothing in it must survive."""
+    """One PostgreSQL with an empty database ``postgres``, for use in a `with`. Its data are lost at the end."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "postgres"
@@ -60,7 +60,7 @@ class Postgres:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What Django's DATABASES takes for it."""
+        """Its entry of Django's DATABASES."""
         return {
             "ENGINE": "django.db.backends.postgresql",
             "HOST": str(self.directory),

@@ -1,7 +1,8 @@
-"""Processes of the tests: waiting for what they do, finding what they leave behind, ending them by id.
+"""Processes of the tests: waiting for an event, finding processes that a test leaves behind, ending them by id.
 
-Every process a test starts carries `MARK` in its environment, with a value of its own. Children inherit it, so a
-courier, an orphaned logger or a cronolog is found and ended by its id even when whoever started it is long gone.
+Every process that a test starts has `MARK` in its environment, with a different value for each test. Its children
+inherit the mark. So a courier, an orphaned logger or a cronolog is found and ended by its id, even if its parent has
+ended.
 """
 
 import os
@@ -28,9 +29,9 @@ PROJECT = Path(fasthits.__file__).parents[1]
 
 
 def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | Callable[[], str] = "") -> Result:
-    """Call *check* until it returns a true value, and return that. AssertionError after *timeout* seconds.
+    """Call *check* until it returns a true value, and return this value. AssertionError after *timeout* seconds.
 
-    Timeouts are for machines that are ten times as busy as usual, so that no test fails by chance.
+    Timeouts are long enough for machines that are ten times as busy as usual, so that no test fails by chance.
 
     *what* describes what was waited for: a text, or a function that is called after the timeout.
     """
@@ -45,7 +46,7 @@ def eventually(check: Callable[[], Result], timeout: float = 30.0, what: str | C
 
 
 def pause(waited: float) -> float:
-    """Return the seconds until the next look, after waiting for some seconds."""
+    """Return the seconds until the next check, after waiting for some seconds."""
     return min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, waited / 10))
 
 
@@ -116,7 +117,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def outlives(pid: int, number: signal.Signals) -> bool:
-    """Tell whether process *pid* ignores, catches or blocks a signal. A process that is starting does not."""
+    """Tell whether process *pid* ignores, catches or blocks a signal. While a process is starting, it does not."""
     with suppress(OSError):
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return any(int(fields[name], 16) >> (number - 1) & 1 for name in ("SigIgn", "SigCgt", "SigBlk"))
@@ -128,14 +129,14 @@ def marked(mark: str) -> list[int]:
     wanted = f"{MARK}={mark}".encode()
     found = []
     for pid in _process_ids():
-        with suppress(OSError):  # gone meanwhile, or somebody else's
+        with suppress(OSError):  # it has ended, or it belongs to another user
             if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                 found.append(pid)
     return found
 
 
 def kill_marked(mark: str) -> None:
-    """End all processes with this mark, by their ids, and wait until they are gone."""
+    """End all processes with this mark, by their ids, and wait until they have ended."""
 
     def all_gone() -> bool:
         left = marked(mark)

@@ -1,7 +1,7 @@
-"""Programs in the place of memcached: a proxy that spoils replies, and a server that is not memcached.
+"""Programs in place of memcached: a proxy that spoils replies, and a server that is not memcached.
 
-The proxy delays replies, sends them in small pieces, cuts replies and requests off, replaces replies, or stops passing
-anything on.
+The proxy delays replies, sends them in small pieces, cuts off replies and requests, replaces replies, or stops
+forwarding.
 """
 
 import random
@@ -20,10 +20,10 @@ from tests.support.servers import Memcached, free_port
 class Proxy:
     """A TCP proxy in front of memcached that spoils its replies; for use in a `with`.
 
-    The attributes say how. You may change them at any time. A reply comes `delay` seconds late and in pieces of at most
-    `piece_bytes`, each `pause` seconds after the other, and after `cut_after` further bytes of reply the connection is
-    closed, even in the middle of a line; likewise after `cut_request_after` further bytes of requests. With `instead`,
-    that line replaces every number: memcached counts, and the client reads something else. `accepted` is the number of
+    The attributes say how. You may change them at any time. A reply comes `delay` seconds late. It comes in pieces of
+    at most `piece_bytes`, with `pause` seconds between them. After `cut_after` more bytes of replies, or after
+    `cut_request_after` more bytes of requests, the connection is closed, even in the middle of a line. The line
+    `instead` replaces every number: memcached counts, but the client reads this line. `accepted` is the number of
     connections.
     """
 
@@ -53,12 +53,12 @@ class Proxy:
         return f"127.0.0.1:{self._port}"
 
     def heal(self) -> None:
-        """Pass replies on as they come."""
+        """Forward replies unchanged."""
         self.delay, self.pause, self.piece_bytes, self.instead = 0.0, 0.0, 1 << 16, None
         self.cut_after = self.cut_request_after = None
 
     def forget(self) -> None:
-        """Pass nothing on over the present connections, as if the machine had vanished. Later connections work."""
+        """Forward nothing over the present connections, as if the machine had vanished. Later connections work."""
         self._forgotten |= self._connections
 
     def accept(self) -> None:
@@ -70,10 +70,10 @@ class Proxy:
         threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
 
     def refuse(self) -> None:
-        """Behave like a server that has died: close all connections, and accept no new one."""
+        """Behave like a server that has died: close all connections, and accept no new connections."""
         listener, self._listener = self._listener, None
         if listener:
-            _shut(listener)  # which wakes accept
+            _shut(listener)  # this wakes accept
 
         def ended() -> bool:
             for connection in list(self._connections):
@@ -114,7 +114,7 @@ class Proxy:
         _shut(server)
 
     def _pass_on(self, server: socket.socket, request: bytes) -> bool:
-        """Pass a request on; False when the connection is to be closed."""
+        """Forward a request; False if the connection must be closed."""
         request = request[: self.cut_request_after]
         server.sendall(request)
         if self.cut_request_after is None:
@@ -123,7 +123,7 @@ class Proxy:
         return self.cut_request_after is not None
 
     def _answer(self, client: socket.socket, reply: bytes) -> bool:
-        """Pass on a reply; False when the connection is to be closed."""
+        """Forward a reply; False if the connection must be closed."""
         time.sleep(self.delay)
         if self.instead is not None:
             reply = re.sub(rb"^\d+(?=\r$)", self.instead, reply, flags=re.MULTILINE)
@@ -177,7 +177,7 @@ def say_nothing(client: socket.socket) -> None:
 
 
 def hang_up(client: socket.socket) -> None:
-    """Close the connection at once, as a proxy does whose server is down."""
+    """Close the connection at once, like a proxy whose server is down."""
 
 
 def hang_up_later(client: socket.socket) -> None:

@@ -1,6 +1,6 @@
-"""The slow oracle: what a line holds, and what counting a log gives, by regular expressions and a Counter.
+"""The slow oracle: reads and counts a log with regular expressions and a Counter.
 
-The fields of combined are read twice over, by an expression written by hand and by the one that any format gets.
+Lines of combined are read by two expressions: one was written by hand, the other is made as for any format.
 """
 
 import re
@@ -45,7 +45,7 @@ ANOTHER_LINE = re.compile(rb'\[\d\d/.{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "%b" \
 
 
 def holds_another_line(line: bytes, start: int) -> bool:
-    """Tell whether a whole request with a time of the calendar begins somewhere in a line from *start* on."""
+    """Tell whether a line has, anywhere after *start*, a whole request with a valid date."""
     return any(day_of(found[0][1:27]) for found in ANOTHER_LINE.finditer(line, start))
 
 
@@ -66,7 +66,7 @@ def split_lines(data: bytes) -> list[bytes]:
 
 
 def trim(line: bytes) -> bytes:
-    """Return the part of a line that the core looks at."""
+    """Return the part of a line that the core reads."""
     return line.removesuffix(b"\n").removesuffix(b"\r")[:LINE_BYTES]
 
 
@@ -90,7 +90,7 @@ def unquoted(line: bytes) -> bytes | None:
 
 
 def day_of(time: bytes) -> date | None:
-    """Return the day of a time, or None if the calendar has no such day."""
+    """Return the day of a time, or None for an invalid date."""
     day, month, year = time[:2], time[3:6], time[7:11]
     try:
         return date(int(year), MONTHS.index(month) + 1, int(day))
@@ -99,7 +99,7 @@ def day_of(time: bytes) -> date | None:
 
 
 def parse(line: bytes) -> dict[str, bytes | None] | None:
-    """Return the fields of a line by the names of ParsedLine, or None for a malformed one."""
+    """Return the fields of a line by the names of ParsedLine, or None for a malformed line."""
     line = text_of(trim(line))
     inside = unquoted(line)
     readings = [(line, LINE), (line.strip(b" \t\r\0"), LOOSE_LINE)]
@@ -146,8 +146,8 @@ V = TypeVar("V")
 
 
 def once_a_format(function: Callable[[Format], V]) -> Callable[[Format], V]:
-    """Let a function say of a format again what it has said before. Formats are not compared: that takes long."""
-    said: dict[int, tuple[Format, V]] = {}  # with the format itself, so that no other one gets its number
+    """Let a function remember its result for each format. Formats are compared by identity, because that is fast."""
+    said: dict[int, tuple[Format, V]] = {}  # the format is kept, too, so that no other format gets its id
 
     def of(log_format: Format) -> V:
         if id(log_format) not in said:
@@ -170,7 +170,7 @@ TIMES = {
 
 
 def field_pattern(field: Field, after: bytes) -> bytes:
-    """Return the regular expression of one field, *after* being the literal behind it; it never gives back a byte."""
+    """Return the regular expression of one field. *after* is the literal after the field. There is no backtracking."""
     if field.kind == "status":
         return rb"\d{3}"
     if field.kind == "bytes":
@@ -188,7 +188,7 @@ def field_pattern(field: Field, after: bytes) -> bytes:
 
 
 def end_pattern(field: Field, after: bytes) -> bytes:
-    """Return what has to stand behind a field behind which nothing is needed."""
+    """Return the expression for the text after the last needed field."""
     if field.quoted:
         return rb'(?=")'
     if field.kind in ("status", "bytes") or field.time_format or field.width:
@@ -205,7 +205,7 @@ def last_needed(log_format: Format) -> int:
 
 
 def literal_behind(log_format: Format, at: int) -> bytes:
-    """Return the text that ends a field, by its number. In a closed format the last field ends like the one before."""
+    """Return the text that ends a field, by its number. In a closed format, the last field ends like the previous."""
     parts = log_format.parts
     following = parts[at + 1] if at + 1 < len(parts) else parts[at - 1] if log_format.closed else None
     return following.text if isinstance(following, Literal) else b""
@@ -237,7 +237,7 @@ def line_pattern(log_format: Format) -> re.Pattern[bytes]:
 
 
 def field_day(field: Field, text: bytes) -> date | None:
-    """Return the day of a time, for seconds since 1970 the local one, or None if there is none such."""
+    """Return the day of a time, or None for an invalid date. Seconds since 1970 have a local day."""
     match field.time_format:
         case "apache":
             return day_of(text)
@@ -258,7 +258,7 @@ WIDTHS = {"Y": 4, "G": 4, "b": 3, "j": 3, "a": 3, "z": 5, "u": 1, "w": 1, "%": 1
 
 
 def pattern_day(pattern: str, text: bytes) -> date | None:
-    """Return the day of a time; all but its date, each item of that where it first stands, may be anything."""
+    """Return the day of a time. Only the first place of each item of its date matters; other text may be anything."""
     items = re.findall(r"%(.)|[^%]", pattern, re.DOTALL)
     year_item = "Y" if "Y" in items else "y"
     month_item = next((item for item in "mb" if item in items), "")
@@ -329,8 +329,8 @@ def loose_end(field: Field, after: bytes, line: bytes, at: int) -> int | None:
 
 
 def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int, int] | None:
-    """Return the fields of a line, read with all that is tolerated, where the first begins, and where the last needed
-    one ends; None for a malformed line."""
+    """Read a line loosely. Return its fields, where the first begins, and where the last needed field ends; None for a
+    malformed line."""
     line = line.strip(b" \t\r\0")
     if not log_format.anchored:
         return read_loosely_from(line, 0, log_format, 0)
@@ -346,7 +346,7 @@ def read_loosely(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
 def read_loosely_from(
     line: bytes, start: int, log_format: Format, first: int
 ) -> tuple[dict[str, bytes], int, int] | None:
-    """Return what `read_loosely` does, of a line that is read from *start* on, beginning with the part *first*."""
+    """Do what `read_loosely` does, from *start* on, beginning with the part *first*."""
     parts = log_format.parts
     fields: dict[str, bytes] = {}
     at = behind = start
@@ -388,7 +388,7 @@ def read_loosely_from(
 
 
 def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int, int] | None:
-    """Return the fields of a line, where the first begins, and where the last needed one ends; None for a malformed
+    """Return the fields of a line, where the first begins, and where the last needed field ends; None for a malformed
     line."""
     clock = log_format.field("time")
     assert clock
@@ -403,7 +403,7 @@ def read_exactly(line: bytes, log_format: Format) -> tuple[dict[str, bytes], int
 
 
 def others(rules: Rules) -> Sequence[Format]:
-    """Return the formats for lines that the format of their log cannot read."""
+    """Return the formats that are tried if the log's own format cannot read a line."""
     if rules.format not in ("auto", "json"):
         return ()
     needed = ["vhost"] * rules.by_host + ["user_agent"] * rules.looks_at_agents
@@ -413,7 +413,7 @@ def others(rules: Rules) -> Sequence[Format]:
 
 @lru_cache
 def formats_with(needed: frozenset[str], only_wrapped: bool) -> Sequence[Format]:
-    """Return the named formats that have the *needed* fields, those of text perhaps for lines in others alone."""
+    """Return the named formats that have the *needed* fields. Some formats of text may be only for wrapped lines."""
     known = [each for each in NAMES.values() if each.parts and all(each.field(kind) for kind in needed)]
     of_text = [way for each in known for way in each.ways]
     return [JSON, *(replace(way, only_wrapped=only_wrapped) for way in of_text)]
@@ -422,10 +422,10 @@ def formats_with(needed: frozenset[str], only_wrapped: bool) -> Sequence[Format]
 def read_fields(
     line: bytes, log_format: Format, further: Sequence[Format] = (), wraps: int = 0, when: str = ""
 ) -> dict[str, bytes] | str | None:
-    """Return the fields of a line by their kinds, None for a malformed one, MESSAGE for what is not an access.
+    """Return the fields of a line by their kinds; None for a malformed line, MESSAGE for a message of a server.
 
-    It is read in the first format that can read it: *log_format*, or one of the *further* ones. It is in so many other
-    lines, which *wraps* it, the last of them of the time *when*.
+    The line is read by the first format that can read it: *log_format*, or one of the *further* formats. *wraps* is the
+    number of lines that wrap this line, and *when* is the time of the last of them.
     """
     line = line if wraps else text_of(trim(line))
     ways = [way for way in (log_format, *further) if wraps or not way.only_wrapped]
@@ -451,7 +451,7 @@ def read_fields(
 
 
 def is_strange(line: bytes, fields: dict[str, bytes], start: int, behind: int, log_format: Format) -> bool:
-    """Tell whether a line that a format other than the log's own can read looks like a torn line of another one."""
+    """Tell whether a line that another format than the log's own has read looks like a torn line of a third format."""
     if "request" not in fields:
         return not re.fullmatch(rb"[A-Za-z0-9_-]+", fields.get("method", b"GET"))
     at = next(at for at, part in enumerate(log_format.parts) if isinstance(part, Field) and part.kind == "request")
@@ -461,7 +461,7 @@ def is_strange(line: bytes, fields: dict[str, bytes], start: int, behind: int, l
 
 
 def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
-    """Tell whether another line is glued to a line, which its format must not explain."""
+    """Tell whether another line is glued to a line, unless the format itself has another time there."""
     parts = log_format.parts
     if not log_format.anchored and b"\r" in line[behind:].rstrip(b" \t\r"):
         return True
@@ -471,7 +471,7 @@ def is_glued(line: bytes, behind: int, log_format: Format) -> bool:
 
 
 def host_of(line: bytes, start: int, log_format: Format) -> dict[str, bytes]:
-    """Return the virtual host of a line whose time begins at *start*, if its format searches for the time."""
+    """Return the virtual host of a line of an anchored format. The time begins at *start*."""
     parts = log_format.parts
     at = next((at for at, part in enumerate(parts) if isinstance(part, Field) and part.kind == "vhost"), len(parts))
     behind = parts[at + 1] if at + 1 < len(parts) else None
@@ -489,7 +489,7 @@ def host_of(line: bytes, start: int, log_format: Format) -> dict[str, bytes]:
 
 
 def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
-    """Return method, path and query of a line, the path being None where there is none."""
+    """Return method, path and query of a line. The path is None if the line has no path."""
     if "request" in fields:
         method, _, rest = fields["request"].partition(b" ")
         target = rest.partition(b" ")[0] if b" " in fields["request"] else None
@@ -505,7 +505,7 @@ def target_of(fields: dict[str, bytes]) -> tuple[bytes, bytes | None, bytes]:
 
 
 def without_origin(path: bytes) -> tuple[bytes | None, bytes]:
-    """Return the host of an absolute target's path, None where it is not absolute, and the path."""
+    """Return host and path of a target. The host is None unless the target is absolute."""
     found = re.fullmatch(rb"https?://(?P<host>[^/]*?)(?::\d*)?(?P<path>/.*)?", path, re.DOTALL)
     return (found["host"], found["path"] or b"/") if found else (None, path)
 
@@ -521,7 +521,7 @@ def judge(
     rules: Rules = DEFAULT_RULES,
     log_format: Format = NAMES["combined"],
 ) -> tuple[str, date | None, bytes | None]:
-    """Return the bucket of a line (hit, malformed, or the reason why it is filtered), its day and its final path."""
+    """Return the bucket of a line (hit, malformed, or the reason for filtering it), its day and its final path."""
     fields = read_fields(line, log_format, others(rules))
     if fields is None:
         return "malformed", None, None

@@ -1,7 +1,7 @@
 """Real servers, each on a free loopback port or a unix socket in a temporary directory: memcached, apache2, cronolog.
 
-They start as children, end by their process id, and are ready when they answer: nothing waits for a fixed time. If a
-server is not installed, the test is skipped, or fails with FASTHITS_REQUIRE_SERVERS=1.
+They are children of the tests and are ended by their process ids. They are ready when they answer: no test waits for a
+fixed time. If a server is not installed, the test is skipped, or fails with FASTHITS_REQUIRE_SERVERS=1.
 """
 
 import os
@@ -48,8 +48,8 @@ PLACE_KEY = re.compile(r"[^/#]*!follow-[0-9a-f]{12}-(begun|ended)")
 APACHE_MODULES = Path("/usr/lib/apache2/modules")
 IS_ROOT = os.geteuid() == 0
 
-# Below the range from which the kernel takes ports for outgoing connections (ip_local_port_range, 32768 and up): a
-# client that keeps trying the port of a server that is down could else be given that very port and connect to itself.
+# Below the range from which the kernel takes ports for outgoing connections (ip_local_port_range, 32768 and up).
+# Otherwise a client that tries the port of a server that is down could get the same port, and connect to itself.
 PORTS = range(10240, 32000)
 
 
@@ -90,14 +90,14 @@ def closed_port() -> int:
 
 @contextmanager
 def public_directory() -> Iterator[Path]:
-    """Give a new directory that every user may read, unlike pytest's. It is removed at the end."""
+    """Give a new directory that every user may read, unlike the directories of pytest. It is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="fasthits-", ignore_cleanup_errors=True) as name:
         os.chmod(name, 0o755)
         yield Path(name)
 
 
 class Item(NamedTuple):
-    """What memcached has under a key: the value, the client flags, and the seconds to live (-1 for ever)."""
+    """The item under a key in memcached: the value, the client flags, and the seconds to live (-1 for ever)."""
 
     value: bytes
     flags: int
@@ -107,8 +107,8 @@ class Item(NamedTuple):
 class Memcached:
     """One memcached, on a port of 127.0.0.1 or, with *unix*, on a socket in *directory*; for use in a `with`.
 
-    With *certificate*, a file that holds its key as well, it listens with TLS on a second port. The addresses are known
-    before the start, which moves to other ports where somebody was faster, unless told not to.
+    With *certificate*, a file that holds the key, too, it listens with TLS on a second port. The addresses are known
+    before the start. If another program has taken a port, the start uses other ports, unless it must keep the port.
     """
 
     def __init__(self, directory: Path, *args: str, unix: bool = False, certificate: Path | None = None) -> None:
@@ -147,7 +147,7 @@ class Memcached:
         return self.process.pid
 
     def start(self, *, keep_port: bool = False) -> None:
-        """Start it and return when it answers. With *keep_port* it is tried on the same port until that is free."""
+        """Start it and return when it answers. With *keep_port* try the same port until it is free."""
         program = require_program("memcached")
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -169,7 +169,7 @@ class Memcached:
         self.start(keep_port=True)
 
     def kill(self) -> None:
-        """End it at once, as a crash would; nothing happens when it does not run."""
+        """End it at once, as a crash would. If it does not run, do nothing."""
         if self.process is not None:
             end_process(self.process)
 
@@ -202,7 +202,7 @@ class Memcached:
         return connection
 
     def ask(self, command: bytes, end: bytes | tuple[bytes, ...] = b"\r\n") -> bytes:
-        """Send a command over a connection of its own and return the answer, which ends with (one of) *end*."""
+        """Send a command over a new connection and return the answer, which ends with *end*, or one of them."""
         answer = b""
         with self.connect() as connection:
             connection.sendall(command + b"\r\n")
@@ -218,7 +218,7 @@ class Memcached:
         return Client(self.address, connect_timeout=ANSWER_SECONDS, timeout=ANSWER_SECONDS, default_noreply=False)
 
     def item(self, key: str) -> Item | None:
-        """Return what is stored under *key*, or None; its time to live stays as it is."""
+        """Return the item under *key*, or None. Its time to live does not change."""
         answer = self.ask(f"mg {key} f t v".encode())
         if answer == b"EN\r\n":
             return None
@@ -229,15 +229,14 @@ class Memcached:
         return Item(rest[:-2], int(flags[1:]), int(ttl[1:]))
 
     def views(self, key: str) -> int:
-        """Return the counter under *key*, 0 when there is none."""
+        """Return the counter under *key*; 0 if there is no counter."""
         item = self.item(key)
         return int(item.value) if item else 0
 
     def keys(self) -> set[bytes]:
-        """Return all keys it holds, byte for byte; none of them may have expired.
+        """Return all its keys as bytes. No key may have expired.
 
-        A dump skips items that another thread holds at that moment, so dumps are added up until there is a key for
-        every item.
+        A dump skips items that another thread holds at that moment. So dumps are added up until every item has a key.
         """
         found: set[bytes] = set()
 
@@ -251,7 +250,7 @@ class Memcached:
         return found
 
     def counters(self) -> dict[str, int]:
-        """Return all counters by key, without those of `figures`. A key or value that is no counter fails the test."""
+        """Return all counters by key, without those of `figures`. Any other key or value fails the test."""
         return self._numbers(key for key in self._names() if not FIGURE_KEY.fullmatch(key))
 
     def figures(self) -> dict[str, int]:
@@ -260,7 +259,7 @@ class Memcached:
         return {name: number for name, number in found if not name.startswith(("warning-", "hour-"))}
 
     def warnings(self) -> dict[str, int]:
-        """Return how often loggers have warned, by cause, all days and prefixes together."""
+        """Return how often loggers have warned, by cause, for all days and prefixes together."""
         found = self._published().items()
         return {name.removeprefix("warning-"): number for name, number in found if name.startswith("warning-")}
 
@@ -295,7 +294,7 @@ class Memcached:
             if self.socket_path
             else ["-l", "127.0.0.1", "-p", str(self.port)]
         )
-        # The socket's directory is root's, and so are the files of TLS.
+        # The socket's directory belongs to root, and so do the files of TLS.
         user = ["-u", "root" if self.socket_path or self.certificate else "nobody"] if IS_ROOT else []
         if self.certificate:
             where = ["-l", f"notls:127.0.0.1:{self.port},127.0.0.1:{self.tls_port}", "-Z"]
@@ -303,7 +302,7 @@ class Memcached:
         return [*where, "-U", "0", *user, *self.args]
 
     def _answers_before(self, deadline: float) -> bool:
-        """Wait for an answer of the process that was started; False if it exits or the time is over."""
+        """Wait for an answer of the started process; False if it exits or the time is over."""
         assert self.process is not None
         ours = f"STAT pid {self.process.pid}\r\n".encode()
         while self.process.poll() is None and time.monotonic() < deadline:
@@ -377,7 +376,7 @@ class Apache:
 
     @property
     def error_log(self) -> str:
-        """The text of the error log, the loggers' stderr included."""
+        """The text of the error log, which includes the loggers' stderr."""
         path = self.root / "error.log"
         return path.read_text(errors="backslashreplace") if path.exists() else ""
 
@@ -392,7 +391,7 @@ class Apache:
         return [pid for pid in found if word in _arguments_of(pid)] if word else found
 
     def start(self) -> None:
-        """Start it and return when it takes requests. No request is sent for that, so that the logs stay empty."""
+        """Start it and return when it accepts requests. No request is sent for that, so the logs stay empty."""
         program = require_program("apache2")
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -413,19 +412,19 @@ class Apache:
             self.port = free_port()
 
     def graceful(self) -> None:
-        """Do what `apache2 -k graceful` does and return when new workers take requests; old ones may still end."""
+        """Do what `apache2 -k graceful` does. Return when new workers accept requests; old workers may still run."""
         self._signal_and_wait(signal.SIGUSR1)
 
     def restart(self) -> None:
-        """Do what `apache2 -k restart` does and return when it takes requests again."""
+        """Do what `apache2 -k restart` does, and return when it accepts requests again."""
         self._signal_and_wait(signal.SIGHUP)
 
     def stop(self, timeout: float = 60.0) -> None:
-        """Do what `apache2 -k stop` does and return when it is gone and so is every logger, by itself."""
+        """Do what `apache2 -k stop` does, and return when Apache and, by itself, every logger has ended."""
         self._end(signal.SIGTERM, timeout)
 
     def graceful_stop(self, timeout: float = 60.0) -> None:
-        """Do what `apache2 -k graceful-stop` does and return when all is gone, as `stop` does."""
+        """Do what `apache2 -k graceful-stop` does, and return like `stop`."""
         self._end(signal.SIGWINCH, timeout)
 
     def exchange(self, request: bytes) -> bytes:
@@ -451,7 +450,7 @@ class Apache:
         return self.error_log.count("resuming normal operations")
 
     def _ready_after(self, before: int) -> bool:
-        """Wait until Apache has become ready once more than *before*; False if it exits."""
+        """Wait until Apache has become ready more often than *before*; False if it exits."""
         process = self.process
         assert process is not None
         eventually(lambda: self._times_ready() > before or process.poll() is not None, START_SECONDS, "Apache is ready")

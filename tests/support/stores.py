@@ -1,4 +1,4 @@
-"""A real object store for tests: moto's server of S3, on a free port of 127.0.0.1."""
+"""A real object store for tests: moto's S3 server, on a free port of 127.0.0.1."""
 
 import os
 import re
@@ -22,7 +22,7 @@ REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP/1\.1"')
 
 
 class ObjectStore:
-    """A server of S3, empty at the start. Each test makes a bucket of its own."""
+    """An S3 server, empty at the start. Each test makes its own bucket."""
 
     def __init__(self, port: int, log: Any) -> None:
         self.environment = {
@@ -49,12 +49,12 @@ class ObjectStore:
         return name
 
     def put(self, bucket: str, key: str, *lines: bytes) -> str:
-        """Put an object there, and return its address."""
+        """Put an object into a bucket, and return its address."""
         self.client.put_object(Bucket=bucket, Key=key, Body=b"".join(lines))
         return f"s3://{bucket}/{key}"
 
     def requests(self, bucket: str) -> Counter[str]:
-        """Return how many requests there were for a bucket so far: LIST, HEAD, GET ..."""
+        """Return the number of requests for a bucket so far: LIST, HEAD, GET ..."""
         self._log.seek(0)
         found = Counter[str]()
         for method, target in REQUEST.findall(self._log.read()):

@@ -1,4 +1,4 @@
-"""Hypothesis strategies: lines as Apache writes them, lines damaged, lines made to mislead, logs, blocks of logs."""
+"""Hypothesis strategies: lines of Apache, damaged lines, lines that try to mislead, logs, blocks of logs."""
 
 from datetime import date, timedelta
 
@@ -17,12 +17,12 @@ def escape(raw: bytes) -> bytes:
 
 
 def write_time(day: date, clock: str = "10:00:00", zone: str = "+0100") -> bytes:
-    """Return what Apache's %t puts between the brackets."""
+    """Return the text that Apache's %t writes between the brackets."""
     return f"{day.day:02}/{MONTHS[day.month - 1].decode()}/{day.year:04}:{clock} {zone}".encode()
 
 
 def write_request(fields: dict[str, bytes | None]) -> bytes:
-    """Return the request line, made of those of its three parts that exist."""
+    """Return the request line, made of its three parts, as far as they exist."""
     return b" ".join(fields[part] for part in ("method", "target", "protocol") if fields[part] is not None)
 
 
@@ -71,7 +71,7 @@ agents = st.one_of(escaped, st.just(b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKi
 
 @st.composite
 def valid_fields(draw: st.DrawFn) -> dict[str, bytes | None]:
-    """Draw the fields of a line that parses: common, combined, either behind a virtual host."""
+    """Draw the fields of a line that parses: common or combined, with or without a virtual host before them."""
     target = draw(st.one_of(targets, targets, targets, st.none()))
     referer = draw(st.one_of(escaped, st.just(b"-"), st.none()))
     return {
@@ -96,7 +96,7 @@ insertions = st.sampled_from(
 
 @st.composite
 def mutated_lines(draw: st.DrawFn) -> bytes:
-    """Draw a valid line, of which some bytes were then changed, removed or added."""
+    """Draw a valid line, and then change, remove or add some bytes."""
     line = bytearray(draw(valid_lines))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(line)))

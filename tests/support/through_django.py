@@ -1,7 +1,7 @@
-"""What a Django site reads through `cache.get` and `cache.get_many` with default settings, in a process of its own.
+"""Reads keys in its own process, as a Django site with default settings does, with `cache.get` and `cache.get_many`.
 
-As a program it takes {"backend", "location", "keys"} as JSON on stdin and answers on stdout. A value that JSON does not
-have (bytes) comes back as its repr, so that only an int is an int.
+As a program it takes {"backend", "location", "keys"} as JSON on stdin and answers on stdout. Values without a type in
+JSON (bytes) become their repr, so that only an int is an int.
 """
 
 import json
@@ -14,14 +14,14 @@ from tests.support.processes import environment, new_mark
 
 
 class Reading(NamedTuple):
-    """The values of keys: read one by one, with None for a key without a value; and read at once, without these."""
+    """The values of keys: read one by one, with None for a missing key; and read at once, without missing keys."""
 
     get: dict[str, Any]
     get_many: dict[str, Any]
 
 
 def read_through_django(backend: str, location: str | list[str], keys: Iterable[str]) -> Reading:
-    """Read *keys* through `django.core.cache.cache`, set up with this backend class and location and nothing else."""
+    """Read *keys* through `django.core.cache.cache`. Only backend class and location are set."""
     question = json.dumps({"backend": backend, "location": location, "keys": list(keys)})
     command = [sys.executable, "-m", "tests.support.through_django"]
     done = subprocess.run(

@@ -55,16 +55,16 @@ class Served:
 
     @property
     def said(self) -> str:
-        """What it has printed so far."""
+        """Its output so far."""
         return self._stderr.read_text()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Ask it to end, and return its exit status."""
+        """End it with a signal, and return its exit status."""
         self.process.send_signal(number)
         return self.process.wait(10)
 
     def ask(self, target: str, method: str = "GET", **headers: str) -> Answer:
-        """Send one request, over a connection of its own."""
+        """Send one request over a new connection."""
         with self.connection() as connection:
             connection.request(method, target, headers={name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()

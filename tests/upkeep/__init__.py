@@ -1,1 +1,1 @@
-"""What an administrator runs when in doubt: check and warm, doctor, explain, conf."""
+"""Tests of upkeep/: check and warm, doctor, explain, conf."""

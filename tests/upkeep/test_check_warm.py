@@ -1,4 +1,4 @@
-"""`fasthits check` and `fasthits warm`: the log against the live counters, and putting them right."""
+"""`fasthits check` compares the log with the live counters, and `fasthits warm` repairs the counters."""
 
 import subprocess
 import threading
@@ -20,7 +20,7 @@ LONG = "/" + "long" * 100
 
 @pytest.fixture
 def log(place: Path) -> Path:
-    """The day's log: 5 paths, 30 hits, and lines that are no hits."""
+    """The day's log: 5 paths, 30 hits, and lines that are not hits."""
     file = place / "access.log"
     paths = ["/a"] * 12 + ["/b"] * 8 + [LONG] * 5 + ["/c"] * 4 + ["/caf%C3%A9"]
     file.write_bytes(access_lines(paths) + access_line("/a", method="POST") + b"malformed\n")
@@ -44,7 +44,7 @@ def test_counters_that_the_logger_made_are_equal_to_its_log(memcached: Memcached
     assert done.stderr == b"fasthits: 5 paths equal, with 30 hits\n"
 
 
-def test_what_is_missing_and_what_is_more_is_told_path_by_path(memcached: Memcached, logger: Logger, log: Path) -> None:
+def test_check_reports_missing_and_surplus_hits_for_each_path(memcached: Memcached, logger: Logger, log: Path) -> None:
     logger.write(log.read_bytes() + access_line("/a") * 2)
     assert logger.finish() == 0
     client = memcached.client()
@@ -75,7 +75,7 @@ def test_warm_brings_back_all_that_memcached_lost_once(memcached: Memcached, log
     assert item.flags == 2
 
 
-def test_warm_adds_only_what_is_missing_and_takes_nothing_away(memcached: Memcached, log: Path) -> None:
+def test_warm_adds_missing_hits_and_removes_nothing(memcached: Memcached, log: Path) -> None:
     client = memcached.client()
     for path, views in ((b"/a", 11), (b"/b", 9)):
         client.set(hit_key(DAY, path), str(views).encode(), noreply=False, flags=2)
@@ -85,17 +85,15 @@ def test_warm_adds_only_what_is_missing_and_takes_nothing_away(memcached: Memcac
 
 
 @pytest.mark.slow
-def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rests(
-    memcached: Memcached, logger: Logger, log: Path
-) -> None:
-    """Each line goes to the log and to the logger, as Apache writes it; twice memcached loses everything."""
+def test_warm_never_counts_too_many_hits_while_a_logger_runs(memcached: Memcached, logger: Logger, log: Path) -> None:
+    """Each line goes to the log and to the logger, as Apache does it. Memcached loses everything twice."""
     sent = Counter({"/a": 12, "/b": 8, LONG: 5, "/c": 4, "/caf%C3%A9": 1})
     ended = threading.Event()
 
     def read_on() -> None:
         with log.open("ab", buffering=0) as file:
             for number in range(200_000):
-                if ended.wait(0.0002):  # some thousand lines a second
+                if ended.wait(0.0002):  # some thousands of lines a second
                     return
                 path = f"/{number % 40}" if number % 2 else "/a"
                 sent[path] += 1
@@ -120,10 +118,10 @@ def test_warm_never_over_counts_while_a_logger_goes_on_and_is_exact_when_it_rest
     assert set(in_doubt.values()) == {0}
 
 
-def test_warm_waits_for_what_a_logger_has_still_to_deliver(
+def test_warm_waits_for_hits_that_a_logger_has_not_delivered_yet(
     memcached: Memcached, start_logger: Callable[..., Logger], log: Path
 ) -> None:
-    """The log's first lines are from before memcached lost them; the others wait, as after an outage."""
+    """Memcached has lost the first lines of the log. The other lines wait in the logger, as after an outage."""
     backlog = access_lines(f"/waiting/{number}" for number in range(10_000))
     with log.open("ab") as file:
         file.write(backlog)
@@ -145,7 +143,7 @@ def test_warm_reads_standard_input_once(memcached: Memcached, log: Path) -> None
     assert [b" 30 hits added to 5 counters" in added[0], b" 0 hits added to 0 counters" in added[1]] == [True, True]
 
 
-def test_two_at_once_do_not_add_twice(memcached: Memcached, log: Path) -> None:
+def test_two_runs_of_warm_at_once_do_not_add_twice(memcached: Memcached, log: Path) -> None:
     client = memcached.client()
     client.add(f":1:{DAY}#warm", b"somebody", noreply=False)
     refused = run("warm", log, memcached)

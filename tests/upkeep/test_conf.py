@@ -1,4 +1,4 @@
-"""`fasthits conf`: what it prints works where it is pasted."""
+"""`fasthits conf`: the lines that it prints work in the files that they are for."""
 
 import email
 import email.policy
@@ -29,21 +29,21 @@ USER = "www-data" if IS_ROOT else "nobody"
 
 
 def conf(*args: str) -> str:
-    """Return what it prints, whatever logs this machine has."""
+    """Return the output of `fasthits conf`. Logs of this machine do not change it."""
     done = fasthits("conf", *args, FASTHITS_LOGS=DEFAULT_LOGS)
     assert (done.returncode, done.stderr) == (0, b"")
     return done.stdout.decode()
 
 
 def custom_logs(text: str) -> list[str]:
-    r"""Return Apache's directives; a line that ends with ``\`` goes on in the next one."""
+    r"""Return Apache's directives. A line that ends with ``\`` goes on in the next line."""
     return re.findall(r"^(?:CustomLog|GlobalLog|LogFormat) .*?(?<!\\)$", text, re.MULTILINE | re.DOTALL)
 
 
 def crontab_commands(text: str) -> list[str]:
     """Return the commands of crontab lines, as cron hands them to the shell."""
     found = re.findall(r"^\d+ \d+ \* \* \*  \S+  (.*)$", text, re.M)
-    assert not [command for command in found if re.search(r"(?<!\\)%", command)]  # cron would cut it there
+    assert not [command for command in found if re.search(r"(?<!\\)%", command)]  # cron would cut the command there
     return [command.replace(r"\%", "%") for command in found]
 
 
@@ -110,7 +110,7 @@ def test_one_logger_counts_all_virtual_hosts_also_those_with_a_log_of_their_own(
         apache.stop()
 
 
-def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
+def test_compressed_files_are_not_compressed_again(place: Path) -> None:
     log = write(place / "access.2026-03-12", hit("/a"))
     write(place / "access.2026-03-11.gz", b"compressed")
     for file in place.iterdir():
@@ -122,7 +122,7 @@ def test_what_is_compressed_already_is_left_alone(place: Path) -> None:
     assert (place / "access.2026-03-11.gz").read_bytes() == b"compressed"
 
 
-def test_what_stands_instead_of_another_part_says_so() -> None:
+def test_a_comment_says_which_part_a_line_replaces() -> None:
     _, _, apache, short, hosts, cron, systemd, *_ = conf().split("\n\n")
     assert apache.count("fasthits log ") == short.count("fasthits log ") == hosts.count("fasthits log ") == 1
     assert short.startswith("# Apache, instead of the first line above (with both, each hit counts twice):")
@@ -131,7 +131,7 @@ def test_what_stands_instead_of_another_part_says_so() -> None:
     assert systemd.startswith("# systemd, instead of cron: ")
 
 
-def test_logs_that_logrotate_keeps_are_rolled_up_and_left_to_it(place: Path) -> None:
+def test_logs_of_logrotate_are_rolled_up_and_not_compressed(place: Path) -> None:
     found = [f"{place}/apache2/access.log*", f"{place}/apache2/other_vhosts_access.log*"]
     text = conf("--logs", found[0], "--logs", found[1], "--follow", f"{place}/nginx/access.log")
     (rollup,) = crontab_commands(text)
@@ -144,7 +144,7 @@ def test_logs_that_logrotate_keeps_are_rolled_up_and_left_to_it(place: Path) -> 
     assert f"log --follow {place}/nginx/access.log" in nginx
 
 
-def test_without_logs_what_is_found_is_rolled_up() -> None:
+def test_without_logs_the_logs_in_the_usual_places_are_rolled_up() -> None:
     nginx, apache = "/var/log/nginx/access.log*", "/var/log/apache2/access.log*"
     assert choose_logs([]) == choose_logs([DEFAULT_LOGS]) == [DEFAULT_LOGS]
     assert choose_logs([nginx]) == [nginx]
@@ -152,7 +152,7 @@ def test_without_logs_what_is_found_is_rolled_up() -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
-def test_the_user_that_is_made_may_read_the_logs_and_write_the_database_and_nothing_else(place: Path) -> None:
+def test_the_new_user_may_only_read_the_logs_and_write_the_database(place: Path) -> None:
     log = write(place / "logs" / "old" / "access.log", b"a line\n")
     log.chmod(0o640)
     for folder in (place / "logs", log.parent):
@@ -174,7 +174,7 @@ def test_the_user_that_is_made_may_read_the_logs_and_write_the_database_and_noth
     assert (place / "kept").stat().st_mode & 0o777 == 0o750
 
 
-def test_what_counts_is_written_once_for_all_users_to_read(place: Path, memcached: Memcached) -> None:
+def test_rules_go_into_one_config_file_that_all_users_can_read(place: Path, memcached: Memcached) -> None:
     _, rules, _, short, *_ = conf().split("\n\n")
     config = place / "fasthits.toml"
     script = ["/bin/sh", "-e", "-c", "umask 077\n" + rules.replace("/etc/fasthits.toml", str(config))]
@@ -190,7 +190,7 @@ def test_what_counts_is_written_once_for_all_users_to_read(place: Path, memcache
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root may make users")
-def test_the_user_is_made_once(place: Path) -> None:
+def test_the_user_is_created_only_once(place: Path) -> None:
     for name in ("passwd", "group"):
         write(place / "etc" / name, Path("/etc", name).read_bytes())
     (place / "etc" / "shadow").touch()
@@ -204,7 +204,7 @@ def test_the_user_is_made_once(place: Path) -> None:
 
 
 def units(text: str, folder: Path) -> dict[str, Path]:
-    """Write the units that `conf` has printed into *folder*, and return them by their names."""
+    """Write the units of `conf` into *folder*, and return them by name."""
     found = re.findall(r"^# /etc/systemd/system/(\S+).*\n((?:.+\n)+)", text, re.M)
     return {name: write(folder / name, unit.encode()) for name, unit in found}
 
@@ -234,7 +234,7 @@ def test_systemd_takes_the_units_and_finds_little_exposed(place: Path, arguments
             assert "Overall exposure level" in done.stdout
 
 
-def test_a_service_may_write_to_the_databases_folder_alone(place: Path) -> None:
+def test_a_service_may_only_write_to_the_folder_of_the_database(place: Path) -> None:
     text = units(conf(), place)["fasthits-rollup.service"].read_text()
     assert "StateDirectory=fasthits\nStateDirectoryMode=0750\n" in text
     assert "ReadWritePaths" not in text
@@ -243,8 +243,8 @@ def test_a_service_may_write_to_the_databases_folder_alone(place: Path) -> None:
     assert "UMask=0027\n" in text
 
 
-def test_the_commands_of_units_are_those_of_fasthits(place: Path) -> None:
-    """Each command is taken, as its help shows when it is asked for behind all its options."""
+def test_the_commands_of_units_exist_with_their_options(place: Path) -> None:
+    """Each command accepts its options: with --help after all of them, it prints its help."""
     commands = re.findall(r"^ExecStart=(.*)$", conf("--logs", f"{place}/%Y-%m-%d.log", "--memcached", "a:1,b:2"), re.M)
     assert [command.split(" -m fasthits ")[1].split()[0] for command in commands] == ["rollup", "log", "serve"]
     assert all("--memcached a:1 --memcached b:2" in command for command in commands[1:])
@@ -253,7 +253,7 @@ def test_the_commands_of_units_are_those_of_fasthits(place: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_service_for_nginx_counts_what_is_logged(place: Path, memcached: Memcached) -> None:
+def test_the_service_for_nginx_counts_the_lines_of_its_log(place: Path, memcached: Memcached) -> None:
     log = write(place / "nginx" / "access.log")
     text = units(conf("--follow", str(log), "--memcached", memcached.spec), place)[
         "fasthits-follow.service"
@@ -276,7 +276,7 @@ SECRET = "s3cret"
 
 @pytest.fixture
 def page(place: Path, memcached: Memcached) -> Iterator[Served]:
-    """The page behind a secret, with one kept day."""
+    """A page that needs a secret, with one kept day."""
     write(place / "a.log", hit("/a", date.today() - ONE_DAY))
     yesterday = str(date.today() - ONE_DAY)
     done = fasthits("rollup", yesterday, "--logs", place / "a.log", "--to", place / "hits.db", "--partial")
@@ -287,13 +287,13 @@ def page(place: Path, memcached: Memcached) -> Iterator[Served]:
 
 
 def part(begin: str) -> str:
-    """Return the part of `conf`'s output that begins so."""
+    """Return the part of the output of `conf` that begins with this text."""
     (found,) = [each for each in conf().split("\n\n") if each.startswith(begin)]
     return found
 
 
 def check_proxy(port: int) -> None:
-    """Check that a proxy on this port shows the page below /stats/, and that TLS in front of it is told."""
+    """Check that a proxy on this port shows the page below /stats/, and that the page knows of TLS in front of it."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
 
     def ask(target: str, method: str = "GET", body: str | None = None, **headers: str) -> http.client.HTTPResponse:
@@ -371,7 +371,7 @@ def test_a_report_is_mailed_as_a_file_each_week(place: Path, page: Served) -> No
     assert (code, "no such database" in said, (place / "mail").exists()) == (1, True, False)
 
 
-def test_prometheus_asks_with_the_secret_of_the_page(place: Path, page: Served) -> None:
+def test_prometheus_sends_the_secret_of_the_page(place: Path, page: Served) -> None:
     job = part("# Prometheus")
     (make,) = re.findall(r"^# (\(umask.*sed .*)$", job, re.M)
     write(place / "fasthits.env", f"FASTHITS_TOKEN={SECRET}\n".encode())
@@ -419,8 +419,8 @@ def test_the_manual_shows_apaches_lines() -> None:
     assert shown == [line.replace(sys.executable, "/opt/fasthits/bin/python") for line in printed[:2]]
 
 
-def test_what_only_the_environment_makes_importable_is_refused(place: Path) -> None:
-    """As after `pip install --user`: root's Python would not find it."""
+def test_a_package_that_only_the_environment_makes_importable_is_refused(place: Path) -> None:
+    """As after `pip install --user`: root's Python would not find the package."""
     here = Installation.make(place / "opt")
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
@@ -447,7 +447,7 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--follow", "/var/log/*.log"),
     ],
 )
-def test_what_would_be_read_otherwise_by_one_of_them_is_refused(arguments: tuple[str, str]) -> None:
+def test_a_value_that_apache_cron_or_systemd_would_read_differently_is_refused(arguments: tuple[str, str]) -> None:
     done = fasthits("conf", *arguments)
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Traceback" not in done.stderr

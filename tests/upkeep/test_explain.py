@@ -1,4 +1,4 @@
-"""What is said of a line is what becomes of it, and what is shown of it is what is in it."""
+"""`fasthits explain`: it says what the count does with a line, and shows the fields of the line."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ OPTIONS = ["--exclude-bots", "--exclude-static", "--exclude-path", "/private/*",
 
 
 @given(data=mixed_logs, wanted=rules, days=st.sampled_from([None, DAY]))
-def test_each_line_is_said_to_be_what_the_oracle_says(
+def test_explain_and_the_oracle_agree_on_each_line(
     data: bytes, wanted: Rules, days: date | None, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if not data or lacks_a_field(data, wanted):
@@ -94,7 +94,7 @@ def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
     assert f"{log}:2: malformed: no request and no path (json)".encode() in done.stdout
 
 
-def test_lines_of_several_formats_are_shown_in_their_own(tmp_path: Path) -> None:
+def test_lines_of_several_formats_are_shown_in_their_own_format(tmp_path: Path) -> None:
     short = b"o [12/Mar/2026:10:00:00 +0100] GET /short 200\n"
     log = write(tmp_path / "access.log", hit("/a"), short, b'"' + hit("/b").rstrip().replace(b'"', b'""') + b'"')
     done = fasthits("explain", log, "1", "2", "3")
@@ -106,7 +106,7 @@ def test_lines_of_several_formats_are_shown_in_their_own(tmp_path: Path) -> None
     ]
 
 
-def test_two_lines_without_a_break_are_told(tmp_path: Path) -> None:
+def test_two_glued_lines_are_reported(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a").rstrip() + hit("/b"))
     done = fasthits("explain", log)
     assert b"malformed: another request in column " in done.stdout
@@ -142,7 +142,7 @@ def test_columns_are_shown_by_the_line_that_names_them(tmp_path: Path) -> None:
         ("whole", "$time_iso8601 $request_method $uri", b"2026-03-12T10:00:00Z GET /", ""),
     ],
 )
-def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, stopped: str) -> None:
+def test_where_reading_stops_is_reported(name: str, log_format: str, line: bytes, stopped: str) -> None:
     _, _, said = read_fields(line, NAMES.get(log_format) or parse_format(log_format))
     assert said.startswith(stopped)
     assert bool(said) == bool(stopped)
@@ -158,7 +158,7 @@ def test_where_reading_stops_is_said(name: str, log_format: str, line: bytes, st
         (["access.log", "--date", "x"], 2, "not a DATE"),
     ],
 )
-def test_mistakes_are_told(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+def test_mistakes_are_reported(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
     write(tmp_path / "access.log", hit("/a"))
     done = fasthits("explain", *arguments, cwd=tmp_path)
     assert done.returncode == code
@@ -166,7 +166,7 @@ def test_mistakes_are_told(arguments: list[str], code: int, message: str, tmp_pa
     assert b"Traceback" not in done.stderr
 
 
-def test_a_line_that_is_not_there_is_an_error_of_the_library_too(tmp_path: Path) -> None:
+def test_a_line_number_after_the_end_is_an_error_in_python_too(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     with pytest.raises(LogFileError, match="no line 2"):
         list(explain(str(log), CompiledRules(Rules()), [2], None))
@@ -189,7 +189,7 @@ def test_a_log_without_its_last_newline_has_the_same_format_for_explain_and_roll
 
 
 def test_long_lines_have_the_same_format_for_explain_and_rollup(tmp_path: Path) -> None:
-    """The first lines that are common fill the head of the file; only explain could look at the combined ones."""
+    """Lines of the common format fill the head of the file. Only explain could look at the combined lines after it."""
     common = b'::1 - - [24/Nov/2026:10:00:00 +0100] "GET /%b HTTP/1.1" 200 5\n'
     log = write(tmp_path / "access.log", common % (b"a" * 5000) * 20, hit("/b"))
     done = fasthits("explain", log, "1")
@@ -199,8 +199,8 @@ def test_long_lines_have_the_same_format_for_explain_and_rollup(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("times", "bucket"), [(ANCHORS - 1, "hit"), (ANCHORS, "malformed")])
-def test_of_a_format_of_ones_own_some_times_are_tried(times: int, bucket: str, tmp_path: Path) -> None:
-    """Core and explanation agree on how many; each may look at all the rest of a line."""
+def test_explain_tries_as_many_times_of_a_line_as_the_core(times: int, bucket: str, tmp_path: Path) -> None:
+    """The core and explain agree on the number of times. Each try may read the rest of the line."""
     line = b"h - " + b'[12/Mar/2026:10:00:00 +0100] "x" y | z ' * times
     line += b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" x | 200\n'
     path = tmp_path / "access.log"

@@ -1,1 +1,1 @@
-"""`fasthits serve`: its JSON interface, its page in a browser."""
+"""Tests of web/: the JSON interface of `fasthits serve`, and its page in a browser."""

@@ -1,4 +1,4 @@
-"""The page in a Chromium that all tests of a worker share."""
+"""The page in a Chromium. All tests of a worker of pytest share this Chromium."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def chromium() -> Iterator[Chromium]:
 
 @pytest.fixture
 def browse(chromium: Chromium) -> Iterator[Callable[..., Browser]]:
-    """Return a function that opens a page at an address and waits until numbers are there."""
+    """Return a function that opens a page at an address and waits until it shows numbers."""
     opened: list[Browser] = []
 
     def browse(address: str, *size: int, dark: bool = False, script: str = "") -> Browser:
@@ -58,7 +58,7 @@ def browse(chromium: Chromium) -> Iterator[Callable[..., Browser]]:
 
 @pytest.fixture
 def open_page(served: Served, browse: Callable[..., Browser]) -> Callable[..., Browser]:
-    """Return a function that opens the page, with what is chosen in the address."""
+    """Return a function that opens the page. Its argument is the part of the address that says what is shown."""
 
     def open_page(*size: int, chosen: str = "files=1", **others: Any) -> Browser:
         return browse(f"{served.url}#{chosen}", *size, **others)

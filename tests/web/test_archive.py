@@ -1,4 +1,4 @@
-"""The archive of the web server: questions run beside each other, end when nobody waits, and are warmed."""
+"""The archive of the web server: questions run at the same time, end when no client waits, and are asked in advance."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ async def happens(event: threading.Semaphore) -> None:
     assert await asyncio.to_thread(event.acquire, timeout=PATIENCE)
 
 
-def test_a_question_that_nobody_waits_for_is_interrupted(kept: Path) -> None:
+def test_a_question_without_clients_is_interrupted(kept: Path) -> None:
     async def test() -> None:
         archive, endless = Archive(kept), Endless()
         both = [asyncio.create_task(archive.ask(endless.find)) for _ in range(2)]
@@ -80,7 +80,7 @@ def test_a_question_that_nobody_waits_for_is_interrupted(kept: Path) -> None:
     run(test)
 
 
-def test_cheap_questions_do_not_wait_for_dear_ones(kept: Path) -> None:
+def test_quick_questions_do_not_wait_for_slow_questions(kept: Path) -> None:
     async def test() -> None:
         archive, endless = Archive(kept), Endless()
         dear = [asyncio.create_task(archive.ask(endless.find, number)) for number in range(DEAR_AT_ONCE + 1)]
@@ -114,7 +114,7 @@ def test_equal_questions_are_asked_once_until_the_database_changes(kept: Path) -
     run(test)
 
 
-def test_after_a_rollup_the_last_questions_are_asked_before_anybody_does(kept: Path) -> None:
+def test_after_a_rollup_the_last_questions_are_answered_in_advance(kept: Path) -> None:
     asked = threading.Semaphore(0)
 
     def find(history: History) -> str | None:
@@ -148,7 +148,7 @@ def test_answers_are_kept_up_to_a_size(kept: Path) -> None:
     run(test)
 
 
-def test_a_database_that_is_missing_is_told_to_each_who_asks(tmp_path: Path) -> None:
+def test_a_database_that_is_missing_is_reported_to_each_who_asks(tmp_path: Path) -> None:
     async def test() -> None:
         archive = Archive(tmp_path / "none.db")
         assert archive.state() == ""
@@ -159,7 +159,7 @@ def test_a_database_that_is_missing_is_told_to_each_who_asks(tmp_path: Path) -> 
     run(test)
 
 
-def test_a_pipe_in_place_of_the_database_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_pipe_in_place_of_the_database_blocks_no_question(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "hits.db")
 
     async def test() -> None:

@@ -1,4 +1,4 @@
-"""The page in a real browser: keyboard, themes and accessibility, and how large it is."""
+"""The page in a real browser: keyboard, themes, accessibility and size."""
 
 import gzip
 from collections.abc import Callable

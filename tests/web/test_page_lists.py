@@ -1,4 +1,4 @@
-"""The page in a real browser: its lists, and paths of all kinds, hostile ones, too."""
+"""The page in a real browser: its lists, with paths of all kinds, also hostile paths."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -49,7 +49,7 @@ def test_pages_come_first_and_static_files_are_a_switch_away(
         assert page.complaints() == []
 
 
-def test_where_readers_came_from_what_they_searched_for_bots_and_what_was_not_found(
+def test_lists_of_referrers_searches_bots_and_paths_not_found(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     def line(path: str, referer: str, agent: str = "Mozilla/5.0") -> bytes:
@@ -87,7 +87,7 @@ def test_where_readers_came_from_what_they_searched_for_bots_and_what_was_not_fo
         assert page.faults() == []
 
 
-def test_hosts_are_told_apart_chosen_and_summed(
+def test_hosts_are_kept_apart_chosen_and_summed(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     lines = [b"%b:80 %b" % (host, hit("/", TODAY - DAY)) for host in (b"a.example", b"a.example", b"b.example")]
@@ -121,7 +121,7 @@ def test_a_page_of_the_site_can_be_opened(place: Path, memcached: Memcached, bro
         page.until(lambda: not page.find("#visit").is_displayed())
 
 
-def test_lists_go_on_and_can_be_sorted_by_rise(
+def test_lists_can_be_extended_and_sorted_by_rise(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     days = [TODAY - timedelta(days=before) for before in range(14, 0, -1)]
@@ -148,7 +148,7 @@ def test_lists_go_on_and_can_be_sorted_by_rise(
         page.until(lambda: page.text("#most-read .empty").endswith("Run fasthits rollup with --not-found apart."))
 
 
-def test_paths_are_shown_decoded_and_the_raw_form_is_at_hand(
+def test_paths_are_shown_decoded_and_in_their_raw_form(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     days = [TODAY - DAY]

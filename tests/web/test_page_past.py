@@ -49,7 +49,7 @@ def test_history_of_all_pages_and_of_one(open_page: Callable[..., Browser], logg
     assert page.complaints() == []
 
 
-def test_an_answer_belongs_to_what_is_chosen_now(open_page: Callable[..., Browser]) -> None:
+def test_a_late_answer_to_an_earlier_choice_is_ignored(open_page: Callable[..., Browser]) -> None:
     hold = """
     const real = fetch;
     window.fetch = async (address, options) => {

@@ -1,4 +1,4 @@
-"""The page in a real browser: live numbers, and what it says when there are none."""
+"""The page in a real browser: live numbers, and its text if there are no numbers."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_numbers_rise_and_rows_change_places_while_lines_come(
     assert page.complaints() == []
 
 
-def test_the_window_of_the_last_minute_is_the_one_that_is_known(open_page: Callable[..., Browser]) -> None:
+def test_the_page_says_how_long_its_last_minute_is_so_far(open_page: Callable[..., Browser]) -> None:
     page = open_page()
     page.until(lambda: re.fullmatch(r"last [1-9]\d? s", page.text("#window")))
     assert re.fullmatch(r"\+ in the last \d+ seconds?", page.text("#list-window"))

@@ -54,7 +54,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def idle(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server for tests that only read: nothing is counted today, and the database stays as it is."""
+    """A server for tests that only read: no hit is counted today, and the database does not change."""
     place = tmp_path_factory.mktemp("idle")
     with Memcached(place) as memcached, Served(place, "--memcached", memcached.spec, "--database", str(kept)) as served:
         yield served
@@ -143,7 +143,9 @@ def test_events_report_that_memcached_is_down_and_continue_when_it_is_back(
         assert next(name for name, _ in events if name == "sample")
 
 
-def test_a_memcached_that_hangs_is_unknown_and_the_rest_is_answered(served: Served, memcached: Memcached) -> None:
+def test_numbers_of_a_hanging_memcached_are_unknown_and_others_are_answered(
+    served: Served, memcached: Memcached
+) -> None:
     assert served.ask("/api/top").status == 200
     memcached.pause()
     eventually(lambda: b"nothing within" in served.ask("/api/top").body)
@@ -155,7 +157,7 @@ def test_a_memcached_that_hangs_is_unknown_and_the_rest_is_answered(served: Serv
     eventually(lambda: served.ask("/api/today?path=/").status == 200)
 
 
-def test_a_locked_database_is_told_soon(start: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_locked_database_is_reported_soon(start: Callable[..., Served], tmp_path: Path) -> None:
     write(tmp_path / "day.log", hit("/", DAYS[0]))
     done = fasthits("rollup", str(DAYS[0]), "--logs", tmp_path / "day.log", "--to", tmp_path / "hits.db")
     assert done.returncode == 0
@@ -233,7 +235,7 @@ def test_paths_with_a_query_and_of_a_host_are_found_in_both_halves(
     assert b"views: 3" in served.ask(f"/badge.svg?path={path}").body
 
 
-def test_sections_referrers_searches_bots_and_what_was_not_found_are_those_of_the_rollup(
+def test_sections_referrers_searches_bots_and_paths_not_found_equal_the_rollup(
     start: Callable[..., Served], tmp_path: Path
 ) -> None:
     day = DAYS[-1]
@@ -271,7 +273,7 @@ def roll_up(folder: Path, days: str, *options: str) -> None:
     assert (folder / "hits.db").exists(), done.stderr
 
 
-def test_an_answer_comes_again_only_after_the_database_has_changed(
+def test_an_answer_is_sent_again_only_after_the_database_has_changed(
     start: Callable[..., Served], tmp_path: Path
 ) -> None:
     write(tmp_path / "a.log", hit("/", DAYS[0]))
@@ -298,7 +300,7 @@ def test_long_answers_are_packed_and_events_are_not(idle: Served) -> None:
         assert answer.readline() == b"event: sample\n"
 
 
-def test_the_report_is_a_page_whose_style_alone_is_allowed(idle: Served) -> None:
+def test_the_policy_of_the_report_allows_only_its_style(idle: Served) -> None:
     page = idle.ask(f"/report?from={DAYS[0]}&to={DAYS[-1]}")
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     (style,) = re.findall(rb"<style>(.*?)</style>", page.body, re.S)
@@ -328,7 +330,7 @@ def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., S
     assert 0 <= top["age_seconds"] < 60
 
 
-def test_a_hash_of_which_nobody_knows_the_path_is_unknown(idle: Served) -> None:
+def test_a_hash_whose_path_is_not_known_stays_unknown(idle: Served) -> None:
     answer = idle.ask(f"/api/today?path=%23{'0' * 64}").json()
     assert (answer["views"], answer["reason"]) == (None, "no counter of today has this hash")
     assert idle.ask("/api/today?path=/never").json()["views"] == 0
@@ -343,7 +345,7 @@ def test_past_days_of_a_hash_are_those_of_its_path(idle: Served) -> None:
     assert b"views: 1" in idle.ask(f"/badge.svg?path=%23{digits}").body
 
 
-def test_a_rollup_meanwhile_is_seen_at_once(start: Callable[..., Served], tmp_path: Path) -> None:
+def test_a_new_rollup_is_seen_at_once(start: Callable[..., Served], tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/", DAYS[0]))
     rollup = ("rollup", str(DAYS[0]), "--logs", tmp_path / "a.log", "--to", tmp_path / "hits.db")
     served = start("--database", str(tmp_path / "hits.db"))
@@ -492,7 +494,7 @@ def test_invalid_parameters_are_errors(idle: Served, target: str) -> None:
     assert list(answer.json()) == ["error"]
 
 
-def test_every_parameter_that_is_described_is_taken(idle: Served) -> None:
+def test_every_described_parameter_is_accepted(idle: Served) -> None:
     values = {
         **{"path": "/", "prefix": "/", "q": "a", "label": "reads", "day": str(DAYS[0]), "days": "all", "limit": "100"},
         **{"offset": "0", "sort": "rise", "pages": "1", "by_day": "1"},
@@ -502,7 +504,7 @@ def test_every_parameter_that_is_described_is_taken(idle: Served) -> None:
         for name in endpoint.parameters:
             given = {"from": str(DAYS[0]), "to": str(DAYS[0])} if name in ("from", "to") else {name: values.get(name)}
             if name == "host":
-                continue  # this database does not keep hosts apart
+                continue  # the table of this database has no hosts
             answer = idle.ask(f"{address}?{urlencode({**needed, **given})}")
             assert answer.status == 200, (address, name, answer.body)
     answer = idle.ask("/api/history?host=www.example.org")
@@ -536,7 +538,7 @@ def test_a_foreign_host_name_is_refused(idle: Served, host: str) -> None:
         assert idle.ask("/api/top", Host=own).status == 200
 
 
-def test_a_token_opens_and_nothing_else_does(start: Callable[..., Served]) -> None:
+def test_only_the_token_opens_the_page(start: Callable[..., Served]) -> None:
     served = start("--host", "0.0.0.0", "--token", "s3cret café")
     for target in ("/", "/api/top", "/events", "/metrics", "/static/page.js", "/api/top?token=wrong", "/badge.svg"):
         answer = served.ask(target)
@@ -554,7 +556,7 @@ def test_a_token_opens_and_nothing_else_does(start: Callable[..., Served]) -> No
 
 
 def check_cookie(served: Served, page: Answer) -> None:
-    """Check that the answer leads to the page, with a cookie that opens it and ends."""
+    """Check that the answer redirects to the page and sets a cookie that opens the page and expires."""
     assert (page.status, page.headers["location"]) == (303, "./")
     cookie = page.headers["set-cookie"]
     assert {"HttpOnly", "Max-Age=2592000", "SameSite=strict"} <= set(cookie.split("; "))
@@ -633,7 +635,7 @@ def test_badges_can_be_public_beside_a_private_page(start: Callable[..., Served]
 
 
 @pytest.mark.parametrize("site", ["example.org", "https://", "https://example.org/a", "https://a b", "javascript:x"])
-def test_an_address_of_a_site_that_is_none_is_refused(site: str) -> None:
+def test_an_invalid_address_of_a_site_is_refused(site: str) -> None:
     done = run_fasthits("serve", "--port", "0", "--site", site)
     assert (done.returncode, done.stderr.partition(b": ")[2].partition(b":")[0]) == (2, b"not the address of a site")
 

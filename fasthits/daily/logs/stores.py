@@ -1,20 +1,23 @@
-"""Log files in stores: S3, Google Cloud Storage, Azure, HDFS. They are listed and read through fsspec.
+"""Log files in stores: S3, Google Cloud Storage, Azure, HDFS, and servers with SSH. fsspec lists and reads them.
 
 Folders are listed level by level, and nothing is kept of a listing. A file is read in ranges. It must be the same file
 when it is listed, when it is opened, and after its last byte: a store that has versions shows that by its version, any
-other store by the time of the last change, and all by the size.
+other store by the time of the last change, and all by the size. Only a file that a server writes to may have grown, if
+it still begins as it did.
 """
 
 import io
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
+from zlib import crc32
 
 from fasthits.daily.logs import matching
 from fasthits.daily.urls import check_url
@@ -23,19 +26,27 @@ from fasthits.errors import LogFileError, StoreError, UsageError
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+    from fasthits.daily.logs.sftp import SftpFile
+
 FIRST_RANGE_BYTES = 1 << 16
 """The size of the range to fetch where reading begins: the head of a log. The next ranges are larger and larger."""
 RANGE_BYTES = 8 << 20
 ASKED_AT_ONCE = 16
+S3_ATTEMPTS = 2
+"""How often s3fs asks. Each time botocore asks five times, unless AWS_MAX_ATTEMPTS gives another number."""
+S3_ANSWER_SECONDS = 10.0
+"""How long a server of S3 may send nothing."""
+START_BYTES = 1 << 12
+"""Files that begin with the same bytes, so many, are the same file; each line has a time."""
 
 _VERSIONS = ("generation", "ETag", "etag")
 """Under these names a store tells the version of a file's content."""
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 """Under these names a store tells when a file was last changed."""
 
-_LOGGERS = ("gcsfs", "azure")
-_LOST = ("Connect", "HTTPClientError", "DNS", "Timeout", "gaierror", "SSLError", "SSHException")
-_NO_CREDENTIALS = ("Credential", "AuthenticationException", "RefreshError", "ClientAuthentication", "BadHostKey")
+_LOGGERS = ("gcsfs", "azure", "asyncssh")
+_LOST = ("Connect", "HTTPClientError", "DNS", "Timeout", "gaierror", "SSLError")
+_NO_CREDENTIALS = ("Credential", "RefreshError", "ClientAuthentication")
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -52,6 +63,10 @@ class Kind(NamedTuple):
     """Advice on the store's address."""
     has_prefixes: bool = True
     """Whether it lists only the names that begin with some text."""
+    root: str = ""
+    """What the host in its addresses names, if a listing does not show that there is none."""
+    is_server: bool = False
+    """Whether its files are those of a server, which may write to them, and decides on each who reads it."""
 
 
 _S3 = Kind(
@@ -63,13 +78,16 @@ _GS = Kind(
     "gs",
     "set GOOGLE_APPLICATION_CREDENTIALS, or type gcloud auth application-default login",
     "STORAGE_EMULATOR_HOST names the server, if it is not Google's",
+    root="bucket",
 )
 _AZ = Kind(
     "az",
     "set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
     "AZURE_STORAGE_CONNECTION_STRING names the server",
+    root="container",
 )
 _HDFS = Kind("hdfs", "type kinit", "set HADOOP_HOME, JAVA_HOME and CLASSPATH", has_prefixes=False)
+_SFTP = Kind("sftp", "type ssh-copy-id HOST", "ssh HOST tells more", has_prefixes=False, is_server=True)
 KINDS = {
     "s3": _S3,
     "s3a": _S3,
@@ -79,10 +97,10 @@ KINDS = {
     "abfs": _AZ,
     "abfss": _AZ,
     "hdfs": _HDFS,
+    "sftp": _SFTP,
 }
 """The kinds of stores, by the beginning of their addresses."""
-_OVER_SSH = "copy the logs: rsync -a HOST:LOGS FOLDER; or let HOST count them: fasthits rollup --to HOST.hits"
-_INSTEAD = {"file": "name files of this machine by their paths", **dict.fromkeys(("sftp", "ssh", "scp"), _OVER_SSH)}
+_INSTEAD = {"file": "name files of this machine by their paths", **dict.fromkeys(("ssh", "scp"), "write sftp://")}
 """What to do about other addresses."""
 
 
@@ -98,6 +116,8 @@ class Entry(NamedTuple):
     """Another content has another version."""
     is_whole: bool
     """Whether it was put there as a whole, at that time: no server writes to it."""
+    start: int | None = None
+    """A check sum of its first bytes, if a server may write to it."""
 
 
 def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
@@ -121,12 +141,27 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
             folders = [f"{folder}{part}/" for folder in folders]
     named = matching.pattern_of(last, endings)
     found = of_each(folders, lambda folder: _list(store, folder, last))
-    return sorted(
+    entries = sorted(
         _entry(f"{folder}{name}", info)
         for folder, infos in zip(folders, found, strict=True)
         for name, info in infos
         if named(name) and info["type"] == "file"
     )
+    if not entries and _kind_of(pattern).root:
+        _check_root(root, os.getpid())
+    return _opened(entries) if _kind_of(pattern).is_server else entries
+
+
+@cache
+def _check_root(root: str, process: int) -> None:
+    """Raise StoreError if the store has no such bucket. It may keep that to itself."""
+    try:
+        connect(root).info(root)
+    except FileNotFoundError as error:
+        hint = f"look at the name: {root}"
+        raise StoreError(f"no such {_kind_of(root).root}", root.split("/")[2], hint) from error
+    except Exception:
+        return
 
 
 def of_each(things: Sequence[S], ask: Callable[[S], T]) -> list[T]:
@@ -152,7 +187,7 @@ def _parts_of(pattern: str) -> list[str]:
     return [f"{scheme}://{host}/", *parts]
 
 
-def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str, dict[str, Any]]]:
+def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Return what is in *folder* and can match *part*, each with its name; nothing if there is no such folder."""
     stem = part.partition("*")[0]
     try:
@@ -162,15 +197,48 @@ def _list(store: "AbstractFileSystem", folder: str, part: str) -> list[tuple[str
             else:
                 found = store.ls(folder, detail=True)
             below = store._strip_protocol(folder).strip("/") + "/"
-            named = [(each["name"].lstrip("/").removeprefix(below), each) for each in found]
-            named = [(name.rstrip("/"), each) for name, each in named]
-            return [
-                (name, store.info(folder + name) if each["type"] == "link" else each)
-                for name, each in named
-                if name and "/" not in name
-            ]
+            named = [(each["name"].lstrip("/").removeprefix(below).rstrip("/"), each) for each in found]
+            named = [(name, each) for name, each in named if name and "/" not in name and name.startswith(stem)]
     except _MissingError:
         return []
+    return [(name, _target(store, folder + name) if each["type"] == "link" else each) for name, each in named]
+
+
+def _target(store: "AbstractFileSystem", link: str) -> Mapping[str, Any]:
+    """Return what a store tells of the file or folder that a link names."""
+    try:
+        with errors_of(link):
+            return dict(store.info(link))
+    except StoreError:
+        raise
+    except LogFileError:  # it leads nowhere, or not for this user
+        return {"type": "link"}
+
+
+def _opened(listed: Sequence[Entry]) -> list[Entry]:
+    """Return files of a server as they are when they are opened.
+
+    If they are rotated meanwhile, a file can be found under two names. Then both stay as they were listed: whoever
+    reads them is told that they were replaced.
+    """
+    found = of_each(listed, _begun)
+    numbers = Counter(now.start for now in found if now.size)
+    changed = {now.start for before, now in zip(listed, found, strict=True) if now[:4] != before[:4]}
+    twice = {start for start in changed if numbers[start] > 1}
+    return [before if now.start in twice else now for before, now in zip(listed, found, strict=True)]
+
+
+def _begun(listed: Entry) -> Entry:
+    """Return a file of a server as it is when it is opened; as it was listed if it cannot be that file."""
+    try:
+        with errors_of(listed.name), closing(connect(listed.name).open(listed.name, "rb")) as file:
+            now = _entry(listed.name, file.info())
+            start = crc32(file.read(min(now.size, START_BYTES)))
+    except StoreError:
+        raise
+    except LogFileError:  # reading the whole file finds that again, and reports it
+        return listed
+    return now._replace(start=start) if now.size >= listed.size and now.modified >= listed.modified else listed
 
 
 def _entry(name: str, info: Mapping[str, Any]) -> Entry:
@@ -192,13 +260,16 @@ class StoredFile(io.RawIOBase):
     def __init__(self, entry: Entry) -> None:
         """Open a file that was listed as *entry*. Raises LogFileError if it is another by now or cannot be read."""
         self._entry = entry
+        self._is_of_server = _kind_of(entry.name).is_server
         self._position = 0
         self._start, self._range = 0, memoryview(b"")
         with errors_of(entry.name):
             store = connect(entry.name)
             self._file = store.open(entry.name, "rb", cache_type="none")
-            # Where the file itself tells what it is, it asks for just that version.
-            _check_same(entry, getattr(self._file, "details", None) or store.info(entry.name))
+            if self._is_of_server:
+                _check_begun(entry, self._file)
+            else:  # where the file itself tells what it is, it asks for just that version
+                _check_same(entry, getattr(self._file, "details", None) or store.info(entry.name))
 
     def readable(self) -> bool:
         """Return True."""
@@ -231,7 +302,10 @@ class StoredFile(io.RawIOBase):
     def check(self) -> None:
         """Raise LogFileError if the store has another content by now."""
         with errors_of(self._entry.name):
-            _check_same(self._entry, connect(self._entry.name).info(self._entry.name))
+            if self._is_of_server:
+                _check_begun(self._entry, self._file)
+            else:
+                _check_same(self._entry, connect(self._entry.name).info(self._entry.name))
 
     def close(self) -> None:
         """Close the file."""
@@ -260,6 +334,7 @@ class StoredFile(io.RawIOBase):
 @contextmanager
 def new_file(name: str) -> Iterator[BinaryIO]:
     """Give a new file in a store, to be written in the block. It is there when the block ends without an error."""
+    check_writable(name)
     store = connect(name)
     with errors_of(name), store.open(name, "wb", block_size=RANGE_BYTES) as file:
         try:
@@ -295,7 +370,27 @@ def remove_folder(folder: str) -> None:
 def _check_same(entry: Entry, info: Mapping[str, Any]) -> None:
     now = _entry(entry.name, info)
     if (now.version, now.size) != (entry.version, entry.size):
-        raise LogFileError("log file was replaced while it was read", entry.name, "run it again")
+        raise _replaced(entry.name)
+
+
+def _check_begun(entry: Entry, file: "SftpFile") -> None:
+    info = file.info()
+    if entry.start is None:
+        _check_same(entry, info)
+        return
+    file.seek(0)
+    if info["size"] < entry.size or crc32(file.read(min(entry.size, START_BYTES))) != entry.start:
+        raise _replaced(entry.name)
+
+
+def _replaced(name: str) -> LogFileError:
+    return LogFileError("log file was replaced while it was read", name, "run it again")
+
+
+def check_writable(url: str) -> None:
+    """Raise UsageError for an address where nothing can be written."""
+    if _kind_of(url).is_server:
+        raise UsageError("fasthits only reads from servers", url, "name a folder, or a store such as s3://BUCKET/...")
 
 
 def _kind_of(url: str) -> Kind:
@@ -313,23 +408,34 @@ def connect(url: str) -> "AbstractFileSystem":
     scheme, _, place = url.partition("://")
     root = f"{scheme}://{place.partition('/')[0]}/"
     with errors_of(root):
-        return _connect(root, os.getpid())
+        store = _connect(root, os.getpid())
+        if getattr(store, "is_lost", False):
+            _connect.cache_clear()
+            store = _connect(root, os.getpid())
+        return store
 
 
 @cache
 def _connect(root: str, process: int) -> "AbstractFileSystem":
     """Return a connection to a store. No process can use that of another, from which it was forked."""
     kind = _kind_of(root)
-    needed = f"pip install 'fasthits[{kind.extra}]'"
-    try:
-        import fsspec
-
-        store, _ = fsspec.core.url_to_fs(root, skip_instance_cache=True)
-    except ImportError as error:
-        raise UsageError("logs in a store need more packages", root, needed) from error
-    store.dircache.use_listings_cache = False
     for name in _LOGGERS:  # an error is reported in one line, once
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        if kind.is_server:
+            from fasthits.daily.logs import sftp  # that of fsspec trusts any server
+
+            store = sftp.connect(root)
+        else:
+            import fsspec
+
+            store, _ = fsspec.core.url_to_fs(root, skip_instance_cache=True)
+    except ImportError as error:
+        needed = f"pip install 'fasthits[{kind.extra}]'"
+        raise UsageError("logs in a store need more packages", root, needed) from error
+    store.dircache.use_listings_cache = False
+    if kind is _S3:  # otherwise it waits seven minutes for a server that says nothing
+        store.retries, store.read_timeout = S3_ATTEMPTS, S3_ANSWER_SECONDS
     return store
 
 
@@ -353,7 +459,10 @@ def _explained(name: str, error: Exception) -> LogFileError:
     kinds, text = " ".join(type(each).__name__ for each in causes), _text(error)
     bucket = name.partition("://")[2].partition("/")[0]
     if "FileExpired" in kinds:
-        return LogFileError("log file was replaced while it was read", name, "run it again")
+        return _replaced(name)
+    if "SFTPPermissionDenied" in kinds:
+        hint = f"{text}; log in as a user who may read it: sftp://USER@HOST/..."
+        return LogFileError("the server denies access", name, hint)
     if any(each in kinds for each in _NO_CREDENTIALS):
         return StoreError("no credentials for the store", name, f"{text}; {_kind_of(name).sign_in}")
     if isinstance(error, PermissionError):

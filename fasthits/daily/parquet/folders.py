@@ -125,9 +125,10 @@ class StoredFolder(Folder):
     """A folder in a store. A new file comes into being as a whole, by one PUT. No rollup knows of another."""
 
     def __init__(self, name: str) -> None:
-        from fasthits.daily.logs.stores import connect
+        from fasthits.daily.logs.stores import check_writable, connect
 
         self.name = name
+        check_writable(name)
         with self.errors():
             self._store = connect(name)
 

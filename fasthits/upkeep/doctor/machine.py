@@ -53,7 +53,7 @@ def program(setup: Setup) -> str:
     except OSError as error:
         reason = f"{error.strerror}: {sys.executable}"
     if reason:
-        remedy = "install fasthits where every user may read it: python3 -m venv /opt/fasthits, not below /root"
+        remedy = "install fasthits where every user may read it, after umask 022: python3 -m venv /opt/fasthits"
         raise Finding(f"{setup.user} cannot run fasthits: {reason}", remedy)
     return f"{setup.user} can run {sys.executable}"
 

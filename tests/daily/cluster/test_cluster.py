@@ -1,4 +1,4 @@
-"""A count by a real cluster of Dask, over TLS: whoever dies, the numbers are the right ones or the old ones."""
+"""A count by a real Dask cluster, over TLS: whichever process dies, a target has the right or the old numbers."""
 
 import gzip
 import json
@@ -45,7 +45,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file that the command of the manual makes."""
+    """The certificate that the command of the manual makes."""
     folder = tmp_path_factory.mktemp("certificate")
     manual = (PROJECT / "docs" / "scale.md").read_text()
     command = re.search(r"^    (openssl req .*)$", manual, re.MULTILINE)
@@ -70,7 +70,7 @@ def whole_cluster(
 
 @pytest.fixture
 def cluster(whole_cluster: DaskCluster) -> DaskCluster:
-    """A scheduler and two workers, whatever a test has killed."""
+    """A scheduler and two workers. Processes that another test killed are started again."""
     whole_cluster.mend(2)
     with distributed.Client(address_of(whole_cluster)) as client:
         client.wait_for_workers(2, timeout=120)
@@ -115,7 +115,7 @@ def count_by_cluster(
     begun: Callable[[], object] = lambda: None,
     scratch: str = "",
 ) -> Summary:
-    """Count by a cluster. *begun* is called before the tasks that count, *finished* whenever one is finished."""
+    """Count by a cluster. *begun* is called before the tasks that count, *finished* after each of these tasks."""
 
     def progress(_: int) -> Callable[[int], None]:
         begun()
@@ -157,10 +157,10 @@ def place(request: pytest.FixtureRequest, store: ObjectStore, tmp_path: Path) ->
     )
 
 
-def test_workers_that_are_killed_change_no_byte(
+def test_killing_workers_changes_no_byte_of_the_result(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
-    """The soak test `python -m tests.soak_cluster` kills them at any moment."""
+    """The soak test `python -m tests.soak_cluster` kills workers at any moment."""
     killed: list[int] = []
 
     def kill(_: int) -> None:
@@ -178,7 +178,7 @@ def test_workers_that_are_killed_change_no_byte(
     assert outputs(tmp_path / "out") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
-def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(logs: Path, tmp_path: Path) -> None:
+def test_local_workers_write_the_same_parquet_folder_as_one_process(logs: Path, tmp_path: Path) -> None:
     words = ("rollup", str(DAY), "--logs", f"{logs}/*/%F.log")
     with socket.socket() as dashboard:
         with suppress(OSError):  # if another scheduler runs here anyway
@@ -193,7 +193,7 @@ def test_local_workers_write_a_new_parquet_folder_and_keep_their_rows_beside_it(
     assert {each.name for each in tmp_path.iterdir()} == {"fleet", "alone"}
 
 
-def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
+def test_a_cluster_counts_logs_in_a_store_and_leaves_no_rows_there(
     cluster: DaskCluster, store: ObjectStore, logs: Path, tmp_path: Path
 ) -> None:
     bucket = store.bucket()
@@ -212,7 +212,7 @@ def test_logs_in_a_store_are_counted_and_no_rows_stay_there(
 def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed(
     cluster_of_the_manual: tuple[str, str], store: ObjectStore, tmp_path: Path
 ) -> None:
-    """The worker that is killed has stopped before, with a task."""
+    """The worker is stopped while it has a task, and then killed."""
     address, counts = cluster_of_the_manual
     bucket, today = store.bucket(), date.today()
     for day in (today - timedelta(2), today - timedelta(1), today):
@@ -236,7 +236,7 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
             )
 
         def stopped() -> int:
-            """A process that has stopped with a task of counting, of which several workers have some at a time."""
+            """A process that was stopped while it had a task that counts. Several workers have such tasks at a time."""
             for name in busy()[1:]:
                 os.kill(processes[name], signal.SIGSTOP)
                 if name in busy():
@@ -252,7 +252,7 @@ def test_the_commands_of_the_manual_count_the_same_bytes_when_a_worker_is_killed
     assert not list(tmp_path.glob("fasthits-*"))
 
 
-def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
+def test_damaged_files_of_all_tasks_are_named_and_nothing_changes(
     place: Place, cluster: DaskCluster, tmp_path: Path, many_tasks: None
 ) -> None:
     good = a_log(DAY, 300, "good")
@@ -277,7 +277,7 @@ def test_every_bad_file_of_all_tasks_is_named_and_nothing_changes(
     assert sorted(place.names()) == sorted(logs.keys() - {f"gone/{DAY}.log"})
 
 
-def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_left(
+def test_if_a_store_denies_access_during_a_run_the_error_names_the_files_left(
     cluster: DaskCluster, store: ObjectStore, tmp_path: Path, many_tasks: None
 ) -> None:
     bucket = store.bucket()
@@ -300,18 +300,18 @@ def test_a_store_that_denies_access_in_mid_run_is_an_error_that_names_what_is_le
 
 @contextmanager
 def refused(folder: Path, match: str) -> Iterator[Path]:
-    """Give a target with a kept day. The run is to fail with this message, to change nothing and to leave nothing."""
+    """Give a target with a kept day. The run must fail with this message, change nothing and leave no file."""
     target = write(folder / "hits.csv", KEPT)
     with pytest.raises(FasthitsError, match=match):
         yield target
     assert outputs(folder) == {"hits.csv": KEPT}
 
 
-def test_a_scheduler_that_is_killed_is_an_error_and_the_old_numbers_stand(
+def test_killing_the_scheduler_is_an_error_and_keeps_the_old_numbers(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
     def stop() -> None:
-        cluster.workers[0].send_signal(signal.SIGSTOP)  # so that one task at least is not finished
+        cluster.workers[0].send_signal(signal.SIGSTOP)  # so that at least one task is not finished
 
     def kill(_: int) -> None:
         cluster.scheduler.kill()
@@ -327,8 +327,8 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["distributed", "distributed.client", "distributed.scheduler"])
-def test_dask_logs_nothing_beside_our_messages(name: str, cluster: DaskCluster) -> None:
-    logging.getLogger(name).setLevel(logging.WARNING)  # as Dask sets it for some
+def test_dask_prints_nothing_of_its_own(name: str, cluster: DaskCluster) -> None:
+    logging.getLogger(name).setLevel(logging.WARNING)  # Dask sets a level for some of its loggers
     with connected(address_of(cluster)):
         assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
 
@@ -336,7 +336,7 @@ def test_dask_logs_nothing_beside_our_messages(name: str, cluster: DaskCluster) 
 def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
-    """Dask repeats a task three times. Here it repeats none."""
+    """Dask repeats a task three times. In this test it does not repeat tasks."""
     victim = cluster.workers[0]
     with distributed.Client(address_of(cluster)) as client:
 
@@ -357,10 +357,10 @@ def test_a_task_whose_workers_die_is_an_error_that_names_the_last(
             repeat(3)
 
 
-def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
+def test_a_hanging_worker_is_named_and_others_do_its_tasks(
     cluster: DaskCluster, logs: Path, tmp_path: Path, many_tasks: None, short_patience: None
 ) -> None:
-    """As on a machine that is half dead: its connections stay open."""
+    """A half-dead machine keeps its connections open, too."""
     stopped = cluster.workers[0]
     (tmp_path / "out").mkdir()
     done = count_by_cluster(
@@ -374,7 +374,7 @@ def test_a_worker_that_has_stopped_is_named_and_others_do_its_tasks(
     stopped.wait()
 
 
-def test_a_cluster_without_a_worker_any_more_is_an_error(
+def test_a_cluster_that_has_lost_all_workers_is_an_error(
     cluster: DaskCluster,
     logs: Path,
     tmp_path: Path,
@@ -391,7 +391,7 @@ def test_a_cluster_without_a_worker_any_more_is_an_error(
         count_by_cluster(cluster, logs, target, begun=kill_all)
 
 
-def test_a_scheduler_that_has_stopped_is_an_error(
+def test_a_hanging_scheduler_is_an_error(
     cluster: DaskCluster,
     logs: Path,
     tmp_path: Path,
@@ -409,10 +409,10 @@ def test_a_scheduler_that_has_stopped_is_an_error(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
+def test_a_rollup_that_is_interrupted_leaves_the_old_numbers_and_no_task(
     number: signal.Signals, cluster: DaskCluster, logs: Path, tmp_path: Path
 ) -> None:
-    """Nobody can remove the folder of a run that was killed. The next rollup makes another."""
+    """A run that was killed cannot remove its folder. The next rollup makes another folder."""
     target = write(tmp_path / "hits.csv", KEPT)
     arguments = ["rollup", str(DAY), "--logs", f"{logs}/*/%F.log", "--to", str(target)]
     command = fasthits_command(*arguments, "--cluster", str(cluster.scheduler_file))
@@ -442,7 +442,7 @@ def test_a_rollup_that_is_ended_leaves_the_old_numbers_and_no_task(
     assert outputs(tmp_path / "again") == {"hits.csv": (tmp_path / "alone.csv").read_bytes()}
 
 
-def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_without_a_certificate_is_refused(cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 2)
     address = address_of(cluster)
     clean = {name: None for name in ("ca-file", "client.cert")}
@@ -455,7 +455,7 @@ def test_who_has_no_certificate_is_turned_away(cluster: DaskCluster, monkeypatch
     assert "DASK_DISTRIBUTED__COMM__TLS" in str(raised.value)
 
 
-def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cluster_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "CONNECT_SECONDS", 1)
     for required, said in (False, "is the scheduler running"), (True, "settings on this machine require .* tls://"):
         with (

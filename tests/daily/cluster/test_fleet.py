@@ -1,4 +1,4 @@
-"""A count by many workers: the same bytes as by one machine, whoever dies."""
+"""A count by many workers gives the same bytes as one machine, whichever worker dies."""
 
 import gzip
 import multiprocessing
@@ -52,7 +52,7 @@ def many_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=["plain", "apart, with referrers", "narrow"],
 )
-def test_workers_count_the_bytes_that_one_machine_counts(
+def test_workers_give_the_same_bytes_as_one_machine(
     rules: Rules,
     target: str,
     merged_at_once: int,
@@ -77,7 +77,7 @@ def test_workers_count_the_bytes_that_one_machine_counts(
 def test_a_task_with_little_memory_leaves_the_same_rows(
     merged_at_once: int, logs: Path, tmp_path: Path, many_tasks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its tables go through a temporary file again and again, and are divided into the parts that merge tasks read."""
+    """The task writes its tables to a temporary file again and again, in the parts that merge tasks read."""
     monkeypatch.setattr(fleet, "MERGED_AT_ONCE", merged_at_once)
     monkeypatch.setattr(overflow, "bytes_of_tables", lambda size: 1 << 19)
     rules = Rules(bots="apart", fold_slash=True)
@@ -131,7 +131,7 @@ def test_files_that_cannot_be_read_leave_the_day_as_one_machine_does(
 
 
 class _Twice(Executor):
-    """Does each task twice, and gives the first result, the second or an error of the first."""
+    """An executor that does each task twice. It gives the first result, the second, or an error of the first."""
 
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
@@ -144,7 +144,7 @@ class _Twice(Executor):
         return both[self._number % 2]
 
 
-def test_a_task_that_was_done_twice_counts_once(logs: Path, pool: Executor, tmp_path: Path, many_tasks: None) -> None:
+def test_a_task_that_runs_twice_counts_once(logs: Path, pool: Executor, tmp_path: Path, many_tasks: None) -> None:
     (tmp_path / "out").mkdir()
     count_by(_Twice(pool), logs, tmp_path / "out" / "hits.csv")
     count_alone(logs, tmp_path / "alone.csv")
@@ -152,7 +152,7 @@ def test_a_task_that_was_done_twice_counts_once(logs: Path, pool: Executor, tmp_
 
 
 @pytest.mark.parametrize("name", tasks.versions())
-def test_a_worker_with_another_version_refuses(
+def test_a_worker_with_another_version_refuses_tasks(
     name: str, logs: Path, pool: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = tasks.versions
@@ -170,7 +170,7 @@ def _end(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_pool_whose_process_was_killed_is_an_error_and_nothing_changes(
+def test_a_broken_pool_of_processes_is_an_error_and_nothing_changes(
     logs: Path, tmp_path: Path, many_tasks: None
 ) -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
@@ -203,7 +203,7 @@ def test_a_file_of_the_run_that_was_altered_is_an_error(tmp_path: Path) -> None:
         read_range(f"{scratch.folder}/{name}", 10, 20)
 
 
-def test_a_log_is_the_same_on_a_machine_where_its_disk_has_another_number(tmp_path: Path) -> None:
+def test_a_log_is_the_same_file_on_machines_with_other_device_numbers(tmp_path: Path) -> None:
     (found,) = logfiles.find(str(write(tmp_path / "access.log", hit("/a"))))
     there = found.elsewhere
     assert there.head() == found.head()
@@ -231,13 +231,13 @@ def test_only_a_cluster_on_this_machine_is_safe_without_tls(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("cluster", ["scheduler:8786", "local:0", "/no/such/file.json", "tcp://"])
-def test_what_is_no_cluster_is_an_error_of_usage(cluster: str) -> None:
+def test_an_invalid_cluster_is_a_usage_error(cluster: str) -> None:
     with pytest.raises(UsageError, match=r"not a cluster|the cluster has no workers"), connected(cluster):
         pass
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "\0"])
-def test_a_file_that_is_not_the_schedulers_is_an_error(text: str, tmp_path: Path) -> None:
+def test_a_wrong_scheduler_file_is_an_error(text: str, tmp_path: Path) -> None:
     file = write(tmp_path / "scheduler.json", text.encode())
     with (
         pytest.raises(FasthitsError, match=rf"cannot reach the cluster: {file} .*dask scheduler --scheduler-file"),

@@ -1,4 +1,4 @@
-"""Counting in one call: a finished result, whatever the sources are."""
+"""Counting in one call: the result is finished, for all kinds of sources."""
 
 import bz2
 import gzip
@@ -76,7 +76,7 @@ def test_blocks_of_a_stream_may_end_anywhere(data: st.DataObject, log: bytes) ->
 
 
 @given(line=mixed_logs.map(lambda log: split_lines(log)[0] if log else b"junk"), options=RULES)
-def test_a_line_is_explained_as_it_is_counted(line: bytes, options: dict[str, object]) -> None:
+def test_explain_and_count_agree_on_a_line(line: bytes, options: dict[str, object]) -> None:
     wanted = rules_of(options)
     if lacks_a_field(line, wanted):
         return
@@ -143,7 +143,7 @@ def test_a_day_without_a_line_is_missing_and_not_zero(tmp_path: Path) -> None:
     assert (found.days, found.missing, dict(found.views)) == ((DAY,), (BEFORE,), {DAY: {}})
 
 
-def test_a_day_that_is_not_whole_is_counted_and_told(tmp_path: Path) -> None:
+def test_a_day_that_is_not_whole_is_counted_and_reported(tmp_path: Path) -> None:
     write(tmp_path / "access.log.1", hit("/a", DAY), hit("/a", DAY))
     write(tmp_path / "access.log", hit("/a", DAY + timedelta(1)))
     write(tmp_path / "access.log.2", hit("/a", BEFORE))
@@ -156,7 +156,7 @@ def test_a_day_that_is_not_whole_is_counted_and_told(tmp_path: Path) -> None:
     assert BEFORE in everything.parts
 
 
-def test_today_is_a_part(tmp_path: Path) -> None:
+def test_a_count_says_that_today_is_not_over(tmp_path: Path) -> None:
     today = date.today()
     file = write(tmp_path / "access.log", hit("/a", today))
     found = count_hits(file)
@@ -185,7 +185,7 @@ def test_a_packed_stream_that_is_cut_is_an_error() -> None:
         count_hits([gzip.compress(LOG)[:-9]])
 
 
-def test_a_file_that_cannot_be_read_is_an_error_also_beside_others(tmp_path: Path) -> None:
+def test_an_unreadable_file_among_others_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "access.log", LOG)
     (tmp_path / "access.log.1").symlink_to("access.log.1")
     with pytest.raises(
@@ -194,7 +194,7 @@ def test_a_file_that_cannot_be_read_is_an_error_also_beside_others(tmp_path: Pat
         count_hits(f"{tmp_path}/access.log*")
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     lines = b"".join(hit(f"/{number}") for number in range(5000))
     file = write(tmp_path / "access.log.gz", gzip.compress(lines)[:-500])
     found = count_hits(file)
@@ -203,21 +203,21 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     assert "damaged or cut short" in found.parts[DAY][-1]
 
 
-def test_bots_apart_have_views_of_their_own() -> None:
+def test_bots_that_are_kept_apart_have_their_own_views() -> None:
     bot = hit("/a").replace(b"Mozilla/5.0", b"Googlebot/2.1")
     found = count_hits(hit("/a") + bot + bot, bots="apart")
     assert (found.hits, found.views, found.bots) == (3, {DAY: {"/a": 1}}, {DAY: {"/a": 2}})
     assert count_hits(bot).bots == {}
 
 
-def test_no_line_is_no_error(tmp_path: Path) -> None:
+def test_a_log_without_lines_is_not_an_error(tmp_path: Path) -> None:
     for source in (b"", [], io.BytesIO(), write(tmp_path / "empty.log")):
         found = count_hits(source)
         assert (found.lines, found.hits, found.views, list(found.rows()), found.days) == (0, 0, {}, [], ())
 
 
-def test_more_paths_than_memory_are_counted_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file and a stream, each of which is too much, and both together."""
+def test_more_paths_than_memory_can_hold_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file and a stream, each with too many paths, and both together."""
     for module in (overflow, counting):
         monkeypatch.setattr(module, "bytes_of_tables", lambda size: 1 << 20)
     log = b"".join(hit(f"/{'x' * 1500}/{number % 1500}") for number in range(2000))

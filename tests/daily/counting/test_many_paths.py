@@ -1,4 +1,4 @@
-"""Logs with so many paths that threads share tables: the numbers are the same, whatever the memory and the threads."""
+"""Logs with so many paths that threads share hit tables: the numbers do not depend on memory or number of threads."""
 
 from collections.abc import Callable
 from datetime import date
@@ -18,7 +18,7 @@ PATHS = 30_000
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A log in which some paths are frequent, and most come once or twice, far from each other."""
+    """A log in which a few paths are frequent. Most paths come once or twice, far from each other."""
     numbers = [number * 7919 % PATHS for number in range(PATHS)] + list(range(0, PATHS, 2))
     lines = [
         hit(f"/{number}/{'p' * (number % 90)}") + (hit("/often") if number % 3 else b"bad\n") for number in numbers
@@ -30,7 +30,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks, segments and tables are small, so that a small log is a large one."""
+    """Make blocks, segments and tables small, so that a small log behaves like a large log."""
     monkeypatch.setattr(logfiles, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 1 << 18)
     monkeypatch.setattr(threads, "BLOCK_BYTES", 1 << 14)
@@ -44,7 +44,7 @@ def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None)
 
 @pytest.fixture
 def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of rows that were in the parts whenever a thread looked."""
+    """The numbers of rows in the parts, at each moment at which a thread looked."""
     seen: list[int] = []
     make_room: Callable[..., None] = threads.Reading._make_room
 
@@ -71,7 +71,7 @@ def test_the_numbers_are_those_of_one_thread(log: Path, tmp_path: Path, threads:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("size", [4 << 20, 8 << 20, 12 << 20])
-def test_they_are_the_same_in_little_memory(
+def test_the_numbers_are_the_same_in_little_memory(
     log: Path, tmp_path: Path, size: int, spilled: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "LEAST_TABLE_BYTES", 1 << 16)

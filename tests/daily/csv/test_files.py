@@ -1,4 +1,4 @@
-"""Days of a CSV file are replaced, and every other row stays what it was, however the file was written."""
+"""Days of a CSV file are replaced, and all other rows stay unchanged, whichever program wrote the file."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def test_days_are_replaced_and_others_stay(
     ],
 )
 @pytest.mark.parametrize("piece", [1, 1 << 20])
-def test_a_day_stays_where_it_has_more_hits_than_were_counted(
+def test_a_day_with_more_hits_than_were_counted_is_left_unchanged(
     rows: bytes, hits: int | None, piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csvfiles, "PIECE_BYTES", piece)
@@ -97,8 +97,8 @@ def test_a_day_stays_where_it_has_more_hits_than_were_counted(
     assert read(file) == []
 
 
-def test_blocks_of_one_day_are_copied_as_they_are(tmp_path: Path) -> None:
-    """Even with numbers that a reader would write in another way."""
+def test_blocks_of_one_day_are_copied_byte_for_byte(tmp_path: Path) -> None:
+    """So are numbers that csv would write differently."""
     lines = b'2026-03-11,/a,007\n2026-03-11,"/b",1\n'
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + lines)
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-12"], [[Block("2026-03-12", b"2026-03-12,/c,1\n", 1)]])
@@ -116,7 +116,7 @@ def test_blocks_of_one_day_are_copied_as_they_are(tmp_path: Path) -> None:
         (b"2026-03-11,/a,1\n\n", "has 0 fields, not 3, in row 3"),
     ],
 )
-def test_what_is_no_file_of_days_is_left_alone(
+def test_an_invalid_csv_file_is_left_unchanged(
     rows: bytes, message: str, piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
@@ -128,13 +128,13 @@ def test_what_is_no_file_of_days_is_left_alone(
 
 @pytest.mark.parametrize("path", [b"/a", b'/a"b'])
 def test_a_quote_within_a_field_hides_no_day(path: bytes, tmp_path: Path) -> None:
-    """Not as RFC 4180 has it, but csv reads it as it looks."""
+    """RFC 4180 does not allow it, but csv reads such a field."""
     file = write(tmp_path / "hits.csv", b"date,path,views\n2026-03-11," + path + b',1\n2026-03-12,/c"d,1\n')
     replace_days([CsvFile(file, COLUMNS)], ["2026-03-11"], [[]])
     assert file.read_bytes() == b'date,path,views\n2026-03-12,"/c""d",1\n'
 
 
-def test_a_quote_that_nothing_closes_is_not_looked_behind_for_ever(
+def test_a_quote_that_is_never_closed_does_not_take_quadratic_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(csvfiles, "PIECE_BYTES", 1_000)
@@ -157,12 +157,12 @@ PLAIN_TEXTS = ["/=1", "a=1", "'", "'a", "", " =1", "1-1", "é", "http://=1"]
 
 
 def read_back(cell: str) -> str:
-    """Return what a cell was before it was made harmless, as the documentation tells to."""
+    """Return the text that a cell had before it was made harmless, in the way that the documentation describes."""
     return cell[1:] if re.match(r"'+[=+\-@\t\r]", cell) else cell
 
 
 @pytest.mark.parametrize("text", FORMULAS + PLAIN_TEXTS)
-def test_what_a_spreadsheet_would_calculate_is_harmless_in_all_csv_and_can_be_read_back(text: str) -> None:
+def test_formulas_are_harmless_in_all_csv_and_can_be_read_back(text: str) -> None:
     cell = harmless(text)
     assert (cell == text) == (text in [*PLAIN_TEXTS, "-"])
     assert cell == "-" or not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
@@ -179,8 +179,8 @@ def test_no_two_texts_become_one() -> None:
     assert [read_back(harmless(text)) for text in texts] == texts
 
 
-def test_rows_with_formulas_are_copied_as_they_are(tmp_path: Path) -> None:
-    """Whether their block goes through a reader of CSV or not, they get no second apostrophe."""
+def test_rows_with_formulas_get_no_second_apostrophe(tmp_path: Path) -> None:
+    """They get no second apostrophe, whether their block is parsed or copied."""
     rows = b"2026-03-11,'=1,1\n2026-03-11,=old,1\n2026-03-12,'=1,1\n"
     file = write(tmp_path / "hits.csv", b"date,path,views\n" + rows)
     for day in ("2026-03-13", "2026-03-14"):

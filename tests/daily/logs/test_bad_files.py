@@ -1,4 +1,4 @@
-"""Files that cannot be read, or not to their end: they leave their days as they were, and do not stop the others."""
+"""Files that cannot be read, or not to their end: their days stay unchanged, and other days are still rolled up."""
 
 import gzip
 import io
@@ -53,7 +53,7 @@ def test_a_damaged_file_among_others_says_how_to_count_what_is_readable(tmp_path
     assert f"  {YESTERDAY} is only a part: {damaged}" in said
 
 
-def test_of_a_range_a_damaged_file_leaves_its_day_alone(tmp_path: Path) -> None:
+def test_a_damaged_file_leaves_only_its_own_day_of_a_range_unchanged(tmp_path: Path) -> None:
     days = [YESTERDAY - timedelta(n) for n in (2, 1, 0)]
     for day in days:
         data = gzip.compress(b"".join(line(f"/{n}", midnight(day) + timedelta(hours=12)) for n in range(5_000)))
@@ -68,8 +68,8 @@ def test_of_a_range_a_damaged_file_leaves_its_day_alone(tmp_path: Path) -> None:
     assert (code, {day for day, _ in rows}) == (0, set(map(str, days)))
 
 
-def test_of_a_file_that_is_still_being_compressed_its_whole_lines_count(tmp_path: Path) -> None:
-    """The last line that is there is torn in its path; half a path is no page."""
+def test_the_whole_lines_of_a_file_that_is_still_being_compressed_count(tmp_path: Path) -> None:
+    """The file ends in the middle of a path. Half a path must not count."""
     name = "access.log.2.gz"
     stamps = every(1, midnight(YESTERDAY), midnight(TODAY))
     data = b"".join(f"{at:%Y-%m-%dT%H:%M:%S}Z GET /{at:%H/%M}/{'x' * 50}\n".encode() for at in stamps)
@@ -99,8 +99,8 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("what", BAD_FILES)
-def test_a_bad_file_among_others_leaves_the_days_that_it_can_hold(what: str, tmp_path: Path) -> None:
-    """It was last changed on the day before yesterday, so yesterday is not in it."""
+def test_days_that_a_damaged_file_may_hold_are_left_unchanged(what: str, tmp_path: Path) -> None:
+    """The file was last changed on the day before yesterday, so it cannot hold yesterday."""
     data, said_of_it = BAD_FILES[what]
     days = [YESTERDAY - timedelta(n) for n in (2, 1, 0)]
     hours = [hour for hour in every(60, midnight(days[0] - timedelta(1)), midnight(TODAY)) if hour.date() != days[1]]
@@ -120,7 +120,7 @@ def test_a_bad_file_among_others_leaves_the_days_that_it_can_hold(what: str, tmp
     assert f"  {days[0]} is only a part: " in said
 
 
-def test_a_file_that_cannot_be_seen_leaves_all_days_and_what_is_no_file_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_folder_leaves_all_days_and_skipped_files_are_named(tmp_path: Path) -> None:
     hours = every(60, midnight(YESTERDAY - timedelta(1)), midnight(TODAY) + timedelta(hours=1))
     write(tmp_path / "web1" / "access.log", *(line("/a", hour) for hour in hours))
     (tmp_path / "web1" / "access.log.d").mkdir()
@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_seen_leaves_all_days_and_what_is_no_file_is_named
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): 24})
 
 
-def test_if_no_file_can_be_read_that_is_the_error(tmp_path: Path) -> None:
+def test_if_no_file_can_be_read_the_error_says_so(tmp_path: Path) -> None:
     for name in ("access.log", "access.log.1"):
         write(tmp_path / name, tar_of("a.log"))
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "access.log*")
@@ -151,10 +151,10 @@ def test_if_no_file_can_be_read_that_is_the_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["shrinks", "is replaced", "goes"])
-def test_a_file_that_changes_while_the_others_are_read_leaves_its_days(
+def test_days_of_a_file_that_changes_during_the_count_are_left_unchanged(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As logrotate changes them: copytruncate, create, and compress."""
+    """Files change as logrotate changes them: copytruncate, create, and compress."""
     days = (YESTERDAY - timedelta(2), YESTERDAY)
     for day in (days[0], days[0] + timedelta(1), days[1]):
         write(tmp_path / f"{day}.log", line("/a", midnight(day) + timedelta(hours=12)) * 50)
@@ -180,8 +180,8 @@ def test_a_file_that_changes_while_the_others_are_read_leaves_its_days(
     assert error.hint.endswith("run it again")
 
 
-def test_a_compressed_copy_beside_its_file_is_not_counted(tmp_path: Path) -> None:
-    """As logrotate leaves them if it is killed before it deletes the file; the copy may be whole, or cut short."""
+def test_a_compressed_copy_next_to_its_file_is_not_counted(tmp_path: Path) -> None:
+    """Logrotate leaves both if it is killed before it deletes the file. The copy may be whole or cut short."""
     lines = b"".join(line("/a", hour) for hour in every(60, midnight(YESTERDAY - timedelta(1)), midnight(TODAY)))
     copy = gzip.compress(lines)
     for data in (copy, copy[: len(copy) // 2], b""):
@@ -191,8 +191,8 @@ def test_a_compressed_copy_beside_its_file_is_not_counted(tmp_path: Path) -> Non
         assert rolled(tmp_path, "yesterday", "--logs", "access.log*")[:2] == (0, {(str(YESTERDAY), "/a"): 24})
 
 
-def test_a_compressed_file_beside_another_file_of_its_name_is_counted(tmp_path: Path) -> None:
-    """As cronolog leaves them: a slow request ends when the day's file has been compressed, and makes it anew."""
+def test_a_compressed_file_next_to_a_different_file_of_its_name_is_counted(tmp_path: Path) -> None:
+    """Cronolog leaves both if a slow request ends after the day's file was compressed: it makes the file again."""
     hours = every(60, midnight(YESTERDAY), midnight(TODAY))
     write(tmp_path / f"{YESTERDAY}.log.gz", gzip.compress(b"".join(line("/a", hour) for hour in hours)))
     write(tmp_path / f"{TODAY}.log", line("/a", midnight(TODAY)))
@@ -202,8 +202,8 @@ def test_a_compressed_file_beside_another_file_of_its_name_is_counted(tmp_path: 
         assert (code, rows[str(YESTERDAY), "/a"], (str(YESTERDAY), "/late") in rows) == (0, 24, bool(late))
 
 
-def test_dockers_rotated_files_are_files_of_one_log(tmp_path: Path) -> None:
-    """Docker rotates the files of json-file: max-file gives them numbers, compress a .gz behind these."""
+def test_rotated_files_of_docker_belong_to_one_log(tmp_path: Path) -> None:
+    """Docker rotates the files of json-file: with max-file they get numbers, with compress a .gz after the number."""
     folder, name = tmp_path / "containers" / ("0a" * 32), "0a" * 32 + "-json.log"
     day = midnight(YESTERDAY)
     parts = {"": (day + timedelta(1),), ".1": (day + timedelta(hours=20),), ".2.gz": (day - timedelta(1), day)}

@@ -1,4 +1,4 @@
-"""The lines of logs one by one: from files, buffers and blocks, in the format that they are counted by."""
+"""The lines of logs one by one: from files, buffers and blocks, in the same format as when they are counted."""
 
 import gzip
 import mmap
@@ -34,7 +34,7 @@ def as_mmap(data: bytes) -> mmap.mmap:
 
 
 @pytest.mark.parametrize("buffer", [bytes, bytearray, memoryview, lambda data: array("B", data), as_mmap])
-def test_a_buffer_is_a_log(buffer: object) -> None:
+def test_a_buffer_is_read_like_a_log(buffer: object) -> None:
     assert paths(buffer(LOG)) == [b"/a", None, b"/b"]
 
 
@@ -50,14 +50,14 @@ def test_files_are_found_by_name_and_pattern_and_decompressed(tmp_path: Path, mo
 
 
 @given(st.data(), mixed_logs)
-def test_lines_are_those_of_the_oracle_wherever_blocks_end(data: st.DataObject, log: bytes) -> None:
+def test_lines_agree_with_the_oracle_wherever_blocks_end(data: st.DataObject, log: bytes) -> None:
     log_format = detect_format(log)
     whole = list(parse_lines(log))
     judged = [judge(text, log_format=log_format) for text in split_lines(log)]
     assert [line and line.day for line in whole] == [day for _, day, _ in judged]
     assert [line is None for line in whole] == [bucket == "malformed" for bucket, _, _ in judged]
     if log_format.parts:
-        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.text)) == whole
+        assert list(parse_lines(data.draw(blocks_of(log)), log_format=log_format.name)) == whole
 
 
 @given(log=mixed_logs)
@@ -70,7 +70,7 @@ def test_as_many_lines_are_malformed_as_are_counted(log: bytes, tmp_path_factory
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_formats_are_told_by_themselves(name: str) -> None:
+def test_formats_are_detected(name: str) -> None:
     (line,) = parse_lines(SAMPLES[name])
     assert (line.day, line.method, line.path, line.status) == (DAY, b"GET", b"/a", 200)
     assert line.vhost == (None if name == "combined" else b"o.example")
@@ -105,7 +105,7 @@ def test_a_stream_gives_its_lines_as_they_come() -> None:
 
 
 @pytest.mark.parametrize("source", [None, 5, [5], ["text"], memoryview(LOG)[::2]])
-def test_what_holds_no_bytes_is_refused(source: object) -> None:
+def test_an_object_without_bytes_is_refused(source: object) -> None:
     with pytest.raises(TypeError):
         list(parse_lines(source))
 

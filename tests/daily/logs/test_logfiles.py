@@ -1,4 +1,4 @@
-"""Finding log files, and reading them in segments that lose and double no line."""
+"""Finding log files, and reading them in segments: no line is lost or read twice."""
 
 import bz2
 import gzip
@@ -72,7 +72,7 @@ def test_progress_through_segments_adds_up_to_the_size(tmp_path: Path, monkeypat
     assert sum(sizes) == file.stat().st_size
 
 
-def test_stars_match_and_other_signs_stand_for_themselves(tmp_path: Path) -> None:
+def test_only_stars_are_wildcards(tmp_path: Path) -> None:
     for name in ("a/access.log", "b/access.log", "[x]/access.log", "q?/access.log"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
@@ -84,7 +84,7 @@ def test_stars_match_and_other_signs_stand_for_themselves(tmp_path: Path) -> Non
     assert find(f"{tmp_path}/[ab]/*.log") == []
 
 
-def test_the_compressed_copy_is_found_but_not_read_beside_the_plain_file(tmp_path: Path) -> None:
+def test_the_compressed_copy_of_a_plain_file_is_found_but_not_read(tmp_path: Path) -> None:
     for suffix in (".xz", ".bz2", ".zst", ".gz"):
         (tmp_path / f"1.log{suffix}").touch()
         (found,) = names(find(f"{tmp_path}/1.log"))
@@ -140,7 +140,7 @@ def test_a_compressed_file_that_is_cut_short_is_an_error_that_says_where(
         decompressed(file)
 
 
-def test_what_is_behind_a_damaged_place_is_not_read(suffix: str, tmp_path: Path) -> None:
+def test_nothing_after_a_damaged_place_is_read(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"access.log{suffix}"
     data = bytearray(COMPRESS[suffix](b"".join(b"line %d\n" % number for number in range(300_000))))
     data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
@@ -149,7 +149,7 @@ def test_what_is_behind_a_damaged_place_is_not_read(suffix: str, tmp_path: Path)
         decompressed(file)
 
 
-def test_what_is_in_front_of_a_damaged_place_comes_first(suffix: str, tmp_path: Path) -> None:
+def test_lines_before_a_damaged_place_are_read(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"access.log{suffix}"
     lines = b"".join(b"line %d of no pattern that repeats %x\n" % (n, hash(str(n))) for n in range(40_000))
     file.write_bytes(COMPRESS[suffix](lines)[:-9])
@@ -184,7 +184,7 @@ def test_text_is_read_as_text_whatever_its_name(suffix: str, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("name", ["access.log", "access.log.1", "access.log.gz.1", "access.log.bz2", "access.log.old"])
-def test_a_packed_file_is_read_as_what_it_is_whatever_its_name(suffix: str, name: str, tmp_path: Path) -> None:
+def test_a_packed_file_is_recognised_whatever_its_name(suffix: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(COMPRESS[suffix](b"one\ntwo\n" * 500))
     assert decompressed(tmp_path / name) == b"one\ntwo\n" * 500
     assert find(str(tmp_path / name))[0].head() == (b"one\ntwo\n" * 500, True)
@@ -205,7 +205,7 @@ def test_bytes_that_unpack_without_end_are_an_error(tmp_path: Path) -> None:
         decompressed(tmp_path / "a.log")
 
 
-def test_nuls_between_and_behind_members_are_padding(suffix: str, tmp_path: Path) -> None:
+def test_nuls_between_and_after_members_are_padding(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"access.log{suffix}"
     one, two = map(COMPRESS[suffix], (b"one\n", b"two\n"))
     for padding in (1, 8, 512, 300_000):
@@ -214,10 +214,10 @@ def test_nuls_between_and_behind_members_are_padding(suffix: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("size", [1, 7, 600, 40_000])
-def test_other_bytes_behind_the_data_are_an_error_behind_its_lines(suffix: str, size: int, tmp_path: Path) -> None:
+def test_other_bytes_after_the_data_are_an_error_after_its_lines(suffix: str, size: int, tmp_path: Path) -> None:
     file = tmp_path / f"access.log{suffix}"
     one, two = map(COMPRESS[suffix], (b"one\n", b"two\n"))
-    file.write_bytes(one + b"x" * size + two)  # such as a second member that is damaged in its first bytes
+    file.write_bytes(one + b"x" * size + two)  # for example a second member whose first bytes are damaged
     (found,) = find(str(file))
     pieces: list[bytes] = []
     with pytest.raises(DamagedLogError, match="other bytes follow the compressed data"):
@@ -226,7 +226,7 @@ def test_other_bytes_behind_the_data_are_an_error_behind_its_lines(suffix: str, 
 
 
 def test_members_are_read_however_few_bytes_come_at_a_time(suffix: str) -> None:
-    """isal fails where it gets the header of a gzip member in parts: this one has a comment, a name and a check sum."""
+    """isal fails if it gets the header of a gzip member in parts. This header has a comment, a name and a check sum."""
     lines = b"".join(b"%d\n" % hash(str(n)) for n in range(300))
     member = COMPRESS[suffix](lines)
     if suffix == ".gz":
@@ -239,7 +239,7 @@ def test_members_are_read_however_few_bytes_come_at_a_time(suffix: str) -> None:
         assert b"".join(compression.unpack_blocks(blocks, "stream")) == lines * 3
 
 
-def test_of_a_damaged_file_no_torn_line_is_read(suffix: str, tmp_path: Path) -> None:
+def test_no_torn_line_of_a_damaged_file_is_read(suffix: str, tmp_path: Path) -> None:
     lines = b"".join(b"%d /path/%d\n" % (n, hash(str(n)) % 10**9) for n in range(60_000))
     file = tmp_path / f"access.log{suffix}"
     packed = COMPRESS[suffix](lines)
@@ -263,7 +263,7 @@ def test_blocks_of_text_are_passed_on_wherever_they_are_cut(sizes: tuple[int, ..
 
 
 @pytest.mark.parametrize("text", [b"one line\nand a torn one", b"x" * 400 + b"\ny"])
-def test_of_a_short_file_that_is_cut_all_whole_lines_are_read(text: bytes, tmp_path: Path) -> None:
+def test_all_whole_lines_of_a_short_file_that_is_cut_off_are_read(text: bytes, tmp_path: Path) -> None:
     file = tmp_path / "access.log.gz"
     file.write_bytes(gzip.compress(text)[:-8])
     (found,) = find(str(file))
@@ -303,7 +303,7 @@ def test_a_zip_archive_of_one_file_is_read(method: int, tmp_path: Path) -> None:
     assert find(str(file))[0].head() == (lines[: logfiles.HEAD_BYTES], False)
 
 
-def test_a_zip_archive_of_other_than_one_file_says_how_to_unpack_it(tmp_path: Path) -> None:
+def test_the_error_about_a_zip_archive_of_several_files_says_how_to_unpack_it(tmp_path: Path) -> None:
     for number in (0, 2):
         file = zipped(tmp_path / "my logs.zip", *((f"{n}.log", b"line\n") for n in range(number)))
         hint = rf"zip archive of {number} files: {file} \(unpack it: unzip '{file}' -d FOLDER\)"
@@ -311,7 +311,7 @@ def test_a_zip_archive_of_other_than_one_file_says_how_to_unpack_it(tmp_path: Pa
             decompressed(file)
 
 
-def test_a_zip_archive_with_a_password_says_how_to_unpack_it(tmp_path: Path) -> None:
+def test_the_error_about_a_zip_archive_with_a_password_says_how_to_unpack_it(tmp_path: Path) -> None:
     file = zipped(tmp_path / "a.zip", ("access.log", b"line\n"))
     data = bytearray(file.read_bytes())
     data[6] |= 1  # the flag in the header of the file, and in the directory of the archive
@@ -331,7 +331,9 @@ def test_a_zip_archive_that_is_cut_short_is_damaged(part: float, tmp_path: Path)
 
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
-def test_a_tar_archive_says_how_to_unpack_it(form: int, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_the_error_about_a_tar_archive_says_how_to_unpack_it(
+    form: int, pack: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     (tmp_path / "in.log").write_bytes(b"line\n")
     with tarfile.open(tmp_path / "tar", "w", format=form) as archive:
         archive.add(tmp_path / "in.log", "access.log")
@@ -352,7 +354,7 @@ def test_a_tar_archive_says_how_to_unpack_it(form: int, pack: Callable[[bytes], 
         ("\ufeffline".encode("utf-32-be"), "iconv -f UTF-32"),
     ],
 )
-def test_what_fasthits_does_not_unpack_is_named_with_the_command(head: bytes, command: str, tmp_path: Path) -> None:
+def test_the_error_about_an_unsupported_packing_names_the_command(head: bytes, command: str, tmp_path: Path) -> None:
     file = tmp_path / "access.log"
     file.write_bytes(head + bytes(100))
     with pytest.raises(LogFileError, match=rf"log file is a .*: {file} \(unpack it: {command}"):
@@ -382,7 +384,9 @@ def test_a_log_with_one_lf_keeps_its_crs(tmp_path: Path) -> None:
         assert decompressed(tmp_path / "access.log") == lines
 
 
-def test_what_needs_too_much_memory_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_about_packing_that_needs_too_much_memory_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 30})
     (tmp_path / "a.zst").write_bytes(long.compress(b"line\n") + long.flush())
     with pytest.raises(LogFileError, match=r"too much memory.*\(unpack it: zstd -dc --long=31 .*a\.zst > FILE"):
@@ -432,7 +436,7 @@ def test_a_pattern_may_have_thousands_of_folders(tmp_path: Path) -> None:
     assert matching.match(f"{tmp_path}{slashes}a*.log", [""]) == ([f"{tmp_path}{slashes}access.log"], [])
 
 
-def test_what_is_no_file_is_left_out_of_a_star(tmp_path: Path) -> None:
+def test_a_star_leaves_out_folders_and_special_files(tmp_path: Path) -> None:
     (tmp_path / "access.log").write_bytes(b"line\n")
     (tmp_path / "access.log.1").mkdir()
     (tmp_path / "access.log.2").symlink_to("nothing")
@@ -450,7 +454,7 @@ def test_what_is_no_file_is_left_out_of_a_star(tmp_path: Path) -> None:
         search(f"{tmp_path}/access.log.2*")
 
 
-def test_a_file_that_cannot_be_seen_is_among_the_others_with_its_problem(tmp_path: Path) -> None:
+def test_an_unreachable_folder_is_listed_with_its_problem(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "access.log").write_bytes(b"line\n")
     (tmp_path / "b").symlink_to("b")
@@ -470,7 +474,7 @@ def test_a_file_that_cannot_be_seen_is_among_the_others_with_its_problem(tmp_pat
         lines_of(found[1].segments()[0])
 
 
-def test_a_folder_is_an_error_and_nothing_is_none(tmp_path: Path) -> None:
+def test_a_folder_is_an_error_and_a_missing_file_is_not(tmp_path: Path) -> None:
     with pytest.raises(LogFileError, match="is a directory"):
         find(str(tmp_path))
     assert find(str(tmp_path / "nothing.log")) == []
@@ -521,7 +525,7 @@ def test_a_compressed_file_that_shrinks_or_is_replaced_is_an_error(suffix: str, 
         lines_of(found.segments()[0])
 
 
-def test_a_file_that_is_gone_when_it_is_read_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_disappears_before_it_is_read_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "access.log.1"
     file.write_bytes(b"line\n")
     (found,) = find(str(file))
@@ -547,14 +551,14 @@ def test_a_file_is_the_same_however_it_has_grown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_a_head_is_known_to_be_all_of_a_log(suffix: str, tmp_path: Path) -> None:
+def test_the_reader_knows_whether_a_head_is_the_whole_log(suffix: str, tmp_path: Path) -> None:
     pack = gzip.compress if suffix else bytes
     whole = random.Random(1).randbytes(2 * logfiles.BLOCK_BYTES)
     for data in (b"", b"a\nb", b"a\n"):
         (tmp_path / f"a{suffix}").write_bytes(pack(data))
         (log_file,) = find(f"{tmp_path}/a")
         assert log_file.head() == (data, True)
-    for kept in (1.0, 0.9):  # and one that is damaged behind its head
+    for kept in (1.0, 0.9):  # and a file that is damaged after its head
         packed = pack(whole)
         (tmp_path / f"a{suffix}").write_bytes(packed[: int(kept * len(packed))])
         (log_file,) = find(f"{tmp_path}/a")

@@ -1,4 +1,4 @@
-"""The names that rotated logs have, and the times in their lines."""
+"""The names of rotated logs, and the times in their lines."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -38,7 +38,7 @@ DAY = date(2026, 11, 24)
         ("/v/2026/11/24/access.log.1", "/v/*/access.log", 1, None),
     ],
 )
-def test_a_rotated_file_is_belongs_to_its_log(name: str, log: str, number: int | None, day: date) -> None:
+def test_a_rotated_file_belongs_to_its_log(name: str, log: str, number: int | None, day: date) -> None:
     assert read_name(name) == LogName(log, True, number, day)
 
 
@@ -77,19 +77,19 @@ def test_the_time_of_a_line_is_read_in_every_format(line: bytes, log_format: str
     lines = [b"no line", b"", line.rstrip()]
     found: Format = find_format(log_format) if log_format != "auto" else detect_format(lines, compiled)
     (stamp,) = stamps(lines, found, compiled)
-    if log_format.startswith("%{"):  # without a zone it is this machine's
+    if log_format.startswith("%{"):  # a time without a zone is in this machine's zone
         assert (stamp.replace(tzinfo=None), stamp.tzinfo is None) == (NOON.replace(tzinfo=None), False)
     else:
         assert stamp == NOON
 
 
 @pytest.mark.parametrize("time", [b"31/Feb/2026:10:00:00 +0100", b"12/Foo/2026:10:00:00 +0100", b"12/Mar/2026:10:00"])
-def test_what_is_not_a_time_is_left_out(time: bytes) -> None:
+def test_invalid_times_are_left_out(time: bytes) -> None:
     compiled = CompiledRules(Rules())
     assert list(stamps([b'- - - [%b] "GET / HTTP/1.1" 200 5' % time], detect_format([], compiled), compiled)) == []
 
 
-def test_a_day_is_over_where_the_log_is_written() -> None:
+def test_a_day_ends_in_the_time_zone_of_the_log() -> None:
     now = datetime(2026, 11, 25, 0, 10, tzinfo=UTC)
     west, east = (datetime(2026, 11, 24, 1, tzinfo=timezone(timedelta(hours=hours))) for hours in (-8, 9))
     today = date(2026, 11, 25)

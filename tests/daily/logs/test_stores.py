@@ -1,4 +1,4 @@
-"""Logs in a store of objects: a real server of S3 on this machine. They count as the same files on a disk do."""
+"""Logs in an object store, a real S3 server on this machine. They count like the same files on a disk."""
 
 import bz2
 import gzip
@@ -46,7 +46,7 @@ def lines_of(url: str) -> bytes:
     return b"".join(bytes(block) for each in found.segments() for block in each.blocks(buffer, lambda size: None))
 
 
-def test_a_rollup_of_several_servers_is_that_of_the_same_files_on_a_disk(
+def test_a_rollup_of_a_store_equals_that_of_the_same_files_on_a_disk(
     store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
     packers = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -81,7 +81,7 @@ def test_a_day_of_thirty_servers_is_listed_with_one_request_a_server(store: Obje
     assert spent.total() == spent["LIST"] == 31
 
 
-def test_only_names_that_begin_so_are_listed(store: ObjectStore, bucket: str) -> None:
+def test_only_names_with_the_fixed_beginning_of_a_pattern_are_listed(store: ObjectStore, bucket: str) -> None:
     for number in range(20):
         store.put(bucket, f"logs/E1.2026-03-12-{number:02}.abc.gz", gzip.compress(hit("/a")))
     store.put(bucket, "logs/E1.2026-03-12-99/deeper", b"x")
@@ -95,7 +95,7 @@ def test_only_names_that_begin_so_are_listed(store: ObjectStore, bucket: str) ->
     assert find(f"s3://{bucket}/logs/none*") == []
 
 
-def test_a_listing_is_never_an_old_one(store: ObjectStore, bucket: str) -> None:
+def test_a_listing_is_never_out_of_date(store: ObjectStore, bucket: str) -> None:
     store.put(bucket, "a/access.log", b"x")
     assert len(find(f"s3://{bucket}/*/access.log")) == 1
     store.put(bucket, "b/access.log", b"x")
@@ -184,7 +184,7 @@ def test_rotated_objects_and_objects_of_the_next_day_are_read(store: ObjectStore
     assert not counted.parts
 
 
-def test_an_unnamed_rotated_object_is_missed(store: ObjectStore, bucket: str) -> None:
+def test_a_rotated_object_outside_of_the_pattern_is_reported(store: ObjectStore, bucket: str) -> None:
     store.put(bucket, "access.log", hit("/a"))
     store.put(bucket, "access.log.1", hit("/b"))
     _, counted = count(f"s3://{bucket}/access.log")
@@ -202,10 +202,10 @@ def test_a_server_without_a_file_is_named(store: ObjectStore, bucket: str) -> No
 
 
 @pytest.mark.parametrize(("pattern", "name"), [("%F/access.log", "{day}/access.log"), ("access.log*", "access.log")])
-def test_a_day_whose_log_was_put_there_before_its_end_is_not_whole(
+def test_a_day_whose_object_was_written_before_its_end_is_not_whole(
     store: ObjectStore, bucket: str, pattern: str, name: str
 ) -> None:
-    """No server writes to an object: one from the morning has nothing of the evening."""
+    """Servers do not append to an object. An object that was written in the morning has no lines of the evening."""
     today = date.today() + timedelta(2)
     compiled = CompiledRules(Rules())
     for server in ("web1", "web2"):
@@ -226,7 +226,7 @@ def test_python_and_explain_read_objects(store: ObjectStore, bucket: str) -> Non
     assert b":2: hit: counts as /b" in done.stdout
 
 
-def test_what_doctor_finds_in_a_store(store: ObjectStore, bucket: str) -> None:
+def test_doctor_checks_logs_in_a_store(store: ObjectStore, bucket: str) -> None:
     yesterday = date.today() - timedelta(1)
     for day in (yesterday - timedelta(1), yesterday, date.today()):
         store.put(bucket, f"{day}.log", hit("/a", day))
@@ -245,7 +245,7 @@ REFUSALS: dict[str, tuple[Mapping[str, str], str]] = {
 
 
 @pytest.mark.parametrize("cause", REFUSALS)
-def test_a_store_that_cannot_be_asked_is_one_line_and_leaves_the_kept_day(
+def test_an_unreachable_store_is_an_error_of_one_line_and_leaves_the_day(
     store: ObjectStore, bucket: str, cause: str, tmp_path: Path
 ) -> None:
     kept = write(tmp_path / "hits.csv", b"date,path,views\r\n2026-03-12,/kept,7\r\n")
@@ -278,7 +278,9 @@ def test_a_bucket_that_does_not_exist_is_an_error(store: ObjectStore, bucket: st
         ("s3://me:sword%40fish@logs/%F.log", r"has a password: s3://\*\*\*@logs/%F.log"),
         ("file:///var/log/%F.log", "no such kind of store"),
         ("ftp://host/%F.log", "no such kind of store: .*s3, .* are known"),
-        ("sftp://host/%F.log", "no such kind of store: .*rsync -a HOST:LOGS FOLDER"),
+        ("ssh://host/%F.log", "no such kind of store: .*write sftp://"),
+        ("sftp://me:swordfish@host/%F.log", r"has a password: sftp://\*\*\*@host/%F.log"),
+        ("sftp://me@/%F.log", "not an address of a server: sftp://me@/"),
         ("s3://*/%F.log", r"PATTERN has \* in the name of a bucket or host"),
         ("s3://%F", "not an address of log files"),
     ],
@@ -289,7 +291,7 @@ def test_an_address_that_cannot_be_read_is_an_error_of_usage(url: str, message: 
     assert "fish" not in str(raised.value)
 
 
-def test_what_to_install_is_said() -> None:
+def test_what_to_install_is_reported() -> None:
     hidden = "import sys; sys.modules['s3fs'] = None"
     done = fasthits("rollup", str(DAY), "--logs", "s3://logs/%F.log", "--to", "-", first=hidden)
     assert done.returncode == 2
@@ -298,7 +300,7 @@ def test_what_to_install_is_said() -> None:
 
 
 class _HalfDead(BaseHTTPRequestHandler):
-    """A server that throttles, or that ends in the middle of an object."""
+    """A server that throttles, or that closes the connection in the middle of an object."""
 
     throttles = False
     protocol_version = "HTTP/1.1"
@@ -352,7 +354,7 @@ def test_a_store_that_throttles_or_cuts_objects_short_is_an_error(
     stores._connect.cache_clear()
 
 
-def test_parquet_in_a_store_is_that_on_a_disk_and_is_refused_alike(
+def test_parquet_in_a_store_has_the_same_rows_and_errors_as_on_a_disk(
     store: ObjectStore, bucket: str, tmp_path: Path
 ) -> None:
     logs = [write(tmp_path / f"{views}.log", hit("/a") * views, hit("/b")) for views in (1, 2)]
@@ -370,13 +372,13 @@ def test_parquet_in_a_store_is_that_on_a_disk_and_is_refused_alike(
 
     assert roll_up(logs[1]) == [0, 0]
     check_equal()
-    assert roll_up(logs[0]) == [1, 1]  # fewer hits than are kept
+    assert roll_up(logs[0]) == [1, 1]  # fewer hits than the kept day has
     check_equal()
     assert roll_up(logs[0], "--replace") == [0, 0]
     check_equal()
 
 
-def test_a_store_that_parquet_cannot_be_written_to_is_told(store: ObjectStore) -> None:
+def test_a_store_that_parquet_cannot_be_written_to_is_reported(store: ObjectStore) -> None:
     done = fasthits("rollup", str(DAY), "--logs", "/dev/null", "--to", "s3://nowhere-at-all/x/", **store.environment)
     assert done.returncode == 1
     assert b"no such bucket: nowhere-at-all" in done.stderr

@@ -1,4 +1,4 @@
-"""Whether the files hold the whole day: names of logrotate's and cronolog's, missing pieces and servers, --partial."""
+"""Whether the files hold the whole day: names of logrotate and cronolog, missing files and servers, --partial."""
 
 import gzip
 import json
@@ -30,7 +30,7 @@ def line(path: str, at: datetime) -> bytes:
 
 
 def every(minutes: int, first: datetime, last: datetime) -> list[datetime]:
-    """Return times from the *first* on, before the *last*."""
+    """Return times from *first* to before *last*."""
     return [first + timedelta(minutes=n) for n in range(0, int((last - first).total_seconds() / 60), minutes)]
 
 
@@ -39,7 +39,7 @@ def midnight(day: date) -> datetime:
 
 
 class Rotated:
-    """A log that the real logrotate rotates once a day, as of a clock of its own; the run is just after *now*."""
+    """A log that the real logrotate rotates once a day, by a clock of the test. The rollup runs just after *now*."""
 
     def __init__(self, folder: Path, clock: timedelta, *options: str, name: str = "access.log") -> None:
         self.log = folder / name
@@ -51,7 +51,7 @@ class Rotated:
         self._config.write_text(f"{self.log} {{\ndaily\nmissingok\n{words}\n}}\n")
 
     def write(self, stamps: list[datetime], now: datetime, path: str = "/a") -> "Rotated":
-        """Log at these times, and rotate every day at the clock of the rotation, until *now*."""
+        """Log at these times, and rotate the log every day at the time of the rotation, until *now*."""
         turn = midnight(stamps[0].date()) + self._clock
         for at in stamps:
             while turn <= at:
@@ -81,7 +81,7 @@ def logs(tmp_path: Path) -> Path:
 def rolled(
     folder: Path, days: str, *options: str | Path
 ) -> tuple[int, dict[tuple[str, str], int], str, dict[str, object]]:
-    """Return the exit code of a rollup, the rows it wrote, what it said, and its summary."""
+    """Return the exit code of a rollup, its rows, its messages and its summary."""
     target, summary = folder / "hits.csv", folder / "summary.json"
     done = fasthits("rollup", days, *options, "--to", target, "--summary", summary, TZ="UTC", cwd=folder)
     rows = rows_of(target.read_bytes()) if target.exists() else {}
@@ -130,7 +130,7 @@ def keep_one_hit(folder: Path) -> None:
         (MIDNIGHT, "access.log.*", "its end is missing: {logs}/access.log.1 ends at {yesterday} 23:5"),
     ],
 )
-def test_a_part_of_a_rotated_log_is_an_error_that_names_the_pattern_for_all_of_it(
+def test_the_error_about_a_part_of_a_rotated_log_names_the_pattern_for_the_whole_log(
     logs: Path, tmp_path: Path, clock: timedelta, pattern: str, missing: str
 ) -> None:
     Rotated(logs, clock).write(STAMPS[-500:], RUN)
@@ -212,7 +212,7 @@ def test_the_first_day_of_a_log_is_whole_and_said_so(logs: Path, tmp_path: Path)
     assert f"  {logs}/access.log begins at {YESTERDAY} 10:12:00: this is taken as the log's first day\n" in said
 
 
-def test_where_old_files_are_removed_the_oldest_day_is_not_taken_for_whole(logs: Path, tmp_path: Path) -> None:
+def test_if_old_files_are_removed_the_oldest_day_is_not_whole(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, EARLY, "rotate 3", "create").write(STAMPS, RUN)
     oldest = YESTERDAY - timedelta(3)
     days = f"{oldest - timedelta(1)}..yesterday"
@@ -237,7 +237,7 @@ def test_a_new_site_among_others_begins_on_its_first_day(logs: Path, tmp_path: P
     assert f"{logs}/new-access.log.1 begins at {YESTERDAY} 15:00:00: this is taken as the log's first day" in said
 
 
-def test_a_rotated_file_that_was_removed_is_missed(logs: Path, tmp_path: Path) -> None:
+def test_a_removed_rotated_file_is_reported(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, timedelta(hours=12)).write(STAMPS[-900:], RUN)
     (logs / "access.log.1").unlink()
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
@@ -258,7 +258,7 @@ def test_each_of_several_sites_must_be_whole(logs: Path, tmp_path: Path) -> None
     assert "a-access.log" not in said.splitlines()[0]
 
 
-def test_files_whose_time_of_change_is_wrong_are_opened_all(logs: Path, tmp_path: Path) -> None:
+def test_all_files_are_opened_if_their_times_of_change_are_wrong(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, EARLY).write(STAMPS[-900:], RUN)
     for file in logs.iterdir():
         os.utime(file, (1, 1))
@@ -266,7 +266,7 @@ def test_files_whose_time_of_change_is_wrong_are_opened_all(logs: Path, tmp_path
     assert (code, rows) == (0, {(str(YESTERDAY), "/a"): OF_YESTERDAY}), said
 
 
-def test_today_is_a_part_and_no_error_and_the_whole_day_replaces_it(tmp_path: Path) -> None:
+def test_a_part_of_today_is_kept_and_the_whole_day_replaces_it(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", line("/a", midnight(TODAY)))
     write(tmp_path / f"{TODAY}.log", line("/a", midnight(TODAY)))
     for pattern in ("access.log", "%F.log"):
@@ -278,7 +278,7 @@ def test_today_is_a_part_and_no_error_and_the_whole_day_replaces_it(tmp_path: Pa
     assert rolled(tmp_path, "today", "--logs", "access.log*")[:2] == (0, {(str(TODAY), "/a"): 3})
 
 
-def test_a_day_that_is_not_over_in_the_zone_of_the_log_is_a_part(tmp_path: Path) -> None:
+def test_a_day_that_has_not_ended_in_the_zone_of_the_log_is_not_whole(tmp_path: Path) -> None:
     west = line("/a", midnight(YESTERDAY) + timedelta(hours=1)).replace(b"+0000", b"-2359")
     for name in ("access.log", f"{YESTERDAY}.log"):
         write(tmp_path / name, west)
@@ -289,7 +289,7 @@ def test_a_day_that_is_not_over_in_the_zone_of_the_log_is_a_part(tmp_path: Path)
         assert "-2359 (run it again later; --partial counts what is there)" in said
 
 
-def test_standard_input_is_taken_at_its_word(tmp_path: Path) -> None:
+def test_standard_input_is_taken_for_a_whole_day(tmp_path: Path) -> None:
     lines = line("/a", midnight(YESTERDAY) + timedelta(hours=1))
     done = fasthits("rollup", "yesterday", "--logs", "-", "--to", "-", stdin=lines, TZ="UTC", cwd=tmp_path)
     assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
@@ -334,7 +334,7 @@ def test_a_file_a_month_is_whole_for_its_days(tmp_path: Path) -> None:
         assert (code, rows[str(day), "/a"]) == (0, 1), said
 
 
-def test_of_a_range_the_whole_days_go_in_and_the_exit_code_says_that_not_all_did(logs: Path, tmp_path: Path) -> None:
+def test_only_the_whole_days_of_a_range_are_kept_and_the_exit_code_is_1(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, EARLY).write(STAMPS[-1500:], RUN)
     days = f"{YESTERDAY - timedelta(2)}..yesterday"
     code, rows, said, summary = rolled(tmp_path, days, "--logs", f"{logs}/access.log.*", "--referrers")
@@ -347,7 +347,7 @@ def test_of_a_range_the_whole_days_go_in_and_the_exit_code_says_that_not_all_did
 # --- Servers ------------------------------------------------------------------------------------------------------
 
 
-def test_servers_that_have_no_file_of_the_day_but_on_days_around_are_named(tmp_path: Path) -> None:
+def test_servers_that_lack_only_the_file_of_this_day_are_named(tmp_path: Path) -> None:
     for server, days in (("web1", (-1, 0, 1)), ("web2", (-1, 1)), ("web3", (-7,)), ("web4", (0,)), ("web5", (-30,))):
         for number in days:
             day = YESTERDAY + timedelta(number)
@@ -419,7 +419,7 @@ def test_copies_that_a_star_reaches_are_named(tmp_path: Path) -> None:
     assert (code, said) == (0, "")
 
 
-def test_what_to_do_about_a_day_whose_older_file_is_gone(logs: Path, tmp_path: Path) -> None:
+def test_the_error_about_a_missing_older_file_says_what_to_do(logs: Path, tmp_path: Path) -> None:
     Rotated(logs, MIDNIGHT, "rotate 1", "create").write(STAMPS[-500:], RUN)
     code, _, said, _ = rolled(tmp_path, "yesterday", "--logs", f"{logs}/access.log*")
     assert code == 1
@@ -467,7 +467,7 @@ exec {python} -m fasthits "$@"
 
 
 def without_logs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-    """Run a command that finds what is in *folder* in /var/log."""
+    """Run a command for which /var/log is *folder*."""
     script = IN_A_ROOT_OF_ITS_OWN.format(logs=folder, python=sys.executable)
     command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *arguments]
     path = {"PYTHONPATH": str(PROJECT), "TZ": "UTC"}
@@ -492,7 +492,7 @@ def test_without_logs_cronologs_tree_comes_before_other_places(tmp_path: Path) -
     assert (done.returncode, rows_of(done.stdout)) == (0, {(str(YESTERDAY), "/a"): 1})
 
 
-def test_without_logs_several_or_none_are_errors_that_name_them(tmp_path: Path) -> None:
+def test_without_logs_it_is_an_error_if_several_or_no_usual_places_have_logs(tmp_path: Path) -> None:
     (tmp_path / "var").mkdir()
     done = without_logs(tmp_path / "var", "rollup")
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Parquet: the rows of SQLite in typed, sorted columns; a day is a file, replaced at one moment."""
+"""Parquet: the same rows as in SQLite, in typed, sorted columns. A day is a file, which is replaced atomically."""
 
 import fcntl
 import os
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> str:
 
 
 def rows_of(folder: str, table: str = "hits") -> list[tuple[Any, ...]]:
-    """Return the rows as a reader of hive partitions finds them, the date first."""
+    """Return the rows as a reader of hive partitions finds them: the date comes first."""
     found = dataset.dataset(f"{folder}{table}", partitioning="hive").to_table()
     names = ["date", *(name for name in found.column_names if name != "date")]
     return list(zip(*(found.column(name).to_pylist() for name in names), strict=True))
@@ -127,7 +127,7 @@ def test_other_columns_and_other_files_are_errors(folder: str, tmp_path: Path) -
 
 
 def test_a_disk_that_is_full_changes_nothing(folder: str) -> None:
-    """A limit of the size of files stands for it."""
+    """A limit of the size of files replaces a full disk."""
     replace(folder, {day: {b"/": 5} for day in MARCH[:2]})
     before = files_in(folder)
     rows = {MARCH[0]: {b"/": 9}, MARCH[1]: {b"/%d" % (number**5): 9 for number in range(3000)}}
@@ -190,7 +190,7 @@ def test_many_rows_make_several_groups(folder: str, monkeypatch: pytest.MonkeyPa
     assert [path for _, path, _ in rows_of(folder)] == [f"/{number:03}" for number in range(250)]
 
 
-def test_the_reading_commands_say_who_reads_it(folder: str) -> None:
+def test_reading_commands_name_the_programs_that_read_parquet(folder: str) -> None:
     replace(folder, {MARCH[0]: {b"/": 1}})
     for name in (folder, folder.rstrip("/")):
         done = CliRunner().invoke(app, ["most-read", "--database", name])
@@ -198,7 +198,7 @@ def test_the_reading_commands_say_who_reads_it(folder: str) -> None:
         assert f"""duckdb -c "SELECT * FROM read_parquet('{folder}hits/*/*.parquet')")""" in done.stderr
 
 
-def test_what_a_rollup_without_pyarrow_says() -> None:
+def test_a_rollup_without_pyarrow_says_what_to_install() -> None:
     done = fasthits("rollup", DAY, "--to", "set/", first="import sys; sys.modules['pyarrow'] = None")
     assert done.returncode == 1
     assert done.stderr == b"fasthits: this needs the extra `parquet`: set/ (pip install 'fasthits[parquet]')\n"

@@ -1,4 +1,4 @@
-"""Partials: what a rollup writes on each server is merged into what one rollup over all logs makes, or not at all."""
+"""Partials: merging the partials of all servers gives the same result as one rollup of all logs, or an error."""
 
 import contextlib
 import gzip
@@ -39,7 +39,7 @@ OPTIONS = ["--bots", "apart", "--referrers", "--search-terms", "--fold-slash", "
 
 
 def lines(server: int) -> list[bytes]:
-    """Return the lines of two days of a server: some paths are on all servers, some are not UTF-8, some hits late."""
+    """Return lines of two days of a server. Some paths are on all servers, some are not UTF-8; some hits are late."""
     found = []
     for day in (DAY, NEXT):
         for number in range(60):
@@ -55,7 +55,7 @@ def lines(server: int) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Logs of three servers; one is compressed, and the hits of the first day's last minute are in the next day's."""
+    """Logs of three servers. One log is compressed. The next day's log has the hits of the first day's last minute."""
     folder = tmp_path_factory.mktemp("logs")
     for server in range(3):
         own = lines(server)
@@ -91,7 +91,7 @@ def servers(logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content_of(target: Path) -> object:
-    """Return all that a target has: the bytes of CSV files, the rows of SQLite's tables."""
+    """Return the content of a target: the bytes of CSV files, the rows of SQLite's tables."""
     if target.suffix == ".csv":
         return {file.name: file.read_bytes() for file in target.parent.glob(f"{target.stem}*.csv")}
     with contextlib.closing(sqlite3.connect(target)) as database:
@@ -100,9 +100,7 @@ def content_of(target: Path) -> object:
 
 
 @pytest.mark.parametrize("target", ["hits.db", "hits.csv"])
-def test_merged_partials_are_what_one_rollup_over_all_logs_makes(
-    target: str, logs: Path, servers: Path, tmp_path: Path
-) -> None:
+def test_merged_partials_equal_one_rollup_of_all_logs(target: str, logs: Path, servers: Path, tmp_path: Path) -> None:
     files = sorted(servers.glob("*.hits"))
     (tmp_path / "all").mkdir()
     done = fasthits(
@@ -137,7 +135,7 @@ def test_a_partial_keeps_its_other_days_and_a_day_with_fewer_hits_stays(tmp_path
 
 
 def partial_of(file: Path, server: str, days: dict[date, int], rules: Rules = DEFAULT_RULES) -> Path:
-    """Write a partial with some hits of a path that is named after the server."""
+    """Write a partial with some hits. The path has the name of the server."""
     counter = HitTable()
     for day, views in days.items():
         counter.add(day, f"/{server}".encode(), views)
@@ -147,14 +145,14 @@ def partial_of(file: Path, server: str, days: dict[date, int], rules: Rules = DE
 
 
 def merged(folder: Path, *options: str) -> tuple[int, list[str], str]:
-    """Merge all partials in a folder; return the exit code, the rows and what was said."""
+    """Merge all partials in a folder; return the exit code, the rows and the messages."""
     done = fasthits("merge", *sorted(folder.glob("*.hits")), "--to", "hits.csv", *options, cwd=folder)
     rows = (folder / "hits.csv").read_text().splitlines()[1:] if (folder / "hits.csv").exists() else []
     return done.returncode, rows, done.stderr.decode()
 
 
-def test_two_counts_of_a_day_of_a_server_are_told_and_nothing_is_merged(tmp_path: Path) -> None:
-    """They may be of two servers with one name; a copy of a partial is the same count."""
+def test_two_counts_of_a_day_of_a_server_are_reported_and_nothing_is_merged(tmp_path: Path) -> None:
+    """Two servers may have the same name. A copy of a partial is the same count, and no error."""
     partial_of(tmp_path / "z.hits", "web1", {DAY: 1, NEXT: 1})
     shutil.copy(tmp_path / "z.hits", tmp_path / "copy.hits")
     assert merged(tmp_path)[:2] == (0, ["2026-03-12,/web1,1", "2026-03-13,/web1,1"])
@@ -180,7 +178,7 @@ def test_a_day_that_a_server_lacks_stays_and_the_server_is_named(tmp_path: Path)
     assert "  2026-03-13 is without web2\n" in said
 
 
-def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
+def test_a_forgotten_server_leaves_fewer_hits_and_the_day_stays(tmp_path: Path) -> None:
     partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     partial_of(tmp_path / "b.hits", "web2", {DAY: 2})
     assert merged(tmp_path)[0] == 0
@@ -191,7 +189,7 @@ def test_a_server_that_is_forgotten_makes_fewer_hits(tmp_path: Path) -> None:
     assert merged(tmp_path, "--replace")[:2] == (0, ["2026-03-12,/web1,1"])
 
 
-def test_what_is_missing_of_a_day_on_a_server_is_said(tmp_path: Path) -> None:
+def test_a_missing_part_of_a_day_on_a_server_is_reported(tmp_path: Path) -> None:
     counter = HitTable()
     counter.add(DAY, b"/", 3)
     table = PartialTarget(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
@@ -222,7 +220,7 @@ def refused(*files: Path, to: str = "hits.csv") -> str:
     return only_line(done.stderr)
 
 
-def test_partials_that_were_counted_otherwise_are_refused(tmp_path: Path) -> None:
+def test_partials_counted_by_other_rules_are_refused(tmp_path: Path) -> None:
     one = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     other = partial_of(tmp_path / "b.hits", "web2", {DAY: 1}, Rules(fold_slash=True, statuses=frozenset({200, 304})))
     assert refused(one, other) == (
@@ -249,7 +247,7 @@ def test_a_partial_is_no_target_for_several_servers(tmp_path: Path) -> None:
 
 
 def with_contents(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
-    """Return a partial with other contents, whose check sum is right."""
+    """Return a partial with other contents and a right check sum."""
     start, length, _, whole = partials.TAIL.unpack(data[-partials.TAIL.size :])
     contents = json.loads(data[start : start + length])
     change(contents)
@@ -294,7 +292,7 @@ def test_strange_contents_are_refused(change: Callable[[dict[str, Any]], object]
     assert not (tmp_path / "hits.csv").exists()
 
 
-def test_another_format_and_other_files_are_refused(tmp_path: Path) -> None:
+def test_partials_of_another_version_and_other_files_are_refused(tmp_path: Path) -> None:
     file = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     file.write_bytes(with_contents(file.read_bytes(), lambda contents: contents.update(format=2)))
     assert "partial of another version of fasthits: " in refused(file)
@@ -338,7 +336,7 @@ opened.replace([date(2026, 3, 12)], table)
 
 
 @pytest.mark.parametrize("moment", ["pack", "contents", "end"])
-def test_killed_at_any_moment_the_old_partial_stands(moment: str, tmp_path: Path) -> None:
+def test_after_a_kill_at_any_moment_the_old_partial_is_whole(moment: str, tmp_path: Path) -> None:
     file = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     before = file.read_bytes()
     killed = subprocess.run([sys.executable, "-c", KILLED, file, moment], cwd=PROJECT)
@@ -348,7 +346,7 @@ def test_killed_at_any_moment_the_old_partial_stands(moment: str, tmp_path: Path
     assert os.listdir(tmp_path) == ["a.hits"]
 
 
-def test_a_partial_that_finds_no_room_leaves_the_old_one(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_partial(tmp_path: Path) -> None:
     file = partial_of(tmp_path / "a.hits", "web1", {DAY: 1})
     before = file.read_bytes()
     write(tmp_path / "log", b"".join(hit(f"/{random.Random(number).randbytes(60).hex()}") for number in range(2000)))

@@ -1,4 +1,4 @@
-"""Hours in the database: kept with the day, replaced with it, and only where they are those of the hits."""
+"""Hours in the database: kept and replaced with their day, and never those of other hits."""
 
 import sqlite3
 from contextlib import closing
@@ -74,7 +74,7 @@ def test_hours_are_replaced_with_their_day(tmp_path: Path, target: tuple[str, st
     assert hours_document(history, DAY) == {"day": "2026-03-12", "hours": None}
 
 
-def test_hours_of_a_day_with_more_hits_stay(tmp_path: Path, target: tuple[str, str]) -> None:
+def test_hours_of_a_day_that_is_not_replaced_stay(tmp_path: Path, target: tuple[str, str]) -> None:
     history = rolled_up(tmp_path, *target)
     write(tmp_path / "access.log", line(5).encode())
     done = fasthits("rollup", str(DAY), "--logs", str(tmp_path / "access.log"), "--partial", *target)

@@ -1,4 +1,4 @@
-"""`fasthits report`: one file that needs nothing else, looked at in a real browser."""
+"""`fasthits report`: one file that needs no other file, opened in a real browser."""
 
 import contextlib
 import re
@@ -32,7 +32,7 @@ SHOWN = "return document.querySelector(arguments[0]).checkVisibility()"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database of forty days, / being read once more on each."""
+    """A folder with a database of forty days. Each day / has one view more."""
     folder = tmp_path_factory.mktemp("report")
     lines = [hit("/", day) * (number + 1) for number, day in enumerate(DAYS)]
     write(folder / "a.log", *lines, *(hit(path, LAST) for path in HOSTILE))
@@ -70,7 +70,7 @@ def test_a_report_goes_to_standard_output_too(folder: Path) -> None:
     assert done.stdout.count(b"<tr>") == 2
 
 
-def test_what_keeps_a_report_from_being_made_is_one_line(folder: Path, tmp_path: Path) -> None:
+def test_an_error_of_a_report_is_one_line(folder: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--database", "none.db"), b"fasthits: no such database: none.db ("),
         (("--to", "no/folder/report.html"), b"fasthits: cannot write report: no/folder/report.html ("),
@@ -128,7 +128,7 @@ def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: P
 def test_one_kept_day_is_one_bar_with_one_date(folder: Path) -> None:
     done = fasthits("report", "--days", "1", "--to", "-", cwd=folder)
     page = done.stdout.decode()
-    assert page.count("<title>12 Mar 2026: ") == 2  # in the chart for wide pages, and in the other
+    assert page.count("<title>12 Mar 2026: ") == 2  # in the chart for wide pages, and in the chart for phones
     assert page.count(">12 Mar</text>") == 2
 
 

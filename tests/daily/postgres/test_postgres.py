@@ -1,4 +1,4 @@
-"""PostgreSQL: its rows and answers are those of SQLite, and a day is replaced as a whole or not at all."""
+"""PostgreSQL: it has the same rows and answers as SQLite, and a day is replaced as a whole or not at all."""
 
 import asyncio
 import json
@@ -145,7 +145,7 @@ def test_an_empty_log_does_not_erase_a_day(url: str, psql: Connection, tmp_path:
 
 
 def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql: Connection) -> None:
-    """PostgreSQL has no zero bytes in texts."""
+    """Texts in PostgreSQL cannot hold zero bytes."""
     assert replace(url, {MARCH[0]: {b"/a\0": 1, b"/a\\x00": 2, b"/b": 4}}) == Replaced(2, [])
     assert rows_of(psql) == [(str(MARCH[0]), "/a\\x00", 3), (str(MARCH[0]), "/b", 4)]
     assert [row[2:] for row in sums_in(psql)] == [(7, None, 2)]
@@ -158,7 +158,7 @@ def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> N
     psql.execute("DELETE FROM hits WHERE date = '2026-03-03'")
     psql.execute("TRUNCATE hits_2026_03_04")
     psql.execute("DROP TABLE hits_2026_03_05")
-    assert [row[0] for row in sums_in(psql)] == ["2026-03-05", "2026-03-06"]  # a dropped table tells nobody
+    assert [row[0] for row in sums_in(psql)] == ["2026-03-05", "2026-03-06"]  # no trigger runs when a table is dropped
     open_target(url).catch_up()
     assert [(row[0], row[2]) for row in sums_in(psql)] == [("2026-03-01", 4), ("2026-03-02", 9), ("2026-03-06", 1)]
     psql.execute("DROP TRIGGER hits_changed ON hits")
@@ -233,7 +233,7 @@ def test_answers_are_those_of_sqlite(options: tuple[str, ...], url: str, psql: C
     assert History(url).site(ROUND)[1] is None
 
 
-def test_a_day_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(url: str, psql: Connection) -> None:
+def test_a_reader_sees_the_old_or_the_new_day_while_it_is_replaced(url: str, psql: Connection) -> None:
     replace(url, {MARCH[0]: {b"/": 1}, MARCH[1]: {b"/": 1}})
     history = History(url)
     with ThreadPoolExecutor() as threads:
@@ -247,8 +247,8 @@ def test_a_day_that_is_replaced_while_it_is_read_is_the_old_or_the_new_one(url: 
     assert history.views("/") == {MARCH[0]: 5, MARCH[1]: 1, MARCH[2]: 1}
 
 
-def test_a_reader_that_began_while_a_day_is_replaced_sees_the_new_one(url: str, psql: Connection) -> None:
-    """Its moment is when it gets the lock. Before, it would see the new partition, but none of its rows."""
+def test_a_reader_that_begins_while_a_day_is_replaced_sees_the_new_day(url: str, psql: Connection) -> None:
+    """It sees the state at the moment when it gets the lock. Earlier it would see the new partition without rows."""
     replace(url, {MARCH[0]: {b"/": 1}})
     with ThreadPoolExecutor() as threads:
         with psql.transaction():
@@ -333,7 +333,7 @@ def test_doctor_and_conf_know_urls(url: str) -> None:
     assert "conf takes no URL: postgresql://me@host/x" in done.stderr
 
 
-def test_what_a_reader_says_of_a_database_without_tables(url: str) -> None:
+def test_a_reader_says_that_a_database_has_no_tables(url: str) -> None:
     done = CliRunner().invoke(app, ["most-read", "--database", url])
     assert done.exit_code == 1
     assert done.stderr == (
@@ -379,7 +379,7 @@ open_target(sys.argv[1]).replace([day], counter)
 
 
 @pytest.mark.parametrize(("moment", "new"), [("copy", False), ("attach", False), ("commit", False), ("after", True)])
-def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
+def test_after_a_kill_at_any_moment_the_old_or_the_new_numbers_are_whole(
     moment: str, new: bool, url: str, psql: Connection
 ) -> None:
     replace(url, {day: {b"/old": 2} for day in MARCH[:2]})
@@ -393,11 +393,11 @@ def test_killed_at_any_moment_the_old_or_the_new_numbers_stand(
     assert rows_of(psql) == [(str(MARCH[0]), "/old", 50_000), before[1]]
 
 
-def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_ones(url: str, psql: Connection) -> None:
+def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_rows(url: str, psql: Connection) -> None:
     replace(url, {MARCH[0]: {b"/old": 1}})
 
     class Dying:
-        """A hit table whose rows end with the connection."""
+        """A hit table that breaks the connection when its rows have been read."""
 
         bots = None
 
@@ -428,7 +428,7 @@ SEVERAL = (
 
 
 def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: Connection) -> None:
-    """They also make the tables at once. Of the same day, the count with most hits stands, whoever comes first."""
+    """They also create the tables at the same time. The count with the most hits stays, whichever comes first."""
     command = [sys.executable, "-c", SEVERAL, url]
     wanted = [(1, 1), (1, 3), (1, 2), (2, 1), (3, 1)]
     running = [subprocess.Popen([*command, str(day), str(views)], cwd=PROJECT) for day, views in wanted]
@@ -441,7 +441,7 @@ def test_rollups_at_once_of_different_days_and_of_the_same_day(url: str, psql: C
     assert psql.execute("SELECT count(*), max(id) FROM hits_paths WHERE id > 0").fetchone() == (5_000, 5_000)
 
 
-def test_a_path_goes_with_its_last_row(url: str, psql: Connection) -> None:
+def test_a_path_is_removed_with_its_last_row(url: str, psql: Connection) -> None:
     for number, day in enumerate(MARCH[:4]):
         replace(url, {day: {b"/": 5, b"/%d" % number: 1}})
     replace(url, {MARCH[3]: {b"/": 6}})
@@ -455,7 +455,7 @@ def test_a_path_goes_with_its_last_row(url: str, psql: Connection) -> None:
     assert [row[:2] for row in found.paths] == [("/", 11), ("/2", 1), ("/new", 1)]
 
 
-def test_paths_of_an_earlier_fasthits_can_go_too(url: str, psql: Connection) -> None:
+def test_paths_of_an_earlier_version_can_be_removed_too(url: str, psql: Connection) -> None:
     replace(url, {MARCH[0]: {b"/": 5, b"/old": 1}})
     psql.execute("DELETE FROM hits_paths WHERE id = 0")
     psql.execute("ALTER TABLE hits_paths ALTER path SET NOT NULL")
@@ -481,13 +481,15 @@ def test_a_signal_ends_a_rollup_that_waits_for_another(url: str, psql: Connectio
     assert rows_of(psql) == [(str(MARCH[0]), "/", 1)]
 
 
-def test_who_waits_too_long_for_another_says_so(url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rollup_that_waits_too_long_for_another_is_an_error(
+    url: str, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "LOCK_SECONDS", 0.1)
     monkeypatch.setattr(connections, "TURN_SECONDS", 0.1)
     replace(url, {MARCH[0]: {b"/": 1}})
     with psql.transaction():
         psql.execute("SELECT FROM hits")
-        replace(url, {MARCH[1]: {b"/": 1}})  # readers do not keep a new day waiting
+        replace(url, {MARCH[1]: {b"/": 1}})  # readers do not delay a new day
         with pytest.raises(
             TableError, match=r"lock timeout; another rollup or another program uses the tables; try again"
         ):
@@ -518,7 +520,7 @@ def test_other_tables_of_the_same_names_are_errors(url: str, psql: Connection) -
 
 @pytest.fixture
 def guest(postgres: Postgres, url: str) -> Iterator[str]:
-    """The name of a user who has a password and no rights."""
+    """The name of a user with a password and without rights."""
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         connection.execute("CREATE ROLE guest LOGIN PASSWORD 'right'")
         yield "guest"
@@ -526,7 +528,7 @@ def guest(postgres: Postgres, url: str) -> Iterator[str]:
 
 
 def said(target: str, **environment: str) -> str:
-    """Return what a rollup to *target* says, which fails before it reads a log."""
+    """Return the message of a rollup to *target* that fails before it reads a log."""
     runner = CliRunner(env=environment)
     done = runner.invoke(app, ["rollup", "2026-03-12", "--logs", "/dev/null", "--to", target])
     assert done.exit_code in (1, 2), done.stderr
@@ -574,7 +576,7 @@ def test_errors_are_a_line_that_says_what_to_type_and_never_the_password(
     assert "has no right" in said("postgresql://?service=stats", PGSERVICEFILE=str(services))
 
 
-def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
+def test_a_rollup_without_psycopg_says_what_to_install(tmp_path: Path) -> None:
     done = fasthits(
         "rollup",
         "2026-03-12",
@@ -595,9 +597,9 @@ def test_what_a_rollup_without_psycopg_says(tmp_path: Path) -> None:
         ("transaction blocks not allowed in statement pooling mode", "pool_mode = transaction"),
     ],
 )
-def test_what_replicas_and_poolers_refuse_is_said_with_what_to_do(
+def test_refusals_of_replicas_and_poolers_are_reported_with_what_to_do(
     said: str, hint: str, url: str, psql: "psycopg.Connection[Any]"
 ) -> None:
-    """The server says here what a replica of PostgreSQL 15 and PgBouncer 1.18 have said."""
+    """The server in this test sends the messages of a replica of PostgreSQL 15 and of PgBouncer 1.18."""
     with pytest.raises(TableError, match=hint), connections.as_table_error("cannot read database", url):
         psql.execute(f"DO $$ BEGIN RAISE EXCEPTION '{said}'; END $$")

@@ -1,4 +1,4 @@
-"""Sums of referrers and searches: equal to their rows, whoever changes these, and made for old files."""
+"""Sums of referrers and searches: they equal their rows, whichever program changes the rows, also in old files."""
 
 import sqlite3
 from collections import Counter

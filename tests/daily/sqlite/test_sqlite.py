@@ -1,4 +1,4 @@
-"""The SQLite file under rollups that are killed, full disks, other rollups, readers, and strangers' files beside it."""
+"""The SQLite file: killed rollups, full disks, other rollups, readers, and files of strangers in its folder."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def views_in(file: Path) -> int:
 
 @pytest.fixture
 def kept(place: Path) -> Path:
-    """A database with 10 hits, where every user may look."""
+    """A database with 10 hits, in a folder that every user may read."""
     SqliteTarget(place / "hits.db").replace([DAY], counter(10))
     return place / "hits.db"
 
@@ -106,7 +106,7 @@ def test_every_command_works_after_a_kill(kept: Path, command: list[str]) -> Non
     assert views_in(kept) == 10
 
 
-def test_the_first_rollup_of_all_is_killed(tmp_path: Path) -> None:
+def test_after_a_kill_of_the_very_first_rollup_every_command_works(tmp_path: Path) -> None:
     leave_half_written(tmp_path / "hits.db")
     done = fasthits("most-read", cwd=tmp_path)
     assert done.returncode in (0, 1)
@@ -117,7 +117,7 @@ def test_the_first_rollup_of_all_is_killed(tmp_path: Path) -> None:
 
 @AS_ROOT
 @pytest.mark.parametrize("locked", ["folder", "file"])
-def test_who_may_not_write_is_told_who_may(kept: Path, locked: str) -> None:
+def test_a_user_without_write_permission_learns_who_may_write(kept: Path, locked: str) -> None:
     leave_half_written(kept)
     if locked == "file":
         kept.parent.chmod(0o777)
@@ -130,7 +130,7 @@ def test_who_may_not_write_is_told_who_may(kept: Path, locked: str) -> None:
 
 
 @AS_ROOT
-def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept: Path) -> None:
+def test_a_user_who_may_only_read_does_not_disturb_a_rollup(kept: Path) -> None:
     before = kept.read_bytes()
     with as_stranger():
         assert views_in(kept) == 10
@@ -143,7 +143,7 @@ def test_who_may_only_read_reads_while_a_rollup_writes_and_disturbs_nothing(kept
 
 
 def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -> None:
-    """Also those of a large day: SQLite by itself writes it to the file before it commits, and readers wait."""
+    """This holds for a large day, too. By default SQLite writes it to the file before the commit, and readers wait."""
     seen = []
 
     def rows(counted: HitTable) -> Iterator[tuple[str | int, ...]]:
@@ -156,7 +156,7 @@ def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -
     assert views_in(kept) == 100_000
 
 
-def test_what_is_read_at_one_moment_is_of_one_moment(kept: Path) -> None:
+def test_one_question_reads_one_state_of_the_database(kept: Path) -> None:
     history = History(kept)
     with history.at_one_moment():
         days = Range(DAY, DAY)
@@ -185,7 +185,7 @@ main()
 
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.csv"])
-def test_without_room_the_old_numbers_stand(name: str, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_numbers(name: str, tmp_path: Path) -> None:
     open_target(str(tmp_path / name)).replace([DAY], counter(10))
     before = (tmp_path / name).read_bytes()
     write(tmp_path / "a.log", *(hit(f"/{number}/{'p' * 200}") for number in range(20_000)))
@@ -214,7 +214,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @AS_ROOT
 @pytest.mark.parametrize("name", ["hits.db", "hits.csv"])
-def test_on_a_full_disk_the_old_numbers_stand_and_every_command_works(
+def test_on_a_full_disk_the_old_numbers_stay_and_every_command_works(
     name: str, small_disk: Path, tmp_path: Path
 ) -> None:
     target = small_disk / name
@@ -259,7 +259,7 @@ def test_a_signal_ends_the_wait_for_another_rollup_or_a_reader(kept: Path, other
     assert views_in(kept) == 10
 
 
-def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
+def test_a_damaged_file_is_reported_and_stays(kept: Path) -> None:
     SqliteTarget(kept).replace([DAY], counter(5_000))
     with kept.open("r+b") as file:
         for page in range(2, 8):
@@ -276,7 +276,7 @@ def test_a_damaged_file_is_told_and_stays(kept: Path) -> None:
     assert kept.read_bytes() == before
 
 
-def test_what_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "folder.db").mkdir()
     write(tmp_path / "empty.db")
     write(tmp_path / "text.db", b"no database " * 100)
@@ -293,7 +293,7 @@ def test_what_is_no_database_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder as /tmp."""
+    """A folder with the permissions of /tmp."""
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(0o1777)
@@ -309,8 +309,8 @@ MADE = "user 65534 has made "
 
 @AS_ROOT
 @pytest.mark.parametrize("suffix", ["", "-journal", "-wal", "-shm"])
-def test_what_a_stranger_has_put_into_a_shared_folder_is_not_taken_for_ours(shared: Path, suffix: str) -> None:
-    """A journal would be played back into the database."""
+def test_files_of_a_stranger_in_a_shared_folder_are_not_used(shared: Path, suffix: str) -> None:
+    """SQLite would play a stranger's journal back into the database."""
     file = shared / "hits.db"
     SqliteTarget(file).replace([DAY], counter(10))
     before = file.read_bytes()
@@ -332,9 +332,7 @@ def test_what_a_stranger_has_put_into_a_shared_folder_is_not_taken_for_ours(shar
     "to", ["hits.db", "hits.csv", "hits.referrers.csv", ".hits.csv.new", ".hits.referrers.csv.new"]
 )
 @pytest.mark.parametrize("kind", ["link", "link to nothing", "file", "folder", "link of a folder"])
-def test_a_strangers_link_or_file_in_a_shared_folder_is_not_written_to(
-    shared: Path, tmp_path: Path, to: str, kind: str
-) -> None:
+def test_no_rollup_writes_to_a_strangers_link_or_file(shared: Path, tmp_path: Path, to: str, kind: str) -> None:
     victim = tmp_path / "victim"
     planted = shared / to
     if "link" in kind:
@@ -384,7 +382,7 @@ def test_a_summary_or_report_does_not_follow_a_strangers_link(
 
 
 @AS_ROOT
-def test_links_of_ones_own_and_of_the_folders_owner_are_followed(shared: Path, tmp_path: Path) -> None:
+def test_links_of_the_user_and_of_the_folders_owner_are_followed(shared: Path, tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/"))
     (tmp_path / "data").mkdir()
     for name in ("hits.db", "hits.csv"):
@@ -394,7 +392,7 @@ def test_links_of_ones_own_and_of_the_folders_owner_are_followed(shared: Path, t
         assert (tmp_path / "data" / name).is_file()
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "hits.csv").symlink_to(tmp_path / "data" / "other.csv")
-    give_to_stranger(tmp_path / "theirs" / "hits.csv")  # in a folder where not everybody may make files
+    give_to_stranger(tmp_path / "theirs" / "hits.csv")  # in a folder in which not every user may make files
     done = fasthits("rollup", str(DAY), "--logs", tmp_path / "a.log", "--to", tmp_path / "theirs" / "hits.csv")
     assert done.returncode == 0
     assert (tmp_path / "data" / "other.csv").is_file()
@@ -439,7 +437,7 @@ def test_ctrl_c_ends_a_query_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["rollup", "merge"])
 @pytest.mark.parametrize(("most", "kib"), [("32M", 8 << 10), ("1G", 256 << 10), ("8G", 256 << 10)])
-def test_max_memory_bounds_what_sqlite_keeps_in_memory(
+def test_max_memory_limits_the_cache_of_sqlite(
     command: str, most: str, kib: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = set()

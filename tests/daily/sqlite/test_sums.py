@@ -1,4 +1,4 @@
-"""The sums beside the hits: what is read from them is what the rows say, whoever has changed the rows."""
+"""The sums next to the rows: answers from sums equal answers from rows, whichever program has changed the rows."""
 
 import signal
 import sqlite3
@@ -54,7 +54,7 @@ def insert(database: sqlite3.Connection, rows: list[Row], by_host: bool, apart: 
 
 
 def change(file: Path, *statements: str) -> None:
-    """Change a database as somebody else would."""
+    """Change a database as another program would."""
     with closing(sqlite3.connect(file)) as database:
         for statement in statements:
             database.execute(statement)
@@ -84,7 +84,7 @@ def kept(tmp_path: Path) -> Path:
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[list[Row], bool, bool, list[date]]:
-    """Rows, whether hosts and bots are apart, and the days without sums."""
+    """Rows, whether hosts and bots are kept apart, and the days without sums."""
     by_host, apart = draw(st.booleans()), draw(st.booleans())
     keys = st.tuples(st.sampled_from(DAYS), st.sampled_from(HOSTS if by_host else [""]), st.sampled_from(PATHS))
     numbers = st.tuples(st.integers(0, 9) | st.integers(65_530, 70_000), st.integers(0, 3) if apart else st.just(0))
@@ -98,7 +98,7 @@ def is_page(path: str) -> bool:
 
 
 def check_answers(history: History, rows: list[Row], days: Range, host: str | None, by_host: bool, apart: bool) -> None:
-    """Fail unless all answers are those of the rows."""
+    """Fail unless all answers equal those from the rows."""
     kept = {row.day for row in rows}
     before = history.before(days)
     assert (before.last - before.first, before.last) == (days.last - days.first, days.first - timedelta(1))
@@ -168,7 +168,7 @@ def check_answers(history: History, rows: list[Row], days: Range, host: str | No
 
 @given(tables(), st.sampled_from([WHOLE, Range(DAYS[2], DAYS[4]), Range(DAYS[4], DAYS[4])]))
 def test_all_answers_are_those_of_the_rows(table: tuple[list[Row], bool, bool, list[date]], days: Range) -> None:
-    """With the sums of all days, without any, and with those of some days."""
+    """With the sums of all days, of no day, and of some days."""
     rows, by_host, apart, without = table
     with TemporaryDirectory() as folder:
         file = Path(folder, "hits.db")
@@ -188,7 +188,7 @@ def test_all_answers_are_those_of_the_rows(table: tuple[list[Row], bool, bool, l
 
 
 def site_of(file: Path) -> list[int | None]:
-    """Return the views by day, asked for in two ways."""
+    """Return the views by day, from two questions."""
     history = History(file)
     found = history.site(WHOLE)
     sections = history.by_day("/*", WHOLE)
@@ -210,7 +210,7 @@ def site_of(file: Path) -> list[int | None]:
         ("UPDATE hits SET path = '/c' WHERE date = '2026-03-09' AND path = '/b'", [7, 7, 7], [0, 2]),
     ],
 )
-def test_who_changes_hits_by_hand_makes_no_sum_wrong(
+def test_a_change_of_hits_by_hand_makes_no_sum_wrong(
     kept: Path, statement: str, views: list[int | None], left: list[int]
 ) -> None:
     change(kept, statement)
@@ -267,7 +267,7 @@ def test_a_day_without_hits_is_kept_with_no_views(kept: Path) -> None:
 
 
 def forget_sums(file: Path) -> None:
-    """Let the file be as a version without sums has left it."""
+    """Turn the file into one of a version without sums."""
     change(file, *(f"DROP TRIGGER hits_sums_{name}" for name in ("insert", "update", "delete")))
     change(file, "DROP TABLE hits_sums", "DROP TABLE hits_paths")
 
@@ -303,14 +303,14 @@ SqliteTarget(Path(sys.argv[1])).catch_up()
 """
 
 
-def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept: Path) -> None:
+def test_the_next_rollup_goes_on_with_the_sums_that_a_killed_rollup_left(kept: Path) -> None:
     forget_sums(kept)
     before = site_of(kept)
     for made in (0, 1, 2):
         command = [sys.executable, "-c", KILLED, kept, "1" if not made else "2"]
         assert subprocess.run(command, cwd=PROJECT).returncode == -signal.SIGKILL
         if made:
-            assert summed(kept) == [str(day) for day in DAYS[3 - made : 3]]  # the newest are made first
+            assert summed(kept) == [str(day) for day in DAYS[3 - made : 3]]  # newest days first
         assert site_of(kept) == before
     assert subprocess.run([*command[:3], kept, "9"], cwd=PROJECT).returncode == 0
     assert summed(kept) == [str(day) for day in DAYS[:3]]
@@ -330,13 +330,13 @@ def test_a_killed_rollup_goes_on_where_it_was_with_the_sums_of_an_old_file(kept:
         "DELETE FROM hits_paths WHERE path = '/a'",
     ],
 )
-def test_damaged_sums_are_told(kept: Path, statement: str) -> None:
+def test_damaged_sums_are_reported(kept: Path, statement: str) -> None:
     change(kept, statement)
     with pytest.raises(TableError, match=r"the database has damaged sums: .*hits\.db"):
         site_of(kept)
 
 
-def test_views_that_are_no_numbers_are_told_and_have_no_sums(kept: Path) -> None:
+def test_views_that_are_not_numbers_are_reported_and_get_no_sums(kept: Path) -> None:
     change(kept, "UPDATE hits SET views = 'many' WHERE date = '2026-03-09' AND path = '/a'")
     SqliteTarget(kept).catch_up()
     assert summed(kept) == [str(DAYS[0]), str(DAYS[2])]
@@ -357,14 +357,14 @@ def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> 
         assert database.execute(f"SELECT * FROM {name}").fetchall() == [(1, 2)]
 
 
-def test_a_host_that_the_table_does_not_tell_apart_is_refused(kept: Path) -> None:
+def test_a_host_is_refused_if_the_table_has_no_hosts(kept: Path) -> None:
     for ask in (History(kept).site, History(kept).most_read, History(kept).sections):
         with pytest.raises(UsageError, match=r"the database has no hosts: one\.example"):
             ask(WHOLE, host="one.example")
 
 
-def test_sums_take_part_in_what_is_read_at_one_moment(kept: Path) -> None:
-    """A path that is new in the sums has no number in a question that has begun before."""
+def test_sums_and_rows_are_read_from_one_state_of_the_database(kept: Path) -> None:
+    """A question that began before a path was added does not know the number of the path."""
     history = History(kept)
     with history.at_one_moment():
         assert history.most_read(WHOLE).views == 21
@@ -407,7 +407,7 @@ def test_referrers_and_searches_of_the_site_a_path_and_a_section(tmp_path: Path)
     assert history.hours(date(2026, 3, 12)) == [5 * (hour == 10) for hour in range(24)]
 
 
-def test_what_is_not_kept_is_none(kept: Path) -> None:
+def test_tables_that_are_not_kept_are_none(kept: Path) -> None:
     history = History(kept)
     assert history.referrers(WHOLE) is None
     assert history.searches(WHOLE) is None
@@ -416,8 +416,8 @@ def test_what_is_not_kept_is_none(kept: Path) -> None:
     assert history.hosts(WHOLE) == []
 
 
-def test_most_of_many_paths_are_in_order(tmp_path: Path) -> None:
-    """More than are looked up one by one, and most of them with equal views."""
+def test_the_most_read_of_many_paths_are_in_order(tmp_path: Path) -> None:
+    """There are more paths than are looked up one by one, and most of them have equal views."""
     views = {f"/{number:05}": 1 + (number % 7 == 0) for number in range(7_000)}
     roll_up(tmp_path / "hits.db", views, DAYS[0])
     history = History(tmp_path / "hits.db")
@@ -433,7 +433,7 @@ def paths_in(file: Path) -> list[str]:
         return [path for (path,) in database.execute(query)]
 
 
-def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
+def test_a_path_is_removed_with_its_last_row(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for number, day in enumerate(DAYS[:4]):
         roll_up(file, {"/": 5, f"/{number}": 1}, day)
@@ -455,7 +455,7 @@ def test_a_path_goes_with_its_last_row(tmp_path: Path) -> None:
     assert found.by_day("/0", WHOLE)[2:6] == [0, 0, 0, 3]
 
 
-def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp_path: Path) -> None:
+def test_sums_of_an_earlier_version_without_removable_paths_are_made_anew(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for day in DAYS[:2]:
         roll_up(file, {"/": 5, f"/{day}": 1}, day)
@@ -472,7 +472,7 @@ def test_sums_of_an_earlier_fasthits_whose_paths_could_not_go_are_made_again(tmp
     assert site_of(file)[:2] == [6, 7]
 
 
-def test_no_path_goes_while_a_day_is_without_sums(tmp_path: Path) -> None:
+def test_no_path_is_removed_while_a_day_has_no_sums(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     for number, day in enumerate(DAYS[:3]):
         roll_up(file, {"/": 5, f"/{number}": 1}, day)

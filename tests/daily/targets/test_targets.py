@@ -61,7 +61,7 @@ def read(file: Path) -> list[Row]:
 
 
 def rows_of(rows: dict[date, dict[str, int]]) -> HitTable:
-    """Return the rows, by day and path, as one counter has them."""
+    """Return rows, by day and path, as a hit table has them."""
     counter = HitTable()
     for day, paths in rows.items():
         for path, views in paths.items():
@@ -91,7 +91,7 @@ def test_only_the_days_given_are_replaced(file: Path) -> None:
 
 
 def spilled(rows: dict[date, dict[str, int]]) -> MergedRows:
-    """Return the rows, by day and path, as runs have them, which have each row several times."""
+    """Return rows, by day and path, as runs have them: each row comes several times."""
     spill = Spill(Workshop(Spool(), 1 << 20))
     for day, paths in rows.items():
         for path, views in paths.items():
@@ -101,7 +101,7 @@ def spilled(rows: dict[date, dict[str, int]]) -> MergedRows:
 
 
 @pytest.mark.parametrize("make", [rows_of, spilled])
-def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[..., Rows]) -> None:
+def test_a_day_with_more_kept_hits_is_left_unchanged(file: Path, make: Callable[..., Rows]) -> None:
     kept = {MARCH[0]: {"/": 1}, MARCH[1]: {"/a": 3, "/b,": 4}, MARCH[2]: {"/a": 3}, MARCH[3]: {"/a": 1}}
     table(file).replace(MARCH[:4], make(kept))
     new = {MARCH[0]: {"/new": 2}, MARCH[1]: {"/new": 6}, MARCH[2]: {"/new": 3}, MARCH[4]: {"/new": 1}}
@@ -124,10 +124,8 @@ def test_a_day_of_which_more_hits_are_kept_stays(file: Path, make: Callable[...,
 
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(
-    tmp_path: Path, name: str, in_memory: bool
-) -> None:
-    """Those of bots, too, and of all hosts."""
+def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, name: str, in_memory: bool) -> None:
+    """Hits of bots and of all hosts are compared, too."""
     layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
     rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
 
@@ -165,8 +163,8 @@ def test_all_tables_of_a_day_stay_and_all_hits_of_a_day_are_compared(
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_path: Path) -> None:
-    """Of many at once, with one hit to eight of the same day, the last one to be kept has eight."""
+def test_hits_that_another_rollup_keeps_meanwhile_are_compared_too(name: str, tmp_path: Path) -> None:
+    """Many rollups of the same day at once, with one to eight hits: at the end the day with eight hits is kept."""
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
         "from fasthits.daily.targets.opening import open_target; day, views = date(2026, 3, 1), int(sys.argv[2]);"
@@ -178,7 +176,7 @@ def test_what_another_rollup_keeps_meanwhile_is_compared_with(name: str, tmp_pat
     assert READERS[name](tmp_path / name) == [("2026-03-01", "/", 8)]
 
 
-def test_days_come_before_between_and_behind_those_there(file: Path) -> None:
+def test_days_may_come_before_between_and_after_the_kept_days(file: Path) -> None:
     for day in (3, 1, 5, 2, 4):
         table(file).replace([MARCH[day]], rows_of({MARCH[day]: {"/": day}}))
     assert [views for _, _, views in read(file)] == [1, 2, 3, 4, 5]
@@ -195,7 +193,7 @@ def test_a_second_time_changes_nothing(file: Path) -> None:
 
 
 @given(rows=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])).map("/".__add__), st.integers(1, 2**60)))
-def test_any_path_comes_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_path_can_be_read_back_from_csv(rows: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("csv") / "hits.csv"
     CsvTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: rows}))
     CsvTarget(file).replace(MARCH[1:2], rows_of({}))
@@ -225,7 +223,7 @@ def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_
     assert {path: views for _, path, views in read(file)} == {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}
 
 
-def test_rows_of_several_runs_come_in_order_and_equal_ones_add_up(file: Path) -> None:
+def test_rows_of_several_runs_are_sorted_and_equal_rows_add_up(file: Path) -> None:
     names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
     spill = Spill(Workshop(Spool(), 1 << 20))
     for half in range(2):
@@ -244,13 +242,13 @@ def test_rows_of_several_runs_come_in_order_and_equal_ones_add_up(file: Path) ->
 
 
 @pytest.mark.parametrize("target", ["hits.txt", "hits", "", "csv", "hits.csv.gz", "hits.db/"])
-def test_what_names_no_table_is_a_usage_error(target: str, tmp_path: Path) -> None:
+def test_an_invalid_target_is_a_usage_error(target: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         open_target(target if target != "hits.db/" else "hits.")
 
 
 @pytest.mark.parametrize("name", ["no/folder/hits.csv", "no/folder/hits.db", "folder.csv", "folder.db"])
-def test_a_target_that_cannot_be_written_is_told_beforehand(name: str, tmp_path: Path) -> None:
+def test_a_target_that_cannot_be_written_is_reported_beforehand(name: str, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "folder.db").mkdir()
     with pytest.raises(TableError):
@@ -273,7 +271,7 @@ def test_a_target_that_turns_out_unwritable_is_an_error(name: str) -> None:
         ("hits.csv", b"\xff\xfe\x00"),
     ],
 )
-def test_a_target_of_another_kind_stays_as_it_is(name: str, content: bytes, tmp_path: Path) -> None:
+def test_a_target_of_another_kind_is_left_unchanged(name: str, content: bytes, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_bytes(content)
     with pytest.raises(TableError):
@@ -292,7 +290,7 @@ def test_a_target_of_another_kind_stays_as_it_is(name: str, content: bytes, tmp_
         b"date,path,views\n2026-03-02,/\xff,1\n",
     ],
 )
-def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_csv_file_is_left_unchanged(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "hits.csv"
     file.write_bytes(content)
     with pytest.raises(TableError):
@@ -301,7 +299,7 @@ def test_a_csv_file_that_was_spoilt_stays_as_it_is(content: bytes, tmp_path: Pat
     assert os.listdir(tmp_path) == ["hits.csv"]
 
 
-def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+def test_a_table_hits_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
     file = tmp_path / "hits.db"
     with sqlite3.connect(file) as database:
         database.execute("CREATE TABLE hits(player TEXT, goals INTEGER)")
@@ -314,9 +312,7 @@ def test_a_table_hits_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
             attempt()
 
 
-def test_a_database_that_somebody_writes_to_is_waited_for_and_then_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollup_waits_for_a_locked_database_and_then_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "WRITE_LOCK_SECONDS", 0.05)
     file = tmp_path / "hits.db"
     SqliteTarget(file).replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
@@ -358,7 +354,7 @@ open_target(sys.argv[1]).replace([day], Deadly())
 """
 
 
-def test_killed_half_way_the_old_numbers_stand(file: Path) -> None:
+def test_after_a_kill_half_way_the_old_numbers_are_whole(file: Path) -> None:
     table(file).replace(MARCH[:3], rows_of({day: {"/old": 1} for day in MARCH[:3]}))
     before = read(file)
     killed = subprocess.run([sys.executable, "-c", KILLED, file], cwd=PROJECT)
@@ -403,9 +399,7 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     assert os.listdir(tmp_path) == [name]
 
 
-def test_what_another_process_writes_is_waited_for_and_then_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rollup_waits_for_a_locked_csv_file_and_then_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
     table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
     new = tmp_path / ".hits.csv.new"
@@ -421,7 +415,9 @@ def test_what_another_process_writes_is_waited_for_and_then_an_error(
     assert os.listdir(tmp_path) == ["hits.csv"]
 
 
-def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_only_read_a_folder_cannot_hold_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(replacing, "LOCK_SECONDS", 0.1)
     with contextlib.ExitStack() as opened:
         table(tmp_path / "hits.csv").replace(MARCH[:1], rows_of({MARCH[0]: {"/": 1}}))
@@ -434,7 +430,7 @@ def test_who_may_only_read_a_folder_does_not_hold_the_lock(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(("module", "name"), [(fcntl, "flock"), (os.path, "samestat")])
-def test_a_signal_that_comes_as_the_new_file_is_made_leaves_none(
+def test_a_signal_while_the_new_file_is_made_leaves_no_new_file(
     module: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = getattr(module, name)
@@ -459,7 +455,7 @@ def test_nobody_else_can_open_the_new_file_before_it_has_the_old_ones_mode(tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
-def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path: Path) -> None:
+def test_files_that_a_killed_rollup_left_are_removed_unless_they_may_be_a_strangers(tmp_path: Path) -> None:
     left = tmp_path / ".hits.csv.new"
     for owner, of_folder, removed in ((0, 1234, True), (1234, 1234, True), (1234, 0, False)):
         os.chown(tmp_path, of_folder, of_folder)
@@ -474,7 +470,7 @@ def test_what_a_killed_rollup_left_is_removed_if_it_can_be_no_strangers(tmp_path
             assert left.read_text() == "half a day"
 
 
-def test_of_several_csv_files_all_are_replaced_or_none(tmp_path: Path) -> None:
+def test_several_csv_files_are_all_replaced_or_none(tmp_path: Path) -> None:
     layouts = [PLAIN, referrers_layout()]
     rules = LineRules(referers={"referrers": lambda _: None})
 

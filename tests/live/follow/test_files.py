@@ -1,4 +1,4 @@
-"""Log files that are followed: rotation in all its formats, one look after the other."""
+"""Log files that are followed, one look after the other: all kinds of rotation."""
 
 import gzip
 import lzma
@@ -14,7 +14,7 @@ from fasthits.live.follow.positions import Positions
 
 
 class Following:
-    """Files that are looked at and read to their end whenever `lines` is called."""
+    """Followed files. Each call of `lines` looks at them and reads them to their end."""
 
     def __init__(
         self, *patterns: Path | str, positions: Positions = (), known: dict[tuple[int, int], int] | None = None
@@ -27,7 +27,7 @@ class Following:
         self.files.look()
 
     def lines(self, *renames: tuple[Path, Path]) -> list[str]:
-        """Return the lines that have come."""
+        """Return the new lines."""
         self.files.look([(str(old), str(new)) for old, new in renames])
         found = b""
         again = True
@@ -40,7 +40,7 @@ class Following:
         return sorted(found.decode().splitlines())
 
     def again(self, *patterns: Path | str) -> "Following":
-        """Return what goes on after a restart."""
+        """Return the object that goes on after a restart."""
         positions = tuple(tail.position() for tail in self.files.tails.values())
         known = self.files.known
         self.files.close()
@@ -57,7 +57,7 @@ def append(file: Path, text: str) -> None:
         opened.write(text)
 
 
-def test_the_first_time_counting_begins_at_the_end_and_says_so(log: Path) -> None:
+def test_at_the_first_start_counting_begins_at_the_end_and_says_so(log: Path) -> None:
     append(log, "old\n")
     following = Following(log)
     append(log, "new\n")
@@ -66,7 +66,7 @@ def test_the_first_time_counting_begins_at_the_end_and_says_so(log: Path) -> Non
     assert following.said == [f"{log} is followed for the first time: counting from the end {hint}"]
 
 
-def test_the_first_time_many_files_are_told_in_one_line(tmp_path: Path) -> None:
+def test_at_the_first_start_many_files_are_reported_in_one_line(tmp_path: Path) -> None:
     for name in ("a.log", "b.log", "c.log"):
         append(tmp_path / name, "old\n")
     (said,) = Following(tmp_path / "*.log").said
@@ -81,7 +81,7 @@ def test_a_line_waits_for_its_newline(log: Path) -> None:
     assert following.lines() == ["two"]
 
 
-def test_a_long_line_is_one(log: Path) -> None:
+def test_a_long_line_is_one_line(log: Path) -> None:
     following = Following(log)
     append(log, "x" * 300_000)
     assert following.lines() == []
@@ -89,7 +89,7 @@ def test_a_long_line_is_one(log: Path) -> None:
     assert following.lines() == ["next", "x" * 300_000]
 
 
-def test_renamed_it_is_read_to_its_end_however_late(log: Path) -> None:
+def test_a_renamed_file_is_read_to_its_end_however_late(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -118,7 +118,7 @@ def test_a_rotated_file_is_closed_when_nothing_has_come_for_long(log: Path, monk
     assert len(following.files.tails) == 1
 
 
-def test_renamed_before_anybody_has_seen_it(log: Path) -> None:
+def test_a_file_that_was_renamed_before_it_was_seen_is_read(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     first, second = log.with_name("access.log.1"), log.with_name("access.log.2")
@@ -147,7 +147,7 @@ def copytruncate(log: Path, copy: Path) -> None:
     os.truncate(log, 0)
 
 
-def test_truncated_the_rest_is_read_from_the_copy(log: Path) -> None:
+def test_after_truncation_the_rest_is_read_from_the_copy(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -158,7 +158,7 @@ def test_truncated_the_rest_is_read_from_the_copy(log: Path) -> None:
     assert following.said == []
 
 
-def test_truncated_and_longer_again_than_before(log: Path) -> None:
+def test_a_truncated_file_that_is_longer_than_before_is_noticed(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -168,7 +168,7 @@ def test_truncated_and_longer_again_than_before(log: Path) -> None:
     assert following.said == [f"{log} was truncated and has no copy in its folder: lines not read before are lost"]
 
 
-def test_a_writer_that_does_not_append_leaves_a_hole(log: Path) -> None:
+def test_a_hole_of_a_writer_that_does_not_append_is_skipped(log: Path) -> None:
     following = Following(log)
     with log.open("w") as writer:
         for number in range(20_000):
@@ -183,7 +183,7 @@ def test_a_writer_that_does_not_append_leaves_a_hole(log: Path) -> None:
         assert following.lines() == ["two"]
 
 
-def test_a_copy_is_not_read_as_long_as_the_log_has_its_lines(log: Path) -> None:
+def test_a_copy_is_not_read_while_the_log_still_has_its_lines(log: Path) -> None:
     following = Following(f"{log}*")
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -191,7 +191,7 @@ def test_a_copy_is_not_read_as_long_as_the_log_has_its_lines(log: Path) -> None:
     assert following.lines() == []
 
 
-def test_files_of_a_pattern_that_come_later_are_read_from_their_beginning(tmp_path: Path) -> None:
+def test_files_that_appear_later_are_read_from_their_beginning(tmp_path: Path) -> None:
     append(tmp_path / "a.log", "old\n")
     following = Following(tmp_path / "*.log*")
     for name in ("b.log", "a.log.1", "a.log.2.gz", "b.log-20261125", "b-2.log"):
@@ -200,7 +200,7 @@ def test_files_of_a_pattern_that_come_later_are_read_from_their_beginning(tmp_pa
     assert following.lines() == ["a.log", "b-2.log", "b.log"]
 
 
-def test_folders_that_come_later(tmp_path: Path) -> None:
+def test_folders_that_appear_later_are_searched(tmp_path: Path) -> None:
     following = Following(tmp_path / "one" / "access.log", tmp_path / "sites" / "*" / "access.log")
     assert following.lines() == []
     (tmp_path / "one").mkdir()
@@ -215,7 +215,7 @@ def make_folder(path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, make_folder], ids=["FIFO", "folder"])
-def test_what_is_no_file_is_reported_until_it_is_one(log: Path, make: Callable[[Path], None]) -> None:
+def test_a_path_that_is_not_a_file_is_reported_until_it_is_one(log: Path, make: Callable[[Path], None]) -> None:
     make(log)
     following = Following(log)
     assert following.lines() == []
@@ -225,7 +225,7 @@ def test_what_is_no_file_is_reported_until_it_is_one(log: Path, make: Callable[[
     assert following.lines() == ["one"]
 
 
-def test_a_symbolic_link_that_turns_to_another_file(log: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_may_change_to_another_file(log: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.touch()
     log.symlink_to(first)
@@ -239,14 +239,14 @@ def test_a_symbolic_link_that_turns_to_another_file(log: Path, tmp_path: Path) -
     assert following.lines() == ["late", "two"]
 
 
-def test_two_names_of_one_file_are_one(log: Path, tmp_path: Path) -> None:
+def test_two_names_of_one_file_count_once(log: Path, tmp_path: Path) -> None:
     following = Following(tmp_path / "*.log")
     append(log, "one\n")
     (tmp_path / "link.log").symlink_to(log)
     assert following.lines() == ["one"]
 
 
-def test_after_a_restart_a_file_is_found_under_its_new_name_and_others_beside_it(log: Path) -> None:
+def test_after_a_restart_a_renamed_file_and_new_files_are_found(log: Path) -> None:
     append(log.with_name("access.log.1"), "before anything\n")
     following = Following(log)
     append(log, "one\n")
@@ -272,7 +272,7 @@ def test_after_a_restart_the_rest_is_read_from_the_copy(log: Path) -> None:
     assert restarted.again(log).lines() == []
 
 
-def test_after_a_kill_a_file_may_go_while_memcached_is_asked(log: Path) -> None:
+def test_after_a_kill_a_file_may_disappear_while_memcached_is_asked(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -291,7 +291,7 @@ def test_after_a_kill_a_file_may_go_while_memcached_is_asked(log: Path) -> None:
     files.close()
 
 
-def test_after_a_restart_nothing_of_a_copy_is_counted_twice(log: Path) -> None:
+def test_after_a_restart_no_line_of_a_copy_counts_twice(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -299,7 +299,7 @@ def test_after_a_restart_nothing_of_a_copy_is_counted_twice(log: Path) -> None:
     assert following.again(log).lines() == []
 
 
-def test_after_a_restart_a_file_that_is_gone_is_named(log: Path) -> None:
+def test_after_a_restart_a_missing_file_is_named(log: Path) -> None:
     following = Following(log)
     append(log, "one\n")
     assert following.lines() == ["one"]
@@ -354,7 +354,7 @@ def test_after_a_restart_a_new_pattern_begins_at_the_end(log: Path, tmp_path: Pa
     assert "other.log is followed for the first time" in said[0]
 
 
-def test_after_a_restart_without_a_file_that_was_followed_it_is_left_alone(log: Path, tmp_path: Path) -> None:
+def test_after_a_restart_a_file_that_is_no_longer_followed_is_left_alone(log: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.log"
     following = Following(log, other)
     append(log, "one\n")
@@ -374,6 +374,6 @@ def test_after_a_restart_without_a_file_that_was_followed_it_is_left_alone(log: 
         *((name, False) for name in ("a.log", "a.log.1.gz", "a-2.log", "b.log.1", "a.logs", "a.log.txt", "aa.log.1")),
     ],
 )
-def test_names_that_rotation_makes(tmp_path: Path, name: str, is_rotated: bool) -> None:
+def test_names_of_rotated_files_are_recognised(tmp_path: Path, name: str, is_rotated: bool) -> None:
     (tmp_path / name).touch()
     assert rotations(str(tmp_path / "a.log")) == ([str(tmp_path / name)] if is_rotated else [])

@@ -1,4 +1,4 @@
-"""`fasthits log --follow`: each line counts once, over rotation, kills, and a memcached that comes and goes."""
+"""`fasthits log --follow`: each line counts once, in spite of rotation, kills and a memcached that comes and goes."""
 
 import random
 import re
@@ -31,7 +31,7 @@ def logs(place: Path) -> Path:
 
 
 def lines_of(files: Iterable[Path]) -> Counter[str]:
-    """Return how often each path stands in some log files."""
+    """Return how often each path is in some log files."""
     return Counter(line.split(" ")[6] for file in files for line in file.read_text().splitlines())
 
 
@@ -46,7 +46,7 @@ def views_by_path(memcached: Memcached) -> Counter[str]:
 def expect_all(
     memcached: Memcached, follower: Follower, expected: Callable[[], Counter[str]], timeout: float = 30
 ) -> None:
-    """Return when exactly the lines that were written have been counted, and no more come."""
+    """Return when exactly the lines that were written have been counted."""
     eventually(
         lambda: views_by_path(memcached) == expected(),
         timeout,
@@ -55,7 +55,7 @@ def expect_all(
 
 
 class Writer:
-    """Appends lines to a log as fast as it is told to, from a thread, and remembers how many; reopens when told."""
+    """A thread that appends lines to a log at a given speed, counts them, and can open the log again."""
 
     def __init__(self, path: Path, paths: int = 700, pause: float = 0.0005) -> None:
         self.path = path
@@ -78,7 +78,7 @@ class Writer:
         self._file.close()
 
     def reopen(self) -> None:
-        """Write to the file that now has the name, made anew if need be."""
+        """Open the file that has the log's name now, or create it."""
         with self._lock:
             self._file.close()
             self._file = self.path.open("ab", buffering=0)
@@ -115,7 +115,7 @@ def test_no_line_is_lost_or_counted_twice_over_rotations_of_nginx(
                 eventually(lambda: log.exists() and log.stat().st_size > 100_000, what="nginx writes its log")
                 old = log.rename(logs / f"access.log.{number + 1}")
                 if number == 0:
-                    time.sleep(2)  # as late as nginx may be: it goes on writing to what has another name
+                    time.sleep(2)  # nginx may be late: it goes on writing to the renamed file
                 else:
                     size = old.stat().st_size + late.randint(0, 200_000)
                     eventually(lambda old=old, size=size: old.stat().st_size >= size, what="nginx writes to it still")
@@ -145,7 +145,7 @@ def test_no_line_is_lost_or_counted_twice_over_kills(place: Path, logs: Path, me
     assert "first time" not in follower.stderr
 
 
-def test_a_memcached_that_is_away_hangs_or_restarts_gets_each_line_once(
+def test_a_memcached_that_is_down_hangs_or_restarts_gets_each_line_once(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
@@ -168,7 +168,9 @@ def test_a_memcached_that_is_away_hangs_or_restarts_gets_each_line_once(
     assert "in doubt" not in follower.stderr
 
 
-def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_after_a_kill_while_memcached_hangs_the_marks_tell_what_arrived(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log) as follower:
         with Writer(log) as writer:
@@ -185,7 +187,7 @@ def test_killed_while_memcached_hangs_it_looks_what_arrived(place: Path, logs: P
     assert "in doubt" not in follower.stderr
 
 
-def test_connections_that_break_leave_hits_in_doubt_at_most(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_broken_connections_at_most_leave_hits_in_doubt(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     moment = random.Random(3)
     with Proxy(memcached, seed=1) as proxy, follow(place, proxy, log) as follower:
@@ -235,7 +237,7 @@ def test_servers_of_a_cluster_do_not_wait_for_each_other(
 
 
 def logrotate(place: Path, log: Path, *words: str) -> None:
-    """Run logrotate once, whatever it thinks of the time."""
+    """Run logrotate once, even if the time has not come."""
     configuration = place / "logrotate.conf"
     configuration.write_text(f"{log} {{\n rotate 100\n missingok\n nodateext\n " + "\n ".join(words) + "\n}\n")
     configuration.chmod(0o644)
@@ -277,7 +279,7 @@ def test_logrotate_with_copytruncate_loses_nothing_between_rotations(
                 written += writer.written
             logrotate(place, log, "copytruncate")
             with Writer(log, paths=80 + number) as writer:
-                writer.wait_for(3000)  # more than there was before
+                writer.wait_for(3000)  # more bytes than before
             written += writer.written
             if not running:
                 follower.start()
@@ -316,7 +318,9 @@ k.Channel.send, k.Channel.receive = watched_send, watched_receive
 
 
 @pytest.mark.parametrize("moment", ["before", "after", "answered", "hanging"])
-def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcached, moment: str) -> None:
+def test_a_kill_at_the_worst_moments_loses_and_doubles_nothing(
+    place: Path, logs: Path, memcached: Memcached, moment: str
+) -> None:
     log, flag = logs / "access.log", place / "die"
     expected = Counter({f"/{number}": 20 for number in range(400)})
     lines = b"".join(access_line(path) for path in expected.elements())
@@ -336,10 +340,10 @@ def test_killed_at_the_worst_moments(place: Path, logs: Path, memcached: Memcach
     assert "in doubt" not in follower.stderr
 
 
-def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
+def test_after_a_kill_during_a_delivery_hits_in_doubt_are_reported(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
-    """What a sudden end leaves in memcached when only a part has arrived: the one mark without the other."""
+    """A sudden end may leave one mark without the other in memcached: only a part of the delivery has arrived."""
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         log.write_bytes(access_line("/a") * 3)
@@ -359,14 +363,14 @@ def test_killed_in_the_middle_of_a_delivery_it_tells_what_is_in_doubt(
     assert "3 hits in doubt are not counted again" in follower.stderr
 
 
-def test_with_an_old_state_file_memcached_tells_how_far_it_is(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_the_marks_in_memcached_correct_an_old_state_file(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         old = follower.state.read_bytes()
         log.write_bytes(access_line("/a") * 3)
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         follower.kill()
-        follower.state.write_bytes(old)  # as after a power failure
+        follower.state.write_bytes(old)  # like after a power failure
         with log.open("ab") as file:
             file.write(access_line("/b"))
         logrotate(place, log, "copytruncate")
@@ -376,7 +380,7 @@ def test_with_an_old_state_file_memcached_tells_how_far_it_is(place: Path, logs:
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1, "/c": 9}))
 
 
-def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_counting_goes_on_if_the_state_file_cannot_be_written(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     with follow(place, memcached, log, first=QUICK) as follower:
         Path(f"{follower.state}.new").mkdir()
@@ -394,7 +398,7 @@ def test_a_state_that_cannot_be_written_stops_nothing(place: Path, logs: Path, m
         expect_all(memcached, follower, lambda: Counter({"/a": 3, "/b": 1}))
 
 
-def test_ended_properly_it_goes_on_at_once_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_after_a_proper_end_it_goes_on_where_it_was(place: Path, logs: Path, memcached: Memcached) -> None:
     log = logs / "access.log"
     written = Counter[str]()
     with follow(place, memcached, log) as follower:
@@ -409,7 +413,7 @@ def test_ended_properly_it_goes_on_at_once_where_it_was(place: Path, logs: Path,
     assert follower.stderr.count("first time") == 0
 
 
-def test_ended_while_memcached_is_away_it_counts_the_rest_the_next_time(
+def test_lines_that_were_not_delivered_at_the_end_count_after_the_next_start(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log = logs / "access.log"
@@ -424,11 +428,13 @@ def test_ended_while_memcached_is_away_it_counts_the_rest_the_next_time(
         expect_all(memcached, follower, lambda: Counter({"/a": 3}))
         memcached.kill()
         assert follower.stop() == 0
-        follower.launch()  # there is nothing to ask memcached after a proper end
+        follower.launch()  # after a proper end there is no need to ask memcached
         eventually(follower.has_begun, what=lambda: follower.stderr)
 
 
-def test_it_can_be_ended_while_it_waits_for_memcached_to_begin(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_a_signal_ends_it_while_it_waits_for_memcached_at_the_start(
+    place: Path, logs: Path, memcached: Memcached
+) -> None:
     log = logs / "access.log"
     log.touch()
     with follow(place, memcached, log) as follower:
@@ -449,7 +455,7 @@ def test_figures_are_published_as_those_of_other_loggers(place: Path, logs: Path
         assert follower.asked("lines 5, hits 3, filtered 1, malformed 1, pending 0, delivered 3, in doubt 0")
 
 
-def test_rules_and_formats_hold_for_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_rules_and_formats_apply_to_each_file(place: Path, logs: Path, memcached: Memcached) -> None:
     a, b = logs / "a.log", logs / "b.json"
     with follow(
         place, memcached, a, logs / "*.json", args=("--exclude-path", "/private/*", "--fold-slash")
@@ -460,7 +466,7 @@ def test_rules_and_formats_hold_for_each_file(place: Path, logs: Path, memcached
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
-def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
+def test_a_follower_reports_an_unreadable_log_until_it_is_readable(
     place: Path, logs: Path, memcached: Memcached
 ) -> None:
     log, own = logs / "access.log", place / "own"
@@ -481,7 +487,7 @@ def test_a_user_who_may_not_read_the_log_is_told_so_until_that_is_mended(
         assert follower.stop() == 0
 
 
-def test_mistakes_are_told_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
+def test_mistakes_are_reported_with_what_to_do(place: Path, logs: Path, memcached: Memcached) -> None:
     log, other = logs / "access.log", logs / "other.log"
     with follow(place, memcached, log) as follower:
         second = follow(place, memcached, log)

@@ -1,4 +1,4 @@
-"""The state file of a follower: whole or an error, and nobody else's."""
+"""The state file of a follower: it is whole or an error, and only one follower uses it."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def load(path: Path) -> State | None:
         file.close()
 
 
-def test_what_was_saved_is_loaded(path: Path) -> None:
+def test_saved_positions_can_be_loaded(path: Path) -> None:
     assert load(path) is None
     saved(path)
     loaded = load(path)
@@ -86,7 +86,7 @@ def test_a_file_with_something_else_in_it_is_damaged(path: Path, change: dict[st
         load(path)
 
 
-def test_a_file_that_is_nested_without_end_is_damaged(path: Path) -> None:
+def test_a_file_with_endless_nesting_is_damaged(path: Path) -> None:
     path.write_text("[" * 100_000)
     with pytest.raises(StateError, match="damaged"):
         load(path)
@@ -98,7 +98,7 @@ def test_a_file_of_another_version(path: Path) -> None:
         load(path)
 
 
-def test_nobody_else_can_use_it(path: Path) -> None:
+def test_a_second_follower_cannot_use_the_state_file(path: Path) -> None:
     file = StateFile(str(path))
     with pytest.raises(StateError, match=f"another follower .process {os.getpid()}. uses the state file"):
         StateFile(str(path))
@@ -106,14 +106,14 @@ def test_nobody_else_can_use_it(path: Path) -> None:
     StateFile(str(path)).close()
 
 
-def test_places_where_it_cannot_be(tmp_path: Path) -> None:
+def test_impossible_places_of_the_state_file_are_errors(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=f"no folder for the state file: {tmp_path}/a .make it: install -d"):
         StateFile(str(tmp_path / "a" / "state"))
     with pytest.raises(StateError, match="is a folder"):
         StateFile(str(tmp_path))
 
 
-def test_where_it_is_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_place_of_the_state_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     assert state_path(None) == DEFAULT_STATE
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/hits:/var/lib/other")

@@ -1,4 +1,4 @@
-"""Logs for doctor to look at, and a memcached with its logger."""
+"""Logs that doctor checks, and a memcached with its logger."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -23,7 +23,7 @@ def folder(place: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Iterator[Memcached]:
-    """A memcached for tests that leave it as it was, and its logger."""
+    """A memcached and its logger, for tests that do not change them."""
     with public_directory() as place, Memcached(place) as server, Logger(place, "--memcached", server.spec):
         COUNTED.add(server.spec)
         yield server

@@ -1,4 +1,4 @@
-"""What tests of doctor share: a run of it with what it said, and logs for it to look at."""
+"""Shared by the tests of doctor: a run of doctor with its result, and logs that it checks."""
 
 import contextlib
 import os
@@ -23,13 +23,13 @@ AS_ROOT = pytest.mark.skipif(not IS_ROOT, reason="only root may become another u
 
 
 class Said(NamedTuple):
-    """What doctor said: its exit code, and by the name of a check its verdict, what was found, and what to do."""
+    """The result of doctor: its exit code and, by the name of each check, verdict, finding and remedy."""
 
     code: int
     checks: dict[str, tuple[str, str, str]]
 
     def failed(self) -> dict[str, str]:
-        """Return what is wrong and what to do by the name of each check that failed."""
+        """Return finding and remedy by the name of each check that failed."""
         failed = {name: found for name, found in self.checks.items() if found[0] == "FAIL"}
         return {name: f"{text} -> {remedy}" for name, (_, text, remedy) in failed.items()}
 
@@ -71,7 +71,7 @@ def run_doctor(folder: Path, spec: str, *args: str, patch: str = AT_ONCE, **env:
 
 
 def doctor(folder: Path, spec: str, *args: str, patch: str = AT_ONCE, **env: str) -> Said:
-    """Run doctor while a logger runs that has the same options, or there would be nothing but others' loggers."""
+    """Run doctor while a logger with the same options runs. Otherwise doctor would only find loggers of other tests."""
     taken = [word for word in args if word.startswith("--prefix=")]
     with contextlib.ExitStack() as stack:
         if taken or "FASTHITS_CONFIG" in env or spec not in COUNTED:

@@ -1,4 +1,4 @@
-"""`fasthits doctor` on the log files: found, readable, whole, parsed, of this clock."""
+"""`fasthits doctor` on the log files: found, readable, whole, parsed, with times of this machine's clock."""
 
 import gzip
 import os
@@ -19,7 +19,7 @@ from tests.upkeep.doctor.support import AS_ROOT, PATTERN, doctor, failing, line,
     ("end", "name"),
     [(' "GET / HTTP/1.1" 200 5', "common"), (' "GET / HTTP/1.1" 200 5 "-" "M"', "combined"), (" whatever", None)],
 )
-def test_the_format_is_told(folder: Path, shared: Memcached, end: str, name: str | None) -> None:
+def test_the_format_is_reported(folder: Path, shared: Memcached, end: str, name: str | None) -> None:
     yesterday = date.today() - ONE_DAY
     write(log_of(folder, yesterday), line(datetime.combine(yesterday, datetime.min.time()), end) * 10)
     verdict, text, remedy = doctor(folder, shared.spec).checks["log format"]
@@ -38,7 +38,7 @@ def test_the_format_is_told(folder: Path, shared: Memcached, end: str, name: str
         ("{:%e %b %Y %H:%M} GET /", "%{{%e %b %Y %R}}t %m %U", "apache"),
     ],
 )
-def test_every_format_is_known_also_that_of_the_configuration(
+def test_every_format_is_recognised_and_that_of_the_configuration_too(
     folder: Path, shared: Memcached, text: str, log_format: str, name: str
 ) -> None:
     midnight = datetime.combine(date.today(), datetime.min.time()).astimezone()
@@ -77,7 +77,7 @@ def test_every_format_is_known_also_that_of_the_configuration(
         (b'[12/Mar/2026:10:00:00 +0100] "GET /a HTTP/1.1" 200 5\n', "exclude-bots = true", "--exclude-bots needs"),
     ],
 )
-def test_lines_that_cannot_be_counted_are_told(
+def test_lines_that_cannot_be_counted_are_reported(
     folder: Path, shared: Memcached, lines: bytes, options: str, told: str
 ) -> None:
     write(log_of(folder, date.today() - ONE_DAY), lines)
@@ -85,7 +85,7 @@ def test_lines_that_cannot_be_counted_are_told(
     assert told in failing(folder, shared.spec, FASTHITS_CONFIG=str(folder / "rules.toml"))["log format"]
 
 
-def test_a_rule_that_leaves_all_lines_out_is_told(folder: Path, shared: Memcached) -> None:
+def test_a_rule_that_leaves_all_lines_out_is_reported(folder: Path, shared: Memcached) -> None:
     write(log_of(folder, date.today() - ONE_DAY), access_line("/a", method="POST") * 9)
     verdict, text, remedy = doctor(folder, shared.spec).checks["log format"]
     assert verdict == "warn"
@@ -93,7 +93,7 @@ def test_a_rule_that_leaves_all_lines_out_is_told(folder: Path, shared: Memcache
     assert remedy == "--method GET,POST counts such lines"
 
 
-def test_logs_that_are_not_there_or_empty_are_told(folder: Path, shared: Memcached) -> None:
+def test_missing_and_empty_logs_are_reported(folder: Path, shared: Memcached) -> None:
     write(log_of(folder, date.today() - ONE_DAY))
     failed = failing(folder, shared.spec)
     assert {"yesterday's log", "log format"} == set(failed)
@@ -107,7 +107,7 @@ def test_logs_that_are_not_there_or_empty_are_told(folder: Path, shared: Memcach
     assert all("name the web server's log with --logs" in text for text in failed.values())
 
 
-def test_a_pipe_in_place_of_a_log_is_told_and_not_waited_for(folder: Path, shared: Memcached) -> None:
+def test_a_pipe_in_place_of_a_log_is_reported_and_not_waited_for(folder: Path, shared: Memcached) -> None:
     os.mkfifo(folder / "access.log")
     failed = failing(folder, shared.spec, "--logs", str(folder / "access.log"))
     assert {"yesterday's log", "log format", "clock and time zone"} <= set(failed)
@@ -115,7 +115,7 @@ def test_a_pipe_in_place_of_a_log_is_told_and_not_waited_for(folder: Path, share
 
 
 def test_yesterday_must_be_whole(folder: Path, shared: Memcached) -> None:
-    """A rollup would leave out a day that is not, and doctor says so before the night."""
+    """A rollup would leave out a day that is not whole. Doctor says so before the night."""
     noon = datetime.combine(date.today() - ONE_DAY, datetime.min.time().replace(hour=12))
     log = folder / "kept/access.log"
     write(log, line(noon) + line(noon + ONE_DAY))
@@ -138,7 +138,7 @@ def test_the_end_of_yesterday_is_found_in_compressed_logs_as_well(folder: Path, 
 
 @AS_ROOT
 @pytest.mark.parametrize("unreadable", [PATTERN, "logs"])
-def test_logs_that_the_user_may_not_read_are_told(folder: Path, shared: Memcached, unreadable: str) -> None:
+def test_logs_that_the_user_may_not_read_are_reported(folder: Path, shared: Memcached, unreadable: str) -> None:
     for day in (date.today(), date.today() - ONE_DAY):
         (folder / day.strftime(unreadable)).chmod(0o700)
     failed = failing(folder, shared.spec, "--user", "www-data")
@@ -155,7 +155,9 @@ def test_logs_that_the_user_may_not_read_are_told(folder: Path, shared: Memcache
     ],
     ids=["another zone", "the future"],  # the same in each worker of pytest-xdist
 )
-def test_a_log_of_another_zone_or_of_the_future_is_told(folder: Path, shared: Memcached, stamp: str, told: str) -> None:
+def test_a_log_of_another_zone_or_of_the_future_is_reported(
+    folder: Path, shared: Memcached, stamp: str, told: str
+) -> None:
     write(log_of(folder, date.today()), f'::1 - - [{stamp}] "GET / HTTP/1.1" 200 5\n'.encode())
     failed = failing(folder, shared.spec)["clock and time zone"]
     assert told in failed

@@ -45,7 +45,7 @@ def test_a_good_setup_is_ok_in_every_line(folder: Path, shared: Memcached) -> No
         ("folder.db", None),
     ],
 )
-def test_a_database_that_cannot_be_written_is_told(
+def test_a_database_that_cannot_be_written_is_reported(
     folder: Path, shared: Memcached, name: str, content: bytes | None
 ) -> None:
     if name.startswith("folder"):
@@ -55,7 +55,7 @@ def test_a_database_that_cannot_be_written_is_told(
     assert list(failing(folder, shared.spec, "--to", name)) == ["database"]
 
 
-def test_days_that_no_rollup_has_kept_are_told(folder: Path, shared: Memcached) -> None:
+def test_days_that_no_rollup_has_kept_are_reported(folder: Path, shared: Memcached) -> None:
     days = [date.today() - timedelta(before) for before in (40, 38, 3, 1)]
     kept = write(folder / "kept.log", *(access_line("/", day) for day in days))
     fasthits("rollup", f"{days[0]}..{days[-1]}", "--partial", "--logs", kept, "--to", folder / "kept.db")
@@ -68,7 +68,7 @@ def test_days_that_no_rollup_has_kept_are_told(folder: Path, shared: Memcached) 
 
 
 @AS_ROOT
-def test_a_database_that_the_user_may_not_write_is_told(folder: Path, shared: Memcached) -> None:
+def test_a_database_that_the_user_may_not_write_is_reported(folder: Path, shared: Memcached) -> None:
     (folder / "kept").mkdir()
     failed = failing(folder, shared.spec, "--to", f"{folder}/kept/hits.db", "--user", "www-data")
     assert "install -d -m 0750 -o USER FOLDER" in failed["database"]
@@ -76,7 +76,7 @@ def test_a_database_that_the_user_may_not_write_is_told(folder: Path, shared: Me
 
 
 @AS_ROOT
-def test_a_disk_that_is_nearly_full_is_told(folder: Path, shared: Memcached) -> None:
+def test_a_disk_that_is_nearly_full_is_reported(folder: Path, shared: Memcached) -> None:
     (folder / "small").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder / "small"], check=True)
     try:
@@ -96,7 +96,7 @@ def test_a_disk_that_is_nearly_full_is_told(folder: Path, shared: Memcached) -> 
         (None, "cannot read config file"),
     ],
 )
-def test_a_configuration_that_cannot_be_used_is_told(
+def test_a_configuration_that_cannot_be_used_is_reported(
     folder: Path, shared: Memcached, text: bytes | None, told: str
 ) -> None:
     if text:
@@ -107,7 +107,7 @@ def test_a_configuration_that_cannot_be_used_is_told(
 
 
 @AS_ROOT
-def test_a_configuration_that_the_user_may_not_read_is_told(folder: Path, shared: Memcached) -> None:
+def test_a_configuration_that_the_user_may_not_read_is_reported(folder: Path, shared: Memcached) -> None:
     write(folder / "rules.toml", b"fold-slash = true\n").chmod(0o600)
     args = (folder, shared.spec, "--config", f"{folder}/rules.toml")
     assert "Permission denied" in run_doctor(*args, "--user", "www-data").failed()["configuration"]
@@ -115,14 +115,14 @@ def test_a_configuration_that_the_user_may_not_read_is_told(folder: Path, shared
 
 
 @AS_ROOT
-def test_a_user_that_is_gone_is_told(folder: Path, shared: Memcached) -> None:
+def test_a_user_that_does_not_exist_is_reported(folder: Path, shared: Memcached) -> None:
     failed = failing(folder, shared.spec, "--user", "nobody-at-all")
     assert failed == {"user": "no such user: nobody-at-all -> useradd --system --user-group nobody-at-all"}
 
 
 @AS_ROOT
-def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
-    """As where fasthits is installed in root's home."""
+def test_a_python_that_the_user_may_not_run_is_reported(place: Path) -> None:
+    """For example, if fasthits is installed in root's home."""
     (place / "private").mkdir(mode=0o700)
     own = place / "private" / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--system-site-packages", own], check=True)
@@ -139,7 +139,7 @@ def test_a_python_that_the_user_may_not_run_is_told(place: Path) -> None:
 
 
 @AS_ROOT
-def test_root_is_told_that_it_sees_more_than_others(folder: Path, shared: Memcached) -> None:
+def test_root_is_warned_that_it_sees_more_than_others(folder: Path, shared: Memcached) -> None:
     verdict, text, remedy = doctor(folder, shared.spec).checks["user"]
     assert (verdict, text) == ("warn", "files are checked as root, who may read everything")
     assert "--user" in remedy

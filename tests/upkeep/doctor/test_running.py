@@ -1,4 +1,4 @@
-"""`fasthits doctor` on the loggers that run, and whether what is logged is counted."""
+"""`fasthits doctor` on the loggers that run, and on whether they count the lines of the log."""
 
 import contextlib
 import os
@@ -32,10 +32,10 @@ from tests.upkeep.doctor.support import AS_ROOT, doctor, failing, log_of, run_do
     ],
     ids=" ".join,
 )
-def test_the_options_of_a_logger_that_differ_are_told_and_are_those_to_use(place: Path, options: list[str]) -> None:
+def test_the_options_of_a_logger_that_differ_are_reported_and_are_those_to_use(place: Path, options: list[str]) -> None:
     write(place / "rules.toml", b"fold-slash = true\n")
     own = [] if "--memcached" in options else ["--memcached", f"127.0.0.1:{closed_port()}"]
-    alone = ["unshare", "--pid", "--fork", "--mount-proc"] if IS_ROOT else []  # where no other loggers run
+    alone = ["unshare", "--pid", "--fork", "--mount-proc"] if IS_ROOT else []  # in a folder where no other loggers run
     script = (
         f"{shlex.join([sys.executable, '-m', 'fasthits', 'log', *own, *options])} <&3 & "
         f"until grep -qsz fasthits /proc/$!/cmdline; do :; done; {sys.executable} -m fasthits doctor "
@@ -68,7 +68,7 @@ def test_no_logger_is_a_warning(place: Path) -> None:
     assert "warn  loggers: no fasthits log runs on this machine -> put the line of fasthits conf into" in done.stdout
 
 
-def test_two_followers_of_one_log_are_told(folder: Path, memcached: Memcached) -> None:
+def test_two_followers_of_one_log_are_reported(folder: Path, memcached: Memcached) -> None:
     log = log_of(folder, date.today())
     with contextlib.ExitStack() as stack:
         for number, name in enumerate([str(log), os.path.relpath(log, folder)]):
@@ -89,7 +89,7 @@ IMPATIENT = "import fasthits.upkeep.doctor.running; fasthits.upkeep.doctor.runni
 
 @contextlib.contextmanager
 def growing(file: Path, logger: Logger | None = None) -> Iterator[None]:
-    """Have lines appended to *file* meanwhile, some hundred a second, and written to a logger."""
+    """During the block append lines to *file*, some hundreds a second, and write them to a logger."""
     stop = Event()
 
     def append() -> None:
@@ -118,8 +118,8 @@ def test_a_log_that_grows_and_is_counted_is_ok(folder: Path, memcached: Memcache
     assert "lines of " in said.checks["log is counted"][1]
 
 
-def test_a_virtual_host_with_its_own_log_is_not_counted_and_told(folder: Path, memcached: Memcached) -> None:
-    """The figures rise, as the main server's lines are counted, but those of the virtual host are not."""
+def test_a_virtual_host_whose_own_log_is_not_counted_is_reported(folder: Path, memcached: Memcached) -> None:
+    """The figures rise, because the main server's lines are counted, but the lines of the virtual host are not."""
     logger = f'"|{sys.executable} -m fasthits log --memcached {memcached.spec}"'
     log = log_of(folder, date.today())
     log.unlink()
@@ -141,8 +141,8 @@ def test_a_virtual_host_with_its_own_log_is_not_counted_and_told(folder: Path, m
     assert "write GlobalLog instead of CustomLog" in failed["log is counted"]
 
 
-def test_figures_that_stand_still_while_the_log_grows_are_told(folder: Path, memcached: Memcached) -> None:
-    """As after a logger that counted this morning and is gone."""
+def test_figures_that_stand_still_while_the_log_grows_are_reported(folder: Path, memcached: Memcached) -> None:
+    """For example, after a logger that counted this morning and has ended."""
     for key in (hit_key(date.today(), b"/page"), hit_key(date.today(), figure_path("lines"))):
         assert memcached.ask(f"add {key} 2 600 1\r\n5".encode()) == b"STORED\r\n"
     with growing(log_of(folder, date.today())):
@@ -150,7 +150,7 @@ def test_figures_that_stand_still_while_the_log_grows_are_told(folder: Path, mem
     assert "grows, but it is not counted: the loggers' !lines stays 5 -> " in failed["log is counted"]
 
 
-def test_warnings_of_loggers_are_told_with_what_to_do(folder: Path, memcached: Memcached) -> None:
+def test_warnings_of_loggers_are_reported_with_what_to_do(folder: Path, memcached: Memcached) -> None:
     for figure, number in (("warning unreachable", 3), ("in doubt", 17)):
         key = hit_key(date.today(), figure_path(figure))
         assert memcached.ask(f"add {key} 2 600 {len(str(number))}\r\n{number}".encode()) == b"STORED\r\n"

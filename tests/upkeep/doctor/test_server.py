@@ -1,4 +1,4 @@
-"""`fasthits doctor` on memcached: reached, large enough, with counters that are ints."""
+"""`fasthits doctor` on memcached: reachable, large enough, with counters that are integers."""
 
 import contextlib
 import re
@@ -21,26 +21,26 @@ def can_connect(port: int) -> bool:
     return False
 
 
-def test_without_memcached_the_rest_is_checked_all_the_same(folder: Path) -> None:
+def test_without_memcached_the_other_checks_are_made(folder: Path) -> None:
     said = doctor(folder, f"127.0.0.1:{closed_port()}")
     assert (list(said.failed()), len(said.checks)) == (["memcached"], 10)
     assert "Connection refused" in said.checks["memcached"][1]
     assert "systemctl start memcached" in said.checks["memcached"][2]
 
 
-def test_one_of_several_servers_that_is_away_is_named(folder: Path, memcached: Memcached) -> None:
+def test_an_unreachable_server_among_several_is_named(folder: Path, memcached: Memcached) -> None:
     away = f"127.0.0.1:{closed_port()}"
     assert list(failing(folder, f"{memcached.spec},{away}")) == [f"memcached {away}"]
 
 
-def test_a_memcached_that_hangs_is_told(folder: Path, memcached: Memcached) -> None:
+def test_a_memcached_that_hangs_is_reported(folder: Path, memcached: Memcached) -> None:
     memcached.pause()
     told = failing(folder, memcached.spec)["memcached"]
     assert "it accepted the connection and said nothing" in told
     assert "-> systemctl restart memcached" in told
 
 
-def test_a_server_that_wants_tls_is_told_with_how_to_write_it(folder: Path) -> None:
+def test_a_server_that_wants_tls_is_reported_with_how_to_write_it(folder: Path) -> None:
     for name in ("key.pem", "cert.pem"):
         write(folder / name).chmod(0o644)
     make = "openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 1 -subj /CN=localhost"
@@ -60,12 +60,12 @@ def test_a_server_that_wants_tls_is_told_with_how_to_write_it(folder: Path) -> N
     assert trusted[0] == "ok", trusted
 
 
-def test_a_server_that_is_no_memcached_is_told(folder: Path) -> None:
+def test_doctor_reports_a_server_that_is_not_memcached(folder: Path) -> None:
     with Apache(folder / "apache", []) as apache:
         assert list(failing(folder, f"127.0.0.1:{apache.port}")) == ["memcached"]
 
 
-def test_a_proxy_without_statistics_is_no_failure(folder: Path, memcached: Memcached) -> None:
+def test_a_proxy_without_statistics_is_not_a_failure(folder: Path, memcached: Memcached) -> None:
     port = free_port()
     write(
         folder / "proxy.yml",
@@ -86,7 +86,7 @@ def test_a_proxy_without_statistics_is_no_failure(folder: Path, memcached: Memca
 
 
 def fill(memcached: Memcached, size: int, keys: str = "i=$((i+1))") -> "subprocess.Popen[bytes]":
-    """Start a process that stores items of *size* bytes without end."""
+    """Start a process that keeps storing items of *size* bytes."""
     loop = f"i=0; while :; do {keys}; printf 'set %s 0 0 {size} noreply\\r\\n%0{size}d\\r\\n' $i 0; done"
     command = f"exec 3<>/dev/tcp/127.0.0.1/{memcached.port}; ({loop}) >&3"
     return subprocess.Popen(["bash", "-c", command], stderr=subprocess.DEVNULL)
@@ -98,7 +98,7 @@ def statistic(memcached: Memcached, name: str, which: bytes = b"stats") -> int:
 
 
 @pytest.mark.parametrize(("size", "told"), [(60, "memcached evicts: "), (60_000, None)])
-def test_evictions_of_items_as_small_as_counters_are_told(
+def test_evictions_of_items_as_small_as_counters_are_reported(
     folder: Path, start_memcached: Callable[..., Memcached], size: int, told: str | None
 ) -> None:
     memcached = start_memcached("-m", "2")
@@ -106,7 +106,7 @@ def test_evictions_of_items_as_small_as_counters_are_told(
         eventually(lambda: statistic(memcached, "evictions"), 60, "memcached evicts")
         failed = failing(folder, memcached.spec)
         filling.kill()
-        memcached.kill()  # ends the filler as well, whose connection is lost
+        memcached.kill()  # this also ends the process that fills memcached, because it loses its connection
     assert told is None or (told in failed["evictions"] and "-m 64 in /etc/memcached.conf" in failed["evictions"])
     assert told or "evictions" not in failed
 
@@ -115,7 +115,7 @@ def test_evictions_of_items_as_small_as_counters_are_told(
     ("option", "statistics", "told"),
     [((), "evicted", "it removed"), (("-M",), "outofmemory", "it refused")],
 )
-def test_a_memcached_that_was_full_is_told(
+def test_a_memcached_that_was_full_is_reported(
     folder: Path, start_memcached: Callable[..., Memcached], option: tuple[str, ...], statistics: str, told: str
 ) -> None:
     memcached = start_memcached("-m", "2", *option)
@@ -130,7 +130,9 @@ def test_a_memcached_that_was_full_is_told(
 
 
 @AS_ROOT
-def test_a_socket_that_the_user_may_not_open_is_told(folder: Path, start_memcached: Callable[..., Memcached]) -> None:
+def test_a_socket_that_the_user_may_not_open_is_reported(
+    folder: Path, start_memcached: Callable[..., Memcached]
+) -> None:
     memcached = start_memcached(unix=True)
     assert memcached.socket_path
     memcached.socket_path.chmod(0o700)

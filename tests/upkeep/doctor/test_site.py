@@ -17,7 +17,7 @@ TIME_ZONE = None
 
 
 def change(text: str) -> str:
-    """Return settings with further keys of the default cache."""
+    """Return settings with more keys of the default cache."""
     return f'CACHES["default"] |= {text}\n'
 
 
@@ -120,7 +120,7 @@ def test_several_servers_of_django_are_compared(
     assert told or said.failed() == {}
 
 
-def test_settings_that_are_not_there_are_told(folder: Path, shared: Memcached) -> None:
+def test_missing_settings_are_reported(folder: Path, shared: Memcached) -> None:
     failed = failing(folder, shared.spec, "--django-settings", "no_such_settings")
     assert "No module named 'no_such_settings' -> run fasthits doctor in the site's folder" in failed["Django's cache"]
 

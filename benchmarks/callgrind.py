@@ -1,0 +1,54 @@
+"""Counts instructions between points of a program, by callgrind: the program calls `begin`, then ``os.getppid()``.
+
+A program takes fifty times as long while its instructions are counted, and five times as long before.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.tasks import ROOT, environment
+
+
+def count_instructions(folder: Path, module: str, *arguments: str | Path) -> list[int]:
+    """Return how many instructions ``python -m MODULE ARGUMENTS`` takes up to each point, from the point before.
+
+    ``callgrind_annotate FOLDER/part.3`` shows where those between the second and the third point go. Raises
+    RuntimeError if the program fails.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("part*"):
+        old.unlink()
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/part", "--dump-before=getppid"]
+    command += ["--instr-atstart=no", sys.executable, "-m", module]
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=ROOT,
+        env=environment(PYTHONHASHSEED="0"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} under valgrind ended with {done.returncode}: {done.stderr[-2000:]}")
+    return [_total(part) for part in sorted(folder.glob("part.*"), key=lambda part: int(part.suffix[1:]))]
+
+
+def _total(part: Path) -> int:
+    found = re.search(r"^totals: (\d+)", part.read_text(), re.MULTILINE)
+    if not found:
+        raise RuntimeError(f"valgrind wrote no count into {part}")
+    return int(found[1])
+
+
+def begin() -> None:
+    """Let valgrind count the instructions of this process from here on."""
+    with subprocess.Popen(
+        ["vgdb", f"--pid={os.getpid()}", "instrumentation", "on"], stdout=subprocess.DEVNULL
+    ) as asked:
+        while asked.poll() is None:
+            pass  # valgrind reads commands only between two pieces of the program that it runs
+    if asked.returncode:
+        raise RuntimeError("vgdb cannot ask valgrind to count; is this program run by valgrind?")
