@@ -37,7 +37,7 @@ from fasthits.core.moves cimport (
     MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
-from fasthits.core.pieces cimport csv_in, rows_in, shown_day, shown_row
+from fasthits.core.pieces cimport csv_in, rows_in
 from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.runs cimport (
     ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
@@ -745,8 +745,8 @@ cdef class HitTable:
                     continue
                 if row.day != ordinal:
                     ordinal = row.day
-                    day = shown_day(ordinal, False, day_from_ordinal)
-                found = shown_row(day, row_path(row), row.size, row.views, False)
+                    day = day_from_ordinal(ordinal)
+                found = day, row_path(row)[:row.size], row.views
             yield found
 
     def sorted_rows(self, *, as_text=False):
@@ -767,8 +767,13 @@ cdef class HitTable:
                     order.next += 1
                     if row.day != ordinal:
                         ordinal = row.day
-                        day = shown_day(ordinal, some_text, day_from_ordinal)
-                    some.append(shown_row(day, row_path(row), row.size, row.views, some_text))
+                        day = day_from_ordinal(ordinal)
+                        if some_text:
+                            day = day.isoformat()
+                    if some_text:
+                        some.append((day, row_path(row)[:row.size].decode("utf-8"), row.views))
+                    else:
+                        some.append((day, row_path(row)[:row.size], row.views))
             for found in some:
                 check_unchanged(&self.tally, reading.changes)
                 yield found

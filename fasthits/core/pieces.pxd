@@ -1,24 +1,11 @@
-"""Rows as Python objects: tuples, or lines of CSV; and the rows of a piece of a run."""
+"""The rows of a piece of a run as Python objects: tuples, or lines of CSV."""
 
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
 from fasthits.core.csv cimport CSV_ROW_BYTES, Text, has_space, set_date, write_csv_row
 from fasthits.core.runs cimport Entry, read_row
-
-
-cdef inline object shown_day(int32_t ordinal, bint as_text, object day_of):
-    """Return a day as a date, or as text. *day_of* turns an ordinal into a date."""
-    day = day_of(ordinal)
-    return day.isoformat() if as_text else day
-
-
-cdef inline tuple shown_row(object day, const char *path, size_t size, uint64_t views, bint as_text):
-    """Return (day, path, views)."""
-    if as_text:
-        return day, path[:size].decode("utf-8"), views
-    return day, path[:size], views
 
 
 cdef inline const unsigned char *next_entry(const unsigned char *p, const unsigned char *end, Entry *row) except NULL:
@@ -41,8 +28,13 @@ cdef inline list rows_in(const unsigned char *p, Py_ssize_t size, bint as_text, 
         p = next_entry(p, end, &row)
         if row.day != ordinal:
             ordinal = row.day
-            day = shown_day(ordinal, as_text, day_of)
-        found.append(shown_row(day, row.path.start, row.path.size, row.views, as_text))
+            day = day_of(ordinal)
+            if as_text:
+                day = day.isoformat()
+        if as_text:
+            found.append((day, row.path.start[:row.path.size].decode("utf-8"), row.views))
+        else:
+            found.append((day, row.path.start[:row.path.size], row.views))
     return found
 
 
