@@ -252,7 +252,7 @@ class Reading:
     def _head(self, log_file: LogFile) -> bytes:
         if log_file.size is None:
             return self._heads.get(log_file, b"")
-        with suppress(LogFileError):  # it was there a moment ago; what it has is only for a message
+        with suppress(LogFileError):  # it may be gone; it is only read for a message
             return log_file.head()[0]
         return b""
 
@@ -327,7 +327,7 @@ class Reading:
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
-        except StoreError:  # the other files are there as well
+        except StoreError:  # the other files of the store would fail, too
             raise
         except LogFileError as error:
             self.damaged[segment.log_file] = error

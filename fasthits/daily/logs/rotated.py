@@ -68,7 +68,7 @@ class RotatedLog:
         """Return the files that can hold lines of *day*, also of requests that ended on the next day."""
         written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
-            return written  # its lines may come from several logs, in any order
+            return written  # lines of several logs may be in any order
         return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
@@ -88,7 +88,7 @@ class RotatedLog:
                 yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
             elif early := put_too_early(self._files, day, last.begin):
                 yield early
-        elif last.may_end_on(day) and not (end and end.date() < day):  # else the log ended before *day*
+        elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log ended before *day*
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
     def notes(self, day: date) -> Iterator[str]:
