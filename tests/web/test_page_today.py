@@ -139,7 +139,9 @@ def test_the_page_without_javascript_says_what_to_do(served: Served, chromium: C
         page.until(lambda: "report" in page.driver.current_url and "/blog/" in page.driver.page_source)
 
 
-def test_without_a_database_the_page_says_what_makes_it(place: Path, memcached: Memcached, chromium: Chromium) -> None:
+def test_without_a_database_the_page_names_the_command_that_makes_it(
+    place: Path, memcached: Memcached, chromium: Chromium
+) -> None:
     with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser(chromium) as page:
         page.driver.get(served.url)
         page.until(lambda: "make it with fasthits rollup" in page.text("#history-problem"))
