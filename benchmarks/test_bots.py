@@ -27,6 +27,6 @@ def test_hardly_anybody_is_taken_for_a_bot() -> None:
     assert false[1] == 0
 
 
-def test_no_agent_is_longer_than_what_is_looked_at() -> None:
+def test_every_agent_in_the_lists_is_short_enough() -> None:
     agents = [*read_bots(), *(agent for agents in read_people().values() for agent in agents)]
     assert max(map(len, agents)) < AGENT_BYTES

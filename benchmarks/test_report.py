@@ -24,11 +24,11 @@ def test_the_days_are_recorded() -> None:
     assert record.load("4GB")
 
 
-def test_the_page_is_what_was_recorded() -> None:
+def test_the_page_agrees_with_the_records() -> None:
     assert report.PAGE.read_text(encoding="utf-8") == report.page()
 
 
-def test_readme_says_what_was_recorded() -> None:
+def test_readme_agrees_with_the_records() -> None:
     day = record.load("1GB")
     assert day is not None
     assert report.sentence(day) in report.README.read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def test_the_page_begins_with_the_rows_that_miss() -> None:
     assert losses.count("**missed**") == sum(row["met"] is False for result in results for row in result["rows"])
 
 
-def test_picture_is_what_was_recorded() -> None:
+def test_the_picture_agrees_with_the_records() -> None:
     day = record.load("1GB")
     assert day is not None
     assert set(chart.DRAWN) <= day["tasks"].keys()

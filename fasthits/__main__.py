@@ -102,7 +102,7 @@ def _open_standard_streams() -> None:
     Reading or writing the replacement fails, as with a closed stream; only what is written to stderr vanishes.
     """
     if sys.stdin is None:
-        os.open(os.devnull, os.O_WRONLY)  # which gets the lowest free number, that of stdin
+        os.open(os.devnull, os.O_WRONLY)  # it gets the lowest free number, that of stdin
     if sys.stdout is None:
         os.open(os.devnull, os.O_RDONLY)
         sys.stdout = os.fdopen(1, "w", closefd=False)

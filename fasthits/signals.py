@@ -46,5 +46,5 @@ def ended_by_signals() -> Iterator[None]:
 
 def _end(number: int, _: FrameType | None) -> None:
     for each in ENDING:
-        signal.signal(each, signal.SIG_IGN)  # nothing disturbs the undoing
+        signal.signal(each, signal.SIG_IGN)  # no signal interrupts the undoing
     raise Ended(number)

@@ -88,7 +88,7 @@ def test_size_and_length_of_lines(written: Written) -> None:
     assert len(written.data) / LINES == pytest.approx(229, abs=1.5)
 
 
-def test_shares_are_the_stated_ones(written: Written) -> None:
+def test_shares_agree_with_the_documentation(written: Written) -> None:
     fields = [parse(line) for line in split_lines(written.data)]
     parsed = [line for line in fields if line]
     gets = [line for line in parsed if line["method"] == b"GET"]

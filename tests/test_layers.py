@@ -177,7 +177,7 @@ def test_the_version_imports_no_command() -> None:
 @pytest.mark.parametrize(
     ("target", "others"), [("hits.csv", {"sqlite3", "database"}), ("hits.db", {"rich"})], ids=["csv", "db"]
 )
-def test_a_rollup_imports_what_its_target_needs(target: str, others: set[str], tmp_path: Path) -> None:
+def test_a_rollup_only_imports_modules_that_its_target_needs(target: str, others: set[str], tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", hit("/a"))
     found = modules_of_command("rollup", "2026-03-12", "--quiet", "--logs", str(log), "--to", str(tmp_path / target))
     assert (tmp_path / target).exists()

@@ -99,7 +99,7 @@ def test_two_clones_build_the_same_wheel_and_sdist_with_the_right_files(tmp_path
     assert PYTHONS in wheel.name
 
 
-def test_without_a_compiler_it_is_said_what_to_install(tmp_path: Path) -> None:
+def test_without_a_compiler_the_error_says_what_to_install(tmp_path: Path) -> None:
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", tmp_path, "--build-temp", tmp_path]
     environment = os.environ | {"CC": str(tmp_path / "gcc")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

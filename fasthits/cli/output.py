@@ -77,7 +77,7 @@ def errors_told() -> "Iterator[None]":
     except MemoryError as error:
         say("out of memory")
         raise SystemExit(1) from error
-    except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
+    except OSError as error:  # usually of stdout: errors of other files are FasthitsErrors
         if not isinstance(error, BrokenPipeError):  # the reader of our output has ended: fasthits ... | head
             say(f"cannot write: {error.filename or 'standard output'} ({error.strerror})")
         discard_output()

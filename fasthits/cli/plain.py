@@ -124,7 +124,7 @@ def _without_none(kind: Any) -> Any:
 def _reader(kind: Any, details: Mapping[str, Any]) -> Callable[[Any], Any]:
     """Return the function that reads the text of a value. It raises _NotPlain for unusual text."""
     if kind is bool:
-        return bool  # a switch has its value already
+        return bool  # a switch is read without a value
     if kind is str:
         return _text
     if kind is Path:

@@ -126,7 +126,7 @@ def _new_file(path: Path) -> Iterator[BinaryIO]:
                 )
             time.sleep(LOCK_POLL_SECONDS)
         yield file
-    except KeyboardInterrupt:  # it may have come between the call that makes the file and the next line
+    except KeyboardInterrupt:  # it may come just after the file was made
         with suppress(OSError):
             _remove_leftover(name)
         raise
@@ -142,7 +142,7 @@ def _take(name: Path) -> BinaryIO | None:
     try:
         file = _open(name, "xb")
     except FileExistsError:
-        with suppress(FileNotFoundError):  # it has replaced the old file
+        with suppress(FileNotFoundError):  # it may have replaced the old file already
             _remove_leftover(name)
         return None
     try:

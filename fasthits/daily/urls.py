@@ -49,7 +49,7 @@ def shown(name: object) -> str:
     user, at, place = before.rpartition("@")
     user = user.partition(":")[0]
     if not _PLACE.fullmatch(place) or not _USER.fullmatch(user):
-        return f"{scheme}://..."  # an odd character may be one of a password
+        return f"{scheme}://..."  # any part may be the password
     kept = [(key, value) for key, value in parse_qsl(query) if key in HARMLESS and query_mark]
     return f"{scheme}://{user}{at}{place}" + (f"?{urlencode(kept, safe='/:,')}" if kept else "")
 

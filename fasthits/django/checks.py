@@ -40,7 +40,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
             ask()
         except UsageError as error:
             found = Error(f"{error.failed}: {error.subject}.", hint=error.hint or None, id="fasthits.E003")
-            if found not in errors:  # a wrong CONFIG is met again in RULES, a wrong CACHE in its servers
+            if found not in errors:  # RULES repeat an error of CONFIG, servers that of CACHE
                 errors.append(found)
     return errors
 

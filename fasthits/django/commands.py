@@ -32,6 +32,6 @@ class HitsCommand(BaseCommand):
             raise CommandError(str(error), returncode=error.exit_code) from error
         except KeyboardInterrupt as error:
             raise CommandError("interrupted", returncode=130) from error
-        except OSError as error:  # usually of stdout: the library turns its own into FasthitsError
+        except OSError as error:  # usually of stdout: errors of other files are FasthitsErrors
             discard_output()
             raise CommandError(f"cannot write: {error.filename or 'standard output'} ({error.strerror})") from error

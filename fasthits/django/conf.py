@@ -192,7 +192,7 @@ def setting(key: str) -> Any:
     value = given()[key] if key in given() else KEYS[key].default()
     try:
         return KEYS[key].read(value)
-    except SettingError:  # of another key
+    except SettingError:  # an error of another key
         raise
     except UsageError as error:
         raise SettingError(f'{NAME}["{key}"]: {error.failed}', error.subject, error.hint) from error

@@ -174,7 +174,7 @@ def _save(parsed: Parsed, with_fewer: bool) -> None:
 
 def _forget_deleted(rows: models.QuerySet, model: type[models.Model], database: str) -> None:
     """Delete the rows of objects that were deleted since their pages were found: after their own history."""
-    if router.db_for_read(model) == database:  # a query is of one database
+    if router.db_for_read(model) == database:  # a query cannot use two databases
         objects = model._base_manager.using(database).filter(pk=PrimaryKey(models.OuterRef("object_id"), model))
         rows.exclude(models.Exists(objects)).delete()
 
@@ -183,7 +183,7 @@ def publish(parsed: Parsed) -> None:
     """After `parse_logs`: keep the lists of the most read objects, and send `hits_saved`. Raises DatabaseError."""
     database, days = router.db_for_write(Hits), parsed.saved.days
     if days:
-        ranking.keep(database)  # also after an old day: a list that has not seen the newest row is not used
+        ranking.keep(database)  # also after an old day: a list older than the newest row is not used
         hits_saved.send_robust(sender=Hits, days=days, using=database)
 
 

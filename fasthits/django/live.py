@@ -37,7 +37,7 @@ class Unknown(int):
         return ""
 
     def __eq__(self, other: object) -> bool:
-        return other == "" or int(self) == other  # so Django's number_format takes it for no number
+        return other == "" or int(self) == other  # so Django's number_format does not format it
 
     __hash__ = int.__hash__
 
@@ -89,7 +89,7 @@ def read_today(paths: Collection[bytes]) -> dict[bytes, int]:
         day, prefix = today(), setting("PREFIX")
         keys = {path: hit_key(day, path, prefix) for path in paths}
         found = _reader().read(keys.values())
-    except Exception as error:  # of a wrong setting: the check names it
+    except Exception as error:  # a wrong setting, which the check names
         warn_once("settings", error)
         return dict.fromkeys(paths, UNKNOWN)
     return {path: found.get(key, UNKNOWN) for path, key in keys.items()}
@@ -105,7 +105,7 @@ def counter_servers() -> list[Server]:
     alias = setting("CACHE")
     try:
         return _servers_of(settings.CACHES[alias])
-    except Exception as error:  # of a BACKEND that cannot be imported, a LOCATION that is missing or no server
+    except Exception as error:  # a wrong BACKEND or LOCATION
         name = "" if isinstance(error, FasthitsError) else f"{type(error).__name__}: "
         hint = 'mend it, or set FASTHITS["MEMCACHED"] to the servers of fasthits log'
         raise UsageError(f"cannot take the servers of CACHES[{alias!r}]", f"{name}{error}", hint) from error
@@ -135,7 +135,7 @@ _warned: set[tuple[object, type] | str] = set()
 def _path_or_none(page: Any) -> bytes | None:
     try:
         return path_of(page)
-    except Exception as error:  # of the site's get_absolute_url
+    except Exception as error:  # an error of the site's get_absolute_url
         warn_once(type(page), error)
         return None
 

@@ -52,6 +52,6 @@ def _read(page: Any, days: int, ask: Callable[[History, Range, str], list[T] | N
         if found is None:
             raise TableError("the database does not keep where readers came from", file, WHERE_KEPT)
         return found
-    except Exception as error:  # of the file, a setting, or the site's get_absolute_url
+    except Exception as error:  # an error of the file, a setting or the site
         live.warn_once("ROLLUP", error)
         return []

@@ -123,7 +123,7 @@ def _most_read(objects: QuerySet, days: int, limit: int) -> list[Any]:
     if kept_list is None:
         return _among_all(objects, days, limit)
     if kept_list.first == first_day(days):
-        return found if kept_list.size < KEPT else _top(objects, days, limit)  # a short list has all that were read
+        return found if kept_list.size < KEPT else _top(objects, days, limit)  # a short list has all objects with views
     settled = _among_candidates(objects, days, limit, kept_list)
     return _among_all(objects, days, limit) if settled is None else settled
 
@@ -143,7 +143,7 @@ def _among_candidates(objects: QuerySet, days: int, limit: int, longer: _List) -
     for size in sorted({min(max(FIRST_CANDIDATES, 4 * limit), KEPT), KEPT}):
         keys = [key for key, _ in listed[:size]]
         found = _top(objects.filter(pk__in=keys), days, limit)
-        if len(keys) == len(listed) and longer.size < KEPT:  # a short list has all that were read
+        if len(keys) == len(listed) and longer.size < KEPT:  # a short list has all objects with views
             return found
         if len(found) == limit and getattr(found[-1], annotation(days)) >= listed[len(keys) - 1][1]:
             return found

@@ -61,7 +61,7 @@ def _content_type(model: type[models.Model]) -> ContentType:
 def _delete_history(sender: type[models.Model], instance: models.Model, using: str, **_: Any) -> None:
     """Delete the history of an object that has been deleted: with it, or after it in another database."""
     if history_model(sender) is not sender._meta.concrete_model:
-        return  # its parent is the same object, and has the history
+        return  # the parent has the history
     tables = [apps.get_model("fasthits", name) for name in ("Hits", "MostRead")]
     database = router.db_for_write(tables[0])
     key = str(instance.pk)
@@ -70,7 +70,7 @@ def _delete_history(sender: type[models.Model], instance: models.Model, using: s
         if has_history(database):
             hits, most_read = (table.objects.using(database).of_model(sender).filter(object_id=key) for table in tables)
             hits.delete()
-            most_read.update(views=0)  # the number of its rows tells whether a list has all that were read
+            most_read.update(views=0)  # keeps the number of rows: see `size`
 
     if database == using:
         delete()

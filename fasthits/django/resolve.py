@@ -88,7 +88,7 @@ class PathResolver:
                 match = self.match(path)
                 source = source_of(match.func, match.kwargs) if match else None
                 question = source.question(match.kwargs) if match and isinstance(source, Source) else None
-            except Exception as error:  # of the site's path converter or view
+            except Exception as error:  # an error of the site's path converter or view
                 self._report(path, error)
                 continue
             if question:
@@ -106,7 +106,7 @@ class PathResolver:
                     found[path] = ObjectKey.of(type(obj), obj.pk)
             except (Http404, ObjectDoesNotExist):
                 pass
-            except Exception as error:  # of the site's RESOLVER
+            except Exception as error:  # an error of the site's RESOLVER
                 self._report(path, error)
         return found
 
@@ -146,7 +146,7 @@ class PathResolver:
             primary_keys = self._primary_keys(lookup, wanted)
         except DatabaseError:
             raise
-        except Exception as error:  # of a view that names an unknown field
+        except Exception as error:  # the view names an unknown field
             for paths in wanted.values():
                 for path in paths:
                     self._report(path, error)

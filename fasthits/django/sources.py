@@ -118,7 +118,7 @@ def _class_source(view_class: type, initial: dict[str, Any], arguments: dict[str
     if model is None and _overrides(view_class, "get_queryset"):
         try:
             model = _ask_queryset(view_class(**initial), arguments)
-        except Exception as error:  # of the site's view, which may need a real request
+        except Exception as error:  # the site's view may need a real request
             return f"get_queryset() of the view fails without a request: {type(error).__name__}: {error}; {MARK}"
     if model is None and _overrides(view_class, "get_object"):
         return f"only get_object() of the view knows the object: {MARK}"

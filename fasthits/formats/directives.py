@@ -182,7 +182,7 @@ def _from_java(pattern: str) -> str:
 
     def item(found: re.Match[str]) -> str:
         text = found[0]
-        return text.strip("'") if text[0] == "'" else _JAVA.get(text, f"%{text}")  # a field of no fixed width
+        return text.strip("'") if text[0] == "'" else _JAVA.get(text, f"%{text}")  # the field has no fixed width
 
     return re.sub(r"'[^']*'|([A-Za-z])\1*", item, pattern)
 

@@ -81,7 +81,7 @@ def trouble_of(found: FoundFields, log_format: Format) -> str:
         return "not the columns that the last #Fields: line names, with a date, a path and a status of three digits"
     if log_format.how == "ltsv":
         return "no labels with a time and a request, each once"
-    if not found.trouble:  # a line that is shown in part: what is wrong comes later
+    if not found.trouble:  # only the shown part of the line is right
         return "its beginning can be read, but not the rest"
     part = log_format.read_parts[found.step]
     if log_format.anchored and not found.fields and found.trouble == "absent":

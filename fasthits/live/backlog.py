@@ -40,7 +40,7 @@ class Backlog:
 
     def put(self, rows: Iterable[Row]) -> None:
         """Add *rows* to the waiting rows, whether there is room or not."""
-        self.counter.max_paths = None  # there was room for them when they came
+        self.counter.max_paths = None  # these rows had room when they came
         for row in rows:
             self.counter.add(*row)
 
@@ -57,7 +57,7 @@ class Backlog:
             if size >= BATCH_BYTES:
                 break
         self.left -= len(rows)
-        if not self.left:  # or the memory of these rows would keep new paths out
+        if not self.left:  # otherwise their memory would keep out new paths
             self._drained, self._rows = self._nothing, iter(())
         return rows
 

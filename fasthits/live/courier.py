@@ -84,7 +84,7 @@ class Courier:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             pass
-        except OSError:  # it has died; read() will tell
+        except OSError:  # it has died; read() will raise
             self._unsent = memoryview(b"")
 
     def read(self) -> Delivery | None:
@@ -116,7 +116,7 @@ def _run_child(reader_end: socket.socket, own_end: socket.socket, open_store: Ca
     status = 1
     try:
         reader_end.close()
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it is for the reader, but may be sent to the process group
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # meant for the reader, but sent to the process group
         devnull = os.open(os.devnull, os.O_RDONLY)
         os.dup2(devnull, 0)  # only the reader may read Apache's pipe
         os.close(devnull)

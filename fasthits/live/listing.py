@@ -70,7 +70,7 @@ class CounterReader:
     def close(self) -> None:
         """Close the connection, if there is one; it is made again when needed."""
         self._drop()
-        self._connector = Connector(self.server)  # the old one would pace the next connection
+        self._connector = Connector(self.server)  # the old connector would delay the next connection
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -305,7 +305,7 @@ class _Pipeline:
                 break
             if not replies.in_step:
                 break
-        if len(answers) >= begun and replies.left(begun):  # then a NOT_FOUND may reply to another command
+        if len(answers) >= begun and replies.left(begun):  # a NOT_FOUND may reply to another command
             answers = [
                 Answer(Outcome.UNKNOWN, text) if outcome is Outcome.NOT_COUNTED else Answer(outcome, text)
                 for outcome, text in answers[:begun]

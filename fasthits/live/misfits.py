@@ -31,7 +31,7 @@ EXPLAIN = "fasthits explain LOGFILE says what to type"
 METHODS = (
     *("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"),  # RFC 9110, RFC 5789
     *("PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "PRI", "PURGE"),
-    *("-", ""),  # a request that never came
+    *("-", ""),  # no request was sent
 )
 """A line with another method is misread, or comes from a client that does not speak HTTP."""
 
@@ -99,7 +99,7 @@ class Misfits:
         never_good = now.lines == now.malformed + now.methods
         if lines < (FEWEST_LINES if never_good else ENOUGH_LINES):
             if never_good:
-                self._before = deque([_Seen(0, 0, 0)], LOOKS)  # there are few, so the next look is at all lines so far
+                self._before = deque([_Seen(0, 0, 0)], LOOKS)  # few lines: the next look includes them
             return None
         malformed, methods = now.malformed - then.malformed, now.methods - then.methods
         if malformed + methods < lines * BAD_SHARE:

@@ -91,7 +91,7 @@ class _Source:
             now = time.monotonic()
             if now < self._paused_until:
                 return False
-            if self._is_down:  # this page tries again; the others do not wait for the outcome
+            if self._is_down:  # this page tries again; other pages do not wait for it
                 self._paused_until = now + PAUSE_SECONDS
             return True
 

@@ -227,11 +227,11 @@ class Reader:
             return self._start_at, self._start_courier
         if self._courier.rows:
             return self._stalled_at, self._report_stall
-        if self._ended:  # the last figures are those of when all is delivered
+        if self._ended:  # the last figures are published after everything was delivered
             self._health.at = float("inf") if self._returned or self._fresh else 0.0
         now = time.monotonic()
         waiting = [each for each in self._sources if each is self._health or each]
-        source = min(waiting, key=lambda each: max(each.at, now))  # of sources that are due, the first
+        source = min(waiting, key=lambda each: max(each.at, now))  # the first source that is due
         return source.at, partial(self._send, self._courier, source)
 
     def _start_courier(self) -> None:

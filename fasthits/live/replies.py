@@ -58,7 +58,7 @@ class Replies:
         used = len(self._lines) // 2 * 2
         added, counted = self._lines[0:used:2], self._lines[1:used:2]
         del self._lines[:used]
-        if STORED.issuperset(added) and all(map(bytes.isdigit, counted)):  # as nearly always, and 1.5 times as fast
+        if STORED.issuperset(added) and all(map(bytes.isdigit, counted)):  # nearly always; this is 1.5 times as fast
             self.answers += [COUNTED] * len(counted)
         else:
             for pair in zip(added, counted, strict=True):

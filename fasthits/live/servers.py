@@ -44,7 +44,7 @@ class TlsFiles(NamedTuple):
         context = _using("--tls-ca", self.ca, lambda: ssl.create_default_context(cafile=self.ca))
         context.options |= ssl.OP_NO_RENEGOTIATION
         if cert := self.cert:
-            _using("--tls-cert", cert, lambda: open(cert).close())  # because Python does not say which file is missing
+            _using("--tls-cert", cert, lambda: open(cert).close())  # Python's error does not name the missing file
             _using("--tls-key", self.key or cert, lambda: context.load_cert_chain(cert, self.key, _no_password))
         return context
 

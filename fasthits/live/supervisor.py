@@ -128,7 +128,7 @@ class _Pipe:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._buffer = bytearray(READ_BYTES)  # made now, as later there may be no memory
+        self._buffer = bytearray(READ_BYTES)  # later there may be no memory
         self._within_line = False
         self.lines = 0
         """The number of lines discarded since counting last went well."""
@@ -255,7 +255,7 @@ class _Logger:
         try:
             count(discarded)
         except BaseException:
-            if time.monotonic() < begun_at + PROOF_SECONDS:  # too soon for the reader to have published them
+            if time.monotonic() < begun_at + PROOF_SECONDS:  # the reader has not published them yet
                 self._pipe.unreported += discarded
             raise
         finally:

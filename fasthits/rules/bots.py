@@ -133,7 +133,7 @@ def match_any(patterns: Iterable[str], words: Iterable[str] = ()) -> Callable[[b
     True
     """
     texts: dict[bytes, list[tuple[int, bytes, bool]]] = {}  # by piece, with the place of the piece in the text
-    rows: dict[bytes, list[Row]] = {}  # by piece: patterns that are no plain text
+    rows: dict[bytes, list[Row]] = {}  # by piece: patterns that are not plain text
     always = []
     for pattern, any_case in (*((pattern, False) for pattern in patterns), *((word, True) for word in words)):
         for row in translate(pattern, any_case).rows:

@@ -9,8 +9,8 @@ from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.formats.detection import detect
 from fasthits.formats.format import Format
+from fasthits.formats.json_ltsv_w3c import LTSV, W3C
 from fasthits.formats.jsonlines import core_names
-from fasthits.formats.labelled import LTSV, W3C
 from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.records import replace
 from fasthits.rules.memo import remember
@@ -112,7 +112,7 @@ class CompiledRules:
                 known = [way for other in NAMES.values() if self._can_read(other) for way in other.ways]
                 further = [replace(way, only_wrapped=self.log_format is not None) for way in (self._json, *known)]
             elif log_format != W3C:
-                further = [replace(self._json, only_wrapped=True)]  # tells objects that are glued to lines
+                further = [replace(self._json, only_wrapped=True)]  # finds objects that are glued to lines
             found: dict[str, Format] = {}
             for way in (*log_format.ways, *further):
                 found.setdefault(_shape(way), way)

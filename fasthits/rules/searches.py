@@ -93,7 +93,7 @@ def find_search(referer: bytes) -> Search | None:
     query = unescape(found["query"]).decode("utf-8", "replace")
     try:
         given = dict(reversed(parse_qsl(query, errors="replace", max_num_fields=MAX_PARAMETERS)))
-    except ValueError:  # too many
+    except ValueError:  # too many parameters
         return None
     typed = next((given[name] for name in engine.parameters if name in given), "")
     terms = " ".join("".join(c if c.isprintable() else " " for c in typed.lower()).split())[:TERMS_CHARACTERS].strip()

@@ -55,7 +55,7 @@ def _read_time(text: bytes, time_format: str) -> datetime:
         stamp = datetime.fromisoformat(decoded)
         return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     if "%" in time_format:
-        return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # which take them, too
+        return datetime.strptime(decoded, time_format.replace("%e", "%d").replace("%L", "%f"))  # it accepts these
     return datetime.fromisoformat(decoded)
 
 

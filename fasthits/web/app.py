@@ -59,7 +59,7 @@ def _page(request: Request) -> Response:
 
 
 def _nobody_waits(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # as nginx writes it; nobody reads this
+    return Response(status_code=499)  # nginx uses this status, too; nobody reads it
 
 
 def _failed(request: Request, error: Exception) -> Response:

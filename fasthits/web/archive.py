@@ -91,7 +91,7 @@ class Archive:
                 for (find, arguments), dear in list(self._asked.items()):
                     try:
                         await self.ask(find, *arguments, dear=dear)
-                    except FasthitsError:  # those who ask will see it
+                    except FasthitsError:  # clients will see the error
                         break
             await asyncio.sleep(WATCH_SECONDS)
 

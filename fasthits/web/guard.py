@@ -131,7 +131,7 @@ class Guard:
             COOKIE,
             self._cookie(int(time.time()) + COOKIE_SECONDS),
             max_age=COOKIE_SECONDS,
-            path=None,  # the folder of the page, also behind a proxy that gives it a folder
+            path=None,  # browsers then use the folder of the page, also behind a proxy
             secure=scope["scheme"] == "https",
             httponly=True,
             samesite="strict",

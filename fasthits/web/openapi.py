@@ -9,7 +9,7 @@ from fasthits.web.parameters import DAY, PARAMETERS, TEXT, Schema
 
 
 def _object(**properties: Schema) -> Schema:
-    names = {name.rstrip("_"): schema for name, schema in properties.items()}  # from_ is from, a word of Python
+    names = {name.rstrip("_"): schema for name, schema in properties.items()}  # from is a keyword of Python
     return {"type": "object", "properties": names, "required": list(names), "additionalProperties": False}
 
 

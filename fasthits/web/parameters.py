@@ -162,7 +162,7 @@ def _choice(choices: Mapping[str, object]) -> Callable[[str], object]:
 
 
 def _day(text: str) -> date:
-    return parse_day(text if text[:1].isdigit() else "", date.min)  # the words today and yesterday are not for programs
+    return parse_day(text if text[:1].isdigit() else "", date.min)  # no words such as today for programs
 
 
 def _switch(text: str) -> Parameter:

@@ -107,7 +107,7 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         others = [each for each in self.connections if isinstance(each, Connection) and not each.transport.is_closing()]
         if len(others) > max_connections():
-            waiting = [each for each in others if not each._is_answering()]  # at least this one
+            waiting = [each for each in others if not each._is_answering()]  # at least this connection
             min(waiting, key=lambda each: each._waits_since or time.monotonic()).transport.abort()
 
     def check(self) -> None:

@@ -133,7 +133,7 @@ def test_days_are_a_number_or_a_range(gaps: Path) -> None:
     assert done.stderr.startswith(b"fasthits: these days are not kept: 2020 (the database has ")
 
 
-def test_a_path_that_was_never_read_says_so_and_what_it_may_be(database: Path) -> None:
+def test_the_error_about_a_path_that_was_never_read_suggests_paths(database: Path) -> None:
     for asked, days, message in (
         ("/100_sure", "10", "never read: /100_sure (did you mean /100%_sure?)"),
         ("/xyzzy/plugh", "10", "never read: /xyzzy/plugh (fasthits most-read lists paths)"),

@@ -254,7 +254,7 @@ def test_merging_an_empty_hit_table_changes_nothing() -> None:
     assert state(hit_table) == before
 
 
-def test_merge_of_many_rows_loses_none() -> None:
+def test_merging_many_rows_loses_no_row() -> None:
     hit_table, other = fed(distinct_lines(60_000)), fed(distinct_lines(60_000, start=30_000))
     hit_table.merge(other)
     assert views(hit_table) == {(DAY, b"/%d" % n): 1 + (30_000 <= n < 60_000) for n in range(90_000)}

@@ -139,7 +139,7 @@ def test_hits_are_taken_for_the_day_in_the_line_from_its_file_and_the_next(tmp_p
     assert b"filtered (day 3)" in done.stderr
 
 
-def test_a_range_counts_what_its_days_count_one_by_one(tmp_path: Path) -> None:
+def test_a_range_equals_its_days_counted_one_by_one(tmp_path: Path) -> None:
     days = [DAY + timedelta(number) for number in range(5)]
     for day in days:
         times = [(-2, "10:00:00"), (-1, "23:59:59"), (0, "10:00:00"), (1, "00:00:00")]

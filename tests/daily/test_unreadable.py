@@ -128,7 +128,7 @@ def test_a_log_that_is_mostly_unreadable_is_counted_with_a_warning(good: int, tm
     assert (f"  warning: 90 of {90 + good} lines cannot be read; see the examples" in said) == (good == 5)
 
 
-def test_a_file_of_which_nothing_can_be_read_is_reported_and_the_others_count(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_and_the_other_files_count(tmp_path: Path) -> None:
     write(tmp_path / "a.log", hit("/a") * 9)
     write(tmp_path / "b.log", hit("/a") * 9)
     write(tmp_path / "error.log", b"[Thu Mar 12 10:00:00 2026] [core:error] x\n" * 3)

@@ -326,7 +326,7 @@ def test_the_recipe_for_rest_framework(memcached: Memcached, count_today: CountT
 # After the nightly run
 
 
-def test_a_signal_tells_the_days_that_were_saved(parse_log: Callable[..., Any], release: PressRelease) -> None:
+def test_a_signal_names_the_days_that_were_saved(parse_log: Callable[..., Any], release: PressRelease) -> None:
     told: list[Any] = []
 
     def take(sender: Any, days: list[date], using: str, **_: Any) -> None:

@@ -127,7 +127,7 @@ def test_without_memcached_the_number_is_0_and_there_is_no_error(
 
 
 @pytest.mark.parametrize("backend", [PYMEMCACHE, PYLIBMC])
-def test_no_memcached_behind_djangos_cache(release: PressRelease, backend: str) -> None:
+def test_a_cache_of_django_without_memcached(release: PressRelease, backend: str) -> None:
     with override_settings(CACHES=cache_of(backend, f"127.0.0.1:{closed_port()}"), FASTHITS=ZONE):
         assert release.hits_today == 0
 

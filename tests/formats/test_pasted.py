@@ -42,7 +42,7 @@ def read(text: str, line: bytes) -> ParsedLine | None:
         ("", ""),
     ],
 )
-def test_the_string_is_found_in_what_was_pasted(text: str, string: str) -> None:
+def test_the_format_string_is_found_in_pasted_text(text: str, string: str) -> None:
     assert directive_string(text) == string
 
 

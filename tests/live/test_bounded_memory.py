@@ -99,7 +99,7 @@ def test_fewer_long_paths_may_wait_so_that_memory_stays_bounded(
     assert sum(memcached.counters().values()) == said["pending"] + 5
 
 
-def test_at_the_end_of_input_what_was_not_delivered_is_reported_in_time(start_logger: Callable[..., Logger]) -> None:
+def test_at_the_end_of_input_undelivered_hits_are_reported_in_time(start_logger: Callable[..., Logger]) -> None:
     where = ("--memcached", f"127.0.0.1:{closed_port()}", "--max-paths", str(MAX_PATHS), "--drain-timeout", "0.5")
     logger = start_logger(*where)
     send_paths(logger)

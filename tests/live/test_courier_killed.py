@@ -118,7 +118,7 @@ def count_one(memcached: Memcached, logger: Logger, views: int = 1) -> None:
 
 
 @pytest.mark.slow
-def test_many_couriers_killed_under_load_lose_only_what_is_reported_in_doubt(
+def test_many_couriers_killed_under_load_lose_only_hits_reported_as_in_doubt(
     memcached: Memcached, start_logger: StartLogger
 ) -> None:
     loggers = [start_logger("--memcached", memcached.spec) for _ in range(LOGGERS)]

@@ -67,7 +67,7 @@ def send_figures_to(memcached: Memcached, logger: Logger) -> None:
 # What is published
 
 
-def test_the_end_of_input_publishes_what_became_of_each_line(memcached: Memcached, logger: Logger) -> None:
+def test_at_the_end_of_input_the_figures_of_all_lines_are_published(memcached: Memcached, logger: Logger) -> None:
     days = {date.today()}
     logger.write(access_lines(["/a", "/a", "/b", "/c", "/c"]) + POST * 2 + NONSENSE)
     assert logger.finish() == 0

@@ -260,7 +260,7 @@ def test_a_pause_of_memcached_delays_hits_and_counts_them_once(memcached: Memcac
     assert memcached.counters() == keyed({"/a": 51})
 
 
-def test_the_end_of_input_with_memcached_never_there_says_what_was_not_delivered(start_logger: StartLogger) -> None:
+def test_without_memcached_the_end_of_input_reports_undelivered_hits(start_logger: StartLogger) -> None:
     logger = start_logger("--memcached", f"127.0.0.1:{closed_port()}", "--drain-timeout", "1")
     logger.write(access_lines(["/a"] * 20 + ["/b"] * 17))
     logger.wait_until_read()

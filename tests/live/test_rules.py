@@ -46,7 +46,7 @@ def expected(data: bytes, rules: Rules, log_format: Format) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("options", "rules", "data", "log_format"), RULES, ids=[" ".join(row[0]) for row in RULES])
-def test_a_logger_counts_what_the_oracle_counts_and_check_agrees(
+def test_logger_oracle_and_check_agree(
     options: list[str],
     rules: Rules,
     data: bytes,
@@ -92,7 +92,7 @@ def test_the_figures_of_a_logger_with_rules_add_up(memcached: Memcached, start_l
     assert set(memcached.counters().values()) == {2}
 
 
-def test_hits_wait_under_their_final_paths_while_memcached_is_away(
+def test_hits_wait_under_their_final_paths_while_memcached_is_down(
     start_memcached: Callable[..., Memcached], start_logger: StartLogger
 ) -> None:
     memcached = start_memcached()

@@ -87,7 +87,7 @@ def running(memcached: Memcached, logger: Logger) -> Logger:
     return logger
 
 
-def test_the_status_line_says_what_became_of_every_line(memcached: Memcached, running: Logger) -> None:
+def test_the_status_line_accounts_for_every_line(memcached: Memcached, running: Logger) -> None:
     assert memcached.ask(f"set {hit_key(DAY, b'/text')} 0 0 4\r\ntext".encode()) == b"STORED\r\n"
     running.write(access_lines(["/b"] * 1998 + ["/text"] * 3))
     running.write(access_line("/a", method="POST") * 2 + access_line("*", method="OPTIONS") + b"no line\n\n")

@@ -84,7 +84,7 @@ def test_agents_of_people_are_not_bots(agent: bytes) -> None:
 
 
 @given(st.sampled_from(examples), st.integers(0, 60), st.integers(0, 60), st.binary(max_size=3))
-def test_the_index_finds_what_the_regular_expression_finds(example: bytes, start: int, size: int, noise: bytes) -> None:
+def test_the_index_agrees_with_the_regular_expression(example: bytes, start: int, size: int, noise: bytes) -> None:
     cut = example[start:][:size] + noise + example[:start]
     assert has_bot(cut) == bool(plain.search(cut))
 

@@ -86,7 +86,7 @@ def test_lines_are_named_by_their_numbers_and_made_harmless(tmp_path: Path) -> N
     assert rb"      \x1b[2Jbad" in done.stdout.splitlines()
 
 
-def test_json_lines_are_shown_as_what_is_read_in_them(tmp_path: Path) -> None:
+def test_json_lines_are_shown_with_the_fields_that_are_read(tmp_path: Path) -> None:
     log = write(tmp_path / "access.log", b'{"ts":"2026-03-12T10:00:00Z","method":"GET","uri":"/a"}\n{"ts":1}\n')
     done = fasthits("explain", log)
     assert f"{log}:1: hit: counts as /a (json)".encode() in done.stdout

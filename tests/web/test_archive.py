@@ -148,7 +148,7 @@ def test_answers_are_kept_up_to_a_size(kept: Path) -> None:
     run(test)
 
 
-def test_a_database_that_is_missing_is_reported_to_each_who_asks(tmp_path: Path) -> None:
+def test_a_missing_database_is_reported_to_each_client(tmp_path: Path) -> None:
     async def test() -> None:
         archive = Archive(tmp_path / "none.db")
         assert archive.state() == ""

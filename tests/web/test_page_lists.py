@@ -32,7 +32,7 @@ def test_a_section_is_the_sum_of_its_pages(
         page.until(lambda: page.text("#subject") == "/shop/*" and page.text("#kept-total") == "1")
 
 
-def test_pages_come_first_and_static_files_are_a_switch_away(
+def test_a_switch_shows_static_files_in_place_of_pages(
     place: Path, memcached: Memcached, logger: Logger, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/", "/site.css", "/site.css"])

@@ -114,7 +114,7 @@ def test_days_that_are_not_kept_are_gaps(
         page.until(lambda: page.texts("#days td") == ["10"] * 3 + ["not kept"] * 2 + ["10"] * 2)
 
 
-def test_the_page_takes_up_a_new_day_by_itself(
+def test_the_page_shows_a_new_day_by_itself(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     days = [TODAY - timedelta(days=before) for before in (2, 1)]

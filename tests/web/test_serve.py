@@ -83,7 +83,7 @@ def count(logger: Logger, *paths: str) -> None:
     logger.write(b"".join(access_line(path, TODAY) for path in paths))
 
 
-def test_today_is_what_the_loggers_have_counted(served: Served, logger: Logger) -> None:
+def test_today_equals_the_counts_of_the_loggers(served: Served, logger: Logger) -> None:
     count(logger, "/", "/", HOSTILE, LONG)
     for path, views in (("/", 2), (HOSTILE, 1), (LONG, 1), ("/never", 0)):
         target = f"/api/today?path={quote(path)}"
@@ -170,7 +170,7 @@ def test_a_locked_database_is_reported_soon(start: Callable[..., Served], tmp_pa
         )
 
 
-def test_history_is_what_rollups_have_kept(idle: Served) -> None:
+def test_history_equals_the_days_that_rollups_have_kept(idle: Served) -> None:
     days = list(map(str, DAYS))
     kept = {"oldest": days[0], "newest": days[-1], "missing": []}
     assert idle.ask("/api/history?path=/").json() == {
@@ -316,7 +316,7 @@ def test_a_csv_file_is_refused(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve cannot read CSV")
 
 
-def test_static_files_can_be_left_out_of_what_is_read_now(start: Callable[..., Served], logger: Logger) -> None:
+def test_static_files_can_be_left_out_of_the_list_of_today(start: Callable[..., Served], logger: Logger) -> None:
     served = start("--site", "https://www.example.org/")
     with closing(served.events("?pages=1")) as events:
         assert next(events)[0] == "sample"
@@ -356,7 +356,7 @@ def test_a_new_rollup_is_seen_at_once(start: Callable[..., Served], tmp_path: Pa
         write(tmp_path / "a.log", hit("/", DAYS[0]) * 2)
 
 
-def test_search_finds_what_was_read_today_and_before(served: Served, logger: Logger) -> None:
+def test_search_finds_paths_that_were_read_today_and_before(served: Served, logger: Logger) -> None:
     count(logger, "/old/but/new")
     eventually(lambda: served.ask("/api/search?q=OLD").json()["paths"] == ["/old/but/new", "/old"])
     assert served.ask("/api/search?q=%25").json()["paths"] == []
@@ -625,7 +625,7 @@ def test_a_token_file_that_is_not_safe_or_not_clear_is_refused(
     assert (done.returncode, done.stderr.startswith(f"fasthits: {said}".encode())) == (2, True), done.stderr
 
 
-def test_badges_can_be_public_beside_a_private_page(start: Callable[..., Served]) -> None:
+def test_badges_can_be_public_while_the_page_is_private(start: Callable[..., Served]) -> None:
     served = start("--token", "s3cret", "--public-badges")
     assert served.ask("/badge.svg?path=/", Host="any.example").status == 200
     assert served.ask("/api/history?path=/").status == 401

@@ -71,7 +71,7 @@ def connected(cluster: str) -> Iterator[Crew]:
         yield Crew(_Workers(client), slots, cluster, _Watch(client, cluster))
     finally:
         own = client.cluster
-        with suppress(Exception):  # it may be lost
+        with suppress(Exception):  # the connection may be lost
             client.close(timeout=1)
         if own is not None:
             with suppress(Exception):
@@ -152,7 +152,7 @@ async def _pass_on(task: Any, future: Future[Any]) -> None:
     result = failed = None
     try:
         result = await task
-    except BaseException as error:  # whoever waits for the future is to know it
+    except BaseException as error:  # the future passes it on
         failed = error
     if not future.set_running_or_notify_cancel():
         return

@@ -48,7 +48,7 @@ class Scratch:
                 raise FasthitsError("this worker does not see the folder of the run", self.folder, NAME_ANOTHER)
             with self._new_file(name) as file:
                 yield name, file
-            if is_url(self.folder) and not self._is_there():  # a store takes files for folders that were removed
+            if is_url(self.folder) and not self._is_there():  # stores accept files for removed folders
                 from fasthits.daily.logs.stores import remove_folder
 
                 remove_folder(f"{self.folder}/{name}")
@@ -107,7 +107,7 @@ def read_range(path: str, start: int, size: int) -> bytes:
 def _errors_of(path: str, failed: str = "cannot use the folder of the run") -> Iterator[None]:
     try:
         yield
-    except LogFileError as error:  # of a store
+    except LogFileError as error:  # an error of a store
         raise FasthitsError(failed, path, f"{error.failed}: {error.hint}; {NAME_ANOTHER}") from error
     except OSError as error:
         raise FasthitsError(failed, path, f"{error.strerror or error}; {NAME_ANOTHER}") from error

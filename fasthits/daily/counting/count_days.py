@@ -143,7 +143,7 @@ def count_days(
     if len(read.damaged) == len(files) and not raw.lines:
         raise read.damaged[next(iter(files))]
     if sources is None and raw.days_seen:
-        sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # tells which of the days are whole
+        sources = Sources(patterns, sorted(raw.days_seen), compiled, look_at)  # knows which days are whole
     found = _judge(sources, files, read, raw.days_seen, days, today or date.today())
     lines, hits, malformed = raw.lines, raw.hits, raw.malformed
     examples, advice = read.examples(), None
@@ -193,7 +193,7 @@ def _tried(compiled: CompiledRules, formats: list[str]) -> str:
 
 
 def _why_unreadable(line: bytes, rules: Rules) -> Advice:
-    from fasthits.rules.unreadable import why_unreadable  # a count of readable lines does not need it
+    from fasthits.rules.unreadable import why_unreadable  # only unreadable lines need it
 
     return why_unreadable(line, rules)
 
@@ -223,7 +223,7 @@ def _judge(
         if end and isinstance(error, DamagedLogError):
             text, first = f"{error}, counted up to {end:%Y-%m-%d %H:%M:%S}", end.date()
         for day in files[log_file] or asked:
-            if day >= first:  # the file can hold lines of it that were not read
+            if day >= first:  # unread lines may be of this day
                 judged.gaps.setdefault(day, []).append(Gap(text))
     missing = sources.missing if sources and days is not None else {}
     seen = set(asked) & days_seen - missing.keys()

@@ -191,7 +191,7 @@ def _count_files(
     fleet: "Fleet | None",
 ) -> _Part:
     def take(_: object, rows: Rows) -> Rows:
-        return _kept([rows], max_bytes) if fleet else rows  # the files of a fleet are about to be removed
+        return _kept([rows], max_bytes) if fleet else rows  # a fleet's files are removed next
 
     today = date.today()
     with fleet.working() if fleet else nullcontext():

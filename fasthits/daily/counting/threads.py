@@ -15,7 +15,7 @@ from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lin
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
-from fasthits.formats.labelled import W3C
+from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.stamps import stamps
@@ -252,7 +252,7 @@ class Reading:
     def _head(self, log_file: LogFile) -> bytes:
         if log_file.size is None:
             return self._heads.get(log_file, b"")
-        with suppress(LogFileError):  # it was there a moment ago; what it has is only for a message
+        with suppress(LogFileError):  # it may be gone; it is only read for a message
             return log_file.head()[0]
         return b""
 
@@ -327,7 +327,7 @@ class Reading:
                 size += len(block)
                 last = bytes(block[-TAIL_BYTES:])
                 tail = last if len(last) == TAIL_BYTES else (tail + last)[-TAIL_BYTES:]
-        except StoreError:  # the other files are there as well
+        except StoreError:  # the other files of the store would fail, too
             raise
         except LogFileError as error:
             self.damaged[segment.log_file] = error

@@ -27,7 +27,7 @@ COLUMNS = ("date", "host", "path", "referrer", "engine", "terms", "views", "bots
 """All columns that a file can have."""
 NUMBERS = ("views", "bots")
 
-csv.field_size_limit(4 * LINE_BYTES)  # the longest path, each byte written as four
+csv.field_size_limit(4 * LINE_BYTES)  # the longest path, with four characters for each byte
 
 
 class Block(NamedTuple):
@@ -261,7 +261,7 @@ def read_csv(file: BinaryIO, path: Path) -> tuple[list[str], Iterator[list[str]]
                 failed = f"CSV file has {len(row)} fields, not {len(columns)}, in line {rows.line_num}"
                 raise TableError(failed, path)
             yield [_as_it_was(cell) if cell[:1] == "'" else cell for cell in row]
-        text.detach()  # the file is its owner's to close
+        text.detach()  # the caller closes the file
 
     return columns, checked()
 

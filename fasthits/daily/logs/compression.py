@@ -89,7 +89,7 @@ class Ahead(io.RawIOBase):
             while self.taken < HEAD_BYTES and b"\n" not in bytes(head) and self._take(head[self.taken :]):
                 pass
         except DamagedError as error:
-            self._damaged = error  # to be raised behind the bytes in front of it
+            self._damaged = error  # raised after the bytes before the damage
         self.head = bytes(head[: self.taken])
         self._left = self.head
 
@@ -167,7 +167,7 @@ class _Unpacking(io.RawIOBase):
         except (FasthitsError, DamagedError):
             raise
         except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:  # of the file, not of its content
+            if isinstance(error, OSError) and error.errno is not None:  # an error of the file, not of its content
                 raise
             if isinstance(error, NotImplementedError) or "memory" in str(error).lower():
                 raise self._refused(f"cannot be unpacked by fasthits: {error}") from error

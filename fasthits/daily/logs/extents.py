@@ -126,14 +126,14 @@ def look(log_file: LogFile, compiled: CompiledRules) -> Extent:
         head, ended = log_file.head()
     except StoreError:
         raise
-    except LogFileError:  # reading the whole file finds that again, and reports it
+    except LogFileError:  # reading the whole file reports it
         head, ended = b"", False
     log_format = compiled.detect(head, ended)
     lines = head.split(b"\n", DETECTED_LINES)[:DETECTED_LINES]
     found = list(stamps(lines, log_format or ASSUMED, compiled))
     if not found:
         return Extent(log_file, log_format)
-    first = b"\n".join(lines)  # hash() gives others in other processes
+    first = b"\n".join(lines)  # hash() differs from process to process
     return Extent(log_file, log_format, found[0], sorted(found)[len(found) // 2], (crc32(first), len(first)))
 
 

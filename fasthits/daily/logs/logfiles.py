@@ -169,7 +169,7 @@ class LogFile(Record, uncompared=("name", "size", "modified", "entry")):
         pieces, size = [], 0
         with self.opened() as file:
             source = Ahead(file, self.size)
-            self.__dict__["_is_text"] = is_text(source.head, self.name)  # so that it is not opened for that, too
+            self.__dict__["_is_text"] = is_text(source.head, self.name)  # so the file is not opened once more
             try:
                 text = unpack(source, self.name, file)
                 while size <= HEAD_BYTES and (piece := text.read(HEAD_BYTES + 1 - size)):
@@ -260,7 +260,7 @@ def _without_copies(found: Sequence[LogFile]) -> list[LogFile]:
     first: dict[str, LogFile] = {}
     files: dict[LogFile, None] = {}  # a link and its file are the same
     for each in found:
-        plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # it comes first
+        plain = first.setdefault(each.name.removesuffix(suffix_of(each.name)), each)  # plain before packed
         if plain is each or not _is_copy(each, plain):
             files[each] = None
     return list(files)
@@ -319,7 +319,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
 
 def _blocks_of(source: Ahead, buffer: memoryview) -> Iterator[memoryview]:
     size = source.readinto(buffer)
-    if size == packing.HEAD_BYTES:  # then there is more: a format is detected from many lines
+    if size == packing.HEAD_BYTES:  # there may be more lines to detect the format
         size += source.readinto(buffer[size:])
     while size:
         yield buffer[:size]

@@ -2,7 +2,7 @@
 
 The files of a log follow each other in time: where a file begins, the file before it has ended. So the beginning of a
 day is there if a line from before that day is there. Its end is there if a line from after it is there, or the file to
-which the server still writes. names.py tells which files belong to one log.
+which the server still writes. rotated_names.py tells which files belong to one log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,11 +23,11 @@ from fasthits.daily.logs.extents import (
     runs_on,
 )
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.daily.logs.names import others_of, read_name
+from fasthits.daily.logs.rotated_names import others_of, read_name
 from fasthits.rules.compiled import CompiledRules
 
-DAYS_AROUND = timedelta(days=7)
-"""A server is missing on a day if it has logged something so long before, or later, but nothing on that day."""
+ABSENCE = timedelta(days=7)
+"""A server is missing on a day if it has logged something in so many days before it, but nothing on that day."""
 
 _KEEP_MORE = "if older files were removed, let logrotate keep more, as with rotate 14"
 
@@ -68,7 +68,7 @@ class RotatedLog:
         """Return the files that can hold lines of *day*, also of requests that ended on the next day."""
         written = [each for each in self._extents if each.may_end_on(day)]
         if len(self._files) == 1:
-            return written  # its lines may come from several logs, in any order
+            return written  # lines of several logs may be in any order
         return [each for each in written if each.begin is None or each.begin.date() - day <= ONE_DAY]
 
     def gaps(self, day: date, ends: Ends, today: date, now: datetime) -> Iterator[Gap]:
@@ -88,7 +88,7 @@ class RotatedLog:
                 yield Gap(f"the day is not over in the time zone of {last.name}, {last.begin:%z}", "run it again later")
             elif early := put_too_early(self._files, day, last.begin):
                 yield early
-        elif last.may_end_on(day) and not (end and end.date() < day):  # else the log ended before *day*
+        elif last.may_end_on(day) and not (end and end.date() < day):  # otherwise the log ended before *day*
             yield Gap(f"its end is missing: {last.name} ends at {_text(end or last.begin)}", self._hint(day))
 
     def notes(self, day: date) -> Iterator[str]:
@@ -109,7 +109,7 @@ class RotatedLog:
         if any(first <= day <= last for first, last in spans):
             return False
         days = {each for span in spans for each in span} | {date.fromtimestamp(each.modified) for each in self._old}
-        return any(timedelta(0) < day - each <= DAYS_AROUND for each in days)
+        return any(timedelta(0) < day - each <= ABSENCE for each in days)
 
     def _has_file_of(self, day: date, ends: Ends) -> bool:
         """Tell whether a file is named for *day*, as cronolog names files, and has the lines of that day."""

@@ -213,7 +213,7 @@ def _target(store: "AbstractFileSystem", link: str) -> Mapping[str, Any]:
             return dict(store.info(link))
     except StoreError:
         raise
-    except LogFileError:  # it leads nowhere, or not for this user
+    except LogFileError:  # a broken link, or one that this user may not follow
         return {"type": "link"}
 
 
@@ -238,7 +238,7 @@ def _begun(listed: Entry) -> Entry:
             start = crc32(file.read(min(now.size, START_BYTES)))
     except StoreError:
         raise
-    except LogFileError:  # reading the whole file finds that again, and reports it
+    except LogFileError:  # reading the whole file reports it
         return listed
     return now._replace(start=start) if now.size >= listed.size and now.modified >= listed.modified else listed
 
@@ -270,7 +270,7 @@ class StoredFile(io.RawIOBase):
             self._file = store.open(entry.name, "rb", cache_type="none")
             if self._is_of_server:
                 _check_begun(entry, self._file)
-            else:  # where the file itself tells what it is, it asks for just that version
+            else:  # if the file knows its version, this reads exactly that version
                 _check_same(entry, getattr(self._file, "details", None) or store.info(entry.name))
 
     def readable(self) -> bool:
@@ -313,7 +313,7 @@ class StoredFile(io.RawIOBase):
         """Close the file."""
         if not self.closed:
             self._range = memoryview(b"")
-            if file := getattr(self, "_file", None):  # else it could not be opened
+            if file := getattr(self, "_file", None):  # None if opening failed
                 file.close()
         super().close()
 
@@ -322,7 +322,7 @@ class StoredFile(io.RawIOBase):
         goes_on = self._range and offset == self._start + len(self._range)
         size = max(wanted, FIRST_RANGE_BYTES, 4 * len(self._range) * bool(goes_on))
         size = min(size, max(wanted, RANGE_BYTES), max(0, self._entry.size - offset))
-        self._range = memoryview(b"")  # so that two are not in memory
+        self._range = memoryview(b"")  # frees the previous range first
         with errors_of(self._entry.name):
             self._file.seek(offset)
             fetched = self._file.read(size) if size else b""
@@ -425,7 +425,7 @@ def _connect(root: str, process: int) -> "AbstractFileSystem":
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         if kind.is_server:
-            from fasthits.daily.logs import sftp  # that of fsspec trusts any server
+            from fasthits.daily.logs import sftp  # fsspec's own class trusts any server
 
             store = sftp.connect(root)
         else:

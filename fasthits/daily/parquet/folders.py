@@ -79,7 +79,7 @@ class LocalFolder(Folder):
         def new(name: str) -> Path:
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            _forget(_new(file))  # of a rollup that was killed
+            _forget(_new(file))  # left by a killed rollup
             files.append(file)
             return _new(file)
 

@@ -72,7 +72,7 @@ class Servers:
     def _add(self, found: Partial, day: str) -> None:
         server = found.about["server"]
         other = self._counts.setdefault((server, day), found)
-        if other.about["days"][day]["made"] != found.about["days"][day]["made"]:  # not a copy
+        if other.about["days"][day]["made"] != found.about["days"][day]["made"]:  # not copies of one partial
             hint = f"leave it or {other.name} out; if they are of two servers, name each: rollup --server NAME"
             raise TableError(f"another count of {day} on {server}", found.name, hint)
 

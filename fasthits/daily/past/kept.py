@@ -165,7 +165,7 @@ class Kept:
         """Return the views of each path in a range, by its number. The last answer is kept."""
         asked = (days, host, number)
         if asked not in self._totals:
-            packed = self.packed(days, host, number)  # which may add paths
+            packed = self.packed(days, host, number)  # this may add paths
             sums = array("Q", bytes(8 * self.paths.numbers))
             for each in packed:
                 self._add(each, sums)

@@ -67,7 +67,7 @@ def state_of(name: str | Path) -> str:
         except TableError:
             return ""
     try:
-        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would keep it waiting
+        with open(os.open(name, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:  # a named pipe would block
             status = os.fstat(file.fileno())
             head = file.read(100) if stat.S_ISREG(status.st_mode) else b""
     except OSError:

@@ -235,7 +235,7 @@ def _headed(*columns: tuple[str, str]) -> tuple[Element, Element]:
 def _head(title: str) -> Element:
     head = Element("head")
     SubElement(head, "meta", {"charset": "utf-8"})
-    policy = "default-src 'none'; style-src 'unsafe-inline'"  # its own style is in the file; nothing is ever loaded
+    policy = "default-src 'none'; style-src 'unsafe-inline'"  # the style is in the file; nothing is loaded
     SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": policy})
     SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
     _text(head, "title", title)
@@ -274,7 +274,7 @@ def _chart(shape: Shape, days: Sequence[date], by_day: Sequence[int | None]) -> 
     for at, text in _date_labels(starts, shape.labels, with_year=days[0].year != days[-1].year):
         half = LETTER_WIDTH * len(text) / 2
         x = min(max(left + slot * (at + 0.5), half), shape.width - half)
-        if x - half < end:  # it would touch the label before
+        if x - half < end:  # it would touch the previous label
             continue
         end = x + half + LETTER_WIDTH
         place = {"x": f"{x:.1f}", "y": str(shape.height - 6), "text-anchor": "middle"}

@@ -31,7 +31,7 @@ CANCEL_SECONDS = 0.2
 _LOCK = 0x46485453
 """The first half of the number of our advisory lock; the second half is the schema's."""
 
-logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its warnings would appear among our messages
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # do not print its warnings
 
 
 class _Iso(DateBinaryLoader):
@@ -173,7 +173,7 @@ def writing(url: str) -> Iterator[Postgres]:
         for name, value in settings.items():
             database.execute("SELECT set_config(?, ?, true)", [name, value])
         if database.execute("SELECT current_setting('synchronous_commit')").fetchone() == ("off",):
-            database.execute("SET LOCAL synchronous_commit = on")  # what is committed is on the disk
+            database.execute("SET LOCAL synchronous_commit = on")  # a commit waits for the disk
         schema = "SELECT oid::bigint::int FROM pg_namespace WHERE nspname = current_schema()"
         if database.execute(schema).fetchone() is None:
             raise TableError("no schema for the tables", database.name, "set the user's search_path")

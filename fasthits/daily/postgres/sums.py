@@ -99,7 +99,7 @@ def state(database: Postgres) -> str:
     written = (
         "SELECT string_agg(concat_ws(' ', relid, pg_relation_filenode(relid), n_tup_ins, n_tup_upd, n_tup_del), ',' "
         "ORDER BY relid) FROM pg_stat_user_tables WHERE schemaname = current_schema()"
-    )  # a replica does not count these
+    )  # not counted on a replica
     summed = "SELECT string_agg(concat_ws(' ', xmin, ctid), ',' ORDER BY date, host) FROM hits_sums"
     (found,) = database.execute(f"SELECT md5(concat(({written}), ({summed})))")
     return str(found[0])
@@ -127,7 +127,7 @@ def declare(database: Postgres) -> None:
             for index in INDEXES:
                 if f"ON {name} " in index:
                     database.execute(index)
-    if database.execute(_PATHS_STAY).fetchone() == (True,):  # as in an earlier table
+    if database.execute(_PATHS_STAY).fetchone() == (True,):  # a table of an earlier version
         database.execute("ALTER TABLE hits_paths ALTER path DROP NOT NULL")
     if database.execute(_HAS_TRIGGER).fetchone() is None:
         database.execute(CHANGED)

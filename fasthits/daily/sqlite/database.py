@@ -87,7 +87,7 @@ def writing(file: Path, max_bytes: int | None = None) -> Iterator[sqlite3.Connec
         path = _own_file(file, make=True)
         with closing(_connect(path, "rw", WRITE_LOCK_SECONDS)) as database:
             database.execute(f"PRAGMA cache_size = -{cache_bytes >> 10}")
-            database.execute("PRAGMA synchronous = EXTRA")  # what is committed is on the disk, also its folder
+            database.execute("PRAGMA synchronous = EXTRA")  # a commit waits for the disk
             _wait_to(database, "BEGIN IMMEDIATE")
             yield database
             if database.in_transaction:
@@ -234,7 +234,7 @@ def _errors_told(failed: str, file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # an error of the module has no code
+        hint = _HINTS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # errors of Python's module have no code
         if str(error).startswith("no such table"):
             hint = "; fill it: fasthits rollup"
         raise TableError(failed, file, f"{error}{hint}") from error

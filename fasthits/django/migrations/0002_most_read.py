@@ -23,7 +23,7 @@ def join_histories(apps: Any, schema_editor: Any) -> None:
             continue
         parent_type, _ = kinds.get_or_create(app_label=parent._meta.app_label, model=parent._meta.model_name)
         rows = hits.filter(content_type=child_type).values_list("pk", "date", "object_id", "views")
-        for key, date, object_id, views in list(rows):  # a cursor could meet rows again that have changed
+        for key, date, object_id, views in list(rows):  # an open cursor could return changed rows again
             same = hits.filter(content_type=parent_type, date=date, object_id=object_id)
             if same.update(views=models.F("views") + views):
                 hits.filter(pk=key).delete()

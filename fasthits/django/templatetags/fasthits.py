@@ -54,7 +54,7 @@ def signed_path(page: Any) -> str:
     """Return the path of a page for ``live.js``: ``<b data-fasthits="{{ obj|signed_path }}">``."""
     try:
         return sign(page)
-    except Exception as error:  # of the site's get_absolute_url
+    except Exception as error:  # an error of the site's get_absolute_url
         live.warn_once(type(page), error)
         return ""
 

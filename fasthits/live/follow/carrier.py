@@ -170,7 +170,7 @@ class Carrier(threading.Thread):
         sent: Outcome | None = None
         while True:
             try:
-                if sent:  # and the connection was lost before the answer
+                if sent:  # the connection was lost before the answer
                     place = self._settled(time.monotonic(), mark.number)
                     self.unsure = False
                     if place.ended == mark.number:

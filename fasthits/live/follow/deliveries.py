@@ -159,7 +159,7 @@ class Deliveries:
             return
         for carrier in self._carriers.values():
             carrier.queue.put(None)
-            with suppress(RuntimeError):  # it has not been started
+            with suppress(RuntimeError):  # the thread has not been started
                 carrier.join()
         self.abandon()
         os.close(self._watched)

@@ -319,7 +319,7 @@ class Follower:
         deadline = time.monotonic() + self._drain_seconds
         poll = select.poll()
         poll.register(self._event, select.POLLIN)
-        for _ in range(2):  # the hits, then the figures that they make
+        for _ in range(2):  # first the hits, then the figures about them
             self._cut()
             while self._deliveries and time.monotonic() < deadline:
                 poll.poll(max(0.0, deadline - time.monotonic()) * 1000)

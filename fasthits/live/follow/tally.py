@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from fasthits.formats.format import Format
-from fasthits.formats.labelled import W3C
+from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.live.backlog import FreshBacklog
 from fasthits.live.follow.positions import FileId
 from fasthits.live.memcached import Row
@@ -108,6 +108,6 @@ class Tally:
         """Count files of the same known format together: a table for each file would take much memory."""
         for file in list(self._alone):
             lines = self._lines[file]
-            if lines.log_format and lines.log_format != W3C:  # whose columns each file names for itself
+            if lines.log_format and lines.log_format != W3C:  # in W3C each file names its columns
                 self._lines[file] = self._of_format.setdefault(lines.log_format, lines)
                 self._alone.discard(file)

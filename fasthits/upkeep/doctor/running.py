@@ -104,7 +104,7 @@ def _config_of(logger: RunningLogger) -> Path | None:
 def _absolute(logger: RunningLogger, name: str) -> Path:
     try:
         return Path(os.readlink(f"/proc/{logger.pid}/cwd"), name)
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # it has ended, or belongs to another user
         return Path(name)
 
 

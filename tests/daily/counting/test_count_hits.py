@@ -267,7 +267,7 @@ def test_a_source_without_bytes_is_refused(source: object) -> None:
         count_hits(source)
 
 
-def test_a_list_of_names_is_refused_and_told_what_to_do(tmp_path: Path) -> None:
+def test_the_error_about_a_list_of_names_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"gives bytes, not PosixPath .*: \*names\)"):
         count_hits([tmp_path / "a.log", tmp_path / "b.log"])
 

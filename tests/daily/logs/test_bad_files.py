@@ -34,7 +34,7 @@ def zip_of(*names: str) -> bytes:
     return archive.getvalue()
 
 
-def test_a_damaged_file_among_others_says_how_to_count_what_is_readable(tmp_path: Path) -> None:
+def test_the_error_about_a_damaged_file_says_how_to_count_its_readable_part(tmp_path: Path) -> None:
     noon = midnight(YESTERDAY) + timedelta(hours=12)
     write(tmp_path / "web1" / f"{YESTERDAY}.log", line("/a", noon) * 10)
     data = gzip.compress(b"".join(line(f"/{number}", noon) for number in range(50_000)))

@@ -265,7 +265,7 @@ def test_workers_read_from_a_server(server: SftpServer, tmp_path: Path) -> None:
     assert count.views == {DAY: {"/a": 4, "/web1": 1, "/web2": 1}}
 
 
-def test_what_to_install_is_said_and_no_other_client_is_taken() -> None:
+def test_a_missing_package_is_named_and_no_other_client_is_used() -> None:
     hidden = "import sys; sys.modules['asyncssh'] = None"
     done = fasthits("rollup", str(DAY), "--logs", "sftp://web1/%F.log", "--to", "-", first=hidden)
     assert done.returncode == 2

@@ -151,7 +151,7 @@ def test_zero_bytes_are_written_as_escapes_and_equal_rows_add_up(url: str, psql:
     assert [row[2:] for row in sums_in(psql)] == [(7, None, 2)]
 
 
-def test_sums_follow_what_other_programs_change(url: str, psql: Connection) -> None:
+def test_sums_follow_changes_of_other_programs(url: str, psql: Connection) -> None:
     replace(url, {day: {b"/": 1} for day in MARCH[:6]})
     psql.execute("INSERT INTO hits VALUES ('2026-03-01', '/new', 3)")
     psql.execute("UPDATE hits SET views = 9 WHERE date = '2026-03-02'")
@@ -283,7 +283,7 @@ def test_an_interrupted_question_ends_on_the_server_too(url: str, psql: Connecti
         history.views("/")
 
 
-def test_a_state_changes_with_rollups_and_with_what_others_change(url: str, psql: Connection) -> None:
+def test_a_state_changes_with_rollups_and_with_changes_of_other_programs(url: str, psql: Connection) -> None:
     assert state_of(url) == ""
     replace(url, {MARCH[0]: {b"/": 1}})
     seen = {state_of(url)}
@@ -535,7 +535,7 @@ def said(target: str, **environment: str) -> str:
     return done.stderr
 
 
-def test_errors_are_a_line_that_says_what_to_type_and_never_the_password(
+def test_errors_are_one_line_with_what_to_type_and_without_the_password(
     postgres: Postgres, url: str, guest: str, tmp_path: Path
 ) -> None:
     nowhere = tmp_path / "nowhere"

@@ -365,7 +365,7 @@ def test_after_a_kill_half_way_the_old_numbers_are_whole(file: Path) -> None:
     assert os.listdir(file.parent) == [file.name]
 
 
-def test_a_new_csv_file_keeps_the_old_ones_mode_and_a_link_to_it(tmp_path: Path) -> None:
+def test_a_new_csv_file_keeps_the_mode_of_the_old_file_and_a_link_to_it(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     real, link = tmp_path / "data" / "hits.csv", tmp_path / "hits.csv"
     link.symlink_to(real)
@@ -445,7 +445,7 @@ def test_a_signal_while_the_new_file_is_made_leaves_no_new_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nobody_else_can_open_the_new_file_before_it_has_the_old_ones_mode(tmp_path: Path) -> None:
+def test_no_other_user_can_open_the_new_file_before_it_has_the_old_mode(tmp_path: Path) -> None:
     with replacing.replacing(tmp_path / "hits.csv") as (new,):
         assert stat.S_IMODE((tmp_path / ".hits.csv.new").stat().st_mode) == 0o600
         new.write(b"x")

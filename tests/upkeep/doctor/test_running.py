@@ -141,7 +141,7 @@ def test_a_virtual_host_whose_own_log_is_not_counted_is_reported(folder: Path, m
     assert "write GlobalLog instead of CustomLog" in failed["log is counted"]
 
 
-def test_figures_that_stand_still_while_the_log_grows_are_reported(folder: Path, memcached: Memcached) -> None:
+def test_figures_that_do_not_change_while_the_log_grows_are_reported(folder: Path, memcached: Memcached) -> None:
     """For example, after a logger that counted this morning and has ended."""
     for key in (hit_key(date.today(), b"/page"), hit_key(date.today(), figure_path("lines"))):
         assert memcached.ask(f"add {key} 2 600 1\r\n5".encode()) == b"STORED\r\n"

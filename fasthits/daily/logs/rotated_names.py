@@ -53,7 +53,7 @@ def read_name(name: str) -> LogName:
     if number is not None:
         return LogName(log, True, int(number))
     day = None
-    with suppress(ValueError):  # of digits that are not a date
+    with suppress(ValueError):  # digits may be an invalid date
         day = date.fromisoformat(re.sub(r"\D", "", file[len(base) :])[:8])
     return LogName(log, True, None, day)
 
@@ -65,7 +65,7 @@ def others_of(log: str, known: Collection[str]) -> list[tuple[str, float]]:
     if is_url(log):
         from fasthits.daily.logs.stores import match
 
-        stored = match(f"{folder}/{stem}*", [""]) if "*" not in log else []  # a log in the folders of days has none
+        stored = match(f"{folder}/{stem}*", [""]) if "*" not in log else []  # none, if days have folders
         return [
             (each.name, each.modified) for each in stored if each.name not in known and read_name(each.name).log == log
         ]
