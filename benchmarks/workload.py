@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.callgrind import begin
 from fasthits._parse import HitTable, LineRules
-from fasthits.formats.labelled import JSON
+from fasthits.formats.json_ltsv_w3c import JSON
 
 NEVER = date(1970, 1, 1)
 STAGES = ("tokenise", "count", "agents", "count_json", "rows", "merge")

@@ -163,7 +163,7 @@ def formats_page() -> str:
 def assembled() -> str:
     """Return the module with the parts of the named formats."""
     lines = [
-        '"""The parts of the named formats, made by ``python -m docs.reference``.',
+        '"""The parts of the named formats, a line for each string, made by ``python -m docs.reference`` from `named`.',
         "",
         "To read the formats' strings at each start would take longer than to count a small log.",
         '"""',
@@ -178,7 +178,7 @@ def assembled() -> str:
     formats = {text: row.assemble_anew(text) for row in FORMATS.values() for text in (*row.strings, *row.closed)}
     for text, found in formats.items():
         parts = [tuple(fields_of(part).values()) if isinstance(part, Field) else part.text for part in found.parts]
-        lines += [f"    {text!r}: (", *(f"        {part!r}," for part in parts), "    ),"]
+        lines.append(f"    {text!r}: {tuple(parts)!r},")
     lines += ["}", '"""By the string of a format: bytes are a literal, a tuple has the fields of a `Field`."""']
     return "\n".join(lines) + "\n"
 

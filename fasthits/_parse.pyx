@@ -12,8 +12,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fasthits.core.answers cimport learn
-from fasthits.core.codes cimport rewritten
-from fasthits.core.columns cimport CLOCK, MAX_NAMES
+from fasthits.core.escapes cimport rewritten
+from fasthits.core.ltsv_w3c cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
     add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
@@ -24,10 +24,10 @@ from fasthits.core.fields cimport (
     as_bytes, filtered_lines, keys_of_object, places_of_fields, span_of, values_of_json_line, values_of_line,
     without_newline,
 )
-from fasthits.core.json cimport (
-    CUT, GLUED_ENTRY, J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER,
-    J_REQUEST, J_STATUS, J_TIME, J_USER_AGENT, J_VHOST, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, NOT_FOUND, TWO_OBJECTS,
-    add_name, free_names,
+from fasthits.core.jsonlines cimport CUT, GLUED_ENTRY, NOT_FOUND, NO_DATE, NO_OBJECT, NO_REQUEST, NO_TIME, TWO_OBJECTS
+from fasthits.core.jsonnames cimport (
+    J_BYTES, J_LEVEL, J_LOGGER, J_MESSAGE, J_METHOD, J_PATH, J_PROTOCOL, J_QUERY, J_REFERER, J_REQUEST, J_STATUS,
+    J_TIME, J_USER_AGENT, J_VHOST, add_name, free_names,
 )
 from fasthits.core.lines cimport (
     BY_COLUMNS, BY_KEYS, BY_LABELS, BY_STEPS, HIT, MALFORMED, MAX_ENDING, MAX_ENDINGS, NO_ENTRY, NO_MEMORY_TO_READ,

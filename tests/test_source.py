@@ -35,13 +35,13 @@ PYTHON_NAME = re.compile(r"\b(?:_*Py(?!_ssize_t)|__pyx_(?:empty|mstate|n_|kp_))\
 
 
 NEEDS_GIL = {
-    *("answers_learn", "answers_place_of", "codes_rewritten", "steps_add_step"),
+    *("answers_learn", "answers_place_of", "escapes_rewritten", "steps_add_step"),
     *("days_add_to_day", "days_bits_of", "days_hours_by_ordinal", "days_no_days", "days_ordinals_of"),
     "days_views_by_ordinal",
     *("fields_as_bytes", "fields_as_number", "fields_filtered_lines", "fields_name_of_trouble"),
     *("fields_places_of_fields", "fields_span_of"),
     *("fields_values_of_line", "fields_values_of_json_line", "fields_keys_of_object", "fields_without_newline"),
-    *("json_put_name", "json_add_name", "json_free_names"),
+    *("jsonnames_put_name", "jsonnames_add_name", "jsonnames_free_names"),
     *("csv_set_date", "pieces_csv_in", "pieces_next_entry", "pieces_rows_in", "sums_packed_pairs"),
 }
 

@@ -6,8 +6,10 @@ Lines, from the smallest step up:
 - times.pxd: the day in a time
 - plain.pxd: the fast path, for plain lines; nearly all lines are plain
 - steps.pxd: the general path, for all formats but the three below
-- columns.pxd: LTSV and the W3C format, whose fields have names in the log
-- json.pxd: JSON objects
+- ltsv_w3c.pxd: LTSV and the W3C format, whose fields have names in the log
+- json.pxd: JSON's grammar
+- jsonnames.pxd, jsontexts.pxd: names of fields and their keys; texts as Apache would have logged them
+- jsonlines.pxd: the fields of an object, and the line that it stands for
 - reader.pxd: memory that is kept from line to line; removes quotes around a whole line
 - lines.pxd: the ways to read a line; the rules, which say what is read and whether the line is a hit
 
@@ -28,5 +30,5 @@ Results:
 - varints.pxd: whole numbers, seven bits at a time
 - fields.pxd: the fields of a line as Python objects
 - sums.pxd: views by path, packed
-- utf8.pxd, codes.pxd: escapes and percent-encoding
+- utf8.pxd, escapes.pxd: escapes and percent-encoding
 """

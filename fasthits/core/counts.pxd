@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy
 
-from fasthits.core.json cimport USED_BYTES
+from fasthits.core.jsontexts cimport USED_BYTES
 from fasthits.core.lines cimport (
     A_FILE, BOT, BUCKETS, COMMENT, HIT, IS_COMMENT, MALFORMED, MESSAGE, NO_ENTRY, NO_FILE, NO_MEMORY_TO_READ,
     OTHER_AGENT, OTHER_DAY, OTHER_STATUS, STATIC, UNDECIDED, UNSURE, Result, Rules, bucket_of, is_not_found,

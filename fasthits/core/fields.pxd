@@ -2,9 +2,9 @@
 
 from libc.stdint cimport uint64_t
 
-from fasthits.core.json cimport (
-    J_BYTES, J_TIME, MAX_DEPTH, NOT_FOUND, Found, find_object, skip_blanks, skip_to_key, skip_value, take_string,
-)
+from fasthits.core.json cimport find_object, skip_blanks, skip_to_key, skip_value, take_string
+from fasthits.core.jsonlines cimport MAX_DEPTH, NOT_FOUND, Found
+from fasthits.core.jsonnames cimport J_BYTES, J_TIME
 from fasthits.core.lines cimport (
     BOT, COMMENT, MESSAGE, NO_PATH, OTHER_AGENT, OTHER_DAY, OTHER_METHOD, OTHER_STATUS, STATIC, Way, take_host,
 )

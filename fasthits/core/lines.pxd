@@ -11,12 +11,14 @@ A JSON object may wrap another line in its message. The same ways read that line
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
-from fasthits.core.columns cimport Names, is_fields_line, name_columns, read_columns, read_labels
-from fasthits.core.json cimport (
-    ALL_KINDS, ENTRY, GLUED_ENTRY, J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, NEEDED_KINDS, NO_OBJECT,
-    SERVER_MESSAGE, WRAPS, Found, JsonNames, fill_json_line, has_object, is_server_message, has_buffer, read_object,
-    unwrap,
+from fasthits.core.ltsv_w3c cimport Names, is_fields_line, name_columns, read_columns, read_labels
+from fasthits.core.json cimport has_object
+from fasthits.core.jsonlines cimport (
+    ALL_KINDS, ENTRY, GLUED_ENTRY, NEEDED_KINDS, NO_OBJECT, SERVER_MESSAGE, WRAPS, Found, fill_json_line,
+    is_server_message, read_object, unwrap,
 )
+from fasthits.core.jsonnames cimport J_QUERY, J_REFERER, J_TIME, J_USER_AGENT, J_VHOST, JsonNames
+from fasthits.core.jsontexts cimport has_buffer
 from fasthits.core.plain cimport take_plain_referer_and_agent
 from fasthits.core.reader cimport NO_MEMORY_FOR_TEXT, UNQUOTED, Reader, is_empty, text_of, trimmed, unquote
 from fasthits.core.steps cimport (

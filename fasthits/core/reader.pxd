@@ -3,8 +3,8 @@
 from libc.stdlib cimport free
 from libc.string cimport memchr
 
-from fasthits.core.columns cimport Columns
-from fasthits.core.json cimport JsonMemo
+from fasthits.core.ltsv_w3c cimport Columns
+from fasthits.core.jsonnames cimport JsonMemo
 from fasthits.core.tokens cimport Cursor, has_memory
 
 cdef struct Reader:

@@ -1,4 +1,4 @@
-"""The names of fields in JSON logs, by kind. The core (core/json.pxd) finds the fields in a line by these names.
+"""The names of fields in JSON logs, by kind. The core (core/jsonnames.pxd) finds the fields in a line by these names.
 
 The core compares names by their letters and digits in lower case: ``User-Agent``, ``user_agent`` and ``userAgent`` are
 one name. A dot leads into an object, and may as well be part of a key. Of a list the first item counts.

@@ -18,7 +18,7 @@ from fasthits.errors import UsageError
 from fasthits.formats.assembled import PARTS
 from fasthits.formats.directives import Field, Literal, scan_apache, scan_nginx
 from fasthits.formats.format import Format, assemble, parse_format
-from fasthits.formats.labelled import LABELLED
+from fasthits.formats.json_ltsv_w3c import WITH_NAMES
 from fasthits.formats.pasted import directive_string
 from fasthits.records import Record, replace
 
@@ -49,7 +49,7 @@ class Named(Record):
             *map(self._assemble, self.strings),
             *(replace(self._assemble(text), closed=True) for text in self.closed),
         ]
-        first, *others = formats or [LABELLED[self.read_as]]
+        first, *others = formats or [WITH_NAMES[self.read_as]]
         return replace(first, others=tuple(others))
 
     def _assemble(self, text: str) -> Format:

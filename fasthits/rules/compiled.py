@@ -9,8 +9,8 @@ from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.formats.detection import detect
 from fasthits.formats.format import Format
+from fasthits.formats.json_ltsv_w3c import LTSV, W3C
 from fasthits.formats.jsonlines import core_names
-from fasthits.formats.labelled import LTSV, W3C
 from fasthits.formats.named import JSON, NAMES, find_format
 from fasthits.records import replace
 from fasthits.rules.memo import remember

@@ -1,1 +1,1 @@
-"""Setting up and checking: snippets to paste (conf), doctor, explain, check and warm."""
+"""Setting up and checking: snippets to paste (conf, units), doctor, explain, check and warm."""

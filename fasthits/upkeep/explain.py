@@ -14,7 +14,7 @@ from fasthits.display import counted
 from fasthits.errors import LogFileError, UsageError
 from fasthits.formats.directives import Field, Literal
 from fasthits.formats.format import Format
-from fasthits.formats.labelled import W3C
+from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.formats.misses import name_of, trouble_of
 from fasthits.formats.named import JSON
 from fasthits.rules.compiled import CompiledRules, field_rules

@@ -15,7 +15,7 @@ from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lin
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
-from fasthits.formats.labelled import W3C
+from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
 from fasthits.rules.stamps import stamps

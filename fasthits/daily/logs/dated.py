@@ -18,7 +18,7 @@ from fasthits.daily.urls import is_url
 from fasthits.rules.compiled import CompiledRules
 
 LONGEST_PERIOD = 366
-DAYS_AROUND = (-7, -1, 1)
+COMPARED_DAYS = (-7, -1, 1)
 """A server that has a file on one of these days around a day should have a file on that day, too."""
 
 _DATEEXT = "has mostly lines of the day before, as logrotate's dateext names a file for the day of its rotation"
@@ -79,7 +79,7 @@ class DatedLog:
             return silent
         there = self._servers(day)
         around = [
-            date.fromordinal(at) for step in DAYS_AROUND if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
+            date.fromordinal(at) for step in COMPARED_DAYS if 0 < (at := day.toordinal() + step) <= date.max.toordinal()
         ]
         expected = {server for other in around for server in self._servers(other)}
         return sorted([*silent, *(self._name_for(server, day) for server in expected - there.keys())])

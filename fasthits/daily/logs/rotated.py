@@ -2,7 +2,7 @@
 
 The files of a log follow each other in time: where a file begins, the file before it has ended. So the beginning of a
 day is there if a line from before that day is there. Its end is there if a line from after it is there, or the file to
-which the server still writes. names.py tells which files belong to one log.
+which the server still writes. rotated_names.py tells which files belong to one log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,11 +23,11 @@ from fasthits.daily.logs.extents import (
     runs_on,
 )
 from fasthits.daily.logs.logfiles import LogFile
-from fasthits.daily.logs.names import others_of, read_name
+from fasthits.daily.logs.rotated_names import others_of, read_name
 from fasthits.rules.compiled import CompiledRules
 
-DAYS_AROUND = timedelta(days=7)
-"""A server is missing on a day if it has logged something so long before, or later, but nothing on that day."""
+ABSENCE = timedelta(days=7)
+"""A server is missing on a day if it has logged something in so many days before it, but nothing on that day."""
 
 _KEEP_MORE = "if older files were removed, let logrotate keep more, as with rotate 14"
 
@@ -109,7 +109,7 @@ class RotatedLog:
         if any(first <= day <= last for first, last in spans):
             return False
         days = {each for span in spans for each in span} | {date.fromtimestamp(each.modified) for each in self._old}
-        return any(timedelta(0) < day - each <= DAYS_AROUND for each in days)
+        return any(timedelta(0) < day - each <= ABSENCE for each in days)
 
     def _has_file_of(self, day: date, ends: Ends) -> bool:
         """Tell whether a file is named for *day*, as cronolog names files, and has the lines of that day."""

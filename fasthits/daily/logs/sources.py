@@ -143,8 +143,8 @@ def _rotated_logs(
     files: Sequence[LogFile], first_day: date, compiled: CompiledRules, look_at: Look
 ) -> "list[RotatedLog]":
     """Return the logs that *files* belong to. Logs in one folder are neighbours."""
-    from fasthits.daily.logs.names import read_name  # 3 ms that cronolog's names do not need
     from fasthits.daily.logs.rotated import RotatedLog
+    from fasthits.daily.logs.rotated_names import read_name  # 3 ms that cronolog's names do not need
 
     by_name: dict[str, list[LogFile]] = {}
     for each in files:

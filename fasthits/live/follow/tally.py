@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from fasthits.formats.format import Format
-from fasthits.formats.labelled import W3C
+from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.live.backlog import FreshBacklog
 from fasthits.live.follow.positions import FileId
 from fasthits.live.memcached import Row

@@ -1,5 +1,5 @@
-"""Formats whose fields have names in the log: LTSV (http://ltsv.org) and W3C's extended log file format
-(https://www.w3.org/TR/WD-logfile), as IIS, CloudFront and others write it.
+"""Formats whose fields have names in the log: JSON, LTSV (http://ltsv.org) and W3C's extended log file format
+(https://www.w3.org/TR/WD-logfile), as IIS, CloudFront and others write it. `jsonlines` has the names in JSON.
 
 W3C's times are UTC, so a day there is a day of UTC; only IIS Advanced Logging has columns with local times, too. A
 format here has a field for each kind; a line has some of them.
@@ -57,5 +57,5 @@ LTSV = _format("ltsv", "apache", _LTSV)
 W3C = _format("w3c", "w3c", _W3C)
 JSON = Format("json", "json", (), "json", tuple(core_names({})))
 
-LABELLED: Mapping[str, Format] = {"json": JSON, "ltsv": LTSV, "w3c": W3C}
+WITH_NAMES: Mapping[str, Format] = {"json": JSON, "ltsv": LTSV, "w3c": W3C}
 """These formats by name."""

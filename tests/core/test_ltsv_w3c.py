@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fasthits._parse import HitTable, LineRules, find_fields, parse_line, parse_lines
 from fasthits.daily.counting.count_hits import count_hits
-from fasthits.formats.labelled import LTSV, W3C
+from fasthits.formats.json_ltsv_w3c import LTSV, W3C
 
 DAY = date(2026, 3, 12)
 IIS = (

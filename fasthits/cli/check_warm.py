@@ -39,7 +39,7 @@ def check(
     Reads the log before and after the counters, so hits that arrive meanwhile are not differences. Use the same rules
     as `fasthits log`: keep them in a config file that both read.
     """
-    from fasthits.upkeep.reconcile import LiveDay
+    from fasthits.upkeep.check_warm import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])
@@ -85,7 +85,7 @@ def warm(
 
     Use the same rules as `fasthits log`: keep them in a config file that both read.
     """
-    from fasthits.upkeep.reconcile import LiveDay
+    from fasthits.upkeep.check_warm import LiveDay
 
     date_ = parse_day(day, date.today())
     patterns = find_patterns(logs, [date_])

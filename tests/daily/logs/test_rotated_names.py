@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 import pytest
 
 from fasthits.daily.logs.extents import is_over
-from fasthits.daily.logs.names import LogName, read_name
+from fasthits.daily.logs.rotated_names import LogName, read_name
 from fasthits.formats.format import Format
 from fasthits.formats.named import find_format
 from fasthits.rules.compiled import CompiledRules
