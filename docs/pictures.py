@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tests.cli.test_top import Terminal
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Chromium
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger
 from tests.support.servers import Memcached, public_directory
@@ -93,7 +93,7 @@ def read(logger: Logger, chance: random.Random, ended: threading.Event) -> None:
 def look_at_page(served: Served) -> None:
     """Take a picture of the page in each of SIZES."""
     for name, (width, height, dark) in SIZES.items():
-        with Browser(width, height, dark=dark) as browser:
+        with Chromium() as chromium, Browser(chromium, width, height, dark=dark) as browser:
             browser.driver.get(served.url)
             time.sleep(LOOK_SECONDS)
             browser.driver.save_screenshot(str(FOLDER / f"page-{name}.png"))
@@ -120,7 +120,7 @@ def look_at_terminal(memcached: Memcached) -> None:
     terminal.process.send("q")
     picture = console.export_svg(title="fasthits top")
     width, height = (round(float(size)) for size in re.findall(r'viewBox="0 0 (\S+) (\S+)"', picture)[0])
-    with tempfile.TemporaryDirectory() as folder, Browser(width, height) as browser:
+    with tempfile.TemporaryDirectory() as folder, Chromium() as chromium, Browser(chromium, width, height) as browser:
         file = write(Path(folder) / "top.svg", picture.encode())
         browser.driver.get(file.as_uri())
         browser.driver.save_screenshot(str(FOLDER / "top.png"))

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from pymemcache.client.base import Client
 
+from tests.support.browser import Chromium
 from tests.support.logger import Logger
 from tests.support.processes import PROJECT
 from tests.support.servers import Memcached, public_directory
@@ -91,6 +92,13 @@ def run_alone() -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A browser, whose pages have neither cookies nor data of each other."""
+    with Chromium() as chromium:
+        yield chromium
 
 
 @pytest.fixture

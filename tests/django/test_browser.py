@@ -5,14 +5,12 @@ With FASTHITS_SCREENSHOT=docs/django.png the picture of the page goes there.
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -20,37 +18,20 @@ from fasthits.django import live
 from fasthits.django.models import Hits
 from tests.django_app.models import PressRelease
 from tests.django_app.site import Site
+from tests.support.browser import Browser, Chromium
 from tests.support.logger import Logger, access_lines
-from tests.support.servers import Memcached, require_program
-
-FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --window-size=1000,700"
-)
+from tests.support.servers import Memcached
 
 WAIT_SECONDS = 60.0
 
 
-@pytest.fixture
-def browser(place: Path) -> Iterator[Chrome]:
-    """A Chromium with an empty profile."""
-    options = ChromeOptions()
-    options.binary_location = require_program("chromium")
-    for flag in (*FLAGS.split(), f"--user-data-dir={place / 'profile'}"):
-        options.add_argument(flag)
-    browser = Chrome(options, Service(require_program("chromedriver")))
-    try:
-        yield browser
-    finally:
-        browser.quit()
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_number_on_the_page_rises_while_it_is_open(
     shared_tables: dict[str, Any],
     memcached: Memcached,
     start_logger: Callable[..., Logger],
-    browser: Chrome,
+    chromium: Chromium,
     tmp_path: Path,
 ) -> None:
     release = PressRelease.objects.create(title="The new library opens on Saturday", slug="library")
@@ -60,8 +41,10 @@ def test_the_number_on_the_page_rises_while_it_is_open(
         views += weeks.randrange(40)
         Hits.objects.create(date=live.today() - timedelta(ago), content_object=release, views=views)
     logger = start_logger("--memcached", memcached.spec)
-    waiting = WebDriverWait(browser, WAIT_SECONDS, poll_frequency=0.05)
-    with Site.of_tests(tmp_path / "site.log", shared_tables, memcached.spec) as site:
+    site_of_tests = Site.of_tests(tmp_path / "site.log", shared_tables, memcached.spec)
+    with site_of_tests as site, Browser(chromium, 1000, 700) as page:
+        browser = page.driver
+        waiting = WebDriverWait(browser, WAIT_SECONDS, poll_frequency=0.05)
         browser.get(f"{site.address}{release.get_absolute_url()}")
         number = browser.find_element(By.CSS_SELECTOR, "[data-fasthits]")
         assert number.text == "0"

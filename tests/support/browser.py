@@ -28,7 +28,7 @@ document.addEventListener("securitypolicyviolation", (event) =>
 
 
 class Chromium:
-    """A running Chromium, for use in a `with`. `Browser` opens its pages, one after the other."""
+    """A running Chromium, for use in a `with`. `Browser` opens its pages."""
 
     def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(prefix="fasthits-chromium-", ignore_cleanup_errors=True)
@@ -58,8 +58,8 @@ class Chromium:
     def close(self, window: str) -> None:
         """Close a window, and delete the data that its page has stored."""
         driver = self.at(window)
-        origin = driver.execute_script("return location.origin")
-        driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+        if (origin := driver.execute_script("return location.origin")).startswith("http"):
+            driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
         driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
         driver.execute_cdp_cmd("Network.clearBrowserCache", {})
         driver.close()
@@ -73,19 +73,12 @@ class Chromium:
 
 
 class Browser:
-    """A page of some size and theme, in *chromium* or in a Chromium of its own."""
+    """A page of some size and theme, without cookies and data of another page."""
 
     def __init__(
-        self,
-        width: int = 1280,
-        height: int = 900,
-        *,
-        dark: bool = False,
-        still: bool = True,
-        chromium: Chromium | None = None,
+        self, chromium: Chromium, width: int = 1280, height: int = 900, *, dark: bool = False, still: bool = True
     ) -> None:
-        self._chromium = chromium or Chromium()
-        self._owns = not chromium
+        self._chromium = chromium
         self._window = self._chromium.open()
         screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.command("Emulation.setDeviceMetricsOverride", screen)
@@ -102,10 +95,7 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._owns:
-            self._chromium.__exit__()
-        else:
-            self._chromium.close(self._window)
+        self._chromium.close(self._window)
 
     @property
     def driver(self) -> webdriver.Chrome:

@@ -1,4 +1,4 @@
-"""The page in a Chromium. All tests of a worker of pytest share this Chromium."""
+"""The page in a browser."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,19 +31,13 @@ def served(place: Path, memcached: Memcached, kept: Path) -> Iterator[Served]:
         yield served
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Chromium]:
-    with Chromium() as chromium:
-        yield chromium
-
-
 @pytest.fixture
 def browse(chromium: Chromium) -> Iterator[Callable[..., Browser]]:
     """Return a function that opens a page at an address and waits until it shows numbers."""
     opened: list[Browser] = []
 
     def browse(address: str, *size: int, dark: bool = False, script: str = "") -> Browser:
-        browser = Browser(*size, dark=dark, chromium=chromium)
+        browser = Browser(chromium, *size, dark=dark)
         opened.append(browser)
         if script:
             browser.command("Page.addScriptToEvaluateOnNewDocument", {"source": script})

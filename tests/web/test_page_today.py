@@ -8,7 +8,7 @@ from pathlib import Path
 from selenium.webdriver.common.action_chains import ActionChains
 
 from fasthits.live.keys import figure_path, hit_key
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Chromium
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger
 from tests.support.page import IS_IDLE, TODAY, count, names, shown
@@ -129,8 +129,8 @@ def test_the_page_says_when_the_server_is_gone(
         assert page.faults() == []
 
 
-def test_the_page_without_javascript_says_what_to_do(served: Served) -> None:
-    with Browser() as page:
+def test_the_page_without_javascript_says_what_to_do(served: Served, chromium: Chromium) -> None:
+    with Browser(chromium) as page:
         page.command("Emulation.setScriptExecutionDisabled", {"value": True})
         page.driver.get(served.url)
         link = page.find(".notice a")
@@ -139,16 +139,20 @@ def test_the_page_without_javascript_says_what_to_do(served: Served) -> None:
         page.until(lambda: "report" in page.driver.current_url and "/blog/" in page.driver.page_source)
 
 
-def test_without_a_database_the_page_names_the_command_that_makes_it(place: Path, memcached: Memcached) -> None:
-    with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser() as page:
+def test_without_a_database_the_page_names_the_command_that_makes_it(
+    place: Path, memcached: Memcached, chromium: Chromium
+) -> None:
+    with Served(place, "--memcached", memcached.spec, "--database", "none.db") as served, Browser(chromium) as page:
         page.driver.get(served.url)
         page.until(lambda: "make it with fasthits rollup" in page.text("#history-problem"))
         assert page.find("#history-problem").is_displayed()
         page.until(lambda: page.text("#status") == "Live")
 
 
-def test_the_page_opens_with_a_token_and_keeps_it_out_of_the_address(place: Path, memcached: Memcached) -> None:
-    with Served(place, "--memcached", memcached.spec, "--token", "s3cret") as served, Browser() as page:
+def test_the_page_opens_with_a_token_and_keeps_it_out_of_the_address(
+    place: Path, memcached: Memcached, chromium: Chromium
+) -> None:
+    with Served(place, "--memcached", memcached.spec, "--token", "s3cret") as served, Browser(chromium) as page:
         page.driver.get(f"{served.url}?token=s3cret")
         page.until(lambda: page.text("#status") == "Live")
         assert page.driver.current_url == served.url

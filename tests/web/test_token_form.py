@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Chromium
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
-def test_a_person_types_the_token_and_sees_the_page(place: Path, memcached: Memcached, width: int, dark: bool) -> None:
-    with Served(place, "--memcached", memcached.spec, "--token", "s3cret") as served, Browser(width, dark=dark) as page:
+def test_a_person_types_the_token_and_sees_the_page(
+    place: Path, memcached: Memcached, chromium: Chromium, width: int, dark: bool
+) -> None:
+    server = Served(place, "--memcached", memcached.spec, "--token", "s3cret")
+    with server as served, Browser(chromium, width, dark=dark) as page:
         page.driver.get(served.url)
         assert page.faults() == []
         assert page.run("return window.violations") == []

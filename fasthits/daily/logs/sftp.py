@@ -101,7 +101,7 @@ class Sftp(SSHFileSystem):  # type: ignore[misc]
 def connect(root: str) -> Sftp:
     """Return the files of a server by its address. Raises StoreError, and UsageError for an invalid address."""
     address = _ADDRESS.fullmatch(root)
-    if not address:
+    if not address or int(address["port"] or 0) >= 1 << 16:
         raise UsageError("not an address of a server", root, "for example sftp://web1/ or sftp://me@web1:2222/")
     user, host, port = address["user"], address["host"].strip("[]"), address["port"]
     given: dict[str, Any] = ({"username": user} if user else {}) | ({"port": int(port)} if port else {})

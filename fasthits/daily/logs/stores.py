@@ -126,7 +126,9 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
     ``*`` matches any characters except ``/``, but no leading dot. Raises StoreError if a folder cannot be
     listed, UsageError if this is no address of a store.
     """
-    store, (root, *parts, last) = connect(pattern), _parts_of(pattern)
+    _kind_of(pattern)
+    root, *parts, last = _parts_of(pattern)
+    store = connect(pattern)
     folders = [root]
     for part in parts:
         if "*" in part:

@@ -24,8 +24,11 @@ from fasthits.errors import TableError
 
 GROUP_BATCHES = 16
 """Batches of a group, which a reader reads or leaves out. So many are in memory, packed."""
-BATCH_ROWS = 1 << 13
+BATCH_ROWS = 1 << 12
 """So many rows are in memory as Python's objects, which take five times as much."""
+PAGE_BYTES = 1 << 16
+POOL = pa.system_memory_pool()
+"""The others keep 20 MB that are free."""
 
 
 class ParquetTarget(Target):
@@ -66,8 +69,6 @@ class ParquetTarget(Target):
 
     def _kept_hits(self, days: Sequence[date]) -> dict[date, int]:
         """Return the hits by day of *days*, if they are kept."""
-        from pyarrow import compute  # 9 MB that only this needs
-
         layout, found = self._layouts[0], {}
         for day in days:
             try:
@@ -76,7 +77,9 @@ class ParquetTarget(Target):
                 continue
             with file:
                 batches = parquet.ParquetFile(file).iter_batches(columns=list(layout.numbers))
-                found[day] = sum(compute.sum(column).as_py() or 0 for batch in batches for column in batch.columns)
+                found[day] = sum(  # pyarrow's own sums would take 9 MB more
+                    sum(column.to_pylist()) for batch in batches for column in batch.columns
+                )
         return found
 
     def _check_columns(self) -> None:
@@ -131,7 +134,8 @@ def _write(file: Path, layout: Layout, rows: Iterator[tuple[Cell, ...]]) -> int:
     """Write a day's rows to a new file, and onto the disk; return how many."""
     schema, count = _schema(layout), 0
     with file.open("xb") as target:
-        options: dict[str, Any] = {"compression": "zstd", "store_schema": False}
+        options: dict[str, Any] = {"compression": "zstd", "store_schema": False, "memory_pool": POOL}
+        options["data_page_size"] = PAGE_BYTES
         by_key = [parquet.SortingColumn(at) for at in range(len(layout.texts) - 1)]
         with parquet.ParquetWriter(target, schema, sorting_columns=by_key, **options) as writer:
             while group := pa.Table.from_batches(islice(_batches(rows, schema), GROUP_BATCHES), schema):
@@ -145,5 +149,5 @@ def _write(file: Path, layout: Layout, rows: Iterator[tuple[Cell, ...]]) -> int:
 def _batches(rows: Iterator[tuple[Cell, ...]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     while some := list(islice(rows, BATCH_ROWS)):
         columns = list(zip(*some, strict=True))[1:]
-        arrays = [pa.array(cells, field.type) for cells, field in zip(columns, schema, strict=True)]
+        arrays = [pa.array(cells, field.type, memory_pool=POOL) for cells, field in zip(columns, schema, strict=True)]
         yield pa.record_batch(arrays, schema=schema)

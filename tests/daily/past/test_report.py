@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import Browser
+from tests.support.browser import Browser, Chromium
 from tests.support.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)
@@ -41,10 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_report_shows_days_and_paths_as_text_and_loads_nothing(folder: Path) -> None:
+def test_a_report_shows_days_and_paths_as_text_and_loads_nothing(folder: Path, chromium: Chromium) -> None:
     done = fasthits("report", cwd=folder)
     assert (done.returncode, done.stderr) == (0, b"fasthits: 30 days in report.html\n")
-    with Browser() as page:
+    with Browser(chromium) as page:
         page.driver.get((folder / "report.html").as_uri())
         total = sum(range(11, 41)) + len(HOSTILE)
         rise = total / 30 / (sum(range(1, 11)) / 10) - 1
@@ -59,7 +59,7 @@ def test_a_report_shows_days_and_paths_as_text_and_loads_nothing(folder: Path) -
         assert page.run("return document.documentElement.scrollWidth <= innerWidth")
         assert page.faults() == []
         assert page.complaints() == []
-    with Browser(390) as page:
+    with Browser(chromium, 390) as page:
         page.driver.get((folder / "report.html").as_uri())
         assert page.run(CUT_LABELS, "narrow") == []
 
@@ -80,7 +80,7 @@ def test_an_error_of_a_report_is_one_line(folder: Path, tmp_path: Path) -> None:
         assert done.stderr.startswith(message)
 
 
-def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: Path) -> None:
+def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: Path, chromium: Chromium) -> None:
     kept = {date(2025, 1, 6): 5, date(2025, 12, 29): 1_500_000, date(2025, 12, 30): 500_000, date(2026, 1, 2): 700_000}
     with contextlib.closing(sqlite3.connect(tmp_path / "hits.db")) as database:
         database.execute("CREATE TABLE hits(date TEXT, path TEXT, views INTEGER, PRIMARY KEY (date, path))")
@@ -95,7 +95,7 @@ def test_a_report_with_gaps_and_large_numbers_is_readable_on_a_phone(tmp_path: P
     assert (done.returncode, done.stderr) == (0, b"fasthits: 3 days in report.html\n")
     assert fasthits("report", "--date", "2025-01..2026-01-02", "--to", "year.html", cwd=tmp_path).returncode == 0
     for width, chart, hidden in ((390, "narrow", "wide"), (1280, "wide", "narrow")):
-        with Browser(width) as page:
+        with Browser(chromium, width) as page:
             page.driver.get((tmp_path / "report.html").as_uri())
             assert page.text("h1 + p") == "29 Dec 2025 to 2 Jan 2026, 3 of 5 days kept"
             missing = f"{2 + (date.today() - date(2026, 1, 3)).days} days are missing: 31 Dec 2025 to 1 Jan 2026, "
