@@ -16,12 +16,11 @@ fasthits.live.misfits.LOOK_SECONDS = 0.3
 fasthits.live.statistics.PUBLISH_SECONDS = 0.05
 """
 TELL = """
-import os
-def look(self, backlog, block, look=fasthits.live.misfits.Misfits.look):
-    found = look(self, backlog, block)
-    os.write(2, f"looked at {backlog.counter.lines}\\n".encode())
-    return found
-fasthits.live.misfits.Misfits.look = look
+import os, fasthits.live.reader
+def look(self, look=fasthits.live.reader.Reader._look_for_misfits):
+    look(self)
+    os.write(2, f"looked at {self._fresh.counter.lines}\\n".encode())
+fasthits.live.reader.Reader._look_for_misfits = look
 """
 SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400 226 "-" "-"\n'
 
