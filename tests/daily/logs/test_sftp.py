@@ -256,11 +256,16 @@ def test_nothing_is_written_to_a_server(server: SftpServer, tmp_path: Path) -> N
         assert b"fasthits only reads from servers" in done.stderr
 
 
+def set_environment(environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+
+
 def test_workers_read_from_a_server(server: SftpServer, tmp_path: Path) -> None:
     for web in ("web1", "web2"):
         server.put(f"{web}/{DAY}.log", hit(f"/{web}"), hit("/a") * 2)
         server.put(f"{web}/{NEXT}.log", hit("/a", NEXT))
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver")) as pool:
+    processes = multiprocessing.get_context("forkserver")  # which may have been started by another test, with its HOME
+    with ProcessPoolExecutor(1, processes, set_environment, (server.environment,)) as pool:
         count = count_hits(f"{server.url}/*/{DAY}.log", executor=pool, scratch=tmp_path)
     assert count.views == {DAY: {"/a": 4, "/web1": 1, "/web2": 1}}
 
