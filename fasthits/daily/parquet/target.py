@@ -136,6 +136,7 @@ def _write(file: Path, layout: Layout, rows: Iterator[tuple[Cell, ...]]) -> int:
     with file.open("xb") as target:
         options: dict[str, Any] = {"compression": "zstd", "store_schema": False, "memory_pool": POOL}
         options["data_page_size"] = PAGE_BYTES
+        options["use_dictionary"] = [name for name in schema.names if name != "path"]  # most paths are there once
         by_key = [parquet.SortingColumn(at) for at in range(len(layout.texts) - 1)]
         with parquet.ParquetWriter(target, schema, sorting_columns=by_key, **options) as writer:
             while group := pa.Table.from_batches(islice(_batches(rows, schema), GROUP_BATCHES), schema):
