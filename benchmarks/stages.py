@@ -26,13 +26,13 @@ def read_blocks(path: Path, start: int = 0, stop: int | None = None) -> Iterator
             yield buffer, size
 
 
-def feed(counter: HitTable, path: Path, start: int = 0, stop: int | None = None) -> HitTable:
-    """Feed a part of the file to *counter* and return *counter*."""
+def feed(hit_table: HitTable, path: Path, start: int = 0, stop: int | None = None) -> HitTable:
+    """Feed a part of the file to *hit_table* and return *hit_table*."""
     for buffer, size in read_blocks(path, start, stop):
         with memoryview(buffer) as view, view[:size] as block:
-            counter.feed(block)
-    counter.finish()
-    return counter
+            hit_table.feed(block)
+    hit_table.finish()
+    return hit_table
 
 
 class Stage(Task):
@@ -40,10 +40,10 @@ class Stage(Task):
 
     def __init__(self, name: str, corpus: Corpus) -> None:
         super().__init__(name, corpus, "")
-        self.counter = HitTable()
+        self.hit_table = HitTable()
 
     def prepare(self) -> None:
-        self.counter = HitTable()
+        self.hit_table = HitTable()
 
     def measure(self) -> Figures:
         started = time.perf_counter()
@@ -52,16 +52,16 @@ class Stage(Task):
 
     @abstractmethod
     def run(self) -> None:
-        """Do it, with `counter`."""
+        """Do it, with `hit_table`."""
 
     def check(self) -> str:
-        counter = self.counter
-        counted = {"hits": counter.hits, "filtered": counter.filtered, "malformed": counter.malformed}
-        self.demand("totals", {"lines": counter.lines} | counted, self.wanted())
-        return f"right: {counter.lines:,} lines"
+        hit_table = self.hit_table
+        counted = {"hits": hit_table.hits, "filtered": hit_table.filtered, "malformed": hit_table.malformed}
+        self.demand("totals", {"lines": hit_table.lines} | counted, self.wanted())
+        return f"right: {hit_table.lines:,} lines"
 
     def wanted(self) -> object:
-        """Return the totals that `counter` must have."""
+        """Return the totals that `hit_table` must have."""
         return self.corpus.truth.summary()
 
 
@@ -69,8 +69,8 @@ class Tokenise(Stage):
     """Let the core read all lines. No line is of a day that counts."""
 
     def run(self) -> None:
-        self.counter.count_only([NEVER])
-        feed(self.counter, self.corpus.log)
+        self.hit_table.count_only([NEVER])
+        feed(self.hit_table, self.corpus.log)
 
     def wanted(self) -> object:
         wanted = self.corpus.truth.summary()
@@ -90,18 +90,20 @@ class Count(Stage):
     def run(self) -> None:
         with ThreadPoolExecutor(self._threads) as pool:
             parts = [pool.submit(self._count, *part) for part in pairwise(self._cuts())]
-            self.counter, *others = [part.result() for part in parts]
+            self.hit_table, *others = [part.result() for part in parts]
         for other in others:
-            self.counter.merge(other)
+            self.hit_table.merge(other)
 
     def check(self) -> str:
         super().check()
-        return self.demand_right(self.corpus.truth.difference((path, views) for _, path, views in self.counter.rows()))
+        return self.demand_right(
+            self.corpus.truth.difference((path, views) for _, path, views in self.hit_table.rows())
+        )
 
     def _count(self, start: int, stop: int) -> HitTable:
-        counter = HitTable()
-        counter.count_only([self.corpus.truth.day])
-        return feed(counter, self.corpus.log, start, stop)
+        hit_table = HitTable()
+        hit_table.count_only([self.corpus.truth.day])
+        return feed(hit_table, self.corpus.log, start, stop)
 
     def _cuts(self) -> list[int]:
         size = self.corpus.log.stat().st_size

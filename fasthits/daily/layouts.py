@@ -91,18 +91,18 @@ def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     def texts(row: tuple[str, str, int]) -> tuple[Cell, ...]:
         return (row[0], *part_host(row[1])) if by_host else row[:2]
 
-    def rows(counter: Rows) -> Iterator[tuple[Cell, ...]]:
-        people = _in_order(counter)
+    def rows(counted: Rows) -> Iterator[tuple[Cell, ...]]:
+        people = _in_order(counted)
         if apart:
-            yield from ((*texts(row), *numbers) for row, *numbers in _side_by_side(people, _in_order(counter.bots)))
+            yield from ((*texts(row), *numbers) for row, *numbers in _side_by_side(people, _in_order(counted.bots)))
         elif by_host:
             yield from ((*texts(row), row[2]) for row in people)
         else:
             yield from people
 
-    def csv(counter: Rows) -> Iterator[tuple[date, bytes, int]]:
-        counter.escape()
-        return counter.csv()
+    def csv(counted: Rows) -> Iterator[tuple[date, bytes, int]]:
+        counted.escape()
+        return counted.csv()
 
     return Layout(
         name="hits",
@@ -113,10 +113,10 @@ def hits_layout(by_host: bool = False, apart: bool = False) -> Layout:
     )
 
 
-def _in_order(counter: Rows | None) -> Iterator[tuple[str, str, int]]:
-    if counter is not None:
-        counter.escape()
-        yield from counter.sorted_rows(as_text=True)
+def _in_order(counted: Rows | None) -> Iterator[tuple[str, str, int]]:
+    if counted is not None:
+        counted.escape()
+        yield from counted.sorted_rows(as_text=True)
 
 
 def _side_by_side(
@@ -141,8 +141,8 @@ def _side_by_side(
 PLAIN = hits_layout()
 
 
-def _hours(counter: Rows) -> Iterator[tuple[Cell, ...]]:
-    for day, hours in sorted(counter.take_hours().items()):
+def _hours(counted: Rows) -> Iterator[tuple[Cell, ...]]:
+    for day, hours in sorted(counted.take_hours().items()):
         yield from ((day.isoformat(), hour, views) for hour, views in enumerate(hours) if views)
 
 
@@ -186,17 +186,17 @@ def _search(referer: bytes) -> bytes | None:
 def _layout_beside(
     name: str, texts: tuple[str, ...], keep: Callable[[bytes], bytes | None] | None, by_host: bool
 ) -> Layout:
-    def escaped(counter: Rows) -> Rows:
-        counter.by_referer[name].escape()
-        return counter.by_referer[name]
+    def escaped(counted: Rows) -> Rows:
+        counted.by_referer[name].escape()
+        return counted.by_referer[name]
 
-    def rows(counter: Rows) -> Iterator[tuple[Cell, ...]]:
-        for day, key, views in escaped(counter).sorted_rows(as_text=True):
+    def rows(counted: Rows) -> Iterator[tuple[Cell, ...]]:
+        for day, key, views in escaped(counted).sorted_rows(as_text=True):
             path, *found = key.split("\n")
             yield day, *(part_host(path) if by_host else (path,)), *found, views
 
-    def csv(counter: Rows) -> Iterator[tuple[date, bytes, int]]:
-        return escaped(counter).csv(1 + len(texts))
+    def csv(counted: Rows) -> Iterator[tuple[date, bytes, int]]:
+        return escaped(counted).csv(1 + len(texts))
 
     return Layout(
         name=name,

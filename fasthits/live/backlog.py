@@ -15,39 +15,39 @@ BATCH_BYTES = 1 << 20
 
 
 class Backlog:
-    """Rows that wait, first come first served, while `counter` adds up further hits."""
+    """Rows that wait, first come first served, while `hit_table` adds up further hits."""
 
     def __init__(self) -> None:
         self._counter = HitTable()
         self._drained = self._nothing = HitTable()
         self._rows: Iterator[Row] = iter(())
         self.left = 0
-        """The number of waiting rows that are not in `counter`."""
+        """The number of waiting rows that are not in `hit_table`."""
         self.at = 0.0
         """The earliest time to take rows, on the monotonic clock."""
 
     @property
-    def counter(self) -> HitTable:
+    def hit_table(self) -> HitTable:
         """The table that adds up hits."""
         return self._counter
 
     def __len__(self) -> int:
-        return len(self.counter) + self.left
+        return len(self.hit_table) + self.left
 
     def memory(self) -> int:
         """Return the memory of the rows in bytes; drained rows count until all of them are taken."""
-        return self.counter.memory + self._drained.memory
+        return self.hit_table.memory + self._drained.memory
 
     def put(self, rows: Iterable[Row]) -> None:
         """Add *rows* to the waiting rows, whether there is room or not."""
-        self.counter.max_paths = None  # these rows had room when they came
+        self.hit_table.max_paths = None  # these rows had room when they came
         for row in rows:
-            self.counter.add(*row)
+            self.hit_table.add(*row)
 
     def take(self) -> list[Row]:
         """Remove and return the next rows, enough for a batch."""
         if not self.left:
-            self._drained = self.counter.drain()
+            self._drained = self.hit_table.drain()
             self._rows, self.left = self._drained.rows(), len(self._drained)
         rows = []
         size = 0
@@ -74,20 +74,22 @@ class FreshBacklog(Backlog):
         self.reshapes = compiled.rules.looks_at_paths
         """Whether `take` changes keys, so that its rows cannot be put back."""
         self.knows_hours = compiled.rules.knows_hours
-        """Whether the hours of `counter` are those of its hits."""
+        """Whether the hours of `hit_table` are those of its hits."""
 
     @property
-    def counter(self) -> HitTable:
+    def hit_table(self) -> HitTable:
         """The table that counts the lines."""
         return self.intake.hit_table
 
     def hits(self) -> int:
         """Return the number of hits, without those whose path `take` has rejected."""
-        return self.counter.hits - self._rejected.total()
+        return self.hit_table.hits - self._rejected.total()
 
     def outcome(self) -> tuple[int, Counter[str]]:
         """Return the number of hits, and of filtered lines by reason: as far as `take` has judged the paths."""
-        return self._accepted if self.reshapes else self.counter.hits, Counter(self.counter.filtered) + self._rejected
+        return self._accepted if self.reshapes else self.hit_table.hits, Counter(
+            self.hit_table.filtered
+        ) + self._rejected
 
     def take(self) -> list[Row]:
         """Remove and return the next rows, enough for a batch; empty if the rules reject all of these."""

@@ -91,8 +91,8 @@ class Misfits:
         return Misfit("filtered", f"{what}: {left_out(reason, self._rules, lines)}")
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
-        counter = intake.hit_table
-        now = _Seen(counter.lines, counter.malformed, counter.filtered.get("method", 0))
+        hit_table = intake.hit_table
+        now = _Seen(hit_table.lines, hit_table.malformed, hit_table.filtered.get("method", 0))
         then = self._before[0]
         self._before.append(now)
         lines = now.lines - then.lines
@@ -121,10 +121,10 @@ class Misfits:
 
 def _count(compiled: CompiledRules, intake: Intake, block: bytes | memoryview) -> HitTable:
     log_format = intake.log_format or ASSUMED
-    counter = HitTable(rules=compiled.line_rules(log_format))
-    counter.feed(_whole_lines(block))
-    counter.finish()
-    return counter
+    hit_table = HitTable(rules=compiled.line_rules(log_format))
+    hit_table.feed(_whole_lines(block))
+    hit_table.finish()
+    return hit_table
 
 
 def _whole_lines(block: bytes | memoryview) -> bytes:

@@ -130,7 +130,7 @@ class Reader:
     def pending(self) -> int:
         """Return the number of hits that have been counted and have not reached memcached yet."""
         fresh, totals = self._fresh, self.totals
-        return fresh.hits() - fresh.counter.dropped - totals.delivered - totals.in_doubt - totals.refused
+        return fresh.hits() - fresh.hit_table.dropped - totals.delivered - totals.in_doubt - totals.refused
 
     def close(self) -> None:
         """Release file descriptors and the courier. Nothing else may be called after this."""
@@ -146,17 +146,17 @@ class Reader:
         self._say(", ".join(f"{name} {number}" for name, number in figures.items()) + " s")
 
     def _figures(self) -> dict[str, int]:
-        counter, totals, hits = self._fresh.counter, self.totals, self._fresh.hits()
+        hit_table, totals, hits = self._fresh.hit_table, self.totals, self._fresh.hits()
         return {
-            "lines": counter.lines,
+            "lines": hit_table.lines,
             "hits": hits,
-            "filtered": counter.lines - hits - counter.malformed,
-            "malformed": counter.malformed,
+            "filtered": hit_table.lines - hits - hit_table.malformed,
+            "malformed": hit_table.malformed,
             "pending": self.pending(),
             "delivered": totals.delivered,
             "in doubt": totals.in_doubt,
             "refused": totals.refused,
-            "dropped": counter.dropped,
+            "dropped": hit_table.dropped,
             "reconnects": totals.reconnects,
         }
 
@@ -168,7 +168,7 @@ class Reader:
         figures = self._figures() | {"discarded": self._discarded} | warnings
         if self._fresh.reshapes:
             figures["hits"] -= figures["pending"]
-        hours = hours_of(self._fresh.counter)
+        hours = hours_of(self._fresh.hit_table)
         if self._fresh.knows_hours:
             self._hours += hours
         return figures | self._hours
@@ -182,7 +182,7 @@ class Reader:
 
     def _read(self) -> bool:
         """Count what the pipe holds; return False at its end."""
-        counter = self._fresh.counter
+        hit_table = self._fresh.hit_table
         try:
             size = os.readv(self._fd, [self._buffer])
         except BlockingIOError:
@@ -193,8 +193,8 @@ class Reader:
         in_flight = len(self._courier.rows) if self._courier and self._in_flight_from is not self._health else 0
         elsewhere = self._fresh.left + len(self._returned) + in_flight
         full = self._fresh.memory() + self._returned.memory() > self._max_paths * PATH_BYTES
-        counter.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
-        dropped = counter.dropped
+        hit_table.max_paths = 0 if full else max(0, self._max_paths - elsewhere)
+        dropped = hit_table.dropped
         try:
             if size:
                 self._read_bytes = size
@@ -205,13 +205,13 @@ class Reader:
         except UsageError as lack:
             self._report("format", f"{lack}: lines are read as if it were empty")
         except MemoryError:
-            self._max_paths = len(counter)
+            self._max_paths = len(hit_table)
             self._report(
-                "memory", f"out of memory: lines were lost, and no more than {len(counter):,} paths are kept now"
+                "memory", f"out of memory: lines were lost, and no more than {len(hit_table):,} paths are kept now"
             )
-        if counter.dropped > dropped:
-            waiting = f"{len(counter) + elsewhere:,} paths wait for memcached, with no room for more"
-            self._report("paths", f"{waiting}: {counter.dropped:,} hits dropped")
+        if hit_table.dropped > dropped:
+            waiting = f"{len(hit_table) + elsewhere:,} paths wait for memcached, with no room for more"
+            self._report("paths", f"{waiting}: {hit_table.dropped:,} hits dropped")
         return size > 0
 
     def _choose_pause(self, size: int) -> None:

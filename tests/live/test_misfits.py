@@ -19,7 +19,7 @@ TELL = """
 import os, fasthits.live.reader
 def look(self, look=fasthits.live.reader.Reader._look_for_misfits):
     look(self)
-    os.write(2, f"looked at {self._fresh.counter.lines}\\n".encode())
+    os.write(2, f"looked at {self._fresh.hit_table.lines}\\n".encode())
 fasthits.live.reader.Reader._look_for_misfits = look
 """
 SCAN = b'203.0.113.9 - - [12/Mar/2026:10:00:00 +0100] "\\x16\\x03\\x01\\x02" 400 226 "-" "-"\n'

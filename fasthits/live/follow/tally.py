@@ -46,11 +46,11 @@ class _Lines:
 
     def figures(self) -> Counter[str]:
         """Return the figures' increases since the last call, after all rows have been taken."""
-        counter, hits = self._backlog.counter, self._backlog.hits()
-        filtered = counter.lines - hits - counter.malformed
-        now = Counter(lines=counter.lines, hits=hits, filtered=filtered, malformed=counter.malformed)
+        hit_table, hits = self._backlog.hit_table, self._backlog.hits()
+        filtered = hit_table.lines - hits - hit_table.malformed
+        now = Counter(lines=hit_table.lines, hits=hits, filtered=filtered, malformed=hit_table.malformed)
         rise, self._seen = now - self._seen, now
-        hours = hours_of(counter)
+        hours = hours_of(hit_table)
         return rise + hours if self._backlog.knows_hours else rise
 
 

@@ -69,12 +69,12 @@ def parsed(setup: Setup, today: date) -> str:
     lines = sample(log_file)
     compiled = CompiledRules(setup.rules)
     log_format = detect_format(lines, compiled)
-    counter = HitTable(rules=compiled.line_rules(log_format))
-    counter.feed(b"\n".join(lines))
-    counter.finish()
-    good = counter.lines - counter.malformed
+    hit_table = HitTable(rules=compiled.line_rules(log_format))
+    hit_table.feed(b"\n".join(lines))
+    hit_table.finish()
+    good = hit_table.lines - hit_table.malformed
     if good < len(lines) * PARSED_SHARE or not good:
-        number = counter.examples[0][0] if counter.examples else 1
+        number = hit_table.examples[0][0] if hit_table.examples else 1
         line = (lines or [b""])[number - 1]
         advice = why_unreadable(line, setup.rules)
         text = f"{len(lines) - good} of the first {len(lines)} lines cannot be read: {advice.misses[0]}: "
@@ -83,8 +83,8 @@ def parsed(setup: Setup, today: date) -> str:
         raise Finding(f"{text}{log_file.name}:{number}: {shown(line, SHOWN_CHARACTERS)}", remedy)
     compiled.check(log_format)
     rejected = Counter[str]()
-    compiled.finish(counter, rejected)
-    if reason := only_reason(counter.hits - rejected.total(), Counter(counter.filtered) + rejected):
+    compiled.finish(hit_table, rejected)
+    if reason := only_reason(hit_table.hits - rejected.total(), Counter(hit_table.filtered) + rejected):
         advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
         text = f"no hits in the first {len(lines)} lines, one rule filters them ({reason}): {advice.misses[0]}"
         raise Finding(text, advice.remedy, Verdict.WARN)

@@ -158,8 +158,8 @@ def _keys_of(setup: Setup, name: str, start: int, today: date) -> list[str]:
         log_format = detect_format(file.read(SAMPLE_BYTES).split(b"\n"), compiled)
         file.seek(start)
         text = file.read(SAMPLE_BYTES)
-    counter = HitTable(rules=compiled.line_rules(log_format))
-    counter.feed(text[: text.rfind(b"\n") + 1])
-    counter.finish()
-    paths = {compiled.final_path(key) for day, key, _ in counter.rows() if day == today}
+    hit_table = HitTable(rules=compiled.line_rules(log_format))
+    hit_table.feed(text[: text.rfind(b"\n") + 1])
+    hit_table.finish()
+    paths = {compiled.final_path(key) for day, key, _ in hit_table.rows() if day == today}
     return [hit_key(today, path, setup.prefix) for path in paths if path]

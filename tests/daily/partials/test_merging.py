@@ -136,11 +136,11 @@ def test_a_partial_keeps_its_other_days_and_a_day_with_fewer_hits_stays(tmp_path
 
 def partial_of(file: Path, server: str, days: dict[date, int], rules: Rules = DEFAULT_RULES) -> Path:
     """Write a partial with some hits. The path has the name of the server."""
-    counter = HitTable()
+    hit_table = HitTable()
     for day, views in days.items():
-        counter.add(day, f"/{server}".encode(), views)
+        hit_table.add(day, f"/{server}".encode(), views)
     table = PartialTarget(file, [hits_layout(rules.by_host)], Origin.of(server, rules))
-    assert table.replace(sorted(days), counter, with_fewer=True) == Replaced(len(days), [])
+    assert table.replace(sorted(days), hit_table, with_fewer=True) == Replaced(len(days), [])
     return file
 
 
@@ -190,10 +190,10 @@ def test_a_forgotten_server_leaves_fewer_hits_and_the_day_stays(tmp_path: Path) 
 
 
 def test_a_missing_part_of_a_day_on_a_server_is_reported(tmp_path: Path) -> None:
-    counter = HitTable()
-    counter.add(DAY, b"/", 3)
+    hit_table = HitTable()
+    hit_table.add(DAY, b"/", 3)
     table = PartialTarget(tmp_path / "a.hits", [hits_layout()], Origin.of("web1", Rules()))
-    table.replace([DAY], counter, figures={"parts": {str(DAY): ["its end is missing"]}})
+    table.replace([DAY], hit_table, figures={"parts": {str(DAY): ["its end is missing"]}})
     code, rows, said = merged(tmp_path, "--quiet")
     assert (code, rows) == (0, ["2026-03-12,/,3"])
     assert "  2026-03-12 of web1 is a part: its end is missing\n" in said
@@ -201,10 +201,10 @@ def test_a_missing_part_of_a_day_on_a_server_is_reported(tmp_path: Path) -> None
 
 def test_hours_add_up(tmp_path: Path) -> None:
     for server in (1, 2):
-        counter = HitTable()
-        counter.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
+        hit_table = HitTable()
+        hit_table.feed(hit("/a", clock="10:00:00") + hit("/a", NEXT, clock="11:00:00") * server)
         table = PartialTarget(tmp_path / f"{server}.hits", [hits_layout()], Origin.of(f"web{server}", Rules()))
-        table.replace([DAY, NEXT], counter)
+        table.replace([DAY, NEXT], hit_table)
     servers = Servers(sorted(tmp_path.glob("*.hits")))
     hours = servers.rows([DAY, NEXT], Workshop(Spool(), 1 << 20), lambda size: None).take_hours()
     assert {day: {hour: hits for hour, hits in enumerate(of_day) if hits} for day, of_day in hours.items()} == {

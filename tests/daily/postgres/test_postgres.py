@@ -371,10 +371,10 @@ elif moment == "commit":
 else:
     commit = psycopg.Connection.commit
     psycopg.Connection.commit = lambda self: (commit(self), die())
-counter = HitTable()
+hit_table = HitTable()
 for number in range(40_000):
-    counter.add(day, b"/new/%d" % number, 1)
-open_target(sys.argv[1]).replace([day], counter)
+    hit_table.add(day, b"/new/%d" % number, 1)
+open_target(sys.argv[1]).replace([day], hit_table)
 """
 
 
@@ -421,9 +421,9 @@ def test_a_server_that_dies_while_rows_are_copied_keeps_the_old_rows(url: str, p
 SEVERAL = (
     "import sys; from datetime import date;"
     "from fasthits._parse import HitTable; from fasthits.daily.targets.opening import open_target;"
-    "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); counter = HitTable();"
-    "[counter.add(day, b'/%d' % number, views) for number in range(5000)];"
-    "open_target(sys.argv[1]).replace([day], counter)"
+    "day, views = date(2026, 3, int(sys.argv[2])), int(sys.argv[3]); hit_table = HitTable();"
+    "[hit_table.add(day, b'/%d' % number, views) for number in range(5000)];"
+    "open_target(sys.argv[1]).replace([day], hit_table)"
 )
 
 

@@ -33,7 +33,7 @@ STRANGER = 65534
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
 
 
-def counter(paths: int, views: int = 1) -> HitTable:
+def hit_table(paths: int, views: int = 1) -> HitTable:
     made = HitTable()
     for number in range(paths):
         made.add(DAY, b"/%d" % number, views)
@@ -47,7 +47,7 @@ def views_in(file: Path) -> int:
 @pytest.fixture
 def kept(place: Path) -> Path:
     """A database with 10 hits, in a folder that every user may read."""
-    SqliteTarget(place / "hits.db").replace([DAY], counter(10))
+    SqliteTarget(place / "hits.db").replace([DAY], hit_table(10))
     return place / "hits.db"
 
 
@@ -58,14 +58,14 @@ from fasthits.daily.sqlite import database
 from fasthits.daily.layouts import PLAIN
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.records import replace
-from tests.daily.sqlite.test_sqlite import DAY, counter
+from tests.daily.sqlite.test_sqlite import DAY, hit_table
 
 def rows(counted):
     yield from PLAIN.rows(counted)
     os.kill(os.getpid(), signal.SIGKILL)
 
 database.WRITE_CACHE_BYTES = 1 << 16
-SqliteTarget(Path(sys.argv[1]), [replace(PLAIN, rows=rows)]).replace([DAY], counter(20_000))
+SqliteTarget(Path(sys.argv[1]), [replace(PLAIN, rows=rows)]).replace([DAY], hit_table(20_000))
 """
 
 
@@ -111,7 +111,7 @@ def test_after_a_kill_of_the_very_first_rollup_every_command_works(tmp_path: Pat
     done = fasthits("most-read", cwd=tmp_path)
     assert done.returncode in (0, 1)
     assert b"fill it" in done.stderr
-    SqliteTarget(tmp_path / "hits.db").replace([DAY], counter(10))
+    SqliteTarget(tmp_path / "hits.db").replace([DAY], hit_table(10))
     assert views_in(tmp_path / "hits.db") == 10
 
 
@@ -137,7 +137,7 @@ def test_a_user_who_may_only_read_does_not_disturb_a_rollup(kept: Path) -> None:
         with pytest.raises(TableError, match="no permission to write target"):
             SqliteTarget(kept).check()
         with pytest.raises(TableError, match="cannot write to SQLite file"):
-            SqliteTarget(kept).replace([DAY], counter(10))
+            SqliteTarget(kept).replace([DAY], hit_table(10))
     assert kept.read_bytes() == before
     assert os.listdir(kept.parent) == ["hits.db"]
 
@@ -150,7 +150,7 @@ def test_readers_go_on_while_a_rollup_writes_and_read_the_old_rows(kept: Path) -
         yield from PLAIN.rows(counted)
         seen.append(fasthits("history", "/1", "--database", kept))
 
-    SqliteTarget(kept, [replace(PLAIN, rows=rows)]).replace([DAY], counter(100_000))
+    SqliteTarget(kept, [replace(PLAIN, rows=rows)]).replace([DAY], hit_table(100_000))
     assert [done.returncode for done in seen] == [0]
     assert seen[0].stdout.decode().splitlines()[2].startswith("1 view, ")
     assert views_in(kept) == 100_000
@@ -165,9 +165,9 @@ def test_one_question_reads_one_state_of_the_database(kept: Path) -> None:
 from pathlib import Path
 from fasthits.daily.sqlite import database
 from fasthits.daily.sqlite.target import SqliteTarget
-from tests.daily.sqlite.test_sqlite import DAY, counter
+from tests.daily.sqlite.test_sqlite import DAY, hit_table
 database.WRITE_LOCK_SECONDS = 0.1
-SqliteTarget(Path({str(kept)!r})).replace([DAY], counter(20))
+SqliteTarget(Path({str(kept)!r})).replace([DAY], hit_table(20))
 """
         done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True)
         assert b"database is locked; another program, such as a rollup, is using it" in done.stderr
@@ -186,7 +186,7 @@ main()
 
 @pytest.mark.parametrize("name", ["hits.db", "hits.csv"])
 def test_a_full_disk_leaves_the_old_numbers(name: str, tmp_path: Path) -> None:
-    open_target(str(tmp_path / name)).replace([DAY], counter(10))
+    open_target(str(tmp_path / name)).replace([DAY], hit_table(10))
     before = (tmp_path / name).read_bytes()
     write(tmp_path / "a.log", *(hit(f"/{number}/{'p' * 200}") for number in range(20_000)))
     path = {"PYTHONPATH": str(PROJECT)}
@@ -218,7 +218,7 @@ def test_on_a_full_disk_the_old_numbers_stay_and_every_command_works(
     name: str, small_disk: Path, tmp_path: Path
 ) -> None:
     target = small_disk / name
-    open_target(str(target)).replace([DAY], counter(10))
+    open_target(str(target)).replace([DAY], hit_table(10))
     log = write(tmp_path / "a.log", *(hit(f"/{number}/{'p' * 200}") for number in range(20_000)))
     done = fasthits("rollup", str(DAY), "--logs", log, "--to", target)
     assert done.returncode == 1
@@ -260,7 +260,7 @@ def test_a_signal_ends_the_wait_for_another_rollup_or_a_reader(kept: Path, other
 
 
 def test_a_damaged_file_is_reported_and_stays(kept: Path) -> None:
-    SqliteTarget(kept).replace([DAY], counter(5_000))
+    SqliteTarget(kept).replace([DAY], hit_table(5_000))
     with kept.open("r+b") as file:
         for page in range(2, 8):
             file.seek(page * 4096)
@@ -312,7 +312,7 @@ MADE = "user 65534 has made "
 def test_files_of_a_stranger_in_a_shared_folder_are_not_used(shared: Path, suffix: str) -> None:
     """SQLite would play a stranger's journal back into the database."""
     file = shared / "hits.db"
-    SqliteTarget(file).replace([DAY], counter(10))
+    SqliteTarget(file).replace([DAY], hit_table(10))
     before = file.read_bytes()
     planted = Path(f"{file}{suffix}")
     planted.write_bytes(before)
@@ -320,7 +320,7 @@ def test_files_of_a_stranger_in_a_shared_folder_are_not_used(shared: Path, suffi
     with pytest.raises(TableError, match=MADE):
         SqliteTarget(file).check()
     with pytest.raises(TableError, match=MADE):
-        SqliteTarget(file).replace([DAY], counter(20))
+        SqliteTarget(file).replace([DAY], hit_table(20))
     with pytest.raises(TableError, match=MADE):
         views_in(file)
     assert (file.read_bytes(), planted.read_bytes()) == (before, before)
@@ -404,14 +404,14 @@ def test_links_in_a_circle_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="Too many levels of symbolic links"):
         SqliteTarget(tmp_path / "a.db").check()
     with pytest.raises(TableError, match="Too many levels of symbolic links"):
-        SqliteTarget(tmp_path / "a.db").replace([DAY], counter(1))
+        SqliteTarget(tmp_path / "a.db").replace([DAY], hit_table(1))
 
 
 def test_an_operator_may_have_chosen_a_write_ahead_log(kept: Path) -> None:
     with contextlib.closing(sqlite3.connect(kept)) as database:
         database.execute("PRAGMA journal_mode = WAL")
     assert views_in(kept) == 10
-    SqliteTarget(kept).replace([DAY], counter(20))
+    SqliteTarget(kept).replace([DAY], hit_table(20))
     assert views_in(kept) == 20
 
 

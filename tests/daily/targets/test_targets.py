@@ -62,11 +62,11 @@ def read(file: Path) -> list[Row]:
 
 def rows_of(rows: dict[date, dict[str, int]]) -> HitTable:
     """Return rows, by day and path, as a hit table has them."""
-    counter = HitTable()
+    hit_table = HitTable()
     for day, paths in rows.items():
         for path, views in paths.items():
-            counter.add(day, path.encode(), views)
-    return counter
+            hit_table.add(day, path.encode(), views)
+    return hit_table
 
 
 def table(file: Path) -> Target:
@@ -129,7 +129,7 @@ def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, 
     layouts = [hits_layout(by_host=True, apart=True), referrers_layout(by_host=True)]
     rules = LineRules(by_host=True, apart=True, verdict=lambda _: 2, referers={"referrers": lambda _: None})
 
-    def counter(host: bytes, views: tuple[int, int], bots: int) -> HitTable:
+    def hit_table(host: bytes, views: tuple[int, int], bots: int) -> HitTable:
         counted = HitTable(rules=rules)
         assert counted.bots is not None
         for day, number in zip(MARCH, views, strict=False):
@@ -140,11 +140,11 @@ def test_all_hits_of_a_day_are_compared_and_all_its_tables_stay(tmp_path: Path, 
         return counted
 
     def replace(host: bytes, views: tuple[int, int], bots: int) -> Replaced:
-        rows: Rows = counter(host, views, bots)
+        rows: Rows = hit_table(host, views, bots)
         if not in_memory:
             spill = Spill(Workshop(Spool(), 1 << 20))
-            spill.add(counter(host, views, 0))
-            spill.add(counter(host, (0, 0), bots))
+            spill.add(hit_table(host, views, 0))
+            spill.add(hit_table(host, (0, 0), bots))
             rows = spill.rows(HitTable())
         return open_target(str(tmp_path / name), layouts).replace(MARCH[:2], rows)
 
@@ -168,7 +168,7 @@ def test_hits_that_another_rollup_keeps_meanwhile_are_compared_too(name: str, tm
     script = (
         "import sys; from datetime import date; from fasthits._parse import HitTable;"
         "from fasthits.daily.targets.opening import open_target; day, views = date(2026, 3, 1), int(sys.argv[2]);"
-        "counter = HitTable(); counter.add(day, b'/', views); open_target(sys.argv[1]).replace([day], counter)"
+        "hit_table = HitTable(); hit_table.add(day, b'/', views); open_target(sys.argv[1]).replace([day], hit_table)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / name)]
     running = [subprocess.Popen([*command, str(views)], cwd=PROJECT) for views in (8, 3, 5, 1, 7, 2)]
@@ -216,10 +216,10 @@ def test_the_sqlite_table_is_the_one_of_the_contract(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_not_utf8_are_written_as_apache_would_and_equal_rows_add_up(file: Path) -> None:
-    counter = HitTable()
+    hit_table = HitTable()
     for path, views in ((b"/caf\xe9", 2), (rb"/caf\xe9", 3), ("/café".encode(), 4), (b"/\xc3", 5)):
-        counter.add(MARCH[0], path, views)
-    table(file).replace(MARCH[:1], counter)
+        hit_table.add(MARCH[0], path, views)
+    table(file).replace(MARCH[:1], hit_table)
     assert {path: views for _, path, views in read(file)} == {"/caf\\xe9": 5, "/café": 4, "/\\xc3": 5}
 
 
@@ -227,12 +227,12 @@ def test_rows_of_several_runs_are_sorted_and_equal_rows_add_up(file: Path) -> No
     names = [b"/", b'/"', b"/,", b"/a\0", b"/a\0b", "/é".encode(), "/\U0001f600".encode(), b"/\r\n", b"/z"]
     spill = Spill(Workshop(Spool(), 1 << 20))
     for half in range(2):
-        counter = HitTable()
+        hit_table = HitTable()
         for number, name in enumerate(names):
-            counter.add(MARCH[number % 2], name, (1 + number % 3) // 2 if half else (2 + number % 3) // 2)
-        counter.add(MARCH[2], b"/caf\xe9" if half else rb"/caf\xe9", 2)
-        counter.add(MARCH[3], b"/of-a-day-that-does-not-count", 2)
-        spill.add(counter)
+            hit_table.add(MARCH[number % 2], name, (1 + number % 3) // 2 if half else (2 + number % 3) // 2)
+        hit_table.add(MARCH[2], b"/caf\xe9" if half else rb"/caf\xe9", 2)
+        hit_table.add(MARCH[3], b"/of-a-day-that-does-not-count", 2)
+        spill.add(hit_table)
     found = [(str(MARCH[number % 2]), name.decode(), 1 + number % 3) for number, name in enumerate(names)]
     found.append((str(MARCH[2]), "/caf\\xe9", 4))
     assert table(file).replace(MARCH[:3], spill.rows(HitTable())) == Replaced(len(names) + 1, [])
@@ -388,9 +388,9 @@ def test_rollups_of_several_days_at_once_all_count(name: str, tmp_path: Path) ->
     script = (
         "import sys; from datetime import date;"
         "from fasthits._parse import HitTable; from fasthits.daily.targets.opening import open_target;"
-        "day = date(2026, 3, int(sys.argv[2])); counter = HitTable();"
-        "[counter.add(day, b'/%d' % number, 1) for number in range(20000)];"
-        "open_target(sys.argv[1]).replace([day], counter)"
+        "day = date(2026, 3, int(sys.argv[2])); hit_table = HitTable();"
+        "[hit_table.add(day, b'/%d' % number, 1) for number in range(20000)];"
+        "open_target(sys.argv[1]).replace([day], hit_table)"
     )
     command = [sys.executable, "-c", script, str(file)]
     running = [subprocess.Popen([*command, str(day)], cwd=PROJECT) for day in range(1, 7)]
@@ -475,10 +475,10 @@ def test_several_csv_files_are_all_replaced_or_none(tmp_path: Path) -> None:
     rules = LineRules(referers={"referrers": lambda _: None})
 
     def replace() -> Replaced:
-        counter = HitTable(rules=rules)
-        counter.add(MARCH[0], b"/", 1)
-        counter.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
-        return open_target(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], counter)
+        hit_table = HitTable(rules=rules)
+        hit_table.add(MARCH[0], b"/", 1)
+        hit_table.by_referer["referrers"].add(MARCH[0], b"/\nr.example", 1)
+        return open_target(str(tmp_path / "hits.csv"), layouts).replace(MARCH[:1], hit_table)
 
     (tmp_path / "hits.referrers.csv").write_text("date,path,referrer,views\n2026-03-02,/,x,1\n2026-03-01,/,x,1\n")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
