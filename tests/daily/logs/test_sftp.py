@@ -228,15 +228,16 @@ def test_no_server_and_a_server_that_says_nothing_are_errors(
 def test_a_server_that_dies_or_stops_while_a_file_is_read_is_an_error(
     server: SftpServer, way: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sftp, "ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(stores, "RANGE_BYTES", 1 << 16)
     url = server.put("access.log", hit("/a") * 10_000)
     (found,) = find(url)
     blocks = found.segments()[0].blocks(bytearray(1 << 16), lambda size: None)
     next(blocks)
     os.kill(server.pid, way)
-    with pytest.raises(StoreError, match="cannot reach the store"):
-        list(blocks)
+    with monkeypatch.context() as patch:
+        patch.setattr(sftp, "ANSWER_SECONDS", 0.5)
+        with pytest.raises(StoreError, match="cannot reach the store"):
+            list(blocks)
     server.restart()
     assert len(lines_of(f"{server.url}/access.log")) == found.size
 
