@@ -21,6 +21,11 @@ def is_url(name: str) -> bool:
     return re.match(SCHEME, name) is not None
 
 
+def is_elsewhere(name: object) -> bool:
+    """Tell whether a name that is to be a file of this machine is the address of a store; a Path has lost a slash."""
+    return re.match(r"[a-z][a-z0-9+.-]+:/", str(name)) is not None
+
+
 def check_url(name: str) -> None:
     """Raise UsageError, which does not tell the password, for an address that has a password."""
     if found := re.match(rf"({SCHEME})[^/]*:[^/]*@", name):

@@ -513,6 +513,12 @@ def test_a_folder_that_may_not_be_listed_is_an_error(place: Path) -> None:
         (["12.3.2026"], 2, "not a DATE: '12.3.2026' (YYYY-MM-DD"),
         (["2026-03-12", "--logs", "%Y/%H.log"], 2, "PATTERN names the time of day with %H: %Y/%H.log (write *"),
         (["2026-03-12", "--logs", "a.log", "--to", "hits.txt"], 2, "not a TARGET: hits.txt"),
+        (["2026-03-12", "--logs", "a.log", "--to", "s3://logs/hits.csv"], 2, "not a TARGET: s3://logs/hits.csv (only"),
+        (
+            ["2026-03-12", "--logs", "-", "--to", "s3://me:secret@logs/a.db"],
+            2,
+            "the address of a store has a password: s3",
+        ),
         (["2026-03-12", "--logs", "a.log", "--to", ""], 2, "not a TARGET: '' (use a name that ends in"),
         (["2026-03-12", "--logs", "a.log", "--to", "no/hits.db"], 1, "no such folder: no (make it"),
         (["2026-03-12", "--logs", "a.log", "--to", "text.db"], 1, "cannot read database: text.db (file is not"),

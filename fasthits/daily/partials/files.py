@@ -31,6 +31,7 @@ from fasthits.daily.counting.runs import (
     unpack,
 )
 from fasthits.daily.layouts import Rows
+from fasthits.daily.urls import is_elsewhere
 from fasthits.errors import TableError
 
 FORMAT = 1
@@ -142,6 +143,8 @@ def read_partial(path: Path) -> Partial:
             status = os.fstat(file.fileno())
     except OSError as error:
         hint = f"name its files: {path}/*.hits" if path.is_dir() else "name files that rollup --to NAME.hits made"
+        if is_elsewhere(path):
+            hint = "copy the partials to this machine"
         raise TableError("cannot read partial", path, f"{error.strerror or error}; {hint}") from error
     return open_partial(str(path), status.st_size, partial(_read_file, path, _version_of(status)))
 
