@@ -15,10 +15,11 @@ from tests.support.logger import Logger
 from tests.support.servers import IS_ROOT
 
 PATTERN = "logs/%Y/%m/%d/access.log"
-OTHERS_MAY_RUN_PYTHON = bool(os.stat(sys.prefix).st_mode & 1) and all(
-    os.stat(folder).st_mode & 1 for folder in Path(os.path.realpath(sys.executable)).parents
+OTHERS_MAY_RUN_PYTHON = all(
+    os.stat(folder).st_mode & 1
+    for folder in (sys.prefix, *Path(sys.prefix).parents, *Path(os.path.realpath(sys.executable)).parents)
 )
-"""Not where it is root's own."""
+"""Not where Python, or the clone, is below a private folder, such as root's own."""
 AS_ROOT = pytest.mark.skipif(not IS_ROOT, reason="only root may become another user")
 
 
