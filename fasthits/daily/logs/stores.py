@@ -492,4 +492,4 @@ def _text(error: Exception) -> str:
     """Return the message of an error, in one line and without a password."""
     text = next((each for each in reversed(error.args) if isinstance(each, str)), "") or str(error)
     text = re.sub(r"//[^/@\s]*@", "//***@", " ".join(text.split()))
-    return text.rstrip(".") or type(error).__name__
+    return text.rstrip(".") or ("no answer" if isinstance(error, TimeoutError) else type(error).__name__)
