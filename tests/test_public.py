@@ -45,6 +45,7 @@ REVEALED = [
 
 
 def test_a_script_sees_precise_types(tmp_path: Path) -> None:
+    pytest.importorskip("mypy", reason="mypy is of the extra dev")
     script = tmp_path / "script.py"
     script.write_text(USER)
     cache = f"--cache-dir={tmp_path}"

@@ -118,7 +118,7 @@ def _part(kind: Any) -> Any:
 
 def _without_none(kind: Any) -> Any:
     parts = [each for each in getattr(kind, "__args__", ()) if each is not type(None)]
-    return parts[0] if parts and getattr(kind, "__origin__", None) is None else kind
+    return parts[0] if parts and getattr(kind, "__origin__", None) is not list else kind
 
 
 def _reader(kind: Any, details: Mapping[str, Any]) -> Callable[[Any], Any]:

@@ -163,7 +163,7 @@ class LosesItsFirstList(Proxy):
     lost = False
 
     def _answer(self, client: socket, reply: bytes) -> bool:
-        if not self.lost and reply.startswith(b"key="):
+        if not self.lost and b"key=" in reply:
             self.lost, reply = True, b"END\r\n"
         return super()._answer(client, reply)
 

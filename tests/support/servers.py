@@ -243,7 +243,8 @@ class Memcached:
         def complete() -> bool:
             answer = self.ask(b"lru_crawler metadump hash", (b"END\r\n", b"crawler request\r\n"))
             if not answer.startswith(b"BUSY"):
-                found.update(unquote_to_bytes(line[len("key=") :].split()[0]) for line in answer.splitlines()[:-1])
+                lines = [line for line in answer.splitlines() if line.startswith(b"key=")]  # newer ones say OK first
+                found.update(unquote_to_bytes(line[len("key=") :].split()[0]) for line in lines)
             return f"STAT curr_items {len(found)}\r\n".encode() in self.ask(b"stats", b"END\r\n")
 
         eventually(complete, what="memcached lists its keys")

@@ -177,7 +177,7 @@ def test_labels_of_an_axis_are_never_cut(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/"])
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE hits SET views = 1250000")
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(f"{served.url}#files=1", 390, 844)
