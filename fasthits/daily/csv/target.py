@@ -99,8 +99,9 @@ class _Blocks(RowsOfDays):
     def blocks(self, layout: Layout) -> Iterator[Block]:
         """Yield a table's rows by day, then views (most first), then path."""
         assert layout.csv is not None
+        wanted = set(self.days)
         for day, lines, rows in layout.csv(self._rows):
-            if day.isoformat() in self._days:
+            if day in wanted:
                 yield Block(day.isoformat(), lines, rows)
 
 

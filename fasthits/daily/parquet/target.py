@@ -18,7 +18,6 @@ from pyarrow import parquet
 
 from fasthits.daily.layouts import PLAIN, Cell, Layout, Rows
 from fasthits.daily.parquet.folders import ANOTHER, Folder
-from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -51,10 +50,9 @@ class ParquetTarget(Target):
         new = RowsOfDays(days, rows)
         with self._errors(), self._folder.replacing() as new_file:
             self._check_columns()
-            fewer = [] if with_fewer else find_fewer(new.hits, self._kept_hits(days))
-            left = {day.isoformat() for day, *_ in fewer}
-            replaced = [day for day in map(date.isoformat, days) if day not in left]
-            written = [self._write(layout, new.rows(layout, left), replaced, new_file) for layout in self._layouts]
+            fewer = [] if with_fewer else new.leave_fewer(self._kept_hits(days))
+            replaced = list(map(date.isoformat, new.days))
+            written = [self._write(layout, new.rows(layout), replaced, new_file) for layout in self._layouts]
         return Replaced(written[0], fewer)
 
     def _write(

@@ -16,7 +16,6 @@ from fasthits.daily.postgres import referrers, sums
 from fasthits.daily.postgres.database import Postgres, looking, writing
 from fasthits.daily.removed_paths import remove_paths
 from fasthits.daily.sqlite.referrers import TEXTS
-from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -55,15 +54,14 @@ class PostgresTarget(Target):
             self._check_tables(database)
             sums.declare(database)
             referrers.declare(database, [layout.name for layout in self._layouts])
-            fewer = [] if with_fewer else find_fewer(new.hits, _kept_hits(database, self._layouts[0], days))
-            left = {day.isoformat() for day, *_ in fewer}
-            replaced = [day for day in map(date.isoformat, days) if day not in left]
+            fewer = [] if with_fewer else new.leave_fewer(_kept_hits(database, self._layouts[0], days))
+            replaced = list(map(date.isoformat, new.days))
             if not replaced:
                 database.rollback()
                 return Replaced(0, fewer)
             made = [_Days(database, layout) for layout in self._layouts]
             for each, layout in zip(made, self._layouts, strict=True):
-                each.fill(new.rows(layout, left), replaced)
+                each.fill(new.rows(layout), replaced)
             for day in replaced:
                 sums.make(database, day, made[0].table_of(day))
                 for each in made[1:]:

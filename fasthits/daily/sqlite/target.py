@@ -10,7 +10,6 @@ from fasthits.daily.layouts import PLAIN, Layout, Rows
 from fasthits.daily.sqlite.database import LOOK_LOCK_SECONDS, insert_rows, reading, writing
 from fasthits.daily.sqlite.referrers import columns_of
 from fasthits.daily.sqlite.sums import check_tables, days_without_sums, make_missing_sums, pause, resume
-from fasthits.daily.targets.refusals import find_fewer
 from fasthits.daily.targets.target import NO_FIGURES, Replaced, RowsOfDays, Target
 from fasthits.errors import TableError
 
@@ -46,19 +45,17 @@ class SqliteTarget(Target):
                 database.execute(f"CREATE TABLE IF NOT EXISTS {layout.declaration}")
             self._check_columns(database)
             check_tables(database, self._path)
-            fewer = [] if with_fewer else find_fewer(new.hits, _hits_by_day(database, self._layouts[0], days))
-            left = {day for day, *_ in fewer}
-            replaced = [day for day in days if day not in left]
-            if not replaced:
+            fewer = [] if with_fewer else new.leave_fewer(_hits_by_day(database, self._layouts[0], days))
+            if not new.days:
                 database.rollback()
                 return Replaced(0, fewer)
             pause(database)
             for layout in self._layouts:
-                dates = ((day.isoformat(),) for day in replaced)
+                dates = ((day.isoformat(),) for day in new.days)
                 database.executemany(f"DELETE FROM {layout.name} WHERE date = ?", dates)
-                insert_rows(database, layout, new.rows(layout, {day.isoformat() for day in left}))
-            resume(database, replaced)
-            count = sum(_count_rows(database, self._layouts[0], day) for day in replaced)
+                insert_rows(database, layout, new.rows(layout))
+            resume(database, new.days)
+            count = sum(_count_rows(database, self._layouts[0], day) for day in new.days)
         return Replaced(count, fewer)
 
     def catch_up(self, progress: "Progress | None" = None) -> None:

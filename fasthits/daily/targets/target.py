@@ -1,12 +1,12 @@
 """What every target of a rollup can do: check, replace days together or not at all, catch up. And the rows it gets."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fasthits.daily.layouts import Cell, Layout, Rows
-from fasthits.daily.targets.refusals import Fewer
+from fasthits.daily.targets.refusals import Fewer, find_fewer
 
 if TYPE_CHECKING:
     from fasthits.daily.counting.threads import Progress
@@ -53,14 +53,21 @@ class RowsOfDays:
 
     def __init__(self, days: Sequence[date], rows: Rows) -> None:
         self._rows = rows
-        self._days = {day.isoformat() for day in days}
+        self.days = list(days)
         found = Counter(rows.views_by_day())
         if rows.bots is not None:
             found.update(rows.bots.views_by_day())
         self.hits: Mapping[date, int] = {day: found[day] for day in days if day in found}
         """The hits of each day that has any, all paths together."""
 
-    def rows(self, layout: Layout, left: Collection[str] = ()) -> Iterator[tuple[Cell, ...]]:
-        """Yield a table's rows in the order of its primary key, each key once, without the days in *left*."""
-        wanted = self._days.difference(left)
+    def leave_fewer(self, kept: Mapping[date, int]) -> list[Fewer]:
+        """Leave out the days that have fewer hits than are *kept*, and return them."""
+        fewer = find_fewer(self.hits, kept)
+        left = {day for day, *_ in fewer}
+        self.days = [day for day in self.days if day not in left]
+        return fewer
+
+    def rows(self, layout: Layout) -> Iterator[tuple[Cell, ...]]:
+        """Yield a table's rows in the order of its primary key, each key once."""
+        wanted = set(map(date.isoformat, self.days))
         return (row for row in layout.rows(self._rows) if row[0] in wanted)
