@@ -16,14 +16,9 @@ _HOST = r"(?:\[[\da-fA-F:.%]*\]|[\w.%-]*)(?::\d*)?"
 _USER, _PLACE = re.compile(r"[\w.%-]*"), re.compile(rf"{_HOST}(?:,{_HOST})*(?:/[\w.%-]*)?")
 
 
-def is_url(name: str) -> bool:
+def is_url(name: object) -> bool:
     """Tell whether a name or a PATTERN names files in a store, such as ``s3://logs/access.log``."""
-    return re.match(SCHEME, name) is not None
-
-
-def is_elsewhere(name: object) -> bool:
-    """Tell whether a name that is to be a file of this machine is the address of a store; a Path has lost a slash."""
-    return re.match(r"[a-z][a-z0-9+.-]+:/", str(name)) is not None
+    return isinstance(name, str) and re.match(SCHEME, name) is not None
 
 
 def check_url(name: str) -> None:

@@ -126,7 +126,7 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
     ``*`` matches any characters except ``/``, but no leading dot. Raises StoreError if a folder cannot be
     listed, UsageError if this is no address of a store.
     """
-    _kind_of(pattern)
+    kind = _kind_of(pattern)
     root, *parts, last = _parts_of(pattern)
     store = connect(pattern)
     folders = [root]
@@ -149,9 +149,9 @@ def match(pattern: str, endings: Sequence[str]) -> list[Entry]:
         for name, info in infos
         if named(name) and info["type"] == "file"
     )
-    if not entries and _kind_of(pattern).root:
+    if not entries and kind.root:
         _check_root(root, os.getpid())
-    return _opened(entries) if _kind_of(pattern).is_server else entries
+    return _opened(entries) if kind.is_server else entries
 
 
 @cache
@@ -225,7 +225,7 @@ def _opened(listed: Sequence[Entry]) -> list[Entry]:
     """
     found = of_each(listed, _begun)
     numbers = Counter(now.start for now in found if now.size)
-    changed = {now.start for before, now in zip(listed, found, strict=True) if now[:4] != before[:4]}
+    changed = {now.start for before, now in zip(listed, found, strict=True) if now._replace(start=None) != before}
     twice = {start for start in changed if numbers[start] > 1}
     return [before if now.start in twice else now for before, now in zip(listed, found, strict=True)]
 

@@ -31,7 +31,7 @@ from fasthits.daily.counting.runs import (
     unpack,
 )
 from fasthits.daily.layouts import Rows
-from fasthits.daily.urls import is_elsewhere
+from fasthits.daily.urls import is_url
 from fasthits.errors import TableError
 
 FORMAT = 1
@@ -143,7 +143,7 @@ def read_partial(path: Path) -> Partial:
             status = os.fstat(file.fileno())
     except OSError as error:
         hint = f"name its files: {path}/*.hits" if path.is_dir() else "name files that rollup --to NAME.hits made"
-        if is_elsewhere(path):
+        if is_url(str(path).replace(":/", "://", 1)):  # a Path has one slash of two
             hint = "copy the partials to this machine"
         raise TableError("cannot read partial", path, f"{error.strerror or error}; {hint}") from error
     return open_partial(str(path), status.st_size, partial(_read_file, path, _version_of(status)))

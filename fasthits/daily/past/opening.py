@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fasthits.daily.past.kept import Kept
-from fasthits.daily.urls import is_elsewhere, is_postgres, needs_extra
+from fasthits.daily.urls import is_postgres, is_url, needs_extra
 from fasthits.errors import TableError
 
 
@@ -16,7 +16,7 @@ def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]
     block."""
     if is_postgres(name):
         return _reading_postgres(str(name))
-    if is_elsewhere(name):
+    if is_url(name):
         raise TableError("a database in a store cannot be read", name, "copy it to this machine")
     if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fasthits.daily.layouts import HOURS, PLAIN, Layout
 from fasthits.daily.targets.target import Target
-from fasthits.daily.urls import check_url, is_elsewhere, is_postgres, needs_extra
+from fasthits.daily.urls import check_url, is_postgres, is_url, needs_extra
 from fasthits.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_target(
         with needs_extra("postgres", target):
             from fasthits.daily.postgres.target import PostgresTarget
         return PostgresTarget(target, [*layouts, HOURS])
-    if is_elsewhere(target):
+    if is_url(target):
         check_url(target)
         hint = "only Parquet can be written into a store: a name that ends in /; write other files here, and copy them"
         raise UsageError("not a TARGET", target, hint)
