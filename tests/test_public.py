@@ -13,54 +13,6 @@ from fasthits.rules.keywords import RuleOptions, rules_of
 from fasthits.rules.options import OPTIONS
 from fasthits.rules.rules import Rules
 
-USER = """
-from datetime import date
-from pathlib import Path
-import fasthits
-
-count = fasthits.count_hits(Path("a.log"), b"junk", open("b.log", "rb"), days=date(2026, 3, 12), exclude_bots=True)
-reveal_type(count)
-reveal_type(count.views)
-reveal_type(list(count.rows()))
-reveal_type(list(fasthits.parse_lines("a.log", log_format="combined")))
-reveal_type(fasthits.explain_line(b"", status=[200]).path)
-reveal_type(fasthits.hits_today(["/"]))
-reveal_type(fasthits.add_views(count.rows()))
-reveal_type(fasthits.hit_key(date.today(), "/"))
-reveal_type(fasthits.History("hits.db").views("/"))
-fasthits.count_hits("a.log", exclude_bot=True)
-fasthits.no_such_name
-"""
-REVEALED = [
-    "HitCount",
-    "Mapping[datetime.date, Mapping[str, int]]",
-    "list[tuple[datetime.date, str, int]]",
-    "ParsedLine",
-    "str | None",
-    "dict[str, int | None]",
-    "Delivery",
-    "str",
-    "dict[datetime.date, int]",
-]
-
-
-def test_a_script_sees_precise_types(tmp_path: Path) -> None:
-    pytest.importorskip("mypy", reason="mypy is of the extra dev")
-    script = tmp_path / "script.py"
-    script.write_text(USER)
-    cache = f"--cache-dir={tmp_path}"
-    command = [sys.executable, "-m", "mypy", "--strict", cache, "--config-file=", "script.py"]
-    root = str(Path(fasthits.__file__).parents[1])
-    done = subprocess.run(command, cwd=tmp_path, env={"MYPYPATH": root}, capture_output=True, text=True)
-    notes = [line.partition("Revealed type is ")[2] for line in done.stdout.splitlines() if "Revealed" in line]
-    assert len(notes) == len(REVEALED), done.stdout
-    for note, expected in zip(notes, REVEALED, strict=True):
-        assert expected in note.replace("typing.", "").replace("builtins.", ""), note
-    errors = [line for line in done.stdout.splitlines() if "script.py" in line and " error: " in line]
-    assert [line.partition(" error: ")[2].split('"')[1] for line in errors] == ["exclude_bot", "no_such_name"], (
-        done.stdout
-    )
-
 
 def test_a_name_is_imported_when_it_is_used() -> None:
     program = """

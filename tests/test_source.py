@@ -1,4 +1,4 @@
-"""The linters and type checkers find nothing."""
+"""The linters and type checkers find nothing, and what they say of a script that uses fasthits is precise."""
 
 import os
 import re
@@ -29,6 +29,53 @@ def test_the_checkers_find_nothing(command: list[str]) -> None:
     environment = os.environ | {"PATH": path}
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+USER = """
+from datetime import date
+from pathlib import Path
+import fasthits
+
+count = fasthits.count_hits(Path("a.log"), b"junk", open("b.log", "rb"), days=date(2026, 3, 12), exclude_bots=True)
+reveal_type(count)
+reveal_type(count.views)
+reveal_type(list(count.rows()))
+reveal_type(list(fasthits.parse_lines("a.log", log_format="combined")))
+reveal_type(fasthits.explain_line(b"", status=[200]).path)
+reveal_type(fasthits.hits_today(["/"]))
+reveal_type(fasthits.add_views(count.rows()))
+reveal_type(fasthits.hit_key(date.today(), "/"))
+reveal_type(fasthits.History("hits.db").views("/"))
+fasthits.count_hits("a.log", exclude_bot=True)
+fasthits.no_such_name
+"""
+REVEALED = [
+    "HitCount",
+    "Mapping[datetime.date, Mapping[str, int]]",
+    "list[tuple[datetime.date, str, int]]",
+    "ParsedLine",
+    "str | None",
+    "dict[str, int | None]",
+    "Delivery",
+    "str",
+    "dict[datetime.date, int]",
+]
+
+
+def test_a_script_sees_precise_types(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(USER)
+    cache = f"--cache-dir={tmp_path}"
+    command = [sys.executable, "-m", "mypy", "--strict", cache, "--config-file=", "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, env={"MYPYPATH": str(ROOT)}, capture_output=True, text=True)
+    notes = [line.partition("Revealed type is ")[2] for line in done.stdout.splitlines() if "Revealed" in line]
+    assert len(notes) == len(REVEALED), done.stdout
+    for note, expected in zip(notes, REVEALED, strict=True):
+        assert expected in note.replace("typing.", "").replace("builtins.", ""), note
+    errors = [line for line in done.stdout.splitlines() if "script.py" in line and " error: " in line]
+    assert [line.partition(" error: ")[2].split('"')[1] for line in errors] == ["exclude_bot", "no_such_name"], (
+        done.stdout
+    )
 
 
 PYTHON_NAME = re.compile(r"\b(?:_*Py(?!_ssize_t)|__pyx_(?:empty|mstate|n_|kp_))\w*")
