@@ -48,16 +48,16 @@ def merge(
     check_target(to)
     max_bytes = parse_max_memory(max_memory)
     servers = Servers(files)
-    table = open_target(to, servers.layouts(), max_bytes=max_bytes)
+    target = open_target(to, servers.layouts(), max_bytes=max_bytes)
     with progress_bar() as progress:
-        result = merge_partials(servers, table, progress, max_bytes, partial, replace)
+        result = merge_partials(servers, target, progress, max_bytes, partial, replace)
     left = list(left_days(result))
     for line in left:
         say(line)
     if left or not quiet or result.missing or result.gaps:
         _print_summary(result, len(files), to)
     with progress_bar(of_days=True) as progress:
-        table.catch_up(progress)
+        target.catch_up(progress)
     if left:
         raise SystemExit(1)
 

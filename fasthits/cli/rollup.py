@@ -153,13 +153,13 @@ def rollup(
         kept = referrers and {"referrers": referrers.value, "own host": own_host}
         origin = Origin.of(server or os.uname().nodename, rules, **kept or {})
     max_bytes = parse_max_memory(max_memory)
-    table = open_target(to, layouts, origin, max_bytes)
+    target = open_target(to, layouts, origin, max_bytes)
     wanted = parse_days(days, date.today())
     patterns = find_patterns(logs, wanted)
     keepers = {layout.name: layout.keep for layout in layouts if layout.keep}
     with _workers(cluster, scratch, to) as fleet, progress_bar() as progress:
         result = roll_up(
-            wanted, patterns, table, threads, progress, max_bytes, rules, keepers, partial, replace, fleet=fleet
+            wanted, patterns, target, threads, progress, max_bytes, rules, keepers, partial, replace, fleet=fleet
         )
     left = list(days_left(result.counted, result.fewer))
     for line in left:
@@ -171,7 +171,7 @@ def rollup(
             summary, result.counted.figures() | {"days": list(map(str, result.days)), "seconds": result.seconds}
         )
     with progress_bar(of_days=True) as progress:
-        table.catch_up(progress)
+        target.catch_up(progress)
     if left:
         raise SystemExit(1)
 

@@ -134,25 +134,25 @@ class Servers:
 
 def merge(
     servers: Servers,
-    table: Target,
+    target: Target,
     progress: "Progress | None" = None,
     max_bytes: int = MAX_BYTES,
     as_part: bool = False,
     with_fewer: bool = False,
 ) -> Merged:
-    """Replace the days of the partials in *table* by the sum of all servers.
+    """Replace the days of the partials in *target* by the sum of all servers.
 
     A day that a server has not, which has other days, stays as it was, unless *as_part*; so does, without *with_fewer*,
-    a day with fewer hits than *table* has. Raises TableError with nothing changed.
+    a day with fewer hits than *target* has. Raises TableError with nothing changed.
     """
     started = time.monotonic()
-    table.check()
+    target.check()
     missing = servers.missing()
     days = [day for day in servers.days if as_part or day not in missing]
     size = sum(found.size for found in servers.partials)
     advance = progress(size) if progress else lambda size: None
     rows = servers.rows(days, Workshop(Spool(), bytes_of_tables(max_bytes)), advance)
-    replaced = table.replace(days, rows, with_fewer)
+    replaced = target.replace(days, rows, with_fewer)
     left = {day for day, *_ in replaced.fewer}
     done = [day for day in days if day not in left]
     views = {name: table.views_by_day() for name, table in tables_of(rows).items()}
