@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 PYTHON = ["fasthits", "tests", "benchmarks", "docs", "setup.py"]
 
 
