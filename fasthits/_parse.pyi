@@ -197,7 +197,7 @@ def merge_runs(
 
     >>> hits = HitTable()
     >>> hits.add(date(2026, 3, 12), b"/a", 2)
-    >>> run = [piece for part, piece in hits.dump()]
+    >>> run = [piece for _, piece in hits.dump()]
     >>> [rows_of_piece(piece) for piece in merge_runs([run, run])]
     [[(datetime.date(2026, 3, 12), b'/a', 4)]]
 
@@ -370,15 +370,15 @@ class HitTable:
     def merge(self, *others: HitTable) -> None:
         """Move the rows and the figures of *others* here. Their unfinished lines and examples stay there.
 
-        It is fastest if `spill` has filled the tables, each with another part. Raises ValueError if *others* has the
+        It is fastest if `spill` has filled the tables, each with another shard. Raises ValueError if *others* has the
         hit table itself, and MemoryError. After a MemoryError some rows are lost: do not go on.
         """
-    def spill(self, parts: Sequence[HitTable], /) -> None:
-        """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once.
+    def spill(self, shards: Sequence[HitTable], /) -> None:
+        """Move the rows to *shards*, 2 to 256 hit tables. Several threads can move rows to the same shards at once.
 
-        The hash of a row decides which of *parts* takes it. The figures stay here.
+        The hash of a row decides which of *shards* takes it. The figures stay here.
 
-        Raises ValueError if there are fewer or more *parts*, and MemoryError. After a MemoryError some rows count
+        Raises ValueError if there are fewer or more *shards*, and MemoryError. After a MemoryError some rows count
         twice: do not go on.
         """
     def drain(self) -> HitTable:
@@ -405,14 +405,14 @@ class HitTable:
         of the CSV. A field that a spreadsheet would take for a formula gets an apostrophe before it: see
         `fasthits.daily.csv.files.harmless`.
         """
-    def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield all rows as bytes, for a file or another machine: (part, piece), part by part from 0.
+    def dump(self, groups: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield all rows as bytes, for a file or another machine: (group, piece), group by group from 0.
 
-        Each row is in one of *parts* parts, at most 65,536. The part depends on a hash of the row's day and of its path
-        up to a newline. The hash has a *key* of 16 bytes, and is the same in every process. So the rows of a path in
-        `by_referer` are in the same part as the row of the path. The rows of a part are in order: by day and path or,
-        with *by_views*, as in `csv`. A piece has about 128 KiB, and can be read without the others. Rows without views
-        are left out. The rows of `bots` and `by_referer` are not in this dump.
+        Each row is in one of *groups* groups, at most 65,536. The group depends on a hash of the row's day and of its
+        path up to a newline. The hash has a *key* of 16 bytes, and is the same in every process. So the rows of a path
+        in `by_referer` are in the same group as the row of the path. The rows of a group are in order: by day and path
+        or, with *by_views*, as in `csv`. A piece has about 128 KiB, and can be read without the others. Rows without
+        views are left out. The rows of `bots` and `by_referer` are not in this dump.
 
         Raises RuntimeError as `rows` does, ValueError for views of more than 63 bits, and MemoryError.
         """
@@ -421,7 +421,7 @@ class HitTable:
 
         >>> before, after = HitTable(), HitTable()
         >>> before.add(date(2026, 3, 12), b"/a", 2)
-        >>> for part, piece in before.dump():
+        >>> for _, piece in before.dump():
         ...     after.load(piece)
         >>> list(after.rows())
         [(datetime.date(2026, 3, 12), b'/a', 2)]

@@ -34,13 +34,13 @@ from fasthits.core.lines cimport (
     Result, Rules, Way, packed_text, read_any, settle,
 )
 from fasthits.core.moves cimport (
-    MAX_PARTS, Division, add_part, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
+    MAX_SHARDS, Division, add_shard, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
 from fasthits.core.pieces cimport csv_in, rows_in
 from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.runs cimport (
-    ALL_MERGED, KEY_BYTES, MAX_RUN_PARTS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
+    ALL_MERGED, KEY_BYTES, MAX_GROUPS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
     is_sound, leave, load_rows, make_secrets, merge_rows, next_row, rise, sink, write_rows,
 )
 from fasthits.core.steps cimport (
@@ -599,7 +599,7 @@ cdef class HitTable:
         try:
             open_block(&left, <const char *>view.buf, <size_t>view.len)
             with self.lock.mutex:
-                self.tally.parts = 0
+                self.tally.shards = 0
                 while outcome == ASKED:
                     with nogil:
                         outcome = count_block(&self.tally, &left)
@@ -614,7 +614,7 @@ cdef class HitTable:
         """End the input: count the last line if it has no newline. You may feed another input afterwards."""
         cdef int outcome = ASKED
         with self.lock.mutex:
-            self.tally.parts = 0
+            self.tally.shards = 0
             while outcome == ASKED:
                 with nogil:
                     outcome = count_partial(&self.tally)
@@ -637,7 +637,7 @@ cdef class HitTable:
             raise ValueError(f"a path has at most {MAX_LINE} bytes")
         cdef uint64_t hits = views
         with self.lock.mutex:
-            self.tally.parts = 0
+            self.tally.shards = 0
             hash = hash_row(secrets, ordinal, span.start, span.size)
             outcome = add_views(&self.tally.table, hash, ordinal, span, hits, self.tally.max_rows)
             if outcome == NO_ROOM:
@@ -654,7 +654,7 @@ cdef class HitTable:
         cdef bint apart
         cdef bint merged = True
         cdef Table *tables
-        cdef list parts = []
+        cdef list shards = []
         for each in others:
             if not isinstance(each, HitTable):
                 raise TypeError(f"only hit tables can be merged, not {type(each).__name__}")
@@ -667,14 +667,14 @@ cdef class HitTable:
             other = others[i]
             with other.lock.mutex:
                 if other.tally.table.rows:
-                    parts.append((other.tally.parts, other.tally.part))
+                    shards.append((other.tally.shards, other.tally.shard))
                 move_rows(&other.tally, &tables[i])
                 merged = move_figures(&taken.tally, &other.tally) and merged
         with self.lock.mutex:
             if self.tally.table.rows:
-                parts.append((self.tally.parts, self.tally.part))
-            self.tally.parts = 0
-            apart = are_apart(parts)
+                shards.append((self.tally.shards, self.tally.shard))
+            self.tally.shards = 0
+            apart = are_apart(shards)
             with nogil:
                 merged = move_figures(&self.tally, &taken.tally) and merged
                 merged = move_tables(&self.tally, tables, count, self.some_threads, apart) and merged
@@ -688,29 +688,29 @@ cdef class HitTable:
         for name, rows in self.by_referer.items():
             rows.merge(*[each.by_referer[name] for each in others if name in each.by_referer])
 
-    def spill(self, parts, /):
-        """Move the rows to *parts*, 2 to 256 hit tables. Several threads can move rows to the same *parts* at once."""
+    def spill(self, shards, /):
+        """Move the rows to *shards*, 2 to 256 hit tables. Several threads can move rows to the same shards at once."""
         cdef Division division
-        cdef HitTable part
-        cdef size_t count = len(parts)
+        cdef HitTable shard
+        cdef size_t count = len(shards)
         cdef size_t i, at
         cdef bint added
-        if not 2 <= count <= MAX_PARTS or not all(isinstance(each, HitTable) for each in parts):
-            raise ValueError(f"rows are moved to 2 to {MAX_PARTS} other hit tables")
-        for part in parts:
-            if part.lock is self.lock:
+        if not 2 <= count <= MAX_SHARDS or not all(isinstance(each, HitTable) for each in shards):
+            raise ValueError(f"rows are moved to 2 to {MAX_SHARDS} other hit tables")
+        for shard in shards:
+            if shard.lock is self.lock:
                 raise ValueError("rows cannot be moved to the same hit table, or to its bots and referers")
         memset(&division, 0, sizeof(division))
-        division.parts = count
+        division.shards = count
         with self.lock.mutex:
             with nogil:
                 added = divide_rows(&self.tally.table, &division)
             for i in range(count):
-                # Each thread begins with another part, so threads seldom wait for each other.
+                # Each thread begins with another shard, so threads seldom wait for each other.
                 at = (i + <size_t>id(self) // 64) % count
-                part = parts[at]
-                with part.lock.mutex, nogil:
-                    added = added and add_part(&part.tally, &self.tally.table, &division, at)
+                shard = shards[at]
+                with shard.lock.mutex, nogil:
+                    added = added and add_shard(&shard.tally, &self.tally.table, &division, at)
             free(division.offsets)
             if added:
                 forget_rows(&self.tally)
@@ -797,18 +797,18 @@ cdef class HitTable:
                     yield day_from_ordinal(text.day), text.start[:text.size], text.rows
                     reading.write_rest(self, i)
 
-    def dump(self, parts=1, bytes key=bytes(KEY_BYTES), *, by_views=False):
-        """Yield (part, piece) for all rows, in order: by part, then by day and path or, *by_views*, as `csv` does."""
+    def dump(self, groups=1, bytes key=bytes(KEY_BYTES), *, by_views=False):
+        """Yield (group, piece) for all rows, in order: by group, then by day and path or, *by_views*, as `csv` does."""
         cdef _Order reading
-        cdef size_t part
-        if not 1 <= parts <= MAX_RUN_PARTS:
-            raise ValueError(f"rows are dumped in 1 to {MAX_RUN_PARTS} parts, not {parts}")
+        cdef size_t group
+        if not 1 <= groups <= MAX_GROUPS:
+            raise ValueError(f"rows are dumped in 1 to {MAX_GROUPS} groups, not {groups}")
         if len(key) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
-        reading = _Order(self, by_views, parts, key)
-        for part in range(reading.parts):
-            while (piece := reading.next_piece(self, part)) is not None:
-                yield part, piece
+        reading = _Order(self, by_views, groups, key)
+        for group in range(reading.groups):
+            while (piece := reading.next_piece(self, group)) is not None:
+                yield group, piece
 
     def load(self, piece, /):
         """Add the rows of a piece that `dump` has yielded. `lines` and `hits` do not change."""
@@ -824,7 +824,7 @@ cdef class HitTable:
             if not sound:
                 raise ValueError("damaged rows")
             with self.lock.mutex, nogil:
-                self.tally.parts = 0
+                self.tally.shards = 0
                 outcome = load_rows(
                     &self.tally.table, p, p + view.len, self.tally.max_rows, &self.tally.dropped
                 )
@@ -868,7 +868,7 @@ cdef class HitTable:
         r"""Replace each byte of a path that is not UTF-8 by ``\xhh``, as Apache does. Rows that become equal add up."""
         cdef bint escaped
         with self.lock.mutex, nogil:
-            self.tally.parts = 0
+            self.tally.shards = 0
             escaped = escape_rows(&self.tally)
         if not escaped:
             raise MemoryError
@@ -880,26 +880,26 @@ cdef class _Order:
 
     cdef Order order
     cdef int threads
-    cdef size_t parts
-    cdef size_t *ends        # where the places of each part end
+    cdef size_t groups
+    cdef size_t *ends        # where the places of each group end
     cdef Text[MAX_THREADS] text
     cdef Writing writing
     cdef Piece piece
     cdef uint64_t changes    # the hit table's `changes` when its rows were sorted
 
-    def __cinit__(self, HitTable hit_table, bint by_views, size_t parts=1, bytes key=bytes(KEY_BYTES)):
+    def __cinit__(self, HitTable hit_table, bint by_views, size_t groups=1, bytes key=bytes(KEY_BYTES)):
         cdef bint done
         cdef uint64_t[SECRETS] of_key
-        self.threads, self.parts = hit_table.some_threads, parts
+        self.threads, self.groups = hit_table.some_threads, groups
         self.writing.text, self.writing.order, self.writing.table = self.text, &self.order, &hit_table.tally.table
-        self.ends = <size_t *>calloc(parts, sizeof(size_t))
+        self.ends = <size_t *>calloc(groups, sizeof(size_t))
         if self.ends == NULL:
             raise MemoryError
         make_secrets(of_key, key)
         with hit_table.lock.mutex, nogil:
             self.changes = hit_table.tally.changes
             done = put_in_order(
-                &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, parts
+                &self.order, &hit_table.tally.table, by_views, self.threads, of_key, self.ends, groups
             )
         if not done:
             raise MemoryError
@@ -912,16 +912,16 @@ cdef class _Order:
         for i in range(self.threads):
             free(self.text[i].start)
 
-    cdef bytes next_piece(self, HitTable hit_table, size_t part):
-        """Return the next rows of a part as a piece; None if the part has no more rows."""
+    cdef bytes next_piece(self, HitTable hit_table, size_t group):
+        """Return the next rows of a group as a piece; None if the group has no more rows."""
         cdef size_t start = self.order.next
         cdef Table *table = &hit_table.tally.table
-        if start == self.ends[part]:
+        if start == self.ends[group]:
             return None
         with hit_table.lock.mutex:
             check_unchanged(&hit_table.tally, self.changes)
             with nogil:
-                self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[part])
+                self.order.next = write_rows(&self.piece, table, &self.order, start, self.ends[group])
             if self.order.next == start and row_at(table, self.order.places[start].offset).views >> 63:
                 raise ValueError("rows are dumped with views of 63 bits at most")
         if self.order.next == start:
@@ -1066,11 +1066,11 @@ cdef int learn_for(HitTable table) except -1:
     return learn(&table.tally, table.answers, rules.verdict, rules.is_static, rules.referers)
 
 
-cdef bint are_apart(list parts):
-    """Tell whether each table holds another part of all hashes. Then no two tables have a row of the same day and
+cdef bint are_apart(list shards):
+    """Tell whether each table holds another shard of all hashes. Then no two tables have a row of the same day and
     path."""
-    counts = {count for count, _ in parts}
-    return len(counts) <= 1 and 0 not in counts and len(set(parts)) == len(parts)
+    counts = {count for count, _ in shards}
+    return len(counts) <= 1 and 0 not in counts and len(set(shards)) == len(shards)
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

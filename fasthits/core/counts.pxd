@@ -58,7 +58,7 @@ cdef struct Tally:         # the content of one HitTable
     Batch batch            # empty between calls
     uint64_t changes       # how often rows were removed; offsets in the table from before are invalid
     size_t max_rows
-    size_t part, parts     # all hashes are divided into *parts*, and the rows are in this *part*; 0 parts: rows of any
+    size_t shard, shards   # all hashes are divided into *shards*, the rows are in this *shard*; 0 shards: rows of any
     uint64_t buckets[BUCKETS]
     uint64_t dropped
     DayMemo memo

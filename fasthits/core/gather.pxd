@@ -2,8 +2,8 @@
 
 The rows of all tables are appended to the arena of one table, byte for byte. If several tables can have a row of the
 same day and path, such rows are then joined: the first row gets the views of all, and the others become dead, without a
-day. All hashes are divided into parts, and each thread joins the rows of one part. For this a part has its own index,
-which is just large enough and is freed afterwards.
+day. All hashes are divided into shards, and each thread joins the rows of one shard. For this a shard has its own
+index, which is just large enough and is freed afterwards.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -19,7 +19,7 @@ from fasthits.core.threads cimport MAX_THREADS, in_threads
 cdef enum:
     THREAD_ROWS = 1 << 14      # fewer rows are not worth a thread
 
-cdef struct Part:
+cdef struct Shard:
     uint64_t *slots
     size_t size                # number of slots, more than the rows
     size_t rows                # that differ in day or path
@@ -28,20 +28,20 @@ cdef struct Gathering:
     Table *table
     Table *others              # their rows are appended to *table*
     int count, threads
-    Part[MAX_THREADS] part
-    size_t[MAX_THREADS][MAX_THREADS] rows    # the number of rows that each thread has found for each part
+    Shard[MAX_THREADS] shard
+    size_t[MAX_THREADS][MAX_THREADS] rows    # the number of rows that each thread has found for each shard
 
 
-cdef inline int part_of(uint64_t hash, int parts) noexcept nogil:
-    return <int>((hash >> 32) * <uint64_t>parts >> 32)
+cdef inline int shard_of(uint64_t hash, int shards) noexcept nogil:
+    return <int>((hash >> 32) * <uint64_t>shards >> 32)
 
 
-cdef inline size_t place_in(const Part *part, uint64_t hash) noexcept nogil:
-    return <uint64_t><uint32_t>hash * part.size >> 32
+cdef inline size_t place_in(const Shard *shard, uint64_t hash) noexcept nogil:
+    return <uint64_t><uint32_t>hash * shard.size >> 32
 
 
 cdef inline void count_rows(void *job, int number) noexcept nogil:
-    """Count the rows for each part, in the tables of one thread: every *threads*-th table."""
+    """Count the rows for each shard, in the tables of one thread: every *threads*-th table."""
     cdef Gathering *gathering = <Gathering *>job
     cdef const Table *table
     cdef const Row *row
@@ -52,7 +52,7 @@ cdef inline void count_rows(void *job, int number) noexcept nogil:
         offset = 0
         while offset < table.used:
             row = walked_row(table, offset)
-            gathering.rows[number][part_of(row.hash, gathering.threads)] += 1
+            gathering.rows[number][shard_of(row.hash, gathering.threads)] += 1
             offset += row_bytes(row.size)
         at += gathering.threads
 
@@ -78,40 +78,40 @@ cdef inline void append_rows(void *job, int number) noexcept nogil:
 
 
 cdef inline void join_rows(void *job, int number) noexcept nogil:
-    """Join the rows of one part that have the same day and path."""
+    """Join the rows of one shard that have the same day and path."""
     cdef Gathering *gathering = <Gathering *>job
     cdef Table *table = gathering.table
-    cdef Part *part = &gathering.part[number]
+    cdef Shard *shard = &gathering.shard[number]
     cdef size_t offset = 0
     cdef size_t ahead = 0
     cdef Row *row
-    memset(part.slots, 0, part.size * sizeof(uint64_t))
+    memset(shard.slots, 0, shard.size * sizeof(uint64_t))
     while offset < table.used:
         while ahead < table.used and ahead < offset + AHEAD_BYTES:
             row = row_at(table, ahead)
-            if part_of(row.hash, gathering.threads) == number:
-                prefetch(&part.slots[place_in(part, row.hash)])
+            if shard_of(row.hash, gathering.threads) == number:
+                prefetch(&shard.slots[place_in(shard, row.hash)])
             ahead += row_bytes(row.size)
         row = row_at(table, offset)
-        if part_of(row.hash, gathering.threads) == number and row.day != NO_DAY:
-            join_row(table, part, row, offset)
+        if shard_of(row.hash, gathering.threads) == number and row.day != NO_DAY:
+            join_row(table, shard, row, offset)
         offset += row_bytes(row.size)
 
 
-cdef inline void join_row(Table *table, Part *part, Row *row, size_t offset) noexcept nogil:
+cdef inline void join_row(Table *table, Shard *shard, Row *row, size_t offset) noexcept nogil:
     """Add the views of a row to the first row of its day and path, or remember it as the first."""
-    cdef size_t i = place_in(part, row.hash)
+    cdef size_t i = place_in(shard, row.hash)
     cdef Row *first
-    while part.slots[i] != 0:
-        if part.slots[i] >> 40 == row.hash >> 40:
-            first = row_at(table, slot_offset(part.slots[i]))
+    while shard.slots[i] != 0:
+        if shard.slots[i] >> 40 == row.hash >> 40:
+            first = row_at(table, slot_offset(shard.slots[i]))
             if is_same_row(first, row):
                 first.views += row.views
                 row.views, row.day = 0, NO_DAY
                 return
-        i = i + 1 if i + 1 < part.size else 0
-    part.slots[i] = slot_of(row.hash, offset)
-    part.rows += 1
+        i = i + 1 if i + 1 < shard.size else 0
+    shard.slots[i] = slot_of(row.hash, offset)
+    shard.rows += 1
 
 
 cdef inline bint is_same_row(const Row *a, const Row *b) noexcept nogil:
@@ -119,24 +119,24 @@ cdef inline bint is_same_row(const Row *a, const Row *b) noexcept nogil:
 
 
 cdef inline bint make_slots(Gathering *gathering) noexcept nogil:
-    """Give each part a quarter more slots than it has rows; False if memory runs out."""
+    """Give each shard a quarter more slots than it has rows; False if memory runs out."""
     cdef size_t size = 0
     cdef uint64_t *slots
-    cdef Part *part
+    cdef Shard *shard
     cdef int i, number
     for i in range(gathering.threads):
-        part = &gathering.part[i]
+        shard = &gathering.shard[i]
         for number in range(gathering.threads):
-            part.size += gathering.rows[number][i]
-        part.size += part.size // 4 + 1
-        size += part.size
+            shard.size += gathering.rows[number][i]
+        shard.size += shard.size // 4 + 1
+        size += shard.size
     slots = <uint64_t *>malloc(size * sizeof(uint64_t))
     if slots == NULL:
         return False
     use_huge_pages(slots, size * sizeof(uint64_t))
     for i in range(gathering.threads):
-        gathering.part[i].slots = slots
-        slots += gathering.part[i].size
+        gathering.shard[i].slots = slots
+        slots += gathering.shard[i].size
     return True
 
 
@@ -147,9 +147,9 @@ cdef inline bint join_equal_rows(Gathering *gathering) noexcept nogil:
         return False
     in_threads(join_rows, gathering, gathering.threads)
     for i in range(gathering.threads):
-        rows += gathering.part[i].rows
+        rows += gathering.shard[i].rows
     gathering.table.rows = rows
-    free(gathering.part[0].slots)
+    free(gathering.shard[0].slots)
     return True
 
 

@@ -267,12 +267,12 @@ cdef inline bint has_text(const Found *found, int kind) noexcept nogil:
     return found.rank[kind] != NOT_FOUND and found.value[kind].size != 0
 
 
-cdef inline bint contains(Span text, const char *part, size_t size) noexcept nogil:
-    return memmem(text.start, text.size, part, size) != NULL
+cdef inline bint contains(Span text, const char *wanted, size_t size) noexcept nogil:
+    return memmem(text.start, text.size, wanted, size) != NULL
 
 
-cdef inline bint ends_with(Span text, const char *part, size_t size) noexcept nogil:
-    return text.size >= size and memcmp(text.start + text.size - size, part, size) == 0
+cdef inline bint ends_with(Span text, const char *ending, size_t size) noexcept nogil:
+    return text.size >= size and memcmp(text.start + text.size - size, ending, size) == 0
 
 
 cdef inline bint is_server_message(const Found *found, bint has_request) noexcept nogil:

@@ -134,8 +134,8 @@ cdef inline list add_name(JsonNames *names, str name, int kind, bint is_url, bin
         if names.name == NULL or names.slots == NULL:
             raise MemoryError
     whole = letters[:size]
-    parts = whole.split(b".")
-    kept = [b".".join(parts[:end]) for end in range(1, len(parts))]
+    keys = whole.split(b".")
+    kept = [b".".join(keys[:end]) for end in range(1, len(keys))]
     for above in kept:
         at = put_name(names, above)
         names.name[at].has_children = True

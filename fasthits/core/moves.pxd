@@ -18,12 +18,12 @@ from fasthits.core.utf8 cimport escape_bytes, is_utf8
 cdef enum:
     FEW = 4                # if other tables have so many times fewer rows, these are added one by one
     AHEAD = 16             # slots are prefetched so many rows before they are needed
-    MAX_PARTS = 256
+    MAX_SHARDS = 256
 
-cdef struct Division:      # the rows of a table, divided into parts by their hashes
-    size_t parts
-    size_t *offsets        # offsets of all rows, those of the first part first
-    size_t[MAX_PARTS] end  # where the offsets of each part end
+cdef struct Division:      # the rows of a table, divided into shards by their hashes
+    size_t shards
+    size_t *offsets        # offsets of all rows, those of the first shard first
+    size_t[MAX_SHARDS] end  # where the offsets of each shard end
 
 
 cdef inline bint add_slots(Table *table, size_t rows) noexcept nogil:
@@ -75,15 +75,15 @@ cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads
     return True
 
 
-cdef inline size_t part_at(const Division *division, uint64_t hash) noexcept nogil:
-    """Return the number of a hash's part."""
-    return <size_t>((hash >> 32) * division.parts >> 32)
+cdef inline size_t shard_at(const Division *division, uint64_t hash) noexcept nogil:
+    """Return the number of a hash's shard."""
+    return <size_t>((hash >> 32) * division.shards >> 32)
 
 
 cdef inline bint divide_rows(const Table *table, Division *division) noexcept nogil:
-    """Sort the offsets of the rows by part; False if memory runs out."""
+    """Sort the offsets of the rows by shard; False if memory runs out."""
     cdef size_t offset = 0
-    cdef size_t at, part
+    cdef size_t at, shard
     cdef const Row *row
     division.offsets = <size_t *>malloc((table.rows + 1) * sizeof(size_t))
     if division.offsets == NULL:
@@ -91,36 +91,36 @@ cdef inline bint divide_rows(const Table *table, Division *division) noexcept no
     while offset < table.used:
         row = walked_row(table, offset)
         if row.day != NO_DAY:
-            division.end[part_at(division, row.hash)] += 1
+            division.end[shard_at(division, row.hash)] += 1
         offset += row_bytes(row.size)
     at = 0
-    for part in range(division.parts):
-        at, division.end[part] = at + division.end[part], at
+    for shard in range(division.shards):
+        at, division.end[shard] = at + division.end[shard], at
     offset = 0
     while offset < table.used:
         row = walked_row(table, offset)
         if row.day != NO_DAY:
-            part = part_at(division, row.hash)
-            division.offsets[division.end[part]] = offset
-            division.end[part] += 1
+            shard = shard_at(division, row.hash)
+            division.offsets[division.end[shard]] = offset
+            division.end[shard] += 1
         offset += row_bytes(row.size)
     return True
 
 
-cdef inline bint add_part(Tally *tally, const Table *rows, const Division *division, size_t part) noexcept nogil:
-    """Add the rows of one part; False if memory runs out: some rows are then added."""
-    cdef size_t start = division.end[part - 1] if part else 0
+cdef inline bint add_shard(Tally *tally, const Table *rows, const Division *division, size_t shard) noexcept nogil:
+    """Add the rows of one shard; False if memory runs out: some rows are then added."""
+    cdef size_t start = division.end[shard - 1] if shard else 0
     cdef size_t at
     cdef const Row *row
     cdef Span path
     if tally.table.rows == 0:
-        tally.part, tally.parts = part, division.parts
-    elif tally.part != part or tally.parts != division.parts:
-        tally.parts = 0
-    if not add_slots(&tally.table, division.end[part] - start):
+        tally.shard, tally.shards = shard, division.shards
+    elif tally.shard != shard or tally.shards != division.shards:
+        tally.shards = 0
+    if not add_slots(&tally.table, division.end[shard] - start):
         return False
-    for at in range(start, division.end[part]):
-        if at + AHEAD < division.end[part]:
+    for at in range(start, division.end[shard]):
+        if at + AHEAD < division.end[shard]:
             prefetch(&tally.table.slots[row_at(rows, division.offsets[at + AHEAD]).hash & tally.table.mask])
         row = row_at(rows, division.offsets[at])
         path.start, path.size = row_path(row), row.size

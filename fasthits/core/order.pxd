@@ -3,11 +3,11 @@
 Rows stay where they are. Only their places, 16 bytes each, are sorted, by multikey quicksort (Bentley and Sedgewick,
 1997). It sorts by one key of eight bytes after the other: the day; the views, if the caller asks for it; the path,
 seven bytes at a time. A place holds the present key of its row, so most comparisons need not read the row. Strangers
-choose the paths. So pivots are random, and parts that still need sorting are on a stack of the program's own: no log
-can make the sort take quadratic time or recurse deeply.
+choose the paths. So pivots are random, and the stretches of places that still need sorting are on a stack of the
+program's own: no log can make the sort take quadratic time or recurse deeply.
 
-Several threads share a stack of large parts. A thread takes a part from the stack. It sorts a small part at once. It
-splits a large part, and puts the pieces on the stack.
+Several threads share a stack of long stretches. A thread takes a stretch from the stack. It sorts a short stretch at
+once. It splits a long stretch into three, and puts these on the stack.
 """
 
 from libc.stdint cimport uint64_t
@@ -30,9 +30,9 @@ cdef extern from "<endian.h>" nogil:
 
 cdef enum:
     AHEAD = 16             # rows are prefetched so many places before they are needed
-    SHORT_PART = 12        # places; shorter parts are sorted by insertion
+    SHORT_STRETCH = 12     # places; shorter stretches are sorted by insertion
     PATH_STEP = 7          # bytes of the path in a key; the key's last byte is their number
-    SHARED_PART = 1 << 14  # places; larger parts are split for all threads
+    SHARED_STRETCH = 1 << 14    # places; longer stretches are split for all threads
 
 cdef enum:                 # levels of keys; BY_PATH + n: bytes of the path from n * PATH_STEP on
     BY_DAY, BY_VIEWS, BY_PATH
@@ -45,13 +45,13 @@ cdef struct Order:         # the places of the rows of a table, and the number o
     Place *places
     size_t count, next
 
-cdef struct Part:          # places whose rows have the same keys in all levels before *level*
+cdef struct Stretch:       # places whose rows have the same keys in all levels before *level*
     size_t start, size
     uint64_t level
     bint keyed             # the places hold the keys of that level
 
-cdef struct Parts:
-    Part *part
+cdef struct Stack:         # of stretches that need sorting
+    Stretch *stretch
     size_t count, capacity
 
 cdef struct Sorting:       # shared by the threads
@@ -62,8 +62,8 @@ cdef struct Sorting:       # shared by the threads
     uint64_t secret
     pthread_mutex_t lock   # guards the members that follow
     pthread_cond_t changed
-    Parts parts            # the stack
-    int busy               # threads that have a part, and may put more parts on the stack
+    Stack stack
+    int busy               # threads that have a stretch, and may put more stretches on the stack
     bint done              # False if memory ran out
 
 
@@ -108,46 +108,46 @@ cdef inline bint is_before(
     return compare_paths(row, other) < 0
 
 
-cdef inline void sort_by_insertion(const Table *table, Place *places, Part part, bint by_views) noexcept nogil:
+cdef inline void sort_by_insertion(const Table *table, Place *places, Stretch stretch, bint by_views) noexcept nogil:
     cdef Place place
     cdef size_t i, j
-    for i in range(part.start + 1, part.start + part.size):
+    for i in range(stretch.start + 1, stretch.start + stretch.size):
         place = places[i]
         j = i
-        while j > part.start and is_before(table, &place, &places[j - 1], part.level, by_views):
+        while j > stretch.start and is_before(table, &place, &places[j - 1], stretch.level, by_views):
             places[j] = places[j - 1]
             j -= 1
         places[j] = place
 
 
-cdef inline bint push(Parts *parts, size_t start, size_t size, uint64_t level, bint keyed) noexcept nogil:
-    """Put a part on the stack, if it needs sorting; False if memory runs out."""
+cdef inline bint push(Stack *stack, size_t start, size_t size, uint64_t level, bint keyed) noexcept nogil:
+    """Put a stretch on the stack, if it needs sorting; False if memory runs out."""
     cdef size_t capacity
-    cdef Part *grown
-    cdef Part *part
+    cdef Stretch *grown
+    cdef Stretch *stretch
     if size < 2:
         return True
-    if parts.count == parts.capacity:
-        capacity = 2 * parts.capacity + 64
-        grown = <Part *>realloc(parts.part, capacity * sizeof(Part))
+    if stack.count == stack.capacity:
+        capacity = 2 * stack.capacity + 64
+        grown = <Stretch *>realloc(stack.stretch, capacity * sizeof(Stretch))
         if grown == NULL:
             return False
-        parts.part, parts.capacity = grown, capacity
-    part = &parts.part[parts.count]
-    part.start, part.size, part.level, part.keyed = start, size, level, keyed
-    parts.count += 1
+        stack.stretch, stack.capacity = grown, capacity
+    stretch = &stack.stretch[stack.count]
+    stretch.start, stretch.size, stretch.level, stretch.keyed = start, size, level, keyed
+    stack.count += 1
     return True
 
 
-cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, bint by_views) noexcept nogil:
-    """Split a part into keys before, at and after the pivot, and put the three parts on the stack.
+cdef inline bint split(Place *places, Stretch stretch, uint64_t pivot, Stack *stack, bint by_views) noexcept nogil:
+    """Split a stretch into keys before, at and after the pivot, and put the three stretches on the stack.
 
     Places at the pivot have the same key, so they are next sorted by the key of the next level.
     """
-    cdef size_t before = part.start
-    cdef size_t i = part.start
-    cdef size_t after = part.start + part.size
-    cdef uint64_t next_level = part.level + (2 if part.level == BY_DAY and not by_views else 1)
+    cdef size_t before = stretch.start
+    cdef size_t i = stretch.start
+    cdef size_t after = stretch.start + stretch.size
+    cdef uint64_t next_level = stretch.level + (2 if stretch.level == BY_DAY and not by_views else 1)
     cdef Place place
     while i < after:
         place = places[i]
@@ -161,48 +161,48 @@ cdef inline bint split(Place *places, Part part, uint64_t pivot, Parts *parts, b
         else:
             i += 1
     return (
-        push(parts, part.start, before - part.start, part.level, True)
-        and push(parts, after, part.start + part.size - after, part.level, True)
-        and push(parts, before, after - before, next_level, False)
+        push(stack, stretch.start, before - stretch.start, stretch.level, True)
+        and push(stack, after, stretch.start + stretch.size - after, stretch.level, True)
+        and push(stack, before, after - before, next_level, False)
     )
 
 
-cdef inline bint sort_part(Sorting *sorting, Part part, Parts *parts, uint64_t *secret) noexcept nogil:
-    """Sort a short part; split a longer part, and put the pieces on the stack. False if memory runs out."""
+cdef inline bint sort_stretch(Sorting *sorting, Stretch stretch, Stack *stack, uint64_t *secret) noexcept nogil:
+    """Sort a short stretch; split a longer stretch, and put the three on the stack. False if memory runs out."""
     cdef const Table *table = sorting.table
     cdef Place *places = sorting.places
     cdef size_t i
-    if not part.keyed:
-        for i in range(part.start, part.start + part.size):
+    if not stretch.keyed:
+        for i in range(stretch.start, stretch.start + stretch.size):
             if i + AHEAD < sorting.count:
                 prefetch_row(row_at(table, places[i + AHEAD].offset))
-            places[i].key = key_of(row_at(table, places[i].offset), part.level)
-    if part.size <= SHORT_PART:
-        sort_by_insertion(table, places, part, sorting.by_views)
+            places[i].key = key_of(row_at(table, places[i].offset), stretch.level)
+    if stretch.size <= SHORT_STRETCH:
+        sort_by_insertion(table, places, stretch, sorting.by_views)
         return True
-    secret[0] = mix(secret[0] ^ part.size, 0x9E3779B97F4A7C15ULL)
-    return split(places, part, places[part.start + secret[0] % part.size].key, parts, sorting.by_views)
+    secret[0] = mix(secret[0] ^ stretch.size, 0x9E3779B97F4A7C15ULL)
+    return split(places, stretch, places[stretch.start + secret[0] % stretch.size].key, stack, sorting.by_views)
 
 
-cdef inline bint sort_alone(Sorting *sorting, Part part, Parts *own, uint64_t *secret) noexcept nogil:
-    """Sort a part and all its pieces; False if memory runs out."""
-    cdef bint done = push(own, part.start, part.size, part.level, part.keyed)
+cdef inline bint sort_alone(Sorting *sorting, Stretch stretch, Stack *own, uint64_t *secret) noexcept nogil:
+    """Sort a stretch and all that it is split into; False if memory runs out."""
+    cdef bint done = push(own, stretch.start, stretch.size, stretch.level, stretch.keyed)
     while done and own.count:
         own.count -= 1
-        done = sort_part(sorting, own.part[own.count], own, secret)
+        done = sort_stretch(sorting, own.stretch[own.count], own, secret)
     return done
 
 
 cdef inline void sort_shared(void *job, int number) noexcept nogil:
-    """Sort parts until the stack is empty and no other thread can put a part on it."""
+    """Sort stretches until the stack is empty and no other thread can put a stretch on it."""
     cdef Sorting *sorting = <Sorting *>job
-    cdef Parts *shared = &sorting.parts
-    cdef Parts own
-    cdef Part part
-    cdef Part *left
+    cdef Stack *shared = &sorting.stack
+    cdef Stack own
+    cdef Stretch stretch
+    cdef Stretch *left
     cdef uint64_t secret = mix(sorting.secret, <uint64_t>number + 1)
     cdef bint done
-    own.part, own.count, own.capacity = NULL, 0, 0
+    own.stretch, own.count, own.capacity = NULL, 0, 0
     pthread_mutex_lock(&sorting.lock)
     while True:
         while shared.count == 0 and sorting.busy and sorting.done:
@@ -210,46 +210,46 @@ cdef inline void sort_shared(void *job, int number) noexcept nogil:
         if shared.count == 0 or not sorting.done:
             break
         shared.count -= 1
-        part = shared.part[shared.count]
+        stretch = shared.stretch[shared.count]
         sorting.busy += 1
         pthread_mutex_unlock(&sorting.lock)
-        if part.size <= SHARED_PART:
-            done = sort_alone(sorting, part, &own, &secret)
+        if stretch.size <= SHARED_STRETCH:
+            done = sort_alone(sorting, stretch, &own, &secret)
         else:
-            done = sort_part(sorting, part, &own, &secret)
+            done = sort_stretch(sorting, stretch, &own, &secret)
         pthread_mutex_lock(&sorting.lock)
         while done and own.count:
             own.count -= 1
-            left = &own.part[own.count]
+            left = &own.stretch[own.count]
             done = push(shared, left.start, left.size, left.level, left.keyed)
         sorting.done = sorting.done and done
         sorting.busy -= 1
         pthread_cond_broadcast(&sorting.changed)
     pthread_mutex_unlock(&sorting.lock)
-    free(own.part)
+    free(own.stretch)
 
 
 cdef inline bint sort_places(
-    const Table *table, Place *places, size_t count, const size_t *ends, size_t parts, bint by_views, int threads
+    const Table *table, Place *places, size_t count, const size_t *ends, size_t groups, bint by_views, int threads
 ) noexcept nogil:
-    """Sort each part of the places, which ends at one of *ends*; False if memory runs out: nothing is sorted then."""
+    """Sort each group of the places, which ends at one of *ends*; False if memory runs out: nothing is sorted then."""
     cdef Sorting sorting
-    cdef size_t part
+    cdef size_t group
     cdef size_t start = 0
     sorting.table, sorting.places, sorting.count = table, places, count
     sorting.by_views, sorting.secret = by_views, secrets[0]
-    sorting.parts.part, sorting.parts.count, sorting.parts.capacity = NULL, 0, 0
+    sorting.stack.stretch, sorting.stack.count, sorting.stack.capacity = NULL, 0, 0
     sorting.busy = 0
     sorting.done = True
-    for part in range(parts):
-        sorting.done = sorting.done and push(&sorting.parts, start, ends[part] - start, BY_DAY, False)
-        start = ends[part]
+    for group in range(groups):
+        sorting.done = sorting.done and push(&sorting.stack, start, ends[group] - start, BY_DAY, False)
+        start = ends[group]
     pthread_mutex_init(&sorting.lock, NULL)
     pthread_cond_init(&sorting.changed, NULL)
-    in_threads(sort_shared, &sorting, <int>min(<size_t>min(threads, <int>MAX_THREADS), 1 + count // SHARED_PART))
+    in_threads(sort_shared, &sorting, <int>min(<size_t>min(threads, <int>MAX_THREADS), 1 + count // SHARED_STRETCH))
     pthread_cond_destroy(&sorting.changed)
     pthread_mutex_destroy(&sorting.lock)
-    free(sorting.parts.part)
+    free(sorting.stack.stretch)
     return sorting.done
 
 
@@ -267,39 +267,39 @@ cdef inline size_t place_rows(const Table *table, Place *places) noexcept nogil:
     return count
 
 
-cdef inline size_t part_of_row(const Row *row, const uint64_t *key, size_t parts) noexcept nogil:
-    """Return the part of a row. It depends on the day, and on the path up to a newline."""
-    return <size_t>((hash_row(key, row.day, row_path(row), head_size(row)) >> 32) * parts >> 32)
+cdef inline size_t group_of_row(const Row *row, const uint64_t *key, size_t groups) noexcept nogil:
+    """Return the group of a row. It depends on the day, and on the path up to a newline."""
+    return <size_t>((hash_row(key, row.day, row_path(row), head_size(row)) >> 32) * groups >> 32)
 
 
 cdef inline void group_places(
-    const Table *table, Place *places, size_t count, const uint64_t *key, size_t *ends, size_t parts
+    const Table *table, Place *places, size_t count, const uint64_t *key, size_t *ends, size_t groups
 ) noexcept nogil:
-    """Sort the places by part, and set *ends*. As many places again, after the *count* places, are used for this."""
+    """Sort the places by group, and set *ends*. As many places again, after the *count* places, are used for this."""
     cdef Place *grouped = places + count
-    cdef size_t at, part
+    cdef size_t at, group
     cdef size_t end = 0
-    memset(ends, 0, parts * sizeof(size_t))
+    memset(ends, 0, groups * sizeof(size_t))
     for at in range(count):
-        places[at].key = part_of_row(row_at(table, places[at].offset), key, parts)
+        places[at].key = group_of_row(row_at(table, places[at].offset), key, groups)
         ends[places[at].key] += 1
-    for part in range(parts):
-        end, ends[part] = end + ends[part], end
+    for group in range(groups):
+        end, ends[group] = end + ends[group], end
     for at in range(count):
-        part = places[at].key
-        grouped[ends[part]] = places[at]
-        ends[part] += 1
+        group = places[at].key
+        grouped[ends[group]] = places[at]
+        ends[group] += 1
     memcpy(places, grouped, count * sizeof(Place))
 
 
 cdef inline bint put_in_order(
-    Order *order, Table *table, bint by_views, int threads, const uint64_t *key, size_t *ends, size_t parts
+    Order *order, Table *table, bint by_views, int threads, const uint64_t *key, size_t *ends, size_t groups
 ) noexcept nogil:
-    """Sort the places of all rows with views, in each of *parts* parts, and set their *ends*; False if memory runs out.
+    """Sort the places of all rows with views, in each of *groups* groups, and set the *ends* of the groups.
 
-    *key* holds the secrets of the hash that chooses a row's part.
+    *key* holds the secrets of the hash that chooses a row's group. False if memory runs out.
     """
-    cdef size_t size = (table.rows + 1) * sizeof(Place) * (1 + (parts > 1))
+    cdef size_t size = (table.rows + 1) * sizeof(Place) * (1 + (groups > 1))
     drop_slots(table)    # the index has the size of the places, and no row will be added
     order.places = <Place *>malloc(size)
     if order.places == NULL:
@@ -307,6 +307,6 @@ cdef inline bint put_in_order(
     use_huge_pages(order.places, size)
     order.count = place_rows(table, order.places)
     ends[0] = order.count
-    if parts > 1:
-        group_places(table, order.places, order.count, key, ends, parts)
-    return sort_places(table, order.places, order.count, ends, parts, by_views, threads)
+    if groups > 1:
+        group_places(table, order.places, order.count, key, ends, groups)
+    return sort_places(table, order.places, order.count, ends, groups, by_views, threads)

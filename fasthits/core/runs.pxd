@@ -27,7 +27,7 @@ cdef enum:
     MAX_PATH = 4 * MAX_LINE    # each byte may have become ``\xhh``
     MAX_ROW = 18               # the most bytes of a row without its path
     KEY_BYTES = 16
-    MAX_RUN_PARTS = 1 << 16
+    MAX_GROUPS = 1 << 16
 
 cdef enum:                     # why `merge_rows` has stopped
     ALL_MERGED, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, NO_MEMORY_TO_MERGE

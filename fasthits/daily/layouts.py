@@ -38,8 +38,8 @@ class Rows(Protocol):
     def csv(self, fields: int = 1, /) -> Iterator[tuple[date, bytes, int]]:
         """Yield (day, lines of CSV, number of lines) by day, views and path."""
 
-    def dump(self, parts: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield (part, piece) for all rows, in order by day and path or, *by_views*, as in `csv`."""
+    def dump(self, groups: int = 1, key: bytes = ..., *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield (group, piece) for all rows, in order by day and path or, *by_views*, as in `csv`."""
 
     def views_by_day(self) -> dict[date, int]:
         """Return the sum of the views of each day."""

@@ -64,10 +64,10 @@ def test_drain_and_spill_leave_the_hours() -> None:
     table.feed(line(10) + line(11, path="/b"))
     table.drain()
     table.feed(line(11))
-    parts = [HitTable(), HitTable()]
-    table.spill(parts)
+    shards = [HitTable(), HitTable()]
+    table.spill(shards)
     assert hours_of(table) == {10: 1, 11: 2}
-    assert [part.take_hours() for part in parts] == [{}, {}]
+    assert [shard.take_hours() for shard in shards] == [{}, {}]
 
 
 def test_days_that_do_not_count_have_no_hours() -> None:

@@ -143,33 +143,33 @@ def test_a_refused_merge_changes_nothing() -> None:
 
 @given(st.dictionaries(st.tuples(st.sampled_from(DAYS), paths), st.integers(0, 9), max_size=60), st.integers(2, 9))
 def test_rows_are_moved_to_the_part_of_their_hash(rows: Rows, number: int) -> None:
-    table, parts = table_of(rows), [HitTable() for _ in range(number)]
+    table, shards = table_of(rows), [HitTable() for _ in range(number)]
     for _ in range(2):
-        table.spill(parts)
+        table.spill(shards)
         assert (len(table), list(table.rows()), table.views_by_day()) == (0, [], {})
         for (day, path), count in rows.items():
             table.add(day, path, count)
-    table.spill(parts)
-    assert sum(map(len, parts)) == len(rows)
-    assert len(set().union(*map(views, parts))) == len(rows)
-    first, *others = parts
+    table.spill(shards)
+    assert sum(map(len, shards)) == len(rows)
+    assert len(set().union(*map(views, shards))) == len(rows)
+    first, *others = shards
     first.merge(*others)
     assert views(first) == {row: 3 * count for row, count in rows.items()}
 
 
 def test_several_threads_move_rows_to_the_same_parts() -> None:
-    parts = [HitTable() for _ in range(8)]
+    shards = [HitTable() for _ in range(8)]
     tables = [HitTable() for _ in range(4)]
 
     def fill(table: HitTable) -> None:
         for at in range(12):
             table.feed(distinct_lines(4000, start=3000 * at))
-            table.spill(parts)
+            table.spill(shards)
 
     in_threads(*(lambda table=table: fill(table) for table in tables))
     total = tables[0]
     total.threads = 4
-    total.merge(*tables[1:], *parts)
+    total.merge(*tables[1:], *shards)
     assert total.hits == sum(views(total).values()) == 4 * 12 * 4000
     assert len(total) == 37_000
     assert set(views(total).values()) == {4, 8}
@@ -188,36 +188,36 @@ def test_the_number_of_parts_has_limits(number: int) -> None:
 
 
 OTHER_ROWS: dict[str, Callable[[HitTable], object]] = {
-    "feed": lambda part: part.feed(distinct_lines(200)),
-    "finish": lambda part: (part.feed(distinct_lines(200)[:-1]), part.finish()),
-    "add": lambda part: [part.add(DAY, b"/%d" % at, 1) for at in range(200)],
-    "load": lambda part: [part.load(piece) for _, piece in fed(distinct_lines(200)).dump()],
-    "merge": lambda part: part.merge(fed(distinct_lines(200))),
-    "spill": lambda part: fed(distinct_lines(200)).spill([part, HitTable()]),
-    "spill to another place": lambda part: fed(distinct_lines(200)).spill([HitTable(), HitTable(), part]),
+    "feed": lambda shard: shard.feed(distinct_lines(200)),
+    "finish": lambda shard: (shard.feed(distinct_lines(200)[:-1]), shard.finish()),
+    "add": lambda shard: [shard.add(DAY, b"/%d" % at, 1) for at in range(200)],
+    "load": lambda shard: [shard.load(piece) for _, piece in fed(distinct_lines(200)).dump()],
+    "merge": lambda shard: shard.merge(fed(distinct_lines(200))),
+    "spill": lambda shard: fed(distinct_lines(200)).spill([shard, HitTable()]),
+    "spill to another place": lambda shard: fed(distinct_lines(200)).spill([HitTable(), HitTable(), shard]),
 }
 
 
 @pytest.mark.parametrize("change", OTHER_ROWS.values(), ids=OTHER_ROWS)
 def test_parts_that_got_other_rows_are_merged_row_by_row(change: Callable[[HitTable], object]) -> None:
-    parts = [HitTable() for _ in range(3)]
-    fed(distinct_lines(200)).spill(parts)
-    before = sum(sum(views(part).values()) for part in parts)
-    for part in parts:
-        change(part)
+    shards = [HitTable() for _ in range(3)]
+    fed(distinct_lines(200)).spill(shards)
+    before = sum(sum(views(shard).values()) for shard in shards)
+    for shard in shards:
+        change(shard)
     total = HitTable()
-    total.merge(*parts)
+    total.merge(*shards)
     assert len(views(total)) == 200
     assert sum(views(total).values()) > before
 
 
 def test_escaped_paths_of_parts_are_one_row() -> None:
-    parts = [HitTable() for _ in range(64)]
+    shards = [HitTable() for _ in range(64)]
     table = HitTable()
     for path in (b"/\xe9", rb"/\xe9"):
         table.add(DAY, path, 1)
-    table.spill(parts)
-    for part in parts:
-        part.escape()
-    parts[0].merge(*parts[1:])
-    assert views(parts[0]) == {(DAY, rb"/\xe9"): 2}
+    table.spill(shards)
+    for shard in shards:
+        shard.escape()
+    shards[0].merge(*shards[1:])
+    assert views(shards[0]) == {(DAY, rb"/\xe9"): 2}

@@ -91,31 +91,31 @@ def test_dumped_rows_are_in_order_and_can_be_loaded(found: Rows, by_views: bool)
 
 
 @given(rows, st.integers(1, 9))
-def test_day_and_path_of_a_row_choose_its_part(found: Rows, parts: int) -> None:
-    dumped = list(table_of(found).dump(parts, KEY))
-    numbers = [part for part, _ in dumped]
+def test_day_and_path_of_a_row_choose_its_group(found: Rows, groups: int) -> None:
+    dumped = list(table_of(found).dump(groups, KEY))
+    numbers = [number for number, _ in dumped]
     assert numbers == sorted(numbers)
-    by_part = {part: read([piece for _, piece in group]) for part, group in groupby(dumped, itemgetter(0))}
-    assert sorted(row for some in by_part.values() for row in some) == in_order(found)
-    assert all(some == sorted(some) for some in by_part.values())
-    assert all(0 <= part < parts for part in by_part)
-    heads = [{(day, path.partition(b"\n")[0]) for day, path, _ in some} for some in by_part.values()]
+    by_group = {number: read([piece for _, piece in group]) for number, group in groupby(dumped, itemgetter(0))}
+    assert sorted(row for some in by_group.values() for row in some) == in_order(found)
+    assert all(some == sorted(some) for some in by_group.values())
+    assert all(0 <= number < groups for number in by_group)
+    heads = [{(day, path.partition(b"\n")[0]) for day, path, _ in some} for some in by_group.values()]
     assert sum(map(len, heads)) == len(set().union(*heads))
-    assert list(table_of(dict(reversed(found.items()))).dump(parts, KEY)) == dumped
+    assert list(table_of(dict(reversed(found.items()))).dump(groups, KEY)) == dumped
 
 
-def test_parts_have_similar_sizes_and_depend_on_the_key() -> None:
+def test_groups_have_similar_sizes_and_depend_on_the_key() -> None:
     found = {(DAY, b"/%d" % at): 1 for at in range(8_000)}
-    sizes = Counter({part: len(read([piece])) for part, piece in table_of(found).dump(8, KEY)})
+    sizes = Counter({number: len(read([piece])) for number, piece in table_of(found).dump(8, KEY)})
     assert sum(sizes.values()) == 8_000
     assert all(850 < size < 1_150 for size in sizes.values())
     assert list(table_of(found).dump(8, KEY)) != list(table_of(found).dump(8, bytes(16)))
 
 
-def test_the_parts_never_change() -> None:
-    """Other machines, and other versions with this format, must choose the same parts."""
+def test_the_groups_never_change() -> None:
+    """Other machines, and other versions with this format, must choose the same groups."""
     found = {b"/": 832, b"/a": 285, b"/b": 751, b"/" + b"x" * 99: 46}
-    assert {path: part for path in found for part, _ in table_of({(DAY, path): 1}).dump(1000, KEY)} == found
+    assert {path: number for path in found for number, _ in table_of({(DAY, path): 1}).dump(1000, KEY)} == found
 
 
 @given(st.lists(rows, max_size=7), st.one_of(st.none(), st.sets(st.sampled_from(DAYS))))
@@ -250,7 +250,7 @@ def test_the_longest_path_can_be_dumped_and_loaded() -> None:
 
 @pytest.mark.parametrize("wrong", [0, -1, 65_537])
 def test_an_impossible_number_of_parts_is_refused(wrong: int) -> None:
-    with pytest.raises(ValueError, match="1 to 65536 parts"):
+    with pytest.raises(ValueError, match="1 to 65536 groups"):
         list(HitTable().dump(wrong))
 
 

@@ -35,8 +35,8 @@ LOOKED_AT = 32
 """The number of files that a task looks at, to see when they begin."""
 MERGED_AT_ONCE = 64
 """More files of rows than these are merged by tasks first."""
-PARTS = 256
-"""In so many parts are the rows, where tasks merge them."""
+GROUPS = 256
+"""In so many groups are the rows, where tasks merge them."""
 MERGED_BYTES = 64 << 20
 """Of rows, packed, that a task merges."""
 
@@ -143,8 +143,8 @@ class Fleet:
 
     def look_at_all(self, files: Sequence[LogFile], compiled: CompiledRules) -> list[Extent]:
         """Return when each of *files* begins, as workers see it."""
-        groups = [files[at : at + LOOKED_AT] for at in range(0, len(files), LOOKED_AT)]
-        arguments = [(_pickled(compiled), [each.elsewhere for each in group]) for group in groups]
+        portions = [files[at : at + LOOKED_AT] for at in range(0, len(files), LOOKED_AT)]
+        arguments = [(_pickled(compiled), [each.elsewhere for each in portion]) for portion in portions]
         found = [extent for some in self.in_order(tasks.look_at, arguments) for extent in some]
         return [extent.of(log_file) for extent, log_file in zip(found, files, strict=True)]
 
@@ -194,10 +194,10 @@ class Counting(Reading):
         self._run(self.begin(progress))
 
     def _run(self, advance: Callable[[int], None]) -> None:
-        parts = 1 if len(self._tasks) <= MERGED_AT_ONCE else PARTS
+        groups = 1 if len(self._tasks) <= MERGED_AT_ONCE else GROUPS
         rules, key = _pickled(self._compiled), secrets.token_bytes(16)
         arguments = [
-            (rules, [self._for_worker(each) for each in work], self._fleet.scratch, parts, key, self._max_bytes)
+            (rules, [self._for_worker(each) for each in work], self._fleet.scratch, groups, key, self._max_bytes)
             for work in self._tasks
         ]
         for number, outcome in self._fleet.do(tasks.count, arguments):
@@ -239,7 +239,7 @@ class Counting(Reading):
                 figures.add_hours(day, hours)
             for name, by_day in outcome.views.items():
                 views[name].update(by_day)
-        runs = tasks.runs_of(self._few_files(), self._fleet.scratch, range(PARTS))
+        runs = tasks.runs_of(self._few_files(), self._fleet.scratch, range(GROUPS))
         tables = {name: Runs([runs.get(name, [])], by_day) for name, by_day in views.items()}
         workshop = Workshop(Spool(), bytes_of_tables(self._max_bytes or MAX_BYTES), threads or 1)
         return MergedRows(tables, workshop, figures)
@@ -249,17 +249,20 @@ class Counting(Reading):
         files = [each.rows for each in self._outcomes]
         if len(files) <= MERGED_AT_ONCE:
             return files
-        groups = min(PARTS, sum(each.size for each in files) // MERGED_BYTES + 1)
-        bounds = [PARTS * at // groups for at in range(groups + 1)]
+        merges = min(GROUPS, sum(each.size for each in files) // MERGED_BYTES + 1)
+        bounds = [GROUPS * at // merges for at in range(merges + 1)]
         ranges = [range(first, last) for first, last in pairwise(bounds)]
         scratch, most = self._fleet.scratch, self._max_bytes
-        arguments = [([_only(each, parts) for each in files], scratch, parts, most) for parts in ranges]
+        arguments = [([_only(each, groups) for each in files], scratch, groups, most) for groups in ranges]
         return self._fleet.in_order(tasks.merge, arguments)
 
 
-def _only(file: File, parts: range) -> File:
-    """Return *file* without the places of other parts."""
-    places = {name: {part: by_part[part] for part in parts if part in by_part} for name, by_part in file.places.items()}
+def _only(file: File, groups: range) -> File:
+    """Return *file* without the places of other groups."""
+    places = {
+        name: {group: found for group, found in by_group.items() if group in groups}
+        for name, by_group in file.places.items()
+    }
     return file._replace(places=places)
 
 

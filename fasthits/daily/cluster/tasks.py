@@ -31,7 +31,7 @@ FORMAT = 1
 """The version of the format of tasks and their files."""
 
 Places = dict[str, dict[int, list[tuple[int, int]]]]
-"""Where the rows are in a file: by table and part, the beginnings and sizes of the frames."""
+"""Where the rows are in a file: by table and group, the beginnings and sizes of the frames."""
 
 
 def versions() -> dict[str, str]:
@@ -105,15 +105,15 @@ class Outcome(NamedTuple):
     counts: list[SegmentCount]
     """As many as there were parts of files."""
     damaged: dict[int, LogFileError]
-    """By the number of the part."""
+    """By the number of the group."""
 
 
 def count(
-    rules: bytes, work: Sequence[Work], scratch: Scratch, parts: int, key: bytes, max_bytes: int | None
+    rules: bytes, work: Sequence[Work], scratch: Scratch, groups: int, key: bytes, max_bytes: int | None
 ) -> Outcome:
     """Count parts of files, and write their rows into a new file. Raises FasthitsError."""
     compiled = compiled_from(rules)
-    kept = BoundedRows(compiled, max_bytes, 1, parts, key)
+    kept = BoundedRows(compiled, max_bytes, 1, groups, key)
     reading = Reading(
         {each.segment.log_file: each.days for each in work},
         {each.segment.log_file: each.log_format for each in work},
@@ -129,7 +129,7 @@ def count(
     for each in tables.values():
         each.escape()
     return Outcome(
-        _write(scratch, {name: each.dump(parts, key) for name, each in tables.items()}),
+        _write(scratch, {name: each.dump(groups, key) for name, each in tables.items()}),
         *figures,
         rejected=kept.rejected,
         views={name: each.views_by_day() for name, each in tables.items()},
@@ -141,10 +141,10 @@ def count(
     )
 
 
-def merge(files: Sequence[File], scratch: Scratch, parts: range, max_bytes: int | None) -> File:
-    """Add up the rows of some *parts* of all *files*, and write them into a new file. Raises FasthitsError."""
+def merge(files: Sequence[File], scratch: Scratch, groups: range, max_bytes: int | None) -> File:
+    """Add up the rows of some *groups* of all *files*, and write them into a new file. Raises FasthitsError."""
     workshop = Workshop(Spool(), bytes_of_tables(max_bytes or MAX_BYTES))
-    runs = {part: runs_of(files, scratch, [part]) for part in parts}
+    runs = {group: runs_of(files, scratch, [group]) for group in groups}
     names = dict.fromkeys(name for each in files for name in each.places)
     return _write(scratch, {name: _merged(runs, name, workshop) for name in names})
 
@@ -152,17 +152,17 @@ def merge(files: Sequence[File], scratch: Scratch, parts: range, max_bytes: int 
 def _merged(
     runs: Mapping[int, Mapping[str, Sequence[Run]]], name: str, workshop: Workshop
 ) -> Iterator[tuple[int, bytes]]:
-    for part, of_part in runs.items():
-        yield from ((part, piece) for piece in merged(of_part.get(name, []), workshop))
+    for group, of_group in runs.items():
+        yield from ((group, piece) for piece in merged(of_group.get(name, []), workshop))
 
 
-def runs_of(files: Sequence[File], scratch: Scratch, parts: Collection[int]) -> dict[str, list[Run]]:
-    """Return the runs of some *parts* in all *files*, by table."""
+def runs_of(files: Sequence[File], scratch: Scratch, groups: Collection[int]) -> dict[str, list[Run]]:
+    """Return the runs of some *groups* in all *files*, by table."""
     runs: dict[str, list[Run]] = {}
     for file in files:
         path = f"{scratch.folder}/{file.name}"
-        for name, by_part in file.places.items():
-            some = [places for part, places in by_part.items() if part in parts]
+        for name, by_group in file.places.items():
+            some = [places for group, places in by_group.items() if group in groups]
             runs.setdefault(name, []).extend(Run(path, partial(_pieces, path, places)) for places in some)
     return runs
 
@@ -180,10 +180,10 @@ def _write(scratch: Scratch, rows: Mapping[str, Iterable[tuple[int, bytes]]]) ->
     with scratch.new_file() as (name, file):
         at = 0
         for table, pieces in rows.items():
-            for part, some in groupby(pieces, itemgetter(0)):
+            for group, some in groupby(pieces, itemgetter(0)):
                 for frame in pack(piece for _, piece in some):
                     file.write(frame)
-                    places[table].setdefault(part, []).append((at, len(frame)))
+                    places[table].setdefault(group, []).append((at, len(frame)))
                     at += len(frame)
     return File(name, at, places)
 

@@ -22,15 +22,15 @@ class BoundedRows:
         compiled: CompiledRules,
         max_bytes: int | None,
         threads: int | None = None,
-        parts: int = 1,
+        groups: int = 1,
         key: bytes = bytes(16),
     ) -> None:
-        """*max_bytes* is what the process may take; None for no bound. `Rows.dump` is to divide the rows into *parts*
+        """*max_bytes* is what the process may take; None for no bound. `Rows.dump` is to divide the rows into *groups*
         under *key*.
         """
         self._compiled = compiled
         self._threads = threads or 1
-        self._parts, self._key = parts, key
+        self._groups, self._key = groups, key
         self._lock = Lock()
         self._spill: Spill | None = None
         # Final paths have tables of their own, beside those that they are made from.
@@ -59,7 +59,7 @@ class BoundedRows:
 
         with self._lock:
             if self._spill is None:
-                self._spill = Spill(Workshop(Spool(), self._most, self._threads), self._parts, self._key)
+                self._spill = Spill(Workshop(Spool(), self._most, self._threads), self._groups, self._key)
         self._spill.add(self._finished(raw))
 
     def _finished(self, raw: HitTable) -> HitTable:

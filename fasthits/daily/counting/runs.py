@@ -154,8 +154,8 @@ class Workshop(NamedTuple):
 class Runs:
     """All rows of one table."""
 
-    parts: list[list[Run]]
-    """The runs of each part of the rows."""
+    groups: list[list[Run]]
+    """The runs of each group of the rows."""
     views: Counter[date] = field(default_factory=Counter)
     """By day, all paths together."""
 
@@ -168,12 +168,12 @@ def tables_of(rows: Rows) -> dict[str, Rows]:
 class Spill:
     """Takes the rows of hit tables that memory has no room for. Several threads may give rows at the same time."""
 
-    def __init__(self, workshop: Workshop, parts: int = 1, key: bytes = bytes(16)) -> None:
-        """The rows are divided into *parts* as `HitTable.dump` does it."""
+    def __init__(self, workshop: Workshop, groups: int = 1, key: bytes = bytes(16)) -> None:
+        """The rows are divided into *groups* as `HitTable.dump` does it."""
         release_memory()
         self._workshop = workshop
         self.spool = workshop.spool
-        self._parts, self._key = parts, key
+        self._groups, self._key = groups, key
         self._lock = Lock()
         self.tables: dict[str, Runs] = {}
         """Empty until there are rows."""
@@ -183,12 +183,12 @@ class Spill:
         for name, table in tables_of(rows).items():
             table.escape()
             with self._lock:
-                runs = self.tables.setdefault(name, Runs([[] for _ in range(self._parts)]))
+                runs = self.tables.setdefault(name, Runs([[] for _ in range(self._groups)]))
                 runs.views.update(table.views_by_day())
-            for part, pieces in groupby(table.dump(self._parts, self._key), itemgetter(0)):
+            for group, pieces in groupby(table.dump(self._groups, self._key), itemgetter(0)):
                 run = self._workshop.spool.write(piece for _, piece in pieces)
                 with self._lock:
-                    runs.parts[part].append(run)
+                    runs.groups[group].append(run)
         if isinstance(rows, HitTable):
             rows.drain()
 
@@ -244,8 +244,8 @@ class MergedRows:
         for piece in merged(found, self._workshop, by_views=True):
             yield from csv_of_piece(piece, fields)
 
-    def dump(self, parts: int = 1, key: bytes = b"", *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
-        """Yield (part, piece) for all rows, in one part or in those that they were divided into."""
+    def dump(self, groups: int = 1, key: bytes = b"", *, by_views: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Yield (group, piece) for all rows, in one group or in those that they were divided into."""
         if by_views:
             found = self._loaded()
             if isinstance(found, HitTable):
@@ -253,16 +253,16 @@ class MergedRows:
             else:
                 yield from ((0, piece) for piece in merged(found, self._workshop, by_views=True))
             return
-        if parts == 1:
+        if groups == 1:
             yield from ((0, piece) for piece in self.pieces())
             return
-        assert parts == len(self._runs.parts)
-        for part, runs in enumerate(self._runs.parts):
-            yield from ((part, piece) for piece in merged(runs, self._workshop))
+        assert groups == len(self._runs.groups)
+        for group, runs in enumerate(self._runs.groups):
+            yield from ((group, piece) for piece in merged(runs, self._workshop))
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the pieces of all rows, by day and path."""
-        return merged([run for part in self._runs.parts for run in part], self._workshop)
+        return merged([run for group in self._runs.groups for run in group], self._workshop)
 
     def _loaded(self) -> HitTable | list[Run]:
         """Return all rows in a hit table or, if memory has no room for it, in runs by views."""

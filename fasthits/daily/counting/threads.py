@@ -27,20 +27,20 @@ progress through them, from any thread."""
 Files = Mapping[LogFile, Collection[date] | None]
 """The files to read, each with the days that count in it; None for all days."""
 
-PART_ROWS = 1 << 17
-"""A thread's own table with more rows moves them to tables that all threads share, each for a part of all hashes. So
+SHARD_ROWS = 1 << 17
+"""A thread's own table with more rows moves them to tables that all threads share, each for a shard of all hashes. So
 frequent paths are counted where no other thread disturbs, and many paths take memory once, not once for each thread."""
 
-PARTS_OF_THREAD = 4
-"""As many parts for each thread, so that threads seldom wait for each other."""
+SHARDS_OF_THREAD = 4
+"""As many shards for each thread, so that threads seldom wait for each other."""
 
 LEAST_TABLE_BYTES = 4 << 20
 """With less memory than this for the table of each thread, fewer threads count."""
 
 OWN_SHARE = 8
 """The tables that threads do not share may take an eighth of the memory."""
-PARTS_SHARE = 11
-"""The parts may take so many sixteenths. Three are for parts on their way out, of which each thread may have one."""
+SHARDS_SHARE = 11
+"""The shards may take so many sixteenths. Three are for shards on their way out, of which each thread may have one."""
 
 SIGNAL_SECONDS = 0.25
 """How long a wait may last. Python handles a signal between two waits; only some signals end one."""
@@ -114,7 +114,7 @@ class Reading:
         kinds = len({log_format and compiled.line_rules(log_format) for log_format in self._formats.values()})
         if bound:
             self._workers = min(self._workers, max(1, bound.max_bytes // (LEAST_TABLE_BYTES * kinds)))
-        self._parts = [HitTable() for _ in range(self._workers * PARTS_OF_THREAD)] if self._may_share() else []
+        self._shards = [HitTable() for _ in range(self._workers * SHARDS_OF_THREAD)] if self._may_share() else []
         self._bound = bound
         self.counted: dict[Segment, SegmentCount] = {}
         """The findings in each segment."""
@@ -156,7 +156,7 @@ class Reading:
         return progress(total) if progress else lambda size: None
 
     def _may_share(self) -> bool:
-        """Tell whether several threads count, and only views of paths, as parts have no tables of bots or referers."""
+        """Tell whether several threads count, and only views of paths, as shards have no tables of bots or referers."""
         table = HitTable(rules=self._compiled.line_rules(ASSUMED))
         return self._workers > 1 and table.bots is None and not table.by_referer
 
@@ -167,11 +167,11 @@ class Reading:
 
     def _merged(self, tables: list[HitTable]) -> HitTable:
         for table in tables:
-            if any(map(len, self._parts)):
-                table.spill(self._parts)
+            if any(map(len, self._shards)):
+                table.spill(self._shards)
         total = max(tables, key=len)
         total.threads = self._threads
-        total.merge(*(table for table in tables if table is not total), *self._parts)
+        total.merge(*(table for table in tables if table is not total), *self._shards)
         return total
 
     def _work(self, advance: Advance, outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> None:
@@ -284,15 +284,15 @@ class Reading:
         return alone + list(tables.values())
 
     def _make_room(self, table: HitTable, others: Collection[HitTable]) -> None:
-        """Move the rows of a thread's tables to the parts, if there are many; and away, if memory is too little."""
+        """Move the rows of a thread's tables to the shards, if there are many; and away, if memory is too little."""
         own = {table, *others}
         is_full = False
         if self._bound:
-            most = self._bound.max_bytes // (OWN_SHARE if self._parts else 1) // self._workers
+            most = self._bound.max_bytes // (OWN_SHARE if self._shards else 1) // self._workers
             is_full = sum(each.memory_with(BLOCK_BYTES) for each in own) > most
-        if self._parts and (is_full or len(table) > PART_ROWS):
+        if self._shards and (is_full or len(table) > SHARD_ROWS):
             for each in own:
-                each.spill(self._parts)
+                each.spill(self._shards)
             if self._bound:
                 self._give_parts_away(self._bound)
         elif self._bound and is_full:
@@ -300,10 +300,10 @@ class Reading:
                 self._bound.give_away(each.drain())
 
     def _give_parts_away(self, bound: Bound) -> None:
-        """Give parts away until the others may stay. Several threads may do so at once, each with other parts."""
-        most = bound.max_bytes // 16 * PARTS_SHARE
-        while sum(part.memory_with(0) for part in self._parts) > most and any(map(len, self._parts)):
-            bound.give_away(max(self._parts, key=len).drain())
+        """Give shards away until the others may stay. Several threads may do so at once, each with other shards."""
+        most = bound.max_bytes // 16 * SHARDS_SHARE
+        while sum(shard.memory_with(0) for shard in self._shards) > most and any(map(len, self._shards)):
+            bound.give_away(max(self._shards, key=len).drain())
 
     def _next_segment(self) -> Segment | None:
         try:

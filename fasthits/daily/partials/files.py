@@ -1,6 +1,6 @@
 """Partials: files with the rows of some days of one server, to be sent to another machine and merged there.
 
-A file has MAGIC; the pieces of each part of each table, each a frame of zstd with its size before it; the contents as
+A file has MAGIC; the pieces of each table, by group, each a frame of zstd with its size before it; the contents as
 JSON; and TAIL, which tells where the contents begin, their check sum, and that the file is whole.
 """
 
@@ -53,7 +53,7 @@ class Table(NamedTuple):
     """All rows of a table, to be written."""
 
     pieces: Iterable[tuple[int, bytes]]
-    """By part, as `HitTable.dump` yields them."""
+    """By group, as `HitTable.dump` yields them."""
     views: Mapping[date, int]
 
 
@@ -71,17 +71,17 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
-def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[str, object], parts: int = 1) -> None:
+def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[str, object], groups: int = 1) -> None:
     """Write a partial; *about* is kept with the rows, and `Partial.about` has it. Raises OSError."""
     size = file.write(MAGIC)
     places: dict[str, list[tuple[int, int]]] = {}
     for name, table in tables.items():
-        places[name] = [(0, 0)] * parts
-        for part, pieces in groupby(table.pieces, itemgetter(0)):
+        places[name] = [(0, 0)] * groups
+        for group, pieces in groupby(table.pieces, itemgetter(0)):
             start = size
             for frame in pack(piece for _, piece in pieces):
                 size += file.write(FRAME.pack(len(frame))) + file.write(frame)
-            places[name][part] = start, size - start
+            places[name][group] = start, size - start
     views = {name: {str(day): count for day, count in table.views.items()} for name, table in tables.items()}
     contents = {"format": FORMAT, "fasthits": __version__, "about": about, "views": views, "places": places}
     text = json.dumps(contents).encode()
@@ -89,12 +89,12 @@ def write_partial(file: BinaryIO, tables: Mapping[str, Table], about: Mapping[st
     file.write(TAIL.pack(size, len(text), crc32(text), WHOLE))
 
 
-def tables_to_write(rows: Rows, parts: int = 1, key: bytes = bytes(16)) -> dict[str, Table]:
+def tables_to_write(rows: Rows, groups: int = 1, key: bytes = bytes(16)) -> dict[str, Table]:
     """Return all tables of a count, for `write_partial`."""
     found = {}
     for name, table in tables_of(rows).items():
         table.escape()
-        found[name] = Table(table.dump(parts, key), table.views_by_day())
+        found[name] = Table(table.dump(groups, key), table.views_by_day())
     return found
 
 
@@ -108,11 +108,11 @@ class Partial:
     views: Mapping[str, Mapping[date, int]]
     """By table and day, all paths together."""
     places: Mapping[str, Sequence[tuple[int, int]]]
-    """Where each part of each table begins, and its size."""
+    """Where each group of each table's rows begins, and its size."""
     read_at: ReadAt
 
     def runs(self, table: str, advance: Advance = lambda size: None) -> list[Run]:
-        """Return the run of each part of a table. Reading them raises TableError."""
+        """Return the run of each group of a table's rows. Reading them raises TableError."""
         return [Run(self.name, partial(self._pieces, *place, advance)) for place in self.places[table]]
 
     def _pieces(self, start: int, size: int, advance: Advance) -> Iterator[bytes]:

@@ -77,7 +77,7 @@ def test_workers_give_the_same_bytes_as_one_machine(
 def test_a_task_with_little_memory_leaves_the_same_rows(
     merged_at_once: int, logs: Path, tmp_path: Path, many_tasks: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The task writes its tables to a temporary file again and again, in the parts that merge tasks read."""
+    """The task writes its tables to a temporary file again and again, in the groups that merge tasks read."""
     monkeypatch.setattr(fleet, "MERGED_AT_ONCE", merged_at_once)
     monkeypatch.setattr(overflow, "bytes_of_tables", lambda size: 1 << 19)
     rules = Rules(bots="apart", fold_slash=True)

@@ -34,7 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logfiles, "BLOCK_BYTES", 1 << 14)
     monkeypatch.setattr(logfiles, "SEGMENT_BYTES", 1 << 18)
     monkeypatch.setattr(threads, "BLOCK_BYTES", 1 << 14)
-    monkeypatch.setattr(threads, "PART_ROWS", 500)
+    monkeypatch.setattr(threads, "SHARD_ROWS", 500)
 
 
 def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None) -> tuple[bytes, Summary]:
@@ -44,13 +44,13 @@ def counted(log: Path, target: Path, threads: int, max_bytes: int | None = None)
 
 @pytest.fixture
 def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of rows in the parts, at each moment at which a thread looked."""
+    """The numbers of rows in the shards, at each moment at which a thread looked."""
     seen: list[int] = []
     make_room: Callable[..., None] = threads.Reading._make_room
 
     def look(self: threads.Reading, *tables: object) -> None:
         make_room(self, *tables)
-        seen.append(sum(map(len, self._parts)))
+        seen.append(sum(map(len, self._shards)))
 
     monkeypatch.setattr(threads.Reading, "_make_room", look)
     return seen
@@ -60,7 +60,7 @@ def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_the_numbers_are_those_of_one_thread(log: Path, tmp_path: Path, threads: int, spilled: list[int]) -> None:
     expected, one = counted(log, tmp_path / "one.csv", 1)
-    assert set(spilled) == {0}, "a single thread needs no parts"
+    assert set(spilled) == {0}, "a single thread needs no shards"
     found, several = counted(log, tmp_path / "several.csv", threads)
     assert max(spilled) > PATHS // 2
     assert found == expected
