@@ -11,6 +11,10 @@ from pathlib import Path
 
 from benchmarks.tasks import ROOT, environment
 
+MMAP_BYTES = 128 << 10
+"""Larger blocks are always fresh. By default malloc uses freed blocks again when a program has freed large blocks, and
+calloc has to clear these: 456 KB more or less, however the program's other memory happens to lie."""
+
 
 def count_instructions(folder: Path, module: str, *arguments: str | Path) -> list[int]:
     """Return how many instructions ``python -m MODULE ARGUMENTS`` takes up to each point, from the point before.
@@ -26,7 +30,7 @@ def count_instructions(folder: Path, module: str, *arguments: str | Path) -> lis
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
-        env=environment(PYTHONHASHSEED="0"),
+        env=environment(PYTHONHASHSEED="0", MALLOC_MMAP_THRESHOLD_=str(MMAP_BYTES)),
         capture_output=True,
         text=True,
         check=False,
