@@ -1,1 +1,1 @@
-"""Tests of web/: the JSON interface of `fasthits serve`, and its page in a browser."""
+"""Tests of web/: what `fasthits serve` answers over HTTP, and who gets an answer."""

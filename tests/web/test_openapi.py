@@ -18,7 +18,7 @@ def test_every_answer_is_as_described(place: Path, memcached: Memcached, logger:
     logger.write(access_lines(["/a", "/b", "/" + "x" * 300], date.today()))
     with Served(place, "--memcached", memcached.spec) as served:
         command = ["-m", "schemathesis.cli", "run", f"{served.url}openapi.json", "--max-examples", "5", "--no-color"]
-        # OpenAPI cannot say which parameters exclude each other. test_serve.py tests accepted parameters.
+        # OpenAPI cannot say which parameters exclude each other. test_parameters.py tests accepted parameters.
         checks = [
             "--checks",
             "all",

@@ -14,7 +14,7 @@ from fasthits.daily.logs.logfiles import LogFile
 from fasthits.daily.logs.sources import Sources
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
-from tests.daily.test_rollup import rows_of
+from tests.daily.support import rows_of
 from tests.support.commands import fasthits, write
 from tests.support.processes import PROJECT
 

@@ -11,10 +11,11 @@ from fasthits.live.keys import figure_path, hit_key
 from tests.support.browser import Browser, Chromium
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger
-from tests.support.page import IS_IDLE, TODAY, count, names, shown
 from tests.support.processes import eventually
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
+from tests.web.page.support import IS_IDLE, names, shown
+from tests.web.support import TODAY, count
 
 
 def test_numbers_rise_and_rows_change_places_while_lines_come(

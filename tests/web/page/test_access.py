@@ -9,8 +9,9 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser
 from tests.support.logger import Logger
-from tests.support.page import DAYS, HOSTILE, IS_IDLE, count, names
 from tests.support.processes import PROJECT
+from tests.web.page.support import DAYS, HOSTILE, IS_IDLE, names
+from tests.web.support import count
 
 COMPRESSED_BYTES = 120_000
 

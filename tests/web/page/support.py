@@ -1,16 +1,16 @@
-"""Shared by the tests of the page in a browser: days, hostile paths, small steps."""
+"""What the tests of the page share: many days, hostile paths, small steps."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
+from fasthits.daily.days import ONE_DAY
 from tests.support.browser import Browser
-from tests.support.commands import fasthits, hit, write
-from tests.support.logger import Logger, access_line
+from tests.support.commands import hit, write
+from tests.web import support as web
+from tests.web.support import TODAY
 
-TODAY = date.today()
-DAY = timedelta(days=1)
-DAYS = [TODAY - timedelta(days=before) for before in range(120, 0, -1)]
+DAYS = [TODAY - before * ONE_DAY for before in range(120, 0, -1)]
 LONG = "/" + "long" * 500
 IS_IDLE = "return !document.querySelector('[aria-busy=true]')"
 HOSTILE = [
@@ -23,19 +23,11 @@ HOSTILE = [
 ]
 
 
-def count(logger: Logger, *paths: str) -> None:
-    logger.write(b"".join(access_line(path.encode(), TODAY) for path in paths))
-
-
 def roll_up(folder: Path, days: list[date], *options: str, paths: Callable[[date], list[str]]) -> Path:
     """Roll up the log of some days, and return the database."""
     write(folder / "days.log", *(hit(path, day) for day in days for path in paths(day)))
-    target = folder / "hits.db"
-    fasthits(
-        "rollup", f"{days[0]}..{days[-1]}", "--logs", folder / "*.log", "--to", target, *options
-    )  # exit code 1: some days are missing
-    assert target.exists()
-    return target
+    web.roll_up(folder, f"{days[0]}..{days[-1]}", *options)
+    return folder / "hits.db"
 
 
 def names(page: Browser, kind: str) -> list[str]:

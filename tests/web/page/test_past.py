@@ -11,11 +11,13 @@ from pathlib import Path
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from fasthits.daily.days import ONE_DAY
 from tests.support.browser import Browser
 from tests.support.logger import Logger
-from tests.support.page import DAY, DAYS, HOSTILE, IS_IDLE, LONG, TODAY, count, names, roll_up, shown
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
+from tests.web.page.support import DAYS, HOSTILE, IS_IDLE, LONG, names, roll_up, shown
+from tests.web.support import TODAY, count
 
 LONG_HASH = f"#{sha256(LONG.encode()).hexdigest()}"
 
@@ -86,7 +88,7 @@ def test_past_days_of_a_hash_are_those_of_its_path(open_page: Callable[..., Brow
 def test_a_locked_database_is_asked_again_soon(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda day: ["/"])
+    database = roll_up(tmp_path, [TODAY - ONE_DAY], paths=lambda day: ["/"])
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         with closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
@@ -106,7 +108,7 @@ def test_days_that_are_not_kept_are_gaps(
         assert page.text("#kept") == (
             f"{shown(days[0])} to {shown(days[-1])}: 5 of 7 days kept. "
             f"Kept up to {shown(days[-1])}; 5 days are missing: "
-            f"{shown(gone[0])} to {shown(gone[1])}, {shown(TODAY - 3 * DAY)} to {shown(TODAY - DAY)}."
+            f"{shown(gone[0])} to {shown(gone[1])}, {shown(TODAY - 3 * ONE_DAY)} to {shown(TODAY - ONE_DAY)}."
         )
         assert (page.text("#kept-total"), page.text("#kept-average")) == ("50", "10")
         assert "2 days not kept" in str(page.find("#chart").get_attribute("aria-label"))
@@ -176,7 +178,7 @@ def test_a_single_day_is_one_bar_in_the_middle(open_page: Callable[..., Browser]
 def test_labels_of_an_axis_are_never_cut(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/"])
+    database = roll_up(tmp_path, [TODAY - ONE_DAY], paths=lambda _: ["/"])
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("UPDATE hits SET views = 1250000")
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:

@@ -6,18 +6,20 @@ from pathlib import Path
 
 from selenium.webdriver.common.keys import Keys
 
+from fasthits.daily.days import ONE_DAY
 from tests.support.browser import Browser
 from tests.support.commands import fasthits, hit, write
 from tests.support.logger import Logger
-from tests.support.page import DAY, HOSTILE, IS_IDLE, LONG, TODAY, count, names, roll_up
 from tests.support.servers import Memcached
 from tests.support.webserver import Served
+from tests.web.page.support import HOSTILE, IS_IDLE, LONG, names, roll_up
+from tests.web.support import TODAY, count
 
 
 def test_a_section_is_the_sum_of_its_pages(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    days = [TODAY - DAY]
+    days = [TODAY - ONE_DAY]
     database = roll_up(tmp_path, days, paths=lambda _: ["/", "/blog/a", "/blog/a", "/blog/2026/b", "/shop/x"])
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(f"{served.url}#path=%2Fblog%2F2026%2Fb")
@@ -35,7 +37,7 @@ def test_a_section_is_the_sum_of_its_pages(
 def test_a_switch_shows_static_files_in_place_of_pages(
     place: Path, memcached: Memcached, logger: Logger, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    database = roll_up(tmp_path, [TODAY - DAY], paths=lambda _: ["/", "/site.css", "/site.css"])
+    database = roll_up(tmp_path, [TODAY - ONE_DAY], paths=lambda _: ["/", "/site.css", "/site.css"])
     count(logger, "/", "/site.js", "/site.js")
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(served.url)
@@ -53,7 +55,7 @@ def test_lists_of_referrers_searches_bots_and_paths_not_found(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
     def line(path: str, referer: str, agent: str = "Mozilla/5.0") -> bytes:
-        return hit(path, TODAY - DAY).replace(
+        return hit(path, TODAY - ONE_DAY).replace(
             b'"-" "Mozilla/5.0 (X11; Linux x86_64)"', f'"{referer}" "{agent}"'.encode()
         )
 
@@ -65,7 +67,7 @@ def test_lists_of_referrers_searches_bots_and_paths_not_found(
     ]
     write(tmp_path / "day.log", *lines)
     options = ("--to", tmp_path / "hits.db", "--referrers", "--search-terms", "--bots", "apart", "--not-found", "apart")
-    done = fasthits("rollup", str(TODAY - DAY), "--logs", tmp_path / "day.log", *options)
+    done = fasthits("rollup", str(TODAY - ONE_DAY), "--logs", tmp_path / "day.log", *options)
     assert done.returncode == 0, done.stderr
     with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
         page = browse(served.url)
@@ -90,10 +92,10 @@ def test_lists_of_referrers_searches_bots_and_paths_not_found(
 def test_hosts_are_kept_apart_chosen_and_summed(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    lines = [b"%b:80 %b" % (host, hit("/", TODAY - DAY)) for host in (b"a.example", b"a.example", b"b.example")]
+    lines = [b"%b:80 %b" % (host, hit("/", TODAY - ONE_DAY)) for host in (b"a.example", b"a.example", b"b.example")]
     write(tmp_path / "day.log", *lines)
     options = ("--to", tmp_path / "hits.db", "--by-host", "--format", "vhost_combined")
-    done = fasthits("rollup", str(TODAY - DAY), "--logs", tmp_path / "day.log", *options)
+    done = fasthits("rollup", str(TODAY - ONE_DAY), "--logs", tmp_path / "day.log", *options)
     assert done.returncode == 0, done.stderr
     with Served(place, "--memcached", memcached.spec, "--database", str(tmp_path / "hits.db")) as served:
         page = browse(served.url)
@@ -151,7 +153,7 @@ def test_lists_can_be_extended_and_sorted_by_rise(
 def test_paths_are_shown_decoded_and_in_their_raw_form(
     place: Path, memcached: Memcached, tmp_path: Path, browse: Callable[..., Browser]
 ) -> None:
-    days = [TODAY - DAY]
+    days = [TODAY - ONE_DAY]
     database = roll_up(tmp_path, days, "--keep-query", paths=lambda _: ["/caf%C3%A9", "/?page=2", "/%ff%3Cb%3E"])
     with Served(place, "--memcached", memcached.spec, "--database", str(database)) as served:
         page = browse(served.url)

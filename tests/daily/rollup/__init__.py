@@ -1,0 +1,1 @@
+"""What `fasthits rollup` counts, keeps and says, from the command line."""

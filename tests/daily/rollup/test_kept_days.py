@@ -1,0 +1,154 @@
+"""A kept day is never lost: not replaced by nothing, nor by fewer hits without --replace; the message says why."""
+
+import json
+import os
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from fasthits.daily.logs.sources import NAME_LOGS
+from tests.daily.support import DAY, KEPT, TARGETS, rows_in, rows_of
+from tests.support.commands import fasthits, hit, write
+
+
+def test_days_without_a_file_are_named_and_stay(tmp_path: Path) -> None:
+    for day in (DAY, DAY + timedelta(3)):
+        write(tmp_path / f"{day}.log", hit("/new", day), hit("/late", day - timedelta(1)))
+    write(
+        tmp_path / "hits.csv",
+        b"date,path,views\n",
+        *(f"2026-03-{day},/old,1\n".encode() for day in range(11, 17)),
+    )
+    done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", "%F.log", "--to", "hits.csv", cwd=tmp_path)
+    assert done.returncode == 1
+    hint = f"there are files for 2026-03-12, 2026-03-15; {NAME_LOGS}"
+    assert f"no log file, left unchanged: 2026-03-11, 2026-03-13..2026-03-14 ({hint})\n" in done.stderr.decode()
+    assert list(rows_of((tmp_path / "hits.csv").read_bytes())) == [
+        ("2026-03-11", "/old"),
+        ("2026-03-12", "/new"),
+        ("2026-03-13", "/old"),
+        ("2026-03-14", "/old"),
+        ("2026-03-15", "/new"),
+        ("2026-03-16", "/old"),
+    ]
+
+
+OF_ANOTHER_FORMAT = b'[12/Mar/2026:10:00:00  +0100]  "GET /a HTTP/1.1" 200 5\n' * 9
+
+
+@pytest.mark.parametrize(
+    ("days", "log", "message"),
+    [
+        ("2026-03-12", b"", f"the log is empty, left unchanged: 2026-03-12 ({NAME_LOGS})"),
+        (
+            "2026-03-12",
+            OF_ANOTHER_FORMAT,
+            "none of 9 lines can be read, left unchanged: 2026-03-12 (tried as combined, as none was detected; "
+            "fasthits explain a.log shows how each line is read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/", DAY - timedelta(1)) + hit("/", DAY + timedelta(1)),
+            f"no line of the day, left unchanged: 2026-03-12 (the log has 2026-03-11, 2026-03-13; {NAME_LOGS}; "
+            "fasthits explain a.log shows how each line is read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/", DAY - timedelta(1)) + OF_ANOTHER_FORMAT,
+            f"no line of the day, left unchanged: 2026-03-12 (the log has 2026-03-11; {NAME_LOGS}; "
+            "9 lines did not parse; fasthits explain a.log shows how each line is read)",
+        ),
+        (
+            "2026-03-12",
+            hit("/new") * 2,
+            "fewer hits than are kept, left unchanged: 2026-03-12: 2 counted, 3 kept (is a log missing? if only "
+            "the rules have changed, --replace replaces the day)",
+        ),
+        (
+            "2026-03-12",
+            hit("/new", method="HEAD") * 5,
+            "fewer hits than are kept, left unchanged: 2026-03-12: 0 counted, 3 kept (is a log missing? if only "
+            "the rules have changed, --replace replaces the day)",
+        ),
+    ],
+)
+def test_a_saved_day_is_not_replaced_by_fewer_hits(kept: Path, days: str, log: bytes, message: str) -> None:
+    write(kept.parent / "a.log", log)
+    before = kept.read_bytes(), kept.stat().st_mtime_ns
+    done = fasthits("rollup", days, "--logs", "a.log", "--to", kept.name, "--summary", "s.json", cwd=kept.parent)
+    assert (done.returncode, done.stdout) == (1, b"")
+    said = done.stderr.decode().splitlines()
+    assert said[0] == f"fasthits: {message}"
+    assert not [line for line in said if " rows for " in line]
+    assert json.loads((kept.parent / "s.json").read_text())["lines"] == log.count(b"\n")
+    assert (kept.read_bytes(), kept.stat().st_mtime_ns) == before
+    assert sorted(os.listdir(kept.parent)) == sorted(["a.log", kept.name, "s.json"])
+
+
+def test_a_kept_day_is_replaced_by_as_much_and_with_replace_by_less(kept: Path) -> None:
+    rollup = ("rollup", str(DAY), "--logs", "a.log", "--to", kept.name)
+    for log, options, rows in (
+        (hit("/new") * 3, (), [("2026-03-12", "/new", 3)]),
+        (hit("/new") * 2, ("--replace",), [("2026-03-12", "/new", 2)]),
+        (hit("/new") * 5, (), [("2026-03-12", "/new", 5)]),
+        (hit("/", method="HEAD"), ("--replace",), []),
+        (hit("/", method="HEAD"), (), []),
+        (hit("/b") * 2, (), [("2026-03-12", "/b", 2)]),
+    ):
+        write(kept.parent / "a.log", log)
+        done = fasthits(*rollup, *options, cwd=kept.parent)
+        assert done.returncode == 0, done.stderr
+        assert rows_in(kept) == [KEPT[0], *rows, KEPT[2]]
+
+
+def test_a_log_without_lines_of_a_day_never_replaces_the_day(kept: Path) -> None:
+    for log in (b"", OF_ANOTHER_FORMAT, hit("/", DAY + timedelta(1))):
+        write(kept.parent / "a.log", log)
+        done = fasthits("rollup", str(DAY), "--logs", "a.log", "--to", kept.name, "--replace", cwd=kept.parent)
+        assert done.returncode == 1
+        assert rows_in(kept) == KEPT
+
+
+@pytest.mark.parametrize("logs", ["a.log", "%F.log"])
+def test_the_other_days_of_a_range_are_kept(kept: Path, logs: str) -> None:
+    days = [DAY + timedelta(number) for number in range(-1, 4)]
+    lines = [hit("/new", days[0]) * 2, hit("/new", days[1]) * 2, b"", b"", hit("/new", days[4])]
+    write(kept.parent / "a.log", *lines)
+    for day, text in zip(days, lines, strict=True):
+        write(kept.parent / f"{day}.log", text)
+    (kept.parent / "2026-03-14.log").unlink()
+    done = fasthits("rollup", "2026-03-11..2026-03-15", "--logs", logs, "--to", kept.name, cwd=kept.parent)
+    assert done.returncode == 1
+    said = done.stderr.decode()
+    assert "fewer hits than are kept, left unchanged: 2026-03-12: 2 counted, 3 kept (is a log" in said
+    if "%" in logs:
+        assert (
+            "no log file, left unchanged: 2026-03-14 (there are files for 2026-03-11..2026-03-13, 2026-03-15; " in said
+        )
+        assert "no line of the day, left unchanged: 2026-03-13 (the log has 2026-03-11..2026-03-12, 2026-03-15;" in said
+    else:
+        assert "no line of the day, left unchanged: 2026-03-13..2026-03-14 (" in said
+    assert "  2 rows for 2026-03-11, 2026-03-15 in " in said
+    assert rows_in(kept) == [("2026-03-11", "/new", 2), *KEPT[1:], ("2026-03-15", "/new", 1)]
+
+
+def test_many_days_with_fewer_hits_are_named_in_one_line(tmp_path: Path) -> None:
+    days = [DAY + timedelta(number) for number in range(12)]
+    target = ("--logs", "-", "--to", "hits.db")
+    whole = b"".join(hit("/", day) * 2000 for day in days)
+    assert fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole, cwd=tmp_path).returncode == 0
+    done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=whole[: len(whole) // 24], cwd=tmp_path)
+    assert "2026-03-12: 1,000 counted, 2,000 kept (is a log" in done.stderr.decode()
+    done = fasthits("rollup", f"{days[0]}..{days[-1]}", *target, stdin=b"".join(map(partial(hit, "/"), days)),
+                    cwd=tmp_path)  # fmt: skip
+    assert "; 2026-03-21: 1 counted, 2,000 kept; and 2 more days (is a log" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("target", ["-", *TARGETS])
+def test_a_day_without_lines_is_an_error_for_every_target(target: str, tmp_path: Path) -> None:
+    done = fasthits("rollup", str(DAY), "--logs", "-", "--to", target, stdin=hit("/", DAY + timedelta(1)), cwd=tmp_path)
+    assert done.returncode == 1
+    assert rows_of(done.stdout or b"date,path,views\n") == {}
+    assert os.listdir(tmp_path) == []

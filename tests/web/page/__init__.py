@@ -1,0 +1,1 @@
+"""The page of `fasthits serve` in a real browser."""

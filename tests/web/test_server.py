@@ -1,0 +1,128 @@
+"""The server: its start and end, and connections that are slow, unfinished or too many."""
+
+import gzip
+import json
+import resource
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
+
+import pytest
+
+from fasthits.web.events import MAX_STREAMS
+from tests.support.processes import eventually, run_fasthits
+from tests.support.servers import closed_port
+from tests.support.webserver import Served
+
+
+def test_it_starts_and_answers_without_memcached_and_database(place: Path) -> None:
+    spec = f"127.0.0.1:{closed_port()}"
+    with Served(place, "--memcached", spec, "--database", "none.db") as served:
+        assert served.ask("/").status == 200
+        for target, told in (("/api/top", spec), ("/api/history", "none.db")):
+            answer = served.ask(target)
+            assert (answer.status, told in answer.json()["error"]) == (503, True)
+        assert served.ask("/api/search?q=a").json() == {"paths": []}
+        assert b"views: unknown" in served.ask("/badge.svg?path=/").body
+        assert f'fasthits_memcached_up{{server="{spec}"}} 0\n'.encode() in served.ask("/metrics").body
+        with closing(served.events()) as events:
+            assert next(events)[0] == "problem"
+
+
+def test_a_port_in_use_is_an_error_of_one_line(idle: Served) -> None:
+    done = run_fasthits("serve", "--port", str(idle.port))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fasthits: cannot listen: 127.0.0.1 port {idle.port} (".encode())
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    program = "import sys; sys.modules['uvicorn'] = None; from fasthits.__main__ import main; main()"
+    done = subprocess.run([sys.executable, "-c", program, "serve"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "fasthits: not installed: uvicorn (pip install 'fasthits[web]')\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_soon_while_a_page_is_open(start: Callable[..., Served], number: signal.Signals) -> None:
+    served = start()
+    with closing(served.events()) as events:
+        next(events)
+        assert served.end(number) in (0, -signal.SIGTERM)
+        assert list(events) is not None
+    assert "Traceback" not in served.said
+    assert served.said.count("\n") == 1
+
+
+def test_long_answers_are_packed_and_events_are_not(idle: Served) -> None:
+    packed = idle.ask("/openapi.json", Accept_Encoding="gzip")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(packed.body)) == idle.ask("/openapi.json").json()
+    with idle.connection() as connection:
+        connection.request("GET", "/events", headers={"Accept-Encoding": "gzip"})
+        answer = connection.getresponse()
+        assert answer.headers["Content-Encoding"] is None
+        assert answer.readline() == b"event: sample\n"
+
+
+def test_streams_that_readers_leave_are_closed(served: Served) -> None:
+    descriptors = Path(f"/proc/{served.process.pid}/fd")
+    served.ask("/api/top")
+    before = len(list(descriptors.iterdir()))
+
+    def open_stream() -> bytes:
+        with socket.create_connection(("127.0.0.1", served.port)) as stream:
+            stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            return stream.recv(12)
+
+    assert {open_stream() for _ in range(MAX_STREAMS)} == {b"HTTP/1.1 200"}
+    eventually(lambda: len(list(descriptors.iterdir())) <= before)
+    assert {open_stream() for _ in range(20)} == {b"HTTP/1.1 200"}
+
+
+def test_the_number_of_streams_is_limited(served: Served) -> None:
+    with ExitStack() as opened:
+        for _ in range(MAX_STREAMS):
+            stream = opened.enter_context(socket.create_connection(("127.0.0.1", served.port)))
+            stream.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+        answer = served.ask("/events")
+        assert (answer.status, answer.json()) == (503, {"error": "too many streams"})
+    with closing(served.events()) as events:
+        assert next(events)[0] == "sample"
+
+
+def test_requests_that_are_not_finished_block_nobody_and_write_no_traceback(start: Callable[..., Served]) -> None:
+    served = start(descriptors=256)
+    with ExitStack() as opened:
+        for _ in range(300):
+            half = opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 10))
+            half.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        for _ in range(10):
+            assert served.ask("/api/history").status == 200
+    assert served.said.count("\n") == 1
+
+
+def test_one_line_tells_that_descriptors_ran_out(start: Callable[..., Served]) -> None:
+    served = start()
+    descriptors = len(list(Path(f"/proc/{served.process.pid}/fd").iterdir()))
+    before = resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, (descriptors + 4, before[1]))
+    with ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(socket.create_connection(("127.0.0.1", served.port), 10)).sendall(b"GET ")
+        eventually(lambda: "cannot accept connections: Too many open files (raise the limit: " in served.said)
+    resource.prlimit(served.process.pid, resource.RLIMIT_NOFILE, before)
+    assert served.ask("/api/history").status == 200
+    assert served.said.count("\n") == 2
+
+
+@pytest.mark.slow
+def test_a_client_that_does_not_finish_its_request_is_cut_off(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port), 60) as half:
+        half.sendall(b"GET / HTTP/1.1\r\n")
+        with suppress(ConnectionResetError):
+            assert half.recv(1) == b""
