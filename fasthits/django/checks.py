@@ -14,11 +14,13 @@ from fasthits.daily.days import ONE_DAY
 from fasthits.django import clock, live
 from fasthits.django.conf import KEYS, NAME, given, setting
 from fasthits.django.expressions import key_field
+from fasthits.django.resolve import KEY_CHARACTERS
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.config import read_rules
 from fasthits.upkeep.doctor.verdicts import Finding
 
-KEY_FIELDS = (models.IntegerField, models.UUIDField, models.CharField, models.TextField)
+TEXTS = (models.CharField, models.TextField)
+KEY_FIELDS = (models.IntegerField, models.UUIDField, *TEXTS)
 """Fields whose values have one text each, which every database makes of them."""
 
 
@@ -72,7 +74,7 @@ def check_time_zone(**_: Any) -> list[CheckMessage]:
 def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """Return an error for each model with HitsMixin that has no page to count, or a key that the history cannot have.
 
-    The page is that of ``get_absolute_url``. The history keeps each key as text.
+    The page is that of ``get_absolute_url``. The history keeps each key as text, of up to KEY_CHARACTERS.
     """
     from fasthits.django.models import HitsMixin
 
@@ -87,4 +89,8 @@ def check_models(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
             hint = "Give the model a primary key that is an integer, a UUID or text."
             text = f"{model.__name__} has HitsMixin, but its primary key is a {type(key).__name__}."
             errors.append(Error(text, hint=hint, obj=model, id="fasthits.E005"))
+        elif isinstance(key, TEXTS) and (key.max_length is None or key.max_length > KEY_CHARACTERS):
+            hint = f"Set max_length={KEY_CHARACTERS} or less. parse_log names each page with a longer key."
+            text = f"{model.__name__} may have primary keys of over {KEY_CHARACTERS} characters: they have no history."
+            errors.append(checks.Warning(text, hint=hint, obj=model, id="fasthits.W003"))
     return errors

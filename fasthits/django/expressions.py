@@ -8,9 +8,9 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
-from django.db import connections, models
+from django.db import connections, models, router
 from django.db.models import Expression, Func, Subquery, Value
-from django.db.models.functions import Cast, Concat, Replace, Substr
+from django.db.models.functions import Cast, Coalesce, Concat, Replace, Substr
 
 from fasthits.django import live
 
@@ -118,15 +118,32 @@ class FromHistory(Subquery):
         return super().as_sql(compiler, connection, *args, **context)
 
 
+class NumberFromHistory(Coalesce):
+    """The number that a query finds in the history, or 0; `live.UNKNOWN` where the history is not in that database."""
+
+    def __init__(self, query: Any) -> None:
+        super().__init__(FromHistory(query), 0, output_field=models.BigIntegerField())
+
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **context: Any) -> tuple[str, list[Any]]:
+        """Return the SQL."""
+        if not has_history(connection.alias):
+            return compiler.compile(Cast(Value(None), self.output_field))
+        return super().as_sql(compiler, connection, *args, **context)
+
+    def convert_value(self, value: int | None, *_: Any) -> int:
+        """Return the number of a row."""
+        return live.UNKNOWN if value is None else value
+
+
 def has_history(database: str) -> bool:
     """Tell whether the table of the history is in *database*. If it is not, a warning says so, once."""
     if database not in _with_history:
         with connections[database].cursor() as cursor:
             # The driver's cursor: a page costs no further query that a test of the site would count.
             if TABLE not in connections[database].introspection.table_names(cursor.cursor):
-                live.warn_once(
-                    database, LookupError(f"no table {TABLE} in the database {database!r} (manage.py migrate)")
-                )
+                where = router.db_for_read(_hits())
+                hint = "manage.py migrate" if where == database else f"it is in {where!r}: a query reads one database"
+                live.warn_once(database, LookupError(f"no table {TABLE} in the database {database!r} ({hint})"))
                 return False
         _with_history.add(database)
     return True

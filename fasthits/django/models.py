@@ -13,6 +13,7 @@ from fasthits.django import live
 from fasthits.django.expressions import first_day, has_history
 from fasthits.django.queries import HistoryQuerySet, HitsQuerySet, annotation, with_hits
 from fasthits.django.relations import HitsRelation, ObjectOfHistory
+from fasthits.django.separate import ask_history
 
 T = TypeVar("T", bound=models.Model)
 
@@ -122,17 +123,26 @@ class Change(NamedTuple):
 
 
 def sum_hits(obj: models.Model, days: int | None = None) -> int:
-    """Return the views of an object in the last *days* days or in all: one query, none after `with_hits`."""
+    """Return the views of an object in the last *days* days or in all: one query, none after `with_hits`.
+
+    `live.UNKNOWN` while a separate database of the history does not answer.
+    """
     known: int | None = getattr(obj, annotation(days), None)
-    return _sum(obj, days) if known is None else known
+    if known is None or isinstance(known, live.Unknown):
+        return ask_history(lambda: _sum(obj, days), live.UNKNOWN)
+    return known
 
 
 def sum_hits_ever(obj: models.Model) -> int:
     """Return the views of an object until now: one query, and today's number unless the object has it."""
     today, live_today = live.today(), getattr(obj, "hits_today", None)
-    in_history = _rows(obj).aggregate(
-        before=Sum("views", filter=models.Q(date__lt=today)), today=Sum("views", filter=models.Q(date=today))
-    )
+    sums = {
+        "before": Sum("views", filter=models.Q(date__lt=today)),
+        "today": Sum("views", filter=models.Q(date=today)),
+    }
+    in_history = ask_history(lambda: _rows(obj).aggregate(**sums), None)
+    if in_history is None:
+        return live.UNKNOWN
     now = live.hits_today(obj) if live_today is None else live_today
     return (in_history["before"] or 0) + max(now, in_history["today"] or 0)  # today is in both after `parse_log today`
 
@@ -140,35 +150,46 @@ def sum_hits_ever(obj: models.Model) -> int:
 def compare_hits(obj: models.Model, days: int = 7) -> Change:
     """Return the views of the last *days* days and of as many days before them: one query."""
     first = first_day(days)
-    rows = _rows(obj).filter(date__gte=first_day(2 * days), date__lt=live.today())
-    sums = rows.aggregate(
-        now=Sum("views", filter=models.Q(date__gte=first)), before=Sum("views", filter=models.Q(date__lt=first))
-    )
-    return Change(sums["now"] or 0, sums["before"] or 0)
+    sums = {
+        "now": Sum("views", filter=models.Q(date__gte=first)),
+        "before": Sum("views", filter=models.Q(date__lt=first)),
+    }
+
+    def compare() -> Change:
+        found = _rows(obj).filter(date__gte=first_day(2 * days), date__lt=live.today()).aggregate(**sums)
+        return Change(found["now"] or 0, found["before"] or 0)
+
+    return ask_history(compare, Change(live.UNKNOWN, live.UNKNOWN))
 
 
 def views_by_day(obj: models.Model, days: int) -> dict[date, int]:
     """Return the views of an object on each of the last *days* days, oldest first, including days with 0 views.
 
-    Today is in it only where ``parse_log today`` has saved it. One query; none after `with_views_by_day`.
+    Today is in it only where ``parse_log today`` has saved it. One query; none after `with_views_by_day`. Empty while
+    a separate database of the history does not answer.
     """
     known: dict[date, int] | None = obj.__dict__.get(f"_hits_by_day_{days}")
     if known is not None:
         return known
-    rows = _rows(obj).last_days(days)
-    return _each_day(days) | dict(rows.order_by().values_list("date", "views"))
+    return ask_history(
+        lambda: _each_day(days) | dict(_rows(obj).last_days(days).order_by().values_list("date", "views")), {}
+    )
 
 
 def with_views_by_day(objects: Iterable[T], days: int = 30) -> list[T]:
     """Return *objects* of one model as a list, each with what `views_by_day` needs: one query for all."""
     found = list(objects)
-    by_key: dict[str, dict[date, int]] = {str(obj.pk): _each_day(days) for obj in found}
-    if found:
+
+    def read() -> dict[str, dict[date, int]]:
+        by_key = {str(obj.pk): _each_day(days) for obj in found}
         rows = _history().of_model(type(found[0])).filter(object_id__in=by_key).last_days(days)
         for key, day, views in rows.order_by().values_list("object_id", "date", "views"):
             by_key[key][day] = views
+        return by_key
+
+    views = ask_history(read, {}) if found else {}
     for obj in found:
-        obj.__dict__[f"_hits_by_day_{days}"] = by_key[str(obj.pk)]
+        obj.__dict__[f"_hits_by_day_{days}"] = views.get(str(obj.pk), {})
     return found
 
 

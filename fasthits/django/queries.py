@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.db import models
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast
 
 from fasthits.django.expressions import (
     FirstDay,
     FromHistory,
+    NumberFromHistory,
     ObjectId,
     PrimaryKey,
     content_type_of,
@@ -40,7 +41,8 @@ def annotation(days: int | None) -> str:
 def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
     """Return *objects*, each with its views of the last *days* days or of all: ``hits_7_days``, ``hits_all_days``.
 
-    The query of the objects sums them; there is no other query. Sort by them: ``.order_by("-hits_7_days")``.
+    The query of the objects sums them; there is no other query. Sort by them: ``.order_by("-hits_7_days")``. They are
+    `live.UNKNOWN` where the history is in another database.
     """
     hits = _table("Hits").of_model(objects.model).filter(object_id=ObjectId(OuterRef("pk"), objects.model))
     if days is not None:
@@ -51,7 +53,7 @@ def with_hits(objects: QuerySet, days: int | None = None) -> QuerySet:
 
 def with_number(objects: QuerySet, name: str, query: QuerySet) -> QuerySet:
     """Return *objects*, each with the number that *query* finds in the history, or 0."""
-    return objects.annotate(**{name: Coalesce(FromHistory(query), 0, output_field=models.BigIntegerField())})
+    return objects.annotate(**{name: NumberFromHistory(query)})
 
 
 class HistoryQuerySet(models.QuerySet):

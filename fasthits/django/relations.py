@@ -19,6 +19,7 @@ from django.db.models.signals import post_delete
 from django.utils.functional import cached_property
 
 from fasthits.django.expressions import has_history, history_model
+from fasthits.django.separate import ask_history
 
 
 class ObjectOfHistory(GenericForeignKey):
@@ -88,7 +89,10 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
     """Return Django's manager of the rows of an object, also as a sequence of them."""
 
     class History(related):
-        """The history of an object, newest first: a manager, and a sequence of `Hits`."""
+        """The history of an object, newest first: a manager, and a sequence of `Hits`.
+
+        The sequence is empty while a separate database of the history does not answer. The manager's querysets raise.
+        """
 
         get_content_type: Callable[[Any], ContentType]
 
@@ -116,13 +120,21 @@ def _as_sequence(related: Any, relation: Any) -> type[models.Manager]:
             return len(self._rows)
 
         def __bool__(self) -> bool:
-            return bool(self.all().exists())
+            return ask_history(lambda: bool(self.all().exists()), False)
 
         def __getitem__(self, place: Any) -> Any:
-            return self.all()[place]
+            found = ask_history(lambda: _fetched(self.all()[place]), None)
+            return self.none()[place] if found is None else found
 
         @cached_property
         def _rows(self) -> Any:
-            return self.all()
+            return ask_history(lambda: _fetched(self.all()), self.none())
 
     return History
+
+
+def _fetched(rows: Any) -> Any:
+    """Return a row, or a queryset that has made its query."""
+    if isinstance(rows, models.QuerySet):
+        len(rows)
+    return rows

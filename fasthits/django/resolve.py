@@ -31,6 +31,9 @@ IN_VALUES = 900
 ERRORS = 10
 """Errors to keep and show."""
 
+KEY_CHARACTERS = 255
+"""The longest primary key, as text, that the history can have."""
+
 __all__ = ["ObjectKey", "PathResolver", "counts", "path_info"]
 
 
@@ -42,8 +45,14 @@ class ObjectKey(NamedTuple):
 
     @classmethod
     def of(cls, model: type[models.Model], key: Any) -> "ObjectKey":
-        """Return the key of the object of *model* with the primary key *key*."""
-        return cls(history_model(model), str(key))
+        """Return the key of the object of *model* with the primary key *key*. Raises ValueError for a key too long.
+
+        Databases differ: SQLite would store it, MySQL might cut it off, PostgreSQL would refuse the whole day.
+        """
+        if len(text := str(key)) > KEY_CHARACTERS:
+            what = f"the primary key of the {model._meta.label} has {len(text)} characters"
+            raise ValueError(f"{what}, and the history takes up to {KEY_CHARACTERS}")
+        return cls(history_model(model), text)
 
 
 def path_info(path: bytes) -> str:
@@ -153,12 +162,13 @@ class PathResolver:
             return {}
         found: dict[bytes, ObjectKey] = {}
         for values, (key, *others) in primary_keys.items():
-            if others:
-                names = ", ".join(lookup.fields)
-                several = f"{len(others) + 1} objects of {lookup.model.__name__} by {names}"
-                self._report(wanted[values][0], MultipleObjectsReturned(several))
-            else:
+            try:
+                if others:
+                    names = ", ".join(lookup.fields)
+                    raise MultipleObjectsReturned(f"{len(others) + 1} objects of {lookup.model.__name__} by {names}")
                 found |= dict.fromkeys(wanted[values], ObjectKey.of(lookup.model, key))
+            except (MultipleObjectsReturned, ValueError) as error:
+                self._report(wanted[values][0], error)
         return found
 
     def _primary_keys(self, lookup: Lookup, wanted: Collection[tuple[Any, ...]]) -> dict[tuple[Any, ...], set[Any]]:

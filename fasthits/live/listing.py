@@ -1,8 +1,9 @@
 """The counters of a day, as memcached lists them, and their values.
 
-``lru_crawler metadump all`` gives a line for every item of a server, with the key percent-encoded, in any order. It is
-not a snapshot: it passes over an item that another thread holds at that moment. So once a path has been seen, this
-reads it by name all day.
+``lru_crawler metadump`` gives a line for every item of a server, with the key percent-encoded, in any order. It is no
+snapshot, and each of its two ways may pass over items. ``all`` passes over an item that another thread holds, which is
+up to a second after somebody has read it twice. ``hash`` gives nothing while the table of items grows, and old servers
+do not know it. So once a path has been seen, this reads it by name all day.
 """
 
 import re
@@ -28,7 +29,8 @@ REST_RATIO = 10
 FIRST_DUMPS = 5
 END = b"END\r\n"
 _VALUE = re.compile(rb"VALUE (\S+) \d+ \d+\r\n(\d+) *\r\n")
-_REFUSED = (b"BUSY", b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
+_UNKNOWN_WAY = "BADCLASS"
+_REFUSED = (b"BUSY", _UNKNOWN_WAY.encode(), b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR")
 
 
 class CounterReader:
@@ -43,6 +45,7 @@ class CounterReader:
         self._paths: set[str] = set()
         self._listed: set[bytes] = set()
         self._dump_at = 0.0
+        self._ways = [b"hash", b"all"]
 
     def views_and_figures(self, day: date) -> tuple[dict[str, int], dict[str, int]]:
         """Return `views` and `figures` of *day*. Raises MemcachedError."""
@@ -58,7 +61,7 @@ class CounterReader:
                 self._day, self._paths, self._listed = day, set(), set()
                 self._dump_all()
             elif time.monotonic() >= self._dump_at:
-                self._dump()
+                self._dump(self._ways[0])
             return self._values()
 
     def figures(self, day: date) -> dict[str, int]:
@@ -80,25 +83,34 @@ class CounterReader:
     def _dump_all(self) -> None:
         """Dump until there is no new path: a path that a dump passes over would later look as if it were new.
 
-        Dump at least twice, because now and then a dump passes over every item.
+        Dump in both ways, because now and then a dump passes over every item.
         """
         for number in range(FIRST_DUMPS):
             before = len(self._paths)
-            self._dump()
+            self._dump(self._ways[number % len(self._ways)])
             if number and len(self._paths) == before:
                 return
 
-    def _dump(self) -> None:
+    def _dump(self, way: bytes) -> None:
         """Add the paths that the server lists."""
         started = time.monotonic()
         head = quote(f"{self._prefix}{self._day}", safe="").encode()
         path = re.compile(rb"^key=" + re.escape(head) + rb"(%2F[^ ]*|https?%3A%2F%2F[^ ]*|%23[0-9a-f]{64}) ", re.M)
-        for lines in self._ask(b"lru_crawler metadump all\r\n"):
+        for lines in self._listed_keys(way):
             listed_now = set(path.findall(lines))
             self._paths.update(unquote(each.decode("ascii")) for each in listed_now - self._listed)
             self._listed |= listed_now
         finished = time.monotonic()
         self._dump_at = finished + REST_RATIO * (finished - started)
+
+    def _listed_keys(self, way: bytes) -> Iterator[bytes]:
+        try:
+            yield from self._ask(b"lru_crawler metadump %b\r\n" % way)
+        except MemcachedError as error:
+            if way == b"all" or not error.hint.startswith(_UNKNOWN_WAY):
+                raise
+            self._ways = [b"all"]
+            yield from self._listed_keys(b"all")
 
     def _values(self) -> dict[str, int]:
         head = f"{self._prefix}{self._day}"

@@ -1,7 +1,7 @@
 """Reads counters for a web page: within a deadline, over kept connections, never from a server that has just failed.
 
 A page must not wait for memcached. So all of it, from the look-up of the server's name on, has one deadline. A server
-that misses it is left alone for PAUSE_SECONDS; then one page tries it again, and the others go on without.
+that misses it is left alone for a while: see `fasthits.live.pauses`.
 """
 
 import os
@@ -13,14 +13,11 @@ from threading import Lock, Thread
 from fasthits.errors import MemcachedError
 from fasthits.live.connections import Channel, open_channel, reason_of
 from fasthits.live.memcached import BATCH_ROWS, router
+from fasthits.live.pauses import Pauses
 from fasthits.live.servers import Server
 
 PAGE_SECONDS = 0.1
 """The time that a page waits at most."""
-PAUSE_SECONDS = 5.0
-"""The time for which no page asks a server that has failed."""
-REPORT_SECONDS = 60.0
-"""The least time between two reports of a server that fails again and again."""
 IDLE_CHANNELS = 8
 """The number of unused connections to keep."""
 NUMBER_BYTES = 20
@@ -59,58 +56,31 @@ class _Source:
 
     def __init__(self, server: Server, report: Callable[[MemcachedError], None]) -> None:
         self._server = server
-        self._report = report
-        self._lock = Lock()
+        self._pauses = Pauses(report)
         self._idle: list[Channel] = []
         self._process = os.getpid()
-        self._is_down = False
-        self._paused_until = self._reported_at = float("-inf")
 
     def read(self, keys: Sequence[str], until: float) -> dict[str, int]:
         if self._process != os.getpid():  # the parent of a fork uses the connections
             self.close()
-            self._lock, self._process = Lock(), os.getpid()
-        if not self._may_ask():
+            self._process = os.getpid()
+        if not self._pauses.may_ask():
             return {}
         found: dict[str, int] = {}
         try:
             for start in range(0, len(keys), BATCH_ROWS):
                 found |= self._ask(keys[start : start + BATCH_ROWS], until)
         except (MemcachedError, OSError, RuntimeError) as error:  # RuntimeError: the system starts no more threads
-            self._fail(error)
+            if not isinstance(error, MemcachedError):
+                error = MemcachedError("memcached does not answer", self._server, reason_of(error))
+            self._pauses.failed(error)
         else:
-            self._is_down, self._paused_until = False, float("-inf")
+            self._pauses.answered()
         return found
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
-
-    def _may_ask(self) -> bool:
-        with self._lock:
-            now = time.monotonic()
-            if now < self._paused_until:
-                return False
-            if self._is_down:  # this page tries again; other pages do not wait for it
-                self._paused_until = now + PAUSE_SECONDS
-            return True
-
-    def _fail(self, error: Exception) -> None:
-        with self._lock:
-            was_down, self._is_down = self._is_down, True
-            self._paused_until = time.monotonic() + PAUSE_SECONDS
-        if not isinstance(error, MemcachedError):
-            error = MemcachedError("memcached does not answer", self._server, reason_of(error))
-        if not was_down:
-            self._tell(error)
-
-    def _tell(self, error: MemcachedError) -> None:
-        with self._lock:
-            now = time.monotonic()
-            if now < self._reported_at + REPORT_SECONDS:
-                return
-            self._reported_at = now
-        self._report(error)
 
     def _ask(self, keys: Sequence[str], until: float) -> dict[str, int]:
         request = f"get {' '.join(keys)}\r\n".encode("ascii")
@@ -131,7 +101,7 @@ class _Source:
         found = {key: values.get(key.encode("ascii"), b"0") for key in keys}
         for key in [key for key, value in found.items() if not value.strip().isdigit()]:
             hint = "something else uses this key; try another --prefix"
-            self._tell(MemcachedError("no number in counter", key, hint))
+            self._pauses.tell(MemcachedError("no number in counter", key, hint))
             del found[key]
         return {key: int(value[:NUMBER_BYTES]) for key, value in found.items()}
 

@@ -317,6 +317,20 @@ def test_a_hash_finds_its_path(tmp_path: Path) -> None:
         assert (done.returncode, told in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("path", [b"/p" * 40, b"/caf\xe9", rb"/caf\xe9", "/café".encode()])
+def test_a_hash_finds_a_path_whose_days_have_no_sums(tmp_path: Path, path: bytes) -> None:
+    """Also a path that is hashed only with a long prefix, or that is not UTF-8."""
+    write(tmp_path / "a.log", hit(path, LAST), hit("/a", LAST))
+    for name in ("hits.db", "hits.csv"):
+        target = tmp_path / name
+        assert fasthits("rollup", LAST, "--logs", tmp_path / "a.log", "--to", target, "--partial").returncode == 0
+        if name == "hits.db":
+            with contextlib.closing(sqlite3.connect(target)) as opened, opened:
+                opened.execute("UPDATE hits SET views = 5 WHERE views = 1 AND path > '/a'")
+        expected = 5 if name == "hits.db" else 1
+        assert History(target).by_day(f"#{sha256(path).hexdigest()}", Range(LAST, LAST)) == [expected]
+
+
 def test_a_hash_of_a_host_finds_its_path(tmp_path: Path) -> None:
     long = "/long" * 60
     digits = sha256(f"//b.example{long}".encode()).hexdigest()

@@ -17,14 +17,14 @@ from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
-from django.db import connection, connections, router, transaction
+from django.db import DatabaseError, OperationalError, connection, connections, router, transaction
 from django.template import engines
 from django.test import Client
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.utils import translation
 from psycopg import sql
 
-from fasthits.django import expressions, live, ranking
+from fasthits.django import expressions, live, models, ranking, separate
 from fasthits.django.live import UNKNOWN
 from fasthits.django.models import Hits, HitsMixin, sum_hits, sum_hits_ever, views_by_day, with_hits
 from fasthits.django.ranking import most_read
@@ -145,7 +145,6 @@ def stats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ContentType.objects.clear_cache()
 
 
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_history_in_another_database(
     stats: str, parse_log: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,9 +155,16 @@ def test_history_in_another_database(
     parse_log(access_lines(["/press/a/"] * 3 + ["/press/b/"]))
     assert dict(Hits.objects.using("stats").values_list("date", "views").filter(views=3)) == {DAY: 3}
     assert (release.hits_total, [hit.views for hit in release.hits], bool(other.hits)) == (3, [3], True)
-    assert [obj.hits_all_days for obj in PressRelease.objects.with_hits()] == [0, 0]  # a query cannot use two databases
+    listed = PressRelease.objects.with_hits().order_by("-hits_all_days", "pk")  # a query cannot use two databases
+    assert [obj.hits_all_days for obj in listed] == [UNKNOWN, UNKNOWN]
+    assert (
+        render("{% for obj in all %}[{{ obj.hits_all_days }}{{ obj|hits:None }}]{% endfor %}", all=listed) == "[3][1]"
+    )
     assert most_read(PressRelease) == Hits.objects.most_read(PressRelease.objects.using("default")) == []
-    warning = "no number is shown: LookupError: no table fasthits_hits in the database 'default' (manage.py migrate)"
+    warning = (
+        "no number is shown: LookupError: no table fasthits_hits in the database 'default' "
+        "(it is in 'stats': a query reads one database)"
+    )
     assert [record.message for record in caplog.records] == [warning]
     release.delete()
     other.delete()
@@ -194,6 +200,59 @@ def test_history_in_another_database_is_deleted_when_the_deletion_is_committed(
     with TestCase.captureOnCommitCallbacks(execute=True):
         release.delete()
     assert Hits.objects.count() == 0
+
+
+SHOWN = (
+    "{{ obj.hits_total }}{{ obj.hits_ever }}{{ obj|hits:7 }}"
+    "{% with change=obj|hits_change:7 %}{{ change.views }}{{ change.percent|default:'' }}{% endwith %}"
+    "{% if obj.hits %}{{ obj.hits.0.views }}{% endif %}{% for hit in obj.hits %}{{ hit.views }}{% endfor %}"
+    "{% for hit in obj.hits|slice:':7' %}{{ hit.views }}{% endfor %}{{ obj.hits.0.views }}{% sparkline obj %}"
+    "{% for other in all|with_views_by_day:7 %}{% sparkline other days=7 %}{% endfor %}"
+)
+"""All that a template can show of the history of an object."""
+
+
+@override_settings(FASTHITS={"LIVE": False})
+def test_pages_are_shown_without_numbers_while_a_separate_database_is_away(
+    stats: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = PressRelease.objects.create(title="a", slug="a")
+    kind = ContentType.objects.db_manager("stats").get_for_model(PressRelease)
+    Hits.objects.create(date=live.today() - YESTERDAY, content_type_id=kind.pk, object_id=str(release.pk), views=3)
+    objects = PressRelease.objects.with_hits(7)
+    file = tmp_path / "stats.sqlite3"
+    whole = file.read_bytes()
+
+    def show() -> str:
+        return "".join(render(SHOWN, obj=obj, all=objects.all()) for obj in objects.all()).strip()
+
+    assert "33333333" in show()
+    connections["stats"].close()
+    file.write_bytes(b"no database" * 100)
+    separate._pauses_of.cache_clear()
+    live.forget()
+    caplog.clear()
+    assert show() == ""
+    assert (release.hits_total, release.hits_ever, list(release.hits), len(release.hits)) == (UNKNOWN, UNKNOWN, [], 0)
+    with pytest.raises(DatabaseError):
+        release.hits.count()
+    said = [record.message for record in caplog.records if "'default'" not in record.message]
+    assert said == ["no number is shown: the database 'stats' of the history fails: file is not a database"]
+    connections["stats"].close()
+    file.write_bytes(whole)
+    assert show() == "", "no page asks it again at once"
+    separate._pauses_of("stats")._paused_until = 0.0
+    assert "33333333" in show()
+
+
+def test_an_error_of_the_sites_own_database_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> Any:
+        raise OperationalError("away")
+
+    release = PressRelease.objects.create(title="a", slug="a")
+    monkeypatch.setattr(models, "_rows", fail)
+    with pytest.raises(OperationalError, match="away"):
+        render("{{ obj|hits:7 }}", obj=release)
 
 
 # Before migrate, at import, in async views

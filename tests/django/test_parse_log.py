@@ -121,6 +121,19 @@ def test_a_path_that_matches_two_objects_is_an_error(parse_log: ParseLog) -> Non
     assert not Hits.objects.exists()
 
 
+def test_an_object_whose_key_is_too_long_for_the_history_is_an_error_and_the_others_are_saved(
+    parse_log: ParseLog, release: PressRelease
+) -> None:
+    def find(path: str, match: Any) -> Any:
+        return Tag(pk="é" * int(path.strip("/"))) if path.strip("/").isdigit() else None
+
+    with override_settings(FASTHITS={"RESOLVER": find, "TIME_ZONE": "Europe/Berlin"}):
+        _, err = parse_log(access_lines(["/press/a/", "/255/", "/256/"]))
+    said = "the primary key of the django_app.Tag has 256 characters, and the history takes up to 255"
+    assert err == f"cannot resolve /256/: ValueError: {said}\n"
+    assert history_of(release) == {DAY: 1}
+
+
 def test_a_second_run_changes_nothing_and_a_new_log_replaces_the_day(
     parse_log: ParseLog, release: PressRelease
 ) -> None:

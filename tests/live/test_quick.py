@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from fasthits.errors import MemcachedError
-from fasthits.live import quick
+from fasthits.live import pauses, quick
 from fasthits.live.counters import add_views
 from fasthits.live.keys import hit_key
 from fasthits.live.quick import QuickReader
@@ -95,8 +95,8 @@ def test_a_server_that_hangs_is_asked_once_and_reported_once(
     monkeypatch.setattr(quick, "PAGE_SECONDS", 0.1)
     try:
         assert [reader.read([key("/")]) for _ in range(20)] == [{}] * 20
-        monkeypatch.setattr(quick, "PAUSE_SECONDS", 0.0)
-        reader._sources[Server(memcached.spec)]._paused_until = 0.0
+        monkeypatch.setattr(pauses, "PAUSE_SECONDS", 0.0)
+        reader._sources[Server(memcached.spec)]._pauses._paused_until = 0.0
         assert [reader.read([key("/")]) for _ in range(3)] == [{}] * 3
     finally:
         memcached.resume()
@@ -115,11 +115,11 @@ def test_an_unreachable_server_is_reported_once(reader_of: Callable[..., QuickRe
 def test_only_one_of_the_pages_after_a_pause_tries_again(
     memcached: Memcached, reader_of: Callable[..., QuickReader]
 ) -> None:
-    source = reader_of(memcached.spec)._sources[Server(memcached.spec)]
-    source._fail(MemcachedError("x", "y"))
-    assert not source._may_ask()
+    source = reader_of(memcached.spec)._sources[Server(memcached.spec)]._pauses
+    source.failed(MemcachedError("x", "y"))
+    assert not source.may_ask()
     source._paused_until = 0.0
-    assert [source._may_ask() for _ in range(3)] == [True, False, False]
+    assert [source.may_ask() for _ in range(3)] == [True, False, False]
 
 
 def test_if_one_of_two_servers_answers_its_counters_are_read(
@@ -159,7 +159,7 @@ def test_a_name_that_takes_long_to_look_up_is_not_waited_for(
             thread.join()
     (source,) = reader._sources.values()
     assert len(source._idle) == 1
-    source._paused_until = 0.0
+    source._pauses._paused_until = 0.0
     assert reader.read([key("/")]) == {key("/"): 3}
 
 

@@ -113,6 +113,8 @@ class _Files(asyncssh.SFTPServer):
 
 
 async def _serve(port: int, folder: str) -> None:
+    # Like OpenSSH's server, it does not say why it ends a connection.
+    asyncssh.connection.SSHServerConnection._send_disconnect = lambda *_: None  # type: ignore[method-assign]
     await asyncssh.listen(
         "127.0.0.1",
         port,

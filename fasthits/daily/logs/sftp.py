@@ -109,17 +109,11 @@ def connect(root: str) -> Sftp:
     try:
         settings = asyncssh.SSHClientConnectionOptions(host=host, client_keys=None, **given)
         known_hosts = _readable(cast(Sequence[str], settings.known_hosts or _KNOWN_HOSTS))
-        return Sftp(
-            host,
-            **given,
-            known_hosts=known_hosts or b"",  # None would stand for any server
-            connect_timeout=CONNECT_SECONDS,
-            login_timeout=CONNECT_SECONDS,
-            keepalive_interval=ALIVE_SECONDS,
-            keepalive_count_max=3,
-            sftp_client_kwargs={"path_errors": "surrogateescape"},
-            skip_instance_cache=True,
-        )
+        try:
+            return _connected(host, known_hosts, given)
+        except (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError):
+            # OpenSSH hangs up without a word if it has no key of a known kind. Asked for any key, it shows what it has.
+            return _connected(host, known_hosts, given | {"server_host_key_algs": "default"})
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
         raise StoreError("the server shows no known host key", root, f"{error}; type {ssh}") from error
     except (PermissionError, asyncssh.PermissionDenied) as error:
@@ -128,6 +122,20 @@ def connect(root: str) -> Sftp:
     except (OSError, ValueError, asyncssh.Error, asyncssh.ConfigParseError) as error:
         text = str(error) or f"no answer for {CONNECT_SECONDS:.0f} s"
         raise StoreError("cannot reach the server", root, f"{text}; {ssh} tells more") from error
+
+
+def _connected(host: str, known_hosts: Sequence[str], options: dict[str, Any]) -> Sftp:
+    return Sftp(
+        host,
+        **options,
+        known_hosts=known_hosts or b"",  # None would stand for any server
+        connect_timeout=CONNECT_SECONDS,
+        login_timeout=CONNECT_SECONDS,
+        keepalive_interval=ALIVE_SECONDS,
+        keepalive_count_max=3,
+        sftp_client_kwargs={"path_errors": "surrogateescape"},
+        skip_instance_cache=True,
+    )
 
 
 def _readable(files: Sequence[str]) -> list[str]:

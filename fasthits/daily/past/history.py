@@ -1,6 +1,7 @@
 """The views of past days, read from the database that rollups write."""
 
 import os
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from heapq import nlargest
+from itertools import chain
 from typing import Literal, NamedTuple, Self, TypeVar
 
 from fasthits.daily.days import Range
@@ -18,12 +20,15 @@ from fasthits.errors import UsageError
 from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
+EVER = Range(date.min, date.max)
 Sort = Literal["views", "rise"]
 Named = TypeVar("Named", str, tuple[str, ...])
 
-LEAST_HASHED = 100
-"""A shorter path fits a key, unless it has odd characters: a key has 250 bytes, a prefix at most some tens."""
+LEAST_HASHED = 66
+"""A shorter path fits a key, unless it has odd characters: a key has 250 bytes, the longest prefix 175, a day 10."""
 LEAST_DIGITS = 8
+BAD_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
+"""How a rollup writes a byte of a path that is not UTF-8. Apache writes such bytes so, too."""
 SECTION_END = "/*"
 """The end of a key that names a section: all paths that begin with the text before the ``*``."""
 
@@ -332,12 +337,16 @@ def _path_of(key: str, kept: Kept) -> str:
         raise UsageError("not the hash of a path", key, f"# and its first {LEAST_DIGITS} digits, or more")
     from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
 
-    hosts = [f"//{host}" for host in kept.hosts(Range(date.min, date.max))] if kept.has_hosts else [""]
-    for _, path in kept.paths:
-        if len(path) >= LEAST_HASHED or not (path.isascii() and path.isprintable() and " " not in path):
-            for host in hosts:
-                if sha256(f"{host}{path}".encode()).hexdigest().startswith(key[1:]):
-                    return f"{host}{path}"
+    hosts = [f"//{host}" for host in kept.hosts(EVER)] if kept.has_hosts else [""]
+    for path in chain((path for _, path in kept.paths), kept.paths_without_sums()):
+        is_odd = not (path.isascii() and path.isprintable() and " " not in path) or BAD_BYTE.search(path)
+        for host in hosts:
+            whole = f"{host}{path}"
+            if is_odd or len(whole) >= LEAST_HASHED:
+                logged = BAD_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), whole)
+                digits = {sha256(text.encode(errors="surrogateescape")).hexdigest() for text in (whole, logged)}
+                if any(each.startswith(key[1:]) for each in digits):
+                    return whole
     raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")
 
 

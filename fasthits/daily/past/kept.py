@@ -224,6 +224,12 @@ class Kept:
         """Return the views of a day by hour."""
         return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
 
+    def paths_without_sums(self) -> Iterator[str]:
+        """Yield the paths of each day without sums."""
+        for day in self._without_sums(Range(date.min, date.max)):
+            for (path,) in self._stream("SELECT DISTINCT path FROM hits WHERE date = ?", [day]):
+                yield path
+
     def _ask(self, query: str, values: Sequence[object] = ()) -> Rows:
         self._go_on()
         return self._database.execute(query, values)
