@@ -47,7 +47,7 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx
 	@touch $@
 
 # Python compiles what the tests import, a part of what is installed, when it is first imported.
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+PIP := PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/installed: $(SOURCES) | .venv/made
 	$(PIP) --editable .
