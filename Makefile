@@ -47,7 +47,7 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx
 	@touch $@
 
 # Python compiles what the tests import, a part of what is installed, when it is first imported.
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
+PIP := PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 .venv/installed: $(SOURCES) | .venv/made
 	$(PIP) --editable .
@@ -91,7 +91,7 @@ build/agents: | .venv/made
 # What the tests start, as COMMAND or COMMAND=PACKAGE.
 PROGRAMS := $(PYTHON)=python3 gcc memcached apache2=apache2-bin nginx=nginx-light cronolog logrotate haproxy \
 	stunnel=stunnel4 nutcracker postgres=postgresql chromium chromedriver=chromium-driver systemd-analyze=systemd \
-	setfacl=acl faketime ip=iproute2 valgrind man=man-db openssl
+	setfacl=acl faketime ip=iproute2 mount valgrind man=man-db openssl
 
 # All that is missing is named at once, and before anything is made.
 programs:

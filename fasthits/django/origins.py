@@ -17,7 +17,7 @@ WHERE_KEPT = "fasthits rollup keeps it with --referrers and --search-terms"
 
 
 class Referrer(NamedTuple):
-    """A site, or with ``--referrers page`` a page, that has a link to the object's page."""
+    """A site, or with ``--referrers full`` a page, that has a link to the object's page."""
 
     name: str
     views: int

@@ -51,8 +51,8 @@ class Format(Record, uncompared=("text", "others")):
         *otherwise* is another remedy.
         """
         if self.parts and not self.field(kind) and not (kind == "vhost" and self.absolute):
-            hint = f"add {_HINTS[kind]}" + f"; {otherwise}" * bool(otherwise)
-            raise UsageError(f"{option} needs a log format with the {_WORDS[kind]}", self.text, hint)
+            hint = f"add {HINTS[kind]}" + f"; {otherwise}" * bool(otherwise)
+            raise UsageError(f"{option} needs a log format with the {WORDS[kind]}", self.text, hint)
 
     def reading(self) -> dict[str, Any]:
         """Return how the core reads lines of this format: one of the *ways* of `LineRules`."""
@@ -126,10 +126,10 @@ class Format(Record, uncompared=("text", "others")):
         )
 
 
-_WORDS = {"user_agent": "user agent", "vhost": "virtual host", "bytes": "bytes sent"} | {
+WORDS = {"user_agent": "user agent", "vhost": "virtual host", "bytes": "bytes sent"} | {
     kind: kind for kind in ("time", "request", "method", "target", "path", "query", "status", "referer")
 }
-_HINTS = {
+HINTS = {
     "method": '"%r" or %m, "$request" or $request_method',
     "path": '"%r" or %U, "$request" or $request_uri',
     "query": '"%r" or %U%q, "$request" or $request_uri',
@@ -224,9 +224,9 @@ def assemble(name: str, text: str, pieces: Iterable[Literal | Field], needs_meth
         raise UsageError("log format without a date", text, hint)
     kinds: tuple[Kind, ...] = ("request", "target", "path")
     if not any(found.field(kind) for kind in kinds):
-        raise UsageError("log format without a path", text, f"add {_HINTS['path']}")
+        raise UsageError("log format without a path", text, f"add {HINTS['path']}")
     if needs_method and not found.field("request") and not found.field("method"):
-        raise UsageError("log format without a method", text, f"add {_HINTS['method']}")
+        raise UsageError("log format without a method", text, f"add {HINTS['method']}")
     return found
 
 

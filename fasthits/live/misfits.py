@@ -12,7 +12,7 @@ from fasthits._parse import LINE_BYTES, HitTable, parse_lines
 from fasthits.live.backlog import FreshBacklog
 from fasthits.records import replace
 from fasthits.rules.compiled import ASSUMED, CompiledRules
-from fasthits.rules.guidance import BAD_SHARE, left_out, only_reason, shown
+from fasthits.rules.guidance import BAD_SHARE, lacking, left_out, only_reason, shown
 from fasthits.rules.intake import Intake
 from fasthits.rules.unreadable import why_unreadable
 
@@ -71,12 +71,14 @@ class Misfits:
         self.at = min(self.at, now + LOOK_SECONDS)
 
     def look(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
-        """Return what is wrong if most recent lines are bad, or if one rule has left out all lines so far.
+        """Return what is wrong if most recent lines are bad, if one rule has left out all lines so far, or if no line
+        has a field that the rules need.
 
         *block* is the block that was read last.
         """
         self.at = float("inf")
-        return self._look_at_format(backlog.intake, block) or self._look_at_rules(backlog, block)
+        found = self._look_at_format(backlog.intake, block)
+        return found or self._look_at_rules(backlog, block) or self._look_at_fields(backlog.intake, block)
 
     def _look_at_rules(self, backlog: FreshBacklog, block: bytes | memoryview) -> Misfit | None:
         """Return which rule leaves out all lines: once, as a site may have nothing else."""
@@ -89,6 +91,15 @@ class Misfits:
         lines = islice(parse_lines(_whole_lines(block), line_rules), SAMPLED_LINES)
         what = f"no hits, and {filtered[reason]:,} lines filtered by one rule ({reason})"
         return Misfit("filtered", f"{what}: {left_out(reason, self._rules, lines)}")
+
+    def _look_at_fields(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
+        """Return which field that the rules need is missing: once."""
+        if self._has_told or not intake.log_format or not self._compiled.may_lack(intake.log_format):
+            return None
+        lines = parse_lines(_whole_lines(block), self._compiled.field_rules(intake.log_format))
+        advice = lacking(self._compiled, intake.log_format, lines)
+        self._has_told = advice is not None
+        return Misfit("format", str(advice)) if advice else None
 
     def _look_at_format(self, intake: Intake, block: bytes | memoryview) -> Misfit | None:
         hit_table = intake.hit_table

@@ -1,13 +1,14 @@
 """The rules made ready for the core: how it reads lines of each format, which it counts, and their final paths."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from fasthits._parse import LINE_BYTES, HitTable, LineRules, parse_line
 from fasthits.errors import UsageError
 from fasthits.formats.detection import detect
+from fasthits.formats.directives import Kind
 from fasthits.formats.format import Format
 from fasthits.formats.json_ltsv_w3c import LTSV, W3C
 from fasthits.formats.jsonlines import core_names
@@ -24,6 +25,15 @@ REMEMBERED_AGENTS = 1 << 12
 Keepers = Mapping[str, Callable[[bytes], bytes | None]]
 """Functions that map a referer to the text to keep, or None, by the name of their table: see `LineRules`."""
 NO_KEEPERS: Keepers = {}
+
+
+class Need(NamedTuple):
+    """A field that an option needs. *otherwise* is another remedy than to log it."""
+
+    kind: Kind
+    option: str
+    otherwise: str = ""
+
 
 _ENDINGS = tuple(ending.encode() for ending in STATIC_ENDINGS)
 
@@ -55,17 +65,22 @@ class CompiledRules:
 
     def check(self, log_format: Format) -> None:
         """Raise UsageError if *log_format* lacks a field that a rule needs."""
+        for need in self.needs():
+            log_format.require(*need)
+
+    def needs(self) -> Iterator[Need]:
+        """Yield the fields that the rules need, which a format may lack."""
         rules = self.rules
         if rules.by_host:
-            log_format.require("vhost", "--by-host")
+            yield Need("vhost", "--by-host")
         if "statuses" in rules.pages:
-            log_format.require("status", "--pages", "without --pages any status counts")
+            yield Need("status", "--pages", "without --pages any status counts")
         elif rules.statuses is not None:
-            log_format.require("status", "--status")
+            yield Need("status", "--status")
         if rules.not_found == "apart":
-            log_format.require("status", "--not-found apart")
+            yield Need("status", "--not-found apart")
         if "bots" in rules.pages:
-            log_format.require("user_agent", "--pages", "--pages --bots count counts bots, too")
+            yield Need("user_agent", "--pages", "--pages --bots count counts bots, too")
         for option, given in (
             ("--exclude-bots", rules.bots == "exclude"),
             ("--bots apart", rules.bots == "apart"),
@@ -73,9 +88,16 @@ class CompiledRules:
             ("--exclude-agent", rules.exclude_agents),
         ):
             if given:
-                log_format.require("user_agent", option)
+                yield Need("user_agent", option)
         if self.keepers:
-            log_format.require("referer", "--referrers")
+            yield Need("referer", "--referrers")
+
+    def may_lack(self, log_format: Format) -> bool:
+        """Tell whether lines of a log of *log_format* may lack a field that the rules need, although the format has it.
+
+        `check` knows it for a format that was detected, unless each line names its fields.
+        """
+        return bool(self.log_format or log_format.names or not log_format.parts) and any(self.needs())
 
     def checked(self, log_format: Format | None) -> Format:
         """Return *log_format*, or ASSUMED for None. Raises UsageError if it lacks a field that a rule needs."""

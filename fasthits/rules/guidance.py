@@ -2,17 +2,24 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from fasthits._parse import ParsedLine
 from fasthits.display import printable
+from fasthits.formats.directives import Kind
+from fasthits.formats.format import HINTS, WORDS, Format
+from fasthits.formats.named import JSON
+from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
 
 SHOWN_CHARACTERS = 1000
 """Most characters that a message shows of a line."""
 NAMED_VALUES = 4
 """Most methods, statuses and the like that a message names."""
+LOOKED_AT_LINES = 1000
+ENOUGH_LINES = 20
+"""If so many lines lack a field, the log has no such field. In JSON, clients may have sent none in fewer lines."""
 BAD_SHARE = 0.9
 """With a greater share of unreadable lines, the format is wrong."""
 
@@ -97,6 +104,34 @@ def _why_left_out(reason: str, rules: Rules) -> str:
         case "static":
             return "pages load such files by themselves"
     return f"their {'user agents' if reason == 'agent' else 'paths'} are excluded or not included"
+
+
+def lacking(compiled: CompiledRules, log_format: Format, lines: Iterable[ParsedLine | None]) -> Advice | None:
+    """Return which field that the rules need is in none of *lines*, of a log of *log_format*, and what to do; or None.
+
+    Nothing else would show it: without user agents nobody is a bot, and without hosts all paths are of one host.
+    """
+    if not compiled.may_lack(log_format):
+        return None
+    some = [line for line in islice(lines, LOOKED_AT_LINES) if line and (line.target or b"/").startswith(b"/")]
+    if len(some) < ENOUGH_LINES:
+        return None
+    by_name = log_format.names or not log_format.parts
+    for kind, option, _ in compiled.needs():
+        if kind == "status" or (kind == "referer" and by_name):  # `left_out` tells it; clients may have sent none
+            continue
+        if all(getattr(line, kind) is None for line in some):
+            told = f"{option} needs the {WORDS[kind]}, which the first {len(some):,} lines do not have"
+            return Advice([told], _how_to_log(kind, log_format))
+    return None
+
+
+def _how_to_log(kind: Kind, log_format: Format) -> str:
+    if log_format == JSON:
+        return f"name its field: --json-fields {kind}=NAME"
+    if log_format.names:
+        return f"let the server log it as {next(name for name, of in log_format.names if of == kind).decode()}"
+    return f"leave --format out, or add {HINTS[kind]} to the log format"
 
 
 def how_to_count(reason: str, rules: Rules, values: Sequence[str]) -> str:

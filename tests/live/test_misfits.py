@@ -141,6 +141,19 @@ def test_a_rule_that_leaves_out_all_lines_is_reported_once(start: StartLogger, m
     assert said_after_looking_at(logger, 3000) == [said]
 
 
+def test_lines_without_a_field_that_the_rules_need_are_reported_once(start: StartLogger, memcached: Memcached) -> None:
+    """CustomLog names "common", and the options say "combined": all bots would count."""
+    logger = start("--exclude-bots", "--format", "combined", tell=TELL)
+    common = access_line("/a").partition(b' "-"')[0] + b"\n"
+    for lines in (40, 80):
+        logger.write(common * 40)
+        (said,) = said_after_looking_at(logger, lines)
+        assert said.startswith(
+            "fasthits: --exclude-bots needs the user agent, which the first 39 lines do not have (le"
+        )
+    eventually(lambda: memcached.warnings() == {"format": 1}, what="the warning is published")
+
+
 def test_a_rule_on_paths_that_leaves_out_all_lines_is_reported(start: StartLogger, memcached: Memcached) -> None:
     logger = start("--include-path", "/blog/*", tell=TELL)
     logger.write(access_line("/shop") * 1000)

@@ -15,7 +15,7 @@ from fasthits._parse import LineRules, parse_lines
 from fasthits.formats.jsonkeys import read_keys
 from fasthits.formats.named import NAMES
 from fasthits.rules.compiled import CompiledRules
-from fasthits.rules.guidance import left_out, only_reason, shown
+from fasthits.rules.guidance import lacking, left_out, only_reason, shown
 from fasthits.rules.options import OPTIONS, make_rules
 from fasthits.rules.rules import Rules
 from fasthits.rules.unreadable import why_unreadable
@@ -214,6 +214,37 @@ def test_every_reason_has_a_text_without_a_line(reason: str) -> None:
     advice = left_out(reason, Rules(), [None])
     assert advice.misses[0]
     assert advice.remedy
+
+
+COMMON = hit("/a").partition(b' "-"')[0] + b"\n"
+AS_JSON = b'{"time":"2026-03-12T10:00:00+01:00","method":"GET","uri":"/a","status":200}\n'
+AS_LTSV = b"time:12/Mar/2026:10:00:00 +0100\tmethod:GET\turi:/a\tstatus:200\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "told"),
+    [
+        ({"format": "combined", "bots": "exclude"}, COMMON, "--exclude-bots needs the user agent, which the first 20"),
+        ({"format": "combined", "pages": True}, COMMON, "--pages needs the user agent, which the first 20 lines do "),
+        ({"format": "vhost_combined", "by-host": True}, COMMON, "--by-host needs the virtual host, which the first 20"),
+        ({"exclude-agent": ["x"]}, AS_JSON, "--exclude-agent needs the user agent, which the first 20 lines do not h"),
+        ({"format": "json", "by-host": True}, AS_JSON, "--by-host needs the virtual host, which the first 20 lines d"),
+        ({"by-host": True}, AS_LTSV, "--by-host needs the virtual host, which the first 20 lines do not have (let th"),
+        ({"bots": "exclude"}, AS_JSON.replace(b"}", b',"user_agent":""}'), None),
+        ({"format": "combined", "bots": "exclude"}, hit("/a"), None),
+        ({"format": "vhost_combined", "by-host": True}, COMMON.replace(b"/a", b"http://a.example/"), None),
+        ({"format": "combined"}, COMMON, None),
+    ],
+)
+def test_a_field_that_rules_need_and_no_line_has_is_told(
+    options: dict[str, object], line: bytes, told: str | None
+) -> None:
+    compiled = CompiledRules(make_rules(options))
+    log_format = compiled.detect(line, ended=True)
+    assert log_format
+    for lines in (19, 20):
+        advice = lacking(compiled, log_format, parse_lines(line * lines, compiled.field_rules(log_format)))
+        assert str(advice).startswith(told if told and lines == 20 else "None"), advice
 
 
 def test_a_count_names_each_reason() -> None:

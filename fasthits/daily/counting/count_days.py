@@ -75,6 +75,8 @@ class Counted(NamedTuple):
     """The files without a readable line, each with the reason and the command to type."""
     advice: Advice | None
     """Why most lines cannot be read, and what to type; None if most can. If not, the examples are whole lines."""
+    lacking: dict[str, Advice]
+    """The files whose lines lack a field that the rules need, each with what to do."""
     left_out: Advice | None
     """Why a single rule filters all lines of the days, and what to type; None if it does not."""
 
@@ -181,6 +183,7 @@ def count_days(
         tried=_tried(compiled, read.formats()),
         unreadable={each.name: _why_unreadable(read.first_line(each), rules) for each in read.unreadable()},
         advice=advice,
+        lacking=read.lacking(),
         left_out=left_out(reason, rules, read.sample(days)) if reason else None,
     )
     return counted, take(counted, rows)

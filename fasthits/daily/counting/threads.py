@@ -17,6 +17,7 @@ from fasthits.errors import LogFileError, StoreError
 from fasthits.formats.format import Format
 from fasthits.formats.json_ltsv_w3c import W3C
 from fasthits.rules.compiled import ASSUMED, CompiledRules
+from fasthits.rules.guidance import Advice, lacking
 from fasthits.rules.intake import Intake
 from fasthits.rules.stamps import stamps
 
@@ -248,6 +249,16 @@ class Reading:
                 for line in parse_lines(self._head(log_file), self._compiled.line_rules(log_format)):
                     if line and (days is None or line.day in days):
                         yield line
+
+    def lacking(self) -> dict[str, Advice]:
+        """Return the files whose lines lack a field that the rules need, each with what to do."""
+        found = {}
+        for log_file, log_format in islice(self._formats.items(), SAMPLED_FILES):
+            if log_format and self._compiled.may_lack(log_format):
+                lines = parse_lines(self._head(log_file), self._compiled.field_rules(log_format))
+                if advice := lacking(self._compiled, log_format, lines):
+                    found[log_file.name] = advice
+        return found
 
     def _head(self, log_file: LogFile) -> bytes:
         if log_file.size is None:

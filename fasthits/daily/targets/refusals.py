@@ -79,6 +79,8 @@ def remarks(found: Counted, of_few_lines: bool = True) -> Iterator[str]:
         yield f"warning: no hits, and {number_of(others, 'line')} filtered by one rule ({reason}): {found.left_out}"
     if found.advice and found.days_seen:
         yield f"warning: {found.malformed:,} of {number_of(found.lines, 'line')} cannot be read; see the examples"
+    for name, lack in found.lacking.items():
+        yield f"warning: {name}: {lack}"
     yield from found.notes
     for day in found.days:
         if day in found.parts:

@@ -13,7 +13,7 @@ from fasthits.daily.logs.sources import Sources
 from fasthits.errors import LogFileError, StoreError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.config import CONFIG
-from fasthits.rules.guidance import left_out, only_reason, shown
+from fasthits.rules.guidance import lacking, left_out, only_reason, shown
 from fasthits.rules.stamps import detect_format, stamps
 from fasthits.rules.unreadable import why_unreadable
 from fasthits.upkeep.doctor.verdicts import Finding, Setup, Verdict
@@ -88,6 +88,8 @@ def parsed(setup: Setup, today: date) -> str:
         advice = left_out(reason, setup.rules, parse_lines(b"\n".join(lines), compiled.line_rules(log_format)))
         text = f"no hits in the first {len(lines)} lines, one rule filters them ({reason}): {advice.misses[0]}"
         raise Finding(text, advice.remedy, Verdict.WARN)
+    if lack := lacking(compiled, log_format, parse_lines(b"\n".join(lines), compiled.field_rules(log_format))):
+        raise Finding(lack.misses[0], lack.remedy, Verdict.WARN)
     return f"{log_format.name}, {good} of {len(lines)} lines parse"
 
 

@@ -107,6 +107,23 @@ def test_a_rule_that_leaves_all_lines_out_is_a_warning(
     assert warning in said
 
 
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]], ids=["", "quiet"])
+def test_lines_without_a_field_that_the_rules_need_are_a_warning(quiet: list[str], tmp_path: Path) -> None:
+    """All bots would be counted as people, and nothing would show it."""
+    lines = hit("/a").partition(b' "-"')[0] + b"\n"
+    write(tmp_path / "access.log", lines * 20)
+    told = (
+        "  warning: {}: --exclude-bots needs the user agent, which the first 20 lines do not have (leave --format out"
+    )
+    for options in ([], ["--logs", "-"]):
+        stdin = lines * 20 if options else b""
+        code, said = roll_up(
+            tmp_path, "--exclude-bots", "--format", "combined", *quiet, "--partial", *options, stdin=stdin
+        )
+        (warning,) = [line for line in said if "warning:" in line]
+        assert (code, warning.split(", or ")[0]) == (0, told.format("-" if options else "access.log"))
+
+
 def test_a_night_of_only_bots_prints_nothing_with_quiet(tmp_path: Path) -> None:
     bots = hit("/a").replace(b"Mozilla", b"Googlebot") * 20
     before, after = (hit("/b").replace(b"12/Mar", day) for day in (b"11/Mar", b"13/Mar"))

@@ -93,6 +93,15 @@ def test_a_rule_that_leaves_all_lines_out_is_reported(folder: Path, shared: Memc
     assert remedy == "--method GET,POST counts such lines"
 
 
+def test_a_field_that_a_rule_needs_and_no_line_has_is_reported(folder: Path, shared: Memcached) -> None:
+    write(log_of(folder, date.today() - ONE_DAY), (access_line("/a").partition(b' "-"')[0] + b"\n") * 20)
+    write(folder / "rules.toml", b'exclude-bots = true\nformat = "combined"\n')
+    verdict, text, remedy = doctor(folder, shared.spec, FASTHITS_CONFIG=str(folder / "rules.toml")).checks["log format"]
+    assert verdict == "warn"
+    assert text == "--exclude-bots needs the user agent, which the first 20 lines do not have"
+    assert remedy.startswith("leave --format out, or add ")
+
+
 def test_missing_and_empty_logs_are_reported(folder: Path, shared: Memcached) -> None:
     write(log_of(folder, date.today() - ONE_DAY))
     failed = failing(folder, shared.spec)
