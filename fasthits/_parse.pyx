@@ -6,8 +6,8 @@ runs for each line is ``noexcept nogil``.
 """
 
 cimport cython
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int32_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -34,10 +34,11 @@ from fasthits.core.lines cimport (
     Result, Rules, Way, packed_text, read_any, settle,
 )
 from fasthits.core.moves cimport (
-    MAX_SHARDS, Division, add_shard, divide_rows, escape_rows, forget_rows, move_figures, move_rows, move_tables,
+    MAX_SHARDS, Division, add_shard, are_apart, divide_rows, escape_rows, forget_rows, move_figures, move_rows,
+    move_tables,
 )
 from fasthits.core.order cimport Order, prefetch_place, put_in_order
-from fasthits.core.pieces cimport csv_in, rows_in
+from fasthits.core.pieces cimport csv_in, day_as, path_as, rows_in
 from fasthits.core.reader cimport Reader, free_reader
 from fasthits.core.runs cimport (
     ALL_MERGED, KEY_BYTES, MAX_GROUPS, PIECE_FULL, PIECE_READ, ROWS_DAMAGED, Merge, Piece, Run, free_merge,
@@ -48,7 +49,7 @@ from fasthits.core.steps cimport (
     METHOD, PATH, PROTOCOL, QUERY, QUOTED, REFERER, REQUEST, SKIP, STATUS, TARGET, TEXT, THREE_DIGITS, TIME, USER_AGENT,
     VHOST, Reading, add_step,
 )
-from fasthits.core.sums cimport Added, add_packed, packed_pairs
+from fasthits.core.sums cimport added_sums, packed_pairs
 from fasthits.core.table cimport (
     DONE, HUGE_BYTES, NO_DAY, NO_MEMORY, NO_ROOM, SECRETS, Outcome, Row, Table, add_views, free_table, hash_row,
     map_large, row_at, row_bytes, row_path, secrets,
@@ -135,38 +136,7 @@ def pack_sums(pairs, /):
 
 def add_sums(packed, sums, places=None, /):
     """Add packed sums to those in *sums*; return the number of pairs and of views."""
-    cdef Py_buffer source, target, by_id
-    cdef Added added
-    cdef bint has_places = places is not None
-    PyObject_GetBuffer(packed, &source, PyBUF_SIMPLE)
-    try:
-        PyObject_GetBuffer(sums, &target, PyBUF_WRITABLE)
-        try:
-            if has_places:
-                PyObject_GetBuffer(places, &by_id, PyBUF_SIMPLE)
-            try:
-                if (target.len and <size_t>target.buf % sizeof(uint64_t)) or (
-                    has_places and by_id.len and <size_t>by_id.buf % sizeof(uint32_t)
-                ):
-                    raise ValueError("numbers must be aligned")
-                with nogil:
-                    added = add_packed(
-                        <const unsigned char *>source.buf, <const unsigned char *>source.buf + source.len,
-                        <uint64_t *>target.buf, <size_t>target.len // sizeof(uint64_t),
-                        <const uint32_t *>by_id.buf if has_places else NULL,
-                        <size_t>by_id.len // sizeof(uint32_t) if has_places
-                        else <size_t>target.len // sizeof(uint64_t),
-                    )
-            finally:
-                if has_places:
-                    PyBuffer_Release(&by_id)
-        finally:
-            PyBuffer_Release(&target)
-    finally:
-        PyBuffer_Release(&source)
-    if added.damaged:
-        raise ValueError("damaged sums")
-    return added.rows, added.views
+    return added_sums(packed, sums, places)
 
 
 _KINDS = {
@@ -304,23 +274,26 @@ cdef object tuple_new = tuple.__new__
 
 @cython.final
 cdef class _Parser:
-    """Reads lines, and returns them as tuples."""
+    """Reads the lines of *source*, and returns them as tuples."""
 
+    cdef Py_buffer source
     cdef LineRules line_rules
     cdef DayMemo memo
     cdef Reader reader
     cdef int32_t ordinal
     cdef object day
 
-    def __cinit__(self, LineRules rules):
+    def __cinit__(self, source, LineRules rules):
         self.line_rules = rules if rules is not None else PLAIN
+        PyObject_GetBuffer(source, &self.source, PyBUF_SIMPLE)
 
     def __dealloc__(self):
+        PyBuffer_Release(&self.source)
         free_reader(&self.reader)
 
-    cdef object parse(self, const char *start, size_t size):
+    cdef object parse(self, Span line):
         cdef Result result
-        cdef int way = self.read(start, size, &result, NULL)
+        cdef int way = self.read(line, &result, NULL)
         cdef const Way *read_as
         if way < 0:
             return None
@@ -334,24 +307,25 @@ cdef class _Parser:
             ParsedLine, values_of_line(result.text.p, self.day, &result.line, &result.reading, read_as)
         )
 
-    cdef object find(self, Span line):
+    cdef object find(self):
         cdef Result result
         cdef Reading furthest
         cdef const Way *ways = self.line_rules.rules.ways
         cdef int way
         memset(&furthest, 0, sizeof(furthest))
-        way = self.read(line.start, line.size, &result, &furthest)
+        way = self.read(without_newline(&self.source), &result, &furthest)
         if way < 0:
             return found_fields(places_of_fields(result.text, &ways[0], &furthest, False), 0, result.text)
         return found_fields(places_of_fields(result.text, &ways[way], &result.reading, True), way, result.text)
 
-    cdef object find_json(self, Span line):
+    cdef object find_json(self):
+        cdef Span line = without_newline(&self.source)
         cdef Result result
         cdef int kind, way
         memset(&result.found, 0, sizeof(result.found))
         memset(result.found.rank, NOT_FOUND, sizeof(result.found.rank))
         result.found.object = line_cursor(line.start, line.size)
-        way = self.read(line.start, line.size, &result, NULL)
+        way = self.read(line, &result, NULL)
         keys = keys_of_object(result.found.object)
         paths = {place: path for path, place in keys}
         fields = [
@@ -364,12 +338,13 @@ cdef class _Parser:
             fields, [path for path, _ in keys], "" if is_read else _TROUBLES.get(result.found.what, "wrapped")
         )
 
-    cdef int read(self, const char *start, size_t size, Result *result, Reading *furthest) except? -1:
+    cdef int read(self, Span line, Result *result, Reading *furthest) except? -1:
         """Read all fields of a line; return the number of the way that reads it, or UNREAD ..."""
         cdef int way
         self.reader.json.used = 0
         way = read_any(
-            &self.line_rules.rules, line_cursor(start, size), True, result, &self.memo, &self.reader, furthest
+            &self.line_rules.rules, line_cursor(line.start, line.size), True, result, &self.memo, &self.reader,
+            furthest,
         )
         if way == NO_MEMORY_TO_READ:
             raise MemoryError
@@ -385,54 +360,32 @@ cdef object found_fields(tuple found, int way, Cursor text):
 
 def parse_line(line, LineRules rules=None, /):
     """Return the fields of one line, or None for a malformed one."""
-    cdef Py_buffer view
-    cdef Span text
-    cdef _Parser parser = _Parser(rules)
-    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
-    try:
-        text = without_newline(&view)
-        return parser.parse(text.start, text.size)
-    finally:
-        PyBuffer_Release(&view)
+    cdef _Parser parser = _Parser(line, rules)
+    return parser.parse(without_newline(&parser.source))
 
 
 def parse_lines(block, LineRules rules=None, /):
     """Yield the fields of each line of *block*, or None for a malformed line."""
-    cdef Py_buffer view
     cdef Cursor rest
     cdef Span line
-    cdef _Parser parser = _Parser(rules)
-    PyObject_GetBuffer(block, &view, PyBUF_SIMPLE)
-    try:
-        rest.p, rest.end = <const char *>view.buf, <const char *>view.buf + view.len
-        while rest.p != rest.end:
-            if not take_until(&rest, b"\n", &line):
-                take_rest(&rest, &line)
-            yield parser.parse(line.start, line.size)
-    finally:
-        PyBuffer_Release(&view)
+    cdef _Parser parser = _Parser(block, rules)
+    rest.p, rest.end = <const char *>parser.source.buf, <const char *>parser.source.buf + parser.source.len
+    while rest.p != rest.end:
+        if not take_until(&rest, b"\n", &line):
+            take_rest(&rest, &line)
+        yield parser.parse(line)
 
 
 def find_fields(line, LineRules rules=None, /):
     """Return the places of the fields of one line, and where and why reading stopped. Arguments as for `parse_line`."""
-    cdef Py_buffer view
-    cdef _Parser parser = _Parser(rules)
-    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
-    try:
-        return parser.find(without_newline(&view))
-    finally:
-        PyBuffer_Release(&view)
+    cdef _Parser parser = _Parser(line, rules)
+    return parser.find()
 
 
 def find_json_fields(line, LineRules rules, /):
     """Return the fields and the keys that the core finds in a JSON line, and why it is malformed."""
-    cdef Py_buffer view
-    cdef _Parser parser = _Parser(rules)
-    PyObject_GetBuffer(line, &view, PyBUF_SIMPLE)
-    try:
-        return parser.find_json(without_newline(&view))
-    finally:
-        PyBuffer_Release(&view)
+    cdef _Parser parser = _Parser(line, rules)
+    return parser.find_json()
 
 
 @cython.final
@@ -767,13 +720,8 @@ cdef class HitTable:
                     order.next += 1
                     if row.day != ordinal:
                         ordinal = row.day
-                        day = day_from_ordinal(ordinal)
-                        if some_text:
-                            day = day.isoformat()
-                    if some_text:
-                        some.append((day, row_path(row)[:row.size].decode("utf-8"), row.views))
-                    else:
-                        some.append((day, row_path(row)[:row.size], row.views))
+                        day = day_as(day_from_ordinal(ordinal), some_text)
+                    some.append((day, path_as(row_path(row), row.size, some_text), row.views))
             for found in some:
                 check_unchanged(&self.tally, reading.changes)
                 yield found
@@ -1064,13 +1012,6 @@ def release_memory():
 cdef int learn_for(HitTable table) except -1:
     cdef LineRules rules = table.line_rules
     return learn(&table.tally, table.answers, rules.verdict, rules.is_static, rules.referers)
-
-
-cdef bint are_apart(list shards):
-    """Tell whether each table holds another shard of all hashes. Then no two tables have a row of the same day and
-    path."""
-    counts = {count for count, _ in shards}
-    return len(counts) <= 1 and 0 not in counts and len(set(shards)) == len(shards)
 
 
 cdef int check_unchanged(Tally *tally, uint64_t changes) except -1:

@@ -90,7 +90,8 @@ NEEDS_GIL = {
     *("fields_places_of_fields", "fields_span_of"),
     *("fields_values_of_line", "fields_values_of_json_line", "fields_keys_of_object", "fields_without_newline"),
     *("jsonnames_put_name", "jsonnames_add_name", "jsonnames_free_names"),
-    *("csv_set_date", "pieces_csv_in", "pieces_next_entry", "pieces_rows_in", "sums_packed_pairs"),
+    *("csv_set_date", "pieces_csv_in", "pieces_day_as", "pieces_next_entry", "pieces_path_as", "pieces_rows_in"),
+    *("moves_are_apart", "sums_added_sums", "sums_packed_pairs"),
 }
 
 

@@ -75,6 +75,13 @@ cdef inline bint move_tables(Tally *tally, Table *others, int count, int threads
     return True
 
 
+cdef inline bint are_apart(list shards):
+    """Tell whether each table holds another shard of all hashes. Then no two tables have a row of the same day and
+    path."""
+    counts = {count for count, _ in shards}
+    return len(counts) <= 1 and 0 not in counts and len(set(shards)) == len(shards)
+
+
 cdef inline size_t shard_at(const Division *division, uint64_t hash) noexcept nogil:
     """Return the number of a hash's shard."""
     return <size_t>((hash >> 32) * division.shards >> 32)

@@ -16,6 +16,14 @@ cdef inline const unsigned char *next_entry(const unsigned char *p, const unsign
     return p
 
 
+cdef inline object day_as(object day, bint as_text):
+    return day.isoformat() if as_text else day
+
+
+cdef inline object path_as(const char *start, size_t size, bint as_text):
+    return start[:size].decode("utf-8") if as_text else start[:size]
+
+
 cdef inline list rows_in(const unsigned char *p, Py_ssize_t size, bint as_text, object day_of):
     """Return (day, path, views) of each row. *day_of* turns an ordinal into a date."""
     cdef const unsigned char *end = p + size
@@ -28,13 +36,8 @@ cdef inline list rows_in(const unsigned char *p, Py_ssize_t size, bint as_text, 
         p = next_entry(p, end, &row)
         if row.day != ordinal:
             ordinal = row.day
-            day = day_of(ordinal)
-            if as_text:
-                day = day.isoformat()
-        if as_text:
-            found.append((day, row.path.start[:row.path.size].decode("utf-8"), row.views))
-        else:
-            found.append((day, row.path.start[:row.path.size], row.views))
+            day = day_as(day_of(ordinal), as_text)
+        found.append((day, path_as(row.path.start, row.path.size, as_text), row.views))
     return found
 
 

@@ -6,6 +6,7 @@ guesses where the next pair begins. If the views were varints, it would guess wr
 would take 10 ns instead of 2.
 """
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 
@@ -103,3 +104,39 @@ cdef inline Added add_packed(
         added.views += views
     added.damaged = False
     return added
+
+
+cdef inline tuple added_sums(packed, sums, places):
+    """Add packed sums to those in *sums*, at *places* or, if these are None, at their ids; return (rows, views)."""
+    cdef Py_buffer source, target, by_id
+    cdef Added added
+    cdef bint has_places = places is not None
+    PyObject_GetBuffer(packed, &source, PyBUF_SIMPLE)
+    try:
+        PyObject_GetBuffer(sums, &target, PyBUF_WRITABLE)
+        try:
+            if has_places:
+                PyObject_GetBuffer(places, &by_id, PyBUF_SIMPLE)
+            try:
+                if (target.len and <size_t>target.buf % sizeof(uint64_t)) or (
+                    has_places and by_id.len and <size_t>by_id.buf % sizeof(uint32_t)
+                ):
+                    raise ValueError("numbers must be aligned")
+                with nogil:
+                    added = add_packed(
+                        <const unsigned char *>source.buf, <const unsigned char *>source.buf + source.len,
+                        <uint64_t *>target.buf, <size_t>target.len // sizeof(uint64_t),
+                        <const uint32_t *>by_id.buf if has_places else NULL,
+                        <size_t>by_id.len // sizeof(uint32_t) if has_places
+                        else <size_t>target.len // sizeof(uint64_t),
+                    )
+            finally:
+                if has_places:
+                    PyBuffer_Release(&by_id)
+        finally:
+            PyBuffer_Release(&target)
+    finally:
+        PyBuffer_Release(&source)
+    if added.damaged:
+        raise ValueError("damaged sums")
+    return added.rows, added.views

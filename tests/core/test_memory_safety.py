@@ -28,7 +28,7 @@ from fasthits._parse import (
     rows_of_piece,
     unescape,
 )
-from tests.core.support import as_parsed
+from tests.core.support import as_parsed, fed
 from tests.support import reference
 from tests.support.processes import PROJECT
 
@@ -164,15 +164,9 @@ def read_blocks_cut_anywhere_between_guards() -> None:
     for ending in (b"\n", b"\r\n"):
         data = ending.join(LINES + PLAIN_LINES[-1:])
         for cut in range(len(data) + 1):
-            for lay_first, lay_second in (
-                (first.before_the_end, second.at_the_start),
-                (first.at_the_start, second.before_the_end),
-            ):
-                hit_table = HitTable()
-                hit_table.feed(lay_first(data[:cut]))
-                hit_table.feed(lay_second(data[cut:]))
-                hit_table.finish()
-                assert_counts(hit_table, data)
+            begin, rest = data[:cut], data[cut:]
+            assert_counts(fed(first.before_the_end(begin), second.at_the_start(rest)), data)
+            assert_counts(fed(first.at_the_start(begin), second.before_the_end(rest)), data)
 
 
 def test_no_byte_outside_of_a_block_is_read_wherever_the_log_is_cut(run_alone: Callable[..., object]) -> None:

@@ -5,8 +5,9 @@ import sys
 import sysconfig
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from threading import Event
 
 import pytest
@@ -32,13 +33,19 @@ def test_importing_the_core_does_not_enable_the_gil() -> None:
     assert printed == f"{not sysconfig.get_config_var('Py_GIL_DISABLED')}\n"
 
 
+def overlapping_blocks() -> list[bytes]:
+    """Return 20 blocks of 2,000 paths, of which 1,500 are also in the next block."""
+    return [distinct_lines(2000, start=500 * number) for number in range(20)]
+
+
+def feed(hit_table: HitTable, blocks: Iterable[bytes]) -> None:
+    for block in blocks:
+        hit_table.feed(block)
+
+
 def test_two_threads_may_feed_one_hit_table() -> None:
     hit_table = HitTable()
-    blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
-
-    def feed_all() -> None:
-        for block in blocks:
-            hit_table.feed(block)
+    feed_all = partial(feed, hit_table, overlapping_blocks())
 
     def observe() -> None:
         for _ in range(200):
@@ -56,11 +63,7 @@ def test_two_threads_may_feed_one_hit_table() -> None:
 
 def test_threads_may_drain_and_merge_a_hit_table_that_is_fed() -> None:
     hit_table, total = HitTable(), HitTable()
-    blocks = [distinct_lines(2000, start=500 * number) for number in range(20)]
-
-    def feed_all() -> None:
-        for block in blocks:
-            hit_table.feed(block)
+    feed_all = partial(feed, hit_table, overlapping_blocks())
 
     def drain_often() -> None:
         for _ in range(100):
@@ -87,9 +90,7 @@ def test_eight_threads_may_use_a_hit_table_and_its_side_tables() -> None:
     ]
     fed = Event()
 
-    def feed_all() -> None:
-        for block in blocks:
-            hit_table.feed(block)
+    feed_all = partial(feed, hit_table, blocks)
 
     def feed_at_once() -> None:
         try:

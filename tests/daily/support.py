@@ -1,4 +1,4 @@
-"""What the tests of rollups share: a day, and what a rollup wrote and said."""
+"""What the tests of rollups share: a day, what a rollup wrote and said, and other programs that write."""
 
 import contextlib
 import csv
@@ -24,6 +24,14 @@ def table_of(file: Path) -> list[tuple[str, str, int]] | bytes:
         return file.read_bytes()
     with contextlib.closing(sqlite3.connect(file)) as database:
         return database.execute("SELECT * FROM hits").fetchall()
+
+
+def change(database: Path, *statements: str) -> None:
+    """Change a SQLite database as another program would."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
 
 
 def rows_of(text: bytes) -> dict[tuple[str, str], int]:

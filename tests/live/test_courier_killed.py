@@ -144,7 +144,8 @@ def test_many_couriers_killed_under_load_lose_only_hits_reported_as_in_doubt(
     sent = sum((load.sent for load in loads), Counter())
     held = memcached.counters()
     missing = {path: views - held.pop(hit_key(DAY, path.encode()), 0) for path, views in sent.items()}
-    print(f"{kills()} kills, {sent.total():,} hits sent, {in_doubt:,} in doubt, {sum(missing.values()):,} of them lost")
+    killed = sum(killer.kills for killer in killers)
+    print(f"{killed} kills, {sent.total():,} hits sent, {in_doubt:,} in doubt, {sum(missing.values()):,} of them lost")
     assert held == {}
     assert [status.hits for status in statuses] == [load.sent.total() for load in loads]
     assert not {path: views for path, views in missing.items() if views < 0}, "hits were counted twice"

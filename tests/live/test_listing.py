@@ -167,40 +167,35 @@ def test_a_path_that_somebody_has_just_read_is_listed(memcached: Memcached) -> N
             assert reader.views(date.today()) == {"/a": 5, "/b": 2}
 
 
-class AnOldMemcached(Proxy):
-    """A proxy that refuses the first list, as memcached does that knows `metadump all` alone."""
+class RepliesToTheFirstList(Proxy):
+    """A proxy that gives another *reply* to the first request for a list of keys."""
 
-    refused = False
+    def __init__(self, memcached: Memcached, reply: bytes) -> None:
+        super().__init__(memcached, 1)
+        self.reply = reply
 
     def _answer(self, client: socket, reply: bytes) -> bool:
-        if not self.refused and b"key=" in reply:
-            self.refused, reply = True, b"BADCLASS invalid class id\r\n"
+        if self.reply and b"key=" in reply:
+            reply, self.reply = self.reply, b""
         return super()._answer(client, reply)
 
 
 def test_a_memcached_that_does_not_walk_its_table_is_listed(memcached: Memcached) -> None:
+    """An old memcached knows `metadump all` alone."""
     store(memcached, {b"/a": 5})
-    with AnOldMemcached(memcached, 1) as proxy, closing(CounterReader(proxy.spec, ":1:")) as reader:
+    old = RepliesToTheFirstList(memcached, b"BADCLASS invalid class id\r\n")
+    with old as proxy, closing(CounterReader(proxy.spec, ":1:")) as reader:
         assert reader.views(date.today()) == {"/a": 5}
-        assert proxy.refused
-
-
-class LosesItsFirstList(Proxy):
-    """A proxy that answers the first time as if the server had no keys. A busy memcached does so now and then."""
-
-    lost = False
-
-    def _answer(self, client: socket, reply: bytes) -> bool:
-        if not self.lost and b"key=" in reply:
-            self.lost, reply = True, b"END\r\n"
-        return super()._answer(client, reply)
+        assert not proxy.reply
 
 
 def test_the_first_sample_is_made_from_more_than_one_list(memcached: Memcached) -> None:
+    """A busy memcached answers now and then as if it had no keys."""
     store(memcached, {b"/a": 5})
-    with LosesItsFirstList(memcached, 1) as proxy, closing(LiveViews([proxy.spec], ":1:")) as today:
+    busy = RepliesToTheFirstList(memcached, b"END\r\n")
+    with busy as proxy, closing(LiveViews([proxy.spec], ":1:")) as today:
         assert today.sample(1).views == 5
-        assert proxy.lost
+        assert not proxy.reply
 
 
 def test_keys_are_encoded_as_memcached_does(memcached: Memcached) -> None:

@@ -2,15 +2,15 @@
 
 import socket
 import subprocess
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from tests.support.processes import end_process, eventually, new_mark
-from tests.support.servers import START_SECONDS, Memcached, free_port, require_program
+from tests.support.processes import eventually, new_mark
+from tests.support.servers import START_SECONDS, Memcached, Program, free_port, require_program
 
 
-class Gateway(ABC):
+class Gateway(Program):
     """A program that accepts connections for a memcached, which may be down; for use in a `with`."""
 
     program: ClassVar[str]
@@ -19,14 +19,6 @@ class Gateway(ABC):
         self.memcached = memcached
         self.port = free_port()
         self.file = directory / f"{self.program}-{new_mark()[:8]}.conf"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
     @property
     def spec(self) -> str:
@@ -44,11 +36,6 @@ class Gateway(ABC):
             stderr=subprocess.DEVNULL,
         )
         eventually(self._takes_connections, START_SECONDS, f"{self.program} takes connections on {self.spec}")
-
-    def kill(self) -> None:
-        """End it at once: all connections are reset. If it does not run, do nothing."""
-        if self.process is not None:
-            end_process(self.process)
 
     @abstractmethod
     def _configuration(self) -> str: ...

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,7 +105,29 @@ class Item(NamedTuple):
     ttl: int
 
 
-class Memcached:
+class Program(ABC):
+    """A program that a test starts and ends; for use in a `with`."""
+
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+
+    def kill(self) -> None:
+        """End it at once, as a crash would. If it does not run, do nothing."""
+        if self.process is not None:
+            end_process(self.process)
+
+
+class Memcached(Program):
     """One memcached, on a port of 127.0.0.1 or, with *unix*, on a socket in *directory*; for use in a `with`.
 
     With *certificate*, a file that holds the key, too, it listens with TLS on a second port. The addresses are known
@@ -117,14 +140,6 @@ class Memcached:
         self.port = 0 if unix else free_port()
         self.tls_port = free_port() if certificate else 0
         self.socket_path = directory / f"memcached-{new_mark()[:8]}.sock" if unix else None
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
     @property
     def address(self) -> tuple[str, int] | str:
@@ -167,11 +182,6 @@ class Memcached:
         """Kill it and start it again, empty, at the same address."""
         self.kill()
         self.start(keep_port=True)
-
-    def kill(self) -> None:
-        """End it at once, as a crash would. If it does not run, do nothing."""
-        if self.process is not None:
-            end_process(self.process)
 
     def pause(self) -> None:
         """Stop it with SIGSTOP: the kernel still accepts connections, but there are no answers.

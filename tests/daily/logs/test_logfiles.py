@@ -458,20 +458,17 @@ def test_an_unreachable_folder_is_listed_with_its_problem(tmp_path: Path) -> Non
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "access.log").write_bytes(b"line\n")
     (tmp_path / "b").symlink_to("b")
-    found = find(f"{tmp_path}/*/access.log*")
-    assert [(each.name, bool(each.problem)) for each in found] == [
-        (f"{tmp_path}/a/access.log", False),
-        (f"{tmp_path}/b/", True),
-    ]
-    with pytest.raises(LogFileError, match=r"cannot list the folder of log files: .*/b "):
-        lines_of(found[1].segments()[0])
-    found = find(f"{tmp_path}/*/access.log")
-    assert [(each.name, bool(each.problem)) for each in found] == [
-        (f"{tmp_path}/a/access.log", False),
-        (f"{tmp_path}/b/access.log", True),
-    ]
-    with pytest.raises(LogFileError, match=r"cannot read log file: .*/b/access\.log "):
-        lines_of(found[1].segments()[0])
+    for pattern, problem, message in (
+        ("*/access.log*", "b/", r"cannot list the folder of log files: .*/b "),
+        ("*/access.log", "b/access.log", r"cannot read log file: .*/b/access\.log "),
+    ):
+        found = find(f"{tmp_path}/{pattern}")
+        assert [(each.name, bool(each.problem)) for each in found] == [
+            (f"{tmp_path}/a/access.log", False),
+            (f"{tmp_path}/{problem}", True),
+        ]
+        with pytest.raises(LogFileError, match=message):
+            lines_of(found[1].segments()[0])
 
 
 def test_a_folder_is_an_error_and_a_missing_file_is_not(tmp_path: Path) -> None:

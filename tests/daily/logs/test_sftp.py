@@ -269,11 +269,3 @@ def test_workers_read_from_a_server(server: SftpServer, tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, processes, set_environment, (server.environment,)) as pool:
         count = count_hits(f"{server.url}/*/{DAY}.log", executor=pool, scratch=tmp_path)
     assert count.views == {DAY: {"/a": 4, "/web1": 1, "/web2": 1}}
-
-
-def test_a_missing_package_is_named_and_no_other_client_is_used() -> None:
-    hidden = "import sys; sys.modules['asyncssh'] = None"
-    done = fasthits("rollup", str(DAY), "--logs", "sftp://web1/%F.log", "--to", "-", first=hidden)
-    assert done.returncode == 2
-    text = "fasthits: logs in a store need more packages: sftp://web1/ (pip install 'fasthits[sftp]')"
-    assert done.stderr.decode().splitlines() == [text]

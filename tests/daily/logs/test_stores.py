@@ -294,11 +294,14 @@ def test_an_address_that_cannot_be_read_is_an_error_of_usage(url: str, message: 
     assert "fish" not in str(raised.value)
 
 
-def test_what_to_install_is_reported() -> None:
-    hidden = "import sys; sys.modules['s3fs'] = None"
-    done = fasthits("rollup", str(DAY), "--logs", "s3://logs/%F.log", "--to", "-", first=hidden)
+@pytest.mark.parametrize(
+    ("package", "folder", "extra"), [("s3fs", "s3://logs/", "s3"), ("asyncssh", "sftp://web1/", "sftp")]
+)
+def test_what_to_install_is_reported(package: str, folder: str, extra: str) -> None:
+    hidden = f"import sys; sys.modules['{package}'] = None"
+    done = fasthits("rollup", str(DAY), "--logs", f"{folder}%F.log", "--to", "-", first=hidden)
     assert done.returncode == 2
-    text = "fasthits: logs in a store need more packages: s3://logs/ (pip install 'fasthits[s3]')"
+    text = f"fasthits: logs in a store need more packages: {folder} (pip install 'fasthits[{extra}]')"
     assert done.stderr.decode().splitlines() == [text]
 
 

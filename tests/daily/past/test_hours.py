@@ -1,7 +1,5 @@
 """Hours in the database: kept and replaced with their day, and never those of other hits."""
 
-import sqlite3
-from contextlib import closing
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from fasthits.daily.days import Range
 from fasthits.daily.past.documents import Days, Pages, hours_document
 from fasthits.daily.past.history import History
 from fasthits.daily.past.report import Report
+from tests.daily.support import change
 from tests.support.commands import fasthits, write
 
 DAY = date(2026, 3, 12)
@@ -93,9 +92,7 @@ def test_hours_of_several_passes_count_once(tmp_path: Path, target: tuple[str, s
 
 def test_a_file_of_an_older_version_gets_the_table(tmp_path: Path, target: tuple[str, str]) -> None:
     history = rolled_up(tmp_path, *target)
-    with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
-        database.execute("DROP TABLE hours")
-        database.commit()
+    change(tmp_path / "hits.db", "DROP TABLE hours")
     assert history.hours(DAY) is None
     rolled_up(tmp_path, *target)
     assert history.hours(DAY) is not None
@@ -103,9 +100,7 @@ def test_a_file_of_an_older_version_gets_the_table(tmp_path: Path, target: tuple
 
 def test_hours_of_a_day_that_is_not_kept_are_unknown(tmp_path: Path, target: tuple[str, str]) -> None:
     history = rolled_up(tmp_path, *target)
-    with closing(sqlite3.connect(tmp_path / "hits.db")) as database:
-        database.execute("DELETE FROM hits")
-        database.commit()
+    change(tmp_path / "hits.db", "DELETE FROM hits")
     assert history.hours(DAY) is None
 
 

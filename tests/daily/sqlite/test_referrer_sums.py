@@ -11,6 +11,7 @@ import pytest
 from fasthits.daily.days import Range
 from fasthits.daily.past.history import History
 from fasthits.daily.targets.opening import open_target
+from tests.daily.support import change
 from tests.support.commands import fasthits, hit, write
 
 DAYS = [date(2026, 3, 10) + timedelta(number) for number in range(3)]
@@ -36,13 +37,6 @@ def roll_up(folder: Path, *options: str) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return folder / "hits.db"
-
-
-def change(file: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(file)) as database:
-        for statement in statements:
-            database.execute(statement)
-        database.commit()
 
 
 def rows_of(file: Path, query: str) -> Counter[object]:

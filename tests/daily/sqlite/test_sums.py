@@ -22,6 +22,7 @@ from fasthits.daily.layouts import hits_layout
 from fasthits.daily.past.history import History
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.errors import TableError, UsageError
+from tests.daily.support import change
 from tests.support.commands import fasthits, hit, write
 from tests.support.processes import PROJECT
 
@@ -51,14 +52,6 @@ def insert(database: sqlite3.Connection, rows: list[Row], by_host: bool, apart: 
         cells = (str(row.day), *row[1:])
         values = [cells[names[name]] for name in layout.columns]
         database.execute(f"INSERT INTO hits VALUES ({', '.join('?' * len(values))})", values)
-
-
-def change(file: Path, *statements: str) -> None:
-    """Change a database as another program would."""
-    with closing(sqlite3.connect(file)) as database:
-        for statement in statements:
-            database.execute(statement)
-        database.commit()
 
 
 def summed(file: Path) -> list[str]:
