@@ -7,6 +7,7 @@ from fasthits.cli.declare import Option
 from fasthits.cli.options import Day, Logs, Prefix, Settle, Ttl, find_patterns, takes_rules, takes_servers
 from fasthits.cli.output import echo, progress_bar, say
 from fasthits.daily.days import parse_day
+from fasthits.daily.logs.sources import NAME_LOGS
 from fasthits.display import counted, printable
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.rules.rules import Rules
@@ -50,6 +51,8 @@ def check(
             path = printable(each.path.decode("utf-8", "backslashreplace"))
             echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
     say(f"{counted(result.equal_paths, 'path')} equal, with {counted(result.equal_hits, 'hit')}")
+    if not (result.equal_paths or result.missing or result.more):
+        say(f"nothing was compared: the log has no hit of {date_} ({NAME_LOGS})")
     if result.missing:
         hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
@@ -93,3 +96,5 @@ def warm(
         result = LiveDay(date_, patterns, servers, check_prefix(prefix), settle, rules, progress).warm(ttl)
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} already right")
+    if not (result.counters or result.right):
+        say(f"nothing was compared: the log has no hit of {date_} ({NAME_LOGS})")

@@ -32,10 +32,16 @@ def check_file(path: Path) -> None:
     if not file.parent.is_dir():
         folder = file.parent if path.is_symlink() else path.parent
         raise TableError("no such folder", folder, "make it, or name another with --to TARGET")
-    if not all(os.access(each, os.W_OK, effective_ids=True) for each in (file.parent, file) if each.exists()):
-        raise TableError(
-            "no permission to write target", path, "run this as its owner, or name another with --to TARGET"
-        )
+    for each in (file.parent, file):
+        if each.exists() and not os.access(each, os.W_OK, effective_ids=True):
+            raise unwritable(path, file.parent, "name another with --to TARGET")
+
+
+def unwritable(name: object, folder: Path, otherwise: str) -> TableError:
+    """Return the error of a target in a *folder* that this user may not write to."""
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:  # systemd's ProtectSystem does that, too
+        return TableError("cannot write target", name, f"the file system is read-only; {otherwise}")
+    return TableError("no permission to write target", name, f"run this as its owner, or {otherwise}")
 
 
 def resolve(path: Path) -> Path:

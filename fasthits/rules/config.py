@@ -27,11 +27,13 @@ def load_config(path: Path) -> dict[str, object]:
     import tomllib  # 3 ms that most commands do not need
 
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # editors of Windows put a byte-order mark before it
         keys = tomllib.loads(text)
     except OSError as error:
         raise UsageError("cannot read config file", path, error.strerror or "") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError("config file is not UTF-8", path, "save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise UsageError("config file is not valid TOML", path, str(error)) from error
     options = {}
     for key, value in keys.items():

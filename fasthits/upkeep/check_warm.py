@@ -16,7 +16,7 @@ from fasthits.daily.counting.count_days import DEFAULT_RULES, Progress, count_da
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.logfiles import STDIN
 from fasthits.daily.logs.sources import Patterns
-from fasthits.errors import MemcachedError
+from fasthits.errors import LogFileError, MemcachedError
 from fasthits.live.keys import hit_key
 from fasthits.live.memcached import BATCH_ROWS, CounterStore, locked, read_views
 from fasthits.rules.rules import Rules
@@ -133,6 +133,8 @@ class LiveDay:
         counted, views = count_days([self.day], self.logs, take, progress=self.progress, rules=rules, as_part=True)
         for error in counted.damaged:
             raise error
+        for name, advice in counted.unreadable.items():
+            raise LogFileError("no line of this file can be read", name, f"{advice.misses[0]}; {advice.remedy}")
         return views
 
     def _views_in_counters(self, paths: Iterable[bytes]) -> dict[bytes, int]:

@@ -76,7 +76,8 @@ def test_the_file_can_set_each_option(tmp_path: Path) -> None:
         ("fold-slash = true\nfold_slash = true", "key given twice in line 2 of {}: fold_slash"),
         ("status = \n", "config file is not valid TOML: {} (Invalid value (at line 1, column 10))"),
         ("status = 200\nstatus = 200\n", "config file is not valid TOML: {} (Cannot overwrite a value (at line 2, "),
-        (b"status = '\xff'", "config file is not valid TOML: {} ("),
+        (b"status = '\xff'", "config file is not UTF-8: {} (save it as UTF-8)"),
+        ("pages = true\n".encode("utf-16"), "config file is not UTF-8: {} (save it as UTF-8)"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, message: str) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,28 @@ def test_bad_input_is_one_line(command: str, memcached: Memcached, log: Path) ->
         assert (done.returncode, done.stdout) == (code, b"")
         assert done.stderr.startswith(message)
         assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("command", ["check", "warm"])
+def test_a_log_that_cannot_be_read_or_is_of_another_day_never_seems_right(
+    command: str, memcached: Memcached, log: Path
+) -> None:
+    log.write_bytes(b"of another kind\n" * 5)
+    done = run(command, log, memcached)
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"fasthits: no line of this file can be read: ")
+    log.write_bytes(access_line("/a", date(2026, 3, 1)) * 5)
+    done = run(command, log, memcached)
+    assert done.returncode == 0
+    told = b"fasthits: nothing was compared: the log has no hit of 2026-03-12 (name another log with --logs"
+    assert done.stderr.splitlines()[-1].startswith(told)
+
+
+def test_one_of_several_logs_that_cannot_be_read_is_an_error(memcached: Memcached, log: Path) -> None:
+    log.with_name("access.log.1").write_bytes(b"of another kind\n" * 1000)
+    done = run("check", log.with_name("access.log*"), memcached)
+    assert done.returncode == 1
+    assert b"no line of this file can be read: " in done.stderr
 
 
 def test_a_counter_that_holds_no_number_is_an_error_and_stays(memcached: Memcached, log: Path) -> None:

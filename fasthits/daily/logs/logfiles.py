@@ -288,7 +288,7 @@ def _look_at(name: str, starred: bool) -> LogFile | LogFileError | None:
     except OSError as error:
         return LogFile(name, size=0, problem=_cannot_read(name, error))
     if stat.S_ISDIR(status.st_mode):
-        return LogFileError("log file is a directory", name, "name the file in it: --logs PATTERN")
+        return LogFileError("log file is a directory", name, f"name a file in it: {name.rstrip('/')}/access.log")
     if stat.S_ISREG(status.st_mode):
         return LogFile(name, _identity(status), status.st_size, status.st_mtime)
     if starred:  # reading a pipe that nobody writes to would wait for ever

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, Protocol
 
-from fasthits.daily.atomic import resolve, sync
+from fasthits.daily.atomic import resolve, sync, unwritable
 from fasthits.errors import LogFileError, TableError, UsageError
 
 LOCK_SECONDS = 60.0
@@ -61,7 +61,7 @@ class LocalFolder(Folder):
         if not parent.is_dir():
             raise TableError("no such folder", self._folder.parent, f"make it, or {ANOTHER}")
         if not os.access(parent, os.W_OK | os.X_OK, effective_ids=True):
-            raise TableError("no permission to write target", self.name, f"run this as its owner, or {ANOTHER}")
+            raise unwritable(self.name, parent, ANOTHER)
 
     def newest(self, table: str) -> str | None:
         found = max((self._folder / table).glob(f"date=*/{table}.parquet"), default=None)

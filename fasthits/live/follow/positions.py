@@ -169,12 +169,17 @@ def check_place(path: str) -> str:
         hint = f"make it: install -d -o USER {folder}; or name a file elsewhere with --state FILE"
         raise StateError("no folder for the state file", folder, hint)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _unwritable(path, folder, os.strerror(errno.EACCES))
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        raise _unwritable(path, folder, os.strerror(errno.EROFS if is_read_only else errno.EACCES))
     return folder
 
 
 def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
-    hint = f"the follower's user must own {folder}, or name a file elsewhere with --state FILE"
+    hint = "name a file elsewhere with --state FILE"
+    if reason == os.strerror(errno.EACCES):
+        hint = f"the follower's user must own {folder}, or {hint}"
+    if reason == os.strerror(errno.EROFS):
+        hint = f"{hint}; with systemd, StateDirectory= and ReadWritePaths= name folders that it may write to"
     return StateError(f"cannot write the state file ({reason})", path, hint)
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -494,3 +494,13 @@ def test_several_csv_files_are_all_replaced_or_none(tmp_path: Path) -> None:
 def test_a_folder_is_not_replaced(folder: str) -> None:
     with pytest.raises(IsADirectoryError), replacing.replacing(Path(folder)):
         raise AssertionError("a new file was made")
+
+
+@pytest.mark.parametrize("name", ["hits.db", "hits.csv", "hits/"])
+def test_a_read_only_file_system_is_named_as_such(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd makes folders read-only. There, nobody is helped by another owner."""
+    monkeypatch.setattr(os, "access", lambda *_, **options: False)
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(TableError, match=r"^cannot write target: .*the file system is read-only") as raised:
+        open_target(f"{tmp_path}/{name}").check()
+    assert "owner" not in str(raised.value)

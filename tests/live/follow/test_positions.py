@@ -4,6 +4,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from fasthits.live.follow.positions import (
     State,
     StateFile,
     check_patterns,
+    check_place,
     fingerprint,
     state_path,
 )
@@ -127,3 +129,12 @@ def test_patterns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for nothing in ("", "-"):
         with pytest.raises(UsageError, match="not a file to follow"):
             check_patterns([nothing])
+
+
+def test_a_read_only_file_system_is_named_as_such(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    for flag, told in ((os.ST_RDONLY, "Read-only file system"), (0, "Permission denied")):
+        monkeypatch.setattr(os, "statvfs", lambda _, flag=flag: SimpleNamespace(f_flag=flag))
+        with pytest.raises(StateError, match=rf"cannot write the state file \({told}\)") as raised:
+            check_place(str(path))
+        assert ("must own" in str(raised.value)) == (flag == 0)
