@@ -72,22 +72,26 @@ def test_count_paths_in_a_dict(benchmark: Benchmark, expected: Expected, paths: 
 
 def test_tokenise(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
     def tokenise() -> None:
-        counter = HitTable()
-        counter.count_only([NEVER])
-        counter.feed(block)
-        assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, 0, expected.malformed)
-        assert counter.filtered == expected.filtered | {"day": expected.hits}
+        hit_table = HitTable()
+        hit_table.count_only([NEVER])
+        hit_table.feed(block)
+        assert (hit_table.lines, hit_table.hits, hit_table.malformed) == (expected.lines, 0, expected.malformed)
+        assert hit_table.filtered == expected.filtered | {"day": expected.hits}
 
     benchmark(tokenise)
 
 
 def test_count(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
     def count() -> HitTable:
-        counter = HitTable()
-        counter.feed(block)
-        assert (counter.lines, counter.hits, counter.malformed) == (expected.lines, expected.hits, expected.malformed)
-        assert counter.filtered == expected.filtered
-        return counter
+        hit_table = HitTable()
+        hit_table.feed(block)
+        assert (hit_table.lines, hit_table.hits, hit_table.malformed) == (
+            expected.lines,
+            expected.hits,
+            expected.malformed,
+        )
+        assert hit_table.filtered == expected.filtered
+        return hit_table
 
     assert {(day, path): views for day, path, views in count().rows()} == expected.views
     benchmark(count)
@@ -97,10 +101,10 @@ def test_count_one_day(benchmark: Benchmark, expected: Expected, block: bytes) -
     hits, filtered = expected.of_day()
 
     def count() -> None:
-        counter = HitTable()
-        counter.count_only([expected.day])
-        counter.feed(block)
-        assert (counter.lines, counter.hits, counter.filtered) == (expected.lines, hits, filtered)
+        hit_table = HitTable()
+        hit_table.count_only([expected.day])
+        hit_table.feed(block)
+        assert (hit_table.lines, hit_table.hits, hit_table.filtered) == (expected.lines, hits, filtered)
 
     benchmark(count)
 
@@ -124,11 +128,11 @@ def test_merge(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
 
 
 def test_rows(benchmark: Benchmark, expected: Expected, block: bytes) -> None:
-    counter = HitTable()
-    counter.feed(block)
+    hit_table = HitTable()
+    hit_table.feed(block)
 
     def read_rows() -> None:
-        assert len(list(counter.rows())) == len(expected.views)
+        assert len(list(hit_table.rows())) == len(expected.views)
 
     benchmark(read_rows)
 

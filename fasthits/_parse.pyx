@@ -16,7 +16,7 @@ from fasthits.core.escapes cimport rewritten
 from fasthits.core.ltsv_w3c cimport CLOCK, MAX_NAMES
 from fasthits.core.counts cimport (
     ASKED, LAST_DAY, MAX_EXAMPLE, MAX_EXAMPLES, MAX_REFERER_TABLES, NO_MEMORY_LEFT, Block, Tally, count_block,
-    add_to_hour, bytes_of_all, count_partial, line_count, open_block, place_views,
+    add_to_hour, bytes_of_all, count_unfinished, line_count, open_block, place_views,
 )
 from fasthits.core.csv cimport CSV_ROWS, MAX_CSV_FIELDS, Text, Writing, set_date, write_csv_rows
 from fasthits.core.days cimport bits_of, hours_by_ordinal, no_days, ordinals_of, views_by_ordinal
@@ -441,7 +441,7 @@ cdef class HitTable:
         free_table(&self.tally.hours)
         free(self.tally.wanted)
         free(self.tally.seen)
-        free(self.tally.partial)
+        free(self.tally.unfinished)
         free_table(&self.tally.agents)
         free_table(&self.tally.paths)
         free_table(&self.tally.referers)
@@ -570,7 +570,7 @@ cdef class HitTable:
             self.tally.shards = 0
             while outcome == ASKED:
                 with nogil:
-                    outcome = count_partial(&self.tally)
+                    outcome = count_unfinished(&self.tally)
                 if outcome == ASKED:
                     learn_for(self)
             self.tally.reader.columns.count = 0

@@ -1,4 +1,9 @@
-"""The command line. It turns options into library calls, and results into output and exit codes. It counts nothing."""
+"""The command line. It turns options into library calls, and results into output and exit codes. It counts nothing.
+
+- a module for each command, or for two commands that are alike; commands: the list of all
+- plain: reads most command lines; app, command, declare, options: the command line as typer reads it
+- advice, completion: help while typing; output, tables, keyboard: the terminal
+"""
 
 import gc
 from collections.abc import Callable, Sequence

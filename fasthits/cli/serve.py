@@ -69,7 +69,7 @@ def serve(
     install 'fasthits[web]'.
     """
     try:
-        from fasthits.web.app import Settings
+        from fasthits.web.app import Options
         from fasthits.web.guard import LOOPBACK_NAMES, Access
         from fasthits.web.server import listen
         from fasthits.web.server import serve as run
@@ -91,7 +91,7 @@ def serve(
     if site is not None and not re.fullmatch(r"https?://[^\s/?#@]+/?", site):
         raise UsageError("not the address of a site", repr(site), "https://example.org, without a path")
     shown = f"[{host}]" if ":" in host else host
-    settings = Settings(
+    options = Options(
         servers=servers,
         prefix=check_prefix(prefix),
         database=database,
@@ -101,7 +101,7 @@ def serve(
     with listen(host, port) as listening:
         say(f"http://{shown}:{listening.getsockname()[1]}/ (Ctrl-C ends)")
         try:
-            run(settings, listening, say)
+            run(options, listening, say)
         except KeyboardInterrupt:
             return
 

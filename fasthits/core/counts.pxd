@@ -70,8 +70,8 @@ cdef struct Tally:         # the content of one HitTable
     Table hours            # views by day and hour; the path of a row is one byte, the hour
     uint64_t views_of_bots    # hits that are in the table of bots
     uint64_t views_placed  # other hits that were added to their hour: all but those of the present moment
-    char *partial          # the beginning of the last line, whose end is in the next block; MAX_LINE + 1 bytes at most
-    size_t partial_size, partial_capacity
+    char *unfinished       # the beginning of the last line, whose end is in the next block; MAX_LINE + 1 bytes at most
+    size_t unfinished_size, unfinished_capacity
     Example examples[MAX_EXAMPLES]
     int examples_taken
     const Rules *rules
@@ -81,7 +81,7 @@ cdef struct Tally:         # the content of one HitTable
     Answer *answers
     Table *asked_for       # agents, paths or referers: the table that lacks an answer
     Span asked             # the user agent, path or referer that lacks an answer; in the line that has ASKED
-    bint partial_whole     # the partial line is complete, but it has ASKED
+    bint unfinished_whole  # that line is complete now, but it has ASKED
     char *key              # memory for a key that the line does not have in one piece; by_referer: for the batch's keys
     size_t key_size, key_capacity
     Tally *bots            # the table of bots, or NULL
@@ -466,37 +466,37 @@ cdef inline bint renew_batch(Tally *counts, size_t key_size) noexcept nogil:
     return True
 
 
-cdef inline bint keep_partial(Tally *tally, const char *start, size_t size) noexcept nogil:
-    """Append *start* to the partial line, MAX_LINE + 1 bytes in all at most; False if memory runs out."""
-    cdef size_t left = MAX_LINE + 1 - tally.partial_size
-    cdef size_t capacity = tally.partial_capacity
-    cdef char *partial
+cdef inline bint keep_unfinished(Tally *tally, const char *start, size_t size) noexcept nogil:
+    """Append *start* to the unfinished line, MAX_LINE + 1 bytes in all at most; False if memory runs out."""
+    cdef size_t left = MAX_LINE + 1 - tally.unfinished_size
+    cdef size_t capacity = tally.unfinished_capacity
+    cdef char *unfinished
     if size > left:
         size = left
     if size == 0:
         return True    # memcpy must not get NULL, even for no bytes (C11 7.24.1)
-    if tally.partial_size + size > capacity:
-        capacity = max(tally.partial_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
-        partial = <char *>realloc(tally.partial, capacity)
-        if partial == NULL:
-            tally.partial_size = 0    # else these bytes would become the beginning of another line
+    if tally.unfinished_size + size > capacity:
+        capacity = max(tally.unfinished_size + size, min(2 * capacity, <size_t>MAX_LINE + 1))
+        unfinished = <char *>realloc(tally.unfinished, capacity)
+        if unfinished == NULL:
+            tally.unfinished_size = 0    # else these bytes would become the beginning of another line
             return False
-        tally.partial, tally.partial_capacity = partial, capacity
-    memcpy(tally.partial + tally.partial_size, start, size)
-    tally.partial_size += size
+        tally.unfinished, tally.unfinished_capacity = unfinished, capacity
+    memcpy(tally.unfinished + tally.unfinished_size, start, size)
+    tally.unfinished_size += size
     return True
 
 
-cdef inline int count_partial(Tally *tally) noexcept nogil:
-    """Count the partial line, which is complete now."""
-    cdef size_t size = tally.partial_size
+cdef inline int count_unfinished(Tally *tally) noexcept nogil:
+    """Count the unfinished line, which is complete now."""
+    cdef size_t size = tally.unfinished_size
     cdef int outcome = COUNTED
     if size:
-        outcome = count_other_line(tally, tally.partial, size)
+        outcome = count_other_line(tally, tally.unfinished, size)
     flush(tally)
-    tally.partial_whole = outcome == ASKED
+    tally.unfinished_whole = outcome == ASKED
     if outcome != ASKED:
-        tally.partial_size = 0
+        tally.unfinished_size = 0
     return outcome
 
 
@@ -529,26 +529,26 @@ cdef inline int count_lines(Tally *tally, Block *block) noexcept nogil:
 
 
 cdef inline int count_block(Tally *tally, Block *block) noexcept nogil:
-    """Count the lines that end in the block, and keep the partial line after them.
+    """Count the lines that end in the block, and keep the unfinished line after them.
 
     After a line has ASKED, the block begins with the bytes that are still to be counted.
     """
     cdef Span line
     cdef int outcome = COUNTED
-    if tally.partial_size and not tally.partial_whole and block.rest.p != block.rest.end:
+    if tally.unfinished_size and not tally.unfinished_whole and block.rest.p != block.rest.end:
         if not take_until(&block.rest, b"\n", &line):
             take_rest(&block.rest, &line)
-            return COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
-        if not keep_partial(tally, line.start, line.size):
+            return COUNTED if keep_unfinished(tally, line.start, line.size) else NO_MEMORY_LEFT
+        if not keep_unfinished(tally, line.start, line.size):
             return NO_MEMORY_LEFT
         block.searched = block.rest.p
-        tally.partial_whole = True
-    if tally.partial_whole:
-        outcome = count_partial(tally)
+        tally.unfinished_whole = True
+    if tally.unfinished_whole:
+        outcome = count_unfinished(tally)
     while outcome == COUNTED and has_line(block):
         outcome = count_lines(tally, block)
     flush(tally)
     if outcome == COUNTED:
         take_rest(&block.rest, &line)
-        outcome = COUNTED if keep_partial(tally, line.start, line.size) else NO_MEMORY_LEFT
+        outcome = COUNTED if keep_unfinished(tally, line.start, line.size) else NO_MEMORY_LEFT
     return outcome

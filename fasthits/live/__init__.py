@@ -4,6 +4,6 @@
 - follow/: the same from log files
 - keys: the names of counters; statistics: the figures that loggers publish
 - servers, connections, memcached, replies: the addresses, TLS, commands and answers of memcached
-- counters: for your own code; quick: for pages; asking, sampler, listing: for `top` and the web page
+- counters: for your own code; quick, pauses: for pages; asking, sampler, listing: for `top` and the web page
 - privileges, processes: --user, and the loggers that run
 """

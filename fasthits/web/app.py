@@ -25,7 +25,7 @@ STATIC = Path(__file__).with_name("static")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Options:
     """Where the numbers come from, and who may see them."""
 
     servers: Sequence[str]
@@ -36,19 +36,19 @@ class Settings:
     """The address of the site, https://example.org, for links to its pages."""
 
 
-def create_app(settings: Settings) -> tuple[Starlette, Events, Archive]:
+def create_app(options: Options) -> tuple[Starlette, Events, Archive]:
     """Return the application, its event streams and its archive. The server must end both when it ends."""
-    now, archive = Now(settings.servers, settings.prefix, settings.site), Archive(settings.database)
+    now, archive = Now(options.servers, options.prefix, options.site), Archive(options.database)
     events = Events(now)
     routes = [
         Route("/", _page),
         Route("/events", events),
-        *Api(now, archive, settings.access.token is not None).routes(),
+        *Api(now, archive, options.access.token is not None).routes(),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, access=settings.access), Middleware(GZipMiddleware, compresslevel=GZIP_LEVEL)],
+        middleware=[Middleware(Guard, access=options.access), Middleware(GZipMiddleware, compresslevel=GZIP_LEVEL)],
         exception_handlers={ClientGone: _nobody_waits, FasthitsError: _failed, HTTPException: _not_here},
     )
     return app, events, archive

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fasthits.errors import FasthitsError
-from fasthits.web.app import Settings, create_app
+from fasthits.web.app import Options, create_app
 
 BACKLOG = 1024
 ACCEPTED_AT_ONCE = 8
@@ -53,9 +53,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(settings: Settings, listening: socket.socket, say: Say) -> None:
+def serve(options: Options, listening: socket.socket, say: Say) -> None:
     """Answer requests until SIGINT or SIGTERM; uvicorn then raises the signal again. *say* tells the operator of it."""
-    app, events, archive = create_app(settings)
+    app, events, archive = create_app(options)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

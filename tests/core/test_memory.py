@@ -173,7 +173,7 @@ def test_after_a_memory_error_of_merge_both_hit_tables_are_usable(run_alone: Cal
     run_alone(merge_until_memory_ends)
 
 
-def keep_a_partial_line_until_memory_ends() -> None:
+def keep_an_unfinished_line_until_memory_ends() -> None:
     block = b"x" * (LINE_BYTES - 1)
     hit_tables = [HitTable() for _ in range(40)]
     failures = 0
@@ -191,5 +191,5 @@ def keep_a_partial_line_until_memory_ends() -> None:
 
 
 @pytest.mark.measures_memory
-def test_a_partial_line_that_memory_cannot_hold_is_given_up(run_alone: Callable[..., object]) -> None:
-    run_alone(keep_a_partial_line_until_memory_ends)
+def test_an_unfinished_line_that_memory_cannot_hold_is_given_up(run_alone: Callable[..., object]) -> None:
+    run_alone(keep_an_unfinished_line_until_memory_ends)

@@ -212,7 +212,7 @@ def test_merge_keeps_own_rows_first_and_appends_those_of_the_other_in_their_orde
     ]
 
 
-def test_merge_leaves_the_other_table_its_partial_line_and_examples() -> None:
+def test_merge_leaves_the_other_table_its_unfinished_line_and_examples() -> None:
     hit_table, other = HitTable(), HitTable()
     hit_table.feed(INTACT[:40])
     other.feed(distinct_lines(2) + b"bad\n" + INTACT[:60])

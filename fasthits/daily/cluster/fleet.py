@@ -62,10 +62,10 @@ class Crew(NamedTuple):
 
 
 class Fleet:
-    """The workers of one run, and the folder that they share."""
+    """The workers of one count, and the scratch folder that they share."""
 
     def __init__(self, crew: Crew, scratch: str) -> None:
-        """*scratch* is where the folder of the run is to be."""
+        """*scratch* is where the scratch folder is to be."""
         self._crew = crew
         self.scratch = Scratch(scratch)
         self.remarks: list[str] = []
@@ -74,7 +74,7 @@ class Fleet:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Make the folder of the run; remove it at the end of the block. Raises FasthitsError, which names it if it is
+        """Make the scratch folder; remove it at the end of the block. Raises FasthitsError, which names it if it is
         still there."""
         self.scratch.make()
         try:
@@ -161,7 +161,7 @@ class Fleet:
 
 
 _LOST = ("FutureCancelledError", "CommClosedError", "WorkerCrashedError", "BrokenExecutor")
-"""Errors of engines that a run does not survive."""
+"""Errors of engines that a count does not survive."""
 
 
 def _pickled(compiled: CompiledRules) -> bytes:

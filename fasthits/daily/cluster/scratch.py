@@ -45,7 +45,7 @@ class Scratch:
         name = uuid.uuid4().hex
         with _errors_of(self.folder):
             if not self._is_there():
-                raise FasthitsError("this worker does not see the folder of the run", self.folder, NAME_ANOTHER)
+                raise FasthitsError("this worker does not see the scratch folder", self.folder, NAME_ANOTHER)
             with self._new_file(name) as file:
                 yield name, file
             if is_url(self.folder) and not self._is_there():  # stores accept files for removed folders
@@ -89,7 +89,7 @@ class Scratch:
 
 
 def read_range(path: str, start: int, size: int) -> bytes:
-    """Return *size* bytes of a file of a run from *start* on. Raises FasthitsError."""
+    """Return *size* bytes of a file from *start* on. Raises FasthitsError."""
     with _errors_of(path):
         if is_url(path):
             from fasthits.daily.logs import stores
@@ -99,12 +99,12 @@ def read_range(path: str, start: int, size: int) -> bytes:
             with open(path, "rb") as file:
                 found = os.pread(file.fileno(), size, start)
     if len(found) != size:
-        raise FasthitsError("a file of the run is too short", path, "run it again")
+        raise FasthitsError("a file in the scratch folder is too short", path, "run it again")
     return found
 
 
 @contextmanager
-def _errors_of(path: str, failed: str = "cannot use the folder of the run") -> Iterator[None]:
+def _errors_of(path: str, failed: str = "cannot use the scratch folder") -> Iterator[None]:
     try:
         yield
     except LogFileError as error:  # an error of a store

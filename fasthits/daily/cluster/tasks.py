@@ -1,6 +1,6 @@
 """The tasks of a cluster's workers: look at the beginnings of log files, count a part of them, merge rows.
 
-Rows go through files in the folder of the run (`scratch`), never through the cluster's own messages. A task carries
+Rows go through files in the scratch folder (`scratch`), never through the cluster's own messages. A task carries
 what it was made with: a worker with another fasthits, or another list of bots, refuses it.
 """
 
@@ -62,7 +62,7 @@ def run(made_with: Mapping[str, str], task: bytes) -> Any:
 
 @lru_cache(maxsize=4)
 def compiled_from(rules: bytes) -> CompiledRules:
-    """Return the rules that were pickled: those of all tasks of a run are the same object."""
+    """Return the rules that were pickled: those of all tasks of a count are the same object."""
     return CompiledRules(*pickle.loads(rules))
 
 
@@ -80,7 +80,7 @@ class Work(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file of rows in the folder of the run."""
+    """A file of rows in the scratch folder."""
 
     name: str
     size: int
@@ -172,7 +172,7 @@ def _pieces(path: str, places: Sequence[tuple[int, int]]) -> Iterator[bytes]:
         try:
             yield unpack(read_range(path, start, size))
         except DamagedPieceError as error:
-            raise FasthitsError("a file of the run is damaged", path, str(error)) from error
+            raise FasthitsError("a file in the scratch folder is damaged", path, str(error)) from error
 
 
 def _write(scratch: Scratch, rows: Mapping[str, Iterable[tuple[int, bytes]]]) -> File:

@@ -1,1 +1,6 @@
-"""``fasthits log --follow``: log files that another program writes, counted exactly once over rotations and kills."""
+"""``fasthits log --follow``: log files that another program writes, counted exactly once over rotations and kills.
+
+- files, inotify: new lines and rotations; positions: how far each file was counted
+- tally: the hits since the last delivery; deliveries, carrier: their way to each memcached
+- follower: all of this, from start to end
+"""

@@ -184,10 +184,10 @@ def test_a_folder_that_workers_do_not_share_is_an_error(tmp_path: Path, pool: Ex
     scratch = fleet.Scratch(str(tmp_path))
     workers = Fleet(Crew(pool, 2, "the pool"), str(tmp_path))
     with pytest.raises(
-        FasthitsError, match=rf"this worker does not see the folder of the run: .*--scratch.*{gethostname()}"
+        FasthitsError, match=rf"this worker does not see the scratch folder: .*--scratch.*{gethostname()}"
     ):
         workers.in_order(tasks.merge, [([], scratch, range(1), None)])
-    with pytest.raises(FasthitsError, match=r"cannot use the folder of the run: .*No such file"):
+    with pytest.raises(FasthitsError, match=r"cannot use the scratch folder: .*No such file"):
         fleet.Scratch(str(tmp_path / "nowhere")).make()
 
 
@@ -197,9 +197,9 @@ def test_a_file_of_the_run_that_was_altered_is_an_error(tmp_path: Path) -> None:
     with scratch.new_file() as (name, file):
         file.write(b"no frame of rows")
     damaged = tasks.File(name, 16, {"hits": {0: [(0, 16)]}})
-    with pytest.raises(FasthitsError, match=f"a file of the run is damaged: {tmp_path}"):
+    with pytest.raises(FasthitsError, match=f"a file in the scratch folder is damaged: {tmp_path}"):
         list(tasks.runs_of([damaged], scratch, [0])["hits"][0].pieces())
-    with pytest.raises(FasthitsError, match="a file of the run is too short"):
+    with pytest.raises(FasthitsError, match="a file in the scratch folder is too short"):
         read_range(f"{scratch.folder}/{name}", 10, 20)
 
 

@@ -167,9 +167,9 @@ def test_formulas_are_harmless_in_all_csv_and_can_be_read_back(text: str) -> Non
     assert (cell == text) == (text in [*PLAIN_TEXTS, "-"])
     assert cell == "-" or not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
     assert read_back(cell) == text
-    counter = HitTable()
-    counter.add(date(2026, 3, 12), f"/p\n{text}\n{text}".encode(), 7)
-    ((_, lines, _),) = counter.csv(3)
+    hit_table = HitTable()
+    hit_table.add(date(2026, 3, 12), f"/p\n{text}\n{text}".encode(), 7)
+    ((_, lines, _),) = hit_table.csv(3)
     assert lines == csv_line(["2026-03-12", "/p", cell, cell, "7"])
 
 

@@ -153,10 +153,10 @@ def die(*_):
 
 places = {"_schema": target, "replace": folders.Path, "sync": folders}
 setattr(places[sys.argv[2]], sys.argv[2], die)
-counter = HitTable()
+hit_table = HitTable()
 for day in (1, 2):
-    counter.add(date(2026, 3, day), b"/new", 9)
-open_target(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], counter)
+    hit_table.add(date(2026, 3, day), b"/new", 9)
+open_target(sys.argv[1]).replace([date(2026, 3, 1), date(2026, 3, 2)], hit_table)
 """
 
 
