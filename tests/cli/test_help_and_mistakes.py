@@ -217,6 +217,15 @@ def test_closed_or_full_streams_are_reported(command: str, code: int, stderr: st
     assert (done.returncode, done.stderr.decode()) == (code, stderr)
 
 
+@pytest.mark.parametrize("command", ["conf --follow x.log", "log --check --follow x.log --state /dev/null/x"])
+def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, command: str) -> None:
+    (tmp_path / "gone").mkdir()
+    program = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} -I -m fasthits {command}"
+    done = subprocess.run(program, shell=True, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "fasthits: the current folder no longer exists (cd to another)\n"
+
+
 def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:
     log, kept = write(tmp_path / "access.log", hit("/")), tmp_path / "hits.db"
     count = f"rollup 2026-03-12 --partial --quiet --logs {log} --to {kept}"
