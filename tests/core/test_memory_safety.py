@@ -94,10 +94,7 @@ def read_parts_of_lines_between_guards() -> None:
         for data in {part + ending for part in parts for ending in (b"", b"\r", b"\n", b"\r\n")}:
             for lay in (guarded.before_the_end, guarded.at_the_start):
                 assert parse_line(lay(data)) == as_parsed(reference.parse(data)), data
-                hit_table = HitTable()
-                hit_table.feed(lay(data))
-                hit_table.finish()
-                assert_counts(hit_table, data)
+                assert_counts(fed(lay(data)), data)
 
 
 def test_no_byte_outside_of_a_line_is_read(run_alone: Callable[..., object]) -> None:
@@ -180,10 +177,7 @@ def read_blocks_that_fill_the_room_between_guards() -> None:
         block += (INTACT + b"\n") * (guarded.size // len(INTACT))
         block = block[: guarded.size]
         assert len(block) == guarded.size
-        hit_table = HitTable()
-        hit_table.feed(guarded.at_the_start(block))
-        hit_table.finish()
-        assert_counts(hit_table, block)
+        assert_counts(fed(guarded.at_the_start(block)), block)
 
 
 def test_no_byte_outside_of_a_block_between_two_guards_is_read(run_alone: Callable[..., object]) -> None:
