@@ -82,6 +82,8 @@ def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[st
         ["warm", "--settle", "1e300"],
         ["log", "--drain-timeout", "nan"],
         ["conf", "--user", ""],
+        ["conf", "--user", "fast hits"],
+        ["conf", "--user", "--system"],
         ["conf", "--logs", "/srv/*/log/%Y-%m-%d.log"],
         ["conf", "--database", ""],
         ["conf", "--database", "/var/lib/fasthits/hits"],
