@@ -117,6 +117,7 @@ def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list
         (["rollup", "2026-03-01", "2026-03-12"], "(days are one argument: 2026-03-01..2026-03-12)"),
         (["rollup", "20260312"], "did you mean 2026-03-12?"),
         (["rollup", "access.log"], "name log files with --logs access.log, a pattern in quotes: --logs 'access.log*'"),
+        (["rollup", "today", ""], "unexpected argument: '' (it is empty; is a variable of the shell not set?)"),
         (["rollup", "today", "a.log", "b.log"], "unexpected argument: a.log b.log (name log files with --logs a.log,"),
         (["rollup", "--to"], "option without a value: --to (fasthits rollup --to TARGET)"),
         (["rollup", "--ignore-bots"], "did you mean --exclude-bots?"),
