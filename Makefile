@@ -109,7 +109,7 @@ OLD := -m 'not slow' -k 'not postgresql or test_parse_log.py or test_models.py'
 test: programs installed
 	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m pytest tests benchmarks --benchmark-disable -n $(WORKERS) $(SPREAD)
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
-		$(BIN)/python -m pytest tests/django tests/cli/test_cli.py $(OLD) -n $(WORKERS) $(SPREAD)
+		$(BIN)/python -m pytest tests/django tests/cli/test_help_and_mistakes.py $(OLD) -n $(WORKERS) $(SPREAD)
 
 # Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it.
 coverage: programs installed

@@ -54,3 +54,7 @@ class MemcachedError(FasthitsError):
 
 class PrivilegeError(FasthitsError):
     """The process has no permission to become the given user."""
+
+
+FOLDER_IS_GONE = "the current folder no longer exists (cd to another)"
+"""A FileNotFoundError without a file name: the system raises it for the current folder."""

@@ -28,7 +28,7 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import hit_key
-from tests.live.test_status import STATUS_LINE, Status, wait_until_settled
+from tests.live.test_status_signal import STATUS_LINE, Status, wait_until_settled
 from tests.support.certificates import Authority
 from tests.support.gateways import Gateway, Haproxy, Stunnel
 from tests.support.logger import DAY, Logger, access_line, access_lines

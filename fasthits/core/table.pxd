@@ -84,7 +84,7 @@ cdef enum:
     FIRST_SLOTS = 1024
     FIRST_ARENA = 65536
     AHEAD_BYTES = 1024     # rows are prefetched so many bytes before they are needed
-    RELEASED_BYTES = 1 << 20    # memory of rows is given back in pieces of this size
+    RELEASED_BYTES = 1 << 20    # memory of rows is given back in steps of this size
     PAGE_BYTES = 65536     # a multiple of any page's size
     HUGE_BYTES = 1 << 22   # less memory is not worth huge pages
     HUGE_PAGE = 1 << 21

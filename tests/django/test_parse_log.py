@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections, router
 from django.test.utils import CaptureQueriesContext, override_settings
 from django.urls import set_script_prefix
 
@@ -184,9 +184,20 @@ def test_hits_of_deleted_objects_are_not_reported_as_missing(parse_log: ParseLog
     assert history_of(release) == {DAY: 2}
 
 
+class ReadsFromReplica:
+    """Lets all models be read from a replica."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str:
+        return "replica"
+
+
+@pytest.mark.parametrize("routers", [[], [ReadsFromReplica()]], ids=["", "replica"])
 def test_an_object_that_is_deleted_during_the_run_leaves_nothing_behind(
-    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch
+    parse_log: ParseLog, release: PressRelease, monkeypatch: pytest.MonkeyPatch, routers: list[Any]
 ) -> None:
+    monkeypatch.setitem(connections.settings, "replica", connections.settings["default"])
+    monkeypatch.setattr(connections._connections, "replica", connections["default"], raising=False)
+    monkeypatch.setattr(router, "routers", routers)
     others = [Photo.objects.create(), Tag.objects.create(name="x"), Issue.objects.create(year=2026, number=3)]
     gone = [Photo.objects.create(), Tag.objects.create(name="y"), release]
     save = history._save

@@ -233,7 +233,7 @@ def test_the_fault_of_each_address_is_reported(hosts: Path) -> None:
 
 
 def test_connections_have_a_time_out_for_unacknowledged_data(memcached: Memcached) -> None:
-    """This test looks at the options of the connection. In test_vanished.py a machine vanishes."""
+    """This test looks at the options of the connection. In test_vanished_machine.py a machine vanishes."""
     connection = Connector(memcached.spec).connect().blocking(1)
     with connection:
         option = {name: connection.getsockopt(socket.IPPROTO_TCP, name) for name in KEEPALIVE}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from fasthits.live.keys import hit_key
-from tests.live.test_status import read_status, wait_until_settled
+from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually, is_alive
 from tests.support.servers import Memcached

@@ -9,7 +9,7 @@ from pymemcache.client.hash import HashClient
 
 from fasthits.live.keys import hit_key
 from fasthits.live.servers import check_servers
-from tests.live.test_status import wait_until_settled
+from tests.live.test_status_signal import wait_until_settled
 from tests.support.certificates import Authority
 from tests.support.gateways import Stunnel
 from tests.support.logger import DAY, Logger, access_lines

@@ -21,7 +21,7 @@ import pytest
 
 from fasthits.live.keys import KEY_BYTES, hit_key
 from fasthits.rules.rules import Rules
-from tests.live.test_status import read_status
+from tests.live.test_status_signal import read_status
 from tests.support import reference
 from tests.support.logger import DAY, Logger, access_line
 from tests.support.processes import eventually

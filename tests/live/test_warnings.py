@@ -8,7 +8,7 @@ import pytest
 
 from fasthits.live.causes import CAUSES, LOSSES, OTHER, warnings_of
 from fasthits.live.statistics import FIGURES
-from tests.live.test_health import OFTEN
+from tests.live.test_statistics import OFTEN
 from tests.support.logger import Logger, access_line
 from tests.support.processes import eventually, run_fasthits
 from tests.support.servers import Memcached

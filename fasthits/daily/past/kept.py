@@ -122,10 +122,10 @@ class Kept:
         where = _of_host(host)
         if self._has_sums:
             query = f"SELECT date, sum({number}) FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
-            found.update(self._ask(query, [*days.ends, *_given(host)]))
+            found.update(self._numbers(self._ask(query, [*days.ends, *_given(host)])))
         for day in self._without_sums(days):
             query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ?{where}"
-            (found[day],) = self._ask(query, [day, *_given(host)]).fetchone()
+            found[day] = self._number(self._ask(query, [day, *_given(host)]))
         return found
 
     def hosts(self, days: Range) -> Counter[str]:
@@ -133,10 +133,10 @@ class Kept:
         found: Counter[str] = Counter()
         if self._has_sums:
             query = "SELECT host, sum(views) FROM hits_sums WHERE date BETWEEN ? AND ? GROUP BY host"
-            found.update(dict(self._ask(query, days.ends)))
+            found.update(self._numbers(self._ask(query, days.ends)))
         for day in self._without_sums(days):
             query = "SELECT host, sum(views) FROM hits WHERE date = ? GROUP BY host"
-            found.update(dict(self._ask(query, [day])))
+            found.update(self._numbers(self._ask(query, [day])))
         return +found
 
     def paths_by_day(
@@ -149,8 +149,8 @@ class Kept:
             return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
         # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
         query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
-        read, kept = self._ask, self.days_of(days)
-        return [{day: read(query, [day, path, *_given(host)]).fetchone()[0] for day in kept} for path in paths]
+        kept = self.days_of(days)
+        return [{day: self._number(self._ask(query, [day, path, *_given(host)])) for day in kept} for path in paths]
 
     def packed(self, days: Range, host: str | None = None, number: str = "views") -> Iterator[Packed]:
         """Return each day's packed views, to add up. When it returns, `paths` has all paths of these days."""
@@ -200,7 +200,7 @@ class Kept:
         if made:
             summed = f"FROM {table}_sums WHERE date BETWEEN ? AND ?"
             query = f"SELECT sum(views), {texts} {summed}{_of_host(host)} GROUP BY {texts}"
-            found.update({row[1:]: row[0] for row in self._ask(query, [*days.ends, *_given(host)])})
+            found.update(self._by_texts(self._ask(query, [*days.ends, *_given(host)])))
         where, given = _of_host(host), _given(host)
         if path is not None and is_section:
             where, given = f"{where} AND path >= ? AND path < ?", [*given, path, f"{path[:-1]}0"]  # 0 comes after the /
@@ -209,7 +209,7 @@ class Kept:
         query = f"SELECT sum(views), {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
         for day in self.days_of(days):
             if day not in made:
-                found.update({row[1:]: row[0] for row in self._ask(query, [day, *given])})
+                found.update(self._by_texts(self._ask(query, [day, *given])))
         return found
 
     def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
@@ -218,11 +218,11 @@ class Kept:
             f"SELECT path, sum(views) FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
             f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 2 DESC, 1 LIMIT {limit} OFFSET {offset}"
         )
-        return list(self._ask(query, [*days.ends, prefix, *_given(host), prefix]))
+        return list(self._numbers(self._ask(query, [*days.ends, prefix, *_given(host), prefix])).items())
 
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
-        return dict(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
+        return self._numbers(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
 
     def paths_without_sums(self) -> Iterator[str]:
         """Yield the paths of each day without sums."""
@@ -233,6 +233,21 @@ class Kept:
     def _ask(self, query: str, values: Sequence[object] = ()) -> Rows:
         self._go_on()
         return self._database.execute(query, values)
+
+    def _number(self, rows: Rows) -> int:
+        """Return the number of views in the only row."""
+        with self._damage("invalid views"):
+            return _whole(rows.fetchone()[0])
+
+    def _numbers(self, rows: Rows) -> dict[Any, int]:
+        """Return the views in the second column by the first."""
+        with self._damage("invalid views"):
+            return {key: _whole(views) for key, views in rows}
+
+    def _by_texts(self, rows: Rows) -> dict[tuple[str, ...], int]:
+        """Return the views in the first column by the others."""
+        with self._damage("invalid views"):
+            return {tuple(texts): _whole(views) for views, *texts in rows}
 
     def _stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         self._go_on()
@@ -254,7 +269,7 @@ class Kept:
             with self._damage("invalid views"):
                 for path, count in self._stream(query, [day, *_given(host)]):
                     views[self.paths.make_number(path)] += count
-                made = Packed(day, views.total(), pack_sums(sorted(views.items())))
+                made = Packed(day, _whole(views.total()), pack_sums(sorted(views.items())))
             self._made[day, host, number] = made
         return made
 
@@ -357,6 +372,13 @@ class Paths:
 
     def _missing(self) -> TableError:
         return TableError("the database has damaged sums", self._file, "paths are missing")
+
+
+def _whole(views: Any) -> int:
+    """Return a number of views. Raises ValueError or TypeError if it is none: anybody may change rows by hand."""
+    if views != (number := int(views)) or number < 0:
+        raise ValueError(f"{views!r} views")
+    return number
 
 
 def _of_host(host: str | None) -> str:

@@ -338,6 +338,23 @@ def test_views_that_are_not_numbers_are_reported_and_get_no_sums(kept: Path) -> 
     assert History(kept).most_read(Range(DAYS[2], DAYS[2])).views == 7
 
 
+@pytest.mark.parametrize("views", ["7.5", "-5", "1e999"])
+@pytest.mark.parametrize("key", [None, "/a", "/*"])
+def test_a_question_about_views_that_are_no_numbers_ends_with_their_error(
+    tmp_path: Path, views: str, key: str | None
+) -> None:
+    """Somebody has changed the rows by hand. No wrong number is shown, and no command ends with a traceback."""
+    file = tmp_path / "hits.db"
+    change(
+        file,
+        "CREATE TABLE hits(date TEXT, path TEXT, views)",
+        f"INSERT INTO hits VALUES ('{DAYS[0]}', '/a', {views}), ('{DAYS[0]}', '/b', 1)",
+    )
+    kept, days = History(file), Range(DAYS[0], DAYS[0])
+    with pytest.raises(TableError, match="the database has invalid views"):
+        kept.site(days) if key is None else kept.by_day(key, days)
+
+
 @pytest.mark.parametrize("name", ["hits_paths", "hits_sums"])
 def test_a_table_of_another_program_is_left_alone(tmp_path: Path, name: str) -> None:
     file = tmp_path / "hits.db"

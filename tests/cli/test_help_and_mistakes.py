@@ -82,6 +82,8 @@ def test_the_help_of_a_command_shows_how_to_use_it(command: str, taught: list[st
         ["warm", "--settle", "1e300"],
         ["log", "--drain-timeout", "nan"],
         ["conf", "--user", ""],
+        ["conf", "--user", "fast hits"],
+        ["conf", "--user", "--system"],
         ["conf", "--logs", "/srv/*/log/%Y-%m-%d.log"],
         ["conf", "--database", ""],
         ["conf", "--database", "/var/lib/fasthits/hits"],
@@ -115,6 +117,7 @@ def test_a_mistake_in_the_arguments_is_an_error_with_exit_code_2(arguments: list
         (["rollup", "2026-03-01", "2026-03-12"], "(days are one argument: 2026-03-01..2026-03-12)"),
         (["rollup", "20260312"], "did you mean 2026-03-12?"),
         (["rollup", "access.log"], "name log files with --logs access.log, a pattern in quotes: --logs 'access.log*'"),
+        (["rollup", "today", ""], "unexpected argument: '' (it is empty; is a variable of the shell not set?)"),
         (["rollup", "today", "a.log", "b.log"], "unexpected argument: a.log b.log (name log files with --logs a.log,"),
         (["rollup", "--to"], "option without a value: --to (fasthits rollup --to TARGET)"),
         (["rollup", "--ignore-bots"], "did you mean --exclude-bots?"),
@@ -215,6 +218,15 @@ SHELL = "exec " + " ".join([sys.executable, "-m", "fasthits"])
 def test_closed_or_full_streams_are_reported(command: str, code: int, stderr: str) -> None:
     done = subprocess.run(f"{SHELL} {command}", shell=True, input=hit("/"), capture_output=True, cwd=PROJECT)
     assert (done.returncode, done.stderr.decode()) == (code, stderr)
+
+
+@pytest.mark.parametrize("command", ["conf --follow x.log", "log --check --follow x.log --state /dev/null/x"])
+def test_a_current_folder_that_is_gone_is_told(tmp_path: Path, command: str) -> None:
+    (tmp_path / "gone").mkdir()
+    program = f"cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec {sys.executable} -I -m fasthits {command}"
+    done = subprocess.run(program, shell=True, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "fasthits: the current folder no longer exists (cd to another)\n"
 
 
 def test_a_full_output_is_no_error_of_the_database(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fasthits.errors import MemcachedError
 from fasthits.live.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
 from fasthits.live.statistics import FIGURES, Health, read_figures
 from tests.live.test_courier_killed import courier_of, kill_courier, unread_bytes
-from tests.live.test_status import read_status, wait_until_settled
+from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
 from tests.support.proxy import Proxy

@@ -58,7 +58,7 @@ from fasthits.daily.sqlite import database
 from fasthits.daily.layouts import PLAIN
 from fasthits.daily.sqlite.target import SqliteTarget
 from fasthits.records import replace
-from tests.daily.sqlite.test_sqlite import DAY, hit_table
+from tests.daily.sqlite.test_faults import DAY, hit_table
 
 def rows(counted):
     yield from PLAIN.rows(counted)
@@ -165,7 +165,7 @@ def test_one_question_reads_one_state_of_the_database(kept: Path) -> None:
 from pathlib import Path
 from fasthits.daily.sqlite import database
 from fasthits.daily.sqlite.target import SqliteTarget
-from tests.daily.sqlite.test_sqlite import DAY, hit_table
+from tests.daily.sqlite.test_faults import DAY, hit_table
 database.WRITE_LOCK_SECONDS = 0.1
 SqliteTarget(Path({str(kept)!r})).replace([DAY], hit_table(20))
 """
