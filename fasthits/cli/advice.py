@@ -88,7 +88,9 @@ def advise_command(name: str) -> str:
 
 def advise_words(words: str, known: Collection[str]) -> str | None:
     """Return what to type in place of arguments that are too many; None if nobody knows."""
-    first = words.split()[0]
+    first = next(iter(words.split()), None)
+    if first is None:
+        return "it is empty; is a variable of the shell not set?"
     if re.match(r"[\d-]+$", first) and "days" in known:
         return "days are one argument: 2026-03-01..2026-03-12"
     if re.search(r"\.(db|sqlite3?)$|^postgresql:", first) and "--database" in known:

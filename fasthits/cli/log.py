@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fasthits.cli.declare import Option
 from fasthits.cli.options import Prefix, Ttl, check_seconds, takes_rules, takes_servers
 from fasthits.cli.output import echo
+from fasthits.display import printable
 from fasthits.errors import MemcachedError, UsageError
 from fasthits.live.keys import DEFAULT_PREFIX, DEFAULT_TTL_SECONDS, check_prefix
 from fasthits.live.supervisor import Throttle, say
@@ -117,7 +118,7 @@ def log(
             check_patterns(follow)
             check_place(state_path(state))
         _check_servers(servers, prefix)
-        echo(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else ""))
+        echo(printable(f"ok: counts into {', '.join(servers)}" + (f" as {user}" if user else "")))
         return None
 
     if follow:

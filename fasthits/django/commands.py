@@ -21,7 +21,9 @@ class HitsCommand(BaseCommand):
         """Run the command."""
         try:
             with ended_by_signals():
-                return super().execute(*args, **options)
+                output = super().execute(*args, **options)
+                self.stdout.flush()  # at the end of Python it would fail with another message and exit code
+                return output
         except FasthitsError as error:
             raise CommandError(printable(str(error)), returncode=error.exit_code) from error
         except DatabaseError as error:

@@ -33,6 +33,8 @@ class Installation:
             if not word or not word.isprintable() or re.search(r"[\"'\\$;`]", word):
                 hint = "use a name without quotes, backslashes, $, ; or `"
                 raise UsageError("a configuration cannot hold this name", repr(word), hint)
+        if not re.fullmatch(r"\w[\w.@-]*", self.user, re.ASCII):
+            raise UsageError("not the name of a user", repr(self.user), "such as --user fasthits")
         if re.search(r"[*?\[%]", self.followed):
             raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):

@@ -59,6 +59,11 @@ def test_an_unreachable_server_is_not_a_failure(memcached: Memcached) -> None:
     assert said.endswith("; hits wait until it answers\n")
 
 
+def test_the_name_of_a_server_need_not_be_utf8() -> None:
+    code, out, _ = check("--memcached", "unix:/no/\udcff")
+    assert (code, out) == (0, "ok: counts into unix:/no/\\udcff\n")
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become another user")
 def test_check_runs_as_the_user_of_the_logger(start_memcached: Callable[..., Memcached]) -> None:
     memcached = start_memcached("-a", "0700", unix=True)

@@ -17,6 +17,7 @@ from fasthits.rules.rules import Rules
 from tests.daily.support import rows_of
 from tests.support.commands import fasthits, write
 from tests.support.processes import PROJECT
+from tests.support.servers import IS_ROOT
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY = TODAY - timedelta(1)
@@ -469,7 +470,7 @@ exec {python} -m fasthits "$@"
 def without_logs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     """Run a command for which /var/log is *folder*."""
     script = IN_A_ROOT_OF_ITS_OWN.format(logs=folder, python=sys.executable)
-    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", *arguments]
+    command = ["unshare", "--mount", *([] if IS_ROOT else ["--map-root-user"]), "sh", "-c", script, "sh", *arguments]
     path = {"PYTHONPATH": str(PROJECT), "TZ": "UTC"}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTHITS_")}
     return subprocess.run(command, capture_output=True, env=environment | path, cwd=folder.parent, timeout=60)
