@@ -17,7 +17,7 @@ from tests.support.processes import PROJECT
     [
         (["2026-03-12", "--logs", "nothing.log"], 1, "no log file for 2026-03-12: nothing.log (name another"),
         (["2026-03-12", "--logs", "no/%Y/*.log"], 1, "no log file for 2026-03-12: no/2026/*.log (name another"),
-        (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name the file"),
+        (["2026-03-12", "--logs", "."], 1, "log file is a directory: . (name a file in it: ./access.log"),
         (["2026-02-30"], 2, "no such day: 2026-02-30"),
         *(
             (["2026-03-12", f"--max-memory={size}"], 2, f"invalid --max-memory: {size!r} (32M or more, for example 2G)")
