@@ -92,7 +92,7 @@ def test_a_disk_that_is_nearly_full_is_reported(folder: Path, shared: Memcached)
     [
         (b"exclude-botts = true\n", "did you mean exclude-bots?"),
         (b"status = \n", "config file is not valid TOML"),
-        (b"\xff", "config file is not valid TOML"),
+        (b"\xff", "config file is not UTF-8"),
         (None, "cannot read config file"),
     ],
 )
