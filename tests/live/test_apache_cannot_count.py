@@ -243,6 +243,7 @@ def test_the_logger_outlives_its_installation(place: Path, memcached: Memcached,
     with running(place, log) as apache:
         assert answers(apache, 100) == 100
         eventually(lambda: memcached.views(key) == 100, what="the hits are counted")
+        eventually(lambda: len(apache.processes("fasthits")) == 2, what="the logger of Apache's check has ended")
         installation.remove()
         assert answers(apache) == REQUESTS
         eventually(lambda: memcached.views(key) == REQUESTS + 100, what="the hits are counted")
