@@ -176,6 +176,10 @@ class RepliesToTheFirstList(Proxy):
 
     def _answer(self, client: socket, reply: bytes) -> bool:
         if self.reply and b"key=" in reply:
+            if not reply.endswith(b"END\r\n"):
+                return True  # newer servers send the end by itself
+            reply, self.reply = self.reply, b""
+        elif self.reply and reply == b"END\r\n":
             reply, self.reply = self.reply, b""
         return super()._answer(client, reply)
 
