@@ -183,8 +183,8 @@ def field_pattern(field: Field, after: bytes) -> bytes:
         return QUOTED
     if not after:
         return rb".*+"
-    first, rest = re.escape(after[:1]), re.escape(after[1:])
-    return rb"(?:[^%b]++|%b(?!%b))*+" % (first, first, rest) if rest else rb"[^%b]*+" % first
+    # With *+ instead of (?>*), Python before 3.11.5 reads on behind the literal (gh-106052).
+    return rb"(?>(?:(?!%b).)*)" % re.escape(after) if after[1:] else rb"[^%b]*+" % re.escape(after)
 
 
 def end_pattern(field: Field, after: bytes) -> bytes:
