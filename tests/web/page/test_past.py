@@ -198,5 +198,5 @@ def test_days_can_be_saved_as_csv(open_page: Callable[..., Browser], tmp_path: P
     page.command("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
     page.find("#csv").click()
     saved = tmp_path / f"fasthits-{DAYS[-7]}-{DAYS[-1]}.csv"
-    page.until(saved.exists)
+    page.until(lambda: saved.exists() and saved.stat().st_size)  # Chromium makes the file before it writes it
     assert saved.read_text() == "date,views\n" + "".join(f"{day},1\n" for day in DAYS[-7:])
