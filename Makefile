@@ -111,12 +111,14 @@ test: programs installed
 	FASTHITS_REQUIRE_SERVERS=1 PYTHONPATH=.venv/others \
 		$(BIN)/python -m pytest tests/django tests/cli/test_help_and_mistakes.py $(OLD) -n $(WORKERS) $(SPREAD)
 
-# Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it.
+# Which lines of fasthits tests run, in percent and as pages. Slow tests add next to nothing to it. Some tests fail as
+# long as each process imports coverage and writes a file, and a process that is killed leaves a file that is cut off.
 coverage: programs installed
 	rm -rf build/coverage
-	FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m coverage run -m pytest $(or $(TESTS),tests --ignore=tests/test_source.py) \
+	-FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m coverage run -m pytest $(or $(TESTS),tests --ignore=tests/test_source.py) \
 		-m 'not slow' -n $(WORKERS) $(SPREAD)
-	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage combine --quiet 2>/dev/null
+	rm -f build/coverage/data.*
 	$(BIN)/python -m coverage html --quiet --fail-under=0
 	$(BIN)/python -m coverage report
 
