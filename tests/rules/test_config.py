@@ -87,6 +87,10 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str | bytes, mes
     assert str(raised.value).startswith(message.format(path))
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, b"\xef\xbb\xbfpages = true\n")) == {"pages": True}
+
+
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read config file"):
         load_config(tmp_path / "none.toml")
