@@ -117,7 +117,7 @@ coverage: programs installed
 	rm -rf build/coverage
 	-FASTHITS_REQUIRE_SERVERS=1 $(BIN)/python -m coverage run -m pytest $(or $(TESTS),tests --ignore=tests/test_source.py) \
 		-m 'not slow' -n $(WORKERS) $(SPREAD)
-	$(BIN)/python -m coverage combine --quiet 2>/dev/null
+	PYTHONWARNINGS=ignore $(BIN)/python -m coverage combine --quiet
 	rm -f build/coverage/data.*
 	$(BIN)/python -m coverage html --quiet --fail-under=0
 	$(BIN)/python -m coverage report

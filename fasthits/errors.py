@@ -57,4 +57,8 @@ class PrivilegeError(FasthitsError):
 
 
 FOLDER_IS_GONE = "the current folder no longer exists (cd to another)"
-"""A FileNotFoundError without a file name: the system raises it for the current folder."""
+
+
+def is_folder_gone(error: BaseException) -> bool:
+    """Tell whether the system means the current folder: its FileNotFoundError then names no file."""
+    return isinstance(error, FileNotFoundError) and not error.filename

@@ -52,7 +52,7 @@ def check(
             echo(f"{state}\t{each.in_files}\t{each.live}\t{path}")
     say(f"{counted(result.equal_paths, 'path')} equal, with {counted(result.equal_hits, 'hit')}")
     if not (result.equal_paths or result.missing or result.more):
-        say(f"nothing was compared: the log has no hit of {date_} ({NAME_LOGS})")
+        _say_nothing_compared(date_)
     if result.missing:
         hint = "to add them: fasthits warm"
         say(f"{counted(len(result.missing), 'path')} missing {counted(result.hits_missing(), 'hit')} ({hint})")
@@ -97,4 +97,8 @@ def warm(
     added = f"{counted(result.hits, 'hit')} added to {counted(result.counters, 'counter')}"
     say(f"{date_}: {added}, {result.right:,} already right")
     if not (result.counters or result.right):
-        say(f"nothing was compared: the log has no hit of {date_} ({NAME_LOGS})")
+        _say_nothing_compared(date_)
+
+
+def _say_nothing_compared(day: date) -> None:
+    say(f"nothing was compared: the log has no hit of {day} ({NAME_LOGS})")

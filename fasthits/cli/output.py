@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fasthits import __version__
 from fasthits.display import discard_output, printable
-from fasthits.errors import FOLDER_IS_GONE, FasthitsError
+from fasthits.errors import FOLDER_IS_GONE, FasthitsError, is_folder_gone
 from fasthits.signals import Ended
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def errors_told() -> "Iterator[None]":
         say("out of memory")
         raise SystemExit(1) from error
     except OSError as error:  # usually of stdout: errors of other files are FasthitsErrors
-        if isinstance(error, FileNotFoundError) and not error.filename:
+        if is_folder_gone(error):
             say(FOLDER_IS_GONE)
         elif not isinstance(error, BrokenPipeError):  # the reader of our output has ended: fasthits ... | head
             say(f"cannot write: {error.filename or 'standard output'} ({error.strerror})")

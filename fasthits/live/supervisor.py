@@ -38,7 +38,7 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from fasthits.display import counted, printable
-from fasthits.errors import FOLDER_IS_GONE, FasthitsError
+from fasthits.errors import FOLDER_IS_GONE, FasthitsError, is_folder_gone
 
 RETRY_SECONDS = 5.0
 PROOF_SECONDS = 1.0
@@ -115,7 +115,7 @@ def describe(error: BaseException) -> Failure:
     if isinstance(error, ImportError):
         text = f"cannot import a part of fasthits: {error} (reinstall fasthits)"
         return Failure(text, str(error), 1)
-    if isinstance(error, FileNotFoundError) and not error.filename:
+    if is_folder_gone(error):
         return Failure(FOLDER_IS_GONE, FOLDER_IS_GONE, 1)
     traceback = error.__traceback__
     while traceback and traceback.tb_next:

@@ -338,13 +338,13 @@ def _path_of(key: str, kept: Kept) -> str:
     from hashlib import sha256  # loads OpenSSL, 3 ms that most commands do not need
 
     hosts = [f"//{host}" for host in kept.hosts(EVER)] if kept.has_hosts else [""]
-    for path in chain((path for _, path in kept.paths), kept.paths_without_sums()):
+    for path in chain((path for _, path in kept.paths), kept.paths_without_sums(EVER)):
         is_odd = not (path.isascii() and path.isprintable() and " " not in path) or BAD_BYTE.search(path)
         for host in hosts:
             whole = f"{host}{path}"
             if is_odd or len(whole) >= LEAST_HASHED:
                 logged = BAD_BYTE.sub(lambda found: chr(0xDC00 + int(found[1], 16)), whole)
-                digits = {sha256(text.encode(errors="surrogateescape")).hexdigest() for text in (whole, logged)}
+                digits = (sha256(text.encode(errors="surrogateescape")).hexdigest() for text in {whole, logged})
                 if any(each.startswith(key[1:]) for each in digits):
                     return whole
     raise UsageError("no kept path has this hash", key, "the path becomes known when the day is rolled up")

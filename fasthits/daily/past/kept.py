@@ -224,9 +224,9 @@ class Kept:
         """Return the views of a day by hour."""
         return self._numbers(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
 
-    def paths_without_sums(self) -> Iterator[str]:
+    def paths_without_sums(self, days: Range) -> Iterator[str]:
         """Yield the paths of each day without sums."""
-        for day in self._without_sums(Range(date.min, date.max)):
+        for day in self._without_sums(days):
             for (path,) in self._stream("SELECT DISTINCT path FROM hits WHERE date = ?", [day]):
                 yield path
 

@@ -100,7 +100,7 @@ class StateFile:
         try:
             self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _unwritable(path, folder, error.strerror) from error
+            raise _unwritable(path, folder, error.errno) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -170,17 +170,17 @@ def check_place(path: str) -> str:
         raise StateError("no folder for the state file", folder, hint)
     if not os.access(folder, os.W_OK | os.X_OK):
         is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-        raise _unwritable(path, folder, os.strerror(errno.EROFS if is_read_only else errno.EACCES))
+        raise _unwritable(path, folder, errno.EROFS if is_read_only else errno.EACCES)
     return folder
 
 
-def _unwritable(path: str, folder: str, reason: str | None) -> StateError:
+def _unwritable(path: str, folder: str, reason: int | None) -> StateError:
     hint = "name a file elsewhere with --state FILE"
-    if reason == os.strerror(errno.EACCES):
+    if reason == errno.EACCES:
         hint = f"the follower's user must own {folder}, or {hint}"
-    if reason == os.strerror(errno.EROFS):
+    if reason == errno.EROFS:
         hint = f"{hint}; with systemd, StateDirectory= and ReadWritePaths= name folders that it may write to"
-    return StateError(f"cannot write the state file ({reason})", path, hint)
+    return StateError(f"cannot write the state file ({os.strerror(reason or 0)})", path, hint)
 
 
 def _private(path: str, flags: int) -> int:
