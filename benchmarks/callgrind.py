@@ -11,9 +11,13 @@ from pathlib import Path
 
 from benchmarks.tasks import ROOT, environment
 
-MMAP_BYTES = 128 << 10
-"""Larger blocks are always fresh. By default malloc uses freed blocks again when a program has freed large blocks, and
-calloc has to clear these: 456 KB more or less, however the program's other memory happens to lie."""
+MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
+    "GLIBC_TUNABLES": "glibc.cpu.x86_rep_movsb_threshold=1000000000:glibc.cpu.x86_rep_stosb_threshold=1000000000",
+}
+"""A count must not depend on where memory happens to lie. Larger blocks are always fresh: by default malloc uses freed
+blocks again when a program has freed large blocks, and calloc has to clear these. Memory is cleared and copied by a
+loop, 32 bytes at a time: valgrind counts the processor's own instruction for it (rep) once for each byte."""
 
 
 def count_instructions(folder: Path, module: str, *arguments: str | Path) -> list[int]:
@@ -30,7 +34,7 @@ def count_instructions(folder: Path, module: str, *arguments: str | Path) -> lis
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,
-        env=environment(PYTHONHASHSEED="0", MALLOC_MMAP_THRESHOLD_=str(MMAP_BYTES)),
+        env=environment(PYTHONHASHSEED="0", **MEMORY),
         capture_output=True,
         text=True,
         check=False,

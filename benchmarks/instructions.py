@@ -6,9 +6,9 @@
 A slower core shows here on any machine, however busy.
 
 A count holds for one architecture, compiler, C library and Python. If these are as in the record, a stage may take 3 %
-more (runs differ by 0.3 %, because each hashes paths with another seed), else 25 %. The processor matters
-little: glibc chooses its memchr by what the processor can do, but valgrind shows all programs a processor without
-AVX-512, so all processors with AVX2 (since 2013) run the same code.
+more, else 25 %. Runs differ by at most 0.5 %, as all hash paths with the same secrets. The processor matters little:
+glibc chooses its memchr by what the processor can do, but valgrind shows all programs a processor without AVX-512, so
+all processors with AVX2 (since 2013) run the same code.
 
 A count is not a time: a branch that the processor guesses wrong costs as much as 60 instructions, and a search in three
 places at once costs less than a loop that ends after two or three. So measure both for a change that is about speed.
