@@ -19,6 +19,14 @@ MEMORY = {
 blocks again when a program has freed large blocks, and calloc has to clear these. Memory is cleared and copied by a
 loop, 32 bytes at a time: valgrind counts the processor's own instruction for it (rep) once for each byte."""
 
+RUN = """
+import os, random, runpy, sys
+os.urandom = random.Random(1).randbytes
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Python that runs a module. The core hashes paths with random secrets: here they are the same in each run."""
+
 
 def count_instructions(folder: Path, module: str, *arguments: str | Path) -> list[int]:
     """Return how many instructions ``python -m MODULE ARGUMENTS`` takes up to each point, from the point before.
@@ -30,7 +38,7 @@ def count_instructions(folder: Path, module: str, *arguments: str | Path) -> lis
     for old in folder.glob("part*"):
         old.unlink()
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/part", "--dump-before=getppid"]
-    command += ["--instr-atstart=no", sys.executable, "-m", module]
+    command += ["--instr-atstart=no", sys.executable, "-c", RUN, module]
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,

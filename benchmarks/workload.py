@@ -7,13 +7,10 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from random import Random
 
-os.urandom = Random(1).randbytes  # the core's secrets, drawn when it is imported: each run hashes paths alike
-
-from benchmarks.callgrind import begin  # noqa: E402
-from fasthits._parse import HitTable, LineRules  # noqa: E402
-from fasthits.formats.json_ltsv_w3c import JSON  # noqa: E402
+from benchmarks.callgrind import begin
+from fasthits._parse import HitTable, LineRules
+from fasthits.formats.json_ltsv_w3c import JSON
 
 NEVER = date(1970, 1, 1)
 STAGES = ("tokenise", "count", "agents", "count_json", "rows", "merge")

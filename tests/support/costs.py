@@ -73,7 +73,7 @@ WORST_AGENTS = (
 GLOBS = ("*a*b*c*", "*a?a*[!a]b", "*aaaaaaaa?b*", "/?*[a-c]*[a-c]*x")
 REFERERS = ("@", "a@", "a.", ":1", "[", "?q=", "&q=a", "?a&", "%41", "\\x41", "#", "xn--")
 CASES: Mapping[str, Case] = {
-    "plain": Case(Rules(), "path", "/abcdefg", ("[", '\\"', "?", "/../"), 10),
+    "plain": Case(Rules(), "path", "/abcdefg", ("[", '\\"', "?", "/../"), 16),
     "bots": Case(Rules(bots="exclude"), "agent", BROWSER, WORST_AGENTS, 6),
     "agents": Case(
         Rules(exclude_agents=("*a*b*c*", "*a?a*[!a]b", "firefox")), "agent", "hijklmno", ("a", "A", "ab", "firefo"), 4
@@ -81,7 +81,7 @@ CASES: Mapping[str, Case] = {
     "globs": Case(
         Rules(include_paths=GLOBS, exclude_paths=GLOBS), "path", "/hijklmn", ("a", "aab", "a" * 9 + "x", "/", "ax"), 8
     ),
-    "static": Case(Rules(exclude_static=True), "path", "/abcdefg", (".css", "A"), 3),
+    "static": Case(Rules(exclude_static=True), "path", "/abcdefg", (".css", "A"), 4),
     "decode": Case(
         Rules(decode=True, keep_query=True), "path", "/abcdefg",
         ("%41", "%c3%a9", "%", "\\x41", "\\", '\\"', "/../", "/./", "//", "?", "\u00e9", "^", "http://"), 8,
