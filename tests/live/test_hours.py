@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fasthits.live.memcached import read_views
 from fasthits.live.statistics import HOURS, Health, hour_keys
-from tests.live.follow.test_follow import follow
+from tests.support.following import follow
 from tests.support.logger import Logger
 from tests.support.processes import eventually
 from tests.support.servers import Memcached

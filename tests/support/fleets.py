@@ -1,10 +1,6 @@
 """Logs of several servers, counted by one machine and by the workers of a fleet."""
 
-import bz2
-import gzip
-import lzma
 import random
-import sys
 from concurrent.futures import Executor
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,14 +12,9 @@ from fasthits.daily.rollup import Summary, roll_up
 from fasthits.daily.targets.opening import open_target
 from fasthits.rules.rules import Rules
 from tests.support.commands import hit, write
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from tests.support.packers import PACKERS
 
 DAY = date(2026, 3, 12)
-PACKERS = {"": bytes, ".gz": gzip.compress, ".zst": zstd.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 AGENTS = (b"Mozilla/5.0 (X11; Linux x86_64)", b"Googlebot/2.1")
 REFERERS = (b"-", b"https://www.google.com/search?q=tea", b"https://example.org/")
 

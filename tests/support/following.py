@@ -1,16 +1,18 @@
-"""`fasthits log --follow` as a service, and nginx, whose log files it follows."""
+"""`fasthits log --follow` as a service, what writes the logs that it follows (nginx, a thread), and logrotate."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.support.logger import RUN
+from tests.support.logger import RUN, access_line
 from tests.support.processes import (
     children_of,
     end_process,
@@ -19,7 +21,8 @@ from tests.support.processes import (
     kill_marked,
     new_mark,
 )
-from tests.support.servers import IS_ROOT, free_port, require_program
+from tests.support.proxy import Proxy
+from tests.support.servers import IS_ROOT, Memcached, free_port, require_program
 
 QUICK = "import fasthits.live.follow.carrier as s; s.SETTLE_SECONDS = 0.3"
 """For tests with many kills. A memcached that runs needs no more."""
@@ -173,3 +176,88 @@ class Load:
                     piece = connection.recv(1 << 16)
                     assert piece, "nginx has closed the connection"
                     answer += piece
+
+
+def lines_of(files: Iterable[Path]) -> Counter[str]:
+    """Return how often each path is in some log files."""
+    return Counter(line.split(" ")[6] for file in files for line in file.read_text().splitlines())
+
+
+def views_by_path(memcached: Memcached) -> Counter[str]:
+    """Return the counters of all days together."""
+    views = Counter[str]()
+    for key, number in memcached.counters().items():
+        views[key[key.index("/") :]] += number
+    return views
+
+
+def expect_all(
+    memcached: Memcached, follower: Follower, expected: Callable[[], Counter[str]], timeout: float = 30
+) -> None:
+    """Return when exactly the lines that were written have been counted."""
+    eventually(
+        lambda: views_by_path(memcached) == expected(),
+        timeout,
+        lambda: f"{views_by_path(memcached).total():,} of {expected().total():,} counted; it said {follower.stderr}",
+    )
+
+
+class Writer:
+    """A thread that appends lines to a log at a given speed, counts them, and can open the log again."""
+
+    def __init__(self, path: Path, paths: int = 700, pause: float = 0.0005) -> None:
+        self.path = path
+        self.written = Counter[str]()
+        self._paths = [f"/{'x' * 40}/{number}" for number in range(paths)]
+        self._random = random.Random(paths)
+        self._pause = pause
+        self._file = path.open("ab", buffering=0)
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._write)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._file.close()
+
+    def reopen(self) -> None:
+        """Open the file that has the log's name now, or create it."""
+        with self._lock:
+            self._file.close()
+            self._file = self.path.open("ab", buffering=0)
+
+    def wait_for(self, lines: int) -> None:
+        """Return when so many more lines have been written."""
+        wanted = self.written.total() + lines
+        eventually(lambda: self.written.total() >= wanted, what="lines are written")
+
+    def _write(self) -> None:
+        while not self._ended.wait(self._pause):
+            chosen = self._random.choices(self._paths, k=self._random.randint(1, 50))
+            with self._lock:
+                self._file.write(b"".join(map(access_line, chosen)))
+                self.written.update(chosen)
+
+
+def follow(
+    place: Path, memcached: Memcached | Proxy, *files: Path | str, first: str = "", args: tuple[str, ...] = ()
+) -> Follower:
+    names = [word for file in files for word in ("--follow", str(file))]
+    return Follower(place, *names, "--memcached", memcached.spec, *args, first=first)
+
+
+def logrotate(place: Path, log: Path, *words: str) -> None:
+    """Run logrotate once, even if the time has not come."""
+    configuration = place / "logrotate.conf"
+    configuration.write_text(f"{log} {{\n rotate 100\n missingok\n nodateext\n " + "\n ".join(words) + "\n}\n")
+    configuration.chmod(0o644)
+    state = place / "logrotate.state"
+    done = subprocess.run(
+        [require_program("logrotate"), "-f", "-s", str(state), str(configuration)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

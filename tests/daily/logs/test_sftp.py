@@ -1,12 +1,10 @@
 """Logs on an SSH server, a real SFTP server on this machine. They count like the same files on a disk."""
 
-import gzip
 import multiprocessing
 import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import date, timedelta
@@ -20,13 +18,9 @@ from fasthits.daily.logs import sftp, stores
 from fasthits.daily.logs.logfiles import find
 from fasthits.errors import LogFileError, StoreError
 from tests.support.commands import fasthits, hit, write
+from tests.support.packers import PACKERS
 from tests.support.servers import public_directory
 from tests.support.sftp import SftpServer, sftp_server
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
 
 DAY = date(2026, 3, 12)
 NEXT = DAY + timedelta(1)
@@ -68,14 +62,14 @@ def refusal(place: str) -> str:
 
 
 def test_a_rollup_is_that_of_the_same_files_on_a_disk(server: SftpServer) -> None:
-    for number, (suffix, pack) in enumerate({"": bytes, ".gz": gzip.compress, ".zst": zstd.compress}.items()):
+    for number, (suffix, pack) in enumerate(PACKERS.items()):
         for day in (DAY, NEXT):
             text = hit("/late", day - timedelta(1), "23:59:59") + hit(f"/{number}", day) * 3 + b"torn"
             server.put(f"web{number}/{day}.log{suffix}", pack(text))
     stored, local = roll_up(f"{server.url}/*/%F.log"), roll_up(f"{server.files}/*/%F.log")
     assert stored.returncode == local.returncode == 0
     assert stored.stdout == local.stdout
-    assert b"/late,3" in stored.stdout
+    assert b"/late,5" in stored.stdout
 
 
 def test_rotated_files_are_one_log_and_a_missing_one_is_missed(server: SftpServer) -> None:
