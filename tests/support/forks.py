@@ -115,8 +115,9 @@ def run_forked(
 
 def _write_all(pipe: int, data: bytes) -> None:
     with suppress(BrokenPipeError), os.fdopen(pipe, "wb", buffering=0) as file:
-        while data:
-            data = data[file.write(data) :]
+        left = memoryview(data)
+        while left:
+            left = left[file.write(left) :]
 
 
 def _read_all(pipe: int) -> bytes:

@@ -90,8 +90,9 @@ class Logger:
 
     def write(self, data: bytes) -> None:
         """Write to its pipe; waits while the pipe is full, as Apache would."""
-        while data:
-            data = data[os.write(self._write_end, data) :]
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._write_end, left) :]
 
     def unread(self) -> int:
         """Return the number of unread bytes in the pipe. This works after the logger's end, too."""
