@@ -121,10 +121,10 @@ class Kept:
         found = dict.fromkeys(self.days_of(days), 0)
         where = _of_host(host)
         if self._has_sums:
-            query = f"SELECT date, sum({number}) FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
+            query = f"SELECT {_sum(number)}, date FROM hits_sums WHERE date BETWEEN ? AND ?{where} GROUP BY date"
             found.update(self._numbers(self._ask(query, [*days.ends, *_given(host)])))
         for day in self._without_sums(days):
-            query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ?{where}"
+            query = f"SELECT {_sum(number)} FROM hits WHERE date = ?{where}"
             found[day] = self._number(self._ask(query, [day, *_given(host)]))
         return found
 
@@ -132,10 +132,10 @@ class Kept:
         """Return the views of each host that has any."""
         found: Counter[str] = Counter()
         if self._has_sums:
-            query = "SELECT host, sum(views) FROM hits_sums WHERE date BETWEEN ? AND ? GROUP BY host"
+            query = f"SELECT {_sum()}, host FROM hits_sums WHERE date BETWEEN ? AND ? GROUP BY host"
             found.update(self._numbers(self._ask(query, days.ends)))
         for day in self._without_sums(days):
-            query = "SELECT host, sum(views) FROM hits WHERE date = ? GROUP BY host"
+            query = f"SELECT {_sum()}, host FROM hits WHERE date = ? GROUP BY host"
             found.update(self._numbers(self._ask(query, [day])))
         return +found
 
@@ -148,7 +148,7 @@ class Kept:
             packed = self.packed(days, host, number)
             return self.by_day(packed, days, [[self.paths.number_of(path)] for path in paths])
         # One look-up in the primary key for each day; BETWEEN would go through all rows of all days.
-        query = f"SELECT coalesce(sum({number}), 0) FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
+        query = f"SELECT {_sum(number)} FROM hits WHERE date = ? AND path = ?{_of_host(host)}"
         kept = self.days_of(days)
         return [{day: self._number(self._ask(query, [day, path, *_given(host)])) for day in kept} for path in paths]
 
@@ -199,14 +199,14 @@ class Kept:
         made = self._summed_sources.get(table, ()) if path is None else ()
         if made:
             summed = f"FROM {table}_sums WHERE date BETWEEN ? AND ?"
-            query = f"SELECT sum(views), {texts} {summed}{_of_host(host)} GROUP BY {texts}"
+            query = f"SELECT {_sum()}, {texts} {summed}{_of_host(host)} GROUP BY {texts}"
             found.update(self._by_texts(self._ask(query, [*days.ends, *_given(host)])))
         where, given = _of_host(host), _given(host)
         if path is not None and is_section:
             where, given = f"{where} AND path >= ? AND path < ?", [*given, path, f"{path[:-1]}0"]  # 0 comes after the /
         elif path is not None:
             where, given = f"{where} AND path = ?", [*given, path]
-        query = f"SELECT sum(views), {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
+        query = f"SELECT {_sum()}, {texts} FROM {table} WHERE date = ?{where} GROUP BY {texts}"
         for day in self.days_of(days):
             if day not in made:
                 found.update(self._by_texts(self._ask(query, [day, *given])))
@@ -215,14 +215,14 @@ class Kept:
     def not_found(self, days: Range, host: str | None, prefix: str, limit: int, offset: int) -> list[tuple[str, int]]:
         """Return the paths with *prefix* that were most often requested but not found."""
         query = (
-            f"SELECT path, sum(views) FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
-            f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 2 DESC, 1 LIMIT {limit} OFFSET {offset}"
+            f"SELECT {_sum()}, path FROM not_found WHERE date BETWEEN ? AND ? AND path >= ?{_of_host(host)} "
+            f"AND substr(path, 1, {len(prefix)}) = ? GROUP BY path ORDER BY 1 DESC, path LIMIT {limit} OFFSET {offset}"
         )
         return list(self._numbers(self._ask(query, [*days.ends, prefix, *_given(host), prefix])).items())
 
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
-        return self._numbers(self._ask("SELECT hour, views FROM hours WHERE date = ?", [day.isoformat()]))
+        return self._numbers(self._ask("SELECT views, views, views, hour FROM hours WHERE date = ?", [day.isoformat()]))
 
     def paths_without_sums(self, days: Range) -> Iterator[str]:
         """Yield the paths of each day without sums."""
@@ -235,19 +235,18 @@ class Kept:
         return self._database.execute(query, values)
 
     def _number(self, rows: Rows) -> int:
-        """Return the number of views in the only row."""
+        """Return the views in the only row, which `_sum` selects."""
         with self._damage("invalid views"):
-            return _whole(rows.fetchone()[0])
+            return _whole(*rows.fetchone())
 
     def _numbers(self, rows: Rows) -> dict[Any, int]:
-        """Return the views in the second column by the first."""
-        with self._damage("invalid views"):
-            return {key: _whole(views) for key, views in rows}
+        """Return the views, which `_sum` selects, by the last column."""
+        return {key: views for (key,), views in self._by_texts(rows).items()}
 
     def _by_texts(self, rows: Rows) -> dict[tuple[str, ...], int]:
-        """Return the views in the first column by the others."""
+        """Return the views, which `_sum` selects, by the columns that follow."""
         with self._damage("invalid views"):
-            return {tuple(texts): _whole(views) for views, *texts in rows}
+            return {tuple(texts): _whole(views, least, most) for views, least, most, *texts in rows}
 
     def _stream(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
         self._go_on()
@@ -374,11 +373,19 @@ class Paths:
         return TableError("the database has damaged sums", self._file, "paths are missing")
 
 
-def _whole(views: Any) -> int:
-    """Return a number of views. Raises ValueError or TypeError if it is none: anybody may change rows by hand."""
-    if views != (number := int(views)) or number < 0:
-        raise ValueError(f"{views!r} views")
-    return number
+def _sum(number: str = "views") -> str:
+    """Return what to select for `_whole`: the sum, the least and the largest number of the rows."""
+    return f"sum({number}), min(coalesce({number}, -1)), max({number})"
+
+
+def _whole(views: Any, least: Any = 0, most: Any = 0) -> int:
+    """Return a number of views, 0 for the sum of no rows. Raises ValueError or TypeError if it is none: anybody may
+    change rows by hand. SQLite's sum takes text for 0, and a negative number hides in it; text is larger than numbers.
+    """
+    for number in () if least is None else (least, most, views):
+        if isinstance(number, str | bytes) or number != int(number) or number < 0:
+            raise ValueError(f"{number!r} views")
+    return int(views or 0)
 
 
 def _of_host(host: str | None) -> str:

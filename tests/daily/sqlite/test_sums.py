@@ -338,7 +338,7 @@ def test_views_that_are_not_numbers_are_reported_and_get_no_sums(kept: Path) -> 
     assert History(kept).most_read(Range(DAYS[2], DAYS[2])).views == 7
 
 
-@pytest.mark.parametrize("views", ["7.5", "-5", "1e999"])
+@pytest.mark.parametrize("views", ["7.5", "-5", "1e999", "'many'", "x'05'", "NULL"])
 @pytest.mark.parametrize("key", [None, "/a", "/*"])
 def test_a_question_about_views_that_are_no_numbers_ends_with_their_error(
     tmp_path: Path, views: str, key: str | None
@@ -348,7 +348,7 @@ def test_a_question_about_views_that_are_no_numbers_ends_with_their_error(
     change(
         file,
         "CREATE TABLE hits(date TEXT, path TEXT, views)",
-        f"INSERT INTO hits VALUES ('{DAYS[0]}', '/a', {views}), ('{DAYS[0]}', '/b', 1)",
+        f"INSERT INTO hits VALUES ('{DAYS[0]}', '/a', {views}), ('{DAYS[0]}', '/b', 9)",
     )
     kept, days = History(file), Range(DAYS[0], DAYS[0])
     with pytest.raises(TableError, match="the database has invalid views"):
