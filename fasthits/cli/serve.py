@@ -68,6 +68,8 @@ def serve(
     (/badge.svg?path=/about.html), and /metrics for Prometheus. Never writes to the database. Needs the extra `web`: pip
     install 'fasthits[web]'.
     """
+    from fasthits.daily.past.opening import check_readable
+
     try:
         from fasthits.web.app import Options
         from fasthits.web.guard import LOOPBACK_NAMES, Access
@@ -78,6 +80,7 @@ def serve(
 
     if database.lower().endswith(".csv"):
         raise UsageError("serve cannot read CSV", database, "keep the days in a database: fasthits rollup --to hits.db")
+    check_readable(database)
     if token is not None and token_file is not None:
         raise UsageError("choose one of these", "--token-file, --token or FASTHITS_TOKEN")
     secret = _read_token(token_file) if token_file else token

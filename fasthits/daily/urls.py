@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode
 
-from fasthits.errors import TableError, UsageError
+from fasthits.errors import FasthitsError, TableError, UsageError
 
 SCHEME = r"[a-z][a-z0-9+.-]*://"
 """A regular expression for the beginning of the URL of a store."""
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hdfs", "sftp")
+"""How addresses of stores and of servers with files begin, before ``://``."""
 POSTGRES_STARTS = ("postgresql://", "postgres://")
 HARMLESS = ("host", "hostaddr", "port", "dbname", "user", "service")
 """The parameters of a URL that tell which database it is. Others can hold secrets."""
@@ -23,9 +25,21 @@ def is_url(name: object) -> bool:
 
 def check_url(name: str) -> None:
     """Raise UsageError, which does not tell the password, for an address that has a password."""
-    if found := re.match(rf"({SCHEME})[^/]*:[^/]*@", name):
+    if (without := without_password(name)) != name:
         hint = "credentials do not belong into an address: logs, mails and lists of processes show it"
-        raise UsageError("the address of a store has a password", f"{found[1]}***@{name[found.end() :]}", hint)
+        raise UsageError("the address of a store has a password", without, hint)
+
+
+def without_password(url: str) -> str:
+    """Return a URL with three stars in place of a user and a password, if it has both."""
+    return re.sub(rf"^({SCHEME})[^/]*:[^/]*@", r"\1***@", url)
+
+
+def check_database(name: str, error: type[FasthitsError] = UsageError) -> None:
+    """Raise an error for a URL of a database that fasthits does not know, also for one as SQLAlchemy writes it."""
+    if name.partition("://")[0] not in STORES:
+        hint = "name SQLite's file, such as hits.db, or postgresql://USER@HOST:PORT/DATABASE"
+        raise error("no database that fasthits knows", without_password(name), hint)
 
 
 def is_postgres(name: object) -> bool:

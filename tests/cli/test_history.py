@@ -431,6 +431,9 @@ def test_days_and_the_views_of_a_path_by_day(tmp_path: Path) -> None:
         ("web1.hits", "a partial is no database: web1.hits (fasthits merge web1.hits --to hits.db)"),
         ("stats/", "fasthits reads SQLite, CSV and PostgreSQL: stats/ (other programs read Parquet: duckdb -c"),
         ("s3://logs/hits.db", "a database in a store cannot be read: s3://logs/hits.db (copy it to this machine)"),
+        ("s3://me:secret@logs/hits.db", "a database in a store cannot be read: s3://***@logs/hits.db (copy it to"),
+        ("mysql://me:secret@db/hits", "no database that fasthits knows: mysql://***@db/hits (name SQLite's file, such"),
+        ("sqlite:///hits.db", "no database that fasthits knows: sqlite:///hits.db (name SQLite's file, such"),
         ("folder", "no such database: folder (make it with fasthits rollup, or name another with --database)"),
     ],
 )

@@ -144,3 +144,9 @@ def test_the_policy_of_the_report_allows_only_its_style(idle: Served) -> None:
 def test_a_csv_file_is_refused(tmp_path: Path) -> None:
     done = run_fasthits("serve", "--port", "0", "--database", str(tmp_path / "hits.csv"))
     assert (done.returncode, done.stderr.partition(b": /")[0]) == (2, b"fasthits: serve cannot read CSV")
+
+
+def test_a_database_of_another_kind_is_an_error_at_the_start_that_hides_the_password() -> None:
+    done = run_fasthits("serve", "--port", "0", "--database", "mysql://me:secret@db/hits")
+    error = b"fasthits: no database that fasthits knows: mysql://***@db/hits"
+    assert (done.returncode, done.stderr.partition(b" (")[0]) == (1, error)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fasthits.daily.logs.rotated import RotatedLog
 
 NAME_LOGS = "name another log with --logs PATTERN or FASTHITS_LOGS"
+ONE_EACH = "neither commas nor spaces separate logs: --logs once for each log"
 
 NAMED_FILES = 5
 """How many files a note names."""
@@ -120,7 +121,8 @@ class Sources:
         """Return hints for days without a file, and the days that have files."""
         there = sorted({day for each in self._dated for day in each.days_there(self._days[0])})
         hints = [f"there are files for {name_days(there)}"] if there else []
-        return [*hints, *(each.span() for each in self._rotated[:1]), NAME_LOGS]
+        more = [ONE_EACH] if any(map(_is_list, self.missing.values())) else []
+        return [*hints, *(each.span() for each in self._rotated[:1]), *more, NAME_LOGS]
 
 
 def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
@@ -128,8 +130,13 @@ def _find(pattern: str, days: Sequence[date]) -> logfiles.Found:
     name = pattern if pattern == STDIN else file_name(pattern, days[0])
     found = logfiles.search(name)
     if not found.files:
-        raise LogFileError(f"no log file for {name_days(days)}", name, NAME_LOGS)
+        raise LogFileError(f"no log file for {name_days(days)}", name, ONE_EACH if _is_list(name) else NAME_LOGS)
     return found
+
+
+def _is_list(pattern: str) -> bool:
+    """Tell whether a pattern that names nothing may be meant as several."""
+    return "," in pattern or " " in pattern
 
 
 def _names_of(pattern: str, errors: Sequence[LogFileError]) -> str:

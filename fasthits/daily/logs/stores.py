@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeVar
 from zlib import crc32
 
 from fasthits.daily.logs import matching
-from fasthits.daily.urls import check_url
+from fasthits.daily.urls import STORES, check_url
 from fasthits.errors import LogFileError, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -400,7 +400,7 @@ def _kind_of(url: str) -> Kind:
     scheme = url.partition("://")[0]
     check_url(url)
     if scheme not in KINDS:
-        raise UsageError("no such kind of store", url, _INSTEAD.get(scheme, f"{', '.join(KINDS)} are known"))
+        raise UsageError("no such kind of store", url, _INSTEAD.get(scheme, f"{', '.join(STORES)} are known"))
     return KINDS[scheme]
 
 

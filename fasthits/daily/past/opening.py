@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fasthits.daily.past.kept import Kept
-from fasthits.daily.urls import is_postgres, is_url, needs_extra
+from fasthits.daily.urls import check_database, is_postgres, is_url, needs_extra, without_password
 from fasthits.errors import TableError
 
 
@@ -16,8 +16,7 @@ def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]
     block."""
     if is_postgres(name):
         return _reading_postgres(str(name))
-    if is_url(name):
-        raise TableError("a database in a store cannot be read", name, "copy it to this machine")
+    check_readable(str(name))
     if Path(name, "hits").is_dir() or (str(name).endswith("/") and not Path(name).is_dir()):
         folder = f"{str(name).rstrip('/')}/hits"
         hint = f"other programs read Parquet: duckdb -c \"SELECT * FROM read_parquet('{folder}/*/*.parquet')\""
@@ -25,6 +24,13 @@ def reading_days(name: "str | os.PathLike[str]") -> AbstractContextManager[Kept]
     if Path(name).suffix.lower() == ".hits" and Path(name).is_file():
         raise TableError("a partial is no database", name, f"fasthits merge {name} --to hits.db")
     return _reading_file(Path(name))
+
+
+def check_readable(name: str) -> None:
+    """Raise TableError for a URL that is not of PostgreSQL."""
+    if is_url(name) and not is_postgres(name):
+        check_database(name, TableError)
+        raise TableError("a database in a store cannot be read", without_password(name), "copy it to this machine")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fasthits.daily.layouts import HOURS, PLAIN, Layout
 from fasthits.daily.targets.target import Target
-from fasthits.daily.urls import check_url, is_postgres, is_url, needs_extra
+from fasthits.daily.urls import check_database, check_url, is_postgres, is_url, needs_extra
 from fasthits.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def open_target(
             from fasthits.daily.postgres.target import PostgresTarget
         return PostgresTarget(target, [*layouts, HOURS])
     if is_url(target):
+        check_database(target)
         check_url(target)
         hint = "only Parquet can be written into a store: a name that ends in /; write other files here, and copy them"
         raise UsageError("not a TARGET", target, hint)

@@ -18,6 +18,7 @@ from fasthits.daily.logs import logfiles, stores
 from fasthits.daily.logs.lines import parse_lines
 from fasthits.daily.logs.logfiles import find
 from fasthits.daily.logs.sources import Sources
+from fasthits.daily.urls import STORES
 from fasthits.errors import LogFileError, StoreError, UsageError
 from fasthits.rules.compiled import CompiledRules
 from fasthits.rules.rules import Rules
@@ -269,6 +270,10 @@ def test_a_store_that_denies_access_is_an_error(store: ObjectStore, bucket: str)
 def test_a_bucket_that_does_not_exist_is_an_error(store: ObjectStore, bucket: str) -> None:
     with pytest.raises(StoreError, match=f"no such bucket: no{bucket}"):
         count(f"s3://no{bucket}/%F.log")
+
+
+def test_each_address_of_a_store_has_its_kind() -> None:
+    assert tuple(stores.KINDS) == STORES
 
 
 @pytest.mark.parametrize(

@@ -455,6 +455,10 @@ def test_a_pattern_of_several_that_names_nothing_is_an_error(tmp_path: Path) -> 
     code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", "a.log", "--logs", "%F.log")
     assert (code, rows) == (1, {})
     assert f"not the whole day, left unchanged: {YESTERDAY}: no log file: {YESTERDAY}.log (--partial" in said
+    for several in ("a.log,b.log", "a.log b.log", "%F/a.log,%F/b.log"):
+        code, rows, said, _ = rolled(tmp_path, "yesterday", "--logs", several)
+        assert (code, rows) == (1, {})
+        assert "(neither commas nor spaces separate logs: --logs once for each log" in said
 
 
 # --- The usual places ---------------------------------------------------------------------------------------------
