@@ -56,6 +56,17 @@ def parse_days(text: str, today: date) -> list[date]:
     return [date.fromordinal(day) for day in range(start.toordinal(), end.toordinal() + 1)]
 
 
+def days_of(days: date | str | Iterable[date] | None) -> list[date] | None:
+    """Return the days that an argument of a public function means: a date, several, a DATE, or None for all."""
+    from fasthits.rules.keywords import day_of  # no command needs it
+
+    if days is None:
+        return None
+    if isinstance(days, str):
+        return parse_days(days, date.today())
+    return sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})
+
+
 def parse_day(text: str, today: date) -> date:
     """Return the day of a DATE that is no range. Raises UsageError for anything else."""
     if text == "today":

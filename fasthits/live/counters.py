@@ -91,7 +91,10 @@ def add_views(
 
 
 def _path_of(path: str | bytes) -> bytes:
-    raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+    try:
+        raw = path.encode("utf-8", "surrogateescape") if isinstance(path, str) else path
+    except UnicodeEncodeError:  # half a character
+        raw = b""
     if not isinstance(raw, bytes) or not raw.startswith(tuple(start.encode() for start in PATH_STARTS)):
         raise UsageError("not a path", repr(path), "a path begins with /")
     return raw

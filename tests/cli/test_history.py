@@ -15,7 +15,7 @@ import pytest
 from fasthits.daily.days import Range
 from fasthits.daily.past.history import History
 from fasthits.display import sparkline
-from fasthits.errors import TableError
+from fasthits.errors import TableError, UsageError
 from tests.support.commands import fasthits, hit, write
 
 LAST = date(2026, 3, 12)
@@ -348,6 +348,20 @@ def test_search_has_no_wildcards(database: Path) -> None:
     days = Range(DAYS[0], DAYS[-1])
     for text, paths in (("%_S", ["/100%_sure"]), ("", ["/a", "/b"]), ("'; DROP TABLE hits; --", [])):
         assert [each.path for each in kept.most_read(days, 2, text=text).paths] == paths
+
+
+def test_views_take_days_as_a_count_does_and_refuse_what_is_no_path(database: Path) -> None:
+    kept = History(database)
+    all_days = kept.views("/a")
+    assert set(all_days) == set(kept.days)
+    last = {LAST: all_days[LAST]}
+    assert kept.views("/a", LAST) == kept.views("/a", str(LAST)) == kept.views("/a", [LAST]) == last
+    assert kept.views("/a", []) == {}
+    for path in ("a", "", ["/a"], None):
+        with pytest.raises(UsageError, match=r"not a path: .*\(a path begins with /\)"):
+            kept.views(path)
+    with pytest.raises(UsageError, match="not a DATE: 'March'"):
+        kept.views("/a", "March")
 
 
 def test_further_columns_do_not_matter(tmp_path: Path) -> None:

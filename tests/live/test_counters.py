@@ -73,7 +73,7 @@ def test_keys_equal_those_of_loggers() -> None:
             hit_key(TODAY, path, "p:") == hit_key(TODAY, path.encode(), "p:") == own_hit_key(TODAY, path.encode(), "p:")
         )
     assert hit_key(datetime(2026, 3, 12, 10), "/a") == ":1:2026-03-12/a"
-    for day, path in (("2026-03-12", "/a"), (TODAY, None)):
+    for day, path in (("2026-03-12", "/a"), (TODAY, None), (TODAY, "/\ud83d")):
         with pytest.raises(UsageError, match=r"not a (date|path)"):
             hit_key(day, path)
     with pytest.raises(UsageError, match="not a path: 'about'"):

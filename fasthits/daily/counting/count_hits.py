@@ -15,14 +15,14 @@ from fasthits.daily.counting.count_days import count_days
 from fasthits.daily.counting.max_memory import LEAST_MEMORY, MAX_BYTES, bytes_of_tables, parse_max_memory
 from fasthits.daily.counting.overflow import BoundedRows
 from fasthits.daily.counting.threads import Example
-from fasthits.daily.days import parse_days
+from fasthits.daily.days import days_of
 from fasthits.daily.layouts import Rows
 from fasthits.daily.logs.lines import Source, Stream, open_stream
 from fasthits.daily.logs.logfiles import BLOCK_BYTES
 from fasthits.errors import DamagedLogError, UsageError
 from fasthits.rules.compiled import ASSUMED, CompiledRules
 from fasthits.rules.intake import Intake
-from fasthits.rules.keywords import RuleOptions, day_of, rules_of
+from fasthits.rules.keywords import RuleOptions, rules_of
 from fasthits.rules.rules import Rules
 
 if TYPE_CHECKING:
@@ -128,7 +128,9 @@ def count_hits(
         raise UsageError("nothing to count", "count_hits()", "name files, or give a stream or bytes")
     if threads is not None and threads < 1:
         raise UsageError("not a number of threads", threads, "1 or more")
-    wanted, asked, max_bytes = rules_of(rules), _days_of(days), _bytes_of(max_memory)
+    wanted, asked, max_bytes = rules_of(rules), days_of(days), _bytes_of(max_memory)
+    if asked == []:
+        raise UsageError("no days", repr(days), "leave it out to count all days")
     names = [os.fspath(source) for source in sources if isinstance(source, str | os.PathLike)]
     parts = [_count_files(names, asked, threads, max_bytes, wanted, _fleet(executor, scratch))] if names else []
     number = 0
@@ -147,17 +149,6 @@ def _fleet(executor: "Executor | None", scratch: "str | os.PathLike[str]") -> "F
     from fasthits.daily.cluster.fleet import Crew, Fleet, slots_of
 
     return Fleet(Crew(executor, slots_of(executor), type(executor).__name__), os.fspath(scratch))
-
-
-def _days_of(days: "date | str | Iterable[date] | None") -> list[date] | None:
-    if days is None:
-        return None
-    if isinstance(days, str):
-        return parse_days(days, date.today())
-    found = sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})
-    if not found:
-        raise UsageError("no days", repr(days), "leave it out to count all days")
-    return found
 
 
 def _bytes_of(max_memory: int | str | None) -> int | None:

@@ -12,12 +12,11 @@ from heapq import nlargest
 from itertools import chain
 from typing import Literal, NamedTuple, Self, TypeVar
 
-from fasthits.daily.days import Range
+from fasthits.daily.days import Range, days_of
 from fasthits.daily.past.kept import Kept
 from fasthits.daily.past.opening import reading_days
 from fasthits.daily.urls import shown
 from fasthits.errors import UsageError
-from fasthits.rules.keywords import day_of
 from fasthits.rules.paths import part_host
 
 EVER = Range(date.min, date.max)
@@ -105,13 +104,16 @@ class History:
         first = last - (days.last.toordinal() - days.first.toordinal())
         return Range(date.fromordinal(max(first, 1)), date.fromordinal(max(last, 1)))
 
-    def views(self, path: str, days: Iterable[date] | None = None) -> dict[date, int]:
+    def views(self, path: str, days: date | str | Iterable[date] | None = None) -> dict[date, int]:
         """Return the views of *path* on *days*, by default on all `days`: 0 where only other paths were read.
 
-        A day that is not kept is left out.
+        A day that is not kept is left out. Raises UsageError for what is no path or no day.
         """
+        if not isinstance(path, str) or not re.match(r"/|https?://", path):
+            raise UsageError("not a path", repr(path), "a path begins with /")
+        asked = days_of(days)
         with self._kept() as kept:
-            wanted = kept.days if days is None else sorted(set(map(day_of, days)).intersection(kept.days))
+            wanted = kept.days if asked is None else sorted(set(asked).intersection(kept.days))
             if not wanted:
                 return {}
             found = _keys_by_day(kept, [path], Range(wanted[0], wanted[-1]), None)[0]
