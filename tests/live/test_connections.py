@@ -31,6 +31,7 @@ from tests.support.processes import (
 )
 from tests.support.proxy import Proxy, Stranger, hang_up, hang_up_later, say_nothing
 from tests.support.servers import IS_ROOT, Memcached, closed_port, free_port, require_program
+from tests.support.sockets import has_connection
 
 StartMemcached = Callable[..., Memcached]
 StartLogger = Callable[..., Logger]
@@ -318,6 +319,7 @@ def test_a_proxy_that_accepts_connections_while_memcached_restarts_loses_no_hit(
         logger.write(access_lines(["/a"] * 5))
         memcached.expect({hit_key(DAY, b"/a"): 5})
         memcached.kill()  # at rest, and its counters are gone
+        eventually(lambda: not has_connection(gateway.port), what="the proxy has closed the logger's connection")
         for number in range(40):
             logger.write(access_lines([f"/{number}"] * 10))
             logger.wait_until_read()

@@ -8,7 +8,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually, is_alive
 from tests.support.servers import Memcached
+from tests.support.sockets import unread_bytes
 
 StartLogger = Callable[..., Logger]
 
@@ -166,8 +166,7 @@ def test_a_batch_in_the_courier_when_it_dies_is_reported_as_in_doubt(memcached: 
         logger.write(access_lines(["/in-doubt"] * 321))
         logger.wait_until_read()
         eventually(lambda: read_status(logger).pending == 321, what="the hits are away")
-        connection = f":{memcached.port:04X} "  # in hexadecimal, as /proc/net/tcp has it
-        eventually(lambda: unread_bytes(connection), what="the batch has left the courier")
+        eventually(lambda: unread_bytes(memcached.port), what="the batch has left the courier")
         kill_courier(logger)
         eventually(lambda: "courier" in logger.stderr, what="the logger says that the courier died")
         assert re.search(r"\b321 hits in doubt\b", logger.stderr), logger.stderr
@@ -180,12 +179,6 @@ def test_a_batch_in_the_courier_when_it_dies_is_reported_as_in_doubt(memcached: 
     held = memcached.counters()
     assert held.pop(hit_key(DAY, b"/in-doubt"), 0) in (0, 321)
     assert held == {KEY: 1, hit_key(DAY, b"/after"): 10}
-
-
-def unread_bytes(local_port: str) -> int:
-    """Return how many bytes wait in the kernel for the server on this port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(int(row[4].partition(":")[2], 16) for row in rows if f"{row[1]} ".endswith(local_port))
 
 
 def test_a_batch_that_the_courier_never_took_is_sent_again(memcached: Memcached, logger: Logger) -> None:

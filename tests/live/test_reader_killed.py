@@ -36,6 +36,7 @@ from tests.support.processes import (
     new_mark,
 )
 from tests.support.servers import Apache, Memcached
+from tests.support.sockets import unread_bytes
 
 CHUNK_LINES = 100
 LINE = access_line("/torn")
@@ -145,13 +146,6 @@ def holders_of(pipe: str) -> set[int]:
     return holders
 
 
-def bytes_waiting(memcached: Memcached) -> int:
-    """Return how many bytes from its clients memcached has not read."""
-    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    local = f":{memcached.port:04X}"
-    return sum(int(fields[4].partition(":")[2], 16) for fields in lines if fields[1].endswith(local))
-
-
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """Stop a process during the block."""
@@ -249,7 +243,7 @@ def test_the_courier_ends_when_its_reader_is_killed_while_memcached_hangs(
     courier = pipe.courier()
     with stopped(memcached.pid):
         pipe.write(access_lines(["/a"] * 10))
-        eventually(lambda: bytes_waiting(memcached) > 0, what="the batch is with memcached")
+        eventually(lambda: unread_bytes(memcached.port), what="the batch is with memcached")
         pipe.kill_reader()
         eventually(lambda: not is_alive(courier), what="the old courier has ended, with no answer from memcached")
         pipe.start_reader()

@@ -11,12 +11,13 @@ import pytest
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import DEFAULT_TTL_SECONDS, figure_path, hit_key
 from fasthits.live.statistics import FIGURES, Health, read_figures
-from tests.live.test_courier_killed import courier_of, kill_courier, unread_bytes
+from tests.live.test_courier_killed import courier_of, kill_courier
 from tests.live.test_status_signal import read_status, wait_until_settled
 from tests.support.logger import DAY, Logger, access_line, access_lines
 from tests.support.processes import eventually
 from tests.support.proxy import Proxy
 from tests.support.servers import Memcached, closed_port
+from tests.support.sockets import unread_bytes
 
 StartLogger = Callable[..., Logger]
 
@@ -63,7 +64,7 @@ def paused(memcached: Memcached) -> Iterator[None]:
 def send_figures_to(memcached: Memcached, logger: Logger) -> None:
     """Let the logger read two lines that are not hits; return when memcached has got the figures about them."""
     logger.write(NONSENSE * 2)
-    eventually(lambda: unread_bytes(f":{memcached.port:04X} "), what="figures are away")
+    eventually(lambda: unread_bytes(memcached.port), what="figures are away")
 
 
 # What is published
@@ -124,7 +125,7 @@ def test_figures_of_hits_in_doubt_refused_and_dropped_are_published(
     eventually(lambda: read_status(logger).refused == 3, what="hits are refused")
     with paused(memcached):
         logger.write(access_lines(["/doubt"] * 4))
-        eventually(lambda: unread_bytes(f":{memcached.port:04X} "), what="the hits are away")
+        eventually(lambda: unread_bytes(memcached.port), what="the hits are away")
         kill_courier(logger)
         logger.write(access_lines(f"/{number}" for number in range(9)))
         eventually(lambda: read_status(logger).dropped == 4, what="hits are dropped")

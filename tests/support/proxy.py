@@ -36,7 +36,7 @@ class Proxy:
         self.accepted = 0
         self._memcached = memcached
         self._random = random.Random(seed)
-        self._port = free_port()
+        self.port = free_port()
         self._listener: socket.socket | None = None
         self._connections: set[socket.socket] = set()
         self._forgotten: set[socket.socket] = set()
@@ -50,7 +50,7 @@ class Proxy:
 
     @property
     def spec(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self.port}"
 
     def heal(self) -> None:
         """Forward replies unchanged."""
@@ -65,7 +65,7 @@ class Proxy:
         """Accept connections, at the same address each time."""
         self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self._port))
+        self._listener.bind(("127.0.0.1", self.port))
         self._listener.listen()
         threading.Thread(target=self._serve, args=[self._listener], daemon=True).start()
 
