@@ -57,11 +57,17 @@ def parse_days(text: str, today: date) -> list[date]:
 
 
 def days_of(days: date | str | Iterable[date] | None) -> list[date] | None:
-    """Return the days that an argument of a public function means: a date, several, a DATE, or None for all."""
+    """Return the days that an argument of a public function means: a date, several, a Range, a DATE, or None for all.
+
+    >>> len(days_of(Range(date(2026, 2, 28), date(2026, 3, 2))))
+    3
+    """
     from fasthits.rules.keywords import day_of  # no command needs it
 
     if days is None:
         return None
+    if isinstance(days, Range):
+        return days.days
     if isinstance(days, str):
         return parse_days(days, date.today())
     return sorted({day_of(day) for day in ([days] if isinstance(days, date) else days)})

@@ -357,6 +357,7 @@ def test_views_take_days_as_a_count_does_and_refuse_what_is_no_path(database: Pa
     last = {LAST: all_days[LAST]}
     assert kept.views("/a", LAST) == kept.views("/a", str(LAST)) == kept.views("/a", [LAST]) == last
     assert kept.views("/a", []) == {}
+    assert kept.views("/a", Range(kept.days[0], LAST)) == all_days, "not only its first and last day"
     for path in ("a", "", ["/a"], None):
         with pytest.raises(UsageError, match=r"not a path: .*\(a path begins with /\)"):
             kept.views(path)
