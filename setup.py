@@ -55,6 +55,10 @@ class Core(build_ext):
     Who has no compiler or no headers is told what to install.
     """
 
+    def get_ext_filename(self, fullname):
+        """Return a name that all Pythons load: earlier ones do not know the .abi3-x86_64-linux-gnu.so of 3.15."""
+        return re.sub(r"\.abi3-[^/]*\.so$", ".abi3.so", super().get_ext_filename(fullname))
+
     def build_extensions(self):
         self.compiler.linker_so = [each for each in self.compiler.linker_so if not each.startswith("-Wl,-rpath")]
         try:

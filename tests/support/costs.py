@@ -81,7 +81,7 @@ CASES: Mapping[str, Case] = {
     "globs": Case(
         Rules(include_paths=GLOBS, exclude_paths=GLOBS), "path", "/hijklmn", ("a", "aab", "a" * 9 + "x", "/", "ax"), 8
     ),
-    "static": Case(Rules(exclude_static=True), "path", "/abcdefg", (".css", "A"), 4),
+    "static": Case(Rules(exclude_static=True), "path", "/abcdefg", (".css", "A"), 5),
     "decode": Case(
         Rules(decode=True, keep_query=True), "path", "/abcdefg",
         ("%41", "%c3%a9", "%", "\\x41", "\\", '\\"', "/../", "/./", "//", "?", "\u00e9", "^", "http://"), 8,
