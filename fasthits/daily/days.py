@@ -53,7 +53,7 @@ def parse_days(text: str, today: date) -> list[date]:
     end = parse_day(last, today) if dots else start
     if end < start:
         raise UsageError("DATE ends before it begins", text, f"try {last}..{first}")
-    return [date.fromordinal(day) for day in range(start.toordinal(), end.toordinal() + 1)]
+    return Range(start, end).days
 
 
 def days_of(days: date | str | Iterable[date] | None) -> list[date] | None:

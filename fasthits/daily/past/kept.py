@@ -222,7 +222,8 @@ class Kept:
 
     def hours(self, day: date) -> dict[int, int]:
         """Return the views of a day by hour."""
-        return self._numbers(self._ask("SELECT views, views, views, hour FROM hours WHERE date = ?", [day.isoformat()]))
+        query = f"SELECT {_sum()}, hour FROM hours WHERE date = ? GROUP BY hour"
+        return self._numbers(self._ask(query, [day.isoformat()]))
 
     def paths_without_sums(self, days: Range) -> Iterator[str]:
         """Yield the paths of each day without sums."""
