@@ -30,11 +30,14 @@ need = $(1) >/dev/null 2>&1 || { \
 	if [ "$$(id -u)" = 0 ]; then .ci/install $(2); \
 	else echo "Missing: $(2). Install with: sudo .ci/install $(2)" >&2; false; fi; }
 
-# pip would look for long at which versions of the tests' packages an older Python could have.
+# An installer would look for long at which versions of the tests' packages an older Python could have.
 NEW_ENOUGH = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fasthits needs Python 3.11 or newer")'
 HEADERS = import ensurepip, os, sysconfig; assert os.path.exists(sysconfig.get_paths()["include"] + "/Python.h")
-# The pip that comes with Python 3.11 took four minutes to choose the packages of the tests, and a new one half a minute.
-NEW_PIP = install --quiet --disable-pip-version-check --upgrade pip
+# uv takes a third of pip's time. Where it cannot install, pip may: pip's settings can name a mirror. The pip that comes
+# with Python 3.11 would take four minutes to choose the packages of the tests, a new one takes half a minute.
+INSTALLERS = install --quiet --disable-pip-version-check --upgrade pip 'uv>=0.9,<1'
+INSTALL = @install() { echo "Installing $$*"; $(BIN)/uv pip install --quiet --python $(BIN)/python "$$@" || \
+	$(BIN)/pip install --quiet --disable-pip-version-check "$$@"; }; install
 SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx fasthits/core/*.pxd fasthits/core/*.h)
 
 .venv/made:
@@ -43,26 +46,23 @@ SOURCES = pyproject.toml setup.py fasthits/__init__.py $(wildcard fasthits/*.pyx
 	@$(call need,$(PYTHON) -c '$(HEADERS)',python3-venv python3-dev)
 	@$(call need,command -v gcc,gcc libc6-dev)
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip $(NEW_PIP)
+	$(BIN)/pip $(INSTALLERS)
 	@touch $@
 
-# Python compiles what the tests import, a part of what is installed, when it is first imported.
-PIP := PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
-
 .venv/installed: $(SOURCES) | .venv/made
-	$(PIP) --editable .
+	$(INSTALL) --editable .
 	@touch $@
 
 .venv/installed-dev: $(SOURCES) | .venv/made
-	$(PIP) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch .venv/installed $@
 
 .venv/installed-bench: .venv/installed-dev
-	$(PIP) --editable '.[dev,bench]'
+	$(INSTALL) --editable '.[dev,bench]'
 	@touch $@
 
 .venv/installed-web: .venv/installed
-	$(PIP) --editable '.[web]'
+	$(INSTALL) --editable '.[web]'
 	@touch $@
 
 demo: .venv/installed
@@ -75,17 +75,17 @@ page: .venv/installed-web
 
 # A checker of accessibility that looks at the web page, in a package that needs nothing else of it; it is not shipped.
 build/axe: | .venv/made
-	$(PIP) --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
+	$(INSTALL) --no-deps --upgrade --target $@ axe-playwright-python==0.1.8
 	@touch $@
 
 # Found first on PYTHONPATH, before what .venv has: the oldest Django, and the newest typer.
 .venv/others: | .venv/made
-	$(PIP) --no-warn-conflicts --target $@ --upgrade 'django~=4.2.0' 'typer<1'
+	$(INSTALL) --upgrade --target $@ 'django~=4.2.0' 'typer<1'
 	@touch $@
 
 # User agents to measure on, test data of two packages; they are not shipped. No dependency of them is needed.
 build/agents: | .venv/made
-	$(PIP) --no-deps --upgrade --target $@ device-detector==6.5.1 fake-useragent==2.2.0
+	$(INSTALL) --no-deps --upgrade --target $@ device-detector==6.5.1 fake-useragent==2.2.0
 	@touch $@
 
 # What the tests start, as COMMAND or COMMAND=PACKAGE.
@@ -100,7 +100,7 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
-# What pip installs. `make --jobs 3 installed` is quicker, as a lot of it waits.
+# What is installed of Python's packages.
 installed: .venv/installed-dev .venv/others build/agents build/axe
 
 # Slow files are first, so that all workers end together. The old Django and the new typer come after,
@@ -124,12 +124,13 @@ coverage: programs installed
 
 # With another Python, in an environment of its own: make test-python PYTHON=python3.13 TESTS=tests/rules
 TESTS ?= tests --ignore=tests/test_source.py
+test-python: BIN = build/python/bin
 test-python:
 	@$(NEW_ENOUGH)
 	$(PYTHON) -m venv build/python
-	build/python/bin/pip $(NEW_PIP)
-	build/python/bin/pip install --quiet --disable-pip-version-check --editable '.[tests]' $(if $(WITH),'$(WITH)')
-	build/python/bin/python -m pytest $(TESTS) -n $(WORKERS) $(SPREAD)
+	$(BIN)/pip $(INSTALLERS)
+	$(INSTALL) --editable '.[tests]' $(if $(WITH),'$(WITH)')
+	$(BIN)/python -m pytest $(TESTS) -n $(WORKERS) $(SPREAD)
 
 # With each Python that is here. PYTHONS='/opt/3.13/bin/python ...' names others.
 PYTHONS ?= python3.11 python3.12 python3.13 python3.14 python3.14t
