@@ -59,6 +59,18 @@ class Core(build_ext):
         """Return a name that all Pythons load: earlier ones do not know the .abi3-x86_64-linux-gnu.so of 3.15."""
         return re.sub(r"\.abi3-[^/]*\.so$", ".abi3.so", super().get_ext_filename(fullname))
 
+    def build_extension(self, extension):
+        """Let Cython write the C file only now: an archive of the source needs none."""
+        made = cythonize(
+            [extension],
+            force=debug,  # cythonize compares time stamps, so it would not see that the directives changed
+            annotate=debug,
+            build_dir=None if debug else "build/cython",
+            compiler_directives=checks | {"cdivision": not debug},
+        )
+        extension.sources = made[0].sources
+        super().build_extension(extension)
+
     def build_extensions(self):
         self.compiler.linker_so = [each for each in self.compiler.linker_so if not each.startswith("-Wl,-rpath")]
         try:
@@ -113,12 +125,6 @@ parse = Extension(
 checks = dict.fromkeys(("boundscheck", "wraparound", "initializedcheck", "linetrace"), debug)
 setup(
     cmdclass={"bdist_wheel": Wheel, "build_py": Modules, "build_ext": Core, "sdist": Source},
-    ext_modules=cythonize(
-        [parse],
-        force=debug,  # cythonize compares time stamps, so it would not see that the directives changed
-        annotate=debug,
-        build_dir=None if debug else "build/cython",
-        compiler_directives=checks | {"cdivision": not debug},
-    ),
+    ext_modules=[parse],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if abi3 else {},
 )
