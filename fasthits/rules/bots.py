@@ -9,6 +9,7 @@ every three bytes in a dictionary of the texts that contain them. docs/bots.md h
 import re
 import warnings
 from collections.abc import Callable, Iterable
+from functools import cache
 
 from fasthits.formats.escapes import unescape
 from fasthits.rules.patterns import Row, compile_globs, translate
@@ -103,6 +104,7 @@ def _compile_agents(globs: tuple[str, ...]) -> Callable[[bytes], object]:
     return compile_globs(tuple(glob if set(glob) & set("*?[") else f"*{glob}*" for glob in globs), any_case=True)
 
 
+@cache
 def bot_matcher() -> Callable[[bytes], bool]:
     """Return the function that tells whether an agent, as sent and not as logged, is a bot's."""
     from crawleruseragents import CRAWLER_USER_AGENTS_DATA
