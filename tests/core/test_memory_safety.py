@@ -375,7 +375,7 @@ ONCE = (
 def test_the_tests_pass_in_a_build_with_sanitizers(tree: Path) -> None:
     libasan = find_libasan()
     sanitizers = "-fsanitize=address,undefined"
-    build_in(tree, f"{sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1", LDFLAGS=sanitizers)
+    build_in(tree, f"{sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -Og", LDFLAGS=sanitizers)
     output = run_in(
         tree,
         [sys.executable, "-c", SANITIZED_RUN, "tests/core", *ONCE, *QUICKLY],
