@@ -51,6 +51,8 @@ def logs(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("program", "printed"), PROGRAMS, ids=map(name_of, next(zip(*PROGRAMS, strict=True))))
 def test_a_program_prints_what_is_shown(program: str, printed: str, logs: Path, request: pytest.FixtureRequest) -> None:
+    if "import polars" in program:
+        pytest.importorskip("polars")
     environment = {"PYTHONPATH": str(PROJECT)}
     if "FASTHITS_MEMCACHED" in program:
         server: Memcached = request.getfixturevalue("memcached")

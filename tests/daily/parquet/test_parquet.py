@@ -12,7 +12,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import polars
 import pytest
 from pyarrow import dataset, parquet
 from typer.testing import CliRunner
@@ -88,16 +87,21 @@ def test_the_rows_are_those_of_sqlite_in_order_and_the_files_are_equal(
     assert files_in(folder) == files_in(names[2])
 
 
-def test_columns_have_types_and_other_programs_read_them(folder: str) -> None:
+def test_polars_reads_a_column_of_days_from_the_names_of_folders(folder: str) -> None:
+    polars = pytest.importorskip("polars")
     replace(folder, {MARCH[0]: {b"/b": 1, b"/a": 2}, MARCH[1]: {b"/a": 4}})
+    found = polars.read_parquet(f"{folder}hits/").filter(polars.col("date") == MARCH[0])
+    assert found["path"].to_list() == ["/a", "/b"]
+
+
+def test_columns_have_types(folder: str) -> None:
+    replace(folder, {MARCH[0]: {b"/b": 1, b"/a": 2}})
     found = parquet.ParquetFile(f"{folder}hits/date=2026-03-01/hits.parquet")
     assert [(field.name, str(field.type), field.nullable) for field in found.schema_arrow] == [
         ("path", "string", False),
         ("views", "int64", False),
     ]
     assert found.metadata.row_group(0).sorting_columns[0].column_index == 0
-    by_polars = polars.read_parquet(f"{folder}hits/").filter(polars.col("date") == MARCH[0])
-    assert by_polars["path"].to_list() == ["/a", "/b"]
 
 
 def test_some_days_are_replaced_and_the_others_stay(folder: str) -> None:
