@@ -62,7 +62,7 @@ def drop_large_hit_tables() -> None:
     before = status_of_process("VmRSS")
     one = use_and_drop(data) - before
     assert one > 300_000 * 10
-    for _ in range(2):
+    for _ in range(6):
         use_and_drop(data)
     settled = status_of_process("VmRSS")
     for _ in range(20):

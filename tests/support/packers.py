@@ -15,7 +15,7 @@ else:
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": gzip.compress,
-    ".zst": zstd.compress,
+    ".zst": partial(zstd.compress, options={zstd.CompressionParameter.checksum_flag: 1}),  # as the program zstd does
     ".bz2": bz2.compress,
     ".xz": partial(lzma.compress, preset=0),
 }
