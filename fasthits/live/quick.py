@@ -29,14 +29,20 @@ REPLY_BYTES = 1 << 21
 class QuickReader:
     """Reads counters of some servers. Threads may share it; a forked child makes its own connections."""
 
-    def __init__(self, servers: Sequence[Server], report: Callable[[MemcachedError], None]) -> None:
-        """*report* is called when a server begins to fail."""
+    def __init__(
+        self, servers: Sequence[Server], report: Callable[[MemcachedError], None], seconds: float | None = None
+    ) -> None:
+        """Wait *seconds* for an answer at most; if None, as long as a page waits.
+
+        *report* is called when a server begins to fail.
+        """
         nodes, self._server_of = router(servers)
         self._sources = {server: _Source(server, report) for server in nodes}
+        self._seconds = seconds
 
     def read(self, keys: Iterable[str]) -> dict[str, int]:
         """Return the views of *keys*, 0 for a key without a counter. Unknown keys are left out. Raises no error."""
-        until = time.monotonic() + PAGE_SECONDS
+        until = time.monotonic() + (self._seconds or PAGE_SECONDS)
         by_server: dict[Server, list[str]] = {}
         for key in keys:
             by_server.setdefault(self._server_of(key), []).append(key)
@@ -142,7 +148,7 @@ class _Source:
         thread.start()
         thread.join(max(0.0, until - time.monotonic()))
         if late.acquire(blocking=False):
-            raise TimeoutError(f"no connection within {PAGE_SECONDS:g} s")
+            raise TimeoutError("no connection in time")
         thread.join()
         if isinstance(made[0], Channel):
             return made[0]

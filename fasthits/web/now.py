@@ -10,14 +10,14 @@ from anyio.to_thread import run_sync
 
 from fasthits.errors import MemcachedError
 from fasthits.live.keys import hit_key, path_in_key
-from fasthits.live.quick import PAGE_SECONDS, QuickReader
+from fasthits.live.quick import QuickReader
 from fasthits.live.sampler import LiveViews, Sample
 from fasthits.live.servers import Server
 from fasthits.live.statistics import hour_keys
 
 SAMPLE_SECONDS = 1.0
-PATIENCE_SECONDS = 0.5
-"""How long a sample waits for a memcached that hangs. Later samples do not wait for it, until it answers again."""
+PATIENCE_SECONDS = 1.0
+"""How long a request waits for a memcached that hangs. Later requests do not wait for it, until it answers again."""
 LISTED_PATHS = 100
 """Paths that a sample lists."""
 
@@ -27,7 +27,7 @@ class Now:
 
     def __init__(self, servers: Sequence[str], prefix: str, site: str | None) -> None:
         self._live = LiveViews(servers, prefix)
-        self._quick = QuickReader([Server(server) for server in servers], lambda error: None)
+        self._quick = QuickReader([Server(server) for server in servers], lambda error: None, PATIENCE_SECONDS)
         self.servers = servers
         self._prefix = prefix
         self._site = site
@@ -87,7 +87,7 @@ class Now:
         """Return the numbers of counters, 0 for a key without a counter. Raises MemcachedError."""
         found = await run_sync(self._quick.read, keys)
         if missing := [key for key in keys if key not in found]:
-            hint = f"no number for {missing[0]} within {PAGE_SECONDS:g} s"
+            hint = f"no number for {missing[0]} within {PATIENCE_SECONDS:g} s"
             raise MemcachedError("memcached does not answer", ", ".join(self.servers), hint)
         return [found[key] for key in keys]
 

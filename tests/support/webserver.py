@@ -33,13 +33,13 @@ class Answer(NamedTuple):
 class Served:
     """One `fasthits serve`; for use in a `with`."""
 
-    def __init__(self, directory: Path, *args: str, descriptors: int | None = None) -> None:
-        """*descriptors* is the number of files and connections that it may have open."""
+    def __init__(self, directory: Path, *args: str, descriptors: int | None = None, patch: str = "") -> None:
+        """*descriptors* is the number of files and connections that it may have open; *patch* is that of Forked."""
         mark = new_mark()
         self._stderr = directory / f"serve-{mark[:8]}"
         with self._stderr.open("wb") as stderr, open(os.devnull, "r+b") as nothing:
             streams = (nothing.fileno(), nothing.fileno(), stderr.fileno())
-            self.process = Forked(("serve", "--port", "0", *args), streams, directory, environment(mark))
+            self.process = Forked(("serve", "--port", "0", *args), streams, directory, environment(mark), patch)
         if descriptors:
             resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
         found = eventually(lambda: re.search(r":(\d+)/ ", self.said) or self.process.poll() is not None, 60)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def idle(kept: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 def start(place: Path, memcached: Memcached, kept: Path) -> Iterator[Callable[..., Served]]:
     started: list[Served] = []
 
-    def start(*args: str, **options: int) -> Served:
+    def start(*args: str, **options: Any) -> Served:
         where = ("--memcached", memcached.spec, "--database", str(kept))
         started.append(Served(place, *where, *args, **options))
         return started[-1]
