@@ -24,8 +24,12 @@ def conf(
     ] = KEPT,
     memcached: Memcached = [DEFAULT_SERVER],  # noqa: B006
     follow: Annotated[
-        str, Option(metavar="FILE", help="Log of nginx, or of another server without piped logs.")
-    ] = "/var/log/nginx/access.log",
+        str | None,
+        Option(
+            metavar="FILE",
+            help="Log of nginx, or of another server without piped logs. Then the output has only its parts.",
+        ),
+    ] = None,
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
@@ -37,13 +41,14 @@ def conf(
         fasthits conf --user www-stats --database /srv/stats/hits.db
         fasthits conf --follow /var/log/caddy/access.log
 
-    Only prints. Each part begins with a comment that says what it is for. Without --logs the configuration is for the
-    logs in the usual places, or for cronolog's files if there are none.
+    Only prints. Each part begins with a comment that says what it is for. Without --logs the nightly rollup reads the
+    followed log and its rotated files; without --follow, the logs in the usual places, or cronolog's files if there are
+    none.
     """
     from fasthits.daily.targets.opening import open_target
     from fasthits.daily.urls import is_postgres, shown
     from fasthits.live.servers import TlsFiles, check_servers
-    from fasthits.upkeep.conf import Installation, choose_logs, texts
+    from fasthits.upkeep.conf import NGINX_LOG, Installation, choose_logs, texts
 
     if not _runs_isolated():
         hint = "install fasthits into a virtual environment that root owns, such as /opt/fasthits"
@@ -52,7 +57,7 @@ def conf(
     servers = check_servers(memcached, files)
     options = [word for server in servers if servers != [DEFAULT_SERVER] for word in ("--memcached", server)]
     options += [word for name, file in files._asdict().items() if file for word in (f"--tls-{name}", file)]
-    patterns = logs or choose_logs(_found())
+    patterns = logs or (choose_logs(_found()) if follow is None else [f"{follow}*"])
     if is_postgres(database):
         hint = "name a file, then replace it by your URL in the output"
         raise UsageError("conf takes no URL", shown(database), hint)
@@ -64,7 +69,8 @@ def conf(
         logs=list(map(os.path.abspath, patterns)),
         database=kept,
         servers=options,
-        followed=os.path.abspath(follow),
+        followed=os.path.abspath(NGINX_LOG if follow is None else follow),
+        has_apache=follow is None,
     )
     echo("\n".join(texts(here)), end="")
 

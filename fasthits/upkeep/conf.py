@@ -11,6 +11,8 @@ from fasthits.errors import UsageError
 from fasthits.rules.config import CONFIG
 from fasthits.upkeep.units import follow_units, rollup_units, serve_units
 
+NGINX_LOG = "/var/log/nginx/access.log"
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -26,6 +28,8 @@ class Installation:
     """The options for memcached's servers; empty for the default server."""
     followed: str
     """The log file of nginx, or of another server that cannot pipe its log."""
+    has_apache: bool = True
+    """Whether Apache may run here, too."""
 
     def __post_init__(self) -> None:
         """Raise UsageError for names that Apache, cron, systemd or a shell would read differently."""
@@ -37,6 +41,8 @@ class Installation:
             raise UsageError("not the name of a user", repr(self.user), "such as --user fasthits")
         if re.search(r"[*?\[%]", self.followed):
             raise UsageError("--follow takes a single log file", repr(self.followed), "without *, ?, [ or %")
+        if os.path.isdir(self.followed):
+            raise UsageError("--follow takes a log file, and this is a folder", repr(self.followed))
         if any(map(has_date, self.logs)) and (len(self.logs) > 1 or re.search(r"[*?\[]", self.logs[0])):
             raise UsageError("cronolog needs a single PATTERN", ", ".join(self.logs), "without *, ? or [")
 
@@ -85,22 +91,25 @@ def choose_logs(found: Sequence[str]) -> list[str]:
 
 def texts(here: Installation) -> list[str]:
     """Return a text for each program. It begins with a comment: what it is for and where to put it."""
-    return [
-        *(account(here), rules(), apache(here), apache_short(here), apache_hosts(here), cron(here), systemd(here)),
-        *(logrotate(here), nginx(here), page(here), nginx_proxy(here), apache_proxy(here)),
-        *(mail(here), prometheus(here)),
-    ]
+    rollup = [cron(here), systemd(here), logrotate(here)]
+    if here.has_apache:
+        counting = [apache(here), apache_short(here), apache_hosts(here), *rollup, nginx(here)]
+        proxies = [nginx_proxy(here), apache_proxy(here)]
+    else:
+        counting, proxies = [nginx(here), *rollup], [nginx_proxy(here)]
+    return [account(here), rules(), *counting, page(here), *proxies, mail(here), prometheus(here)]
 
 
 def account(here: Installation) -> str:
     """Return the shell commands that create a user who may read the logs and write the database, and nothing else."""
     user = shlex.quote(here.user)
     folders = " ".join(map(shlex.quote, here.log_folders))
+    selinux = "# With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on\n"
     return f"""\
 # Once, as root: create a user that may only read the logs and write the database. It joins no group: Debian's adm may
 # read all logs, and on RHEL no group may read Apache's. setfacl comes with the package acl.
 # Let other users that read the database, such as Django's, join the new group: usermod -aG {here.user} www-data
-# With SELinux (RHEL), Apache's loggers also need: setsebool -P httpd_can_network_memcache on
+{selinux * here.has_apache}\
 id -u {user} >/dev/null 2>&1 || useradd --system --user-group --no-create-home -d / -s /usr/sbin/nologin {user}
 install -d -m 0750 -o {user} -g "$(id -gn {user})" {shlex.quote(here.database_folder)}
 for folder in {folders}; do
@@ -173,9 +182,9 @@ def systemd(here: Installation) -> str:
 def logrotate(here: Installation) -> str:
     """Return a crontab line that keeps cronolog's files, which logrotate does not know, from filling the disk."""
     if not here.uses_cronolog:
-        return """\
-# logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not. Apache's reload
-# loses no hit.
+        reload = " Apache's reload\n# loses no hit." if here.has_apache else ""
+        return f"""\
+# logrotate: nothing to do. The rollup reads the files that logrotate has rotated, compressed or not.{reload}
 """
     folder = shlex.quote(here.log_folders[0])
     name = shlex.quote(re.sub("%.", "*", here.logs[0].rpartition("/")[2]))
@@ -192,9 +201,13 @@ def nginx(here: Installation) -> str:
     """Return a service that counts from nginx's log file, because nginx cannot pipe its log."""
     units = follow_units(here.user, here.follow(), here.database_folder)
     rotated = f"{here.followed}*"
-    rollup = f" The nightly rollup for nginx, instead of the\n# command above:\n# {shlex.join(here.rollup(rotated))}"
+    rollup = ""
+    if here.has_apache and rotated not in here.logs:
+        rollup = (
+            f" The nightly rollup for nginx, instead of the\n# command above:\n# {shlex.join(here.rollup(rotated))}"
+        )
     return f"""\
-# nginx: a service that follows its log, also when logrotate rotates it.{rollup * (rotated not in here.logs)}
+# nginx: a service that follows its log, also when logrotate rotates it.{rollup}
 {units}"""
 
 

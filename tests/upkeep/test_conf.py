@@ -133,15 +133,28 @@ def test_a_comment_says_which_part_a_line_replaces() -> None:
 
 def test_logs_of_logrotate_are_rolled_up_and_not_compressed(place: Path) -> None:
     found = [f"{place}/apache2/access.log*", f"{place}/apache2/other_vhosts_access.log*"]
-    text = conf("--logs", found[0], "--logs", found[1], "--follow", f"{place}/nginx/access.log")
+    text = conf("--logs", found[0], "--logs", found[1])
     (rollup,) = crontab_commands(text)
     assert rollup.endswith(f" rollup --quiet --logs '{found[0]}' --logs '{found[1]}' --to /var/lib/fasthits/hits.db")
     assert "cronolog" not in text
-    assert f"for folder in {place}/apache2 {place}/nginx; do" in text
-    assert f"# {sys.executable} -I -m fasthits rollup --quiet --logs '{place}/nginx/access.log*'" in text
-    nginx = conf("--logs", f"{place}/nginx/access.log*", "--follow", f"{place}/nginx/access.log")
-    assert "The nightly rollup for nginx" not in nginx
-    assert f"log --follow {place}/nginx/access.log" in nginx
+    assert f"for folder in {place}/apache2 /var/log/nginx; do" in text
+    assert f"# {sys.executable} -I -m fasthits rollup --quiet --logs '/var/log/nginx/access.log*'" in text
+    assert "The nightly rollup for nginx" not in conf("--logs", "/var/log/nginx/access.log*")
+
+
+def test_for_a_followed_log_no_part_is_for_apache(place: Path) -> None:
+    """A command that is pasted for nginx reads no log of Apache."""
+    log = f"{place}/nginx/access.log"
+    text = fasthits("conf", "--follow", log).stdout.decode()
+    assert not [word for word in ("Apache, ", "apache2", "CustomLog", "cronolog", "ProxyPass") if word in text]
+    (rollup,) = crontab_commands(text)
+    assert rollup.endswith(f" rollup --quiet --logs '{log}*' --to /var/lib/fasthits/hits.db")
+    follow, unit, _ = re.findall(r"^ExecStart=\S+ -I -m fasthits (.*)$", text, re.MULTILINE)
+    assert follow == f"log --follow {log}"
+    assert unit == f"rollup --quiet --logs {log}* --to /var/lib/fasthits/hits.db"
+    assert f"for folder in {place}/nginx; do" in text
+    (rollup,) = crontab_commands(conf("--follow", log, "--logs", f"{place}/other/*.log"))
+    assert f" --logs '{place}/other/*.log' " in rollup
 
 
 def test_without_logs_the_logs_in_the_usual_places_are_rolled_up() -> None:
@@ -445,6 +458,8 @@ def test_every_part_begins_with_a_comment() -> None:
         ("--logs", "/*/%Y-%m-%d.log"),
         ("--user", "`id`"),
         ("--follow", "/var/log/*.log"),
+        ("--follow", "/var/log"),
+        ("--follow", ""),
     ],
 )
 def test_a_value_that_apache_cron_or_systemd_would_read_differently_is_refused(arguments: tuple[str, str]) -> None:
