@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
+_raised: list[KeyboardInterrupt] = []
+"""What the signals of the block have raised."""
 
 
 class Ended(KeyboardInterrupt):
@@ -27,24 +29,39 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let the first SIGTERM or SIGHUP raise Ended in the block.
+    """Let the first SIGTERM or SIGHUP raise Ended in the block, and SIGINT KeyboardInterrupt, as `check` does then.
 
     A signal that already has a handler keeps it, and an ignored signal, as under nohup, stays ignored. In a
     thread other than the main thread, which receives no signals, nothing changes.
     """
-    ours = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
-    if threading.current_thread() is not threading.main_thread():
-        ours = []
-    for number in ours:
-        signal.signal(number, _end)
+    kept = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in [
+            (signal.SIGINT, signal.default_int_handler),
+            *((each, signal.SIG_DFL) for each in ENDING),
+        ]:
+            if signal.getsignal(number) is usual:
+                kept[number] = signal.signal(number, _end)
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+        _raised.clear()
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    for each in ENDING:
-        signal.signal(each, signal.SIG_IGN)  # no signal interrupts the undoing
-    raise Ended(number)
+    if number in ENDING:
+        for each in ENDING:
+            signal.signal(each, signal.SIG_IGN)  # no signal interrupts the undoing
+    _raised.append(Ended(number) if number in ENDING else KeyboardInterrupt())
+    raise _raised[-1]
+
+
+def check() -> None:
+    """Raise what a signal has raised before: Python drops an error that is raised in a finalizer, such as one of Dask.
+
+    Whoever waits for long calls this now and then.
+    """
+    if _raised:
+        raise _raised[0]

@@ -11,6 +11,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
+from fasthits import signals
 from fasthits._parse import HitTable
 from fasthits.daily.cluster import tasks
 from fasthits.daily.cluster.scratch import Scratch
@@ -104,6 +105,7 @@ class Fleet:
                 waiting = set(futures)
                 while waiting:
                     done, waiting = wait(waiting, timeout=SIGNAL_SECONDS, return_when=FIRST_COMPLETED)
+                    signals.check()
                     self.remarks += self._crew.watch()
                     for future in done:
                         result = future.result()

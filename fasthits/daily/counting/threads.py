@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
+from fasthits import signals
 from fasthits._parse import EXAMPLES, HitTable, LineRules, ParsedLine, parse_lines
 from fasthits.daily.logs.logfiles import BLOCK_BYTES, HEAD_BYTES, Advance, LogFile, Segment
 from fasthits.errors import LogFileError, StoreError
@@ -357,6 +358,7 @@ def segments_of(log_file: LogFile, log_format: Format | None, step: int | None =
 def _wait_for(outcomes: "SimpleQueue[list[HitTable] | BaseException]") -> list[HitTable] | BaseException:
     """Return the next outcome. A signal ends the wait, also a signal that came just before it."""
     while True:
+        signals.check()
         with suppress(Empty):
             return outcomes.get(timeout=SIGNAL_SECONDS)
 

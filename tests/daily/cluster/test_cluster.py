@@ -425,17 +425,19 @@ def test_a_rollup_that_is_interrupted_leaves_the_old_numbers_and_no_task(
 
         for worker in cluster.workers:
             worker.send_signal(signal.SIGSTOP)
-        driver = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment("", cluster.environment))
-        eventually(tasks, 120, "a task")
-        driver.send_signal(number)
-        _, said = driver.communicate(timeout=120)
-        eventually(lambda: not tasks(), 120, "no task is left")
+        try:
+            driver = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment("", cluster.environment))
+            eventually(tasks, 120, "a task")
+            driver.send_signal(number)
+            _, said = driver.communicate(timeout=120)
+            eventually(lambda: not tasks(), 120, "no task is left")
+        finally:
+            for worker in cluster.workers:
+                worker.send_signal(signal.SIGCONT)
     assert target.read_bytes() == KEPT
     if number == signal.SIGINT:
         assert (driver.returncode, said) == (130, b"fasthits: interrupted\n")
         assert outputs(tmp_path) == {"hits.csv": KEPT}
-    for worker in cluster.workers:
-        worker.send_signal(signal.SIGCONT)
     (tmp_path / "again").mkdir()
     count_by_cluster(cluster, logs, tmp_path / "again" / "hits.csv")
     count_alone(logs, tmp_path / "alone.csv")

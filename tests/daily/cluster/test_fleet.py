@@ -2,6 +2,9 @@
 
 import gzip
 import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
@@ -11,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fasthits import signals
 from fasthits.daily.cluster import fleet, tasks
 from fasthits.daily.cluster.engines import connected, warning_of
 from fasthits.daily.cluster.fleet import Crew, Fleet
@@ -20,6 +24,7 @@ from fasthits.daily.counting.count_hits import count_hits
 from fasthits.daily.logs import logfiles
 from fasthits.errors import FasthitsError, UsageError
 from fasthits.rules.rules import Rules
+from fasthits.signals import Ended, ended_by_signals
 from tests.support.commands import hit, write
 from tests.support.fleets import DAY, a_log, count_alone, count_by, figures, outputs, write_logs
 
@@ -244,3 +249,38 @@ def test_a_wrong_scheduler_file_is_an_error(text: str, tmp_path: Path) -> None:
         connected(str(file)),
     ):
         pass
+
+
+class Finalized:
+    """In its finalizer a signal comes, as it may in those of Dask: Python drops what the signal's handler raises."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Ended)])
+def test_a_signal_that_python_drops_ends_the_wait_for_workers(
+    number: signal.Signals, expected: type[BaseException], tmp_path: Path
+) -> None:
+    may_end = threading.Event()
+
+    class Waits(ThreadPoolExecutor):
+        def submit(self, *_: Any) -> Future[Any]:  # type: ignore[override]
+            return super().submit(may_end.wait, 60)
+
+    def watch() -> list[str]:
+        Finalized(number)
+        return []
+
+    with Waits(1) as executor:
+        work = Fleet(Crew(executor, 1, "the test", watch), str(tmp_path)).do(int, [()])
+        try:
+            with ended_by_signals(), pytest.raises(expected):
+                next(work)
+        finally:
+            may_end.set()
+    signals.check()
