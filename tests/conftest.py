@@ -24,8 +24,11 @@ for name, examples in (("tiny", 5), ("default", 40), ("thorough", 2000)):
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
 settings.load_profile("default")
-# Under nohup the signal is ignored, also by all processes that the tests start.
+# Under nohup, and in the background of a script, signals are ignored, also by all processes that the tests start.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 IS_COLLECTING: list[bool] = []
