@@ -100,7 +100,7 @@ programs:
 	$(PYTHON) -c '$(HEADERS)' 2>/dev/null || missing="$$missing python3-venv python3-dev"; \
 	$(call need,[ -z "$$missing" ],$$missing)
 
-# What is installed of Python's packages.
+# The Python packages that the tests need.
 installed: .venv/installed-dev .venv/others build/agents build/axe
 
 # Slow files are first, so that all workers end together. The old Django and the new typer come after,

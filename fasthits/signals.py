@@ -29,18 +29,16 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let the first SIGTERM or SIGHUP raise Ended in the block, and SIGINT KeyboardInterrupt, as `check` does then.
+    """Let the first SIGTERM or SIGHUP raise Ended in the block, and SIGINT KeyboardInterrupt. `check` raises it again.
 
     A signal that already has a handler keeps it, and an ignored signal, as under nohup, stays ignored. In a
     thread other than the main thread, which receives no signals, nothing changes.
     """
     kept = {}
     if threading.current_thread() is threading.main_thread():
-        for number, usual in [
-            (signal.SIGINT, signal.default_int_handler),
-            *((each, signal.SIG_DFL) for each in ENDING),
-        ]:
-            if signal.getsignal(number) is usual:
+        usual = {signal.SIGINT: signal.default_int_handler} | dict.fromkeys(ENDING, signal.SIG_DFL)
+        for number in usual:
+            if signal.getsignal(number) is usual[number]:
                 kept[number] = signal.signal(number, _end)
     try:
         yield

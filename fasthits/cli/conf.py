@@ -26,8 +26,7 @@ def conf(
     follow: Annotated[
         str | None,
         Option(
-            metavar="FILE",
-            help="Log of nginx, or of another server without piped logs. Then the output has only its parts.",
+            metavar="FILE", help="Log of nginx, or of another server without piped logs. Leaves out Apache's parts."
         ),
     ] = None,
     tls_ca: TlsCa = None,

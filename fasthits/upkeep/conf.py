@@ -28,7 +28,7 @@ class Installation:
     """The options for memcached's servers; empty for the default server."""
     followed: str
     """The log file of nginx, or of another server that cannot pipe its log."""
-    has_apache: bool = True
+    has_apache: bool
     """Whether Apache may run here, too."""
 
     def __post_init__(self) -> None:
